@@ -1,0 +1,53 @@
+# Needs make, git and Python 3.11 or later with pip and venv; everything else comes from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+SEEDS ?= 50
+
+.PHONY: setup demo up down test lint e2e bench soak generate lock clean
+
+setup: .venv/.ready
+
+# uv installs the pinned, hashed set; pip alone could, slower.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "aliquot needs Python 3.11 or later: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(BIN)/aliquot demo
+
+up: setup
+	@$(BIN)/aliquot up
+
+down: setup
+	@$(BIN)/aliquot down
+
+test: setup
+	@$(BIN)/pytest -n 2 --dist loadgroup tests
+
+e2e: setup
+	@$(BIN)/pytest tests/e2e
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+soak: setup
+	@$(BIN)/python -m tests.simulation --seeds 1000
+
+generate: setup
+	@$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src src/aliquot/kube/kubeletapi/*.proto
+
+lock: setup
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

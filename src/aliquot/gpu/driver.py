@@ -1,0 +1,225 @@
+"""The driver interface: what Aliquot asks of NVML, and nothing more.
+
+Two implementations: `nvml.NvmlDriver` (the real one) and `simulated.SimulatedDriver` (a faithful model of it).
+Calls block, as NVML's do; shells run them off the event loop, one writer per GPU at a time. GPUs are named by
+UUID, profiles by the id the board reports (the number `nvidia-smi mig -cgi` takes), never by name: names change
+with the driver.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Protocol
+
+
+class ReturnCode(IntEnum):
+    """NVML's own error numbers (nvmlReturn_t), those that Aliquot tells apart."""
+
+    UNINITIALIZED = 1
+    INVALID_ARGUMENT = 2
+    NOT_SUPPORTED = 3
+    NO_PERMISSION = 4
+    NOT_FOUND = 6
+    INSUFFICIENT_SIZE = 7
+    TIMEOUT = 10
+    GPU_IS_LOST = 15
+    RESET_REQUIRED = 16
+    IN_USE = 19
+    INSUFFICIENT_RESOURCES = 23
+    UNKNOWN = 999
+
+
+class DriverError(Exception):
+    """An NVML call failed. `code` is NVML's number; other numbers than ReturnCode's become UNKNOWN."""
+
+    def __init__(self, code: ReturnCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class MigState(Enum):
+    """Current MIG mode, with the mode that waits for a reset where the board needs one."""
+
+    UNSUPPORTED = "unsupported"
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    PENDING_ENABLE = "pending-enable"
+    PENDING_DISABLE = "pending-disable"
+
+
+class LinkKind(Enum):
+    """How two GPUs reach each other, best first; scores as in go-gpuallocator are the reader's business."""
+
+    NVLINK = "NVLink"
+    SAME_BOARD = "SameBoard"
+    SINGLE_SWITCH = "SingleSwitch"
+    MULTI_SWITCH = "MultiSwitch"
+    HOST_BRIDGE = "HostBridge"
+    SAME_CPU = "SameCPU"
+    CROSS_CPU = "CrossCPU"
+
+
+@dataclass(frozen=True, slots=True)
+class DriverVersion:
+    driver: str
+    """`580.82.07`"""
+    cuda: str
+    """`13.0`"""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    peer_uuid: str
+    kind: LinkKind
+    lanes: int
+    """Number of NVLinks between the two; 0 for PCIe kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One physical GPU."""
+
+    uuid: str
+    index: int
+    minor: int
+    product: str
+    board: str
+    """Key in the board catalogue, found by PCI device id, then product; empty when unknown."""
+    memory_mib: int | None
+    architecture: str
+    """Lower case: `ampere`, `hopper`, ..."""
+    compute_capability: tuple[int, int]
+    pci_bus_id: str
+    pci_device_id: int
+    """0xDDDDVVVV: device, then vendor 10DE, as NVML reports it."""
+    numa_node: int | None
+    mig: MigState
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A run of memory slots."""
+
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeProfile:
+    """A compute instance that fits a GPU instance."""
+
+    profile_id: int
+    compute_slices: int
+    multiprocessors: int | None
+    max_instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceProfile:
+    """A GPU instance profile as the board reports it. Unknown figures are None, never zero."""
+
+    profile_id: int
+    name: str
+    """As this driver prints it: `1g.10gb`, `1g.10gb+me`, ..."""
+    compute_slices: int
+    memory_slots: int
+    memory_mib: int | None
+    multiprocessors: int | None
+    max_instances: int
+    placements: tuple[Placement, ...]
+    compute_profiles: tuple[ComputeProfile, ...]
+    attributes: frozenset[str] = frozenset()
+    """`me`, `me.all`, `gfx`, `-me`"""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeInstance:
+    ci_id: int
+    profile_id: int
+    uuid: str
+    """Of the MIG device: `MIG-...`"""
+    name: str
+    """Of the MIG device: `1g.10gb`; `1c.2g.20gb` for a part of its GPU instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuInstance:
+    gi_id: int
+    profile_id: int
+    placement: Placement
+    compute_instances: tuple[ComputeInstance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class XidEvent:
+    """A critical event. `gi_id` and `ci_id` are None when it concerns the whole GPU."""
+
+    gpu_uuid: str
+    xid: int
+    gi_id: int | None = None
+    ci_id: int | None = None
+
+
+class Driver(Protocol):
+    """Every method raises DriverError; UUIDs that do not exist give NOT_FOUND, a dead GPU GPU_IS_LOST."""
+
+    def version(self) -> DriverVersion: ...
+
+    def gpus(self) -> Sequence[Gpu]:
+        """All GPUs by index. A GPU that has fallen off the bus is left out, the others stay listed."""
+        ...
+
+    def links(self, gpu_uuid: str) -> Sequence[Link]:
+        """To every other GPU of the node."""
+        ...
+
+    def instance_profiles(self, gpu_uuid: str) -> Sequence[InstanceProfile]:
+        """NOT_SUPPORTED on a board without MIG. Old drivers report none while MIG mode is off."""
+        ...
+
+    def possible_placements(self, gpu_uuid: str, profile_id: int) -> Sequence[Placement]:
+        """Free now."""
+        ...
+
+    def instances(self, gpu_uuid: str) -> Sequence[GpuInstance]:
+        """By GI id; empty when MIG is off."""
+        ...
+
+    def set_mig_mode(self, gpu_uuid: str, enabled: bool) -> MigState:
+        """The state reached. IN_USE while a process runs on the GPU or, when disabling, an instance exists."""
+        ...
+
+    def reset_gpu(self, gpu_uuid: str) -> None:
+        """Applies a pending mode; destroys all instances. IN_USE while a process runs on it."""
+        ...
+
+    def create_gpu_instance(self, gpu_uuid: str, profile_id: int, start: int | None) -> GpuInstance:
+        """`start` None: the driver chooses. INSUFFICIENT_RESOURCES when the slots or engines are taken,
+        INVALID_ARGUMENT for a start the profile does not have, NOT_SUPPORTED when MIG is off."""
+        ...
+
+    def destroy_gpu_instance(self, gpu_uuid: str, gi_id: int) -> None:
+        """IN_USE while it holds compute instances or a process runs in it."""
+        ...
+
+    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int) -> ComputeInstance: ...
+
+    def destroy_compute_instance(self, gpu_uuid: str, gi_id: int, ci_id: int) -> None:
+        """IN_USE while a process runs in it."""
+        ...
+
+    def processes(self, gpu_uuid: str) -> Sequence["Process"]:
+        """Compute processes on the GPU and its instances."""
+        ...
+
+    def wait_event(self, timeout_s: float) -> XidEvent | None:
+        """The next critical event, None when `timeout_s` passes without one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    pid: int
+    gi_id: int | None
+    ci_id: int | None
+    memory_mib: int | None

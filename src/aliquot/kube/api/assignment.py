@@ -1,0 +1,34 @@
+"""The annotation by which a scheduler tells a node agent which device a pod is to get.
+
+Allocate never says which pod it is for, and kubelet would choose by itself. So the choice travels with the
+Binding as a pod annotation; the agent reads it back when kubelet asks for its preference.
+"""
+
+import msgspec
+
+ASSIGNMENT_ANNOTATION = "aliquot.dev/assignment"
+
+
+class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):
+    """One device for one container: a whole GPU (`start` absent) or the MIG slice of `profile` at `start`."""
+
+    container: str
+    resource: str
+    gpu: str
+    """UUID of the board."""
+    profile: str = ""
+    start: int | None = None
+    """First memory slot. The MIG UUID is not named: the slice may still have to be cut."""
+
+
+class Assignment(msgspec.Struct, kw_only=True, rename="camel", frozen=True):
+    devices: tuple[AssignedDevice, ...]
+
+
+def encode(assignment: Assignment) -> str:
+    return msgspec.json.encode(assignment).decode()
+
+
+def decode(text: str) -> Assignment:
+    """Raises msgspec.DecodeError or msgspec.ValidationError (both ValueError) on anything else than `encode` wrote."""
+    return msgspec.json.decode(text, type=Assignment)

@@ -1,0 +1,133 @@
+"""GPUNode: the GPUs of one node, as wanted (spec) and as they are (status).
+
+One object per GPU node, cluster-scoped, named and owned like its Node. `spec` belongs to the partitioner or a
+user, `status` to the node agent; GPUs are keyed by UUID and instances by start slot, so that several field
+managers can each own their part through server-side apply.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from aliquot.kube.api.meta import Condition, ObjectMeta
+
+GROUP = "aliquot.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+def _list_map(*keys: str) -> Meta:
+    return Meta(extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
+
+
+class MigMode(StrEnum):
+    """The driver's MIG mode. PENDING_* wait for the GPU reset that Ampere boards need."""
+
+    UNSUPPORTED = "Unsupported"
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+    PENDING_ENABLE = "PendingEnable"
+    PENDING_DISABLE = "PendingDisable"
+
+
+class Health(StrEnum):
+    HEALTHY = "Healthy"
+    UNHEALTHY = "Unhealthy"
+
+
+class Sharing(StrEnum):
+    NONE = "none"
+    TIME_SLICING = "timeSlicing"
+    MPS = "mps"
+
+
+class WantedInstance(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One MIG slice: a shape, by its profile name on this board, at an explicit start (memory slot)."""
+
+    start: Annotated[int, Meta(ge=0, le=11)]
+    profile: str
+
+
+class WantedSharing(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    strategy: Sharing = Sharing.NONE
+    replicas: Annotated[int, Meta(ge=1)] = 1
+
+
+class WantedGPU(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """`mig` absent: leave the mode as it is. `instances` absent (null): leave instances as they are."""
+
+    uuid: str
+    mig: bool | None = None
+    instances: Annotated[list[WantedInstance], _list_map("start")] | None = None
+    sharing: WantedSharing | None = None
+
+
+class GPUNodeSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    gpus: Annotated[list[WantedGPU], _list_map("uuid")] = []
+
+
+class GPUInstance(Struct, kw_only=True, rename="camel"):
+    """A MIG device that exists. `start` and `size` count memory slots; `memory_mib` null where unknown."""
+
+    uuid: str
+    profile: str
+    start: int
+    size: int
+    gi_id: int
+    ci_id: int
+    memory_mib: int | None = None
+    resource: str = ""
+    """The extended resource that advertises it, e.g. `nvidia.com/mig-1g.10gb`; empty: not advertised."""
+    ready: bool = False
+    """Listed by pod-resources GetAllocatableResources: kubelet would allocate it now."""
+    pods: list[str] = []
+    """`namespace/name` of the pods that hold it."""
+
+
+class GPULink(Struct, kw_only=True, rename="camel"):
+    """How this GPU reaches another: NVLink with `lanes` links, or the PCIe level they meet at."""
+
+    peer: str
+    kind: str
+    """`NVLink`, `SameBoard`, `SingleSwitch`, `MultiSwitch`, `HostBridge`, `SameCPU`, `CrossCPU`."""
+    lanes: int = 0
+
+
+class GPUStatus(Struct, kw_only=True, rename="camel"):
+    uuid: str
+    index: int
+    product: str
+    board: str
+    """Key of the board in the catalogue (`h100-80gb`); empty when the catalogue does not know it."""
+    memory_mib: int | None
+    mig_mode: MigMode
+    health: Health = Health.HEALTHY
+    reason: str = ""
+    """Why it is unhealthy or holds back a wanted change; CamelCase, empty when all is well."""
+    message: str = ""
+    pci_bus_id: str = ""
+    numa_node: int | None = None
+    resource: str = ""
+    """The extended resource that advertises the whole GPU; empty when it is not advertised as a whole."""
+    ready: bool = False
+    pods: list[str] = []
+    links: Annotated[list[GPULink], _list_map("peer")] = []
+    instances: Annotated[list[GPUInstance], _list_map("uuid")] = []
+
+
+class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    observed_generation: int = 0
+    driver_version: str = ""
+    cuda_version: str = ""
+    mig_strategy: str = ""
+    gpus: Annotated[list[GPUStatus], _list_map("uuid")] = []
+    conditions: Annotated[list[Condition], _list_map("type")] = []
+
+
+class GPUNode(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    metadata: ObjectMeta
+    spec: GPUNodeSpec = GPUNodeSpec()
+    status: GPUNodeStatus = GPUNodeStatus()
+    api_version: str = API_VERSION
+    kind: str = "GPUNode"

@@ -1,0 +1,37 @@
+"""The parts that every Kubernetes object has. Only the fields that Aliquot reads: never PUT what was decoded."""
+
+from msgspec import Struct
+
+
+class OwnerReference(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+    block_owner_deletion: bool = False
+
+
+class ObjectMeta(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    name: str = ""
+    namespace: str = ""
+    generate_name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+    finalizers: list[str] | None = None
+
+
+class Condition(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_time: str | None = None
+    observed_generation: int = 0
