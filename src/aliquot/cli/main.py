@@ -1,0 +1,71 @@
+"""`aliquot`: the command line. One module per command group, imported when its command runs.
+
+Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to do; 2 the command line was wrong.
+"""
+
+import importlib
+import sys
+
+import click
+
+from aliquot import __version__
+
+# Command -> (module, attribute, one line of help). The help stands here so that `aliquot --help` imports nothing.
+COMMANDS = {
+    "up": ("aliquot.cli.up", "up", "Start an emulated GPU cluster on this machine."),
+    "down": ("aliquot.cli.up", "down", "Stop the emulated cluster; its state stays."),
+    "status": ("aliquot.cli.up", "status", "Show the emulated cluster: where it is, what runs, how it is joined."),
+    "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
+    "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
+    "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
+    "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of the cluster."),
+    "completion": ("aliquot.cli.completion", "completion", "Print the shell's completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """Lists its commands from a table and imports one only to run it: `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="aliquot")
+def cli() -> None:
+    """GPUs on Kubernetes, divided with nothing left over."""
+
+
+def main() -> None:
+    """Run the command line; what a command raises as `click.ClickException` ends as one line on stderr."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.Abort:
+        code = 130
+    except click.UsageError as error:
+        error.show()
+        code = 2
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What a command prints: tables for people, JSON or YAML with stable fields for programs."""
+
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import click
+import msgspec
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice([f.value for f in Format]),
+        default=Format.TABLE.value,
+        callback=lambda _ctx, _param, value: Format(value),
+        help="table for people; json or yaml for programs.",
+    )(command)
+
+
+def emit(format: Format, document: Any, *, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print `document` (plain data or Structs) as JSON or YAML, or `rows` as a table."""
+    if format is Format.JSON:
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    elif format is Format.YAML:
+        import yaml
+
+        click.echo(yaml.safe_dump(msgspec.to_builtins(document), sort_keys=False), nl=False)
+    else:
+        table(columns, rows)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in columns:
+        grid.add_column(column, no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(cell) for cell in row))
+    # A pipe has no width: whole lines, for grep.
+    Console(width=None if sys.stdout.isatty() else 10_000, soft_wrap=not sys.stdout.isatty()).print(grid)
