@@ -14,7 +14,11 @@ from aliquot import __version__
 COMMANDS = {
     "up": ("aliquot.cli.up", "up", "Start an emulated GPU cluster on this machine."),
     "down": ("aliquot.cli.up", "down", "Stop the emulated cluster; its state stays."),
-    "status": ("aliquot.cli.up", "status", "Show the emulated cluster: where it is, what runs, how it is joined."),
+    "status": (
+        "aliquot.cli.up",
+        "status",
+        "Show the emulated cluster: where it is, what runs, how it is joined.",
+    ),
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),

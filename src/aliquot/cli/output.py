@@ -26,11 +26,11 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def emit(format: Format, document: Any, *, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def emit(output: Format, document: Any, *, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print `document` (plain data or Structs) as JSON or YAML, or `rows` as a table."""
-    if format is Format.JSON:
+    if output is Format.JSON:
         click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
-    elif format is Format.YAML:
+    elif output is Format.YAML:
         import yaml
 
         click.echo(yaml.safe_dump(msgspec.to_builtins(document), sort_keys=False), nl=False)

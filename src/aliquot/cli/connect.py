@@ -1,0 +1,54 @@
+"""How a command reaches a cluster: kubectl's own rules, and one-line errors."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+
+from aliquot.clock import SystemClock
+
+
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--context", help="Context of the kubeconfig (default: its current one).")(command)
+    return click.option(
+        "--kubeconfig",
+        type=click.Path(dir_okay=False),
+        help="As kubectl: $KUBECONFIG, ~/.kube/config, or the pod's service account.",
+    )(command)
+
+
+@asynccontextmanager
+async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator["Any"]:
+    """A `kube.Client` on the cluster that the options name."""
+    from aliquot.kube import kubeconfig as configuration
+    from aliquot.kube.client import Client
+
+    try:
+        connection = configuration.load(kubeconfig, context)
+    except configuration.KubeconfigError as error:
+        raise click.ClickException(str(error)) from error
+    transport = connection.transport()
+    try:
+        yield Client(transport, clock=SystemClock(), rng=random.Random())
+    finally:
+        await transport.close()
+
+
+def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run `main`; what the API refuses or cannot be reached for ends as one line."""
+    from aliquot.kube.errors import ApiError
+
+    try:
+        return asyncio.run(main())
+    except* ApiError as group:
+        raise click.ClickException(str(_first(group))) from group
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
