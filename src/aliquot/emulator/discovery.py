@@ -1,0 +1,406 @@
+"""Which resources the server has, and how it tells clients so.
+
+The built-in resources are data (`data/resources-VERSION.json`: every resource of that Kubernetes version);
+`UNSERVED` names those that this server leaves out, each with its reason. What is not served is not advertised: a
+client that finds a resource here can rely on it. `Catalog` adds custom resources and answers the discovery
+paths, in the aggregated form (v2, v2beta1) and in the legacy one.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from aliquot.emulator import accept
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+_STREAMING = "needs a connection into a running container"
+_VOLUMES = "there are no volumes"
+_NO_CONTROLLER = "no controller acts on it"
+_NOT_ENFORCED = "nothing enforces it"
+
+# "group/plural" or "group/plural/subresource" (the core group is empty) -> why it is left out. A whole group: "group/*".
+UNSERVED: Mapping[str, str] = {
+    "/bindings": "pods/binding is the form in use",
+    "/componentstatuses": "deprecated since 1.19",
+    "/limitranges": _NOT_ENFORCED,
+    "/nodes/proxy": _STREAMING,
+    "/persistentvolumeclaims": _VOLUMES,
+    "/persistentvolumes": _VOLUMES,
+    "/pods/attach": _STREAMING,
+    "/pods/ephemeralcontainers": _STREAMING,
+    "/pods/exec": _STREAMING,
+    "/pods/portforward": _STREAMING,
+    "/pods/proxy": _STREAMING,
+    "/pods/resize": "containers keep the resources that they were started with",
+    "/podtemplates": _NO_CONTROLLER,
+    "/replicationcontrollers": _NO_CONTROLLER,
+    "/resourcequotas": _NOT_ENFORCED,
+    "/services/proxy": _STREAMING,
+    "admissionregistration.k8s.io/*": _NOT_ENFORCED,
+    "apiregistration.k8s.io/*": "there is no API aggregation",
+    "apps/controllerrevisions": _NO_CONTROLLER,
+    "apps/daemonsets": _NO_CONTROLLER,
+    "apps/statefulsets": _NO_CONTROLLER,
+    "autoscaling/*": _NO_CONTROLLER,
+    "batch/cronjobs": _NO_CONTROLLER,
+    "certificates.k8s.io/*": "there is no signer",
+    "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
+    "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
+    "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
+    "policy/poddisruptionbudgets": _NOT_ENFORCED,
+    "storage.k8s.io/*": _VOLUMES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """`group` and `version` are those of the body that it takes and answers, e.g. autoscaling/v1 Scale."""
+
+    name: str
+    kind: str
+    verbs: tuple[str, ...]
+    group: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """One resource of one version, as discovery tells it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    singular: str
+    namespaced: bool
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    subresources: tuple[Subresource, ...] = ()
+    custom: bool = False
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
+    def qualified(self) -> str:
+        """`pods`, `deployments.apps`: the form of error messages."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def subresource(self, name: str) -> Subresource | None:
+        return next((sub for sub in self.subresources if sub.name == name), None)
+
+
+@cache
+def builtin(version: str = "1.36") -> tuple[ResourceType, ...]:
+    """The built-in resources that are served, in the server's order of groups.
+
+    Raises ValueError when there is no data for that Kubernetes version.
+    """
+    return tuple(served for found in known(version) if (served := _served(found)) is not None)
+
+
+@cache
+def known(version: str = "1.36") -> tuple[ResourceType, ...]:
+    """Every resource of that Kubernetes version, served here or not. Raises ValueError for an unknown version."""
+    file = resources.files("aliquot.emulator") / "data" / f"resources-{version}.json"
+    if not file.is_file():
+        raise ValueError(f"no resource table for Kubernetes {version}")
+    table: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(file.read_text())
+    return tuple(
+        _from_row(group, api_version, row)
+        for group, versions in table.items()
+        for api_version, rows in versions.items()
+        for row in rows
+    )
+
+
+def _from_row(group: str, version: str, row: Mapping[str, Any]) -> ResourceType:
+    return ResourceType(
+        group=group,
+        version=version,
+        plural=row["plural"],
+        kind=row["kind"],
+        singular=row.get("singular", row["kind"].lower()),
+        namespaced=row["namespaced"],
+        short_names=tuple(row.get("short", ())),
+        categories=tuple(row.get("categories", ())),
+        verbs=tuple(row.get("verbs", ALL_VERBS)),
+        subresources=tuple(
+            Subresource(name, sub["kind"], tuple(sub["verbs"]), sub.get("group", ""), sub.get("version", ""))
+            for name, sub in row.get("subresources", {}).items()
+        ),
+    )
+
+
+def _served(resource: ResourceType) -> ResourceType | None:
+    path = f"{resource.group}/{resource.plural}"
+    if f"{resource.group}/*" in UNSERVED or path in UNSERVED:
+        return None
+    return replace(
+        resource,
+        subresources=tuple(sub for sub in resource.subresources if f"{path}/{sub.name}" not in UNSERVED),
+    )
+
+
+def established(crd: Mapping[str, Any]) -> bool:
+    conditions = (crd.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions)
+
+
+def from_crd(crd: Mapping[str, Any]) -> tuple[ResourceType, ...]:
+    """The resources of a CustomResourceDefinition, one for each served version, best version first."""
+    spec = crd["spec"]
+    names = (crd.get("status") or {}).get("acceptedNames") or {}
+    if not names.get("plural"):
+        names = spec["names"]
+    served = [version for version in spec["versions"] if version.get("served")]
+    served.sort(key=lambda version: version_priority(version["name"]))
+    return tuple(
+        ResourceType(
+            group=spec["group"],
+            version=version["name"],
+            plural=names["plural"],
+            kind=names["kind"],
+            singular=names.get("singular") or names["kind"].lower(),
+            namespaced=spec["scope"] == "Namespaced",
+            short_names=tuple(names.get("shortNames") or ()),
+            categories=tuple(names.get("categories") or ()),
+            subresources=_crd_subresources(names["kind"], version.get("subresources") or {}),
+            custom=True,
+        )
+        for version in served
+    )
+
+
+def _crd_subresources(kind: str, declared: Mapping[str, Any]) -> tuple[Subresource, ...]:
+    verbs = ("get", "patch", "update")
+    found = []
+    if declared.get("status") is not None:
+        found.append(Subresource("status", kind, verbs))
+    if declared.get("scale") is not None:
+        found.append(Subresource("scale", "Scale", verbs, "autoscaling", "v1"))
+    return tuple(found)
+
+
+_KUBE_VERSION = re.compile(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?")
+
+
+def version_priority(version: str) -> tuple[int, int, int, int, str]:
+    """Sort key, best first: v2, v1, v1beta2, v1beta1, v1alpha1, then anything else by name."""
+    match = _KUBE_VERSION.fullmatch(version)
+    if match is None:
+        return (1, 0, 0, 0, version)
+    major, level, minor = match.groups()
+    return (0, {None: 0, "beta": 1, "alpha": 2}[level], -int(major), -int(minor or 0), version)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    body: dict[str, Any]
+    content_type: str = "application/json"
+
+
+class Catalog:
+    """All resources of a server at one moment; made anew when a CustomResourceDefinition changes.
+
+    `custom` are the resources of established CustomResourceDefinitions. Where a custom resource has the group,
+    version and plural of a built-in one, the built-in one stands.
+    """
+
+    def __init__(
+        self,
+        builtin: Iterable[ResourceType],
+        custom: Iterable[ResourceType] = (),
+        *,
+        server_address: str = "",
+    ) -> None:
+        self._server_address = server_address
+        self._by_path: dict[tuple[str, str, str], ResourceType] = {}
+        self._groups: dict[str, dict[str, list[ResourceType]]] = {}
+        ordered = sorted(
+            custom, key=lambda found: (found.group, version_priority(found.version), found.plural)
+        )
+        for resource in (*builtin, *ordered):
+            path = (resource.group, resource.version, resource.plural)
+            if path not in self._by_path:
+                self._by_path[path] = resource
+                versions = self._groups.setdefault(resource.group, {})
+                versions.setdefault(resource.version, []).append(resource)
+
+    def find(self, group: str, version: str, plural: str) -> ResourceType | None:
+        return self._by_path.get((group, version, plural))
+
+    def find_kind(self, api_version: str, kind: str) -> ResourceType | None:
+        group, _, version = api_version.rpartition("/")
+        versions = self._groups.get(group, {})
+        return next((found for found in versions.get(version, ()) if found.kind == kind), None)
+
+    def resources(self) -> Sequence[ResourceType]:
+        return tuple(self._by_path.values())
+
+    def versions(self, group: str) -> Sequence[str]:
+        """The served versions of a group, preferred first; empty when the group is unknown."""
+        return tuple(self._groups.get(group, ()))
+
+    def answer(self, path: str, accept_header: str = "") -> Answer | None:
+        """The answer to a discovery path (`/`, `/api`, `/apis`, `/api/v1`, `/apis/G`, `/apis/G/V`).
+
+        None when there is nothing at that path.
+        """
+        match path.rstrip("/").split("/")[1:]:
+            case []:
+                return Answer({"paths": self._paths()})
+            case ["api"]:
+                return self._aggregated(accept_header, core=True) or Answer(self._core_versions())
+            case ["apis"]:
+                return self._aggregated(accept_header, core=False) or Answer(self._group_list())
+            case ["api", version] if version in self._groups.get("", {}):
+                return Answer(self._resource_list("", version))
+            case ["apis", group] if group and group in self._groups:
+                return Answer({"kind": "APIGroup", "apiVersion": "v1", **self._group(group)})
+            case ["apis", group, version] if group and version in self._groups.get(group, {}):
+                return Answer(self._resource_list(group, version))
+        return None
+
+    def _paths(self) -> list[str]:
+        named = [group for group in self._groups if group]
+        paths = ["/api", *(f"/api/{version}" for version in self._groups.get("", ())), "/apis"]
+        for group in sorted(named):
+            paths += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in self._groups[group])]
+        return [*paths, "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+
+    def _core_versions(self) -> dict[str, Any]:
+        return {
+            "kind": "APIVersions",
+            "versions": list(self._groups.get("", ())),
+            "serverAddressByClientCIDRs": [
+                {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}
+            ],
+        }
+
+    def _group(self, group: str) -> dict[str, Any]:
+        versions = [
+            {"groupVersion": f"{group}/{version}", "version": version} for version in self._groups[group]
+        ]
+        return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+    def _group_list(self) -> dict[str, Any]:
+        groups = [self._group(group) for group in self._groups if group]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+    def _resource_list(self, group: str, version: str) -> dict[str, Any]:
+        found = self._groups[group][version]
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": f"{group}/{version}" if group else version,
+            "resources": [row for resource in found for row in _legacy_rows(resource)],
+        }
+
+    def _aggregated(self, accept_header: str, *, core: bool) -> Answer | None:
+        version = _aggregated_version(accept_header)
+        if version is None:
+            return None
+        body = {
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": f"apidiscovery.k8s.io/{version}",
+            "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": group} if group else {},
+                    "versions": [
+                        {
+                            "version": api_version,
+                            "resources": [_aggregated_row(resource) for resource in found],
+                            "freshness": "Current",
+                        }
+                        for api_version, found in versions.items()
+                    ],
+                }
+                for group, versions in self._groups.items()
+                if (group == "") == core
+            ],
+        }
+        return Answer(body, f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList")
+
+
+def _aggregated_version(accept_header: str) -> str | None:
+    """`v2` or `v2beta1` when the client prefers aggregated discovery, None when it wants the legacy form."""
+    for media in accept.parse(accept_header):
+        if not media.is_json:
+            continue
+        if not media.as_:
+            return None
+        if (media.as_, media.group) == ("APIGroupDiscoveryList", "apidiscovery.k8s.io") and media.version in (
+            "v2",
+            "v2beta1",
+        ):
+            return media.version
+    return None
+
+
+def _legacy_rows(resource: ResourceType) -> list[dict[str, Any]]:
+    row: dict[str, Any] = {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        row["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        row["categories"] = list(resource.categories)
+    rows = [row]
+    for sub in resource.subresources:
+        entry: dict[str, Any] = {
+            "name": f"{resource.plural}/{sub.name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": sub.kind,
+            "verbs": list(sub.verbs),
+        }
+        if sub.version:
+            entry |= {"group": sub.group, "version": sub.version}
+        rows.append(entry)
+    return rows
+
+
+def _aggregated_row(resource: ResourceType) -> dict[str, Any]:
+    own = {"group": resource.group, "version": resource.version} if resource.custom else {}
+    row: dict[str, Any] = {
+        "resource": resource.plural,
+        "responseKind": {"group": "", "version": "", "kind": resource.kind, **own},
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(resource.verbs),
+    }
+    if resource.short_names:
+        row["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        row["categories"] = list(resource.categories)
+    if resource.subresources:
+        row["subresources"] = [
+            {
+                "subresource": sub.name,
+                "responseKind": {
+                    "group": sub.group or own.get("group", ""),
+                    "version": sub.version or own.get("version", ""),
+                    "kind": sub.kind,
+                },
+                "verbs": list(sub.verbs),
+            }
+            for sub in resource.subresources
+        ]
+    return row
