@@ -3,6 +3,8 @@ import itertools
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from aliquot.cli.supervisor import FIRST_DELAY_S, LONGEST_DELAY_S, STEADY_AFTER_S, Supervisor
 from aliquot.clock import VirtualTimeLoop
 
@@ -28,7 +30,7 @@ def test_a_component_that_fails_is_started_again_with_growing_delays() -> None:
 
     on_virtual_time(main())
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
-    assert gaps[:3] == [FIRST_DELAY_S, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S]
+    assert gaps[:3] == pytest.approx([FIRST_DELAY_S, 2 * FIRST_DELAY_S, 4 * FIRST_DELAY_S])
     assert max(gaps) == LONGEST_DELAY_S
 
 

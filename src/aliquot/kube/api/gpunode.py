@@ -8,7 +8,7 @@ managers can each own their part through server-side apply.
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from aliquot.kube.api.meta import Condition, ObjectMeta
 
@@ -127,7 +127,7 @@ class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
 
 class GPUNode(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
-    spec: GPUNodeSpec = GPUNodeSpec()
-    status: GPUNodeStatus = GPUNodeStatus()
+    spec: GPUNodeSpec = field(default_factory=GPUNodeSpec)
+    status: GPUNodeStatus = field(default_factory=GPUNodeStatus)
     api_version: str = API_VERSION
     kind: str = "GPUNode"
