@@ -3,7 +3,12 @@
 from msgspec import Struct
 
 
-class OwnerReference(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+class Wire(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False, frozen=True):
+    """Base of the partial types. Frozen, because caches share them; outside the garbage collector's sight, because
+    they are trees and its passes would be most of the cost of a large list. Subclasses repeat `kw_only` and `frozen`."""
+
+
+class OwnerReference(Wire, kw_only=True, frozen=True):
     api_version: str
     kind: str
     name: str
@@ -12,7 +17,7 @@ class OwnerReference(Struct, kw_only=True, rename="camel", omit_defaults=True, g
     block_owner_deletion: bool = False
 
 
-class ObjectMeta(Struct, kw_only=True, rename="camel", omit_defaults=True):
+class ObjectMeta(Wire, kw_only=True, frozen=True):
     name: str = ""
     namespace: str = ""
     generate_name: str = ""
@@ -24,8 +29,8 @@ class ObjectMeta(Struct, kw_only=True, rename="camel", omit_defaults=True):
     deletion_grace_period_seconds: int | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    owner_references: list[OwnerReference] | None = None
-    finalizers: list[str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+    finalizers: tuple[str, ...] | None = None
 
 
 class Condition(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):

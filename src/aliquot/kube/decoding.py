@@ -1,0 +1,65 @@
+"""Bytes of an answer into what the caller asked for: a Struct of the fields it reads, or a plain dict."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from aliquot.kube import errors
+
+T = TypeVar("T")
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    items: list[T]
+    resource_version: str
+    continue_token: str = ""
+    """Not empty when there is more."""
+
+
+class _ListMeta(Struct, rename="camel", gc=False, frozen=True):
+    resource_version: str = ""
+    continue_token: str = msgspec.field(name="continue", default="")
+
+
+class _ListBody(Struct, Generic[T]):
+    metadata: _ListMeta = _ListMeta()
+    items: list[T] | None = None
+
+
+def _new_decoder(into: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(JsonObject if into is dict else into)
+
+
+def _new_list_decoder(into: Any) -> msgspec.json.Decoder[Any]:
+    body: Any = _ListBody
+    return msgspec.json.Decoder(body[JsonObject if into is dict else into])
+
+
+# Building a decoder costs more than using it on a small object.
+_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=256)(_new_decoder)
+_list_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=256)(_new_list_decoder)
+
+
+def decode(body: bytes | msgspec.Raw, into: type[T]) -> T:
+    """Raises Unavailable (code 0) for what is no such object."""
+    try:
+        obj: T = _decoder(into).decode(body)
+    except msgspec.DecodeError as error:
+        raise errors.Unavailable(f"answer is no {into.__name__}: {error}", code=0) from error
+    return obj
+
+
+def decode_list(body: bytes, into: type[T]) -> Listing[T]:
+    """One page of a list. Raises Unavailable (code 0) for what is none."""
+    try:
+        page = _list_decoder(into).decode(body)
+    except msgspec.DecodeError as error:
+        raise errors.Unavailable(f"answer is no list of {into.__name__}: {error}", code=0) from error
+    return Listing(page.items or [], page.metadata.resource_version, page.metadata.continue_token)
