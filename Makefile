@@ -17,7 +17,7 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	@$(BIN)/aliquot demo
+	@$(BIN)/python examples/demo.py
 
 up: setup
 	@$(BIN)/aliquot up
