@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def run(*command: str, env: dict[str, str], show: bool = True) -> str:
     """Run a command as a reader would type it, and print what it prints."""
     if show:
         print(f"$ {' '.join([Path(command[0]).name, *command[1:]])}", flush=True)
-    done = subprocess.run(command, env=env, text=True, capture_output=True)
+    done = subprocess.run(command, check=False, env=env, text=True, capture_output=True)
     if show:
         print(done.stdout + done.stderr, flush=True)
     if done.returncode:
@@ -77,7 +78,7 @@ def expectations(pods: list[dict[str, Any]], held: dict[str, list[dict[str, Any]
     }
 
 
-def table(rows: list[tuple[str, ...]]) -> None:
+def table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -135,21 +136,13 @@ def show(env: dict[str, str], started: float) -> int:
     pods = json.loads(run(KUBECTL, "get", "pods", "-o", "json", env=env, show=False))["items"]
     nodes = json.loads(run(KUBECTL, "get", "gpunodes", "-o", "json", env=env, show=False))["items"]
     held = devices(nodes)
-    rows = [("POD", "STATUS", "NODE", "GPU", "DEVICE", "UUID")]
-    for pod in pods:
-        name = pod["metadata"]["name"]
-        for device in held.get(f"default/{name}", []):
-            rows.append(
-                (
-                    name,
-                    pod["status"]["phase"],
-                    device["node"],
-                    str(device["gpu"]),
-                    device["what"],
-                    device["uuid"],
-                )
-            )
-    table(rows)
+    columns = ("POD", "STATUS", "NODE", "GPU", "DEVICE", "UUID")
+    rows = [
+        (pod["metadata"]["name"], pod["status"]["phase"], d["node"], str(d["gpu"]), d["what"], d["uuid"])
+        for pod in pods
+        for d in held.get(f"default/{pod['metadata']['name']}", [])
+    ]
+    table([columns, *rows])
     for pod in pods:
         for condition in pod["status"].get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":

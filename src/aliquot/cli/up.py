@@ -1,0 +1,174 @@
+"""`aliquot up`, `down`, `status`: an emulated GPU cluster on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from aliquot.cli import state as states
+from aliquot.cli.output import Format, emit, output_option
+
+READY_DEADLINE_S = 120.0
+STOP_DEADLINE_S = 30.0
+
+
+def _state_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--state",
+        "state_path",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=states.default_path,
+        show_default="$XDG_STATE_HOME/aliquot/default",
+        help="Where the cluster lives.",
+    )(command)
+
+
+@click.command()
+@_state_option
+@click.option(
+    "--nodes", type=click.IntRange(min=0), help="How many equal nodes; 0 is the bare API.  [default: 1]"
+)
+@click.option("--gpus", help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]")
+@click.option(
+    "--inventory", type=click.Path(dir_okay=False, path_type=Path), help="Nodes and GPUs from a YAML file."
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["simulated", "process"]),
+    default="simulated",
+    show_default=True,
+    help="simulated: a pod runs as its annotations say; process: containers are local processes.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port on 127.0.0.1; 0 keeps the last one or picks one.",
+)
+@click.option("--detach", is_flag=True, help="Return when the cluster is ready; stop it with `aliquot down`.")
+def up(
+    state_path: Path,
+    nodes: int | None,
+    gpus: str | None,
+    inventory: Path | None,
+    runtime: str,
+    port: int,
+    detach: bool,
+) -> None:
+    """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
+
+    State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
+    --inventory the nodes are those of the last time.
+    """
+    state = states.StateDirectory(state_path)
+    if inventory is not None and (nodes is not None or gpus is not None):
+        raise click.UsageError("--inventory names the nodes itself: leave out --nodes and --gpus")
+    if detach:
+        _detach(state, sys.argv[1:])
+        return
+    from aliquot.cli import cluster
+
+    try:
+        with state.held():
+            plan = cluster.plan(
+                state, nodes=nodes, gpus=gpus, inventory=inventory, runtime=runtime, port=port
+            )
+            cluster.run_in_foreground(plan, say=click.echo)
+    except (states.StateError, cluster.ClusterError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _detach(state: states.StateDirectory, arguments: list[str]) -> None:
+    """Start the same command in a session of its own, and wait until it says that it is ready."""
+    if state.is_held():
+        raise click.ClickException(
+            f"{state.path}: already up; 'aliquot status --state {state.path}' shows it"
+        )
+    state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, "-m", "aliquot.cli.main", *(a for a in arguments if a != "--detach")]
+    with state.log.open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + READY_DEADLINE_S
+    while True:
+        if process.poll() is not None:
+            last = state.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise click.ClickException(last[0].removeprefix("error: "))
+        running = state.running()
+        if running is not None and running.pid == process.pid and running.ready:
+            break
+        if time.monotonic() > deadline:
+            os.kill(process.pid, signal.SIGTERM)
+            raise click.ClickException(f"not ready within {READY_DEADLINE_S:.0f} s; see {state.log}")
+        _pause()
+    click.echo(f"{running.nodes} nodes ready at {running.server}")
+    click.echo(f"export KUBECONFIG={state.kubeconfig}")
+
+
+def _pause() -> None:
+    # A command waiting for another process: no event loop, no decision; the poll is its whole work.
+    time.sleep(0.05)  # noqa: TID251
+
+
+@click.command()
+@_state_option
+def down(state_path: Path) -> None:
+    """Stop the cluster of a state directory; its state stays."""
+    state = states.StateDirectory(state_path)
+    running = state.running()
+    if running is None or not state.is_held():
+        click.echo(f"{state.path}: not running")
+        return
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    while state.is_held():
+        if time.monotonic() > deadline:
+            raise click.ClickException(
+                f"process {running.pid} did not stop within {STOP_DEADLINE_S:.0f} s; see {state.log}"
+            )
+        _pause()
+    click.echo(f"stopped; state stays in {state.path}")
+
+
+@click.command()
+@_state_option
+@output_option
+def status(state_path: Path, output: Format) -> None:
+    """Show the cluster of a state directory. Exit code 1 when it does not run."""
+    state = states.StateDirectory(state_path)
+    try:
+        running = state.running()
+    except states.StateError as error:
+        raise click.ClickException(str(error)) from error
+    if running is None or not state.is_held():
+        raise click.ClickException(
+            f"{state.path}: not running; start it with 'aliquot up --state {state.path}'"
+        )
+    emit(
+        output,
+        {"state": str(state.path), "kubeconfig": str(state.kubeconfig), **_fields(running)},
+        columns=("FIELD", "VALUE"),
+        rows=[
+            ("state", str(state.path)),
+            ("kubeconfig", str(state.kubeconfig)),
+            ("server", running.server),
+            ("process", str(running.pid)),
+            ("ready", "yes" if running.ready else "no"),
+            ("nodes", str(running.nodes)),
+            ("kubelets and agents joined by", running.joined_by),
+            ("runtime", running.runtime),
+        ],
+    )
+
+
+def _fields(running: states.Running) -> dict[str, object]:
+    import msgspec
+
+    fields = msgspec.to_builtins(running)
+    assert isinstance(fields, dict)
+    return fields
