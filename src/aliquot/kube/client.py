@@ -21,7 +21,7 @@ from msgspec import Struct
 from aliquot import __version__
 from aliquot.clock import Clock
 from aliquot.kube import errors, watching
-from aliquot.kube.decoding import JsonObject, Listing, decode, decode_list
+from aliquot.kube.decoding import JsonObject, Listing, Unreadable, decode, decode_list
 from aliquot.kube.resources import PODS, Resource
 from aliquot.kube.retry import Budget, RetryPolicy
 from aliquot.kube.transport import Request, Transport, TransportError
@@ -372,7 +372,7 @@ class Client:
         field_selector: str = "",
         timeout_s: float = 300.0,
         send_initial_events: bool = False,
-    ) -> AsyncGenerator[WatchEvent[JsonObject] | Bookmark, None]: ...
+    ) -> AsyncGenerator[WatchEvent[JsonObject] | Bookmark | Unreadable, None]: ...
     @overload
     def watch(
         self,
@@ -385,7 +385,7 @@ class Client:
         into: type[T],
         timeout_s: float = 300.0,
         send_initial_events: bool = False,
-    ) -> AsyncGenerator[WatchEvent[T] | Bookmark, None]: ...
+    ) -> AsyncGenerator[WatchEvent[T] | Bookmark | Unreadable, None]: ...
     async def watch(
         self,
         resource: Resource,
@@ -397,7 +397,7 @@ class Client:
         into: type[Any] = dict,
         timeout_s: float = 300.0,
         send_initial_events: bool = False,
-    ) -> AsyncGenerator[WatchEvent[Any] | Bookmark, None]:
+    ) -> AsyncGenerator[WatchEvent[Any] | Bookmark | Unreadable, None]:
         """One watch, until the server ends it (about `timeout_s`) or the caller closes it (use `aclosing`).
 
         Not resumed here: `Cache` does that. Raises Gone when `resource_version` is too old, Unavailable when the
@@ -519,12 +519,14 @@ class Client:
 
 async def _together(pages: AsyncGenerator[Listing[T], None]) -> Listing[T]:
     items: list[T] = []
+    unreadable: list[Unreadable] = []
     version = ""
     async with aclosing(pages):
         async for page in pages:
             items.extend(page.items)
+            unreadable.extend(page.unreadable)
             version = page.resource_version
-    return Listing(items, version)
+    return Listing(items, version, unreadable=tuple(unreadable))
 
 
 def _builtins(obj: KubeObject) -> JsonObject:

@@ -21,6 +21,16 @@ class Listing(Generic[T]):
     resource_version: str
     continue_token: str = ""
     """Not empty when there is more."""
+    unreadable: tuple["Unreadable", ...] = ()
+    """Objects that are there and are not of the type asked for; they are not among the items."""
+
+
+class Unreadable(Struct, frozen=True, gc=False):
+    """An object that does not decode into the type asked for. One of them must not hide all the others."""
+
+    key: str
+    resource_version: str
+    reason: str
 
 
 class _ListMeta(Struct, rename="camel", gc=False, frozen=True):
@@ -47,6 +57,38 @@ _decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=256)(_n
 _list_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=256)(_new_list_decoder)
 
 
+class _Meta(Struct, rename="camel", gc=False, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class Identified(Struct, gc=False, frozen=True):
+    """As much of any object as tells which one it is."""
+
+    metadata: _Meta
+
+
+_identified_decoder = msgspec.json.Decoder(Identified)
+
+
+def identify(body: bytes | msgspec.Raw) -> _Meta:
+    """Raises msgspec.DecodeError for what is no object at all."""
+    return _identified_decoder.decode(body).metadata
+
+
+def decode_or_name(body: msgspec.Raw, into: type[T]) -> "T | Unreadable":
+    """The object, or which one it is that cannot be read. Raises msgspec.DecodeError for what is no object."""
+    try:
+        obj: T = _decoder(into).decode(body)
+    except msgspec.ValidationError as error:
+        metadata = identify(body)
+        key = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+        return Unreadable(key, metadata.resource_version, str(error))
+    return obj
+
+
 def decode(body: bytes | msgspec.Raw, into: type[T]) -> T:
     """Raises Unavailable (code 0) for what is no such object."""
     try:
@@ -60,6 +102,22 @@ def decode_list(body: bytes, into: type[T]) -> Listing[T]:
     """One page of a list. Raises Unavailable (code 0) for what is none."""
     try:
         page = _list_decoder(into).decode(body)
+    except msgspec.ValidationError:
+        return _decode_each(body, into)
     except msgspec.DecodeError as error:
-        raise errors.Unavailable(f"answer is no list of {into.__name__}: {error}", code=0) from error
+        raise errors.Unavailable(f"answer is no list: {error}", code=0) from error
     return Listing(page.items or [], page.metadata.resource_version, page.metadata.continue_token)
+
+
+def _decode_each(body: bytes, into: type[T]) -> Listing[T]:
+    try:
+        page = _list_decoder(msgspec.Raw).decode(body)
+        decoded = [decode_or_name(item, into) for item in page.items or []]
+    except msgspec.DecodeError as error:
+        raise errors.Unavailable(f"answer is no list: {error}", code=0) from error
+    return Listing(
+        [item for item in decoded if not isinstance(item, Unreadable)],
+        page.metadata.resource_version,
+        page.metadata.continue_token,
+        tuple(item for item in decoded if isinstance(item, Unreadable)),
+    )

@@ -1,6 +1,5 @@
 """Which path of the API serves which kind. Stated here, not discovered: controllers know what they work on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -52,7 +51,7 @@ class Resource:
 
 def key(obj: Any) -> str:
     """`namespace/name`, or `name` of a cluster-scoped object. Takes a dict or a Struct with `metadata`."""
-    if isinstance(obj, Mapping):
+    if isinstance(obj, dict):
         metadata = obj["metadata"]
         namespace, name = metadata.get("namespace", ""), metadata["name"]
     else:

@@ -5,7 +5,6 @@ it stands for. A line cut off by the end of the stream is no event: whoever resu
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from aliquot.kube import errors
-from aliquot.kube.decoding import decode
+from aliquot.kube.decoding import Unreadable, decode_or_name, identify
 
 T = TypeVar("T")
 
@@ -27,15 +26,13 @@ class EventType(StrEnum):
     BOOKMARK = "BOOKMARK"
 
 
-@dataclass(frozen=True, slots=True)
-class WatchEvent(Generic[T]):
+class WatchEvent(Struct, Generic[T], frozen=True):
     type: EventType
     object: T
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bookmark:
+class Bookmark(Struct, frozen=True, gc=False):
     """Everything up to `resource_version` has been sent; a watch may be resumed from there."""
 
     resource_version: str
@@ -48,17 +45,7 @@ class _Line(Struct, gc=False):
     object: msgspec.Raw
 
 
-class _Meta(Struct, rename="camel", gc=False):
-    resource_version: str = ""
-    annotations: dict[str, str] | None = None
-
-
-class _Versioned(Struct, gc=False):
-    metadata: _Meta
-
-
 _line_decoder = msgspec.json.Decoder(_Line)
-_versioned_decoder = msgspec.json.Decoder(_Versioned)
 _status_decoder = msgspec.json.Decoder(errors.Status)
 _CHANGES = {"ADDED": EventType.ADDED, "MODIFIED": EventType.MODIFIED, "DELETED": EventType.DELETED}
 
@@ -81,7 +68,7 @@ class LineSplitter:
         return lines
 
 
-def events(lines: list[bytes], into: type[T]) -> Iterator["WatchEvent[T] | Bookmark"]:
+def events(lines: list[bytes], into: type[T]) -> Iterator[WatchEvent[T] | Bookmark | Unreadable]:
     """Raises the ApiError of an ERROR event (Gone when it is a 410), Unavailable for a line that is no event."""
     for text in lines:
         if not text or text.isspace():
@@ -90,11 +77,14 @@ def events(lines: list[bytes], into: type[T]) -> Iterator["WatchEvent[T] | Bookm
             line = _line_decoder.decode(text)
             change = _CHANGES.get(line.type)
             if change is not None:
-                item = decode(line.object, into)
-                yield WatchEvent(change, item, version_of(item))
+                item = decode_or_name(line.object, into)
+                if isinstance(item, Unreadable):
+                    yield item
+                else:
+                    yield WatchEvent(change, item, version_of(item))
                 continue
             if line.type == "BOOKMARK":
-                metadata = _versioned_decoder.decode(line.object).metadata
+                metadata = identify(line.object)
                 ended = (metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true"
                 yield Bookmark(metadata.resource_version, ended)
                 continue
