@@ -1,0 +1,28 @@
+"""Who may do what: role-based access control as Kubernetes decides it, with its words for refusals.
+
+Pure decisions over RBAC objects that a `Policy` looks up; authentication is elsewhere.
+"""
+
+from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Policy, RoleMissing, aggregate
+from aliquot.emulator.rbac.bootstrap import bootstrap_objects
+from aliquot.emulator.rbac.refusals import Refusal, escalation, forbidden
+from aliquot.emulator.rbac.reviews import ReviewInvalid, access_review, identity_review, rules_review
+from aliquot.emulator.rbac.rules import Attributes, User
+
+__all__ = [
+    "Attributes",
+    "Authorizer",
+    "Decision",
+    "Policy",
+    "Refusal",
+    "ReviewInvalid",
+    "RoleMissing",
+    "User",
+    "access_review",
+    "aggregate",
+    "bootstrap_objects",
+    "escalation",
+    "forbidden",
+    "identity_review",
+    "rules_review",
+]
