@@ -1,12 +1,15 @@
 """`aliquot gpu`: the cluster's GPUs as their slots, and the boards of the catalogue."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from aliquot.cli.connect import cluster_options, connect, run
 from aliquot.cli.output import Format, emit, output_option, table
+
+if TYPE_CHECKING:
+    from aliquot.kube.api.gpunode import GPUNode, GPUStatus
 
 SLOTS_WITHOUT_MIG = 8
 """Width of the drawing of a board whose memory has no slots."""
@@ -23,7 +26,7 @@ def gpu() -> None:
 @output_option
 def list_gpus(node: str | None, kubeconfig: str | None, context: str | None, output: Format) -> None:
     """Each GPU drawn as its memory slots, with what is cut there and the pod that holds it."""
-    nodes = run(lambda: _gpu_nodes(kubeconfig, context))
+    nodes: list[GPUNode] = run(lambda: _gpu_nodes(kubeconfig, context))
     if node is not None:
         nodes = [n for n in nodes if n.metadata.name == node]
         if not nodes:
@@ -40,13 +43,72 @@ def list_gpus(node: str | None, kubeconfig: str | None, context: str | None, out
     )
 
 
-def _drawn(node: str, found: Any) -> list[tuple[str, str, str, str]]:
+def _drawn(node: str, found: "GPUStatus") -> list[tuple[str, str, str, str]]:
     from aliquot.cli.slots import draw
     from aliquot.gpu import boards
 
-    board = boards.find(found.board)
-    top, bottom = draw(found, (board.memory_slots if board else None) or SLOTS_WITHOUT_MIG)
+    mig = boards.board(found.board).mig if found.board else None
+    top, bottom = draw(found, (mig.memory_slots if mig else None) or SLOTS_WITHOUT_MIG)
     return [(node, str(found.index), found.product, top), ("", "", "", bottom)]
+
+
+@gpu.command("boards")
+@click.argument("key", required=False)
+@output_option
+def list_boards(key: str | None, output: Format) -> None:
+    """Boards of the catalogue, or the MIG profiles of the board KEY. What nobody has published is shown as ?."""
+    from aliquot.gpu import boards
+
+    if key is not None:
+        _show_board(key, output)
+        return
+    emit(
+        output,
+        boards.boards(),
+        columns=("BOARD", "PRODUCT", "MEMORY", "ARCHITECTURE", "CC", "MIG PROFILES"),
+        rows=[
+            (
+                board.key,
+                board.product,
+                _known(board.memory_mib, " MiB"),
+                board.architecture,
+                board.compute_capability,
+                " ".join(profile.name for profile in board.mig.profiles) if board.mig else "no MIG",
+            )
+            for board in boards.boards()
+        ],
+    )
+
+
+def _show_board(key: str, output: Format) -> None:
+    from aliquot.gpu import boards
+
+    try:
+        board = boards.board(key)
+    except boards.UnknownBoard as error:
+        raise click.ClickException(str(error)) from error
+    emit(
+        output,
+        board,
+        columns=("PROFILE", "ID", "COMPUTE", "SLOTS", "STARTS", "MEMORY", "SM", "MAX"),
+        rows=[
+            (
+                profile.name,
+                _known(profile.id),
+                str(profile.compute_slices),
+                _known(profile.memory_slots),
+                ",".join(map(str, profile.starts)) if profile.starts is not None else "?",
+                _known(profile.memory_mib, " MiB"),
+                _known(profile.multiprocessors),
+                str(profile.max_instances),
+            )
+            for profile in (board.mig.profiles if board.mig else ())
+        ],
+    )
+
+
+def _known(figure: int | None, unit: str = "") -> str:
+    return "?" if figure is None else f"{figure}{unit}"
 
 
 @gpu.command()
@@ -116,7 +178,7 @@ def show(which: str, kubeconfig: str | None, context: str | None, output: Format
         )
 
 
-async def _gpu_nodes(kubeconfig: str | None, context: str | None) -> list[Any]:
+async def _gpu_nodes(kubeconfig: str | None, context: str | None) -> "list[GPUNode]":
     from aliquot.kube.api.gpunode import GPUNode
     from aliquot.kube.errors import NotFound
     from aliquot.kube.resources import GPUNODES

@@ -1,0 +1,131 @@
+"""`aliquot node`: the agent of a GPU node, and what it would advertise."""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aliquot.cli.connect import cluster_options, connect, run
+from aliquot.cli.output import Format, emit, output_option
+
+STRATEGIES = click.Choice(["none", "single", "mixed"])
+
+
+@click.group()
+def node() -> None:
+    """The agent of a GPU node."""
+
+
+def _driver_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--driver",
+        "driver_name",
+        default="nvml",
+        show_default=True,
+        metavar="nvml|simulated:INVENTORY",
+        help="The real driver, or a simulated one with the GPUs of an inventory.",
+    )(command)
+
+
+@node.command("run")
+@click.option(
+    "--node-name",
+    default=lambda: os.environ.get("NODE_NAME"),
+    help="Name of the Node.  [default: $NODE_NAME]",
+)
+@click.option(
+    "--kubelet-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/var/lib/kubelet"),
+    show_default=True,
+    help="Holds device-plugins/ and pod-resources/.",
+)
+@click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
+@_driver_option
+@cluster_options
+def run_agent(
+    node_name: str | None,
+    kubelet_dir: Path,
+    mig_strategy: str,
+    driver_name: str,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
+    if not node_name:
+        raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
+    run(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver_name, kubeconfig, context))
+
+
+async def _serve(
+    node_name: str,
+    kubelet_dir: Path,
+    mig_strategy: str,
+    driver_name: str,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    import asyncio
+
+    from aliquot.clock import SystemClock
+    from aliquot.kube.kubeletapi.sockets import SocketDirectory
+    from aliquot.node.advertise import MigStrategy
+    from aliquot.node.agent import Agent
+
+    driver = open_driver(driver_name, node_name)
+    async with connect(kubeconfig, context) as client:
+        agent = Agent(
+            node_name,
+            client=client,
+            driver=driver,
+            plugin_sockets=SocketDirectory(kubelet_dir / "device-plugins"),
+            pod_resources_sockets=SocketDirectory(kubelet_dir / "pod-resources"),
+            clock=SystemClock(),
+            rng=random.Random(),
+            run_blocking=asyncio.to_thread,
+            mig_strategy=MigStrategy(mig_strategy),
+        )
+        await agent.run()
+
+
+@node.command()
+@_driver_option
+@click.option("--node-name", default="node-0", show_default=True, help="Which node of the inventory.")
+@click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
+@output_option
+def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format) -> None:
+    """Print what this node would advertise: resources, device ids, and what Allocate would answer."""
+    from aliquot.node import preview as previews
+    from aliquot.node.advertise import MigStrategy
+
+    shown = previews.preview(open_driver(driver_name, node_name), MigStrategy(mig_strategy))
+    emit(output, shown, columns=("RESOURCE", "DEVICE", "GPU", "WHAT"), rows=previews.rows(shown))
+
+
+def open_driver(name: str, node_name: str) -> Any:
+    """The driver that `--driver` names. Raises click.ClickException with the fix."""
+    from aliquot.document import DocumentError
+    from aliquot.gpu.driver import DriverError
+
+    kind, _, inventory_path = name.partition(":")
+    if kind == "nvml" and not inventory_path:
+        from aliquot.gpu.nvml import NvmlDriver
+
+        try:
+            return NvmlDriver()
+        except DriverError as error:
+            raise click.ClickException(f"{error}; without a GPU, try --driver simulated:INVENTORY") from error
+    if kind == "simulated" and inventory_path:
+        from aliquot.gpu import inventory
+        from aliquot.gpu.simulated import SimulatedDriver
+
+        try:
+            machine = inventory.load(Path(inventory_path)).node(node_name)
+        except DocumentError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyError as error:
+            raise click.ClickException(f"{inventory_path}: {error.args[0]}") from error
+        return SimulatedDriver(machine.gpus, node=node_name)
+    raise click.UsageError(f"--driver {name!r} is neither 'nvml' nor 'simulated:INVENTORY'")

@@ -1,0 +1,42 @@
+"""`aliquot scheduler`: which pod, which node, which device."""
+
+import random
+
+import click
+
+from aliquot.cli.connect import cluster_options, connect, run
+
+
+@click.group()
+def scheduler() -> None:
+    """The scheduler."""
+
+
+@scheduler.command("run")
+@click.option(
+    "--scheduler-name",
+    "names",
+    multiple=True,
+    default=["aliquot"],
+    show_default=True,
+    help="Pods with this spec.schedulerName are ours; may be given several times.",
+)
+@click.option(
+    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
+)
+@cluster_options
+def run_scheduler(
+    names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
+) -> None:
+    """Place pods on nodes and devices. Runs until stopped."""
+    run(lambda: _schedule(names, leader_elect, kubeconfig, context))
+
+
+async def _schedule(
+    names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
+) -> None:
+    from aliquot.clock import SystemClock
+    from aliquot.scheduler.controller import Scheduler
+
+    async with connect(kubeconfig, context) as client:
+        await Scheduler(client, clock=SystemClock(), rng=random.Random(), names=names).run()
