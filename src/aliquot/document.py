@@ -39,11 +39,12 @@ class DocumentError(Exception):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'X'?`, or nothing when no known word is near."""
-    candidates = sorted(known)
-    folded = {name.casefold(): name for name in reversed(candidates)}
-    found = difflib.get_close_matches(word.casefold(), sorted(folded), n=1, cutoff=0.6)
-    return f"; did you mean '{folded[found[0]]}'?" if found else ""
+    """`; did you mean 'X'?` (or `'X' or 'Y'` where the word begins both), nothing when no known word is near."""
+    folded = {name.casefold(): name for name in sorted(known, reverse=True)}
+    begun = sorted(name for fold, name in folded.items() if word and fold.startswith(word.casefold()))
+    close = difflib.get_close_matches(word.casefold(), sorted(folded), n=1, cutoff=0.6)
+    found = begun if 0 < len(begun) <= 3 else [folded[name] for name in close]
+    return f"; did you mean {' or '.join(repr(name) for name in found)}?" if found else ""
 
 
 @dataclass(frozen=True, slots=True)

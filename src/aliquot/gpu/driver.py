@@ -90,7 +90,7 @@ class Gpu:
     """Lower case: `ampere`, `hopper`, ..."""
     compute_capability: tuple[int, int]
     pci_bus_id: str
-    pci_device_id: int
+    pci_device_id: int | None
     """0xDDDDVVVV: device, then vendor 10DE, as NVML reports it."""
     numa_node: int | None
     mig: MigState
@@ -115,6 +115,17 @@ class ComputeProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Engines:
+    """Fixed-function engines of an instance; None where unknown."""
+
+    copy: int | None
+    decoder: int | None
+    encoder: int | None
+    jpeg: int | None
+    ofa: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceProfile:
     """A GPU instance profile as the board reports it. Unknown figures are None, never zero."""
 
@@ -130,6 +141,7 @@ class InstanceProfile:
     compute_profiles: tuple[ComputeProfile, ...]
     attributes: frozenset[str] = frozenset()
     """`me`, `me.all`, `gfx`, `-me`"""
+    engines: Engines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +198,14 @@ class Driver(Protocol):
         ...
 
     def set_mig_mode(self, gpu_uuid: str, enabled: bool) -> MigState:
-        """The state reached. IN_USE while a process runs on the GPU or, when disabling, an instance exists."""
+        """The state reached: PENDING_* where the board needs a reset for it. IN_USE when disabling while an
+        instance exists and, on boards that switch at once, while a process runs on the GPU. NOT_SUPPORTED on a
+        board without MIG."""
         ...
 
     def reset_gpu(self, gpu_uuid: str) -> None:
-        """Applies a pending mode; destroys all instances. IN_USE while a process runs on it."""
+        """Applies a pending mode; destroys all instances. IN_USE while a process runs on it. Handles and the
+        NVML session do not survive it, so nothing else may be under way."""
         ...
 
     def create_gpu_instance(self, gpu_uuid: str, profile_id: int, start: int | None) -> GpuInstance:
@@ -202,7 +217,9 @@ class Driver(Protocol):
         """IN_USE while it holds compute instances or a process runs in it."""
         ...
 
-    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int) -> ComputeInstance: ...
+    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int) -> ComputeInstance:
+        """INSUFFICIENT_RESOURCES when the instance has not enough slices left."""
+        ...
 
     def destroy_compute_instance(self, gpu_uuid: str, gi_id: int, ci_id: int) -> None:
         """IN_USE while a process runs in it."""

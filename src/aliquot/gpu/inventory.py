@@ -1,0 +1,138 @@
+"""Inventories: which boards the nodes of an emulated cluster have.
+
+`gpus: [{board: h100-80gb, count: 8, mig: true}]` for one node, or `nodes: [{name, labels, gpus: [...]}]`; on the
+command line `h100-80gb:8`. Every board is looked up here, so that what comes out can be built.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from aliquot import document
+from aliquot.document import Document
+from aliquot.gpu import boards
+
+MAX_GPUS = 32
+"""Of one node: more the kernel driver does not drive."""
+
+_DNS_LABELS = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryGpus:
+    """`count` equal GPUs. `mig`: MIG mode is on when the node starts for the first time."""
+
+    board: str
+    count: int = 1
+    mig: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryNode:
+    name: str
+    labels: Mapping[str, str]
+    gpus: tuple[InventoryGpus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    nodes: tuple[InventoryNode, ...]
+
+    def node(self, name: str) -> InventoryNode:
+        """The node of that name; an inventory of one node without a name fits every name. Raises KeyError."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+            if not node.name:
+                return replace(node, name=name)
+        known = (node.name for node in self.nodes)
+        raise KeyError(f"the inventory has no node '{name}'{document.nearest(name, known)}")
+
+
+def parse_gpus(text: str) -> tuple[InventoryGpus, ...]:
+    """`BOARD[:COUNT][:mig]`, several with commas: `h100-80gb:8`, `a100-40gb:4:mig,l4:2`. Raises ValueError."""
+    groups = []
+    for part in text.split(","):
+        board, *options = part.strip().split(":")
+        mig = options[-1:] == ["mig"]
+        counts = options[: len(options) - mig]
+        if len(counts) > 1 or not all(re.fullmatch(r"[1-9]\d{0,3}", count, re.ASCII) for count in counts):
+            raise ValueError(f"'{part}' is not BOARD[:COUNT][:mig], like h100-80gb:8 or a100-40gb:4:mig")
+        groups.append(InventoryGpus(board, int(counts[0]) if counts else 1, mig))
+        if complaint := _complaint(groups[-1]):
+            raise ValueError(complaint)
+    if sum(group.count for group in groups) > MAX_GPUS:
+        raise ValueError(f"'{text}' has more than {MAX_GPUS} GPUs for one node")
+    return tuple(groups)
+
+
+def load(path: Path) -> Inventory:
+    """Raises DocumentError."""
+    return parse(document.read(path), source=str(path))
+
+
+def parse(text: str, *, source: str) -> Inventory:
+    """A single node's inventory gives one node with an empty name. Raises DocumentError."""
+    parsed = document.parse(text, source=source)
+    file = parsed.into(_File)
+    if (file.gpus is None) == (file.nodes is None):
+        raise parsed.error((), "an inventory has either 'gpus' (one node) or 'nodes'")
+    if file.gpus is not None:
+        return Inventory((InventoryNode("", {}, _gpus(parsed, ("gpus",), file.gpus)),))
+    nodes: list[InventoryNode] = []
+    for index, node in enumerate(file.nodes or ()):
+        if not _DNS_LABELS.fullmatch(node.name):
+            raise parsed.error(
+                ("nodes", index, "name"),
+                f"'{node.name}' is no node name (lower case letters, digits, '-', '.')",
+            )
+        if node.name in (known.name for known in nodes):
+            raise parsed.error(("nodes", index, "name"), f"node '{node.name}' is given twice")
+        gpus = _gpus(parsed, ("nodes", index, "gpus"), node.gpus)
+        nodes.append(InventoryNode(node.name, node.labels, gpus))
+    return Inventory(tuple(nodes))
+
+
+class _Gpus(Struct):
+    board: str
+    count: Annotated[int, Meta(ge=1, le=MAX_GPUS)] = 1
+    mig: bool = False
+
+
+class _Node(Struct):
+    name: str
+    labels: dict[str, str] = {}
+    gpus: list[_Gpus] = []
+
+
+class _File(Struct):
+    gpus: list[_Gpus] | None = None
+    nodes: list[_Node] | None = None
+
+
+def _gpus(
+    parsed: Document, path: tuple[str | int, ...], groups: Sequence[_Gpus]
+) -> tuple[InventoryGpus, ...]:
+    found = tuple(InventoryGpus(group.board, group.count, group.mig) for group in groups)
+    for index, group in enumerate(found):
+        if complaint := _complaint(group):
+            raise parsed.error((*path, index, "board"), complaint)
+    if sum(group.count for group in found) > MAX_GPUS:
+        raise parsed.error(path, f"more than {MAX_GPUS} GPUs on one node")
+    return found
+
+
+def _complaint(group: InventoryGpus) -> str:
+    try:
+        board = boards.board(group.board)
+    except boards.UnknownBoard as error:
+        return str(error)
+    if group.mig and board.mig is None:
+        return f"board '{board.key}' has no MIG"
+    if group.mig and board.mig is not None and not board.mig.instance_profiles():
+        return f"board '{board.key}' has MIG, but its placements are not published: it cannot be simulated"
+    return ""

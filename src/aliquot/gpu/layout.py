@@ -1,0 +1,270 @@
+"""MIG layouts of one GPU as pure data: what is legal, what still fits, and how to get from one to another.
+
+A layout is a set of slices, each a profile at a start. It is legal when the runs of memory slots do not overlap,
+every start is one that the profile has, and the media engines suffice. On boards of seven compute slots this also
+keeps compute within bounds. Profiles and placements come in as the board reports them; nothing here knows a model.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from aliquot.gpu.driver import GpuInstance, InstanceProfile, Placement
+from aliquot.gpu.profiles import WITHOUT_MEDIA
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A GPU instance, made or thought of: the profile with this id at this memory slot."""
+
+    profile_id: int
+    start: int
+
+
+class Geometry:
+    """The placements of one board, with what they exclude of each other."""
+
+    def __init__(self, profiles: Iterable[InstanceProfile]) -> None:
+        self.profiles = {profile.profile_id: profile for profile in profiles}
+        self._masks = {
+            Slice(profile.profile_id, placement.start): mask(placement)
+            for profile in self.profiles.values()
+            for placement in profile.placements
+        }
+
+    @cached_property
+    def placements(self) -> tuple[Slice, ...]:
+        """Every slice that the board could hold, by start, larger ones first."""
+        return tuple(sorted(self._masks, key=lambda s: (s.start, -self._masks[s].bit_count(), s.profile_id)))
+
+    @cached_property
+    def memory_slots(self) -> int:
+        return max((m.bit_length() for m in self._masks.values()), default=0)
+
+    def occupancy(self, slices: Iterable[Slice]) -> int:
+        """Bit n is set when memory slot n is taken. Raises KeyError for a slice that the board cannot hold."""
+        taken = 0
+        for placed in slices:
+            taken |= self._masks[placed]
+        return taken
+
+    def fits(self, slice_: Slice, beside: Iterable[Slice]) -> bool:
+        """Whether the driver could make `slice_` with `beside` in place."""
+        if slice_ not in self._masks:
+            return False
+        others = tuple(beside)
+        return not self._masks[slice_] & self.occupancy(others) and self._engines_suffice((*others, slice_))
+
+    def legal(self, slices: Sequence[Slice]) -> bool:
+        return all(self.fits(slices[i], slices[:i]) for i in range(len(slices)))
+
+    def free_placements(self, profile_id: int, beside: Iterable[Slice]) -> tuple[Placement, ...]:
+        """Where a profile still fits beside slices that cannot move, by start."""
+        others = tuple(beside)
+        profile = self.profiles[profile_id]
+        free = (p for p in profile.placements if self.fits(Slice(profile_id, p.start), others))
+        return tuple(sorted(free, key=lambda placement: placement.start))
+
+    def states(self) -> Iterator[tuple[Slice, ...]]:
+        """Every legal layout once, the empty one first; slices by start."""
+        return self._grow((), 0)
+
+    def maximal(self, slices: Sequence[Slice]) -> bool:
+        """Whether nothing more fits."""
+        return not any(self.fits(candidate, slices) for candidate in self.placements)
+
+    def _grow(self, slices: tuple[Slice, ...], first: int) -> Iterator[tuple[Slice, ...]]:
+        yield slices
+        for index in range(first, len(self.placements)):
+            if self.fits(self.placements[index], slices):
+                yield from self._grow((*slices, self.placements[index]), index + 1)
+
+    def _engines_suffice(self, slices: Sequence[Slice]) -> bool:
+        """Media extensions exist once per GPU, and `+me.all` leaves engines to nobody but `-me` profiles."""
+        profiles = [self.profiles[s.profile_id] for s in slices]
+        extended = sum(1 for p in profiles if p.attributes & {"me", "me.all"})
+        if extended > 1:
+            return False
+        if any("me.all" in p.attributes for p in profiles):
+            return sum(1 for p in profiles if WITHOUT_MEDIA not in p.attributes) == 1
+        return True
+
+
+def mask(placement: Placement) -> int:
+    return ((1 << placement.size) - 1) << placement.start
+
+
+# --- from what is to what is wanted ---
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An instance that exists. `used_by` says who uses it, empty when nobody does."""
+
+    instance: GpuInstance
+    used_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyCompute:
+    gi_id: int
+    ci_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyInstance:
+    gi_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateInstance:
+    slice: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCompute:
+    """The compute instance that fills the GPU instance at `start`, which may be made by an earlier step."""
+
+    start: int
+    profile_id: int
+
+
+Step = DestroyCompute | DestroyInstance | CreateInstance | CreateCompute
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order: every destruction before the first creation. Kept instances are not touched."""
+
+    steps: tuple[Step, ...]
+    kept: tuple[int, ...]
+    """GI ids."""
+
+    @property
+    def destroyed(self) -> tuple[int, ...]:
+        """GI ids of the instances that lose their MIG devices."""
+        return tuple(
+            sorted({s.gi_id for s in self.steps if isinstance(s, (DestroyCompute, DestroyInstance))})
+        )
+
+
+class RefusalReason(StrEnum):
+    UNKNOWN_PROFILE = "UnknownProfile"
+    BAD_START = "BadStart"
+    OVERLAP = "Overlap"
+    ENGINES_TAKEN = "EnginesTaken"
+    IN_USE = "InUse"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a layout cannot be had. `blocking`: GI ids of the instances in use that are in its way."""
+
+    reason: RefusalReason
+    message: str
+    blocking: tuple[int, ...] = ()
+
+
+def plan(
+    profiles: Sequence[InstanceProfile], current: Sequence[Held], wanted: Sequence[Slice]
+) -> Plan | Refusal:
+    """The fewest steps from `current` to exactly `wanted`, each slice filled by one compute instance.
+
+    Destroys only what is not wanted as it is, and refuses whole rather than touch an instance in use.
+    """
+    geometry = Geometry(profiles)
+    refusal = _illegal(geometry, wanted)
+    if refusal:
+        return refusal
+    missing = set(wanted)
+    kept: list[int] = []
+    leaving: list[Held] = []
+    destroy: list[Step] = []
+    create: dict[int, list[Step]] = {}
+    for held in sorted(current, key=lambda h: h.instance.gi_id):
+        instance = held.instance
+        slice_ = Slice(instance.profile_id, instance.placement.start)
+        if slice_ not in missing:
+            leaving.append(held)
+            destroy += _destruction(instance, whole=True)
+            continue
+        missing.discard(slice_)
+        kept.append(instance.gi_id)
+        full = _full_compute_profile(geometry.profiles[slice_.profile_id])
+        if [c.profile_id for c in instance.compute_instances] != [full]:
+            if instance.compute_instances:
+                leaving.append(held)
+            destroy += _destruction(instance, whole=False)
+            create[slice_.start] = [CreateCompute(slice_.start, full)]
+    for slice_ in missing:
+        full = _full_compute_profile(geometry.profiles[slice_.profile_id])
+        create[slice_.start] = [CreateInstance(slice_), CreateCompute(slice_.start, full)]
+    in_use = [held for held in leaving if held.used_by]
+    if in_use:
+        return _refuse_use(geometry, in_use)
+    return Plan((*destroy, *(step for start in sorted(create) for step in create[start])), tuple(kept))
+
+
+def _illegal(geometry: Geometry, wanted: Sequence[Slice]) -> Refusal | None:
+    placed: list[Slice] = []
+    for slice_ in sorted(wanted, key=lambda s: (s.start, s.profile_id)):
+        profile = geometry.profiles.get(slice_.profile_id)
+        if profile is None:
+            return Refusal(
+                RefusalReason.UNKNOWN_PROFILE, f"the board has no profile with id {slice_.profile_id}"
+            )
+        if profile.compute_slices not in (c.compute_slices for c in profile.compute_profiles):
+            return Refusal(
+                RefusalReason.UNKNOWN_PROFILE,
+                f"the driver lists no compute instance that fills {profile.name}",
+            )
+        starts = sorted(p.start for p in profile.placements)
+        if slice_.start not in starts:
+            listed = ", ".join(map(str, starts))
+            message = f"{profile.name} cannot start at slot {slice_.start}, only at {listed}"
+            return Refusal(RefusalReason.BAD_START, message)
+        if not geometry.fits(slice_, placed):
+            return _conflict(geometry, profile, slice_, placed)
+        placed.append(slice_)
+    return None
+
+
+def _conflict(
+    geometry: Geometry, profile: InstanceProfile, slice_: Slice, placed: Sequence[Slice]
+) -> Refusal:
+    for other in placed:
+        if geometry.occupancy([slice_]) & geometry.occupancy([other]):
+            message = f"{profile.name} at slot {slice_.start} overlaps {_spell(geometry, other)}"
+            return Refusal(RefusalReason.OVERLAP, message)
+    message = f"the media engines that {profile.name} at slot {slice_.start} needs are taken by other slices"
+    return Refusal(RefusalReason.ENGINES_TAKEN, message)
+
+
+def _refuse_use(geometry: Geometry, in_use: Sequence[Held]) -> Refusal:
+    parts = []
+    for held in in_use:
+        instance = held.instance
+        slice_ = Slice(instance.profile_id, instance.placement.start)
+        parts.append(f"{_spell(geometry, slice_)} is in use by {held.used_by}")
+    return Refusal(RefusalReason.IN_USE, "; ".join(parts), tuple(held.instance.gi_id for held in in_use))
+
+
+def _spell(geometry: Geometry, slice_: Slice) -> str:
+    profile = geometry.profiles.get(slice_.profile_id)
+    name = profile.name if profile else f"the instance of profile {slice_.profile_id}"
+    return f"{name} at slot {slice_.start}"
+
+
+def _destruction(instance: GpuInstance, *, whole: bool) -> list[Step]:
+    steps: list[Step] = [DestroyCompute(instance.gi_id, c.ci_id) for c in instance.compute_instances]
+    return [*steps, DestroyInstance(instance.gi_id)] if whole else steps
+
+
+def _full_compute_profile(profile: InstanceProfile) -> int:
+    """Of the compute instance that fills a GPU instance.
+
+    Double-memory 1g profiles may list two of one slice; the one with all the SMs is meant.
+    """
+    full = [c for c in profile.compute_profiles if c.compute_slices == profile.compute_slices]
+    return max(full, key=lambda c: c.multiprocessors or 0).profile_id
