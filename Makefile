@@ -28,8 +28,10 @@ down: setup
 test: setup
 	@$(BIN)/pytest -n 2 --dist loadgroup tests
 
+# make e2e                       against an emulated cluster
+# make e2e KUBECONFIG=~/.kube/c   against a real one
 e2e: setup
-	@$(BIN)/pytest tests/e2e
+	@ALIQUOT_E2E_KUBECONFIG=$(if $(filter command line,$(origin KUBECONFIG)),$(KUBECONFIG)) $(BIN)/pytest tests/e2e
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -1,0 +1,83 @@
+"""The commands that users run, run as they do."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+ALIQUOT = BIN / "aliquot"
+THREE_NODES = ROOT / "examples/inventories/three-nodes.yaml"
+
+# What is on the path (some other minor, perhaps) and the pinned one.
+KUBECTLS = sorted({path for path in (shutil.which("kubectl"), str(BIN / "kubectl")) if path})
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Kubectl:
+    """The real kubectl, in a namespace of its own."""
+
+    kubeconfig: Path
+    namespace: str = "default"
+    binary: str = field(default_factory=lambda: str(BIN / "kubectl"))
+
+    def run(self, *args: str, stdin: str = "", timeout_s: float = 60) -> Result:
+        done = subprocess.run(
+            [self.binary, "-n", self.namespace, *args],
+            check=False,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=timeout_s,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"},
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def __call__(self, *args: str, stdin: str = "") -> str:
+        result = self.run(*args, stdin=stdin)
+        assert result.code == 0, f"kubectl {' '.join(args)}: {result.err}"
+        return result.out
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self(*args, "-o", "json"))
+
+
+def aliquot(*args: str | Path, env: dict[str, str] | None = None, timeout_s: float = 150) -> Result:
+    done = subprocess.run(
+        [ALIQUOT, *args],
+        check=False,
+        text=True,
+        capture_output=True,
+        timeout=timeout_s,
+        env={**os.environ, **(env or {})},
+    )
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def eventually(check: Callable[[], Any], *, within_s: float = 30) -> Any:
+    """The first truthy answer of `check`; its last answer or assertion error when none comes in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            if answer := check():
+                return answer
+            problem: AssertionError | None = None
+        except AssertionError as error:
+            problem = error
+        if time.monotonic() > deadline:
+            raise problem or AssertionError(f"not within {within_s} s")
+        time.sleep(0.1)

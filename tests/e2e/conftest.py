@@ -1,0 +1,38 @@
+"""A running cluster and the real kubectl.
+
+By default an emulated cluster of the demo's three nodes; `make e2e KUBECONFIG=...` names another.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.commands import BIN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The kubeconfig of a cluster that is ready."""
+    if given := os.environ.get("ALIQUOT_E2E_KUBECONFIG"):
+        yield Path(given)
+        return
+    state = tmp_path_factory.mktemp("cluster")
+    up = aliquot("up", "--detach", "--state", state, "--inventory", THREE_NODES)
+    assert up.code == 0, up.err
+    yield state / "kubeconfig"
+    down = aliquot("down", "--state", state)
+    assert down.code == 0, down.err
+
+
+@pytest.fixture(params=KUBECTLS, ids=lambda path: "pinned" if str(BIN) in path else "path")
+def kubectl(cluster: Path, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """kubectl in a fresh namespace; runs once for each kubectl at hand."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[:50].strip("-")
+    admin = Kubectl(cluster, binary=request.param)
+    namespace = f"{name}-{time.monotonic_ns() % 100_000}"
+    admin("create", "namespace", namespace)
+    eventually(lambda: admin.run("get", "serviceaccount", "default", "-n", namespace).code == 0)
+    yield Kubectl(cluster, namespace, request.param)
+    admin("delete", "namespace", namespace, "--wait=false")
