@@ -1,0 +1,187 @@
+"""`aliquot up` itself: what it says when something is wrong, and what it keeps over its own death."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import BIN, ROOT, THREE_NODES, Kubectl, aliquot, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "state"
+    aliquot("down", "--state", tmp_path / "state")
+
+
+def pid_of(state: Path) -> int:
+    return int(json.loads(aliquot("status", "--state", state, "-o", "json").out)["pid"])
+
+
+def test_the_demo_holds_its_promises() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/demo.py"], check=False, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+
+
+def test_status_says_what_runs_and_how_it_is_joined(state: Path) -> None:
+    assert aliquot("status", "--state", state).code == 1
+    assert aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:2").code == 0
+    shown = json.loads(aliquot("status", "--state", state, "-o", "json").out)
+    assert shown["nodes"] == 1
+    assert shown["joined_by"] == "unix sockets"
+    again = aliquot("up", "--state", state)
+    assert again.code == 1
+    assert "in use by process" in again.err
+    assert aliquot("down", "--state", state).code == 0
+    assert aliquot("status", "--state", state).code == 1
+
+
+def test_nothing_is_lost_when_it_is_killed(state: Path) -> None:
+    assert aliquot("up", "--detach", "--state", state, "--inventory", THREE_NODES).code == 0
+    kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
+    kubectl(
+        "apply",
+        "--server-side",
+        "-f",
+        str(ROOT / "examples/01-cut-gpus.yaml"),
+        "-f",
+        str(ROOT / "examples/03-seven-slices.yaml"),
+    )
+    sevenths = [f"pod/seventh-{i}" for i in range(7)]
+    kubectl("wait", *sevenths, "--for=condition=Ready", "--timeout=30s")
+    before = held(kubectl)
+    assert len(before) == 7
+    for i in range(20):
+        kubectl("create", "configmap", f"acknowledged-{i}")
+    os.kill(pid_of(state), signal.SIGKILL)
+
+    assert aliquot("up", "--detach", "--state", state).code == 0
+    assert len(kubectl.json("get", "configmaps")["items"]) >= 20
+    kubectl("wait", *sevenths, "--for=condition=Ready", "--timeout=30s")
+    eventually(lambda: held(kubectl) == before)
+    kubectl("delete", "pod", "seventh-0", "--grace-period=0", "--force")
+    kubectl("apply", "--server-side", "-f", str(ROOT / "examples/03-seven-slices.yaml"))
+    kubectl("wait", *sevenths, "--for=condition=Ready", "--timeout=30s")
+    eventually(lambda: set(held(kubectl)) == set(before))
+
+
+def held(kubectl: Kubectl) -> dict[str, str]:
+    """MIG UUID -> pod."""
+    return {
+        instance["uuid"]: pod
+        for node in kubectl.json("get", "gpunodes")["items"]
+        for gpu in node["status"]["gpus"]
+        for instance in gpu.get("instances", [])
+        for pod in instance.get("pods", [])
+    }
+
+
+def test_a_new_cut_is_offered_without_a_restart(state: Path) -> None:
+    assert aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "h100-80gb:2").code == 0
+    kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
+    (node,) = kubectl.json("get", "gpunodes")["items"]
+    uuid = node["status"]["gpus"][1]["uuid"]
+    wanted = {"gpus": [{"uuid": uuid, "mig": True, "instances": [{"profile": "2g.20gb", "start": 4}]}]}
+    kubectl("patch", "gpunode", node["metadata"]["name"], "--type=merge", "-p", json.dumps({"spec": wanted}))
+
+    def allocatable() -> dict[str, str]:
+        (found,) = kubectl.json("get", "nodes")["items"]
+        resources: dict[str, str] = found["status"]["allocatable"]
+        return resources
+
+    eventually(
+        lambda: allocatable().get("nvidia.com/mig-2g.20gb") == "1" and allocatable()["nvidia.com/gpu"] == "1"
+    )
+
+
+def test_the_process_runtime_runs_the_command_with_its_device(state: Path) -> None:
+    up = aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:1", "--runtime", "process")
+    assert up.code == 0, up.err
+    kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
+    kubectl("apply", "-f", "-", stdin=shell_pod("says", "echo device $NVIDIA_VISIBLE_DEVICES", gpus=1))
+    kubectl("wait", "pod/says", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=20s")
+    (node,) = kubectl.json("get", "gpunodes")["items"]
+    assert kubectl("logs", "says") == f"device {node['status']['gpus'][0]['uuid']}\n"
+
+    kubectl("apply", "-f", "-", stdin=shell_pod("fails", "exit 7"))
+    kubectl("wait", "pod/fails", "--for=jsonpath={.status.phase}=Failed", "--timeout=20s")
+    status = kubectl.json("get", "pod", "fails")["status"]["containerStatuses"][0]
+    assert status["state"]["terminated"]["exitCode"] == 7
+
+
+def shell_pod(name: str, script: str, *, gpus: int = 0) -> str:
+    container: dict[str, object] = {"name": "main", "image": "local", "command": ["sh", "-c", script]}
+    if gpus:
+        container["resources"] = {"limits": {"nvidia.com/gpu": gpus}}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+
+
+class TestBadInput:
+    """Each is one line on stderr, with the place and the fix; exit code 1, and nothing is changed."""
+
+    def refused(self, *args: str | Path) -> str:
+        result = aliquot(*args, timeout_s=60)
+        assert result.code == 1, result
+        assert len(result.err.splitlines()) == 1, result.err
+        assert result.err.startswith("error: ")
+        return result.err
+
+    @pytest.mark.parametrize("detach", [[], ["--detach"]], ids=["foreground", "detached"])
+    def test_an_unknown_board(self, state: Path, detach: list[str]) -> None:
+        said = self.refused("up", "--state", state, "--nodes", "1", "--gpus", "h100-8gb:8", *detach)
+        assert "unknown board 'h100-8gb'; did you mean 'h100-80gb'?" in said
+
+    def test_a_bad_inventory(self, state: Path, tmp_path: Path) -> None:
+        (tmp_path / "bad.yaml").write_text("nodes:\n- name: a\n  gpus: [{bord: l4}]\n")
+        said = self.refused("up", "--state", state, "--inventory", tmp_path / "bad.yaml")
+        assert "bad.yaml:3" in said
+        assert "did you mean 'board'?" in said
+
+    def test_a_port_in_use(self, state: Path) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            said = self.refused("up", "--state", state, "--nodes", "0", "--port", str(port))
+        assert f"127.0.0.1:{port}" in said
+        assert "--port" in said
+
+    def test_a_state_directory_of_a_newer_version(self, state: Path) -> None:
+        self.made(state)
+        with sqlite3.connect(state / "store.db") as store:
+            store.execute("PRAGMA user_version = 999")
+        store.close()
+        assert "newer" in self.refused("up", "--state", state)
+        assert (state / "store.db").exists()
+
+    def test_a_corrupt_store(self, state: Path) -> None:
+        self.made(state)
+        broken = b"this is no database" * 1000
+        (state / "store.db").write_bytes(broken)
+        assert "store.db" in self.refused("up", "--state", state)
+        assert (state / "store.db").read_bytes() == broken
+
+    def test_an_expired_or_foreign_token(self, state: Path) -> None:
+        assert aliquot("up", "--detach", "--state", state, "--nodes", "0").code == 0
+        kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
+        said = kubectl.run(
+            "get", "pods", "--token=eyJhbGciOiJSUzI1NiJ9.e30.AAAA", "--client-certificate=", "--client-key="
+        )
+        assert said.code == 1
+
+    def made(self, state: Path) -> None:
+        assert aliquot("up", "--detach", "--state", state, "--nodes", "0").code == 0
+        assert aliquot("down", "--state", state).code == 0
