@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.commands import BIN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually
 
 

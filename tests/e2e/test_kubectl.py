@@ -5,6 +5,7 @@ import subprocess
 from typing import Any
 
 import pytest
+
 from tests.e2e.commands import Kubectl, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
