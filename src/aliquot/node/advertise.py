@@ -1,0 +1,181 @@
+"""Which devices exist under which resource name: the whole of a MIG strategy, as a function.
+
+Names and ids are NVIDIA's own (`nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, GPU and MIG UUIDs), so that manifests
+written for their device plugin work unchanged. Health and use are other modules' business.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from aliquot.gpu import boards
+from aliquot.gpu.driver import InstanceProfile, MigState, Placement
+from aliquot.gpu.profiles import GPU_RESOURCE, resource_name
+from aliquot.node.inventory import ObservedGpu
+
+MAX_RESOURCE_NAME = 63
+"""Kubernetes' limit for the whole name here, prefix included."""
+
+
+class MigStrategy(StrEnum):
+    NONE = "none"
+    """MIG is not looked at: GPUs only."""
+    SINGLE = "single"
+    """All devices are `nvidia.com/gpu`: whole GPUs, or MIG devices of one profile on every GPU."""
+    MIXED = "mixed"
+    """Whole GPUs where MIG is off, and a resource name for each profile where it is on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The MIG side of a device."""
+
+    profile: str
+    """As the driver names the MIG device: `1g.10gb`; `1c.3g.40gb` for a part of a GPU instance."""
+    placement: Placement
+    gi_id: int
+    ci_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something that kubelet can hand to one container."""
+
+    id: str
+    """GPU UUID or MIG UUID."""
+    resource: str
+    gpu_uuid: str
+    gpu_index: int
+    gpu_minor: int
+    numa_node: int | None = None
+    slice: Slice | None = None
+    unusable: str = ""
+    """Why nobody can use it however healthy it is; empty when it can be used."""
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """By GPU, then slot: the order people read."""
+        if self.slice is None:
+            return self.gpu_index, -1, -1
+        return self.gpu_index, self.slice.placement.start, self.slice.ci_id
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    resources: Mapping[str, tuple[Device, ...]]
+    """Resource name -> its devices in `Device.order`. Every name that could appear is a key, often with none."""
+    withheld: Mapping[str, str]
+    """GPU UUID -> why something on it is not advertised."""
+
+    def devices(self) -> Iterable[Device]:
+        for resource in sorted(self.resources):
+            yield from self.resources[resource]
+
+
+def advertise(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> Advertisement:
+    """No device appears twice, whatever the strategy."""
+    resources: dict[str, list[Device]] = {name: [] for name in possible_names(gpus, strategy)}
+    withheld: dict[str, str] = {}
+    if strategy is MigStrategy.NONE:
+        found = [_whole(observed, _no_mig_reason(observed)) for observed in gpus]
+    elif strategy is MigStrategy.SINGLE:
+        found, withheld = _single(gpus)
+    else:
+        found = [device for observed in gpus for device in _mixed(observed)]
+    for device in found:
+        if len(device.resource) > MAX_RESOURCE_NAME:
+            withheld[device.gpu_uuid] = (
+                f"{device.resource} has {len(device.resource)} characters, resource names at most {MAX_RESOURCE_NAME}"
+            )
+            continue
+        resources.setdefault(device.resource, []).append(device)
+    for observed in gpus:
+        empty = [instance.gi_id for instance in observed.instances if not instance.compute_instances]
+        if empty and observed.gpu.uuid not in withheld and strategy is not MigStrategy.NONE:
+            withheld[observed.gpu.uuid] = (
+                f"GPU instance {', '.join(map(str, empty))} has no compute instance, so it is no device"
+            )
+    return Advertisement(
+        {name: tuple(sorted(devices, key=lambda d: d.order)) for name, devices in sorted(resources.items())},
+        withheld,
+    )
+
+
+def possible_names(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> tuple[str, ...]:
+    """Every name these boards could bring without a hand-made compute instance.
+
+    Kubelet ignores an extended resource that no plugin has registered: a pod bound too early would run without its
+    device. So all names are registered from the start.
+    """
+    names = {GPU_RESOURCE}
+    if strategy is MigStrategy.MIXED:
+        names.update(resource_name(profile.name) for observed in gpus for profile in known_profiles(observed))
+    return tuple(sorted(name for name in names if len(name) <= MAX_RESOURCE_NAME))
+
+
+def known_profiles(observed: ObservedGpu) -> tuple[InstanceProfile, ...]:
+    """The board's own; the catalogue's where an old driver lists none while MIG is off."""
+    if observed.profiles or observed.gpu.mig is MigState.UNSUPPORTED or not observed.gpu.board:
+        return observed.profiles
+    mig = boards.board(observed.gpu.board).mig
+    return mig.instance_profiles() if mig else ()
+
+
+def _whole(observed: ObservedGpu, unusable: str = "") -> Device:
+    gpu = observed.gpu
+    return Device(
+        gpu.uuid, GPU_RESOURCE, gpu.uuid, gpu.index, gpu.minor, numa_node=gpu.numa_node, unusable=unusable
+    )
+
+
+def _no_mig_reason(observed: ObservedGpu) -> str:
+    return (
+        "MIG mode is on while the MIG strategy is none: CUDA cannot use it as a whole"
+        if observed.mig_on
+        else ""
+    )
+
+
+def _mixed(observed: ObservedGpu) -> list[Device]:
+    return _slices(observed, None) if observed.mig_on else [_whole(observed)]
+
+
+def _slices(observed: ObservedGpu, resource: str | None) -> list[Device]:
+    """Under `resource`, or each under the name of its profile."""
+    gpu = observed.gpu
+    return [
+        Device(
+            compute.uuid,
+            resource or resource_name(compute.name),
+            gpu.uuid,
+            gpu.index,
+            gpu.minor,
+            numa_node=gpu.numa_node,
+            slice=Slice(compute.name, instance.placement, instance.gi_id, compute.ci_id),
+        )
+        for instance, compute in observed.mig_devices()
+    ]
+
+
+def _single(gpus: Sequence[ObservedGpu]) -> tuple[list[Device], dict[str, str]]:
+    if not any(observed.mig_on for observed in gpus):
+        return [_whole(observed) for observed in gpus], {}
+    reason = _single_fault(gpus)
+    if reason:
+        return [], {observed.gpu.uuid: reason for observed in gpus}
+    return [device for observed in gpus for device in _slices(observed, GPU_RESOURCE)], {}
+
+
+def _single_fault(gpus: Sequence[ObservedGpu]) -> str:
+    """Why the GPUs do not look alike enough for one resource name; empty when they do."""
+    gpus = [observed for observed in gpus if observed.failure is None]  # a dead GPU condemns no other
+    off = [str(observed.gpu.index) for observed in gpus if not observed.mig_on]
+    if off:
+        return f"MIG strategy single needs MIG on every GPU or on none: it is off on GPU {', '.join(off)}"
+    empty = [str(observed.gpu.index) for observed in gpus if not observed.mig_devices()]
+    if empty:
+        return f"MIG strategy single needs slices on every GPU: GPU {', '.join(empty)} has none"
+    profiles = sorted({compute.name for observed in gpus for _, compute in observed.mig_devices()})
+    if len(profiles) > 1:
+        return f"MIG strategy single needs one profile on all GPUs: found {', '.join(profiles)}"
+    return ""

@@ -1,0 +1,189 @@
+"""Which free device a container gets when kubelet asks for a preference.
+
+Neither GetPreferredAllocation nor Allocate says which pod it is for. Where a scheduler has decided, its decision is
+on the pod (`aliquot.dev/assignment`), and the oldest one still outstanding for the same resource and count is
+answered: equal slices are interchangeable, so if kubelet asks for two pods in another order, each still gets an
+equal device. Everything here is a preference: Topology Manager may overrule it, and pod-resources is the truth.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aliquot.clock import parse_rfc3339
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, decode
+from aliquot.kube.api.core import Container, Pod
+from aliquot.kube.quantity import parse
+from aliquot.kube.resources import key
+from aliquot.node.advertise import Device
+from aliquot.node.linked_sets import PairScores, best_linked_set
+from aliquot.node.pod_resources import PREFIX, Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one container of a bound pod still has to get of one resource."""
+
+    pod: str
+    """`namespace/name`"""
+    pod_uid: str
+    container: str
+    resource: str
+    count: int
+    assigned: tuple[AssignedDevice, ...]
+    """Empty where nobody has chosen the devices."""
+
+    @property
+    def id(self) -> tuple[str, str, str]:
+        return self.pod_uid, self.container, self.resource
+
+
+def outstanding(
+    pods: Iterable[Pod], holdings: Iterable[Holding], served: Collection[tuple[str, str, str]] = ()
+) -> tuple[Claim, ...]:
+    """Claims of pods that are bound here and not yet admitted, oldest binding first.
+
+    `served` are claims whose Allocate was answered though pod-resources does not list them yet. A pod that runs has
+    been admitted, with or without its devices.
+    """
+    held = {(holding.pod, holding.container, holding.resource) for holding in holdings}
+    found: list[tuple[float, str, int, Claim]] = []
+    for pod in pods:
+        if pod.status.phase not in ("", "Pending"):
+            continue
+        name = key(pod)
+        assigned = _assignment(pod)
+        # Kubelet serves init containers first, then the others, each in the order of the spec.
+        containers = (*(pod.spec.init_containers or ()), *pod.spec.containers)
+        for position, container in enumerate(containers):
+            for resource, count in _wanted(container):
+                claim = Claim(
+                    name,
+                    pod.metadata.uid,
+                    container.name,
+                    resource,
+                    count,
+                    tuple(d for d in assigned if (d.container, d.resource) == (container.name, resource)),
+                )
+                if (name, container.name, resource) not in held and claim.id not in served:
+                    found.append((_bound_at(pod), name, position, claim))
+    return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
+
+
+def _assignment(pod: Pod) -> tuple[AssignedDevice, ...]:
+    """Empty when absent or unreadable: kubelet then gets a good default instead of an error."""
+    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION, "")
+    try:
+        return decode(text).devices if text else ()
+    except ValueError:
+        return ()
+
+
+def _wanted(container: Container) -> list[tuple[str, int]]:
+    resources = {**(container.resources.requests or {}), **(container.resources.limits or {})}
+    counts = (
+        (name, int(parse(value))) for name, value in sorted(resources.items()) if name.startswith(PREFIX)
+    )
+    return [(name, count) for name, count in counts if count > 0]
+
+
+def _bound_at(pod: Pod) -> float:
+    for condition in pod.status.conditions or ():
+        if condition.type == "PodScheduled" and condition.status == "True" and condition.last_transition_time:
+            return parse_rfc3339(condition.last_transition_time)
+    return parse_rfc3339(pod.metadata.creation_timestamp) if pod.metadata.creation_timestamp else 0.0
+
+
+def matches(assigned: AssignedDevice, device: Device) -> bool:
+    """Is `device` the one that was assigned?"""
+    if (assigned.gpu, assigned.resource) != (device.gpu_uuid, device.resource):
+        return False
+    if device.slice is None:
+        return assigned.start is None
+    return (assigned.start, assigned.profile) == (device.slice.placement.start, device.slice.profile)
+
+
+def assigned_ids(claim: Claim, devices: Sequence[Device]) -> tuple[str, ...] | None:
+    """Ids of the claim's devices; None unless all of them exist."""
+    if len(claim.assigned) != claim.count:
+        return None
+    ids: list[str] = []
+    for assigned in claim.assigned:
+        found = next((d.id for d in devices if d.id not in ids and matches(assigned, d)), None)
+        if found is None:
+            return None
+        ids.append(found)
+    return tuple(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One container's part of GetPreferredAllocation."""
+
+    resource: str
+    available: tuple[str, ...]
+    must_include: tuple[str, ...]
+    size: int
+
+
+def prefer(
+    question: Question,
+    devices: Sequence[Device],
+    claims: Sequence[Claim],
+    held: Collection[str],
+    scores: PairScores,
+) -> tuple[str, ...]:
+    """The ids to take: `size` of `available`, `must_include` among them; as many as there are when there are too few.
+
+    `devices` are all of the node, `held` the ids in use, `scores` say how well GPUs are linked.
+    """
+    by_id = {device.id: device for device in devices}
+    free = sorted(
+        {i for i in (*question.available, *question.must_include) if i in by_id}, key=lambda i: by_id[i].order
+    )
+    must = [i for i in free if i in question.must_include]
+    spoken_for: set[str] = set()
+    for claim in claims:
+        if claim.resource != question.resource:
+            continue
+        ids = assigned_ids(claim, devices)
+        if ids is None:
+            continue
+        if claim.count == question.size and set(must) <= set(ids) <= set(free):
+            return ids
+        spoken_for.update(ids)
+    # Nobody chose. What is promised to somebody else comes last.
+    unpromised = [i for i in free if i not in spoken_for or i in must]
+    if len(unpromised) < question.size:
+        promised = [i for i in free if i not in unpromised]
+        unpromised += promised[: question.size - len(unpromised)]
+    candidates = [by_id[i] for i in unpromised]
+    if len(candidates) <= question.size:
+        return tuple(device.id for device in candidates)
+    if all(device.slice is None for device in candidates):
+        return best_linked_set(tuple(d.id for d in candidates), tuple(must), question.size, scores)
+    return _packed(candidates, must, question.size, _load(devices, held))
+
+
+def _load(devices: Sequence[Device], held: Collection[str]) -> dict[str, int]:
+    """GPU -> devices of it in use."""
+    load: dict[str, int] = {}
+    for device in devices:
+        load[device.gpu_uuid] = load.get(device.gpu_uuid, 0) + (device.id in held)
+    return load
+
+
+def _packed(
+    candidates: Sequence[Device], must: Sequence[str], size: int, load: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Slices from the GPU that is used most, so that others stay whole for large ones."""
+    taken = dict(load)
+    chosen = [device for device in candidates if device.id in must]
+    rest = [device for device in candidates if device.id not in must]
+    for device in chosen:
+        taken[device.gpu_uuid] += 1
+    while len(chosen) < size:
+        best = min(rest, key=lambda d: (-taken[d.gpu_uuid], d.order))
+        rest.remove(best)
+        chosen.append(best)
+        taken[best.gpu_uuid] += 1
+    return tuple(device.id for device in chosen)

@@ -1,0 +1,135 @@
+"""What the driver says is there, read at one moment. Decides nothing.
+
+One GPU that fails to answer must not hide the others: each is read on its own and carries its own failure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from aliquot.gpu.driver import (
+    ComputeInstance,
+    Driver,
+    DriverError,
+    DriverVersion,
+    Gpu,
+    GpuInstance,
+    InstanceProfile,
+    Link,
+    MigState,
+    Process,
+    ReturnCode,
+)
+
+MIG_ON = frozenset({MigState.ENABLED, MigState.PENDING_DISABLE})
+"""States in which MIG is in effect now, whatever the next reset brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGpu:
+    gpu: Gpu
+    profiles: tuple[InstanceProfile, ...] = ()
+    """Empty on a board without MIG, and from drivers that list none while MIG is off."""
+    instances: tuple[GpuInstance, ...] = ()
+    links: tuple[Link, ...] = ()
+    processes: tuple[Process, ...] = ()
+    failure: DriverError | None = None
+    """The call that failed; what was not read because of it is empty."""
+
+    @property
+    def mig_on(self) -> bool:
+        return self.gpu.mig in MIG_ON
+
+    def profile(self, profile_id: int) -> InstanceProfile | None:
+        return next((profile for profile in self.profiles if profile.profile_id == profile_id), None)
+
+    def mig_devices(self) -> tuple[tuple[GpuInstance, ComputeInstance], ...]:
+        """Every compute instance with its GPU instance, by slot, then by CI id."""
+        return tuple(
+            (instance, compute)
+            for instance in sorted(self.instances, key=lambda i: (i.placement.start, i.gi_id))
+            for compute in sorted(instance.compute_instances, key=lambda c: c.ci_id)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The machine at one moment, GPUs by index."""
+
+    version: DriverVersion | None = None
+    gpus: tuple[ObservedGpu, ...] = ()
+    failure: DriverError | None = None
+    """The driver as a whole did not answer."""
+    by_uuid: Mapping[str, ObservedGpu] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_uuid", {observed.gpu.uuid: observed for observed in self.gpus})
+
+
+def observe(driver: Driver) -> Snapshot:
+    """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed."""
+    try:
+        version = driver.version()
+        gpus = driver.gpus()
+    except DriverError as error:
+        return Snapshot(failure=error)
+    return Snapshot(version, tuple(observe_gpu(driver, gpu) for gpu in sorted(gpus, key=lambda g: g.index)))
+
+
+def observe_gpu(driver: Driver, gpu: Gpu) -> ObservedGpu:
+    profiles: tuple[InstanceProfile, ...] = ()
+    instances: tuple[GpuInstance, ...] = ()
+    links: tuple[Link, ...] = ()
+    try:
+        if gpu.mig is not MigState.UNSUPPORTED:
+            profiles = tuple(driver.instance_profiles(gpu.uuid))
+        if gpu.mig in MIG_ON:
+            instances = tuple(driver.instances(gpu.uuid))
+        links = _links(driver, gpu.uuid)
+        return ObservedGpu(gpu, profiles, instances, links, tuple(driver.processes(gpu.uuid)))
+    except DriverError as error:
+        return ObservedGpu(gpu, profiles, instances, links, failure=error)
+
+
+def _links(driver: Driver, gpu_uuid: str) -> tuple[Link, ...]:
+    """Without links a choice is worse, not wrong; a peer that is gone must not make this GPU look broken."""
+    try:
+        return tuple(driver.links(gpu_uuid))
+    except DriverError as error:
+        if error.code is ReturnCode.GPU_IS_LOST:
+            raise
+        return ()
+
+
+def remember(before: Snapshot, now: Snapshot) -> Snapshot:
+    """`now`, with what could not be read filled in from `before`.
+
+    A GPU that stopped answering keeps its last known instances, one that is gone stays listed: both carry their
+    failure, so that their devices are shown unhealthy instead of vanishing without a word. A GPU is forgotten when
+    another sits in its PCI slot.
+    """
+    if now.failure is not None:
+        return Snapshot(
+            before.version,
+            tuple(replace(old, failure=now.failure) for old in before.gpus),
+            failure=now.failure,
+        )
+    slots = {observed.gpu.pci_bus_id for observed in now.gpus}
+    gone = DriverError(ReturnCode.GPU_IS_LOST, "the driver no longer lists this GPU")
+    gpus = [_filled(before.by_uuid.get(observed.gpu.uuid), observed) for observed in now.gpus]
+    gpus += [
+        replace(old, processes=(), failure=gone)
+        for old in before.gpus
+        if old.gpu.uuid not in now.by_uuid and old.gpu.pci_bus_id not in slots
+    ]
+    return Snapshot(now.version, tuple(sorted(gpus, key=lambda o: (o.gpu.index, o.gpu.uuid))))
+
+
+def _filled(before: ObservedGpu | None, now: ObservedGpu) -> ObservedGpu:
+    if before is None or now.failure is None:
+        return now
+    return replace(
+        now,
+        profiles=now.profiles or before.profiles,
+        instances=now.instances or before.instances,
+        links=now.links or before.links,
+    )

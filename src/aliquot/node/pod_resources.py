@@ -1,0 +1,100 @@
+"""What kubelet says about devices: who holds which, and which it would hand out. The truth that status follows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import grpc.aio
+
+from aliquot.clock import Clock
+from aliquot.kube.kubeletapi.podresources_pb2 import (
+    AllocatableResourcesRequest,
+    AllocatableResourcesResponse,
+    ListPodResourcesRequest,
+    ListPodResourcesResponse,
+)
+from aliquot.kube.kubeletapi.sockets import Sockets
+
+SOCKET = "kubelet.sock"
+PREFIX = "nvidia.com/"
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One container's devices of one resource."""
+
+    pod: str
+    """`namespace/name`"""
+    container: str
+    resource: str
+    device_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Allocations:
+    holdings: tuple[Holding, ...] = ()
+    allocatable: frozenset[str] = frozenset()
+    """Ids that kubelet would allocate, held or not."""
+    asked_at: float | None = None
+    """When the question was put (Unix seconds), None before the first answer."""
+    failure: str = "kubelet's pod-resources have not answered yet"
+    """Why this is old or empty; empty when it is current."""
+    pods_by_device: Mapping[str, tuple[str, ...]] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        pods: dict[str, list[str]] = {}
+        for holding in self.holdings:
+            for device_id in holding.device_ids:
+                if holding.pod not in pods.setdefault(device_id, []):
+                    pods[device_id].append(holding.pod)
+        object.__setattr__(self, "pods_by_device", {key: tuple(names) for key, names in pods.items()})
+
+
+class PodResources:
+    """Asks kubelet. After a failure the last known holdings stand, and nothing counts as allocatable."""
+
+    def __init__(self, sockets: Sockets, clock: Clock) -> None:
+        self._connection = sockets.connect(SOCKET)
+        self._clock = clock
+        self._last = Allocations()
+
+    async def ask(self) -> Allocations:
+        """Allocatable first: a device that is gone from it cannot be handed out after the list was made."""
+        asked_at = self._clock.now()
+        stub = self._connection.pod_resources
+        try:
+            allocatable = await stub.GetAllocatableResources(
+                AllocatableResourcesRequest(), timeout=_TIMEOUT_S
+            )
+            listed = await stub.List(ListPodResourcesRequest(), timeout=_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            failure = f"kubelet's pod-resources do not answer: {error.code().name}: {error.details()}"
+            self._last = replace(self._last, allocatable=frozenset(), failure=failure)
+        else:
+            self._last = Allocations(holdings(listed), allocatable_ids(allocatable), asked_at, failure="")
+        return self._last
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+def holdings(response: ListPodResourcesResponse) -> tuple[Holding, ...]:
+    """Kubelet lists one entry per NUMA node; they are joined here."""
+    joined: dict[tuple[str, str, str], list[str]] = {}
+    for pod in response.pod_resources:
+        for container in pod.containers:
+            for devices in container.devices:
+                if devices.resource_name.startswith(PREFIX):
+                    key = (f"{pod.namespace}/{pod.name}", container.name, devices.resource_name)
+                    joined.setdefault(key, []).extend(devices.device_ids)
+    return tuple(Holding(*key, tuple(sorted(set(ids)))) for key, ids in sorted(joined.items()))
+
+
+def allocatable_ids(response: AllocatableResourcesResponse) -> frozenset[str]:
+    return frozenset(
+        device_id
+        for devices in response.devices
+        if devices.resource_name.startswith(PREFIX)
+        for device_id in devices.device_ids
+    )

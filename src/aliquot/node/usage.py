@@ -1,0 +1,116 @@
+"""Is a device in use? The one rule, and everything that counts.
+
+In use = a process runs on it (NVML), or kubelet lists a holder (pod-resources), or an Allocate for it was answered and
+kubelet does not list it yet, or a pod that is bound here and not yet admitted is to get it. NVML alone would not do:
+a container that holds a slice idly looks free to it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aliquot.gpu.driver import Process
+from aliquot.node.advertise import Device
+from aliquot.node.assignments import Claim, assigned_ids
+from aliquot.node.inventory import ObservedGpu
+from aliquot.node.pod_resources import Allocations
+
+SETTLE_S = 30.0
+"""Kubelet lists a device moments after Allocate. One that it has not listed after this long was never admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An Allocate that was answered and is not listed by pod-resources yet."""
+
+    resource: str
+    device_ids: tuple[str, ...]
+    at: float
+    claim: tuple[str, str, str] | None
+    """The outstanding claim it served, as far as that can be told."""
+
+
+class Answers:
+    """Allocate answers on their way into pod-resources. Lost at a restart, where bound pods take their place."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer] = []
+
+    def add(self, answer: Answer) -> None:
+        self._answers.append(answer)
+
+    def settle(self, allocations: Allocations) -> None:
+        """Forget what kubelet lists by now, and what it has had time enough to list."""
+        if allocations.failure or allocations.asked_at is None:
+            return
+        listed = allocations.pods_by_device
+        self._answers = [
+            answer
+            for answer in self._answers
+            if not all(device_id in listed for device_id in answer.device_ids)
+            and answer.at > allocations.asked_at - SETTLE_S
+        ]
+
+    def device_ids(self) -> frozenset[str]:
+        return frozenset(device_id for answer in self._answers for device_id in answer.device_ids)
+
+    def claims(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset(answer.claim for answer in self._answers if answer.claim is not None)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+
+def served_claim(
+    resource: str, device_ids: Collection[str], claims: Sequence[Claim], devices: Sequence[Device]
+) -> Claim | None:
+    """The claim that an Allocate serves: the one whose devices these are, else the oldest of equal count."""
+    equal = [claim for claim in claims if claim.resource == resource and claim.count == len(device_ids)]
+    exact = (claim for claim in equal if set(assigned_ids(claim, devices) or ()) == set(device_ids))
+    return next(exact, equal[0] if equal else None)
+
+
+def uses(
+    devices: Sequence[Device],
+    gpus: Iterable[ObservedGpu],
+    allocations: Allocations,
+    answered: Collection[str],
+    claims: Sequence[Claim],
+) -> Mapping[str, str]:
+    """Device id -> who uses it, in words; devices not named are free.
+
+    A claim without an assignment may be given any free device of its resource, so it counts on all of them.
+    """
+    processes = {observed.gpu.uuid: observed.processes for observed in gpus}
+    promised: dict[str, str] = {}
+    anyones: dict[str, str] = {}
+    for claim in claims:
+        ids = assigned_ids(claim, devices)
+        if ids is not None:
+            promised.update((device_id, claim.pod) for device_id in ids)
+        elif not claim.assigned:
+            anyones[claim.resource] = claim.pod
+    found: dict[str, str] = {}
+    for device in devices:
+        running = _pids_on(device, processes.get(device.gpu_uuid, ()))
+        if pods := allocations.pods_by_device.get(device.id):
+            found[device.id] = f"held by {', '.join(pods)}"
+        elif running:
+            found[device.id] = f"used by process {', '.join(map(str, running))}"
+        elif device.id in answered:
+            found[device.id] = "just allocated by kubelet"
+        elif device.id in promised:
+            found[device.id] = f"assigned to {promised[device.id]}, which is bound here"
+        elif device.resource in anyones:
+            found[device.id] = f"possibly for {anyones[device.resource]}, which is bound here"
+    return found
+
+
+def _pids_on(device: Device, processes: Sequence[Process]) -> list[int]:
+    if device.slice is None:
+        return [process.pid for process in processes]
+    ours = device.slice
+    return [
+        process.pid
+        for process in processes
+        if process.gi_id == ours.gi_id and (process.ci_id is None or process.ci_id == ours.ci_id)
+    ]
