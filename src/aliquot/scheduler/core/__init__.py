@@ -1,0 +1,7 @@
+"""The decisions. Imports nothing of Kubernetes, waits for nothing, tells no time.
+
+    Pending --order--> cycle --filters, scores--> Ranking --assign--> Session --undo or keep--> Snapshot
+
+`policies` names the points at which a rule can be given; each rule is a pure function. A shell feeds `Snapshot` and
+`Pending`, calls `cycle.run`, and carries out what it returns.
+"""

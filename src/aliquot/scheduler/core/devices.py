@@ -1,0 +1,113 @@
+"""Which devices of the chosen node, for each container.
+
+Whole GPUs: the set that reaches itself best, and of equal sets the one that leaves the best links behind. Slices:
+onto the GPU that is used the most already, so that whole GPUs stay free. Containers that run at the same time never
+share a device; an init container is given devices that the containers after it get too, as kubelet does.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import comb
+
+from aliquot.scheduler.core.node import Devices, DeviceState, NodeState
+from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
+
+_MOST_SETS = 5000
+"""More sets of GPUs than this are not all tried: the set grows greedily instead."""
+
+
+def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
+    """Devices for every container that asks for resources which `node` lists one by one, containers in order.
+
+    Raises LookupError when too few are free: ask the `devices` filter first.
+    """
+    listed = node.facts.devices
+    pools: dict[str, list[DeviceState]] = {}
+    weight = _use_by_gpu(node)
+    wanted = [resource for resource in shape.request if resource in listed.by_resource]
+    for resource in sorted(wanted, key=lambda r: (-listed.by_resource[r][0].size, r)):
+        free = [d for d in listed.by_resource[resource] if d.usable and d.id not in node.held]
+        count = shape.request[resource]
+        if len(free) < count:
+            raise LookupError(f"{node.name}: {count} {resource} wanted, {len(free)} free")
+        pool = _best_linked(free, count, listed) if free[0].start is None else _packed(free, count, weight)
+        for device in pool:
+            weight[device.gpu] += device.size
+        pools[resource] = pool
+    return tuple(
+        choice for resource in wanted for choice in _hand_out(resource, pools[resource], shape, listed)
+    )
+
+
+def _use_by_gpu(node: NodeState) -> dict[str, int]:
+    use = dict.fromkeys(node.facts.devices.gpus, 0)
+    for held in node.held:
+        device = node.facts.devices.by_id[held]
+        use[device.gpu] += device.size
+    return use
+
+
+def _packed(free: Sequence[DeviceState], count: int, weight: Mapping[str, int]) -> list[DeviceState]:
+    """All on one GPU where one has room, the most used of those; else from the most used on."""
+    by_gpu: dict[str, list[DeviceState]] = {}
+    for device in free:
+        by_gpu.setdefault(device.gpu, []).append(device)
+    order = sorted(by_gpu, key=lambda gpu: (len(by_gpu[gpu]) < count, -weight[gpu]))
+    chosen: list[DeviceState] = []
+    for gpu in order:
+        by_start = sorted(by_gpu[gpu], key=lambda d: -1 if d.start is None else d.start)
+        chosen.extend(by_start[: count - len(chosen)])
+    return chosen
+
+
+def _best_linked(free: Sequence[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
+    if not devices.links or count == len(free):
+        return list(free[:count])
+    links = [[devices.links.get((a.gpu, b.gpu), 0) for b in free] for a in free]
+    everything = range(len(free))
+    if len({links[a][b] for a, b in combinations(everything, 2)}) == 1:
+        return list(free[:count])
+    if comb(len(free), count) > _MOST_SETS:
+        return [free[i] for i in sorted(_grown(count, links))]
+
+    def worth(chosen: tuple[int, ...]) -> tuple[int, int]:
+        return _linkage(chosen, links), _linkage([i for i in everything if i not in chosen], links)
+
+    # max keeps the first of equals, and combinations come in the order listed: ties go to the lowest indexes.
+    return [free[i] for i in max(combinations(everything, count), key=worth)]
+
+
+def _grown(count: int, links: Sequence[Sequence[int]]) -> list[int]:
+    """The best of the sets grown from each GPU by always adding the one that is linked best to those chosen."""
+    best: list[int] = []
+    for seed in range(len(links)):
+        chosen = [seed]
+        while len(chosen) < count:
+            rest = (i for i in range(len(links)) if i not in chosen)
+            chosen.append(max(rest, key=lambda i: sum(links[i][j] for j in chosen)))
+        if not best or _linkage(chosen, links) > _linkage(best, links):
+            best = chosen
+    return best
+
+
+def _linkage(chosen: Sequence[int], links: Sequence[Sequence[int]]) -> int:
+    return sum(links[a][b] for a, b in combinations(chosen, 2))
+
+
+def _hand_out(
+    resource: str, pool: Sequence[DeviceState], shape: PodShape, devices: Devices
+) -> list[DeviceChoice]:
+    choices: list[DeviceChoice] = []
+    left = list(pool)
+    for container in shape.containers:
+        count = container.requests.get(resource, 0)
+        if not count:
+            continue
+        given = _best_linked(left, count, devices)
+        if container.kind is not ContainerKind.INIT:
+            left = [device for device in left if device not in given]
+        choices.extend(
+            DeviceChoice(container.name, resource, device.gpu, device.profile, device.start)
+            for device in given
+        )
+    return choices

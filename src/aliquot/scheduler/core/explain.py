@@ -1,0 +1,155 @@
+"""One dominant reason out of what each node said.
+
+In this order, the first that applies:
+
+1. the pod asks for something that this scheduler does not know;
+2. there are no nodes;
+3. no node offers a resource, then: no node is large enough. Waiting will not help, so nothing else matters;
+4. no node matches what the pod says of nodes: told by those nodes that passed the most filters;
+5. the nodes that match are too small, then: are full. Told by the resource that is short on all of them, a GPU
+   before CPU; where each lacks something else, each is named.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from aliquot.scheduler.core.filters import is_extended
+from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.pod import CPU, PODS, PodShape
+from aliquot.scheduler.core.reasons import CAPACITY, Explanation, Kind, Reason, Shortage, upstream_counts
+from aliquot.scheduler.core.scores import is_accelerator
+
+_BYTES = ("memory", "ephemeral-storage", "hugepages-")
+_FUNNEL = tuple(Kind)
+
+
+def explain(shape: PodShape, nodes: Mapping[str, NodeState], rejections: Mapping[str, Reason]) -> Explanation:
+    """Why no node takes a pod of this shape. `rejections`: the reason of every node."""
+    if shape.refusal is not None:
+        return Explanation(shape.refusal.kind, shape.refusal.detail)
+    if not nodes:
+        return Explanation(Kind.NO_NODES, "the cluster has no nodes", upstream_counts(()))
+    detail = upstream_counts(rejections.values())
+    kind, message = (
+        _hopeless(shape, list(nodes.values()), "")
+        or _nothing_matches(shape, rejections)
+        or _no_room(shape, nodes, rejections)
+    )
+    return Explanation(kind, message, detail)
+
+
+def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[Kind, str] | None:
+    """What no node of `nodes` has enough of, even empty. `which` narrows them down in words."""
+    for resource in _most_telling_first(shape.request):
+        needed = shape.request[resource]
+        largest = max(node.total(resource) for node in nodes)
+        if largest == 0 and is_extended(resource):
+            return Kind.NOT_OFFERED, f"{resource} is not offered by any node{which}"
+        if largest < needed:
+            return (
+                Kind.TOO_LARGE,
+                f"no node{which} has {amount(resource, needed)}: the largest has {bare(resource, largest)}",
+            )
+    return None
+
+
+def _nothing_matches(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind, str] | None:
+    furthest = max((reason.kind for reason in rejections.values()), key=_FUNNEL.index)
+    if furthest in CAPACITY:
+        return None
+    told = [reason.detail for reason in rejections.values() if reason.kind is furthest]
+    count, most = len(told), Counter(sorted(told)).most_common(1)[0][0]
+    match furthest:
+        case Kind.NODE_NAME:
+            return furthest, f"there is no node {shape.node_name}"
+        case Kind.NODE_SELECTOR:
+            labels = ",".join(f"{key}={value}" for key, value in shape.node_selector)
+            return furthest, f"no node has the label{'s' * (len(shape.node_selector) > 1)} {labels}"
+        case Kind.NODE_AFFINITY:
+            return furthest, f"no node matches the required node affinity: {_in_words(shape)}"
+        case Kind.CORDONED:
+            return furthest, f"{_match(count)}, {'it is' if count == 1 else 'all are'} cordoned"
+        case _:
+            taints = "it has" if count == 1 else "all have"
+            return furthest, f"{_match(count)}, {taints} a taint that is not tolerated: {most}"
+
+
+def _no_room(
+    shape: PodShape, nodes: Mapping[str, NodeState], rejections: Mapping[str, Reason]
+) -> tuple[Kind, str]:
+    matching = {name: reason for name, reason in rejections.items() if reason.kind in CAPACITY}
+    if len(matching) < len(nodes):
+        hopeless = _hopeless(shape, [nodes[name] for name in matching], " that matches")
+        if hopeless is not None:
+            return hopeless
+    count = len(matching)
+    full = f"{_match(count)}, {'it is' if count == 1 else 'all'} full: "
+    shortages: dict[str, list[Shortage]] = {}
+    ports: list[str] = []
+    for reason in matching.values():
+        for shortage in reason.shortages:
+            shortages.setdefault(shortage.resource, []).append(shortage)
+        if reason.kind is Kind.HOST_PORTS:
+            ports.append(reason.detail)
+    everywhere = [r for r in _most_telling_first(shape.request) if len(shortages.get(r, ())) == count]
+    if everywhere:
+        return Kind.FULL, full + _needs(shortages[everywhere[0]], count)
+    if len(ports) == count:
+        return (
+            Kind.HOST_PORTS,
+            f"{_match(count)}, host port {min(ports)} is taken on {'it' if count == 1 else 'all'}",
+        )
+    parts = [
+        f"{len(shortages[r])} {'lacks' if len(shortages[r]) == 1 else 'lack'} {_named(r)}"
+        for r in _most_telling_first(shape.request)
+        if r in shortages
+    ]
+    if ports:
+        parts.append(f"{len(ports)} have host port {min(ports)} taken")
+    return Kind.FULL, full + ", ".join(parts)
+
+
+def _needs(shortages: Sequence[Shortage], nodes: int) -> str:
+    resource = shortages[0].resource
+    most = bare(resource, max(shortage.free for shortage in shortages))
+    where = f"{most} free" if nodes == 1 else f"most free on one node {most}"
+    unready = sum(shortage.unready for shortage in shortages)
+    return f"needs {amount(resource, shortages[0].needed)}, {where}" + (
+        f", {unready} not ready" if unready else ""
+    )
+
+
+def _match(count: int) -> str:
+    return "1 node matches" if count == 1 else f"{count} nodes match"
+
+
+def _in_words(shape: PodShape) -> str:
+    terms = [
+        " and ".join(str(r) for r in (*term.labels, *term.fields)) or "(empty term)"
+        for term in shape.required or ()
+    ]
+    return " or ".join(terms) or "(no terms)"
+
+
+def _most_telling_first(resources: Mapping[str, int]) -> list[str]:
+    return sorted(resources, key=lambda r: (not is_accelerator(r), not is_extended(r), r))
+
+
+def amount(resource: str, value: int) -> str:
+    """`2 nvidia.com/gpu`, `1500m cpu`, `64Gi memory`."""
+    return f"{bare(resource, value)} {_named(resource)}"
+
+
+def _named(resource: str) -> str:
+    return "pod slots" if resource == PODS else resource
+
+
+def bare(resource: str, value: int) -> str:
+    """The value alone, spelled as in a manifest."""
+    if resource == CPU:
+        return str(value // 1000) if value % 1000 == 0 else f"{value}m"
+    if resource.startswith(_BYTES):
+        for suffix, unit in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+            if value >= unit:
+                return f"{value // unit}{suffix}" if value % unit == 0 else f"{value / unit:.1f}{suffix}"
+    return str(value)

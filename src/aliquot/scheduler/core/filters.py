@@ -1,0 +1,112 @@
+"""Can this node take this pod? Each filter answers None (yes) or the Reason why not; none looks at another node.
+
+The order of `FILTERS` is the order of questions: first what the pod and the node say of each other, then room. The
+node that gets furthest tells the dominant reason, so an earlier filter must be the more hopeless one.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from aliquot.scheduler.core.matching import Taint as NodeTaint
+from aliquot.scheduler.core.matching import TaintEffect, Toleration, any_term_matches, first_untolerated
+from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.pod import PodShape
+from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
+
+Filter: TypeAlias = Callable[[PodShape, NodeState], Reason | None]
+
+_HARD = frozenset({TaintEffect.NO_SCHEDULE, TaintEffect.NO_EXECUTE})
+_CORDON = NodeTaint("node.kubernetes.io/unschedulable", TaintEffect.NO_SCHEDULE)
+
+
+def node_name(shape: PodShape, node: NodeState) -> Reason | None:
+    if shape.node_name and shape.node_name != node.name:
+        return Reason(Kind.NODE_NAME, shape.node_name)
+    return None
+
+
+def node_selector(shape: PodShape, node: NodeState) -> Reason | None:
+    labels = node.facts.labels
+    for key, value in shape.node_selector:
+        if labels.get(key) != value:
+            return Reason(Kind.NODE_SELECTOR, f"{key}={value}")
+    return None
+
+
+def node_affinity(shape: PodShape, node: NodeState) -> Reason | None:
+    if shape.required is None or any_term_matches(shape.required, node.name, node.facts.labels):
+        return None
+    return Reason(Kind.NODE_AFFINITY)
+
+
+def cordoned(shape: PodShape, node: NodeState) -> Reason | None:
+    if node.facts.unschedulable and not _tolerates(shape.tolerations, _CORDON):
+        return Reason(Kind.CORDONED)
+    return None
+
+
+def taints(shape: PodShape, node: NodeState) -> Reason | None:
+    taint = first_untolerated(node.facts.taints, shape.tolerations, _HARD)
+    return None if taint is None else Reason(Kind.TAINT, str(taint))
+
+
+def devices(shape: PodShape, node: NodeState) -> Reason | None:
+    """GPUs and slices, where the node lists them one by one."""
+    return _room(Kind.DEVICES, node, (r for r in shape.request if r in node.free), shape)
+
+
+def extended_resources(shape: PodShape, node: NodeState) -> Reason | None:
+    """Counted resources of a device plugin; a name that the node does not know counts as zero."""
+    return _room(
+        Kind.EXTENDED, node, (r for r in shape.request if is_extended(r) and r not in node.free), shape
+    )
+
+
+def resources(shape: PodShape, node: NodeState) -> Reason | None:
+    """CPU, memory, storage, number of pods."""
+    return _room(Kind.RESOURCES, node, (r for r in shape.request if not is_extended(r)), shape)
+
+
+def host_ports(shape: PodShape, node: NodeState) -> Reason | None:
+    for wanted in shape.host_ports:
+        if any(wanted.clashes_with(taken) for taken in node.host_ports):
+            return Reason(Kind.HOST_PORTS, f"{wanted.port}/{wanted.protocol}")
+    return None
+
+
+FILTERS: tuple[Filter, ...] = (
+    node_name,
+    node_selector,
+    node_affinity,
+    cordoned,
+    taints,
+    devices,
+    extended_resources,
+    resources,
+    host_ports,
+)
+
+
+def is_extended(resource: str) -> bool:
+    """Kubernetes' rule: a name with a domain that is not Kubernetes' own."""
+    domain, slash, _ = resource.partition("/")
+    return bool(slash) and domain != "kubernetes.io" and not domain.endswith(".kubernetes.io")
+
+
+def _room(kind: Kind, node: NodeState, wanted: Iterable[str], shape: PodShape) -> Reason | None:
+    short = tuple(
+        Shortage(
+            resource,
+            needed=shape.request[resource],
+            free=max(0, node.available(resource)),
+            total=node.total(resource),
+            unready=node.unready(resource),
+        )
+        for resource in wanted
+        if shape.request[resource] > node.available(resource)
+    )
+    return Reason(kind, shortages=short) if short else None
+
+
+def _tolerates(tolerations: tuple[Toleration, ...], taint: NodeTaint) -> bool:
+    return any(toleration.tolerates(taint) for toleration in tolerations)

@@ -1,0 +1,266 @@
+"""A node as the scheduler sees it: facts that it reports, and what its pods take of them.
+
+Both are immutable; a change makes a new `NodeState`. So undoing a decision is putting the old one back, and any
+reader may keep what it saw.
+
+Devices are counted one by one where the node's GPUNode lists them. A device is free when it is ready, healthy and
+nobody holds it; who holds it follows from the list (which is what kubelet did) and from the assignments of live pods
+(which is what kubelet will do). A pod that asks for listed devices but whose devices are not known yet is *unplaced*:
+as many free devices are kept back for it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from aliquot.scheduler.core.matching import Taint
+from aliquot.scheduler.core.pod import Amounts, HostPort, PlacedPod
+
+DeviceId: TypeAlias = tuple[str, int]
+"""GPU UUID and start slot, -1 for the whole GPU. Not the MIG UUID: a slice may have to be cut yet."""
+
+_WHOLE = -1
+
+
+def device_id(gpu: str, start: int | None) -> DeviceId:
+    return gpu, _WHOLE if start is None else start
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """One allocatable thing: a whole GPU (`start` None) or a slice of one."""
+
+    resource: str
+    gpu: str
+    profile: str = ""
+    start: int | None = None
+    size: int = 1
+    """Memory slots; tells a GPU that is mostly used from one that is not."""
+    ready: bool = True
+    """Kubelet would allocate it now."""
+    healthy: bool = True
+    holders: tuple[str, ...] = ()
+    """Pods that kubelet has given it to, as `namespace/name`."""
+
+    @property
+    def id(self) -> DeviceId:
+        return device_id(self.gpu, self.start)
+
+    @property
+    def usable(self) -> bool:
+        return self.ready and self.healthy
+
+
+class Devices:
+    """The devices that a node lists, indexed once. Compared by content; never changed."""
+
+    def __init__(
+        self, devices: Iterable[DeviceState] = (), links: Mapping[tuple[str, str], int] | None = None
+    ):
+        self.all: tuple[DeviceState, ...] = tuple(devices)
+        self.links: Mapping[tuple[str, str], int] = links or {}
+        """How well two GPUs reach each other, higher is better, by their UUIDs in both orders."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Devices) and self.all == other.all and self.links == other.links
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Devices({self.all!r}, {dict(self.links)!r})"
+
+    @cached_property
+    def by_resource(self) -> Mapping[str, tuple[DeviceState, ...]]:
+        found: dict[str, list[DeviceState]] = {}
+        for device in self.all:
+            found.setdefault(device.resource, []).append(device)
+        return {resource: tuple(devices) for resource, devices in found.items()}
+
+    @cached_property
+    def by_id(self) -> Mapping[DeviceId, DeviceState]:
+        return {device.id: device for device in self.all}
+
+    @cached_property
+    def by_holder(self) -> Mapping[str, tuple[DeviceState, ...]]:
+        found: dict[str, list[DeviceState]] = {}
+        for device in self.all:
+            for holder in device.holders:
+                found.setdefault(holder, []).append(device)
+        return {holder: tuple(devices) for holder, devices in found.items()}
+
+    @cached_property
+    def gpus(self) -> tuple[str, ...]:
+        """UUIDs in the order listed."""
+        return tuple(dict.fromkeys(device.gpu for device in self.all))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """`allocatable` leaves out the resources that `devices` lists one by one."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    allocatable: Amounts = field(default_factory=dict)
+    devices: Devices = field(default_factory=Devices)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    facts: NodeFacts
+    used: Amounts
+    """Sum of the requests of the pods here."""
+    held: Mapping[DeviceId, tuple[str, ...]]
+    """Listed devices in use, with the pods that hold them, sorted."""
+    free: Mapping[str, int]
+    """For each resource listed one by one: free devices less those kept back. Below zero when a device that is
+    spoken for went away."""
+    host_ports: tuple[HostPort, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    def total(self, resource: str) -> int:
+        """How much the node has, in use or not, ready or not."""
+        listed = self.facts.devices.by_resource.get(resource)
+        return self.facts.allocatable.get(resource, 0) if listed is None else len(listed)
+
+    def unready(self, resource: str) -> int:
+        """Of the total, how many nobody could be given."""
+        return sum(not device.usable for device in self.facts.devices.by_resource.get(resource, ()))
+
+    def available(self, resource: str) -> int:
+        if resource in self.free:
+            return self.free[resource]
+        return self.facts.allocatable.get(resource, 0) - self.used.get(resource, 0)
+
+
+def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
+    """The state from nothing. `ended`: pods of the node that are over, whatever its device list still says."""
+    used: dict[str, int] = {}
+    ports: list[HostPort] = []
+    held: dict[DeviceId, list[str]] = {}
+    kept_back: dict[str, int] = {}
+    live = {pod.key for pod in pods}
+    for pod in pods:
+        for resource, amount in pod.request.items():
+            used[resource] = used.get(resource, 0) + amount
+        ports.extend(pod.host_ports)
+        holding = _holding(facts.devices, pod)
+        for device in holding.devices:
+            held.setdefault(device, []).append(pod.key)
+        for resource, count in holding.unplaced:
+            kept_back[resource] = kept_back.get(resource, 0) + count
+    for device_state in facts.devices.all:
+        for holder in device_state.holders:
+            # Not known as live here, nor as ended: a pod not seen yet, or one deleted that kubelet still holds on to.
+            if holder not in live and holder not in ended:
+                held.setdefault(device_state.id, []).append(holder)
+    return NodeState(
+        facts=facts,
+        used=used,
+        held={device: tuple(sorted(holders)) for device, holders in held.items()},
+        free={
+            resource: sum(device.usable and device.id not in held for device in devices)
+            - kept_back.get(resource, 0)
+            for resource, devices in facts.devices.by_resource.items()
+        },
+        host_ports=_sorted(ports),
+    )
+
+
+def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
+    """`pod` added, in time proportional to the pod. Not for a pod that the node's device list names: `derive`."""
+    used = dict(state.used)
+    for resource, amount in pod.request.items():
+        used[resource] = used.get(resource, 0) + amount
+    held, free = state.held, state.free
+    holding = _holding(state.facts.devices, pod)
+    if holding:
+        held, free = dict(held), dict(free)
+        for device in holding.devices:
+            before = held.get(device, ())
+            held[device] = tuple(sorted((*before, pod.key)))
+            listed = state.facts.devices.by_id[device]
+            if not before and listed.usable:
+                free[listed.resource] -= 1
+        for resource, count in holding.unplaced:
+            free[resource] -= count
+    ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
+    return NodeState(state.facts, used, held, free, ports)
+
+
+def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
+    """The inverse of `with_pod`, under the same condition."""
+    used = dict(state.used)
+    for resource, amount in pod.request.items():
+        used[resource] -= amount
+        if not used[resource]:
+            del used[resource]
+    held, free = state.held, state.free
+    holding = _holding(state.facts.devices, pod)
+    if holding:
+        held, free = dict(held), dict(free)
+        for device in holding.devices:
+            rest = list(held[device])
+            rest.remove(pod.key)
+            if rest:
+                held[device] = tuple(rest)
+                continue
+            del held[device]
+            listed = state.facts.devices.by_id[device]
+            if listed.usable:
+                free[listed.resource] += 1
+        for resource, count in holding.unplaced:
+            free[resource] += count
+    ports = state.host_ports
+    if pod.host_ports:
+        left = list(ports)
+        for port in pod.host_ports:
+            left.remove(port)
+        ports = tuple(left)
+    return NodeState(state.facts, used, held, free, ports)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """Which listed devices a pod holds, and how many more it will get, by resource."""
+
+    devices: tuple[DeviceId, ...] = ()
+    unplaced: tuple[tuple[str, int], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.devices or self.unplaced)
+
+
+_NOTHING = _Holding()
+
+
+def _holding(devices: Devices, pod: PlacedPod) -> _Holding:
+    """The list wins over the assignment once it accounts for all that the pod asked for: Topology Manager may have
+    overruled the assignment. Until then both count."""
+    if not devices.all:
+        return _NOTHING
+    listed = devices.by_holder.get(pod.key, ())
+    held = {device.id: None for device in listed}
+    unplaced: list[tuple[str, int]] = []
+    for resource, needed in pod.request.items():
+        if resource not in devices.by_resource:
+            continue
+        ids = {device.id: None for device in listed if device.resource == resource}
+        if len(ids) < needed:
+            for choice in pod.devices:
+                chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
+                if chosen is not None and choice.resource == resource == chosen.resource:
+                    ids[chosen.id] = None
+        held |= ids
+        if len(ids) < needed:
+            unplaced.append((resource, needed - len(ids)))
+    return _Holding(tuple(held), tuple(unplaced)) if held or unplaced else _NOTHING
+
+
+def _sorted(ports: Iterable[HostPort]) -> tuple[HostPort, ...]:
+    return tuple(sorted(ports, key=lambda p: (p.port, p.protocol, p.ip)))

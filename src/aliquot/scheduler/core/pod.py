@@ -1,0 +1,139 @@
+"""What the scheduler knows of a pod: its shape (all that placement depends on) and its place in the line.
+
+Quantities are integers: CPU in thousandths, memory and storage in bytes, everything else in units.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeAlias
+
+from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
+from aliquot.scheduler.core.reasons import Reason
+
+Amounts: TypeAlias = Mapping[str, int]
+"""Resource name to amount; a resource that is absent counts as zero, and zeros are left out. Never changed in place."""
+
+CPU = "cpu"
+MEMORY = "memory"
+PODS = "pods"
+
+
+class ContainerKind(Enum):
+    INIT = auto()
+    """Runs to its end before the next starts."""
+    SIDECAR = auto()
+    """Started in turn with the init containers, then runs beside the rest."""
+    APP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRequest:
+    name: str
+    kind: ContainerKind
+    requests: Amounts
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    port: int
+    protocol: str = "TCP"
+    ip: str = "0.0.0.0"
+
+    def clashes_with(self, other: "HostPort") -> bool:
+        wildcards = ("0.0.0.0", "")
+        return (
+            self.port == other.port
+            and self.protocol == other.protocol
+            and (self.ip == other.ip or self.ip in wildcards or other.ip in wildcards)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PodShape:
+    """All that a placement depends on. Pods of one `signature` are interchangeable to filters and scores.
+
+    `containers` are in the order in which they start: init containers and sidecars as written, then the others.
+    `request` is the effective request of the whole pod, with one `pods`. `required` None: no required node
+    affinity; an empty tuple matches nothing. `refusal`: why no node could ever do, for a demand that this scheduler
+    does not know.
+    """
+
+    signature: str
+    containers: tuple[ContainerRequest, ...]
+    request: Amounts
+    node_name: str = ""
+    node_selector: tuple[tuple[str, str], ...] = ()
+    required: tuple[NodeTerm, ...] | None = None
+    preferred: tuple[PreferredTerm, ...] = ()
+    tolerations: tuple[Toleration, ...] = ()
+    host_ports: tuple[HostPort, ...] = ()
+    refusal: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodRequest:
+    """A pod that waits for a node."""
+
+    key: str
+    """`namespace/name`."""
+    uid: str
+    shape: PodShape
+    priority: int = 0
+    created_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChoice:
+    """One device for one container: a whole GPU (`start` None), or the slice of `profile` at `start`."""
+
+    container: str
+    resource: str
+    gpu: str
+    profile: str = ""
+    start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPod:
+    """A live pod on a node, as seen in the API or as decided a moment ago (`assumed`)."""
+
+    key: str
+    uid: str
+    node: str
+    request: Amounts
+    devices: tuple[DeviceChoice, ...] = ()
+    host_ports: tuple[HostPort, ...] = ()
+    assumed: bool = False
+
+
+def effective_request(
+    containers: Sequence[ContainerRequest],
+    *,
+    overhead: Amounts | None = None,
+    pod_level: Amounts | None = None,
+) -> dict[str, int]:
+    """What the pod needs at its neediest moment, plus `overhead`, plus one pod.
+
+    Kubernetes' rule (KEP-753): the larger of all that run together in the end, and each init container beside the
+    sidecars started before it. What `pod_level` states replaces that sum (KEP-2837).
+    """
+    together: dict[str, int] = {}
+    starting: dict[str, int] = {}
+    for container in containers:
+        if container.kind is ContainerKind.INIT:
+            for resource, amount in container.requests.items():
+                moment = amount + together.get(resource, 0)
+                starting[resource] = max(starting.get(resource, 0), moment)
+        else:
+            for resource, amount in container.requests.items():
+                together[resource] = together.get(resource, 0) + amount
+    total = {
+        resource: max(together.get(resource, 0), starting.get(resource, 0))
+        for resource in together | starting
+    }
+    total |= pod_level or {}
+    for resource, amount in (overhead or {}).items():
+        total[resource] = total.get(resource, 0) + amount
+    total[PODS] = 1
+    return {resource: amount for resource, amount in total.items() if amount}

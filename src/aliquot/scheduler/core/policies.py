@@ -1,0 +1,44 @@
+"""The named points of a cycle and the rule at each. A rule is a pure function; put another in to change a behaviour."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aliquot.scheduler.core import devices, filters, scores
+from aliquot.scheduler.core.filters import Filter
+from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.pod import DeviceChoice, PodRequest, PodShape
+from aliquot.scheduler.core.reasons import Reason
+from aliquot.scheduler.core.scores import BEST, Score
+
+Rank: TypeAlias = tuple[float, float, str]
+Order: TypeAlias = Callable[[PodRequest], Rank]
+Assign: TypeAlias = Callable[[PodShape, NodeState], tuple[DeviceChoice, ...]]
+
+
+def by_priority_then_age(pod: PodRequest) -> Rank:
+    return -pod.priority, pod.created_s, pod.key
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    order: Order = by_priority_then_age
+    """Who goes first: the lowest rank. Must not depend on the cluster, or the line would have to be sorted anew."""
+    filters: tuple[Filter, ...] = filters.FILTERS
+    scores: tuple[Score, ...] = scores.SCORES
+    assign: Assign = devices.assign
+
+    def reject(self, shape: PodShape, node: NodeState) -> Reason | None:
+        """The first filter's answer that is a no."""
+        for accept in self.filters:
+            reason = accept(shape, node)
+            if reason is not None:
+                return reason
+        return None
+
+    def score(self, shape: PodShape, node: NodeState) -> int:
+        """All scores in one number that sorts as their sequence does."""
+        total = 0
+        for score in self.scores:
+            total = total * (BEST + 1) + score(shape, node)
+        return total

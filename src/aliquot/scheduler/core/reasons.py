@@ -1,0 +1,95 @@
+"""Why not: one node's reason, and the pod's one dominant reason made from all of them."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """In the order in which filters ask: a node that fails late came close."""
+
+    NODE_NAME = "NodeName"
+    NODE_SELECTOR = "NodeSelector"
+    NODE_AFFINITY = "NodeAffinity"
+    CORDONED = "Cordoned"
+    TAINT = "Taint"
+    DEVICES = "Devices"
+    """GPUs and slices that GPUNode lists one by one."""
+    EXTENDED = "ExtendedResource"
+    """Counted resources with a domain in their name."""
+    RESOURCES = "Resources"
+    """CPU, memory, storage, number of pods."""
+    HOST_PORTS = "HostPorts"
+    # Of a whole pod only:
+    RESOURCE_CLAIMS = "ResourceClaims"
+    UNSUPPORTED = "Unsupported"
+    NO_NODES = "NoNodes"
+    NOT_OFFERED = "NotOffered"
+    TOO_LARGE = "TooLarge"
+    FULL = "Full"
+
+
+CAPACITY = frozenset({Kind.DEVICES, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_PORTS})
+"""A node that fails with one of these would do, were it empty or larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    resource: str
+    needed: int
+    free: int
+    total: int
+    unready: int = 0
+    """Of `total`, devices that are listed but not ready or not healthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label or port."""
+
+    kind: Kind
+    detail: str = ""
+    shortages: tuple[Shortage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a pod waits: `message` is the dominant reason, `detail` how many nodes failed with what."""
+
+    kind: Kind
+    message: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.detail})" if self.detail else self.message
+
+
+def upstream_counts(reasons: Iterable[Reason]) -> str:
+    """`0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`, in kube-scheduler's words."""
+    nodes = 0
+    counts: Counter[str] = Counter()
+    for reason in reasons:
+        nodes += 1
+        counts.update(_upstream_phrases(reason))
+    listed = ", ".join(sorted(f"{count} {phrase}" for phrase, count in counts.items()))
+    return f"0/{nodes} nodes are available: {listed}." if listed else f"0/{nodes} nodes are available."
+
+
+def _upstream_phrases(reason: Reason) -> list[str]:
+    match reason.kind:
+        case Kind.NODE_NAME:
+            return ["node(s) didn't match the requested node name"]
+        case Kind.NODE_SELECTOR | Kind.NODE_AFFINITY:
+            return ["node(s) didn't match Pod's node affinity/selector"]
+        case Kind.CORDONED:
+            return ["node(s) were unschedulable"]
+        case Kind.TAINT:
+            return [f"node(s) had untolerated taint {{{reason.detail}}}"]
+        case Kind.HOST_PORTS:
+            return ["node(s) didn't have free ports for the requested pod ports"]
+        case _:
+            return [
+                "Too many pods" if shortage.resource == "pods" else f"Insufficient {shortage.resource}"
+                for shortage in reason.shortages
+            ]

@@ -1,0 +1,79 @@
+"""Which of the nodes that can is the best? Each score is a whole number from 0 to `BEST`; none looks at another node.
+
+`SCORES` is in order of concern: a later score only decides between nodes that all earlier ones hold equal. What is
+left equal goes to the node whose name sorts first.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from aliquot.scheduler.core.matching import TaintEffect, first_untolerated, term_matches
+from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.pod import CPU, MEMORY, PODS, PodShape
+
+BEST = 1000
+
+Score: TypeAlias = Callable[[PodShape, NodeState], int]
+
+_SOFT = frozenset({TaintEffect.PREFER_NO_SCHEDULE})
+_ACCELERATORS = ("nvidia.com/gpu", "nvidia.com/mig-", "class.aliquot.dev/")
+
+
+def untainted(shape: PodShape, node: NodeState) -> int:
+    """Away from PreferNoSchedule taints that the pod does not tolerate."""
+    return BEST if first_untolerated(node.facts.taints, shape.tolerations, _SOFT) is None else 0
+
+
+def preferred_affinity(shape: PodShape, node: NodeState) -> int:
+    """The weight of the preferred terms that match, of the weight of all."""
+    if not shape.preferred:
+        return 0
+    matched = sum(p.weight for p in shape.preferred if term_matches(p.term, node.name, node.facts.labels))
+    return BEST * matched // max(1, sum(p.weight for p in shape.preferred))
+
+
+def gpu_nodes_kept_clear(shape: PodShape, node: NodeState) -> int:
+    """Pods without a GPU go where there is none: their CPU and memory would strand GPUs."""
+    return BEST if wants_accelerator(shape) or not has_accelerator(node) else 0
+
+
+def packed(shape: PodShape, node: NodeState) -> int:
+    """GPU pods: onto the node whose resource of that kind is the most used, so that whole nodes stay free."""
+    wanted = [resource for resource in shape.request if is_accelerator(resource)]
+    if not wanted:
+        return 0
+    fill = 0
+    for resource in wanted:
+        total = node.total(resource)
+        if total:
+            fill += BEST * (total - node.available(resource) + shape.request[resource]) // total
+    return min(BEST, fill // len(wanted))
+
+
+def spread(shape: PodShape, node: NodeState) -> int:
+    """Other pods: onto the node with the largest part of CPU, memory and pod slots left."""
+    if wants_accelerator(shape):
+        return 0
+    left = 0
+    for resource in (CPU, MEMORY, PODS):
+        total = node.total(resource)
+        if total:
+            left += BEST * max(0, node.available(resource) - shape.request.get(resource, 0)) // total
+    return left // 3
+
+
+SCORES: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, packed, spread)
+
+
+def is_accelerator(resource: str) -> bool:
+    return resource.startswith(_ACCELERATORS)
+
+
+def wants_accelerator(shape: PodShape) -> bool:
+    return any(is_accelerator(resource) for resource in shape.request)
+
+
+def has_accelerator(node: NodeState) -> bool:
+    return bool(node.facts.devices.all) or any(
+        is_accelerator(r) for r, n in node.facts.allocatable.items() if n
+    )

@@ -1,0 +1,134 @@
+"""All nodes and the pods on them, kept up to date change by change.
+
+Fed by a shell with what it sees (`set_facts`, `set_pod`, `end_pod`, ...) and by the cycle with what it decides. What
+it holds is a function of what it was told last about each node and each pod, in whatever order that came. It is not
+rebuilt for a cycle: who keeps something derived from it (a Ranking) asks `changed_since` for the nodes to look at
+again.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from aliquot.scheduler.core.node import NodeFacts, NodeState, derive, with_pod, without_pod
+from aliquot.scheduler.core.pod import PlacedPod
+
+_SHORTEST_LOG = 4096
+
+
+class Snapshot:
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeState] = {}
+        self._pods: dict[str, PlacedPod] = {}
+        self._ended: dict[str, str] = {}
+        # By node, also for nodes not seen yet:
+        self._pods_on: dict[str, dict[str, PlacedPod]] = {}
+        self._ended_on: dict[str, set[str]] = {}
+        self._changes: list[str] = []
+        self._first_change = 0
+
+    @property
+    def nodes(self) -> Mapping[str, NodeState]:
+        return MappingProxyType(self._nodes)
+
+    @property
+    def pods(self) -> Mapping[str, PlacedPod]:
+        """Live pods that have a node, seen and assumed."""
+        return MappingProxyType(self._pods)
+
+    def pods_on(self, node: str) -> Mapping[str, PlacedPod]:
+        return MappingProxyType(self._pods_on.get(node, {}))
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of a node; a cursor for `changed_since`."""
+        return self._first_change + len(self._changes)
+
+    def changed_since(self, version: int) -> Iterable[str] | None:
+        """Nodes that changed or went since, each once; None when that is too long ago to tell."""
+        if version < self._first_change:
+            return None
+        return dict.fromkeys(self._changes[version - self._first_change :])
+
+    def set_facts(self, facts: NodeFacts) -> bool:
+        """A node as it is now. Returns whether that was news."""
+        known = self._nodes.get(facts.name)
+        if known is not None and known.facts == facts:
+            return False
+        self._derive(facts)
+        return True
+
+    def remove_facts(self, name: str) -> None:
+        """The node is gone. Its pods are remembered until they are told of as well."""
+        if self._nodes.pop(name, None) is not None:
+            self._changed(name)
+
+    def set_pod(self, pod: PlacedPod) -> None:
+        """A live pod with a node; takes the place of whatever was known or assumed of it."""
+        known = self._pods.get(pod.key)
+        if known == pod:
+            return
+        self._forget_ended(pod.key)
+        if known is not None:
+            self._remove(known)
+        self._pods[pod.key] = pod
+        self._pods_on.setdefault(pod.node, {})[pod.key] = pod
+        self._update(pod, added=True)
+
+    def end_pod(self, key: str, node: str) -> None:
+        """The pod has run to its end on `node`: it holds nothing, though the node's device list may lag behind."""
+        if self._ended.get(key) == node:
+            return
+        self.remove_pod(key)
+        self._ended[key] = node
+        self._ended_on.setdefault(node, set()).add(key)
+        self._rederive_if_listed(key, node)
+
+    def remove_pod(self, key: str) -> None:
+        """The pod is gone, or is not on a node after all."""
+        known = self._pods.pop(key, None)
+        if known is not None:
+            self._remove(known)
+        self._forget_ended(key)
+
+    def _remove(self, pod: PlacedPod) -> None:
+        here = self._pods_on[pod.node]
+        del here[pod.key]
+        if not here:
+            del self._pods_on[pod.node]
+        self._update(pod, added=False)
+
+    def _update(self, pod: PlacedPod, *, added: bool) -> None:
+        state = self._nodes.get(pod.node)
+        if state is None:
+            return
+        if pod.key in state.facts.devices.by_holder:
+            self._derive(state.facts)
+            return
+        self._nodes[pod.node] = with_pod(state, pod) if added else without_pod(state, pod)
+        self._changed(pod.node)
+
+    def _forget_ended(self, key: str) -> None:
+        node = self._ended.pop(key, None)
+        if node is not None:
+            here = self._ended_on[node]
+            here.discard(key)
+            if not here:
+                del self._ended_on[node]
+            self._rederive_if_listed(key, node)
+
+    def _rederive_if_listed(self, key: str, node: str) -> None:
+        state = self._nodes.get(node)
+        if state is not None and key in state.facts.devices.by_holder:
+            self._derive(state.facts)
+
+    def _derive(self, facts: NodeFacts) -> None:
+        pods = self._pods_on.get(facts.name, {})
+        self._nodes[facts.name] = derive(facts, pods.values(), self._ended_on.get(facts.name, ()))
+        self._changed(facts.name)
+
+    def _changed(self, name: str) -> None:
+        self._changes.append(name)
+        if len(self._changes) > max(_SHORTEST_LOG, 8 * len(self._nodes)):
+            half = len(self._changes) // 2
+            del self._changes[:half]
+            self._first_change += half

@@ -1,0 +1,234 @@
+"""Clusters in a line of Python, for tests and benchmarks: a table row should read as the rule that it checks.
+
+node("a", "whole", "1g.10gb@0 1g.10gb@1")      two GPUs: one whole, one with two slices
+node("b", gpus=8)                              no GPUNode: eight GPUs, known by number only
+pod("p", gpu=2)                                asks for two whole GPUs
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from aliquot.scheduler.core.matching import (
+    NodeTerm,
+    Operator,
+    PreferredTerm,
+    Requirement,
+    Taint,
+    TaintEffect,
+    Toleration,
+    TolerationOperator,
+)
+from aliquot.scheduler.core.node import Devices, DeviceState, NodeFacts
+from aliquot.scheduler.core.pod import (
+    ContainerKind,
+    ContainerRequest,
+    DeviceChoice,
+    HostPort,
+    PlacedPod,
+    PodRequest,
+    PodShape,
+    effective_request,
+)
+
+GPU = "nvidia.com/gpu"
+GIB = 1 << 30
+_SLOTS = {"1": 1, "2": 2, "3": 4, "4": 4, "7": 8}
+
+
+def mig(profile: str) -> str:
+    """The resource of a slice: `mig("1g.10gb")` is `nvidia.com/mig-1g.10gb`."""
+    return "nvidia.com/mig-" + profile.replace("+", ".")
+
+
+def gpu_uuid(node: str, index: int) -> str:
+    return f"{node}-gpu{index}"
+
+
+def node(
+    name: str,
+    *layouts: str,
+    cpu: float = 64,
+    memory_gib: int = 512,
+    pods: int = 110,
+    gpus: int = 0,
+    offers: Mapping[str, int] | None = None,
+    labels: Mapping[str, str] | None = None,
+    taints: Sequence[str] = (),
+    cordoned: bool = False,
+    links: Mapping[tuple[int, int], int] | None = None,
+) -> NodeFacts:
+    """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
+    between. A device may end in `!unready`, `!unhealthy` or `=HOLDER` (a pod's key). `links`: score by GPU indexes.
+    """
+    listed: list[DeviceState] = []
+    for index, layout in enumerate(layouts):
+        listed.extend(_device(gpu_uuid(name, index), text) for text in layout.split())
+    both_ways = {
+        (gpu_uuid(name, a), gpu_uuid(name, b)): score
+        for (one, other), score in (links or {}).items()
+        for a, b in ((one, other), (other, one))
+    }
+    allocatable = {
+        "cpu": round(cpu * 1000),
+        "memory": memory_gib * GIB,
+        "pods": pods,
+        GPU: gpus,
+        **(offers or {}),
+    }
+    return NodeFacts(
+        name=name,
+        labels={"kubernetes.io/hostname": name, **(labels or {})},
+        taints=tuple(taint(text) for text in taints),
+        unschedulable=cordoned,
+        allocatable={resource: amount for resource, amount in allocatable.items() if amount},
+        devices=Devices(listed, both_ways),
+    )
+
+
+def _device(gpu: str, text: str) -> DeviceState:
+    text, _, holder = text.partition("=")
+    text, _, flaw = text.partition("!")
+    profile, _, start = text.partition("@")
+    whole = profile == "whole"
+    return DeviceState(
+        resource=GPU if whole else mig(profile),
+        gpu=gpu,
+        profile="" if whole else profile,
+        start=None if whole else int(start),
+        size=8 if whole else _SLOTS[profile[0]],
+        ready=flaw != "unready",
+        healthy=flaw != "unhealthy",
+        holders=(holder,) if holder else (),
+    )
+
+
+def linked(groups: Sequence[Sequence[int]], *, near: int = 100, far: int = 10) -> dict[tuple[int, int], int]:
+    """Link scores where GPUs of one group reach each other well and all others badly."""
+    group_of = {gpu: number for number, group in enumerate(groups) for gpu in group}
+    return {(a, b): near if group_of[a] == group_of[b] else far for a, b in combinations(sorted(group_of), 2)}
+
+
+def taint(text: str) -> Taint:
+    """`key=value:Effect` or `key:Effect`."""
+    name, _, effect = text.rpartition(":")
+    key, _, value = name.partition("=")
+    return Taint(key, TaintEffect(effect), value)
+
+
+def toleration(text: str) -> Toleration:
+    """`key=value:Effect`; without `=value` any value, without `:Effect` any effect, `*` everything."""
+    if text == "*":
+        return Toleration(operator=TolerationOperator.EXISTS)
+    name, _, effect = text.partition(":")
+    key, equal, value = name.partition("=")
+    operator = TolerationOperator.EQUAL if equal else TolerationOperator.EXISTS
+    return Toleration(key, operator, value, TaintEffect(effect) if effect else None)
+
+
+def term(*requirements: str) -> NodeTerm:
+    """Each `key in a,b`, `key notin a,b`, `key > 1`, `key < 1`, `key`, `!key`; the key `@name` is the node's name."""
+    parsed = [_requirement(text) for text in requirements]
+    return NodeTerm(
+        labels=tuple(r for r in parsed if r.key != "metadata.name"),
+        fields=tuple(r for r in parsed if r.key == "metadata.name"),
+    )
+
+
+_OPERATORS = {"in": Operator.IN, "notin": Operator.NOT_IN, ">": Operator.GT, "<": Operator.LT}
+
+
+def _requirement(text: str) -> Requirement:
+    key, *rest = text.replace("@name", "metadata.name").split(maxsplit=2)
+    if rest:
+        return Requirement(key, _OPERATORS[rest[0]], tuple(rest[1].split(",")))
+    if key.startswith("!"):
+        return Requirement(key[1:], Operator.DOES_NOT_EXIST)
+    return Requirement(key, Operator.EXISTS)
+
+
+def container(
+    name: str = "main",
+    *,
+    kind: ContainerKind = ContainerKind.APP,
+    cpu: float = 0,
+    gpu: int = 0,
+    **slices: int,
+) -> ContainerRequest:
+    """`slices` by profile with underscores for dots: `container(_1g_10gb=2)`."""
+    wanted = {"cpu": round(cpu * 1000), GPU: gpu}
+    wanted |= {mig(profile.strip("_").replace("_", ".")): count for profile, count in slices.items()}
+    return ContainerRequest(name, kind, {resource: amount for resource, amount in wanted.items() if amount})
+
+
+def pod(
+    name: str,
+    *containers: ContainerRequest,
+    gpu: int = 0,
+    cpu: float = 0,
+    memory_gib: int = 0,
+    wants: Mapping[str, int] | None = None,
+    selector: Mapping[str, str] | None = None,
+    required: Sequence[NodeTerm] | None = None,
+    preferred: Sequence[tuple[int, NodeTerm]] = (),
+    tolerates: Sequence[str] = (),
+    ports: Sequence[int] = (),
+    priority: int = 0,
+    created_s: float = 0.0,
+    on_node: str = "",
+) -> PodRequest:
+    """A pod in namespace `default`. Without `containers`: one, `main`, that asks for `gpu`, `cpu` and `wants`."""
+    if not containers:
+        asked = {"cpu": round(cpu * 1000), "memory": memory_gib * GIB, GPU: gpu, **(wants or {})}
+        request = {resource: amount for resource, amount in asked.items() if amount}
+        containers = (ContainerRequest("main", ContainerKind.APP, request),)
+    node_selector = tuple(sorted((selector or {}).items()))
+    terms = None if required is None else tuple(required)
+    likes = tuple(PreferredTerm(weight, preferred_term) for weight, preferred_term in preferred)
+    tolerations = tuple(toleration(text) for text in tolerates)
+    host_ports = tuple(HostPort(port) for port in ports)
+    shape = PodShape(
+        signature=repr((containers, node_selector, terms, likes, tolerations, host_ports, on_node)),
+        containers=tuple(containers),
+        request=effective_request(containers),
+        node_name=on_node,
+        node_selector=node_selector,
+        required=terms,
+        preferred=likes,
+        tolerations=tolerations,
+        host_ports=host_ports,
+    )
+    return PodRequest(f"default/{name}", f"uid-{name}", shape, priority, created_s)
+
+
+def placed(request: PodRequest, where: str) -> PlacedPod:
+    """`request` running at `where`, as `describe` spells it: `a`, `a gpu0`, `a gpu1@4 gpu1@5`, `a main=gpu0`."""
+    node_name, *devices = where.split()
+    return PlacedPod(
+        key=request.key,
+        uid=request.uid,
+        node=node_name,
+        request=request.shape.request,
+        devices=tuple(_choice(node_name, text, request) for text in devices),
+        host_ports=request.shape.host_ports,
+    )
+
+
+def _choice(node_name: str, text: str, request: PodRequest) -> DeviceChoice:
+    owner, _, device = text.rpartition("=")
+    gpu, at, start = device.partition("@")
+    owner = owner or request.shape.containers[0].name
+    asked = next(c.requests for c in request.shape.containers if c.name == owner)
+    resource = next(r for r in asked if r.startswith("nvidia.com/mig-" if at else GPU))
+    profile = resource.removeprefix("nvidia.com/mig-") if at else ""
+    return DeviceChoice(owner, resource, f"{node_name}-{gpu}", profile, int(start) if at else None)
+
+
+def describe(pod_: PlacedPod) -> str:
+    """Node and devices in one line; devices with their container where there are several containers."""
+    owners = {choice.container for choice in pod_.devices}
+    words = [pod_.node]
+    for choice in pod_.devices:
+        device = choice.gpu.removeprefix(f"{pod_.node}-")
+        device += "" if choice.start is None else f"@{choice.start}"
+        words.append(f"{choice.container}={device}" if len(owners) > 1 else device)
+    return " ".join(words)
