@@ -48,7 +48,10 @@ class HttpTransport:
         session = self._session or self._open()
         headers = dict(request.headers)
         if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token()}"
+            try:
+                headers["Authorization"] = f"Bearer {self._token()}"
+            except OSError as error:
+                raise TransportError(f"token is not readable: {error}", delivered=False) from error
         query = f"?{urlencode(request.query)}" if request.query else ""
         try:
             async with asyncio.timeout(request.timeout_s):

@@ -1,0 +1,70 @@
+"""Aliquot's own kinds, as the API server is told of them."""
+
+import asyncio
+from typing import Any
+
+from aliquot.kube.api.core import CustomResourceDefinition
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.client import Client
+from aliquot.kube.resources import CRDS
+from aliquot.kube.schema import PrinterColumn, crd
+
+FIELD_MANAGER = "aliquot-install"
+
+GPUNODE_CRD = crd(
+    GPUNode,
+    "gpunodes",
+    short_names=["gn"],
+    categories=["aliquot"],
+    printer_columns=[
+        # A JSONPath column prints its first match only; nodes with unlike boards are rare.
+        PrinterColumn("Product", ".status.gpus[0].product", description="Of the first GPU."),
+        PrinterColumn("Driver", ".status.driverVersion"),
+        PrinterColumn(
+            "MIG", ".status.migStrategy", description="How MIG devices are named: none, single, mixed."
+        ),
+        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
+        PrinterColumn("CUDA", ".status.cudaVersion", priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+)
+
+ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD,)
+
+
+class NotEstablished(Exception):
+    """The API server took a definition and does not serve it."""
+
+
+async def install(client: Client, *, timeout_s: float = 30.0) -> None:
+    """Apply every definition and wait until each is served. Safe to repeat; takes over fields others have changed.
+
+    Raises ApiError, or NotEstablished with the server's reason after `timeout_s`.
+    """
+    for definition in ALL:
+        await client.apply(CRDS, definition, field_manager=FIELD_MANAGER, force=True)
+    reason = ""
+    try:
+        async with asyncio.timeout(timeout_s):
+            for definition in ALL:
+                while True:
+                    name = definition["metadata"]["name"]
+                    reason = _not_served(await client.get(CRDS, name, into=CustomResourceDefinition))
+                    if not reason:
+                        break
+                    await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise NotEstablished(f"{reason} (after {timeout_s:g} s)") from None
+
+
+def _not_served(definition: CustomResourceDefinition) -> str:
+    """Why it is not served yet; empty when it is."""
+    conditions = {condition.type: condition for condition in definition.status.conditions or ()}
+    name = definition.metadata.name
+    accepted, established = conditions.get("NamesAccepted"), conditions.get("Established")
+    if accepted is not None and accepted.status == "False":
+        return f"{name}: {accepted.reason}: {accepted.message}"
+    if established is None or established.status != "True":
+        return f"{name}: not established"
+    return ""
