@@ -272,7 +272,7 @@ def from_object(selector: Mapping[str, Any] | None) -> LabelSelector:
     if selector is None:
         return NOTHING
     requirements = [
-        requirement(key, Operator.IN, (value,))
+        requirement(key, Operator.EQUALS, (value,))
         for key, value in sorted((selector.get("matchLabels") or {}).items())
     ]
     for expression in selector.get("matchExpressions") or ():
