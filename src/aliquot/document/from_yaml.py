@@ -1,0 +1,184 @@
+"""YAML events into values with lines.
+
+Scalars read as Kubernetes reads them: YAML 1.1 booleans, no dates, no base-60 numbers. Tags that would build
+objects, duplicate keys and alias bombs are refused.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import yaml
+
+from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_MAX_ALIAS_NODES = 100_000
+"""What aliases may add to a document. Real files share a few blocks; a bomb multiplies by billions."""
+
+
+def read_yaml(source: str, text: str) -> list[Node]:
+    """Every document of a stream, empty ones left out. Raises DocumentError."""
+    try:
+        events = iter(yaml.parse(text, Loader=_Loader))
+        return [root for root in _Composer(source, events).documents() if root.value is not None]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise DocumentError(source, mark.line + 1 if mark else None, error.problem or str(error)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(source, line, "a control character is not allowed here") from None
+    except UnicodeEncodeError:
+        raise DocumentError(source, None, "half a surrogate pair is no character") from None
+
+
+_INT = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)\Z")
+_FLOAT = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?\Z")
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOLS = {
+    spelling: truth
+    for truth, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
+    for word in words
+    for spelling in (word, word.title(), word.upper())
+}
+_TAG = "tag:yaml.org,2002:"
+
+
+def _plain_scalar(text: str) -> Value:
+    if text in _NULLS:
+        return None
+    if text in _BOOLS:
+        return _BOOLS[text]
+    if _INT.match(text):
+        digits = text.replace("_", "")
+        if re.match(r"[-+]?0[0-7]", digits):
+            return int(digits, 8)
+        return int(digits, 0)
+    if _FLOAT.match(text):
+        return float(text.replace("_", ""))
+    return text
+
+
+class _Composer:
+    """Builds values from parser events. Depth is bounded, so recursion here is too."""
+
+    def __init__(self, source: str, events: Iterator[Any]) -> None:
+        self._source = source
+        self._events = events
+        self._anchors: dict[str, Node | None] = {}
+        self._alias_nodes = 0
+
+    def documents(self) -> Iterator[Node]:
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                self._alias_nodes = 0
+                yield self._node(next(self._events), 0)
+
+    def _error(self, event: Any, message: str) -> DocumentError:
+        return DocumentError(self._source, event.start_mark.line + 1, message)
+
+    def _node(self, event: Any, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(self._scalar(event), line, {})
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._refuse_tag(event, "seq")
+            node = self._sequence(line, depth)
+        else:
+            self._refuse_tag(event, "map")
+            node = self._mapping(line, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any) -> Node:
+        if event.anchor not in self._anchors:
+            raise self._error(event, f"no anchor '&{event.anchor}' before this alias")
+        target = self._anchors[event.anchor]
+        if target is None:
+            raise self._error(event, f"'*{event.anchor}' contains itself")
+        self._alias_nodes += target.size
+        if self._alias_nodes > _MAX_ALIAS_NODES:
+            raise self._error(event, "aliases multiply this document beyond reason")
+        return target
+
+    def _refuse_tag(self, event: Any, own: str) -> None:
+        if event.tag not in (None, "!", _TAG + own):
+            raise self._error(event, f"tag '{event.tag.replace(_TAG, '!!')}' is not accepted")
+
+    def _scalar(self, event: Any) -> Value:
+        text: str = event.value
+        tag = event.tag
+        if tag is None:
+            if not event.implicit[0]:
+                return text
+            try:
+                return _plain_scalar(text)
+            except ValueError:
+                raise self._error(event, "a number with too many digits") from None
+        if tag in ("!", _TAG + "str"):
+            return text
+        for name, accepted in (("int", int), ("float", (int, float)), ("bool", bool), ("null", type(None))):
+            if tag == _TAG + name:
+                value = _plain_scalar(text)
+                if isinstance(value, cast(Any, accepted)):
+                    return float(value) if name == "float" else value
+                raise self._error(event, f"'{text}' is no {name}")
+        raise self._error(event, f"tag '{tag.replace(_TAG, '!!')}' is not accepted")
+
+    def _sequence(self, line: int, depth: int) -> Node:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return Node(
+            [item.value for item in items], line, dict(enumerate(items)), 1 + sum(item.size for item in items)
+        )
+
+    def _mapping(self, line: int, depth: int) -> Node:
+        own: dict[Key, Node] = {}
+        key_lines: dict[Key, int] = {}
+        merged: dict[Key, Node] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+                for key, node in self._merge(event, depth).items():
+                    merged.setdefault(key, node)
+                continue
+            key = self._key(event)
+            if key in own:
+                raise self._error(event, f"'{key}' is given twice (first on line {key_lines[key]})")
+            key_lines[key] = event.start_mark.line + 1
+            own[key] = self._node(next(self._events), depth + 1)
+            if isinstance(own[key].value, (str, int, float, bool, type(None))):
+                # a long or folded scalar may start a line below the key that the reader looks for
+                own[key] = Node(own[key].value, key_lines[key], {})
+        children = own | {key: node for key, node in merged.items() if key not in own}
+        size = 1 + sum(child.size for child in children.values())
+        return Node({key: child.value for key, child in children.items()}, line, children, size)
+
+    def _key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise self._error(event, "a key must be a word, not a list, object or alias")
+        value = self._scalar(event)
+        if value is None:
+            raise self._error(event, "a key is missing before ':'")
+        if isinstance(value, str):
+            return value
+        return str(value).lower() if isinstance(value, bool) else str(event.value)
+
+    def _merge(self, event: Any, depth: int) -> dict[Key, Node]:
+        node = self._node(next(self._events), depth + 1)
+        sources = list(node.children.values()) if isinstance(node.value, list) else [node]
+        found: dict[Key, Node] = {}
+        for source in sources:
+            if not isinstance(source.value, dict):
+                raise self._error(event, "'<<' merges objects only")
+            found = source.children | found
+        return found
