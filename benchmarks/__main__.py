@@ -1,0 +1,19 @@
+"""`make bench`: every benchmark, each a table with a ratio to a baseline or a distribution. `--short` as CI runs it."""
+
+import importlib
+import sys
+
+NAMES = ("client", "allocate", "scheduling", "startup", "pods", "fleet")
+
+
+def main() -> None:
+    arguments = [a for a in sys.argv[1:] if a != "--short"]
+    for name in arguments or NAMES:
+        if name not in NAMES:
+            sys.exit(f"no benchmark {name!r}; there are {', '.join(NAMES)}")
+        print(f"\n== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main(short="--short" in sys.argv)
+
+
+if __name__ == "__main__":
+    main()
