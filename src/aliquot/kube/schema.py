@@ -182,11 +182,9 @@ def _struct(node: types.Type, path: tuple[type, ...]) -> Schema:
     documented = _field_docs(node.cls)
     properties: Schema = {}
     for field in node.fields:
-        schema = _schema(field.type, path)
-        if text := documented.get(field.name):
-            schema = {"description": text} | schema
-        properties[field.encode_name] = schema
-    schema = {"type": "object", "properties": properties}
+        described: Schema = {"description": text} if (text := documented.get(field.name)) else {}
+        properties[field.encode_name] = described | _schema(field.type, path)
+    schema: Schema = {"type": "object", "properties": properties}
     if text := _class_doc(node.cls):
         schema = {"description": text} | schema
     if required := [field.encode_name for field in node.fields if field.required]:
