@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from aliquot.cli.main import COMMANDS, cli
+
+
+def test_every_listed_command_exists_and_says_what_it_is_for() -> None:
+    for name in COMMANDS:
+        shown = CliRunner().invoke(cli, [name, "--help"])
+        assert shown.exit_code == 0, name
+        assert "Usage:" in shown.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from aliquot.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.partition('.')[0] for m in sys.modules} & set(%r)), file=sys.stderr)"
+    )
+    heavy = ["grpc", "aiohttp", "msgspec", "rich", "yaml", "cryptography", "structlog", "uvicorn", "asyncio"]
+    done = subprocess.run(
+        [sys.executable, "-c", program % heavy, "--help"], check=True, capture_output=True, text=True
+    )
+    assert done.stderr.strip() == "[]"
+    assert "Commands:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["gpu", "boards", "h100-8gb"], 1, "error: unknown board 'h100-8gb'; did you mean 'h100-80gb'?"),
+        (["nope"], 2, "No such command 'nope'"),
+        (
+            ["node", "run", "--node-name", "n", "--driver", "magic"],
+            2,
+            "neither 'nvml' nor 'simulated:INVENTORY'",
+        ),
+        (["gpu", "list", "--kubeconfig", "/nowhere/kubeconfig"], 1, "/nowhere/kubeconfig"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_a_code(arguments: list[str], code: int, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aliquot.cli.main", *arguments], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    shown = CliRunner().invoke(cli, ["completion", shell])
+    assert shown.exit_code == 0
+    assert "_ALIQUOT_COMPLETE" in shown.output
+
+
+def test_programs_get_json() -> None:
+    shown = CliRunner().invoke(cli, ["gpu", "boards", "-o", "json"])
+    boards = json.loads(shown.output)
+    assert [b["mig"] is None for b in boards if b["key"] in ("h100-80gb", "l4")] == [False, True]
