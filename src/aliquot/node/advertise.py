@@ -4,8 +4,8 @@ Names and ids are NVIDIA's own (`nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, GPU 
 written for their device plugin work unchanged. Health and use are other modules' business.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from aliquot.gpu import boards
@@ -44,6 +44,7 @@ class Device:
     id: str
     """GPU UUID or MIG UUID."""
     resource: str
+    """Empty: not advertised."""
     gpu_uuid: str
     gpu_index: int
     gpu_minor: int
@@ -66,10 +67,8 @@ class Advertisement:
     """Resource name -> its devices in `Device.order`. Every name that could appear is a key, often with none."""
     withheld: Mapping[str, str]
     """GPU UUID -> why something on it is not advertised."""
-
-    def devices(self) -> Iterable[Device]:
-        for resource in sorted(self.resources):
-            yield from self.resources[resource]
+    devices: tuple[Device, ...]
+    """Everything that could be held, in `Device.order`, what is not advertised included: pods may hold that still."""
 
 
 def advertise(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> Advertisement:
@@ -95,10 +94,11 @@ def advertise(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> Advertiseme
             withheld[observed.gpu.uuid] = (
                 f"GPU instance {', '.join(map(str, empty))} has no compute instance, so it is no device"
             )
-    return Advertisement(
-        {name: tuple(sorted(devices, key=lambda d: d.order)) for name, devices in sorted(resources.items())},
-        withheld,
-    )
+    offered = {device.id for devices in resources.values() for device in devices}
+    unoffered = [device for device in map(_unnamed, _physical(gpus)) if device.id not in offered]
+    offers = {name: tuple(sorted(devices, key=_order)) for name, devices in sorted(resources.items())}
+    everything = (device for devices in (*offers.values(), unoffered) for device in devices)
+    return Advertisement(offers, withheld, tuple(sorted(everything, key=_order)))
 
 
 def possible_names(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> tuple[str, ...]:
@@ -113,11 +113,28 @@ def possible_names(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> tuple[
     return tuple(sorted(name for name in names if len(name) <= MAX_RESOURCE_NAME))
 
 
+def _physical(gpus: Sequence[ObservedGpu]) -> list[Device]:
+    return [device for observed in gpus for device in _mixed(observed)]
+
+
+def _unnamed(device: Device) -> Device:
+    return replace(device, resource="")
+
+
+def _order(device: Device) -> tuple[int, int, int]:
+    return device.order
+
+
 def known_profiles(observed: ObservedGpu) -> tuple[InstanceProfile, ...]:
     """The board's own; the catalogue's where an old driver lists none while MIG is off."""
-    if observed.profiles or observed.gpu.mig is MigState.UNSUPPORTED or not observed.gpu.board:
+    if observed.profiles or observed.gpu.mig is MigState.UNSUPPORTED:
         return observed.profiles
-    mig = boards.board(observed.gpu.board).mig
+    return catalogue_profiles(observed)
+
+
+def catalogue_profiles(observed: ObservedGpu) -> tuple[InstanceProfile, ...]:
+    """As the shipped catalogue knows the board; empty where it does not."""
+    mig = boards.board(observed.gpu.board).mig if observed.gpu.board else None
     return mig.instance_profiles() if mig else ()
 
 
@@ -162,7 +179,7 @@ def _single(gpus: Sequence[ObservedGpu]) -> tuple[list[Device], dict[str, str]]:
         return [_whole(observed) for observed in gpus], {}
     reason = _single_fault(gpus)
     if reason:
-        return [], {observed.gpu.uuid: reason for observed in gpus}
+        return [], dict.fromkeys((observed.gpu.uuid for observed in gpus), reason)
     return [device for observed in gpus for device in _slices(observed, GPU_RESOURCE)], {}
 
 

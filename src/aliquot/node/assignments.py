@@ -37,6 +37,14 @@ class Claim:
         return self.pod_uid, self.container, self.resource
 
 
+def unlisted(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, ...]:
+    """Claims of live pods that pod-resources does not list, oldest binding first.
+
+    Those of running pods too: kubelet lists nobody for a moment after its restart.
+    """
+    return _claims((pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")), holdings)
+
+
 def outstanding(
     pods: Iterable[Pod], holdings: Iterable[Holding], served: Collection[tuple[str, str, str]] = ()
 ) -> tuple[Claim, ...]:
@@ -45,11 +53,14 @@ def outstanding(
     `served` are claims whose Allocate was answered though pod-resources does not list them yet. A pod that runs has
     been admitted, with or without its devices.
     """
+    pending = (pod for pod in pods if pod.status.phase in ("", "Pending"))
+    return tuple(claim for claim in _claims(pending, holdings) if claim.id not in served)
+
+
+def _claims(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, ...]:
     held = {(holding.pod, holding.container, holding.resource) for holding in holdings}
     found: list[tuple[float, str, int, Claim]] = []
     for pod in pods:
-        if pod.status.phase not in ("", "Pending"):
-            continue
         name = key(pod)
         assigned = _assignment(pod)
         # Kubelet serves init containers first, then the others, each in the order of the spec.
@@ -64,7 +75,7 @@ def outstanding(
                     count,
                     tuple(d for d in assigned if (d.container, d.resource) == (container.name, resource)),
                 )
-                if (name, container.name, resource) not in held and claim.id not in served:
+                if (name, container.name, resource) not in held:
                     found.append((_bound_at(pod), name, position, claim))
     return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
 

@@ -57,7 +57,7 @@ def best_linked_set(
         return tuple(uuid for uuid in free if uuid in must)[:size]
 
     def score(uuids: Iterable[str]) -> int:
-        return sum(scores.get((one, other), 0) for one, other in combinations(uuids, 2))
+        return _total(uuids, scores)
 
     if len(free) > MAX_EXACT:
         return _grown(free, must, size, scores)
@@ -100,10 +100,14 @@ def _best_division(
     return found[1]
 
 
+def _total(uuids: Iterable[str], scores: PairScores) -> int:
+    return sum(scores.get((one, other), 0) for one, other in combinations(uuids, 2))
+
+
 def _grown(free: Sequence[str], must: frozenset[str], size: int, scores: PairScores) -> tuple[str, ...]:
     chosen = [uuid for uuid in free if uuid in must]
     if not chosen:
-        chosen = list(max(combinations(free, 2), key=lambda pair: scores.get((pair[0], pair[1]), 0)))[:size]
+        chosen = list(max(combinations(free, 2), key=lambda pair: _total(pair, scores)))[:size]
     while len(chosen) < size:
         rest = [uuid for uuid in free if uuid not in chosen]
         chosen.append(max(rest, key=lambda uuid: sum(scores.get((uuid, other), 0) for other in chosen)))

@@ -22,7 +22,6 @@ SETTLE_S = 30.0
 class Answer:
     """An Allocate that was answered and is not listed by pod-resources yet."""
 
-    resource: str
     device_ids: tuple[str, ...]
     at: float
     claim: tuple[str, str, str] | None
@@ -76,9 +75,10 @@ def uses(
     answered: Collection[str],
     claims: Sequence[Claim],
 ) -> Mapping[str, str]:
-    """Device id -> who uses it, in words; devices not named are free.
+    """Device id -> by whom it is in use, in words; devices not named are free.
 
-    A claim without an assignment may be given any free device of its resource, so it counts on all of them.
+    `claims` are those of live pods that kubelet does not list (`assignments.unlisted`). One without an assignment may
+    be given any free device of its resource, so it counts on all of them.
     """
     processes = {observed.gpu.uuid: observed.processes for observed in gpus}
     promised: dict[str, str] = {}
@@ -93,15 +93,15 @@ def uses(
     for device in devices:
         running = _pids_on(device, processes.get(device.gpu_uuid, ()))
         if pods := allocations.pods_by_device.get(device.id):
-            found[device.id] = f"held by {', '.join(pods)}"
+            found[device.id] = ", ".join(pods)
         elif running:
-            found[device.id] = f"used by process {', '.join(map(str, running))}"
+            found[device.id] = f"process {', '.join(map(str, running))}"
         elif device.id in answered:
-            found[device.id] = "just allocated by kubelet"
+            found[device.id] = "a pod that kubelet is admitting"
         elif device.id in promised:
-            found[device.id] = f"assigned to {promised[device.id]}, which is bound here"
+            found[device.id] = f"{promised[device.id]}, which is bound here for it"
         elif device.resource in anyones:
-            found[device.id] = f"possibly for {anyones[device.resource]}, which is bound here"
+            found[device.id] = f"{anyones[device.resource]}, which is bound here and may get it"
     return found
 
 

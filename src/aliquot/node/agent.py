@@ -1,0 +1,291 @@
+"""The agent of one node: one loop over what the driver, kubelet, the pods and GPUNode.spec say now.
+
+Each look is complete: it decides from the whole of the present, never from an event. So the agent may be killed at
+any await and started again; what it finds then is all it needs. Devices are served whether or not the API can be
+reached; slices are cut and destroyed only while it is known which pods are bound here.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.gpu.driver import Driver, DriverError
+from aliquot.kube.api.core import Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.meta import Condition
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.kubeletapi.sockets import Sockets
+from aliquot.kube.resources import GPUNODES, PODS
+from aliquot.node import status
+from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
+from aliquot.node.assignments import Claim, Question, outstanding, prefer, unlisted
+from aliquot.node.device_files import DeviceFiles
+from aliquot.node.device_plugin import DevicePlugin, Offer
+from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
+from aliquot.node.gpunode_writer import GPUNodeWriter
+from aliquot.node.health import Ailment, Health
+from aliquot.node.inventory import Snapshot, observe, remember
+from aliquot.node.linked_sets import pair_scores
+from aliquot.node.mig_changes import Changes, Look
+from aliquot.node.mig_executor import Executor, RunBlocking
+from aliquot.node.pod_resources import Allocations, PodResources
+from aliquot.node.registration import Registrar
+from aliquot.node.status import Findings, Note
+from aliquot.node.usage import Answer, Answers, served_claim, uses
+
+_log = structlog.get_logger()
+
+_SETTLE_S = 0.02
+"""Changes that come together are looked at together."""
+_FIRST_LOOK_AGAIN_S = 0.1
+_LAST_LOOK_AGAIN_S = 10.0
+_UNSETTLED_S = 1.0
+"""After something happened the looks come at growing distances; while something is under way, never above this."""
+_EVENTS_S = 1.0
+
+
+class Agent:
+    """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
+
+    `pods` and `gpu_nodes` are shared feeds of a process with many agents; without them the agent watches its own.
+    `device_files` None: containers get no device nodes, as a simulated driver has none.
+    """
+
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        client: Client,
+        driver: Driver,
+        plugin_sockets: Sockets,
+        pod_resources_sockets: Sockets,
+        clock: Clock,
+        rng: random.Random,
+        run_blocking: RunBlocking,
+        mig_strategy: MigStrategy,
+        pods: Feed[Pod] | None = None,
+        gpu_nodes: Feed[GPUNode] | None = None,
+        device_files: DeviceFiles | None = None,
+    ) -> None:
+        self._node_name = node_name
+        self._driver = driver
+        self._clock = clock
+        self._run_blocking = run_blocking
+        self._strategy = mig_strategy
+        self._device_files = device_files
+        self._caches: list[Cache[Pod] | Cache[GPUNode]] = []
+        if pods is None:
+            pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
+            self._caches.append(pod_cache)
+            pods = pods_by_node(pod_cache)
+        if gpu_nodes is None:
+            node_cache = Cache(client, GPUNODES, GPUNode, field_selector=f"metadata.name={node_name}")
+            self._caches.append(node_cache)
+            gpu_nodes = gpu_nodes_by_name(node_cache)
+        self._pods = pods
+        self._gpu_nodes = gpu_nodes
+
+        self._wake = asyncio.Event()
+        self._driver_lock = asyncio.Lock()
+        self._pod_resources = PodResources(pod_resources_sockets, clock)
+        self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
+        self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
+        self._health = Health()
+        executor = Executor(driver, self._driver_lock, run_blocking, self._health.was_reset)
+        self._changes = Changes(executor, clock, self._wake.set)
+        self._answers = Answers()
+        self._plugins: dict[str, DevicePlugin] = {}
+
+        # What the last look found.
+        self._snapshot = Snapshot()
+        self._advertisement = Advertisement({}, {}, ())
+        self._files: Mapping[str, tuple[str, ...]] = {}
+        self._allocations = Allocations()
+        self._conditions: Sequence[Condition] = ()
+
+    async def run(self) -> None:
+        """Until cancelled; then the sockets are gone and nothing runs on."""
+        unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
+        unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._wake.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for cache in self._caches:
+                    tasks.create_task(cache.run())
+                tasks.create_task(self._registrar.run())
+                tasks.create_task(self._writer.run())
+                tasks.create_task(self._follow_events())
+                tasks.create_task(self._follow(tasks))
+        finally:
+            unlisten_pods()
+            unlisten_gpu_nodes()
+            await self._pod_resources.close()
+
+    # --- what kubelet asks of the plugins: device_plugin.Policy ---
+
+    def prefer(self, question: Question) -> Sequence[str]:
+        held = self._allocations.pods_by_device.keys() | self._answers.device_ids()
+        scores = pair_scores(self._snapshot.gpus) if question.size > 1 else {}
+        return prefer(question, self._advertisement.devices, self._outstanding(), held, scores)
+
+    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
+        claim = served_claim(resource, device_ids, self._outstanding(), self._advertisement.devices)
+        self._answers.add(
+            Answer(tuple(device_ids), self._clock.now(), claim.id if claim is not None else None)
+        )
+        _log.info("allocated", resource=resource, devices=list(device_ids), pod=claim.pod if claim else "")
+        self._wake.set()
+
+    def _outstanding(self) -> Sequence[Claim]:
+        return outstanding(self._my_pods(), self._allocations.holdings, self._answers.claims())
+
+    # --- the loop ---
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        pause_s = _FIRST_LOOK_AGAIN_S
+        while True:
+            self._wake.clear()
+            unsettled = await self._look(tasks)
+            try:
+                async with asyncio.timeout(min(pause_s, _UNSETTLED_S) if unsettled else pause_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pause_s = min(_LAST_LOOK_AGAIN_S, pause_s * 3)
+            else:
+                pause_s = _FIRST_LOOK_AGAIN_S
+                await asyncio.sleep(_SETTLE_S)
+
+    async def _follow_events(self) -> None:
+        """Asks without waiting, so that no thread is ever stuck in the driver; it keeps events until asked."""
+        while True:
+            try:
+                async with self._driver_lock:
+                    event = await self._run_blocking(self._driver.wait_event, 0.0)
+            except DriverError as error:
+                _log.debug("no events", error=str(error))
+                event = None
+            if event is None:
+                await asyncio.sleep(_EVENTS_S)
+            elif self._health.xid(event, self._snapshot, self._clock.now()):
+                _log.warning("XID", gpu=event.gpu_uuid, xid=event.xid, gi=event.gi_id, ci=event.ci_id)
+                self._offer()
+                self._wake.set()
+
+    async def _look(self, tasks: asyncio.TaskGroup) -> bool:
+        """One look and what follows from it. Whether something is still under way."""
+        busy = self._changes.busy()
+        async with self._driver_lock:
+            seen = await self._run_blocking(observe, self._driver)
+        snapshot = remember(self._snapshot, seen)
+        advertisement = advertise(snapshot.gpus, self._strategy)
+        if self._device_files is not None:
+            self._files = await self._run_blocking(self._device_files.of, advertisement.devices)
+        self._snapshot, self._advertisement = snapshot, advertisement
+        self._health.observe(snapshot, self._clock.now())
+        # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
+        self._offer()
+
+        self._allocations = await self._pod_resources.ask()
+        self._answers.settle(self._allocations)
+        notes = self._change(busy | self._changes.busy(), tasks)
+        self._offer()
+        self._report(notes)
+        return self._unsettled()
+
+    def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
+        node = self._gpu_node()
+        wanted = node.spec.gpus if node is not None else ()
+        if not self._pods.is_synced:
+            return {
+                gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
+                for gpu in wanted
+            }
+        in_use = uses(
+            self._advertisement.devices,
+            self._snapshot.gpus,
+            self._allocations,
+            self._answers.device_ids(),
+            unlisted(self._my_pods(), self._allocations.holdings),
+        )
+        look = Look(self._snapshot, self._advertisement.devices, in_use, self._allocations, busy)
+        return self._changes.consider(wanted, self._generation(), look, tasks)
+
+    def _unsettled(self) -> bool:
+        usable = {
+            device.id
+            for devices in self._advertisement.resources.values()
+            for device in devices
+            if not device.unusable and self._health.of(device) is None
+        }
+        return bool(
+            self._changes.under_way
+            or len(self._answers)
+            or self._allocations.failure
+            or self._registrar.reasons()
+            or usable - self._allocations.allocatable
+        )
+
+    # --- what kubelet sees ---
+
+    def _offer(self) -> None:
+        for resource, devices in self._advertisement.resources.items():
+            if resource not in self._plugins:
+                self._plugins[resource] = DevicePlugin(resource, self, self._stream_changed)
+                self._registrar.serve([self._plugins[resource]])
+            self._plugins[resource].offer([self._offer_of(device) for device in devices])
+        for resource in self._plugins.keys() - self._advertisement.resources.keys():
+            self._plugins[resource].offer(())
+
+    def _offer_of(self, device: Device) -> Offer:
+        files = self._files.get(device.id, ())
+        ailment = self._health.of(device)
+        if device.unusable or ailment is not None:
+            return Offer(device, device.unusable or (ailment.message if ailment else ""), True, files)
+        fault, closed = self._changes.hold(device.id)
+        return Offer(device, fault, closed, files)
+
+    def _stream_changed(self) -> None:
+        self._registrar.wake()
+        self._wake.set()
+
+    # --- what the API sees ---
+
+    def _report(self, notes: Mapping[str, Note]) -> None:
+        if not self._gpu_nodes.is_synced:
+            return
+        current = self._gpu_node()
+        if not self._conditions and current is not None:
+            self._conditions = current.status.conditions
+        found = Findings(
+            self._snapshot,
+            self._strategy,
+            self._advertisement,
+            self._allocations,
+            self._ailments(),
+            notes,
+            self._registrar.reasons(),
+            self._generation(),
+        )
+        built = status.build(found, self._conditions, self._clock.now())
+        self._conditions = built.conditions
+        self._writer.submit(built)
+
+    def _ailments(self) -> Mapping[str, Ailment]:
+        gpus = {o.gpu.uuid: self._health.of_gpu(o.gpu.uuid) for o in self._snapshot.gpus}
+        devices = {device.id: self._health.of(device) for device in self._advertisement.devices}
+        return {key: ailment for key, ailment in (devices | gpus).items() if ailment is not None}
+
+    # --- what is wanted ---
+
+    def _gpu_node(self) -> GPUNode | None:
+        return next(iter(self._gpu_nodes.of(self._node_name)), None)
+
+    def _generation(self) -> int:
+        node = self._gpu_node()
+        return node.metadata.generation if node is not None else 0
+
+    def _my_pods(self) -> Sequence[Pod]:
+        return self._pods.of(self._node_name)

@@ -1,0 +1,189 @@
+"""Kubelet's device plugin service for one resource name.
+
+Serves what it was last told to offer; every change of devices or health reaches open ListAndWatch streams at once,
+without a restart. Must not know drivers, MIG or pods: who gets which device is the policy's business.
+"""
+# ruff: noqa: N802 - servicer methods carry the protocol's names
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
+    AllocateRequest,
+    AllocateResponse,
+    ContainerAllocateResponse,
+    ContainerPreferredAllocationResponse,
+    DevicePluginOptions,
+    DeviceSpec,
+    Empty,
+    ListAndWatchResponse,
+    NUMANode,
+    PreferredAllocationRequest,
+    PreferredAllocationResponse,
+    PreStartContainerRequest,
+    PreStartContainerResponse,
+    TopologyInfo,
+)
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import Device as WireDevice
+from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
+    DevicePluginServicer,
+    add_DevicePluginServicer_to_server,
+)
+from aliquot.kube.kubeletapi.rpc import Context, Service
+from aliquot.node.advertise import Device
+from aliquot.node.assignments import Question
+
+HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A device as kubelet is to see it."""
+
+    device: Device
+    fault: str = ""
+    """Why kubelet must not hand it out; empty when it may."""
+    closed: bool = False
+    """Whether Allocate refuses it. A device that is only being withdrawn is unhealthy but still given: kubelet may
+    have chosen it before it knew, and a refusal would fail the pod for good."""
+    files: tuple[str, ...] = ()
+    """Device nodes for the container; all of them exist."""
+
+
+class Policy(Protocol):
+    def prefer(self, question: Question) -> Sequence[str]:
+        """The device ids to take."""
+        ...
+
+    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
+        """Called for each container whose Allocate is about to be answered."""
+        ...
+
+
+class DevicePlugin(DevicePluginServicer):
+    """`stream_changed` is called whenever kubelet begins or ends to watch."""
+
+    def __init__(self, resource: str, policy: Policy, stream_changed: Callable[[], None]) -> None:
+        self.resource = resource
+        self.streams = 0
+        """Open ListAndWatch streams. None means that kubelet does not know what is offered."""
+        self._policy = policy
+        self._stream_changed = stream_changed
+        self._offers: dict[str, Offer] = {}
+        self._message = ListAndWatchResponse()
+        self._changed = asyncio.Event()
+
+    @property
+    def endpoint(self) -> str:
+        """File name of its socket."""
+        return f"aliquot-{self.resource.rpartition('/')[2]}.sock"
+
+    def service(self) -> Service:
+        return Service(self, add_DevicePluginServicer_to_server)
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Replace what is offered. Kubelet hears of it only if something it can see has changed."""
+        self._offers = {offer.device.id: offer for offer in offers}
+        message = ListAndWatchResponse(devices=[_wire(offer) for offer in offers])
+        if message != self._message:
+            self._message = message
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def GetDevicePluginOptions(self, request: Empty, context: Context) -> DevicePluginOptions:
+        return options()
+
+    async def ListAndWatch(self, request: Empty, context: Context) -> AsyncIterator[ListAndWatchResponse]:
+        self.streams += 1
+        self._stream_changed()
+        try:
+            while True:
+                changed = self._changed
+                yield self._message
+                await changed.wait()
+        finally:
+            self.streams -= 1
+            self._stream_changed()
+
+    async def GetPreferredAllocation(
+        self, request: PreferredAllocationRequest, context: Context
+    ) -> PreferredAllocationResponse:
+        answers = [
+            self._policy.prefer(
+                Question(
+                    self.resource,
+                    tuple(asked.available_deviceIDs),
+                    tuple(asked.must_include_deviceIDs),
+                    asked.allocation_size,
+                )
+            )
+            for asked in request.container_requests
+        ]
+        return PreferredAllocationResponse(
+            container_responses=[ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in answers]
+        )
+
+    async def Allocate(self, request: AllocateRequest, context: Context) -> AllocateResponse:
+        chosen: list[list[Offer]] = []
+        for asked in request.container_requests:
+            offers: list[Offer] = []
+            for device_id in asked.devices_ids:
+                offer = self._offers.get(device_id)
+                if offer is None:
+                    await context.abort(
+                        grpc.StatusCode.NOT_FOUND, f"{self.resource} has no device {device_id} on this node"
+                    )
+                if offer.closed:
+                    await context.abort(
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        f"{self.resource} {device_id} cannot be allocated: {offer.fault}",
+                    )
+                offers.append(offer)
+            chosen.append(offers)
+        for offers in chosen:
+            self._policy.allocated(self.resource, [offer.device.id for offer in offers])
+        return AllocateResponse(container_responses=[_answer(self.resource, offers) for offers in chosen])
+
+    async def PreStartContainer(
+        self, request: PreStartContainerRequest, context: Context
+    ) -> PreStartContainerResponse:
+        return PreStartContainerResponse()
+
+
+def options() -> DevicePluginOptions:
+    return DevicePluginOptions(pre_start_required=False, get_preferred_allocation_available=True)
+
+
+def environment(resource: str, device_ids: Sequence[str]) -> dict[str, str]:
+    """What a container that gets these devices finds in its environment.
+
+    NVIDIA_VISIBLE_DEVICES is what NVIDIA's container toolkit reads. Kubelet merges the answers for a container's
+    resources by variable name, so of two MIG kinds one would lose its devices there: the second variable, of
+    which there is one for each resource, always survives. A runtime that wants both joins the values of
+    `ALIQUOT_VISIBLE_DEVICES_*`; the toolkit does so for the names in its `swarm-resource` setting. Device nodes do
+    not have this problem, kubelet adds them up.
+    """
+    ids = ",".join(device_ids)
+    suffix = "".join(c if c.isalnum() else "_" for c in resource.rpartition("/")[2].upper())
+    return {"NVIDIA_VISIBLE_DEVICES": ids, f"ALIQUOT_VISIBLE_DEVICES_{suffix}": ids}
+
+
+def _answer(resource: str, offers: Sequence[Offer]) -> ContainerAllocateResponse:
+    unique = dict.fromkeys(path for offer in offers for path in offer.files)
+    return ContainerAllocateResponse(
+        envs=environment(resource, [offer.device.id for offer in offers]),
+        devices=[DeviceSpec(container_path=path, host_path=path, permissions="rw") for path in unique],
+    )
+
+
+def _wire(offer: Offer) -> WireDevice:
+    numa = offer.device.numa_node
+    return WireDevice(
+        ID=offer.device.id,
+        health=UNHEALTHY if offer.fault else HEALTHY,
+        topology=None if numa is None else TopologyInfo(nodes=[NUMANode(ID=numa)]),
+    )

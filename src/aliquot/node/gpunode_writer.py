@@ -1,0 +1,127 @@
+"""Keeps GPUNode in the API as the agent last described it: created where absent, status written only when changed.
+
+Never in the way of serving devices: the API may be gone for hours, the latest status waits here and is written when
+it is back. Writes by server-side apply, so that only the agent's own fields are touched.
+"""
+
+import asyncio
+import random
+
+import structlog
+
+from aliquot.kube import errors
+from aliquot.kube.api.core import Node
+from aliquot.kube.api.gpunode import API_VERSION, GPUNode, GPUNodeStatus
+from aliquot.kube.api.meta import OwnerReference
+from aliquot.kube.client import Client
+from aliquot.kube.resources import GPUNODES, NODES
+from aliquot.kube.retry import Backoff
+from aliquot.node.feed import Feed
+
+FIELD_MANAGER = "aliquot-node"
+
+_log = structlog.get_logger()
+
+_PAUSE_S = 0.1
+"""Between two writes; what changes in it is written together."""
+_LOOK_S = 30.0
+"""After which the object is compared with what was written, whoever may have changed it."""
+
+
+class GPUNodeWriter:
+    def __init__(self, node_name: str, client: Client, feed: Feed[GPUNode], rng: random.Random) -> None:
+        self._node_name = node_name
+        self._client = client
+        self._feed = feed
+        self._rng = rng
+        self._wanted: GPUNodeStatus | None = None
+        self._written: GPUNodeStatus | None = None
+        self._uid = ""
+        """Of the object that was written to; another one of the same name has to be written anew."""
+        self._work = asyncio.Event()
+        self.failure = ""
+        """Why the last write failed; empty when it did not."""
+
+    def submit(self, status: GPUNodeStatus) -> None:
+        if status != self._wanted:
+            self._wanted = status
+            self._work.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._feed.synced()
+        backoff = Backoff(self._rng)
+        unlisten = self._feed.listen(self._node_name, self._noticed)
+        try:
+            while True:
+                self._work.clear()
+                try:
+                    await self._write()
+                except errors.ApiError as error:
+                    if error.message != self.failure:
+                        _log.warning("GPUNode not written", node=self._node_name, error=error.message)
+                    self.failure = error.message
+                    await asyncio.sleep(backoff.delay_s())
+                    continue
+                self.failure = ""
+                backoff.reset()
+                await asyncio.sleep(_PAUSE_S)
+                await self._idle()
+        finally:
+            unlisten()
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                await self._work.wait()
+        except TimeoutError:
+            current = self._current()
+            if current is not None and current.status != self._written:
+                self._written = None
+
+    def _noticed(self) -> None:
+        current = self._current()
+        if current is None or current.metadata.uid != self._uid:
+            self._work.set()
+
+    def _current(self) -> GPUNode | None:
+        return next(iter(self._feed.of(self._node_name)), None)
+
+    async def _write(self) -> None:
+        wanted = self._wanted
+        if wanted is None:
+            return
+        current = self._current()
+        if not self._uid or current is None or current.metadata.uid != self._uid:
+            # The owner's reference makes the garbage collector remove GPUNode with its Node.
+            self._uid = (await self._own()).metadata.uid
+            self._written = None
+        if wanted == self._written:
+            return
+        await self._client.apply(
+            GPUNODES,
+            self._identified() | {"status": wanted},
+            field_manager=FIELD_MANAGER,
+            force=True,
+            subresource="status",
+        )
+        self._written = wanted
+
+    async def _own(self) -> GPUNode:
+        """Creates the object where it is missing. Raises NotFound until the Node exists."""
+        node = await self._client.get(NODES, self._node_name, into=Node)
+        owner = OwnerReference(api_version="v1", kind="Node", name=node.metadata.name, uid=node.metadata.uid)
+        return await self._client.apply(
+            GPUNODES,
+            self._identified(ownerReferences=[owner]),
+            field_manager=FIELD_MANAGER,
+            force=True,
+            into=GPUNode,
+        )
+
+    def _identified(self, **metadata: object) -> dict[str, object]:
+        return {
+            "apiVersion": API_VERSION,
+            "kind": GPUNODES.kind,
+            "metadata": {"name": self._node_name, **metadata},
+        }

@@ -1,0 +1,160 @@
+"""The changes of MIG mode and slices that are under way, from the wish to the deed, over any number of looks.
+
+Keeps what a single look cannot know: which devices are being withdrawn from kubelet, which GPU is being worked on, and
+what failed lately. All of it may be lost: a restarted agent decides from what it finds.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.gpu.driver import GpuInstance
+from aliquot.kube.api.gpunode import WantedGPU
+from aliquot.node.advertise import Device
+from aliquot.node.inventory import Snapshot
+from aliquot.node.mig import Act, Blocked, Decision, Settled, Situation, Withdraw, decide
+from aliquot.node.mig_executor import Executor, StepFailed
+from aliquot.node.pod_resources import Allocations
+from aliquot.node.status import Note
+from aliquot.node.withdrawals import Withdrawals
+
+_log = structlog.get_logger()
+
+_FIRST_RETRY_S = 5.0
+_LAST_RETRY_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the machine, kubelet and the pods found."""
+
+    snapshot: Snapshot
+    devices: Sequence[Device]
+    """All of the node, advertised or not."""
+    uses: Mapping[str, str]
+    allocations: Allocations
+    busy: frozenset[str]
+    """GPUs on which work ran at any time of the look: what was seen of them is worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    generation: int
+    count: int
+    retry_at: float
+    note: Note
+
+
+class Changes:
+    """`finished` is called when work on a GPU has ended."""
+
+    def __init__(self, executor: Executor, clock: Clock, finished: Callable[[], None]) -> None:
+        self._executor = executor
+        self._clock = clock
+        self._finished = finished
+        self._withdrawals = Withdrawals()
+        self._works: dict[str, Act] = {}
+        self._failures: dict[str, _Failure] = {}
+
+    def busy(self) -> frozenset[str]:
+        """GPUs that are being worked on."""
+        return frozenset(self._works)
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self._works or self._withdrawals.device_ids())
+
+    def hold(self, device_id: str) -> tuple[str, bool]:
+        """Why the device must not be handed out, and whether Allocate has to refuse it; ("", False) when free."""
+        if any(device_id in act.device_ids for act in self._works.values()):
+            return "it is being taken away", True
+        if device_id in self._withdrawals.device_ids():
+            return "it is about to be taken away", False
+        return "", False
+
+    def consider(
+        self, wanted: Sequence[WantedGPU], generation: int, look: Look, tasks: asyncio.TaskGroup
+    ) -> Mapping[str, Note]:
+        """Decide for each GPU, begin what can be begun. `generation` is that of the spec. GPU UUID -> its note."""
+        self._withdrawals.look(look.allocations)
+        notes: dict[str, Note] = {}
+        leaving = {device_id for act in self._works.values() for device_id in act.device_ids}
+        for gpu in sorted(wanted, key=lambda gpu: gpu.uuid):
+            observed = look.snapshot.by_uuid.get(gpu.uuid)
+            if observed is None:
+                notes[gpu.uuid] = Note("NoSuchGPU", "the node has no GPU of this UUID")
+                continue
+            if gpu.uuid in look.busy:
+                notes[gpu.uuid] = Note("Reconfiguring", "mode or slices are being changed", in_progress=True)
+                continue
+            situation = Situation(
+                observed,
+                tuple(device for device in look.devices if device.gpu_uuid == gpu.uuid),
+                look.uses,
+                self._withdrawals.released(look.allocations),
+            )
+            decision = self._patiently(gpu.uuid, decide(gpu, situation), generation, look.allocations)
+            notes[gpu.uuid] = _note(decision)
+            if isinstance(decision, Withdraw | Act):
+                leaving.update(decision.device_ids)
+            if isinstance(decision, Act):
+                self._works[gpu.uuid] = decision
+                tasks.create_task(self._work(gpu.uuid, decision, observed.instances, generation))
+        self._withdrawals.want(leaving, self._clock.now())
+        return notes
+
+    def _patiently(
+        self, uuid: str, decision: Decision, generation: int, allocations: Allocations
+    ) -> Decision:
+        """What failed lately waits for its next turn, unless the spec has changed since."""
+        now = self._clock.now()
+        if isinstance(decision, Settled):
+            self._failures.pop(uuid, None)
+        if isinstance(decision, Withdraw):
+            overdue = sorted(set(self._withdrawals.overdue(now)) & set(decision.device_ids))
+            if overdue:
+                why = allocations.failure or f"kubelet still lists {', '.join(overdue)} as allocatable"
+                self._failed(uuid, generation, Note("NotReleased", why))
+        failure = self._failures.get(uuid)
+        if failure is None or not isinstance(decision, Withdraw | Act):
+            return decision
+        if failure.generation != generation or now >= failure.retry_at:
+            return decision
+        return Blocked(failure.note.reason, failure.note.message)
+
+    async def _work(self, uuid: str, act: Act, expected: tuple[GpuInstance, ...], generation: int) -> None:
+        try:
+            await self._executor.carry_out(uuid, act, expected)
+        except StepFailed as failure:
+            reason = "InUse" if failure.in_use else "DriverError"
+            self._failed(uuid, generation, Note(reason, str(failure)))
+        else:
+            self._failures.pop(uuid, None)
+        finally:
+            del self._works[uuid]
+            self._finished()
+
+    def _failed(self, uuid: str, generation: int, note: Note) -> None:
+        before = self._failures.get(uuid)
+        count = before.count + 1 if before is not None and before.generation == generation else 1
+        delay_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(count - 1, 10))
+        self._failures[uuid] = _Failure(generation, count, self._clock.now() + delay_s, note)
+        _log.warning(
+            "MIG change failed", gpu=uuid, reason=note.reason, error=note.message, retry_in_s=delay_s
+        )
+
+
+def _note(decision: Decision) -> Note:
+    match decision:
+        case Settled():
+            return Note()
+        case Blocked(reason, message):
+            return Note(reason, message)
+        case Withdraw(device_ids):
+            ids = ", ".join(device_ids)
+            return Note("Withdrawing", f"waiting for kubelet to let go of {ids}", in_progress=True)
+        case Act():
+            return Note("Reconfiguring", "mode or slices are being changed", in_progress=True)

@@ -1,0 +1,200 @@
+"""GPUNode.status from what the agent found: pure, so that equal findings give equal status and nothing is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aliquot.clock import rfc3339
+from aliquot.gpu.driver import Link, LinkKind, MigState
+from aliquot.kube.api.gpunode import (
+    GPUInstance,
+    GPULink,
+    GPUNodeStatus,
+    GPUStatus,
+    Health,
+    MigMode,
+)
+from aliquot.kube.api.meta import Condition
+from aliquot.node.advertise import Advertisement, Device, MigStrategy
+from aliquot.node.health import Ailment
+from aliquot.node.inventory import ObservedGpu, Snapshot
+from aliquot.node.pod_resources import Allocations
+
+READY = "Ready"
+MIG_CONFIGURED = "MIGConfigured"
+
+_MODES = {
+    MigState.UNSUPPORTED: MigMode.UNSUPPORTED,
+    MigState.DISABLED: MigMode.DISABLED,
+    MigState.ENABLED: MigMode.ENABLED,
+    MigState.PENDING_ENABLE: MigMode.PENDING_ENABLE,
+    MigState.PENDING_DISABLE: MigMode.PENDING_DISABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Where a GPU stands between wanted and found; `reason` empty: as wanted."""
+
+    reason: str = ""
+    message: str = ""
+    in_progress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything the status is made of."""
+
+    snapshot: Snapshot
+    strategy: MigStrategy
+    advertisement: Advertisement
+    allocations: Allocations = field(default_factory=Allocations)
+    ailments: Mapping[str, Ailment] = field(default_factory=dict)
+    """GPU or MIG UUID -> what is wrong with it."""
+    notes: Mapping[str, Note] = field(default_factory=dict)
+    """GPU UUID -> its note, for the GPUs that the spec names. UUIDs that do not exist here are among them."""
+    unregistered: Mapping[str, str] = field(default_factory=dict)
+    """Resource name -> why kubelet does not know it."""
+    observed_generation: int = 0
+
+
+def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
+    """`before`: the conditions of the last status; a condition that stays keeps its transition time."""
+    version = findings.snapshot.version
+    conditions = [
+        _condition(READY, _ready(findings), findings.observed_generation),
+        _condition(MIG_CONFIGURED, _mig_configured(findings), findings.observed_generation),
+    ]
+    return GPUNodeStatus(
+        observed_generation=findings.observed_generation,
+        driver_version=version.driver if version else "",
+        cuda_version=version.cuda if version else "",
+        mig_strategy=findings.strategy.value,
+        gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
+        conditions=[_timed(condition, before, now) for condition in conditions],
+    )
+
+
+def _gpu(observed: ObservedGpu, findings: Findings) -> GPUStatus:
+    gpu = observed.gpu
+    devices = [d for d in findings.advertisement.devices if d.gpu_uuid == gpu.uuid]
+    whole = next((device for device in devices if device.slice is None), None)
+    ailing = findings.ailments.get(gpu.uuid)
+    reason, message = _reason(observed, devices, findings)
+    return GPUStatus(
+        uuid=gpu.uuid,
+        index=gpu.index,
+        product=gpu.product,
+        board=gpu.board,
+        memory_mib=gpu.memory_mib,
+        mig_mode=_MODES[gpu.mig],
+        health=Health.UNHEALTHY if ailing else Health.HEALTHY,
+        reason=reason,
+        message=message,
+        pci_bus_id=gpu.pci_bus_id,
+        numa_node=gpu.numa_node,
+        resource=whole.resource if whole else "",
+        ready=whole is not None and _is_ready(whole, findings),
+        pods=list(findings.allocations.pods_by_device.get(gpu.uuid, ())),
+        links=_links(observed.links),
+        instances=[_instance(device, observed, findings) for device in devices if device.slice is not None],
+    )
+
+
+def _instance(device: Device, observed: ObservedGpu, findings: Findings) -> GPUInstance:
+    assert device.slice is not None
+    made_from = next(i.profile_id for i in observed.instances if i.gi_id == device.slice.gi_id)
+    profile = observed.profile(made_from)
+    return GPUInstance(
+        uuid=device.id,
+        profile=device.slice.profile,
+        start=device.slice.placement.start,
+        size=device.slice.placement.size,
+        gi_id=device.slice.gi_id,
+        ci_id=device.slice.ci_id,
+        memory_mib=profile.memory_mib if profile else None,
+        resource=device.resource,
+        ready=_is_ready(device, findings),
+        pods=list(findings.allocations.pods_by_device.get(device.id, ())),
+    )
+
+
+def _is_ready(device: Device, findings: Findings) -> bool:
+    return bool(device.resource) and device.id in findings.allocations.allocatable
+
+
+def _links(links: Sequence[Link]) -> list[GPULink]:
+    """One for each peer: its NVLinks where it has any, else the PCIe level."""
+    best: dict[str, Link] = {}
+    for link in links:
+        if link.peer_uuid not in best or link.kind is LinkKind.NVLINK:
+            best[link.peer_uuid] = link
+    return [GPULink(peer=peer, kind=link.kind.value, lanes=link.lanes) for peer, link in sorted(best.items())]
+
+
+def _reason(observed: ObservedGpu, devices: Sequence[Device], findings: Findings) -> tuple[str, str]:
+    """The dominant one: a sick GPU before a sick slice before what holds back a change."""
+    uuid = observed.gpu.uuid
+    if ailing := findings.ailments.get(uuid):
+        return ailing.reason, ailing.message
+    for device in devices:
+        if device.slice is not None and (ailing := findings.ailments.get(device.id)):
+            where = f"{device.slice.profile} at slot {device.slice.placement.start}"
+            return ailing.reason, f"{where}: {ailing.message}"
+    note = findings.notes.get(uuid, Note())
+    if note.reason:
+        return note.reason, note.message
+    if withheld := findings.advertisement.withheld.get(uuid):
+        return "NotAdvertised", withheld
+    unusable = next((device.unusable for device in devices if device.unusable), "")
+    return ("NotUsable", unusable) if unusable else ("", "")
+
+
+def _ready(findings: Findings) -> tuple[bool, str, str]:
+    if findings.snapshot.failure is not None:
+        return False, "DriverNotAnswering", str(findings.snapshot.failure)
+    if findings.unregistered:
+        resource, reason = next(iter(findings.unregistered.items()))
+        return False, "NotRegistered", f"{resource}: {reason}"
+    if findings.allocations.failure:
+        return False, "PodResourcesNotAnswering", findings.allocations.failure
+    gpus = findings.snapshot.gpus
+    if not gpus:
+        return False, "NoGPU", "the driver lists no GPU"
+    if findings.strategy is MigStrategy.SINGLE and findings.advertisement.withheld:
+        return False, "LayoutsDiffer", next(iter(findings.advertisement.withheld.values()))
+    sick = [observed for observed in gpus if observed.gpu.uuid in findings.ailments]
+    if sick:
+        text = "; ".join(f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid].message}" for o in sick)
+        return len(sick) < len(gpus), "UnhealthyGPU", text
+    return True, "Serving", f"{len(gpus)} GPUs are served to kubelet"
+
+
+def _mig_configured(findings: Findings) -> tuple[bool, str, str]:
+    if not findings.notes:
+        return True, "NothingWanted", "the spec asks for nothing"
+    indexes = {observed.gpu.uuid: observed.gpu.index for observed in findings.snapshot.gpus}
+    # What is stuck matters more than what is under way.
+    in_order = sorted(
+        findings.notes.items(), key=lambda n: (n[1].in_progress, indexes.get(n[0], len(indexes)), n[0])
+    )
+    open_notes = [(uuid, note) for uuid, note in in_order if note.reason]
+    if not open_notes:
+        return True, "AsWanted", "every GPU is as the spec wants it"
+    uuid, note = open_notes[0]
+    where = f"GPU {indexes[uuid]}" if uuid in indexes else uuid
+    more = f" (and {len(open_notes) - 1} more)" if len(open_notes) > 1 else ""
+    return False, note.reason, f"{where}: {note.message}{more}"
+
+
+def _condition(kind: str, state: tuple[bool, str, str], generation: int) -> Condition:
+    so, reason, message = state
+    return Condition(
+        type=kind, status=str(so), reason=reason, message=message, observed_generation=generation
+    )
+
+
+def _timed(condition: Condition, before: Sequence[Condition], now: float) -> Condition:
+    old = next((c for c in before if c.type == condition.type), None)
+    kept = old.last_transition_time if old is not None and old.status == condition.status else None
+    condition.last_transition_time = kept or rfc3339(now)
+    return condition
