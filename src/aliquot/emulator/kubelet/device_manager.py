@@ -7,7 +7,7 @@ beyond uid, container names and limits.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
@@ -23,6 +23,7 @@ from aliquot.emulator.kubelet.devices import (
     is_extended_resource,
 )
 from aliquot.emulator.kubelet.plugin import Plugin, go_error
+from aliquot.emulator.kubelet.runtimes.base import DeviceNode, Mount, RunOptions
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse, Empty, RegisterRequest
 from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
     RegistrationServicer,
@@ -35,33 +36,6 @@ KUBELET_SOCKET = "kubelet.sock"
 API_VERSION = "v1beta1"
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceNode:
-    host_path: str
-    container_path: str
-    permissions: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    host_path: str
-    container_path: str
-    read_only: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the Allocate answers of one container add to it."""
-
-    env: Mapping[str, str] = field(default_factory=dict)
-    devices: tuple[DeviceNode, ...] = ()
-    mounts: tuple[Mount, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    cdi_devices: tuple[str, ...] = ()
-    device_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By resource."""
 
 
 @dataclass(frozen=True, slots=True)

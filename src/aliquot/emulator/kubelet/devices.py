@@ -151,9 +151,12 @@ class DeviceTable:
         """Container to resource to allocation."""
         return self._held.get(pod_uid, {})
 
-    def holders(self) -> tuple[str, ...]:
-        """Uids of the pods that hold devices."""
-        return tuple(self._held)
+    def held_counts(self) -> dict[str, int]:
+        """Devices held, by resource."""
+        resources = {
+            name for containers in self._held.values() for held in containers.values() for name in held
+        }
+        return {resource: len(self._taken(resource)) for resource in sorted(resources)}
 
     def manages(self, resource: str) -> bool:
         """Whether admission looks at `resource` at all: one that no plugin ever registered is passed over."""

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aliquot.emulator.kubelet.device_manager import RunOptions
-
 EXIT_SIGTERM = 128 + 15
 EXIT_SIGKILL = 128 + 9
 EXIT_START_ERROR = 128
@@ -31,6 +29,33 @@ class LogsUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceNode:
+    host_path: str
+    container_path: str
+    permissions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    host_path: str
+    container_path: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the device plugins' Allocate answers add to one container."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[DeviceNode, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    cdi_devices: tuple[str, ...] = ()
+    device_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By resource."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerConfig:
     """One run of one container, everything expanded."""
 
@@ -41,12 +66,14 @@ class ContainerConfig:
     attempt: int
     """0 for the first run."""
     image: str
+    must_end: bool = False
+    """An init container: the others wait for its end."""
     command: tuple[str, ...] = ()
     """Empty: the image's entrypoint."""
     args: tuple[str, ...] = ()
     working_dir: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
-    options: RunOptions = RunOptions()
+    options: RunOptions = field(default_factory=RunOptions)
     annotations: Mapping[str, str] = field(default_factory=dict)
     """The pod's."""
 

@@ -1,0 +1,403 @@
+"""The pods of one node: admitted in the order they were made, run as `pod_plan` says, reported, ended, let go.
+
+Level-triggered: each pod is looked at again whenever it, or one of its containers, or the time has changed, one
+look at a time. A new kubelet finds the containers in the runtime and the devices in the checkpoint and goes on.
+Must not know how the node itself is reported: that is `node_status`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from aliquot.clock import Clock, parse_rfc3339
+from aliquot.emulator.kubelet import environment, pod_plan, pod_status
+from aliquot.emulator.kubelet.addresses import AddressPool
+from aliquot.emulator.kubelet.admission import (
+    NODE_AFFINITY,
+    NodeFacts,
+    Rejection,
+    check,
+    device_rejection,
+)
+from aliquot.emulator.kubelet.device_manager import DeviceManager
+from aliquot.emulator.kubelet.devices import AllocationError
+from aliquot.emulator.kubelet.managed_pod import ManagedPod
+from aliquot.emulator.kubelet.node_pods import NodePods
+from aliquot.emulator.kubelet.pod_plan import CRASH_LOOP, Plan, Refusal, Situation
+from aliquot.emulator.kubelet.pod_reports import PodReporter
+from aliquot.emulator.kubelet.pod_status import Place, Unhealthy
+from aliquot.emulator.kubelet.runtimes.base import (
+    ContainerConfig,
+    ContainerRecord,
+    Runtime,
+    StartRefused,
+)
+from aliquot.kube import errors
+from aliquot.kube.api.core import Container, Pod
+from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.client import Client
+from aliquot.kube.events import Recorder, Severity
+from aliquot.kube.queue import WorkQueue
+from aliquot.kube.resources import CONFIGMAPS, PODS, SECRETS
+
+_log = structlog.get_logger()
+
+_CONFIG_ERROR = "CreateContainerConfigError"
+_DEADLINE = Unhealthy("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+class PodManager:
+    """`run` works until cancelled. `facts` gives the node as last written to the API, `refresh` reads it anew."""
+
+    def __init__(
+        self,
+        node: str,
+        pods: NodePods,
+        *,
+        client: Client,
+        clock: Clock,
+        runtime: Runtime,
+        devices: DeviceManager,
+        recorder: Recorder,
+        addresses: AddressPool,
+        host_ip: str,
+        facts: Callable[[], NodeFacts],
+        refresh: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._node = node
+        self._pods = pods
+        self._client = client
+        self._clock = clock
+        self._runtime = runtime
+        self._devices = devices
+        self._recorder = recorder
+        self._addresses = addresses
+        self._host_ip = host_ip
+        self._facts = facts
+        self._refresh = refresh
+        self._managed: dict[str, ManagedPod] = {}
+        self._work = WorkQueue(client.rng)
+        self._arrivals: dict[str, None] = {}
+        self._arrived = asyncio.Event()
+        self._reporter = PodReporter(client, node, self._managed, self._lost)
+        self._log = _log.bind(node=node)
+
+    def active(self) -> Collection[str]:
+        """Uids of the pods that may hold devices."""
+        return {uid for uid, managed in self._managed.items() if not managed.finished}
+
+    def active_pods(self) -> Sequence[Pod]:
+        """Pods that have not ended, as last seen."""
+        return [managed.pod for managed in self._managed.values() if not managed.finished]
+
+    async def run(self) -> None:
+        await self._pods.synced()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._runtime.run(self._work.add))
+            unfollow = self._pods.follow(self._node, self._changed)
+            try:
+                self._take_over_orphans()
+                tasks.create_task(self._admit_arrivals())
+                tasks.create_task(self._reporter.run())
+                while True:
+                    uid = await self._work.get()
+                    tasks.create_task(self._look(uid))
+            finally:
+                unfollow()
+                self._work.hurry()
+
+    def _changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            if old is not None:
+                self._lost(old.metadata.uid, old)
+            return
+        managed = self._managed.get(new.metadata.uid)
+        if managed is None:
+            conditions = [msgspec.to_builtins(condition) for condition in new.status.conditions or ()]
+            managed = self._managed[new.metadata.uid] = ManagedPod(new, conditions=conditions)
+            self._arrivals[managed.uid] = None
+            self._arrived.set()
+        managed.pod = new
+        self._work.add(managed.uid)
+
+    def _lost(self, uid: str, last: Pod | None = None) -> None:
+        """The API no longer has it."""
+        managed = self._managed.get(uid)
+        if managed is not None:
+            managed.gone = True
+            managed.pod = last or managed.pod
+            self._work.add(uid)
+
+    def _take_over_orphans(self) -> None:
+        """Containers whose pod was deleted while no kubelet looked."""
+        for uid in self._runtime.pods():
+            if uid not in self._managed:
+                self._log.info("containers without a pod are ended", pod=uid)
+                self._managed[uid] = ManagedPod(Pod(metadata=ObjectMeta(uid=uid)), gone=True)
+                self._work.add(uid)
+
+    async def _look(self, uid: str) -> None:
+        try:
+            again_s = await self._sync(self._managed[uid]) if uid in self._managed else None
+        except Exception:
+            self._log.exception("pod not looked after", pod=uid)
+            self._work.retry(uid)
+        else:
+            self._work.forget(uid)
+            if again_s is not None:
+                self._work.add_after(uid, again_s)
+        finally:
+            self._work.done(uid)
+
+    # Admission.
+
+    async def _admit_arrivals(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            arrivals = [self._managed[uid] for uid in self._arrivals if uid in self._managed]
+            self._arrivals.clear()
+            for managed in sorted(arrivals, key=_age):
+                if not (managed.gone or managed.deleting or managed.over):
+                    await self._admit(managed)
+
+    async def _admit(self, managed: ManagedPod) -> None:
+        running = {name: runs for name, runs in self._runs(managed.uid).items() if runs[-1].running}
+        rejection: Rejection | None = None
+        try:
+            await self._devices.allocate(managed.claim(running))
+            if not running:
+                rejection = await self._check(managed)
+            if rejection is None:
+                managed.place = self._place(managed.pod)
+        except AllocationError as error:
+            rejection = device_rejection(error)
+        except LookupError as error:
+            rejection = Rejection("OutOfpods", str(error))
+        if rejection is not None:
+            self._log.info("pod rejected", pod=managed.label, reason=rejection.reason)
+            managed.rejection = rejection
+            self._event(managed, Severity.WARNING, rejection.reason, rejection.message)
+            if not running:
+                self._finish(managed)
+        self._work.add(managed.uid)
+
+    async def _check(self, managed: ManagedPod) -> Rejection | None:
+        others = [
+            other.pod for other in self._managed.values() if other.place is not None and not other.finished
+        ]
+        rejection = check(managed.pod, others, self._facts_with_devices())
+        if rejection is not None and rejection.reason == NODE_AFFINITY:
+            # The labels known here may be older than those the pod was bound by.
+            await self._refresh()
+            rejection = check(managed.pod, others, self._facts_with_devices())
+        return rejection
+
+    def _facts_with_devices(self) -> NodeFacts:
+        """Devices can be held that node.status does not show yet, or no longer."""
+        facts = self._facts()
+        allocatable = dict(facts.allocatable)
+        for resource, held in self._devices.table.held_counts().items():
+            allocatable[resource] = max(held, allocatable.get(resource, 0))
+        return NodeFacts(facts.name, facts.labels, allocatable)
+
+    def _place(self, pod: Pod) -> Place:
+        """Raises LookupError when no address is left."""
+        if pod.spec.host_network:
+            ip = self._host_ip
+        elif pod.status.pod_ip:
+            ip = pod.status.pod_ip
+            self._addresses.keep(ip)
+        else:
+            ip = self._addresses.take()
+        started = pod.status.start_time
+        started_at = parse_rfc3339(started) if started else self._clock.now()
+        return Place(self._host_ip, ip, self._runtime.name, started_at)
+
+    # One look at one pod.
+
+    async def _sync(self, managed: ManagedPod) -> float | None:
+        """Returns the seconds after which to look again."""
+        decided = managed.place is not None or managed.rejection is not None
+        if not (decided or managed.gone or managed.deleting or managed.over):
+            return None
+        self._set_deadline(managed)
+        situation = self._situation(managed)
+        plan = pod_plan.plan(situation)
+        while plan.start:
+            for name in plan.start:
+                await self._start(managed, name)
+            self._set_deadline(managed)
+            situation = self._situation(managed)
+            plan = pod_plan.plan(situation)
+        for stop in plan.stop:
+            if stop.container_id not in managed.announced:
+                managed.announced[stop.container_id] = None
+                self._event(managed, Severity.NORMAL, "Killing", f"Stopping container {stop.container}")
+            self._runtime.stop(stop.container_id, stop.grace_s)
+        if plan.ended is not None:
+            self._finish(managed)
+        if managed.gone:
+            if managed.finished:
+                self._forget(managed)
+            return None
+        self._publish(managed, situation, plan)
+        return self._again_s(managed, plan)
+
+    def _set_deadline(self, managed: ManagedPod) -> None:
+        """Notes by when the pod has to be over, if it has to: the earliest that any reason demands."""
+        now = self._clock.now()
+        granted_s = managed.pod.metadata.deletion_grace_period_seconds
+        grace_s = pod_plan.grace_period_s(managed.pod.spec)
+        deadline = managed.active_deadline
+        if (managed.gone or managed.deleting) and granted_s is not None:
+            grace_s = float(granted_s)
+        elif not (managed.gone or managed.deleting or managed.over or managed.rejection is not None):
+            if deadline is None or now < deadline:
+                return
+            managed.verdict = _DEADLINE
+        if managed.grace_s is None or grace_s < managed.grace_s:
+            managed.grace_s = grace_s
+            kill_at = now + grace_s
+            managed.kill_at = kill_at if managed.kill_at is None else min(kill_at, managed.kill_at)
+
+    def _situation(self, managed: ManagedPod) -> Situation:
+        return Situation(
+            spec=managed.pod.spec,
+            label=managed.label,
+            runs=self._runs(managed.uid),
+            boot_id=self._runtime.boot_id,
+            now=self._clock.now(),
+            backoffs=managed.backoffs,
+            refusals=managed.refusals,
+            kill_at=managed.kill_at,
+        )
+
+    def _runs(self, uid: str) -> dict[str, list[ContainerRecord]]:
+        runs: dict[str, list[ContainerRecord]] = {}
+        for record in self._runtime.containers(uid):
+            runs.setdefault(record.name, []).append(record)
+        return runs
+
+    def _again_s(self, managed: ManagedPod, plan: Plan) -> float | None:
+        again_s = plan.again_s(self._clock.now())
+        deadline = managed.active_deadline
+        if deadline is None or managed.finished or managed.kill_at is not None:
+            return again_s
+        left_s = max(0.0, deadline - self._clock.now())
+        return left_s if again_s is None else min(again_s, left_s)
+
+    def _publish(self, managed: ManagedPod, situation: Situation, plan: Plan) -> None:
+        if managed.rejection is not None:
+            if managed.desired is None:
+                managed.desired = pod_status.rejected_status(
+                    managed.pod, managed.rejection, self._clock.now()
+                )
+        elif managed.place is not None:
+            status = pod_status.running_status(
+                managed.pod, situation, plan, managed.place, managed.conditions, managed.verdict
+            )
+            # Others may have declared it over: what has ended stays as it ended.
+            if not managed.over or status["phase"] == managed.pod.status.phase:
+                managed.desired = status
+        for name, waiting in plan.waiting.items():
+            if waiting.reason == CRASH_LOOP and managed.announced.get(name) != waiting.until:
+                managed.announced[name] = waiting.until
+                text = f"Back-off restarting failed container {name} in pod {managed.label}"
+                self._event(managed, Severity.WARNING, "BackOff", text)
+        self._reporter.report(managed)
+
+    def _finish(self, managed: ManagedPod) -> None:
+        if not managed.finished:
+            managed.finished = True
+            self._devices.reclaim()
+            if managed.place is not None and managed.place.pod_ip != self._host_ip:
+                self._addresses.give_back(managed.place.pod_ip)
+
+    def _forget(self, managed: ManagedPod) -> None:
+        for record in self._runtime.containers(managed.uid):
+            self._runtime.remove(record.id)
+        del self._managed[managed.uid]
+
+    # Starting a container.
+
+    async def _start(self, managed: ManagedPod, name: str) -> None:
+        """Starts it, or remembers why that was refused."""
+        try:
+            await self._runtime.start(await self._config(managed, name))
+        except StartRefused as refused:
+            known = managed.refusals.get(name)
+            managed.refusals[name] = Refusal(refused.reason, refused.message, self._clock.now())
+            if known is None or known.message != refused.message:
+                self._event(managed, Severity.WARNING, "Failed", f"Error: {refused.message}")
+            return
+        managed.refusals.pop(name, None)
+        self._event(managed, Severity.NORMAL, "Started", f"Started container {name}")
+        runs = self._runs(managed.uid)[name]
+        if len(runs) > 1:
+            backoff = managed.backoffs.get(name)
+            managed.backoffs[name] = pod_plan.next_backoff(backoff, runs[-2], self._clock.now())
+        for record in runs[:-2]:
+            # Only the last two are ever shown.
+            self._runtime.remove(record.id)
+
+    async def _config(self, managed: ManagedPod, name: str) -> ContainerConfig:
+        """Raises StartRefused."""
+        pod = managed.pod
+        container = next(container for container in managed.containers if container.name == name)
+        claims = managed.claim({})
+        claim = next(claim for claim in claims.containers if claim.name == name)
+        try:
+            options = await self._devices.prepare(claims, claim)
+            around = environment.Surroundings(
+                pod_ip=managed.place.pod_ip if managed.place is not None else "",
+                host_ip=self._host_ip,
+                allocatable=self._facts().allocatable,
+                sources=await self._read_sources(pod, container),
+            )
+            env = environment.environment(pod, container, options.env, around)
+        except (AllocationError, environment.ConfigError, errors.ApiError) as error:
+            raise StartRefused(_CONFIG_ERROR, str(error)) from error
+        command, args = environment.command_line(container, env)
+        runs = self._runs(managed.uid).get(name)
+        return ContainerConfig(
+            pod_uid=managed.uid,
+            pod_namespace=pod.metadata.namespace,
+            pod_name=pod.metadata.name,
+            name=name,
+            attempt=runs[-1].attempt + 1 if runs else managed.earlier_attempts(name),
+            must_end=claim.is_init,
+            image=container.image,
+            command=command,
+            args=args,
+            working_dir=container.working_dir,
+            env=env,
+            options=options,
+            annotations=pod.metadata.annotations or {},
+        )
+
+    async def _read_sources(
+        self, pod: Pod, container: Container
+    ) -> dict[environment.Source, Mapping[str, str] | None]:
+        """Raises ApiError, ConfigError."""
+        contents: dict[environment.Source, Mapping[str, str] | None] = {}
+        for source in environment.sources(container):
+            resource = CONFIGMAPS if source.kind == "ConfigMap" else SECRETS
+            try:
+                found = await self._client.get(resource, source.name, pod.metadata.namespace)
+                contents[source] = environment.contents(source, found)
+            except errors.NotFound:
+                contents[source] = None
+        return contents
+
+    def _event(self, managed: ManagedPod, severity: Severity, reason: str, message: str) -> None:
+        if managed.pod.metadata.name:
+            self._recorder.event(PODS, managed.pod, severity, reason, message)
+
+
+def _age(managed: ManagedPod) -> tuple[str, str, str]:
+    """Oldest first; timestamps of the API have whole seconds and one form, so they sort as text."""
+    metadata = managed.pod.metadata
+    return metadata.creation_timestamp or "", metadata.namespace, metadata.name

@@ -1,0 +1,269 @@
+"""Containers that only exist as times: each runs for as long as its pod's annotations say, and ends as they say.
+
+    aliquot.dev/run-for: 30s       how long; until deleted, when absent
+    aliquot.dev/exit-code: "1"     how it ends; 0 when absent. Without run-for it then ends at once
+
+Init containers end at once, with 0: the annotations are for the others. SIGTERM ends a container at once. Nothing
+is executed, so thousands of nodes fit into one process.
+"""
+
+import asyncio
+import heapq
+import random
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from aliquot.clock import Clock
+from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
+from aliquot.emulator.kubelet.runtimes.base import (
+    EXIT_SIGTERM,
+    EXIT_UNKNOWN,
+    ContainerConfig,
+    ContainerRecord,
+    LogOptions,
+    LogsUnavailable,
+    StartRefused,
+    end_reason,
+)
+from aliquot.emulator.kubelet.runtimes.logs import LogLine, select
+
+RUN_FOR = "aliquot.dev/run-for"
+EXIT_CODE = "aliquot.dev/exit-code"
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_FOLLOW_INTERVAL_S = 0.5
+
+_log = structlog.get_logger()
+
+
+class _Run(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One container, as it is remembered."""
+
+    id: str
+    pod_uid: str
+    name: str
+    attempt: int
+    boot_id: str
+    image: str
+    started_at: float
+    ends_at: float | None = None
+    """None: not by itself."""
+    exit_code: int = 0
+    finished_at: float | None = None
+    reason: str = ""
+    words: tuple[str, ...] = ()
+    """What it printed when it started."""
+
+
+class _Memory(Struct, kw_only=True, rename="camel"):
+    boot_id: str
+    runs: list[_Run] = []
+
+
+class SimulatedRuntime:
+    """Containers of one node. Given the same `checkpoints`, a new one knows what the old one ran."""
+
+    name = "simulated"
+    version = "1.0.0"
+
+    def __init__(self, checkpoints: CheckpointStore, *, clock: Clock, rng: random.Random) -> None:
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._rng = rng
+        self._pods: dict[str, dict[str, _Run]] = {}
+        self._runs: dict[str, _Run] = {}
+        self._ends: list[tuple[float, str]] = []
+        """Heap of (when, container id); also of containers that have ended otherwise since."""
+        self._sooner = asyncio.Event()
+        memory = self._load()
+        self.boot_id = memory.boot_id
+        for run in memory.runs:
+            self._add(run)
+
+    async def run(self, on_exit: Callable[[str], None]) -> None:
+        while True:
+            self._sooner.clear()
+            wait_s = self._ends[0][0] - self._clock.now() if self._ends else None
+            if wait_s is None or wait_s > 0:
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._sooner.wait()
+                except TimeoutError:
+                    pass
+                continue
+            _, container_id = heapq.heappop(self._ends)
+            run = self._runs.get(container_id)
+            if run is not None:
+                on_exit(run.pod_uid)
+
+    def containers(self, pod_uid: str) -> Sequence[ContainerRecord]:
+        return [self._record(run) for run in self._pods.get(pod_uid, {}).values()]
+
+    def pods(self) -> Sequence[str]:
+        return tuple(self._pods)
+
+    async def start(self, config: ContainerConfig) -> ContainerRecord:
+        run_for_s, exit_code = _as_told(config)
+        now = self._clock.now()
+        run = _Run(
+            id=f"{self._rng.getrandbits(256):064x}",
+            pod_uid=config.pod_uid,
+            name=config.name,
+            attempt=config.attempt,
+            boot_id=self.boot_id,
+            image=config.image,
+            started_at=now,
+            ends_at=None if run_for_s is None else now + run_for_s,
+            exit_code=exit_code,
+            words=_first_words(config),
+        )
+        self._add(run)
+        try:
+            self._save()
+        except CheckpointError as error:
+            self._discard(run)
+            raise StartRefused("CreateContainerError", str(error)) from error
+        return self._record(run)
+
+    def stop(self, container_id: str, grace_s: float) -> None:
+        run = self._runs.get(container_id)
+        if run is not None and self._record(run).running:
+            self._end(run, EXIT_SIGTERM, end_reason(EXIT_SIGTERM))
+            self._save_quietly()
+
+    def remove(self, container_id: str) -> None:
+        run = self._runs.get(container_id)
+        if run is not None:
+            self._discard(run)
+            self._save_quietly()
+
+    def reboot(self) -> None:
+        for run in self._runs.values():
+            if self._record(run).running:
+                self._end(run, EXIT_UNKNOWN, "Unknown")
+        self.boot_id = self._new_boot_id()
+        self._save_quietly()
+
+    async def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:
+        run = self._runs.get(container_id)
+        if run is None:
+            raise LogsUnavailable(f'container "{container_id}" not found')
+        yield select(_lines(run, self._record(run)), options)
+        if options.follow and self._record(run).running:
+            while self._record(run).running and container_id in self._runs:
+                await asyncio.sleep(_FOLLOW_INTERVAL_S)
+            rest = LogOptions(timestamps=options.timestamps, tail_lines=1)
+            yield select(_lines(run, self._record(run)), rest)
+
+    def _record(self, run: _Run) -> ContainerRecord:
+        """As it is now: the moment of its end may have passed unseen."""
+        if run.finished_at is None and run.ends_at is not None and run.ends_at <= self._clock.now():
+            run.finished_at = run.ends_at
+            run.reason = end_reason(run.exit_code)
+        return ContainerRecord(
+            id=run.id,
+            pod_uid=run.pod_uid,
+            name=run.name,
+            attempt=run.attempt,
+            boot_id=run.boot_id,
+            image=run.image,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            exit_code=0 if run.finished_at is None else run.exit_code,
+            reason=run.reason,
+        )
+
+    def _end(self, run: _Run, exit_code: int, reason: str) -> None:
+        run.finished_at = run.ends_at = self._clock.now()
+        run.exit_code = exit_code
+        run.reason = reason
+        self._schedule(run)
+
+    def _schedule(self, run: _Run) -> None:
+        if run.ends_at is not None:
+            heapq.heappush(self._ends, (run.ends_at, run.id))
+            self._sooner.set()
+
+    def _add(self, run: _Run) -> None:
+        self._runs[run.id] = run
+        self._pods.setdefault(run.pod_uid, {})[run.id] = run
+        self._schedule(run)
+
+    def _discard(self, run: _Run) -> None:
+        del self._runs[run.id]
+        of_pod = self._pods[run.pod_uid]
+        del of_pod[run.id]
+        if not of_pod:
+            del self._pods[run.pod_uid]
+
+    def _load(self) -> _Memory:
+        try:
+            found = self._checkpoints.load(CONTAINERS)
+            if found is not None:
+                return msgspec.convert(found, _Memory)
+        except (CheckpointError, msgspec.ValidationError) as error:
+            _log.error("containers forgotten: their record is unreadable", error=str(error))
+        return _Memory(boot_id=self._new_boot_id())
+
+    def _save(self) -> None:
+        memory = _Memory(boot_id=self.boot_id, runs=list(self._runs.values()))
+        self._checkpoints.save(CONTAINERS, msgspec.to_builtins(memory))
+
+    def _save_quietly(self) -> None:
+        """Where nobody can be told no. What is lost shows when it is looked for, and is then started anew."""
+        try:
+            self._save()
+        except CheckpointError as error:
+            _log.error("containers not recorded", error=str(error))
+
+    def _new_boot_id(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+
+def duration_s(text: str) -> float:
+    """Seconds of `30s`, `1h30m`, `500ms`, or of a plain number. Raises ValueError."""
+    parts = _DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else _refuse(text)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text!r} is not a duration: write 30s, 5m or 1h30m")
+
+
+def _as_told(config: ContainerConfig) -> tuple[float | None, int]:
+    """Run time in seconds (None: without end) and exit code. Raises StartRefused."""
+    if config.must_end:
+        return 0.0, 0
+    run_for, exit_code = config.annotations.get(RUN_FOR), config.annotations.get(EXIT_CODE)
+    name, text = RUN_FOR, run_for
+    try:
+        run_for_s = None if run_for is None else duration_s(run_for)
+        name, text = EXIT_CODE, exit_code
+        code = 0 if exit_code is None else int(exit_code)
+        if not 0 <= code <= 255:
+            raise ValueError("not within 0 to 255")
+    except ValueError as error:
+        raise StartRefused("CreateContainerConfigError", f'annotation {name}: "{text}": {error}') from error
+    if run_for_s is None and exit_code is not None:
+        run_for_s = 0.0
+    return run_for_s, code
+
+
+def _first_words(config: ContainerConfig) -> tuple[str, ...]:
+    devices = [f"{name}={value}" for name, value in sorted(config.options.env.items())]
+    return (f"simulated container {config.name}, image {config.image}, attempt {config.attempt}", *devices)
+
+
+def _lines(run: _Run, record: ContainerRecord) -> Iterator[LogLine]:
+    for words in run.words:
+        yield LogLine(run.started_at, words.encode())
+    if record.finished_at is not None:
+        yield LogLine(record.finished_at, f"ended with exit code {record.exit_code}".encode())
