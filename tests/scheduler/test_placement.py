@@ -385,10 +385,22 @@ def test_choice(case: Case) -> None:
         wait={"q": "1 node matches, it is full: needs 1 pod slots, 0 free"},
     ),
     Case(
+        "large enough, but cordoned: not the pod's fault",
+        [node("a", gpus=2), node("b", gpus=4, cordoned=True)],
+        [pod("p", gpu=4)],
+        wait={"p": "1 node matches and is large enough, it is cordoned"},
+    ),
+    Case(
+        "enough of each on some node, of all on none",
+        [node("a", gpus=8, cpu=4), node("b", gpus=1, cpu=64)],
+        [pod("p", gpu=4, cpu=16)],
+        wait={"p": "no node has 4 nvidia.com/gpu and 16 cpu together"},
+    ),
+    Case(
         "each node lacks something else",
-        [node("a", gpus=1), node("b", gpus=1, cpu=4), node("c", gpus=1, cpu=4)],
+        [node(name, gpus=1) for name in "abc"],
         [pod("p", gpu=1, cpu=8)],
-        running=[(pod("r", gpu=1), "a")],
+        running=[(pod("r", gpu=1), "a"), (pod("s", cpu=60), "b"), (pod("t", cpu=60), "c")],
         wait={"p": "3 nodes match, all full: 1 lacks nvidia.com/gpu, 2 lack cpu"},
     ),
     Case(

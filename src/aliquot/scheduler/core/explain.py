@@ -4,10 +4,12 @@ In this order, the first that applies:
 
 1. the pod asks for something that this scheduler does not know;
 2. there are no nodes;
-3. no node offers a resource, then: no node is large enough. Waiting will not help, so nothing else matters;
-4. no node matches what the pod says of nodes: told by those nodes that passed the most filters;
-5. the nodes that match are too small, then: are full. Told by the resource that is short on all of them, a GPU
-   before CPU; where each lacks something else, each is named.
+3. no node offers a resource, or none is large enough. Waiting will not help, so nothing else matters;
+4. no node matches what the pod says of nodes (name, selector, affinity): told by the nodes that got furthest;
+5. of the nodes that match, none offers a resource, or none is large enough;
+6. those that are large enough are cordoned or tainted;
+7. they are full. Told by the resource that is short on all of them, a GPU before CPU; where each lacks something
+   else, each is named.
 """
 
 from collections import Counter
@@ -16,7 +18,15 @@ from collections.abc import Mapping, Sequence
 from aliquot.scheduler.core.filters import is_extended
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import CPU, PODS, PodShape
-from aliquot.scheduler.core.reasons import CAPACITY, Explanation, Kind, Reason, Shortage, upstream_counts
+from aliquot.scheduler.core.reasons import (
+    CAPACITY,
+    MISMATCH,
+    Explanation,
+    Kind,
+    Reason,
+    Shortage,
+    upstream_counts,
+)
 from aliquot.scheduler.core.scores import is_accelerator
 
 _BYTES = ("memory", "ephemeral-storage", "hugepages-")
@@ -29,13 +39,12 @@ def explain(shape: PodShape, nodes: Mapping[str, NodeState], rejections: Mapping
         return Explanation(shape.refusal.kind, shape.refusal.detail)
     if not nodes:
         return Explanation(Kind.NO_NODES, "the cluster has no nodes", upstream_counts(()))
-    detail = upstream_counts(rejections.values())
     kind, message = (
         _hopeless(shape, list(nodes.values()), "")
-        or _nothing_matches(shape, rejections)
-        or _no_room(shape, nodes, rejections)
+        or _unmatched(shape, rejections)
+        or _taken(shape, nodes, rejections)
     )
-    return Explanation(kind, message, detail)
+    return Explanation(kind, message, upstream_counts(rejections.values()))
 
 
 def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[Kind, str] | None:
@@ -46,19 +55,13 @@ def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[
         if largest == 0 and is_extended(resource):
             return Kind.NOT_OFFERED, f"{resource} is not offered by any node{which}"
         if largest < needed:
-            return (
-                Kind.TOO_LARGE,
-                f"no node{which} has {amount(resource, needed)}: the largest has {bare(resource, largest)}",
-            )
+            most = bare(resource, largest)
+            return Kind.TOO_LARGE, f"no node{which} has {amount(resource, needed)}: the largest has {most}"
     return None
 
 
-def _nothing_matches(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind, str] | None:
+def _unmatched(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind, str] | None:
     furthest = max((reason.kind for reason in rejections.values()), key=_FUNNEL.index)
-    if furthest in CAPACITY:
-        return None
-    told = [reason.detail for reason in rejections.values() if reason.kind is furthest]
-    count, most = len(told), Counter(sorted(told)).most_common(1)[0][0]
     match furthest:
         case Kind.NODE_NAME:
             return furthest, f"there is no node {shape.node_name}"
@@ -67,45 +70,77 @@ def _nothing_matches(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple
             return furthest, f"no node has the label{'s' * (len(shape.node_selector) > 1)} {labels}"
         case Kind.NODE_AFFINITY:
             return furthest, f"no node matches the required node affinity: {_in_words(shape)}"
-        case Kind.CORDONED:
-            return furthest, f"{_match(count)}, {'it is' if count == 1 else 'all are'} cordoned"
         case _:
-            taints = "it has" if count == 1 else "all have"
-            return furthest, f"{_match(count)}, {taints} a taint that is not tolerated: {most}"
+            return None
 
 
-def _no_room(
+def _taken(
     shape: PodShape, nodes: Mapping[str, NodeState], rejections: Mapping[str, Reason]
 ) -> tuple[Kind, str]:
-    matching = {name: reason for name, reason in rejections.items() if reason.kind in CAPACITY}
-    if len(matching) < len(nodes):
-        hopeless = _hopeless(shape, [nodes[name] for name in matching], " that matches")
-        if hopeless is not None:
-            return hopeless
-    count = len(matching)
-    full = f"{_match(count)}, {'it is' if count == 1 else 'all'} full: "
+    """Why none of the nodes that match takes it; there are some."""
+    matching = {name: reason for name, reason in rejections.items() if reason.kind not in MISMATCH}
+    which = " that matches" if len(matching) < len(nodes) else ""
+    hopeless = _hopeless(shape, [nodes[name] for name in matching], which)
+    if hopeless is not None:
+        return hopeless
+    large = {name: reason for name, reason in matching.items() if not _too_small(shape, nodes[name])}
+    if not large:
+        short = {resource for name in matching for resource in _too_small(shape, nodes[name])}
+        together = " and ".join(
+            amount(r, shape.request[r]) for r in _most_telling_first(shape.request) if r in short
+        )
+        return Kind.TOO_LARGE, f"no node{which} has {together} together"
+    return _kept_out(large, len(matching)) or _full(shape, large)
+
+
+def _too_small(shape: PodShape, node: NodeState) -> list[str]:
+    return [resource for resource, needed in shape.request.items() if node.total(resource) < needed]
+
+
+def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | None:
+    """All cordoned or tainted, though large enough."""
+    furthest = max((reason.kind for reason in large.values()), key=_FUNNEL.index)
+    if furthest in CAPACITY:
+        return None
+    told = [reason.detail for reason in large.values() if reason.kind is furthest]
+    count = len(told)
+    these = (
+        _match(count)
+        if len(large) == matching
+        else f"{_match(count)} and {'is' if count == 1 else 'are'} large enough"
+    )
+    if furthest is Kind.CORDONED:
+        return furthest, f"{these}, {'it is' if count == 1 else 'all are'} cordoned"
+    most = Counter(sorted(told)).most_common(1)[0][0]
+    return (
+        furthest,
+        f"{these}, {'it has' if count == 1 else 'all have'} a taint that is not tolerated: {most}",
+    )
+
+
+def _full(shape: PodShape, large: Mapping[str, Reason]) -> tuple[Kind, str]:
+    reasons = [reason for reason in large.values() if reason.kind in CAPACITY]
+    count = len(reasons)
     shortages: dict[str, list[Shortage]] = {}
     ports: list[str] = []
-    for reason in matching.values():
+    for reason in reasons:
         for shortage in reason.shortages:
             shortages.setdefault(shortage.resource, []).append(shortage)
         if reason.kind is Kind.HOST_PORTS:
             ports.append(reason.detail)
-    everywhere = [r for r in _most_telling_first(shape.request) if len(shortages.get(r, ())) == count]
+    full = f"{_match(count)}, {'it is' if count == 1 else 'all'} full: "
+    short = [resource for resource in _most_telling_first(shape.request) if resource in shortages]
+    everywhere = [resource for resource in short if len(shortages[resource]) == count]
     if everywhere:
         return Kind.FULL, full + _needs(shortages[everywhere[0]], count)
     if len(ports) == count:
-        return (
-            Kind.HOST_PORTS,
-            f"{_match(count)}, host port {min(ports)} is taken on {'it' if count == 1 else 'all'}",
-        )
+        on = "it" if count == 1 else "all"
+        return Kind.HOST_PORTS, f"{_match(count)}, host port {min(ports)} is taken on {on}"
     parts = [
-        f"{len(shortages[r])} {'lacks' if len(shortages[r]) == 1 else 'lack'} {_named(r)}"
-        for r in _most_telling_first(shape.request)
-        if r in shortages
+        f"{len(shortages[r])} {'lacks' if len(shortages[r]) == 1 else 'lack'} {_named(r)}" for r in short
     ]
     if ports:
-        parts.append(f"{len(ports)} have host port {min(ports)} taken")
+        parts.append(f"host port {min(ports)} is taken on {len(ports)}")
     return Kind.FULL, full + ", ".join(parts)
 
 

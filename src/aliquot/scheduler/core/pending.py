@@ -18,6 +18,7 @@ class Pending:
         self._pods: dict[str, PodRequest] = {}
         self._lines: dict[str, list[Rank]] = {}
         """By shape signature; never empty. A Rank ends in the pod's key."""
+        self._newcomers: dict[str, dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -32,7 +33,9 @@ class Pending:
             return
         self.discard(pod.key)
         self._pods[pod.key] = pod
-        insort(self._lines.setdefault(pod.shape.signature, []), self._order(pod))
+        signature = pod.shape.signature
+        insort(self._lines.setdefault(signature, []), self._order(pod))
+        self._newcomers.setdefault(signature, {})[pod.key] = None
 
     def discard(self, key: str) -> None:
         pod = self._pods.pop(key, None)
@@ -41,8 +44,14 @@ class Pending:
         signature = pod.shape.signature
         line = self._lines[signature]
         del line[bisect_left(line, self._order(pod))]
+        self._newcomers.get(signature, {}).pop(key, None)
         if not line:
             del self._lines[signature]
+            self._newcomers.pop(signature, None)
+
+    def newcomers(self, signature: str) -> list[str]:
+        """Keys of those of the shape who wait and were not among an earlier answer."""
+        return list(self._newcomers.pop(signature, ()))
 
     @property
     def lines(self) -> Mapping[str, Sequence[Rank]]:

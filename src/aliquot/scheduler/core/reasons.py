@@ -30,8 +30,10 @@ class Kind(StrEnum):
     FULL = "Full"
 
 
+MISMATCH = frozenset({Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY})
+"""The pod itself asked for other nodes."""
 CAPACITY = frozenset({Kind.DEVICES, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_PORTS})
-"""A node that fails with one of these would do, were it empty or larger."""
+"""The node would do, were it empty or larger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,223 @@
+"""The scheduler as it runs: caches in, the core's cycle, Bindings and reasons out.
+
+Driven by events: a change that may help somebody wakes the loop, which takes everything that arrived in the same
+turn of the event loop together and decides. Nothing is polled; what waits is judged anew at least every
+`REVIEW_S`, and reasons that change only in their figures are told no more often than `RETELL_S`.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Collection
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.kube import errors
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.election import LeaderElection
+from aliquot.kube.events import Recorder
+from aliquot.kube.resources import GPUNODES, NODES, PODS, key
+from aliquot.kube.retry import Backoff
+from aliquot.scheduler.binder import Binder
+from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.pod import PodShape
+from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.reasons import Explanation
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+
+_log = structlog.get_logger()
+
+COMPONENT = "aliquot-scheduler"
+DEFAULT_NAMES = ("default-scheduler", "aliquot")
+
+REVIEW_S = 60.0
+RETELL_S = 30.0
+EXPLAIN_S = 1.0
+"""A shape that waits is explained no more often, but at once to a pod that is new."""
+_DECISIONS_PER_TURN = 256
+_GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
+"""The API server's own words, so that there is nothing to write where it has said so."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the pods of one shape were told, and as of which version of the snapshot that was looked at last."""
+
+    explanation: Explanation
+    version: int
+    looked_at: float
+    told_at: float
+    stale: bool = False
+    """The figures have changed since."""
+
+    def overdue(self, now: float) -> bool:
+        return self.stale and now >= self.told_at + RETELL_S
+
+
+class Scheduler:
+    """Places the pods whose spec.schedulerName is one of `names`.
+
+    Caches that are passed in are shared and run by their owner; those left out are its own. So is `recorder`. With
+    an `election` it follows from the start and decides while it leads. `run` may be called once.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        names: Collection[str] = DEFAULT_NAMES,
+        pods: Cache[Pod] | None = None,
+        nodes: Cache[Node] | None = None,
+        gpu_nodes: Cache[GPUNode] | None = None,
+        recorder: Recorder | None = None,
+        election: LeaderElection | None = None,
+        policies: Policies = Policies(),  # noqa: B008 - frozen
+    ) -> None:
+        self._client = client
+        self._rng = rng
+        self._election = election
+        self._pods = pods or Cache(client, PODS, Pod)
+        self._nodes = nodes or Cache(client, NODES, Node)
+        self._gpu_nodes = gpu_nodes or Cache(client, GPUNODES, GPUNode)
+        self._own_caches = [
+            own
+            for own, given in ((self._pods, pods), (self._nodes, nodes), (self._gpu_nodes, gpu_nodes))
+            if given is None
+        ]
+        self._recorder = recorder or Recorder(client, COMPONENT)
+        self._own_recorder = recorder is None
+
+        self.snapshot = Snapshot()
+        self.pending = Pending(policies.order)
+        self._rankings = cycle.Rankings(policies)
+        self._wake = asyncio.Event()
+        self._told: dict[str, _Told] = {}
+        self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
+        self._mirror = Mirror(
+            self.snapshot,
+            self.pending,
+            pods=self._pods,
+            nodes=self._nodes,
+            gpu_nodes=self._gpu_nodes,
+            names=names,
+            changed=self._wake.set,
+            gated=self._tell_gated,
+            gone=self._forget,
+        )
+        self._binder = Binder(
+            client,
+            rng=rng,
+            mirror=self._mirror,
+            reporter=self._reporter,
+            recorder=self._recorder,
+            may_write=election.is_leader if election is not None else lambda: True,
+        )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for cache in self._own_caches:
+                tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
+            if self._own_recorder:
+                tasks.create_task(self._recorder.run(), name="event recorder")
+            await self._pods.synced()
+            await self._nodes.synced()
+            await self._gpu_nodes_known()
+            stop = self._mirror.follow()
+            try:
+                if self._election is not None:
+                    await self._election.run(self._lead)
+                else:
+                    await self._lead()
+            finally:
+                stop()
+
+    async def _gpu_nodes_known(self) -> None:
+        """GPUNodes are synced, or this cluster has no such thing (yet): GPUs are then counted from node.status."""
+        backoff = Backoff(self._rng)
+        while not self._gpu_nodes.is_synced:
+            try:
+                pages = self._client.pages(GPUNODES, into=GPUNode, page_size=1)
+                async with aclosing(pages):
+                    async for _ in pages:
+                        break
+            except errors.NotFound:
+                _log.info("no GPUNode resource here: GPUs are counted from node.status")
+                return
+            except errors.ApiError as error:
+                _log.warning("cannot read GPUNodes", error=error.message)
+                await asyncio.sleep(backoff.delay_s())
+                continue
+            await self._gpu_nodes.synced()
+
+    async def _lead(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._binder.run(), name="binder")
+            tasks.create_task(self._reporter.run(), name="reporter")
+            await self._decide()
+
+    async def _decide(self) -> None:
+        loop = asyncio.get_running_loop()
+        review_at = loop.time() + REVIEW_S
+        while True:
+            self._wake.clear()
+            outcome = cycle.run(self.snapshot, self.pending, self._rankings, limit=_DECISIONS_PER_TURN)
+            for bind in outcome.binds:
+                self._binder.submit(bind)
+            look_again_at = self._explain(outcome.waiting, loop.time())
+            if outcome.more:
+                await asyncio.sleep(0)
+                continue
+            waits = {shape.signature for shape in outcome.waiting}
+            self._told = {signature: told for signature, told in self._told.items() if signature in waits}
+            try:
+                async with asyncio.timeout_at(min(review_at, look_again_at)):
+                    await self._wake.wait()
+            except TimeoutError:
+                if loop.time() >= review_at:
+                    self._rankings.clear()
+                    review_at = loop.time() + REVIEW_S
+
+    def _explain(self, waiting: Collection[PodShape], now: float) -> float:
+        """Tell those who wait, as often as is useful. Returns when there is more to tell."""
+        again_at = math.inf
+        for shape in waiting:
+            told = self._told.get(shape.signature)
+            keys = self.pending.newcomers(shape.signature)
+            if told is None:
+                told = self._told[shape.signature] = _Told(
+                    cycle.why(self.snapshot, shape, self._rankings), self.snapshot.version, now, now
+                )
+            elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
+                again_at = min(again_at, told.looked_at + EXPLAIN_S)
+            elif told.version != self.snapshot.version or told.overdue(now):
+                latest = cycle.why(self.snapshot, shape, self._rankings)
+                told.version, told.looked_at = self.snapshot.version, now
+                told.stale = latest != told.explanation
+                if latest.kind is not told.explanation.kind or told.overdue(now):
+                    told.explanation, told.told_at, told.stale = latest, now, False
+                    keys = [rank[-1] for rank in self.pending.lines[shape.signature]]
+            if told.stale:
+                again_at = min(again_at, told.told_at + RETELL_S)
+            for name in keys:
+                uid = self.pending.pods[name].uid
+                self._reporter.tell(name, Notice(uid, UNSCHEDULABLE, str(told.explanation)))
+        return again_at
+
+    def _tell_gated(self, pod: Pod) -> None:
+        self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))
+
+    def _forget(self, name: str) -> None:
+        self._reporter.forget(name)
+        self._binder.forget(name)

@@ -1,0 +1,152 @@
+"""Keeps the core's Snapshot and Pending in step with the API: caches call in, the cycle reads.
+
+A pod is in one of these places, never two: pending; assumed on a node (decided, not yet seen bound); held back (its
+last bind failed, and it waits a while); on a node; ended. What the API shows wins over what was decided, except that
+an old view of a pod just decided on ("still without a node") does not undo the decision: only its failure does.
+"""
+
+from collections.abc import Callable, Collection
+
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.cache import Cache
+from aliquot.kube.resources import key
+from aliquot.scheduler import nodes
+from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.pods import PodReader
+
+_TERMINAL = ("Succeeded", "Failed")
+
+
+class Mirror:
+    """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
+    become possible, `gated` and `gone` with pods that wait for their gates and keys that need no word any more.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        pending: Pending,
+        *,
+        pods: Cache[Pod],
+        nodes: Cache[Node],
+        gpu_nodes: Cache[GPUNode],
+        names: Collection[str],
+        changed: Callable[[], None],
+        gated: Callable[[Pod], None],
+        gone: Callable[[str], None],
+    ) -> None:
+        self._snapshot = snapshot
+        self._pending = pending
+        self._pods = pods
+        self._nodes = nodes
+        self._gpu_nodes = gpu_nodes
+        self._names = frozenset(names)
+        self._changed = changed
+        self._gated = gated
+        self._gone = gone
+        self._reader = PodReader()
+        self._held_back: set[str] = set()
+
+    def follow(self) -> Callable[[], None]:
+        """Start to listen; returns the function that stops it."""
+        stops = (
+            self._pods.subscribe(self._pod_changed),
+            self._nodes.subscribe(self._node_changed),
+            self._gpu_nodes.subscribe(self._gpu_node_changed),
+        )
+
+        def stop() -> None:
+            for one in stops:
+                one()
+
+        return stop
+
+    def release(self, pod: PodRequest) -> None:
+        """The decision on `pod` will not come true: what was assumed for it is free again."""
+        known = self._snapshot.pods.get(pod.key)
+        if known is not None and known.assumed and known.uid == pod.uid:
+            self._snapshot.remove_pod(pod.key)
+            self._changed()
+
+    def give_back(self, pod: PodRequest) -> None:
+        """Release `pod` and put it back in the line, if it still waits."""
+        self.release(pod)
+        self.reconsider(pod.key)
+
+    def hold_back(self, pod: PodRequest) -> None:
+        """Release `pod`, and keep it out of the line until `reconsider`."""
+        self.release(pod)
+        if self._pods.get(pod.key) is not None:
+            self._held_back.add(pod.key)
+
+    def reconsider(self, key_: str) -> None:
+        self._held_back.discard(key_)
+        pod = self._pods.get(key_)
+        if pod is not None:
+            self._pod_changed(pod, pod)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            assert old is not None
+            self._forget(key(old))
+            return
+        name = key(new)
+        if new.status.phase in _TERMINAL:
+            self._pending.discard(name)
+            if new.spec.node_name:
+                self._snapshot.end_pod(name, new.spec.node_name)
+            else:
+                self._snapshot.remove_pod(name)
+            self._gone(name)
+            self._changed()
+        elif new.spec.node_name:
+            self._pending.discard(name)
+            self._held_back.discard(name)
+            known = self._snapshot.pods.get(name)
+            self._snapshot.set_pod(self._reader.placed(new))
+            self._gone(name)
+            if known is not None and known.node != new.spec.node_name:
+                self._changed()
+        else:
+            self._waiting(name, new)
+
+    def _waiting(self, name: str, pod: Pod) -> None:
+        if name in self._snapshot.pods or name in self._held_back:
+            return
+        if pod.spec.scheduler_name not in self._names or pod.metadata.deletion_timestamp is not None:
+            self._pending.discard(name)
+        elif pod.spec.scheduling_gates:
+            self._pending.discard(name)
+            self._gated(pod)
+        else:
+            self._pending.put(self._reader.request(pod))
+            self._changed()
+
+    def _forget(self, name: str) -> None:
+        self._pending.discard(name)
+        self._held_back.discard(name)
+        self._snapshot.remove_pod(name)
+        self._gone(name)
+        self._changed()
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is None:
+            assert old is not None
+            self._snapshot.remove_facts(old.metadata.name)
+            self._changed()
+        else:
+            self._set_facts(new, self._gpu_nodes.get(new.metadata.name))
+
+    def _gpu_node_changed(self, old: GPUNode | None, new: GPUNode | None) -> None:
+        either = new or old
+        assert either is not None
+        node = self._nodes.get(either.metadata.name)
+        if node is not None:
+            self._set_facts(node, new)
+
+    def _set_facts(self, node: Node, gpu_node: GPUNode | None) -> None:
+        if self._snapshot.set_facts(nodes.facts(node, gpu_node)):
+            self._changed()

@@ -1,0 +1,273 @@
+"""Pods of the API as the core knows them, and a decision back into the annotation that carries it.
+
+Pods of one template are alike to the scheduler, so what a pod asks for is parsed once for each spelling of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from aliquot.clock import parse_rfc3339
+from aliquot.kube import quantity
+from aliquot.kube.api import core
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, decode, encode
+from aliquot.kube.api.core import Container, Pod, PodSpec, Quantities
+from aliquot.kube.quantity import QuantityError
+from aliquot.kube.resources import key
+from aliquot.scheduler.core.matching import (
+    NodeTerm,
+    Operator,
+    PreferredTerm,
+    Requirement,
+    TaintEffect,
+    Toleration,
+    TolerationOperator,
+)
+from aliquot.scheduler.core.pod import (
+    Amounts,
+    ContainerKind,
+    ContainerRequest,
+    DeviceChoice,
+    HostPort,
+    PlacedPod,
+    PodRequest,
+    PodShape,
+    effective_request,
+)
+from aliquot.scheduler.core.reasons import Kind, Reason
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_MOST_KNOWN = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Takes:
+    """What a pod takes of its node, whichever that is."""
+
+    containers: tuple[ContainerRequest, ...]
+    request: Amounts
+    host_ports: tuple[HostPort, ...]
+
+
+class PodReader:
+    """Reads pods; remembers the shapes it has met."""
+
+    def __init__(self) -> None:
+        self._takes: dict[str, _Takes] = {}
+        self._shapes: dict[str, PodShape] = {}
+
+    def request(self, pod: Pod) -> PodRequest:
+        stamp = pod.metadata.creation_timestamp
+        return PodRequest(
+            key=key(pod),
+            uid=pod.metadata.uid,
+            shape=self.shape(pod.spec),
+            priority=pod.spec.priority,
+            created_s=parse_rfc3339(stamp) if stamp else 0.0,
+        )
+
+    def placed(self, pod: Pod) -> PlacedPod:
+        """A pod that has a node. An assignment that cannot be read counts as none: its devices are unknown."""
+        try:
+            takes = self._takes_of(pod.spec)
+        except ValueError as error:
+            _log.warning("requests not readable, counted as none", pod=key(pod), error=str(error))
+            takes = _Takes((), effective_request(()), ())
+        return PlacedPod(
+            key=key(pod),
+            uid=pod.metadata.uid,
+            node=pod.spec.node_name,
+            request=takes.request,
+            devices=_assigned(pod),
+            host_ports=takes.host_ports,
+        )
+
+    def shape(self, spec: PodSpec) -> PodShape:
+        asks = (
+            spec.node_name,
+            spec.node_selector,
+            spec.affinity,
+            spec.tolerations,
+            spec.topology_spread_constraints,
+            spec.resource_claims,
+        )
+        signature = _takes_signature(spec) + _spelled(asks)
+        known = self._shapes.get(signature)
+        if known is None:
+            known = _remember(self._shapes, signature, self._read_shape(signature, spec))
+        return known
+
+    def _takes_of(self, spec: PodSpec) -> _Takes:
+        signature = _takes_signature(spec)
+        known = self._takes.get(signature)
+        if known is None:
+            known = _remember(self._takes, signature, _read_takes(spec))
+        return known
+
+    def _read_shape(self, signature: str, spec: PodSpec) -> PodShape:
+        try:
+            takes = self._takes_of(spec)
+            affinity = (spec.affinity or {}).get("nodeAffinity") or {}
+            required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+            preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution")
+            return PodShape(
+                signature=signature,
+                containers=takes.containers,
+                request=takes.request,
+                node_name=spec.node_name,
+                node_selector=tuple(sorted((spec.node_selector or {}).items())),
+                required=None
+                if required is None
+                else tuple(map(_term, required.get("nodeSelectorTerms") or ())),
+                preferred=tuple(PreferredTerm(p["weight"], _term(p["preference"])) for p in preferred or ()),
+                tolerations=tuple(map(_toleration, spec.tolerations or ())),
+                host_ports=takes.host_ports,
+                refusal=_unsupported(spec),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            # The API server lets none of this through; another server may.
+            told = str(error) if isinstance(error, QuantityError) else f"{type(error).__name__}: {error}"
+            refusal = Reason(Kind.UNSUPPORTED, f"the pod's scheduling fields cannot be read: {told}")
+            return PodShape(
+                signature=signature, containers=(), request=effective_request(()), refusal=refusal
+            )
+
+
+def _remember(known: dict[str, T], signature: str, value: T) -> T:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[signature] = value
+    return value
+
+
+def _spelled(parts: object) -> str:
+    return msgspec.json.encode(parts).decode()
+
+
+def _takes_signature(spec: PodSpec) -> str:
+    return _spelled(
+        (
+            [(c.name, c.resources, c.ports, c.restart_policy) for c in spec.init_containers or ()],
+            [(c.name, c.resources, c.ports) for c in spec.containers],
+            spec.resources,
+            spec.overhead,
+            spec.host_network,
+        )
+    )
+
+
+def _read_takes(spec: PodSpec) -> _Takes:
+    containers = tuple(
+        [_container(container, init=True) for container in spec.init_containers or ()]
+        + [_container(container, init=False) for container in spec.containers]
+    )
+    pod_level = _requested(spec.resources.requests, spec.resources.limits) if spec.resources else None
+    request = effective_request(containers, overhead=_amounts(spec.overhead), pod_level=pod_level)
+    return _Takes(containers, request, _host_ports(spec))
+
+
+def _unsupported(spec: PodSpec) -> Reason | None:
+    if spec.resource_claims:
+        names = ", ".join(sorted(str(claim.get("name", "")) for claim in spec.resource_claims))
+        return Reason(
+            Kind.RESOURCE_CLAIMS,
+            f"resource claims ({names}) are not supported: ask for an extended resource such as nvidia.com/gpu",
+        )
+    affinity = spec.affinity or {}
+    for field, words in (("podAffinity", "pod affinity"), ("podAntiAffinity", "pod anti-affinity")):
+        if (affinity.get(field) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+            return Reason(
+                Kind.UNSUPPORTED, f"required {words} is not supported: make it preferred, or leave it out"
+            )
+    for constraint in spec.topology_spread_constraints or ():
+        if constraint.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule":
+            return Reason(
+                Kind.UNSUPPORTED,
+                "topology spread with whenUnsatisfiable DoNotSchedule is not supported: use ScheduleAnyway",
+            )
+    return None
+
+
+def _container(container: Container, *, init: bool) -> ContainerRequest:
+    kind = ContainerKind.APP
+    if init:
+        kind = ContainerKind.SIDECAR if container.restart_policy == "Always" else ContainerKind.INIT
+    return ContainerRequest(
+        container.name, kind, _requested(container.resources.requests, container.resources.limits)
+    )
+
+
+def _requested(requests: Quantities | None, limits: Quantities | None) -> dict[str, int]:
+    """A limit without a request is a request: the API server's own default."""
+    return _amounts({**(limits or {}), **(requests or {})})
+
+
+def _amounts(quantities: Quantities | None) -> dict[str, int]:
+    amounts = {}
+    for resource, text in (quantities or {}).items():
+        amount = quantity.milli(text) if resource == "cpu" else quantity.whole(text)
+        if amount:
+            amounts[resource] = amount
+    return amounts
+
+
+def _host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
+    found = []
+    for container in (*(spec.init_containers or ()), *spec.containers):
+        for port in container.ports or ():
+            number = port.host_port or (port.container_port if spec.host_network else 0)
+            if number:
+                found.append(HostPort(number, port.protocol, port.host_ip or "0.0.0.0"))
+    return tuple(dict.fromkeys(found))
+
+
+def _term(term: Mapping[str, Any]) -> NodeTerm:
+    return NodeTerm(
+        labels=tuple(_requirement(r) for r in term.get("matchExpressions") or ()),
+        fields=tuple(_requirement(r) for r in term.get("matchFields") or ()),
+    )
+
+
+def _requirement(requirement: Mapping[str, Any]) -> Requirement:
+    values = requirement.get("values") or ()
+    return Requirement(requirement["key"], Operator(requirement["operator"]), tuple(values))
+
+
+def _toleration(toleration: core.Toleration) -> Toleration:
+    return Toleration(
+        toleration.key,
+        TolerationOperator(toleration.operator or TolerationOperator.EQUAL),
+        toleration.value,
+        TaintEffect(toleration.effect) if toleration.effect else None,
+    )
+
+
+def _assigned(pod: Pod) -> tuple[DeviceChoice, ...]:
+    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
+    if not text:
+        return ()
+    try:
+        assignment = decode(text)
+    except ValueError as error:
+        _log.warning("assignment not readable", pod=key(pod), error=str(error))
+        return ()
+    return tuple(DeviceChoice(d.container, d.resource, d.gpu, d.profile, d.start) for d in assignment.devices)
+
+
+def annotations(placed: PlacedPod) -> dict[str, str]:
+    """What travels with the Binding; empty for a pod without listed devices."""
+    if not placed.devices:
+        return {}
+    devices = tuple(
+        AssignedDevice(
+            container=d.container, resource=d.resource, gpu=d.gpu, profile=d.profile, start=d.start
+        )
+        for d in placed.devices
+    )
+    return {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices))}

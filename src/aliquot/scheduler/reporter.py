@@ -1,0 +1,106 @@
+"""Tells users why a pod waits: the condition PodScheduled=False on the pod, and an Event, when the reason changes."""
+
+import random
+from dataclasses import dataclass
+
+import msgspec
+
+from aliquot.clock import Clock, rfc3339
+from aliquot.kube import errors
+from aliquot.kube.api.core import Pod, PodCondition
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client, PatchKind
+from aliquot.kube.controller import Controller
+from aliquot.kube.events import Recorder, Severity
+from aliquot.kube.resources import PODS, split_key
+
+UNSCHEDULABLE = "Unschedulable"
+SCHEDULING_GATED = "SchedulingGated"
+SCHEDULER_ERROR = "SchedulerError"
+FAILED_SCHEDULING = "FailedScheduling"
+
+_CONDITION = "PodScheduled"
+_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    uid: str
+    reason: str
+    message: str
+
+
+class Reporter:
+    """Say what is to be told with `tell`, as often as you like; writes happen in `run`, once for each change."""
+
+    def __init__(
+        self, client: Client, *, clock: Clock, rng: random.Random, pods: Cache[Pod], recorder: Recorder
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._pods = pods
+        self._recorder = recorder
+        self._notices: dict[str, Notice] = {}
+        self._written: dict[str, Notice] = {}
+        self._controller = Controller("pod-reasons", self._write, rng=rng, workers=_WORKERS)
+
+    async def run(self) -> None:
+        await self._controller.run()
+
+    def tell(self, key: str, notice: Notice) -> None:
+        if self._notices.get(key) != notice:
+            self._notices[key] = notice
+            self._controller.enqueue(key)
+
+    def forget(self, key: str) -> None:
+        """The pod waits no longer."""
+        self._notices.pop(key, None)
+        self._written.pop(key, None)
+
+    async def _write(self, key: str) -> None:
+        notice = self._notices.get(key)
+        pod = self._pods.get(key)
+        if notice is None or pod is None or pod.metadata.uid != notice.uid or pod.spec.node_name:
+            return
+        if self._written.get(key) == notice:
+            return
+        current = next((c for c in pod.status.conditions or () if c.type == _CONDITION), None)
+        if not _says(current, notice):
+            namespace, name = split_key(key)
+            try:
+                await self._client.patch(
+                    PODS,
+                    name,
+                    self._patch(notice, current),
+                    namespace,
+                    kind=PatchKind.STRATEGIC,
+                    subresource="status",
+                )
+            except (errors.NotFound, errors.Conflict):
+                # Deleted, perhaps made anew: the cache will tell.
+                return
+            if notice.reason != SCHEDULING_GATED:
+                self._recorder.event(PODS, pod, Severity.WARNING, FAILED_SCHEDULING, notice.message)
+        if key in self._notices:
+            self._written[key] = notice
+
+    def _patch(self, notice: Notice, current: PodCondition | None) -> dict[str, object]:
+        since = current.last_transition_time if current is not None and current.status == "False" else None
+        condition = PodCondition(
+            type=_CONDITION,
+            status="False",
+            reason=notice.reason,
+            message=notice.message,
+            last_transition_time=since or rfc3339(self._clock.now()),
+        )
+        # With the uid, the write cannot land on another pod of the same name.
+        return {"metadata": {"uid": notice.uid}, "status": {"conditions": [msgspec.to_builtins(condition)]}}
+
+
+def _says(condition: PodCondition | None, notice: Notice) -> bool:
+    return (
+        condition is not None
+        and condition.status == "False"
+        and condition.reason == notice.reason
+        and condition.message == notice.message
+    )

@@ -1,0 +1,387 @@
+"""The running scheduler against an API in memory, on virtual time."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
+from aliquot.scheduler.controller import Scheduler
+from tests.scheduler.fake_api import FakeApi, Json, Refused, World, simulate
+
+GPU = "nvidia.com/gpu"
+
+
+def node(name: str, *, gpus: int = 0, **spec: Any) -> Json:
+    allocatable = {"cpu": "8", "memory": "64Gi", "pods": "110"}
+    if gpus:
+        allocatable[GPU] = str(gpus)
+    return {"metadata": {"name": name}, "spec": spec, "status": {"allocatable": allocatable}}
+
+
+def gpu_node(name: str, *, gpus: int, ready: bool = True, pods: dict[int, list[str]] | None = None) -> Json:
+    listed = [
+        {
+            "uuid": f"{name}-gpu{index}",
+            "index": index,
+            "product": "NVIDIA H100",
+            "board": "h100-80gb",
+            "memoryMib": 81920,
+            "migMode": "Disabled",
+            "resource": GPU,
+            "ready": ready,
+            "pods": (pods or {}).get(index, []),
+        }
+        for index in range(gpus)
+    ]
+    return {"metadata": {"name": name}, "status": {"gpus": listed}}
+
+
+def pod(name: str, *, gpus: int = 0, scheduler: str = "default-scheduler", **spec: Any) -> Json:
+    limits = {GPU: gpus} if gpus else {}
+    return {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "schedulerName": scheduler,
+            "containers": [{"name": "main", "resources": {"limits": limits}}],
+            **spec,
+        },
+        "status": {"phase": "Pending"},
+    }
+
+
+def assigned(api: FakeApi, name: str) -> list[str]:
+    text = api.pod(name)["metadata"].get("annotations", {}).get(ASSIGNMENT_ANNOTATION)
+    return [device["gpu"] for device in json.loads(text)["devices"]] if text else []
+
+
+def scheduler(world: World, seed: int = 0, **more: Any) -> Scheduler:
+    return Scheduler(world.client(seed), clock=world.clock, rng=random.Random(seed), **more)
+
+
+@contextlib.asynccontextmanager
+async def running(one: Scheduler) -> AsyncIterator[Scheduler]:
+    task = asyncio.create_task(one.run())
+    try:
+        yield one
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool], within_s: float = 120.0) -> float:
+    """Seconds of virtual time that it took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - the condition is the API's state, not an event
+            await asyncio.sleep(0.001)
+    return loop.time() - began
+
+
+def test_a_pod_is_bound_with_its_devices() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("gpunodes", gpu_node("a", gpus=2))
+        async with running(scheduler(world)):
+            await asyncio.sleep(1)
+            api.put("pods", pod("p", gpus=2))
+            took = await until(lambda: api.node_of("p") == "a")
+            await until(lambda: bool(api.events("Scheduled")))
+        assert took < 0.01
+        assert assigned(api, "p") == ["a-gpu0", "a-gpu1"]
+        assert api.events("Scheduled") == ["Successfully assigned default/p to a"]
+
+    simulate(scenario)
+
+
+def test_without_the_gpunode_kind_gpus_are_counted() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world)):
+            await until(lambda: api.node_of("p") == "a")
+        assert assigned(api, "p") == []
+
+    simulate(scenario, kinds=("pods", "nodes", "events"))
+
+
+def test_only_pods_that_name_it_are_placed() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+        for name in ("default-scheduler", "aliquot", "volcano"):
+            api.put("pods", pod(name, scheduler=name))
+        async with running(scheduler(world)):
+            await asyncio.sleep(5)
+        assert [key for key, _ in api.binds] == ["default/default-scheduler", "default/aliquot"]
+        assert api.condition("volcano") == ("", "", "")
+
+    simulate(scenario)
+
+
+def test_why_a_pod_waits_is_written_once() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=8))
+        api.put("pods", pod("p", gpus=16))
+        async with running(scheduler(world)):
+            await until(lambda: api.condition("p")[0] == "False")
+            await asyncio.sleep(300)
+        assert api.condition("p") == (
+            "False",
+            "Unschedulable",
+            "no node has 16 nvidia.com/gpu: the largest has 8 "
+            "(0/1 nodes are available: 1 Insufficient nvidia.com/gpu.)",
+        )
+        assert [path for method, path in api.writes if method == "PATCH"] == [
+            "/api/v1/namespaces/default/pods/p/status"
+        ]
+        assert len(api.events("FailedScheduling")) == 1
+
+    simulate(scenario)
+
+
+def test_a_new_kind_of_reason_is_told_at_once_and_new_figures_later() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("pods", pod("p", gpus=4))
+        async with running(scheduler(world)):
+            await until(lambda: "the largest has 2" in api.condition("p")[2])
+            api.put("nodes", node("b", gpus=3))
+            took = await until(lambda: "the largest has 3" in api.condition("p")[2])
+            assert 25 < took < 31
+            api.put("nodes", node("c", gpus=4, unschedulable=True))
+            took = await until(lambda: "cordoned" in api.condition("p")[2])
+            assert took < 2
+
+    simulate(scenario)
+
+
+def test_a_waiting_pod_goes_when_a_node_comes() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("pods", pod("p"))
+        async with running(scheduler(world)):
+            await until(lambda: api.condition("p")[2].startswith("the cluster has no nodes"))
+            api.put("nodes", node("a"))
+            assert await until(lambda: api.node_of("p") == "a") < 0.01
+
+    simulate(scenario)
+
+
+def test_a_pod_that_ends_makes_room() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("gpunodes", gpu_node("a", gpus=1))
+        async with running(scheduler(world)):
+            api.put("pods", pod("p", gpus=1))
+            await until(lambda: api.node_of("p") == "a")
+            api.put("gpunodes", gpu_node("a", gpus=1, pods={0: ["default/p"]}))
+            api.put("pods", pod("q", gpus=1))
+            await until(lambda: "full" in api.condition("q")[2])
+            # GPUNode still says that p holds it: a pod that is over holds nothing.
+            api.update("pods", "default/p", lambda obj: obj["status"].update(phase="Succeeded"))
+            assert await until(lambda: api.node_of("q") == "a") < 0.01
+
+    simulate(scenario)
+
+
+def test_a_device_of_a_deleted_pod_is_free_when_its_agent_says_so() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("gpunodes", gpu_node("a", gpus=1, pods={0: ["default/p"]}))
+        api.put("pods", pod("p", gpus=1, nodeName="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("q", gpus=1))
+            await asyncio.sleep(1)
+            api.delete("pods", "default/p")
+            await asyncio.sleep(10)
+            assert api.node_of("q") == ""
+            api.put("gpunodes", gpu_node("a", gpus=1))
+            await until(lambda: api.node_of("q") == "a")
+
+    simulate(scenario)
+
+
+def test_gated_pods_are_left_alone_until_the_gates_go() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+        api.put("pods", pod("p", schedulingGates=[{"name": "example.com/wait"}]))
+        async with running(scheduler(world)):
+            await until(lambda: api.condition("p")[1] == "SchedulingGated")
+            await asyncio.sleep(100)
+            assert api.binds == []
+            assert api.events("FailedScheduling") == []
+            api.update("pods", "default/p", lambda obj: obj["spec"].pop("schedulingGates"))
+            await until(lambda: api.node_of("p") == "a")
+
+    simulate(scenario)
+
+
+def test_what_it_does_not_know_is_refused_with_a_reason() -> None:
+    spread = [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]
+    anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}}
+
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+        api.put("pods", pod("claims", resourceClaims=[{"name": "gpu", "resourceClaimName": "one"}]))
+        api.put("pods", pod("spread", topologySpreadConstraints=spread))
+        api.put("pods", pod("anti", affinity=anti))
+        async with running(scheduler(world)):
+            await until(lambda: all(api.condition(name)[0] for name in ("claims", "spread", "anti")))
+        assert api.binds == []
+        assert api.condition("claims")[1:] == (
+            "Unschedulable",
+            "resource claims (gpu) are not supported: ask for an extended resource such as nvidia.com/gpu",
+        )
+        assert api.condition("spread")[2].startswith("topology spread with whenUnsatisfiable DoNotSchedule")
+        assert api.condition("anti")[2].startswith("required pod anti-affinity is not supported")
+
+    simulate(scenario)
+
+
+def test_a_pod_deleted_before_its_bind_takes_nothing() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+
+        def delete_first(key: str) -> None:
+            if key == "default/p" and key in api.objects["pods"]:
+                api.delete("pods", key)
+
+        api.before_bind = delete_first
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world)):
+            await until(lambda: "default/p" not in api.objects["pods"])
+            api.put("pods", pod("q", gpus=1))
+            await until(lambda: api.node_of("q") == "a")
+        assert api.binds == [("default/q", "a")]
+
+    simulate(scenario)
+
+
+def test_a_pod_made_anew_under_the_same_name_is_another_pod() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        replaced: list[str] = []
+
+        def replace(key: str) -> None:
+            if not replaced:
+                replaced.append(key)
+                api.delete("pods", key)
+                api.put("pods", pod("p", gpus=1))
+
+        api.before_bind = replace
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world)) as one:
+            await until(lambda: bool(api.binds))
+            await asyncio.sleep(1)
+            assert api.binds == [("default/p", "a")]
+            assert one.snapshot.pods["default/p"].uid == api.pod("p")["metadata"]["uid"]
+
+    simulate(scenario)
+
+
+def test_a_pod_bound_by_somebody_else_keeps_its_node() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("nodes", node("b", gpus=1, unschedulable=True))
+
+        def bind_elsewhere(key: str) -> None:
+            if key == "default/p":
+                api.update("pods", key, lambda obj: obj["spec"].update(nodeName="b"))
+
+        api.before_bind = bind_elsewhere
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world)):
+            await until(lambda: api.node_of("p") == "b")
+            api.put("pods", pod("q", gpus=1))
+            await until(lambda: api.node_of("q") == "a")
+        assert api.binds == [("default/q", "a")]
+
+    simulate(scenario)
+
+
+def test_a_bind_whose_answer_is_lost_holds_its_device() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("gpunodes", gpu_node("a", gpus=2))
+        lost: list[str] = []
+
+        def lose_first_bind(method: str, path: str) -> str:
+            if path.endswith("/binding") and not lost:
+                lost.append(path)
+                api.watching.clear()
+                return "after"
+            return ""
+
+        api.fault = lose_first_bind
+        async with running(scheduler(world)):
+            await asyncio.sleep(1)
+            api.put("pods", pod("p", gpus=1))
+            api.put("pods", pod("q", gpus=1))
+            await asyncio.sleep(60)
+            api.watching.set()
+            await until(lambda: api.node_of("q") == "a")
+        assert sorted(key for key, _ in api.binds) == ["default/p", "default/q"]
+        assert assigned(api, "p") != assigned(api, "q")
+
+    simulate(scenario)
+
+
+def test_a_bind_that_never_arrived_is_sent_again() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+        until_s = asyncio.get_running_loop().time() + 20
+
+        def down(method: str, path: str) -> str:
+            early = asyncio.get_running_loop().time() < until_s
+            return "before" if path.endswith("/binding") and early else ""
+
+        api.fault = down
+        api.put("pods", pod("p"))
+        async with running(scheduler(world)):
+            await until(lambda: api.node_of("p") == "a")
+        assert api.binds == [("default/p", "a")]
+
+    simulate(scenario)
+
+
+def test_a_bind_that_is_refused_is_told_and_tried_again() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        refusing = True
+
+        def handle(key: str) -> None:
+            if refusing and key == "default/p":
+                raise Refused(403, "Forbidden", "not today")
+
+        api.before_bind = handle
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world)):
+            await until(lambda: api.condition("p")[1] == "SchedulerError")
+            assert api.condition("p")[2] == "binding to node a was refused: not today"
+            # Its device is not kept from others meanwhile.
+            await until(lambda: api.writes.count(("POST", "/api/v1/namespaces/default/pods/p/binding")) > 2)
+            refusing = False
+            await until(lambda: api.node_of("p") == "a")
+
+    simulate(scenario)
