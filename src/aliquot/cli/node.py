@@ -3,12 +3,15 @@
 import os
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from aliquot.cli.connect import cluster_options, connect, run
 from aliquot.cli.output import Format, emit, output_option
+
+if TYPE_CHECKING:
+    from aliquot.gpu.driver import Driver
 
 STRATEGIES = click.Choice(["none", "single", "mixed"])
 
@@ -56,25 +59,27 @@ def run_agent(
     """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
-    run(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver_name, kubeconfig, context))
+    driver = open_driver(driver_name, node_name)
+    run(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver, kubeconfig, context))
 
 
 async def _serve(
     node_name: str,
     kubelet_dir: Path,
     mig_strategy: str,
-    driver_name: str,
+    driver: "Driver",
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
     import asyncio
 
     from aliquot.clock import SystemClock
+    from aliquot.gpu.simulated import SimulatedDriver
     from aliquot.kube.kubeletapi.sockets import SocketDirectory
     from aliquot.node.advertise import MigStrategy
     from aliquot.node.agent import Agent
+    from aliquot.node.device_files import DeviceFiles
 
-    driver = open_driver(driver_name, node_name)
     async with connect(kubeconfig, context) as client:
         agent = Agent(
             node_name,
@@ -86,6 +91,7 @@ async def _serve(
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
             mig_strategy=MigStrategy(mig_strategy),
+            device_files=None if isinstance(driver, SimulatedDriver) else DeviceFiles(),
         )
         await agent.run()
 
@@ -96,15 +102,34 @@ async def _serve(
 @click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
 @output_option
 def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format) -> None:
-    """Print what this node would advertise: resources, device ids, and what Allocate would answer."""
+    """Print what this node would advertise: resources, device ids, and what Allocate would answer.
+
+    Exit code 1 when something cannot be advertised; stderr says what and why.
+    """
     from aliquot.node import preview as previews
     from aliquot.node.advertise import MigStrategy
+    from aliquot.node.inventory import observe
 
-    shown = previews.preview(open_driver(driver_name, node_name), MigStrategy(mig_strategy))
-    emit(output, shown, columns=("RESOURCE", "DEVICE", "GPU", "WHAT"), rows=previews.rows(shown))
+    shown = previews.preview(observe(open_driver(driver_name, node_name)), MigStrategy(mig_strategy))
+    rows = []
+    for resource in shown.resources:
+        rows += [
+            (
+                resource.name,
+                f"{device.gpu_index} {device.product}",
+                f"{device.profile} at slot {device.start}" if device.profile else "whole GPU",
+                device.id,
+                device.fault
+                or " ".join(f"{key}={value}" for key, value in sorted(device.environment.items())),
+            )
+            for device in resource.devices
+        ] or [(resource.name, "", "none now", "", "")]
+    emit(output, shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows)
+    if shown.problems:
+        raise click.ClickException("; ".join(shown.problems))
 
 
-def open_driver(name: str, node_name: str) -> Any:
+def open_driver(name: str, node_name: str) -> "Driver":
     """The driver that `--driver` names. Raises click.ClickException with the fix."""
     from aliquot.document import DocumentError
     from aliquot.gpu.driver import DriverError

@@ -35,8 +35,22 @@ def run_scheduler(
 async def _schedule(
     names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
 ) -> None:
+    import os
+    import socket
+
     from aliquot.clock import SystemClock
+    from aliquot.kube.election import LeaderElection
     from aliquot.scheduler.controller import Scheduler
 
+    rng = random.Random()
     async with connect(kubeconfig, context) as client:
-        await Scheduler(client, clock=SystemClock(), rng=random.Random(), names=names).run()
+        election = LeaderElection(
+            client,
+            namespace="kube-system",
+            name="aliquot-scheduler",
+            identity=f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}",
+        )
+        scheduler = Scheduler(
+            client, clock=SystemClock(), rng=rng, names=names, election=election if leader_elect else None
+        )
+        await scheduler.run()
