@@ -149,8 +149,9 @@ class Agent:
         while True:
             self._wake.clear()
             unsettled = await self._look(tasks)
+            longest_s = _UNSETTLED_S if unsettled else self._changes.due_in_s()
             try:
-                async with asyncio.timeout(min(pause_s, _UNSETTLED_S) if unsettled else pause_s):
+                async with asyncio.timeout(min(pause_s, longest_s)):
                     await self._wake.wait()
             except TimeoutError:
                 pause_s = min(_LAST_LOOK_AGAIN_S, pause_s * 3)

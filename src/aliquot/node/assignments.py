@@ -58,7 +58,10 @@ def outstanding(
 
 
 def _claims(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, ...]:
-    held = {(holding.pod, holding.container, holding.resource) for holding in holdings}
+    listed: set[tuple[str, str, str]] = set()
+    for holding in holdings:
+        # Kubelet lists no init containers, and gives their devices to the containers that follow.
+        listed.update((holding.pod, container, holding.resource) for container in (holding.container, ""))
     found: list[tuple[float, str, int, Claim]] = []
     for pod in pods:
         name = key(pod)
@@ -66,17 +69,15 @@ def _claims(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, ..
         # Kubelet serves init containers first, then the others, each in the order of the spec.
         containers = (*(pod.spec.init_containers or ()), *pod.spec.containers)
         for position, container in enumerate(containers):
+            passing = container not in pod.spec.containers and container.restart_policy != "Always"
+            if passing and pod.status.phase == "Running":
+                continue
             for resource, count in _wanted(container):
-                claim = Claim(
-                    name,
-                    pod.metadata.uid,
-                    container.name,
-                    resource,
-                    count,
-                    tuple(d for d in assigned if (d.container, d.resource) == (container.name, resource)),
-                )
-                if (name, container.name, resource) not in held:
-                    found.append((_bound_at(pod), name, position, claim))
+                if (name, "" if passing else container.name, resource) in listed:
+                    continue
+                mine = (d for d in assigned if (d.container, d.resource) == (container.name, resource))
+                claim = Claim(name, pod.metadata.uid, container.name, resource, count, tuple(mine))
+                found.append((_bound_at(pod), name, position, claim))
     return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
 
 

@@ -7,6 +7,7 @@ what failed lately. All of it may be lost: a restarted agent decides from what i
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import structlog
 
@@ -67,6 +68,14 @@ class Changes:
     def under_way(self) -> bool:
         return bool(self._works or self._withdrawals.device_ids())
 
+    def due_in_s(self) -> float:
+        """When something that failed is to be tried again; infinity when nothing is."""
+        now = self._clock.now()
+        return min(
+            (failure.retry_at - now for failure in self._failures.values() if failure.retry_at > now),
+            default=inf,
+        )
+
     def hold(self, device_id: str) -> tuple[str, bool]:
         """Why the device must not be handed out, and whether Allocate has to refuse it; ("", False) when free."""
         if any(device_id in act.device_ids for act in self._works.values()):
@@ -81,6 +90,8 @@ class Changes:
         """Decide for each GPU, begin what can be begun. `generation` is that of the spec. GPU UUID -> its note."""
         self._withdrawals.look(look.allocations)
         notes: dict[str, Note] = {}
+        uuids = {gpu.uuid for gpu in wanted}
+        self._failures = {uuid: failure for uuid, failure in self._failures.items() if uuid in uuids}
         leaving = {device_id for act in self._works.values() for device_id in act.device_ids}
         for gpu in sorted(wanted, key=lambda gpu: gpu.uuid):
             observed = look.snapshot.by_uuid.get(gpu.uuid)

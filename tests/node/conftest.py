@@ -1,0 +1,510 @@
+"""A node without hardware or cluster: the simulated driver, a kubelet that follows a script, an API in a dict."""
+# ruff: noqa: N802 - servicer methods carry the protocol's names
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import grpc.aio
+import msgspec
+import pytest
+
+from aliquot.clock import VirtualClock, VirtualTimeLoop, rfc3339
+from aliquot.gpu.driver import Driver, Gpu, GpuInstance, InstanceProfile
+from aliquot.gpu.inventory import parse_gpus
+from aliquot.gpu.layout import Slice
+from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.kube import errors
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
+from aliquot.kube.api.core import (
+    Container,
+    Pod,
+    PodCondition,
+    PodSpec,
+    PodStatus,
+    ResourceRequirements,
+)
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, WantedGPU, WantedInstance
+from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
+    AllocateRequest,
+    ContainerAllocateRequest,
+    ContainerAllocateResponse,
+    ContainerPreferredAllocationRequest,
+    Empty,
+    ListAndWatchResponse,
+    PreferredAllocationRequest,
+    RegisterRequest,
+)
+from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
+    DevicePluginStub,
+    RegistrationServicer,
+    add_RegistrationServicer_to_server,
+)
+from aliquot.kube.kubeletapi.podresources_pb2 import (
+    AllocatableResourcesRequest,
+    AllocatableResourcesResponse,
+    ContainerDevices,
+    ContainerResources,
+    ListPodResourcesRequest,
+    ListPodResourcesResponse,
+    PodResources,
+)
+from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
+    PodResourcesListerServicer,
+    add_PodResourcesListerServicer_to_server,
+)
+from aliquot.kube.kubeletapi.rpc import Context
+from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
+from aliquot.kube.resources import Resource, key
+from aliquot.node.advertise import MigStrategy
+from aliquot.node.agent import Agent
+from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
+
+T = TypeVar("T")
+
+NODE = "gpu-0"
+
+
+def virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end on virtual time."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+async def directly(function: Callable[..., T], *args: Any) -> T:
+    return function(*args)
+
+
+# --- machines ---
+
+
+def machine(text: str) -> SimulatedDriver:
+    """`h100-80gb:2,a100-40gb:1:mig`"""
+    return SimulatedDriver(parse_gpus(text), node=NODE)
+
+
+def cut(driver: Driver, gpu: Gpu, *slices: tuple[str, int]) -> list[GpuInstance]:
+    """Make filled instances by profile name and start."""
+    profiles = {profile.name: profile for profile in driver.instance_profiles(gpu.uuid)}
+    for name, start in slices:
+        made = driver.create_gpu_instance(gpu.uuid, profiles[name].profile_id, start)
+        driver.create_compute_instance(gpu.uuid, made.gi_id, full(profiles[name]))
+    return list(driver.instances(gpu.uuid))
+
+
+def full(profile: InstanceProfile) -> int:
+    return next(c.profile_id for c in profile.compute_profiles if c.compute_slices == profile.compute_slices)
+
+
+def placed(driver: Driver, gpu: Gpu) -> set[tuple[str, int]]:
+    """(profile name, start) of every instance of a GPU."""
+    names = {profile.profile_id: profile.name for profile in driver.instance_profiles(gpu.uuid)}
+    return {(names[i.profile_id], i.placement.start) for i in driver.instances(gpu.uuid)}
+
+
+def slices_of(driver: Driver, gpu: Gpu) -> list[Slice]:
+    return [Slice(i.profile_id, i.placement.start) for i in driver.instances(gpu.uuid)]
+
+
+# --- the API ---
+
+
+class Objects:
+    """Stands where a cache would: what is put is seen at once."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Any] = {}
+        self._synced = asyncio.Event()
+        self._synced.set()
+        self._handlers: list[Callable[[Any, Any], None]] = []
+
+    @property
+    def is_synced(self) -> bool:
+        return self._synced.is_set()
+
+    @is_synced.setter
+    def is_synced(self, so: bool) -> None:
+        if so:
+            self._synced.set()
+        else:
+            self._synced.clear()
+
+    async def synced(self) -> None:
+        await self._synced.wait()
+
+    def subscribe(self, handler: Callable[[Any, Any], None]) -> Callable[[], None]:
+        self._handlers.append(handler)
+        for obj in self.held.values():
+            handler(None, obj)
+        return lambda: self._handlers.remove(handler)
+
+    def put(self, obj: Any) -> None:
+        old = self.held.get(key(obj))
+        self.held[key(obj)] = obj
+        for handler in tuple(self._handlers):
+            handler(old, obj)
+
+    def remove(self, name: str) -> None:
+        old = self.held.pop(name, None)
+        if old is not None:
+            for handler in tuple(self._handlers):
+                handler(old, None)
+
+
+class Api:
+    """Pods and GPUNodes in a dict, with the two verbs that the agent uses."""
+
+    def __init__(self) -> None:
+        self.pods = Objects()
+        self.gpu_nodes = Objects()
+        self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
+        self.applied: list[tuple[str, dict[str, Any]]] = []
+        """(subresource, object) of every apply."""
+        self.down = False
+        self._uids = 0
+
+    @property
+    def client(self) -> Client:
+        return cast(Client, self)
+
+    def pod_feed(self) -> Feed[Pod]:
+        return pods_by_node(cast("Cache[Pod]", self.pods))
+
+    def gpu_node_feed(self) -> Feed[GPUNode]:
+        return gpu_nodes_by_name(cast("Cache[GPUNode]", self.gpu_nodes))
+
+    async def get(self, resource: Resource, name: str, *, into: type[T]) -> T:
+        self._reach()
+        if name not in self.nodes:
+            raise errors.NotFound(f'nodes "{name}" not found', code=404)
+        return msgspec.convert(self.nodes[name], into)
+
+    async def apply(
+        self,
+        resource: Resource,
+        obj: dict[str, Any],
+        *,
+        field_manager: str,
+        force: bool = False,
+        subresource: str = "",
+        into: type[Any] = dict,
+    ) -> Any:
+        self._reach()
+        body = cast(dict[str, Any], msgspec.to_builtins(obj))
+        self.applied.append((subresource, body))
+        old: GPUNode | None = self.gpu_nodes.held.get(body["metadata"]["name"])
+        if old is None:
+            if subresource:
+                raise errors.NotFound("not found", code=404)
+            self._uids += 1
+            old = GPUNode(metadata=ObjectMeta(name=body["metadata"]["name"], uid=f"uid-{self._uids}"))
+            body["metadata"]["generation"] = 1
+        kept = cast(dict[str, Any], msgspec.to_builtins(old))
+        merged = kept | {name: body[name] for name in ("status",) if name in body}
+        merged["metadata"] = kept["metadata"] | body["metadata"]
+        new = msgspec.convert(merged, GPUNode)
+        self.gpu_nodes.put(new)
+        return new
+
+    def want(self, *gpus: WantedGPU) -> None:
+        """Write GPUNode.spec."""
+        old: GPUNode | None = self.gpu_nodes.held.get(NODE)
+        if old is None:
+            self._uids += 1
+            old = GPUNode(metadata=ObjectMeta(name=NODE, uid=f"uid-{self._uids}"))
+        metadata = msgspec.structs.replace(old.metadata, generation=old.metadata.generation + 1)
+        spec = GPUNodeSpec(gpus=list(gpus))
+        self.gpu_nodes.put(msgspec.structs.replace(old, metadata=metadata, spec=spec))
+
+    @property
+    def gpu_node(self) -> GPUNode:
+        return cast(GPUNode, self.gpu_nodes.held[NODE])
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        found = next(c for c in self.gpu_node.status.conditions if c.type == kind)
+        return found.status, found.reason, found.message
+
+    def _reach(self) -> None:
+        if self.down:
+            raise errors.Unavailable("no answer", code=0)
+
+
+def wanted(gpu: Gpu, *slices: tuple[str, int], mig: bool | None = None) -> WantedGPU:
+    instances = [WantedInstance(profile=profile, start=start) for profile, start in slices]
+    return WantedGPU(uuid=gpu.uuid, mig=mig, instances=instances)
+
+
+def pod(
+    name: str,
+    resource: str = "nvidia.com/gpu",
+    count: int = 1,
+    *,
+    assigned: Sequence[AssignedDevice] = (),
+    bound_at: float = 1_767_225_600.0,
+    phase: str = "Pending",
+    container: str = "main",
+    node: str = NODE,
+) -> Pod:
+    annotations = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=tuple(assigned)))} if assigned else None
+    return Pod(
+        metadata=ObjectMeta(name=name, namespace="default", uid=f"uid-{name}", annotations=annotations),
+        spec=PodSpec(
+            node_name=node,
+            containers=(
+                Container(name=container, resources=ResourceRequirements(limits={resource: str(count)})),
+            ),
+        ),
+        status=PodStatus(
+            phase=phase,
+            conditions=(
+                PodCondition(type="PodScheduled", status="True", last_transition_time=rfc3339(bound_at)),
+            ),
+        ),
+    )
+
+
+# --- kubelet ---
+
+
+class Refused(Exception):
+    """The pod fails admission."""
+
+
+class Kubelet(RegistrationServicer, PodResourcesListerServicer):
+    """The real one's behaviour as far as a plugin sees it: it forgets plugins at a restart and removes their sockets,
+    allocates before it tells anybody, and lists devices only by what it has read from ListAndWatch.
+    """
+
+    def __init__(self, sockets: Sockets, pod_resources: Sockets) -> None:
+        self.sockets = sockets
+        self.pod_resources = pod_resources
+        self.offered: dict[str, dict[str, bool]] = {}
+        """Resource -> device id -> healthy, as last read."""
+        self.updates: dict[str, list[dict[str, bool]]] = {}
+        self.registrations: list[str] = []
+        self.held: dict[tuple[str, str, str], tuple[str, ...]] = {}
+        """(pod, container, resource) -> device ids"""
+        self.refusal = ""
+        """Of registrations."""
+        self.deaf = asyncio.Event()
+        """Set: updates are read. Cleared: they wait, as with a slow kubelet."""
+        self.deaf.set()
+        self._listeners: list[Listener] = []
+        self._watches: dict[str, tuple[Connection, asyncio.Task[None]]] = {}
+
+    async def start(self) -> None:
+        self._listeners = [
+            await self.sockets.serve("kubelet.sock", Service(self, add_RegistrationServicer_to_server)),
+            await self.pod_resources.serve(
+                "kubelet.sock", Service(self, add_PodResourcesListerServicer_to_server)
+            ),
+        ]
+
+    async def stop(self) -> None:
+        for listener in self._listeners:
+            await listener.close()
+        for resource in sorted(self._watches):
+            await self._unwatch(resource)
+        self.offered = {resource: {} for resource in self.offered}
+
+    async def restart(self) -> None:
+        await self.stop()
+        if isinstance(self.sockets, MemorySockets):
+            for resource in self.registrations:
+                self.sockets.drop(f"aliquot-{resource.rpartition('/')[2]}.sock")
+        await self.start()
+
+    async def Register(self, request: RegisterRequest, context: Context) -> Empty:
+        if self.refusal:
+            await context.abort(grpc.StatusCode.UNKNOWN, self.refusal)
+        self.registrations.append(request.resource_name)
+        await self._unwatch(request.resource_name)
+        connection = self.sockets.connect(request.endpoint)
+        watch = asyncio.get_running_loop().create_task(self._watch(request.resource_name, connection))
+        self._watches[request.resource_name] = (connection, watch)
+        return Empty()
+
+    async def _watch(self, resource: str, connection: Connection) -> None:
+        self.offered.setdefault(resource, {})
+        try:
+            async for message in connection.device_plugin.ListAndWatch(Empty()):
+                await self.deaf.wait()
+                self._take(resource, message)
+        except grpc.aio.AioRpcError:
+            pass
+        # As the real one: devices of a lost plugin count no longer.
+        self.offered[resource] = dict.fromkeys(self.offered[resource], False)
+
+    def _take(self, resource: str, message: ListAndWatchResponse) -> None:
+        ids = [device.ID for device in message.devices]
+        assert len(ids) == len(set(ids)), f"{resource} advertises a device twice: {ids}"
+        now = {device.ID: device.health == "Healthy" for device in message.devices}
+        others = {i for name, devices in self.offered.items() if name != resource for i in devices}
+        assert not others & set(ids), "a device under two names"
+        self.offered[resource] = now
+        self.updates.setdefault(resource, []).append(now)
+
+    async def _unwatch(self, resource: str) -> None:
+        if resource in self._watches:
+            connection, task = self._watches.pop(resource)
+            task.cancel()
+            await asyncio.wait((task,))
+            await connection.close()
+
+    async def GetAllocatableResources(
+        self, request: AllocatableResourcesRequest, context: Context
+    ) -> AllocatableResourcesResponse:
+        return AllocatableResourcesResponse(
+            devices=[
+                ContainerDevices(
+                    resource_name=resource, device_ids=[i for i, healthy in d.items() if healthy]
+                )
+                for resource, d in sorted(self.offered.items())
+            ]
+        )
+
+    async def List(self, request: ListPodResourcesRequest, context: Context) -> ListPodResourcesResponse:
+        return ListPodResourcesResponse(
+            pod_resources=[
+                PodResources(
+                    namespace=name.partition("/")[0],
+                    name=name.partition("/")[2],
+                    containers=[
+                        ContainerResources(
+                            name=container,
+                            devices=[ContainerDevices(resource_name=resource, device_ids=[i]) for i in ids],
+                        )
+                    ],
+                )
+                for (name, container, resource), ids in sorted(self.held.items())
+            ]
+        )
+
+    def allocatable(self, resource: str) -> set[str]:
+        return {i for i, healthy in self.offered.get(resource, {}).items() if healthy}
+
+    def free(self, resource: str) -> list[str]:
+        taken = {i for ids in self.held.values() for i in ids}
+        return sorted(self.allocatable(resource) - taken)
+
+    async def admit(
+        self, name: str, resource: str, count: int = 1, container: str = "main"
+    ) -> tuple[str, ...]:
+        """The device ids that the pod gets. Raises Refused."""
+        free = self.free(resource)
+        if len(free) < count:
+            raise Refused(f"requested {count} of {resource}, available {len(free)}")
+        ids = await self.preferred(resource, free, count)
+        assert len(ids) == count and set(ids) <= set(free), f"no valid preference: {ids} of {free}"
+        await self.allocate(resource, ids)
+        self.held[f"default/{name}", container, resource] = ids
+        return ids
+
+    async def preferred(
+        self, resource: str, free: Sequence[str], count: int, must: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        asked = ContainerPreferredAllocationRequest(
+            available_deviceIDs=free, must_include_deviceIDs=must, allocation_size=count
+        )
+        answer = await self._stub(resource).GetPreferredAllocation(
+            PreferredAllocationRequest(container_requests=[asked]), timeout=5
+        )
+        return tuple(answer.container_responses[0].deviceIDs)
+
+    async def allocate(self, resource: str, ids: Sequence[str]) -> ContainerAllocateResponse:
+        try:
+            answer = await self._stub(resource).Allocate(
+                AllocateRequest(container_requests=[ContainerAllocateRequest(devices_ids=ids)]), timeout=5
+            )
+        except grpc.aio.AioRpcError as error:
+            raise Refused(f"{error.code().name}: {error.details()}") from error
+        return answer.container_responses[0]
+
+    def _stub(self, resource: str) -> DevicePluginStub:
+        return self._watches[resource][0].device_plugin
+
+    def release(self, name: str) -> None:
+        self.held = {holder: ids for holder, ids in self.held.items() if holder[0] != f"default/{name}"}
+
+
+class Site:
+    """One node with its kubelet, API and agent, on virtual time."""
+
+    def __init__(self, gpus: str, strategy: MigStrategy = MigStrategy.MIXED, seed: int = 0) -> None:
+        self.driver = machine(gpus)
+        self.gpus = self.driver.gpus()
+        self.clock = VirtualClock()
+        self.api = Api()
+        self.plugin_sockets = MemorySockets()
+        self.pod_resources_sockets = MemorySockets()
+        self.kubelet = Kubelet(self.plugin_sockets, self.pod_resources_sockets)
+        self.strategy = strategy
+        self.rng = random.Random(seed)
+        self.agent_task: asyncio.Task[None] | None = None
+
+    async def start(self) -> "Site":
+        await self.kubelet.start()
+        await self.start_agent()
+        return self
+
+    async def start_agent(self) -> None:
+        agent = Agent(
+            NODE,
+            client=self.api.client,
+            driver=self.driver,
+            plugin_sockets=self.plugin_sockets,
+            pod_resources_sockets=self.pod_resources_sockets,
+            clock=self.clock,
+            rng=self.rng,
+            run_blocking=directly,
+            mig_strategy=self.strategy,
+            pods=self.api.pod_feed(),
+            gpu_nodes=self.api.gpu_node_feed(),
+        )
+        self.agent_task = asyncio.get_running_loop().create_task(agent.run())
+        await asyncio.sleep(3)
+
+    async def stop_agent(self) -> None:
+        assert self.agent_task is not None
+        self.agent_task.cancel()
+        await asyncio.wait((self.agent_task,))
+        assert self.agent_task.cancelled(), self.agent_task.exception()
+
+    async def stop(self) -> None:
+        await self.stop_agent()
+        await self.kubelet.stop()
+
+    def gpu_status(self, index: int) -> Any:
+        return self.api.gpu_node.status.gpus[index]
+
+    def slice_ids(self, index: int) -> Mapping[tuple[str, int], str]:
+        return {(i.profile, i.start): i.uuid for i in self.gpu_status(index).instances}
+
+    def offered(self) -> Mapping[str, int]:
+        """Resource -> number of devices that kubelet would allocate, where there are any."""
+        counts = {resource: len(self.kubelet.allocatable(resource)) for resource in self.kubelet.offered}
+        return {resource: count for resource, count in counts.items() if count}
+
+
+def run_site(
+    gpus: str, scenario: Callable[[Site], Coroutine[Any, Any, T]], strategy: MigStrategy = MigStrategy.MIXED
+) -> T:
+    """Start a site, play the scenario, stop it cleanly."""
+
+    async def main() -> T:
+        site = await Site(gpus, strategy).start()
+        try:
+            return await scenario(site)
+        finally:
+            await site.stop()
+
+    return virtual(main())
+
+
+@pytest.fixture
+def h100() -> SimulatedDriver:
+    return machine("h100-80gb:1:mig")
