@@ -79,6 +79,8 @@ class DeviceManager:
         active: Callable[[], Collection[str]],
     ) -> None:
         self.table = DeviceTable()
+        self.fresh = False
+        """No checkpoint was found: nothing is known of an earlier life."""
         self._sockets = sockets
         self._checkpoints = checkpoints
         self._clock = clock
@@ -275,6 +277,7 @@ class DeviceManager:
     def _restore(self) -> None:
         try:
             snapshot = self._checkpoints.load(DEVICES)
+            self.fresh = snapshot is None
             if snapshot is not None:
                 self.table.restore(snapshot, self._clock.now())
         except (CheckpointError, AttributeError, KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ is executed, so thousands of nodes fit into one process.
 """
 
 import asyncio
+import contextlib
 import heapq
 import random
 import re
@@ -37,7 +38,6 @@ EXIT_CODE = "aliquot.dev/exit-code"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_FOLLOW_INTERVAL_S = 0.5
 
 _log = structlog.get_logger()
 
@@ -81,6 +81,8 @@ class SimulatedRuntime:
         self._ends: list[tuple[float, str]] = []
         """Heap of (when, container id); also of containers that have ended otherwise since."""
         self._sooner = asyncio.Event()
+        self._followed: dict[str, asyncio.Event] = {}
+        """Set when a container whose log is being followed ends before its time."""
         memory = self._load()
         self.boot_id = memory.boot_id
         for run in memory.runs:
@@ -91,11 +93,9 @@ class SimulatedRuntime:
             self._sooner.clear()
             wait_s = self._ends[0][0] - self._clock.now() if self._ends else None
             if wait_s is None or wait_s > 0:
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._sooner.wait()
-                except TimeoutError:
-                    pass
                 continue
             _, container_id = heapq.heappop(self._ends)
             run = self._runs.get(container_id)
@@ -156,10 +156,18 @@ class SimulatedRuntime:
             raise LogsUnavailable(f'container "{container_id}" not found')
         yield select(_lines(run, self._record(run)), options)
         if options.follow and self._record(run).running:
-            while self._record(run).running and container_id in self._runs:
-                await asyncio.sleep(_FOLLOW_INTERVAL_S)
+            await self._ended(run)
             rest = LogOptions(timestamps=options.timestamps, tail_lines=1)
             yield select(_lines(run, self._record(run)), rest)
+
+    async def _ended(self, run: _Run) -> None:
+        told = self._followed.setdefault(run.id, asyncio.Event())
+        while self._record(run).running:
+            told.clear()
+            left_s = None if run.ends_at is None else max(0.0, run.ends_at - self._clock.now())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await told.wait()
 
     def _record(self, run: _Run) -> ContainerRecord:
         """As it is now: the moment of its end may have passed unseen."""
@@ -184,6 +192,8 @@ class SimulatedRuntime:
         run.exit_code = exit_code
         run.reason = reason
         self._schedule(run)
+        if run.id in self._followed:
+            self._followed[run.id].set()
 
     def _schedule(self, run: _Run) -> None:
         if run.ends_at is not None:
@@ -197,6 +207,7 @@ class SimulatedRuntime:
 
     def _discard(self, run: _Run) -> None:
         del self._runs[run.id]
+        self._followed.pop(run.id, None)
         of_pod = self._pods[run.pod_uid]
         del of_pod[run.id]
         if not of_pod:

@@ -1,0 +1,104 @@
+"""Many kubelets in one process: one watch of pods, one client, one recorder of events for all of them."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aliquot.clock import Clock
+from aliquot.emulator.kubelet.checkpoint import CheckpointStore
+from aliquot.emulator.kubelet.kubelet import Kubelet
+from aliquot.emulator.kubelet.machine import Machine
+from aliquot.emulator.kubelet.node_pods import NodePods
+from aliquot.emulator.kubelet.runtimes import base
+from aliquot.emulator.subresources import LogOptions, LogsUnavailable
+from aliquot.kube.api.core import Pod
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.events import Recorder
+from aliquot.kube.kubeletapi.sockets import Sockets
+
+REGISTERING_AT_ONCE = 8
+
+
+class Fleet:
+    """`pods` is a cache of all pods with the index BY_NODE; its owner runs it, as it may serve others too."""
+
+    def __init__(self, pods: Cache[Pod], *, client: Client, clock: Clock, rng: random.Random) -> None:
+        self._pods = NodePods(pods)
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._recorder = Recorder(client, "kubelet")
+        self._registering = asyncio.Semaphore(REGISTERING_AT_ONCE)
+        self._kubelets: dict[str, Kubelet] = {}
+        self._running: asyncio.TaskGroup | None = None
+
+    def add(
+        self,
+        machine: Machine,
+        *,
+        runtime: base.Runtime,
+        plugin_sockets: Sockets,
+        pod_resources_sockets: Sockets,
+        state: CheckpointStore,
+    ) -> Kubelet:
+        """Starts at once when the fleet runs. Raises ValueError for a name that is taken."""
+        if machine.name in self._kubelets:
+            raise ValueError(f"node {machine.name} is in the fleet already")
+        kubelet = self._kubelets[machine.name] = Kubelet(
+            machine,
+            client=self._client,
+            clock=self._clock,
+            # Of its own, so that what one node does never shifts the chances of another.
+            rng=random.Random(self._rng.getrandbits(64)),
+            runtime=runtime,
+            plugin_sockets=plugin_sockets,
+            pod_resources_sockets=pod_resources_sockets,
+            state=state,
+            pods=self._pods,
+            recorder=self._recorder,
+            registering=self._registering,
+        )
+        if self._running is not None:
+            self._running.create_task(kubelet.run())
+        return kubelet
+
+    def __getitem__(self, node: str) -> Kubelet:
+        return self._kubelets[node]
+
+    def __len__(self) -> int:
+        return len(self._kubelets)
+
+    async def run(self) -> None:
+        """Until cancelled. Raises SocketError when a node cannot serve its sockets."""
+        try:
+            async with asyncio.TaskGroup() as self._running:
+                self._running.create_task(self._recorder.run())
+                for kubelet in self._kubelets.values():
+                    self._running.create_task(kubelet.run())
+        finally:
+            self._running = None
+
+    async def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
+        """What a container printed, from the node that `pod` (its object) is on. Raises LogsUnavailable."""
+        metadata, node = pod["metadata"], pod["spec"].get("nodeName", "")
+        found = self._pods.get(metadata.get("namespace", ""), metadata["name"])
+        if node not in self._kubelets:
+            raise LogsUnavailable(f'node "{node}" is not emulated here')
+        if found is None or found.metadata.uid != metadata["uid"]:
+            raise LogsUnavailable(f'kubelet on {node} does not know pod "{metadata["name"]}" yet')
+        wanted = base.LogOptions(
+            follow=options.follow,
+            tail_lines=options.tail_lines,
+            limit_bytes=options.limit_bytes,
+            since=options.since,
+            timestamps=options.timestamps,
+        )
+        kubelet = self._kubelets[node]
+        try:
+            chunks = kubelet.logs(found, options.container, wanted, previous=options.previous)
+            async for chunk in chunks:
+                yield chunk
+        except base.LogsUnavailable as error:
+            raise LogsUnavailable(str(error)) from error
