@@ -1,6 +1,7 @@
 """The cache: whatever happens to the connection, it ends up as the server is, and its subscribers with it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class View:
         assert obj is not None
         name = key(obj)
         assert self.objects.get(name) is old, "told of a change from something it was never told of"
+        if old is not None and new is not None:
+            assert int(new.metadata.resource_version) > int(old.metadata.resource_version), (
+                "moved back in time"
+            )
         if new is None:
             del self.objects[name]
             self.calls.append(("-", name))
@@ -215,7 +220,7 @@ def test_a_resumed_watch_does_not_take_a_new_snapshot() -> None:
             api.put(PODS, pod("b"))
             await asyncio.sleep(SETTLED_S)
             assert_same(cache, api)
-            assert all(query.get("watch") and query["resourceVersion"] for _, _, query, _ in api.requests)
+            assert [query["resourceVersion"] for _, _, query, _ in api.requests] == ["1"]
 
     virtual(main())
 
@@ -247,6 +252,64 @@ def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
         async with running(new_cache(api, watch_list=False)):
             await asyncio.sleep(600)
         assert 10 < len(api.requests) < 100
+
+    virtual(main())
+
+
+def test_a_server_that_forgets_at_once_is_not_hammered() -> None:
+    async def main() -> None:
+        api = FakeApi()
+        api.put(PODS, pod("a"))
+
+        async def gone(path: str, query: Any, receive: Any, send: Any) -> None:
+            raise Refused(410, "Expired", "too old")
+
+        api._watch = gone  # type: ignore[method-assign]
+        async with running(new_cache(api, watch_list=False)):
+            await asyncio.sleep(600)
+        assert 20 < len(api.requests) < 200
+
+    virtual(main())
+
+
+def test_what_changes_while_a_snapshot_is_streamed_is_part_of_it() -> None:
+    async def main() -> None:
+        def line(kind: str, obj: dict[str, Any], **metadata: Any) -> bytes:
+            return (
+                json.dumps({"type": kind, "object": obj | {"metadata": obj["metadata"] | metadata}}).encode()
+                + b"\n"
+            )
+
+        lines = [
+            line("ADDED", pod("a"), resourceVersion="1"),
+            line("ADDED", pod("b"), resourceVersion="2"),
+            line("ADDED", pod("c"), resourceVersion="3"),
+            line("MODIFIED", pod("a", node="n1"), resourceVersion="4"),
+            line("DELETED", pod("b"), resourceVersion="5"),
+            line("MODIFIED", pod("c") | {"spec": {"nodeName": 5}}, resourceVersion="6"),
+            line("BOOKMARK", {"metadata": {}}, resourceVersion="6"),
+            line(
+                "BOOKMARK",
+                {"metadata": {}},
+                resourceVersion="6",
+                annotations={"k8s.io/initial-events-end": "true"},
+            ),
+        ]
+
+        async def stream(path: str, query: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for text in lines:
+                await asyncio.sleep(1)
+                assert not cache.is_synced
+                await send({"type": "http.response.body", "body": text, "more_body": True})
+            await receive()
+
+        api = FakeApi()
+        api._watch = stream  # type: ignore[method-assign]
+        cache = new_cache(api)
+        async with running(cache):
+            await cache.synced()
+            assert [(key(obj), obj.spec.node_name) for obj in cache.values()] == [("default/a", "n1")]
 
     virtual(main())
 
