@@ -200,6 +200,11 @@ class Store:
         chosen = keys[:limit] if limit else keys
         return Listing([state[key] for key in chosen], revision, len(keys) - len(chosen))
 
+    def changed(self, resource: str) -> int:
+        """The revision of the last change to a resource, as far as this process knows."""
+        log = self._resource(resource).log
+        return log.events[-1].revision if log.events else log.floor
+
     def count(self, resource: str) -> int:
         return sum(len(bucket.records) for bucket in self._resource(resource).buckets.values())
 

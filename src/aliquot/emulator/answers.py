@@ -1,0 +1,127 @@
+"""Answers: what a handler found, in the form that the client asked for, as bytes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from aliquot.emulator import statuses, tables
+from aliquot.emulator.call import Call
+from aliquot.emulator.conversion import from_stored
+from aliquot.emulator.objects import Json, metadata
+from aliquot.emulator.reading import Page
+from aliquot.emulator.storage import Stored
+from aliquot.emulator.tables import Form, IncludeObject, Printer, Rendering
+
+_JSON = "application/json"
+_ACCEPTED = ("application/json", "application/json;as=Table;v=v1;g=meta.k8s.io")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    content_type: str = _JSON
+    warnings: Sequence[str] = field(default=())
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        found = [
+            (b"content-type", self.content_type.encode()),
+            (b"content-length", str(len(self.body)).encode()),
+            (b"cache-control", b"no-cache, private"),
+        ]
+        return [*found, *map(warning_header, self.warnings)]
+
+
+def json_answer(
+    body: Any, status: int = 200, content_type: str = _JSON, warnings: Sequence[str] = ()
+) -> Answer:
+    return Answer(status, msgspec.json.encode(body), content_type, warnings)
+
+
+def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = ()) -> Answer:
+    return json_answer(status, int(status.get("code", 200)), warnings=warnings)
+
+
+def text_answer(text: str, status: int = 200) -> Answer:
+    return Answer(status, text.encode(), "text/plain; charset=utf-8")
+
+
+def warning_header(text: str) -> tuple[bytes, bytes]:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return b"warning", f'299 - "{escaped}"'.encode()
+
+
+def rendering(accept: str) -> Rendering:
+    """Raises StatusError 406."""
+    found = tables.rendering(accept)
+    if found is None:
+        raise statuses.not_acceptable(_ACCEPTED)
+    return found
+
+
+def include_object(call: Call) -> IncludeObject:
+    asked = call.request.query.text("includeObject")
+    try:
+        return IncludeObject(asked) if asked else IncludeObject.METADATA
+    except ValueError:
+        raise statuses.bad_request(f'includeObject: Invalid value: "{asked}"') from None
+
+
+def object_answer(call: Call, form: Rendering, found: Stored, now: float, status: int = 200) -> Answer:
+    """One object."""
+    if form.form is Form.OBJECT:
+        if found.record is not None and found.served.native:
+            return Answer(status, found.record.body, warnings=call.warnings)
+        return json_answer(found.obj, status, warnings=call.warnings)
+    return _formed(call, form, found.obj, found.served.printer, now, status)
+
+
+def scale_answer(call: Call, form: Rendering, scale: Json, now: float) -> Answer:
+    if form.form is Form.OBJECT:
+        return json_answer(scale, warnings=call.warnings)
+    return _formed(call, form, scale, tables.SCALE, now, 200)
+
+
+def _formed(call: Call, form: Rendering, obj: Json, printer: Printer, now: float, status: int) -> Answer:
+    if form.form is Form.METADATA:
+        body = tables.partial_metadata(obj, form.version)
+    else:
+        body = printer.table(
+            [obj],
+            now=now,
+            include=include_object(call),
+            list_metadata={"resourceVersion": metadata(obj).get("resourceVersion", "")},
+            version=form.version,
+        )
+    return json_answer(body, status, form.content_type, call.warnings)
+
+
+def list_answer(call: Call, form: Rendering, page: Page, now: float) -> Answer:
+    """A page of objects, put together from their stored bytes where the form allows it."""
+    served = call.served
+    resource = served.resource
+    if form.form is Form.OBJECT and served.native:
+        head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": page.metadata}
+        body = b'%s,"items":[%s]}' % (
+            msgspec.json.encode(head)[:-1],
+            b",".join([record.body for record in page.records]),
+        )
+        return Answer(200, body, warnings=call.warnings)
+    objects: Iterable[Json] = (from_stored(served, record.decode()) for record in page.records)
+    if form.form is Form.TABLE:
+        table = served.printer.table(
+            objects, now=now, include=include_object(call), list_metadata=page.metadata, version=form.version
+        )
+        return json_answer(table, 200, form.content_type, call.warnings)
+    if form.form is Form.METADATA:
+        listed = tables.partial_metadata_list(objects, page.metadata, form.version)
+        return json_answer(listed, 200, form.content_type, call.warnings)
+    plain = {
+        "kind": resource.list_kind,
+        "apiVersion": resource.api_version,
+        "metadata": page.metadata,
+        "items": list(objects),
+    }
+    return json_answer(plain, warnings=call.warnings)

@@ -1,0 +1,505 @@
+"""The API server as an ASGI application: from a request's bytes to an answer's.
+
+Who asks (authentication, impersonation), what for (request), may they (RBAC), and then the handler of the verb.
+Refusals are answered as a Status. What nobody foresaw is logged with its traceback and answered as an InternalError
+that says no more than its kind.
+
+`ApiServer` composes the rooms beside it and owns none of their decisions. It runs on any event loop, virtual time
+included: it opens no sockets, starts no threads, and every task that it starts ends with the request.
+"""
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeAlias
+
+import msgspec
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.emulator import (
+    admission,
+    answers,
+    bootstrap,
+    deletion,
+    rbac,
+    reading,
+    statuses,
+    subresources,
+    watching,
+)
+from aliquot.emulator import scale as scales
+from aliquot.emulator.admission import Admission
+from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
+from aliquot.emulator.authentication import Authenticator, impersonated
+from aliquot.emulator.call import JSON, Call, read_body
+from aliquot.emulator.deletion import Deleter
+from aliquot.emulator.objects import metadata
+from aliquot.emulator.policy import StoredPolicy
+from aliquot.emulator.rbac import Attributes, Authorizer, User
+from aliquot.emulator.registry import Registry, Served
+from aliquot.emulator.request import Request, parse
+from aliquot.emulator.statuses import MAX_BODY_BYTES, StatusError
+from aliquot.emulator.storage import Storage, Stored
+from aliquot.emulator.store import Store
+from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
+from aliquot.emulator.tables import Rendering
+from aliquot.emulator.tokens import ServiceAccountTokens, SigningKey, TokenRefused
+from aliquot.emulator.writing import Writer
+
+_log = structlog.get_logger(__name__)
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
+
+BODY_DEADLINE_S = 60.0
+"""A client that sends its body slower than this is let go."""
+
+_HEALTH = ("healthz", "livez", "readyz")
+_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
+_WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+_TOKEN_KINDS = {
+    "ServiceAccount": "serviceaccounts",
+    "Pod": "pods",
+    "Secret": "secrets",
+    "Node": "nodes",
+}
+
+
+class _ClientGone(Exception):
+    """There is nobody left to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """An answer without an end of its own. `wake` makes `chunks` look whether the client is gone; without it, they
+    are waited for together."""
+
+    chunks: Callable[[Callable[[], bool]], AsyncGenerator[bytes, None]]
+    content_type: str
+    wake: Callable[[], None] | None = None
+    warnings: Sequence[str] = field(default=())
+
+
+class ApiServer:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        rng: Random,
+        version: str = "1.36",
+        token_key: SigningKey | None = None,
+        static_tokens: Mapping[str, User] | None = None,
+        logs: Logs | None = None,
+        chain: Sequence[Admission] = admission.BUILT_IN,
+    ) -> None:
+        """`logs` asks kubelets; without it no log can be read. Call `start` before the first request.
+
+        Raises ValueError for a Kubernetes version that there is no data for.
+        """
+        self.store = store
+        self.version = version
+        self.registry = Registry(version)
+        self.storage = Storage(store, self.registry, clock=clock)
+        self.authorizer = Authorizer(StoredPolicy(store))
+        self.logs = logs
+        self._clock = clock
+        self._rng = rng
+        self._tokens = (
+            ServiceAccountTokens(token_key, self._token_subject, clock=clock, rng=rng)
+            if token_key is not None
+            else None
+        )
+        self._authenticator = Authenticator(self._tokens, static_tokens)
+        self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
+        self._deleter = Deleter(self.storage, chain, clock=clock)
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Makes what every cluster has and this one lacks, and finishes what a stop interrupted."""
+        for obj in bootstrap.objects():
+            served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
+            meta = obj["metadata"]
+            namespace = meta.get("namespace", "")
+            if served is None or self.storage.find(served, namespace, meta["name"]) is not None:
+                continue
+            request = Request("POST", "", "create", parse("POST", "/", "").query, namespace=namespace)
+            call = Call(request, served, SYSTEM, JSON, "kube-apiserver", msgspec.json.encode(obj))
+            await self._writer.create(call)
+        await self.storage.resume()
+
+    def stop(self) -> None:
+        """Watches and logs that are being read end now; nothing else is kept from ending."""
+        self._stopping.set()
+        self.store.end_watches()
+
+    # ---- ASGI --------------------------------------------------------------------------------------------
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"HTTP alone is served, not {scope['type']}")
+        try:
+            answer = await self._answer(scope, receive)
+        except _ClientGone:
+            return
+        except StatusError as error:
+            answer = status_answer(error.status)
+        except Exception:
+            _log.exception("request failed", method=scope["method"], path=scope["path"])
+            answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
+        if isinstance(answer, _Stream):
+            await self._send_stream(answer, receive, send)
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers()})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> "Answer | _Stream":
+        pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        headers = dict(pairs)
+        user = self._authenticator.authenticate(scope.get("extensions") or {}, headers)
+        if any(name.startswith(b"impersonate-") for name in headers):
+            repeated: dict[bytes, list[bytes]] = {}
+            for name, value in pairs:
+                repeated.setdefault(name, []).append(value)
+            user = impersonated(user, headers, repeated, self.authorizer)
+        request = parse(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
+        self._authorize(user, request)
+        accept = headers.get(b"accept", b"").decode("latin-1")
+        if not request.plural:
+            return self._beside_resources(request, accept)
+        served = self._find(request)
+        content_type = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        call = Call(
+            request,
+            served,
+            user,
+            content_type or JSON,
+            headers.get(b"user-agent", b"").decode("latin-1"),
+            await _read(headers, receive) if request.method in _WITH_BODY else b"",
+        )
+        if served.resource.group in _REVIEWS:
+            return self._review(call)
+        form = answers.rendering(accept)
+        if request.subresource not in ("", "status", "finalize"):
+            return await self._subresource(call, form)
+        return await self._verb(call, form)
+
+    async def _send_stream(self, stream: _Stream, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        if stream.wake is not None:
+            wake = stream.wake
+            gone.add_done_callback(lambda _: wake())
+        headers = [(b"content-type", stream.content_type.encode()), (b"cache-control", b"no-cache, private")]
+        headers += map(answers.warning_header, stream.warnings)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async with aclosing(stream.chunks(gone.done)) as chunks:
+                async for chunk in _until(chunks, gone, self._stopping) if stream.wake is None else chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b""})
+        except Exception:
+            # The status line is out: all that is left is to cut the connection.
+            _log.exception("stream failed")
+            raise
+        finally:
+            gone.cancel()
+            await asyncio.wait([gone])
+
+    # ---- what is asked ---------------------------------------------------------------------------------------
+
+    def _authorize(self, user: User, request: Request) -> None:
+        asked = Attributes(
+            verb=request.verb,
+            group=request.group,
+            version=request.version,
+            resource=request.plural,
+            subresource=request.subresource,
+            namespace=request.namespace,
+            name=request.name,
+            path=request.path,
+        )
+        decision = self.authorizer.authorize(user, asked)
+        if not decision.allowed:
+            refusal = rbac.forbidden(user, asked, decision.reason)
+            raise statuses.failure(refusal.code, refusal.reason, refusal.message, refusal.details)
+
+    def _find(self, request: Request) -> Served:
+        """Raises StatusError 404 and 405."""
+        served = self.registry.find(request.group, request.version, request.plural)
+        missing = statuses.no_such_path(request.method, request.group, request.plural, request.name)
+        if served is None:
+            raise missing
+        resource = served.resource
+        if request.namespace and not resource.namespaced and request.plural != "namespaces":
+            raise missing
+        verbs = resource.verbs
+        if request.subresource:
+            subresource = resource.subresource(request.subresource)
+            if subresource is None:
+                raise missing
+            verbs = subresource.verbs
+        of_one = request.verb in ("get", "update", "patch", "delete")
+        if request.verb not in verbs:
+            raise statuses.method_not_allowed()
+        if resource.namespaced and not request.namespace:
+            if of_one:
+                raise missing
+            if request.verb == "create":
+                raise statuses.method_not_allowed()
+        return served
+
+    def _beside_resources(self, request: Request, accept: str) -> Answer:
+        """Health, version, discovery, OpenAPI."""
+        parts = [part for part in request.path.split("/") if part]
+        if request.method not in ("GET", "HEAD"):
+            raise statuses.method_not_allowed()
+        match parts:
+            case [health, *_] if health in _HEALTH:
+                return text_answer("ok")
+            case ["version"]:
+                return json_answer(self._version())
+            case ["openapi", "v2"]:
+                if "application/json" not in accept and "*/*" not in accept and accept:
+                    raise statuses.not_acceptable(["application/json"])
+                return Answer(200, self.registry.openapi.v2())
+            case ["openapi", "v3"]:
+                return Answer(200, self.registry.openapi.v3_index())
+            case ["openapi", "v3", *rest]:
+                document = self.registry.openapi.v3_document("/".join(rest))
+                if document is not None:
+                    return Answer(200, document)
+            case _:
+                found = self.registry.catalog.answer(request.path, accept)
+                if found is not None:
+                    return json_answer(found.body, content_type=found.content_type)
+        raise statuses.no_such_path(request.method)
+
+    def _version(self) -> dict[str, str]:
+        major, _, minor = self.version.partition(".")
+        return {
+            "major": major,
+            "minor": minor,
+            "gitVersion": f"v{self.version}.0+aliquot",
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "",
+            "compiler": "",
+            "platform": "linux/amd64",
+        }
+
+    # ---- verbs -----------------------------------------------------------------------------------------------
+
+    async def _verb(self, call: Call, form: Rendering) -> "Answer | _Stream":
+        now = self._clock.now()
+        match call.request.verb:
+            case "get":
+                return self._get(call, form)
+            case "list":
+                return answers.list_answer(call, form, reading.list_page(self.store, call), now)
+            case "watch":
+                feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
+                return _Stream(feed.chunks, form.content_type, feed.wake)
+            case "create":
+                return object_answer(call, form, await self._writer.create(call), now, 201)
+            case "update":
+                return object_answer(call, form, await self._writer.update(call), now)
+            case "patch":
+                written, new = await self._writer.patch(call)
+                return object_answer(call, form, written, now, 201 if new else 200)
+            case "delete":
+                deleted = await self._deleter.delete(call, deletion.read_options(call))
+                if isinstance(deleted, Stored):
+                    return object_answer(call, form, deleted, now)
+                return status_answer(deleted, call.warnings)
+            case "deletecollection":
+                gone = await self._deleter.delete_collection(
+                    call, deletion.read_options(call), reading.selection(call)
+                )
+                records = [found.record for found in gone if found.record is not None]
+                page = reading.Page(records, {"resourceVersion": str(self.store.revision)})
+                return answers.list_answer(call, form, page, now)
+        raise statuses.method_not_allowed()
+
+    def _get(self, call: Call, form: Rendering) -> Answer:
+        asked = reading.revision_asked(call.request.query)
+        if asked is not None and asked > self.store.revision:
+            raise statuses.not_there_yet(asked, self.store.revision)
+        record = self.store.get(call.served.storage, call.namespace, call.name)
+        if record is None:
+            raise statuses.not_found(call.served.resource, call.name)
+        if form == _PLAIN and call.served.native:
+            return Answer(200, record.body)
+        return object_answer(call, form, self.storage.of(call.served, record), self._clock.now())
+
+    async def _subresource(self, call: Call, form: Rendering) -> "Answer | _Stream":
+        match call.request.subresource:
+            case "scale" if call.request.verb == "get":
+                found = self.storage.must_find(call.served, call.namespace, call.name)
+                scale = scales.read(call.served, found.obj)
+                return answers.scale_answer(call, form, scale, self._clock.now())
+            case "scale":
+                scale = await subresources.set_scale(call, self.storage, self._writer)
+                return answers.scale_answer(call, form, scale, self._clock.now())
+            case "binding":
+                return status_answer(
+                    await subresources.bind(call, self.storage, self._writer, clock=self._clock)
+                )
+            case "eviction":
+                return status_answer(await subresources.evict(call, self._deleter), call.warnings)
+            case "token":
+                token = await subresources.request_token(call, self.storage, self._tokens)
+                return json_answer(token, 201)
+            case "log":
+                pod, options = subresources.find_log(call, self.storage, clock=self._clock)
+                return await self._log(call, pod, options)
+        raise statuses.no_such_path(
+            call.request.method, call.request.group, call.request.plural, call.request.name
+        )
+
+    async def _log(self, call: Call, pod: Stored, options: LogOptions) -> _Stream:
+        """The kubelet is asked for the first piece before the answer begins: until then a refusal is a Status."""
+        if self.logs is None:
+            raise statuses.internal("no kubelet can be asked for logs")
+        pieces = self.logs(pod.obj, options)
+        try:
+            first = await anext(aiter(pieces), b"")
+        except LogsUnavailable as error:
+            raise statuses.bad_request(str(error)) from error
+
+        async def chunks(gone: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        return _Stream(chunks, "text/plain")
+
+    def _review(self, call: Call) -> Answer:
+        """A question about identity or permissions: nothing is stored."""
+        asked = read_body(call.content_type, call.body)
+        if not isinstance(asked, dict):
+            raise statuses.bad_request("the object provided is unrecognized: a JSON object is expected")
+        resource = call.served.resource
+        review = {**asked, "kind": resource.kind, "apiVersion": resource.api_version}
+        try:
+            match resource.kind:
+                case "SelfSubjectReview":
+                    answered = rbac.identity_review(call.user, review)
+                case "SelfSubjectRulesReview":
+                    answered = rbac.rules_review(self.authorizer, call.user, review)
+                case "TokenReview":
+                    answered = self._token_review(review)
+                case _:
+                    answered = rbac.access_review(
+                        self.authorizer, call.user, review, namespace=call.request.namespace
+                    )
+        except rbac.ReviewInvalid as error:
+            name = str(metadata(review).get("name", ""))
+            message = f'{resource.kind}.{resource.group} "{name}" is invalid: {error}'
+            found = {"group": resource.group, "kind": resource.kind, "name": name}
+            raise statuses.failure(422, "Invalid", message, found) from error
+        return json_answer(answered, 201)
+
+    def _token_review(self, review: Mapping[str, Any]) -> dict[str, Any]:
+        spec = review.get("spec") or {}
+        status: dict[str, Any] = {"user": {}}
+        try:
+            if self._tokens is None:
+                raise TokenRefused("this server has no key for tokens")
+            user, audiences = self._tokens.authenticate(
+                str(spec.get("token", "")), *([tuple(spec["audiences"])] if spec.get("audiences") else [])
+            )
+        except TokenRefused as error:
+            status["error"] = str(error)
+        else:
+            extra = {"extra": {key: list(values) for key, values in user.extra.items()}} if user.extra else {}
+            found = {"username": user.name, "uid": user.uid, "groups": list(user.groups), **extra}
+            status = {"authenticated": True, "user": found, "audiences": list(audiences)}
+        return {**review, "metadata": dict(metadata(review)), "status": status}
+
+    def _token_subject(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
+        found = self.storage.get(_TOKEN_KINDS[kind], namespace, name)
+        return metadata(found) if found is not None else None
+
+
+_PLAIN = Rendering()
+
+
+async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """The whole body. Raises StatusError 413."""
+    try:
+        if int(headers.get(b"content-length", b"0")) > MAX_BODY_BYTES:
+            raise statuses.too_large()
+    except ValueError:
+        raise statuses.bad_request("content-length is no number") from None
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise _ClientGone
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    pieces = [body]
+    size = len(body)
+    try:
+        async with asyncio.timeout(BODY_DEADLINE_S):
+            while message.get("more_body", False):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _ClientGone
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > MAX_BODY_BYTES:
+                    raise statuses.too_large()
+    except TimeoutError:
+        raise statuses.failure(
+            408, "Timeout", f"the request's body did not arrive within {BODY_DEADLINE_S:.0f} s"
+        ) from None
+    return b"".join(pieces)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _until(
+    chunks: AsyncIterator[bytes], gone: "asyncio.Future[None]", stopping: asyncio.Event
+) -> AsyncGenerator[bytes, None]:
+    """`chunks` until they end, the client goes or the server stops, whichever is first."""
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        while True:
+            piece: asyncio.Future[bytes | None] = asyncio.ensure_future(_next(chunks))
+            waited: list[asyncio.Future[Any]] = [piece, gone, stopped]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if not piece.done():
+                piece.cancel()
+                await asyncio.wait([piece])
+                return
+            found = piece.result()
+            if found is None:
+                return
+            yield found
+    finally:
+        stopped.cancel()
+        await asyncio.wait([stopped])
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(chunks, None)

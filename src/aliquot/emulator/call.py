@@ -1,0 +1,114 @@
+"""One request on its way through the server: what came in, and what every handler reads from it."""
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from aliquot import document
+from aliquot.emulator import protobuf, statuses
+from aliquot.emulator.rbac import User
+from aliquot.emulator.registry import Served
+from aliquot.emulator.request import Request
+from aliquot.emulator.statuses import StatusError
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+_LONGEST_MANAGER = 128
+
+
+class Validation(Enum):
+    """What becomes of unknown fields: `?fieldValidation`."""
+
+    STRICT = "Strict"
+    WARN = "Warn"
+    IGNORE = "Ignore"
+
+
+@dataclass(slots=True)
+class Call:
+    """`warnings` are for the client's eyes; handlers add to them."""
+
+    request: Request
+    served: Served
+    user: User
+    content_type: str = JSON
+    """Without parameters."""
+    user_agent: str = ""
+    body: bytes = b""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def namespace(self) -> str:
+        return self.served.namespace(self.request.namespace)
+
+    @property
+    def name(self) -> str:
+        return self.request.name
+
+    @property
+    def dry_run(self) -> bool:
+        """Raises StatusError 422 for anything but All."""
+        asked = [value for value in self.request.query.texts("dryRun") if value]
+        if any(value != "All" for value in asked):
+            raise _bad_option(f'dryRun: Unsupported value: "{asked[0]}": supported values: "All"')
+        return bool(asked)
+
+    @property
+    def validation(self) -> Validation:
+        asked = self.request.query.text("fieldValidation")
+        try:
+            return Validation(asked) if asked else Validation.WARN
+        except ValueError:
+            raise _bad_option(
+                f'fieldValidation: Unsupported value: "{asked}": supported values: "", "Ignore", "Strict", "Warn"'
+            ) from None
+
+    @property
+    def manager(self) -> str:
+        """Who writes: `?fieldManager`, or the first word of the user agent."""
+        asked = self.request.query.text("fieldManager")
+        if len(asked) > _LONGEST_MANAGER:
+            raise _bad_option(f"fieldManager: Too long: may not be more than {_LONGEST_MANAGER} bytes")
+        return asked or re.split(r"[/ ]", self.user_agent, maxsplit=1)[0][:_LONGEST_MANAGER]
+
+
+def _bad_option(why: str) -> StatusError:
+    return statuses.failure(422, "Invalid", f'.meta.k8s.io "" is invalid: {why}', {"group": "meta.k8s.io"})
+
+
+def read_body(content_type: str, body: bytes) -> Any:
+    """The JSON value of a request's body, which came as JSON, YAML or Kubernetes protobuf. Raises StatusError."""
+    if content_type in (JSON, ""):
+        return _read_json(body)
+    if content_type == YAML:
+        return read_yaml(body)
+    if content_type == PROTOBUF:
+        try:
+            return protobuf.decode(body)
+        except protobuf.ProtobufError as error:
+            raise statuses.bad_request(str(error)) from error
+    raise statuses.unsupported_media_type((JSON, YAML, PROTOBUF))
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise statuses.bad_request(f"couldn't get version/kind; json parse error: {error}") from error
+
+
+def read_yaml(body: bytes) -> Any:
+    """YAML, or JSON, which is YAML too but read faster. Raises StatusError."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return document.parse(body.decode(), source="body").value
+    except (document.DocumentError, UnicodeDecodeError) as error:
+        raise statuses.bad_request(f"error decoding YAML: {error}") from error

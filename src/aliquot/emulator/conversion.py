@@ -1,0 +1,43 @@
+"""One object in the forms of several versions: how it is stored, and how a version shows it.
+
+Events are stored in their core/v1 form and shown in that of events.k8s.io too, whose fields have other names.
+Custom resources are converted as `strategy: None` does: by their apiVersion alone.
+"""
+
+from typing import Any
+
+from aliquot.emulator.registry import Served
+
+Json = dict[str, Any]
+
+# events.k8s.io/v1 -> v1
+_EVENT_FIELDS = {
+    "regarding": "involvedObject",
+    "note": "message",
+    "reportingController": "reportingComponent",
+    "deprecatedSource": "source",
+    "deprecatedFirstTimestamp": "firstTimestamp",
+    "deprecatedLastTimestamp": "lastTimestamp",
+    "deprecatedCount": "count",
+}
+_CORE_FIELDS = {core: own for own, core in _EVENT_FIELDS.items()}
+
+
+def to_stored(served: Served, obj: Json) -> Json:
+    """`obj`, in the form of `served`'s version, as it is stored."""
+    if served.storage == "events" and not served.native:
+        obj = {_EVENT_FIELDS.get(key, key): value for key, value in obj.items()}
+    if obj.get("apiVersion") == served.storage_api_version:
+        return obj
+    return {**obj, "apiVersion": served.storage_api_version}
+
+
+def from_stored(served: Served, obj: Json) -> Json:
+    """A stored object in the form of `served`'s version."""
+    if served.native:
+        return obj
+    if served.storage == "events":
+        obj = {_CORE_FIELDS.get(key, key): value for key, value in obj.items()}
+    if obj["apiVersion"] == served.resource.api_version:
+        return obj
+    return {**obj, "apiVersion": served.resource.api_version}

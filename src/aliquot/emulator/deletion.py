@@ -1,0 +1,191 @@
+"""The end of objects: grace periods, finalizers, propagation, preconditions, and whole collections.
+
+A delete either removes the object or marks it with a deletion time and leaves the rest to those who hold it:
+finalizers, the kubelet of a bound pod, a namespace's content. The last of them to let go removes it (writing).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aliquot.clock import Clock, parse_rfc3339
+from aliquot.emulator import admission, custom_resources, statuses
+from aliquot.emulator.admission import Admission, Admitted, Operation
+from aliquot.emulator.call import Call, read_body
+from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
+from aliquot.emulator.reading import Selection
+from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
+from aliquot.emulator.storage import Storage, Stored, marked_deleted
+from aliquot.emulator.writing import is_over
+
+_DEFAULT_GRACE_S = 30
+_POLICIES = ("Background", "Foreground", "Orphan")
+
+Deleted: TypeAlias = "Stored | dict[str, Any]"
+"""What a delete answers: the object on its way out, or the Status of one that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOptions:
+    grace_s: int | None = None
+    uid: str = ""
+    resource_version: str = ""
+    propagation: str = ""
+    dry_run: bool = False
+
+
+def read_options(call: Call, body: Any = None) -> DeleteOptions:
+    """From the body (`body` where it came inside another object), else from the query. Raises StatusError."""
+    query = call.request.query
+    given = read_body(call.content_type, call.body) if body is None and call.body else body or {}
+    if not isinstance(given, dict) or given.get("kind", "DeleteOptions") != "DeleteOptions":
+        raise statuses.bad_request("the body of a delete is a DeleteOptions")
+    preconditions = given.get("preconditions") or {}
+    grace = given.get("gracePeriodSeconds")
+    if grace is None:
+        grace = query.number("gracePeriodSeconds")
+    if grace is not None and (not isinstance(grace, int) or grace < 0):
+        raise statuses.bad_request("gracePeriodSeconds must be a whole number of seconds, 0 or more")
+    propagation = given.get("propagationPolicy") or query.text("propagationPolicy")
+    orphan = given.get(
+        "orphanDependents", query.flag("orphanDependents") if query.has("orphanDependents") else None
+    )
+    if not propagation and orphan is not None:
+        propagation = "Orphan" if orphan else "Background"
+    if propagation and propagation not in _POLICIES:
+        listed = ", ".join(f'"{policy}"' for policy in _POLICIES)
+        raise statuses.failure(
+            422,
+            "Invalid",
+            f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{propagation}": '
+            f"supported values: {listed}",
+            {"group": "meta.k8s.io", "kind": "DeleteOptions"},
+        )
+    dry_run = call.dry_run or "All" in (given.get("dryRun") or ())
+    return DeleteOptions(
+        grace,
+        preconditions.get("uid") or "",
+        preconditions.get("resourceVersion") or "",
+        propagation,
+        dry_run,
+    )
+
+
+class Deleter:
+    def __init__(self, storage: Storage, chain: Sequence[Admission], *, clock: Clock) -> None:
+        self._storage = storage
+        self._chain = tuple(chain)
+        self._clock = clock
+
+    async def delete(self, call: Call, options: DeleteOptions) -> Deleted:
+        """Raises StatusError."""
+        found = self._storage.must_find(call.served, call.namespace, call.name)
+        return await self._delete(call, found, options)
+
+    async def delete_collection(
+        self, call: Call, options: DeleteOptions, selection: Selection
+    ) -> Sequence[Stored]:
+        """Each object that matches, one after the other; answers them as they were. Raises StatusError."""
+        gone = []
+        for record in self._storage.store.list(call.served.storage, selection.namespace).records:
+            if not selection.matches(self._storage.store, record):
+                continue
+            found = self._storage.find(call.served, record.namespace, record.name)
+            if found is None:
+                continue
+            gone.append(found)
+            await self._delete(call, found, options)
+        return gone
+
+    async def _delete(self, call: Call, found: Stored, options: DeleteOptions) -> Deleted:
+        self._check(call, found, options)
+        asked = Admitted(
+            Operation.DELETE,
+            call.served,
+            "",
+            str(metadata(found.obj).get("namespace", "")),
+            found.obj,
+            None,
+            call.user,
+            self._storage,
+        )
+        admission.admit(self._chain, asked)
+        ending = self._ending(call, found.obj, options)
+        if is_over(ending):
+            if not options.dry_run:
+                await self._storage.remove(found, ending if is_terminating(found.obj) else None)
+            return _gone(found)
+        if ending == found.obj or options.dry_run:
+            return Stored(found.served, ending, found.record)
+        marked = await self._storage.replace(found, ending)
+        if found.served.storage == CRDS:
+            await self._storage.clear_crd(marked.obj)
+            if self._storage.find(found.served, "", found.name) is None:
+                return _gone(found)
+        return marked
+
+    def _check(self, call: Call, found: Stored, options: DeleteOptions) -> None:
+        meta = metadata(found.obj)
+        for what, wanted, have in (
+            ("UID", options.uid, meta["uid"]),
+            ("ResourceVersion", options.resource_version, meta["resourceVersion"]),
+        ):
+            if wanted and wanted != have:
+                why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {have}"
+                raise statuses.conflict(call.served.resource, found.name, why)
+
+    def _ending(self, call: Call, obj: Json, options: DeleteOptions) -> Json:
+        """The object with its end set: over at once, or held by what is left."""
+        now = self._clock.now()
+        obj = with_metadata(obj, finalizers=_finalizers(call, obj, options) or None)
+        grace_s = self._grace_s(call, obj, options)
+        if not is_terminating(obj):
+            obj = marked_deleted(obj, now, grace_s)
+            if call.served.storage == NAMESPACES:
+                obj = {**obj, "status": {**(obj.get("status") or {}), "phase": "Terminating"}}
+            if call.served.storage == CRDS:
+                obj = custom_resources.terminating(obj, now)
+            return obj
+        remaining_s = int(metadata(obj).get("deletionGracePeriodSeconds") or 0)
+        if grace_s >= remaining_s:
+            return obj
+        # A second delete may only hasten the end.
+        began = parse_rfc3339(metadata(obj)["deletionTimestamp"]) - remaining_s
+        return marked_deleted(obj, began, grace_s)
+
+    def _grace_s(self, call: Call, obj: Mapping[str, Any], options: DeleteOptions) -> int:
+        """Only pods that a kubelet may be running are given time."""
+        if call.served.storage != PODS:
+            return 0
+        spec, status = obj.get("spec") or {}, obj.get("status") or {}
+        if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+            return 0
+        if options.grace_s is not None:
+            return options.grace_s
+        grace = spec.get("terminationGracePeriodSeconds")
+        if grace is None:
+            return _DEFAULT_GRACE_S
+        return int(grace) if grace >= 0 else 1
+
+
+def _finalizers(call: Call, obj: Mapping[str, Any], options: DeleteOptions) -> list[str]:
+    """With what the propagation policy asks of the garbage collector."""
+    found: list[str] = list(metadata(obj).get("finalizers") or ())
+    policy = options.propagation
+    if not policy:
+        # Nobody said: a garbage collector's finalizer that is there already stays.
+        if FOREGROUND in found or ORPHAN in found or call.served.storage != "jobs.batch":
+            return found
+        call.warnings.append(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+            "them or set propagationPolicy=Orphan to suppress this warning"
+        )
+        policy = "Orphan"
+    found = [one for one in found if one not in (FOREGROUND, ORPHAN)]
+    added = {"Orphan": [ORPHAN], "Foreground": [FOREGROUND]}.get(policy, [])
+    return [*found, *added]
+
+
+def _gone(found: Stored) -> dict[str, Any]:
+    details = statuses.details(found.served.resource, found.name, uid=metadata(found.obj)["uid"])
+    return statuses.success(details=details)

@@ -1,0 +1,135 @@
+"""What is served now: the built-in resources, and those of the established CustomResourceDefinitions.
+
+A `Served` is everything that a handler must know of one resource at one version. The registry is worked out anew
+from the store whenever a CRD changes, in the same turn of the loop as the change.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aliquot.emulator import discovery, tables
+from aliquot.emulator.discovery import Catalog, ResourceType
+from aliquot.emulator.schema.catalogue import Catalogue
+from aliquot.emulator.schema.kind import Schema
+from aliquot.emulator.schema.openapi import Endpoint, OpenApi
+from aliquot.emulator.tables import Printer
+
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+NAMESPACES = "namespaces"
+PODS = "pods"
+SERVICES = "services"
+
+_EVENTS_GROUP = "events.k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    resource: ResourceType
+    storage: str
+    """The store's name for it: the same for all versions of a resource, and for both groups of events."""
+    storage_api_version: str
+    native: bool
+    """Stored objects are in the form that this version shows: their bytes can be sent as they are."""
+    schema: Schema
+    printer: Printer
+    crd: Mapping[str, Any] | None = None
+    selectable: tuple[str, ...] = ()
+    """A custom resource's selectableFields."""
+
+    @property
+    def has_status(self) -> bool:
+        return self.resource.subresource("status") is not None
+
+    @property
+    def crd_version(self) -> Mapping[str, Any]:
+        """The entry of the CRD's `spec.versions`; empty for a built-in resource."""
+        return _version_of(self.crd, self.resource.version) if self.crd is not None else {}
+
+    def namespace(self, asked: str) -> str:
+        """The namespace of a key in the store."""
+        return asked if self.resource.namespaced else ""
+
+
+class Registry:
+    def __init__(self, version: str) -> None:
+        """Raises ValueError for a Kubernetes version that there is no data for."""
+        self.schemas = Catalogue(version)
+        self.openapi = OpenApi(self.schemas)
+        self._builtin = discovery.builtin(version)
+        self._served: dict[tuple[str, str, str], Served] = {}
+        self._custom: dict[str, str] = {}
+        self.catalog = Catalog(self._builtin)
+        self.refresh(())
+
+    def refresh(self, crds: Iterable[Mapping[str, Any]]) -> None:
+        """Takes in the CRDs that there are; those not established are not served."""
+        established = {crd["metadata"]["name"]: crd for crd in crds if discovery.established(crd)}
+        revisions = {name: crd["metadata"]["resourceVersion"] for name, crd in established.items()}
+        for name in self._custom:
+            if name not in revisions:
+                self.schemas.remove_crd(name)
+        for name, crd in established.items():
+            if self._custom.get(name) != revisions[name]:
+                self.schemas.add_crd(dict(crd))
+        self._custom = revisions
+        custom = [(resource, crd) for crd in established.values() for resource in discovery.from_crd(crd)]
+        self.catalog = Catalog(self._builtin, [resource for resource, _ in custom])
+        owners = {(resource.group, resource.version, resource.plural): crd for resource, crd in custom}
+        self._served = {}
+        for resource in self.catalog.resources():
+            key = (resource.group, resource.version, resource.plural)
+            served = self._serve(resource, owners[key] if resource.custom else None)
+            if served is not None:
+                self._served[key] = served
+        self.openapi.set_endpoints(
+            Endpoint(
+                group=found.resource.group,
+                version=found.resource.version,
+                plural=found.resource.plural,
+                kind=found.resource.kind,
+                namespaced=found.resource.namespaced,
+                verbs=found.resource.verbs,
+                subresources=tuple(sub.name for sub in found.resource.subresources),
+            )
+            for found in self._served.values()
+        )
+
+    def _serve(self, resource: ResourceType, crd: Mapping[str, Any] | None) -> Served | None:
+        schema = self.schemas.get(resource.group, resource.version, resource.kind)
+        if schema is None:
+            return None
+        if crd is not None:
+            version = _version_of(crd, resource.version)
+            stored = next(one["name"] for one in crd["spec"]["versions"] if one.get("storage"))
+            return Served(
+                resource=resource,
+                storage=resource.qualified,
+                storage_api_version=f"{resource.group}/{stored}",
+                native=len(crd["spec"]["versions"]) == 1,
+                schema=schema,
+                printer=tables.printer(resource, version),
+                crd=crd,
+                selectable=tuple(one["jsonPath"] for one in version.get("selectableFields") or ()),
+            )
+        event = resource.group == _EVENTS_GROUP
+        return Served(
+            resource=resource,
+            storage="events" if event else resource.qualified,
+            storage_api_version="v1" if event else resource.api_version,
+            native=not event,
+            schema=schema,
+            printer=tables.printer(resource),
+        )
+
+    def find(self, group: str, version: str, plural: str) -> Served | None:
+        return self._served.get((group, version, plural))
+
+    def find_kind(self, api_version: str, kind: str) -> Served | None:
+        resource = self.catalog.find_kind(api_version, kind)
+        return self.find(resource.group, resource.version, resource.plural) if resource is not None else None
+
+
+def _version_of(crd: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(one for one in crd["spec"]["versions"] if one["name"] == name)
+    return found

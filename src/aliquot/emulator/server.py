@@ -1,0 +1,150 @@
+"""Serves the API over HTTPS on loopback: uvicorn, with the client's certificate handed to the application.
+
+The socket is bound before anything else begins, so that a taken port is one clear line and nothing has happened.
+Which event loop runs is the caller's choice (uvloop is the fastest).
+"""
+
+import asyncio
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import yaml
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from aliquot.emulator.app import ApiServer
+from aliquot.emulator.authentication import TLS
+from aliquot.emulator.certificates import Authority, KeyPair, write_private
+
+_BACKLOG = 1024
+_GRACE_S = 3
+_START_DEADLINE_S = 10.0
+
+
+class ServerError(Exception):
+    """One line: why the server cannot be started, and the way out."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """Adds the ASGI extension `tls`: the subject of the client's certificate, which TLS has verified."""
+
+    _subject: dict[object, object] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        certificate = transport.get_extra_info("peercert")
+        self._subject = _subject(certificate) if certificate else None
+
+    def on_headers_complete(self) -> None:
+        if self._subject is not None:
+            self.scope["extensions"] = {TLS: self._subject}
+        super().on_headers_complete()
+
+
+def _subject(certificate: dict[str, Any]) -> dict[object, object]:
+    """The user is the common name, the groups are the organizations."""
+    pairs = [pair for relative in certificate.get("subject", ()) for pair in relative]
+    names = [value for key, value in pairs if key == "commonName"]
+    return {
+        "user": names[0] if names else "",
+        "groups": [value for key, value in pairs if key == "organizationName"],
+    }
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are the command's business."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpsServer:
+    """`async with HttpsServer(...)`: serves within; at the end watches are closed and requests finished."""
+
+    def __init__(
+        self, api: ApiServer, authority: Authority, *, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        """Binds the port; 0 takes a free one. Raises ServerError."""
+        self._api = api
+        self._socket = _bind(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"https://{host}:{self.port}"
+        certificate, key = authority.server_files
+        config = uvicorn.Config(
+            api.app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            ssl_ca_certs=str(authority.certificate_file),
+            ssl_cert_reqs=ssl.CERT_OPTIONAL,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=_GRACE_S,
+            # kubectl and client-go keep connections for reuse far longer than uvicorn's 5 s.
+            timeout_keep_alive=120,
+        )
+        self._server = _Uvicorn(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "HttpsServer":
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="https server")
+        async with asyncio.timeout(_START_DEADLINE_S):
+            while not self._server.started:
+                if self._task.done():
+                    self._task.result()
+                    raise ServerError("the HTTPS server ended as it began")
+                await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._api.stop()
+        self._server.should_exit = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        # Only one of two that bound the same port may listen on it.
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise ServerError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another port, or 0 for a free one"
+        ) from error
+    return bound
+
+
+def write_kubeconfig(path: Path, *, url: str, authority: bytes, user: str, client: KeyPair) -> None:
+    """Whole or not at all, for the owner alone."""
+    write_private(path, kubeconfig(url=url, authority=authority, user=user, client=client))
+
+
+def kubeconfig(*, url: str, authority: bytes, user: str, client: KeyPair, name: str = "aliquot") -> bytes:
+    def text(data: bytes) -> str:
+        return b64encode(data).decode()
+
+    cluster = {"server": url, "certificate-authority-data": text(authority)}
+    credentials = {"client-certificate-data": text(client.certificate), "client-key-data": text(client.key)}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": user, "user": credentials}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
+        "current-context": name,
+    }
+    return yaml.safe_dump(document, sort_keys=False).encode()

@@ -1,0 +1,192 @@
+"""What the server itself fills in or keeps, kind by kind, on a create and on an update.
+
+Kubernetes calls these the registry's strategies. Pure: an object in, a new object out. What needs to look at other
+objects is admission.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aliquot.clock import rfc3339
+from aliquot.emulator import custom_resources
+from aliquot.emulator.objects import Json, metadata, next_generation, spec_differs, with_metadata
+from aliquot.emulator.registry import CRDS, Served
+from aliquot.kube import quantity
+
+Prepare = Callable[[Json, float], Json]
+
+# Kinds without a generation: nothing observes them by it.
+_WITHOUT_GENERATION = frozenset(
+    [
+        "configmaps",
+        "endpoints",
+        "events",
+        "leases.coordination.k8s.io",
+        "namespaces",
+        "nodes",
+        "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io",
+        "runtimeclasses.node.k8s.io",
+        "secrets",
+        "serviceaccounts",
+        "services",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "rolebindings.rbac.authorization.k8s.io",
+        "roles.rbac.authorization.k8s.io",
+    ]
+)
+_CUSTOM_STATUS_RESET = tuple(
+    ("metadata", key) for key in ("annotations", "finalizers", "labels", "ownerReferences")
+)
+
+
+def prepare_create(served: Served, obj: Json, now: float) -> Json:
+    """`obj` as it begins: its status, first generation and the kind's own fields."""
+    if served.has_status and served.storage != "nodes":
+        obj = {key: value for key, value in obj.items() if key != "status"}
+        if not served.resource.custom:
+            obj["status"] = {}
+    if served.storage not in _WITHOUT_GENERATION:
+        obj = with_metadata(obj, generation=1)
+    prepare = _CREATE.get(served.storage)
+    return prepare(obj, now) if prepare is not None else obj
+
+
+def prepare_update(served: Served, new: Json, old: Json, now: float) -> Json:
+    """`new` as an update of everything but the status."""
+    if served.has_status:
+        new = {key: value for key, value in new.items() if key != "status"}
+        if "status" in old:
+            new["status"] = old["status"]
+    prepare = _UPDATE.get(served.storage)
+    if prepare is not None:
+        new = prepare(new, old, now)
+    ignored = ("status",) if served.has_status else ()
+    if served.storage not in _WITHOUT_GENERATION and spec_differs(new, old, ignore=ignored):
+        return next_generation(new)
+    return new
+
+
+def prepare_status(served: Served, new: Json, old: Json) -> Json:
+    """`new` as an update of nothing but the status (and, of a built-in kind, its metadata)."""
+    result = {**old, "status": new.get("status", {})}
+    if served.resource.custom:
+        return with_metadata(result, managedFields=metadata(new).get("managedFields"))
+    kept = {key: metadata(old).get(key) for key in ("ownerReferences", "finalizers")}
+    return with_metadata({**result, "metadata": metadata(new)}, **kept)
+
+
+def reset_fields(served: Served, subresource: str) -> tuple[tuple[str, ...], ...]:
+    """The paths that an endpoint ignores: who writes there does not come to own them."""
+    if subresource == "status":
+        return (("spec",), *_CUSTOM_STATUS_RESET) if served.resource.custom else (("spec",),)
+    return (("status",),) if served.has_status and not subresource else ()
+
+
+# ---- kinds -------------------------------------------------------------------------------------------------
+
+
+def _pod(obj: Json, now: float) -> Json:
+    spec = obj.get("spec") or {}
+    status: Json = {"phase": "Pending", "qosClass": qos_class(spec)}
+    if spec.get("schedulingGates"):
+        status["conditions"] = [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": None,
+                "lastTransitionTime": rfc3339(now),
+            }
+        ]
+    return {**obj, "status": status}
+
+
+def qos_class(spec: Mapping[str, Any]) -> str:
+    """Guaranteed, Burstable or BestEffort, from the cpu and memory of all containers."""
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    if pod_level := spec.get("resources"):
+        resources = [pod_level]
+    requested = [_compute(one.get("requests")) for one in resources]
+    limited = [_compute(one.get("limits")) for one in resources]
+    if not any(requested) and not any(limited):
+        return "BestEffort"
+    guaranteed = all(
+        limits.keys() == {"cpu", "memory"} and (not requests or requests == limits)
+        for requests, limits in zip(requested, limited, strict=True)
+    )
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _compute(amounts: Mapping[str, Any] | None) -> dict[str, Any]:
+    parsed = {
+        key: quantity.parse(value) for key, value in (amounts or {}).items() if key in ("cpu", "memory")
+    }
+    return {key: value for key, value in parsed.items() if value > 0}
+
+
+def _namespace(obj: Json, now: float) -> Json:
+    labels = {**(metadata(obj).get("labels") or {}), "kubernetes.io/metadata.name": metadata(obj)["name"]}
+    spec = {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}
+    return with_metadata({**obj, "spec": spec, "status": {"phase": "Active"}}, labels=labels)
+
+
+def _namespace_update(new: Json, old: Json, now: float) -> Json:
+    labels = {**(metadata(new).get("labels") or {}), "kubernetes.io/metadata.name": metadata(new)["name"]}
+    return with_metadata({**new, "spec": old.get("spec") or {}}, labels=labels)
+
+
+def _secret(obj: Json, now: float) -> Json:
+    """stringData is for writing alone."""
+    if "stringData" not in obj:
+        return obj
+    plain = {key: b64encode(value.encode()).decode() for key, value in (obj["stringData"] or {}).items()}
+    rest = {key: value for key, value in obj.items() if key != "stringData"}
+    return {**rest, "data": {**(obj.get("data") or {}), **plain}}
+
+
+def _service(obj: Json, now: float) -> Json:
+    return {**obj, "status": {"loadBalancer": {}}}
+
+
+def _job(obj: Json, now: float) -> Json:
+    """A job finds its pods by a label with its own uid, unless it brings a selector of its own."""
+    spec = obj.get("spec") or {}
+    if spec.get("manualSelector"):
+        return obj
+    uid, name = metadata(obj)["uid"], metadata(obj)["name"]
+    template = spec.get("template") or {}
+    labels = {
+        **(metadata(template).get("labels") or {}),
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    selector = {
+        **(spec.get("selector") or {}),
+        "matchLabels": {
+            **((spec.get("selector") or {}).get("matchLabels") or {}),
+            "batch.kubernetes.io/controller-uid": uid,
+        },
+    }
+    return {**obj, "spec": {**spec, "selector": selector, "template": with_metadata(template, labels=labels)}}
+
+
+_CREATE: Mapping[str, Prepare] = {
+    "pods": _pod,
+    "namespaces": _namespace,
+    "secrets": _secret,
+    "services": _service,
+    "jobs.batch": _job,
+    CRDS: custom_resources.begin,
+}
+_UPDATE: Mapping[str, Callable[[Json, Json, float], Json]] = {
+    CRDS: custom_resources.go_on,
+    "namespaces": _namespace_update,
+    "secrets": lambda new, old, now: _secret(new, now),
+}

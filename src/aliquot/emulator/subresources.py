@@ -1,0 +1,259 @@
+"""What can be done with one object beside reading and writing it: bind, evict, scale, token, log."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from aliquot.clock import Clock, parse_rfc3339, rfc3339
+from aliquot.emulator import deletion, scale, statuses
+from aliquot.emulator.call import Call, read_body
+from aliquot.emulator.deletion import Deleter
+from aliquot.emulator.objects import Json, is_terminating, metadata, with_metadata
+from aliquot.emulator.patching.errors import PatchError
+from aliquot.emulator.patching.json_patch import apply_json_patch
+from aliquot.emulator.patching.merge import apply_merge_patch
+from aliquot.emulator.request import Query
+from aliquot.emulator.schema.errors import invalid, not_supported, required
+from aliquot.emulator.storage import Storage, Stored
+from aliquot.emulator.tokens import BoundTo, ServiceAccountTokens
+from aliquot.emulator.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Writer
+
+SHORTEST_TOKEN_S = 600
+_LONGEST_TOKEN_S = 1 << 32
+_DEFAULT_TOKEN_S = 3600
+
+
+# ---- binding -----------------------------------------------------------------------------------------------
+
+
+async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) -> dict[str, Any]:
+    """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError."""
+    binding = _body(call, "Binding")
+    target, wanted = binding.get("target") or {}, metadata(binding)
+    errors = []
+    if target.get("kind", "Node") not in ("", "Node", "Minion"):
+        errors.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"]))
+    if not target.get("name"):
+        errors.append(required("target.name"))
+    if errors:
+        raise statuses.invalid(call.served.resource, call.name, errors)
+    old = storage.must_find(call.served, call.namespace, call.name)
+    pod, spec = old.obj, old.obj["spec"]
+
+    def refuse(why: str) -> statuses.StatusError:
+        return statuses.conflict(call.served.resource, call.name, why, subresource="binding")
+
+    for what, field in (("UID", "uid"), ("ResourceVersion", "resourceVersion")):
+        if wanted.get(field) and wanted[field] != metadata(pod)[field]:
+            raise refuse(
+                f"Precondition failed: {what} in precondition: {wanted[field]}, {what} in object meta: "
+                f"{metadata(pod)[field]}"
+            )
+    if is_terminating(pod):
+        raise refuse(f"pod {call.name} is being deleted, cannot be assigned to a host")
+    if spec.get("nodeName"):
+        raise refuse(f'pod {call.name} is already assigned to node "{spec["nodeName"]}"')
+    if spec.get("schedulingGates"):
+        raise refuse(f"pod {call.name} has non-empty .spec.schedulingGates")
+    bound: Json = {**pod, "spec": {**spec, "nodeName": target["name"]}}
+    if wanted.get("annotations"):
+        both = {**(metadata(pod).get("annotations") or {}), **wanted["annotations"]}
+        bound = with_metadata(bound, annotations=both)
+    bound["status"] = _scheduled(pod.get("status") or {}, rfc3339(clock.now()))
+    await writer.set_directly(call, old, bound)
+    return statuses.success(201)
+
+
+def _scheduled(status: Json, now: str) -> Json:
+    others = [one for one in status.get("conditions") or () if one.get("type") != "PodScheduled"]
+    condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+    return {**status, "conditions": [*others, condition]}
+
+
+# ---- eviction ----------------------------------------------------------------------------------------------
+
+
+async def evict(call: Call, deleter: Deleter) -> dict[str, Any]:
+    """Deletes a pod as its grace period allows. Raises StatusError."""
+    eviction = _body(call, "Eviction")
+    if metadata(eviction).get("name", call.name) != call.name:
+        raise statuses.bad_request("name in URL does not match name in Eviction object")
+    await deleter.delete(call, deletion.read_options(call, eviction.get("deleteOptions") or {}))
+    return statuses.success(201)
+
+
+# ---- scale -------------------------------------------------------------------------------------------------
+
+
+async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
+    """Update or patch; answers the Scale. Raises StatusError."""
+    old = storage.must_find(call.served, call.namespace, call.name)
+    now = scale.read(call.served, old.obj)
+    wanted = _patched_scale(call, now) if call.request.method == "PATCH" else _body(call, "Scale")
+    seen = metadata(wanted).get("resourceVersion")
+    if seen not in (None, "", metadata(old.obj)["resourceVersion"]):
+        raise statuses.conflict(call.served.resource, call.name)
+    written = await writer.modify(call, old, scale.write(call.served, old.obj, wanted, call.name))
+    return scale.read(call.served, written.obj)
+
+
+def _patched_scale(call: Call, now: Json) -> Json:
+    """A Scale has no lists: its strategic merge patch is a merge patch, and an apply is one that owns nothing."""
+    kinds = {
+        JSON_PATCH: apply_json_patch,
+        MERGE_PATCH: apply_merge_patch,
+        STRATEGIC_PATCH: apply_merge_patch,
+        APPLY_PATCH: apply_merge_patch,
+    }
+    if call.content_type not in kinds:
+        raise statuses.unsupported_media_type(list(kinds))
+    try:
+        patched = kinds[call.content_type](now, read_body("application/yaml", call.body))
+    except PatchError as error:
+        raise statuses.failure(error.code, error.reason, error.message, error.details) from error
+    if not isinstance(patched, dict):
+        raise statuses.bad_request("a Scale is an object")
+    return patched
+
+
+# ---- token -------------------------------------------------------------------------------------------------
+
+
+async def request_token(call: Call, storage: Storage, tokens: ServiceAccountTokens | None) -> Json:
+    """A token of a ServiceAccount, for a time, bound to a Pod, Secret or Node if asked so. Raises StatusError."""
+    request = _body(call, "TokenRequest")
+    account = storage.must_find(call.served, call.namespace, call.name)
+    if tokens is None:
+        raise statuses.internal("this server has no key for tokens")
+    spec = request.get("spec") or {}
+    seconds = spec.get("expirationSeconds")
+    seconds = _DEFAULT_TOKEN_S if seconds is None else int(seconds)
+    if seconds < SHORTEST_TOKEN_S:
+        why = "may not specify a duration less than 10 minutes"
+        raise statuses.failure(
+            422,
+            "Invalid",
+            f'TokenRequest.authentication.k8s.io "{call.name}" is invalid: spec.expirationSeconds: Invalid value: '
+            f"{seconds}: {why}",
+            {"name": call.name, "group": "authentication.k8s.io", "kind": "TokenRequest"},
+        )
+    bound_to = _bound_to(call, storage, spec.get("boundObjectRef"))
+    token, expires = tokens.issue(
+        call.namespace,
+        call.name,
+        metadata(account.obj)["uid"],
+        expires_in_s=min(seconds, _LONGEST_TOKEN_S),
+        audiences=spec.get("audiences") or (),
+        bound_to=bound_to,
+    )
+    found = {key: value for key, value in metadata(account.obj).items() if key in ("name", "namespace")}
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {**found, "creationTimestamp": rfc3339(expires - min(seconds, _LONGEST_TOKEN_S))},
+        "spec": {**spec, "expirationSeconds": seconds},
+        "status": {"token": token, "expirationTimestamp": rfc3339(expires)},
+    }
+
+
+_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+
+
+def _bound_to(call: Call, storage: Storage, reference: Mapping[str, Any] | None) -> BoundTo | None:
+    if not reference:
+        return None
+    kind, name = reference.get("kind", ""), reference.get("name", "")
+    if kind not in _BINDABLE:
+        raise statuses.bad_request(f"cannot bind token for serviceaccount to object of type {kind}")
+    found = storage.get(_BINDABLE[kind], "" if kind == "Node" else call.namespace, name)
+    if found is None:
+        message = f'{_BINDABLE[kind]} "{name}" not found'
+        raise statuses.failure(404, "NotFound", message, {"name": name, "kind": _BINDABLE[kind]})
+    if reference.get("uid") and reference["uid"] != metadata(found)["uid"]:
+        why = (
+            f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. The object "
+            "might have been deleted and then recreated"
+        )
+        raise statuses.conflict(call.served.resource, call.name, why)
+    return BoundTo(kind, name, metadata(found)["uid"])
+
+
+# ---- log ---------------------------------------------------------------------------------------------------
+
+
+class LogsUnavailable(Exception):
+    """The kubelet has no such log, or cannot be asked; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What `kubectl logs` asks of the kubelet. Times in Unix seconds."""
+
+    container: str
+    follow: bool = False
+    previous: bool = False
+    timestamps: bool = False
+    tail_lines: int | None = None
+    limit_bytes: int | None = None
+    since: float | None = None
+
+
+Logs: TypeAlias = Callable[[Mapping[str, Any], LogOptions], AsyncIterator[bytes]]
+"""Asks the kubelet of a pod's node for a container's log. Raises LogsUnavailable, at the first read at the latest."""
+
+
+def find_log(call: Call, storage: Storage, *, clock: Clock) -> tuple[Stored, LogOptions]:
+    """The pod, and which log of it. Raises StatusError."""
+    query = call.request.query
+    pod = storage.must_find(call.served, call.namespace, call.name)
+    spec = pod.obj.get("spec") or {}
+    names = [one["name"] for one in spec.get("containers") or ()]
+    initial = [one["name"] for one in spec.get("initContainers") or ()]
+    container = query.text("container")
+    if not container:
+        if len(names) > 1 or initial:
+            also = f" or one of the init containers: [{' '.join(initial)}]" if initial else ""
+            raise statuses.bad_request(
+                f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]{also}"
+            )
+        container = names[0]
+    if container not in (*names, *initial):
+        raise statuses.bad_request(f"container {container} is not valid for pod {call.name}")
+    if not spec.get("nodeName"):
+        raise statuses.bad_request(f"pod {call.name} does not have a host assigned")
+    return pod, LogOptions(
+        container,
+        follow=query.flag("follow"),
+        previous=query.flag("previous"),
+        timestamps=query.flag("timestamps"),
+        tail_lines=_not_negative(call, query, "tailLines"),
+        limit_bytes=_not_negative(call, query, "limitBytes"),
+        since=_since(query, clock.now()),
+    )
+
+
+def _not_negative(call: Call, query: Query, name: str) -> int | None:
+    number = query.number(name)
+    if number is not None and number < 0:
+        errors = [invalid(name, number, "must be greater than or equal to 0")]
+        raise statuses.invalid(call.served.resource, call.name, errors)
+    return number
+
+
+def _since(query: Query, now: float) -> float | None:
+    seconds = query.number("sinceSeconds")
+    if seconds is not None:
+        return now - seconds
+    if not query.text("sinceTime"):
+        return None
+    try:
+        return parse_rfc3339(query.text("sinceTime"))
+    except ValueError as error:
+        raise statuses.bad_request(f"sinceTime: {error}") from error
+
+
+def _body(call: Call, kind: str) -> Json:
+    asked = read_body(call.content_type, call.body)
+    if not isinstance(asked, dict) or asked.get("kind", kind) != kind:
+        raise statuses.bad_request(f"the body of this request is a {kind}")
+    return asked

@@ -1,0 +1,367 @@
+"""Create, update, patch and apply.
+
+However it is asked for, a write goes one way: the wanted object is decoded by the kind's schema (unknown fields
+judged), defaulted, given what only the server may say, passed through admission, validated, and signed for in
+managedFields. What then equals the stored object is not written: its resourceVersion stays. Nothing is awaited
+between the look at the stored object and the write.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from aliquot.clock import Clock, rfc3339
+from aliquot.emulator import admission, custom_resources, rbac, statuses, strategies
+from aliquot.emulator.admission import Admission, Admitted, Operation
+from aliquot.emulator.call import Call, Validation, read_body, read_yaml
+from aliquot.emulator.objects import Json, born, generated_name, is_terminating, metadata, succeeded
+from aliquot.emulator.patching.apply import server_side_apply
+from aliquot.emulator.patching.errors import PatchError
+from aliquot.emulator.patching.json_patch import apply_json_patch
+from aliquot.emulator.patching.managed_fields import Writer as Signature
+from aliquot.emulator.patching.managed_fields import track_update
+from aliquot.emulator.patching.merge import apply_merge_patch
+from aliquot.emulator.patching.strategic import apply_strategic_merge_patch
+from aliquot.emulator.rbac import Authorizer
+from aliquot.emulator.registry import CRDS, Served
+from aliquot.emulator.schema.errors import ErrorType, FieldError
+from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
+from aliquot.emulator.statuses import StatusError
+from aliquot.emulator.storage import Storage, Stored
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+class Writer:
+    def __init__(
+        self,
+        storage: Storage,
+        authorizer: Authorizer,
+        chain: Sequence[Admission],
+        *,
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self._storage = storage
+        self._authorizer = authorizer
+        self._chain = tuple(chain)
+        self._clock = clock
+        self._rng = rng
+
+    # ---- verbs -------------------------------------------------------------------------------------------
+
+    async def create(self, call: Call) -> Stored:
+        """Raises StatusError."""
+        asked = read_body(call.content_type, call.body)
+        obj = self._decoded(call, self._typed(call.served, asked))
+        return await self._create(call, self._signed_new(call, self._new(call, obj)))
+
+    async def update(self, call: Call) -> Stored:
+        """The whole object (or its status) as the client has it. Raises StatusError."""
+        asked = read_body(call.content_type, call.body)
+        new = self._decoded(call, self._typed(call.served, asked))
+        self._check_address(call, new)
+        old = self._storage.must_find(call.served, call.namespace, call.name)
+        return await self._replace(call, old, self._signed(call, old.obj, self._next(call, old.obj, new)))
+
+    async def patch(self, call: Call) -> tuple[Stored, bool]:
+        """(the object, whether it is new: only an apply may make one). Raises StatusError."""
+        served = call.served
+        if call.content_type == APPLY_PATCH:
+            return await self._apply(call)
+        change = self._change(call)
+        old = self._storage.must_find(served, call.namespace, call.name)
+        try:
+            patched = change(old.obj)
+        except PatchError as error:
+            raise _patch_refused(call, error) from error
+        new = self._decoded(call, patched, patched=True)
+        self._check_address(call, new)
+        signed = self._signed(call, old.obj, self._next(call, old.obj, new))
+        return await self._replace(call, old, signed), False
+
+    async def modify(self, call: Call, old: Stored, new: Json) -> Stored:
+        """Writes `new` in place of `old`, as an update does, for a subresource that stands for part of the object."""
+        return await self._replace(call, old, self._signed(call, old.obj, self._next(call, old.obj, new)))
+
+    async def set_directly(self, call: Call, old: Stored, new: Json) -> Stored:
+        """Writes `new` as it is, spec and status at once, for a subresource that has rules of its own."""
+        return await self._replace(call, old, self._signed(call, old.obj, new))
+
+    # ---- patches -----------------------------------------------------------------------------------------
+
+    def _change(self, call: Call) -> Callable[[Json], Any]:
+        """What the body does to an object. Raises StatusError when it is no patch."""
+        kinds = [
+            JSON_PATCH,
+            MERGE_PATCH,
+            *(() if call.served.schema.custom else (STRATEGIC_PATCH,)),
+            APPLY_PATCH,
+        ]
+        if call.content_type not in kinds:
+            raise statuses.unsupported_media_type(kinds)
+        try:
+            patch = msgspec.json.decode(call.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise statuses.bad_request(f"error decoding patch: {error}") from error
+        if call.content_type == JSON_PATCH:
+            return lambda obj: apply_json_patch(obj, patch)
+        if not isinstance(patch, dict):
+            raise statuses.bad_request("error decoding patch: a patch is a JSON object")
+        if call.content_type == MERGE_PATCH:
+            return lambda obj: apply_merge_patch(obj, patch)
+        return lambda obj: apply_strategic_merge_patch(obj, patch, call.served.schema.shape)
+
+    async def _apply(self, call: Call) -> tuple[Stored, bool]:
+        served = call.served
+        if not call.request.query.text("fieldManager"):
+            raise statuses.failure(
+                422,
+                "Invalid",
+                'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+                {"group": "meta.k8s.io", "kind": "PatchOptions"},
+            )
+        applied = self._decoded(call, self._typed(served, read_yaml(call.body)))
+        if metadata(applied).get("managedFields"):
+            raise statuses.bad_request("metadata.managedFields must be nil")
+        self._check_address(call, applied)
+        old = self._storage.find(served, call.namespace, call.name)
+        if old is None and call.request.subresource:
+            raise statuses.not_found(served.resource, call.name)
+        wanted = metadata(applied)
+        if wanted.get("resourceVersion") and old is None:
+            raise statuses.conflict(served.resource, call.name)
+        if old is not None:
+            self._check_identity(call, applied, old.obj)
+        try:
+            merged = server_side_apply(
+                old.obj if old is not None else None,
+                applied,
+                served.schema.shape,
+                self._signature(call),
+                force=call.request.query.flag("force"),
+                reset_fields=strategies.reset_fields(served, call.request.subresource),
+            )
+        except PatchError as error:
+            raise _patch_refused(call, error) from error
+        if old is None:
+            return await self._create(call, self._new(call, merged)), True
+        return await self._replace(call, old, self._next(call, old.obj, merged)), False
+
+    # ---- the way of a write ------------------------------------------------------------------------------
+
+    def _typed(self, served: Served, asked: Any) -> Json:
+        """The body as an object of the kind that the path serves."""
+        if not isinstance(asked, dict):
+            raise statuses.bad_request("the object provided is unrecognized: a JSON object is expected")
+        resource = served.resource
+        kind, version = asked.get("kind"), asked.get("apiVersion")
+        if not kind:
+            kind = resource.kind
+        if not version:
+            version = resource.api_version
+        if kind != resource.kind or version != resource.api_version:
+            raise statuses.bad_request(
+                f"the API version in the data ({version}, Kind={kind}) does not match the expected API version "
+                f"({resource.api_version}, Kind={resource.kind})"
+            )
+        if not isinstance(asked.get("metadata", {}), dict):
+            raise statuses.bad_request("the object provided is unrecognized: metadata must be an object")
+        return {**asked, "kind": kind, "apiVersion": version}
+
+    def _decoded(self, call: Call, obj: Any, *, patched: bool = False) -> Json:
+        """Without unknown fields, which are refused or warned of as the client wishes."""
+        schema, validation = call.served.schema, call.validation
+        try:
+            decoded, unknown = schema.decode(obj)
+        except DecodeError as error:
+            raise _undecodable(call, error.message, error.cause, patched) from error
+        if unknown and validation is Validation.STRICT:
+            raise _undecodable(call, strict_message(schema, unknown), strict_cause(unknown), patched)
+        if validation is Validation.WARN:
+            call.warnings += unknown
+        return decoded
+
+    def _new(self, call: Call, obj: Json) -> Json:
+        """`obj` as a new object, ready to be stored but for managedFields."""
+        served, now = call.served, self._clock.now()
+        wanted = metadata(obj)
+        namespace = call.namespace
+        if wanted.get("namespace") and wanted["namespace"] != namespace:
+            raise statuses.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if served.resource.namespaced and not namespace:
+            raise statuses.bad_request("an empty namespace may not be set during creation")
+        if wanted.get("resourceVersion"):
+            raise statuses.bad_request("resourceVersion should not be set on objects to be created")
+        name = wanted.get("name") or self._free_name(served, namespace, wanted.get("generateName") or "")
+        obj = served.schema.default(obj)
+        obj = born(obj, namespace=namespace, name=name, now=now, rng=self._rng)
+        obj = strategies.prepare_create(served, obj, now)
+        obj = self._admitted(call, Operation.CREATE, obj, None)
+        if served.storage == CRDS:
+            obj = custom_resources.judge(obj, self._storage.all(CRDS), now)
+        if errors := served.schema.validate(obj):
+            raise statuses.invalid(served.resource, name, errors)
+        self._check_escalation(call, obj, None)
+        return obj
+
+    def _free_name(self, served: Served, namespace: str, base: str) -> str:
+        if not base:
+            missing = [
+                FieldError(ErrorType.REQUIRED, "metadata.name", "", "name or generateName is required")
+            ]
+            raise statuses.invalid(served.resource, "", missing)
+        while True:
+            name = generated_name(base, self._rng)
+            if self._storage.get(served.storage, namespace, name) is None:
+                return name
+
+    def _next(self, call: Call, old: Json, new: Json) -> Json:
+        """`new` as the successor of `old` on the call's endpoint, ready to be stored but for managedFields."""
+        served, now = call.served, self._clock.now()
+        self._check_identity(call, new, old)
+        new = succeeded(served.schema.default(new), old)
+        if call.request.subresource == "status":
+            new = strategies.prepare_status(served, new, old)
+        elif call.request.subresource == "finalize":
+            new = {**old, "spec": new.get("spec") or {}, "metadata": metadata(new)}
+        else:
+            new = strategies.prepare_update(served, new, old, now)
+        new = self._admitted(call, Operation.UPDATE, new, old)
+        if served.storage == CRDS and not call.request.subresource and not is_terminating(old):
+            new = custom_resources.judge(new, self._storage.all(CRDS), now)
+        if new == old:
+            return new
+        if errors := served.schema.validate_update(new, old, call.request.subresource):
+            raise statuses.invalid(served.resource, call.name, errors)
+        self._check_escalation(call, new, old)
+        return new
+
+    def _admitted(self, call: Call, operation: Operation, obj: Json, old: Json | None) -> Json:
+        return admission.admit(
+            self._chain,
+            Admitted(
+                operation,
+                call.served,
+                call.request.subresource,
+                call.namespace,
+                obj,
+                old,
+                call.user,
+                self._storage,
+            ),
+        )
+
+    async def _create(self, call: Call, obj: Json) -> Stored:
+        if not call.dry_run:
+            return await self._storage.create(call.served, obj)
+        if self._storage.find(call.served, call.namespace, metadata(obj)["name"]) is not None:
+            raise statuses.already_exists(call.served.resource, metadata(obj)["name"])
+        return Stored(call.served, obj, None)
+
+    async def _replace(self, call: Call, old: Stored, new: Json) -> Stored:
+        if new == old.obj:
+            return old
+        if call.dry_run:
+            return Stored(call.served, new, None)
+        if is_over(new):
+            return await self._storage.remove(old, new)
+        return await self._storage.replace(old, new)
+
+    # ---- checks ------------------------------------------------------------------------------------------
+
+    def _check_address(self, call: Call, obj: Json) -> None:
+        """The body is about the object that the path names."""
+        wanted = metadata(obj)
+        if wanted.get("name", call.name) != call.name:
+            raise statuses.bad_request(
+                f"the name of the object ({wanted['name']}) does not match the name on the URL ({call.name})"
+            )
+        if wanted.get("namespace") and call.namespace and wanted["namespace"] != call.namespace:
+            raise statuses.bad_request(
+                f"the namespace of the object ({wanted['namespace']}) does not match the namespace on the URL "
+                f"({call.namespace})"
+            )
+
+    def _check_identity(self, call: Call, new: Json, old: Json) -> None:
+        """The client saw this object, at this revision, if it says what it saw."""
+        wanted, found = metadata(new), metadata(old)
+        if wanted.get("uid") and wanted["uid"] != found["uid"]:
+            raise statuses.conflict(
+                call.served.resource,
+                call.name,
+                f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {found['uid']}",
+            )
+        if wanted.get("resourceVersion") not in (None, "", "0", found["resourceVersion"]):
+            raise statuses.conflict(call.served.resource, call.name)
+
+    def _check_escalation(self, call: Call, obj: Json, old: Json | None) -> None:
+        if call.served.resource.group != _RBAC_GROUP:
+            return
+        refusal = rbac.escalation(self._authorizer, call.user, obj, old)
+        if refusal is not None:
+            raise statuses.failure(refusal.code, refusal.reason, refusal.message, refusal.details)
+
+    # ---- managed fields ----------------------------------------------------------------------------------
+
+    def _signature(self, call: Call) -> Signature:
+        return Signature(
+            call.manager,
+            call.served.resource.api_version,
+            rfc3339(self._clock.now()),
+            call.request.subresource,
+        )
+
+    def _signed_new(self, call: Call, obj: Json) -> Json:
+        return track_update(
+            None,
+            obj,
+            call.served.schema.shape,
+            self._signature(call),
+            strategies.reset_fields(call.served, call.request.subresource),
+        )
+
+    def _signed(self, call: Call, old: Json, new: Json) -> Json:
+        if new == old:
+            return old
+        return track_update(
+            old,
+            new,
+            call.served.schema.shape,
+            self._signature(call),
+            strategies.reset_fields(call.served, call.request.subresource),
+        )
+
+
+def is_over(obj: Json) -> bool:
+    """Nothing holds an object that was asked to go: no finalizer, no grace period, and no content of a namespace."""
+    found = metadata(obj)
+    return (
+        "deletionTimestamp" in found
+        and not found.get("finalizers")
+        and not found.get("deletionGracePeriodSeconds")
+        and not (obj.get("kind") == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
+    )
+
+
+def _undecodable(call: Call, message: str, cause: str, patched: bool) -> StatusError:
+    if not patched:
+        return statuses.bad_request(message)
+    resource = call.served.resource
+    text = f'{resource.kind} "{call.name}" is invalid: patch: Invalid value: "{{}}": {cause}'
+    return statuses.failure(
+        422, "Invalid", text, statuses.details(resource, call.name) | {"kind": resource.kind}
+    )
+
+
+def _patch_refused(call: Call, error: PatchError) -> StatusError:
+    return statuses.failure(error.code, error.reason, error.message, error.details)
