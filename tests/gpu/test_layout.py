@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aliquot.gpu import boards
-from aliquot.gpu.driver import ComputeInstance, GpuInstance, InstanceProfile, Placement
+from aliquot.gpu.driver import ComputeInstance, ComputeProfile, GpuInstance, InstanceProfile, Placement
 from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.layout import (
     CreateCompute,
@@ -152,7 +153,16 @@ def test_free_placements_beside_what_cannot_move(
 
 def gpu_instance(gi_id: int, profile: str, start: int, *ci_profiles: int) -> GpuInstance:
     found = next(p for p in H100 if p.name == profile)
-    compute = tuple(ComputeInstance(n, c, f"MIG-{gi_id}-{n}", profile) for n, c in enumerate(ci_profiles))
+    slices = {c.profile_id: c.compute_slices for c in found.compute_profiles}
+    compute = tuple(
+        ComputeInstance(
+            n,
+            c,
+            f"MIG-{gi_id}-{n}",
+            profile if slices[c] == found.compute_slices else f"{slices[c]}c.{profile}",
+        )
+        for n, c in enumerate(ci_profiles)
+    )
     return GpuInstance(gi_id, found.profile_id, Placement(start, found.memory_slots), compute)
 
 
@@ -287,17 +297,18 @@ def test_an_instance_of_a_profile_that_the_driver_no_longer_lists_can_go() -> No
 
 def test_of_two_whole_compute_profiles_the_one_with_all_the_sms_is_made() -> None:
     double = next(p for p in profiles_of("b200-180gb") if p.profile_id == 15)
-    both = InstanceProfile(
-        **{
-            **{name: getattr(double, name) for name in double.__slots__},
-            "compute_profiles": (
-                double.compute_profiles[0].__class__(0, 1, 18, 1),
-                double.compute_profiles[0].__class__(7, 1, 30, 1),
-            ),
-        }
+    both = dataclasses.replace(
+        double, compute_profiles=(ComputeProfile(0, 1, 18, 1), ComputeProfile(7, 1, 30, 1))
     )
     made = plan([both], [], [Slice(15, 0)])
     assert isinstance(made, Plan) and made.steps[-1] == CreateCompute(0, 7)
+
+
+def test_where_compute_profiles_are_not_known_the_driver_finds_the_one_that_fills() -> None:
+    three = next(p for p in H100 if p.name == "3g.40gb")
+    unknown = dataclasses.replace(three, compute_profiles=())
+    made = plan([unknown], [], [Slice(9, 4)])
+    assert isinstance(made, Plan) and made.steps[-1] == CreateCompute(4, None)
 
 
 def test_a_plan_names_the_instances_that_lose_their_devices() -> None:

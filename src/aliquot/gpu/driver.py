@@ -139,6 +139,7 @@ class InstanceProfile:
     max_instances: int
     placements: tuple[Placement, ...]
     compute_profiles: tuple[ComputeProfile, ...]
+    """Empty where they are not known: NVML tells them of existing instances only."""
     attributes: frozenset[str] = frozenset()
     """`me`, `me.all`, `gfx`, `-me`"""
     engines: Engines | None = None
@@ -190,7 +191,7 @@ class Driver(Protocol):
         ...
 
     def possible_placements(self, gpu_uuid: str, profile_id: int) -> Sequence[Placement]:
-        """Free now."""
+        """Free now. NOT_SUPPORTED when MIG is off."""
         ...
 
     def instances(self, gpu_uuid: str) -> Sequence[GpuInstance]:
@@ -217,8 +218,9 @@ class Driver(Protocol):
         """IN_USE while it holds compute instances or a process runs in it."""
         ...
 
-    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int) -> ComputeInstance:
-        """INSUFFICIENT_RESOURCES when the instance has not enough slices left."""
+    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int | None) -> ComputeInstance:
+        """`profile_id` None: the one that fills the instance. INSUFFICIENT_RESOURCES when it has not enough
+        slices left."""
         ...
 
     def destroy_compute_instance(self, gpu_uuid: str, gi_id: int, ci_id: int) -> None:
@@ -230,7 +232,8 @@ class Driver(Protocol):
         ...
 
     def wait_event(self, timeout_s: float) -> XidEvent | None:
-        """The next critical event, None when `timeout_s` passes without one."""
+        """The next critical event, None when `timeout_s` passes without one. Blocks all that time; with 0 it
+        only looks."""
         ...
 
 

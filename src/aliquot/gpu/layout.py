@@ -124,10 +124,13 @@ class CreateInstance:
 
 @dataclass(frozen=True, slots=True)
 class CreateCompute:
-    """The compute instance that fills the GPU instance at `start`, which may be made by an earlier step."""
+    """The compute instance that fills the GPU instance at `start`, which may be made by an earlier step.
+
+    `profile_id` None: the driver finds the one that does.
+    """
 
     start: int
-    profile_id: int
+    profile_id: int | None
 
 
 Step = DestroyCompute | DestroyInstance | CreateInstance | CreateCompute
@@ -191,15 +194,17 @@ def plan(
             continue
         missing.discard(slice_)
         kept.append(instance.gi_id)
-        full = _full_compute_profile(geometry.profiles[slice_.profile_id])
-        if [c.profile_id for c in instance.compute_instances] != [full]:
+        profile = geometry.profiles[slice_.profile_id]
+        if [c.name for c in instance.compute_instances] != [profile.name]:
             if instance.compute_instances:
                 leaving.append(held)
             destroy += _destruction(instance, whole=False)
-            create[slice_.start] = [CreateCompute(slice_.start, full)]
+            create[slice_.start] = [_fill(slice_.start, profile)]
     for slice_ in missing:
-        full = _full_compute_profile(geometry.profiles[slice_.profile_id])
-        create[slice_.start] = [CreateInstance(slice_), CreateCompute(slice_.start, full)]
+        create[slice_.start] = [
+            CreateInstance(slice_),
+            _fill(slice_.start, geometry.profiles[slice_.profile_id]),
+        ]
     in_use = [held for held in leaving if held.used_by]
     if in_use:
         return _refuse_use(geometry, in_use)
@@ -213,11 +218,6 @@ def _illegal(geometry: Geometry, wanted: Sequence[Slice]) -> Refusal | None:
         if profile is None:
             return Refusal(
                 RefusalReason.UNKNOWN_PROFILE, f"the board has no profile with id {slice_.profile_id}"
-            )
-        if profile.compute_slices not in (c.compute_slices for c in profile.compute_profiles):
-            return Refusal(
-                RefusalReason.UNKNOWN_PROFILE,
-                f"the driver lists no compute instance that fills {profile.name}",
             )
         starts = sorted(p.start for p in profile.placements)
         if slice_.start not in starts:
@@ -261,10 +261,8 @@ def _destruction(instance: GpuInstance, *, whole: bool) -> list[Step]:
     return [*steps, DestroyInstance(instance.gi_id)] if whole else steps
 
 
-def _full_compute_profile(profile: InstanceProfile) -> int:
-    """Of the compute instance that fills a GPU instance.
-
-    Double-memory 1g profiles may list two of one slice; the one with all the SMs is meant.
-    """
+def _fill(start: int, profile: InstanceProfile) -> CreateCompute:
+    """Double-memory 1g profiles may list two compute profiles of one slice; the one with all the SMs is meant."""
     full = [c for c in profile.compute_profiles if c.compute_slices == profile.compute_slices]
-    return max(full, key=lambda c: c.multiprocessors or 0).profile_id
+    best = max(full, key=lambda c: c.multiprocessors or 0, default=None)
+    return CreateCompute(start, best.profile_id if best else None)

@@ -203,7 +203,7 @@ class SimulatedDriver:
         with self._change():
             self._state.gpus[index].instances.remove(instance)
 
-    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int) -> ComputeInstance:
+    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int | None) -> ComputeInstance:
         index = self._mig_index(gpu_uuid)
         state = self._state.gpus[index]
         instance = self._instance(index, gi_id)
@@ -219,7 +219,7 @@ class SimulatedDriver:
         with self._change():
             state.created += 1
             seed = f"{self._uuids[index]}/{gi_id}/{ci_id}/{state.created}"
-            made = _Compute(ci_id, profile_id, f"MIG-{uuid.uuid5(_NAMESPACE, seed)}")
+            made = _Compute(ci_id, wanted.profile_id, f"MIG-{uuid.uuid5(_NAMESPACE, seed)}")
             instance.compute.append(made)
         return _compute_instance(profile, made)
 
@@ -429,9 +429,12 @@ def _profiles(board: Board) -> tuple[InstanceProfile, ...]:
     return board.mig.instance_profiles() if board.mig else ()
 
 
-def _compute_profile(profile: InstanceProfile, profile_id: int) -> ComputeProfile:
+def _compute_profile(profile: InstanceProfile, profile_id: int | None) -> ComputeProfile:
+    """None: the one that fills the instance."""
     for compute in profile.compute_profiles:
         if compute.profile_id == profile_id:
+            return compute
+        if profile_id is None and compute.compute_slices == profile.compute_slices:
             return compute
     raise DriverError(
         ReturnCode.INVALID_ARGUMENT, f"Invalid Argument: {profile.name} has no compute profile {profile_id}"

@@ -1,0 +1,276 @@
+"""NvmlDriver: the promises of `aliquot.gpu.driver.Driver`, kept by NVML."""
+
+import ctypes
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aliquot.gpu.driver import (
+    ComputeInstance,
+    DriverError,
+    DriverVersion,
+    Gpu,
+    GpuInstance,
+    InstanceProfile,
+    Link,
+    MigState,
+    Placement,
+    Process,
+    ReturnCode,
+    XidEvent,
+)
+from aliquot.gpu.layout import Geometry, Slice
+from aliquot.gpu.nvml import links, mig
+from aliquot.gpu.nvml.session import MIB, Device, Session, return_code
+
+_NO_INSTANCE = 0xFFFFFFFF
+_RESET_TIMEOUT_S = 120.0
+_WAIT_PIECE_S = 0.2
+"""A wait for events gives way this often to whoever must close the session."""
+
+
+def nvidia_smi_reset(gpu_uuid: str) -> None:
+    """Resets a GPU; NVML itself cannot. Raises DriverError."""
+    command = ["nvidia-smi", "--gpu-reset", "-i", gpu_uuid]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_RESET_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        raise DriverError(
+            ReturnCode.NOT_SUPPORTED, "a GPU reset needs nvidia-smi, which is not on the path"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise DriverError(ReturnCode.TIMEOUT, f"nvidia-smi did not reset {gpu_uuid} in time") from None
+    if done.returncode != 0:
+        lines = (line.strip() for line in (done.stdout + done.stderr).split("\n"))
+        said = next(filter(None, lines), f"nvidia-smi ended with {done.returncode}")
+        raise DriverError(return_code(done.returncode), f"{gpu_uuid}: {said}")
+
+
+class NvmlDriver:
+    """Raises DriverError with the cause when there is no driver.
+
+    `sysfs`: where NUMA nodes are read. `reset`: how a GPU is reset while no session is open.
+    """
+
+    def __init__(
+        self, *, sysfs: Path = Path("/sys"), reset: Callable[[str], None] = nvidia_smi_reset
+    ) -> None:
+        self._session = Session(sysfs)
+        self._nvml = self._session.nvml
+        self._reset = reset
+        self._event_lock = threading.Lock()
+        self._events: Any = None
+
+    def close(self) -> None:
+        """Ends the session. The object is of no use afterwards."""
+        self._end_events()
+        self._session.close()
+
+    # --- what the node has ---
+
+    def version(self) -> DriverVersion:
+        with self._session.errors("driver version"):
+            driver = self._nvml.nvmlSystemGetDriverVersion()
+            cuda = self._nvml.nvmlSystemGetCudaDriverVersion_v2()
+        return DriverVersion(driver, f"{cuda // 1000}.{cuda % 1000 // 10}")
+
+    def gpus(self) -> Sequence[Gpu]:
+        found = []
+        for device in self._session.devices():
+            try:
+                self._session.memory_mib(device.handle)
+                found.append(replace(device.gpu, mig=mig.state(self._session, device)))
+            except DriverError as error:
+                if error.code is not ReturnCode.GPU_IS_LOST:
+                    raise
+        return tuple(found)
+
+    def links(self, gpu_uuid: str) -> Sequence[Link]:
+        return links.links(self._session, self._device(gpu_uuid))
+
+    def processes(self, gpu_uuid: str) -> Sequence[Process]:
+        device = self._device(gpu_uuid)
+        with self._session.errors(gpu_uuid):
+            found = self._nvml.nvmlDeviceGetComputeRunningProcesses_v3(device.handle)
+        return tuple(
+            Process(
+                pid=p.pid,
+                gi_id=_instance_id(p.gpuInstanceId),
+                ci_id=_instance_id(p.computeInstanceId),
+                memory_mib=None if p.usedGpuMemory is None else p.usedGpuMemory // MIB,
+            )
+            for p in found
+        )
+
+    def wait_event(self, timeout_s: float) -> XidEvent | None:
+        end = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, end - time.monotonic())
+            with self._event_lock:
+                event = self._wait(min(left_s, _WAIT_PIECE_S))
+            if event is not None or left_s == 0:
+                return event
+
+    # --- MIG ---
+
+    def instance_profiles(self, gpu_uuid: str) -> Sequence[InstanceProfile]:
+        device = self._device(gpu_uuid)
+        if mig.state(self._session, device) is MigState.UNSUPPORTED:
+            raise DriverError(ReturnCode.NOT_SUPPORTED, f"{gpu_uuid}: the board has no MIG")
+        return mig.profiles(self._session, device)
+
+    def possible_placements(self, gpu_uuid: str, profile_id: int) -> Sequence[Placement]:
+        device = self._mig_device(gpu_uuid)
+        mig.profile(self._session, device, profile_id)
+        existing = [Slice(i.profile_id, i.placement.start) for i in mig.instances(self._session, device)]
+        return Geometry(mig.profiles(self._session, device)).free_placements(profile_id, existing)
+
+    def instances(self, gpu_uuid: str) -> Sequence[GpuInstance]:
+        device = self._device(gpu_uuid)
+        return mig.instances(self._session, device) if mig.is_on(self._session, device) else ()
+
+    def set_mig_mode(self, gpu_uuid: str, enabled: bool) -> MigState:
+        device = self._device(gpu_uuid)
+        if not enabled and self.instances(gpu_uuid):
+            raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: GPU instances exist")
+        self._end_events()
+        try:
+            with self._session.errors(gpu_uuid):
+                activation = self._nvml.nvmlDeviceSetMigMode(device.handle, int(enabled))
+        finally:
+            self._session.forget()
+        reached = mig.state(self._session, self._device(gpu_uuid))
+        if reached not in (
+            (MigState.ENABLED, MigState.PENDING_ENABLE)
+            if enabled
+            else (MigState.DISABLED, MigState.PENDING_DISABLE)
+        ):
+            cause = self._nvml.NVMLError(activation)
+            raise DriverError(return_code(activation), f"{gpu_uuid}: MIG mode was not changed: {cause}")
+        return reached
+
+    def reset_gpu(self, gpu_uuid: str) -> None:
+        running = self.processes(gpu_uuid)
+        if running:
+            pids = ", ".join(str(process.pid) for process in running)
+            raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: in use by process {pids}")
+        # an open session is a client of the GPU and would be in the way of its reset
+        self.close()
+        try:
+            self._reset(gpu_uuid)
+        finally:
+            self._session.open()
+
+    def create_gpu_instance(self, gpu_uuid: str, profile_id: int, start: int | None) -> GpuInstance:
+        device = self._mig_device(gpu_uuid)
+        profile = mig.profile(self._session, device, profile_id)
+        with self._session.errors(f"{gpu_uuid}: {profile.name}"):
+            if start is None:
+                handle = self._nvml.nvmlDeviceCreateGpuInstance(device.handle, profile_id)
+            else:
+                if start not in (p.start for p in profile.placements):
+                    message = f"{gpu_uuid}: {profile.name} has no start {start}"
+                    raise DriverError(ReturnCode.INVALID_ARGUMENT, message)
+                placement = self._nvml.c_nvmlGpuInstancePlacement_t(start, profile.memory_slots)
+                handle = self._nvml.nvmlDeviceCreateGpuInstanceWithPlacement(
+                    device.handle, profile_id, ctypes.byref(placement)
+                )
+        return mig.instance(self._session, device, handle)
+
+    def destroy_gpu_instance(self, gpu_uuid: str, gi_id: int) -> None:
+        device = self._mig_device(gpu_uuid)
+        with self._session.errors(f"{gpu_uuid}: GPU instance {gi_id}"):
+            handle = self._nvml.nvmlDeviceGetGpuInstanceById(device.handle, gi_id)
+            self._nvml.nvmlGpuInstanceDestroy(handle)
+
+    def create_compute_instance(self, gpu_uuid: str, gi_id: int, profile_id: int | None) -> ComputeInstance:
+        device = self._mig_device(gpu_uuid)
+        with self._session.errors(f"{gpu_uuid}: GPU instance {gi_id}"):
+            gi_handle = self._nvml.nvmlDeviceGetGpuInstanceById(device.handle, gi_id)
+            if profile_id is None:
+                gi_profile_id = self._nvml.nvmlGpuInstanceGetInfo(gi_handle).profileId
+                profile_id = mig.filling_profile(self._session, device, gi_handle, gi_profile_id)
+            handle = self._nvml.nvmlGpuInstanceCreateComputeInstance(gi_handle, profile_id)
+            ci_id = self._nvml.nvmlComputeInstanceGetInfo_v2(handle).id
+        made = mig.instance(self._session, device, gi_handle).compute_instances
+        for compute in made:
+            if compute.ci_id == ci_id:
+                return compute
+        raise DriverError(
+            ReturnCode.NOT_FOUND, f"{gpu_uuid}: compute instance {ci_id} was made but has no MIG device"
+        )
+
+    def destroy_compute_instance(self, gpu_uuid: str, gi_id: int, ci_id: int) -> None:
+        device = self._mig_device(gpu_uuid)
+        with self._session.errors(f"{gpu_uuid}: compute instance {ci_id} of GPU instance {gi_id}"):
+            gi_handle = self._nvml.nvmlDeviceGetGpuInstanceById(device.handle, gi_id)
+            handle = self._nvml.nvmlGpuInstanceGetComputeInstanceById(gi_handle, ci_id)
+            self._nvml.nvmlComputeInstanceDestroy(handle)
+
+    # --- inside ---
+
+    def _device(self, gpu_uuid: str) -> Device:
+        device = self._session.device(gpu_uuid)
+        self._session.memory_mib(device.handle)
+        return device
+
+    def _mig_device(self, gpu_uuid: str) -> Device:
+        device = self._device(gpu_uuid)
+        if not mig.is_on(self._session, device):
+            raise DriverError(ReturnCode.NOT_SUPPORTED, f"{gpu_uuid}: MIG mode is off")
+        return device
+
+    def _wait(self, timeout_s: float) -> XidEvent | None:
+        nvml = self._nvml
+        if self._events is None:
+            self._events = self._register_events()
+        with self._session.errors("waiting for events"):
+            try:
+                event = nvml.nvmlEventSetWait_v2(self._events, round(timeout_s * 1000))
+                uuid = nvml.nvmlDeviceGetUUID(event.device)
+            except nvml.NVMLError_Timeout:
+                return None
+            except nvml.NVMLError:
+                # a lost GPU spoils the whole set; the next call makes one of those that still answer
+                nvml.nvmlEventSetFree(self._events)
+                self._events = None
+                raise
+        gi_id, ci_id = _instance_id(event.gpuInstanceId), _instance_id(event.computeInstanceId)
+        return XidEvent(uuid, int(event.eventData), gi_id, ci_id)
+
+    def _register_events(self) -> Any:
+        nvml = self._nvml
+        with self._session.errors("registering for events"):
+            events = nvml.nvmlEventSetCreate()
+        for gpu in self.gpus():
+            try:
+                handle = self._session.device(gpu.uuid).handle
+                with self._session.errors(gpu.uuid):
+                    nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
+            except DriverError as error:
+                # boards without XID events, and such as are lost by now
+                if error.code not in (ReturnCode.NOT_SUPPORTED, ReturnCode.GPU_IS_LOST):
+                    raise
+        return events
+
+    def _end_events(self) -> None:
+        with self._event_lock:
+            events, self._events = self._events, None
+            if events is not None:
+                with self._session.errors("waiting for events"):
+                    self._nvml.nvmlEventSetFree(events)
+
+
+def _instance_id(number: int) -> int | None:
+    return None if number == _NO_INSTANCE else int(number)
