@@ -1,11 +1,157 @@
-"""JSON patch, RFC 6902."""
+"""JSON patch, RFC 6902.
 
+Kubernetes tells the user nothing of what went wrong inside a patch (one text for every failed operation); so
+does this. Deviations of its library from the RFC are kept where clients could see them: a negative array index
+counts from the end, and `test` of a missing field against null succeeds.
+"""
+
+import copy
 from typing import Any
+
+from aliquot.emulator.patching.errors import PatchError, bad_request, unprocessable
+
+MAX_OPERATIONS = 10_000
+
+
+class _Failed(Exception):
+    """An operation cannot be done on this document."""
 
 
 def apply_json_patch(document: Any, patch: Any) -> Any:
     """`document` with the operations of `patch` done in order, all or none.
 
-    Raises PatchError: 400 when `patch` is no list of operations, 422 when an operation cannot be done.
+    Raises PatchError: 400 when `patch` is no list of operations, 413 when there are too many of them, 422 when
+    an operation cannot be done.
     """
-    raise NotImplementedError
+    if not isinstance(patch, list) or not all(isinstance(operation, dict) for operation in patch):
+        raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(patch) > MAX_OPERATIONS:
+        raise PatchError(
+            413,
+            "RequestEntityTooLarge",
+            f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}",
+        )
+    root = [copy.deepcopy(document)]  # a list around it, so that the whole document can be replaced too
+    try:
+        for operation in patch:
+            _operate(root, operation)
+    except _Failed:
+        raise unprocessable() from None
+    return root[0]
+
+
+def _operate(root: list[Any], operation: dict[str, Any]) -> None:
+    match operation.get("op"):
+        case "add":
+            _add(root, _path(operation, "path"), copy.deepcopy(_value(operation)))
+        case "replace":
+            container, key = _locate(root, _path(operation, "path"))
+            _read(container, key)
+            _write(container, key, copy.deepcopy(_value(operation)))
+        case "remove":
+            container, key = _locate(root, _path(operation, "path"))
+            _remove(container, key)
+        case "move":
+            container, key = _locate(root, _path(operation, "from"))
+            value = _read(container, key)
+            _remove(container, key)
+            _add(root, _path(operation, "path"), value)
+        case "copy":
+            container, key = _locate(root, _path(operation, "from"))
+            _add(root, _path(operation, "path"), copy.deepcopy(_read(container, key)))
+        case "test":
+            container, key = _locate(root, _path(operation, "path"))
+            found = _read(container, key, missing=None)
+            if not same_json(found, operation.get("value")):
+                raise _Failed
+        case _:
+            raise _Failed
+
+
+def _value(operation: dict[str, Any]) -> Any:
+    if "value" not in operation:
+        raise _Failed
+    return operation["value"]
+
+
+def _path(operation: dict[str, Any], name: str) -> list[str]:
+    path = operation.get(name)
+    if not isinstance(path, str) or (path and not path.startswith("/")):
+        raise _Failed
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
+def _locate(root: list[Any], path: list[str]) -> tuple[dict[str, Any] | list[Any], str]:
+    """The container that holds the last part of `path`, and that part."""
+    container: Any = root
+    key = "0"
+    for part in path:
+        container = _read(container, key)
+        if not isinstance(container, dict | list):
+            raise _Failed
+        key = part
+    return container, key
+
+
+def _index(container: list[Any], key: str, limit: int) -> int:
+    try:
+        index = int(key)
+    except ValueError:
+        raise _Failed from None
+    if index < 0:
+        index += limit
+    if not 0 <= index < limit:
+        raise _Failed
+    return index
+
+
+_REQUIRED = object()
+
+
+def _read(container: dict[str, Any] | list[Any], key: str, *, missing: Any = _REQUIRED) -> Any:
+    if isinstance(container, list):
+        return container[_index(container, key, len(container))]
+    if key in container:
+        return container[key]
+    if missing is _REQUIRED:
+        raise _Failed
+    return missing
+
+
+def _write(container: dict[str, Any] | list[Any], key: str, value: Any) -> None:
+    if isinstance(container, list):
+        container[_index(container, key, len(container))] = value
+    else:
+        container[key] = value
+
+
+def _add(root: list[Any], path: list[str], value: Any) -> None:
+    container, key = _locate(root, path)
+    if container is root or isinstance(container, dict):
+        _write(container, key, value)
+    elif key == "-":
+        container.append(value)
+    else:
+        container.insert(_index(container, key, len(container) + 1), value)
+
+
+def _remove(container: dict[str, Any] | list[Any], key: str) -> None:
+    if isinstance(container, list):
+        del container[_index(container, key, len(container))]
+    elif key in container:
+        del container[key]
+    else:
+        raise _Failed
+
+
+def same_json(left: Any, right: Any) -> bool:
+    """Equality of JSON values; unlike Python's, true is not 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            same_json(value, right[key]) for key, value in left.items()
+        )
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_json, left, right))
+    return bool(left == right)

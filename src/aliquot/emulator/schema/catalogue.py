@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aliquot.emulator.schema import definitions
 from aliquot.emulator.schema.kind import Schema
 
 
@@ -9,16 +10,42 @@ class Catalogue:
     """Schemas by group, version and kind. Not safe for threads; lookups are dictionary reads after the first."""
 
     def __init__(self, version: str = "1.36") -> None:
+        """Raises `definitions.UnknownVersion` when this package has no data for that Kubernetes version."""
         self.version = version
+        self.built_in = definitions.load(version)
+        self._schemas: dict[definitions.GroupVersionKind, Schema] = {}
+        self._custom: dict[str, list[Schema]] = {}
 
     def get(self, group: str, version: str, kind: str) -> Schema | None:
         """The schema, or None when this server has no such kind."""
-        raise NotImplementedError
+        key = (group, version, kind)
+        schema = self._schemas.get(key)
+        if schema is None and (name := self.built_in.names.get(key)) is not None:
+            schema = self._schemas[key] = Schema(group, version, kind, self.built_in.shapes.get(name))
+        return schema
 
     def add_crd(self, crd: dict[str, Any]) -> None:
         """Takes in (or takes anew) every version of a CustomResourceDefinition."""
-        raise NotImplementedError
+        name = crd["metadata"]["name"]
+        self.remove_crd(name)
+        group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"]
+        schemas = []
+        for version in crd["spec"]["versions"]:
+            root = version.get("schema", {}).get("openAPIV3Schema") or {
+                "x-kubernetes-preserve-unknown-fields": True
+            }
+            schemas.append(
+                Schema(group, version["name"], kind, self.built_in.shapes.custom(root), custom=True)
+            )
+        self._custom[name] = schemas
+        for schema in schemas:
+            self._schemas[schema.key] = schema
 
     def remove_crd(self, name: str) -> None:
         """Forgets a CustomResourceDefinition by its metadata.name; unknown names are no error."""
-        raise NotImplementedError
+        for schema in self._custom.pop(name, ()):
+            self._schemas.pop(schema.key, None)
+
+    def custom(self) -> list[Schema]:
+        """The kinds that came from CRDs, by the names of these."""
+        return [schema for name in sorted(self._custom) for schema in self._custom[name]]

@@ -1,22 +1,30 @@
 """One kind at one version: everything a request handler asks of its schema."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from aliquot.emulator.schema import decoding, defaults, validation
+from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.errors import FieldError
 from aliquot.emulator.schema.shapes import Shape
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DecodeError(Exception):
-    """A body that is no object of the kind: 400 BadRequest with this message."""
+    """A body that is no object of the kind.
+
+    `message` is that of the 400 BadRequest which a create or an update answers; a patch whose result cannot be
+    decoded answers 422 with `cause` alone in it.
+    """
 
     message: str
+    cause: str
 
     def __str__(self) -> str:
         return self.message
 
 
+@dataclass(frozen=True, slots=True)
 class Schema:
     """The schema of a group, version and kind, built in or from a CRD.
 
@@ -27,32 +35,58 @@ class Schema:
     group: str
     version: str
     kind: str
-    shape: Shape
-    custom: bool
+    shape: Shape = field(repr=False)
+    custom: bool = False
     """From a CRD: no strategic merge patch (415)."""
+
+    @property
+    def key(self) -> GroupVersionKind:
+        return self.group, self.version, self.kind
 
     def decode(self, obj: Any) -> tuple[dict[str, Any], list[str]]:
         """(`obj` without unknown fields, strict-decoding errors such as `unknown field "spec.foo"`).
 
         Raises DecodeError when a value is of the wrong type.
         """
-        raise NotImplementedError
+        try:
+            decoded, unknown = decoding.decode(obj, self.shape)
+        except decoding.NotDecodable as error:
+            cause = str(error)
+            raise DecodeError(self._refusal(cause), cause) from None
+        return decoded, [f'unknown field "{path}"' for path in unknown]
 
     def default(self, obj: dict[str, Any]) -> dict[str, Any]:
         """`obj` with the defaults that Kubernetes fills in when it reads an object."""
-        raise NotImplementedError
+        if self.custom:
+            filled: dict[str, Any] = decoding.default_custom(
+                decoding.prune_nulls(obj, self.shape), self.shape
+            )
+            return filled
+        return defaults.fill(self.group, self.kind, obj, self.shape)
 
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:
         """What is wrong with a new object."""
-        raise NotImplementedError
+        if self.custom:
+            return validation.custom(obj, self.shape)
+        return validation.built_in(self.group, self.kind, obj, self.shape)
 
     def validate_update(
         self, obj: dict[str, Any], old: dict[str, Any], subresource: str = ""
     ) -> list[FieldError]:
         """What is wrong with `obj` as the successor of `old` on an endpoint ("" or "status", "binding", ...)."""
-        raise NotImplementedError
+        if self.custom:
+            return validation.custom_update(obj, old, self.shape, subresource)
+        return validation.built_in_update(self.group, self.kind, obj, old, self.shape, subresource)
+
+    def _refusal(self, cause: str) -> str:
+        return f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {cause}'
+
+
+def strict_cause(errors: list[str]) -> str:
+    """`strict decoding error: unknown field "spec.foo", unknown field "spec.bar"`."""
+    return "strict decoding error: " + ", ".join(errors)
 
 
 def strict_message(schema: Schema, errors: list[str]) -> str:
     """The 400 message of ?fieldValidation=Strict: `Pod in version "v1" cannot be handled as a Pod: strict ...`."""
-    raise NotImplementedError
+    return schema._refusal(strict_cause(errors))

@@ -1,5 +1,200 @@
-"""The tree of types behind a kind, compiled once from OpenAPI, shared by decoding, patching and validation."""
+"""The tree of types behind a kind, compiled once from OpenAPI, shared by decoding, patching and validation.
+
+A `Shape` is one node. Built-in kinds come from Kubernetes' definitions, where nodes refer to each other by name
+and may do so in circles; custom kinds come from the structural schema in a CRD, which stands alone except that
+metadata is always Kubernetes' own. Children are compiled when they are first asked for, so that a server that
+only ever sees pods never looks at the other 700 definitions.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_ALWAYS_PRESENT = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "jobTemplate")
+_ABSENT: Mapping[str, Any] = MappingProxyType({})
+
+
+class Form(Enum):
+    """What JSON a node takes."""
+
+    OBJECT = "object"
+    LIST = "array"
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    INT_OR_STRING = "int-or-string"
+    QUANTITY = "quantity"
+    TIME = "date-time"
+    BYTES = "byte"
+    ANY = "any"
+
+
+class ListType(Enum):
+    """Who may own what of a list: the whole, each value, or each item by its keys."""
+
+    ATOMIC = "atomic"
+    SET = "set"
+    MAP = "map"
 
 
 class Shape:
-    """One node of the tree: an object, a map, a list or a scalar, with its list and merge keys."""
+    """One node of the tree.
+
+    `node` is the schema as written, for what is asked rarely (limits, enums, defaults of a CRD). `extra` are the
+    words that stand beside a `$ref` and win over those of the definition.
+    """
+
+    def __init__(
+        self,
+        definitions: "Definitions",
+        node: Mapping[str, Any],
+        name: str = "",
+        extra: Mapping[str, Any] = _ABSENT,
+    ) -> None:
+        self._definitions = definitions
+        self.node = node
+        self.name = name
+        self.form = _form(node)
+        self.required: tuple[str, ...] = tuple(node.get("required", ()))
+        self.default: Any = node.get("default")
+        self.nullable = bool(node.get("nullable"))
+        self.preserves_unknown = bool(node.get("x-kubernetes-preserve-unknown-fields"))
+        self.embedded = bool(node.get("x-kubernetes-embedded-resource"))
+        self.atomic = self.form is Form.OBJECT and _atomic_object(node, extra, self.preserves_unknown)
+        strategies = extra.get("x-kubernetes-patch-strategy") or node.get("x-kubernetes-patch-strategy") or ""
+        self.strategies: frozenset[str] = frozenset(filter(None, strategies.split(",")))
+        self.merge_key: str = node.get("x-kubernetes-patch-merge-key", "")
+        self.list_type, self.list_keys = _list_relation(node, self.strategies)
+
+    @cached_property
+    def fields(self) -> Mapping[str, "Shape"]:
+        """The named fields of an object."""
+        properties = self.node.get("properties") or {}
+        fields = {name: self._definitions.compile(child) for name, child in properties.items()}
+        if self.embedded:
+            fields.setdefault("apiVersion", self._definitions.string)
+            fields.setdefault("kind", self._definitions.string)
+            fields["metadata"] = self._definitions.get(OBJECT_META)
+        return fields
+
+    @cached_property
+    def element(self) -> "Shape | None":
+        """The items of a list, or the values of a map under names that are no `fields`."""
+        node = self.node.get("items" if self.form is Form.LIST else "additionalProperties")
+        if isinstance(node, Mapping):
+            return self._definitions.compile(node)
+        if self.form is Form.LIST or node is True or self.preserves_unknown or self.untyped:
+            return self._definitions.anything
+        return None
+
+    @cached_property
+    def untyped(self) -> bool:
+        """An object of which nothing is said but that it is one: kept as it is (built-in kinds only)."""
+        return (
+            self.form is Form.OBJECT
+            and bool(self.name)
+            and not self.node.get("properties")
+            and "additionalProperties" not in self.node
+        )
+
+    @cached_property
+    def skeleton(self) -> Mapping[str, Any]:
+        """What an object of a built-in kind looks like with nothing in it: parts that Go never leaves out.
+
+        Lists that must be there are None. A custom object has none of it.
+        """
+        present: dict[str, Any] = {}
+        if not self.name:
+            return present
+        for name in self.required:
+            if self.fields[name].form is Form.LIST:
+                present[name] = None
+        for name in _ALWAYS_PRESENT:
+            if name in self.fields and self.fields[name].fields:
+                present[name] = self.fields[name].skeleton if name != "metadata" else {}
+        return present
+
+    def child(self, key: str) -> "Shape | None":
+        """The shape under a key of an object; None when there is no such field."""
+        return self.fields.get(key) or self.element
+
+    def __repr__(self) -> str:
+        return f"<Shape {self.name or self.form.value}>"
+
+
+class Definitions:
+    """Definitions by name, compiled on demand; each once, so that shapes may be compared by identity."""
+
+    def __init__(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        self._nodes = nodes
+        self._shapes: dict[str, Shape] = {}
+        self.string = Shape(self, {"type": "string"})
+        self.anything = Shape(self, {"x-kubernetes-preserve-unknown-fields": True})
+
+    def get(self, name: str) -> Shape:
+        """Raises KeyError when there is no such definition."""
+        shape = self._shapes.get(name)
+        if shape is None:
+            shape = self._shapes[name] = Shape(self, self._nodes[name], name)
+        return shape
+
+    def compile(self, node: Mapping[str, Any]) -> Shape:
+        """A node inside another; a plain reference gives the shared shape of the definition."""
+        name = node.get("$ref")
+        if name is None:
+            return Shape(self, node)
+        extra = {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}
+        return Shape(self, self._nodes[name], name, extra) if extra else self.get(name)
+
+    def custom(self, schema: Mapping[str, Any]) -> Shape:
+        """The root of a custom resource: its structural schema with Kubernetes' apiVersion, kind and metadata."""
+        return Shape(self, {**schema, "type": "object", "x-kubernetes-embedded-resource": True})
+
+
+def _form(node: Mapping[str, Any]) -> Form:
+    if node.get("x-kubernetes-int-or-string"):
+        return Form.INT_OR_STRING
+    match node.get("type"), node.get("format"):
+        case "object", _:
+            return Form.OBJECT
+        case "array", _:
+            return Form.LIST
+        case "integer", _:
+            return Form.INTEGER
+        case "number", _:
+            return Form.NUMBER
+        case "boolean", _:
+            return Form.BOOLEAN
+        case "string", "int-or-string":
+            return Form.INT_OR_STRING
+        case "string", "quantity":
+            return Form.QUANTITY
+        case "string", "date-time":
+            return Form.TIME
+        case "string", "byte":
+            return Form.BYTES
+        case "string", _:
+            return Form.STRING
+        case _:
+            return Form.ANY
+
+
+def _atomic_object(node: Mapping[str, Any], extra: Mapping[str, Any], preserves_unknown: bool) -> bool:
+    map_type = extra.get("x-kubernetes-map-type") or node.get("x-kubernetes-map-type")
+    if map_type is not None:
+        return bool(map_type == "atomic")
+    return not preserves_unknown and "properties" not in node and "additionalProperties" not in node
+
+
+def _list_relation(node: Mapping[str, Any], strategies: frozenset[str]) -> tuple[ListType, tuple[str, ...]]:
+    list_type = node.get("x-kubernetes-list-type")
+    merge_key = node.get("x-kubernetes-patch-merge-key")
+    if list_type is not None:
+        return ListType(list_type), tuple(node.get("x-kubernetes-list-map-keys", ()))
+    if "merge" in strategies and node.get("type") == "array":
+        return (ListType.MAP, (merge_key,)) if merge_key else (ListType.SET, ())
+    return ListType.ATOMIC, ()

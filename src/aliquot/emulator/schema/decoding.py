@@ -1,0 +1,315 @@
+"""From JSON as a client sent it to an object of its kind.
+
+Built-in kinds are read as Go reads them into structs: a value of the wrong type refuses the whole body, unknown
+fields are dropped and reported, nulls and empty lists and maps vanish, quantities and times take their canonical
+spelling. Custom kinds are pruned by their structural schema; only metadata is typed at this point, the rest is
+for validation to judge.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aliquot.emulator.schema.shapes import Form, Shape
+from aliquot.kube import quantity
+
+_QUANTITY_TEXT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_RFC3339_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_INT32: Final = 2**31
+_INT64: Final = 2**63
+
+
+class NotDecodable(ValueError):
+    """The body is no object of its kind; the text is that of Go's decoder."""
+
+
+@dataclass(slots=True)
+class _Decoder:
+    """Where the walk is, for the sake of messages; and what it found."""
+
+    unknown: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # JSON names down to here, as Go's errors give them
+    struct: str = ""
+
+    def unmarshal(self, value: Any, go_type: str) -> NotDecodable:
+        word = _go_word(value)
+        if self.struct:
+            return NotDecodable(
+                f"json: cannot unmarshal {word} into Go struct field {self.struct}.{'.'.join(self.names)} of type {go_type}"
+            )
+        return NotDecodable(f"json: cannot unmarshal {word} into Go value of type {go_type}")
+
+
+def decode(obj: Any, shape: Shape) -> tuple[dict[str, Any], list[str]]:
+    """(`obj` as the server takes it, unknown fields by path). Raises NotDecodable."""
+    decoder = _Decoder()
+    if not isinstance(obj, dict):
+        raise decoder.unmarshal(obj, _go_type(shape))
+    if shape.name:
+        return _struct(obj, shape, "", decoder), decoder.unknown
+    pruned = _prune(obj, shape, "", decoder)
+    return pruned, sorted(decoder.unknown)
+
+
+# --- built-in kinds ---
+
+
+def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -> dict[str, Any]:
+    fields = shape.fields
+    element = shape.element
+    outer = decoder.struct
+    decoder.struct = _go_name(shape)
+    decoded: dict[str, Any] = {}
+    for key, child in value.items():
+        inner = fields.get(key)
+        if inner is None:
+            if element is None:
+                decoder.unknown.append(f"{path}{key}")
+            else:
+                decoded[key] = child  # an untyped object keeps what it holds
+            continue
+        if child is None:
+            continue
+        decoder.names.append(key)
+        made = _value(child, inner, f"{path}{key}", decoder)
+        decoder.names.pop()
+        if _vanishes(made, inner) and key not in shape.required:
+            continue
+        decoded[key] = made
+    decoder.struct = outer
+    return decoded
+
+
+def _vanishes(value: Any, shape: Shape) -> bool:
+    """Empty lists and maps are left out when Go writes an object back; empty structs are not."""
+    return not value and (isinstance(value, list) or (isinstance(value, dict) and _is_map(shape)))
+
+
+def _is_map(shape: Shape) -> bool:
+    return not shape.fields and shape.element is not None and not shape.untyped
+
+
+def _value(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
+    match shape.form:
+        case Form.STRING:
+            if not isinstance(value, str):
+                raise decoder.unmarshal(value, "string")
+            return value
+        case Form.OBJECT:
+            if not isinstance(value, dict):
+                raise decoder.unmarshal(value, _go_type(shape))
+            if not _is_map(shape):
+                return _struct(value, shape, path + ".", decoder)
+            assert shape.element is not None
+            return {
+                key: _item(child, shape.element, f"{path}.{key}", decoder) for key, child in value.items()
+            }
+        case Form.LIST:
+            if not isinstance(value, list):
+                raise decoder.unmarshal(value, _go_type(shape))
+            assert shape.element is not None
+            return [_item(child, shape.element, f"{path}[{i}]", decoder) for i, child in enumerate(value)]
+        case Form.INTEGER:
+            limit = _INT32 if shape.node.get("format") == "int32" else _INT64
+            if isinstance(value, bool) or not isinstance(value, int) or not -limit <= value < limit:
+                raise decoder.unmarshal(value, _go_type(shape))
+            return value
+        case Form.BOOLEAN:
+            if not isinstance(value, bool):
+                raise decoder.unmarshal(value, "bool")
+            return value
+        case Form.NUMBER:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise decoder.unmarshal(value, "float64")
+            return value
+        case Form.QUANTITY:
+            return _quantity(value)
+        case Form.INT_OR_STRING:
+            if isinstance(value, bool) or not isinstance(value, int | str):
+                raise decoder.unmarshal(value, "string" if isinstance(value, bool | dict | list) else "int32")
+            return value
+        case Form.TIME:
+            return _time(value, shape, decoder)
+        case Form.BYTES:
+            return _bytes(value, decoder)
+        case Form.ANY:
+            return value
+
+
+def _item(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
+    """An item of a list or map; unlike a field, a null there is the zero value of its type."""
+    if value is not None:
+        return _value(value, shape, path, decoder)
+    match shape.form:
+        case Form.OBJECT:
+            return {}
+        case Form.LIST:
+            return []
+        case Form.INTEGER | Form.NUMBER:
+            return 0
+        case Form.BOOLEAN:
+            return False
+        case Form.QUANTITY:
+            return "0"
+        case Form.STRING:
+            return ""
+        case _:
+            return None
+
+
+def _quantity(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise NotDecodable(_QUANTITY_TEXT)
+    try:
+        return quantity.canonical(value.strip() if isinstance(value, str) else value)
+    except quantity.QuantityError:
+        raise NotDecodable(_QUANTITY_TEXT) from None
+
+
+def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
+    if not isinstance(value, str):
+        raise decoder.unmarshal(value, "string")
+    micro = shape.name.endswith(".MicroTime")
+    if not micro and _TIME.fullmatch(value):
+        return value
+    try:
+        if not _RFC3339.fullmatch(value):
+            raise ValueError(value)
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise NotDecodable(
+            f'parsing time "{value}" as "{_RFC3339_LAYOUT}": cannot parse "{value}" as "2006"'
+        ) from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bytes(value: Any, decoder: _Decoder) -> str:
+    if not isinstance(value, str):
+        raise decoder.unmarshal(value, "[]uint8")
+    text = value.replace("\n", "").replace("\r", "")
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        bad = re.search(r"[^A-Za-z0-9+/]", text)
+        position = bad.start() if bad else len(text) // 4 * 4
+        raise NotDecodable(f"illegal base64 data at input byte {position}") from None
+    return text
+
+
+def _go_word(value: Any) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+        case float():
+            return f"number {value}"
+        case _:
+            return "number" if -_INT32 <= value < _INT32 else f"number {value}"
+
+
+def _go_name(shape: Shape) -> str:
+    return shape.name.rpartition(".")[2]
+
+
+def _go_type(shape: Shape) -> str:
+    match shape.form:
+        case Form.OBJECT if shape.name:
+            package, _, name = shape.name.rpartition(".")
+            return f"{package.rpartition('.')[2]}.{name}"
+        case Form.OBJECT:
+            return f"map[string]{_go_type(shape.element)}" if shape.element else "map[string]interface {}"
+        case Form.LIST:
+            return f"[]{_go_type(shape.element)}" if shape.element else "[]interface {}"
+        case Form.INTEGER:
+            return str(shape.node.get("format", "int"))
+        case Form.BOOLEAN:
+            return "bool"
+        case Form.QUANTITY:
+            return "resource.Quantity"
+        case _:
+            return "string"
+
+
+# --- custom kinds ---
+
+
+def _prune(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
+    if isinstance(value, list):
+        element = shape.element if shape.form is Form.LIST else None
+        if element is None:
+            return value
+        return [_prune(child, element, f"{path}[{index}]", decoder) for index, child in enumerate(value)]
+    if not isinstance(value, dict) or shape.form is Form.ANY:
+        return value
+    pruned: dict[str, Any] = {}
+    for key, child in value.items():
+        inner = shape.child(key)
+        where = f"{path}.{key}" if path else key
+        if inner is None:
+            decoder.unknown.append(where)
+        elif key == "metadata" and shape.embedded:
+            pruned[key] = _metadata(child, inner, where, decoder)
+        else:
+            pruned[key] = _prune(child, inner, where, decoder)
+    return pruned
+
+
+def _metadata(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
+    decoder.names.append("metadata")
+    decoded = _value({} if value is None else value, shape, path, decoder)
+    decoder.names.pop()
+    return decoded
+
+
+def prune_nulls(value: Any, shape: Shape) -> Any:
+    """A custom object without the nulls that its schema neither allows nor replaces by a default."""
+    if isinstance(value, list):
+        element = shape.element if shape.form is Form.LIST else None
+        return value if element is None else [prune_nulls(child, element) for child in value]
+    if not isinstance(value, dict) or shape.form is Form.ANY:
+        return value
+    kept: dict[str, Any] = {}
+    for key, child in value.items():
+        inner = shape.child(key)
+        if child is None and inner is not None and _refuses_null(inner) and inner.default is None:
+            continue
+        kept[key] = child if inner is None else prune_nulls(child, inner)
+    return kept
+
+
+def default_custom(value: Any, shape: Shape) -> Any:
+    """A custom object with the defaults of its schema, which also stand in for nulls that it does not allow."""
+    if isinstance(value, list):
+        element = shape.element if shape.form is Form.LIST else None
+        return value if element is None else [_defaulted(child, element) for child in value]
+    if not isinstance(value, dict) or shape.form is Form.ANY:
+        return value
+    filled = dict(value)
+    for key, inner in shape.fields.items():
+        if inner.default is not None and (key not in filled or (filled[key] is None and not inner.nullable)):
+            filled[key] = inner.default
+    for key, child in filled.items():
+        inner_shape = shape.child(key)
+        if inner_shape is not None and not (shape.embedded and key in ("apiVersion", "kind", "metadata")):
+            filled[key] = _defaulted(child, inner_shape)
+    return filled
+
+
+def _defaulted(value: Any, shape: Shape) -> Any:
+    if value is None and not shape.nullable and shape.default is not None:
+        value = shape.default
+    return default_custom(value, shape)
+
+
+def _refuses_null(shape: Shape) -> bool:
+    return not shape.nullable and not shape.name and shape.form is not Form.ANY

@@ -1,0 +1,52 @@
+"""The defaults of built-in kinds: what Kubernetes fills in whenever it reads an object.
+
+One module for each family of kinds; each default is written once, for the type that it belongs to, and applied
+wherever that type occurs. What depends on anything but the object itself (cluster addresses, service account
+tokens, default tolerations) is no default but admission or registry work, and not done here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aliquot.emulator.schema.defaults import configuration, pods, services, workloads
+from aliquot.emulator.schema.shapes import Shape
+
+Filler = Callable[[dict[str, Any]], None]
+
+_FILLERS: Mapping[tuple[str, str], Filler] = {
+    **pods.FILLERS,
+    **workloads.FILLERS,
+    **services.FILLERS,
+    **configuration.FILLERS,
+}
+
+
+def fill(group: str, kind: str, obj: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
+    """A copy of `obj` with its defaults."""
+    filled: dict[str, Any] = _copy(obj)
+    _add_structs(filled, shape.skeleton)
+    filler = _FILLERS.get((group, kind))
+    if filler is not None:
+        filler(filled)
+    return filled
+
+
+def _add_structs(obj: dict[str, Any], skeleton: Mapping[str, Any]) -> None:
+    for name, inner in skeleton.items():
+        if inner is None:
+            continue
+        child = obj.get(name)
+        if child is None:
+            child = obj[name] = {}
+        if isinstance(child, dict):
+            _add_structs(child, inner)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _copy(child) if isinstance(child, dict | list) else child for key, child in value.items()
+        }
+    if isinstance(value, list):
+        return [_copy(child) if isinstance(child, dict | list) else child for child in value]
+    return value

@@ -1,0 +1,123 @@
+"""Defaults of everything that neither runs nor routes. They change their argument, a copy made for it."""
+
+from typing import Any
+
+_RBAC = "rbac.authorization.k8s.io"
+_NODE_INFO = (
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+    "architecture",
+)
+
+
+def _fill_namespace(obj: dict[str, Any]) -> None:
+    name = obj["metadata"].get("name")
+    if name:
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+    obj["status"]["phase"] = obj["status"].get("phase") or "Active"
+
+
+def _fill_node(obj: dict[str, Any]) -> None:
+    status = obj["status"]
+    if status.get("capacity") and not status.get("allocatable"):
+        status["allocatable"] = dict(status["capacity"])
+    status.setdefault("daemonEndpoints", {}).setdefault("kubeletEndpoint", {}).setdefault("Port", 0)
+    info = status.setdefault("nodeInfo", {})
+    for name in _NODE_INFO:
+        info.setdefault(name, "")
+
+
+def _fill_secret(obj: dict[str, Any]) -> None:
+    obj["type"] = obj.get("type") or "Opaque"
+
+
+def _fill_binding(obj: dict[str, Any]) -> None:
+    role = obj.get("roleRef")
+    if role is not None:
+        role["apiGroup"] = role.get("apiGroup") or _RBAC
+    for subject in obj.get("subjects", ()):
+        if not subject.get("apiGroup") and subject.get("kind") in ("User", "Group"):
+            subject["apiGroup"] = _RBAC
+
+
+def _fill_priority_class(obj: dict[str, Any]) -> None:
+    obj.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    obj.setdefault("value", 0)
+
+
+def _fill_persistent_volume(obj: dict[str, Any]) -> None:
+    obj["status"]["phase"] = obj["status"].get("phase") or "Pending"
+    spec = obj["spec"]
+    spec["persistentVolumeReclaimPolicy"] = spec.get("persistentVolumeReclaimPolicy") or "Retain"
+    spec.setdefault("volumeMode", "Filesystem")
+
+
+def _fill_persistent_volume_claim(obj: dict[str, Any]) -> None:
+    obj["status"]["phase"] = obj["status"].get("phase") or "Pending"
+    obj["spec"].setdefault("volumeMode", "Filesystem")
+    obj["spec"].setdefault("resources", {})
+
+
+def _fill_storage_class(obj: dict[str, Any]) -> None:
+    obj.setdefault("reclaimPolicy", "Delete")
+    obj.setdefault("volumeBindingMode", "Immediate")
+
+
+def _fill_crd(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    names = spec.setdefault("names", {})
+    if names.get("kind"):
+        names["singular"] = names.get("singular") or names["kind"].lower()
+        names["listKind"] = names.get("listKind") or names["kind"] + "List"
+    spec.setdefault("conversion", {"strategy": "None"})
+
+
+def _fill_webhooks(obj: dict[str, Any]) -> None:
+    for webhook in obj.get("webhooks", ()):
+        webhook.setdefault("failurePolicy", "Fail")
+        webhook.setdefault("matchPolicy", "Equivalent")
+        webhook.setdefault("namespaceSelector", {})
+        webhook.setdefault("objectSelector", {})
+        webhook.setdefault("timeoutSeconds", 10)
+        if obj.get("kind") == "MutatingWebhookConfiguration":
+            webhook.setdefault("reinvocationPolicy", "Never")
+        service = webhook.get("clientConfig", {}).get("service")
+        if service is not None:
+            service.setdefault("port", 443)
+        for rule in webhook.get("rules", ()):
+            rule.setdefault("scope", "*")
+
+
+def _fill_resource_claim(obj: dict[str, Any]) -> None:
+    spec = obj["spec"].get("spec", obj["spec"])  # a template holds a claim's spec in its own
+    for request in spec.get("devices", {}).get("requests", ()):
+        for exact in (request.get("exactly"), *request.get("firstAvailable", ())):
+            if exact is not None:
+                exact["allocationMode"] = exact.get("allocationMode") or "ExactCount"
+                if exact["allocationMode"] == "ExactCount" and not exact.get("count"):
+                    exact["count"] = 1
+
+
+FILLERS = {
+    ("", "Namespace"): _fill_namespace,
+    ("", "Node"): _fill_node,
+    ("", "Secret"): _fill_secret,
+    ("", "PersistentVolume"): _fill_persistent_volume,
+    ("", "PersistentVolumeClaim"): _fill_persistent_volume_claim,
+    (_RBAC, "RoleBinding"): _fill_binding,
+    (_RBAC, "ClusterRoleBinding"): _fill_binding,
+    ("scheduling.k8s.io", "PriorityClass"): _fill_priority_class,
+    ("storage.k8s.io", "StorageClass"): _fill_storage_class,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _fill_crd,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _fill_webhooks,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _fill_webhooks,
+    ("resource.k8s.io", "ResourceClaim"): _fill_resource_claim,
+    ("resource.k8s.io", "ResourceClaimTemplate"): _fill_resource_claim,
+}

@@ -1,0 +1,110 @@
+"""Defaults of the kinds that make pods. They change their argument, a copy made for it."""
+
+from typing import Any
+
+from aliquot.emulator.schema.defaults.pods import fill_pod_spec
+
+_UNLIMITED = 2**31 - 1
+_QUARTER = "25%"
+
+
+def _fill_deployment(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec.setdefault("replicas", 1)
+    strategy = spec["strategy"]
+    strategy["type"] = strategy.get("type") or "RollingUpdate"
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", _QUARTER)
+        rolling.setdefault("maxSurge", _QUARTER)
+    spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("progressDeadlineSeconds", 600)
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_replicas(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec.setdefault("replicas", 1)
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_replication_controller(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec.setdefault("replicas", 1)
+    labels = spec["template"]["metadata"].get("labels")
+    if labels:
+        spec["selector"] = spec.get("selector") or labels
+        obj["metadata"]["labels"] = obj["metadata"].get("labels") or labels
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_daemon_set(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    strategy = spec["updateStrategy"]
+    strategy["type"] = strategy.get("type") or "RollingUpdate"
+    if strategy["type"] == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", 1)
+        rolling.setdefault("maxSurge", 0)
+    spec.setdefault("revisionHistoryLimit", 10)
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_stateful_set(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec["podManagementPolicy"] = spec.get("podManagementPolicy") or "OrderedReady"
+    strategy = spec["updateStrategy"]
+    if not strategy.get("type"):
+        strategy["type"] = "RollingUpdate"
+        strategy.setdefault("rollingUpdate", {}).setdefault("partition", 0)
+    elif strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
+        strategy["rollingUpdate"].setdefault("partition", 0)
+    retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    retention["whenDeleted"] = retention.get("whenDeleted") or "Retain"
+    retention["whenScaled"] = retention.get("whenScaled") or "Retain"
+    spec.setdefault("replicas", 1)
+    spec.setdefault("revisionHistoryLimit", 10)
+    for claim in spec.get("volumeClaimTemplates", ()):
+        claim.setdefault("apiVersion", "v1")
+        claim.setdefault("kind", "PersistentVolumeClaim")
+        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
+        claim.setdefault("status", {}).setdefault("phase", "Pending")
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_job(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("backoffLimit", _UNLIMITED if "backoffLimitPerIndex" in spec else 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+    for rule in spec.get("podFailurePolicy", {}).get("rules", ()):
+        for pattern in rule.get("onPodConditions", ()):
+            pattern["status"] = pattern.get("status") or "True"
+    labels = spec["template"]["metadata"].get("labels")
+    if labels and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(labels)
+    fill_pod_spec(spec["template"]["spec"])
+
+
+def _fill_cron_job(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec["concurrencyPolicy"] = spec.get("concurrencyPolicy") or "Allow"
+    spec.setdefault("suspend", False)
+    spec.setdefault("successfulJobsHistoryLimit", 3)
+    spec.setdefault("failedJobsHistoryLimit", 1)
+    fill_pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"])
+
+
+FILLERS = {
+    ("apps", "Deployment"): _fill_deployment,
+    ("apps", "ReplicaSet"): _fill_replicas,
+    ("apps", "DaemonSet"): _fill_daemon_set,
+    ("apps", "StatefulSet"): _fill_stateful_set,
+    ("", "ReplicationController"): _fill_replication_controller,
+    ("batch", "Job"): _fill_job,
+    ("batch", "CronJob"): _fill_cron_job,
+}

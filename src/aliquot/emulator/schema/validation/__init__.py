@@ -1,0 +1,153 @@
+"""What is wrong with an object: the rules of each kind, on create and from one version to the next.
+
+Kinds that have no rules of their own are held to those of metadata, and to the fields that their schema requires.
+Admission (quotas, policies) and what needs other objects to decide are not here.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aliquot.emulator.schema.errors import FieldError, required
+from aliquot.emulator.schema.shapes import Form, Shape
+from aliquot.emulator.schema.validation import (
+    configuration,
+    crds,
+    names,
+    pods,
+    services,
+    structural,
+    workloads,
+)
+from aliquot.emulator.schema.validation.metadata import metadata, metadata_update
+
+Obj = dict[str, Any]
+Create = Callable[[Obj], list[FieldError]]
+Update = Callable[[Obj, Obj], list[FieldError]]
+
+_APPS, _BATCH, _RBAC = "apps", "batch", "rbac.authorization.k8s.io"
+
+_NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
+    ("", "Namespace"): names.dns_label,
+    ("", "Service"): names.dns_label,
+    ("", "Event"): names.dns_subdomain,
+    (_RBAC, "Role"): names.path_segment,
+    (_RBAC, "RoleBinding"): names.path_segment,
+    (_RBAC, "ClusterRole"): names.path_segment,
+    (_RBAC, "ClusterRoleBinding"): names.path_segment,
+}
+
+_CREATE: Mapping[tuple[str, str], Create] = {
+    ("", "ConfigMap"): configuration.config_map,
+    ("", "Secret"): configuration.secret,
+    ("", "Namespace"): configuration.namespace,
+    ("", "Node"): configuration.node,
+    ("", "Service"): services.service,
+    (_APPS, "Deployment"): workloads.deployment,
+    (_APPS, "ReplicaSet"): workloads.replica_set,
+    (_APPS, "DaemonSet"): workloads.daemon_set,
+    (_APPS, "StatefulSet"): workloads.stateful_set,
+    (_BATCH, "Job"): workloads.job,
+    (_BATCH, "CronJob"): workloads.cron_job,
+    (_RBAC, "Role"): configuration.role,
+    (_RBAC, "ClusterRole"): configuration.role,
+    (_RBAC, "RoleBinding"): configuration.role_binding,
+    (_RBAC, "ClusterRoleBinding"): configuration.role_binding,
+    ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class,
+    ("coordination.k8s.io", "Lease"): configuration.lease,
+    ("policy", "PodDisruptionBudget"): configuration.pod_disruption_budget,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd,
+}
+
+_UPDATE: Mapping[tuple[str, str], Update] = {
+    ("", "ConfigMap"): configuration.data_update,
+    ("", "Secret"): configuration.data_update,
+    ("", "Node"): configuration.node_update,
+    ("", "Service"): services.service_update,
+    (_APPS, "Deployment"): workloads.replicated_update,
+    (_APPS, "ReplicaSet"): workloads.replicated_update,
+    (_APPS, "DaemonSet"): workloads.replicated_update,
+    (_APPS, "StatefulSet"): workloads.stateful_set_update,
+    (_BATCH, "Job"): workloads.job_update,
+    (_RBAC, "RoleBinding"): configuration.role_binding_update,
+    (_RBAC, "ClusterRoleBinding"): configuration.role_binding_update,
+    ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class_update,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd_update,
+}
+
+# These are requests in the form of objects: nothing is stored, and nobody names them.
+_NAMELESS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
+_ENTIRE_RULES = {("", "Pod"): pods.pod, ("", "Binding"): pods.binding}
+
+
+def built_in(group: str, kind: str, obj: Obj, shape: Shape) -> list[FieldError]:
+    """Problems of a new object of a built-in kind."""
+    if group in _NAMELESS:
+        return []
+    key = (group, kind)
+    if key in _ENTIRE_RULES:
+        return _ENTIRE_RULES[key](obj)
+    errors = metadata(obj.get("metadata", {}), _NAME_RULES.get(key, names.dns_subdomain))
+    return errors + _content(key, obj, shape)
+
+
+def _content(key: tuple[str, str], obj: Obj, shape: Shape) -> list[FieldError]:
+    check = _CREATE.get(key)
+    return check(obj) if check is not None else _required_fields(obj, shape, "")
+
+
+def _required_fields(value: Any, shape: Shape, path: str) -> list[FieldError]:
+    """The fields that the schema of a kind without rules of its own says must be there."""
+    errors: list[FieldError] = []
+    if isinstance(value, list) and shape.element is not None:
+        for index, item in enumerate(value):
+            errors += _required_fields(item, shape.element, f"{path}[{index}]")
+    elif isinstance(value, dict) and shape.form is Form.OBJECT:
+        for name in shape.required:
+            if name not in value and shape.fields[name].form is not Form.LIST:
+                errors.append(required(f"{path}.{name}" if path else name))
+        for name, child in value.items():
+            inner = shape.fields.get(name)
+            if inner is not None and name not in ("metadata", "status"):
+                errors += _required_fields(child, inner, f"{path}.{name}" if path else name)
+    return errors
+
+
+def built_in_update(
+    group: str, kind: str, obj: Obj, old: Obj, shape: Shape, subresource: str
+) -> list[FieldError]:
+    """Problems of an object of a built-in kind as the successor of `old`."""
+    key = (group, kind)
+    if key == ("", "Pod"):
+        return pods.pod_update(obj, old, subresource)
+    errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
+    if subresource and key != ("", "Node"):
+        return errors
+    update = _UPDATE.get(key)
+    if update is not None:
+        errors += update(obj, old)
+    if _substance(obj) != _substance(old):
+        errors += _content(key, obj, shape)
+    return errors
+
+
+def _substance(obj: Obj) -> Obj:
+    """What the rules of a kind look at: a change of metadata alone cannot break them."""
+    return {name: value for name, value in obj.items() if name != "metadata"}
+
+
+def custom(obj: Obj, shape: Shape) -> list[FieldError]:
+    """Problems of a new custom object."""
+    errors = metadata(obj.get("metadata", {}), names.dns_subdomain)
+    return errors + structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
+
+
+def custom_update(obj: Obj, old: Obj, shape: Shape, subresource: str) -> list[FieldError]:
+    """Problems of a custom object as the successor of `old`; a part that did not change may stay as it was."""
+    errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
+    if subresource == "status":
+        fields = {"status": shape.node.get("properties", {}).get("status", {})}
+        node = {**shape.node, "properties": fields, "required": []}
+        return errors + structural.validate({"status": obj.get("status", {})}, node)
+    if _substance(obj) != _substance(old):
+        errors += structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
+    return errors

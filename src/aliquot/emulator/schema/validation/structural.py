@@ -1,0 +1,300 @@
+"""Custom objects against the OpenAPI schema of their CRD, in the words of Kubernetes' validator.
+
+CEL rules (`x-kubernetes-validations`) are kept in the CRD and not evaluated.
+"""
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from aliquot.emulator.schema.errors import (
+    ErrorType,
+    FieldError,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+    too_many,
+)
+
+Node = Mapping[str, Any]
+
+
+def validate(value: Any, node: Node, path: str = "") -> list[FieldError]:
+    """Problems of `value`; paths are relative to the object: `spec.size`."""
+    errors: list[FieldError] = []
+    if value is None:
+        if not node.get("nullable") and _types(node):
+            errors.append(_wrong_type(path, node, "null"))
+        return errors + _enum(value, node, path)
+    found = _type_of(value)
+    types = _types(node)
+    if types and not _fits(found, value, types):
+        errors.append(_wrong_type(path, node, found))
+    errors += _combined(value, node, path)
+    match found:
+        case "string":
+            errors += _string(value, node, path)
+        case "integer" | "number":
+            errors += _number(value, node, path)
+        case "array":
+            errors += _list(value, node, path)
+        case "object":
+            errors += _object(value, node, path)
+    return errors + _enum(value, node, path)
+
+
+def _types(node: Node) -> tuple[str, ...]:
+    if node.get("x-kubernetes-int-or-string"):
+        return ("integer", "string")
+    return (node["type"],) if node.get("type") else ()
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _fits(found: str, value: Any, types: Sequence[str]) -> bool:
+    if found in types:
+        return True
+    if found == "integer":
+        return "number" in types
+    return found == "number" and "integer" in types and float(value).is_integer()
+
+
+def _wrong_type(path: str, node: Node, found: str) -> FieldError:
+    text = f'{_where(path)} must be of type {",".join(_types(node))}: "{found}"'
+    return FieldError(ErrorType.TYPE_INVALID, path or "<nil>", found, text)
+
+
+def _where(path: str) -> str:
+    return f"{path} in body"
+
+
+def _enum(value: Any, node: Node, path: str) -> list[FieldError]:
+    allowed = node.get("enum")
+    if not allowed or any(type(value) is type(one) and value == one for one in allowed):
+        return []
+    texts = [one if isinstance(one, str) else json.dumps(one, separators=(",", ":")) for one in allowed]
+    return [not_supported(path, "null" if value is None else value, texts)]
+
+
+def _string(value: str, node: Node, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if "maxLength" in node and len(value) > node["maxLength"]:
+        errors.append(too_long(path, node["maxLength"]))
+    if "minLength" in node and len(value) < node["minLength"]:
+        errors.append(
+            invalid(path, value, f"{_where(path)} should be at least {node['minLength']} chars long")
+        )
+    pattern = node.get("pattern")
+    if pattern and not _matches(pattern, value):
+        errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
+    check = _FORMATS.get(node.get("format", ""))
+    if check is not None and not check(value):
+        errors.append(invalid(path, value, f'{_where(path)} must be of type {node["format"]}: "{value}"'))
+    return errors
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error:  # Go's syntax differs in corners; a pattern that cannot be read forbids nothing
+        return None
+
+
+def _matches(pattern: str, value: str) -> bool:
+    compiled = _compiled(pattern)
+    return compiled is None or compiled.search(value) is not None
+
+
+def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
+    def check(value: str) -> bool:
+        try:
+            read(value)
+        except (ValueError, binascii.Error):
+            return False
+        return True
+
+    return check
+
+
+_FORMATS: Mapping[str, Callable[[str], bool]] = {
+    "date-time": lambda value: "T" in value.upper() and _parses(datetime.fromisoformat)(value),
+    "date": _parses(date.fromisoformat),
+    "ipv4": _parses(ipaddress.IPv4Address),
+    "ipv6": _parses(ipaddress.IPv6Address),
+    "cidr": lambda value: (
+        "/" in value and _parses(lambda text: ipaddress.ip_network(text, strict=False))(value)
+    ),
+    "uuid": _parses(UUID),
+    "byte": _parses(lambda value: base64.b64decode(value, validate=True)),
+    "email": lambda value: bool(re.fullmatch(r"[^@\s]+@[^@\s]+", value)),
+    "mac": lambda value: bool(re.fullmatch(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", value)),
+}
+
+
+def _number(value: int | float, node: Node, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    maximum, minimum, factor = node.get("maximum"), node.get("minimum"), node.get("multipleOf")
+    if maximum is not None and (value > maximum or (node.get("exclusiveMaximum") and value == maximum)):
+        words = "less than" if node.get("exclusiveMaximum") else "less than or equal to"
+        errors.append(invalid(path, value, f"{_where(path)} should be {words} {_plain(maximum)}"))
+    if minimum is not None and (value < minimum or (node.get("exclusiveMinimum") and value == minimum)):
+        words = "greater than" if node.get("exclusiveMinimum") else "greater than or equal to"
+        errors.append(invalid(path, value, f"{_where(path)} should be {words} {_plain(minimum)}"))
+    if factor and (value / factor) % 1:
+        errors.append(invalid(path, value, f"{_where(path)} should be a multiple of {_plain(factor)}"))
+    return errors
+
+
+def _plain(value: int | float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _list(value: list[Any], node: Node, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    items = node.get("items")
+    if isinstance(items, Mapping):
+        for index, item in enumerate(value):
+            errors += validate(item, items, f"{path}[{index}]")
+    if "maxItems" in node and len(value) > node["maxItems"]:
+        errors.append(too_many(path, len(value), node["maxItems"]))
+    if "minItems" in node and len(value) < node["minItems"]:
+        errors.append(
+            invalid(path, len(value), f"{_where(path)} should have at least {node['minItems']} items")
+        )
+    if node.get("uniqueItems") and len({_canonical(item) for item in value}) < len(value):
+        errors.append(invalid(path, "", f"{_where(path)} shouldn't contain duplicates"))
+    return errors
+
+
+def _object(value: dict[str, Any], node: Node, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if "minProperties" in node and len(value) < node["minProperties"]:
+        text = f"{_where(path)} should have at least {node['minProperties']} properties"
+        errors.append(invalid(path, len(value), text))
+    if "maxProperties" in node and len(value) > node["maxProperties"]:
+        errors.append(too_many(path, len(value), node["maxProperties"]))
+    properties: Mapping[str, Node] = node.get("properties") or {}
+    others = node.get("additionalProperties")
+    for key, child in value.items():
+        where = f"{path}.{key}" if path else key
+        if key in properties:
+            errors += validate(child, properties[key], where)
+        elif isinstance(others, Mapping):
+            errors += validate(child, others, where)
+        elif others is False:
+            errors.append(invalid(path, "", f"{path}.{key} in body is a forbidden property"))
+    for key in node.get("required", ()):
+        if key not in value:
+            errors.append(required(f"{path}.{key}" if path else key))
+    return errors
+
+
+def _combined(value: Any, node: Node, path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    quoted = json.dumps(path)
+    if node.get("anyOf"):
+        results = [validate(value, one, path) for one in node["anyOf"]]
+        if all(results):
+            errors.append(_unplaced(f"{quoted} must validate at least one schema (anyOf)"))
+            errors += _fewest(results)
+    if node.get("oneOf"):
+        results = [validate(value, one, path) for one in node["oneOf"]]
+        sound = sum(not result for result in results)
+        if sound != 1:
+            found = f"Found {sound} valid alternatives" if sound else "Found none valid"
+            errors.append(_unplaced(f"{quoted} must validate one and only one schema (oneOf). {found}"))
+            if not sound:
+                errors += _fewest(results)
+    if node.get("allOf"):
+        results = [validate(value, one, path) for one in node["allOf"]]
+        for result in results:
+            errors += result
+        if any(results):
+            none = ". None validated" if all(results) else ""
+            errors.append(_unplaced(f"{quoted} must validate all the schemas (allOf){none}"))
+    if node.get("not") and not validate(value, node["not"], path):
+        errors.append(_unplaced(f"{quoted} must not validate the schema (not)"))
+    return errors
+
+
+def _fewest(results: Sequence[list[FieldError]]) -> list[FieldError]:
+    """The alternative that came nearest is the one worth telling about."""
+    fewest = min(map(len, results))
+    return next(errors for errors in results if len(errors) == fewest)
+
+
+def _unplaced(text: str) -> FieldError:
+    return invalid("<nil>", "", text)
+
+
+# --- lists that are sets or maps ---
+
+
+def unique_items(value: Any, node: Node, path: str = "") -> list[FieldError]:
+    """Problems of lists in `value` that must not hold a value, or an item of the same keys, twice."""
+    errors: list[FieldError] = []
+    if isinstance(value, dict):
+        properties = node.get("properties") or {}
+        others = node.get("additionalProperties")
+        for key, child in value.items():
+            if key in properties:
+                errors += unique_items(child, properties[key], f"{path}.{key}" if path else key)
+            elif isinstance(others, Mapping):
+                errors += unique_items(child, others, f"{path}[{key}]")
+    elif isinstance(value, list):
+        match node.get("x-kubernetes-list-type"):
+            case "set":
+                errors += [duplicate(f"{path}[{index}]", value[index]) for index in _repeated(value)]
+            case "map":
+                errors += _unique_keys(value, node.get("x-kubernetes-list-map-keys", ()), path)
+        items = node.get("items")
+        if isinstance(items, Mapping):
+            for index, item in enumerate(value):
+                errors += unique_items(item, items, f"{path}[{index}]")
+    return errors
+
+
+def _unique_keys(items: list[Any], keys: Sequence[str], path: str) -> list[FieldError]:
+    for index, item in enumerate(items):
+        if item is not None and not isinstance(item, dict):
+            return [invalid(f"{path}[{index}]", item, "must be an object for an array of list-type map")]
+    identities = [{key: item[key] for key in keys if key in item} if item else {} for item in items]
+    return [duplicate(f"{path}[{index}]", identities[index]) for index in _repeated(identities)]
+
+
+def _repeated(values: Sequence[Any]) -> Iterable[int]:
+    """Where a value comes a second time; a third is not told again."""
+    times: dict[str, int] = {}
+    for index, value in enumerate(values):
+        key = _canonical(value)
+        times[key] = times.get(key, 0) + 1
+        if times[key] == 2:
+            yield index
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
