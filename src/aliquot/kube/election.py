@@ -193,18 +193,26 @@ class LeaderElection:
         self._lead_from(began, began_wall)
 
     async def _release(self) -> None:
-        lease = self._lease
         self._leads_until = self._leads_until_wall = float("-inf")
+        # Best effort: what is not given back expires.
+        with contextlib.suppress(errors.ApiError, TimeoutError):
+            async with asyncio.timeout(_RELEASE_S):
+                try:
+                    await self._give_back()
+                except errors.Conflict:
+                    # A renewal was under way when the work ended.
+                    self._see(await self._client.get(LEASES, self._name, self._namespace, into=Lease))
+                    await self._give_back()
+
+    async def _give_back(self) -> None:
+        lease = self._lease
         if lease is None or lease.spec.holder_identity != self.identity:
             return
         patch = {
             "metadata": {"resourceVersion": lease.metadata.resource_version},
             "spec": {"holderIdentity": "", "leaseDurationSeconds": 1},
         }
-        # Best effort: what is not given back expires.
-        with contextlib.suppress(errors.ApiError, TimeoutError):
-            async with asyncio.timeout(_RELEASE_S):
-                self._see(await self._client.patch(LEASES, self._name, patch, self._namespace, into=Lease))
+        self._see(await self._client.patch(LEASES, self._name, patch, self._namespace, into=Lease))
 
     def _lead_from(self, began: float, began_wall: float) -> None:
         self._leads_until = began + self._renew_deadline_s
