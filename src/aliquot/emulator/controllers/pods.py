@@ -1,0 +1,124 @@
+"""What controllers ask of a pod: does it count, is it ready, and which of several goes first."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aliquot.clock import parse_rfc3339
+from aliquot.emulator.controllers import ownership
+from aliquot.kube.api.core import Pod, PodCondition
+from aliquot.kube.resources import JOBS
+
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+
+NODE_INDEX = "node"
+JOB_INDEX = "job"
+
+TERMINAL_PHASES = ("Succeeded", "Failed")
+_PHASE_ORDER = {"Pending": 0, "": 0, "Unknown": 1, "Running": 2}
+
+
+def _node(pod: Pod) -> Iterable[str]:
+    return (pod.spec.node_name,) if pod.spec.node_name else ()
+
+
+def _job(pod: Pod) -> Iterable[str]:
+    owner = ownership.controller_of(pod)
+    if owner is None or owner.kind != JOBS.kind:
+        return ()
+    return (f"{pod.metadata.namespace}/{owner.name}",)
+
+
+INDEXES: Mapping[str, Callable[[Pod], Iterable[str]]] = {
+    **ownership.INDEXES,
+    NODE_INDEX: _node,
+    JOB_INDEX: _job,
+}
+"""Besides by owner: by node, and by the key of the Job that controls them."""
+
+
+def is_active(pod: Pod) -> bool:
+    return pod.status.phase not in TERMINAL_PHASES and pod.metadata.deletion_timestamp is None
+
+
+def is_terminating(pod: Pod) -> bool:
+    """Asked to go and not yet ended."""
+    return pod.metadata.deletion_timestamp is not None and pod.status.phase not in TERMINAL_PHASES
+
+
+def condition(pod: Pod, kind: str) -> PodCondition | None:
+    return next((found for found in pod.status.conditions or () if found.type == kind), None)
+
+
+def ready_since(pod: Pod) -> float | None:
+    """Unix time at which the pod became ready, None when it is not."""
+    found = condition(pod, "Ready")
+    if found is None or found.status != "True":
+        return None
+    return seconds(found.last_transition_time)
+
+
+def available_at(pod: Pod, min_ready_s: int) -> float | None:
+    """Unix time from which the pod counts as available, None when it is not ready."""
+    since = ready_since(pod)
+    return None if since is None else since + min_ready_s
+
+
+def seconds(timestamp: str | None) -> float:
+    """Unix time, 0 where there is none or it cannot be read."""
+    if not timestamp:
+        return 0.0
+    try:
+        return parse_rfc3339(timestamp)
+    except ValueError:
+        return 0.0
+
+
+def restarts(pod: Pod) -> int:
+    return sum(status.restart_count for status in pod.status.container_statuses or ())
+
+
+def in_order_of_deletion(pods: Iterable[Pod], crowd: Mapping[str, int]) -> list[Pod]:
+    """Those whose loss costs least come first: never placed, not running, not ready, cheap, crowded, young.
+
+    `crowd` counts, by node, the pods of the same purpose there.
+    """
+
+    def rank(pod: Pod) -> tuple[Any, ...]:
+        since = ready_since(pod)
+        return (
+            bool(pod.spec.node_name),
+            _PHASE_ORDER.get(pod.status.phase, 2),
+            since is not None,
+            _deletion_cost(pod),
+            -crowd.get(pod.spec.node_name, 0),
+            -(since or 0.0),
+            -restarts(pod),
+            -seconds(pod.metadata.creation_timestamp),
+            pod.metadata.name,
+        )
+
+    return sorted(pods, key=rank)
+
+
+def _deletion_cost(pod: Pod) -> int:
+    try:
+        return int((pod.metadata.annotations or {}).get(DELETION_COST, "0"))
+    except ValueError:
+        return 0
+
+
+def from_template(
+    template: Mapping[str, Any], prefix: str, namespace: str, owner: dict[str, Any]
+) -> dict[str, Any]:
+    """A pod to create: the template's, under a generated name, controlled by `owner`."""
+    wanted = template.get("metadata") or {}
+    metadata = {key: wanted[key] for key in ("labels", "annotations", "finalizers") if wanted.get(key)}
+    return {
+        "metadata": {
+            **metadata,
+            "generateName": prefix,
+            "namespace": namespace,
+            "ownerReferences": [owner],
+        },
+        "spec": dict(template.get("spec") or {}),
+    }

@@ -1,0 +1,142 @@
+"""The parts of workloads and other objects that controllers read. Partial: never PUT what was decoded."""
+
+from typing import Any
+
+from aliquot.kube.api.meta import ObjectMeta, Wire
+
+
+class WorkloadCondition(Wire, kw_only=True, frozen=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_update_time: str | None = None
+    last_probe_time: str | None = None
+    last_transition_time: str | None = None
+
+
+class ReplicaSetSpec(Wire, kw_only=True, frozen=True):
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selector: dict[str, Any] | None = None
+    template: dict[str, Any] = {}
+
+
+class ReplicaSetStatus(Wire, kw_only=True, frozen=True):
+    replicas: int = 0
+    fully_labeled_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    observed_generation: int = 0
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class ReplicaSet(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class RollingUpdate(Wire, kw_only=True, frozen=True):
+    """A number of pods, or a percentage of the replicas as text."""
+
+    max_surge: int | str | None = None
+    max_unavailable: int | str | None = None
+
+
+class DeploymentStrategy(Wire, kw_only=True, frozen=True):
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class DeploymentSpec(Wire, kw_only=True, frozen=True):
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selector: dict[str, Any] | None = None
+    template: dict[str, Any] = {}
+    strategy: DeploymentStrategy = DeploymentStrategy()
+    revision_history_limit: int = 10
+    progress_deadline_seconds: int | None = 600
+    paused: bool = False
+
+
+class DeploymentStatus(Wire, kw_only=True, frozen=True):
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    unavailable_replicas: int = 0
+    observed_generation: int = 0
+    collision_count: int = 0
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class Deployment(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class JobSpec(Wire, kw_only=True, frozen=True):
+    parallelism: int = 1
+    completions: int | None = None
+    backoff_limit: int = 6
+    active_deadline_seconds: int | None = None
+    ttl_seconds_after_finished: int | None = None
+    suspend: bool = False
+    completion_mode: str = "NonIndexed"
+    pod_replacement_policy: str = "TerminatingOrFailed"
+    selector: dict[str, Any] | None = None
+    template: dict[str, Any] = {}
+    managed_by: str = ""
+    # Only to tell the user that they are not acted upon.
+    pod_failure_policy: dict[str, Any] | None = None
+    success_policy: dict[str, Any] | None = None
+    backoff_limit_per_index: int | None = None
+
+
+class UncountedPods(Wire, kw_only=True, frozen=True):
+    """Uids of finished pods that are still held by their tracking finalizer."""
+
+    succeeded: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class JobStatus(Wire, kw_only=True, frozen=True):
+    active: int = 0
+    ready: int | None = None
+    terminating: int | None = None
+    succeeded: int = 0
+    failed: int = 0
+    completed_indexes: str = ""
+    start_time: str | None = None
+    completion_time: str | None = None
+    uncounted_terminated_pods: UncountedPods | None = None
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class Job(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class NamespaceSpec(Wire, kw_only=True, frozen=True):
+    finalizers: tuple[str, ...] = ()
+
+
+class NamespaceStatus(Wire, kw_only=True, frozen=True):
+    phase: str = ""
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class Namespace(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: NamespaceSpec = NamespaceSpec()
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class MetadataOnly(Wire, kw_only=True, frozen=True):
+    """Any object, as far as owners and deletion are concerned."""
+
+    metadata: ObjectMeta
