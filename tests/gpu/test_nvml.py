@@ -1,0 +1,202 @@
+"""What only NVML has: its session, its error numbers, its quirks. The promises are in test_driver_contract."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aliquot.gpu.driver import DriverError, LinkKind, MigState, ReturnCode, XidEvent
+from aliquot.gpu.nvml import NvmlDriver
+from aliquot.gpu.nvml.driver import nvidia_smi_reset
+from aliquot.gpu.nvml.session import architecture, return_code
+
+MakeMachine = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (1, ReturnCode.UNINITIALIZED),
+        (15, ReturnCode.GPU_IS_LOST),
+        (19, ReturnCode.IN_USE),
+        (23, ReturnCode.INSUFFICIENT_RESOURCES),
+        (13, ReturnCode.NOT_SUPPORTED),
+        (28, ReturnCode.NOT_FOUND),
+        (17, ReturnCode.UNKNOWN),
+        (999, ReturnCode.UNKNOWN),
+        (4711, ReturnCode.UNKNOWN),
+    ],
+)
+def test_error_numbers_are_nvmls(number: int, code: ReturnCode) -> None:
+    assert return_code(number) is code
+
+
+@pytest.mark.parametrize(
+    ("capability", "family"),
+    [
+        ((6, 1), "pascal"),
+        ((7, 0), "volta"),
+        ((7, 5), "turing"),
+        ((8, 0), "ampere"),
+        ((8, 6), "ampere"),
+        ((8, 9), "ada-lovelace"),
+        ((9, 0), "hopper"),
+        ((10, 3), "blackwell"),
+        ((12, 0), "blackwell"),
+        ((99, 0), ""),
+    ],
+)
+def test_the_family_follows_from_the_compute_capability(capability: tuple[int, int], family: str) -> None:
+    assert architecture(*capability) == family
+
+
+def test_without_a_driver_the_cause_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pynvml
+
+    def fail() -> None:
+        raise pynvml.NVMLError(12)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    with pytest.raises(DriverError) as caught:
+        NvmlDriver()
+    assert str(caught.value) == "NVML cannot be opened: NVML Shared Library Not Found"
+
+
+def test_a_reset_finds_no_session_open_and_leaves_one(nvml_machine: MakeMachine) -> None:
+    machine = nvml_machine("a100-40gb")
+    gpu = machine.driver.gpus()[0].uuid
+    machine.driver.wait_event(0)
+    machine.driver.set_mig_mode(gpu, True)
+    machine.driver.reset_gpu(gpu)  # the fake refuses while a session is open
+    assert machine.library.fake_sessions() == 1
+    assert machine.driver.gpus()[0].mig is MigState.ENABLED
+
+
+def test_a_reset_that_fails_leaves_a_working_session(nvml_machine: MakeMachine) -> None:
+    machine = nvml_machine("a100-40gb")
+
+    def fail(gpu_uuid: str) -> None:
+        raise DriverError(ReturnCode.IN_USE, "held by another")
+
+    machine.driver._reset = fail
+    gpu = machine.driver.gpus()[0].uuid
+    with pytest.raises(DriverError, match="held by another"):
+        machine.driver.reset_gpu(gpu)
+    assert machine.driver.gpus()[0].uuid == gpu
+
+
+def test_after_a_loss_the_events_of_the_others_still_come(nvml_machine: MakeMachine) -> None:
+    machine = nvml_machine("l4:2")
+    lost, other = (gpu.uuid for gpu in machine.driver.gpus())
+    assert machine.driver.wait_event(0) is None
+    machine.lose_gpu(lost)
+    with pytest.raises(DriverError) as caught:
+        machine.driver.wait_event(0)
+    assert caught.value.code is ReturnCode.GPU_IS_LOST
+    machine.inject_xid(other, 31)
+    assert machine.driver.wait_event(0) == XidEvent(other, 31)
+
+
+def test_a_gpu_that_was_lost_before_the_start_is_not_there(nvml_machine: MakeMachine) -> None:
+    machine = nvml_machine("l4:2")
+    gpus = [gpu.uuid for gpu in machine.driver.gpus()]
+    machine.driver.close()
+    machine.lose_gpu(gpus[0])
+    machine.driver._session.open()
+    assert [gpu.uuid for gpu in machine.driver.gpus()] == [gpus[1]]
+
+
+@pytest.mark.parametrize("content", ["-1\n", "", None])
+def test_without_a_numa_node_there_is_none(
+    nvml_machine: MakeMachine, tmp_path: Path, content: str | None
+) -> None:
+    machine = nvml_machine("l4")
+    (path,) = tmp_path.glob("sys/bus/pci/devices/*/numa_node")
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    assert machine.driver.gpus()[0].numa_node is None
+
+
+@pytest.mark.parametrize(
+    ("level", "kind"),
+    [
+        (0, LinkKind.SAME_BOARD),
+        (10, LinkKind.SINGLE_SWITCH),
+        (20, LinkKind.MULTI_SWITCH),
+        (30, LinkKind.HOST_BRIDGE),
+        (40, LinkKind.SAME_CPU),
+        (50, LinkKind.CROSS_CPU),
+    ],
+)
+def test_pcie_levels_have_their_names(
+    nvml_machine: MakeMachine, tmp_path: Path, level: int, kind: LinkKind
+) -> None:
+    machine = nvml_machine("l4:2")
+    scene = tmp_path / "scene"
+    scene.write_text(scene.read_text().replace("level 1 50", f"level 1 {level}"))
+    machine.driver.close()
+    machine.library.fake_load(str(scene).encode())
+    machine.driver._session.open()
+    (link,) = machine.driver.links(machine.driver.gpus()[0].uuid)
+    assert (link.kind, link.lanes) == (kind, 0)
+
+
+def test_compute_profiles_are_known_once_an_instance_exists(nvml_machine: MakeMachine) -> None:
+    driver = nvml_machine("h100-80gb:1:mig").driver
+    gpu = driver.gpus()[0].uuid
+    assert all(profile.compute_profiles == () for profile in driver.instance_profiles(gpu))
+    driver.create_gpu_instance(gpu, 14, 0)
+    known = {p.profile_id: p.compute_profiles for p in driver.instance_profiles(gpu)}
+    assert [(c.profile_id, c.compute_slices) for c in known[14]] == [(0, 1), (1, 2)]
+    assert known[19] == ()
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Puts a shell script of that name on the path."""
+
+    def install(script: str) -> Path:
+        path = tmp_path / "bin/nvidia-smi"
+        path.parent.mkdir()
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        return path
+
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    return install
+
+
+def test_a_gpu_is_reset_by_nvidia_smi(nvidia_smi: Callable[[str], Path]) -> None:
+    path = nvidia_smi('echo "$@" > "$0.called"')
+    nvidia_smi_reset("GPU-1")
+    assert path.with_suffix(".called").read_text() == "--gpu-reset -i GPU-1\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "message"),
+    [
+        (
+            "echo; echo 'Unable to reset: in use'; exit 19",
+            ReturnCode.IN_USE,
+            "GPU-1: Unable to reset: in use",
+        ),
+        ("echo 'root needed' >&2; exit 4", ReturnCode.NO_PERMISSION, "GPU-1: root needed"),
+        ("exit 255", ReturnCode.UNKNOWN, "GPU-1: nvidia-smi ended with 255"),
+    ],
+)
+def test_what_nvidia_smi_says_is_passed_on(
+    nvidia_smi: Callable[[str], Path], script: str, code: ReturnCode, message: str
+) -> None:
+    nvidia_smi(script)
+    with pytest.raises(DriverError) as caught:
+        nvidia_smi_reset("GPU-1")
+    assert (caught.value.code, str(caught.value)) == (code, message)
+
+
+def test_without_nvidia_smi_a_reset_is_not_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DriverError, match="nvidia-smi, which is not on the path"):
+        nvidia_smi_reset("GPU-1")
