@@ -152,7 +152,11 @@ def test_a_gpu_in_mig_mode_runs_nothing_itself() -> None:
 
 def test_processes_need_a_device_that_is_there() -> None:
     driver = node()
-    for call in (lambda: driver.start_process("MIG-gone", pid=1), lambda: driver.stop_process(1)):
+    calls: list[Callable[[], object]] = [
+        lambda: driver.start_process("MIG-gone", pid=1),
+        lambda: driver.stop_process(1),
+    ]
+    for call in calls:
         with pytest.raises(DriverError) as caught:
             call()
         assert caught.value.code is ReturnCode.NOT_FOUND
