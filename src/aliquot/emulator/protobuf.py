@@ -21,17 +21,11 @@ import msgspec
 MAGIC = b"k8s\0"
 _DEEPEST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNKNOWN = "k8s.io.apimachinery.pkg.runtime.Unknown"
+_MACHINERY = "k8s.io.apimachinery.pkg"
+_UNKNOWN = f"{_MACHINERY}.runtime.Unknown"
 
-# Groups whose Go packages are not named after them.
-_PACKAGES = {
-    "": "k8s.io.api.core",
-    "apiextensions.k8s.io": "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions",
-    "apiregistration.k8s.io": "k8s.io.kube_aggregator.pkg.apis.apiregistration",
-    "meta.k8s.io": "k8s.io.apimachinery.pkg.apis.meta",
-    "metrics.k8s.io": "k8s.io.metrics.pkg.apis.metrics",
-}
-_META = frozenset({"DeleteOptions", "Status", "CreateOptions", "UpdateOptions", "PatchOptions", "WatchEvent"})
+# Kinds that every group has, and that are defined once.
+_META = frozenset({"DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "Status", "WatchEvent"})
 
 _INLINED = frozenset(
     {
@@ -92,9 +86,7 @@ _POINTERS = frozenset(
     }
 )
 # Structs that Go holds by value and so always writes; empty they say nothing that a default would not.
-_VALUES = frozenset(
-    {"metadata", "status", "spec", "resources", "strategy", "updateStrategy", "template", "spec"}
-)
+_VALUES = frozenset({"metadata", "status", "spec", "resources", "strategy", "updateStrategy", "template"})
 
 Fields = Mapping[str, tuple[str, str, Any]]
 
@@ -135,13 +127,12 @@ def _decode(body: bytes) -> dict[str, Any]:
 
 def _message_name(api_version: str, kind: str) -> str:
     group, _, version = api_version.rpartition("/")
-    package = _PACKAGES.get(group) or f"k8s.io.api.{group.partition('.')[0]}"
-    for name in (f"{package}.{version}.{kind}", f"k8s.io.apimachinery.pkg.apis.meta.v1.{kind}"):
-        if name in _messages() and (kind in _META or "apimachinery" not in name):
-            return name
+    name = f"k8s.io.api.{group.partition('.')[0] or 'core'}.{version}.{kind}"
     if kind in _META:
-        return f"k8s.io.apimachinery.pkg.apis.meta.v1.{kind}"
-    raise ProtobufError(f"no protobuf message is known for {api_version}, Kind={kind}")
+        name = f"{_MACHINERY}.apis.meta.v1.{kind}"
+    if name not in _messages():
+        raise ProtobufError(f"no protobuf message is known for {api_version}, Kind={kind}")
+    return name
 
 
 # --- the wire ---
@@ -348,31 +339,6 @@ def _raw_json(data: bytes, depth: int) -> Any:
         raise ProtobufError("malformed protobuf: an embedded object is not JSON") from None
 
 
-def _schema_or(*, default: bool) -> Callable[[bytes, int], Any]:
-    """JSONSchemaPropsOrBool and the like: (1 bool, 2 schema); JSON writes whichever is there."""
-
-    def read(data: bytes, depth: int) -> Any:
-        parts = _parts(data)
-        if 2 in parts and (schema := _bytes(parts[2])):
-            return _message(schema, f"{_EXTENSIONS}.JSONSchemaProps", depth + 1)
-        return bool(_number(parts.get(1, int(default))))
-
-    return read
-
-
-def _schema_or_list(data: bytes, depth: int) -> Any:
-    """JSONSchemaPropsOrArray: (1 schema, 2 schemas)."""
-    several = []
-    for number, raw in _fields(data):
-        schema = _message(_bytes(raw), f"{_EXTENSIONS}.JSONSchemaProps", depth + 1)
-        if number == 1:
-            return schema
-        several.append(schema)
-    return several
-
-
-_EXTENSIONS = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1"
-_MACHINERY = "k8s.io.apimachinery.pkg"
 _SPECIAL: Mapping[str, Callable[[bytes, int], Any]] = {
     f"{_MACHINERY}.api.resource.Quantity": _quantity,
     f"{_MACHINERY}.apis.meta.v1.Time": _time,
@@ -380,7 +346,4 @@ _SPECIAL: Mapping[str, Callable[[bytes, int], Any]] = {
     f"{_MACHINERY}.util.intstr.IntOrString": _int_or_string,
     f"{_MACHINERY}.apis.meta.v1.FieldsV1": _raw_json,
     f"{_MACHINERY}.runtime.RawExtension": _raw_json,
-    f"{_EXTENSIONS}.JSON": _raw_json,
-    f"{_EXTENSIONS}.JSONSchemaPropsOrBool": _schema_or(default=True),
-    f"{_EXTENSIONS}.JSONSchemaPropsOrArray": _schema_or_list,
 }

@@ -1,9 +1,8 @@
 """From JSON as a client sent it to an object of its kind.
 
 Built-in kinds are read as Go reads them into structs: a value of the wrong type refuses the whole body, unknown
-fields are dropped and reported, nulls and empty lists and maps vanish, quantities and times take their canonical
-spelling. Custom kinds are pruned by their structural schema; only metadata is typed at this point, the rest is
-for validation to judge.
+fields are dropped and reported, nulls vanish, quantities and times take their canonical spelling. Custom kinds
+are pruned by their structural schema; only metadata is typed at this point, the rest is for validation to judge.
 """
 
 import base64
@@ -76,18 +75,10 @@ def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -
         if child is None:
             continue
         decoder.names.append(key)
-        made = _value(child, inner, f"{path}{key}", decoder)
+        decoded[key] = _value(child, inner, f"{path}{key}", decoder)
         decoder.names.pop()
-        if _vanishes(made, inner) and key not in shape.required:
-            continue
-        decoded[key] = made
     decoder.struct = outer
     return decoded
-
-
-def _vanishes(value: Any, shape: Shape) -> bool:
-    """Empty lists and maps are left out when Go writes an object back; empty structs are not."""
-    return not value and (isinstance(value, list) or (isinstance(value, dict) and _is_map(shape)))
 
 
 def _is_map(shape: Shape) -> bool:
@@ -238,6 +229,40 @@ def _go_type(shape: Shape) -> str:
             return "resource.Quantity"
         case _:
             return "string"
+
+
+def without_empties(value: Any, shape: Shape) -> Any:
+    """A copy of a built-in object without nulls, and without the empty lists and maps that Go leaves out.
+
+    Empty structs stay: `emptyDir: {}` says something. A field that the schema requires stays too.
+    """
+    if isinstance(value, dict):
+        if shape.form is not Form.OBJECT or shape.untyped:
+            return value
+        if _is_map(shape):
+            assert shape.element is not None
+            return {key: without_empties(child, shape.element) for key, child in value.items()}
+        kept: dict[str, Any] = {}
+        fields = shape.fields
+        for key, child in value.items():
+            if isinstance(child, dict | list):
+                inner = fields.get(key)
+                if inner is not None:
+                    child = without_empties(child, inner)
+                    if (
+                        not child
+                        and key not in shape.required
+                        and (isinstance(child, list) or _is_map(inner))
+                    ):
+                        continue
+            elif child is None:
+                continue
+            kept[key] = child
+        return kept
+    if isinstance(value, list) and shape.element is not None:
+        element = shape.element
+        return [without_empties(child, element) for child in value]
+    return value
 
 
 # --- custom kinds ---

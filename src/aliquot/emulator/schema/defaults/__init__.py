@@ -8,6 +8,7 @@ tokens, default tolerations) is no default but admission or registry work, and n
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aliquot.emulator.schema import decoding
 from aliquot.emulator.schema.defaults import configuration, pods, services, workloads
 from aliquot.emulator.schema.shapes import Shape
 
@@ -22,8 +23,8 @@ _FILLERS: Mapping[tuple[str, str], Filler] = {
 
 
 def fill(group: str, kind: str, obj: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
-    """A copy of `obj` with its defaults."""
-    filled: dict[str, Any] = _copy(obj)
+    """A copy of `obj` with its defaults, and in the form in which Go would write it: nothing empty that may go."""
+    filled: dict[str, Any] = decoding.without_empties(obj, shape)
     _add_structs(filled, shape.skeleton)
     filler = _FILLERS.get((group, kind))
     if filler is not None:
@@ -40,13 +41,3 @@ def _add_structs(obj: dict[str, Any], skeleton: Mapping[str, Any]) -> None:
             child = obj[name] = {}
         if isinstance(child, dict):
             _add_structs(child, inner)
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _copy(child) if isinstance(child, dict | list) else child for key, child in value.items()
-        }
-    if isinstance(value, list):
-        return [_copy(child) if isinstance(child, dict | list) else child for child in value]
-    return value
