@@ -70,15 +70,15 @@ def up(
     if detach:
         _detach(state, sys.argv[1:])
         return
-    from aliquot.cli import cluster
+    from aliquot.cli import local, logs
+
+    logs.configure()
 
     try:
         with state.held():
-            plan = cluster.plan(
-                state, nodes=nodes, gpus=gpus, inventory=inventory, runtime=runtime, port=port
-            )
-            cluster.run_in_foreground(plan, say=click.echo)
-    except (states.StateError, cluster.ClusterError) as error:
+            plan = local.plan(state, nodes=nodes, gpus=gpus, inventory=inventory, runtime=runtime, port=port)
+            local.run_in_foreground(plan, say=click.echo)
+    except (states.StateError, local.LocalClusterError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,0 +1,186 @@
+"""One emulated cluster, put together: API server, controllers, nodes with their agents, scheduler.
+
+The parts are the ones that ship; what is decided here is only who is joined to whom. `aliquot up` runs it on real
+time and real sockets, the simulation on virtual time with every part under faults.
+"""
+
+import asyncio
+import contextlib
+import functools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aliquot.cli.supervisor import Supervisor
+from aliquot.clock import Clock
+from aliquot.emulator.controllers.run import run_all
+from aliquot.emulator.kubelet.checkpoint import CheckpointStore
+from aliquot.emulator.kubelet.fleet import Fleet
+from aliquot.emulator.kubelet.machine import Machine
+from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
+from aliquot.emulator.kubelet.runtimes.base import Runtime
+from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.kube import crds
+from aliquot.kube.api.core import Node, NodeCondition, Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.meta import Condition
+from aliquot.kube.asgi_transport import Application, AsgiTransport
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.errors import NotFound
+from aliquot.kube.kubeletapi.sockets import Sockets
+from aliquot.kube.resources import GPUNODES, NODES, PODS
+from aliquot.kube.transport import Transport
+from aliquot.node.advertise import MigStrategy
+from aliquot.node.agent import Agent
+from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
+from aliquot.node.mig_executor import RunBlocking
+from aliquot.scheduler.controller import Scheduler
+
+_ADMINISTRATORS = ("system:masters", "system:authenticated")
+
+Dress = Callable[[str, Transport], Transport]
+"""What a component's transport is wrapped into, by the component's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmulatedNode:
+    """A machine and its GPUs: what outlives every process that runs on it."""
+
+    machine: Machine
+    driver: SimulatedDriver
+    runtime: Runtime
+    plugin_sockets: Sockets
+    pod_resources_sockets: Sockets
+    checkpoints: CheckpointStore
+
+
+class Cluster:
+    """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
+
+    Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler. `run_blocking` carries
+    driver calls. Each component draws its chance from `seed` and its own name.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        nodes: Sequence[EmulatedNode],
+        *,
+        clock: Clock,
+        seed: int,
+        run_blocking: RunBlocking,
+        dress: Dress = lambda _component, transport: transport,
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._seed = seed
+        self._dress = dress
+        self._run_blocking = run_blocking
+        self.nodes = {node.machine.name: node for node in nodes}
+        self._transports: list[Transport] = []
+
+        watching = self._client("caches")
+        self.pods = Cache(watching, PODS, Pod, indexes={BY_NODE: by_node})
+        self.node_objects = Cache(watching, NODES, Node)
+        self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
+        self._pods_by_node = pods_by_node(self.pods)
+        self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
+        self.fleet = Fleet(self.pods, client=self._client("kubelets"), clock=clock, rng=self._rng("kubelets"))
+        for node in nodes:
+            self.fleet.add(
+                node.machine,
+                runtime=node.runtime,
+                plugin_sockets=node.plugin_sockets,
+                pod_resources_sockets=node.pod_resources_sockets,
+                state=node.checkpoints,
+            )
+        self._agents_client = self._client("agents")
+        self._scheduler_client = self._client("scheduler")
+        self._controllers_client = self._client("controllers")
+
+    async def run(self, group: asyncio.TaskGroup) -> Supervisor:
+        """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
+        await crds.install(self._controllers_client)
+        supervisor = Supervisor(group)
+        for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
+            supervisor.start(f"cache {name}", cache.run)
+        supervisor.start("controllers", self._controllers)
+        supervisor.start("scheduler", self._scheduler)
+        supervisor.start("kubelets", self.fleet.run)
+        for name in self.nodes:
+            supervisor.start(f"agent {name}", functools.partial(self._agent, name))
+        return supervisor
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """Delete the Nodes of machines that are gone for good, as a cloud's controller would."""
+        for name in names:
+            for resource in (NODES, GPUNODES):
+                with contextlib.suppress(NotFound):
+                    await self._controllers_client.delete(resource, name)
+
+    async def close(self) -> None:
+        """Once everything in the group has ended."""
+        for transport in self._transports:
+            await transport.close()
+
+    def not_ready(self) -> list[str]:
+        """Nodes whose kubelet or agent is not ready yet, as those that watch see them."""
+        waiting = []
+        for name in self.nodes:
+            node, gpu_node = self.node_objects.get(name), self.gpu_nodes.get(name)
+            if (
+                node is None
+                or gpu_node is None
+                or not _is_true(node.status.conditions or (), "Ready")
+                or not _is_true(gpu_node.status.conditions, "Ready")
+            ):
+                waiting.append(name)
+        return waiting
+
+    async def _controllers(self) -> None:
+        await run_all(self._controllers_client, clock=self._clock, rng=self._rng("controllers"))
+
+    async def _scheduler(self) -> None:
+        scheduler = Scheduler(
+            self._scheduler_client,
+            clock=self._clock,
+            rng=self._rng("scheduler"),
+            pods=self.pods,
+            nodes=self.node_objects,
+            gpu_nodes=self.gpu_nodes,
+        )
+        await scheduler.run()
+
+    async def _agent(self, name: str) -> None:
+        node = self.nodes[name]
+        agent = Agent(
+            name,
+            client=self._agents_client,
+            driver=node.driver,
+            plugin_sockets=node.plugin_sockets,
+            pod_resources_sockets=node.pod_resources_sockets,
+            clock=self._clock,
+            rng=self._rng(f"agent {name}"),
+            run_blocking=self._run_blocking,
+            mig_strategy=MigStrategy.MIXED,
+            pods=self._pods_by_node,
+            gpu_nodes=self._gpu_nodes_by_name,
+        )
+        await agent.run()
+
+    def _client(self, component: str) -> Client:
+        transport = self._dress(
+            component, AsgiTransport(self._app, f"system:aliquot:{component}", _ADMINISTRATORS)
+        )
+        self._transports.append(transport)
+        return Client(
+            transport, clock=self._clock, rng=self._rng(component), user_agent=f"aliquot-{component}"
+        )
+
+    def _rng(self, name: str) -> random.Random:
+        return random.Random(f"{self._seed} {name}")
+
+
+def _is_true(conditions: Sequence[Condition | NodeCondition], kind: str) -> bool:
+    return any(condition.type == kind and condition.status == "True" for condition in conditions)
