@@ -56,6 +56,9 @@ UNSERVED: Mapping[str, str] = {
     "storage.k8s.io/*": _VOLUMES,
 }
 
+# Served beyond what Kubernetes serves: verbs of a subresource. Our client patches and never sends whole objects.
+_ADDED_VERBS: Mapping[str, tuple[str, ...]] = {"/namespaces/finalize": ("patch",)}
+
 
 @dataclass(frozen=True, slots=True)
 class Subresource:
@@ -137,7 +140,13 @@ def _from_row(group: str, version: str, row: Mapping[str, Any]) -> ResourceType:
         categories=tuple(row.get("categories", ())),
         verbs=tuple(row.get("verbs", ALL_VERBS)),
         subresources=tuple(
-            Subresource(name, sub["kind"], tuple(sub["verbs"]), sub.get("group", ""), sub.get("version", ""))
+            Subresource(
+                name,
+                sub["kind"],
+                (*_ADDED_VERBS.get(f"{group}/{row['plural']}/{name}", ()), *sub["verbs"]),
+                sub.get("group", ""),
+                sub.get("version", ""),
+            )
             for name, sub in row.get("subresources", {}).items()
         ),
     )

@@ -91,9 +91,9 @@ def adoption_patch(obj: HasMetadata, owner: dict[str, Any]) -> dict[str, Any]:
     return _owners_patch(obj, [*msgspec.to_builtins(obj.metadata.owner_references or ()), owner])
 
 
-def release_patch(obj: HasMetadata, owner_uid: str) -> dict[str, Any]:
-    """Without the references to one owner. Conditional on the object being as it was seen."""
-    kept = [owner for owner in obj.metadata.owner_references or () if owner.uid != owner_uid]
+def release_patch(obj: HasMetadata, *owner_uids: str) -> dict[str, Any]:
+    """Without the references to these owners. Conditional on the object being as it was seen."""
+    kept = [owner for owner in obj.metadata.owner_references or () if owner.uid not in owner_uids]
     return _owners_patch(obj, msgspec.to_builtins(kept))
 
 

@@ -1,0 +1,101 @@
+"""All controllers together, over shared caches."""
+
+import asyncio
+import random
+
+from aliquot.clock import Clock
+from aliquot.emulator.controllers import ownership, pods
+from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
+from aliquot.emulator.controllers.deployments import Deployments
+from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
+from aliquot.emulator.controllers.evictions import Evictions
+from aliquot.emulator.controllers.finished_jobs import FinishedJobs
+from aliquot.emulator.controllers.garbage import Garbage
+from aliquot.emulator.controllers.jobs import Jobs
+from aliquot.emulator.controllers.kinds import Crd, Kinds
+from aliquot.emulator.controllers.namespaces import ROOT_CA, Namespaces
+from aliquot.emulator.controllers.nodes import LEASE_NAMESPACE, Nodes
+from aliquot.emulator.controllers.pod_garbage import PodGarbage
+from aliquot.emulator.controllers.replica_sets import ReplicaSets
+from aliquot.emulator.controllers.types import Deployment, Job, MetadataOnly, Namespace, ReplicaSet
+from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.events import Recorder
+from aliquot.kube.resources import (
+    CONFIGMAPS,
+    CRDS,
+    DEPLOYMENTS,
+    EVENTS,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    PODS,
+    REPLICASETS,
+    SERVICEACCOUNTS,
+)
+
+COMPONENT = "controller-manager"
+
+
+async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_pem: str = "") -> None:
+    """Until cancelled. `root_ca_pem` is what pods are told to trust the API server by (ConfigMap kube-root-ca.crt)."""
+    pod_cache = Cache(client, PODS, Pod, indexes=pods.INDEXES)
+    nodes = Cache(client, NODES, Node)
+    leases = Cache(client, LEASES, Lease, namespace=LEASE_NAMESPACE)
+    deployments = Cache(client, DEPLOYMENTS, Deployment)
+    replica_sets = Cache(client, REPLICASETS, ReplicaSet, indexes=ownership.INDEXES)
+    jobs = Cache(client, JOBS, Job)
+    namespaces = Cache(client, NAMESPACES, Namespace)
+    accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
+    authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
+    events = Cache(client, EVENTS, EventTimes)
+    crds = Cache(client, CRDS, Crd)
+    roles = Cache(client, CLUSTERROLES, dict)
+    caches = (
+        pod_cache,
+        nodes,
+        leases,
+        deployments,
+        replica_sets,
+        jobs,
+        namespaces,
+        accounts,
+        authorities,
+        events,
+        crds,
+        roles,
+    )
+    recorder = Recorder(client, COMPONENT)
+    async with asyncio.TaskGroup() as tasks:
+        for cache in caches:
+            tasks.create_task(cache.run(), name=f"cache {cache.resource.name}")
+        tasks.create_task(recorder.run(), name="events of controllers")
+        for cache in caches:
+            await cache.synced()
+        whole = (pod_cache, nodes, deployments, replica_sets, jobs, namespaces, accounts, crds)
+        controllers = (
+            ReplicaSets(client, clock, rng, recorder, replica_sets, pod_cache),
+            Deployments(client, clock, rng, recorder, deployments, replica_sets, pod_cache),
+            Jobs(client, clock, rng, recorder, jobs, pod_cache),
+            FinishedJobs(client, clock, rng, jobs),
+            Namespaces(
+                client,
+                clock,
+                rng,
+                Kinds(crds),
+                namespaces,
+                accounts,
+                authorities,
+                root_ca_pem=root_ca_pem,
+            ),
+            Nodes(client, clock, rng, recorder, nodes, leases, pod_cache),
+            Evictions(client, clock, rng, recorder, nodes, pod_cache),
+            PodGarbage(client, clock, nodes, pod_cache),
+            EventTtl(client, clock, events),
+            ClusterRoles(client, rng, roles),
+            Garbage(client, rng, crds, {cache.resource: cache for cache in whole}),
+        )
+        for controller in controllers:
+            tasks.create_task(controller.run(), name=type(controller).__name__)
