@@ -86,6 +86,28 @@ def test_a_failure_is_retried_with_growing_delays_and_logged_once() -> None:
     virtual(main())
 
 
+def test_after_a_success_the_next_failure_is_a_first_one() -> None:
+    async def main() -> None:
+        calls = 0
+
+        async def reconcile(key: str) -> None:
+            nonlocal calls
+            calls += 1
+            if calls != 10:
+                raise errors.Unavailable("down", code=503)
+
+        controller = Controller("test", reconcile, rng=random.Random(1))
+        controller.enqueue("a")
+        async with running(controller):
+            await asyncio.sleep(100)
+            assert calls == 10
+            controller.enqueue("a")
+            await asyncio.sleep(0.1)
+            assert calls > 11
+
+    virtual(main())
+
+
 @pytest.mark.parametrize(
     ("error", "level"),
     [

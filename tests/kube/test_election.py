@@ -225,6 +225,23 @@ def test_a_renewal_whose_answer_was_lost_does_not_cost_the_leadership() -> None:
     virtual(main())
 
 
+def test_a_lease_taken_without_knowing_it_is_used_at_once() -> None:
+    async def main() -> None:
+        api, ballot, (a, _) = election()
+
+        async def lose(method: str, path: str) -> None:
+            if method == "POST":
+                raise Cut
+
+        api.answer_fault = lose
+        a.start()
+        await asyncio.sleep(5)
+        assert ballot.terms == ["a"]
+        await a.stop()
+
+    virtual(main())
+
+
 def test_a_lease_taken_by_force_ends_the_leadership() -> None:
     async def main() -> None:
         api, ballot, (a, _) = election()
@@ -254,7 +271,7 @@ faults = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(faults, max_size=25), st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))
 def test_never_two_leaders_and_in_the_end_one(
     script: list[tuple[str, str | float]], skews: list[float]
