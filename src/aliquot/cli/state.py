@@ -98,7 +98,8 @@ class StateDirectory:
         replace_file(self._cluster, msgspec.json.encode(running))
 
     def sockets(self, node: str) -> Path:
-        """A short private directory for a node's sockets: a unix socket's path has 107 bytes at most."""
+        """A short private directory with `device-plugins/` and `pod-resources/` of a node: a unix socket's path
+        has 107 bytes at most."""
         digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:10]
         top = Path(tempfile.gettempdir()) / f"aliquot-{os.getuid()}-{digest}"
         top.mkdir(mode=0o700, exist_ok=True)
@@ -106,7 +107,8 @@ class StateDirectory:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise StateError(f"{top}: not a private directory of this user; remove it")
         path = top / node
-        path.mkdir(mode=0o700, exist_ok=True)
+        for directory in (path, path / "device-plugins", path / "pod-resources"):
+            directory.mkdir(mode=0o700, exist_ok=True)
         return path
 
 

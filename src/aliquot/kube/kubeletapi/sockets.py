@@ -6,6 +6,8 @@ virtual-time loop (`MemorySockets`). Must not know what is said over the sockets
 """
 
 import asyncio
+import contextlib
+import itertools
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -73,6 +75,9 @@ class Sockets(Protocol):
         ...
 
 
+_bound_names = itertools.count()
+
+
 class SocketDirectory:
     """Unix sockets in the directory `path`, which must exist when a name is served."""
 
@@ -90,12 +95,18 @@ class SocketDirectory:
                 server.add_generic_rpc_handlers(
                     (grpc.method_handlers_generic_handler(service_name, handlers),)
                 )
+        # gRPC unlinks the path it bound, at some time after `stop` has returned: by then it may be another server's.
+        # So it binds a name of its own, and what others see is a rename that is ours to remove.
+        bound = self._path / f".{os.getpid():x}-{next(_bound_names):x}"
         try:
-            server.add_insecure_port(f"unix:{path}")
-        except RuntimeError as error:
+            server.add_insecure_port(f"unix:{bound}")
+            await server.start()
+            found = bound.stat()
+            bound.rename(path)
+        except (RuntimeError, OSError) as error:
+            await server.stop(None)
             raise SocketError(f"{path}: cannot listen: {error}") from error
-        await server.start()
-        return _GrpcListener(server, closing)
+        return _GrpcListener(server, closing, path, found.st_ino)
 
     def connect(self, name: str) -> Connection:
         return Connection(
@@ -135,12 +146,17 @@ def _remove_stale(path: Path) -> None:
 
 
 class _GrpcListener:
-    def __init__(self, server: grpc.aio.Server, closing: asyncio.Event) -> None:
+    def __init__(self, server: grpc.aio.Server, closing: asyncio.Event, path: Path, inode: int) -> None:
         self._server = server
         self._closing = closing
+        self._path = path
+        self._inode = inode
 
     async def close(self) -> None:
         self._closing.set()
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
         await self._server.stop(_STOP_GRACE_S)
 
 
