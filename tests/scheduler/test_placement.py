@@ -233,6 +233,18 @@ def test_matching(case: Case) -> None:
         go={"p": "a gpu0 gpu2"},
     ),
     Case(
+        "the pair with the better link, whatever is left over",
+        [node("a", *["whole"] * 3, links=linked([[0], [1, 2]]))],
+        [pod("p", gpu=2)],
+        go={"p": "a gpu1 gpu2"},
+    ),
+    Case(
+        "of equal pairs the one that leaves the better link behind",
+        [node("a", *["whole"] * 4, links={**linked([[0, 1, 2, 3]]), (0, 1): 10})],
+        [pod("p", gpu=2)],
+        go={"p": "a gpu0 gpu2"},
+    ),
+    Case(
         "one GPU leaves the well linked pair alone",
         [node("a", *["whole"] * 3, links=linked([[0, 2], [1]]))],
         [pod("p", gpu=1)],
@@ -275,6 +287,12 @@ def test_matching(case: Case) -> None:
         [node("a", HALVES, HALVES)],
         [pod("p", container("train", _4g_40gb=1), container("encode", _3g_40gb=1))],
         go={"p": "a train=gpu0@0 encode=gpu0@4"},
+    ),
+    Case(
+        "kinds join the GPU that another kind of the pod is on",
+        [node("a", "1g.10gb@0", "4g.40gb@0 1g.10gb@4")],
+        [pod("p", wants={mig("4g.40gb"): 1, mig("1g.10gb"): 1})],
+        go={"p": "a gpu1@0 gpu1@4"},
     ),
     Case(
         "two kinds in one container",
@@ -464,7 +482,15 @@ def test_dominant_reason(case: Case) -> None:
         wait={"q": "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free"},
     ),
     Case(
-        "an assignment to a slot that was cut anew keeps one device back",
+        "an assignment to a slot that now is another kind does not hold that",
+        [node("a", "3g.40gb@0 1g.10gb@4")],
+        [pod("p", wants={mig("3g.40gb"): 1}), pod("q", wants={mig("1g.10gb"): 1})],
+        running=[(pod("r", wants={mig("1g.10gb"): 1}), "a gpu0@0")],
+        go={"p": "a gpu0@0"},
+        wait={"q": "1 node matches, it is full: needs 1 nvidia.com/mig-1g.10gb, 0 free"},
+    ),
+    Case(
+        "an assignment to a slot that went away keeps one device back",
         [node("a", "3g.40gb@0 3g.40gb@4")],
         [pod("p", wants={mig("3g.40gb"): 1}, created_s=1), pod("q", wants={mig("3g.40gb"): 1}, created_s=2)],
         running=[(pod("r", wants={mig("3g.40gb"): 1}), "a gpu0@2")],

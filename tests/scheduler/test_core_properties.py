@@ -1,0 +1,306 @@
+"""What holds for every cluster, whoever waits, in whatever order it is told."""
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.node import NodeFacts, device_id
+from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
+from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.ranking import Ranking
+from aliquot.scheduler.core.session import Session
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.testing import container, linked, mig, node, pod, term
+
+POLICIES = Policies()
+NAMES = ("a", "b", "c", "d")
+
+layouts = st.sampled_from(
+    (
+        "whole",
+        "whole!unready",
+        "whole!unhealthy",
+        "whole=default/p1",
+        "1g.10gb@0 1g.10gb@1 2g.20gb@2",
+        "1g.10gb@0=default/p2 1g.10gb@3!unready 3g.40gb@4",
+        "3g.40gb@0=other/x 3g.40gb@4",
+        "4g.40gb@0 3g.40gb@4=default/p3",
+    )
+)
+
+
+@st.composite
+def node_facts(draw: st.DrawFn, names: st.SearchStrategy[str] = st.sampled_from(NAMES)) -> NodeFacts:  # noqa: B008
+    name = draw(names)
+    gpus = draw(st.lists(layouts, max_size=4))
+    links = linked([[0, 2], [1, 3]]) if len(gpus) == 4 and draw(st.booleans()) else None
+    return node(
+        name,
+        *gpus,
+        cpu=draw(st.integers(0, 8)),
+        memory_gib=4,
+        pods=draw(st.integers(1, 6)),
+        gpus=0 if gpus else draw(st.integers(0, 4)),
+        labels={"zone": draw(st.sampled_from("12"))},
+        taints=draw(st.sampled_from(((), ("t=1:NoSchedule",), ("t=1:PreferNoSchedule",)))),
+        cordoned=draw(st.booleans()) and draw(st.booleans()),
+        links=links,
+    )
+
+
+containers = st.builds(
+    lambda kind, cpu, gpu, small, large: container(
+        "main", kind=kind, cpu=cpu, gpu=gpu, _1g_10gb=small, _3g_40gb=large
+    ),
+    st.sampled_from(tuple(ContainerKind)),
+    st.integers(0, 3),
+    st.sampled_from((0, 0, 1, 2)),
+    st.sampled_from((0, 0, 1, 2)),
+    st.sampled_from((0, 0, 0, 1)),
+)
+
+
+@st.composite
+def pods(draw: st.DrawFn, name: str) -> PodRequest:
+    drawn = draw(st.lists(containers, min_size=1, max_size=3))
+    # Init containers and sidecars come first, as the API has them.
+    ordered = sorted(drawn, key=lambda c: c.kind is ContainerKind.APP)
+    return pod(
+        name,
+        *(replace(one, name=f"c{index}") for index, one in enumerate(ordered)),
+        selector=draw(st.sampled_from(({}, {}, {"zone": "1"}))),
+        required=draw(st.sampled_from((None, None, [term("@name in a,b")]))),
+        preferred=draw(st.sampled_from(((), ((5, term("zone in 2")),)))),
+        tolerates=draw(st.sampled_from(((), ("t",)))),
+        ports=draw(st.sampled_from(((), (), (80,)))),
+        priority=draw(st.integers(0, 2)),
+        created_s=draw(st.integers(0, 2)),
+    )
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> tuple[list[NodeFacts], list[PodRequest]]:
+    facts = [draw(node_facts(st.just(name))) for name in draw(st.sampled_from((NAMES[:1], NAMES[:2], NAMES)))]
+    return facts, [draw(pods(f"q{index}")) for index in range(draw(st.integers(1, 8)))]
+
+
+def decided(
+    facts: list[NodeFacts], waiting: list[PodRequest]
+) -> tuple[Snapshot, Pending, cycle.Rankings, cycle.Outcome]:
+    snapshot, pending, rankings = Snapshot(), Pending(POLICIES.order), cycle.Rankings(POLICIES)
+    for one in facts:
+        snapshot.set_facts(one)
+    for request in waiting:
+        pending.put(request)
+    return snapshot, pending, rankings, cycle.run(snapshot, pending, rankings)
+
+
+@given(clusters())
+def test_nothing_is_over_committed(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
+    snapshot, *_ = decided(*cluster)
+    for state in snapshot.nodes.values():
+        for resource, used in state.used.items():
+            if resource not in state.free:
+                assert used <= state.facts.allocatable.get(resource, 0)
+        assert all(free >= 0 for free in state.free.values())
+
+
+@given(clusters())
+def test_every_device_has_one_pod_and_every_pod_its_devices(
+    cluster: tuple[list[NodeFacts], list[PodRequest]],
+) -> None:
+    snapshot, _, _, outcome = decided(*cluster)
+    given_to: Counter[tuple[str, int]] = Counter()
+    for bind in outcome.binds:
+        facts = snapshot.nodes[bind.placed.node].facts
+        given_to.update({device_id(choice.gpu, choice.start) for choice in bind.placed.devices})
+        for choice in bind.placed.devices:
+            device = facts.devices.by_id[device_id(choice.gpu, choice.start)]
+            assert device.usable
+            assert not device.holders
+            assert (device.resource, device.profile) == (choice.resource, choice.profile)
+        for one in bind.pod.shape.containers:
+            got = Counter(choice.resource for choice in bind.placed.devices if choice.container == one.name)
+            assert got == {r: n for r, n in one.requests.items() if r in facts.devices.by_resource}
+        beside = [
+            device_id(choice.gpu, choice.start)
+            for choice in bind.placed.devices
+            for one in bind.pod.shape.containers
+            if one.name == choice.container and one.kind is not ContainerKind.INIT
+        ]
+        assert len(beside) == len(set(beside))
+    assert all(count == 1 for count in given_to.values())
+
+
+@given(clusters(), st.randoms(use_true_random=False))
+def test_the_outcome_does_not_depend_on_the_order_of_arrival(
+    cluster: tuple[list[NodeFacts], list[PodRequest]], rng: random.Random
+) -> None:
+    facts, waiting = cluster
+    _, _, _, outcome = decided(facts, waiting)
+    _, _, _, again = decided(rng.sample(facts, len(facts)), rng.sample(waiting, len(waiting)))
+    assert outcome.binds == again.binds
+    assert {s.signature for s in outcome.waiting} == {s.signature for s in again.waiting}
+
+
+@given(clusters())
+def test_whoever_waits_is_told_why(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
+    snapshot, pending, rankings, outcome = decided(*cluster)
+    assert {shape.signature for shape in outcome.waiting} == set(pending.lines)
+    for shape in outcome.waiting:
+        told = cycle.why(snapshot, shape, rankings)
+        assert told.message
+        assert told.detail.startswith(f"0/{len(snapshot.nodes)} nodes are available")
+
+
+def scan(shape: PodShape, snapshot: Snapshot) -> str | None:
+    """The plain way to find the best node."""
+    fits = [
+        (-POLICIES.score(shape, state), name)
+        for name, state in snapshot.nodes.items()
+        if POLICIES.reject(shape, state) is None
+    ]
+    return min(fits)[1] if fits else None
+
+
+class History:
+    """Random things that happen to a cluster, told to a snapshot one by one, and remembered as they are in the end."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.draw = data.draw
+        self.snapshot = Snapshot()
+        self.facts: dict[str, NodeFacts] = {}
+        self.live: dict[str, PlacedPod] = {}
+        self.ended: dict[str, str] = {}
+
+    def step(self) -> None:
+        key = f"default/{self.draw(st.sampled_from(('p1', 'p2', 'p3', 'p4', 'p5')))}"
+        where = self.draw(st.sampled_from(NAMES))
+        match self.draw(st.sampled_from(("facts", "facts", "gone", "pod", "pod", "pod", "end", "remove"))):
+            case "facts":
+                facts = self.draw(node_facts(st.just(where)))
+                self.facts[where] = facts
+                self.snapshot.set_facts(facts)
+            case "gone":
+                self.facts.pop(where, None)
+                self.snapshot.remove_facts(where)
+            case "pod":
+                placed = self._placed(key, where)
+                self.live[key] = placed
+                self.ended.pop(key, None)
+                self.snapshot.set_pod(placed)
+            case "end":
+                self.live.pop(key, None)
+                self.ended[key] = where
+                self.snapshot.end_pod(key, where)
+            case "remove":
+                self.live.pop(key, None)
+                self.ended.pop(key, None)
+                self.snapshot.remove_pod(key)
+
+    def _placed(self, key: str, where: str) -> PlacedPod:
+        request = self.draw(pods(key.removeprefix("default/")))
+        facts = self.facts.get(where)
+        devices: tuple[DeviceChoice, ...] = ()
+        if facts is not None and facts.devices.all:
+            # Any device at all, also one that another pod holds: the truth need not make sense.
+            chosen = self.draw(st.lists(st.sampled_from(facts.devices.all), max_size=3, unique_by=id))
+            devices = tuple(DeviceChoice("c0", d.resource, d.gpu, d.profile, d.start) for d in chosen)
+        return PlacedPod(key, "uid", where, request.shape.request, devices, request.shape.host_ports)
+
+    def rebuilt(self) -> Snapshot:
+        snapshot = Snapshot()
+        for key, where in self.ended.items():
+            snapshot.end_pod(key, where)
+        for placed in reversed(self.live.values()):
+            snapshot.set_pod(placed)
+        for facts in self.facts.values():
+            snapshot.set_facts(facts)
+        return snapshot
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_snapshot_kept_in_step_equals_one_built_anew(data: st.DataObject) -> None:
+    history = History(data)
+    for _ in range(data.draw(st.integers(1, 15))):
+        history.step()
+        assert history.snapshot.nodes == history.rebuilt().nodes
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_ranking_answers_as_a_scan_of_all_nodes_would(data: st.DataObject) -> None:
+    history = History(data)
+    shapes = [data.draw(pods(f"q{index}")).shape for index in range(2)]
+    rankings = [Ranking(shape, POLICIES) for shape in shapes]
+    for _ in range(data.draw(st.integers(1, 15))):
+        history.step()
+        for ranking in rankings:
+            if data.draw(st.booleans()):
+                assert ranking.best(history.snapshot) == scan(ranking.shape, history.snapshot)
+                rejected = ranking.rejections(history.snapshot)
+                assert rejected == {
+                    name: reason
+                    for name, state in history.snapshot.nodes.items()
+                    if (reason := POLICIES.reject(ranking.shape, state)) is not None
+                }
+
+
+@given(st.data())
+def test_what_a_session_undoes_never_happened(data: st.DataObject) -> None:
+    history = History(data)
+    for _ in range(data.draw(st.integers(1, 8))):
+        history.step()
+    before = dict(history.snapshot.nodes)
+    session = Session(history.snapshot)
+    marks = []
+    for index in range(data.draw(st.integers(1, 4))):
+        marks.append((session.checkpoint(), dict(history.snapshot.nodes)))
+        session.place(data.draw(pods(f"q{index // 2}")), data.draw(st.sampled_from(NAMES)))
+    mark, then = data.draw(st.sampled_from(marks))
+    session.undo(mark)
+    assert history.snapshot.nodes == then
+    session.undo()
+    assert history.snapshot.nodes == before
+
+
+def test_a_policy_that_raises_leaves_everything_as_it_was() -> None:
+    calls = []
+
+    def failing(shape: PodShape, state: object) -> tuple[()]:
+        calls.append(shape)
+        if len(calls) > 1:
+            raise RuntimeError("broken policy")
+        return ()
+
+    policies = Policies(assign=failing)
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot.set_facts(node("a", gpus=2))
+    before = dict(snapshot.nodes)
+    for name in ("p", "q"):
+        pending.put(pod(name, gpu=1))
+    with pytest.raises(RuntimeError, match="broken policy"):
+        cycle.run(snapshot, pending, rankings)
+    assert snapshot.nodes == before
+    assert set(pending.pods) == {"default/p", "default/q"}
+
+
+def test_a_change_log_that_was_cut_makes_rankings_look_at_all_nodes() -> None:
+    snapshot = Snapshot()
+    snapshot.set_facts(node("a", gpus=1))
+    snapshot.set_facts(node("b", gpus=1))
+    ranking = Ranking(pod("p", wants={mig("1g.10gb"): 1}).shape, POLICIES)
+    assert ranking.best(snapshot) is None
+    version = snapshot.version
+    snapshot.set_facts(node("b", "1g.10gb@0"))
+    for turn in range(5000):
+        snapshot.set_facts(node("a", gpus=1 + turn % 2))
+    assert snapshot.changed_since(version) is None
+    assert ranking.best(snapshot) == "b"

@@ -1,0 +1,127 @@
+"""Reading nodes and GPUNodes of the API."""
+
+from typing import Any
+
+import msgspec
+
+from aliquot.kube.api.core import Node
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.scheduler.core.node import DeviceState
+from aliquot.scheduler.nodes import facts
+from aliquot.scheduler.testing import taint
+
+
+def node(*, spec: dict[str, Any] | None = None, **status: Any) -> Node:
+    return msgspec.convert({"metadata": {"name": "a"}, "spec": spec or {}, "status": status}, Node)
+
+
+def gpu(index: int, **more: Any) -> dict[str, Any]:
+    fixed = {
+        "uuid": f"GPU-{index}",
+        "index": index,
+        "product": "NVIDIA H100",
+        "board": "h100-80gb",
+        "memoryMib": 81920,
+        "migMode": "Disabled",
+    }
+    return {**fixed, **more}
+
+
+def instance(start: int, **more: Any) -> dict[str, Any]:
+    fixed = {"uuid": f"MIG-{start}", "profile": "1g.10gb", "start": start, "size": 1, "giId": 1, "ciId": 0}
+    return {**fixed, "resource": "nvidia.com/mig-1g.10gb", "ready": True, **more}
+
+
+def gpu_node(*gpus: dict[str, Any]) -> GPUNode:
+    return msgspec.convert({"metadata": {"name": "a"}, "status": {"gpus": list(gpus)}}, GPUNode)
+
+
+def test_allocatable_in_whole_units() -> None:
+    read = facts(
+        node(allocatable={"cpu": "3920m", "memory": "1Ki", "pods": "110", "x.com/y": 2, "zero": "0"}), None
+    )
+    assert read.allocatable == {"cpu": 3920, "memory": 1024, "pods": 110, "x.com/y": 2}
+
+
+def test_a_quantity_that_cannot_be_read_is_left_out() -> None:
+    assert facts(node(allocatable={"cpu": "many", "pods": "1"}), None).allocatable == {"pods": 1}
+
+
+def test_devices_are_listed_whole_and_sliced_by_index_and_start() -> None:
+    read = facts(
+        node(),
+        gpu_node(
+            gpu(1, migMode="Enabled", instances=[instance(3, pods=["ns/p"]), instance(0, ready=False)]),
+            gpu(0, resource="nvidia.com/gpu", ready=True, pods=["ns/r", "ns/q"]),
+            gpu(2, resource="nvidia.com/gpu", ready=True, health="Unhealthy"),
+            gpu(3, migMode="Enabled", instances=[instance(0, resource="")]),
+        ),
+    )
+    small = "nvidia.com/mig-1g.10gb"
+    assert read.devices.all == (
+        DeviceState("nvidia.com/gpu", "GPU-0", size=8, holders=("ns/q", "ns/r")),
+        DeviceState(small, "GPU-1", "1g.10gb", 0, ready=False),
+        DeviceState(small, "GPU-1", "1g.10gb", 3, holders=("ns/p",)),
+        DeviceState("nvidia.com/gpu", "GPU-2", size=8, healthy=False),
+    )
+
+
+def test_what_the_agent_lists_is_not_counted_twice() -> None:
+    allocatable = {
+        "nvidia.com/gpu": "8",
+        "nvidia.com/mig-1g.10gb": "7",
+        "nvidia.com/gpu.shared": "4",
+        "cpu": "1",
+    }
+    listed = facts(node(allocatable=allocatable), gpu_node(gpu(0)))
+    counted = facts(node(allocatable=allocatable), gpu_node())
+    assert listed.allocatable == {"nvidia.com/gpu.shared": 4, "cpu": 1000}
+    assert counted.allocatable == {
+        "nvidia.com/gpu": 8,
+        "nvidia.com/mig-1g.10gb": 7,
+        "nvidia.com/gpu.shared": 4,
+        "cpu": 1000,
+    }
+
+
+def test_links_hold_in_both_directions() -> None:
+    read = facts(
+        node(),
+        gpu_node(
+            gpu(
+                0,
+                links=[
+                    {"peer": "GPU-1", "kind": "NVLink", "lanes": 12},
+                    {"peer": "GPU-2", "kind": "SameCPU"},
+                ],
+            ),
+            gpu(1),
+            gpu(2, links=[{"peer": "GPU-0", "kind": "SameCPU"}]),
+        ),
+    )
+    assert read.devices.links == {
+        ("GPU-0", "GPU-1"): 1200,
+        ("GPU-1", "GPU-0"): 1200,
+        ("GPU-0", "GPU-2"): 20,
+        ("GPU-2", "GPU-0"): 20,
+    }
+
+
+def test_taints_and_cordon() -> None:
+    spec = {"unschedulable": True, "taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}]}
+    read = facts(node(spec=spec), None)
+    assert read.unschedulable
+    assert read.taints == (taint("a=b:NoSchedule"),)
+
+
+def test_a_node_that_is_not_ready_counts_as_tainted() -> None:
+    def taints(status: str, *more: dict[str, str]) -> tuple[object, ...]:
+        return facts(
+            node(spec={"taints": list(more)}, conditions=[{"type": "Ready", "status": status}]), None
+        ).taints
+
+    not_ready = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    assert taints("True") == ()
+    assert taints("False") == (taint("node.kubernetes.io/not-ready:NoSchedule"),)
+    assert taints("False", not_ready) == (taint("node.kubernetes.io/not-ready:NoSchedule"),)
+    assert taints("Unknown") == (taint("node.kubernetes.io/unreachable:NoSchedule"),)
