@@ -19,6 +19,11 @@ from aliquot.gpu.driver import (
     ReturnCode,
     XidEvent,
 )
+from aliquot.gpu.nvml import NvmlDriver
+from aliquot.gpu.simulated import SimulatedDriver
+
+BOTH: tuple[type[Driver], ...] = (SimulatedDriver, NvmlDriver)
+"""For the type checker: each has every method of the interface, with its types."""
 
 ONE, ONE_ME, ONE_DOUBLE, TWO, THREE, FOUR, SEVEN = 19, 20, 15, 14, 9, 5, 0
 

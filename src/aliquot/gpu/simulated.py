@@ -12,12 +12,12 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from aliquot.gpu import boards
-from aliquot.gpu.boards import Board
 from aliquot.gpu.driver import (
     ComputeInstance,
     ComputeProfile,
@@ -101,7 +101,7 @@ class SimulatedDriver:
         self._boards = [board for board, _ in groups]
         self._uuids = [f"GPU-{uuid.uuid5(_NAMESPACE, f'{node}/{index}')}" for index in range(len(groups))]
         self._state = _State(node, [_GpuState(board.key, mig, mig) for board, mig in groups])
-        self._geometries = [Geometry(_profiles(board)) for board in self._boards]
+        self._geometries = [_geometry(board.key) for board in self._boards]
         self._old_driver = old_driver
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
@@ -425,8 +425,11 @@ class SimulatedDriver:
         )
 
 
-def _profiles(board: Board) -> tuple[InstanceProfile, ...]:
-    return board.mig.instance_profiles() if board.mig else ()
+@cache
+def _geometry(key: str) -> Geometry:
+    """One for all GPUs of a board: fleets have thousands."""
+    mig = boards.board(key).mig
+    return Geometry(mig.instance_profiles() if mig else ())
 
 
 def _compute_profile(profile: InstanceProfile, profile_id: int | None) -> ComputeProfile:
