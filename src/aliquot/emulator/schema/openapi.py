@@ -180,7 +180,9 @@ class _Schemas:
         return {"$ref": self._prefix + name}
 
     def closure(self) -> dict[str, Any]:
-        rendered = {name: self._custom(schema) for name, schema in self._names.items() if schema is not None}
+        rendered = {
+            name: self._custom(schema) for name, schema in list(self._names.items()) if schema is not None
+        }
         while self._waiting:
             name = self._waiting.popleft()
             node = self._catalogue.built_in.nodes[name]
