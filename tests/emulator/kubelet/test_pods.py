@@ -1,0 +1,499 @@
+"""The life of pods on an emulated node, seen through the API."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aliquot.clock import parse_rfc3339
+from aliquot.emulator.kubelet.machine import Machine
+from aliquot.kube.resources import CONFIGMAPS, NODES, PODS
+from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, device, virtual
+from tests.emulator.kubelet.site import NODE, Site, emulated_node
+
+ONE = "containers: [{name: main}]"
+ONE_GPU = f"containers: [{{name: main, resources: {{limits: {{{GPU}: 1}}}}}}]"
+RUN_5S = {"aliquot.dev/run-for": "5s"}
+
+
+def on_a_node(scenario: Callable[[Site], Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(7200):
+            async with emulated_node(**options) as site:
+                await scenario(site)
+
+    virtual(main())
+
+
+# Running.
+
+
+def test_a_bound_pod_runs() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        assert await site.until("Running") < 0.1
+        status = await site.status()
+        conditions = {c["type"]: c["status"] for c in status["conditions"]}
+        assert conditions == dict.fromkeys(
+            ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"), "True"
+        )
+        assert (status["hostIP"], status["podIP"]) == ("127.0.0.1", "10.244.0.2")
+        assert (await site.container())["state"].keys() == {"running"}
+        assert ("Started", "Started container main") in await site.events()
+
+    on_a_node(scenario)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "policy", "phase", "code"),
+    [
+        (RUN_5S, "Never", "Succeeded", 0),
+        (RUN_5S | {"aliquot.dev/exit-code": "3"}, "Never", "Failed", 3),
+        (RUN_5S, "OnFailure", "Succeeded", 0),
+    ],
+)
+def test_a_pod_ends_as_its_annotations_say(
+    annotations: dict[str, str], policy: str, phase: str, code: int
+) -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(f"{ONE}, restartPolicy: {policy}", annotations=annotations)
+        await site.until("Running")
+        assert await site.until(phase) == pytest.approx(5.0, abs=0.1)
+        terminated = (await site.container())["state"]["terminated"]
+        assert terminated["exitCode"] == code
+        assert parse_rfc3339(terminated["finishedAt"]) - parse_rfc3339(terminated["startedAt"]) == 5
+
+    on_a_node(scenario)
+
+
+def test_restarts_back_off_and_count() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE, annotations={"aliquot.dev/run-for": "1s", "aliquot.dev/exit-code": "1"})
+        await site.until("Running")
+        seen: dict[int, float] = {}
+        began = asyncio.get_running_loop().time()
+        while len(seen) < 6:
+            seen.setdefault(
+                (await site.container())["restartCount"], asyncio.get_running_loop().time() - began
+            )
+            await asyncio.sleep(0.05)
+        waits = [round(seen[n + 1] - seen[n] - 1.0) for n in range(5)]
+        assert waits == [0, 10, 20, 40, 80]
+        await asyncio.sleep(5)
+        container = await site.container()
+        assert container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+        assert container["lastState"]["terminated"]["exitCode"] == 1
+        assert "BackOff" in {reason for reason, _ in await site.events()}
+
+    on_a_node(scenario)
+
+
+def test_init_containers_run_before_the_others() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create("initContainers: [{name: i1}, {name: i2}], containers: [{name: main}]")
+        await site.until("Running")
+        status = await site.status()
+        assert [c["state"]["terminated"]["reason"] for c in status["initContainerStatuses"]] == [
+            "Completed"
+        ] * 2
+
+    on_a_node(scenario)
+
+
+def test_a_pod_that_takes_too_long_is_failed() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(f"{ONE}, activeDeadlineSeconds: 20")
+        await site.until("Running")
+        assert await site.until("Failed") == pytest.approx(20.0, abs=1.0)
+        assert (await site.status())["reason"] == "DeadlineExceeded"
+
+    on_a_node(scenario)
+
+
+def test_a_missing_config_map_is_waited_for() -> None:
+    async def scenario(site: Site) -> None:
+        variable = "{name: V, valueFrom: {configMapKeyRef: {name: later, key: k}}}"
+        await site.create(f"containers: [{{name: main, env: [{variable}]}}]")
+        await asyncio.sleep(1)
+        waiting = (await site.container())["state"]["waiting"]
+        assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
+        assert await site.phase() == "Pending"
+        await site.client.create(
+            CONFIGMAPS, {"metadata": {"name": "later", "namespace": "default"}, "data": {"k": "v"}}
+        )
+        await site.until("Running", limit_s=11)
+
+    on_a_node(scenario)
+
+
+def test_the_scheduler_s_condition_is_left_alone() -> None:
+    async def scenario(site: Site) -> None:
+        created = await site.create(ONE)
+        await site.until("Running")
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "True",
+            "lastTransitionTime": created["metadata"]["creationTimestamp"],
+        }
+        await site.client.patch(
+            PODS,
+            "p",
+            {"status": {"conditions": [*(await site.status())["conditions"], scheduled]}},
+            "default",
+            subresource="status",
+        )
+        site.kubelet.restart()
+        await asyncio.sleep(1)
+        conditions = {c["type"]: c for c in (await site.status())["conditions"]}
+        assert conditions["PodScheduled"] == scheduled
+
+    on_a_node(scenario)
+
+
+# Ending.
+
+
+def test_a_deleted_pod_is_ended_and_let_go() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        await site.client.delete(PODS, "p", "default")
+        assert await site.until("") < 1.0
+        assert ("Killing", "Stopping container main") in await site.events()
+
+    on_a_node(scenario)
+
+
+def test_a_pod_deleted_before_it_was_admitted_is_let_go() -> None:
+    async def scenario(site: Site) -> None:
+        site.kubelet.restart(down_s=20)
+        await asyncio.sleep(1)
+        await site.create(ONE)
+        await site.client.delete(PODS, "p", "default")
+        assert await site.phase() == "Pending"
+        await site.until("")
+
+    on_a_node(scenario)
+
+
+def test_a_pod_forced_out_of_the_api_is_ended() -> None:
+    async def scenario(site: Site) -> None:
+        created = await site.create(ONE)
+        await site.until("Running")
+        await site.client.delete(PODS, "p", "default", grace_period_s=0)
+        await asyncio.sleep(2)
+        assert site.kubelet.runtime.containers(created["metadata"]["uid"]) == []
+
+    on_a_node(scenario)
+
+
+def test_a_pod_made_anew_under_the_same_name_is_another_pod() -> None:
+    async def scenario(site: Site) -> None:
+        first = await site.create(ONE)
+        await site.until("Running")
+        await site.client.delete(PODS, "p", "default", grace_period_s=0)
+        second = await site.create(ONE)
+        await site.until("Running")
+        assert (await site.container())["restartCount"] == 0
+        assert site.kubelet.runtime.pods() == (second["metadata"]["uid"],)
+        assert first["metadata"]["uid"] != second["metadata"]["uid"]
+
+    on_a_node(scenario)
+
+
+def test_what_has_ended_stays_ended() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        await site.client.patch(
+            PODS, "p", {"status": {"phase": "Failed", "reason": "Evicted"}}, "default", subresource="status"
+        )
+        await asyncio.sleep(5)
+        status = await site.status()
+        assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
+        assert not site.kubelet.runtime.containers((await site.pod())["metadata"]["uid"])[0].running
+
+    on_a_node(scenario)
+
+
+# Admission and devices.
+
+
+def test_devices_are_allocated_and_seen_by_the_container() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("GPU-1", "GPU-2")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        assert plugin.asked[-1][0] == "Allocate"
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_a_pod_bound_right_after_a_device_appeared_runs_though_node_status_does_not_know() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin()
+        await plugin.serve(site.plugins)
+        await asyncio.sleep(11)
+        assert await site.allocatable(GPU) == "0"
+        plugin.list(device("GPU-1"))
+        await asyncio.sleep(0.05)
+        await site.create(ONE_GPU)
+        await site.until("Running", limit_s=0.5)
+        assert await site.allocatable(GPU) == "0"
+        await asyncio.sleep(11)
+        assert await site.allocatable(GPU) == "1"
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_more_devices_than_are_free_fail_the_pod_for_good() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a", "b", "c")
+        await plugin.serve(site.plugins)
+        await site.create(f"containers: [{{name: main, resources: {{limits: {{{GPU}: 9}}}}}}]")
+        await site.until("Failed")
+        plugin.list(*(device(str(number)) for number in range(9)))
+        await asyncio.sleep(60)
+        status = await site.status()
+        text = (
+            "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu. "
+            "Requested: 9, Available: 3, which is unexpected"
+        )
+        assert (status["phase"], status["reason"], status["message"]) == (
+            "Failed",
+            "UnexpectedAdmissionError",
+            text,
+        )
+        assert ("UnexpectedAdmissionError", text) in await site.events()
+        assert site.kubelet.runtime.pods() == ()
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_a_resource_nobody_registered_does_not_keep_a_pod_from_running() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE_GPU)
+        await site.until("Running")
+
+    on_a_node(scenario)
+
+
+def test_a_failed_pod_s_devices_go_to_the_next() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a", "b")
+        await plugin.serve(site.plugins)
+        # Its second container cannot be served: what the first got must come back.
+        two = f"{{name: x, resources: {{limits: {{{GPU}: 1}}}}}}, {{name: y, resources: {{limits: {{{GPU}: 2}}}}}}"
+        await site.create(f"containers: [{two}]")
+        await site.until("Failed")
+        await site.create(f"containers: [{{name: main, resources: {{limits: {{{GPU}: 2}}}}}}]", name="q")
+        await site.until("Running", "q")
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_devices_are_free_when_the_pod_has_ended_though_it_is_still_there() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(f"{ONE_GPU}, restartPolicy: Never", annotations=RUN_5S)
+        await site.until("Succeeded")
+        await site.create(ONE_GPU, name="q")
+        await site.until("Running", "q")
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_pods_are_admitted_in_the_order_they_were_made() -> None:
+    async def scenario(site: Site) -> None:
+        site.kubelet.restart(down_s=20)
+        await asyncio.sleep(1)
+        await site.create(ONE, name="z-first")
+        await asyncio.sleep(2)
+        await site.create(ONE, name="a-second")
+        await site.until("Running", "z-first")
+        await site.until("Failed", "a-second")
+        assert (await site.status("a-second"))["reason"] == "OutOfpods"
+
+    on_a_node(scenario, machine=Machine(NODE, pods=1))
+
+
+def test_a_label_the_kubelet_has_not_seen_yet_does_not_fail_a_pod() -> None:
+    async def scenario(site: Site) -> None:
+        await site.client.patch(NODES, NODE, {"metadata": {"labels": {"fresh": "yes"}}})
+        await site.create(f"{ONE}, nodeSelector: {{fresh: 'yes'}}")
+        await site.until("Running")
+        await site.create(f"{ONE}, nodeSelector: {{fresh: 'no'}}", name="q")
+        await site.until("Failed", "q")
+        assert (await site.status("q"))["reason"] == "NodeAffinity"
+
+    on_a_node(scenario)
+
+
+def test_a_node_without_room_refuses() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create("containers: [{name: main, resources: {requests: {cpu: 7}}}]")
+        await site.until("Running")
+        await site.create("containers: [{name: main, resources: {requests: {cpu: 2}}}]", name="q")
+        await site.until("Failed", "q")
+        status = await site.status("q")
+        assert (status["reason"], status["message"]) == (
+            "OutOfcpu",
+            "Node didn't have enough resource: cpu, requested: 2000, used: 7000, capacity: 8000",
+        )
+
+    on_a_node(scenario)
+
+
+# Restarts.
+
+
+def test_pods_run_on_while_kubelet_restarts() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        created = await site.create(ONE_GPU)
+        await site.until("Running")
+        before = await site.pod()
+        site.kubelet.restart(down_s=5)
+        await asyncio.sleep(10)
+        after = await site.pod()
+        assert after["status"] == before["status"]
+        # Written again with the same content: the object did not change.
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        assert await site.allocatable(GPU) == "0"
+        # The plugin is back, and its one device is still taken.
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU, name="q")
+        await site.until("Failed", "q")
+        assert "Requested: 1, Available: 0" in (await site.status("q"))["message"]
+        assert [run.attempt for run in site.kubelet.runtime.containers(created["metadata"]["uid"])] == [0]
+        await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_what_ended_while_kubelet_was_down_is_found() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(f"{ONE}, restartPolicy: Never", annotations=RUN_5S)
+        await site.until("Running")
+        site.kubelet.restart(down_s=60)
+        await asyncio.sleep(30)
+        assert await site.phase() == "Running"
+        await site.until("Succeeded")
+        terminated = (await site.container())["state"]["terminated"]
+        assert parse_rfc3339(terminated["finishedAt"]) - parse_rfc3339(terminated["startedAt"]) == 5
+
+    on_a_node(scenario)
+
+
+def test_what_was_deleted_while_kubelet_was_down_is_ended() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        site.kubelet.restart(down_s=10)
+        await asyncio.sleep(1)
+        await site.client.delete(PODS, "p", "default", grace_period_s=0)
+        await asyncio.sleep(20)
+        assert site.kubelet.runtime.pods() == ()
+
+    on_a_node(scenario)
+
+
+def test_a_reboot_ends_containers_and_starts_them_again() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE, name="always")
+        await site.create(f"{ONE}, restartPolicy: Never", name="never")
+        await site.until("Running", "always")
+        await site.until("Running", "never")
+        boot_id = (await site.node())["status"]["nodeInfo"]["bootID"]
+        site.kubelet.reboot(down_s=30)
+        await site.until("Failed", "never")
+        await site.until("Running", "always")
+        container = await site.container("always")
+        assert container["restartCount"] == 1
+        assert container["lastState"]["terminated"]["exitCode"] == 255
+        assert (await site.node())["status"]["nodeInfo"]["bootID"] != boot_id
+        assert "Rebooted" in {reason for reason, _ in await site.events()}
+
+    on_a_node(scenario)
+
+
+def test_a_pod_with_devices_is_refused_after_a_reboot_until_its_plugin_is_back() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        site.kubelet.reboot(down_s=30)
+        await plugin.close()
+        await site.until("Failed")
+        status = await site.status()
+        assert (status["reason"], status["message"]) == (
+            "UnexpectedAdmissionError",
+            "Allocate failed due to no healthy devices present; cannot allocate unhealthy devices nvidia.com/gpu, "
+            "which is unexpected",
+        )
+
+    on_a_node(scenario)
+
+
+def test_a_stopped_kubelet_leaves_its_containers_alone() -> None:
+    async def scenario(site: Site) -> None:
+        created = await site.create(ONE)
+        await site.until("Running")
+        site.kubelet.stop()
+        await asyncio.sleep(1)
+        assert site.plugins.generation("kubelet.sock") is None
+        assert site.kubelet.runtime.containers(created["metadata"]["uid"])[0].running
+
+    on_a_node(scenario)
+
+
+# An API server that does not answer.
+
+
+def test_a_status_that_was_lost_is_written_later() -> None:
+    async def scenario(site: Site) -> None:
+        site.faults.lose = lambda request: request.path.endswith("/status")
+        await site.create(f"{ONE}, restartPolicy: Never", annotations=RUN_5S)
+        await asyncio.sleep(60)
+        assert await site.phase() == "Pending"
+        site.faults.lose = lambda request: False
+        await site.until("Succeeded")
+
+    on_a_node(scenario)
+
+
+def test_a_deletion_that_was_lost_is_sent_again() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        site.faults.lose = lambda request: request.method == "DELETE"
+        await site.client.delete(PODS, "p", "default")
+        await asyncio.sleep(60)
+        assert await site.phase() == "Failed"
+        site.faults.lose = lambda request: False
+        await site.until("")
+
+    on_a_node(scenario)
+
+
+def test_an_unchanged_pod_is_not_written_again() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        await asyncio.sleep(1)
+        before = site.faults.writes("/p/status")
+        await site.client.patch(PODS, "p", {"metadata": {"labels": {"new": "label"}}}, "default")
+        await asyncio.sleep(60)
+        assert site.faults.writes("/p/status") == before
+
+    on_a_node(scenario)
