@@ -87,9 +87,10 @@ class Scheduler:
         self._client = client
         self._rng = rng
         self._election = election
-        self._pods = pods or Cache(client, PODS, Pod)
-        self._nodes = nodes or Cache(client, NODES, Node)
-        self._gpu_nodes = gpu_nodes or Cache(client, GPUNODES, GPUNode)
+        # An empty cache is false: ask for None.
+        self._pods = Cache(client, PODS, Pod) if pods is None else pods
+        self._nodes = Cache(client, NODES, Node) if nodes is None else nodes
+        self._gpu_nodes = Cache(client, GPUNODES, GPUNode) if gpu_nodes is None else gpu_nodes
         self._own_caches = [
             own
             for own, given in ((self._pods, pods), (self._nodes, nodes), (self._gpu_nodes, gpu_nodes))
