@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from aliquot.clock import rfc3339
 from aliquot.emulator.controllers import conditions, indexes, pods
 from aliquot.emulator.controllers.types import Job, UncountedPods, WorkloadCondition
@@ -230,7 +228,10 @@ class _Planner:
             "failed": self.failed or None,
             "startTime": start,
             "completionTime": completion,
-            "uncountedTerminatedPods": msgspec.to_builtins(self.uncounted),
+            "uncountedTerminatedPods": {
+                "succeeded": list(self.uncounted.succeeded) or None,
+                "failed": list(self.uncounted.failed) or None,
+            },
             "conditions": conditions.to_json(self.conditions) or None,
         }
         if self.indexed:
