@@ -254,8 +254,9 @@ class ApiServer:
             if subresource is None:
                 raise missing
             verbs = subresource.verbs
-        of_one = request.verb in ("get", "update", "patch", "delete")
-        if request.verb not in verbs:
+        of_one = request.verb in ("get", "update", "patch", "delete") or bool(request.subresource)
+        of_all = request.verb in ("create", "deletecollection") and not request.subresource
+        if request.verb not in verbs or (of_one and not request.name) or (of_all and request.name):
             raise statuses.method_not_allowed()
         if resource.namespaced and not request.namespace:
             if of_one:

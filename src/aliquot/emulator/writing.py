@@ -61,7 +61,7 @@ class Writer:
         """Raises StatusError."""
         asked = read_body(call.content_type, call.body)
         obj = self._decoded(call, self._typed(call.served, asked))
-        return await self._create(call, self._signed_new(call, self._new(call, obj)))
+        return await self._create(call, self._new(call, obj, self._signed_new))
 
     async def update(self, call: Call) -> Stored:
         """The whole object (or its status) as the client has it. Raises StatusError."""
@@ -69,7 +69,7 @@ class Writer:
         new = self._decoded(call, self._typed(call.served, asked))
         self._check_address(call, new)
         old = self._storage.must_find(call.served, call.namespace, call.name)
-        return await self._replace(call, old, self._signed(call, old.obj, self._next(call, old.obj, new)))
+        return await self._replace(call, old, self._next(call, old.obj, new, self._signed))
 
     async def patch(self, call: Call) -> tuple[Stored, bool]:
         """(the object, whether it is new: only an apply may make one). Raises StatusError."""
@@ -84,12 +84,11 @@ class Writer:
             raise _patch_refused(call, error) from error
         new = self._decoded(call, patched, patched=True)
         self._check_address(call, new)
-        signed = self._signed(call, old.obj, self._next(call, old.obj, new))
-        return await self._replace(call, old, signed), False
+        return await self._replace(call, old, self._next(call, old.obj, new, self._signed)), False
 
     async def modify(self, call: Call, old: Stored, new: Json) -> Stored:
         """Writes `new` in place of `old`, as an update does, for a subresource that stands for part of the object."""
-        return await self._replace(call, old, self._signed(call, old.obj, self._next(call, old.obj, new)))
+        return await self._replace(call, old, self._next(call, old.obj, new, self._signed))
 
     async def set_directly(self, call: Call, old: Stored, new: Json) -> Stored:
         """Writes `new` as it is, spec and status at once, for a subresource that has rules of its own."""
@@ -152,8 +151,8 @@ class Writer:
         except PatchError as error:
             raise _patch_refused(call, error) from error
         if old is None:
-            return await self._create(call, self._new(call, merged)), True
-        return await self._replace(call, old, self._next(call, old.obj, merged)), False
+            return await self._create(call, self._new(call, merged, _signed_as_new)), True
+        return await self._replace(call, old, self._next(call, old.obj, merged, _signed_as_next)), False
 
     # ---- the way of a write ------------------------------------------------------------------------------
 
@@ -189,8 +188,8 @@ class Writer:
             call.warnings += unknown
         return decoded
 
-    def _new(self, call: Call, obj: Json) -> Json:
-        """`obj` as a new object, ready to be stored but for managedFields."""
+    def _new(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Json:
+        """`obj` as a new object, ready to be stored."""
         served, now = call.served, self._clock.now()
         wanted = metadata(obj)
         namespace = call.namespace
@@ -203,7 +202,8 @@ class Writer:
         if wanted.get("resourceVersion"):
             raise statuses.bad_request("resourceVersion should not be set on objects to be created")
         name = wanted.get("name") or self._free_name(served, namespace, wanted.get("generateName") or "")
-        obj = served.schema.default(obj)
+        # Signed for now: what the server and admission add is nobody's.
+        obj = sign(call, served.schema.default(obj))
         obj = born(obj, namespace=namespace, name=name, now=now, rng=self._rng)
         obj = strategies.prepare_create(served, obj, now)
         obj = self._admitted(call, Operation.CREATE, obj, None)
@@ -225,11 +225,11 @@ class Writer:
             if self._storage.get(served.storage, namespace, name) is None:
                 return name
 
-    def _next(self, call: Call, old: Json, new: Json) -> Json:
-        """`new` as the successor of `old` on the call's endpoint, ready to be stored but for managedFields."""
+    def _next(self, call: Call, old: Json, new: Json, sign: Callable[[Call, Json, Json], Json]) -> Json:
+        """`new` as the successor of `old` on the call's endpoint, ready to be stored."""
         served, now = call.served, self._clock.now()
         self._check_identity(call, new, old)
-        new = succeeded(served.schema.default(new), old)
+        new = sign(call, old, succeeded(served.schema.default(new), old))
         if call.request.subresource == "status":
             new = strategies.prepare_status(served, new, old)
         elif call.request.subresource == "finalize":
@@ -340,6 +340,14 @@ class Writer:
             self._signature(call),
             strategies.reset_fields(call.served, call.request.subresource),
         )
+
+
+def _signed_as_new(_: Call, obj: Json) -> Json:
+    return obj
+
+
+def _signed_as_next(_: Call, old: Json, new: Json) -> Json:
+    return new
 
 
 def is_over(obj: Json) -> bool:
