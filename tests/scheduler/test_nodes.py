@@ -3,9 +3,10 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from aliquot.kube.api.core import Node
-from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.gpunode import GPUNode, WantedGPU
 from aliquot.scheduler.core.node import DeviceState
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
@@ -64,6 +65,44 @@ def test_devices_are_listed_whole_and_sliced_by_index_and_start() -> None:
         DeviceState(small, "GPU-1", "1g.10gb", 3, holders=("ns/p",)),
         DeviceState("nvidia.com/gpu", "GPU-2", size=8, healthy=False),
     )
+
+
+@pytest.mark.parametrize(
+    ("case", "wanted", "ready"),
+    [
+        ("nothing is said of the GPU", None, [True, True]),
+        ("instances are left as they are", {"mig": True}, [True, True]),
+        (
+            "one slice stays, the other goes",
+            {"instances": [{"profile": "1g.10gb", "start": 3}]},
+            [False, True],
+        ),
+        (
+            "another profile at the same start",
+            {"instances": [{"profile": "2g.20gb", "start": 0}]},
+            [False, False],
+        ),
+        ("MIG is to go", {"mig": False}, [False, False]),
+    ],
+)
+def test_a_slice_that_is_to_be_cut_away_is_given_to_nobody(
+    case: str, wanted: dict[str, Any] | None, ready: list[bool]
+) -> None:
+    cut = gpu_node(gpu(0, migMode="Enabled", instances=[instance(0), instance(3)]))
+    assert [d.ready for d in facts(node(), wanting(cut, wanted)).devices.all] == ready, case
+
+
+@pytest.mark.parametrize(("mig", "ready"), [(None, True), (False, True), (True, False)])
+def test_a_gpu_that_is_to_be_cut_is_given_to_nobody_as_a_whole(mig: bool | None, ready: bool) -> None:
+    whole = gpu_node(gpu(0, resource="nvidia.com/gpu", ready=True))
+    (device,) = facts(node(), wanting(whole, {"mig": mig})).devices.all
+    assert device.ready is ready
+
+
+def wanting(gpu_node: GPUNode, wanted: dict[str, Any] | None) -> GPUNode:
+    if wanted is not None:
+        gpu_node.spec.gpus.append(msgspec.convert({"uuid": "GPU-0", **wanted}, WantedGPU))
+    return gpu_node
 
 
 def test_what_the_agent_lists_is_not_counted_twice() -> None:

@@ -1,12 +1,12 @@
 """Nodes of the API, with the devices that their agents list, as the core knows them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Node
-from aliquot.kube.api.gpunode import GPUNode, GPUStatus, Health
+from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Health, WantedGPU
 from aliquot.kube.quantity import QuantityError
 from aliquot.scheduler.core.matching import Taint, TaintEffect
 from aliquot.scheduler.core.node import DeviceId, Devices, DeviceState, NodeFacts
@@ -32,6 +32,7 @@ LINK_SCORES: Mapping[str, int] = {
 def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
     """A node with its devices, where its agent lists them."""
     gpus = gpu_node.status.gpus if gpu_node is not None else []
+    wanted = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus} if gpu_node is not None else {}
     allocatable: dict[str, int] = {}
     for resource, text in (node.status.allocatable or {}).items():
         if gpus and _listed_by_agent(resource):
@@ -51,7 +52,7 @@ def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
         taints=_taints(node),
         unschedulable=node.spec.unschedulable,
         allocatable=allocatable,
-        devices=_devices(gpus),
+        devices=_devices(gpus, wanted),
     )
 
 
@@ -74,11 +75,13 @@ def _taints(node: Node) -> tuple[Taint, ...]:
     return tuple(taints)
 
 
-def _devices(gpus: Sequence[GPUStatus]) -> Devices:
+def _devices(gpus: Sequence[GPUStatus], wanted: Mapping[str, WantedGPU]) -> Devices:
+    """`wanted`, by UUID, is GPUNode.spec: what is to be cut away is given to nobody, though it still is there."""
     devices: dict[DeviceId, DeviceState] = {}
     links: dict[tuple[str, str], int] = {}
     for gpu in sorted(gpus, key=lambda g: g.index):
-        for device in (*_whole(gpu), *_slices(gpu)):
+        stays = _stays(wanted.get(gpu.uuid))
+        for device in (*_whole(gpu, stays), *_slices(gpu, stays)):
             # Two compute instances at one start slot cannot be told apart by an assignment: the first counts.
             devices.setdefault(device.id, device)
         for link in gpu.links:
@@ -88,19 +91,33 @@ def _devices(gpus: Sequence[GPUStatus]) -> Devices:
     return Devices(devices.values(), links)
 
 
-def _whole(gpu: GPUStatus) -> Iterator[DeviceState]:
+def _stays(wanted: WantedGPU | None) -> Callable[[GPUInstance | None], bool]:
+    """Whether a slice, or the whole GPU (None), is to stay as it is."""
+    if wanted is None:
+        return lambda _: True
+    slices = None if wanted.instances is None else {(i.profile, i.start) for i in wanted.instances}
+
+    def stays(instance: GPUInstance | None) -> bool:
+        if instance is None:
+            return wanted.mig is not True
+        return wanted.mig is not False and (slices is None or (instance.profile, instance.start) in slices)
+
+    return stays
+
+
+def _whole(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iterator[DeviceState]:
     if gpu.resource:
         yield DeviceState(
             resource=gpu.resource,
             gpu=gpu.uuid,
             size=_WHOLE_GPU_SLOTS,
-            ready=gpu.ready,
+            ready=gpu.ready and stays(None),
             healthy=gpu.health is Health.HEALTHY,
             holders=tuple(sorted(gpu.pods)),
         )
 
 
-def _slices(gpu: GPUStatus) -> Iterator[DeviceState]:
+def _slices(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iterator[DeviceState]:
     for instance in sorted(gpu.instances, key=lambda i: i.start):
         if instance.resource:
             yield DeviceState(
@@ -109,7 +126,7 @@ def _slices(gpu: GPUStatus) -> Iterator[DeviceState]:
                 profile=instance.profile,
                 start=instance.start,
                 size=instance.size,
-                ready=instance.ready,
+                ready=instance.ready and stays(instance),
                 healthy=gpu.health is Health.HEALTHY,
                 holders=tuple(sorted(instance.pods)),
             )
