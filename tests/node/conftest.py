@@ -288,6 +288,9 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         self.registrations: list[str] = []
         self.held: dict[tuple[str, str, str], tuple[str, ...]] = {}
         """(pod, container, resource) -> device ids"""
+        self.listed_after_s = 0.0
+        """Until then List says nothing of what was allocated."""
+        self._held_since: dict[tuple[str, str, str], float] = {}
         self.refusal = ""
         """Of registrations."""
         self.deaf = asyncio.Event()
@@ -368,6 +371,7 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         )
 
     async def List(self, request: ListPodResourcesRequest, context: Context) -> ListPodResourcesResponse:
+        shown_from = asyncio.get_running_loop().time() - self.listed_after_s
         return ListPodResourcesResponse(
             pod_resources=[
                 PodResources(
@@ -381,6 +385,7 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
                     ],
                 )
                 for (name, container, resource), ids in sorted(self.held.items())
+                if self._held_since[name, container, resource] <= shown_from
             ]
         )
 
@@ -402,6 +407,7 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         assert len(ids) == count and set(ids) <= set(free), f"no valid preference: {ids} of {free}"
         await self.allocate(resource, ids)
         self.held[f"default/{name}", container, resource] = ids
+        self._held_since[f"default/{name}", container, resource] = asyncio.get_running_loop().time()
         return ids
 
     async def preferred(
