@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from aliquot.emulator.schema import definitions
+from aliquot.emulator.schema import definitions, openapi_protobuf
 from aliquot.emulator.schema.catalogue import Catalogue
 from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.schema.shapes import OBJECT_META
@@ -79,6 +79,7 @@ class OpenApi:
         self._hashes: dict[str, str] = {}
         self._documents: dict[str, bytes] = {}
         self._v2: bytes | None = None
+        self._v2_protobuf: bytes | None = None
 
     def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
         """What the server serves now. Drops the documents that changed."""
@@ -90,7 +91,7 @@ class OpenApi:
             name: body for name, body in self._documents.items() if hashes.get(name) == self._hashes[name]
         }
         if hashes != self._hashes:
-            self._v2 = None
+            self._v2 = self._v2_protobuf = None
         self._endpoints, self._hashes = grouped, hashes
 
     def _hash(self, endpoints: list[Endpoint]) -> str:
@@ -130,18 +131,21 @@ class OpenApi:
     def v2(self) -> bytes:
         """GET /openapi/v2 as JSON."""
         if self._v2 is None:
-            schemas = _Schemas(self._catalogue, _V2_PREFIX, version=2)
-            paths: dict[str, Any] = {}
-            for name in sorted(self._endpoints):
-                paths |= _paths(self._endpoints[name], schemas)
-            content = {
-                "swagger": "2.0",
-                "info": self._info(),
-                "paths": paths,
-                "definitions": schemas.closure(),
-            }
-            self._v2 = msgspec.json.encode(content)
+            self._v2 = msgspec.json.encode(self._v2_content())
         return self._v2
+
+    def v2_protobuf(self) -> bytes:
+        """GET /openapi/v2 as `openapi_protobuf.CONTENT_TYPE`, which older kubectl insists on."""
+        if self._v2_protobuf is None:
+            self._v2_protobuf = openapi_protobuf.encode(self._v2_content())
+        return self._v2_protobuf
+
+    def _v2_content(self) -> dict[str, Any]:
+        schemas = _Schemas(self._catalogue, _V2_PREFIX, version=2)
+        paths: dict[str, Any] = {}
+        for name in sorted(self._endpoints):
+            paths |= _paths(self._endpoints[name], schemas)
+        return {"swagger": "2.0", "info": self._info(), "paths": paths, "definitions": schemas.closure()}
 
     def _info(self) -> dict[str, str]:
         return {"title": "Kubernetes", "version": f"v{self._catalogue.version}.0"}
