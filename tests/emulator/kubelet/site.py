@@ -98,7 +98,7 @@ class Site:
         while await self.phase(name) != phase:
             if loop.time() - began > limit_s:
                 raise AssertionError(f"{name} is {await self.phase(name)!r}, not {phase!r}")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
         return loop.time() - began
 
     async def node(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,7 +157,7 @@ class ProcessRuntime:
             return
         kill_at = asyncio.get_running_loop().time() + grace_s
         if run.kill_at is None:
-            run.shim.signal(signal.SIGTERM)
+            run.shim.terminate()
         if run.kill_at is None or kill_at < run.kill_at:
             run.kill_at = kill_at
             run.news.set()
@@ -176,7 +175,7 @@ class ProcessRuntime:
     def reboot(self) -> None:
         for run in self._runs.values():
             if run.remembered.finished_at is None:
-                run.shim.signal(signal.SIGKILL)
+                run.shim.kill()
                 self._finish(run, EXIT_UNKNOWN, "Unknown")
         self.boot_id = self._new_boot_id()
         self._save_quietly()
@@ -246,13 +245,13 @@ class ProcessRuntime:
                         await run.news.wait()
                 run.news.clear()
                 if run.kill_at is not None and loop.time() >= run.kill_at:
-                    run.shim.signal(signal.SIGKILL)
+                    run.shim.kill()
                     run.killed = True
         finally:
             if stop_watching is not None:
                 stop_watching()
         # What it left running goes with it, as with a container.
-        run.shim.signal(signal.SIGKILL)
+        run.shim.kill()
         if run.remembered.finished_at is None:
             code = run.shim.exit_code()
             self._finish(run, code, end_reason(code))
@@ -282,9 +281,13 @@ class ProcessRuntime:
         self.boot_id = self._new_boot_id() if rebooted or not memory.boot_id else memory.boot_id
         for remembered in memory.runs:
             run = self._runs[remembered.id] = _Run(remembered, self._shim(remembered))
-            if remembered.finished_at is None and not run.shim.find():
-                code = EXIT_UNKNOWN if rebooted else run.shim.exit_code()
-                self._finish(run, code, "Unknown" if rebooted else end_reason(code))
+            if remembered.finished_at is not None:
+                continue
+            if rebooted:
+                self._finish(run, EXIT_UNKNOWN, "Unknown")
+            elif not run.shim.find():
+                code = run.shim.exit_code()
+                self._finish(run, code, end_reason(code))
 
     def _save(self) -> None:
         runs = [run.remembered for run in self._runs.values()]

@@ -19,14 +19,16 @@ from aliquot.emulator.kubelet.runtimes.base import EXIT_SIGKILL
 _SHELL = "/bin/sh"
 
 # $0 is the container's id, $1 where its files go, $2 where it works, then comes the command. The traps keep the shell
-# alive for its last words; the command, being in the same group, gets the signals too, with their default actions.
+# alive for its last words; the command has the signals' default actions. What the shell itself has to say about how
+# the command ended does not belong into the log.
 _SCRIPT = """
 files=$1
 cd "$2" || exit 126
 shift 2
 echo $$ >"$files.pid"
 trap : TERM INT HUP QUIT
-"$@"
+exec 3>&2 2>/dev/null
+(exec "$@" 2>&3 3>&-)
 code=$?
 echo $code >"$files.part" && mv "$files.part" "$files.exit"
 exit $code
@@ -99,11 +101,17 @@ class Shim:
             return ended == 0
         return self.container_id in _command_line(self._pid)
 
-    def signal(self, number: signal.Signals) -> None:
-        """To the command and everything in its process group."""
-        if self._pid is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, number)
+    def terminate(self) -> None:
+        """SIGTERM to the command, as to a container's first process; to all of them where it cannot be told apart."""
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children")
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(children.read_text().split(maxsplit=1)[0]), signal.SIGTERM)
+            return
+        self._signal_group(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the command, and to everything it has started that did not leave its process group."""
+        self._signal_group(signal.SIGKILL)
 
     def watch(self, tell: Callable[[], None]) -> Callable[[], None] | None:
         """Has `tell` called when the process ends. Returns what undoes that, None where the system cannot tell."""
@@ -133,6 +141,11 @@ class Shim:
         """The files of a process that has ended."""
         for suffix in ("pid", "part", "exit", "log"):
             self._file(suffix).unlink(missing_ok=True)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._pid, number)
 
     def _file(self, suffix: str) -> Path:
         return self._files.with_name(f"{self._files.name}.{suffix}")
