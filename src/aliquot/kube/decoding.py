@@ -78,15 +78,16 @@ def identify(body: bytes | msgspec.Raw) -> _Meta:
     return _identified_decoder.decode(body).metadata
 
 
-def decode_or_name(body: msgspec.Raw, into: type[T]) -> "T | Unreadable":
-    """The object, or which one it is that cannot be read. Raises msgspec.DecodeError for what is no object."""
+def unreadable(body: msgspec.Raw, into: type) -> Unreadable:
+    """Which object it is that does not decode into `into`, and why. Raises msgspec.DecodeError for what is none."""
+    metadata = identify(body)
+    reason = "not of the type asked for"
     try:
-        obj: T = _decoder(into).decode(body)
+        _decoder(into).decode(body)
     except msgspec.ValidationError as error:
-        metadata = identify(body)
-        key = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
-        return Unreadable(key, metadata.resource_version, str(error))
-    return obj
+        reason = str(error)
+    name = f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+    return Unreadable(name, metadata.resource_version, reason)
 
 
 def decode(body: bytes | msgspec.Raw, into: type[T]) -> T:
@@ -110,14 +111,15 @@ def decode_list(body: bytes, into: type[T]) -> Listing[T]:
 
 
 def _decode_each(body: bytes, into: type[T]) -> Listing[T]:
+    items: list[T] = []
+    left_out: list[Unreadable] = []
     try:
         page = _list_decoder(msgspec.Raw).decode(body)
-        decoded = [decode_or_name(item, into) for item in page.items or []]
+        for item in page.items or ():
+            try:
+                items.append(_decoder(into).decode(item))
+            except msgspec.ValidationError:
+                left_out.append(unreadable(item, into))
     except msgspec.DecodeError as error:
         raise errors.Unavailable(f"answer is no list: {error}", code=0) from error
-    return Listing(
-        [item for item in decoded if not isinstance(item, Unreadable)],
-        page.metadata.resource_version,
-        page.metadata.continue_token,
-        tuple(item for item in decoded if isinstance(item, Unreadable)),
-    )
+    return Listing(items, page.metadata.resource_version, page.metadata.continue_token, tuple(left_out))

@@ -4,15 +4,16 @@ The stream is JSON objects, one a line, cut into chunks anywhere. An ERROR event
 it stands for. A line cut off by the end of the stream is no event: whoever resumes will be sent it again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from aliquot.kube import errors
-from aliquot.kube.decoding import Unreadable, decode_or_name, identify
+from aliquot.kube.decoding import Unreadable, identify, unreadable
 
 T = TypeVar("T")
 
@@ -27,9 +28,14 @@ class EventType(StrEnum):
 
 
 class WatchEvent(Struct, Generic[T], frozen=True):
+    """An object as it is now, or (DELETED) as it last was. Decoded from the stream as it stands, in one pass."""
+
     type: EventType
     object: T
-    resource_version: str
+
+    @property
+    def resource_version(self) -> str:
+        return version_of(self.object)
 
 
 class Bookmark(Struct, frozen=True, gc=False):
@@ -45,9 +51,14 @@ class _Line(Struct, gc=False):
     object: msgspec.Raw
 
 
+def _new_decoder(into: Any) -> msgspec.json.Decoder[Any]:
+    event: Any = WatchEvent
+    return msgspec.json.Decoder(event[into])
+
+
+_event_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = lru_cache(maxsize=256)(_new_decoder)
 _line_decoder = msgspec.json.Decoder(_Line)
 _status_decoder = msgspec.json.Decoder(errors.Status)
-_CHANGES = {"ADDED": EventType.ADDED, "MODIFIED": EventType.MODIFIED, "DELETED": EventType.DELETED}
 
 
 class LineSplitter:
@@ -70,30 +81,35 @@ class LineSplitter:
 
 def events(lines: list[bytes], into: type[T]) -> Iterator[WatchEvent[T] | Bookmark | Unreadable]:
     """Raises the ApiError of an ERROR event (Gone when it is a 410), Unavailable for a line that is no event."""
-    for text in lines:
-        if not text or text.isspace():
-            continue
+    decode: Callable[[bytes], WatchEvent[T]] = _event_decoder(into).decode
+    for line in lines:
         try:
-            line = _line_decoder.decode(text)
-            change = _CHANGES.get(line.type)
-            if change is not None:
-                item = decode_or_name(line.object, into)
-                if isinstance(item, Unreadable):
-                    yield item
-                else:
-                    yield WatchEvent(change, item, version_of(item))
-                continue
-            if line.type == "BOOKMARK":
+            event = decode(line)
+        except msgspec.DecodeError:
+            if line and not line.isspace():
+                yield _no_change(line, into)
+            continue
+        yield event if event.type is not EventType.BOOKMARK else _no_change(line, into)
+
+
+def _no_change(text: bytes, into: type[T]) -> Bookmark | Unreadable:
+    """What a line means that is not a readable object and its change."""
+    try:
+        line = _line_decoder.decode(text)
+        match line.type:
+            case "BOOKMARK":
                 metadata = identify(line.object)
                 ended = (metadata.annotations or {}).get(INITIAL_EVENTS_END) == "true"
-                yield Bookmark(metadata.resource_version, ended)
-                continue
-            status = _status_decoder.decode(line.object) if line.type == "ERROR" else None
-        except msgspec.DecodeError as error:
-            raise errors.Unavailable(f"watch sent what is no event: {error}", code=0) from error
-        if status is None:
-            raise errors.Unavailable(f"watch sent an event of unknown type {line.type!r}", code=0)
-        raise errors.from_status(status)
+                return Bookmark(metadata.resource_version, ended)
+            case "ERROR":
+                error = errors.from_status(_status_decoder.decode(line.object))
+            case "ADDED" | "MODIFIED" | "DELETED":
+                return unreadable(line.object, into)
+            case _:
+                error = errors.Unavailable(f"watch sent an event of unknown type {line.type!r}", code=0)
+    except msgspec.DecodeError as failure:
+        raise errors.Unavailable(f"watch sent what is no event: {failure}", code=0) from failure
+    raise error
 
 
 def version_of(obj: Any) -> str:
