@@ -109,7 +109,7 @@ class Cluster:
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("kubelets", self.fleet.run)
         for name in self.nodes:
-            supervisor.start(f"agent {name}", functools.partial(self._agent, name))
+            supervisor.start(f"agent {name}", functools.partial(self.agent, name))
         return supervisor
 
     async def forget(self, names: Sequence[str]) -> None:
@@ -152,7 +152,8 @@ class Cluster:
         )
         await scheduler.run()
 
-    async def _agent(self, name: str) -> None:
+    async def agent(self, name: str) -> None:
+        """The agent of one node, until cancelled."""
         node = self.nodes[name]
         agent = Agent(
             name,

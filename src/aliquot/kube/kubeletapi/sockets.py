@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -229,6 +229,10 @@ class MemorySockets:
     def generation(self, name: str) -> object | None:
         server = self._servers.get(name)
         return None if server is None else server.generation
+
+    def names(self) -> Collection[str]:
+        """Of the servers there are, in no order that means anything."""
+        return self._servers.keys()
 
     def drop(self, name: str) -> None:
         """The socket file is gone and its connections are cut, while the server believes that it still serves."""

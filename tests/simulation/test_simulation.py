@@ -1,0 +1,33 @@
+"""Seeds of the world in CI; `make soak` runs many more, `python -m tests.simulation --seed N` one with its log."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.world import simulate
+
+SEEDS = range(int(os.environ.get("ALIQUOT_SEEDS", "50")))
+
+pytestmark = pytest.mark.simulation
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_promise_holds_after_a_storm(seed: int) -> None:
+    simulate(seed, storm_s=240)
+
+
+def test_a_seed_is_a_reproduction() -> None:
+    """Also with other string hashes: nothing may depend on the order of a set."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "7", "--storm-s", "120", "--quiet"],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(digests) == 1
