@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from tests.emulator.api import CONFIGS, MERGE, PODS, Api, FixedClock, config, pod
@@ -65,7 +67,7 @@ async def test_a_bound_pod_waits_for_its_kubelet(api: Api, clock: FixedClock) ->
 @pytest.mark.parametrize(
     ("spec", "phase"), [({}, "Pending"), ({"nodeName": "n1"}, "Succeeded"), ({"nodeName": "n1"}, "Failed")]
 )
-async def test_a_pod_that_runs_nowhere_goes_at_once(api: Api, spec: dict[str, str], phase: str) -> None:
+async def test_a_pod_that_runs_nowhere_goes_at_once(api: Api, spec: dict[str, Any], phase: str) -> None:
     await api.ok("POST", PODS, pod(**spec))
     await api.ok("PATCH", f"{PODS}/p/status", {"status": {"phase": phase}}, type=MERGE)
     assert (await api.ok("DELETE", f"{PODS}/p"))["status"] == "Success"

@@ -174,10 +174,11 @@ async def test_of_several_containers_one_must_be_named(clock: FixedClock) -> Non
     await api.close()
 
 
-async def test_a_pod_without_a_node_has_no_log(clock: FixedClock) -> None:
-    api, _ = await with_logs(clock)
+async def test_a_pod_without_a_node_has_said_nothing_yet(clock: FixedClock) -> None:
+    api, kubelet = await with_logs(clock)
     await api.ok("POST", PODS, pod())
-    assert (await api.get(f"{PODS}/p/log"))[1]["message"] == "pod p does not have a host assigned"
+    assert await api.get(f"{PODS}/p/log") == (200, "")
+    assert not kubelet.asked
     await api.close()
 
 

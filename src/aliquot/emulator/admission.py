@@ -8,15 +8,29 @@ admission policies will be further links.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from random import Random
 from typing import Any, Protocol, TypeAlias
 
-from aliquot.emulator.objects import Json, is_terminating, metadata
+from aliquot.emulator.objects import Json, generated_name, is_terminating, metadata
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import NAMESPACES, PODS, Served
 from aliquot.emulator.statuses import failure, forbidden
 
 IMMORTAL_NAMESPACES = frozenset(["default", "kube-system", "kube-public"])
 _UNREACHABLE_FOR_S = 300
+_CONTAINERS = ("containers", "initContainers")
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_SOURCES = [
+    {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    {
+        "downwardAPI": {
+            "items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+            ]
+        }
+    },
+]
 _PRIORITIES = "priorityclasses.scheduling.k8s.io"
 
 
@@ -46,6 +60,7 @@ class Admitted:
     old: Json | None
     user: User
     look: Look
+    rng: Random
 
 
 Admission: TypeAlias = Callable[[Admitted], Json]
@@ -65,6 +80,7 @@ def admit(chain: Sequence[Admission], asked: Admitted) -> Json:
                 asked.old,
                 asked.user,
                 asked.look,
+                asked.rng,
             )
     return asked.obj
 
@@ -109,7 +125,36 @@ def service_account(asked: Admitted) -> Json:
             metadata(asked.obj).get("name", ""),
             f'error looking up service account {asked.namespace}/{name}: serviceaccount "{name}" not found',
         )
-    return {**asked.obj, "spec": {**spec, "serviceAccountName": name, "serviceAccount": name}}
+    spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
+    account = asked.look.get("serviceaccounts", asked.namespace, name) or {}
+    wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken"))
+    return {**asked.obj, "spec": spec if wanted is False else _with_token(spec, asked.rng)}
+
+
+def _with_token(spec: Json, rng: Random) -> Json:
+    """The volume that gives a pod its token, the authority to trust and its namespace, in every container."""
+    mounted = [
+        container
+        for kind in _CONTAINERS
+        for container in spec.get(kind) or ()
+        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in container.get("volumeMounts") or ())
+    ]
+    if not mounted:
+        return spec
+    name = generated_name("kube-api-access-", rng)
+    mount = {"name": name, "readOnly": True, "mountPath": _TOKEN_PATH}
+    changed = {
+        kind: [
+            {**container, "volumeMounts": [*(container.get("volumeMounts") or ()), mount]}
+            if container in mounted
+            else container
+            for container in spec[kind]
+        ]
+        for kind in _CONTAINERS
+        if spec.get(kind)
+    }
+    volume = {"name": name, "projected": {"defaultMode": 420, "sources": _TOKEN_SOURCES}}
+    return {**spec, **changed, "volumes": [*(spec.get("volumes") or ()), volume]}
 
 
 def priority(asked: Admitted) -> Json:

@@ -27,6 +27,7 @@ import msgspec
 import structlog
 
 from aliquot.clock import Clock
+from aliquot.emulator import accept as accept_header
 from aliquot.emulator import (
     admission,
     answers,
@@ -49,6 +50,8 @@ from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
 from aliquot.emulator.request import Request, parse
+from aliquot.emulator.schema import openapi_protobuf
+from aliquot.emulator.service_addresses import service_addresses
 from aliquot.emulator.statuses import MAX_BODY_BYTES, StatusError
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
@@ -69,6 +72,7 @@ SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 BODY_DEADLINE_S = 60.0
 """A client that sends its body slower than this is let go."""
 
+_OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _HEALTH = ("healthz", "livez", "readyz")
 _REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
@@ -106,7 +110,7 @@ class ApiServer:
         token_key: SigningKey | None = None,
         static_tokens: Mapping[str, User] | None = None,
         logs: Logs | None = None,
-        chain: Sequence[Admission] = admission.BUILT_IN,
+        chain: Sequence[Admission] = (*admission.BUILT_IN, service_addresses),
     ) -> None:
         """`logs` asks kubelets; without it no log can be read. Call `start` before the first request.
 
@@ -127,7 +131,7 @@ class ApiServer:
         )
         self._authenticator = Authenticator(self._tokens, static_tokens)
         self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
-        self._deleter = Deleter(self.storage, chain, clock=clock)
+        self._deleter = Deleter(self.storage, chain, clock=clock, rng=rng)
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
@@ -276,9 +280,7 @@ class ApiServer:
             case ["version"]:
                 return json_answer(self._version())
             case ["openapi", "v2"]:
-                if "application/json" not in accept and "*/*" not in accept and accept:
-                    raise statuses.not_acceptable(["application/json"])
-                return Answer(200, self.registry.openapi.v2())
+                return self._openapi_v2(accept)
             case ["openapi", "v3"]:
                 return Answer(200, self.registry.openapi.v3_index())
             case ["openapi", "v3", *rest]:
@@ -290,6 +292,16 @@ class ApiServer:
                 if found is not None:
                     return json_answer(found.body, content_type=found.content_type)
         raise statuses.no_such_path(request.method)
+
+    def _openapi_v2(self, accept: str) -> Answer:
+        documents = self.registry.openapi
+        for media in accept_header.parse(accept or JSON):
+            if media.is_json:
+                return Answer(200, documents.v2())
+            if media.type in (_OPENAPI_PROTOBUF, openapi_protobuf.CONTENT_TYPE):
+                # The name that clients ask for is no valid Content-Type; what they read is this one.
+                return Answer(200, documents.v2_protobuf(), _OPENAPI_PROTOBUF)
+        raise statuses.not_acceptable((JSON, openapi_protobuf.CONTENT_TYPE))
 
     def _version(self) -> dict[str, str]:
         major, _, minor = self.version.partition(".")
@@ -369,6 +381,9 @@ class ApiServer:
                 return json_answer(token, 201)
             case "log":
                 pod, options = subresources.find_log(call, self.storage, clock=self._clock)
+                if not (pod.obj.get("spec") or {}).get("nodeName"):
+                    # As Kubernetes has it: nothing was said yet, and that is no error.
+                    return text_answer("")
                 return await self._log(call, pod, options)
         raise statuses.no_such_path(
             call.request.method, call.request.group, call.request.plural, call.request.name

@@ -6,6 +6,7 @@ finalizers, the kubelet of a bound pod, a namespace's content. The last of them 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any, TypeAlias
 
 from aliquot.clock import Clock, parse_rfc3339
@@ -72,10 +73,11 @@ def read_options(call: Call, body: Any = None) -> DeleteOptions:
 
 
 class Deleter:
-    def __init__(self, storage: Storage, chain: Sequence[Admission], *, clock: Clock) -> None:
+    def __init__(self, storage: Storage, chain: Sequence[Admission], *, clock: Clock, rng: Random) -> None:
         self._storage = storage
         self._chain = tuple(chain)
         self._clock = clock
+        self._rng = rng
 
     async def delete(self, call: Call, options: DeleteOptions) -> Deleted:
         """Raises StatusError."""
@@ -108,6 +110,7 @@ class Deleter:
             None,
             call.user,
             self._storage,
+            self._rng,
         )
         admission.admit(self._chain, asked)
         ending = self._ending(call, found.obj, options)

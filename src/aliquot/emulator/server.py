@@ -80,6 +80,8 @@ class HttpsServer:
             api.app,
             http=_Protocol,
             ws="none",
+            interface="asgi3",
+            proxy_headers=False,
             lifespan="off",
             log_config=None,
             access_log=False,

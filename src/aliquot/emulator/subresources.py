@@ -219,8 +219,6 @@ def find_log(call: Call, storage: Storage, *, clock: Clock) -> tuple[Stored, Log
         container = names[0]
     if container not in (*names, *initial):
         raise statuses.bad_request(f"container {container} is not valid for pod {call.name}")
-    if not spec.get("nodeName"):
-        raise statuses.bad_request(f"pod {call.name} does not have a host assigned")
     return pod, LogOptions(
         container,
         follow=query.flag("follow"),

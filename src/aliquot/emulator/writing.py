@@ -258,6 +258,7 @@ class Writer:
                 old,
                 call.user,
                 self._storage,
+                self._rng,
             ),
         )
 

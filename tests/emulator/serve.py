@@ -1,0 +1,41 @@
+"""A bare API server as a process of its own, for tests that kill it: `python -m tests.emulator.serve DIRECTORY`.
+
+Prints its URL once it answers; ends at SIGTERM.
+"""
+
+import asyncio
+import random
+import signal
+import sys
+from pathlib import Path
+
+from aliquot.clock import SystemClock
+from aliquot.emulator.app import ApiServer
+from aliquot.emulator.certificates import Authority
+from aliquot.emulator.server import HttpsServer, write_kubeconfig
+from aliquot.emulator.store import Store
+
+
+async def main(directory: Path) -> None:
+    clock = SystemClock()
+    store = Store(directory / "store.db")
+    authority = Authority(directory / "pki", clock=clock)
+    api = ApiServer(store, clock=clock, rng=random.Random(), token_key=authority.token_key)
+    await api.start()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with HttpsServer(api, authority) as server:
+        write_kubeconfig(
+            directory / "kubeconfig",
+            url=server.url,
+            authority=authority.certificate,
+            user="admin",
+            client=authority.client("admin", ["system:masters"]),
+        )
+        print(server.url, flush=True)
+        await stop.wait()
+    store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,204 @@
+"""Over real sockets: certificates, tokens, ports, ends, and the death of the process."""
+
+import asyncio
+import json
+import random
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from aliquot.clock import SystemClock
+from aliquot.emulator.app import ApiServer
+from aliquot.emulator.certificates import Authority, KeyPair
+from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
+from aliquot.emulator.store import Store
+from tests.emulator.api import CONFIGS, config
+
+REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+KILLS = 4
+
+
+@asynccontextmanager
+async def session_of(
+    url: str, authority: bytes, tmp_path: Path, pair: KeyPair | None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    context = ssl.create_default_context(cadata=authority.decode())
+    if pair is not None:
+        (tmp_path / "client.pem").write_bytes(pair.certificate + pair.key)
+        context.load_cert_chain(tmp_path / "client.pem")
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(url, connector=connector) as session:
+        yield session
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki", clock=SystemClock())
+
+
+@pytest.fixture
+async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
+    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1), token_key=authority.token_key)
+    await api.start()
+    async with HttpsServer(api, authority) as server:
+        yield server
+
+
+async def test_a_client_certificate_says_who_asks(
+    server: HttpsServer, authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.client("ada", ["system:masters", "dev"])
+    async with session_of(server.url, authority.certificate, tmp_path, pair) as session:
+        for _ in range(2):
+            async with session.post(REVIEWS, json=REVIEW) as response:
+                user = (await response.json())["status"]["userInfo"]
+        assert user["username"] == "ada"
+        assert sorted(user["groups"]) == ["dev", "system:authenticated", "system:masters"]
+
+
+async def test_without_a_certificate_one_is_nobody(
+    server: HttpsServer, authority: Authority, tmp_path: Path
+) -> None:
+    async with session_of(server.url, authority.certificate, tmp_path, None) as session:
+        async with session.get("/healthz") as response:
+            assert response.status == 200
+        async with session.get("/api/v1/pods") as response:
+            assert response.status == 403
+        async with session.get("/healthz", headers={"authorization": "Bearer expired"}) as response:
+            assert (response.status, (await response.json())["reason"]) == (401, "Unauthorized")
+
+
+async def test_a_certificate_of_another_authority_is_refused(
+    server: HttpsServer, authority: Authority, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "other", clock=SystemClock()).client("eve", ["system:masters"])
+    async with session_of(server.url, authority.certificate, tmp_path, stranger) as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.get("/healthz")
+
+
+async def test_a_taken_port_is_one_clear_line(server: HttpsServer, authority: Authority) -> None:
+    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1))
+    with pytest.raises(ServerError) as caught:
+        HttpsServer(api, authority, port=server.port)
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another port, or 0 for a free one"
+    )
+
+
+async def test_the_end_of_the_server_ends_watches_cleanly(authority: Authority, tmp_path: Path) -> None:
+    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1))
+    await api.start()
+    pair = authority.client("ada", ["system:masters"])
+    async with HttpsServer(api, authority) as server:
+        client = session_of(server.url, authority.certificate, tmp_path, pair)
+        session = await client.__aenter__()
+        watch = await session.get("/api/v1/namespaces", params={"watch": "true"})
+        first = json.loads(await watch.content.readline())
+        assert first["type"] == "ADDED"
+    assert b"ERROR" not in await watch.content.read()
+    await client.__aexit__(None, None, None)
+
+
+async def test_a_kubeconfig_is_for_its_owner_alone(tmp_path: Path, authority: Authority) -> None:
+    path = tmp_path / "kubeconfig"
+    pair = authority.client("ada")
+    write_kubeconfig(
+        path, url="https://127.0.0.1:1", authority=authority.certificate, user="ada", client=pair
+    )
+    assert path.stat().st_mode & 0o077 == 0
+    written = yaml.safe_load(path.read_text())
+    assert written["current-context"] == "aliquot"
+    assert written["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:1"
+
+
+class Process:
+    """An API server in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.emulator.serve", str(self._directory), stdout=asyncio.subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            self.url = (await self._process.stdout.readline()).decode().strip()
+        assert self.url
+
+    async def end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        async with asyncio.timeout(30):
+            return await self._process.wait()
+
+
+async def write_until_cut_off(
+    session: aiohttp.ClientSession, name: str, acknowledged: dict[str, int], enough: asyncio.Event
+) -> None:
+    """Creates objects and changes them, and notes what was acknowledged, until the server is gone."""
+    for number in range(100_000):
+        key = f"{name}-{number // 3}"
+        try:
+            if number % 3 == 0:
+                answer = session.post(CONFIGS, json=config(key, value=str(number)))
+            else:
+                change: dict[str, Any] = {"data": {"value": str(number)}}
+                answer = session.patch(
+                    f"{CONFIGS}/{key}", json=change, headers={"content-type": "application/merge-patch+json"}
+                )
+            async with answer as response:
+                await response.read()
+                assert response.status in (200, 201)
+        except (aiohttp.ClientError, ConnectionError):
+            return
+        acknowledged[key] = number
+        if number >= 20:
+            enough.set()
+
+
+async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    rng = random.Random(7)
+    acknowledged: dict[str, int] = {}
+    revision = 0
+    for life in range(KILLS + 1):
+        await process.start()
+        ca = (tmp_path / "pki" / "ca.crt").read_bytes()
+        pair = Authority(tmp_path / "pki", clock=SystemClock()).client("ada", ["system:masters"])
+        async with session_of(process.url, ca, tmp_path, pair) as session:
+            async with session.get(CONFIGS) as response:
+                listed = await response.json()
+            found = {item["metadata"]["name"]: int(item["data"]["value"]) for item in listed["items"]}
+            lost = {key: value for key, value in acknowledged.items() if found.get(key, -1) < value}
+            assert not lost
+            assert int(listed["metadata"]["resourceVersion"]) >= revision
+            if life == KILLS:
+                break
+            acknowledged = dict(found)
+            revision = int(listed["metadata"]["resourceVersion"])
+            enough = asyncio.Event()
+            writers = [
+                asyncio.create_task(
+                    write_until_cut_off(session, f"life{life}-writer{number}", acknowledged, enough)
+                )
+                for number in range(4)
+            ]
+            await enough.wait()
+            await asyncio.sleep(rng.uniform(0, 0.05))
+            await process.end(signal.SIGKILL)
+            await asyncio.gather(*writers)
+    assert len(acknowledged) >= KILLS * 7
+    assert await process.end(signal.SIGTERM) == 0
