@@ -292,6 +292,25 @@ async def test_two_pods_never_share_a_device_however_slow_the_plugin(sockets: So
         assert held(manager, "one") + held(manager, "two") == ("a", "b")
 
 
+async def test_a_call_under_way_ends_when_its_plugin_is_replaced(sockets: Sockets) -> None:
+    old, new = ScriptedPlugin("a"), ScriptedPlugin("a")
+    async with managing(sockets, old, new) as manager:
+        await old.serve(sockets, endpoint="old.sock")
+        old.delay_s = 0.3
+        allocating = asyncio.create_task(manager.allocate(claim("pod")))
+        await settle()
+        await new.serve(sockets, endpoint="new.sock")
+        # Over a real connection the call is cut off, in memory it may still be answered. It never just hangs.
+        async with asyncio.timeout(5):
+            await asyncio.wait((allocating,))
+        assert not allocating.cancelled()
+        error = allocating.exception()
+        if error is not None:
+            assert str(error) == "rpc error: code = Canceled desc = grpc: the client connection is closing"
+        else:
+            assert held(manager, "pod") == ("a",)
+
+
 # Preference.
 
 

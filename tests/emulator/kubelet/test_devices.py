@@ -246,6 +246,14 @@ def test_allocations_remember_numa_nodes() -> None:
     assert table.held_by("pod")["main"][GPU].numa == {-1: ("c",), 0: ("a", "b"), 1: ("b",)}
 
 
+def test_the_health_of_what_a_pod_holds() -> None:
+    table = table_with("a", "b", "c")
+    hold(table, "pod", "main", 3)
+    table.update(GPU, devices("a") + devices("b", healthy=False))
+    assert table.health("pod") == {"main": {GPU: {"a": "Healthy", "b": "Unhealthy", "c": "Unknown"}}}
+    assert (table.holders(GPU), table.holders(SLICE)) == (("pod",), ())
+
+
 @pytest.mark.parametrize(
     ("case", "managed"), [("never registered", False), ("registered", True), ("held, forgotten", True)]
 )

@@ -24,7 +24,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
-from aliquot.kube.kubeletapi.sockets import MemorySockets, SocketDirectory
+from aliquot.kube.kubeletapi.sockets import Listener, MemorySockets, Service, SocketDirectory, SocketError
 from aliquot.kube.resources import NODES, PODS
 from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, manifest, virtual
 
@@ -130,6 +130,34 @@ def test_a_node_can_join_a_running_fleet() -> None:
             assert (await made.ready(), len(made.fleet)) == (2, 2)
             with pytest.raises(ValueError, match="node late is in the fleet already"):
                 made.add("late")
+
+    virtual(scenario())
+
+
+def test_a_kubelet_that_cannot_serve_does_not_trouble_the_others() -> None:
+    class Broken(MemorySockets):
+        failures = 3
+
+        async def serve(self, name: str, *services: Service) -> Listener:
+            if self.failures:
+                self.failures -= 1
+                raise SocketError(f"/somewhere/{name}: no such directory")
+            return await super().serve(name, *services)
+
+    async def scenario() -> None:
+        async with cluster(VirtualClock(), "a") as made:
+            state = MemoryCheckpoints()
+            made.fleet.add(
+                Machine("b"),
+                runtime=SimulatedRuntime(state, clock=made.clock, rng=random.Random(1)),
+                plugin_sockets=Broken(),
+                pod_resources_sockets=MemorySockets(),
+                state=state,
+            )
+            await asyncio.sleep(0.1)
+            assert await made.ready() == 1
+            await asyncio.sleep(60)
+            assert await made.ready() == 2
 
     virtual(scenario())
 

@@ -9,6 +9,7 @@ from aliquot.clock import rfc3339
 from aliquot.emulator.kubelet.admission import Rejection
 from aliquot.emulator.kubelet.pod_plan import Backoff, Situation, plan
 from aliquot.emulator.kubelet.pod_status import (
+    DeviceHealth,
     Place,
     Unhealthy,
     as_patch,
@@ -32,6 +33,7 @@ def status_of(
     backoffs: Mapping[str, Backoff] | None = None,
     verdict: Unhealthy | None = None,
     kill_at: float | None = None,
+    devices: DeviceHealth | None = None,
     **metadata: Any,
 ) -> dict[str, Any]:
     by_name: dict[str, list[ContainerRecord]] = {}
@@ -47,7 +49,9 @@ def status_of(
         backoffs=backoffs or {},
         kill_at=kill_at,
     )
-    return running_status(subject, situation, plan(situation), PLACE, previous, verdict)
+    return running_status(
+        subject, situation, plan(situation), PLACE, previous, verdict=verdict, devices=devices
+    )
 
 
 def summary(status: Mapping[str, Any]) -> dict[str, str]:
@@ -274,6 +278,20 @@ def test_the_status_of_a_rejected_pod() -> None:
         "qosClass": "BestEffort",
         "startTime": rfc3339(NOW),
     }
+
+
+def test_devices_are_shown_with_their_health() -> None:
+    devices = {"main": {"nvidia.com/gpu": {"GPU-1": "Healthy", "GPU-2": "Unknown"}}}
+    (container,) = status_of(ONE, run(), devices=devices)["containerStatuses"]
+    assert container["allocatedResourcesStatus"] == [
+        {
+            "name": "nvidia.com/gpu",
+            "resources": [
+                {"resourceID": "GPU-1", "health": "Healthy"},
+                {"resourceID": "GPU-2", "health": "Unknown"},
+            ],
+        }
+    ]
 
 
 def test_a_patch_takes_back_what_a_condition_no_longer_has() -> None:

@@ -65,7 +65,7 @@ class DeviceManager:
     """`run` serves until cancelled; the rest may be called while it runs.
 
     `active` answers with the uids of all pods that may hold devices; what others held is taken back before each
-    allocation.
+    allocation. `on_change` gets the name of a resource whose devices have changed.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class DeviceManager:
         clock: Clock,
         rng: random.Random,
         active: Callable[[], Collection[str]],
+        on_change: Callable[[str], None] = lambda resource: None,
     ) -> None:
         self.table = DeviceTable()
         self.fresh = False
@@ -86,6 +87,7 @@ class DeviceManager:
         self._clock = clock
         self._rng = rng
         self._active = active
+        self._on_change = on_change
         self._plugins: dict[str, Plugin] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -151,11 +153,13 @@ class DeviceManager:
             await plugin.close()
         if self._plugins.get(plugin.resource) is plugin:
             self.table.disconnect(plugin.resource, self._clock.now())
+            self._on_change(plugin.resource)
 
     def _listed(self, plugin: Plugin, devices: Sequence[Device]) -> None:
         if self._plugins.get(plugin.resource) is plugin:
             self.table.update(plugin.resource, devices)
             self._save_quietly()
+            self._on_change(plugin.resource)
 
     # What node.status shows.
 

@@ -151,6 +151,24 @@ class DeviceTable:
         """Container to resource to allocation."""
         return self._held.get(pod_uid, {})
 
+    def holders(self, resource: str) -> tuple[str, ...]:
+        """Uids of the pods that hold devices of `resource`."""
+        return tuple(
+            uid
+            for uid, containers in self._held.items()
+            if any(resource in held for held in containers.values())
+        )
+
+    def health(self, pod_uid: str) -> dict[str, dict[str, dict[str, str]]]:
+        """Container to resource to device to `Healthy`, `Unhealthy` or, when it is no longer listed, `Unknown`."""
+        return {
+            container: {
+                resource: {device_id: self._health(resource, device_id) for device_id in allocation.ids}
+                for resource, allocation in sorted(resources.items())
+            }
+            for container, resources in self.held_by(pod_uid).items()
+        }
+
     def held_counts(self) -> dict[str, int]:
         """Devices held, by resource."""
         resources = {
@@ -260,6 +278,13 @@ class DeviceTable:
             held[entry["resourceName"]] = Allocation(numa, bytes.fromhex(entry["allocResp"]))
         for resource in snapshot["registeredDevices"]:
             self._resources[resource] = _Resource(stopped_at=now)
+
+    def _health(self, resource: str, device_id: str) -> str:
+        entry = self._resources.get(resource)
+        device = entry.devices.get(device_id) if entry is not None else None
+        if device is None:
+            return "Unknown"
+        return "Healthy" if device.healthy else "Unhealthy"
 
     def _healthy(self, resource: str) -> set[str]:
         return {device.id for device in self._resources[resource].devices.values() if device.healthy}

@@ -5,6 +5,8 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import structlog
+
 from aliquot.clock import Clock
 from aliquot.emulator.kubelet.checkpoint import CheckpointStore
 from aliquot.emulator.kubelet.kubelet import Kubelet
@@ -16,9 +18,12 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
-from aliquot.kube.kubeletapi.sockets import Sockets
+from aliquot.kube.kubeletapi.sockets import SocketError, Sockets
+from aliquot.kube.retry import Backoff
 
 REGISTERING_AT_ONCE = 8
+
+_log = structlog.get_logger()
 
 
 class Fleet:
@@ -61,7 +66,7 @@ class Fleet:
             registering=self._registering,
         )
         if self._running is not None:
-            self._running.create_task(kubelet.run())
+            self._running.create_task(self._keep(kubelet))
         return kubelet
 
     def __getitem__(self, node: str) -> Kubelet:
@@ -71,14 +76,27 @@ class Fleet:
         return len(self._kubelets)
 
     async def run(self) -> None:
-        """Until cancelled. Raises SocketError when a node cannot serve its sockets."""
+        """Until cancelled. A kubelet that fails is started again, by itself."""
         try:
             async with asyncio.TaskGroup() as self._running:
                 self._running.create_task(self._recorder.run())
                 for kubelet in self._kubelets.values():
-                    self._running.create_task(kubelet.run())
+                    self._running.create_task(self._keep(kubelet))
         finally:
             self._running = None
+
+    async def _keep(self, kubelet: Kubelet) -> None:
+        """Until the kubelet is stopped."""
+        backoff = Backoff(self._rng)
+        while True:
+            try:
+                await kubelet.run()
+                return
+            except SocketError as error:
+                _log.error("kubelet cannot serve", node=kubelet.name, error=str(error))
+            except Exception:
+                _log.exception("kubelet failed", node=kubelet.name)
+            await asyncio.sleep(backoff.delay_s())
 
     async def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
         """What a container printed, from the node that `pod` (its object) is on. Raises LogsUnavailable."""

@@ -101,8 +101,10 @@ class Kubelet:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._obey())
                     tasks.create_task(self._live())
-            except* _Ordered:
-                pass
+            except BaseExceptionGroup as ends:
+                _, failures = ends.split(_Ordered)
+                if failures is not None:
+                    raise _first(failures) from failures
             order = self._orders.pop(0)
             if order.reboot:
                 self.runtime.reboot()
@@ -127,6 +129,9 @@ class Kubelet:
         def active() -> Collection[str]:
             return pods.active()
 
+        def devices_changed(resource: str) -> None:
+            pods.devices_changed(resource)
+
         devices = DeviceManager(
             self._plugin_sockets,
             self._state,
@@ -134,6 +139,7 @@ class Kubelet:
             clock=self._clock,
             rng=self._rng,
             active=active,
+            on_change=devices_changed,
         )
         reporter = NodeReporter(
             self.machine,
@@ -187,6 +193,12 @@ class Kubelet:
         if not runs:
             raise LogsUnavailable(f"{about} is waiting to start: {_waiting_reason(pod, container)}")
         return self.runtime.logs(runs[-1].id, options)
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong, out of its wrappings."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 def _waiting_reason(pod: Pod, container: str) -> str:

@@ -6,7 +6,7 @@ Gives the body of a strategic merge patch: conditions merge by type, so those of
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from aliquot.clock import rfc3339
 from aliquot.emulator.kubelet.admission import Rejection, is_sidecar, qos_class
@@ -29,6 +29,10 @@ class Place:
     """When kubelet took it on."""
 
 
+DeviceHealth: TypeAlias = Mapping[str, Mapping[str, Mapping[str, str]]]
+"""Container to resource to device to its health."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unhealthy:
     """Why a pod was ended that could have gone on."""
@@ -43,7 +47,9 @@ def running_status(
     plan: Plan,
     place: Place,
     previous: Sequence[Mapping[str, Any]],
+    *,
     verdict: Unhealthy | None = None,
+    devices: DeviceHealth | None = None,
 ) -> JsonObject:
     """Status of an admitted pod. `previous` are its conditions so far, for their transition times."""
     spec = pod.spec
@@ -52,6 +58,16 @@ def running_status(
     init = spec.init_containers or ()
     statuses = [_container(c, situation, plan, place.runtime) for c in containers]
     init_statuses = [_container(c, situation, plan, place.runtime, init=True) for c in init]
+    for container_status in (*statuses, *init_statuses):
+        held = (devices or {}).get(container_status["name"])
+        if held:
+            container_status["allocatedResourcesStatus"] = [
+                {
+                    "name": resource,
+                    "resources": [{"resourceID": name, "health": health} for name, health in ids.items()],
+                }
+                for resource, ids in held.items()
+            ]
     status: JsonObject = {
         "phase": phase.value,
         "qosClass": pod.status.qos_class or qos_class(pod),

@@ -92,6 +92,11 @@ class PodManager:
         """Pods that have not ended, as last seen."""
         return [managed.pod for managed in self._managed.values() if not managed.finished]
 
+    def devices_changed(self, resource: str) -> None:
+        """Pods that hold devices of `resource` show their health."""
+        for uid in self._devices.table.holders(resource):
+            self._work.add(uid)
+
     async def run(self) -> None:
         await self._pods.synced()
         async with asyncio.TaskGroup() as tasks:
@@ -297,7 +302,13 @@ class PodManager:
                 )
         elif managed.place is not None:
             status = pod_status.running_status(
-                managed.pod, situation, plan, managed.place, managed.conditions, managed.verdict
+                managed.pod,
+                situation,
+                plan,
+                managed.place,
+                managed.conditions,
+                verdict=managed.verdict,
+                devices=self._devices.table.health(managed.uid),
             )
             # Others may have declared it over: what has ended stays as it ended.
             if not managed.over or status["phase"] == managed.pod.status.phase:
