@@ -351,6 +351,10 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         self.offered[resource] = now
         self.updates.setdefault(resource, []).append(now)
 
+    async def forget(self, resource: str) -> None:
+        """Drop the plugin's stream for no reason that the plugin could know."""
+        await self._unwatch(resource)
+
     async def _unwatch(self, resource: str) -> None:
         if resource in self._watches:
             connection, task = self._watches.pop(resource)
@@ -406,9 +410,12 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         ids = await self.preferred(resource, free, count)
         assert len(ids) == count and set(ids) <= set(free), f"no valid preference: {ids} of {free}"
         await self.allocate(resource, ids)
+        self.hold(name, resource, ids, container)
+        return ids
+
+    def hold(self, name: str, resource: str, ids: tuple[str, ...], container: str = "main") -> None:
         self.held[f"default/{name}", container, resource] = ids
         self._held_since[f"default/{name}", container, resource] = asyncio.get_running_loop().time()
-        return ids
 
     async def preferred(
         self, resource: str, free: Sequence[str], count: int, must: Sequence[str] = ()

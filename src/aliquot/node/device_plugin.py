@@ -87,7 +87,10 @@ class DevicePlugin(DevicePluginServicer):
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Replace what is offered. Kubelet hears of it only if something it can see has changed."""
-        self._offers = {offer.device.id: offer for offer in offers}
+        by_id = {offer.device.id: offer for offer in offers}
+        if by_id == self._offers:
+            return
+        self._offers = by_id
         message = ListAndWatchResponse(devices=[_wire(offer) for offer in offers])
         if message != self._message:
             self._message = message

@@ -1,0 +1,131 @@
+"""GPUNode.status from findings."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from aliquot.gpu.driver import DriverError, Link, LinkKind, ReturnCode
+from aliquot.kube.api.gpunode import GPUNodeStatus, Health
+from aliquot.kube.api.meta import Condition
+from aliquot.node.advertise import MigStrategy, advertise
+from aliquot.node.health import Ailment
+from aliquot.node.inventory import Snapshot, observe
+from aliquot.node.pod_resources import Allocations, Holding
+from aliquot.node.status import Findings, Note, build
+from tests.node.conftest import cut, machine
+
+NOW = 1_767_225_600.0
+
+
+def findings(strategy: MigStrategy = MigStrategy.MIXED) -> Findings:
+    driver = machine("h100-80gb:1:mig,h100-80gb:1")
+    cut(driver, driver.gpus()[0], ("3g.40gb", 4))
+    snapshot = observe(driver)
+    return Findings(snapshot, strategy, advertise(snapshot.gpus, strategy), Allocations(failure=""))
+
+
+FOUND = findings()
+FIRST, SECOND = (observed.gpu.uuid for observed in FOUND.snapshot.gpus)
+SLICE = next(d.id for d in FOUND.advertisement.devices if d.slice)
+
+
+def condition(status: GPUNodeStatus, kind: str) -> tuple[str, str, str]:
+    found = next(c for c in status.conditions if c.type == kind)
+    return found.status, found.reason, found.message
+
+
+def test_slices_and_whole_gpus_are_described() -> None:
+    holder = Holding("default/train", "main", "nvidia.com/mig-3g.40gb", (SLICE,))
+    allocations = Allocations((holder,), frozenset({SLICE, SECOND}), asked_at=NOW, failure="")
+    status = build(replace(FOUND, allocations=allocations, observed_generation=3), (), NOW)
+    assert (status.driver_version, status.cuda_version, status.observed_generation) == (
+        "580.82.07",
+        "13.0",
+        3,
+    )
+    first, second = status.gpus
+    (made,) = first.instances
+    assert (made.profile, made.start, made.size, made.ready, made.pods) == (
+        "3g.40gb",
+        4,
+        4,
+        True,
+        ["default/train"],
+    )
+    assert made.memory_mib
+    assert (first.resource, first.ready, first.pods) == ("", False, [])
+    assert (second.resource, second.ready) == ("nvidia.com/gpu", True)
+
+
+def test_the_status_survives_the_wire() -> None:
+    status = build(FOUND, (), NOW)
+    assert msgspec.json.decode(msgspec.json.encode(status), type=GPUNodeStatus) == status
+
+
+def test_equal_findings_give_equal_status() -> None:
+    first = build(FOUND, (), NOW)
+    assert build(FOUND, first.conditions, NOW + 60) == first
+
+
+def test_a_condition_that_changes_gets_a_new_time() -> None:
+    before = [
+        Condition(type="Ready", status="False", reason="Other", last_transition_time="2025-01-01T00:00:00Z")
+    ]
+    (ready, _) = build(FOUND, before, NOW).conditions
+    assert (ready.status, ready.last_transition_time) == ("True", "2026-01-01T00:00:00Z")
+
+
+def test_nvlink_is_shown_before_the_pcie_path() -> None:
+    links = (Link(SECOND, LinkKind.NVLINK, 18), Link(SECOND, LinkKind.HOST_BRIDGE, 0))
+    first, second = FOUND.snapshot.gpus
+    snapshot = Snapshot(FOUND.snapshot.version, (replace(first, links=links), second))
+    (link,) = build(replace(FOUND, snapshot=snapshot), (), NOW).gpus[0].links
+    assert (link.kind, link.lanes) == ("NVLink", 18)
+
+
+@pytest.mark.parametrize(
+    ("ailments", "notes", "health", "reason"),
+    [
+        ({FIRST: Ailment("XID79", "gone", 0)}, {FIRST: Note("InUse", "held")}, Health.UNHEALTHY, "XID79"),
+        ({SLICE: Ailment("XID94", "ecc", 0)}, {FIRST: Note("InUse", "held")}, Health.HEALTHY, "XID94"),
+        ({}, {FIRST: Note("InUse", "held")}, Health.HEALTHY, "InUse"),
+        ({}, {FIRST: Note()}, Health.HEALTHY, ""),
+    ],
+)
+def test_the_dominant_reason_of_a_gpu(
+    ailments: dict[str, Ailment], notes: dict[str, Note], health: Health, reason: str
+) -> None:
+    gpu = build(replace(FOUND, ailments=ailments, notes=notes), (), NOW).gpus[0]
+    assert (gpu.health, gpu.reason) == (health, reason)
+
+
+def test_readiness_has_one_dominant_reason() -> None:
+    sick = {FIRST: Ailment("XID79", "XID 79: gone", 0)}
+    cases = [
+        (FOUND, ("True", "Serving", "2 GPUs are served to kubelet")),
+        (replace(FOUND, ailments=sick), ("True", "UnhealthyGPU", "GPU 0: XID 79: gone")),
+        (
+            replace(FOUND, ailments=sick | {SECOND: Ailment("XID48", "XID 48: ecc", 0)}),
+            ("False", "UnhealthyGPU", "GPU 0: XID 79: gone; GPU 1: XID 48: ecc"),
+        ),
+        (replace(FOUND, allocations=Allocations()), ("False", "PodResourcesNotAnswering")),
+        (
+            replace(FOUND, unregistered={"nvidia.com/gpu": "no kubelet"}, allocations=Allocations()),
+            ("False", "NotRegistered", "nvidia.com/gpu: no kubelet"),
+        ),
+        (
+            replace(FOUND, snapshot=Snapshot(failure=DriverError(ReturnCode.UNINITIALIZED, "no driver"))),
+            ("False", "DriverNotAnswering", "no driver"),
+        ),
+        (replace(FOUND, snapshot=Snapshot()), ("False", "NoGPU", "the driver lists no GPU")),
+        (findings(MigStrategy.SINGLE), ("False", "LayoutsDiffer")),
+    ]
+    for found, expected in cases:
+        assert condition(build(found, (), NOW), "Ready")[: len(expected)] == expected
+
+
+def test_what_is_stuck_comes_before_what_is_under_way() -> None:
+    notes = {FIRST: Note("Reconfiguring", "working", in_progress=True), SECOND: Note("InUse", "held by x")}
+    status = build(replace(FOUND, notes=notes), (), NOW)
+    assert condition(status, "MIGConfigured") == ("False", "InUse", "GPU 1: held by x (and 1 more)")
