@@ -72,12 +72,12 @@ def replica_set(replicas: int, *, min_ready_seconds: int = 0, deleted: bool = Fa
     ],
 )
 def test_number_of_pods(replicas: int, held: list[Pod], create: int, delete: list[str]) -> None:
-    wanted = plan(replica_set(replicas), held, {})
+    wanted = plan(replica_set(replicas), held, dict)
     assert (wanted.create, [found.metadata.name for found in wanted.delete]) == (create, delete)
 
 
 def test_a_deleted_replica_set_does_nothing() -> None:
-    assert plan(replica_set(3, deleted=True), [], {}).create == 0
+    assert plan(replica_set(3, deleted=True), [], dict).create == 0
 
 
 @pytest.mark.parametrize(

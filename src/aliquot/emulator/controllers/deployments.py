@@ -53,8 +53,8 @@ class Deployments:
             owner = ownership.controller_of(found)
             if owner is not None and owner.kind == DEPLOYMENTS.kind:
                 self.controller.enqueue(f"{found.metadata.namespace}/{owner.name}")
-            elif owner is None and found is new:
-                self._orphan(found)
+        if new is not None and ownership.newly_orphaned(old, new):
+            self._orphan(new)
 
     def _orphan(self, replica_set: ReplicaSet) -> None:
         for candidate in self._deployments.values():

@@ -27,7 +27,7 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
 def leaves_in_s(pod: Pod, taints: Mapping[Taint, float], now: float) -> float | None:
     """Seconds until the pod is to be deleted (0 or less: now), None when it may stay.
 
-    `taints` are the node's NoExecute taints, each with the Unix time since which it is there.
+    `taints` are the node's NoExecute taints, each with the Unix time since which it is known.
     """
     waits = []
     for taint, since in taints.items():
@@ -57,7 +57,8 @@ class Evictions:
         self._recorder = recorder
         self._nodes = nodes
         self._pods = pod_cache
-        # When a taint that carries no time was first seen, by node.
+        # When each taint was first seen here, by node. Not the time that it carries: after a time without anybody to
+        # clear it, pods get their whole patience again.
         self._seen: dict[str, dict[Taint, float]] = {}
         self.controller = Controller("evictions", self.reconcile, rng=rng, workers=4)
         nodes.subscribe(self._node_changed)
@@ -91,10 +92,7 @@ class Evictions:
             return None
         seen = self._seen.get(key(node), {})
         now = self._clock.now()
-        taints = {
-            taint: pods.seconds(taint.time_added) if taint.time_added else seen.get(taint, now)
-            for taint in _no_execute(node)
-        }
+        taints = {taint: seen.get(taint, now) for taint in _no_execute(node)}
         left_s = leaves_in_s(pod, taints, now)
         if left_s is None or left_s > 0:
             return left_s

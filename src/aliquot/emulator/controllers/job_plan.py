@@ -219,7 +219,7 @@ class _Planner:
         again_s: float | None = None,
         completion: str | None = None,
     ) -> Plan:
-        ready = sum(pods.ready_since(pod) is not None for pod in self.active)
+        ready = sum(pods.is_ready(pod) for pod in self.active)
         status: dict[str, Any] = {
             "active": len(self.active) or None,
             "ready": ready,

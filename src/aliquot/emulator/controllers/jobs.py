@@ -42,6 +42,7 @@ class Jobs:
         self._jobs = jobs
         self._pods = pod_cache
         self._expected = Expectations(pod_cache.get)
+        self._sizes: dict[str, int] = {}
         self.controller = Controller("jobs", self.reconcile, rng=rng, workers=4)
         pod_cache.subscribe(self._expected.observe)
         pod_cache.subscribe(self._pod_changed)
@@ -56,9 +57,12 @@ class Jobs:
                 continue
             owner = ownership.controller_of(pod)
             if owner is not None and owner.kind == JOBS.kind:
-                self.controller.enqueue(f"{pod.metadata.namespace}/{owner.name}")
-            elif owner is None and pod is new:
-                self._orphan(pod)
+                self._gather(f"{pod.metadata.namespace}/{owner.name}")
+        if new is not None and ownership.newly_orphaned(old, new):
+            self._orphan(new)
+
+    def _gather(self, name: str) -> None:
+        self.controller.enqueue_after(name, pods.gather_s(self._sizes.get(name, 0)))
 
     def _orphan(self, pod: Pod) -> None:
         for candidate in self._jobs.values():
@@ -71,6 +75,7 @@ class Jobs:
         job = self._jobs.get(name)
         if job is None:
             self._expected.forget(name)
+            self._sizes.pop(name, None)
             await self._let_orphans_go(name)
             return None
         if job.metadata.deletion_timestamp is not None or job_plan.is_finished(job):
@@ -80,6 +85,7 @@ class Jobs:
             return None
         self._warn_of_what_is_ignored(job)
         held = await self._claim(job)
+        self._sizes[name] = len(held)
         wanted = job_plan.plan(job, held, self._clock.now())
         await self._write_status(job, wanted)
         await self._unpin(wanted.unpin)

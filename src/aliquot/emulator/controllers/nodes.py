@@ -121,7 +121,7 @@ def lost_pods(node: Node, on_it: Sequence[Pod]) -> list[Pod]:
     ready = condition(node, "Ready")
     if ready is None or ready.status != "Unknown":
         return []
-    return [pod for pod in on_it if pods.is_active(pod) and pods.ready_since(pod) is not None]
+    return [pod for pod in on_it if pods.is_active(pod) and pods.is_ready(pod)]
 
 
 class Nodes:

@@ -97,6 +97,13 @@ def release_patch(obj: HasMetadata, *owner_uids: str) -> dict[str, Any]:
     return _owners_patch(obj, msgspec.to_builtins(kept))
 
 
+def newly_orphaned(old: HasMetadata | None, new: HasMetadata) -> bool:
+    """Whether this change may have made `new` one that some controller would take on."""
+    if controller_of(new) is not None:
+        return False
+    return old is None or controller_of(old) is not None or old.metadata.labels != new.metadata.labels
+
+
 def _owners_patch(obj: HasMetadata, owners: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "metadata": {

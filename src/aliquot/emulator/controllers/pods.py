@@ -49,18 +49,17 @@ def condition(pod: Pod, kind: str) -> PodCondition | None:
     return next((found for found in pod.status.conditions or () if found.type == kind), None)
 
 
+def is_ready(pod: Pod) -> bool:
+    found = condition(pod, "Ready")
+    return found is not None and found.status == "True"
+
+
 def ready_since(pod: Pod) -> float | None:
     """Unix time at which the pod became ready, None when it is not."""
     found = condition(pod, "Ready")
     if found is None or found.status != "True":
         return None
     return seconds(found.last_transition_time)
-
-
-def available_at(pod: Pod, min_ready_s: int) -> float | None:
-    """Unix time from which the pod counts as available, None when it is not ready."""
-    since = ready_since(pod)
-    return None if since is None else since + min_ready_s
 
 
 def seconds(timestamp: str | None) -> float:
@@ -71,6 +70,11 @@ def seconds(timestamp: str | None) -> float:
         return parse_rfc3339(timestamp)
     except ValueError:
         return 0.0
+
+
+def gather_s(held: int) -> float:
+    """How long to gather changes before looking again at an owner of so many pods: each look is at all of them."""
+    return 0.01 + held * 1e-4
 
 
 def restarts(pod: Pod) -> int:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +32,17 @@ class Plan:
     delete: tuple[Pod, ...] = ()
 
 
-def plan(replica_set: ReplicaSet, held: Sequence[Pod], crowd: Mapping[str, int]) -> Plan:
-    """What to do about the number of pods; `crowd` is for `pods.in_order_of_deletion`."""
+def plan(replica_set: ReplicaSet, held: Sequence[Pod], crowd: Callable[[], Mapping[str, int]]) -> Plan:
+    """What to do about the number of pods. `crowd` is for `pods.in_order_of_deletion`, asked only where some must go."""
     if replica_set.metadata.deletion_timestamp is not None:
         return Plan()
     active = [pod for pod in held if pods.is_active(pod)]
     surplus = len(active) - replica_set.spec.replicas
     if surplus < 0:
         return Plan(create=min(-surplus, BURST))
-    return Plan(delete=tuple(pods.in_order_of_deletion(active, crowd)[: min(surplus, BURST)]))
+    if surplus == 0:
+        return Plan()
+    return Plan(delete=tuple(pods.in_order_of_deletion(active, crowd())[: min(surplus, BURST)]))
 
 
 def status(
@@ -53,9 +55,8 @@ def status(
     spec = replica_set.spec
     wanted = ((spec.template.get("metadata") or {}).get("labels") or {}).items()
     active = [pod for pod in held if pods.is_active(pod)]
-    since = [pods.available_at(pod, spec.min_ready_seconds) for pod in active]
-    ready = [moment for moment in since if moment is not None]
-    later = [moment - now for moment in ready if moment > now]
+    ready = [pod for pod in active if pods.is_ready(pod)]
+    later = _not_yet_available(ready, spec.min_ready_seconds, now)
     known = tuple(replica_set.status.conditions or ())
     found = (
         conditions.put(known, failure, now)
@@ -70,6 +71,14 @@ def status(
         "observedGeneration": replica_set.metadata.generation,
         "conditions": conditions.to_json(found) or None,
     }, min(later, default=None)
+
+
+def _not_yet_available(ready: Sequence[Pod], min_ready_s: int, now: float) -> list[float]:
+    """For each ready pod that is to prove itself first, the seconds left."""
+    if not min_ready_s:
+        return []
+    moments = [(pods.ready_since(pod) or 0.0) + min_ready_s for pod in ready]
+    return [moment - now for moment in moments if moment > now]
 
 
 def failed(reason: str, error: errors.ApiError) -> WorkloadCondition:
@@ -94,6 +103,7 @@ class ReplicaSets:
         self._sets = replica_sets
         self._pods = pod_cache
         self._expected = Expectations(pod_cache.get)
+        self._sizes: dict[str, int] = {}
         self.controller = Controller("replicasets", self.reconcile, rng=rng, workers=4)
         pod_cache.subscribe(self._expected.observe)
         pod_cache.subscribe(self._pod_changed)
@@ -107,11 +117,13 @@ class ReplicaSets:
             if pod is None:
                 continue
             owner = ownership.controller_of(pod)
-            if owner is not None:
-                if owner.kind == REPLICASETS.kind:
-                    self.controller.enqueue(f"{pod.metadata.namespace}/{owner.name}")
-            elif new is not None:
-                self._orphan(pod)
+            if owner is not None and owner.kind == REPLICASETS.kind:
+                self._gather(f"{pod.metadata.namespace}/{owner.name}")
+        if new is not None and ownership.newly_orphaned(old, new):
+            self._orphan(new)
+
+    def _gather(self, name: str) -> None:
+        self.controller.enqueue_after(name, pods.gather_s(self._sizes.get(name, 0)))
 
     def _orphan(self, pod: Pod) -> None:
         """Whoever could take it on is asked."""
@@ -125,14 +137,15 @@ class ReplicaSets:
         replica_set = self._sets.get(name)
         if replica_set is None:
             self._expected.forget(name)
+            self._sizes.pop(name, None)
             return None
         held = await self._claim(replica_set)
+        self._sizes[name] = len(held)
         unseen_s = self._expected.pending_s(name)
         failure = None
         if unseen_s == 0:
-            failure = await self._act(
-                name, replica_set, plan(replica_set, held, self._crowd(replica_set, held))
-            )
+            wanted = plan(replica_set, held, lambda: self._crowd(replica_set, held))
+            failure = await self._act(name, replica_set, wanted)
         again_s = await self._write_status(replica_set, held, failure)
         if failure is not None:
             raise errors.Unavailable(f"{failure.reason}: {failure.message}", code=0)

@@ -36,8 +36,6 @@ from aliquot.kube.resources import (
     SERVICEACCOUNTS,
 )
 
-COMPONENT = "controller-manager"
-
 
 async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_pem: str = "") -> None:
     """Until cancelled. `root_ca_pem` is what pods are told to trust the API server by (ConfigMap kube-root-ca.crt)."""
@@ -67,18 +65,22 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
         crds,
         roles,
     )
-    recorder = Recorder(client, COMPONENT)
+    recorders = {
+        name: Recorder(client, f"{name}-controller")
+        for name in ("deployment", "replicaset", "job", "node", "taint-eviction")
+    }
     async with asyncio.TaskGroup() as tasks:
         for cache in caches:
             tasks.create_task(cache.run(), name=f"cache {cache.resource.name}")
-        tasks.create_task(recorder.run(), name="events of controllers")
+        for name, recorder in recorders.items():
+            tasks.create_task(recorder.run(), name=f"events of {name}")
         for cache in caches:
             await cache.synced()
         whole = (pod_cache, nodes, deployments, replica_sets, jobs, namespaces, accounts, crds)
         controllers = (
-            ReplicaSets(client, clock, rng, recorder, replica_sets, pod_cache),
-            Deployments(client, clock, rng, recorder, deployments, replica_sets, pod_cache),
-            Jobs(client, clock, rng, recorder, jobs, pod_cache),
+            ReplicaSets(client, clock, rng, recorders["replicaset"], replica_sets, pod_cache),
+            Deployments(client, clock, rng, recorders["deployment"], deployments, replica_sets, pod_cache),
+            Jobs(client, clock, rng, recorders["job"], jobs, pod_cache),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(
                 client,
@@ -90,8 +92,8 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
                 authorities,
                 root_ca_pem=root_ca_pem,
             ),
-            Nodes(client, clock, rng, recorder, nodes, leases, pod_cache),
-            Evictions(client, clock, rng, recorder, nodes, pod_cache),
+            Nodes(client, clock, rng, recorders["node"], nodes, leases, pod_cache),
+            Evictions(client, clock, rng, recorders["taint-eviction"], nodes, pod_cache),
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),
