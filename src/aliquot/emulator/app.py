@@ -327,6 +327,8 @@ class ApiServer:
             case "list":
                 return answers.list_answer(call, form, reading.list_page(self.store, call), now)
             case "watch":
+                if self._stopping.is_set():
+                    raise statuses.unavailable("the server is stopping")
                 feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
                 return _Stream(feed.chunks, form.content_type, feed.wake)
             case "create":

@@ -31,10 +31,7 @@ CREATE TABLE objects (
 INSERT INTO counter VALUES (0);
 """
 
-_PUT = """
-INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body, checksum = excluded.checksum
-"""
+_PUT = "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 # A checkpoint syncs the file and stops the loop meanwhile: rarely enough, and never with a huge log to copy.
 _CHECKPOINT_PAGES = 4000

@@ -36,6 +36,10 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+_ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
+_PARTS_DEPEND = frozenset(["services"])
+"""Where the defaults of one part depend on another."""
+
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
@@ -60,15 +64,15 @@ class Writer:
     async def create(self, call: Call) -> Stored:
         """Raises StatusError."""
         asked = read_body(call.content_type, call.body)
-        obj = self._decoded(call, self._typed(call.served, asked))
+        obj = call.served.schema.default(self._decoded(call, self._typed(call.served, asked)))
         return await self._create(call, self._new(call, obj, self._signed_new))
 
     async def update(self, call: Call) -> Stored:
         """The whole object (or its status) as the client has it. Raises StatusError."""
-        asked = read_body(call.content_type, call.body)
-        new = self._decoded(call, self._typed(call.served, asked))
-        self._check_address(call, new)
+        asked = self._typed(call.served, read_body(call.content_type, call.body))
+        self._check_address(call, asked)
         old = self._storage.must_find(call.served, call.namespace, call.name)
+        new = self._decoded_beside(call, asked, old.obj)
         return await self._replace(call, old, self._next(call, old.obj, new, self._signed))
 
     async def patch(self, call: Call) -> tuple[Stored, bool]:
@@ -82,7 +86,7 @@ class Writer:
             patched = change(old.obj)
         except PatchError as error:
             raise _patch_refused(call, error) from error
-        new = self._decoded(call, patched, patched=True)
+        new = self._decoded_beside(call, patched, old.obj, patched=True)
         self._check_address(call, new)
         return await self._replace(call, old, self._next(call, old.obj, new, self._signed)), False
 
@@ -150,6 +154,7 @@ class Writer:
             )
         except PatchError as error:
             raise _patch_refused(call, error) from error
+        merged = served.schema.default(merged)
         if old is None:
             return await self._create(call, self._new(call, merged, _signed_as_new)), True
         return await self._replace(call, old, self._next(call, old.obj, merged, _signed_as_next)), False
@@ -188,8 +193,22 @@ class Writer:
             call.warnings += unknown
         return decoded
 
+    def _decoded_beside(self, call: Call, obj: Any, old: Json, *, patched: bool = False) -> Json:
+        """Decoded and defaulted, as the successor of `old`.
+
+        Whole parts (`spec`, `status`, `data`) that are as they were stored are taken over as they are: most writes
+        change one part, and reading all of an object again is most of a write's cost.
+        """
+        schema = call.served.schema
+        if not isinstance(obj, dict) or call.served.storage in _PARTS_DEPEND:
+            return schema.default(self._decoded(call, obj, patched=patched))
+        same = {key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value}
+        changed = {key: value for key, value in obj.items() if key not in same}
+        read = schema.default(self._decoded(call, changed, patched=patched))
+        return {**read, **{key: old[key] for key in obj if key in same}}
+
     def _new(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Json:
-        """`obj` as a new object, ready to be stored."""
+        """`obj`, decoded and defaulted, as a new object, ready to be stored."""
         served, now = call.served, self._clock.now()
         wanted = metadata(obj)
         namespace = call.namespace
@@ -203,7 +222,7 @@ class Writer:
             raise statuses.bad_request("resourceVersion should not be set on objects to be created")
         name = wanted.get("name") or self._free_name(served, namespace, wanted.get("generateName") or "")
         # Signed for now: what the server and admission add is nobody's.
-        obj = sign(call, served.schema.default(obj))
+        obj = sign(call, obj)
         obj = born(obj, namespace=namespace, name=name, now=now, rng=self._rng)
         obj = strategies.prepare_create(served, obj, now)
         obj = self._admitted(call, Operation.CREATE, obj, None)
@@ -226,10 +245,10 @@ class Writer:
                 return name
 
     def _next(self, call: Call, old: Json, new: Json, sign: Callable[[Call, Json, Json], Json]) -> Json:
-        """`new` as the successor of `old` on the call's endpoint, ready to be stored."""
+        """`new`, decoded and defaulted, as the successor of `old` on the call's endpoint, ready to be stored."""
         served, now = call.served, self._clock.now()
         self._check_identity(call, new, old)
-        new = sign(call, old, succeeded(served.schema.default(new), old))
+        new = sign(call, old, succeeded(new, old))
         if call.request.subresource == "status":
             new = strategies.prepare_status(served, new, old)
         elif call.request.subresource == "finalize":
