@@ -324,11 +324,11 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
     async def Register(self, request: RegisterRequest, context: Context) -> Empty:
         if self.refusal:
             await context.abort(grpc.StatusCode.UNKNOWN, self.refusal)
-        self.registrations.append(request.resource_name)
         await self._unwatch(request.resource_name)
         connection = self.sockets.connect(request.endpoint)
         watch = asyncio.get_running_loop().create_task(self._watch(request.resource_name, connection))
         self._watches[request.resource_name] = (connection, watch)
+        self.registrations.append(request.resource_name)
         return Empty()
 
     async def _watch(self, resource: str, connection: Connection) -> None:

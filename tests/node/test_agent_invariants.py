@@ -188,7 +188,7 @@ class World:
             self.site.driver.start_process(self.rng.choice(uuids), pid=self.count)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_nothing_in_use_is_destroyed_and_nothing_is_offered_twice(seed: int) -> None:
     async def scenario(site: Site) -> None:

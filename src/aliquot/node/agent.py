@@ -22,7 +22,7 @@ from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, PODS
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
-from aliquot.node.assignments import Claim, Question, outstanding, prefer, unlisted
+from aliquot.node.assignments import Claim, Places, Question, outstanding, prefer, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
@@ -32,14 +32,14 @@ from aliquot.node.inventory import Snapshot, observe, remember
 from aliquot.node.linked_sets import pair_scores
 from aliquot.node.mig_changes import Changes, Look
 from aliquot.node.mig_executor import Executor, RunBlocking
-from aliquot.node.pod_resources import Allocations, PodResources
+from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.status import Findings, Note
 from aliquot.node.usage import Answer, Answers, served_claim, uses
 
 _log = structlog.get_logger()
 
-_SETTLE_S = 0.02
+_SETTLE_S = 0.05
 """Changes that come together are looked at together."""
 _FIRST_LOOK_AGAIN_S = 0.1
 _LAST_LOOK_AGAIN_S = 10.0
@@ -105,6 +105,8 @@ class Agent:
         self._advertisement = Advertisement({}, {}, ())
         self._files: Mapping[str, tuple[str, ...]] = {}
         self._allocations = Allocations()
+        self._places = Places(())
+        self._claimed: tuple[Sequence[Pod], Sequence[Holding], Sequence[Claim]] | None = None
         self._conditions: Sequence[Condition] = ()
 
     async def run(self) -> None:
@@ -129,10 +131,10 @@ class Agent:
     def prefer(self, question: Question) -> Sequence[str]:
         held = self._allocations.pods_by_device.keys() | self._answers.device_ids()
         scores = pair_scores(self._snapshot.gpus) if question.size > 1 else {}
-        return prefer(question, self._advertisement.devices, self._outstanding(), held, scores)
+        return prefer(question, self._advertisement.devices, self._outstanding(), self._places, held, scores)
 
     def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        claim = served_claim(resource, device_ids, self._outstanding(), self._advertisement.devices)
+        claim = served_claim(resource, device_ids, self._outstanding(), self._places)
         self._answers.add(
             Answer(tuple(device_ids), self._clock.now(), claim.id if claim is not None else None)
         )
@@ -140,7 +142,14 @@ class Agent:
         self._wake.set()
 
     def _outstanding(self) -> Sequence[Claim]:
-        return outstanding(self._my_pods(), self._allocations.holdings, self._answers.claims())
+        return outstanding(self._claims(), self._answers.claims())
+
+    def _claims(self) -> Sequence[Claim]:
+        """Of live pods that kubelet does not list; made anew only when the pods or the list are others."""
+        pods, holdings = self._pods.of(self._node_name), self._allocations.holdings
+        if self._claimed is None or self._claimed[0] is not pods or self._claimed[1] is not holdings:
+            self._claimed = pods, holdings, unlisted(pods, holdings)
+        return self._claimed[2]
 
     # --- the loop ---
 
@@ -180,21 +189,33 @@ class Agent:
         busy = self._changes.busy()
         async with self._driver_lock:
             seen = await self._run_blocking(observe, self._driver)
-        snapshot = remember(self._snapshot, seen)
-        advertisement = advertise(snapshot.gpus, self._strategy)
+        await self._breathe()
+        self._take(remember(self._snapshot, seen))
         if self._device_files is not None:
-            self._files = await self._run_blocking(self._device_files.of, advertisement.devices)
-        self._snapshot, self._advertisement = snapshot, advertisement
-        self._health.observe(snapshot, self._clock.now())
+            self._files = await self._run_blocking(self._device_files.of, self._advertisement.devices)
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
+        await self._breathe()
 
         self._allocations = await self._pod_resources.ask()
         self._answers.settle(self._allocations)
         notes = self._change(busy | self._changes.busy(), tasks)
         self._offer()
+        await self._breathe()
         self._report(notes)
         return self._unsettled()
+
+    @staticmethod
+    async def _breathe() -> None:
+        """A container waits for Allocate: let kubelet's calls in between the steps of a look."""
+        await asyncio.sleep(0)
+
+    def _take(self, snapshot: Snapshot) -> None:
+        if not self._advertisement.resources or snapshot.gpus != self._snapshot.gpus:
+            self._advertisement = advertise(snapshot.gpus, self._strategy)
+            self._places = Places(self._advertisement.devices)
+        self._snapshot = snapshot
+        self._health.observe(snapshot, self._clock.now())
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         node = self._gpu_node()
@@ -209,7 +230,8 @@ class Agent:
             self._snapshot.gpus,
             self._allocations,
             self._answers.device_ids(),
-            unlisted(self._my_pods(), self._allocations.holdings),
+            self._claims(),
+            self._places,
         )
         look = Look(self._snapshot, self._advertisement.devices, in_use, self._allocations, busy)
         return self._changes.consider(wanted, self._generation(), look, tasks)
@@ -287,6 +309,3 @@ class Agent:
     def _generation(self) -> int:
         node = self._gpu_node()
         return node.metadata.generation if node is not None else 0
-
-    def _my_pods(self) -> Sequence[Pod]:
-        return self._pods.of(self._node_name)

@@ -31,6 +31,8 @@ class Claim:
     count: int
     assigned: tuple[AssignedDevice, ...]
     """Empty where nobody has chosen the devices."""
+    pending: bool = True
+    """The pod is not yet admitted."""
 
     @property
     def id(self) -> tuple[str, str, str]:
@@ -42,43 +44,38 @@ def unlisted(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, .
 
     Those of running pods too: kubelet lists nobody for a moment after its restart.
     """
-    return _claims((pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")), holdings)
-
-
-def outstanding(
-    pods: Iterable[Pod], holdings: Iterable[Holding], served: Collection[tuple[str, str, str]] = ()
-) -> tuple[Claim, ...]:
-    """Claims of pods that are bound here and not yet admitted, oldest binding first.
-
-    `served` are claims whose Allocate was answered though pod-resources does not list them yet. A pod that runs has
-    been admitted, with or without its devices.
-    """
-    pending = (pod for pod in pods if pod.status.phase in ("", "Pending"))
-    return tuple(claim for claim in _claims(pending, holdings) if claim.id not in served)
-
-
-def _claims(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, ...]:
     listed: set[tuple[str, str, str]] = set()
     for holding in holdings:
         # Kubelet lists no init containers, and gives their devices to the containers that follow.
         listed.update((holding.pod, container, holding.resource) for container in (holding.container, ""))
     found: list[tuple[float, str, int, Claim]] = []
     for pod in pods:
+        if pod.status.phase in ("Succeeded", "Failed"):
+            continue
         name = key(pod)
         assigned = _assignment(pod)
+        pending = pod.status.phase in ("", "Pending")
         # Kubelet serves init containers first, then the others, each in the order of the spec.
         containers = (*(pod.spec.init_containers or ()), *pod.spec.containers)
         for position, container in enumerate(containers):
             passing = container not in pod.spec.containers and container.restart_policy != "Always"
-            if passing and pod.status.phase == "Running":
+            if passing and not pending:
                 continue
             for resource, count in _wanted(container):
                 if (name, "" if passing else container.name, resource) in listed:
                     continue
                 mine = (d for d in assigned if (d.container, d.resource) == (container.name, resource))
-                claim = Claim(name, pod.metadata.uid, container.name, resource, count, tuple(mine))
+                claim = Claim(name, pod.metadata.uid, container.name, resource, count, tuple(mine), pending)
                 found.append((_bound_at(pod), name, position, claim))
     return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
+
+
+def outstanding(claims: Iterable[Claim], served: Collection[tuple[str, str, str]] = ()) -> tuple[Claim, ...]:
+    """Those of pods that are not yet admitted, and whose Allocate was not answered (`served`) either.
+
+    A pod that runs has been admitted, with or without its devices.
+    """
+    return tuple(claim for claim in claims if claim.pending and claim.id not in served)
 
 
 def _assignment(pod: Pod) -> tuple[AssignedDevice, ...]:
@@ -105,26 +102,28 @@ def _bound_at(pod: Pod) -> float:
     return parse_rfc3339(pod.metadata.creation_timestamp) if pod.metadata.creation_timestamp else 0.0
 
 
-def matches(assigned: AssignedDevice, device: Device) -> bool:
-    """Is `device` the one that was assigned?"""
-    if (assigned.gpu, assigned.resource) != (device.gpu_uuid, device.resource):
-        return False
-    if device.slice is None:
-        return assigned.start is None
-    return (assigned.start, assigned.profile) == (device.slice.placement.start, device.slice.profile)
+class Places:
+    """Finds the devices that an assignment names. Built once for each set of devices."""
 
+    def __init__(self, devices: Iterable[Device]) -> None:
+        self._ids: dict[tuple[str, str, str, int | None], list[str]] = {}
+        for device in devices:
+            profile = device.slice.profile if device.slice else ""
+            start = device.slice.placement.start if device.slice else None
+            self._ids.setdefault((device.gpu_uuid, device.resource, profile, start), []).append(device.id)
 
-def assigned_ids(claim: Claim, devices: Sequence[Device]) -> tuple[str, ...] | None:
-    """Ids of the claim's devices; None unless all of them exist."""
-    if len(claim.assigned) != claim.count:
-        return None
-    ids: list[str] = []
-    for assigned in claim.assigned:
-        found = next((d.id for d in devices if d.id not in ids and matches(assigned, d)), None)
-        if found is None:
+    def ids(self, claim: Claim) -> tuple[str, ...] | None:
+        """Ids of the claim's devices; None unless all of them exist."""
+        if len(claim.assigned) != claim.count:
             return None
-        ids.append(found)
-    return tuple(ids)
+        found: list[str] = []
+        for assigned in claim.assigned:
+            place = (assigned.gpu, assigned.resource, assigned.profile, assigned.start)
+            free = next((i for i in self._ids.get(place, ()) if i not in found), None)
+            if free is None:
+                return None
+            found.append(free)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +140,13 @@ def prefer(
     question: Question,
     devices: Sequence[Device],
     claims: Sequence[Claim],
+    places: Places,
     held: Collection[str],
     scores: PairScores,
 ) -> tuple[str, ...]:
     """The ids to take: `size` of `available`, `must_include` among them; as many as there are when there are too few.
 
-    `devices` are all of the node, `held` the ids in use, `scores` say how well GPUs are linked.
+    `devices` are all of the node, `places` theirs, `held` the ids in use, `scores` say how well GPUs are linked.
     """
     by_id = {device.id: device for device in devices}
     free = sorted(
@@ -157,7 +157,7 @@ def prefer(
     for claim in claims:
         if claim.resource != question.resource:
             continue
-        ids = assigned_ids(claim, devices)
+        ids = places.ids(claim)
         if ids is None:
             continue
         if claim.count == question.size and set(must) <= set(ids) <= set(free):

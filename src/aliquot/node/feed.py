@@ -22,6 +22,7 @@ class Feed(Generic[T]):
         self._cache = cache
         self._node_of = node_of
         self._objects: dict[str, dict[str, T]] = {}
+        self._listed: dict[str, tuple[T, ...]] = {}
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         cache.subscribe(self._take)
 
@@ -33,7 +34,10 @@ class Feed(Generic[T]):
         await self._cache.synced()
 
     def of(self, node: str) -> tuple[T, ...]:
-        return tuple(self._objects.get(node, {}).values())
+        """The same tuple until something changes on the node."""
+        if node not in self._listed:
+            self._listed[node] = tuple(self._objects.get(node, {}).values())
+        return self._listed[node]
 
     def listen(self, node: str, changed: Callable[[], None]) -> Callable[[], None]:
         """Calls `changed` after each change on the node. Returns the function that ends it."""
@@ -52,6 +56,7 @@ class Feed(Generic[T]):
             self._objects.setdefault(node, {})[key(new)] = new
             touched[node] = None
         for node in touched:
+            self._listed.pop(node, None)
             for changed in tuple(self._listeners.get(node, ())):
                 changed()
 

@@ -72,7 +72,10 @@ class PodResources:
             failure = f"kubelet's pod-resources do not answer: {error.code().name}: {error.details()}"
             self._last = replace(self._last, allocatable=frozenset(), failure=failure)
         else:
-            self._last = Allocations(holdings(listed), allocatable_ids(allocatable), asked_at, failure="")
+            held = holdings(listed)
+            if held == self._last.holdings:
+                held = self._last.holdings  # the same object, for who compares by identity
+            self._last = Allocations(held, allocatable_ids(allocatable), asked_at, failure="")
         return self._last
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aliquot.gpu.driver import Process
 from aliquot.node.advertise import Device
-from aliquot.node.assignments import Claim, assigned_ids
+from aliquot.node.assignments import Claim, Places
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.pod_resources import Allocations
 
@@ -60,11 +60,11 @@ class Answers:
 
 
 def served_claim(
-    resource: str, device_ids: Collection[str], claims: Sequence[Claim], devices: Sequence[Device]
+    resource: str, device_ids: Collection[str], claims: Sequence[Claim], places: Places
 ) -> Claim | None:
     """The claim that an Allocate serves: the one whose devices these are, else the oldest of equal count."""
     equal = [claim for claim in claims if claim.resource == resource and claim.count == len(device_ids)]
-    exact = (claim for claim in equal if set(assigned_ids(claim, devices) or ()) == set(device_ids))
+    exact = (claim for claim in equal if set(places.ids(claim) or ()) == set(device_ids))
     return next(exact, equal[0] if equal else None)
 
 
@@ -74,6 +74,7 @@ def uses(
     allocations: Allocations,
     answered: Collection[str],
     claims: Sequence[Claim],
+    places: Places,
 ) -> Mapping[str, str]:
     """Device id -> by whom it is in use, in words; devices not named are free.
 
@@ -84,7 +85,7 @@ def uses(
     promised: dict[str, str] = {}
     anyones: dict[str, str] = {}
     for claim in claims:
-        ids = assigned_ids(claim, devices)
+        ids = places.ids(claim)
         if ids is not None:
             promised.update((device_id, claim.pod) for device_id in ids)
         elif not claim.assigned:

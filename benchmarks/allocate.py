@@ -1,0 +1,273 @@
+"""Allocate over a unix socket: the agent's plugin with 56 slices on 8 GPUs, beside a bare gRPC echo.
+
+The agent runs whole, in a process of its own, with 56 assigned pods waiting; this process is its kubelet. The echo is
+served by the same process with the same library and answers the same message without looking at the question. Calls
+to both alternate, so both meet the same machine.
+"""
+# ruff: noqa: N802 - servicer methods carry the protocol's names
+
+import asyncio
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from aliquot.clock import SystemClock
+from aliquot.gpu.inventory import parse_gpus
+from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
+from aliquot.kube.api.core import Container, Pod, PodSpec, ResourceRequirements
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
+    AllocateRequest,
+    AllocateResponse,
+    ContainerAllocateRequest,
+    ContainerAllocateResponse,
+    ContainerPreferredAllocationRequest,
+    Empty,
+    PreferredAllocationRequest,
+    RegisterRequest,
+)
+from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
+    DevicePluginServicer,
+    RegistrationServicer,
+    add_DevicePluginServicer_to_server,
+    add_RegistrationServicer_to_server,
+)
+from aliquot.kube.kubeletapi.podresources_pb2 import (
+    AllocatableResourcesRequest,
+    AllocatableResourcesResponse,
+    ContainerDevices,
+    ContainerResources,
+    ListPodResourcesRequest,
+    ListPodResourcesResponse,
+    PodResources,
+)
+from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
+    PodResourcesListerServicer,
+    add_PodResourcesListerServicer_to_server,
+)
+from aliquot.kube.kubeletapi.rpc import Context
+from aliquot.kube.kubeletapi.sockets import Service, SocketDirectory
+from aliquot.kube.transport import Request, Response, TransportError
+from aliquot.node.advertise import MigStrategy
+from aliquot.node.agent import Agent
+from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
+
+NODE = "bench"
+RESOURCE = "nvidia.com/mig-1g.10gb"
+SLICES = 56
+TARGET_P99_MS = 3.0
+WARM_UP = 50
+_DEADLINE_S = 30.0
+
+
+def main(short: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="aliquot-") as directory:
+        for name in ("plugins", "resources", "echo"):
+            (Path(directory) / name).mkdir()
+        agent = subprocess.Popen([sys.executable, "-m", "benchmarks.allocate", directory])
+        try:
+            asyncio.run(measure(Path(directory), calls=500 if short else 5000))
+        finally:
+            agent.terminate()
+            agent.wait()
+
+
+# --- this process: kubelet ---
+
+
+class Kubelet(RegistrationServicer, PodResourcesListerServicer):
+    """Takes registrations, and lists every device as held, so that the agent can let its answers go."""
+
+    def __init__(self) -> None:
+        self.registered = asyncio.Event()
+        self.device_ids: list[str] = []
+
+    async def Register(self, request: RegisterRequest, context: Context) -> Empty:
+        if request.resource_name == RESOURCE:
+            self.registered.set()
+        return Empty()
+
+    async def List(self, request: ListPodResourcesRequest, context: Context) -> ListPodResourcesResponse:
+        devices = [ContainerDevices(resource_name=RESOURCE, device_ids=self.device_ids)]
+        holder = PodResources(
+            name="held", namespace="b", containers=[ContainerResources(name="c", devices=devices)]
+        )
+        return ListPodResourcesResponse(pod_resources=[holder])
+
+    async def GetAllocatableResources(
+        self, request: AllocatableResourcesRequest, context: Context
+    ) -> AllocatableResourcesResponse:
+        devices = [ContainerDevices(resource_name=RESOURCE, device_ids=self.device_ids)]
+        return AllocatableResourcesResponse(devices=devices)
+
+
+async def measure(directory: Path, calls: int) -> None:
+    kubelet = Kubelet()
+    plugins = SocketDirectory(directory / "plugins")
+    listeners = [
+        await plugins.serve("kubelet.sock", Service(kubelet, add_RegistrationServicer_to_server)),
+        await SocketDirectory(directory / "resources").serve(
+            "kubelet.sock", Service(kubelet, add_PodResourcesListerServicer_to_server)
+        ),
+    ]
+    async with asyncio.timeout(_DEADLINE_S):
+        await kubelet.registered.wait()
+    agent = plugins.connect("aliquot-mig-1g.10gb.sock")
+    echo = SocketDirectory(directory / "echo").connect("echo.sock")
+    stream = agent.device_plugin.ListAndWatch(Empty())
+    async with asyncio.timeout(_DEADLINE_S):
+        async for message in stream:
+            kubelet.device_ids = [device.ID for device in message.devices]
+            if len(kubelet.device_ids) == SLICES:
+                break
+
+    rng = random.Random(0)
+    figures: dict[str, list[float]] = {"echo": [], "Allocate": [], "GetPreferredAllocation": []}
+    for call in range(calls + WARM_UP):
+        chosen = rng.choice(kubelet.device_ids)
+        request = AllocateRequest(container_requests=[ContainerAllocateRequest(devices_ids=[chosen])])
+        question = ContainerPreferredAllocationRequest(
+            available_deviceIDs=kubelet.device_ids, allocation_size=1
+        )
+        asked = PreferredAllocationRequest(container_requests=[question])
+        for name, took_ms in (
+            ("echo", await timed(echo.device_plugin.Allocate(request, timeout=5))),
+            (
+                "GetPreferredAllocation",
+                await timed(agent.device_plugin.GetPreferredAllocation(asked, timeout=5)),
+            ),
+            ("Allocate", await timed(agent.device_plugin.Allocate(request, timeout=5))),
+        ):
+            if call >= WARM_UP:
+                figures[name].append(took_ms)
+    stream.cancel()
+    await agent.close()
+    await echo.close()
+    for listener in listeners:
+        await listener.close()
+    report(figures)
+
+
+async def timed(call: Awaitable[Any]) -> float:
+    """Milliseconds. A gRPC call is sent no sooner than the loop runs again, so this is all of it."""
+    began = time.perf_counter()
+    await call
+    return (time.perf_counter() - began) * 1e3
+
+
+def report(figures: dict[str, list[float]]) -> None:
+    base = statistics.median(figures["echo"])
+    print(f"{'call':<24}{'p50 ms':>8}{'p99 ms':>8}{'max ms':>8}{'x echo':>8}")
+    for name, values in figures.items():
+        ordered = sorted(values)
+        middle, late = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+        print(f"{name:<24}{middle:>8.2f}{late:>8.2f}{ordered[-1]:>8.2f}{middle / base:>8.2f}")
+    print(
+        f"{len(figures['Allocate'])} calls of each; the target for Allocate is a p99 under {TARGET_P99_MS:g} ms"
+    )
+
+
+# --- the other process: the agent, and the echo ---
+
+
+class Echo(DevicePluginServicer):
+    async def Allocate(self, request: AllocateRequest, context: Context) -> AllocateResponse:
+        answer = ContainerAllocateResponse(
+            envs={"NVIDIA_VISIBLE_DEVICES": "MIG-00000000-0000-0000-0000-000000000000"}
+        )
+        return AllocateResponse(container_responses=[answer])
+
+
+class Standing:
+    """Stands where a cache would, with objects that never change."""
+
+    is_synced = True
+
+    def __init__(self, *objects: Any) -> None:
+        self._objects = objects
+
+    async def synced(self) -> None:
+        pass
+
+    def subscribe(self, handler: Callable[[Any, Any], None]) -> Callable[[], None]:
+        for obj in self._objects:
+            handler(None, obj)
+        return lambda: None
+
+
+class Nowhere:
+    """No API server: GPUNode is not written, devices are served all the same."""
+
+    async def send(self, request: Request) -> Response:
+        raise TransportError("no API server here")
+
+    async def close(self) -> None:
+        pass
+
+
+async def serve(directory: Path) -> None:
+    driver = SimulatedDriver(parse_gpus("h100-80gb:8:mig"), node=NODE)
+    pods = [waiting_pod(gpu.uuid, start) for gpu in driver.gpus() for start in range(7)]
+    for gpu in driver.gpus():
+        profile = next(p for p in driver.instance_profiles(gpu.uuid) if p.name == "1g.10gb")
+        for start in range(7):
+            made = driver.create_gpu_instance(gpu.uuid, profile.profile_id, start)
+            driver.create_compute_instance(gpu.uuid, made.gi_id, profile.compute_profiles[0].profile_id)
+
+    async def directly(function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    clock, rng = SystemClock(), random.Random(0)
+    agent = Agent(
+        NODE,
+        client=Client(Nowhere(), clock=clock, rng=rng),
+        driver=driver,
+        plugin_sockets=SocketDirectory(directory / "plugins"),
+        pod_resources_sockets=SocketDirectory(directory / "resources"),
+        clock=clock,
+        rng=rng,
+        run_blocking=directly,
+        mig_strategy=MigStrategy.MIXED,
+        pods=pods_by_node(cast("Cache[Pod]", Standing(*pods))),
+        gpu_nodes=gpu_nodes_by_name(cast("Cache[GPUNode]", Standing())),
+    )
+    echo = SocketDirectory(directory / "echo")
+    listener = await echo.serve("echo.sock", Service(Echo(), add_DevicePluginServicer_to_server))
+    try:
+        await agent.run()
+    finally:
+        await listener.close()
+
+
+def waiting_pod(gpu_uuid: str, start: int) -> Pod:
+    name = f"pod-{gpu_uuid}-{start}"
+    device = AssignedDevice(container="main", resource=RESOURCE, gpu=gpu_uuid, profile="1g.10gb", start=start)
+    return Pod(
+        metadata=ObjectMeta(
+            name=name,
+            namespace="bench",
+            uid=name,
+            annotations={ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,)))},
+        ),
+        spec=PodSpec(
+            node_name=NODE,
+            containers=(Container(name="main", resources=ResourceRequirements(limits={RESOURCE: 1})),),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    asyncio.run(serve(Path(sys.argv[1])))
