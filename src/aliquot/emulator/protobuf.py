@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 MAGIC = b"k8s\0"
-_DEEPEST = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MACHINERY = "k8s.io.apimachinery.pkg"
 _UNKNOWN = f"{_MACHINERY}.runtime.Unknown"
@@ -27,14 +26,19 @@ _UNKNOWN = f"{_MACHINERY}.runtime.Unknown"
 # Kinds that every group has, and that are defined once.
 _META = frozenset({"DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "Status", "WatchEvent"})
 
+# Parts that are messages of their own in protobuf and stand in their parent in JSON.
 _INLINED = frozenset(
     {
-        "volumeSource",
-        "handler",
-        "probeHandler",
+        "deviceConfiguration",
         "ephemeralContainerCommon",
-        "persistentVolumeSource",
+        "handler",
+        "ingressRuleValue",
         "localObjectReference",
+        "persistentVolumeSource",
+        "probeHandler",
+        "rule",
+        "ruleWithOperations",
+        "volumeSource",
     }
 )
 
@@ -42,9 +46,14 @@ _INLINED = frozenset(
 _POINTERS = frozenset(
     {
         "activeDeadlineSeconds",
+        "adminAccess",
+        "allocateLoadBalancerNodePorts",
         "allowPrivilegeEscalation",
+        "allowVolumeExpansion",
+        "attachRequired",
         "automountServiceAccountToken",
         "backoffLimit",
+        "backoffLimitPerIndex",
         "blockOwnerDeletion",
         "completions",
         "controller",
@@ -54,39 +63,57 @@ _POINTERS = frozenset(
         "failedJobsHistoryLimit",
         "fsGroup",
         "gracePeriodSeconds",
+        "holderIdentity",
         "hostUsers",
         "immutable",
+        "leaseTransitions",
+        "manualSelector",
+        "maxFailedIndexes",
         "minReplicas",
         "mode",
         "optional",
         "orphanDependents",
         "parallelism",
         "partition",
+        "podInfoOnMount",
         "priority",
         "privileged",
         "progressDeadlineSeconds",
-        "publishNotReadyAddresses",
         "readOnlyRootFilesystem",
+        "ready",
         "replicas",
         "revisionHistoryLimit",
         "runAsGroup",
         "runAsNonRoot",
         "runAsUser",
-        "seconds",
+        "serving",
+        "setHostnameAsFQDN",
         "shareProcessNamespace",
+        "started",
         "startingDeadlineSeconds",
         "storageClassName",
         "successfulJobsHistoryLimit",
         "suspend",
+        "terminating",
         "terminationGracePeriodSeconds",
         "tolerationSeconds",
         "ttlSecondsAfterFinished",
-        "value",
-        "xPreserveUnknownFields",
     }
 )
 # Structs that Go holds by value and so always writes; empty they say nothing that a default would not.
-_VALUES = frozenset({"metadata", "status", "spec", "resources", "strategy", "updateStrategy", "template"})
+_VALUES = frozenset(
+    {
+        "loadBalancer",
+        "metadata",
+        "resources",
+        "spec",
+        "status",
+        "strategy",
+        "template",
+        "updateStrategy",
+        "userInfo",
+    }
+)
 
 Fields = Mapping[str, tuple[str, str, Any]]
 
@@ -110,18 +137,18 @@ def decode(body: bytes) -> dict[str, Any]:
         return _decode(body[len(MAGIC) :])
     except ProtobufError:
         raise
-    except (ValueError, OverflowError, struct.error, RecursionError) as error:
+    except (ValueError, OverflowError, struct.error) as error:
         raise ProtobufError(f"malformed protobuf: {error}") from None
 
 
 def _decode(body: bytes) -> dict[str, Any]:
-    envelope = _message(body, _UNKNOWN, 0)
+    envelope = _message(body, _UNKNOWN)
     kind_of = envelope.get("typeMeta") or {}
     api_version, kind = kind_of.get("apiVersion", ""), kind_of.get("kind", "")
     if not api_version or not kind:
         raise ProtobufError("the protobuf body does not say its apiVersion and kind")
     raw = base64.b64decode(envelope.get("raw", ""))
-    obj = _message(raw, _message_name(api_version, kind), 0)
+    obj = _message(raw, _message_name(api_version, kind))
     return {"apiVersion": api_version, "kind": kind, **obj}
 
 
@@ -184,9 +211,7 @@ def _signed(value: int) -> int:
 # --- messages ---
 
 
-def _message(data: bytes, name: str, depth: int) -> dict[str, Any]:
-    if depth > _DEEPEST:
-        raise ProtobufError("malformed protobuf: it is nested too deeply")
+def _message(data: bytes, name: str) -> dict[str, Any]:
     fields = _messages().get(name)
     if fields is None:
         raise ProtobufError(f"no protobuf message is known by the name {name}")
@@ -197,28 +222,29 @@ def _message(data: bytes, name: str, depth: int) -> dict[str, Any]:
             continue  # a field of a newer Kubernetes
         key, kind, more = field
         if kind == "map":
-            entry_key, value = _map_entry(raw, more, depth)
+            entry_key, value = _map_entry(raw, more)
             out.setdefault(key, {})[entry_key] = value
         elif more:
-            out.setdefault(key, []).extend(_repeated(raw, kind, depth))
+            out.setdefault(key, []).extend(_repeated(raw, kind))
         else:
-            value = _value(raw, kind, depth)
+            value = _value(raw, kind)
             if key in _INLINED and isinstance(value, dict):
                 out |= value
             else:
                 out[key] = value
-    return {key: value for key, value in out.items() if not _unset(key, value)}
+    pointers: frozenset[str] = frozenset() if name.endswith("Status") else _POINTERS
+    return {key: value for key, value in out.items() if not _unset(key, value, pointers)}
 
 
-def _unset(key: str, value: Any) -> bool:
+def _unset(key: str, value: Any, pointers: frozenset[str]) -> bool:
     if value is None:
         return True
     if isinstance(value, dict):
         return not value and key in _VALUES
-    return not value and key not in _POINTERS
+    return not value and key not in pointers
 
 
-def _repeated(raw: int | bytes, kind: str, depth: int) -> list[Any]:
+def _repeated(raw: int | bytes, kind: str) -> list[Any]:
     if kind in ("i", "?") and isinstance(raw, bytes):  # packed
         values = []
         at = 0
@@ -226,23 +252,23 @@ def _repeated(raw: int | bytes, kind: str, depth: int) -> list[Any]:
             number, at = _varint(raw, at)
             values.append(bool(number) if kind == "?" else _signed(number))
         return values
-    return [_value(raw, kind, depth)]
+    return [_value(raw, kind)]
 
 
-def _map_entry(raw: int | bytes, kind: str, depth: int) -> tuple[str, Any]:
+def _map_entry(raw: int | bytes, kind: str) -> tuple[str, Any]:
     key, value = "", _EMPTY.get(kind)
     for number, part in _fields(_bytes(raw)):
         if number == 1:
             key = _text(part)
         elif number == 2:
-            value = _value(part, kind, depth)
+            value = _value(part, kind)
     return key, {} if value is None else value
 
 
 _EMPTY: Mapping[str, Any] = {"s": "", "b": "", "i": 0, "?": False, "d": 0.0}
 
 
-def _value(raw: int | bytes, kind: str, depth: int) -> Any:
+def _value(raw: int | bytes, kind: str) -> Any:
     match kind:
         case "s":
             return _text(raw)
@@ -257,8 +283,8 @@ def _value(raw: int | bytes, kind: str, depth: int) -> Any:
             return struct.unpack("<d" if len(data) == 8 else "<f", data)[0]
     special = _SPECIAL.get(kind)
     if special is not None:
-        return special(_bytes(raw), depth)
-    value = _message(_bytes(raw), kind, depth + 1)
+        return special(_bytes(raw))
+    value = _message(_bytes(raw), kind)
     if (
         set(_messages()[kind]) == {"1"}
         and _messages()[kind]["1"][0] == "items"
@@ -297,7 +323,7 @@ def _parts(data: bytes) -> dict[int, int | bytes]:
     return dict(_fields(data))
 
 
-def _quantity(data: bytes, depth: int) -> str:
+def _quantity(data: bytes) -> str:
     return _text(_parts(data).get(1, b"")) or "0"
 
 
@@ -312,24 +338,24 @@ def _moment(data: bytes) -> datetime | None:
         return None  # Go's zero time is year 1, and anything beyond is no time at all
 
 
-def _time(data: bytes, depth: int) -> str | None:
+def _time(data: bytes) -> str | None:
     moment = _moment(data)
     return None if moment is None or moment.year <= 1 else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _micro_time(data: bytes, depth: int) -> str | None:
+def _micro_time(data: bytes) -> str | None:
     moment = _moment(data)
     return None if moment is None or moment.year <= 1 else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _int_or_string(data: bytes, depth: int) -> int | str:
+def _int_or_string(data: bytes) -> int | str:
     parts = _parts(data)
     if _number(parts.get(1, 0)) == 1:
         return _text(parts.get(3, b""))
     return _signed(_number(parts.get(2, 0)))
 
 
-def _raw_json(data: bytes, depth: int) -> Any:
+def _raw_json(data: bytes) -> Any:
     raw = _bytes(_parts(data).get(1, b""))
     if not raw:
         return None
@@ -339,7 +365,7 @@ def _raw_json(data: bytes, depth: int) -> Any:
         raise ProtobufError("malformed protobuf: an embedded object is not JSON") from None
 
 
-_SPECIAL: Mapping[str, Callable[[bytes, int], Any]] = {
+_SPECIAL: Mapping[str, Callable[[bytes], Any]] = {
     f"{_MACHINERY}.api.resource.Quantity": _quantity,
     f"{_MACHINERY}.apis.meta.v1.Time": _time,
     f"{_MACHINERY}.apis.meta.v1.MicroTime": _micro_time,

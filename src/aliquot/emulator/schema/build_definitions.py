@@ -74,6 +74,18 @@ def descriptions(source: dict[str, Any]) -> dict[str, dict[str, str]]:
     return out
 
 
+def proto_fields(table: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+    """The table with names as JSON has them; a few differ in protobuf by the case of letters."""
+    spelled = {"uID": "uid", "aPIGroup": "apiGroup"}
+    return {
+        message: {
+            number: [spelled.get(name, name[:1].lower() + name[1:]), kind, more]
+            for number, (name, kind, more) in fields.items()
+        }
+        for message, fields in table.items()
+    }
+
+
 def pack(name: str, value: Any) -> None:
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
     path = DATA / name
@@ -88,7 +100,7 @@ def main(arguments: list[str]) -> None:
             pack(f"definitions-{version}.json.gz", definitions(source))
             pack(f"descriptions-{version}.json.gz", descriptions(source))
         case ["protobuf", path]:
-            pack("proto-fields.json.gz", json.loads(Path(path).read_bytes()))
+            pack("proto-fields.json.gz", proto_fields(json.loads(Path(path).read_bytes())))
         case _:
             sys.exit(__doc__)
 

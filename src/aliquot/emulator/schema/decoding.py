@@ -202,6 +202,8 @@ def _go_word(value: Any) -> str:
             return "array"
         case dict():
             return "object"
+        case None:
+            return "null"
         case float():
             return f"number {value}"
         case _:

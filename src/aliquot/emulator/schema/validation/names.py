@@ -20,8 +20,9 @@ _QUALIFIED_TEXT = "must consist of alphanumeric characters, '-', '_' or '.', and
 
 
 def _regex_text(text: str, pattern: str, *examples: str) -> str:
-    shown = " or ".join(f"'{example}'," for example in examples)
-    lead = f"e.g. {shown} " if examples else ""
+    # Two spaces before each "or": that is how Kubernetes puts them together.
+    shown = " or ".join(f"'{example}', " for example in examples)
+    lead = f"e.g. {shown}" if examples else ""
     return f"{text} ({lead}regex used for validation is '{pattern}')"
 
 

@@ -1,0 +1,258 @@
+import copy
+from typing import Any
+
+import pytest
+
+from aliquot.emulator.schema.catalogue import Catalogue
+from aliquot.emulator.schema.kind import DecodeError, Schema
+from tests.emulator.schema.objects import changed, schema, texts
+
+SPEC = {
+    "type": "object",
+    "required": ["size"],
+    "properties": {
+        "size": {"type": "string", "enum": ["small", "large"]},
+        "replicas": {"type": "integer", "minimum": 0, "maximum": 9, "default": 1},
+        "ratio": {"type": "number", "exclusiveMinimum": True, "minimum": 0},
+        "name": {"type": "string", "minLength": 2, "maxLength": 4, "pattern": "^[a-z]+$"},
+        "when": {"type": "string", "format": "date-time"},
+        "tags": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set", "maxItems": 3},
+        "parts": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "weight": {"type": "integer", "default": 5}},
+            },
+        },
+        "limits": {"type": "object", "additionalProperties": {"type": "integer"}, "maxProperties": 2},
+        "port": {"x-kubernetes-int-or-string": True},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "maybe": {"type": "string", "nullable": True},
+        "pod": {
+            "type": "object",
+            "x-kubernetes-embedded-resource": True,
+            "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+        },
+        "one": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    },
+}  # fmt: skip
+CRD = {
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": SPEC,
+                            "status": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def catalogue() -> tuple[Catalogue, Schema]:
+    made = Catalogue()
+    made.add_crd(CRD)
+    found = made.get("example.com", "v1", "Widget")
+    assert found is not None
+    return made, found
+
+
+CATALOGUE, WIDGET = catalogue()
+
+
+def widget(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w"},
+        "spec": {"size": "small", **spec},
+    }
+
+
+def test_custom_kinds_come_and_go() -> None:
+    made, found = catalogue()
+    assert found.custom
+    assert made.custom() == [found]
+    made.add_crd(CRD)
+    assert made.get("example.com", "v1", "Widget") is not found
+    made.remove_crd("widgets.example.com")
+    made.remove_crd("widgets.example.com")
+    assert made.get("example.com", "v1", "Widget") is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "problems"),
+    [
+        ({}, []),
+        ({"size": "huge"}, ['spec.size: Unsupported value: "huge": supported values: "small", "large"']),
+        ({"replicas": "3"}, ['spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string"']),
+        ({"replicas": None}, ['spec.replicas: Invalid value: "null": spec.replicas in body must be of type integer: "null"']),
+        ({"replicas": -1}, ["spec.replicas: Invalid value: -1: spec.replicas in body should be greater than or equal to 0"]),
+        ({"replicas": 10}, ["spec.replicas: Invalid value: 10: spec.replicas in body should be less than or equal to 9"]),
+        ({"replicas": 1.0}, []),
+        ({"ratio": 0}, ["spec.ratio: Invalid value: 0: spec.ratio in body should be greater than 0"]),
+        ({"ratio": 1}, []),
+        ({"name": "a"}, ['spec.name: Invalid value: "a": spec.name in body should be at least 2 chars long']),
+        ({"name": "abcde"}, ["spec.name: Too long: may not be more than 4 bytes"]),
+        ({"name": "a1"}, ['spec.name: Invalid value: "a1": spec.name in body should match \'^[a-z]+$\'']),
+        ({"when": "noon"}, ['spec.when: Invalid value: "noon": spec.when in body must be of type date-time: "noon"']),
+        ({"when": "2026-01-01T00:00:00Z"}, []),
+        ({"tags": ["a", "a"]}, ['spec.tags[1]: Duplicate value: "a"']),
+        ({"tags": ["a", "b", "c", "d"]}, ["spec.tags: Too many: 4: must have at most 3 items"]),
+        ({"tags": [1]}, ['spec.tags[0]: Invalid value: "integer": spec.tags[0] in body must be of type string: "integer"']),
+        ({"parts": [{"name": "x"}, {"name": "x"}]}, ['spec.parts[1]: Duplicate value: {"name":"x"}']),
+        ({"parts": [{}]}, ["spec.parts[0].name: Required value"]),
+        ({"limits": {"a": "1"}}, ['spec.limits.a: Invalid value: "string": spec.limits.a in body must be of type integer: "string"']),
+        ({"limits": {"a": 1, "b": 2, "c": 3}}, ["spec.limits: Too many: 3: must have at most 2 items"]),
+        ({"port": "http"}, []),
+        ({"port": 80}, []),
+        ({"port": True}, ['spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"']),
+        ({"maybe": None}, []),
+        ({"one": {"a": "1"}}, []),
+        ({"one": {}}, ['<nil>: Invalid value: "": "spec.one" must validate one and only one schema (oneOf). Found none valid', "spec.one.a: Required value"]),
+        ({"one": {"a": "1", "b": "1"}}, ['<nil>: Invalid value: "": "spec.one" must validate one and only one schema (oneOf). Found 2 valid alternatives']),
+    ],
+)  # fmt: skip
+def test_values(spec: dict[str, Any], problems: list[str]) -> None:
+    assert texts(WIDGET.validate(widget(**spec))) == problems
+
+
+def test_required_fields() -> None:
+    assert texts(WIDGET.validate({**widget(), "spec": {}})) == ["spec.size: Required value"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "kept", "unknown"),
+    [
+        ({"colour": "red"}, {}, ["spec.colour"]),
+        ({"parts": [{"name": "x", "odd": 1}]}, {"parts": [{"name": "x"}]}, ["spec.parts[0].odd"]),
+        ({"free": {"any": {"thing": 1}}}, {"free": {"any": {"thing": 1}}}, []),
+        ({"limits": {"any": 1}}, {"limits": {"any": 1}}, []),
+        ({"z": 1, "y": 1}, {}, ["spec.y", "spec.z"]),
+        ({"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "odd": 1}, "spec": {"x": 1}, "odd": 1}}, {"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"x": 1}}}, ["spec.pod.metadata.odd", "spec.pod.odd"]),
+    ],
+)  # fmt: skip
+def test_pruning(spec: dict[str, Any], kept: dict[str, Any], unknown: list[str]) -> None:
+    obj = widget(**spec)
+    before = copy.deepcopy(obj)
+    decoded, found = WIDGET.decode(obj)
+    assert decoded["spec"] == {"size": "small", **kept}
+    assert found == [f'unknown field "{path}"' for path in unknown]
+    assert obj == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "filled"),
+    [
+        ({}, {"replicas": 1}),
+        ({"replicas": 3}, {"replicas": 3}),
+        ({"replicas": None}, {"replicas": 1}),
+        ({"name": None}, {"replicas": 1}),
+        ({"maybe": None}, {"maybe": None, "replicas": 1}),
+        ({"parts": [{"name": "x"}]}, {"parts": [{"name": "x", "weight": 5}], "replicas": 1}),
+    ],
+)
+def test_defaults(spec: dict[str, Any], filled: dict[str, Any]) -> None:
+    assert WIDGET.default(widget(**spec))["spec"] == {"size": "small", **filled}
+
+
+def test_metadata_is_that_of_every_object() -> None:
+    decoded, unknown = WIDGET.decode({**widget(), "metadata": {"name": "w", "labels": {"a": "b"}, "odd": 1}})
+    assert decoded["metadata"] == {"name": "w", "labels": {"a": "b"}}
+    assert unknown == ['unknown field "metadata.odd"']
+    with pytest.raises(DecodeError):
+        WIDGET.decode({**widget(), "metadata": {"labels": {"a": 1}}})
+    [problem] = texts(WIDGET.validate({**widget(), "metadata": {"name": "Bad"}}))
+    assert problem.startswith('metadata.name: Invalid value: "Bad": a lowercase RFC 1123 subdomain')
+
+
+def test_a_kind_without_a_schema_takes_anything() -> None:
+    made = Catalogue()
+    crd = copy.deepcopy(CRD)
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = {  # type: ignore[index]
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    made.add_crd(crd)
+    found = made.get("example.com", "v1", "Widget")
+    assert found is not None
+    obj = {**widget(), "anything": {"goes": [1]}}
+    assert found.decode(obj) == (obj, [])
+    assert found.validate(obj) == []
+
+
+def test_a_status_is_judged_alone() -> None:
+    old = widget()
+    broken = {**widget(size="huge"), "status": {"ready": True}}
+    assert WIDGET.validate_update(broken, old, "status") == []
+    wrong = {**old, "status": {"ready": "yes"}}
+    [problem] = texts(WIDGET.validate_update(wrong, old, "status"))
+    assert problem.startswith('status.ready: Invalid value: "string"')
+
+
+def test_labels_may_change_on_an_object_that_no_longer_fits() -> None:
+    old = widget(size="huge")
+    assert WIDGET.validate_update(changed(old, "metadata.labels", {"a": "b"}), old) == []
+    assert len(WIDGET.validate_update(changed(old, "spec.replicas", 2), old)) == 1
+
+
+# --- the definitions themselves ---
+
+
+def crd(path: str, value: Any) -> list[str]:
+    known = schema("CustomResourceDefinition", "apiextensions.k8s.io")
+    return texts(known.validate(known.default(changed(CRD, path, value))))
+
+
+ROOT = "spec.versions.0.schema.openAPIV3Schema"
+SHOWN = "spec.versions[0].schema.openAPIV3Schema"
+
+
+def test_a_sound_definition() -> None:
+    assert crd("spec.conversion", {"strategy": "None"}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("metadata.name", "x.example.com", 'metadata.name: Invalid value: "x.example.com": must be spec.names.plural+"."+spec.group'),
+        ("spec.scope", "Galaxy", 'spec.scope: Unsupported value: "Galaxy": supported values: "Cluster", "Namespaced"'),
+        ("spec.names.kind", "widget!", 'spec.names.kind: Invalid value: "widget!": may have mixed case, but should otherwise match: '),
+        ("spec.names.listKind", "Widget", 'spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same'),
+        ("spec.versions.0.storage", False, "spec.versions: Invalid value: "),
+        ("spec.versions.0.schema", {}, f"{SHOWN}: Required value"),
+        ("spec.versions.0.name", "V1", 'spec.versions[0].name: Invalid value: "V1": a DNS-1035 label'),
+        (f"{ROOT}.type", "array", f'{SHOWN}.type: Invalid value: "array": must be object at the root'),
+        (f"{ROOT}.properties.spec", {"properties": {}}, f"{SHOWN}.properties[spec].type: Required value: must not be empty for specified object fields"),
+        (f"{ROOT}.properties.spec", {"type": "thing"}, f'{SHOWN}.properties[spec].type: Unsupported value: "thing": supported values: "array", "boolean"'),
+        (f"{ROOT}.properties.spec", {"type": "array"}, f"{SHOWN}.properties[spec].items: Required value: must be specified"),
+        (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"}, f"{SHOWN}.properties[spec].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map"),
+        (f"{ROOT}.properties.spec", {"type": "string", "default": 5}, f"{SHOWN}.properties[spec].default: Invalid value: 5: "),
+        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "text", "jsonPath": ".a"}], 'spec.versions[0].additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
+    ],
+)  # fmt: skip
+def test_unsound_definitions(path: str, value: Any, problem: str) -> None:
+    assert any(text.startswith(problem) for text in crd(path, value)), crd(path, value)
+
+
+def test_what_a_definition_keeps() -> None:
+    known = schema("CustomResourceDefinition", "apiextensions.k8s.io")
+    old = known.default({**CRD, "status": {"conditions": [{"type": "Established", "status": "True"}]}})
+    [problem] = texts(known.validate_update(changed(old, "spec.scope", "Cluster"), old))
+    assert problem == 'spec.scope: Invalid value: "Cluster": field is immutable'

@@ -1,0 +1,133 @@
+from typing import Any
+
+import pytest
+
+from tests.emulator.schema.objects import Json, changed, schema, texts
+
+TEMPLATE: Json = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "m", "image": "x"}]}}
+
+
+def workload(kind: str, group: str = "apps", **spec: Any) -> Json:
+    selector = {} if kind in ("Job", "CronJob") else {"selector": {"matchLabels": {"a": "b"}}}
+    whole = {"metadata": {"name": "w", "namespace": "ns"}, "spec": {**selector, "template": TEMPLATE, **spec}}
+    return schema(kind, group).default(schema(kind, group).decode(whole)[0])
+
+
+def job(**spec: Any) -> Json:
+    made = workload("Job", "batch", **spec)
+    return changed(made, "spec.selector", {"matchLabels": {"a": "b"}})
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"])
+def test_selectors_must_match_their_template(kind: str) -> None:
+    made = workload(kind)
+    known = schema(kind, "apps")
+    assert known.validate(made) == []
+    other = changed(made, "spec.selector.matchLabels", {"a": "c"})
+    assert texts(known.validate(other)) == [
+        'spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`'
+    ]
+    assert "spec.selector: Required value" in texts(known.validate(changed(made, "spec.selector", None)))
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "DaemonSet"])
+def test_selectors_are_for_life(kind: str) -> None:
+    old = workload(kind)
+    new = changed(old, "spec.selector.matchLabels", {"a": "b", "c": "d"})
+    new = changed(new, "spec.template.metadata.labels", {"a": "b", "c": "d"})
+    assert texts(schema(kind, "apps").validate_update(new, old)) == [
+        'spec.selector: Invalid value: {"matchLabels":{"a":"b","c":"d"}}: field is immutable'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("spec.replicas", -1, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+        ("spec.selector", {}, 'spec.selector: Invalid value: {}: empty selector is invalid for deployment'),
+        ("spec.template.spec.restartPolicy", "Never", 'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"'),
+        ("spec.template.spec.containers", [], "spec.template.spec.containers: Required value"),
+        ("spec.template.spec.activeDeadlineSeconds", 5, "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported"),
+        ("spec.strategy.type", "Magic", 'spec.strategy.type: Unsupported value: "Magic": supported values: "Recreate", "RollingUpdate"'),
+        ("spec.strategy.type", "Recreate", "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"),
+        ("spec.strategy.rollingUpdate", {"maxSurge": 0, "maxUnavailable": "0%"}, 'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "0%": may not be 0 when `maxSurge` is 0'),
+        ("spec.progressDeadlineSeconds", 0, "spec.progressDeadlineSeconds: Invalid value: 0: must be greater than minReadySeconds"),
+    ],
+)  # fmt: skip
+def test_deployments(path: str, value: Any, problem: str) -> None:
+    assert problem in texts(
+        schema("Deployment", "apps").validate(changed(workload("Deployment"), path, value))
+    )
+
+
+def test_a_stateful_set_changes_little() -> None:
+    old = workload("StatefulSet", serviceName="a")
+    known = schema("StatefulSet", "apps")
+    assert known.validate_update(changed(old, "spec.replicas", 3), old) == []
+    [problem] = texts(known.validate_update(changed(old, "spec.serviceName", "b"), old))
+    assert problem.startswith("spec: Forbidden: updates to statefulset spec for fields other than 'replicas'")
+
+
+NEVER = {**TEMPLATE, "spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "problems"),
+    [
+        ({"template": NEVER}, []),
+        ({}, ['spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"']),
+        ({"template": NEVER, "parallelism": -1}, ["spec.parallelism: Invalid value: -1: must be greater than or equal to 0"]),
+        ({"template": NEVER, "completionMode": "Indexed", "parallelism": 2}, ["spec.completions: Required value: when completion mode is Indexed"]),
+        ({"template": NEVER, "podReplacementPolicy": "Now"}, ['spec.podReplacementPolicy: Unsupported value: "Now": supported values: "Failed", "TerminatingOrFailed"']),
+    ],
+)  # fmt: skip
+def test_jobs(spec: dict[str, Any], problems: list[str]) -> None:
+    assert texts(schema("Job", "batch").validate(job(**spec))) == problems
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("spec.completions", 5, "spec.completions: Invalid value: 5: field is immutable"),
+        (
+            "spec.completionMode",
+            "Indexed",
+            'spec.completionMode: Invalid value: "Indexed": field is immutable',
+        ),
+        ("spec.template.spec.containers.0.image", "y", "spec.template: Invalid value: "),
+        ("spec.parallelism", 5, ""),
+        ("spec.suspend", True, ""),
+    ],
+)
+def test_what_a_job_keeps(path: str, value: Any, problem: str) -> None:
+    old = job(template=NEVER, completions=2)
+    found = texts(schema("Job", "batch").validate_update(changed(old, path, value), old))
+    assert [text for text in found if text.startswith(problem)] if problem else not found
+
+
+def test_a_suspended_job_may_still_be_placed_elsewhere() -> None:
+    old = job(template=NEVER, suspend=True)
+    known = schema("Job", "batch")
+    assert known.validate_update(changed(old, "spec.template.spec.nodeSelector", {"a": "b"}), old) == []
+    moved = changed(old, "spec.template.spec.containers.0.image", "y")
+    assert len(known.validate_update(moved, old)) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "problem"),
+    [
+        ("*/5 * * * *", ""),
+        ("@hourly", ""),
+        ("", "spec.schedule: Required value"),
+        ("* *", 'spec.schedule: Invalid value: "* *": expected exactly 5 fields, found 2: [* *]'),
+    ],
+)
+def test_cron_jobs(schedule: str, problem: str) -> None:
+    known = schema("CronJob", "batch")
+    made = known.default(
+        {
+            "metadata": {"name": "c"},
+            "spec": {"schedule": schedule, "jobTemplate": {"spec": {"template": NEVER}}},
+        }
+    )
+    assert texts(known.validate(made)) == ([problem] if problem else [])
