@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import pytest
 
@@ -16,14 +16,18 @@ from aliquot.kube import errors
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.resources import NODES, PODS, Resource
+from tests.simulation.faults import FaultyTransport, Weather
 
 
 class Cluster:
-    """`client` may do everything. Nodes and pods act only as tests tell them to."""
+    """`client` may do everything. Nodes and pods act only as tests tell them to; `weather` is the controllers'."""
 
-    def __init__(self, client: Client, clock: VirtualClock, restart: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: Client, clock: VirtualClock, weather: Weather, restart: Callable[[], Awaitable[None]]
+    ) -> None:
         self.client = client
         self.clock = clock
+        self.weather = weather
         self.restart_controllers = restart
 
     async def eventually(self, check: Callable[[], Awaitable[Any]], within_s: float = 60.0) -> Any:
@@ -95,15 +99,26 @@ class Cluster:
         await self.client.patch(NODES, name, patch, kind=PatchKind.STRATEGIC, subresource="status")
 
 
+Scenario: TypeAlias = Callable[[Cluster], Awaitable[None]]
+
+
+class Simulate(Protocol):
+    def __call__(self, scenario: Scenario, seed: int = 0) -> None: ...
+
+
 @asynccontextmanager
 async def _cluster(seed: int = 0) -> AsyncIterator[Cluster]:
     clock = VirtualClock()
-    rng = random.Random(seed)
-    store = Store()
-    server = ApiServer(store, clock=clock, rng=random.Random(seed + 1))
+    server = ApiServer(Store(), clock=clock, rng=random.Random(f"server {seed}"))
     await server.start()
-    transport = AsgiTransport(server.app, "admin", ["system:masters", "system:authenticated"])
-    client = Client(transport, clock=clock, rng=rng)
+    administrators = ["system:masters", "system:authenticated"]
+    client = Client(
+        AsgiTransport(server.app, "admin", administrators), clock=clock, rng=random.Random(f"client {seed}")
+    )
+    weather = Weather.calm()
+    rng = random.Random(f"controllers {seed}")
+    outside = FaultyTransport(AsgiTransport(server.app, "controllers", administrators), weather, rng)
+    theirs = Client(outside, clock=clock, rng=rng)
     running: list[asyncio.Task[None]] = []
 
     async def stop() -> None:
@@ -114,24 +129,25 @@ async def _cluster(seed: int = 0) -> AsyncIterator[Cluster]:
 
     async def restart() -> None:
         await stop()
-        running.append(asyncio.create_task(run_all(client, clock, rng, root_ca_pem="PEM")))
+        running.append(asyncio.create_task(run_all(theirs, clock, rng, root_ca_pem="PEM")))
 
     await restart()
     try:
-        yield Cluster(client, clock, restart)
+        yield Cluster(client, clock, weather, restart)
     finally:
         await stop()
         server.stop()
         await client.close()
+        await theirs.close()
 
 
 @pytest.fixture
-def simulate() -> Iterator[Callable[[Callable[[Cluster], Awaitable[None]]], None]]:
+def simulate() -> Iterator[Simulate]:
     """Runs a scenario on a cluster of its own, on virtual time."""
 
-    def run(scenario: Callable[[Cluster], Awaitable[None]]) -> None:
+    def run(scenario: Scenario, seed: int = 0) -> None:
         async def whole() -> None:
-            async with _cluster() as cluster:
+            async with _cluster(seed) as cluster:
                 await scenario(cluster)
 
         loop = VirtualTimeLoop()

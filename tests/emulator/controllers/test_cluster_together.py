@@ -1,7 +1,6 @@
 """Nodes, namespaces and garbage against the API server, all controllers running, on virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aliquot.clock import rfc3339, rfc3339_micro
@@ -19,9 +18,7 @@ from aliquot.kube.resources import (
     SERVICEACCOUNTS,
     Resource,
 )
-from tests.emulator.controllers.conftest import Cluster
-
-Simulate = Callable[[Callable[[Cluster], Awaitable[None]]], None]
+from tests.emulator.controllers.conftest import Cluster, Simulate
 
 WIDGETS = Resource("example.com", "v1", "widgets", "Widget")
 

@@ -1,16 +1,13 @@
 """Deployments, ReplicaSets and Jobs against the API server, all controllers running, on virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aliquot.emulator.controllers import revisions
 from aliquot.emulator.controllers.job_plan import TRACKING
 from aliquot.kube.client import Propagation
 from aliquot.kube.resources import DEPLOYMENTS, EVENTS, JOBS, PODS, REPLICASETS, Resource
-from tests.emulator.controllers.conftest import Cluster
-
-Simulate = Callable[[Callable[[Cluster], Awaitable[None]]], None]
+from tests.emulator.controllers.conftest import Cluster, Simulate
 
 ROLEBINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
