@@ -7,6 +7,7 @@ import pytest
 
 from aliquot.clock import (
     Deadlock,
+    Livelock,
     SystemClock,
     VirtualClock,
     VirtualTimeLoop,
@@ -146,3 +147,31 @@ def test_a_time_in_another_zone_is_the_same_moment() -> None:
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError):
         parse_rfc3339("yesterday")
+
+
+def test_tasks_that_wake_each_other_for_ever_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aliquot.clock._MOST_TURNS", 1000)
+
+    async def main() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    with pytest.raises(Livelock), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def test_a_timer_is_never_early() -> None:
+    """Not even by the rounding of a sum: who waits until a time and asks for the time must find it come."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for step in range(1, 2000):
+            due = loop.time() + 0.1 * step / 3
+            try:
+                async with asyncio.timeout_at(due):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                assert loop.time() >= due
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())

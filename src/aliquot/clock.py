@@ -38,17 +38,33 @@ class Deadlock(RuntimeError):
     """Every task of a virtual-time loop waits for something that can never happen."""
 
 
+class Livelock(RuntimeError):
+    """Tasks of a virtual-time loop wake each other for ever, without time passing."""
+
+
+_MOST_TURNS = 1_000_000
+
+
 class _TimeJump(selectors.BaseSelector):
     """Stands where the operating system's selector would: never waits, moves the loop's time instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: "VirtualTimeLoop") -> None:
         self.time_s = 0.0
+        self._loop = loop
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise Deadlock("all tasks wait and no timer is pending")
-        if timeout > 0:
-            self.time_s += timeout
+        if timeout == 0:
+            self._turns += 1
+            if self._turns > _MOST_TURNS:
+                raise Livelock(f"{_MOST_TURNS} turns of the loop, and time still stands at {self.time_s:g} s")
+        else:
+            self._turns = 0
+            # To the timer's own time. Adding `timeout` may round to just before it, and a task that then finds its
+            # time not yet come, and waits again, would wait for ever without time passing.
+            self.time_s = max(self.time_s, self._loop.next_timer_at())
         return []
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -65,13 +81,18 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     """An event loop whose time jumps to the next timer as soon as nothing else can run.
 
     No threads, no sockets, no subprocesses: what would need them must be passed in as an in-memory double.
-    Raises `Deadlock` instead of hanging.
+    Raises `Deadlock` or `Livelock` instead of hanging.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector = _TimeJump()
+        self._selector = _TimeJump(self)
         self._clock_resolution = 1e-9
+
+    _scheduled: list[asyncio.TimerHandle]  # a heap; BaseEventLoop's
+
+    def next_timer_at(self) -> float:
+        return self._scheduled[0].when()
 
     def time(self) -> float:
         return self._selector.time_s

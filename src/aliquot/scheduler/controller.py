@@ -201,7 +201,7 @@ class Scheduler:
                     cycle.why(self.snapshot, shape, self._rankings), self.snapshot.version, now, now
                 )
             elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
-                again_at = min(again_at, told.looked_at + EXPLAIN_S)
+                pass  # too soon to look again
             elif told.version != self.snapshot.version or told.overdue(now):
                 latest = cycle.why(self.snapshot, shape, self._rankings)
                 told.version, told.looked_at = self.snapshot.version, now
@@ -209,7 +209,9 @@ class Scheduler:
                 if latest.kind is not told.explanation.kind or told.overdue(now):
                     told.explanation, told.told_at, told.stale = latest, now, False
                     keys = [rank[-1] for rank in self.pending.lines[shape.signature]]
-            if told.stale:
+            if told.version != self.snapshot.version:
+                again_at = min(again_at, told.looked_at + EXPLAIN_S)
+            elif told.stale:
                 again_at = min(again_at, told.told_at + RETELL_S)
             for name in keys:
                 uid = self.pending.pods[name].uid
