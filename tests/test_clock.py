@@ -153,7 +153,7 @@ def test_tasks_that_wake_each_other_for_ever_are_caught(monkeypatch: pytest.Monk
     monkeypatch.setattr("aliquot.clock._MOST_TURNS", 1000)
 
     async def main() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - a livelock, on purpose
             await asyncio.sleep(0)
 
     with pytest.raises(Livelock), asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
