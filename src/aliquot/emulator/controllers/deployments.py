@@ -74,6 +74,13 @@ class Deployments:
             self.controller.enqueue(f"{old.metadata.namespace}/{deployment.name}")
 
     async def reconcile(self, name: str) -> float | None:
+        try:
+            return await self._reconcile(name)
+        except errors.NotFound:
+            # Something went away meanwhile. The caches will show it, and that is another call.
+            return None
+
+    async def _reconcile(self, name: str) -> float | None:
         deployment = self._deployments.get(name)
         if deployment is None:
             return None

@@ -72,6 +72,13 @@ class Jobs:
                 self.controller.enqueue(key(candidate))
 
     async def reconcile(self, name: str) -> float | None:
+        try:
+            return await self._reconcile(name)
+        except errors.NotFound:
+            # Something went away meanwhile. The caches will show it, and that is another call.
+            return None
+
+    async def _reconcile(self, name: str) -> float | None:
         job = self._jobs.get(name)
         if job is None:
             self._expected.forget(name)

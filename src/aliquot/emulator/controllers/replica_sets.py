@@ -134,6 +134,13 @@ class ReplicaSets:
                 self.controller.enqueue(key(candidate))
 
     async def reconcile(self, name: str) -> float | None:
+        try:
+            return await self._reconcile(name)
+        except errors.NotFound:
+            # Something went away meanwhile. The caches will show it, and that is another call.
+            return None
+
+    async def _reconcile(self, name: str) -> float | None:
         replica_set = self._sets.get(name)
         if replica_set is None:
             self._expected.forget(name)
