@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aliquot.emulator.patching import field_set
 from aliquot.emulator.patching.field_set import FieldSet
-from aliquot.emulator.schema.shapes import Form, ListType, Shape
+from aliquot.emulator.schema.shapes import Form, ListType, Shape, Structure
 
 
 class _Missing(Enum):
@@ -34,24 +34,14 @@ class StructureError(ValueError):
         super().__init__(text)
 
 
-class _Kind(Enum):
-    MAP = auto()
-    LIST = auto()
-    LEAF = auto()
-
-
-def _kind(shape: Shape, *values: Any) -> _Kind:
-    """How to walk `values`; untyped fields are walked as what they hold."""
-    form = shape.form
-    if form is Form.OBJECT:
-        return _Kind.LEAF if shape.atomic else _Kind.MAP
-    if form is Form.LIST:
-        return _Kind.LEAF if shape.list_type is ListType.ATOMIC else _Kind.LIST
-    if form is Form.ANY and shape.preserves_unknown:
-        present = [value for value in values if value is not MISSING and value is not None]
-        if present and all(isinstance(value, dict) for value in present):
-            return _Kind.MAP
-    return _Kind.LEAF
+def _structure(shape: Shape, *values: Any) -> Structure:
+    """How to walk `values`; free fields are walked as what they hold."""
+    structure = shape.structure
+    if structure is not Structure.FREE:
+        return structure
+    present = [value for value in values if value is not MISSING and value is not None]
+    free = bool(present) and all(isinstance(value, dict) for value in present)
+    return Structure.MAP if free else Structure.LEAF
 
 
 def _item_key(shape: Shape, item: Any) -> str:
@@ -181,12 +171,12 @@ def fields_of(value: Any, shape: Shape) -> FieldSet:
 
 
 def _note(found: FieldSet, element: str, value: Any, shape: Shape, *, always: bool) -> None:
-    kind = _kind(shape, value)
-    if kind is _Kind.LEAF:
+    structure = _structure(shape, value)
+    if structure is Structure.LEAF:
         found[element] = {}
         return
-    children = fields_of(value, shape) if kind is _Kind.MAP else _fields_of_items(value, shape)
-    empty_map = kind is _Kind.MAP and isinstance(value, dict) and not value
+    children = fields_of(value, shape) if structure is Structure.MAP else _fields_of_items(value, shape)
+    empty_map = structure is Structure.MAP and isinstance(value, dict) and not value
     member = always or value is None or empty_map
     if children:
         found[element] = {field_set.SELF: {}, **children} if member else children
@@ -250,30 +240,46 @@ def compare(left: Any, right: Any, shape: Shape) -> Difference:
 
 
 def _compare(left: Any, right: Any, shape: Shape, element: str, found: Difference) -> None:
-    if left is right or (left is not MISSING and right is not MISSING and left == right):
+    if left is MISSING:
+        found.added[element] = _entire(right, shape)
+        return
+    if right is MISSING:
+        found.removed[element] = _entire(left, shape)
+        return
+    if left is right or left == right:
+        return
+    structure = _structure(shape, left, right)
+    if structure is Structure.LEAF or (_empty(left) and _empty(right)):
+        found.modified[element] = {}
         return
     inside = Difference()
-    kind = _kind(shape, left, right)
-    if kind is not _Kind.LEAF and _empty(left) and _empty(right):
-        kind = _Kind.LEAF
-    match kind:
-        case _Kind.MAP:
-            _compare_maps(left, right, shape, inside)
-        case _Kind.LIST:
-            _compare_lists(left, right, shape, inside)
-        case _Kind.LEAF if left is not MISSING and right is not MISSING:
-            found.modified[element] = {}
-            return
-    _store(found.added, element, inside.added, member=left is MISSING)
-    _store(found.removed, element, inside.removed, member=right is MISSING)
-    _store(found.modified, element, inside.modified, member=False)
+    if structure is Structure.MAP:
+        _compare_maps(left, right, shape, inside)
+    else:
+        _compare_lists(left, right, shape, inside)
+    if inside.added:
+        found.added[element] = inside.added
+    if inside.removed:
+        found.removed[element] = inside.removed
+    if inside.modified:
+        found.modified[element] = inside.modified
 
 
-def _store(target: FieldSet, element: str, children: FieldSet, *, member: bool) -> None:
-    if member:
-        target[element] = {field_set.SELF: {}, **children} if children else {}
-    elif children:
-        target[element] = children
+def _entire(value: Any, shape: Shape) -> FieldSet:
+    """The entry of a value that came or went as a whole: itself, and everything in it."""
+    structure = _structure(shape, value)
+    if structure is Structure.LEAF or not value:
+        return {}
+    entry: FieldSet = {field_set.SELF: {}}
+    if structure is Structure.MAP:
+        for key, child in _mapping(value).items():
+            inner = shape.child(key)
+            if inner is not None:
+                entry[f"f:{key}"] = _entire(child, inner)
+    elif shape.element is not None:
+        for key, items in _grouped(value, shape).items():
+            entry[key] = _entire(items[0], shape.element) if len(items) == 1 else {}
+    return entry if len(entry) > 1 else {}
 
 
 def _empty(value: Any) -> bool:
@@ -333,10 +339,10 @@ def merge(left: Any, right: Any, shape: Shape) -> Any:
         return left
     if left is MISSING:
         return right
-    kind = _kind(shape, left, right)
-    if kind is _Kind.LEAF or (_empty(left) and _empty(right)):
+    structure = _structure(shape, left, right)
+    if structure is Structure.LEAF or (_empty(left) and _empty(right)):
         return right
-    if kind is _Kind.LIST:
+    if structure is Structure.LIST:
         return _merge_lists(left or [], right or [], shape)
     merged = dict(_mapping(left))
     for key, value in _mapping(right).items():
@@ -397,11 +403,11 @@ def remove(value: Any, unwanted: FieldSet, shape: Shape) -> Any:
     """`value` without the members of `unwanted`. What is left empty becomes None."""
     if not unwanted:
         return value
-    kind = _kind(shape, value)
-    if kind is _Kind.LEAF or _empty(value):
+    structure = _structure(shape, value)
+    if structure is Structure.LEAF or _empty(value):
         return None if _is_container(shape, value) else value
     kept: Any
-    if kind is _Kind.MAP:
+    if structure is Structure.MAP:
         if not isinstance(value, dict):
             return None
         kept = {}

@@ -10,6 +10,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from aliquot.emulator.schema.shapes import Form, Shape
@@ -74,6 +75,9 @@ def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -
             continue
         if child is None:
             continue
+        if inner.form is Form.STRING and isinstance(child, str):
+            decoded[key] = child  # most fields are; the rest of this is for errors to say where they are
+            continue
         decoder.names.append(key)
         decoded[key] = _value(child, inner, f"{path}{key}", decoder)
         decoder.names.pop()
@@ -96,15 +100,17 @@ def _value(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
                 raise decoder.unmarshal(value, _go_type(shape))
             if not _is_map(shape):
                 return _struct(value, shape, path + ".", decoder)
-            assert shape.element is not None
-            return {
-                key: _item(child, shape.element, f"{path}.{key}", decoder) for key, child in value.items()
-            }
+            element = shape.element
+            assert element is not None
+            if element.form is Form.STRING and all(isinstance(child, str) for child in value.values()):
+                return dict(value)
+            return {key: _item(child, element, f"{path}.{key}", decoder) for key, child in value.items()}
         case Form.LIST:
             if not isinstance(value, list):
                 raise decoder.unmarshal(value, _go_type(shape))
-            assert shape.element is not None
-            return [_item(child, shape.element, f"{path}[{i}]", decoder) for i, child in enumerate(value)]
+            element = shape.element
+            assert element is not None
+            return [_item(child, element, f"{path}[{index}]", decoder) for index, child in enumerate(value)]
         case Form.INTEGER:
             limit = _INT32 if shape.node.get("format") == "int32" else _INT64
             if isinstance(value, bool) or not isinstance(value, int) or not -limit <= value < limit:
@@ -157,9 +163,12 @@ def _quantity(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise NotDecodable(_QUANTITY_TEXT)
     try:
-        return quantity.canonical(value.strip() if isinstance(value, str) else value)
+        return _canonical(value.strip() if isinstance(value, str) else str(value))
     except quantity.QuantityError:
         raise NotDecodable(_QUANTITY_TEXT) from None
+
+
+_canonical = lru_cache(maxsize=4096)(quantity.canonical)
 
 
 def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:

@@ -41,6 +41,16 @@ class ListType(Enum):
     MAP = "map"
 
 
+class Structure(Enum):
+    """How field ownership walks a node: into its fields, into its items, or not at all."""
+
+    MAP = "map"
+    LIST = "list"
+    LEAF = "leaf"
+    FREE = "free"
+    """As what it holds: maps are walked, anything else is a leaf."""
+
+
 class Shape:
     """One node of the tree.
 
@@ -100,6 +110,14 @@ class Shape:
             and not self.node.get("properties")
             and "additionalProperties" not in self.node
         )
+
+    @cached_property
+    def structure(self) -> Structure:
+        if self.form is Form.OBJECT:
+            return Structure.LEAF if self.atomic else Structure.MAP
+        if self.form is Form.LIST:
+            return Structure.LEAF if self.list_type is ListType.ATOMIC else Structure.LIST
+        return Structure.FREE if self.form is Form.ANY and self.preserves_unknown else Structure.LEAF
 
     @cached_property
     def skeleton(self) -> Mapping[str, Any]:
