@@ -5,6 +5,7 @@ Every function takes a value and gives what is wrong with it, an empty list when
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 Rule = Callable[[str], list[str]]
 
@@ -89,10 +90,16 @@ def path_segment(value: str) -> list[str]:
 
 def qualified_name(value: str) -> list[str]:
     """Keys of labels, annotations, resources and finalizers: `[prefix/]name`."""
+    return list(_qualified(value))
+
+
+@lru_cache(maxsize=4096)
+def _qualified(value: str) -> tuple[str, ...]:
+    """The same few keys come again with every object."""
     parts = value.split("/")
     if len(parts) > 2:
         text = _regex_text(f"a valid label key {_QUALIFIED_TEXT}", _QUALIFIED, "MyName", "my.name", "123-abc")
-        return [f"{text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
+        return (f"{text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
     problems: list[str] = []
     if len(parts) == 2:
         if not parts[0]:
@@ -107,7 +114,7 @@ def qualified_name(value: str) -> list[str]:
         problems.append(
             f"name part {_regex_text(_QUALIFIED_TEXT, _QUALIFIED, 'MyName', 'my.name', '123-abc')}"
         )
-    return problems
+    return tuple(problems)
 
 
 def label_value(value: str) -> list[str]:

@@ -1,6 +1,7 @@
 """What may be asked of a node: names and quantities of resources."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from aliquot.emulator.schema.errors import (
@@ -45,6 +46,7 @@ def is_native(name: str) -> bool:
     return "/" not in name or "kubernetes.io/" in name
 
 
+@lru_cache(maxsize=1024)
 def is_extended(name: str) -> bool:
     """A resource of devices, such as nvidia.com/gpu: whole units, request and limit alike."""
     if is_native(name) or name.startswith("requests."):
