@@ -156,14 +156,14 @@ class Objects:
 
 
 class Api:
-    """Pods and GPUNodes in a dict, with the two verbs that the agent uses."""
+    """Pods and GPUNodes in a dict, with the verbs that the agent uses."""
 
     def __init__(self) -> None:
         self.pods = Objects()
         self.gpu_nodes = Objects()
         self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
-        self.applied: list[tuple[str, dict[str, Any]]] = []
-        """(subresource, object) of every apply."""
+        self.written: list[tuple[str, dict[str, Any]]] = []
+        """("apply", object) and ("status", status) in order."""
         self.down = False
         self._uids = 0
 
@@ -184,29 +184,34 @@ class Api:
         return msgspec.convert(self.nodes[name], into)
 
     async def apply(
-        self,
-        resource: Resource,
-        obj: dict[str, Any],
-        *,
-        field_manager: str,
-        force: bool = False,
-        subresource: str = "",
-        into: type[Any] = dict,
+        self, resource: Resource, obj: dict[str, Any], *, field_manager: str, force: bool, into: type[Any]
     ) -> Any:
         self._reach()
         body = cast(dict[str, Any], msgspec.to_builtins(obj))
-        self.applied.append((subresource, body))
-        old: GPUNode | None = self.gpu_nodes.held.get(body["metadata"]["name"])
-        if old is None:
-            if subresource:
-                raise errors.NotFound("not found", code=404)
+        self.written.append(("apply", body))
+        metadata = body["metadata"]
+        if metadata["name"] not in self.gpu_nodes.held:
             self._uids += 1
-            old = GPUNode(metadata=ObjectMeta(name=body["metadata"]["name"], uid=f"uid-{self._uids}"))
-            body["metadata"]["generation"] = 1
-        kept = cast(dict[str, Any], msgspec.to_builtins(old))
-        merged = kept | {name: body[name] for name in ("status",) if name in body}
-        merged["metadata"] = kept["metadata"] | body["metadata"]
-        new = msgspec.convert(merged, GPUNode)
+            metadata |= {"generation": 1, "uid": f"uid-{self._uids}"}
+        return self._merge(metadata["name"], body)
+
+    async def patch(self, resource: Resource, name: str, patch: dict[str, Any], *, subresource: str) -> Any:
+        self._reach()
+        assert subresource == "status"
+        old: GPUNode | None = self.gpu_nodes.held.get(name)
+        if old is None:
+            raise errors.NotFound("not found", code=404)
+        if patch["metadata"]["uid"] != old.metadata.uid:
+            raise errors.Conflict("another object", code=409)
+        status = {field: value for field, value in patch["status"].items() if value is not None}
+        self.written.append(("status", status))
+        return self._merge(name, {"status": status})
+
+    def _merge(self, name: str, body: dict[str, Any]) -> GPUNode:
+        old = self.gpu_nodes.held.get(name)
+        kept = cast(dict[str, Any], msgspec.to_builtins(old)) if old is not None else {"metadata": {}}
+        metadata = kept["metadata"] | body.get("metadata", {})
+        new = msgspec.convert(kept | body | {"metadata": metadata}, GPUNode)
         self.gpu_nodes.put(new)
         return new
 

@@ -29,19 +29,19 @@ def play(scenario: Callable[[Api, GPUNodeWriter], Coroutine[Any, Any, None]]) ->
 
 
 def writes(api: Api) -> list[str]:
-    """Of the object ("") and of its status."""
-    return [subresource for subresource, _ in api.applied]
+    return [kind for kind, _ in api.written]
 
 
 def test_a_missing_object_is_created_with_its_owner() -> None:
     async def scenario(api: Api, writer: GPUNodeWriter) -> None:
         writer.submit(ONE)
         await asyncio.sleep(1)
-        assert writes(api) == ["", "status"]
-        assert api.applied[0][1]["metadata"] == {
+        assert writes(api) == ["apply", "status"]
+        assert api.written[0][1]["metadata"] == {
             "name": NODE,
             "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": "node-uid"}],
             "generation": 1,
+            "uid": "uid-1",
         }
         assert api.gpu_node.status == ONE
 
@@ -58,12 +58,23 @@ def test_an_object_that_a_user_made_first_gets_its_owner() -> None:
     play(scenario)
 
 
+def test_a_field_that_is_empty_now_is_emptied() -> None:
+    async def scenario(api: Api, writer: GPUNodeWriter) -> None:
+        writer.submit(ONE)
+        await asyncio.sleep(1)
+        writer.submit(GPUNodeStatus())
+        await asyncio.sleep(1)
+        assert api.gpu_node.status == GPUNodeStatus()
+
+    play(scenario)
+
+
 def test_the_same_status_is_written_once() -> None:
     async def scenario(api: Api, writer: GPUNodeWriter) -> None:
         for _ in range(3):
             writer.submit(msgspec.structs.replace(ONE))
             await asyncio.sleep(60)
-        assert writes(api) == ["", "status"]
+        assert writes(api) == ["apply", "status"]
 
     play(scenario)
 
@@ -76,7 +87,7 @@ def test_changes_in_quick_succession_are_written_together() -> None:
             writer.submit(GPUNodeStatus(driver_version=str(number)))
             await asyncio.sleep(0.005)
         await asyncio.sleep(1)
-        assert len(api.applied) <= 4
+        assert len(api.written) <= 4
         assert api.gpu_node.status.driver_version == "9"
 
     play(scenario)
@@ -103,7 +114,7 @@ def test_a_node_that_is_not_there_yet_is_waited_for() -> None:
         api.nodes.clear()
         writer.submit(ONE)
         await asyncio.sleep(30)
-        assert (writer.failure, api.applied) == (f'nodes "{NODE}" not found', [])
+        assert (writer.failure, api.written) == (f'nodes "{NODE}" not found', [])
         api.nodes.update(nodes)
         await asyncio.sleep(60)
         assert api.gpu_node.status == ONE
@@ -137,7 +148,7 @@ def test_nothing_is_written_before_it_is_known_what_there_is() -> None:
     async def scenario(api: Api, writer: GPUNodeWriter) -> None:
         writer.submit(ONE)
         await asyncio.sleep(10)
-        assert api.applied == []
+        assert api.written == []
         api.gpu_nodes.is_synced = True
         await asyncio.sleep(1)
         assert api.gpu_node.status == ONE

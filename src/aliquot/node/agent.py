@@ -46,6 +46,8 @@ _LAST_LOOK_AGAIN_S = 10.0
 _UNSETTLED_S = 1.0
 """After something happened the looks come at growing distances; while something is under way, never above this."""
 _EVENTS_S = 1.0
+_FIRST_REPORT_S = 2.0
+"""How long the first report waits for kubelet to know the devices: else every start would report them gone."""
 
 
 class Agent:
@@ -100,6 +102,7 @@ class Agent:
         self._answers = Answers()
         self._plugins: dict[str, DevicePlugin] = {}
 
+        self._started = 0.0
         # What the last look found.
         self._snapshot = Snapshot()
         self._advertisement = Advertisement({}, {}, ())
@@ -111,6 +114,7 @@ class Agent:
 
     async def run(self) -> None:
         """Until cancelled; then the sockets are gone and nothing runs on."""
+        self._started = self._clock.now()
         unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
         unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._wake.set)
         try:
@@ -278,6 +282,8 @@ class Agent:
 
     def _report(self, notes: Mapping[str, Note]) -> None:
         if not self._gpu_nodes.is_synced:
+            return
+        if not self._conditions and self._unsettled() and self._clock.now() < self._started + _FIRST_REPORT_S:
             return
         current = self._gpu_node()
         if not self._conditions and current is not None:

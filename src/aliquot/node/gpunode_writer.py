@@ -1,17 +1,18 @@
 """Keeps GPUNode in the API as the agent last described it: created where absent, status written only when changed.
 
 Never in the way of serving devices: the API may be gone for hours, the latest status waits here and is written when
-it is back. Writes by server-side apply, so that only the agent's own fields are touched.
+it is back. Touches nothing but the owner reference and the status.
 """
 
 import asyncio
 import random
 
+import msgspec
 import structlog
 
 from aliquot.kube import errors
 from aliquot.kube.api.core import Node
-from aliquot.kube.api.gpunode import API_VERSION, GPUNode, GPUNodeStatus
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeStatus
 from aliquot.kube.api.meta import OwnerReference
 from aliquot.kube.client import Client
 from aliquot.kube.resources import GPUNODES, NODES
@@ -26,6 +27,9 @@ _PAUSE_S = 0.1
 """Between two writes; what changes in it is written together."""
 _LOOK_S = 30.0
 """After which the object is compared with what was written, whoever may have changed it."""
+
+_ABSENT = dict.fromkeys(GPUNodeStatus.__struct_encode_fields__)
+"""A merge patch removes a field only where it says null; a Struct leaves empty ones out."""
 
 
 class GPUNodeWriter:
@@ -98,13 +102,10 @@ class GPUNodeWriter:
             self._written = None
         if wanted == self._written:
             return
-        await self._client.apply(
-            GPUNODES,
-            self._identified() | {"status": wanted},
-            field_manager=FIELD_MANAGER,
-            force=True,
-            subresource="status",
-        )
+        # The agent is the status' only writer and always knows all of it, so a merge patch says the same as an apply
+        # would, at a fraction of the server's work. The UID keeps it off another object of the same name.
+        patch = {"metadata": {"uid": self._uid}, "status": _ABSENT | msgspec.to_builtins(wanted)}
+        await self._client.patch(GPUNODES, self._node_name, patch, subresource="status")
         self._written = wanted
 
     async def _own(self) -> GPUNode:
@@ -113,15 +114,8 @@ class GPUNodeWriter:
         owner = OwnerReference(api_version="v1", kind="Node", name=node.metadata.name, uid=node.metadata.uid)
         return await self._client.apply(
             GPUNODES,
-            self._identified(ownerReferences=[owner]),
+            {"metadata": {"name": self._node_name, "ownerReferences": [owner]}},
             field_manager=FIELD_MANAGER,
             force=True,
             into=GPUNode,
         )
-
-    def _identified(self, **metadata: object) -> dict[str, object]:
-        return {
-            "apiVersion": API_VERSION,
-            "kind": GPUNODES.kind,
-            "metadata": {"name": self._node_name, **metadata},
-        }
