@@ -244,6 +244,22 @@ def test_a_server_that_is_down_is_not_hammered() -> None:
     virtual(main())
 
 
+def test_a_server_that_says_when_to_come_back_is_obeyed() -> None:
+    async def main() -> None:
+        async def busy(method: str, path: str) -> None:
+            refusal = Refused(429, "TooManyRequests", "busy")
+            refusal.status["details"] = {"retryAfterSeconds": 100}
+            raise refusal
+
+        api = FakeApi()
+        api.fault = busy
+        async with running(new_cache(api)):
+            await asyncio.sleep(1050)
+        assert len(api.requests) == 11
+
+    virtual(main())
+
+
 def test_a_server_that_ends_every_watch_at_once_is_not_hammered() -> None:
     async def main() -> None:
         api = FakeApi()

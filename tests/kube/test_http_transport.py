@@ -1,8 +1,10 @@
 """The client over real sockets, against a small scripted server on loopback."""
 
 import asyncio
+import datetime
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -10,6 +12,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from aliquot.clock import SystemClock
 from aliquot.kube import errors
@@ -28,14 +34,14 @@ QUICK = RetryPolicy(first_delay_s=0.001, max_delay_s=0.01)
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The address of a server that answers everything by `handler`."""
     runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
 
@@ -321,6 +327,69 @@ async def test_a_rotated_token_is_used_at_once(tmp_path: Path) -> None:
         await client.get(PODS, "a", "default")
         await client.close()
     assert tokens == ["Bearer one", "Bearer two"]
+
+
+def issue(name: str, tmp_path: Path, *, address: str = "") -> tuple[Path, Path]:
+    """A certificate that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    builder = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    )
+    builder = (
+        builder.serial_number(1)
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=9999))
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName(address or name)]), critical=False
+    )
+    certificate_file, key_file = tmp_path / f"{name}.crt", tmp_path / f"{name}.key"
+    pem = serialization.Encoding.PEM
+    certificate_file.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem))
+    key_file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+@pytest.mark.parametrize(
+    ("trusted", "server_name", "outcome"),
+    [
+        ("server", "kubernetes", "me"),
+        ("server", "", "certificate of .* is not trusted: .*IP address mismatch"),
+        ("me", "kubernetes", "certificate of .* is not trusted: self-signed certificate"),
+    ],
+)
+async def test_certificates_of_both_sides(
+    tmp_path: Path, trusted: str, server_name: str, outcome: str
+) -> None:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("peercert")
+        return web.json_response({"subject": peer["subject"][0][0][1]})
+
+    server_files, my_files = issue("server", tmp_path, address="kubernetes"), issue("me", tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=my_files[0])
+    tls.load_cert_chain(*server_files)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    async with serving(handler, tls) as address:
+        connection = Connection(
+            server=address,
+            ca=(tmp_path / f"{trusted}.crt").read_bytes(),
+            server_name=server_name,
+            client_certificate=my_files[0].read_bytes(),
+            client_key=my_files[1].read_bytes(),
+        )
+        client = Client(connection.transport(), clock=SystemClock(), rng=random.Random(1), retry=QUICK)
+        if outcome == "me":
+            assert json.loads(await client.get_raw("/")) == {"subject": "me"}
+        else:
+            with pytest.raises(errors.Unavailable, match=outcome):
+                await client.get_raw("/")
+        await client.close()
 
 
 async def test_a_path_prefix_of_the_server_is_kept() -> None:

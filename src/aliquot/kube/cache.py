@@ -118,7 +118,7 @@ class Cache(Generic[T]):
         while True:
             began = loop.time()
             self._progress = False
-            failure = ""
+            failure, retry_after_s = "", 0.0
             try:
                 await self._follow()
                 if not self._progress and loop.time() - began < _SHORT_WATCH_S:
@@ -127,14 +127,14 @@ class Cache(Generic[T]):
                 self._version = ""
                 failure = "" if self._progress else error.message
             except errors.ApiError as error:
-                failure = error.message
+                failure, retry_after_s = error.message, error.retry_after_s or 0.0
             if self._progress:
                 backoff.reset()
                 if failing:
                     _log.info("cache follows again", resource=self.resource.name)
                 failing = False
             if failure:
-                delay_s = backoff.delay_s()
+                delay_s = max(backoff.delay_s(), retry_after_s)
                 # One warning for each outage, however often it is tried.
                 log = _log.debug if failing else _log.warning
                 log("cache lags", resource=self.resource.name, error=failure, retry_in_s=round(delay_s, 3))

@@ -21,10 +21,11 @@ from msgspec import Struct
 from aliquot import __version__
 from aliquot.clock import Clock
 from aliquot.kube import errors, watching
+from aliquot.kube.calling import Caller
 from aliquot.kube.decoding import JsonObject, Listing, Unreadable, decode, decode_list
 from aliquot.kube.resources import PODS, Resource
-from aliquot.kube.retry import Budget, RetryPolicy
-from aliquot.kube.transport import Request, Transport, TransportError
+from aliquot.kube.retry import RetryPolicy
+from aliquot.kube.transport import Transport, TransportError
 from aliquot.kube.watching import Bookmark, WatchEvent
 
 T = TypeVar("T")
@@ -69,14 +70,10 @@ class Client:
     ) -> None:
         self.clock = clock
         self.rng = rng
-        self._transport = transport
-        self._user_agent = user_agent
-        self._retry = retry
-        self._budget = Budget(retry)
-        self._timeout_s = timeout_s
+        self._caller = Caller(transport, rng=rng, user_agent=user_agent, retry=retry, timeout_s=timeout_s)
 
     async def close(self) -> None:
-        await self._transport.close()
+        await self._caller.close()
 
     @overload
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> JsonObject: ...
@@ -87,7 +84,7 @@ class Client:
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, into: type[Any] = dict
     ) -> Any:
-        return decode(await self._call("GET", resource.path(namespace, name)), into)
+        return decode(await self._caller.call("GET", resource.path(namespace, name)), into)
 
     @overload
     async def list(
@@ -148,7 +145,7 @@ class Client:
         if page_size:
             query["limit"] = str(page_size)
         while True:
-            page = decode_list(await self._call("GET", resource.path(namespace), query), into)
+            page = decode_list(await self._caller.call("GET", resource.path(namespace), query), into)
             yield page
             if not page.continue_token:
                 return
@@ -195,7 +192,7 @@ class Client:
         body = _builtins(obj) if subresource else _identified(resource, obj)
         namespace = namespace or (body.get("metadata") or {}).get("namespace")
         path = resource.path(namespace, name, subresource)
-        return decode(await self._call("POST", path, _dry_run(dry_run), body, repeatable=False), into)
+        return decode(await self._caller.call("POST", path, _dry_run(dry_run), body, repeatable=False), into)
 
     @overload
     async def apply(
@@ -241,7 +238,9 @@ class Client:
         query = {"fieldManager": field_manager} | _dry_run(dry_run)
         if force:
             query["force"] = "true"
-        answer = await self._call("PATCH", path, query, body, content_type="application/apply-patch+yaml")
+        answer = await self._caller.call(
+            "PATCH", path, query, body, content_type="application/apply-patch+yaml"
+        )
         return decode(answer, into)
 
     @overload
@@ -282,7 +281,7 @@ class Client:
         into: type[Any] = dict,
     ) -> Any:
         """`metadata.resourceVersion` inside a merge patch makes it conditional: Conflict if the object moved on."""
-        answer = await self._call(
+        answer = await self._caller.call(
             "PATCH",
             resource.path(namespace, name, subresource),
             _dry_run(dry_run),
@@ -313,7 +312,7 @@ class Client:
         preconditions = {"uid": uid, "resourceVersion": resource_version}
         if any(preconditions.values()):
             options["preconditions"] = {name: value for name, value in preconditions.items() if value}
-        await self._call("DELETE", resource.path(namespace, name), body=options)
+        await self._caller.call("DELETE", resource.path(namespace, name), body=options)
 
     async def bind(
         self,
@@ -335,7 +334,7 @@ class Client:
             metadata["annotations"] = dict(annotations)
         target = {"apiVersion": "v1", "kind": "Node", "name": node}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
-        await self._call("POST", PODS.path(namespace, pod, "binding"), body=binding, repeatable=False)
+        await self._caller.call("POST", PODS.path(namespace, pod, "binding"), body=binding, repeatable=False)
 
     async def logs(
         self,
@@ -355,11 +354,11 @@ class Client:
             query["limitBytes"] = str(limit_bytes)
         if previous:
             query["previous"] = "true"
-        return await self._call("GET", PODS.path(namespace, pod, "log"), query, accept="*/*")
+        return await self._caller.call("GET", PODS.path(namespace, pod, "log"), query, accept="*/*")
 
     async def get_raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """The body of any path: `/version`, `/readyz`, discovery documents."""
-        return await self._call("GET", path, query)
+        return await self._caller.call("GET", path, query)
 
     @overload
     def watch(
@@ -413,17 +412,12 @@ class Client:
         if send_initial_events:
             query |= {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         path = resource.path(namespace)
-        request = self._request("GET", path, query, b"", "", "application/json", self._timeout_s)
         # A connection that died without a word is given up a little after the server should have ended it.
         deadline = asyncio.get_running_loop().time() + timeout_s + _WATCH_GRACE_S
         splitter = watching.LineSplitter()
         try:
-            response = await self._transport.send(request)
+            response = await self._caller.open(path, query)
             try:
-                if response.status != 200:
-                    async with asyncio.timeout(self._timeout_s):
-                        body = await response.read()
-                    raise errors.from_response(response.status, response.headers, body)
                 chunks = aiter(response.chunks())
                 while True:
                     async with asyncio.timeout_at(deadline):
@@ -438,83 +432,6 @@ class Client:
             raise errors.Unavailable(f"watch {path}: {error}", code=0) from error
         except TimeoutError as error:
             raise errors.Unavailable(f"watch {path}: silent past its end", code=0) from error
-
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        repeatable: bool = True,
-    ) -> bytes:
-        """The body of a 2xx answer. `repeatable`: doing it twice does no more than doing it once."""
-        data = b"" if body is None else msgspec.json.encode(body)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout_s
-        attempt = 0
-        in_doubt = False
-        while True:
-            attempt += 1
-            left_s = max(0.001, deadline - loop.time())
-            request = self._request(method, path, query or {}, data, content_type, accept, left_s)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    answer = await self._exchange(request)
-                self._budget.succeeded()
-                return answer
-            except TransportError as failure:
-                error: errors.ApiError = errors.Unavailable(f"{method} {path}: {failure}", code=0)
-                error.__cause__ = failure
-                delivered = failure.delivered
-                again = repeatable or not delivered
-            except TimeoutError:
-                raise errors.Unavailable(
-                    f"{method} {path}: no answer within {self._timeout_s:g} s", code=0
-                ) from None
-            except (errors.Unavailable, errors.TooManyRequests) as failure:
-                error = failure
-                delivered = True
-                # With Retry-After the server says that it has not acted; an eviction refused for now comes without.
-                again = (repeatable and failure.code != 501) or failure.retry_after_s is not None
-            except errors.NotFound:
-                if method == "DELETE" and in_doubt:
-                    # An earlier attempt was cut off, and has done it.
-                    return b""
-                raise
-            in_doubt = in_doubt or delivered
-            delay_s = max(error.retry_after_s or 0.0, self._retry.delay_s(attempt, self.rng))
-            late = loop.time() + delay_s >= deadline
-            if not again or attempt >= self._retry.attempts or late or not self._budget.spend():
-                raise error
-            await asyncio.sleep(delay_s)
-
-    async def _exchange(self, request: Request) -> bytes:
-        response = await self._transport.send(request)
-        try:
-            body = await response.read()
-        finally:
-            await response.close()
-        if 200 <= response.status < 300:
-            return body
-        raise errors.from_response(response.status, response.headers, body)
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        body: bytes,
-        content_type: str,
-        accept: str,
-        timeout_s: float,
-    ) -> Request:
-        headers = {"Accept": accept, "User-Agent": self._user_agent}
-        if body:
-            headers["Content-Type"] = content_type
-        return Request(method, path, query, headers, body, timeout_s)
 
 
 async def _together(pages: AsyncGenerator[Listing[T], None]) -> Listing[T]:
