@@ -47,6 +47,8 @@ def test_operations(document: Any, patch: Any, result: Any) -> None:
         {"op": "test", "path": "/a", "value": 2},
         {"op": "test", "path": "/a", "value": True},
         {"op": "remove", "path": "/missing"},
+        {"op": "remove", "path": ""},
+        {"op": "move", "from": "", "path": "/b"},
         {"op": "replace", "path": "/missing", "value": 1},
         {"op": "add", "path": "/missing/deep", "value": 1},
         {"op": "add", "path": "/l/5", "value": 1},

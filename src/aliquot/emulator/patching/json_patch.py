@@ -49,12 +49,9 @@ def _operate(root: list[Any], operation: dict[str, Any]) -> None:
             _read(container, key)
             _write(container, key, copy.deepcopy(_value(operation)))
         case "remove":
-            container, key = _locate(root, _path(operation, "path"))
-            _remove(container, key)
+            _take(root, _path(operation, "path"))
         case "move":
-            container, key = _locate(root, _path(operation, "from"))
-            value = _read(container, key)
-            _remove(container, key)
+            value = _take(root, _path(operation, "from"))
             _add(root, _path(operation, "path"), value)
         case "copy":
             container, key = _locate(root, _path(operation, "from"))
@@ -135,13 +132,17 @@ def _add(root: list[Any], path: list[str], value: Any) -> None:
         container.insert(_index(container, key, len(container) + 1), value)
 
 
-def _remove(container: dict[str, Any] | list[Any], key: str) -> None:
+def _take(root: list[Any], path: list[str]) -> Any:
+    """Removes what is at `path`, and gives it."""
+    if not path:
+        raise _Failed  # there is no document without a document
+    container, key = _locate(root, path)
+    value = _read(container, key)
     if isinstance(container, list):
         del container[_index(container, key, len(container))]
-    elif key in container:
-        del container[key]
     else:
-        raise _Failed
+        del container[key]
+    return value
 
 
 def same_json(left: Any, right: Any) -> bool:
