@@ -106,6 +106,8 @@ class ScriptedPlugin(DevicePluginServicer):
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.available: list[tuple[str, ...]] = []
         """As offered with each GetPreferredAllocation, in kubelet's order."""
+        self.left = asyncio.Event()
+        """Kubelet no longer reads the list."""
         self._changed = asyncio.Event()
         self._listing = asyncio.Event()
         self._listener: Listener | None = None
@@ -145,11 +147,14 @@ class ScriptedPlugin(DevicePluginServicer):
         return self.options
 
     async def ListAndWatch(self, request: Empty, context: Context) -> AsyncIterator[ListAndWatchResponse]:
-        while True:
-            self._changed.clear()
-            self._listing.set()
-            yield ListAndWatchResponse(devices=self.devices)
-            await self._changed.wait()
+        try:
+            while True:
+                self._changed.clear()
+                self._listing.set()
+                yield ListAndWatchResponse(devices=self.devices)
+                await self._changed.wait()
+        finally:
+            self.left.set()
 
     async def GetPreferredAllocation(
         self, request: PreferredAllocationRequest, context: Context

@@ -170,6 +170,8 @@ async def test_a_plugin_that_registers_again_takes_its_own_place(sockets: Socket
         await old.serve(sockets, endpoint="old.sock")
         await new.serve(sockets, endpoint="new.sock")
         assert manager.counts() == ({GPU: 2}, {GPU: 2})
+        async with asyncio.timeout(5):
+            await old.left.wait()
         # The end of the old one no longer means anything.
         await old.close()
         assert manager.counts() == ({GPU: 2}, {GPU: 2})

@@ -8,6 +8,7 @@ import pytest
 
 from aliquot.clock import parse_rfc3339
 from aliquot.emulator.kubelet.machine import Machine
+from aliquot.kube.client import Client
 from aliquot.kube.resources import CONFIGMAPS, NODES, PODS
 from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, device, virtual
 from tests.emulator.kubelet.site import NODE, Site, emulated_node
@@ -85,6 +86,9 @@ def test_restarts_back_off_and_count() -> None:
         assert container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
         assert container["lastState"]["terminated"]["exitCode"] == 1
         assert "BackOff" in {reason for reason, _ in await site.events()}
+        # Of all its runs only the last two are kept.
+        (uid,) = site.kubelet.runtime.pods()
+        assert [run.attempt for run in site.kubelet.runtime.containers(uid)] == [4, 5]
 
     on_a_node(scenario)
 
@@ -206,12 +210,12 @@ def test_what_has_ended_stays_ended() -> None:
     async def scenario(site: Site) -> None:
         await site.create(ONE)
         await site.until("Running")
-        await site.client.patch(
-            PODS, "p", {"status": {"phase": "Failed", "reason": "Evicted"}}, "default", subresource="status"
-        )
+        status = {"phase": "Succeeded", "reason": "SomebodySaidSo"}
+        await site.client.patch(PODS, "p", {"status": status}, "default", subresource="status")
         await asyncio.sleep(5)
-        status = await site.status()
-        assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
+        # Its container was killed, and did not end well; that changes nothing any more.
+        found = await site.status()
+        assert (found["phase"], found["reason"]) == ("Succeeded", "SomebodySaidSo")
         assert not site.kubelet.runtime.containers((await site.pod())["metadata"]["uid"])[0].running
 
     on_a_node(scenario)
@@ -310,11 +314,13 @@ def test_a_failed_pod_s_devices_go_to_the_next() -> None:
     async def scenario(site: Site) -> None:
         plugin = ScriptedPlugin("a", "b")
         await plugin.serve(site.plugins)
+        # While the first is being allocated the next arrives: it is looked at right after.
+        plugin.delay_s = 0.5
         # Its second container cannot be served: what the first got must come back.
         two = f"{{name: x, resources: {{limits: {{{GPU}: 1}}}}}}, {{name: y, resources: {{limits: {{{GPU}: 2}}}}}}"
         await site.create(f"containers: [{two}]")
-        await site.until("Failed")
         await site.create(f"containers: [{{name: main, resources: {{limits: {{{GPU}: 2}}}}}}]", name="q")
+        await site.until("Failed")
         await site.until("Running", "q")
         await plugin.close()
 
@@ -335,17 +341,19 @@ def test_devices_are_free_when_the_pod_has_ended_though_it_is_still_there() -> N
 
 
 def test_pods_are_admitted_in_the_order_they_were_made() -> None:
+    async def before(client: Client) -> None:
+        # A list comes by name.
+        for name in ("z-first", "a-second"):
+            spec = {"nodeName": NODE, "containers": [{"name": "main", "image": "image:1"}]}
+            await client.create(PODS, {"metadata": {"name": name, "namespace": "default"}, "spec": spec})
+            await asyncio.sleep(2)
+
     async def scenario(site: Site) -> None:
-        site.kubelet.restart(down_s=20)
-        await asyncio.sleep(1)
-        await site.create(ONE, name="z-first")
-        await asyncio.sleep(2)
-        await site.create(ONE, name="a-second")
         await site.until("Running", "z-first")
         await site.until("Failed", "a-second")
         assert (await site.status("a-second"))["reason"] == "OutOfpods"
 
-    on_a_node(scenario, machine=Machine(NODE, pods=1))
+    on_a_node(scenario, machine=Machine(NODE, pods=1), prepare=before)
 
 
 def test_a_label_the_kubelet_has_not_seen_yet_does_not_fail_a_pod() -> None:
