@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from aliquot.gpu.driver import DriverError, MigState, ReturnCode
+from aliquot.gpu.inventory import parse_gpus
+from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.advertise import Advertisement, MigStrategy, advertise, possible_names
 from aliquot.node.inventory import ObservedGpu, Snapshot, observe, remember
 from tests.node.conftest import cut, machine
@@ -176,3 +178,22 @@ def test_a_gpu_that_fails_keeps_its_last_known_slices() -> None:
     after = remember(before, Snapshot(before.version, (failing,)))
     assert after.gpus[0].instances == before.gpus[0].instances
     assert after.gpus[0].failure is failure
+
+
+def test_what_does_not_change_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = machine("h100-80gb:2:mig")
+    before = observe(driver)
+    monkeypatch.delattr(type(driver), "links")
+    cut(driver, driver.gpus()[0], ("7g.80gb", 0))
+    after = observe(driver, before)
+    assert [gpu.failure for gpu in after.gpus] == [None, None]
+    assert [gpu.links for gpu in after.gpus] == [gpu.links for gpu in before.gpus]
+    assert [len(gpu.instances) for gpu in after.gpus] == [1, 0]
+
+
+def test_another_mode_is_reason_to_ask_again() -> None:
+    driver = SimulatedDriver(parse_gpus("h100-80gb:1"), node="n", old_driver=True)
+    before = observe(driver)
+    assert before.gpus[0].profiles == ()
+    driver.set_mig_mode(before.gpus[0].gpu.uuid, True)
+    assert observe(driver, before).gpus[0].profiles

@@ -192,7 +192,7 @@ class Agent:
         """One look and what follows from it. Whether something is still under way."""
         busy = self._changes.busy()
         async with self._driver_lock:
-            seen = await self._run_blocking(observe, self._driver)
+            seen = await self._run_blocking(observe, self._driver, self._snapshot)
         await self._breathe()
         self._take(remember(self._snapshot, seen))
         if self._device_files is not None:

@@ -5,7 +5,6 @@ neighbour. Every ailment has a way back: by a quiet time in which the GPU answer
 by being seen to go away and come back. Ailments live in this process; a restarted agent starts from what it sees.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from aliquot.gpu.driver import ReturnCode, XidEvent
@@ -121,10 +120,6 @@ class Health:
 
     def of_gpu(self, gpu_uuid: str) -> Ailment | None:
         return self._ailments(gpu_uuid).get(gpu_uuid)
-
-    def unwell(self) -> Iterable[str]:
-        """UUIDs of GPUs with any ailment, in order."""
-        return sorted(uuid for uuid, record in self._gpus.items() if record.ailments)
 
     def _ailments(self, gpu_uuid: str) -> dict[str, Ailment]:
         record = self._gpus.get(gpu_uuid)

@@ -65,26 +65,36 @@ class Snapshot:
         object.__setattr__(self, "by_uuid", {observed.gpu.uuid: observed for observed in self.gpus})
 
 
-def observe(driver: Driver) -> Snapshot:
-    """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed."""
+def observe(driver: Driver, before: Snapshot | None = None) -> Snapshot:
+    """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed.
+
+    Profiles and links of a GPU are taken from `before` as long as it and its neighbours are the same: they do not
+    change by themselves, and asking for them is most of the cost.
+    """
     try:
         version = driver.version()
-        gpus = driver.gpus()
+        gpus = sorted(driver.gpus(), key=lambda gpu: gpu.index)
     except DriverError as error:
         return Snapshot(failure=error)
-    return Snapshot(version, tuple(observe_gpu(driver, gpu) for gpu in sorted(gpus, key=lambda g: g.index)))
+    known = before.by_uuid if before is not None else {}
+    if list(known) != [gpu.uuid for gpu in gpus]:
+        known = {}
+    return Snapshot(version, tuple(observe_gpu(driver, gpu, known.get(gpu.uuid)) for gpu in gpus))
 
 
-def observe_gpu(driver: Driver, gpu: Gpu) -> ObservedGpu:
+def observe_gpu(driver: Driver, gpu: Gpu, before: ObservedGpu | None = None) -> ObservedGpu:
     profiles: tuple[InstanceProfile, ...] = ()
     instances: tuple[GpuInstance, ...] = ()
     links: tuple[Link, ...] = ()
     try:
-        if gpu.mig is not MigState.UNSUPPORTED:
-            profiles = tuple(driver.instance_profiles(gpu.uuid))
+        if before is not None and before.gpu == gpu and before.failure is None:
+            profiles, links = before.profiles, before.links
+        else:
+            if gpu.mig is not MigState.UNSUPPORTED:
+                profiles = tuple(driver.instance_profiles(gpu.uuid))
+            links = _links(driver, gpu.uuid)
         if gpu.mig in MIG_ON:
             instances = tuple(driver.instances(gpu.uuid))
-        links = _links(driver, gpu.uuid)
         return ObservedGpu(gpu, profiles, instances, links, tuple(driver.processes(gpu.uuid)))
     except DriverError as error:
         return ObservedGpu(gpu, profiles, instances, links, failure=error)

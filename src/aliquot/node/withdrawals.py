@@ -29,14 +29,13 @@ class Withdrawals:
         self._out: dict[str, _Withdrawal] = {}
         self._listed: frozenset[str] = frozenset()
 
-    def want(self, device_ids: Collection[str], now: float) -> bool:
-        """Exactly these are to leave; those no longer named come back. Whether that changed anything."""
+    def want(self, device_ids: Collection[str], now: float) -> None:
+        """Exactly these are to leave; those no longer named come back."""
         before = set(self._out)
         for device_id in before - set(device_ids):
             del self._out[device_id]
         for device_id in sorted(set(device_ids) - before):
             self._out[device_id] = _Withdrawal(now, device_id in self._listed)
-        return set(self._out) != before
 
     def look(self, allocations: Allocations) -> None:
         self._listed = allocations.allocatable
