@@ -35,6 +35,7 @@ from aliquot.emulator import (
     deletion,
     rbac,
     reading,
+    reviewing,
     statuses,
     subresources,
     watching,
@@ -43,13 +44,13 @@ from aliquot.emulator import scale as scales
 from aliquot.emulator.admission import Admission
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.authentication import Authenticator, impersonated
-from aliquot.emulator.call import JSON, Call, read_body
-from aliquot.emulator.deletion import Deleter
+from aliquot.emulator.call import JSON, Call
+from aliquot.emulator.deletion import DeleteOptions, Deleter
 from aliquot.emulator.objects import metadata
 from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
-from aliquot.emulator.request import Request, parse
+from aliquot.emulator.request import Query, Request, parse
 from aliquot.emulator.schema import openapi_protobuf
 from aliquot.emulator.service_addresses import service_addresses
 from aliquot.emulator.statuses import MAX_BODY_BYTES, StatusError
@@ -57,7 +58,7 @@ from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
 from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.tables import Rendering
-from aliquot.emulator.tokens import ServiceAccountTokens, SigningKey, TokenRefused
+from aliquot.emulator.tokens import STORED_AS, ServiceAccountTokens, SigningKey
 from aliquot.emulator.writing import Writer
 
 _log = structlog.get_logger(__name__)
@@ -74,14 +75,7 @@ BODY_DEADLINE_S = 60.0
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _HEALTH = ("healthz", "livez", "readyz")
-_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
-_TOKEN_KINDS = {
-    "ServiceAccount": "serviceaccounts",
-    "Pod": "pods",
-    "Secret": "secrets",
-    "Node": "nodes",
-}
 
 
 class _ClientGone(Exception):
@@ -142,7 +136,7 @@ class ApiServer:
             namespace = meta.get("namespace", "")
             if served is None or self.storage.find(served, namespace, meta["name"]) is not None:
                 continue
-            request = Request("POST", "", "create", parse("POST", "/", "").query, namespace=namespace)
+            request = Request("POST", "", "create", Query(), namespace=namespace)
             call = Call(request, served, SYSTEM, JSON, "kube-apiserver", msgspec.json.encode(obj))
             await self._writer.create(call)
         await self.storage.resume()
@@ -196,8 +190,8 @@ class ApiServer:
             headers.get(b"user-agent", b"").decode("latin-1"),
             await _read(headers, receive) if request.method in _WITH_BODY else b"",
         )
-        if served.resource.group in _REVIEWS:
-            return self._review(call)
+        if served.resource.group in reviewing.GROUPS:
+            return json_answer(reviewing.review(call, self.authorizer, self._tokens), 201)
         form = answers.rendering(accept)
         if request.subresource not in ("", "status", "finalize"):
             return await self._subresource(call, form)
@@ -339,18 +333,21 @@ class ApiServer:
                 written, new = await self._writer.patch(call)
                 return object_answer(call, form, written, now, 201 if new else 200)
             case "delete":
-                deleted = await self._deleter.delete(call, deletion.read_options(call))
+                deleted = await self._deleter.delete(call, self._delete_options(call))
                 if isinstance(deleted, Stored):
                     return object_answer(call, form, deleted, now)
                 return status_answer(deleted, call.warnings)
             case "deletecollection":
                 gone = await self._deleter.delete_collection(
-                    call, deletion.read_options(call), reading.selection(call)
+                    call, self._delete_options(call), reading.selection(call)
                 )
                 records = [found.record for found in gone if found.record is not None]
                 page = reading.Page(records, {"resourceVersion": str(self.store.revision)})
                 return answers.list_answer(call, form, page, now)
         raise statuses.method_not_allowed()
+
+    def _delete_options(self, call: Call) -> DeleteOptions:
+        return deletion.read_options(call, self.registry.schema("", "v1", "DeleteOptions"))
 
     def _get(self, call: Call, form: Rendering) -> Answer:
         asked = reading.revision_asked(call.request.query)
@@ -377,7 +374,9 @@ class ApiServer:
                     await subresources.bind(call, self.storage, self._writer, clock=self._clock)
                 )
             case "eviction":
-                return status_answer(await subresources.evict(call, self._deleter), call.warnings)
+                return status_answer(
+                    await subresources.evict(call, self.storage, self._deleter), call.warnings
+                )
             case "token":
                 token = await subresources.request_token(call, self.storage, self._tokens)
                 return json_answer(token, 201)
@@ -408,51 +407,8 @@ class ApiServer:
 
         return _Stream(chunks, "text/plain")
 
-    def _review(self, call: Call) -> Answer:
-        """A question about identity or permissions: nothing is stored."""
-        asked = read_body(call.content_type, call.body)
-        if not isinstance(asked, dict):
-            raise statuses.bad_request("the object provided is unrecognized: a JSON object is expected")
-        resource = call.served.resource
-        review = {**asked, "kind": resource.kind, "apiVersion": resource.api_version}
-        try:
-            match resource.kind:
-                case "SelfSubjectReview":
-                    answered = rbac.identity_review(call.user, review)
-                case "SelfSubjectRulesReview":
-                    answered = rbac.rules_review(self.authorizer, call.user, review)
-                case "TokenReview":
-                    answered = self._token_review(review)
-                case _:
-                    answered = rbac.access_review(
-                        self.authorizer, call.user, review, namespace=call.request.namespace
-                    )
-        except rbac.ReviewInvalid as error:
-            name = str(metadata(review).get("name", ""))
-            message = f'{resource.kind}.{resource.group} "{name}" is invalid: {error}'
-            found = {"group": resource.group, "kind": resource.kind, "name": name}
-            raise statuses.failure(422, "Invalid", message, found) from error
-        return json_answer(answered, 201)
-
-    def _token_review(self, review: Mapping[str, Any]) -> dict[str, Any]:
-        spec = review.get("spec") or {}
-        status: dict[str, Any] = {"user": {}}
-        try:
-            if self._tokens is None:
-                raise TokenRefused("this server has no key for tokens")
-            user, audiences = self._tokens.authenticate(
-                str(spec.get("token", "")), *([tuple(spec["audiences"])] if spec.get("audiences") else [])
-            )
-        except TokenRefused as error:
-            status["error"] = str(error)
-        else:
-            extra = {"extra": {key: list(values) for key, values in user.extra.items()}} if user.extra else {}
-            found = {"username": user.name, "uid": user.uid, "groups": list(user.groups), **extra}
-            status = {"authenticated": True, "user": found, "audiences": list(audiences)}
-        return {**review, "metadata": dict(metadata(review)), "status": status}
-
     def _token_subject(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
-        found = self.storage.get(_TOKEN_KINDS[kind], namespace, name)
+        found = self.storage.get(STORED_AS[kind], namespace, name)
         return metadata(found) if found is not None else None
 
 

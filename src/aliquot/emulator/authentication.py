@@ -60,11 +60,11 @@ def impersonated(
 
     Raises StatusError 400 and 403.
     """
-    name = headers.get(b"impersonate-user", b"").decode()
-    groups = [value.decode() for value in repeated.get(b"impersonate-group", ())]
-    uid = headers.get(b"impersonate-uid", b"").decode()
+    name = _text(headers.get(b"impersonate-user", b""))
+    groups = [_text(value) for value in repeated.get(b"impersonate-group", ())]
+    uid = _text(headers.get(b"impersonate-uid", b""))
     extra = {
-        key.decode().removeprefix("impersonate-extra-"): tuple(value.decode() for value in values)
+        _text(key).removeprefix("impersonate-extra-"): tuple(_text(value) for value in values)
         for key, values in repeated.items()
         if key.startswith(b"impersonate-extra-")
     }
@@ -127,6 +127,10 @@ def _authenticated(user: User) -> User:
 def _bearer(headers: Headers) -> str | None:
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 def _service_account_parts(name: str) -> tuple[str, str] | None:

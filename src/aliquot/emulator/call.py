@@ -9,9 +9,11 @@ import msgspec
 
 from aliquot import document
 from aliquot.emulator import protobuf, statuses
+from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Served
 from aliquot.emulator.request import Request
+from aliquot.emulator.schema.kind import DecodeError, Schema
 from aliquot.emulator.statuses import StatusError
 
 JSON = "application/json"
@@ -112,3 +114,17 @@ def read_yaml(body: bytes) -> Any:
         return document.parse(body.decode(), source="body").value
     except (document.DocumentError, UnicodeDecodeError) as error:
         raise statuses.bad_request(f"error decoding YAML: {error}") from error
+
+
+def typed(asked: Any, schema: Schema) -> Json:
+    """`asked` as an object of a kind that is not the resource's own: a Binding, DeleteOptions, a review.
+
+    Unknown fields are dropped. Raises StatusError 400.
+    """
+    if not isinstance(asked, dict) or (asked.get("kind") or schema.kind) != schema.kind:
+        raise statuses.bad_request(f"the body of this request is a {schema.kind}")
+    try:
+        decoded, _ = schema.decode(asked)
+    except DecodeError as error:
+        raise statuses.bad_request(str(error)) from error
+    return decoded

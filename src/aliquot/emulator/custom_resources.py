@@ -27,18 +27,20 @@ def go_on(new: Json, old: Json, now: float) -> Json:
 
 
 def _complete(crd: Json) -> Json:
-    spec = crd["spec"]
-    names = spec["names"]
-    completed = {"singular": names["kind"].lower(), "listKind": names["kind"] + "List", **names}
-    return {**crd, "spec": {"conversion": {"strategy": "None"}, **spec, "names": completed}}
+    """Runs before validation: what is missing is left for it to find."""
+    spec = crd.get("spec") or {}
+    names = spec.get("names") or {}
+    kind = names.get("kind")
+    derived = {"singular": kind.lower(), "listKind": kind + "List"} if kind else {}
+    return {**crd, "spec": {"conversion": {"strategy": "None"}, **spec, "names": {**derived, **names}}}
 
 
 def judge(crd: Json, others: Iterable[Mapping[str, Any]], now: float) -> Json:
-    """`crd` with the status that its names deserve beside those of `others`, which came first."""
+    """`crd`, which is valid, with the status that its names deserve beside those of `others`, which came first."""
     spec, status = crd["spec"], crd.get("status") or {}
     names = spec["names"]
     clash = _clash(crd, others)
-    was = {found["type"]: found for found in status.get("conditions") or ()}
+    was = {found.get("type", ""): found for found in status.get("conditions") or ()}
     if clash is None:
         accepted = names
         named = _condition("NamesAccepted", "True", "NoConflicts", "no conflicts found")
@@ -63,7 +65,7 @@ def terminating(crd: Json, now: float) -> Json:
     condition = _condition(
         "Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress"
     )
-    conditions = [found for found in status.get("conditions") or () if found["type"] != "Terminating"]
+    conditions = [found for found in status.get("conditions") or () if found.get("type") != "Terminating"]
     return {**crd, "status": {**status, "conditions": [*conditions, _since(condition, None, now)]}}
 
 
@@ -98,6 +100,7 @@ def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, s
 
 
 def _since(condition: dict[str, str], before: Mapping[str, str] | None, now: float) -> dict[str, str]:
-    if before is not None and before["status"] == condition["status"]:
-        return {**condition, "lastTransitionTime": before["lastTransitionTime"]}
-    return {**condition, "lastTransitionTime": rfc3339(now)}
+    began = rfc3339(now)
+    if before is not None and before.get("status") == condition["status"]:
+        began = before.get("lastTransitionTime", began)
+    return {**condition, "lastTransitionTime": began}

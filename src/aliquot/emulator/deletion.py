@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 from aliquot.clock import Clock, parse_rfc3339
 from aliquot.emulator import admission, custom_resources, statuses
 from aliquot.emulator.admission import Admission, Admitted, Operation
-from aliquot.emulator.call import Call, read_body
+from aliquot.emulator.call import Call, read_body, typed
 from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.reading import Selection
 from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
+from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.storage import Storage, Stored, marked_deleted
 from aliquot.emulator.writing import is_over
 
@@ -35,18 +36,20 @@ class DeleteOptions:
     dry_run: bool = False
 
 
-def read_options(call: Call, body: Any = None) -> DeleteOptions:
-    """From the body (`body` where it came inside another object), else from the query. Raises StatusError."""
+def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = None) -> DeleteOptions:
+    """From the body (`body` where it came inside another object), else from the query. Raises StatusError.
+
+    `schema` is that of DeleteOptions.
+    """
     query = call.request.query
-    given = read_body(call.content_type, call.body) if body is None and call.body else body or {}
-    if not isinstance(given, dict) or given.get("kind", "DeleteOptions") != "DeleteOptions":
-        raise statuses.bad_request("the body of a delete is a DeleteOptions")
+    asked = read_body(call.content_type, call.body) if body is None and call.body else body or {}
+    given = typed(asked, schema)
     preconditions = given.get("preconditions") or {}
     grace = given.get("gracePeriodSeconds")
     if grace is None:
         grace = query.number("gracePeriodSeconds")
-    if grace is not None and (not isinstance(grace, int) or grace < 0):
-        raise statuses.bad_request("gracePeriodSeconds must be a whole number of seconds, 0 or more")
+    if grace is not None and grace < 0:
+        raise statuses.bad_request("gracePeriodSeconds must be 0 or more")
     propagation = given.get("propagationPolicy") or query.text("propagationPolicy")
     orphan = given.get(
         "orphanDependents", query.flag("orphanDependents") if query.has("orphanDependents") else None

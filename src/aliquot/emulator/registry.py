@@ -125,6 +125,13 @@ class Registry:
     def find(self, group: str, version: str, plural: str) -> Served | None:
         return self._served.get((group, version, plural))
 
+    def schema(self, group: str, version: str, kind: str) -> Schema:
+        """Of a built-in kind, served as a resource or not. Raises KeyError."""
+        found = self.schemas.get(group, version, kind)
+        if found is None:
+            raise KeyError(f"{group}/{version} {kind}")
+        return found
+
     def find_kind(self, api_version: str, kind: str) -> Served | None:
         resource = self.catalog.find_kind(api_version, kind)
         return self.find(resource.group, resource.version, resource.plural) if resource is not None else None

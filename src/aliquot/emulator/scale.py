@@ -10,7 +10,7 @@ from typing import Any
 from aliquot.emulator import selectors, statuses
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.registry import Served
-from aliquot.emulator.schema.errors import FieldError, invalid, required
+from aliquot.emulator.schema.errors import invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,9 @@ def read(served: Served, obj: Mapping[str, Any]) -> Json:
 def write(served: Served, obj: Json, scale: Mapping[str, Any], name: str) -> Json:
     """`obj` with the replicas of `scale`. Raises StatusError."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
-    errors: list[FieldError] = []
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        errors.append(required("spec.replicas"))
-    elif replicas < 0:
-        errors.append(invalid("spec.replicas", replicas, "must be greater than or equal to 0"))
-    if errors:
-        raise statuses.invalid(served.resource, name, errors)
+    if replicas < 0:
+        error = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise statuses.invalid(served.resource, name, [error])
     return _set(obj, paths(served).spec_replicas, replicas)
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from aliquot.clock import Clock, parse_rfc3339, rfc3339
 from aliquot.emulator import deletion, scale, statuses
-from aliquot.emulator.call import Call, read_body
+from aliquot.emulator.call import Call, read_body, typed
 from aliquot.emulator.deletion import Deleter
 from aliquot.emulator.objects import Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.patching.errors import PatchError
@@ -15,7 +15,7 @@ from aliquot.emulator.patching.merge import apply_merge_patch
 from aliquot.emulator.request import Query
 from aliquot.emulator.schema.errors import invalid, not_supported, required
 from aliquot.emulator.storage import Storage, Stored
-from aliquot.emulator.tokens import BoundTo, ServiceAccountTokens
+from aliquot.emulator.tokens import STORED_AS, BoundTo, ServiceAccountTokens
 from aliquot.emulator.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Writer
 
 SHORTEST_TOKEN_S = 600
@@ -28,7 +28,7 @@ _DEFAULT_TOKEN_S = 3600
 
 async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) -> dict[str, Any]:
     """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError."""
-    binding = _body(call, "Binding")
+    binding = _body(call, storage, "", "Binding")
     target, wanted = binding.get("target") or {}, metadata(binding)
     errors = []
     if target.get("kind", "Node") not in ("", "Node", "Minion"):
@@ -73,12 +73,13 @@ def _scheduled(status: Json, now: str) -> Json:
 # ---- eviction ----------------------------------------------------------------------------------------------
 
 
-async def evict(call: Call, deleter: Deleter) -> dict[str, Any]:
+async def evict(call: Call, storage: Storage, deleter: Deleter) -> dict[str, Any]:
     """Deletes a pod as its grace period allows. Raises StatusError."""
-    eviction = _body(call, "Eviction")
+    eviction = _body(call, storage, "policy", "Eviction")
     if metadata(eviction).get("name", call.name) != call.name:
         raise statuses.bad_request("name in URL does not match name in Eviction object")
-    await deleter.delete(call, deletion.read_options(call, eviction.get("deleteOptions") or {}))
+    schema = storage.registry.schema("", "v1", "DeleteOptions")
+    await deleter.delete(call, deletion.read_options(call, schema, eviction.get("deleteOptions") or {}))
     return statuses.success(201)
 
 
@@ -89,7 +90,9 @@ async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
     """Update or patch; answers the Scale. Raises StatusError."""
     old = storage.must_find(call.served, call.namespace, call.name)
     now = scale.read(call.served, old.obj)
-    wanted = _patched_scale(call, now) if call.request.method == "PATCH" else _body(call, "Scale")
+    schema = storage.registry.schema("autoscaling", "v1", "Scale")
+    patch = call.request.method == "PATCH"
+    wanted = typed(_patched_scale(call, now) if patch else read_body(call.content_type, call.body), schema)
     seen = metadata(wanted).get("resourceVersion")
     if seen not in (None, "", metadata(old.obj)["resourceVersion"]):
         raise statuses.conflict(call.served.resource, call.name)
@@ -97,7 +100,7 @@ async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
     return scale.read(call.served, written.obj)
 
 
-def _patched_scale(call: Call, now: Json) -> Json:
+def _patched_scale(call: Call, now: Json) -> Any:
     """A Scale has no lists: its strategic merge patch is a merge patch, and an apply is one that owns nothing."""
     kinds = {
         JSON_PATCH: apply_json_patch,
@@ -108,12 +111,9 @@ def _patched_scale(call: Call, now: Json) -> Json:
     if call.content_type not in kinds:
         raise statuses.unsupported_media_type(list(kinds))
     try:
-        patched = kinds[call.content_type](now, read_body("application/yaml", call.body))
+        return kinds[call.content_type](now, read_body("application/yaml", call.body))
     except PatchError as error:
         raise statuses.failure(error.code, error.reason, error.message, error.details) from error
-    if not isinstance(patched, dict):
-        raise statuses.bad_request("a Scale is an object")
-    return patched
 
 
 # ---- token -------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def _patched_scale(call: Call, now: Json) -> Json:
 
 async def request_token(call: Call, storage: Storage, tokens: ServiceAccountTokens | None) -> Json:
     """A token of a ServiceAccount, for a time, bound to a Pod, Secret or Node if asked so. Raises StatusError."""
-    request = _body(call, "TokenRequest")
+    request = _body(call, storage, "authentication.k8s.io", "TokenRequest")
     account = storage.must_find(call.served, call.namespace, call.name)
     if tokens is None:
         raise statuses.internal("this server has no key for tokens")
@@ -156,7 +156,7 @@ async def request_token(call: Call, storage: Storage, tokens: ServiceAccountToke
     }
 
 
-_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+_BINDABLE = ("Pod", "Secret", "Node")
 
 
 def _bound_to(call: Call, storage: Storage, reference: Mapping[str, Any] | None) -> BoundTo | None:
@@ -165,10 +165,10 @@ def _bound_to(call: Call, storage: Storage, reference: Mapping[str, Any] | None)
     kind, name = reference.get("kind", ""), reference.get("name", "")
     if kind not in _BINDABLE:
         raise statuses.bad_request(f"cannot bind token for serviceaccount to object of type {kind}")
-    found = storage.get(_BINDABLE[kind], "" if kind == "Node" else call.namespace, name)
+    found = storage.get(STORED_AS[kind], "" if kind == "Node" else call.namespace, name)
     if found is None:
-        message = f'{_BINDABLE[kind]} "{name}" not found'
-        raise statuses.failure(404, "NotFound", message, {"name": name, "kind": _BINDABLE[kind]})
+        message = f'{STORED_AS[kind]} "{name}" not found'
+        raise statuses.failure(404, "NotFound", message, {"name": name, "kind": STORED_AS[kind]})
     if reference.get("uid") and reference["uid"] != metadata(found)["uid"]:
         why = (
             f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. The object "
@@ -250,8 +250,5 @@ def _since(query: Query, now: float) -> float | None:
         raise statuses.bad_request(f"sinceTime: {error}") from error
 
 
-def _body(call: Call, kind: str) -> Json:
-    asked = read_body(call.content_type, call.body)
-    if not isinstance(asked, dict) or asked.get("kind", kind) != kind:
-        raise statuses.bad_request(f"the body of this request is a {kind}")
-    return asked
+def _body(call: Call, storage: Storage, group: str, kind: str) -> Json:
+    return typed(read_body(call.content_type, call.body), storage.registry.schema(group, "v1", kind))

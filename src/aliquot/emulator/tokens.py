@@ -23,6 +23,8 @@ from aliquot.clock import Clock, parse_rfc3339
 from aliquot.emulator.rbac import User
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
+STORED_AS = {"ServiceAccount": "serviceaccounts", "Pod": "pods", "Secret": "secrets", "Node": "nodes"}
+"""The kinds that a token is about, with their resources."""
 LEEWAY_S = 60
 ACCEPTED_FOR_S = 10
 _LONGEST_TOKEN = 16_384

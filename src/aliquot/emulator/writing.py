@@ -202,7 +202,9 @@ class Writer:
         schema = call.served.schema
         if not isinstance(obj, dict) or call.served.storage in _PARTS_DEPEND:
             return schema.default(self._decoded(call, obj, patched=patched))
-        same = {key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value}
+        same = {
+            key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value
+        }
         changed = {key: value for key, value in obj.items() if key not in same}
         read = schema.default(self._decoded(call, changed, patched=patched))
         return {**read, **{key: old[key] for key in obj if key in same}}
@@ -226,10 +228,10 @@ class Writer:
         obj = born(obj, namespace=namespace, name=name, now=now, rng=self._rng)
         obj = strategies.prepare_create(served, obj, now)
         obj = self._admitted(call, Operation.CREATE, obj, None)
-        if served.storage == CRDS:
-            obj = custom_resources.judge(obj, self._storage.all(CRDS), now)
         if errors := served.schema.validate(obj):
             raise statuses.invalid(served.resource, name, errors)
+        if served.storage == CRDS:
+            obj = custom_resources.judge(obj, self._storage.all(CRDS), now)
         self._check_escalation(call, obj, None)
         return obj
 
@@ -256,12 +258,12 @@ class Writer:
         else:
             new = strategies.prepare_update(served, new, old, now)
         new = self._admitted(call, Operation.UPDATE, new, old)
-        if served.storage == CRDS and not call.request.subresource and not is_terminating(old):
-            new = custom_resources.judge(new, self._storage.all(CRDS), now)
         if new == old:
             return new
         if errors := served.schema.validate_update(new, old, call.request.subresource):
             raise statuses.invalid(served.resource, call.name, errors)
+        if served.storage == CRDS and not call.request.subresource and not is_terminating(old):
+            new = custom_resources.judge(new, self._storage.all(CRDS), now)
         self._check_escalation(call, new, old)
         return new
 
