@@ -11,24 +11,9 @@ from tests.e2e.commands import Kubectl, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 
-def pod(
-    name: str,
-    *,
-    labels: dict[str, str] | None = None,
-    annotations: dict[str, str] | None = None,
-    **limits: int,
-) -> str:
-    resources = {key.replace("__", "/").replace("_", "-"): value for key, value in limits.items()}
+def pod(name: str, *, labels: dict[str, str] | None = None) -> str:
     return manifest(
-        "Pod",
-        name,
-        {
-            "containers": [
-                {"name": "main", "image": "registry.example/app:1", "resources": {"limits": resources}}
-            ]
-        },
-        labels=labels,
-        annotations=annotations,
+        "Pod", name, {"containers": [{"name": "main", "image": "registry.example/app:1"}]}, labels=labels
     )
 
 

@@ -162,7 +162,7 @@ class TestBadInput:
     def test_a_state_directory_of_a_newer_version(self, state: Path) -> None:
         self.made(state)
         with sqlite3.connect(state / "store.db") as store:
-            store.execute("PRAGMA user_version = 999")
+            store.execute("UPDATE schema_version SET version = 999")
         store.close()
         assert "newer" in self.refused("up", "--state", state)
         assert (state / "store.db").exists()
@@ -174,13 +174,25 @@ class TestBadInput:
         assert "store.db" in self.refused("up", "--state", state)
         assert (state / "store.db").read_bytes() == broken
 
-    def test_an_expired_or_foreign_token(self, state: Path) -> None:
+    def test_a_token_that_is_none_of_ours(self, state: Path, tmp_path: Path) -> None:
         assert aliquot("up", "--detach", "--state", state, "--nodes", "0").code == 0
-        kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
-        said = kubectl.run(
-            "get", "pods", "--token=eyJhbGciOiJSUzI1NiJ9.e30.AAAA", "--client-certificate=", "--client-key="
-        )
+        Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))("create", "configmap", "c")
+        server = json.loads(aliquot("status", "--state", state, "-o", "json").out)["server"]
+        stranger = Kubectl(tmp_path / "none", binary=str(BIN / "kubectl"))
+        who = [
+            "--server",
+            server,
+            "--certificate-authority",
+            str(state / "pki/ca.crt"),
+            "--token",
+            "e30.e30.AAAA",
+        ]
+        said = stranger.run("delete", "configmap", "c", *who)
         assert said.code == 1
+        assert "must be logged in to the server" in said.err
+        assert (
+            Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl")).run("get", "configmap", "c").code == 0
+        )
 
     def made(self, state: Path) -> None:
         assert aliquot("up", "--detach", "--state", state, "--nodes", "0").code == 0

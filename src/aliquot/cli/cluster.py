@@ -59,7 +59,7 @@ class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler. `run_blocking` carries
-    driver calls. Each component draws its chance from `seed` and its own name.
+    driver calls; `root_ca_pem` goes into every namespace. Each component draws its chance from `seed` and its own name.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class Cluster:
         seed: int,
         run_blocking: RunBlocking,
         dress: Dress = lambda _component, transport: transport,
+        root_ca_pem: str = "",
     ) -> None:
         self._app = app
         self._clock = clock
         self._seed = seed
         self._dress = dress
         self._run_blocking = run_blocking
+        self._root_ca_pem = root_ca_pem
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -139,7 +141,12 @@ class Cluster:
         return waiting
 
     async def _controllers(self) -> None:
-        await run_all(self._controllers_client, clock=self._clock, rng=self._rng("controllers"))
+        await run_all(
+            self._controllers_client,
+            clock=self._clock,
+            rng=self._rng("controllers"),
+            root_ca_pem=self._root_ca_pem,
+        )
 
     async def _scheduler(self) -> None:
         scheduler = Scheduler(

@@ -156,6 +156,7 @@ async def _live(plan: Plan, say: Callable[[str], None]) -> None:
                 clock=clock,
                 seed=secrets.randbits(64),
                 run_blocking=_at_once,
+                root_ca_pem=authority.certificate.decode(),
             )
             logs.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)
