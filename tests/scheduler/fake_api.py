@@ -19,6 +19,9 @@ Fault = Callable[[str, str], str]
 """(method, path) -> `` (none), `before` (503, not done), `after` (done, then 503)."""
 
 
+KINDS = ("pods", "nodes", "gpunodes", "events", "leases")
+
+
 class Refused(Exception):
     def __init__(self, code: int, reason: str, message: str = "") -> None:
         self.status = {"kind": "Status", "code": code, "reason": reason, "message": message or reason}
@@ -26,9 +29,9 @@ class Refused(Exception):
 
 
 class FakeApi:
-    """Pods, nodes, GPUNodes and events: list, watch, get, create, bindings, strategic patches of pod conditions."""
+    """List, watch, get, create, bindings, strategic patches of pod conditions, merge patches of a lease's spec."""
 
-    def __init__(self, *, kinds: tuple[str, ...] = ("pods", "nodes", "gpunodes", "events")) -> None:
+    def __init__(self, *, kinds: tuple[str, ...] = KINDS) -> None:
         self.objects: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
         self.log: list[tuple[int, str, str, Json]] = []
         self.binds: list[tuple[str, str]] = []
@@ -38,6 +41,9 @@ class FakeApi:
         self.fault: Fault = lambda method, path: ""
         self.before_bind: Callable[[str], None] = lambda key: None
         """Called with the pod's key when a Binding arrives, before it is looked at."""
+        self.after_bind: Callable[[], None] = lambda: None
+        """Called when a Binding has taken; what it asserts is kept in `broken`."""
+        self.broken: list[str] = []
         self.watching = asyncio.Event()
         """Cleared: watches stand still."""
         self.watching.set()
@@ -126,6 +132,8 @@ class FakeApi:
             return {"metadata": {"resourceVersion": str(len(self.log))}, "items": list(objects.values())}
         if method == "POST" and not name:
             body["metadata"].setdefault("namespace", namespace)
+            if _key(body) in objects:
+                raise Refused(409, "AlreadyExists")
             return self.put(kind, body)
         if subresource == "binding":
             self.before_bind(key)
@@ -138,6 +146,11 @@ class FakeApi:
             raise Refused(409, "Conflict", "uid does not match")
         if subresource == "binding":
             return self._bind(key, obj, body)
+        if kind == "leases":
+            if body["metadata"].get("resourceVersion") != obj["metadata"]["resourceVersion"]:
+                raise Refused(409, "Conflict")
+            obj["spec"] |= body["spec"]
+            return self.put(kind, obj)
         assert (method, subresource) == ("PATCH", "status"), (method, path)
         conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions", ())}
         conditions |= {c["type"]: c for c in body["status"]["conditions"]}
@@ -153,6 +166,10 @@ class FakeApi:
         obj["metadata"].setdefault("annotations", {}).update(body["metadata"].get("annotations", {}))
         self.binds.append((key, body["target"]["name"]))
         self.put("pods", obj)
+        try:
+            self.after_bind()
+        except AssertionError as error:
+            self.broken.append(str(error))
         return {"kind": "Status", "status": "Success"}
 
     def _route(self, path: str) -> tuple[str, str, str, str]:

@@ -212,7 +212,15 @@ class History:
             # Any device at all, also one that another pod holds: the truth need not make sense.
             chosen = self.draw(st.lists(st.sampled_from(facts.devices.all), max_size=3, unique_by=id))
             devices = tuple(DeviceChoice("c0", d.resource, d.gpu, d.profile, d.start) for d in chosen)
-        return PlacedPod(key, "uid", where, request.shape.request, devices, request.shape.host_ports)
+        return PlacedPod(
+            key,
+            "uid",
+            where,
+            request.shape.request,
+            devices,
+            request.shape.host_ports,
+            self.draw(st.booleans()),
+        )
 
     def rebuilt(self) -> Snapshot:
         snapshot = Snapshot()

@@ -26,7 +26,9 @@ class Case:
     """Pod name to `describe`d place."""
     wait: Mapping[str, str] = field(default_factory=dict)
     """Pod name to dominant reason."""
+    bound: Sequence[tuple[PodRequest, str]] = ()
     running: Sequence[tuple[PodRequest, str]] = ()
+    """Bound, and taken in by kubelet."""
 
 
 def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
@@ -34,8 +36,10 @@ def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
     snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
     for facts in case.nodes:
         snapshot.set_facts(facts)
-    for request, where in case.running:
+    for request, where in case.bound:
         snapshot.set_pod(placed(request, where))
+    for request, where in case.running:
+        snapshot.set_pod(placed(request, where, admitted=True))
     for request in case.pods:
         pending.put(request)
     outcome = cycle.run(snapshot, pending, rankings)
@@ -456,7 +460,7 @@ def test_dominant_reason(case: Case) -> None:
         "an assignment counts before kubelet knows",
         [node("a", "whole", "whole")],
         [pod("p", gpu=1)],
-        running=[(pod("r", gpu=1), "a gpu0")],
+        bound=[(pod("r", gpu=1), "a gpu0")],
         go={"p": "a gpu1"},
     ),
     Case(
@@ -465,6 +469,13 @@ def test_dominant_reason(case: Case) -> None:
         [pod("p", gpu=1)],
         running=[(pod("r", gpu=1), "a gpu0")],
         go={"p": "a gpu0"},
+    ),
+    Case(
+        "what kubelet did for an earlier pod of that name does not count over what was assigned",
+        [node("a", "whole", "whole=default/r", "whole")],
+        [pod("p", gpu=1)],
+        bound=[(pod("r", gpu=1), "a gpu0")],
+        go={"p": "a gpu2"},
     ),
     Case(
         "kubelet has done a part: both count",

@@ -230,6 +230,22 @@ def test_an_unreadable_assignment_counts_as_none() -> None:
     assert read == PlacedPod(key="default/p", uid="1", node="a", request={"pods": 1})
 
 
+@pytest.mark.parametrize(
+    ("status", "admitted"),
+    [
+        ({"phase": "Pending"}, False),
+        ({"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {}}}]}, False),
+        ({"phase": "Pending", "initContainerStatuses": [{"name": "x", "state": {"running": {}}}]}, True),
+        ({"phase": "Pending", "initContainerStatuses": [{"name": "x", "state": {"terminated": {}}}]}, True),
+        ({"phase": "Running"}, True),
+    ],
+)
+def test_a_pod_is_admitted_when_a_container_has_run(status: dict[str, Any], admitted: bool) -> None:
+    spec = {"containers": [container()], "nodeName": "a"}
+    read = msgspec.convert({"metadata": {"name": "p"}, "spec": spec, "status": status}, Pod)
+    assert PodReader().placed(read).admitted is admitted
+
+
 def test_slices_are_assigned_by_profile_and_start() -> None:
     choice = DeviceChoice("main", "nvidia.com/mig-1g.10gb", "GPU-1", "1g.10gb", 0)
     sent = PlacedPod(key="default/p", uid="1", node="a", request={}, devices=(choice,))

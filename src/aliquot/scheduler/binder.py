@@ -1,7 +1,8 @@
 """Carries decisions out: one Binding for each, with the assignment on it.
 
-A bind whose answer is lost may have happened. Until that is known (the pod is read again) what was assumed for it
-stays taken, so that nothing is given to a second pod.
+A bind whose answer is lost may have happened. It is sent again, the same, until the server either takes it or says
+that the pod has a node; until then what was assumed for it stays taken, so that nothing is given to a second pod.
+A decision that was cut off (leadership lost) is not sent again: others have decided meanwhile.
 """
 
 import random
@@ -32,8 +33,8 @@ _RETRY = RetryPolicy(first_delay_s=0.5, max_delay_s=60.0)
 @dataclass(slots=True)
 class _Decision:
     bind: Bind
-    in_doubt: bool = False
-    """A Binding was sent, and whether it took is not known."""
+    cut_off: bool = False
+    """Made before the binder was stopped and run again: whether its Binding was sent is not known."""
 
 
 class Binder:
@@ -60,7 +61,9 @@ class Binder:
         self._controller = Controller("binder", self._carry_out, rng=rng, workers=_WORKERS)
 
     async def run(self) -> None:
-        """Until cancelled. May be run again: what was cut off is looked at first."""
+        """Until cancelled. May be run again: what was cut off is then decided anew, if it has not happened."""
+        for decision in self._decisions.values():
+            decision.cut_off = True
         await self._controller.run()
 
     def submit(self, bind: Bind) -> None:
@@ -76,22 +79,20 @@ class Binder:
         if decision is None:
             self._mirror.reconsider(key)
             return None
-        if decision.in_doubt and not await self._still_waits(decision):
+        if decision.cut_off and not await self._still_waits(decision):
             return None
-        if not self._may_write():
-            # Leadership has run out: whoever leads next decides anew, perhaps this one.
+        if decision.cut_off or not self._may_write():
             self._settle(decision)
             self._mirror.give_back(decision.bind.pod)
             return None
         pod, placed = decision.bind.pod, decision.bind.placed
         namespace, name = split_key(key)
-        decision.in_doubt = True
         try:
             await self._client.bind(
                 namespace, name, placed.node, pod_uid=pod.uid, annotations=annotations(placed)
             )
         except (errors.Unavailable, errors.TooManyRequests):
-            raise
+            raise  # to be called again, after a wait that grows
         except errors.ApiError as error:
             return await self._refused(decision, error)
         self._done(decision)

@@ -86,6 +86,7 @@ class PodReader:
             request=takes.request,
             devices=_assigned(pod),
             host_ports=takes.host_ports,
+            admitted=_is_admitted(pod),
         )
 
     def shape(self, spec: PodSpec) -> PodShape:
@@ -245,6 +246,14 @@ def _toleration(toleration: core.Toleration) -> Toleration:
         TolerationOperator(toleration.operator or TolerationOperator.EQUAL),
         toleration.value,
         TaintEffect(toleration.effect) if toleration.effect else None,
+    )
+
+
+def _is_admitted(pod: Pod) -> bool:
+    """A container has run: kubelet allocates devices before the first."""
+    statuses = (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ()))
+    return pod.status.phase == "Running" or any(
+        status.state.running is not None or status.state.terminated is not None for status in statuses
     )
 
 

@@ -60,21 +60,17 @@ class Reporter:
     async def _write(self, key: str) -> None:
         notice = self._notices.get(key)
         pod = self._pods.get(key)
-        if notice is None or pod is None or pod.metadata.uid != notice.uid or pod.spec.node_name:
-            return
-        if self._written.get(key) == notice:
+        if notice is None or pod is None or pod.spec.node_name:
             return
         current = next((c for c in pod.status.conditions or () if c.type == _CONDITION), None)
-        if not _says(current, notice):
+        last = self._written.get(key)
+        # What was written here is known better than what the cache shows, which may lag.
+        if notice != last and not (last is None and _says(current, notice)):
             namespace, name = split_key(key)
+            patch = self._patch(notice, current)
             try:
                 await self._client.patch(
-                    PODS,
-                    name,
-                    self._patch(notice, current),
-                    namespace,
-                    kind=PatchKind.STRATEGIC,
-                    subresource="status",
+                    PODS, name, patch, namespace, kind=PatchKind.STRATEGIC, subresource="status"
                 )
             except (errors.NotFound, errors.Conflict):
                 # Deleted, perhaps made anew: the cache will tell.

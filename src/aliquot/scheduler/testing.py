@@ -200,8 +200,8 @@ def pod(
     return PodRequest(f"default/{name}", f"uid-{name}", shape, priority, created_s)
 
 
-def placed(request: PodRequest, where: str) -> PlacedPod:
-    """`request` running at `where`, as `describe` spells it: `a`, `a gpu0`, `a gpu1@4 gpu1@5`, `a main=gpu0`."""
+def placed(request: PodRequest, where: str, *, admitted: bool = False) -> PlacedPod:
+    """`request` bound at `where`, as `describe` spells it: `a`, `a gpu0`, `a gpu1@4 gpu1@5`, `a main=gpu0`."""
     node_name, *devices = where.split()
     return PlacedPod(
         key=request.key,
@@ -210,6 +210,7 @@ def placed(request: PodRequest, where: str) -> PlacedPod:
         request=request.shape.request,
         devices=tuple(_choice(node_name, text, request) for text in devices),
         host_ports=request.shape.host_ports,
+        admitted=admitted,
     )
 
 

@@ -109,13 +109,15 @@ def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | 
         if len(large) == matching
         else f"{_match(count)} and {'is' if count == 1 else 'are'} large enough"
     )
-    if furthest is Kind.CORDONED:
-        return furthest, f"{these}, {'it is' if count == 1 else 'all are'} cordoned"
     most = Counter(sorted(told)).most_common(1)[0][0]
-    return (
-        furthest,
-        f"{these}, {'it has' if count == 1 else 'all have'} a taint that is not tolerated: {most}",
-    )
+    match furthest:
+        case Kind.CORDONED:
+            return furthest, f"{these}, {'it is' if count == 1 else 'all are'} cordoned"
+        case Kind.TAINT:
+            has = "it has" if count == 1 else "all have"
+            return furthest, f"{these}, {has} a taint that is not tolerated: {most}"
+        case _:
+            return furthest, f"{these}: {most or furthest}"
 
 
 def _full(shape: PodShape, large: Mapping[str, Reason]) -> tuple[Kind, str]:

@@ -240,8 +240,9 @@ _NOTHING = _Holding()
 
 
 def _holding(devices: Devices, pod: PlacedPod) -> _Holding:
-    """The list wins over the assignment once it accounts for all that the pod asked for: Topology Manager may have
-    overruled the assignment. Until then both count."""
+    """The list wins over the assignment once kubelet has taken the pod in and the list accounts for all that it asked
+    for: kubelet may have exchanged equal devices, or Topology Manager overruled. Until then both count, since the
+    list may still speak of an earlier pod of that name."""
     if not devices.all:
         return _NOTHING
     listed = devices.by_holder.get(pod.key, ())
@@ -251,7 +252,7 @@ def _holding(devices: Devices, pod: PlacedPod) -> _Holding:
         if resource not in devices.by_resource:
             continue
         ids = {device.id: None for device in listed if device.resource == resource}
-        if len(ids) < needed:
+        if len(ids) < needed or not pod.admitted:
             for choice in pod.devices:
                 chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
                 if chosen is not None and choice.resource == resource == chosen.resource:

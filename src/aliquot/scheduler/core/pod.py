@@ -104,6 +104,8 @@ class PlacedPod:
     request: Amounts
     devices: tuple[DeviceChoice, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    admitted: bool = False
+    """Kubelet has taken it in, and so has given it its devices."""
     assumed: bool = False
 
 
