@@ -19,6 +19,8 @@ from typing import Any
 
 import psutil
 
+from benchmarks.clusters import machine
+
 EVENTS_LEFT_OUT = 0.02
 """Share of the events at each end that is not timed: start-up of the stream, and the last wake-up."""
 
@@ -197,7 +199,9 @@ def _measure(name: str, pods: int, rounds: int) -> Figures:
 
 def main(short: bool = False) -> None:
     pods, rounds = (1_000, 1) if short else (10_000, 3)
-    print(f"{pods:,} pods of 4.3 KB over loopback HTTP, then an event for each (best of {rounds})")
+    print(
+        f"{pods:,} pods of 4.3 KB over loopback HTTP, then an event for each (best of {rounds}; {machine()})"
+    )
     if not short:
         print("goal: list under 0.5 CPU-s and 150 MiB, 50,000 events/s")
     print(f"  {'':32}{'list':>14}{'process':>12}{'grown by':>12}{'watch':>18}{'':>14}")

@@ -18,7 +18,14 @@ def pod(name: str, *, labels: dict[str, str] | None = None) -> str:
 
 
 def manifest(kind: str, name: str, spec: dict[str, Any], *, api: str = "v1", **metadata: Any) -> str:
-    return json.dumps({"apiVersion": api, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec})
+    return json.dumps(
+        {
+            "apiVersion": api,
+            "kind": kind,
+            "metadata": {"name": name, **{k: v for k, v in metadata.items() if v is not None}},
+            "spec": spec,
+        }
+    )
 
 
 def test_a_pod_is_applied_runs_and_is_deleted(kubectl: Kubectl) -> None:
