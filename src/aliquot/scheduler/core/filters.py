@@ -5,6 +5,7 @@ node that gets furthest tells the dominant reason, so an earlier filter must be 
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TypeAlias
 
 from aliquot.scheduler.core.matching import Taint as NodeTaint
@@ -87,6 +88,7 @@ FILTERS: tuple[Filter, ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
 def is_extended(resource: str) -> bool:
     """Kubernetes' rule: a name with a domain that is not Kubernetes' own."""
     domain, slash, _ = resource.partition("/")

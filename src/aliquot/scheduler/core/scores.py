@@ -5,6 +5,7 @@ left equal goes to the node whose name sorts first.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeAlias
 
 from aliquot.scheduler.core.matching import TaintEffect, first_untolerated, term_matches
@@ -65,6 +66,7 @@ def spread(shape: PodShape, node: NodeState) -> int:
 SCORES: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, packed, spread)
 
 
+@lru_cache(maxsize=4096)
 def is_accelerator(resource: str) -> bool:
     return resource.startswith(_ACCELERATORS)
 
