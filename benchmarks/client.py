@@ -96,17 +96,18 @@ async def _aliquot(address: str, meter: Meter, *, watch_list: bool) -> None:
     client = Client(HttpTransport(address), clock=SystemClock(), rng=random.Random(1))
     indexes: dict[str, Callable[[Pod], list[str]]] = {"node": lambda pod: [pod.spec.node_name]}
     cache = Cache(client, PODS, Pod, indexes=indexes, watch_list=watch_list)
-    meter.start()
-    following = asyncio.create_task(cache.run())
-    await cache.synced()
-    meter.listed(len(cache))
-    settle_gc()
 
     def changed(old: Pod | None, new: Pod | None) -> None:
         if old is not None:
             meter.event()
 
     cache.subscribe(changed)
+    meter.start()
+    following = asyncio.create_task(cache.run())
+    await cache.synced()
+    meter.listed(len(cache))
+    settle_gc()
+
     await meter.done.wait()
     following.cancel()
     await asyncio.wait([following])
