@@ -61,6 +61,9 @@ class PodClaim:
         return frozenset(claim.name for claim in self.containers if claim.is_init)
 
 
+_SAVE_DELAY_S = 0.5
+
+
 class DeviceManager:
     """`run` serves until cancelled; the rest may be called while it runs.
 
@@ -92,6 +95,7 @@ class DeviceManager:
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._allocating = asyncio.Lock()
+        self._save_due: asyncio.TimerHandle | None = None
         self._log = _log.bind(node=node)
         self._restore()
 
@@ -105,13 +109,15 @@ class DeviceManager:
                 await asyncio.get_running_loop().create_future()
         finally:
             self._group = None
+            if self._save_due is not None:
+                self._save_quietly()
             await listener.close()
 
     # Plugins.
 
     async def _register(self, request: RegisterRequest, context: Context) -> Empty:
         resource = request.resource_name
-        self._log.info("plugin registers", resource=resource, endpoint=request.endpoint)
+        self._log.debug("plugin registers", resource=resource, endpoint=request.endpoint)
         if request.version != API_VERSION:
             text = f'requested API version "{request.version}" is not supported by kubelet. '
             await context.abort(grpc.StatusCode.UNKNOWN, f'{text}Supported version is ["{API_VERSION}"]')
@@ -134,11 +140,13 @@ class DeviceManager:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "kubelet is stopping")
         replaced = self._readers.get(resource)
         self._plugins[resource] = plugin
+        new = resource not in self.table.capacity()
         self.table.connect(resource)
         self._readers[resource] = self._group.create_task(self._follow(plugin))
         if replaced is not None:
             replaced.cancel()
-        self._save_quietly()
+        if new:
+            self._save_soon()
         return Empty()
 
     async def _follow(self, plugin: Plugin) -> None:
@@ -146,7 +154,7 @@ class DeviceManager:
         try:
             async for devices in plugin.lists():
                 self._listed(plugin, devices)
-            self._log.info("plugin ended its list", resource=plugin.resource)
+            self._log.debug("plugin ended its list", resource=plugin.resource)
         except grpc.aio.AioRpcError as error:
             self._log.info("plugin lost", resource=plugin.resource, error=go_error(error))
         finally:
@@ -158,7 +166,6 @@ class DeviceManager:
     def _listed(self, plugin: Plugin, devices: Sequence[Device]) -> None:
         if self._plugins.get(plugin.resource) is plugin:
             self.table.update(plugin.resource, devices)
-            self._save_quietly()
             self._on_change(plugin.resource)
 
     # What node.status shows.
@@ -169,7 +176,7 @@ class DeviceManager:
         for resource in gone:
             self._plugins.pop(resource, None)
         if gone:
-            self._save_quietly()
+            self._save_soon()
         return gone | self.table.capacity(), gone | self.table.allocatable()
 
     # Pods.
@@ -290,7 +297,15 @@ class DeviceManager:
             self._log.error("device checkpoint unreadable, allocations are forgotten", error=str(error))
 
     def _save(self) -> None:
+        if self._save_due is not None:
+            self._save_due.cancel()
+            self._save_due = None
         self._checkpoints.save(DEVICES, self.table.snapshot())
+
+    def _save_soon(self) -> None:
+        """What plugins said of themselves they will say again: a burst of it is written once."""
+        if self._save_due is None:
+            self._save_due = asyncio.get_running_loop().call_later(_SAVE_DELAY_S, self._save_quietly)
 
     def _save_quietly(self) -> None:
         """Where nobody can be told no: the next allocation tries again, and is refused if it fails."""

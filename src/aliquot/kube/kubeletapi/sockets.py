@@ -11,6 +11,7 @@ import itertools
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,9 +54,20 @@ class Connection:
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
-        self.device_plugin = DevicePluginStub(channel)
-        self.registration = RegistrationStub(channel)
-        self.pod_resources = PodResourcesListerStub(channel)
+
+    # Made when asked for: a caller speaks one service, and a fleet opens thousands of connections.
+
+    @cached_property
+    def device_plugin(self) -> DevicePluginStub:
+        return DevicePluginStub(self._channel)
+
+    @cached_property
+    def registration(self) -> RegistrationStub:
+        return RegistrationStub(self._channel)
+
+    @cached_property
+    def pod_resources(self) -> PodResourcesListerStub:
+        return PodResourcesListerStub(self._channel)
 
     async def close(self) -> None:
         await self._channel.close()
