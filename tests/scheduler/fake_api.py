@@ -38,6 +38,8 @@ class FakeApi:
         """(pod key, node), in the order in which they took."""
         self.writes: list[tuple[str, str]] = []
         """(method, path) of all that was asked for and is not a read."""
+        self.reads: list[str] = []
+        """Paths of GETs of one object."""
         self.fault: Fault = lambda method, path: ""
         self.before_bind: Callable[[str], None] = lambda key: None
         """Called with the pod's key when a Binding arrives, before it is looked at."""
@@ -140,6 +142,7 @@ class FakeApi:
         if key not in objects:
             raise Refused(404, "NotFound", f"{kind} {key!r} not found")
         if method == "GET":
+            self.reads.append(path)
             return objects[key]
         obj = copy.deepcopy(objects[key])
         if body["metadata"].get("uid", obj["metadata"]["uid"]) != obj["metadata"]["uid"]:

@@ -86,13 +86,13 @@ def bind_requests(api: FakeApi, name: str) -> int:
     return api.writes.count(("POST", f"/api/v1/namespaces/default/pods/{name}/binding"))
 
 
-async def until(condition: Callable[[], bool], within_s: float = 120.0) -> float:
+async def until(condition: Callable[[], bool], within_s: float = 120.0, *, every_s: float = 0.001) -> float:
     """Seconds of virtual time that it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - the condition is the API's state, not an event
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(every_s)
     return loop.time() - began
 
 
@@ -109,6 +109,20 @@ def test_a_pod_is_bound_with_its_devices() -> None:
         assert took < 0.01
         assert assigned(api, "p") == ["a-gpu0", "a-gpu1"]
         assert api.events("Scheduled") == ["Successfully assigned default/p to a"]
+
+    simulate(scenario)
+
+
+def test_those_who_wait_at_the_start_cost_one_request_each() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=8))
+        for number in range(8):
+            api.put("pods", pod(f"p{number}", gpus=1))
+        async with running(scheduler(world)):
+            await until(lambda: len(api.binds) == 8)
+        assert [bind_requests(api, f"p{number}") for number in range(8)] == [1] * 8
+        assert api.reads == []
 
     simulate(scenario)
 
@@ -157,6 +171,19 @@ def test_why_a_pod_waits_is_written_once() -> None:
             "/api/v1/namespaces/default/pods/p/status"
         ]
         assert len(api.events("FailedScheduling")) == 1
+
+    simulate(scenario)
+
+
+def test_what_a_pod_was_told_is_not_told_again_after_a_restart() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("pods", pod("p"))
+        for seed in range(2):
+            async with running(scheduler(world, seed)):
+                await until(lambda: api.condition("p")[0] == "False")
+                await asyncio.sleep(5)
+        assert [method for method, path in api.writes if path.endswith("/p/status")] == ["PATCH"]
 
     simulate(scenario)
 
@@ -542,17 +569,20 @@ def test_a_bind_that_took_unseen_before_leadership_was_lost_keeps_its_device() -
 
         def lose(method: str, path: str) -> str:
             if path.endswith("/p/binding") and not api.binds:
-                # The last that is seen for long is a pod that would go first.
-                api.put("pods", pod("q", gpus=1, priority=1))
-                asyncio.get_running_loop().call_later(0.0005, api.watching.clear)
                 return "after"
             return "before" if lost and api.binds and ("/leases" in path or path.endswith("/binding")) else ""
 
         api.fault = lose
         api.put("pods", pod("p", gpus=1))
         async with running(scheduler(world, election=election(world, "me"))) as one:
-            await until(lambda: bool(api.binds))
+            await until(lambda: bind_requests(api, "p") > 0, every_s=0.0001)
+            # The last that is seen for long, before the bind takes, is a pod that would go first.
+            api.put("pods", pod("q", gpus=1, priority=1))
+            await asyncio.sleep(0.0005)
+            assert api.binds == []
+            api.watching.clear()
             await asyncio.sleep(20)
+            assert api.binds == [("default/p", "a")]
             assert "default/q" in one.pending.pods
             lost = False
             await asyncio.sleep(20)

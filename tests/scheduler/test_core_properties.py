@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
@@ -19,6 +19,8 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import container, linked, mig, node, pod, term
 
 POLICIES = Policies()
+thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""No test may depend on how fast the machine is."""
 NAMES = ("a", "b", "c", "d")
 
 layouts = st.sampled_from(
@@ -102,6 +104,7 @@ def decided(
 
 
 @given(clusters())
+@thorough
 def test_nothing_is_over_committed(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
     snapshot, *_ = decided(*cluster)
     for state in snapshot.nodes.values():
@@ -112,6 +115,7 @@ def test_nothing_is_over_committed(cluster: tuple[list[NodeFacts], list[PodReque
 
 
 @given(clusters())
+@thorough
 def test_every_device_has_one_pod_and_every_pod_its_devices(
     cluster: tuple[list[NodeFacts], list[PodRequest]],
 ) -> None:
@@ -139,6 +143,7 @@ def test_every_device_has_one_pod_and_every_pod_its_devices(
 
 
 @given(clusters(), st.randoms(use_true_random=False))
+@thorough
 def test_the_outcome_does_not_depend_on_the_order_of_arrival(
     cluster: tuple[list[NodeFacts], list[PodRequest]], rng: random.Random
 ) -> None:
@@ -150,6 +155,7 @@ def test_the_outcome_does_not_depend_on_the_order_of_arrival(
 
 
 @given(clusters())
+@thorough
 def test_whoever_waits_is_told_why(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
     snapshot, pending, rankings, outcome = decided(*cluster)
     assert {shape.signature for shape in outcome.waiting} == set(pending.lines)
@@ -234,21 +240,21 @@ class History:
 
 
 @given(st.data())
-@settings(max_examples=200)
+@thorough
 def test_a_snapshot_kept_in_step_equals_one_built_anew(data: st.DataObject) -> None:
     history = History(data)
-    for _ in range(data.draw(st.integers(1, 15))):
+    for _ in range(data.draw(st.integers(1, 10))):
         history.step()
         assert history.snapshot.nodes == history.rebuilt().nodes
 
 
 @given(st.data())
-@settings(max_examples=200)
+@thorough
 def test_a_ranking_answers_as_a_scan_of_all_nodes_would(data: st.DataObject) -> None:
     history = History(data)
     shapes = [data.draw(pods(f"q{index}")).shape for index in range(2)]
     rankings = [Ranking(shape, POLICIES) for shape in shapes]
-    for _ in range(data.draw(st.integers(1, 15))):
+    for _ in range(data.draw(st.integers(1, 10))):
         history.step()
         for ranking in rankings:
             if data.draw(st.booleans()):
@@ -262,6 +268,7 @@ def test_a_ranking_answers_as_a_scan_of_all_nodes_would(data: st.DataObject) -> 
 
 
 @given(st.data())
+@thorough
 def test_what_a_session_undoes_never_happened(data: st.DataObject) -> None:
     history = History(data)
     for _ in range(data.draw(st.integers(1, 8))):

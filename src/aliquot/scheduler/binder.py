@@ -34,7 +34,7 @@ _RETRY = RetryPolicy(first_delay_s=0.5, max_delay_s=60.0)
 class _Decision:
     bind: Bind
     cut_off: bool = False
-    """Made before the binder was stopped and run again: whether its Binding was sent is not known."""
+    """The binder was stopped before this was settled: whether its Binding took is not known."""
 
 
 class Binder:
@@ -62,9 +62,11 @@ class Binder:
 
     async def run(self) -> None:
         """Until cancelled. May be run again: what was cut off is then decided anew, if it has not happened."""
-        for decision in self._decisions.values():
-            decision.cut_off = True
-        await self._controller.run()
+        try:
+            await self._controller.run()
+        finally:
+            for decision in self._decisions.values():
+                decision.cut_off = True
 
     def submit(self, bind: Bind) -> None:
         self._decisions[bind.pod.key] = _Decision(bind)

@@ -1,0 +1,63 @@
+"""Telling why a pod waits: the last word is what stands, each is written once."""
+
+import asyncio
+import random
+
+from aliquot.kube.api.core import Pod
+from aliquot.kube.cache import Cache
+from aliquot.kube.events import Recorder
+from aliquot.kube.resources import PODS
+from aliquot.scheduler.reporter import Notice, Reporter
+from tests.scheduler.fake_api import World, simulate
+from tests.scheduler.test_controller import pod
+
+
+def test_the_last_word_stands_though_the_cache_lags() -> None:
+    async def scenario(world: World) -> None:
+        api, client = world.api, world.client()
+        uid = api.put("pods", pod("p"))["metadata"]["uid"]
+        pods = Cache(client, PODS, Pod)
+        reporter = Reporter(
+            client,
+            clock=world.clock,
+            rng=random.Random(0),
+            pods=pods,
+            recorder=Recorder(client, "aliquot-scheduler"),
+        )
+        tasks = [asyncio.create_task(pods.run()), asyncio.create_task(reporter.run())]
+        await pods.synced()
+        full, cordoned = (Notice(uid, "Unschedulable", message) for message in ("full", "cordoned"))
+        reporter.tell("default/p", full)
+        await asyncio.sleep(1)
+        api.watching.clear()
+        for notice in (cordoned, full):
+            reporter.tell("default/p", notice)
+            await asyncio.sleep(1)
+            assert api.condition("p") == ("False", "Unschedulable", notice.message)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    simulate(scenario)
+
+
+def test_the_time_of_transition_is_kept_while_the_status_is() -> None:
+    async def scenario(world: World) -> None:
+        api, client = world.api, world.client()
+        uid = api.put("pods", pod("p"))["metadata"]["uid"]
+        pods = Cache(client, PODS, Pod)
+        recorder = Recorder(client, "aliquot-scheduler")
+        reporter = Reporter(client, clock=world.clock, rng=random.Random(0), pods=pods, recorder=recorder)
+        tasks = [asyncio.create_task(pods.run()), asyncio.create_task(reporter.run())]
+        await pods.synced()
+        times = []
+        for message in ("full", "cordoned"):
+            reporter.tell("default/p", Notice(uid, "Unschedulable", message))
+            await asyncio.sleep(10)
+            times.append(api.pod("p")["status"]["conditions"][0]["lastTransitionTime"])
+        assert times[0] == times[1]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    simulate(scenario)
