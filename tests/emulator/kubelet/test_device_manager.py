@@ -495,6 +495,14 @@ async def test_allocations_survive_a_restart(sockets: Sockets) -> None:
         assert {*held(manager, "pod"), *held(manager, "next")} == {"a", "b"}
 
 
+async def test_a_registered_resource_is_remembered_over_a_restart(sockets: Sockets) -> None:
+    checkpoints, plugin = MemoryCheckpoints(), ScriptedPlugin("a")
+    async with managing(sockets, plugin, checkpoints=checkpoints):
+        await plugin.serve(sockets)
+    async with managing(sockets, checkpoints=checkpoints) as manager:
+        assert manager.counts() == ({GPU: 0}, {GPU: 0})
+
+
 @pytest.mark.parametrize(
     ("running", "complaint"),
     [(True, None), (False, "no healthy devices present; cannot allocate unhealthy devices nvidia.com/gpu")],

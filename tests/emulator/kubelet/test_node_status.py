@@ -54,6 +54,14 @@ def test_a_new_node_registers_whole() -> None:
     on_a_node(scenario, machine=MACHINE)
 
 
+def test_registration_is_one_write() -> None:
+    async def scenario(site: Site) -> None:
+        writes = [(method, path) for method, path in site.faults.seen if method != "GET" and "/nodes" in path]
+        assert writes == [("POST", "/api/v1/nodes")]
+
+    on_a_node(scenario, machine=MACHINE)
+
+
 def test_what_others_wrote_on_the_node_stays() -> None:
     async def somebody(client: Client) -> None:
         await client.create(

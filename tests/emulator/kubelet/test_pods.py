@@ -412,6 +412,44 @@ def test_pods_run_on_while_kubelet_restarts() -> None:
     on_a_node(scenario)
 
 
+def test_a_running_pod_is_not_judged_again_when_kubelet_restarts() -> None:
+    async def scenario(site: Site) -> None:
+        await site.client.patch(NODES, NODE, {"metadata": {"labels": {"zone": "a"}}})
+        await site.create(f"{ONE}, nodeSelector: {{zone: a}}")
+        await site.until("Running")
+        await site.client.patch(NODES, NODE, {"metadata": {"labels": {"zone": "b"}}})
+        site.kubelet.restart()
+        await asyncio.sleep(20)
+        assert await site.phase() == "Running"
+
+    on_a_node(scenario)
+
+
+def test_pods_keep_their_addresses_when_kubelet_restarts() -> None:
+    async def scenario(site: Site) -> None:
+        for name in ("a", "b", "c"):
+            await site.create(ONE, name=name)
+            await site.until("Running", name)
+        site.kubelet.restart()
+        await asyncio.sleep(1)
+        await site.create(ONE, name="d")
+        await site.until("Running", "d")
+        addresses = [(await site.status(name))["podIP"] for name in ("a", "b", "c", "d")]
+        assert addresses == ["10.244.0.2", "10.244.0.3", "10.244.0.4", "10.244.0.5"]
+
+    on_a_node(scenario)
+
+
+def test_a_pod_on_the_host_s_network_has_the_host_s_address() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(f"{ONE}, hostNetwork: true")
+        await site.until("Running")
+        status = await site.status()
+        assert (status["podIP"], status["hostIP"]) == ("127.0.0.1", "127.0.0.1")
+
+    on_a_node(scenario)
+
+
 def test_a_restart_that_changes_nothing_writes_nothing_new() -> None:
     async def scenario(site: Site) -> None:
         await site.create("initContainers: [{name: i}], containers: [{name: main}]")

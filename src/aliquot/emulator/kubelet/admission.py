@@ -86,7 +86,6 @@ def requests(pod: Pod) -> dict[str, int]:
         if is_sidecar(container):
             _add(together, asked)
             _add(sidecars, asked)
-            _raise_to(largest, sidecars)
         else:
             _raise_to(
                 largest, {name: asked.get(name, 0) + sidecars.get(name, 0) for name in asked | sidecars}

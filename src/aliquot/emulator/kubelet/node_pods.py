@@ -41,11 +41,11 @@ class NodePods:
         """
         if node in self._handlers:
             raise ValueError(f"the pods of node {node} are followed already: two kubelets of one name?")
+        if self._unsubscribe is None:
+            self._unsubscribe = self._cache.subscribe(self._changed)
         for pod in self.of(node):
             handler(None, pod)
         self._handlers[node] = handler
-        if self._unsubscribe is None:
-            self._subscribe()
 
         def unfollow() -> None:
             self._handlers.pop(node, None)
@@ -55,23 +55,14 @@ class NodePods:
 
         return unfollow
 
-    def _subscribe(self) -> None:
-        replaying = True
-
-        def changed(old: Pod | None, new: Pod | None) -> None:
-            # What the cache held already was given to each handler as it came.
-            if replaying:
-                return
-            before = old.spec.node_name if old is not None else ""
-            after = new.spec.node_name if new is not None else ""
-            if before == after:
-                if before in self._handlers:
-                    self._handlers[before](old, new)
-                return
+    def _changed(self, old: Pod | None, new: Pod | None) -> None:
+        before = old.spec.node_name if old is not None else ""
+        after = new.spec.node_name if new is not None else ""
+        if before == after:
             if before in self._handlers:
-                self._handlers[before](old, None)
-            if after in self._handlers:
-                self._handlers[after](None, new)
-
-        self._unsubscribe = self._cache.subscribe(changed)
-        replaying = False
+                self._handlers[before](old, new)
+            return
+        if before in self._handlers:
+            self._handlers[before](old, None)
+        if after in self._handlers:
+            self._handlers[after](None, new)

@@ -131,7 +131,10 @@ class NodeReporter:
                 found = await self._client.get(NODES, self._machine.name)
             else:
                 # Not every server takes a status with the first write.
-                await self._write_status(force=not self._node.get("status", {}).get("conditions"))
+                if (self._node.get("status") or {}).get("conditions"):
+                    self._written, self._written_at = status, self._clock.now()
+                else:
+                    await self._write_status(force=True)
                 return
         await self._adopt(found)
 
