@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import click
 
+from aliquot.cli.failures import innermost
 from aliquot.clock import SystemClock
 
 
@@ -38,17 +40,28 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
 
 
 def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run `main`; what the API refuses or cannot be reached for ends as one line."""
+    """Run `main` to its end; what the API refuses or cannot be reached for ends as one line."""
     from aliquot.kube.errors import ApiError
 
     try:
         return asyncio.run(main())
     except* ApiError as group:
-        raise click.ClickException(str(_first(group))) from group
+        raise click.ClickException(str(innermost(group))) from group
 
 
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what runs until it is stopped. SIGTERM and Ctrl-C end it in order: sockets removed, leases given back."""
+    from aliquot.cli import logs
+
+    logs.configure()
+
+    async def until_stopped() -> None:
+        task = asyncio.create_task(main())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+
+    run(until_stopped)

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from aliquot.cli.cluster import Cluster, EmulatedNode
+from aliquot.cli.failures import innermost
 from aliquot.cli.state import Running, StateDirectory, replace_file
 from aliquot.clock import SystemClock
 from aliquot.document import DocumentError
@@ -108,16 +109,9 @@ def run_in_foreground(plan: Plan, *, say: Callable[[str], None]) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(plan, say))
     except* (StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
-        raise LocalClusterError(str(_first(group))) from group
+        raise LocalClusterError(str(innermost(group))) from group
     except* LocalClusterError as group:
-        raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+        raise innermost(group) from None
 
 
 async def _live(plan: Plan, say: Callable[[str], None]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.connect import cluster_options, connect, run
+from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.output import Format, emit, output_option
 
 if TYPE_CHECKING:
@@ -59,8 +59,9 @@ def run_agent(
     """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
-    driver = open_driver(driver_name, node_name)
-    run(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver, kubeconfig, context))
+    # A simulated machine keeps its slices there, as a real one keeps them in the driver.
+    driver = open_driver(driver_name, node_name, state_file=kubelet_dir / "aliquot-simulated-gpus.json")
+    serve(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver, kubeconfig, context))
 
 
 async def _serve(
@@ -129,8 +130,11 @@ def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format)
         raise click.ClickException("; ".join(shown.problems))
 
 
-def open_driver(name: str, node_name: str) -> "Driver":
-    """The driver that `--driver` names. Raises click.ClickException with the fix."""
+def open_driver(name: str, node_name: str, *, state_file: Path | None = None) -> "Driver":
+    """The driver that `--driver` names; a simulated one keeps its state in `state_file`.
+
+    Raises click.ClickException with the fix.
+    """
     from aliquot.document import DocumentError
     from aliquot.gpu.driver import DriverError
 
@@ -152,5 +156,8 @@ def open_driver(name: str, node_name: str) -> "Driver":
             raise click.ClickException(str(error)) from error
         except KeyError as error:
             raise click.ClickException(f"{inventory_path}: {error.args[0]}") from error
-        return SimulatedDriver(machine.gpus, node=node_name)
+        try:
+            return SimulatedDriver(machine.gpus, node=node_name, state_file=state_file)
+        except ValueError as error:
+            raise click.ClickException(f"{state_file}: {error}; delete the file to begin anew") from error
     raise click.UsageError(f"--driver {name!r} is neither 'nvml' nor 'simulated:INVENTORY'")

@@ -4,7 +4,7 @@ import random
 
 import click
 
-from aliquot.cli.connect import cluster_options, connect, run
+from aliquot.cli.connect import cluster_options, connect, serve
 
 
 @click.group()
@@ -29,7 +29,7 @@ def run_scheduler(
     names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
 ) -> None:
     """Place pods on nodes and devices. Runs until stopped."""
-    run(lambda: _schedule(names, leader_elect, kubeconfig, context))
+    serve(lambda: _schedule(names, leader_elect, kubeconfig, context))
 
 
 async def _schedule(

@@ -1,6 +1,7 @@
 """Aliquot's own kinds, as the API server is told of them."""
 
 import asyncio
+import sys
 from typing import Any
 
 from aliquot.kube.api.core import CustomResourceDefinition
@@ -68,3 +69,14 @@ def _not_served(definition: CustomResourceDefinition) -> str:
     if established is None or established.status != "True":
         return f"{name}: not established"
     return ""
+
+
+def manifests() -> str:
+    """Every definition as YAML, for `kubectl apply`: what `deploy/crds.yaml` holds."""
+    import yaml
+
+    return yaml.safe_dump_all(ALL, sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manifests())
