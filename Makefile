@@ -37,7 +37,6 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
 
 bench: setup
 	@$(BIN)/python -m benchmarks

@@ -1,6 +1,5 @@
 """What a command prints: tables for people, JSON or YAML with stable fields for programs."""
 
-import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -39,14 +38,8 @@ def emit(output: Format, document: Any, *, columns: Sequence[str], rows: Sequenc
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in columns:
-        grid.add_column(column, no_wrap=True)
-    for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
-    # A pipe has no width: whole lines, for grep.
-    Console(width=None if sys.stdout.isatty() else 10_000, soft_wrap=not sys.stdout.isatty()).print(grid)
+    """Aligned as kubectl's tables are: three blanks between columns, none at the end, never wrapped."""
+    lines = [columns, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    for line in lines:
+        click.echo("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
