@@ -121,8 +121,7 @@ class Mirror:
         elif pod.spec.scheduling_gates:
             self._pending.discard(name)
             self._gated(pod)
-        else:
-            self._pending.put(self._reader.request(pod))
+        elif self._pending.put(self._reader.request(pod)):
             self._changed()
 
     def _forget(self, name: str) -> None:

@@ -85,9 +85,7 @@ class Toleration:
             return False
         if self.key and self.key != taint.key:
             return False
-        if self.operator is TolerationOperator.EXISTS:
-            return True
-        return bool(self.key) and self.value == taint.value
+        return self.operator is TolerationOperator.EXISTS or self.value == taint.value
 
 
 def satisfies(labels: Mapping[str, str], requirement: Requirement) -> bool:

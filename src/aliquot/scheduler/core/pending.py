@@ -27,15 +27,16 @@ class Pending:
     def pods(self) -> Mapping[str, PodRequest]:
         return MappingProxyType(self._pods)
 
-    def put(self, pod: PodRequest) -> None:
-        """Add, or take the place of the pod of that key."""
+    def put(self, pod: PodRequest) -> bool:
+        """Add, or take the place of the pod of that key. Returns whether that was news."""
         if self._pods.get(pod.key) == pod:
-            return
+            return False
         self.discard(pod.key)
         self._pods[pod.key] = pod
         signature = pod.shape.signature
         insort(self._lines.setdefault(signature, []), self._order(pod))
         self._newcomers.setdefault(signature, {})[pod.key] = None
+        return True
 
     def discard(self, key: str) -> None:
         pod = self._pods.pop(key, None)
