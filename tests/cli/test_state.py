@@ -1,4 +1,3 @@
-import shutil
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,9 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_sockets_have_short_private_paths(tmp_path: Path) -> None:
-    path = StateDirectory(tmp_path / ("x" * 150)).sockets("node-0")
+    state = StateDirectory(tmp_path / ("x" * 150))
+    path = state.sockets("node-0")
     assert len(str(path)) < 70
     assert path.parent.stat().st_mode & 0o077 == 0
-    shutil.rmtree(path.parent)
+    state.remove_sockets()
+    assert not path.parent.exists()

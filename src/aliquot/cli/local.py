@@ -158,6 +158,7 @@ async def _live(plan: Plan, say: Callable[[str], None]) -> None:
             await _tend(cluster, plan, running, stopped, say)
     finally:
         store.close()
+        state.remove_sockets()
 
 
 async def _tend(

@@ -11,6 +11,7 @@ DIR/pki, DIR/store.db, DIR/nodes/NAME   the emulator's own
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -97,11 +98,18 @@ class StateDirectory:
     def write_running(self, running: Running) -> None:
         replace_file(self._cluster, msgspec.json.encode(running))
 
+    def _sockets_directory(self) -> Path:
+        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:10]
+        return Path(tempfile.gettempdir()) / f"aliquot-{os.getuid()}-{digest}"
+
+    def remove_sockets(self) -> None:
+        """After a clean stop: they mean nothing to the next start."""
+        shutil.rmtree(self._sockets_directory(), ignore_errors=True)
+
     def sockets(self, node: str) -> Path:
         """A short private directory with `device-plugins/` and `pod-resources/` of a node: a unix socket's path
         has 107 bytes at most."""
-        digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:10]
-        top = Path(tempfile.gettempdir()) / f"aliquot-{os.getuid()}-{digest}"
+        top = self._sockets_directory()
         top.mkdir(mode=0o700, exist_ok=True)
         found = top.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
