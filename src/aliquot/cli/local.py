@@ -67,7 +67,7 @@ def plan(
     nodes: int | None,
     gpus: str | None,
     inventory: Path | None,
-    runtime: str,
+    runtime: str | None,
     port: int,
 ) -> Plan:
     """What to bring up. Changes nothing. Raises LocalClusterError."""
@@ -92,7 +92,7 @@ def plan(
         state=state,
         inventory=wanted,
         gone=tuple(node.name for node in last.nodes if node.name not in names) if last is not None else (),
-        runtime=runtime,
+        runtime=runtime or (running.runtime if running is not None else "simulated"),
         port=port,
         last_port=urlsplit(running.server).port or 0 if running is not None else 0,
         sockets=len(names) <= MOST_NODES_ON_SOCKETS,

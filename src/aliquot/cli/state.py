@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import msgspec
 
 
-class StateError(Exception):
+class StateError(click.ClickException):
     """One line: what is wrong with the state directory, and the fix."""
 
 

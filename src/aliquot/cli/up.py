@@ -39,9 +39,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--runtime",
     type=click.Choice(["simulated", "process"]),
-    default="simulated",
-    show_default=True,
-    help="simulated: a pod runs as its annotations say; process: containers are local processes.",
+    help="simulated: a pod runs as its annotations say; process: containers are local processes.  [default: that of the last time, or simulated]",
 )
 @click.option(
     "--port",
@@ -55,14 +53,14 @@ def up(
     nodes: int | None,
     gpus: str | None,
     inventory: Path | None,
-    runtime: str,
+    runtime: str | None,
     port: int,
     detach: bool,
 ) -> None:
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
     State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
-    --inventory the nodes are those of the last time.
+    --inventory the nodes are those of the last time; so are runtime and port.
     """
     state = states.StateDirectory(state_path)
     if inventory is not None and (nodes is not None or gpus is not None):
