@@ -134,7 +134,9 @@ class NodeState:
 
     def available(self, resource: str) -> int:
         if resource in self.free:
-            return self.free[resource]
+            # While kubelet's swaps are half listed, two pods may seem to share a device, and one device to be free.
+            # What live pods asked for is certain.
+            return min(self.free[resource], self.total(resource) - self.used.get(resource, 0))
         return self.facts.allocatable.get(resource, 0) - self.used.get(resource, 0)
 
 
