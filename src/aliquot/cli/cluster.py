@@ -129,14 +129,14 @@ class Cluster:
     def not_ready(self) -> list[str]:
         """Nodes whose kubelet or agent is not ready yet, as those that watch see them."""
         waiting = []
-        for name in self.nodes:
+        for name, machine in self.nodes.items():
             node, gpu_node = self.node_objects.get(name), self.gpu_nodes.get(name)
-            if (
-                node is None
-                or gpu_node is None
-                or not _is_true(node.status.conditions or (), "Ready")
-                or not _is_true(gpu_node.status.conditions, "Ready")
-            ):
+            node_ready = node is not None and _is_true(node.status.conditions or (), "Ready")
+            # A machine without GPUs has nothing for its agent to be ready with.
+            gpus_ready = not machine.driver.gpus() or (
+                gpu_node is not None and _is_true(gpu_node.status.conditions, "Ready")
+            )
+            if not (node_ready and gpus_ready):
                 waiting.append(name)
         return waiting
 
