@@ -1,0 +1,87 @@
+"""The agent when kubelet, the API or the agent itself goes away and comes back."""
+
+import asyncio
+
+from tests.node.conftest import NODE, Site, cut, run_site
+
+SEVENTH = "nvidia.com/mig-1g.10gb"
+
+
+def test_a_restarted_kubelet_gets_everything_again() -> None:
+    async def scenario(site: Site) -> None:
+        names = set(site.kubelet.registrations)
+        site.kubelet.registrations.clear()
+        await site.kubelet.restart()
+        await asyncio.sleep(3)
+        assert set(site.kubelet.registrations) == names
+        assert site.offered() == {"nvidia.com/gpu": 1}
+        assert site.gpu_status(0).ready
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_a_lost_socket_is_served_and_registered_again() -> None:
+    async def scenario(site: Site) -> None:
+        site.plugin_sockets.drop("aliquot-gpu.sock")
+        await asyncio.sleep(3)
+        assert site.kubelet.registrations == ["nvidia.com/gpu"] * 2
+        assert site.offered() == {"nvidia.com/gpu": 1}
+
+    run_site("l4:1", scenario)
+
+
+def test_an_absent_kubelet_is_the_reason_for_not_being_ready() -> None:
+    async def scenario(site: Site) -> None:
+        await site.kubelet.stop()
+        await asyncio.sleep(60)
+        state, reason, message = site.api.condition("Ready")
+        assert (state, reason) == ("False", "NotRegistered")
+        assert message.startswith("nvidia.com/gpu: kubelet.sock is absent")
+        assert not site.gpu_status(0).ready
+        await site.kubelet.start()
+        await asyncio.sleep(3)
+        assert site.api.condition("Ready")[0] == "True"
+
+    run_site("l4:1", scenario)
+
+
+def test_devices_are_served_while_the_api_is_away() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.down = True
+        cut(site.driver, site.gpus[0], ("1g.10gb", 0))
+        await asyncio.sleep(15)
+        assert site.offered() == {SEVENTH: 1}
+        site.api.down = False
+        await asyncio.sleep(60)
+        assert [i.profile for i in site.gpu_status(0).instances] == ["1g.10gb"]
+
+    run_site("h100-80gb:1:mig", scenario)
+
+
+def test_a_restarted_agent_keeps_the_transition_times() -> None:
+    async def scenario(site: Site) -> None:
+        before = site.api.gpu_node.status
+        await asyncio.sleep(3600)
+        await site.stop_agent()
+        await site.start_agent()
+        assert site.api.gpu_node.status == before
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_an_idle_agent_writes_nothing() -> None:
+    async def scenario(site: Site) -> None:
+        before = len(site.api.written)
+        await asyncio.sleep(3600)
+        assert len(site.api.written) == before
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_a_status_that_somebody_else_changed_is_written_again() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.gpu_nodes.remove(NODE)
+        await asyncio.sleep(1)
+        assert site.gpu_status(0).ready
+
+    run_site("l4:1", scenario)

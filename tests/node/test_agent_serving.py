@@ -1,0 +1,87 @@
+"""What the agent serves to kubelet and reports to the API, on virtual time."""
+
+import asyncio
+
+import pytest
+
+from tests.node.conftest import Refused, Site, cut, pod, run_site
+
+SEVENTH = "nvidia.com/mig-1g.10gb"
+
+
+def test_whole_gpus_are_offered_ready_and_reported() -> None:
+    async def scenario(site: Site) -> None:
+        assert site.offered() == {"nvidia.com/gpu": 2}
+        status = site.api.gpu_node.status
+        assert [(gpu.ready, gpu.resource) for gpu in status.gpus] == [(True, "nvidia.com/gpu")] * 2
+        assert site.api.condition("Ready") == ("True", "Serving", "2 GPUs are served to kubelet")
+        owner = (site.api.gpu_node.metadata.owner_references or ())[0]
+        assert (owner.kind, owner.name, owner.uid) == ("Node", "gpu-0", "node-uid")
+
+    run_site("h100-80gb:2", scenario)
+
+
+def test_every_name_that_could_appear_is_registered_with_no_devices() -> None:
+    async def scenario(site: Site) -> None:
+        assert {"nvidia.com/gpu", SEVENTH, "nvidia.com/mig-7g.80gb"} <= set(site.kubelet.registrations)
+        assert site.kubelet.offered[SEVENTH] == {}
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_a_slice_made_by_hand_is_offered_without_a_restart() -> None:
+    async def scenario(site: Site) -> None:
+        before = list(site.kubelet.registrations)
+        cut(site.driver, site.gpus[0], ("3g.40gb", 4), ("1g.10gb", 0))
+        await asyncio.sleep(15)
+        assert site.offered() == {"nvidia.com/mig-3g.40gb": 1, SEVENTH: 1}
+        assert site.kubelet.registrations == before
+        assert [i.ready for i in site.gpu_status(0).instances] == [True, True]
+
+    run_site("h100-80gb:1:mig", scenario)
+
+
+def test_a_part_of_a_gpu_instance_gets_a_name_of_its_own() -> None:
+    async def scenario(site: Site) -> None:
+        gpu = site.gpus[0]
+        made = site.driver.create_gpu_instance(gpu.uuid, 9, 4)
+        site.driver.create_compute_instance(gpu.uuid, made.gi_id, 0)
+        await asyncio.sleep(15)
+        assert site.offered() == {"nvidia.com/mig-1c.3g.40gb": 1}
+
+    run_site("h100-80gb:1:mig", scenario)
+
+
+def test_allocate_names_the_devices_in_both_variables() -> None:
+    async def scenario(site: Site) -> None:
+        ids = site.kubelet.free("nvidia.com/gpu")
+        answer = await site.kubelet.allocate("nvidia.com/gpu", ids)
+        assert dict(answer.envs) == {
+            "NVIDIA_VISIBLE_DEVICES": ",".join(ids),
+            "ALIQUOT_VISIBLE_DEVICES_GPU": ",".join(ids),
+        }
+        assert not answer.devices
+
+    run_site("l4:2", scenario)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    async def scenario(site: Site) -> None:
+        with pytest.raises(Refused, match=r"NOT_FOUND: nvidia.com/gpu has no device GPU-x on this node"):
+            await site.kubelet.allocate("nvidia.com/gpu", ["GPU-x"])
+
+    run_site("l4:1", scenario)
+
+
+def test_the_holder_of_a_device_is_reported() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.pods.put(pod("train"))
+        (held,) = await site.kubelet.admit("train", "nvidia.com/gpu")
+        await asyncio.sleep(1)
+        assert [gpu.pods for gpu in site.api.gpu_node.status.gpus if gpu.uuid == held] == [["default/train"]]
+        site.kubelet.release("train")
+        site.api.pods.remove("default/train")
+        await asyncio.sleep(1)
+        assert all(gpu.pods == [] for gpu in site.api.gpu_node.status.gpus)
+
+    run_site("l4:2", scenario)
