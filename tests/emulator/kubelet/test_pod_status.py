@@ -270,14 +270,36 @@ def test_a_verdict_is_the_pods_reason() -> None:
     )
 
 
-def test_the_status_of_a_rejected_pod() -> None:
-    assert rejected_status(pod(ONE), Rejection("OutOfcpu", "no cpu"), NOW) == {
+@pytest.mark.parametrize(
+    ("before", "start"), [({}, NOW), ({"startTime": rfc3339(900)}, 900.0)], ids=["new", "ran before"]
+)
+def test_the_status_of_a_rejected_pod(before: dict[str, Any], start: float) -> None:
+    assert rejected_status(pod(ONE, status=before), Rejection("OutOfcpu", "no cpu"), NOW) == {
         "phase": "Failed",
         "reason": "OutOfcpu",
-        "message": "no cpu",
+        "message": "Pod was rejected: no cpu",
         "qosClass": "BestEffort",
-        "startTime": rfc3339(NOW),
+        "startTime": rfc3339(start),
+        "conditions": [],
+        "hostIP": None,
+        "hostIPs": None,
+        "podIP": None,
+        "podIPs": None,
+        "initContainerStatuses": None,
+        "containerStatuses": None,
     }
+
+
+def test_a_rejected_pod_keeps_the_conditions_of_others_alone() -> None:
+    previous = [
+        {"type": kind, "status": "True"}
+        for kind in ("PodScheduled", "Ready", "DisruptionTarget", "my.org/gate")
+    ]
+    status = rejected_status(pod(ONE), Rejection("OutOfcpu", "no cpu"), NOW)
+    assert as_patch(status, previous)["conditions"] == [
+        {"$patch": "delete", "type": "PodScheduled"},
+        {"$patch": "delete", "type": "Ready"},
+    ]
 
 
 def test_devices_are_shown_with_their_health() -> None:

@@ -293,7 +293,7 @@ def test_more_devices_than_are_free_fail_the_pod_for_good() -> None:
         assert (status["phase"], status["reason"], status["message"]) == (
             "Failed",
             "UnexpectedAdmissionError",
-            text,
+            f"Pod was rejected: {text}",
         )
         assert ("UnexpectedAdmissionError", text) in await site.events()
         assert site.kubelet.runtime.pods() == ()
@@ -377,7 +377,7 @@ def test_a_node_without_room_refuses() -> None:
         status = await site.status("q")
         assert (status["reason"], status["message"]) == (
             "OutOfcpu",
-            "Node didn't have enough resource: cpu, requested: 2000, used: 7000, capacity: 8000",
+            "Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 7000, capacity: 8000",
         )
 
     on_a_node(scenario)
@@ -408,6 +408,34 @@ def test_pods_run_on_while_kubelet_restarts() -> None:
         assert "Requested: 1, Available: 0" in (await site.status("q"))["message"]
         assert [run.attempt for run in site.kubelet.runtime.containers(created["metadata"]["uid"])] == [0]
         await plugin.close()
+
+    on_a_node(scenario)
+
+
+def test_a_pod_whose_device_is_gone_runs_on_until_its_container_ends() -> None:
+    """As with a real kubelet: a container found running has what it needs, and is asked no more. To put another
+    board into a machine it has to go down, and a reboot is what ends the pod."""
+
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        await plugin.close()
+        site.kubelet.restart(down_s=5)
+        await asyncio.sleep(10)
+        other = ScriptedPlugin("b")
+        await other.serve(site.plugins)
+        await asyncio.sleep(20)
+        (container,) = (await site.status())["containerStatuses"]
+        assert "running" in container["state"]
+        assert container["allocatedResourcesStatus"][0]["resources"] == [
+            {"resourceID": "a", "health": "Unknown"}
+        ]
+        site.kubelet.reboot(down_s=5)
+        await site.until("Failed")
+        assert (await site.status())["reason"] == "UnexpectedAdmissionError"
+        await other.close()
 
     on_a_node(scenario)
 
@@ -514,15 +542,27 @@ def test_a_pod_with_devices_is_refused_after_a_reboot_until_its_plugin_is_back()
         await plugin.serve(site.plugins)
         await site.create(ONE_GPU)
         await site.until("Running")
+        gate = {"type": "example.com/gate", "status": "True"}
+        await site.client.patch(
+            PODS,
+            "p",
+            {"status": {"conditions": [*(await site.status())["conditions"], gate]}},
+            "default",
+            subresource="status",
+        )
         site.kubelet.reboot(down_s=30)
         await plugin.close()
         await site.until("Failed")
         status = await site.status()
         assert (status["reason"], status["message"]) == (
             "UnexpectedAdmissionError",
-            "Allocate failed due to no healthy devices present; cannot allocate unhealthy devices nvidia.com/gpu, "
-            "which is unexpected",
+            "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices "
+            "nvidia.com/gpu, which is unexpected",
         )
+        # Nothing is left of the life before: a Failed pod is never Ready, and no container of it runs.
+        left = ("phase", "reason", "message", "qosClass", "startTime", "conditions", "observedGeneration")
+        assert status.keys() == set(left)
+        assert [condition["type"] for condition in status["conditions"]] == ["example.com/gate"]
 
     on_a_node(scenario)
 

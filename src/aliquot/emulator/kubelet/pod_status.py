@@ -29,6 +29,12 @@ class Place:
     """When kubelet took it on."""
 
 
+_CONDITIONS = frozenset(
+    ("PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready")
+)
+"""Those that kubelet answers for; the others are readiness gates' and controllers'."""
+_WHERE_IT_RAN = ("hostIP", "hostIPs", "podIP", "podIPs", "initContainerStatuses", "containerStatuses")
+
 DeviceHealth: TypeAlias = Mapping[str, Mapping[str, Mapping[str, str]]]
 """Container to resource to device to its health."""
 
@@ -89,24 +95,37 @@ def running_status(
 
 
 def rejected_status(pod: Pod, rejection: Rejection, now: float) -> JsonObject:
-    """Status of a pod that this node will not run: final."""
+    """Status of a pod that this node will not run: final.
+
+    It stands alone, as a real kubelet's does: of an earlier life on this node only the start time stays, no address,
+    no container and no condition of kubelet's own.
+    """
     return {
         "phase": Phase.FAILED.value,
         "reason": rejection.reason,
-        "message": rejection.message,
+        "message": f"Pod was rejected: {rejection.message}",
         "qosClass": pod.status.qos_class or qos_class(pod),
-        "startTime": rfc3339(now),
+        "startTime": pod.status.start_time or rfc3339(now),
+        "conditions": [],
+        **dict.fromkeys(_WHERE_IT_RAN),
     }
 
 
 def as_patch(status: JsonObject, previous: Sequence[Mapping[str, Any]]) -> JsonObject:
-    """`status` for a strategic merge over `previous` conditions: what a condition no longer has is named null."""
+    """`status` for a strategic merge over `previous` conditions: what a condition no longer has is named null.
+
+    A status without conditions takes back all that kubelet ever wrote.
+    """
     since = {condition.get("type"): condition for condition in previous}
-    conditions = [
-        dict.fromkeys(name for name in since.get(condition["type"], {}) if name not in condition) | condition
-        for condition in status.get("conditions", ())
-    ]
-    return status | {"conditions": conditions} if conditions else status
+    if status["conditions"]:
+        conditions = [
+            dict.fromkeys(name for name in since.get(condition["type"], {}) if name not in condition)
+            | condition
+            for condition in status["conditions"]
+        ]
+    else:
+        conditions = [{"$patch": "delete", "type": kind} for kind in since if kind in _CONDITIONS]
+    return status | {"conditions": conditions}
 
 
 def image_id(image: str) -> str:

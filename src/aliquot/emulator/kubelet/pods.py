@@ -296,7 +296,8 @@ class PodManager:
 
     def _publish(self, managed: ManagedPod, situation: Situation, plan: Plan) -> None:
         if managed.rejection is not None:
-            if managed.desired is None:
+            # Not Failed while something of it runs: its devices are not free yet.
+            if managed.finished and managed.desired is None:
                 managed.desired = pod_status.rejected_status(
                     managed.pod, managed.rejection, self._clock.now()
                 )
