@@ -2,6 +2,9 @@
 
 Every decision is `devices.DeviceTable`'s; here are the order of the calls and the checkpoint. Must not know pods
 beyond uid, container names and limits.
+
+As in the real one, a container found running when kubelet starts is asked no more: it keeps devices that no plugin
+lists any longer, until it ends. Whoever puts other boards into an emulated machine has to reboot it.
 """
 
 import asyncio
