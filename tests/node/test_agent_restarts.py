@@ -85,3 +85,19 @@ def test_a_status_that_somebody_else_changed_is_written_again() -> None:
         assert site.gpu_status(0).ready
 
     run_site("l4:1", scenario)
+
+
+def test_a_second_agent_cuts_and_reports_nothing_until_the_first_has_stopped() -> None:
+    async def scenario(site: Site) -> None:
+        first = site.agent_task
+        assert first is not None
+        written = len(site.api.written)
+        await site.start_agent()
+        await asyncio.sleep(120)
+        assert len(site.api.written) == written
+        first.cancel()
+        await asyncio.sleep(3)
+        assert site.offered() == {"nvidia.com/gpu": 1}
+        assert site.api.condition("Ready")[:2] == ("True", "Serving")
+
+    run_site("l4:1", scenario)

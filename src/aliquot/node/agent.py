@@ -203,6 +203,9 @@ class Agent:
 
         self._allocations = await self._pod_resources.ask()
         self._answers.settle(self._allocations)
+        if not self._registrar.is_alone:
+            # What is another agent's to serve is its to cut and to report.
+            return True
         notes = self._change(busy | self._changes.busy(), tasks)
         self._offer()
         await self._breathe()
