@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,13 +10,47 @@ from aliquot.cli.state import Running, StateDirectory, StateError
 
 def test_only_one_process_holds_a_state_directory(tmp_path: Path) -> None:
     first, second = StateDirectory(tmp_path / "s"), StateDirectory(tmp_path / "s")
+    assert second.holder() is None
     with first.held():
-        assert second.is_held()
-        with pytest.raises(StateError, match=r"in use by .*aliquot down --state"), second.held():
+        assert second.holder() == os.getpid()
+        said = rf"in use by process {os.getpid()}; .*aliquot down --state"
+        with pytest.raises(StateError, match=said), second.held():
             pass
-    assert not second.is_held()
+        assert second.holder() == os.getpid(), "asking and being refused leave the lock where it is"
+    assert second.holder() is None
     with second.held():
         pass
+
+
+def test_a_child_that_inherits_the_lock_goes_on_holding_it(tmp_path: Path) -> None:
+    """No moment in between in which a third process could take it."""
+    program = (
+        "import os, sys; from pathlib import Path; from aliquot.cli.state import StateDirectory\n"
+        "with StateDirectory(Path(sys.argv[1])).held(int(sys.argv[2])) as lock:\n"
+        "    print(os.get_inheritable(lock), flush=True); sys.stdin.read()"
+    )
+    state = StateDirectory(tmp_path)
+    with state.held() as lock:
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path), str(lock)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=[lock],
+        )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "False\n", "what the child starts does not hold it"
+    assert state.holder() == child.pid
+    child.communicate()
+    assert state.holder() is None
+
+
+def test_a_holder_without_an_id_is_refused_by_name(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    with state.held():
+        (tmp_path / "lock").write_text("")
+        with pytest.raises(StateError, match=r"lock: held by a process that did not write its id"):
+            state.holder()
 
 
 def test_what_runs_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import BIN, ROOT, THREE_NODES, Kubectl, aliquot, eventually
+from aliquot.cli.state import StateDirectory
+from tests.e2e.commands import ALIQUOT, BIN, ROOT, THREE_NODES, Kubectl, aliquot, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
 
@@ -46,6 +48,34 @@ def test_status_says_what_runs_and_how_it_is_joined(state: Path) -> None:
     assert "in use by process" in again.err
     assert aliquot("down", "--state", state).code == 0
     assert aliquot("status", "--state", state).code == 1
+
+
+def test_of_two_starts_at_once_one_wins_and_the_other_says_who(state: Path) -> None:
+    command = [ALIQUOT, "up", "--detach", "--state", state, "--nodes", "0"]
+    starts = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"
+    ]
+    ended = [(*start.communicate(timeout=60), start.returncode) for start in starts]
+    (_, _, won), (_, said, lost) = sorted(ended, key=lambda end: end[2])
+    assert (won, lost) == (0, 1)
+    assert re.match(r"error: .*: in use by process \d+; stop it with 'aliquot down", said)
+    assert len(said.splitlines()) == 1
+    # The log is the winner's.
+    assert (state / "log").read_text().startswith("API at ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_start_that_is_interrupted_leaves_nothing_running(state: Path, number: signal.Signals) -> None:
+    start = subprocess.Popen(
+        [ALIQUOT, "up", "--detach", "--state", state, "--nodes", "40"], stderr=subprocess.PIPE, text=True
+    )
+    eventually(lambda: StateDirectory(state).holder() not in (None, start.pid))
+    child = StateDirectory(state).holder()
+    start.send_signal(number)
+    _, said = start.communicate(timeout=60)
+    assert start.returncode == 130
+    assert f"stopping process {child}, which was still starting" in said
+    assert StateDirectory(state).holder() is None
 
 
 def test_nothing_is_lost_when_it_is_killed(state: Path) -> None:

@@ -4,7 +4,7 @@ DIR/kubeconfig       admin access, 0600
 DIR/cluster.json     what `aliquot status` shows; rewritten at each start
 DIR/inventory.yaml   the nodes of the last start
 DIR/log              of a detached cluster
-DIR/lock             held (flock) by the process that runs the cluster
+DIR/lock             held (flock) by the process that runs the cluster; its process id is in it
 DIR/pki, DIR/store.db, DIR/nodes/NAME   the emulator's own
 """
 
@@ -20,6 +20,9 @@ from pathlib import Path
 
 import click
 import msgspec
+
+_PID_WIDTH = 20
+"""So that a shorter number covers a longer one."""
 
 
 class StateError(click.ClickException):
@@ -54,39 +57,59 @@ class StateDirectory:
         self._lock = self.path / "lock"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the directory for this process. Raises StateError when another one does."""
+    def held(self, inherited: int | None = None) -> Iterator[int]:
+        """Hold the directory for this process; gives the lock's descriptor.
+
+        A child that inherits the descriptor holds the directory too, and goes on holding it when this process lets
+        go: it passes the number as `inherited`. Raises StateError when another process holds the directory.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = self._lock.open("a+")
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600) if inherited is None else inherited
         except OSError as error:
             raise StateError(f"{self.path}: {error.strerror}; choose another with --state DIR") from error
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                running = self.running()
-                who = f"process {running.pid}" if running else "another process"
-                raise StateError(
-                    f"{self.path}: in use by {who}; stop it with 'aliquot down --state {self.path}' or choose another --state"
-                ) from None
-            yield
-
-    def is_held(self) -> bool:
-        """Whether some process runs the cluster now."""
         try:
-            handle = self._lock.open("a+")
-        except OSError:
-            return False
-        with handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return True
-        return False
+                raise StateError(
+                    f"{self.path}: in use by {self._who()}; stop it with 'aliquot down --state {self.path}' or choose another --state"
+                ) from None
+            os.set_inheritable(lock, False)
+            os.pwrite(lock, f"{os.getpid():<{_PID_WIDTH}}\n".encode(), 0)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def holder(self) -> int | None:
+        """The process that runs the cluster now; None when there is none."""
+        try:
+            lock = os.open(self._lock, os.O_RDWR)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if (pid := self._written_pid()) is None:
+                raise StateError(
+                    f"{self._lock}: held by a process that did not write its id into it; end that process"
+                ) from None
+            return pid
+        finally:
+            os.close(lock)
+        return None
+
+    def _written_pid(self) -> int | None:
+        try:
+            return int(self._lock.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _who(self) -> str:
+        return "another process" if (pid := self._written_pid()) is None else f"process {pid}"
 
     def running(self) -> Running | None:
-        """What the last start wrote; check `is_held` to know whether it still runs."""
+        """What the last start wrote; only that of `holder` still runs."""
         try:
             return msgspec.json.decode(self._cluster.read_bytes(), type=Running)
         except FileNotFoundError:

@@ -1,19 +1,15 @@
 """`aliquot up`, `down`, `status`: an emulated GPU cluster on this machine."""
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
 
+from aliquot.cli import detached
 from aliquot.cli import state as states
 from aliquot.cli.output import Format, emit, output_option
 
 READY_DEADLINE_S = 120.0
-STOP_DEADLINE_S = 30.0
 
 
 def _state_option(command: click.decorators.FC) -> click.decorators.FC:
@@ -48,6 +44,9 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Port on 127.0.0.1; 0 keeps the last one or picks one.",
 )
 @click.option("--detach", is_flag=True, help="Return when the cluster is ready; stop it with `aliquot down`.")
+@click.option(
+    "--lock-descriptor", type=int, hidden=True, help="Of the parent that holds the state directory."
+)
 def up(
     state_path: Path,
     nodes: int | None,
@@ -56,6 +55,7 @@ def up(
     runtime: str | None,
     port: int,
     detach: bool,
+    lock_descriptor: int | None,
 ) -> None:
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
@@ -73,7 +73,7 @@ def up(
     logs.configure()
 
     try:
-        with state.held():
+        with state.held(lock_descriptor):
             plan = local.plan(state, nodes=nodes, gpus=gpus, inventory=inventory, runtime=runtime, port=port)
             local.run_in_foreground(plan, say=click.echo)
     except (states.StateError, local.LocalClusterError) as error:
@@ -81,36 +81,9 @@ def up(
 
 
 def _detach(state: states.StateDirectory, arguments: list[str]) -> None:
-    """Start the same command in a session of its own, and wait until it says that it is ready."""
-    if state.is_held():
-        raise click.ClickException(
-            f"{state.path}: already up; 'aliquot status --state {state.path}' shows it"
-        )
-    state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = [sys.executable, "-m", "aliquot.cli.main", *(a for a in arguments if a != "--detach")]
-    with state.log.open("wb") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    deadline = time.monotonic() + READY_DEADLINE_S
-    while True:
-        if process.poll() is not None:
-            last = state.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise click.ClickException(last[0].removeprefix("error: "))
-        running = state.running()
-        if running is not None and running.pid == process.pid and running.ready:
-            break
-        if time.monotonic() > deadline:
-            os.kill(process.pid, signal.SIGTERM)
-            raise click.ClickException(f"not ready within {READY_DEADLINE_S:.0f} s; see {state.log}")
-        _pause()
+    running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=READY_DEADLINE_S)
     click.echo(f"{running.nodes} nodes ready at {running.server}")
     click.echo(f"export KUBECONFIG={state.kubeconfig}")
-
-
-def _pause() -> None:
-    # A command waiting for another process: no event loop, no decision; the poll is its whole work.
-    time.sleep(0.05)  # noqa: TID251
 
 
 @click.command()
@@ -118,19 +91,10 @@ def _pause() -> None:
 def down(state_path: Path) -> None:
     """Stop the cluster of a state directory; its state stays."""
     state = states.StateDirectory(state_path)
-    running = state.running()
-    if running is None or not state.is_held():
+    if detached.stop(state):
+        click.echo(f"stopped; state stays in {state.path}")
+    else:
         click.echo(f"{state.path}: not running")
-        return
-    os.kill(running.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_DEADLINE_S
-    while state.is_held():
-        if time.monotonic() > deadline:
-            raise click.ClickException(
-                f"process {running.pid} did not stop within {STOP_DEADLINE_S:.0f} s; see {state.log}"
-            )
-        _pause()
-    click.echo(f"stopped; state stays in {state.path}")
 
 
 @click.command()
@@ -139,14 +103,7 @@ def down(state_path: Path) -> None:
 def status(state_path: Path, output: Format) -> None:
     """Show the cluster of a state directory. Exit code 1 when it does not run."""
     state = states.StateDirectory(state_path)
-    try:
-        running = state.running()
-    except states.StateError as error:
-        raise click.ClickException(str(error)) from error
-    if running is None or not state.is_held():
-        raise click.ClickException(
-            f"{state.path}: not running; start it with 'aliquot up --state {state.path}'"
-        )
+    running = _running(state)
     emit(
         output,
         {"state": str(state.path), "kubeconfig": str(state.kubeconfig), **_fields(running)},
@@ -162,6 +119,19 @@ def status(state_path: Path, output: Format) -> None:
             ("runtime", running.runtime),
         ],
     )
+
+
+def _running(state: states.StateDirectory) -> states.Running:
+    """Raises click.ClickException when nothing runs, or nothing that can be shown yet."""
+    holder = state.holder()
+    if holder is None:
+        raise click.ClickException(
+            f"{state.path}: not running; start it with 'aliquot up --state {state.path}'"
+        )
+    running = state.running()
+    if running is None or running.pid != holder:
+        raise click.ClickException(f"{state.path}: process {holder} is starting it; ask again in a moment")
+    return running
 
 
 def _fields(running: states.Running) -> dict[str, object]:
