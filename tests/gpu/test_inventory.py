@@ -78,6 +78,16 @@ def test_a_node_is_found_by_name() -> None:
         loaded.node("bb")
 
 
+def test_labels_that_kubernetes_takes_are_taken() -> None:
+    labels = {"zone": "a", "example.com/Rack_1.b": "R-7", "empty": "", "k" * 63: "v" * 63}
+    text = "".join(f"    {key}: '{value}'\n" for key, value in labels.items())
+    loaded = inventory.parse(f"nodes:\n- name: {'a' * 63}\n  labels:\n{text}", source="f")
+    assert loaded.nodes == (InventoryNode("a" * 63, labels, ()),)
+
+
+GRAMMAR = "use at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -91,7 +101,39 @@ def test_a_node_is_found_by_name() -> None:
         ("gpus:\n- board: l4\n  count: 0\n", "f:3: gpus[0].count: a whole number >= 1 is expected, not 0"),
         ("gpus:\n- board: l4\n  mig: true\n", "f:2: board 'l4' has no MIG"),
         ("gpus:\n- {board: l4, count: 30}\n- {board: t4, count: 3}\n", "f:2: more than 32 GPUs on one node"),
-        ("nodes:\n- name: A\n", "f:2: 'A' is no node name (lower case letters, digits, '-', '.')"),
+        *(
+            (
+                f"nodes:\n- name: {name}\n",
+                f"f:2: '{name}' is no node name: use lower case letters, digits, '-' and '.', and begin and end "
+                "each part between dots with a letter or digit",
+            )
+            for name in ("A", "a_b", "-a", "a-", "a..b", "a.", "ä")
+        ),
+        (
+            f"nodes:\n- name: {'a' * 64}\n",
+            f"f:2: node name '{'a' * 64}' has 64 characters: use at most 63",
+        ),
+        *(
+            (f"nodes:\n- name: a\n  labels:\n    ok: fine\n    {label}\n", f"f:5: {message}")
+            for label, message in (
+                ("bad key: x", f"label key 'bad key': {GRAMMAR}"),
+                ("-x: x", f"label key '-x': {GRAMMAR}"),
+                (f"{'k' * 64}: x", f"label key '{'k' * 64}': {GRAMMAR}"),
+                ("example.com/: x", f"label key 'example.com/': {GRAMMAR}"),
+                (
+                    "Example_/x: x",
+                    "label 'Example_/x': 'Example_' before the '/' is no domain: use one like example.com/x",
+                ),
+                ("/x: x", "label '/x': '' before the '/' is no domain: use one like example.com/x"),
+                ("k: two words", f"value 'two words' of label 'k': {GRAMMAR}"),
+                ("k: -x", f"value '-x' of label 'k': {GRAMMAR}"),
+                (f"k: {'v' * 64}", f"value '{'v' * 64}' of label 'k': {GRAMMAR}"),
+                (
+                    "kubernetes.io/hostname: b",
+                    "label 'kubernetes.io/hostname' is set by the node's own kubelet: leave it out",
+                ),
+            )
+        ),
         ("nodes:\n- name: a\n- name: a\n", "f:3: node 'a' is given twice"),
         ("nodes:\n- gpus: []\n", "f:2: nodes[0]: field 'name' is missing"),
     ],

@@ -19,7 +19,12 @@ from aliquot.gpu import boards
 MAX_GPUS = 32
 """Of one node: more the kernel driver does not drive."""
 
-_DNS_LABELS = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+MAX_NAME_CHARACTERS = 63
+"""Of a node: its name is also the value of its host name label."""
+
+_DNS_LABELS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_LABEL_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_KUBELETS_OWN_LABELS = frozenset({"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def parse_gpus(text: str) -> tuple[InventoryGpus, ...]:
         if len(counts) > 1 or not all(re.fullmatch(r"[1-9]\d{0,3}", count, re.ASCII) for count in counts):
             raise ValueError(f"'{part}' is not BOARD[:COUNT][:mig], like h100-80gb:8 or a100-40gb:4:mig")
         groups.append(InventoryGpus(board, int(counts[0]) if counts else 1, mig))
-        if complaint := _complaint(groups[-1]):
+        if complaint := _board_complaint(groups[-1]):
             raise ValueError(complaint)
     if sum(group.count for group in groups) > MAX_GPUS:
         raise ValueError(f"'{text}' has more than {MAX_GPUS} GPUs for one node")
@@ -85,13 +90,13 @@ def parse(text: str, *, source: str) -> Inventory:
         return Inventory((InventoryNode("", {}, _gpus(parsed, ("gpus",), file.gpus)),))
     nodes: list[InventoryNode] = []
     for index, node in enumerate(file.nodes or ()):
-        if not _DNS_LABELS.fullmatch(node.name):
-            raise parsed.error(
-                ("nodes", index, "name"),
-                f"'{node.name}' is no node name (lower case letters, digits, '-', '.')",
-            )
+        if complaint := _name_complaint(node.name):
+            raise parsed.error(("nodes", index, "name"), complaint)
         if node.name in (known.name for known in nodes):
             raise parsed.error(("nodes", index, "name"), f"node '{node.name}' is given twice")
+        for key, value in node.labels.items():
+            if complaint := _label_complaint(key, value):
+                raise parsed.error(("nodes", index, "labels", key), complaint)
         gpus = _gpus(parsed, ("nodes", index, "gpus"), node.gpus)
         nodes.append(InventoryNode(node.name, node.labels, gpus))
     return Inventory(tuple(nodes))
@@ -119,14 +124,42 @@ def _gpus(
 ) -> tuple[InventoryGpus, ...]:
     found = tuple(InventoryGpus(group.board, group.count, group.mig) for group in groups)
     for index, group in enumerate(found):
-        if complaint := _complaint(group):
+        if complaint := _board_complaint(group):
             raise parsed.error((*path, index, "board"), complaint)
     if sum(group.count for group in found) > MAX_GPUS:
         raise parsed.error(path, f"more than {MAX_GPUS} GPUs on one node")
     return found
 
 
-def _complaint(group: InventoryGpus) -> str:
+def _name_complaint(name: str) -> str:
+    if len(name) > MAX_NAME_CHARACTERS:
+        return f"node name '{name}' has {len(name)} characters: use at most {MAX_NAME_CHARACTERS}"
+    if not _DNS_LABELS.fullmatch(name):
+        return (
+            f"'{name}' is no node name: use lower case letters, digits, '-' and '.', and begin and end each part "
+            "between dots with a letter or digit"
+        )
+    return ""
+
+
+def _label_complaint(key: str, value: str) -> str:
+    """As a Kubernetes API server would refuse it, which is too late: the node would never register."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (len(prefix) <= 253 and _DNS_LABELS.fullmatch(prefix)):
+        return f"label '{key}': '{prefix}' before the '/' is no domain: use one like example.com/{name or 'name'}"
+    if not _LABEL_NAME.fullmatch(name):
+        return f"label key '{key}': {_LABEL_GRAMMAR}"
+    if value and not _LABEL_NAME.fullmatch(value):
+        return f"value '{value}' of label '{key}': {_LABEL_GRAMMAR}"
+    if key in _KUBELETS_OWN_LABELS:
+        return f"label '{key}' is set by the node's own kubelet: leave it out"
+    return ""
+
+
+_LABEL_GRAMMAR = "use at most 63 letters, digits, '-', '_' and '.', and begin and end with a letter or digit"
+
+
+def _board_complaint(group: InventoryGpus) -> str:
     try:
         board = boards.board(group.board)
     except boards.UnknownBoard as error:
