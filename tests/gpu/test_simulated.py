@@ -42,6 +42,12 @@ def test_two_nodes_have_different_uuids() -> None:
     )
 
 
+def test_another_board_in_the_same_place_is_another_gpu() -> None:
+    before, after = node("l4:2").gpus(), node("l4:1,t4:1").gpus()
+    assert before[0].uuid == after[0].uuid
+    assert before[1].uuid != after[1].uuid
+
+
 def test_the_same_calls_give_the_same_mig_uuids() -> None:
     runs = []
     for _ in range(2):

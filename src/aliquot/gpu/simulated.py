@@ -1,8 +1,9 @@
 """A faithful model of NVML for one node: same rules, same refusals, no hardware.
 
-Boards come from the catalogue. Everything is deterministic: the same node always has the same UUIDs, and the same
-calls give the same ids. Where real drivers differ among themselves (which half of the die comes first in instance
-ids) one of them is modelled. Boards whose placements nobody has published report MIG as unsupported.
+Boards come from the catalogue. Everything is deterministic: the same board in the same place of the same node always
+has the same UUID, and the same calls give the same ids. Where real drivers differ among themselves (which half of the
+die comes first in instance ids) one of them is modelled. Boards whose placements nobody has published report MIG as
+unsupported.
 
 Nothing here waits but `wait_event` with a timeout: on a virtual-time loop, poll it with 0.
 """
@@ -99,7 +100,7 @@ class SimulatedDriver:
     ) -> None:
         groups = [(boards.board(group.board), group.mig) for group in gpus for _ in range(group.count)]
         self._boards = [board for board, _ in groups]
-        self._uuids = [f"GPU-{uuid.uuid5(_NAMESPACE, f'{node}/{index}')}" for index in range(len(groups))]
+        self._uuids = [_gpu_uuid(node, index, board.key) for index, board in enumerate(self._boards)]
         self._state = _State(node, [_GpuState(board.key, mig, mig) for board, mig in groups])
         self._geometries = [_geometry(board.key) for board in self._boards]
         self._old_driver = old_driver
@@ -423,6 +424,11 @@ class SimulatedDriver:
                 _compute_instance(profile, c) for c in sorted(instance.compute, key=lambda c: c.ci_id)
             ),
         )
+
+
+def _gpu_uuid(node: str, index: int, board: str) -> str:
+    """Another board in the same slot is another GPU."""
+    return f"GPU-{uuid.uuid5(_NAMESPACE, f'{node}/{index}/{board}')}"
 
 
 @cache
