@@ -26,11 +26,11 @@ NAMES = ("a", "b", "c", "d")
 layouts = st.sampled_from(
     (
         "whole",
-        "whole!unready",
+        "whole!unadvertised",
         "whole!unhealthy",
         "whole=default/p1",
         "1g.10gb@0 1g.10gb@1 2g.20gb@2",
-        "1g.10gb@0=default/p2 1g.10gb@3!unready 3g.40gb@4",
+        "1g.10gb@0=default/p2 1g.10gb@3!recut 3g.40gb@4",
         "3g.40gb@0=other/x 3g.40gb@4",
         "4g.40gb@0 3g.40gb@4=default/p3",
     )

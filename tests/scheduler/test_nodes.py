@@ -7,7 +7,7 @@ import pytest
 
 from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpunode import GPUNode, WantedGPU
-from aliquot.scheduler.core.node import DeviceState
+from aliquot.scheduler.core.node import DeviceState, Withheld
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
 
@@ -61,9 +61,9 @@ def test_devices_are_listed_whole_and_sliced_by_index_and_start() -> None:
     small = "nvidia.com/mig-1g.10gb"
     assert read.devices.all == (
         DeviceState("nvidia.com/gpu", "GPU-0", size=8, holders=("ns/q", "ns/r")),
-        DeviceState(small, "GPU-1", "1g.10gb", 0, ready=False),
+        DeviceState(small, "GPU-1", "1g.10gb", 0, withheld=Withheld.NOT_ADVERTISED),
         DeviceState(small, "GPU-1", "1g.10gb", 3, holders=("ns/p",)),
-        DeviceState("nvidia.com/gpu", "GPU-2", size=8, healthy=False),
+        DeviceState("nvidia.com/gpu", "GPU-2", size=8, withheld=Withheld.UNHEALTHY),
     )
 
 
@@ -89,14 +89,31 @@ def test_a_slice_that_is_to_be_cut_away_is_given_to_nobody(
     case: str, wanted: dict[str, Any] | None, ready: list[bool]
 ) -> None:
     cut = gpu_node(gpu(0, migMode="Enabled", instances=[instance(0), instance(3)]))
-    assert [d.ready for d in facts(node(), wanting(cut, wanted)).devices.all] == ready, case
+    assert [d.usable for d in facts(node(), wanting(cut, wanted)).devices.all] == ready, case
 
 
 @pytest.mark.parametrize(("mig", "ready"), [(None, True), (False, True), (True, False)])
 def test_a_gpu_that_is_to_be_cut_is_given_to_nobody_as_a_whole(mig: bool | None, ready: bool) -> None:
     whole = gpu_node(gpu(0, resource="nvidia.com/gpu", ready=True))
     (device,) = facts(node(), wanting(whole, {"mig": mig})).devices.all
-    assert device.ready is ready
+    assert device.withheld is (None if ready else Withheld.TO_BE_CUT)
+
+
+@pytest.mark.parametrize(
+    ("health", "ready", "mig", "withheld"),
+    [
+        ("Healthy", True, None, None),
+        ("Healthy", False, None, Withheld.NOT_ADVERTISED),
+        ("Healthy", False, True, Withheld.TO_BE_CUT),
+        ("Unhealthy", False, True, Withheld.UNHEALTHY),
+    ],
+)
+def test_what_will_last_is_the_cause(
+    health: str, ready: bool, mig: bool | None, withheld: Withheld | None
+) -> None:
+    listed = gpu_node(gpu(0, resource="nvidia.com/gpu", ready=ready, health=health))
+    (device,) = facts(node(), wanting(listed, {"mig": mig})).devices.all
+    assert device.withheld is withheld
 
 
 def wanting(gpu_node: GPUNode, wanted: dict[str, Any] | None) -> GPUNode:

@@ -439,10 +439,10 @@ def test_dominant_reason(case: Case) -> None:
 @rows(
     Case(
         "a device that is not ready is not given",
-        [node("a", "whole!unready", "whole")],
+        [node("a", "whole!unadvertised", "whole")],
         [pod("p", gpu=1, created_s=1), pod("q", gpu=1, created_s=2)],
         go={"p": "a gpu1"},
-        wait={"q": "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free, 1 not ready"},
+        wait={"q": "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free, 1 in use, 1 not advertised"},
     ),
     Case(
         "a device that is ill is not given",

@@ -9,7 +9,7 @@ from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Health, WantedGPU
 from aliquot.kube.quantity import QuantityError
 from aliquot.scheduler.core.matching import Taint, TaintEffect
-from aliquot.scheduler.core.node import DeviceId, Devices, DeviceState, NodeFacts
+from aliquot.scheduler.core.node import DeviceId, Devices, DeviceState, NodeFacts, Withheld
 
 _log = structlog.get_logger()
 
@@ -111,8 +111,7 @@ def _whole(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Itera
             resource=gpu.resource,
             gpu=gpu.uuid,
             size=_WHOLE_GPU_SLOTS,
-            ready=gpu.ready and stays(None),
-            healthy=gpu.health is Health.HEALTHY,
+            withheld=_withheld(gpu, gpu.ready, stays(None)),
             holders=tuple(sorted(gpu.pods)),
         )
 
@@ -126,7 +125,15 @@ def _slices(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iter
                 profile=instance.profile,
                 start=instance.start,
                 size=instance.size,
-                ready=instance.ready and stays(instance),
-                healthy=gpu.health is Health.HEALTHY,
+                withheld=_withheld(gpu, instance.ready, stays(instance)),
                 holders=tuple(sorted(instance.pods)),
             )
+
+
+def _withheld(gpu: GPUStatus, ready: bool, stays: bool) -> Withheld | None:
+    """The cause that will last: an ailing device or one on its way out is not advertised either."""
+    if gpu.health is not Health.HEALTHY:
+        return Withheld.UNHEALTHY
+    if not stays:
+        return Withheld.TO_BE_CUT
+    return None if ready else Withheld.NOT_ADVERTISED

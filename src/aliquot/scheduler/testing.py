@@ -18,7 +18,7 @@ from aliquot.scheduler.core.matching import (
     Toleration,
     TolerationOperator,
 )
-from aliquot.scheduler.core.node import Devices, DeviceState, NodeFacts
+from aliquot.scheduler.core.node import Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.pod import (
     ContainerKind,
     ContainerRequest,
@@ -32,6 +32,12 @@ from aliquot.scheduler.core.pod import (
 
 GPU = "nvidia.com/gpu"
 GIB = 1 << 30
+_FLAWS = {
+    "": None,
+    "unhealthy": Withheld.UNHEALTHY,
+    "recut": Withheld.TO_BE_CUT,
+    "unadvertised": Withheld.NOT_ADVERTISED,
+}
 _SLOTS = {"1": 1, "2": 2, "3": 4, "4": 4, "7": 8}
 
 
@@ -58,7 +64,7 @@ def node(
     links: Mapping[tuple[int, int], int] | None = None,
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `!unready`, `!unhealthy` or `=HOLDER` (a pod's key). `links`: score by GPU indexes.
+    between. A device may end in `!unhealthy`, `!recut`, `!unadvertised` and then `=HOLDER` (a pod's key). `links`: score by GPU indexes.
     """
     listed: list[DeviceState] = []
     for index, layout in enumerate(layouts):
@@ -96,8 +102,7 @@ def _device(gpu: str, text: str) -> DeviceState:
         profile="" if whole else profile,
         start=None if whole else int(start),
         size=8 if whole else _SLOTS[profile[0]],
-        ready=flaw != "unready",
-        healthy=flaw != "unhealthy",
+        withheld=_FLAWS[flaw],
         holders=(holder,) if holder else (),
     )
 

@@ -8,15 +8,15 @@ In this order, the first that applies:
 4. no node matches what the pod says of nodes (name, selector, affinity): told by the nodes that got furthest;
 5. of the nodes that match, none offers a resource, or none is large enough;
 6. those that are large enough are cordoned or tainted;
-7. they are full. Told by the resource that is short on all of them, a GPU before CPU; where each lacks something
-   else, each is named.
+7. they are full. Told by the resource that is short on all of them, a GPU before CPU, with what keeps its devices
+   from being free; where each node lacks something else, each is named.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from aliquot.scheduler.core.filters import is_extended
-from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.node import NodeState, Withheld
 from aliquot.scheduler.core.pod import CPU, PODS, PodShape
 from aliquot.scheduler.core.reasons import (
     CAPACITY,
@@ -90,7 +90,7 @@ def _taken(
             amount(r, shape.request[r]) for r in _most_telling_first(shape.request) if r in short
         )
         return Kind.TOO_LARGE, f"no node{which} has {together} together"
-    return _kept_out(large, len(matching)) or _full(shape, large)
+    return _kept_out(large, len(matching)) or _full(shape, nodes, large)
 
 
 def _too_small(shape: PodShape, node: NodeState) -> list[str]:
@@ -120,7 +120,8 @@ def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | 
             return furthest, f"{these}: {most or furthest}"
 
 
-def _full(shape: PodShape, large: Mapping[str, Reason]) -> tuple[Kind, str]:
+def _full(shape: PodShape, nodes: Mapping[str, NodeState], large: Mapping[str, Reason]) -> tuple[Kind, str]:
+    full_nodes = [nodes[name] for name, reason in large.items() if reason.kind in CAPACITY]
     reasons = [reason for reason in large.values() if reason.kind in CAPACITY]
     count = len(reasons)
     shortages: dict[str, list[Shortage]] = {}
@@ -134,7 +135,7 @@ def _full(shape: PodShape, large: Mapping[str, Reason]) -> tuple[Kind, str]:
     short = [resource for resource in _most_telling_first(shape.request) if resource in shortages]
     everywhere = [resource for resource in short if len(shortages[resource]) == count]
     if everywhere:
-        return Kind.FULL, full + _needs(shortages[everywhere[0]], count)
+        return Kind.FULL, _short_of(shortages[everywhere[0]], full_nodes)
     if len(ports) == count:
         on = "it" if count == 1 else "all"
         return Kind.HOST_PORTS, f"{_match(count)}, host port {min(ports)} is taken on {on}"
@@ -146,14 +147,28 @@ def _full(shape: PodShape, large: Mapping[str, Reason]) -> tuple[Kind, str]:
     return Kind.FULL, full + ", ".join(parts)
 
 
-def _needs(shortages: Sequence[Shortage], nodes: int) -> str:
+def _short_of(shortages: Sequence[Shortage], nodes: Sequence[NodeState]) -> str:
+    """What all `nodes` have too little of, and, where some of it is withheld, what became of the rest."""
     resource = shortages[0].resource
+    one = len(nodes) == 1
     most = bare(resource, max(shortage.free for shortage in shortages))
-    where = f"{most} free" if nodes == 1 else f"most free on one node {most}"
-    unready = sum(shortage.unready for shortage in shortages)
-    return f"needs {amount(resource, shortages[0].needed)}, {where}" + (
-        f", {unready} not ready" if unready else ""
+    needs = f"needs {amount(resource, shortages[0].needed)}, " + (
+        f"{most} free" if one else f"most free on one node {most}"
     )
+    withheld: Counter[Withheld] = Counter()
+    for node in nodes:
+        withheld.update(node.withheld(resource))
+    if not withheld:
+        return f"{_match(len(nodes))}, {'it is' if one else 'all'} full: {needs}"
+    in_use = sum(s.total - s.free for s in shortages) - withheld.total()
+    counts = ([f"{in_use} in use"] if in_use > 0 else []) + [
+        f"{withheld[cause]} {cause}" for cause in Withheld if withheld[cause]
+    ]
+    if in_use > 0:
+        state = "it is full" if one else "all full"
+    else:
+        state = "it has not enough to give" if one else "none has enough to give"
+    return f"{_match(len(nodes))}, {state}: {needs}, {', '.join(counts)}"
 
 
 def _match(count: int) -> str:

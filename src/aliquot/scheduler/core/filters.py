@@ -102,7 +102,6 @@ def _room(kind: Kind, node: NodeState, wanted: Iterable[str], shape: PodShape) -
             needed=shape.request[resource],
             free=max(0, node.available(resource)),
             total=node.total(resource),
-            unready=node.unready(resource),
         )
         for resource in wanted
         if shape.request[resource] > node.available(resource)

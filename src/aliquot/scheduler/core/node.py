@@ -3,14 +3,16 @@
 Both are immutable; a change makes a new `NodeState`. So undoing a decision is putting the old one back, and any
 reader may keep what it saw.
 
-Devices are counted one by one where the node's GPUNode lists them. A device is free when it is ready, healthy and
+Devices are counted one by one where the node's GPUNode lists them. A device is free when it is not withheld and
 nobody holds it; who holds it follows from the list (which is what kubelet did) and from the assignments of live pods
 (which is what kubelet will do). A pod that asks for listed devices but whose devices are not known yet is *unplaced*:
 as many free devices are kept back for it.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import TypeAlias
 
@@ -27,6 +29,16 @@ def device_id(gpu: str, start: int | None) -> DeviceId:
     return gpu, _WHOLE if start is None else start
 
 
+class Withheld(StrEnum):
+    """Why nobody is given a device, in words that follow a number."""
+
+    UNHEALTHY = "unhealthy"
+    TO_BE_CUT = "to be cut otherwise"
+    """GPUNode.spec wants something else in its place."""
+    NOT_ADVERTISED = "not advertised"
+    """Kubelet would not allocate it now."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceState:
     """One allocatable thing: a whole GPU (`start` None) or a slice of one."""
@@ -37,9 +49,8 @@ class DeviceState:
     start: int | None = None
     size: int = 1
     """Memory slots; tells a GPU that is mostly used from one that is not."""
-    ready: bool = True
-    """Kubelet would allocate it now."""
-    healthy: bool = True
+    withheld: Withheld | None = None
+    """None: kubelet would allocate it now."""
     holders: tuple[str, ...] = ()
     """Pods that kubelet has given it to, as `namespace/name`."""
 
@@ -49,7 +60,7 @@ class DeviceState:
 
     @property
     def usable(self) -> bool:
-        return self.ready and self.healthy
+        return self.withheld is None
 
 
 class Devices:
@@ -128,9 +139,13 @@ class NodeState:
         listed = self.facts.devices.by_resource.get(resource)
         return self.facts.allocatable.get(resource, 0) if listed is None else len(listed)
 
-    def unready(self, resource: str) -> int:
-        """Of the total, how many nobody could be given."""
-        return sum(not device.usable for device in self.facts.devices.by_resource.get(resource, ()))
+    def withheld(self, resource: str) -> Counter[Withheld]:
+        """Of the total, how many are not in use and yet given to nobody, by cause."""
+        return Counter(
+            device.withheld
+            for device in self.facts.devices.by_resource.get(resource, ())
+            if device.withheld is not None and device.id not in self.held
+        )
 
     def available(self, resource: str) -> int:
         if resource in self.free:

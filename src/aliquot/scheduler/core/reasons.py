@@ -42,8 +42,6 @@ class Shortage:
     needed: int
     free: int
     total: int
-    unready: int = 0
-    """Of `total`, devices that are listed but not ready or not healthy."""
 
 
 @dataclass(frozen=True, slots=True)
