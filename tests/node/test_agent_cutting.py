@@ -173,6 +173,36 @@ def test_a_slice_with_a_process_is_kept() -> None:
     run_site("h100-80gb:1:mig", scenario)
 
 
+@pytest.mark.parametrize(
+    ("pods", "message"),
+    [
+        (1, "1g.10gb at slot 0 is in use by default/p0"),
+        (
+            3,
+            "1g.10gb at slot 0 is in use by default/p0; 1g.10gb at slot 1 is in use by default/p1; "
+            "1g.10gb at slot 2 is in use by default/p2",
+        ),
+        (
+            5,
+            "1g.10gb at slot 0 is in use by default/p0; 1g.10gb at slot 1 is in use by default/p1; "
+            "1g.10gb at slot 2 is in use by default/p2; and 2 more",
+        ),
+    ],
+)
+def test_mig_is_not_switched_off_under_pods_and_they_are_named(pods: int, message: str) -> None:
+    async def scenario(site: Site) -> None:
+        cut(site.driver, site.gpus[0], *SEVEN)
+        await asyncio.sleep(15)
+        for start in range(pods):
+            site.kubelet.hold(f"p{start}", SEVENTH, (site.slice_ids(0)["1g.10gb", start],))
+        site.api.want(WantedGPU(uuid=site.gpus[0].uuid, mig=False))
+        await asyncio.sleep(15)
+        assert site.gpu_status(0).mig_mode is MigMode.ENABLED
+        assert site.api.condition("MIGConfigured") == ("False", "InUse", f"GPU 0: {message}")
+
+    run_site("h100-80gb:1:mig", scenario)
+
+
 def test_a_slice_is_kept_for_the_pod_that_is_bound_for_it() -> None:
     async def scenario(site: Site) -> None:
         gpu = site.gpus[0]

@@ -16,6 +16,9 @@ from aliquot.kube.api.gpunode import Sharing, WantedGPU
 from aliquot.node.advertise import Device, catalogue_profiles, known_profiles
 from aliquot.node.inventory import ObservedGpu
 
+_MOST_NAMED = 3
+"""Users of a GPU in one sentence; the rest is counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class SetMode:
@@ -131,18 +134,22 @@ def _disable(now: Situation) -> Decision:
 
 def _when_idle(now: Situation, steps: tuple[Step, ...]) -> Decision:
     """A change of mode takes the whole GPU from everybody."""
-    for device in now.devices:
-        if device.id in now.uses:
-            what = (
-                f"{device.slice.profile} at slot {device.slice.placement.start}"
-                if device.slice
-                else "the GPU"
-            )
-            return Blocked("InUse", f"{what} is in use by {now.uses[device.id]}")
+    in_use = [
+        f"{_named(device)} is in use by {now.uses[device.id]}"
+        for device in now.devices
+        if device.id in now.uses
+    ]
+    if in_use:
+        more = f"; and {len(in_use) - _MOST_NAMED} more" if len(in_use) > _MOST_NAMED else ""
+        return Blocked("InUse", "; ".join(in_use[:_MOST_NAMED]) + more)
     if now.observed.processes:
         pids = ", ".join(str(process.pid) for process in now.observed.processes)
         return Blocked("InUse", f"the GPU is in use by process {pids}")
     return _once_released(now, tuple(device.id for device in now.devices), steps)
+
+
+def _named(device: Device) -> str:
+    return f"{device.slice.profile} at slot {device.slice.placement.start}" if device.slice else "the GPU"
 
 
 def _destruction(instance: GpuInstance) -> tuple[Step, ...]:
