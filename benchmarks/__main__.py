@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("client", "allocate", "scheduling", "startup", "pods", "fleet")
+NAMES = ("client", "allocate", "scheduling", "startup", "pods", "fleet", "api")
 
 
 def main() -> None:

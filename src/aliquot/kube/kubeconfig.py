@@ -55,7 +55,7 @@ class Connection:
             token = _TokenFile(self.token_file)
         elif self.token:
             token = self._fixed_token
-        tls = self._tls() if self.server.startswith("https:") else None
+        tls = self.tls() if self.server.startswith("https:") else None
         return HttpTransport(
             self.server, tls=tls, token=token, server_name=self.server_name, proxy=self.proxy
         )
@@ -63,7 +63,8 @@ class Connection:
     def _fixed_token(self) -> str:
         return self.token
 
-    def _tls(self) -> ssl.SSLContext:
+    def tls(self) -> ssl.SSLContext:
+        """Raises KubeconfigError when the certificates are not usable."""
         try:
             context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
         except (ssl.SSLError, ValueError) as error:

@@ -1,0 +1,230 @@
+"""The API server over HTTPS: creates, gets, a list and a fan-out, beside bare HTTP in the same run.
+
+A user with a client certificate and a Role of its own (authentication and RBAC at work), 32 connections, every write
+a commit of its own to SQLite. The load comes from another process, so server and load share the machine's cores.
+"""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from aliquot.clock import SystemClock
+from aliquot.emulator.certificates import Authority
+from aliquot.emulator.server import write_kubeconfig
+from aliquot.kube import kubeconfig
+from aliquot.kube.client import Client
+from aliquot.kube.resources import CONFIGMAPS
+from benchmarks.clusters import cluster, machine, percentile
+from benchmarks.load import Result
+
+CONNECTIONS = 32
+WATCHES = 1000
+USER, NAMESPACE = "bench", "bench"
+PROTOTYPE = {"ConfigMap creates": 8_400, "gets": 18_400}
+"""Per second, of a throwaway server without RBAC, validation and managedFields, on another machine with two cores."""
+GOALS = {"ConfigMap creates": 4_000, "Pod creates": 2_000, "gets": 12_000}
+
+
+def main(short: bool = False) -> None:
+    count = 500 if short else 6_000
+    with cluster("--nodes", "0") as running, tempfile.TemporaryDirectory() as scratch:
+        pki = running.kubeconfig.parent / "pki"
+        user, bare = Path(scratch) / "kubeconfig", Path(scratch) / "bare"
+        write_user(pki, kubeconfig.load(str(running.kubeconfig), None).server, user)
+        prepare(running.kubeconfig)
+        print(f"{CONNECTIONS} connections over TLS, RBAC on, each write a commit ({machine()})")
+        print(
+            f"  {'':24}{'per s':>8}{'per CPU-s':>11}{'CPU-us':>8}{'p50 ms':>8}{'p99 ms':>8}{'goal':>8}{'prototype':>11}"
+        )
+        base = f"/api/v1/namespaces/{NAMESPACE}"
+        get = [("GET", f"{base}/configmaps/c-0", "")] * count
+        pods = [("POST", f"{base}/pods", json.dumps(pod(n))) for n in range(count // 2)]
+        creates = [("POST", f"{base}/configmaps", json.dumps(config_map(n))) for n in range(count)]
+        with bare_server(pki, answer_bytes=700) as (url, process):
+            write_user(pki, url, bare)
+            measure("bare HTTP, get", bare, process, get)
+            measure("bare HTTP, a pod sent", bare, process, pods)
+        server = running.process
+        measure("ConfigMap creates", user, server, creates)
+        measure("Pod creates", user, server, pods)
+        measure("gets", user, server, get)
+        lists = load(user, [("GET", f"{base}/pods?limit=5000", "")] * 10, connections=1)
+        print(
+            f"  list of {min(5000, count // 2):,} pods: p50 {percentile(lists.latencies_ms, 0.5):.1f} ms   goal: under 40 ms"
+        )
+        watches = 50 if short else WATCHES
+        arrivals = asyncio.run(fan_out(user, watches))
+        print(
+            f"  one event to {watches:,} open watches: p50 {percentile(arrivals, 0.5):.1f} ms to the last of them, "
+            f"max {max(arrivals):.1f} ms   goal: under 50 ms; a bare fan-out on another machine 18 ms"
+        )
+        print(f"  the server's memory at the end: {running.resident_mib():.0f} MiB")
+
+
+def measure(
+    name: str, config: Path, server: psutil.Process, requests: Sequence[tuple[str, str, str]]
+) -> None:
+    """Prints a row. Requests per second of the server's CPU are what another machine's load leaves as they are."""
+    before = sum(server.cpu_times()[:2])
+    result = load(config, requests)
+    cpu_s = sum(server.cpu_times()[:2]) - before
+    if result.failures:
+        sys.exit(f"{name}: the server refused: {result.failures}")
+    count = len(requests)
+    goal, prototype = (f"{table[name]:,}" if name in table else "" for table in (GOALS, PROTOTYPE))
+    print(
+        f"  {name:24}{result.per_second:>8,.0f}{count / cpu_s:>11,.0f}{1e6 * cpu_s / count:>8.0f}"
+        f"{percentile(result.latencies_ms, 0.5):>8.1f}{percentile(result.latencies_ms, 0.99):>8.1f}"
+        f"{goal:>8}{prototype:>11}",
+        flush=True,
+    )
+
+
+def load(config: Path, requests: Sequence[tuple[str, str, str]], connections: int = CONNECTIONS) -> Result:
+    command = [sys.executable, "-m", "benchmarks.load", str(config), str(connections)]
+    answer = subprocess.run(
+        command, input=json.dumps(requests), check=True, stdout=subprocess.PIPE, text=True
+    )
+    return Result(**json.loads(answer.stdout))
+
+
+def write_user(pki: Path, url: str, path: Path) -> None:
+    authority = Authority(pki, clock=SystemClock())
+    client = authority.client(USER)
+    write_kubeconfig(path, url=url, authority=authority.certificate, user=USER, client=client)
+
+
+def prepare(admin: Path) -> None:
+    """A namespace, and a Role that lets the user do in it what is measured."""
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": ["create", "get", "list", "watch"]}
+    ]
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": USER}
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}}),
+        (f"{rbac}/roles", {"metadata": {"name": USER}, "rules": rules}),
+        (f"{rbac}/rolebindings", {"metadata": {"name": USER}, "subjects": [subject], "roleRef": reference}),
+    ]
+    for path, body in bodies:
+        result = load(admin, [("POST", path, json.dumps(body))], connections=1)
+        if result.failures:
+            sys.exit(f"{path}: {result.failures}")
+
+
+@contextmanager
+def bare_server(pki: Path, *, answer_bytes: int) -> Iterator[tuple[str, psutil.Process]]:
+    command = [sys.executable, "-m", "benchmarks.bare_server", str(pki), str(answer_bytes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"https://127.0.0.1:{process.stdout.readline().strip()}", psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+async def fan_out(config: Path, watches: int, events: int = 20) -> list[float]:
+    """Milliseconds from the create of an object until the last watch has it, once for each event."""
+    connection = kubeconfig.load(str(config), None)
+    host, port = connection.server.removeprefix("https://").split(":")
+    tls = connection.tls()
+
+    async def ask(
+        method: str, path: str, body: str = ""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        return reader, writer
+
+    base = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+    version = await _version(config)
+    streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for start in range(0, watches, 50):
+        streams += await asyncio.gather(
+            *(
+                ask("GET", f"{base}?watch=true&resourceVersion={version}")
+                for _ in range(start, min(start + 50, watches))
+            )
+        )
+    arrivals = []
+    for number in range(events):
+        name = f"news-{number}".encode()
+        waiting = [asyncio.ensure_future(_until_named(reader, name)) for reader, _ in streams]
+        await asyncio.sleep(0.2)
+        began = time.perf_counter()
+        _, writer = await ask("POST", base, json.dumps(config_map(number, "news")))
+        await asyncio.gather(*waiting)
+        arrivals.append(1000 * (time.perf_counter() - began))
+        writer.close()
+    for _, writer in streams:
+        writer.close()
+    return arrivals
+
+
+async def _version(config: Path) -> str:
+    """The resourceVersion of now."""
+    transport = kubeconfig.load(str(config), None).transport()
+    try:
+        client = Client(transport, clock=SystemClock(), rng=random.Random(1))
+        return (await client.list(CONFIGMAPS, NAMESPACE, label_selector="app=none")).resource_version
+    finally:
+        await transport.close()
+
+
+async def _until_named(reader: asyncio.StreamReader, name: bytes) -> None:
+    while name not in await reader.readuntil(b"\n"):
+        pass
+
+
+def config_map(number: int, prefix: str = "c") -> dict[str, Any]:
+    data = {f"setting-{index}": f"value {index} of {number}" for index in range(10)}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{prefix}-{number}", "labels": {"app": "bench"}},
+        "data": data,
+    }
+
+
+def pod(number: int) -> dict[str, Any]:
+    """A training pod as people write it, about 1.5 KB."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"train-{number}",
+            "labels": {"app": "train", "job-name": f"job-{number // 8}", "team": "vision"},
+            "annotations": {"aliquot.dev/run-for": "3600s"},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "registry.example.com/team/train:1.2.3",
+                    "command": ["python", "-m", "train"],
+                    "args": ["--epochs", "10"],
+                    "env": [{"name": f"SETTING_{index}", "value": f"value-{index}"} for index in range(8)],
+                    "resources": {"limits": {"cpu": "16", "memory": "128Gi", "nvidia.com/gpu": 8}},
+                    "ports": [{"containerPort": 8080, "name": "http"}],
+                    "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+                }
+            ],
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+        },
+    }

@@ -1,0 +1,147 @@
+"""A load generator that costs little: prepared requests over kept TLS connections, one at a time on each.
+
+Run as a process of its own, so that what it takes is not taken from the server:
+
+    python -m benchmarks.load KUBECONFIG CONNECTIONS < requests.json
+
+reads [[method, path, body], ...] and prints {"seconds", "cpu_seconds", "latencies_ms", "failures"}: requests are
+dealt out to the connections in turn, and each connection sends its next one when it has the whole answer to the last.
+"""
+
+import asyncio
+import gc
+import json
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+from aliquot.kube import kubeconfig
+
+
+@dataclass
+class Result:
+    seconds: float
+    cpu_seconds: float
+    latencies_ms: list[float]
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies_ms) / self.seconds
+
+
+class _Connection(asyncio.Protocol):
+    """Sends `requests` one after the other. `done` gets (latencies in s, status lines of refusals)."""
+
+    def __init__(
+        self, requests: Sequence[bytes], done: "asyncio.Future[tuple[list[float], list[str]]]"
+    ) -> None:
+        self._requests = requests
+        self._done = done
+        self._next = 0
+        self._began = 0.0
+        self._missing = -1
+        self._head = b""
+        self._latencies: list[float] = []
+        self._failures: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def start(self) -> None:
+        self._send()
+
+    def _send(self) -> None:
+        if self._next == len(self._requests):
+            self._transport.close()
+            self._done.set_result((self._latencies, self._failures))
+            return
+        self._began = time.perf_counter()
+        self._transport.write(self._requests[self._next])
+        self._next += 1
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing < 0:
+            data = self._head + data
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._head = data
+                return
+            head, self._head = data[:end], b""
+            if data[9:10] != b"2":
+                self._failures.append(head.split(b"\r\n", 1)[0].decode())
+            self._missing = _content_length(head) - (len(data) - end - 4)
+        else:
+            self._missing -= len(data)
+        if self._missing <= 0:
+            self._missing = -1
+            self._latencies.append(time.perf_counter() - self._began)
+            self._send()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_exception(error or ConnectionError("the server closed the connection"))
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line[15:])
+    raise ConnectionError(f"an answer without a length: {head!r}")
+
+
+async def run(url: str, tls: ssl.SSLContext, requests: Sequence[bytes], connections: int) -> Result:
+    address = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    opened = []
+    for number in range(connections):
+        done: asyncio.Future[tuple[list[float], list[str]]] = loop.create_future()
+        mine = requests[number::connections]
+
+        def factory(
+            mine: Sequence[bytes] = mine, done: "asyncio.Future[tuple[list[float], list[str]]]" = done
+        ) -> _Connection:
+            return _Connection(mine, done)
+
+        _, protocol = await loop.create_connection(
+            factory, str(address.hostname), address.port or 443, ssl=tls, server_hostname=address.hostname
+        )
+        opened.append((protocol, done))
+    gc.collect()
+    gc.disable()
+    wall, cpu = time.perf_counter(), time.process_time()
+    for protocol, _ in opened:
+        protocol.start()
+    results = await asyncio.gather(*(done for _, done in opened))
+    return Result(
+        time.perf_counter() - wall,
+        time.process_time() - cpu,
+        [1000 * one for latencies, _ in results for one in latencies],
+        [one for _, failures in results for one in failures][:5],
+    )
+
+
+def encoded(method: str, path: str, body: str) -> bytes:
+    content = body.encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nUser-Agent: bench\r\n"
+    if content:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+    return head.encode() + b"\r\n" + content
+
+
+def main(arguments: Sequence[str]) -> None:
+    connection = kubeconfig.load(arguments[0], None)
+    requests = [encoded(*one) for one in json.load(sys.stdin)]
+    result = uvloop.run(run(connection.server, connection.tls(), requests, int(arguments[1])))
+    print(json.dumps(result.__dict__))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
