@@ -2,7 +2,9 @@
 
 import asyncio
 
-from tests.node.conftest import NODE, Site, cut, run_site
+import pytest
+
+from tests.node.conftest import NODE, Site, cut, pod, run_site
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
 
@@ -58,15 +60,85 @@ def test_devices_are_served_while_the_api_is_away() -> None:
     run_site("h100-80gb:1:mig", scenario)
 
 
-def test_a_restarted_agent_keeps_the_transition_times() -> None:
+def test_an_agent_that_was_killed_keeps_the_transition_times() -> None:
     async def scenario(site: Site) -> None:
         before = site.api.gpu_node.status
         await asyncio.sleep(3600)
+        site.api.down = True
         await site.stop_agent()
+        site.api.down = False
         await site.start_agent()
         assert site.api.gpu_node.status == before
 
     run_site("h100-80gb:1", scenario)
+
+
+def test_a_stopped_agent_says_so_before_it_stops_to_answer() -> None:
+    """Else the scheduler would go on to send pods, and each would fail for good."""
+
+    async def scenario(site: Site) -> None:
+        cut(site.driver, site.gpus[0], ("3g.40gb", 0))
+        site.api.pods.put(pod("train"))
+        await asyncio.sleep(15)
+        (held,) = await site.kubelet.admit("train", "nvidia.com/gpu")
+        await asyncio.sleep(2)
+        served: list[bool] = []
+
+        def changed(old: object, new: object) -> None:
+            served.append(site.plugin_sockets.generation("aliquot-gpu.sock") is not None)
+
+        site.api.gpu_nodes.subscribe(changed)
+        served.clear()
+        await site.stop_agent()
+        assert served == [True]
+        assert site.plugin_sockets.generation("aliquot-gpu.sock") is None
+        sliced, whole = site.api.gpu_node.status.gpus
+        assert (whole.uuid, whole.ready, whole.pods) == (held, False, ["default/train"])
+        assert [instance.ready for instance in sliced.instances] == [False]
+        assert site.api.condition("Ready") == (
+            "False",
+            "AgentStopped",
+            "the agent of this node was stopped: nothing is handed out until it runs again",
+        )
+        assert site.api.condition("MIGConfigured")[0] == "True"
+        await site.start_agent()
+        assert site.api.condition("Ready")[:2] == ("True", "Serving")
+        assert [gpu.ready for gpu in site.api.gpu_node.status.gpus] == [False, True]
+        assert site.gpu_status(0).instances[0].ready
+
+    run_site("h100-80gb:1:mig,h100-80gb:1", scenario)
+
+
+def test_an_api_that_hangs_does_not_keep_an_agent_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(site: Site) -> None:
+        async def never(*args: object, **kwargs: object) -> None:
+            await asyncio.get_running_loop().create_future()
+
+        monkeypatch.setattr(site.api, "patch", never)
+        async with asyncio.timeout(2):
+            await site.stop_agent()
+        assert site.plugin_sockets.generation("aliquot-gpu.sock") is None
+        await site.start_agent()
+
+    run_site("l4:1", scenario)
+
+
+def test_an_agent_stopped_before_its_first_report_takes_back_what_an_earlier_one_said() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.down = True
+        await site.stop_agent()
+        site.api.down = False
+        site.kubelet.deaf.clear()
+        starting = asyncio.create_task(site.start_agent())
+        await asyncio.sleep(1)
+        assert site.gpu_status(0).ready
+        await site.stop_agent()
+        assert not site.gpu_status(0).ready
+        site.kubelet.deaf.set()
+        await starting
+        await site.start_agent()
+
+    run_site("l4:1", scenario)
 
 
 def test_an_idle_agent_writes_nothing() -> None:

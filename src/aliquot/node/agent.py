@@ -14,8 +14,7 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, DriverError
 from aliquot.kube.api.core import Pod
-from aliquot.kube.api.gpunode import GPUNode
-from aliquot.kube.api.meta import Condition
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
@@ -110,21 +109,26 @@ class Agent:
         self._allocations = Allocations()
         self._places = Places(())
         self._claimed: tuple[Sequence[Pod], Sequence[Holding], Sequence[Claim]] | None = None
-        self._conditions: Sequence[Condition] = ()
+        self._reported: GPUNodeStatus | None = None
 
     async def run(self) -> None:
-        """Until cancelled; then the sockets are gone and nothing runs on."""
+        """Until cancelled; then GPUNode says that nobody serves, the sockets are gone and nothing runs on."""
         self._started = self._clock.now()
         unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
         unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._wake.set)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for cache in self._caches:
-                    tasks.create_task(cache.run())
-                tasks.create_task(self._registrar.run())
-                tasks.create_task(self._writer.run())
-                tasks.create_task(self._follow_events())
-                tasks.create_task(self._follow(tasks))
+            async with asyncio.TaskGroup() as serving:
+                serving.create_task(self._registrar.run())
+                try:
+                    async with asyncio.TaskGroup() as tasks:
+                        for cache in self._caches:
+                            tasks.create_task(cache.run())
+                        tasks.create_task(self._writer.run())
+                        tasks.create_task(self._follow_events())
+                        tasks.create_task(self._follow(tasks))
+                finally:
+                    # Before the sockets go: a pod that is bound to a node where nobody answers fails for good.
+                    await self._take_leave()
         finally:
             unlisten_pods()
             unlisten_gpu_nodes()
@@ -286,11 +290,10 @@ class Agent:
     def _report(self, notes: Mapping[str, Note]) -> None:
         if not self._gpu_nodes.is_synced:
             return
-        if not self._conditions and self._unsettled() and self._clock.now() < self._started + _FIRST_REPORT_S:
+        last = self._last_status()
+        starting = self._clock.now() < self._started + _FIRST_REPORT_S
+        if self._reported is None and starting and self._unsettled():
             return
-        current = self._gpu_node()
-        if not self._conditions and current is not None:
-            self._conditions = current.status.conditions
         found = Findings(
             self._snapshot,
             self._strategy,
@@ -301,9 +304,18 @@ class Agent:
             self._registrar.reasons(),
             self._generation(),
         )
-        built = status.build(found, self._conditions, self._clock.now())
-        self._conditions = built.conditions
-        self._writer.submit(built)
+        self._reported = status.build(found, last.conditions if last else (), self._clock.now())
+        self._writer.submit(self._reported)
+
+    async def _take_leave(self) -> None:
+        last = self._last_status()
+        if last is not None and self._registrar.is_alone:
+            await self._writer.write_last(status.stopped(last, self._clock.now()))
+
+    def _last_status(self) -> GPUNodeStatus | None:
+        """As this agent reported it, else as an earlier one did."""
+        node = self._gpu_node()
+        return self._reported or (node.status if node is not None else None)
 
     def _ailments(self) -> Mapping[str, Ailment]:
         gpus = {o.gpu.uuid: self._health.of_gpu(o.gpu.uuid) for o in self._snapshot.gpus}

@@ -28,6 +28,9 @@ _PAUSE_S = 0.1
 _LOOK_S = 30.0
 """After which the object is compared with what was written, whoever may have changed it."""
 
+_LAST_WRITE_S = 1.0
+"""A stopping agent waits no longer than this for the API."""
+
 _ABSENT = dict.fromkeys(GPUNodeStatus.__struct_encode_fields__)
 """A merge patch removes a field only where it says null; a Struct leaves empty ones out."""
 
@@ -74,6 +77,17 @@ class GPUNodeWriter:
         finally:
             unlisten()
 
+    async def write_last(self, status: GPUNodeStatus) -> None:
+        """Once, after `run` has ended, to the object that is there; given up quietly when the API does not answer."""
+        current = self._current()
+        if current is None or current.status == status:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WRITE_S):
+                await self._patch(current.metadata.uid, status)
+        except (errors.ApiError, TimeoutError) as error:
+            _log.debug("last GPUNode status not written", node=self._node_name, error=str(error))
+
     async def _idle(self) -> None:
         try:
             async with asyncio.timeout(_LOOK_S):
@@ -102,11 +116,14 @@ class GPUNodeWriter:
             self._written = None
         if wanted == self._written:
             return
+        await self._patch(self._uid, wanted)
+        self._written = wanted
+
+    async def _patch(self, uid: str, status: GPUNodeStatus) -> None:
         # The agent is the status' only writer and always knows all of it, so a merge patch says the same as an apply
         # would, at a fraction of the server's work. The UID keeps it off another object of the same name.
-        patch = {"metadata": {"uid": self._uid}, "status": _ABSENT | msgspec.to_builtins(wanted)}
+        patch = {"metadata": {"uid": uid}, "status": _ABSENT | msgspec.to_builtins(status)}
         await self._client.patch(GPUNODES, self._node_name, patch, subresource="status")
-        self._written = wanted
 
     async def _own(self) -> GPUNode:
         """Creates the object where it is missing. Raises NotFound until the Node exists."""

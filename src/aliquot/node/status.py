@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from aliquot.clock import rfc3339
 from aliquot.gpu.driver import Link, LinkKind, MigState
 from aliquot.kube.api.gpunode import (
@@ -71,6 +73,28 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         mig_strategy=findings.strategy.value,
         gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
         conditions=[_timed(condition, before, now) for condition in conditions],
+    )
+
+
+def stopped(last: GPUNodeStatus, now: float) -> GPUNodeStatus:
+    """`last` as it is once nobody serves: kubelet hands out nothing more, and who holds a device keeps it."""
+    ready = _condition(
+        READY,
+        (
+            False,
+            "AgentStopped",
+            "the agent of this node was stopped: nothing is handed out until it runs again",
+        ),
+        last.observed_generation,
+    )
+    others = [condition for condition in last.conditions if condition.type != READY]
+    return replace(
+        last,
+        gpus=[
+            replace(gpu, ready=False, instances=[replace(i, ready=False) for i in gpu.instances])
+            for gpu in last.gpus
+        ],
+        conditions=[_timed(ready, last.conditions, now), *others],
     )
 
 
