@@ -213,13 +213,21 @@ def test_logs_of_the_run_before_and_of_a_container_that_waits() -> None:
             )
             await asyncio.sleep(5)
             assert "attempt 1" in await made.logs(pod)
-            assert "attempt 0" in await made.logs(pod, previous=True)
+            # It waits to be restarted: the run that ended last is the one that its lastState tells of.
+            assert "attempt 1" in await made.logs(pod, previous=True)
             with pytest.raises(
                 LogsUnavailable, match='container "main" in pod "waits" is waiting to start: PodInitializing'
             ):
                 await made.logs(waits)
             with pytest.raises(LogsUnavailable, match="waiting to start: CreateContainerConfigError"):
                 await made.logs(waits, "i")
+
+            lives = await made.create(
+                "nodeName: a, containers: [{name: main}]", "lives", annotations={"aliquot.dev/run-for": "11s"}
+            )
+            await asyncio.sleep(15)
+            assert "attempt 1" in await made.logs(lives)
+            assert "attempt 0" in await made.logs(lives, previous=True)
 
     virtual(scenario())
 

@@ -182,16 +182,18 @@ class Kubelet:
     def logs(
         self, pod: Pod, container: str, options: LogOptions, *, previous: bool = False
     ) -> AsyncIterator[bytes]:
-        """What the container's last run printed, or the run before. Raises LogsUnavailable."""
+        """What the container's last run printed, or the run that ended before. Raises LogsUnavailable."""
         about = f'container "{container}" in pod "{pod.metadata.name}"'
         runs = [run for run in self.runtime.containers(pod.metadata.uid) if run.name == container]
+        waiting = _waiting_reason(pod, container)
         if previous:
-            # While it waits to be restarted, the run that ended last is still the current one.
-            runs = runs[:-1]
+            # While it waits to be restarted, the run that ended last is the previous one, and the current one too.
+            if not (runs and waiting and not runs[-1].running):
+                runs = runs[:-1]
             if not runs:
                 raise LogsUnavailable(f"previous terminated {about} not found")
         if not runs:
-            raise LogsUnavailable(f"{about} is waiting to start: {_waiting_reason(pod, container)}")
+            raise LogsUnavailable(f"{about} is waiting to start: {waiting or 'ContainerCreating'}")
         return self.runtime.logs(runs[-1].id, options)
 
 
@@ -202,7 +204,8 @@ def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _waiting_reason(pod: Pod, container: str) -> str:
+    """Empty when its status does not say that it waits."""
     for status in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
         if status.name == container and status.state.waiting is not None:
             return status.state.waiting.reason
-    return "ContainerCreating"
+    return ""
