@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.clock import SystemClock
+from aliquot.clock import SystemClock, parse_rfc3339
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointDirectory
 from aliquot.emulator.kubelet.runtimes.base import (
     ContainerConfig,
@@ -182,11 +182,18 @@ async def test_the_environment_is_the_pod_s_and_nothing_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBELETS_SECRET", "do not show")
-    wanted = config(("env",), env={"IT": "works", "PATH": os.environ["PATH"]})
+    monkeypatch.setenv("OLDPWD", "/elsewhere")
+    wanted = config(("env",), env={"IT": "works", "LANG": "C"})
     _, log = await outcome(make(tmp_path, base_env={"CLUSTER": "test"}), wanted)
-    env = dict(line.split("=", 1) for line in log.splitlines())
-    assert (env["IT"], env["CLUSTER"], env["HOSTNAME"]) == ("works", "test", "p")
-    assert "KUBELETS_SECRET" not in env
+    assert dict(line.split("=", 1) for line in log.splitlines()) == {
+        "CLUSTER": "test",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HOME": str(tmp_path / "pods" / "uid-p" / "work"),
+        "HOSTNAME": "p",
+        "IT": "works",
+        "LANG": "C",
+        "PATH": os.environ["PATH"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -255,10 +262,55 @@ async def test_a_shorter_grace_period_counts(tmp_path: Path) -> None:
         assert (await ended(runtime, record.id, told)).exit_code == 137
 
 
-async def test_what_a_container_leaves_running_ends_with_it(tmp_path: Path) -> None:
-    record, log = await outcome(make(tmp_path), shell("sleep 600 & echo $!"))
-    assert record.exit_code == 0
-    await gone(int(log))
+LEAVES_ITS_SESSION = "setsid sh -c 'sleep 600 & echo $!; wait' &"
+IS_AN_ORPHAN_TOO = f"(({LEAVES_ITS_SESSION}) &) ; sleep 0.1"
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 600 & echo $!", LEAVES_ITS_SESSION + " sleep 0.2", IS_AN_ORPHAN_TOO]
+)
+async def test_what_a_container_leaves_running_ends_with_it(tmp_path: Path, script: str) -> None:
+    runtime = make(tmp_path)
+    async with at_work(runtime) as told:
+        record = await runtime.start(shell(f"{script}; read word < {tmp_path}/go"))
+        os.mkfifo(tmp_path / "go")
+        await printed(runtime, record.id, "\n")
+        pid = int(await text(runtime, record.id))
+        assert alive(pid)
+        runtime.stop(record.id, 0.0)
+        assert (await ended(runtime, record.id, told)).exit_code in (137, 143)
+        # No waiting: when the container has ended, so has everything.
+        assert not alive(pid)
+
+
+async def test_a_command_goes_when_its_shim_is_killed(tmp_path: Path) -> None:
+    runtime = make(tmp_path)
+    async with at_work(runtime) as told:
+        record = await runtime.start(shell("echo $$; exec sleep 600"))
+        await printed(runtime, record.id, "\n")
+        os.kill(shim_pid(tmp_path), signal.SIGKILL)
+        assert (await ended(runtime, record.id, told)).exit_code == 137
+        await gone(int(await text(runtime, record.id)))
+
+
+async def test_a_file_that_cannot_be_executed_was_never_started(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    record, _ = await outcome(make(tmp_path), config((str(script),)))
+    assert (record.exit_code, record.reason) == (128, "StartError")
+    assert record.message == f'exec: "{script}": no such file or directory'
+
+
+async def test_what_kubelet_must_know_of_a_container_is_for_its_owner_s_eyes(tmp_path: Path) -> None:
+    runtime = make(tmp_path)
+    await outcome(runtime, shell("true", env={"PASSWORD": "secret"}))
+    files = [file for file in (tmp_path / "pods").rglob("*") if file.is_file()]
+    telling = [file for file in files if b"secret" in file.read_bytes()]
+    assert [oct(file.stat().st_mode & 0o777) for file in telling] == ["0o600"]
+
+
+# Logs.
 
 
 async def test_a_log_is_followed_to_the_end(tmp_path: Path) -> None:
@@ -267,15 +319,53 @@ async def test_a_log_is_followed_to_the_end(tmp_path: Path) -> None:
         record = await runtime.start(shell("echo one; sleep 0.3; echo two; sleep 0.3; echo three"))
         async with asyncio.timeout(DEADLINE_S):
             assert await text(runtime, record.id, follow=True) == "one\ntwo\nthree\n"
+            assert await text(runtime, record.id, follow=True, limit_bytes=6) == "one\ntw"
+            assert await text(runtime, record.id, follow=True, tail_lines=1) == "three\n"
 
 
-async def test_the_end_of_a_log(tmp_path: Path) -> None:
+FIVE_LINES = "for n in 1 2 3 4 5; do echo line $n; sleep 0.01; done"
+
+
+@pytest.mark.parametrize(
+    ("options", "output"),
+    [
+        ({"tail_lines": 2}, "line 4\nline 5\n"),
+        ({"tail_lines": 0}, ""),
+        ({"tail_lines": 9}, "line 1\nline 2\nline 3\nline 4\nline 5\n"),
+        ({"limit_bytes": 6}, "line 1"),
+        ({"tail_lines": 2, "limit_bytes": 8}, "line 4\nl"),
+    ],
+)
+async def test_a_part_of_a_log(tmp_path: Path, options: dict[str, int], output: str) -> None:
     runtime = make(tmp_path)
-    record, _ = await outcome(runtime, shell("for n in 1 2 3 4 5; do echo line $n; done"))
-    assert await text(runtime, record.id, tail_lines=2) == "line 4\nline 5\n"
-    assert await text(runtime, record.id, limit_bytes=6) == "line 1"
-    stamped = await text(runtime, record.id, tail_lines=1, timestamps=True)
-    assert stamped.endswith("Z line 5\n")
+    record, _ = await outcome(runtime, shell(FIVE_LINES))
+    assert await text(runtime, record.id, **options) == output
+
+
+async def test_each_line_has_its_own_time(tmp_path: Path) -> None:
+    runtime = make(tmp_path)
+    record, _ = await outcome(runtime, shell(FIVE_LINES))
+    stamped = (await text(runtime, record.id, timestamps=True)).splitlines()
+    times = [parse_rfc3339(line.partition(" ")[0]) for line in stamped]
+    assert [line.partition(" ")[2] for line in stamped] == [f"line {n}" for n in range(1, 6)]
+    assert times == sorted(set(times))
+    assert await text(runtime, record.id, since=times[3]) == "line 4\nline 5\n"
+    assert await text(runtime, record.id, since=times[4] + 1) == ""
+
+
+async def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
+    runtime = make(tmp_path)
+    record, _ = await outcome(runtime, shell("seq 1 30000"))
+    assert await text(runtime, record.id) == "".join(f"{n}\n" for n in range(1, 30001))
+    assert await text(runtime, record.id, tail_lines=20000) == "".join(f"{n}\n" for n in range(10001, 30001))
+
+
+async def test_a_line_of_any_length_comes_out_whole(tmp_path: Path) -> None:
+    runtime = make(tmp_path)
+    record, log = await outcome(runtime, shell("printf '%0100000d\\n' 7; printf '%05000d' 8"))
+    assert log == f"{7:0100000d}\n{8:05000d}\n"
+    stamped = await text(runtime, record.id, timestamps=True)
+    assert [len(line) for line in stamped.splitlines()] == [100000 + 31, 5000 + 31]
 
 
 # Over restarts.

@@ -229,7 +229,7 @@ def test_the_log_says_what_the_container_was_given() -> None:
         assert await text(runtime, record.id) == first + device + end
         assert await text(runtime, record.id, since=record.started_at + 1) == end
         assert await text(runtime, record.id, since=record.started_at + 1, timestamps=True) == (
-            f"2026-01-01T00:00:05.000000Z {end}"
+            f"2026-01-01T00:00:05.000000000Z {end}"
         )
 
     virtual(scenario())

@@ -2,7 +2,6 @@
 
 No images, namespaces or volumes: a container is its command. It stands in for the container engine's GPU hook too:
 a process sees, through CUDA_VISIBLE_DEVICES, the devices its container was given, and none when it was given none.
-Log lines carry no times of their own: `since` and `timestamps` go by when the log was last written to.
 """
 
 import asyncio
@@ -31,15 +30,13 @@ from aliquot.emulator.kubelet.runtimes.base import (
     StartRefused,
     end_reason,
 )
-from aliquot.emulator.kubelet.runtimes.logs import LogLine, render, select
-from aliquot.emulator.kubelet.runtimes.shim import CannotStart, Shim
+from aliquot.emulator.kubelet.runtimes.logs import Printer, parse
+from aliquot.emulator.kubelet.runtimes.shim import CannotStart, Shim, resolve
 
 _FOLLOW_INTERVAL_S = 0.1
 _POLL_S = 0.1
 """How often to look where the system cannot tell of a process' end."""
 _CHUNK_BYTES = 1 << 16
-_LOG_READ_LIMIT_BYTES = 16 << 20
-"""Of a longer log only the end is read."""
 _SHUTDOWN_GRACE_S = 5.0
 
 _log = structlog.get_logger()
@@ -192,25 +189,20 @@ class ProcessRuntime:
         run = self._runs.get(container_id)
         if run is None:
             raise LogsUnavailable(f'container "{container_id}" not found')
-        path = run.shim.log
-        try:
-            written_at, size = _written(path)
-            start = max(0, size - _LOG_READ_LIMIT_BYTES)
-            text = _read(path, start, size)
-        except FileNotFoundError:
-            written_at, size, text = run.remembered.started_at, 0, b""
-        yield select((LogLine(written_at, line) for line in text.splitlines()), options)
-        while options.follow and container_id in self._runs:
-            ended = run.remembered.finished_at is not None
-            with contextlib.suppress(FileNotFoundError):
-                written_at, now_size = _written(path)
-                while size < now_size:
-                    text = _read(path, size, min(now_size, size + _CHUNK_BYTES))
-                    size += len(text)
-                    yield _stamped(text, written_at) if options.timestamps else text
-            if ended:
-                return
-            await asyncio.sleep(_FOLLOW_INTERVAL_S)
+        path, printer = run.shim.log, Printer(options)
+        position = 0 if options.tail_lines is None else _tail_start(path, options.tail_lines)
+        begun = b""
+        while not printer.full:
+            # Asked before it is read: what an ended container printed is all there.
+            lasting = run.remembered.finished_at is None and container_id in self._runs
+            chunk = _read(path, position, position + _CHUNK_BYTES)
+            position += len(chunk)
+            *entries, begun = (begun + chunk).split(b"\n")
+            yield printer.print(parse(entry) for entry in entries)
+            if not chunk:
+                if not (options.follow and lasting):
+                    return
+                await asyncio.sleep(_FOLLOW_INTERVAL_S)
 
     def _spawn(self, shim: Shim, config: ContainerConfig) -> None:
         """Raises CannotStart."""
@@ -229,7 +221,7 @@ class ProcessRuntime:
             **config.env,
         }
         directory = Path(config.working_dir) if config.working_dir else work
-        shim.start((*config.command, *config.args), env, directory)
+        shim.start(resolve((*config.command, *config.args), env, directory))
 
     async def _watch(self, run: _Run) -> None:
         """Until the process has ended, killing it when its time is up."""
@@ -250,12 +242,14 @@ class ProcessRuntime:
         finally:
             if stop_watching is not None:
                 stop_watching()
-        # What it left running goes with it, as with a container.
-        run.shim.kill()
         if run.remembered.finished_at is None:
-            code = run.shim.exit_code()
-            self._finish(run, code, end_reason(code))
+            self._finish_as_left(run)
         self._on_exit(run.remembered.pod_uid)
+
+    def _finish_as_left(self, run: _Run) -> None:
+        """As the shim's last word has it."""
+        code, why = run.shim.ending()
+        self._finish(run, code, "StartError" if why else end_reason(code), why)
 
     def _finish(self, run: _Run, exit_code: int, reason: str, message: str = "") -> None:
         run.remembered.finished_at = self._clock.now()
@@ -286,8 +280,7 @@ class ProcessRuntime:
             if rebooted:
                 self._finish(run, EXIT_UNKNOWN, "Unknown")
             elif not run.shim.find():
-                code = run.shim.exit_code()
-                self._finish(run, code, end_reason(code))
+                self._finish_as_left(run)
 
     def _save(self) -> None:
         runs = [run.remembered for run in self._runs.values()]
@@ -325,17 +318,30 @@ def _machine_boot_id() -> str:
         return ""
 
 
-def _written(path: Path) -> tuple[float, int]:
-    """When last, and how many bytes."""
-    found = path.stat()
-    return found.st_mtime, found.st_size
-
-
 def _read(path: Path, start: int, end: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read(end - start)
+    """Less where there is less; nothing where there is no file yet."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    except FileNotFoundError:
+        return b""
 
 
-def _stamped(text: bytes, time: float) -> bytes:
-    return b"".join(render(LogLine(time, line), timestamps=True) for line in text.splitlines())
+def _tail_start(path: Path, lines: int) -> int:
+    """Where in the file its last `lines` lines begin."""
+    try:
+        position = path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    wanted = lines + 1
+    while position > 0:
+        start = max(0, position - _CHUNK_BYTES)
+        chunk = _read(path, start, position)
+        at = len(chunk)
+        while wanted and (at := chunk.rfind(b"\n", 0, at)) >= 0:
+            wanted -= 1
+        if not wanted:
+            return start + at + 1
+        position = start
+    return 0

@@ -1,8 +1,7 @@
-"""A local process that stands for a container, and outlives the process that started it.
+"""A container as kubelet's side sees it: a process that outlives kubelet, and the files it leaves.
 
-A shell is its parent, both in a process group of their own: the shell writes the exit code into a file when the
-command ends, so that nobody has to be there to see it. The container's id is in the shell's command line; that, not
-a pid alone, tells whether a process found later is still the one that was started. For Linux and macOS.
+What runs is `shim_process`, with the container's command below it. The container's id is in its command line; that,
+not a pid alone, tells whether a process found later is still the one that was started. For Linux and macOS.
 """
 
 import asyncio
@@ -11,36 +10,49 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
+from aliquot.emulator.kubelet.runtimes import shim_process
 from aliquot.emulator.kubelet.runtimes.base import EXIT_SIGKILL
 
-_SHELL = "/bin/sh"
-
-# $0 is the container's id, $1 where its files go, $2 where it works, then comes the command. The traps keep the shell
-# alive for its last words; the command has the signals' default actions. What the shell itself has to say about how
-# the command ended does not belong into the log.
-_SCRIPT = """
-files=$1
-cd "$2" || exit 126
-shift 2
-echo $$ >"$files.pid"
-trap : TERM INT HUP QUIT
-exec 3>&2 2>/dev/null
-(exec "$@" 2>&3 3>&-)
-code=$?
-echo $code >"$files.part" && mv "$files.part" "$files.exit"
-exit $code
-"""
+_PROGRAM = shim_process.__file__
+_SUFFIXES = ("pid", "config", "part", "exit", "log")
 
 
 class CannotStart(Exception):
     """The command cannot be run; the text says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a container's process is made of, as FILES.config has it."""
+
+    executable: str
+    command: Sequence[str]
+    env: Mapping[str, str]
+    directory: str
+
+
+def resolve(command: Sequence[str], env: Mapping[str, str], directory: Path) -> Command:
+    """Finds the executable as a container engine does: by the container's own PATH. Raises CannotStart."""
+    if not directory.is_dir():
+        raise CannotStart(f'chdir to cwd ("{directory}") failed: no such directory')
+    name = command[0]
+    # A name with a slash is relative to where the command works, not to where kubelet does.
+    path = str(directory / name) if "/" in name else name
+    executable = shutil.which(path, path=env.get("PATH", os.defpath))
+    if executable is None:
+        raise CannotStart(f'exec: "{name}": executable file not found in $PATH')
+    return Command(executable, tuple(command), dict(env), str(directory))
+
+
 class Shim:
-    """`files` is a path to which `.pid`, `.exit` and `.log` are added; its directory is made when needed."""
+    """`files` is a path to which `.pid`, `.config`, `.exit` and `.log` are added; its directory is made when needed."""
 
     def __init__(self, container_id: str, files: Path) -> None:
         self.container_id = container_id
@@ -52,35 +64,26 @@ class Shim:
     def log(self) -> Path:
         return self._file("log")
 
-    def start(self, command: Sequence[str], env: Mapping[str, str], working_dir: Path) -> None:
+    def start(self, command: Command) -> None:
         """Raises CannotStart."""
-        if not working_dir.is_dir():
-            raise CannotStart(f'chdir to cwd ("{working_dir}") failed: no such directory')
-        name = command[0]
-        # A name with a slash is relative to where the command works, not to where kubelet does.
-        path = str(working_dir / name) if "/" in name else name
-        executable = shutil.which(path, path=env.get("PATH", os.defpath))
-        if executable is None:
-            raise CannotStart(f'exec: "{name}": executable file not found in $PATH')
-        arguments = (self.container_id, str(self._files), str(working_dir), executable, *command[1:])
         try:
             self._files.parent.mkdir(parents=True, exist_ok=True)
+            self._write_config(command)
             self._pid = os.posix_spawn(
-                _SHELL,
-                [_SHELL, "-c", _SCRIPT, *arguments],
-                env,
+                sys.executable,
+                [sys.executable, "-I", "-S", _PROGRAM, self.container_id, str(self._files)],
+                {},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
                 ],
                 setsid=True,
-                setsigmask=(),
-                # Python ignores these; what it starts should not.
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+                # Until it is ready for them.
+                setsigmask=(signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD),
             )
-        except (OSError, ValueError) as error:
-            raise CannotStart(f'exec: "{name}": {error}') from error
+        except (OSError, ValueError, UnicodeEncodeError) as error:
+            raise CannotStart(f'exec: "{command.command[0]}": {error}') from error
         self._is_child = True
 
     def find(self) -> bool:
@@ -88,6 +91,10 @@ class Shim:
         with contextlib.suppress(OSError, ValueError):
             self._pid = int(self._file("pid").read_text())
         return self.alive()
+
+    def command(self) -> Command:
+        """As it was started. Raises FileNotFoundError when it never was."""
+        return msgspec.json.decode(self._file("config").read_bytes(), type=Command)
 
     def alive(self) -> bool:
         """Also reaps a child that has ended."""
@@ -102,16 +109,12 @@ class Shim:
         return self.container_id in _command_line(self._pid)
 
     def terminate(self) -> None:
-        """SIGTERM to the command, as to a container's first process; to all of them where it cannot be told apart."""
-        children = Path(f"/proc/{self._pid}/task/{self._pid}/children")
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int(children.read_text().split(maxsplit=1)[0]), signal.SIGTERM)
-            return
-        self._signal_group(signal.SIGTERM)
+        """SIGTERM to the command, as to a container's first process."""
+        self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL to the command, and to everything it has started that did not leave its process group."""
-        self._signal_group(signal.SIGKILL)
+        """SIGKILL to the command; all that it has started goes with it."""
+        self._send(signal.SIGUSR1)
 
     def watch(self, tell: Callable[[], None]) -> Callable[[], None] | None:
         """Has `tell` called when the process ends. Returns what undoes that, None where the system cannot tell."""
@@ -130,22 +133,32 @@ class Shim:
 
         return undo
 
-    def exit_code(self) -> int:
-        """Of a process that has ended. Nobody can write one after SIGKILL."""
+    def ending(self) -> tuple[int, str]:
+        """Exit code of a container that has ended, and why it could not be started if so.
+
+        A shim that was killed has left no word, and its command was killed with it.
+        """
         try:
-            return int(self._file("exit").read_text())
+            code, _, why = self._file("exit").read_text().partition("\n")
+            return int(code), why
         except (OSError, ValueError):
-            return EXIT_SIGKILL
+            return EXIT_SIGKILL, ""
 
     def remove(self) -> None:
         """The files of a process that has ended."""
-        for suffix in ("pid", "part", "exit", "log"):
+        for suffix in _SUFFIXES:
             self._file(suffix).unlink(missing_ok=True)
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        if self._pid is not None:
+    def _write_config(self, command: Command) -> None:
+        """For the owner's eyes alone: it holds what the pod's secrets say. Raises OSError, UnicodeEncodeError."""
+        descriptor = os.open(self._file("config"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(asdict(command)))
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.alive() and self._pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._pid, number)
+                os.kill(self._pid, number)
 
     def _file(self, suffix: str) -> Path:
         return self._files.with_name(f"{self._files.name}.{suffix}")

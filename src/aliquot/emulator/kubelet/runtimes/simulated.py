@@ -31,7 +31,7 @@ from aliquot.emulator.kubelet.runtimes.base import (
     StartRefused,
     end_reason,
 )
-from aliquot.emulator.kubelet.runtimes.logs import LogLine, select
+from aliquot.emulator.kubelet.runtimes.logs import LogLine, Printer, tail
 
 RUN_FOR = "aliquot.dev/run-for"
 EXIT_CODE = "aliquot.dev/exit-code"
@@ -154,11 +154,12 @@ class SimulatedRuntime:
         run = self._runs.get(container_id)
         if run is None:
             raise LogsUnavailable(f'container "{container_id}" not found')
-        yield select(_lines(run, self._record(run)), options)
-        if options.follow and self._record(run).running:
+        printer = Printer(options)
+        lines = list(_lines(run, self._record(run)))
+        yield printer.print(tail(lines, options))
+        if options.follow and not printer.full and self._record(run).running:
             await self._ended(run)
-            rest = LogOptions(timestamps=options.timestamps, tail_lines=1)
-            yield select(_lines(run, self._record(run)), rest)
+            yield printer.print(list(_lines(run, self._record(run)))[len(lines) :])
 
     async def _ended(self, run: _Run) -> None:
         told = self._followed.setdefault(run.id, asyncio.Event())
