@@ -20,6 +20,7 @@ Prepare = Callable[[Json, float], Json]
 _WITHOUT_GENERATION = frozenset(
     [
         "configmaps",
+        "controllerrevisions.apps",
         "endpoints",
         "events",
         "leases.coordination.k8s.io",

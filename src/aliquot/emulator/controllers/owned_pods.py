@@ -6,7 +6,8 @@ it did and does not see yet is `pending_s`, and while that lasts it is to do not
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aliquot.emulator import selectors
@@ -40,6 +41,16 @@ class PodOwner(Protocol):
 Owner = TypeVar("Owner", bound=PodOwner)
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What events say: of `{pod}`, of its `{owner}`, and of the `{error}` where there was one."""
+
+    created: str = "Created pod: {pod}"
+    deleted: str = "Deleted pod: {pod}"
+    not_created: str = "Error creating: {error}"
+    not_deleted: str = "Error deleting: {error}"
+
+
 class OwnedPods(Generic[Owner]):
     """`reconcile` is asked about each owner, `gone` about the key of one that is no more.
 
@@ -58,6 +69,7 @@ class OwnedPods(Generic[Owner]):
         *,
         gone: Callable[[str], Awaitable[None]] | None = None,
         finalizer: str = "",
+        wording: Wording = Wording(),
     ) -> None:
         self._client = client
         self._recorder = recorder
@@ -67,6 +79,7 @@ class OwnedPods(Generic[Owner]):
         self._reconcile_owner = reconcile
         self._gone = gone
         self._finalizer = finalizer
+        self._wording = wording
         self._expected = Expectations(pod_cache.get)
         self._sizes: dict[str, int] = {}
         self.controller = Controller(resource.plural, self.reconcile, rng=rng, workers=4)
@@ -143,36 +156,45 @@ class OwnedPods(Generic[Owner]):
 
     # ---- making and deleting -------------------------------------------------------------------------------
 
-    async def create(self, owner: Owner, bodies: Sequence[Mapping[str, Any]]) -> errors.ApiError | None:
-        """Answers the first failure, and has told of it."""
+    async def create(self, owner: Owner, bodies: Sequence[dict[str, Any]]) -> errors.ApiError | None:
+        """Answers the first failure; all of them have been told."""
         namespace = owner.metadata.namespace
 
-        async def one(body: Mapping[str, Any]) -> None:
-            made = await self._client.create(PODS, body, namespace, into=Pod)
+        async def one(body: dict[str, Any]) -> None:
+            name = body["metadata"].get("name", "")
+            try:
+                made = await self._client.create(PODS, body, namespace, into=Pod)
+            except errors.ApiError as error:
+                if not namespace_ends(error):
+                    self.warn(owner, "FailedCreate", self._say(self._wording.not_created, owner, name, error))
+                raise
             self._expected.created(key(owner), made)
-            self.tell(owner, "SuccessfulCreate", f"Created pod: {made.metadata.name}")
+            said = self._say(self._wording.created, owner, made.metadata.name)
+            self.tell(owner, "SuccessfulCreate", said)
 
-        failure = await slow_start(bodies, one)
-        if failure is not None and not namespace_ends(failure):
-            self.warn(owner, "FailedCreate", f"Error creating: {failure.message}")
-        return failure
+        return await slow_start(bodies, one)
 
     async def delete(self, owner: Owner, doomed: Sequence[Pod]) -> errors.ApiError | None:
-        """Answers the first failure, and has told of it."""
+        """Answers the first failure; all of them have been told."""
         namespace = owner.metadata.namespace
 
         async def one(pod: Pod) -> None:
+            name = pod.metadata.name
             try:
-                await self._client.delete(PODS, pod.metadata.name, namespace, uid=pod.metadata.uid)
+                await self._client.delete(PODS, name, namespace, uid=pod.metadata.uid)
             except errors.NotFound:
                 return
+            except errors.ApiError as error:
+                self.warn(owner, "FailedDelete", self._say(self._wording.not_deleted, owner, name, error))
+                raise
             self._expected.deleted(key(owner), pod)
-            self.tell(owner, "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
+            self.tell(owner, "SuccessfulDelete", self._say(self._wording.deleted, owner, name))
 
-        failure = await slow_start(doomed, one)
-        if failure is not None:
-            self.warn(owner, "FailedDelete", f"Error deleting: {failure.message}")
-        return failure
+        return await slow_start(doomed, one)
+
+    def _say(self, text: str, owner: Owner, pod: str, error: errors.ApiError | None = None) -> str:
+        message = error.message if error is not None else ""
+        return text.format(pod=pod, owner=owner.metadata.name, error=message)
 
     def tell(self, owner: HasMetadata, reason: str, message: str) -> None:
         self._recorder.event(self._resource, owner, Severity.NORMAL, reason, message)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aliquot.emulator.controllers import revisions
+from aliquot.emulator.controllers import amounts, revisions
 from aliquot.emulator.controllers.types import Deployment, ReplicaSet
 
 RECREATE = "Recreate"
@@ -36,13 +36,11 @@ def limits(deployment: Deployment) -> Limits:
     return Limits(surge, min(unavailable, replicas))
 
 
+_DEFAULT = "25%"
+
+
 def _amount(value: int | str | None, total: int, *, up: bool) -> int:
-    if value is None:
-        value = "25%"
-    if isinstance(value, str):
-        percent = int(value.removesuffix("%"))
-        return -(-percent * total // 100) if up else percent * total // 100
-    return value
+    return amounts.of(_DEFAULT if value is None else value, total, up=up)
 
 
 def maximum(deployment: Deployment) -> int:

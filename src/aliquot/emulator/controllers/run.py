@@ -2,9 +2,10 @@
 
 import asyncio
 import random
+from typing import Any
 
 from aliquot.clock import Clock
-from aliquot.emulator.controllers import ownership, pods
+from aliquot.emulator.controllers import kinds, ownership, pods
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
 from aliquot.emulator.controllers.deployments import Deployments
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
@@ -17,13 +18,23 @@ from aliquot.emulator.controllers.namespaces import ROOT_CA, Namespaces
 from aliquot.emulator.controllers.nodes import LEASE_NAMESPACE, Nodes
 from aliquot.emulator.controllers.pod_garbage import PodGarbage
 from aliquot.emulator.controllers.replica_sets import ReplicaSets
-from aliquot.emulator.controllers.types import Deployment, Job, MetadataOnly, Namespace, ReplicaSet
+from aliquot.emulator.controllers.stateful_sets import StatefulSets
+from aliquot.emulator.controllers.types import (
+    ControllerRevision,
+    Deployment,
+    Job,
+    MetadataOnly,
+    Namespace,
+    ReplicaSet,
+    StatefulSet,
+)
 from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import (
     CONFIGMAPS,
+    CONTROLLERREVISIONS,
     CRDS,
     DEPLOYMENTS,
     EVENTS,
@@ -31,9 +42,11 @@ from aliquot.kube.resources import (
     LEASES,
     NAMESPACES,
     NODES,
+    PERSISTENTVOLUMECLAIMS,
     PODS,
     REPLICASETS,
     SERVICEACCOUNTS,
+    STATEFULSETS,
 )
 
 
@@ -44,6 +57,13 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
     leases = Cache(client, LEASES, Lease, namespace=LEASE_NAMESPACE)
     deployments = Cache(client, DEPLOYMENTS, Deployment)
     replica_sets = Cache(client, REPLICASETS, ReplicaSet, indexes=ownership.INDEXES)
+    stateful_sets = Cache(client, STATEFULSETS, StatefulSet)
+    revisions = Cache(client, CONTROLLERREVISIONS, ControllerRevision, indexes=ownership.INDEXES)
+    claims = (
+        Cache(client, PERSISTENTVOLUMECLAIMS, MetadataOnly)
+        if kinds.is_served(PERSISTENTVOLUMECLAIMS)
+        else None
+    )
     jobs = Cache(client, JOBS, Job)
     namespaces = Cache(client, NAMESPACES, Namespace)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
@@ -51,12 +71,15 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
     events = Cache(client, EVENTS, EventTimes)
     crds = Cache(client, CRDS, Crd)
     roles = Cache(client, CLUSTERROLES, dict)
-    caches = (
+    caches: tuple[Cache[Any], ...] = (
         pod_cache,
         nodes,
         leases,
         deployments,
         replica_sets,
+        stateful_sets,
+        revisions,
+        *([claims] if claims is not None else []),
         jobs,
         namespaces,
         accounts,
@@ -67,7 +90,7 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
     )
     recorders = {
         name: Recorder(client, f"{name}-controller")
-        for name in ("deployment", "replicaset", "job", "node", "taint-eviction")
+        for name in ("deployment", "replicaset", "statefulset", "job", "node", "taint-eviction")
     }
     async with asyncio.TaskGroup() as tasks:
         for cache in caches:
@@ -76,10 +99,15 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
             tasks.create_task(recorder.run(), name=f"events of {name}")
         for cache in caches:
             await cache.synced()
-        whole = (pod_cache, nodes, deployments, replica_sets, jobs, namespaces, accounts, crds)
+        # These follow a part of their kind, or of its objects.
+        partial = (authorities, leases, events, roles)
+        whole = tuple(cache for cache in caches if cache not in partial)
         controllers = (
             ReplicaSets(client, clock, rng, recorders["replicaset"], replica_sets, pod_cache),
             Deployments(client, clock, rng, recorders["deployment"], deployments, replica_sets, pod_cache),
+            StatefulSets(
+                client, clock, rng, recorders["statefulset"], stateful_sets, revisions, pod_cache, claims
+            ),
             Jobs(client, clock, rng, recorders["job"], jobs, pod_cache),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(

@@ -140,3 +140,62 @@ class MetadataOnly(Wire, kw_only=True, frozen=True):
     """Any object, as far as owners and deletion are concerned."""
 
     metadata: ObjectMeta
+
+
+class ControllerRevision(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    revision: int = 0
+    data: dict[str, Any] | None = None
+
+
+class StatefulSetRollingUpdate(Wire, kw_only=True, frozen=True):
+    """Pods below the ordinal `partition` stay as they are."""
+
+    partition: int = 0
+    max_unavailable: int | str | None = None
+
+
+class StatefulSetStrategy(Wire, kw_only=True, frozen=True):
+    type: str = "RollingUpdate"
+    rolling_update: StatefulSetRollingUpdate | None = None
+
+
+class Ordinals(Wire, kw_only=True, frozen=True):
+    start: int = 0
+
+
+class ClaimRetention(Wire, kw_only=True, frozen=True):
+    when_deleted: str = "Retain"
+    when_scaled: str = "Retain"
+
+
+class StatefulSetSpec(Wire, kw_only=True, frozen=True):
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selector: dict[str, Any] | None = None
+    template: dict[str, Any] = {}
+    service_name: str = ""
+    pod_management_policy: str = "OrderedReady"
+    update_strategy: StatefulSetStrategy = StatefulSetStrategy()
+    revision_history_limit: int = 10
+    volume_claim_templates: tuple[dict[str, Any], ...] | None = None
+    persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
+    ordinals: Ordinals = Ordinals()
+
+
+class StatefulSetStatus(Wire, kw_only=True, frozen=True):
+    replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    current_replicas: int = 0
+    updated_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+    collision_count: int = 0
+    observed_generation: int = 0
+
+
+class StatefulSet(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()

@@ -215,6 +215,27 @@ def _replica_set(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _stateful_set(obj: Object, now: float) -> list[Any]:
+    spec, status = _part(obj, "spec"), _part(obj, "status")
+    return [
+        _name(obj),
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 1)}",
+        _age(obj, now),
+        *_containers(spec.get("template")),
+    ]
+
+
+def _controller_revision(obj: Object, now: float) -> list[Any]:
+    owners = obj["metadata"].get("ownerReferences") or ()
+    owner = next((one for one in owners if one.get("controller")), None)
+    controller = _NONE
+    if owner is not None:
+        group = owner["apiVersion"].rpartition("/")[0]
+        kind = owner["kind"].lower()
+        controller = f"{kind}.{group}/{owner['name']}" if group else f"{kind}/{owner['name']}"
+    return [_name(obj), controller, obj.get("revision", 0), _age(obj, now)]
+
+
 def _job(obj: Object, now: float) -> list[Any]:
     spec, status = _part(obj, "spec"), _part(obj, "status")
     succeeded, parallelism = status.get("succeeded", 0), spec.get("parallelism", 0)
@@ -377,8 +398,10 @@ CELLS: Mapping[str, Cells] = {
     "v1/secrets": _secret,
     "v1/serviceaccounts": _name_and_age,
     "v1/services": _service,
+    "apps/v1/controllerrevisions": _controller_revision,
     "apps/v1/deployments": _deployment,
     "apps/v1/replicasets": _replica_set,
+    "apps/v1/statefulsets": _stateful_set,
     "batch/v1/jobs": _job,
     "coordination.k8s.io/v1/leases": _lease,
     "discovery.k8s.io/v1/endpointslices": _endpoint_slice,

@@ -54,7 +54,20 @@ def stateful_set(obj: Obj) -> list[FieldError]:
                 "spec.updateStrategy", dict(spec["updateStrategy"]), "must be 'RollingUpdate' or 'OnDelete'"
             )
         )
-    errors += _non_negative(spec, ("replicas", "minReadySeconds"))
+    rolling = spec["updateStrategy"].get("rollingUpdate") or {}
+    errors += _non_negative(rolling, ("partition",), "spec.updateStrategy.rollingUpdate")
+    if rolling.get("maxUnavailable") is not None:
+        where = "spec.updateStrategy.rollingUpdate.maxUnavailable"
+        errors += _int_or_percent(rolling["maxUnavailable"], where)
+        if _is_zero(rolling["maxUnavailable"]):
+            errors.append(invalid(where, rolling["maxUnavailable"], "cannot be 0"))
+    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    for name in ("whenDeleted", "whenScaled"):
+        if retention.get(name, "Retain") not in ("Delete", "Retain"):
+            where = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
+            errors.append(not_supported(where, retention[name], ("Delete", "Retain")))
+    errors += _non_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
+    errors += _non_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"))
     return errors + _selected_template(spec, "statefulset")
 
 
@@ -167,6 +180,15 @@ def stateful_set_update(obj: Obj, old: Obj) -> list[FieldError]:
         "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
     )
     return [forbidden("spec", text)]
+
+
+def controller_revision(obj: Obj) -> list[FieldError]:
+    errors = [] if obj.get("data") is not None else [required("data", "data is mandatory")]
+    return errors + ([invalid("revision", obj["revision"], NEGATIVE)] if obj.get("revision", 0) < 0 else [])
+
+
+def controller_revision_update(obj: Obj, old: Obj) -> list[FieldError]:
+    return [] if obj.get("data") == old.get("data") else [invalid("data", obj.get("data"), IMMUTABLE)]
 
 
 # --- jobs ---
