@@ -7,7 +7,7 @@ from aliquot.emulator.discovery import Catalog, ResourceType, builtin
 from aliquot.emulator.tables import Form, IncludeObject, durations
 from aliquot.emulator.tables.cells import CELLS
 from aliquot.emulator.tables.jsonpath import JSONPathError, compile_path
-from aliquot.emulator.tables.table import _columns
+from aliquot.emulator.versions import SUPPORTED, Surface
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 CREATED = "2025-12-31T23:59:00Z"
@@ -366,12 +366,13 @@ def test_jobs(spec: dict[str, Any], status: dict[str, Any], expected: tuple[str,
     assert tuple(row("batch/v1", "jobs", {"spec": spec, "status": status})[1:4]) == expected
 
 
-def test_every_served_kind_with_columns_has_cells_for_them() -> None:
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_every_served_kind_with_columns_has_cells_for_them(version: str) -> None:
     empty = {"metadata": {"name": "a"}}
-    for served in builtin():
-        columns = _columns().get(f"{served.api_version}/{served.plural}")
-        if columns is not None:
-            assert len(tables.printer(served).cells(empty, NOW)) == len(columns), served.qualified
+    surface = Surface(version)
+    for served in builtin(surface):
+        printer = tables.printer(served, minor=surface.minor)
+        assert len(printer.cells(empty, NOW)) == len(printer.columns), served.qualified
 
 
 def test_every_row_function_is_of_a_served_kind() -> None:

@@ -58,7 +58,9 @@ from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
 from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.tables import Rendering
+from aliquot.emulator.taking_over import take_over
 from aliquot.emulator.tokens import STORED_AS, ServiceAccountTokens, SigningKey
+from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.emulator.writing import Writer
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +102,7 @@ class ApiServer:
         *,
         clock: Clock,
         rng: Random,
-        version: str = "1.36",
+        surface: Surface = STANDARD,
         token_key: SigningKey | None = None,
         static_tokens: Mapping[str, User] | None = None,
         logs: Logs | None = None,
@@ -108,11 +110,11 @@ class ApiServer:
     ) -> None:
         """`logs` asks kubelets; without it no log can be read. Call `start` before the first request.
 
-        Raises ValueError for a Kubernetes version that there is no data for.
+        Raises discovery.UnknownApi for what cannot be turned on.
         """
         self.store = store
-        self.version = version
-        self.registry = Registry(version)
+        self.surface = surface
+        self.registry = Registry(surface)
         self.storage = Storage(store, self.registry, clock=clock)
         self.authorizer = Authorizer(StoredPolicy(store))
         self.logs = logs
@@ -129,7 +131,9 @@ class ApiServer:
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Makes what every cluster has and this one lacks, and finishes what a stop interrupted."""
+        """Takes over what is stored, makes what every cluster has and this one lacks, and finishes what a stop
+        interrupted. Raises StoreError for a state that another version wrote and this one cannot serve."""
+        await take_over(self.store, self.registry, self.surface)
         for obj in bootstrap.objects():
             served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
             meta = obj["metadata"]
@@ -189,6 +193,7 @@ class ApiServer:
             content_type or JSON,
             headers.get(b"user-agent", b"").decode("latin-1"),
             await _read(headers, receive) if request.method in _WITH_BODY else b"",
+            [served.resource.warning] if served.resource.warning else [],
         )
         if served.resource.group in reviewing.GROUPS:
             return json_answer(reviewing.review(call, self.authorizer, self._tokens), 201)
@@ -298,11 +303,11 @@ class ApiServer:
         raise statuses.not_acceptable((JSON, openapi_protobuf.CONTENT_TYPE))
 
     def _version(self) -> dict[str, str]:
-        major, _, minor = self.version.partition(".")
+        major, _, minor = self.surface.version.partition(".")
         return {
             "major": major,
             "minor": minor,
-            "gitVersion": f"v{self.version}.0+aliquot",
+            "gitVersion": f"v{self.surface.version}.0+aliquot",
             "gitCommit": "",
             "gitTreeState": "clean",
             "buildDate": "1970-01-01T00:00:00Z",
@@ -324,7 +329,7 @@ class ApiServer:
                 if self._stopping.is_set():
                     raise statuses.unavailable("the server is stopping")
                 feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
-                return _Stream(feed.chunks, form.content_type, feed.wake)
+                return _Stream(feed.chunks, form.content_type, feed.wake, call.warnings)
             case "create":
                 return object_answer(call, form, await self._writer.create(call), now, 201)
             case "update":
@@ -357,7 +362,7 @@ class ApiServer:
         if record is None:
             raise statuses.not_found(call.served.resource, call.name)
         if form == _PLAIN and call.served.native:
-            return Answer(200, record.body)
+            return Answer(200, record.body, warnings=call.warnings)
         return object_answer(call, form, self.storage.of(call.served, record), self._clock.now())
 
     async def _subresource(self, call: Call, form: Rendering) -> "Answer | _Stream":

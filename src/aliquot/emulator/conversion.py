@@ -1,11 +1,14 @@
 """One object in the forms of several versions: how it is stored, and how a version shows it.
 
 Events are stored in their core/v1 form and shown in that of events.k8s.io too, whose fields have other names.
+Other built-in kinds are stored in the version that discovery prefers; but for device claims, versions differ in their
+names alone as long as they have the same fields.
 Custom resources are converted as `strategy: None` does: by their apiVersion alone.
 """
 
 from typing import Any
 
+from aliquot.emulator import device_claims
 from aliquot.emulator.registry import Served
 
 Json = dict[str, Any]
@@ -27,17 +30,21 @@ def to_stored(served: Served, obj: Json) -> Json:
     """`obj`, in the form of `served`'s version, as it is stored."""
     if served.storage == "events" and not served.native:
         obj = {_EVENT_FIELDS.get(key, key): value for key, value in obj.items()}
-    if obj.get("apiVersion") == served.storage_api_version:
-        return obj
-    return {**obj, "apiVersion": served.storage_api_version}
+    return _converted(served, obj, served.storage_api_version)
 
 
 def from_stored(served: Served, obj: Json) -> Json:
     """A stored object in the form of `served`'s version."""
-    if served.native:
+    if served.native and obj["apiVersion"] == served.resource.api_version:
         return obj
     if served.storage == "events":
         obj = {_CORE_FIELDS.get(key, key): value for key, value in obj.items()}
-    if obj["apiVersion"] == served.resource.api_version:
+    return _converted(served, obj, served.resource.api_version)
+
+
+def _converted(served: Served, obj: Json, api_version: str) -> Json:
+    if obj["apiVersion"] == api_version:
         return obj
-    return {**obj, "apiVersion": served.resource.api_version}
+    if served.resource.group == device_claims.GROUP:
+        return device_claims.converted(obj, api_version)
+    return {**obj, "apiVersion": api_version}

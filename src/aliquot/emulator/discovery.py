@@ -1,8 +1,8 @@
 """Which resources the server has, and how it tells clients so.
 
-The built-in resources are data (`data/resources-VERSION.json`: every resource of that Kubernetes version);
-`UNSERVED` names those that this server leaves out, each with its reason. What is not served is not advertised: a
-client that finds a resource here can rely on it. `Catalog` adds custom resources and answers the discovery
+The built-in resources are data (`data/resources.json`: a row says in which minors it is there, whether by default,
+and when it was deprecated); `UNSERVED` names those that this server leaves out, each with its reason. What is not
+served is not advertised: a client that finds a resource here can rely on it. `Catalog` adds custom resources and answers the discovery
 paths, in the aggregated form (v2, v2beta1) and in the legacy one.
 """
 
@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from aliquot.emulator import accept
+from aliquot.emulator.versions import STANDARD, SUPPORTED, Surface
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -69,6 +70,10 @@ class Subresource:
     version: str = ""
 
 
+class UnknownApi(ValueError):
+    """An API version to be turned on that this Kubernetes version does not have, or has on anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceType:
     """One resource of one version, as discovery tells it."""
@@ -84,6 +89,8 @@ class ResourceType:
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
     custom: bool = False
+    warning: str = ""
+    """What every answer warns of: the version is deprecated."""
 
     @property
     def api_version(self) -> str:
@@ -103,30 +110,92 @@ class ResourceType:
 
 
 @cache
-def builtin(version: str = "1.36") -> tuple[ResourceType, ...]:
+def builtin(surface: Surface = STANDARD) -> tuple[ResourceType, ...]:
     """The built-in resources that are served, in the server's order of groups.
 
-    Raises ValueError when there is no data for that Kubernetes version.
+    Raises UnknownApi when something is to be turned on that cannot be.
     """
-    return tuple(served for found in known(version) if (served := _served(found)) is not None)
+    found = optional(surface)
+    for api_version in sorted(surface.enabled.difference(found)):
+        raise UnknownApi(
+            f"{api_version} cannot be turned on in Kubernetes {surface.version}; what can is {', '.join(found)}"
+        )
+    return tuple(served for found in known(surface) if (served := _served(found)) is not None)
 
 
 @cache
-def known(version: str = "1.36") -> tuple[ResourceType, ...]:
-    """Every resource of that Kubernetes version, served here or not. Raises ValueError for an unknown version."""
-    file = resources.files("aliquot.emulator") / "data" / f"resources-{version}.json"
-    if not file.is_file():
-        raise ValueError(f"no resource table for Kubernetes {version}")
+def known(surface: Surface = STANDARD) -> tuple[ResourceType, ...]:
+    """Every resource of that surface, served here or not."""
+    return tuple(
+        _from_row(group, version, row, surface.minor)
+        for group, version, row in _rows()
+        if _exists(row, surface.minor)
+        and (not row.get("optional") or f"{group}/{version}" in surface.enabled)
+    )
+
+
+def homes(storage: str, api_version: str = "") -> Sequence[str]:
+    """Where a resource (`podgroups.scheduling.k8s.io`) is served, at that version or any, for people to read:
+    `1.36`, `1.37 with scheduling.k8s.io/v1beta1`. Empty for what is no built-in resource."""
+    found: dict[str, None] = {}
+    for surface in map(Surface, SUPPORTED):
+        rows = [
+            (served, row.get("optional"))
+            for served, row in _stored_as().get(storage, ())
+            if _exists(row, surface.minor) and served == (api_version or served)
+        ]
+        for served, optional in rows[:1]:
+            found[f"{surface.version} with {served}" if optional else surface.version] = None
+    return tuple(found)
+
+
+def readable(storage: str, api_version: str, minor: int) -> bool:
+    """Whether a minor can read objects stored at a version: that of an alpha goes with it, others are converted."""
+    return "alpha" not in api_version.rpartition("/")[2] or any(
+        served == api_version and _exists(row, minor) for served, row in _stored_as().get(storage, ())
+    )
+
+
+@cache
+def _stored_as() -> Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]:
+    """{resource with its group: (API version, row) of each version}."""
+    found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for group, version, row in _rows():
+        qualified = f"{row['plural']}.{group}" if group else row["plural"]
+        found.setdefault(qualified, []).append((f"{group}/{version}" if group else version, row))
+    return found
+
+
+def optional(surface: Surface) -> Sequence[str]:
+    """The API versions of a Kubernetes version that are off by default, in the order of the data."""
+    return tuple(
+        dict.fromkeys(
+            f"{group}/{version}"
+            for group, version, row in _rows()
+            if row.get("optional") and _exists(row, surface.minor)
+        )
+    )
+
+
+@cache
+def _rows() -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+    """(group, version, row) in the server's order."""
+    file = resources.files("aliquot.emulator") / "data" / "resources.json"
     table: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(file.read_text())
     return tuple(
-        _from_row(group, api_version, row)
+        (group, version, row)
         for group, versions in table.items()
-        for api_version, rows in versions.items()
+        for version, rows in versions.items()
         for row in rows
     )
 
 
-def _from_row(group: str, version: str, row: Mapping[str, Any]) -> ResourceType:
+def _exists(row: Mapping[str, Any], minor: int) -> bool:
+    """`since` and `until` are the first and the last minor; without them, there is no end on that side."""
+    return bool(row.get("since", minor) <= minor <= row.get("until", minor))
+
+
+def _from_row(group: str, version: str, row: Mapping[str, Any], minor: int) -> ResourceType:
     return ResourceType(
         group=group,
         version=version,
@@ -146,8 +215,21 @@ def _from_row(group: str, version: str, row: Mapping[str, Any]) -> ResourceType:
                 sub.get("version", ""),
             )
             for name, sub in row.get("subresources", {}).items()
+            if _exists(sub, minor)
         ),
+        warning=_deprecation(group, version, row, minor),
     )
+
+
+def _deprecation(group: str, version: str, row: Mapping[str, Any], minor: int) -> str:
+    deprecated = row.get("deprecated")
+    if deprecated is None or minor < deprecated["since"]:
+        return ""
+    text = f"{group}/{version}" if group else version
+    text += f" {row['kind']} is deprecated in v1.{deprecated['since']}+"
+    if "gone" in deprecated:
+        text += f", unavailable in v1.{deprecated['gone']}+"
+    return f"{text}; use {deprecated['use']}" if "use" in deprecated else text
 
 
 def _served(resource: ResourceType) -> ResourceType | None:

@@ -128,6 +128,16 @@ class StoreFile:
             revision: int = self._connection.execute("SELECT revision FROM counter").fetchone()[0]
         return revision, self._rows()
 
+    def stamp(self) -> int:
+        """The owner's mark; 0 in a file that was never marked."""
+        with self._reported():
+            found: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        return found
+
+    def set_stamp(self, stamp: int) -> None:
+        with self._reported():
+            self._connection.execute(f"PRAGMA user_version = {stamp:d}")
+
     def _rows(self) -> Iterator[Row]:
         with self._reported():
             for *columns, checksum in self._connection.execute(

@@ -14,6 +14,7 @@ from aliquot.emulator.schema.catalogue import Catalogue
 from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.schema.openapi import Endpoint, OpenApi
 from aliquot.emulator.tables import Printer
+from aliquot.emulator.versions import STANDARD, Surface
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 NAMESPACES = "namespaces"
@@ -52,11 +53,15 @@ class Served:
 
 
 class Registry:
-    def __init__(self, version: str) -> None:
-        """Raises ValueError for a Kubernetes version that there is no data for."""
-        self.schemas = Catalogue(version)
+    def __init__(self, surface: Surface = STANDARD) -> None:
+        """Raises discovery.UnknownApi."""
+        self._minor = surface.minor
+        self._builtin = discovery.builtin(surface)
+        self._preferred: dict[str, str] = {}
+        for resource in self._builtin:
+            self._preferred.setdefault(resource.qualified, resource.api_version)
+        self.schemas = Catalogue(surface)
         self.openapi = OpenApi(self.schemas)
-        self._builtin = discovery.builtin(version)
         self._served: dict[tuple[str, str, str], Served] = {}
         self._custom: dict[str, str] = {}
         self.catalog = Catalog(self._builtin)
@@ -113,17 +118,24 @@ class Registry:
                 selectable=tuple(one["jsonPath"] for one in version.get("selectableFields") or ()),
             )
         event = resource.group == _EVENTS_GROUP
+        stored = "v1" if event else self._preferred[resource.qualified]
         return Served(
             resource=resource,
             storage="events" if event else resource.qualified,
-            storage_api_version="v1" if event else resource.api_version,
-            native=not event,
+            storage_api_version=stored,
+            native=stored == resource.api_version,
             schema=schema,
-            printer=tables.printer(resource),
+            printer=tables.printer(resource, minor=self._minor),
         )
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
         return self._served.get((group, version, plural))
+
+    def stored_as(self, storage: str) -> Served | None:
+        """The built-in resource that is stored under a name, at the version that it is stored in."""
+        return next(
+            (found for found in self._served.values() if found.storage == storage and found.native), None
+        )
 
     def schema(self, group: str, version: str, kind: str) -> Schema:
         """Of a built-in kind, served as a resource or not. Raises KeyError."""

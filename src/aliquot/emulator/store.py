@@ -117,7 +117,9 @@ class Store:
         history_bytes: int = HISTORY_BYTES,
     ) -> None:
         """Opens and loads `path`; None keeps everything in memory. Raises StoreError."""
+        self.path = path
         self._file = StoreFile(path, durability) if path is not None else None
+        self._stamp = self._file.stamp() if self._file is not None else 0
         self._history_events = history_events
         self._history_bytes = history_bytes
         self._history_used = 0
@@ -136,6 +138,17 @@ class Store:
             )
 
     # ---- reading -----------------------------------------------------------------------------------------
+
+    @property
+    def stamp(self) -> int:
+        """A number of the owner's, kept with the objects: in what form they are. 0 as long as it was not set."""
+        return self._stamp
+
+    def set_stamp(self, stamp: int) -> None:
+        """Raises StoreError."""
+        if stamp != self._stamp and self._file is not None:
+            self._file.set_stamp(stamp)
+        self._stamp = stamp
 
     @property
     def revision(self) -> int:

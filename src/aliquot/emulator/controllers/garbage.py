@@ -28,6 +28,7 @@ from aliquot.emulator.controllers.ownership_graph import (
     state_of,
 )
 from aliquot.emulator.controllers.types import MetadataOnly
+from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube import errors
 from aliquot.kube.api.meta import ObjectMeta, OwnerReference
 from aliquot.kube.cache import Cache
@@ -49,10 +50,11 @@ class Garbage:
         rng: random.Random,
         crds: Cache[Crd],
         shared: Mapping[Resource, Cache[Any]],
+        surface: Surface = STANDARD,
     ) -> None:
         self._client = client
         self._crds = crds
-        self._kinds = Kinds(crds)
+        self._kinds = Kinds(crds, surface)
         self._shared = dict(shared)
         self._graph = Graph()
         self._refs: dict[str, Ref] = {}
@@ -62,7 +64,7 @@ class Garbage:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             synced = []
-            for resource in kinds.built_in():
+            for resource in self._kinds.built_in:
                 if resource == EVENTS:
                     # Nobody owns them, and there are many.
                     continue

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from aliquot.emulator import discovery
 from aliquot.emulator.controllers import conditions
 from aliquot.emulator.controllers.types import WorkloadCondition
+from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube.api.meta import ObjectMeta, Wire
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import Resource
@@ -43,13 +44,16 @@ _NEEDED_VERBS = frozenset(["delete", "list", "watch"])
 _EVENTS_ALIAS = ("events.k8s.io", "events")
 
 
-def built_in() -> Sequence[Resource]:
-    """The built-in resources whose objects can be listed, watched and deleted."""
-    return tuple(
-        Resource(found.group, found.version, found.plural, found.kind, found.namespaced)
-        for found in discovery.builtin()
-        if set(found.verbs) >= _NEEDED_VERBS and (found.group, found.plural) != _EVENTS_ALIAS
-    )
+def built_in(surface: Surface = STANDARD) -> Sequence[Resource]:
+    """The built-in resources whose objects can be listed, watched and deleted, each at its best version."""
+    best: dict[tuple[str, str], Resource] = {}
+    for found in discovery.builtin(surface):
+        if set(found.verbs) >= _NEEDED_VERBS and (found.group, found.plural) != _EVENTS_ALIAS:
+            best.setdefault(
+                (found.group, found.plural),
+                Resource(found.group, found.version, found.plural, found.kind, found.namespaced),
+            )
+    return tuple(best.values())
 
 
 def is_served(resource: Resource) -> bool:
@@ -73,12 +77,12 @@ def custom(crd: Crd) -> Resource | None:
 class Kinds:
     """`crds` is followed; its objects that are being deleted still count."""
 
-    def __init__(self, crds: Cache[Crd]) -> None:
-        self._built_in = built_in()
+    def __init__(self, crds: Cache[Crd], surface: Surface = STANDARD) -> None:
+        self.built_in = built_in(surface)
         self._crds = crds
 
     def all(self) -> Iterable[Resource]:
-        yield from self._built_in
+        yield from self.built_in
         for found in sorted(self._crds.values(), key=lambda crd: crd.metadata.name):
             resource = custom(found)
             if resource is not None:

@@ -28,6 +28,7 @@ from aliquot.emulator.controllers.types import (
     ReplicaSet,
     StatefulSet,
 )
+from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
@@ -50,7 +51,14 @@ from aliquot.kube.resources import (
 )
 
 
-async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_pem: str = "") -> None:
+async def run_all(
+    client: Client,
+    clock: Clock,
+    rng: random.Random,
+    *,
+    root_ca_pem: str = "",
+    surface: Surface = STANDARD,
+) -> None:
     """Until cancelled. `root_ca_pem` is what pods are told to trust the API server by (ConfigMap kube-root-ca.crt)."""
     pod_cache = Cache(client, PODS, Pod, indexes=pods.INDEXES)
     nodes = Cache(client, NODES, Node)
@@ -114,7 +122,7 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
                 client,
                 clock,
                 rng,
-                Kinds(crds),
+                Kinds(crds, surface),
                 namespaces,
                 accounts,
                 authorities,
@@ -125,7 +133,7 @@ async def run_all(client: Client, clock: Clock, rng: random.Random, *, root_ca_p
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),
-            Garbage(client, rng, crds, {cache.resource: cache for cache in whole}),
+            Garbage(client, rng, crds, {cache.resource: cache for cache in whole}, surface),
         )
         for controller in controllers:
             tasks.create_task(controller.run(), name=type(controller).__name__)

@@ -1,10 +1,11 @@
 """Makes this package's schema data from other people's; run by hand when a Kubernetes version is added.
 
     pip install kubernetes-validate==1.37.0        # Apache-2.0, 108 MB: never a dependency of ours
-    python -m aliquot.emulator.schema.build_definitions definitions \\
-        .../kubernetes_validate/kubernetes-json-schema/v1.36.0-local/_definitions.json 1.36
+    python -m aliquot.emulator.schema.build_definitions definitions .../kubernetes_validate/kubernetes-json-schema
 
-writes `definitions-1.36.json.gz` (structure) and `descriptions-1.36.json.gz` (prose, read only for OpenAPI).
+writes `definitions-1.36.json.gz` (structure) and `descriptions-1.36.json.gz` (prose, read only for OpenAPI): all of
+the default version. What other versions have otherwise is in `definitions-changes.json.gz` and
+`descriptions-changes.json.gz`: {version: JSON merge patch upon the next version toward the default one}.
 That package holds Kubernetes' OpenAPI v2 definitions with merge and list keys, altered to suit JSON schema
 validators; what was altered is put back: `type: [x, "null"]`, the spellings of `$ref`, the `enum` added to
 apiVersion and kind, and the two types that are a string or a number.
@@ -20,6 +21,9 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from aliquot.emulator import versions
+from aliquot.emulator.schema.definitions import toward_base
 
 DATA = Path(__file__).parent.parent / "data"
 REF_PREFIX = "#/$defs/"
@@ -74,6 +78,29 @@ def descriptions(source: dict[str, Any]) -> dict[str, dict[str, str]]:
     return out
 
 
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) that makes `new` of `old`, neither of which holds a null."""
+    patch: dict[str, Any] = {}
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            if changed := merge_patch(before, after):
+                patch[key] = changed
+        elif before != after:
+            patch[key] = after
+    return patch
+
+
+def pack_versions(name: str, by_version: dict[str, dict[str, Any]]) -> None:
+    pack(f"{name}-{versions.DEFAULT}.json.gz", by_version[versions.DEFAULT])
+    changes = {
+        version: merge_patch(by_version[toward_base(version)], by_version[version])
+        for version in versions.SUPPORTED
+        if version != versions.DEFAULT
+    }
+    pack(f"{name}-changes.json.gz", changes)
+
+
 def proto_fields(table: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
     """The table with names as JSON has them; a few differ in protobuf by the case of letters."""
     spelled = {"uID": "uid", "aPIGroup": "apiGroup"}
@@ -95,10 +122,13 @@ def pack(name: str, value: Any) -> None:
 
 def main(arguments: list[str]) -> None:
     match arguments:
-        case ["definitions", path, version]:
-            source = json.loads(Path(path).read_bytes())
-            pack(f"definitions-{version}.json.gz", definitions(source))
-            pack(f"descriptions-{version}.json.gz", descriptions(source))
+        case ["definitions", path]:
+            sources = {
+                version: json.loads((Path(path) / f"v{version}.0-local" / "_definitions.json").read_bytes())
+                for version in versions.SUPPORTED
+            }
+            pack_versions("definitions", {key: definitions(source) for key, source in sources.items()})
+            pack_versions("descriptions", {key: descriptions(source) for key, source in sources.items()})
         case ["protobuf", path]:
             pack("proto-fields.json.gz", proto_fields(json.loads(Path(path).read_bytes())))
         case _:

@@ -4,15 +4,15 @@ from typing import Any
 
 from aliquot.emulator.schema import definitions
 from aliquot.emulator.schema.kind import Schema
+from aliquot.emulator.versions import STANDARD, Surface
 
 
 class Catalogue:
     """Schemas by group, version and kind. Not safe for threads; lookups are dictionary reads after the first."""
 
-    def __init__(self, version: str = "1.36") -> None:
-        """Raises `definitions.UnknownVersion` when this package has no data for that Kubernetes version."""
-        self.version = version
-        self.built_in = definitions.load(version)
+    def __init__(self, surface: Surface = STANDARD) -> None:
+        self.version = surface.version
+        self.built_in = definitions.load(surface)
         self._schemas: dict[definitions.GroupVersionKind, Schema] = {}
         self._custom: dict[str, list[Schema]] = {}
 

@@ -81,6 +81,8 @@ def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -
         decoder.names.append(key)
         decoded[key] = _value(child, inner, f"{path}{key}", decoder)
         decoder.names.pop()
+    for key in shape.closed:
+        decoded.pop(key, None)
     decoder.struct = outer
     return decoded
 

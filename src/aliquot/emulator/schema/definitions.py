@@ -1,4 +1,8 @@
-"""Kubernetes' own definitions, read from package data by version, once a process and only when asked for."""
+"""Kubernetes' own definitions, read from package data by version, once a process and only when asked for.
+
+All of the default version is there as it is. Any other version is that one with changes: JSON merge patches, one for
+each version on the way, so that what is equal is there once and the default version is read as fast as if it were alone.
+"""
 
 import gzip
 from collections.abc import Mapping
@@ -9,13 +13,13 @@ from typing import Any
 
 import msgspec
 
+from aliquot.emulator import versions
+from aliquot.emulator.patching.merge import apply_merge_patch
+from aliquot.emulator.schema import gates
 from aliquot.emulator.schema.shapes import Definitions
+from aliquot.emulator.versions import STANDARD, Surface
 
 GroupVersionKind = tuple[str, str, str]
-
-
-class UnknownVersion(ValueError):
-    """No data for this Kubernetes version is part of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +31,47 @@ class BuiltIn:
     names: Mapping[GroupVersionKind, str]
 
 
-def _read(name: str) -> Any:
-    file = resources.files("aliquot.emulator") / "data" / name
-    return msgspec.json.decode(gzip.decompress(file.read_bytes()))
+@cache
+def load(surface: Surface = STANDARD) -> BuiltIn:
+    nodes, names = _definitions(surface.version)
+    return BuiltIn(nodes, Definitions(nodes, gates.closed(surface)), names)
+
+
+def descriptions(version: str) -> dict[str, dict[str, str]]:
+    """{definition: {property: prose}}, the definition's own under the empty name. 1 MB: read, used and let go."""
+    return _of_version("descriptions", version)
+
+
+def toward_base(version: str) -> str:
+    """The neighbour of a version that it is told as changes of."""
+    place, base = versions.SUPPORTED.index(version), versions.SUPPORTED.index(versions.DEFAULT)
+    return versions.SUPPORTED[place + (1 if place < base else -1)]
 
 
 @cache
-def load(version: str) -> BuiltIn:
-    """Raises UnknownVersion."""
-    try:
-        nodes = _read(f"definitions-{version}.json.gz")
-    except FileNotFoundError:
-        raise UnknownVersion(f"no schemas for Kubernetes {version}") from None
+def _definitions(version: str) -> tuple[dict[str, dict[str, Any]], dict[GroupVersionKind, str]]:
+    nodes = _of_version("definitions", version)
     names = {
         (kind["group"], kind["version"], kind["kind"]): name
         for name, node in nodes.items()
         for kind in node.get("x-kubernetes-group-version-kind", ())
     }
-    return BuiltIn(nodes, Definitions(nodes), names)
+    return nodes, names
 
 
-def descriptions(version: str) -> dict[str, dict[str, str]]:
-    """{definition: {property: prose}}, the definition's own under the empty name. 1 MB: read, used and let go."""
-    prose: dict[str, dict[str, str]] = _read(f"descriptions-{version}.json.gz")
-    return prose
+def _of_version(name: str, version: str) -> dict[str, Any]:
+    document: dict[str, Any] = _read(f"{name}-{versions.DEFAULT}.json.gz")
+    way: list[str] = []
+    while version != versions.DEFAULT:
+        way.append(version)
+        version = toward_base(version)
+    if way:
+        changes = _read(f"{name}-changes.json.gz")
+        for step in reversed(way):
+            document = apply_merge_patch(document, changes[step])
+    return document
+
+
+def _read(name: str) -> Any:
+    file = resources.files("aliquot.emulator") / "data" / name
+    return msgspec.json.decode(gzip.decompress(file.read_bytes()))

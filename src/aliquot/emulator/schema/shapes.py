@@ -15,6 +15,7 @@ from typing import Any
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _ALWAYS_PRESENT = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "jobTemplate")
 _ABSENT: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Form(Enum):
@@ -68,6 +69,8 @@ class Shape:
         self._definitions = definitions
         self.node = node
         self.name = name
+        self.closed = definitions.closed.get(name, _NOTHING)
+        """Fields of a built-in kind that are taken and dropped: their feature gate is closed."""
         self.form = _form(node)
         self.required: tuple[str, ...] = tuple(node.get("required", ()))
         self.default: Any = node.get("default")
@@ -147,8 +150,14 @@ class Shape:
 class Definitions:
     """Definitions by name, compiled on demand; each once, so that shapes may be compared by identity."""
 
-    def __init__(self, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Mapping[str, Any]],
+        closed: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    ) -> None:
+        """`closed`: {definition: fields that objects do not keep}."""
         self._nodes = nodes
+        self.closed = closed
         self._shapes: dict[str, Shape] = {}
         self.string = Shape(self, {"type": "string"})
         self.anything = Shape(self, {"x-kubernetes-preserve-unknown-fields": True})

@@ -109,6 +109,10 @@ def _name_and_age(obj: Object, now: float) -> list[Any]:
     return [_name(obj), _age(obj, now)]
 
 
+def _service_account(obj: Object, now: float) -> list[Any]:
+    return [_name(obj), len(obj.get("secrets") or ()), _age(obj, now)]
+
+
 def _service(obj: Object, now: float) -> list[Any]:
     spec = _part(obj, "spec")
     ips = spec.get("clusterIPs") or [spec.get("clusterIP") or _NONE]
@@ -396,7 +400,7 @@ CELLS: Mapping[str, Cells] = {
     "v1/nodes": _node,
     "v1/pods": pods.cells,
     "v1/secrets": _secret,
-    "v1/serviceaccounts": _name_and_age,
+    "v1/serviceaccounts": _service_account,
     "v1/services": _service,
     "apps/v1/controllerrevisions": _controller_revision,
     "apps/v1/deployments": _deployment,

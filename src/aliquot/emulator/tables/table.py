@@ -1,7 +1,8 @@
 """Tables and metadata-only answers, and which of them a client asks for."""
 
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import cache
@@ -13,6 +14,7 @@ from aliquot.emulator.discovery import ResourceType
 from aliquot.emulator.tables import cells, custom, pods
 from aliquot.emulator.tables.cells import Cells, Object
 from aliquot.emulator.tables.custom import Column
+from aliquot.emulator.versions import STANDARD
 
 _GROUP = "meta.k8s.io"
 
@@ -110,27 +112,64 @@ class Printer:
         }
 
 
-def printer(resource: ResourceType, crd_version: Mapping[str, Any] | None = None) -> Printer:
-    """The printer of a resource; for a custom one, `crd_version` is its entry of the CRD's `spec.versions`."""
+def printer(
+    resource: ResourceType, crd_version: Mapping[str, Any] | None = None, *, minor: int = STANDARD.minor
+) -> Printer:
+    """The printer of a resource; for a custom one, `crd_version` is its entry of the CRD's `spec.versions`.
+
+    A built-in one shows what Kubernetes of that minor shows, the same at each of its versions.
+    """
     if crd_version is not None:
         columns, shown = custom.columns_and_cells(crd_version)
         return Printer(tuple(columns), shown)
     key = f"{resource.api_version}/{resource.plural}"
+    if key not in cells.CELLS:
+        key = f"{resource.group}/v1/{resource.plural}"
     found = cells.CELLS.get(key)
     if found is None:
         return Printer(_DEFAULT_COLUMNS, cells.name_and_creation)
-    return Printer(_columns()[key], found, is_pod=key == "v1/pods")
+    own = _columns()[key]
+    shown = [place for place, one in enumerate(own) if one.since <= minor <= one.until]
+    columns = tuple(own[place].column for place in shown)
+    return Printer(columns, found if len(shown) == len(own) else _some(found, shown), is_pod=key == "v1/pods")
+
+
+def _some(all_cells: Cells, shown: Sequence[int]) -> Cells:
+    def some(obj: Object, now: float) -> list[Any]:
+        row = all_cells(obj, now)
+        return [row[place] for place in shown]
+
+    return some
 
 
 def _column(name: str, kind: str, priority: int = 0, format_: str = "") -> Column:
     return {"name": name, "type": kind, "format": format_, "description": "", "priority": priority}
 
 
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """A column, and the first and last minor that show it."""
+
+    column: Column
+    since: int
+    until: int
+
+
 @cache
-def _columns() -> Mapping[str, tuple[Column, ...]]:
+def _columns() -> Mapping[str, Sequence[_Dated]]:
+    """A row of the data: name, type, priority, format, and where not all versions have it {since, until}."""
     file = resources.files("aliquot.emulator") / "data" / "columns.json"
     data: dict[str, list[list[Any]]] = json.loads(file.read_text())
-    return {key: tuple(_column(*row) for row in rows) for key, rows in data.items()}
+    return {key: [_dated(*row) for row in rows] for key, rows in data.items()}
+
+
+def _dated(
+    name: str, kind: str, priority: int = 0, format_: str = "", minors: Mapping[str, int] | None = None
+) -> _Dated:
+    found = minors or {}
+    return _Dated(
+        _column(name, kind, priority, format_), found.get("since", 0), found.get("until", sys.maxsize)
+    )
 
 
 _DEFAULT_COLUMNS = (_column("Name", "string", 0, "name"), _column("Created At", "date"))
