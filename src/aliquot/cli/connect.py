@@ -50,14 +50,17 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 def serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run what runs until it is stopped. SIGTERM and Ctrl-C end it in order: sockets removed, leases given back."""
+    """Run what runs until it is stopped. SIGTERM, SIGHUP and Ctrl-C end it in order: sockets removed, leases given back."""
     from aliquot.cli import logs
 
     logs.configure()
 
     async def until_stopped() -> None:
         task = asyncio.create_task(main())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # One that is ignored stays so: `nohup` means it.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         try:
             await task
         except asyncio.CancelledError:
