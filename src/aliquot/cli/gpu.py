@@ -1,15 +1,17 @@
 """`aliquot gpu`: the cluster's GPUs as their slots, and the boards of the catalogue."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from aliquot.cli.boards import list_boards
 from aliquot.cli.connect import cluster_options, connect, run
-from aliquot.cli.output import Format, emit, output_option, table
+from aliquot.cli.output import Format, emit, output_option, table, wide_output_option
 
 if TYPE_CHECKING:
-    from aliquot.kube.api.gpunode import GPUNode, GPUStatus
+    from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus
 
 SLOTS_WITHOUT_MIG = 8
 """Width of the drawing of a board whose memory has no slots."""
@@ -20,121 +22,98 @@ def gpu() -> None:
     """GPUs of the cluster, and boards of the catalogue."""
 
 
+gpu.add_command(list_boards)
+
+
 @gpu.command("list")
 @click.option("--node", help="Only this node.")
 @cluster_options
-@output_option
+@wide_output_option
 def list_gpus(node: str | None, kubeconfig: str | None, context: str | None, output: Format) -> None:
-    """Each GPU drawn as its memory slots, with what is cut there and the pod that holds it."""
+    """Each GPU drawn as its memory slots, with what is cut there and the pod that holds it; -o wide adds UUIDs."""
     nodes: list[GPUNode] = run(lambda: _gpu_nodes(kubeconfig, context))
     if node is not None:
         nodes = [n for n in nodes if n.metadata.name == node]
         if not nodes:
             raise click.ClickException(f"no GPUNode {node!r}; 'kubectl get gpunodes' lists them")
-    rows = []
-    for gpu_node in nodes:
-        for found in gpu_node.status.gpus:
-            rows += _drawn(gpu_node.metadata.name, found)
+    _emit_drawn(output, nodes)
+
+
+def _emit_drawn(output: Format, nodes: "list[GPUNode]") -> None:
+    found = [(node.metadata.name, status) for node in nodes for status in node.status.gpus]
+    wide = output is Format.WIDE
     emit(
         output,
-        [{"node": n.metadata.name, **_plain(g)} for n in nodes for g in n.status.gpus],
-        columns=("NODE", "GPU", "PRODUCT", "SLOTS"),
-        rows=rows,
+        lambda: [{"node": name, **_plain(status)} for name, status in found],
+        columns=("NODE", "GPU", "UUID", "PRODUCT", "SLOTS") if wide else ("NODE", "GPU", "PRODUCT", "SLOTS"),
+        rows=[row for name, status in found for row in _drawn(name, status, wide=wide)]
+        if output.is_table
+        else (),
     )
 
 
-def _drawn(node: str, found: "GPUStatus") -> list[tuple[str, str, str, str]]:
+def _drawn(node: str, found: "GPUStatus", *, wide: bool) -> Iterator[tuple[str, ...]]:
     from aliquot.cli.slots import draw
     from aliquot.gpu import boards
 
     mig = boards.board(found.board).mig if found.board else None
     top, bottom = draw(found, (mig.memory_slots if mig else None) or SLOTS_WITHOUT_MIG)
-    return [(node, str(found.index), found.product, top), ("", "", "", bottom)]
-
-
-@gpu.command("boards")
-@click.argument("key", required=False)
-@output_option
-def list_boards(key: str | None, output: Format) -> None:
-    """Boards of the catalogue, or the MIG profiles of the board KEY. What nobody has published is shown as ?."""
-    from aliquot.gpu import boards
-
-    if key is not None:
-        _show_board(key, output)
-        return
-    emit(
-        output,
-        boards.boards(),
-        columns=("BOARD", "PRODUCT", "MEMORY", "ARCHITECTURE", "CC", "MIG PROFILES"),
-        rows=[
-            (
-                board.key,
-                board.product,
-                _known(board.memory_mib, " MiB"),
-                board.architecture,
-                board.compute_capability,
-                " ".join(profile.name for profile in board.mig.profiles) if board.mig else "no MIG",
-            )
-            for board in boards.boards()
-        ],
-    )
-
-
-def _show_board(key: str, output: Format) -> None:
-    from aliquot.gpu import boards
-
-    try:
-        board = boards.board(key)
-    except boards.UnknownBoard as error:
-        raise click.ClickException(str(error)) from error
-    emit(
-        output,
-        board,
-        columns=("PROFILE", "ID", "COMPUTE", "SLOTS", "STARTS", "MEMORY", "SM", "MAX"),
-        rows=[
-            (
-                profile.name,
-                _known(profile.id),
-                str(profile.compute_slices),
-                _known(profile.memory_slots),
-                ",".join(map(str, profile.starts)) if profile.starts is not None else "?",
-                _known(profile.memory_mib, " MiB"),
-                _known(profile.multiprocessors),
-                str(profile.max_instances),
-            )
-            for profile in (board.mig.profiles if board.mig else ())
-        ],
-    )
-
-
-def _known(figure: int | None, unit: str = "") -> str:
-    return "?" if figure is None else f"{figure}{unit}"
+    uuid = (found.uuid,) if wide else ()
+    yield node, str(found.index), *uuid, found.product, top
+    yield "", "", *("" for _ in uuid), "", bottom
 
 
 @gpu.command()
-@click.argument("which", metavar="NODE/INDEX|UUID")
+@click.argument("which", metavar="NODE[/INDEX]|UUID")
 @cluster_options
 @output_option
 def show(which: str, kubeconfig: str | None, context: str | None, output: Format) -> None:
-    """One GPU in full: mode, health, links, and each instance with its pod."""
-    matches = [
-        (node, found)
-        for node in run(lambda: _gpu_nodes(kubeconfig, context))
-        for found in node.status.gpus
-        if which in (found.uuid, f"{node.metadata.name}/{found.index}")
-        or any(instance.uuid == which for instance in found.instances)
-    ]
-    if not matches:
-        raise click.ClickException(f"no GPU {which!r}; 'aliquot gpu list -o json' names them all")
-    node, found = matches[0]
-    if output is not Format.TABLE:
-        emit(output, {"node": node.metadata.name, **_plain(found)}, columns=(), rows=())
+    """One GPU in full: mode, health, links, and each instance with its pod. Of a NODE, all its GPUs."""
+    nodes: list[GPUNode] = run(lambda: _gpu_nodes(kubeconfig, context))
+    for node in nodes:
+        name = node.metadata.name
+        if name == which:
+            _show_node(node, output)
+            return
+        for found in node.status.gpus:
+            if which in (found.uuid, f"{name}/{found.index}", *(i.uuid for i in found.instances)):
+                _show_gpu(name, found, output)
+                return
+    raise click.ClickException(f"no node or GPU {which!r}; 'aliquot gpu list -o wide' shows them all")
+
+
+def _show_node(node: "GPUNode", output: Format) -> None:
+    if not output.is_table:
+        emit(output, lambda: {"node": node.metadata.name, **_plain(node.status)}, columns=(), rows=())
+        return
+    status = node.status
+    table(
+        ("FIELD", "VALUE"),
+        [
+            ("node", node.metadata.name),
+            ("driver", status.driver_version or "unknown"),
+            ("CUDA", status.cuda_version or "unknown"),
+            ("MIG strategy", status.mig_strategy),
+            *(
+                (c.type, c.status + (f" ({c.reason}: {c.message})" if c.message else f" ({c.reason})"))
+                for c in status.conditions
+            ),
+        ],
+    )
+    for found in status.gpus:
+        click.echo()
+        _show_gpu(node.metadata.name, found, output)
+
+
+def _show_gpu(node: str, found: "GPUStatus", output: Format) -> None:
+    if not output.is_table:
+        emit(output, lambda: {"node": node, **_plain(found)}, columns=(), rows=())
         return
     health = found.health.value + (f" ({found.reason}: {found.message})" if found.reason else "")
     table(
         ("FIELD", "VALUE"),
         [
-            ("node", node.metadata.name),
+            ("node", node),
             ("index", str(found.index)),
             ("uuid", found.uuid),
             ("product", found.product),
@@ -155,20 +134,7 @@ def show(which: str, kubeconfig: str | None, context: str | None, output: Format
         click.echo()
         table(
             ("START", "SIZE", "PROFILE", "GI", "CI", "RESOURCE", "READY", "UUID", "PODS"),
-            [
-                (
-                    str(i.start),
-                    str(i.size),
-                    i.profile,
-                    str(i.gi_id),
-                    str(i.ci_id),
-                    i.resource,
-                    "yes" if i.ready else "no",
-                    i.uuid,
-                    ", ".join(i.pods),
-                )
-                for i in sorted(found.instances, key=lambda i: (i.start, i.ci_id))
-            ],
+            [_instance_row(i) for i in sorted(found.instances, key=lambda i: (i.start, i.ci_id))],
         )
     if found.links:
         click.echo()
@@ -176,6 +142,20 @@ def show(which: str, kubeconfig: str | None, context: str | None, output: Format
             ("PEER", "LINK", "LANES"),
             [(link.peer, link.kind, str(link.lanes) if link.lanes else "") for link in found.links],
         )
+
+
+def _instance_row(instance: "GPUInstance") -> tuple[str, ...]:
+    return (
+        str(instance.start),
+        str(instance.size),
+        instance.profile,
+        str(instance.gi_id),
+        str(instance.ci_id),
+        instance.resource,
+        "yes" if instance.ready else "no",
+        instance.uuid,
+        ", ".join(instance.pods),
+    )
 
 
 async def _gpu_nodes(kubeconfig: str | None, context: str | None) -> "list[GPUNode]":

@@ -125,7 +125,7 @@ def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format)
             )
             for device in resource.devices
         ] or [(resource.name, "", "none now", "", "")]
-    emit(output, shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows)
+    emit(output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows)
     if shown.problems:
         raise click.ClickException("; ".join(shown.problems))
 

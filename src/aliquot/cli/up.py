@@ -7,6 +7,7 @@ import click
 
 from aliquot.cli import detached
 from aliquot.cli import state as states
+from aliquot.cli.boards import complete_gpus
 from aliquot.cli.output import Format, emit, output_option
 
 READY_DEADLINE_S = 120.0
@@ -28,7 +29,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--nodes", type=click.IntRange(min=0), help="How many equal nodes; 0 is the bare API.  [default: 1]"
 )
-@click.option("--gpus", help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]")
+@click.option("--gpus", shell_complete=complete_gpus, help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]")
 @click.option(
     "--inventory", type=click.Path(dir_okay=False, path_type=Path), help="Nodes and GPUs from a YAML file."
 )
@@ -106,7 +107,7 @@ def status(state_path: Path, output: Format) -> None:
     running = _running(state)
     emit(
         output,
-        {"state": str(state.path), "kubeconfig": str(state.kubeconfig), **_fields(running)},
+        lambda: {"state": str(state.path), "kubeconfig": str(state.kubeconfig), **_fields(running)},
         columns=("FIELD", "VALUE"),
         rows=[
             ("state", str(state.path)),

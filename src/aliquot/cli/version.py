@@ -19,4 +19,4 @@ def version(output: Format) -> None:
         "grpcio": importlib.metadata.version("grpcio"),
         "nvidia-ml-py": importlib.metadata.version("nvidia-ml-py"),
     }
-    emit(output, versions, columns=("COMPONENT", "VERSION"), rows=list(versions.items()))
+    emit(output, lambda: versions, columns=("COMPONENT", "VERSION"), rows=list(versions.items()))
