@@ -16,7 +16,7 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.ranking import Ranking
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.testing import container, linked, mig, node, pod, term
+from aliquot.scheduler.testing import container, linked, mig, node, placed, pod, term
 
 POLICIES = Policies()
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -188,19 +188,22 @@ class History:
     def step(self) -> None:
         key = f"default/{self.draw(st.sampled_from(('p1', 'p2', 'p3', 'p4', 'p5')))}"
         where = self.draw(st.sampled_from(NAMES))
-        match self.draw(st.sampled_from(("facts", "facts", "gone", "pod", "pod", "pod", "end", "remove"))):
+        match self.draw(
+            st.sampled_from(("facts", "facts", "gone", "pod", "pod", "pod", "swap", "end", "remove"))
+        ):
             case "facts":
-                facts = self.draw(node_facts(st.just(where)))
-                self.facts[where] = facts
-                self.snapshot.set_facts(facts)
+                self._set_facts(self.draw(node_facts(st.just(where))))
             case "gone":
                 self.facts.pop(where, None)
                 self.snapshot.remove_facts(where)
             case "pod":
-                placed = self._placed(key, where)
-                self.live[key] = placed
-                self.ended.pop(key, None)
-                self.snapshot.set_pod(placed)
+                self._set_pod(self._placed(key, where))
+            case "swap":
+                # Kubelet gave p1 what was meant for p2, and the list names p1 alone so far.
+                for index, name in enumerate(("p1", "p2")):
+                    admitted = self.draw(st.booleans())
+                    self._set_pod(placed(pod(name, gpu=1), f"{where} gpu{index}", admitted=admitted))
+                self._set_facts(node(where, "whole", "whole=default/p1"))
             case "end":
                 self.live.pop(key, None)
                 self.ended[key] = where
@@ -209,6 +212,15 @@ class History:
                 self.live.pop(key, None)
                 self.ended.pop(key, None)
                 self.snapshot.remove_pod(key)
+
+    def _set_facts(self, facts: NodeFacts) -> None:
+        self.facts[facts.name] = facts
+        self.snapshot.set_facts(facts)
+
+    def _set_pod(self, placed: PlacedPod) -> None:
+        self.live[placed.key] = placed
+        self.ended.pop(placed.key, None)
+        self.snapshot.set_pod(placed)
 
     def _placed(self, key: str, where: str) -> PlacedPod:
         request = self.draw(pods(key.removeprefix("default/")))

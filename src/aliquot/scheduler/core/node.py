@@ -129,6 +129,8 @@ class NodeState:
     """For each resource listed one by one: free devices less those kept back. Below zero when a device that is
     spoken for went away."""
     host_ports: tuple[HostPort, ...] = ()
+    ended: frozenset[str] = frozenset()
+    """Pods that are over though the device list still names them."""
 
     @property
     def name(self) -> str:
@@ -149,8 +151,7 @@ class NodeState:
 
     def available(self, resource: str) -> int:
         if resource in self.free:
-            # While kubelet's swaps are half listed, two pods may seem to share a device, and one device to be free.
-            # What live pods asked for is certain.
+            # Two schedulers may have assigned one device to two pods. What live pods asked for is certain.
             return min(self.free[resource], self.total(resource) - self.used.get(resource, 0))
         return self.facts.allocatable.get(resource, 0) - self.used.get(resource, 0)
 
@@ -162,11 +163,12 @@ def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str]
     held: dict[DeviceId, list[str]] = {}
     kept_back: dict[str, int] = {}
     live = {pod.key for pod in pods}
+    over = facts.devices.by_holder.keys() & ended
     for pod in pods:
         for resource, amount in pod.request.items():
             used[resource] = used.get(resource, 0) + amount
         ports.extend(pod.host_ports)
-        holding = _holding(facts.devices, pod)
+        holding = _holding(facts.devices, pod, over)
         for device in holding.devices:
             held.setdefault(device, []).append(pod.key)
         for resource, count in holding.unplaced:
@@ -174,7 +176,7 @@ def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str]
     for device_state in facts.devices.all:
         for holder in device_state.holders:
             # Not known as live here, nor as ended: a pod not seen yet, or one deleted that kubelet still holds on to.
-            if holder not in live and holder not in ended:
+            if holder not in live and holder not in over:
                 held.setdefault(device_state.id, []).append(holder)
     return NodeState(
         facts=facts,
@@ -186,6 +188,7 @@ def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str]
             for resource, devices in facts.devices.by_resource.items()
         },
         host_ports=_sorted(ports),
+        ended=frozenset(over),
     )
 
 
@@ -195,7 +198,7 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
     for resource, amount in pod.request.items():
         used[resource] = used.get(resource, 0) + amount
     held, free = state.held, state.free
-    holding = _holding(state.facts.devices, pod)
+    holding = _holding(state.facts.devices, pod, state.ended)
     if holding:
         held, free = dict(held), dict(free)
         for device in holding.devices:
@@ -207,7 +210,7 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
-    return NodeState(state.facts, used, held, free, ports)
+    return NodeState(state.facts, used, held, free, ports, state.ended)
 
 
 def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
@@ -218,7 +221,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         if not used[resource]:
             del used[resource]
     held, free = state.held, state.free
-    holding = _holding(state.facts.devices, pod)
+    holding = _holding(state.facts.devices, pod, state.ended)
     if holding:
         held, free = dict(held), dict(free)
         for device in holding.devices:
@@ -239,7 +242,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for port in pod.host_ports:
             left.remove(port)
         ports = tuple(left)
-    return NodeState(state.facts, used, held, free, ports)
+    return NodeState(state.facts, used, held, free, ports, state.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +259,11 @@ class _Holding:
 _NOTHING = _Holding()
 
 
-def _holding(devices: Devices, pod: PlacedPod) -> _Holding:
+def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holding:
     """The list wins over the assignment once kubelet has taken the pod in and the list accounts for all that it asked
     for: kubelet may have exchanged equal devices, or Topology Manager overruled. Until then both count, since the
-    list may still speak of an earlier pod of that name."""
+    list may still speak of an earlier pod of that name. A device that is listed for another pod this one will not
+    get: it is to get one that is not listed yet."""
     if not devices.all:
         return _NOTHING
     listed = devices.by_holder.get(pod.key, ())
@@ -272,7 +276,9 @@ def _holding(devices: Devices, pod: PlacedPod) -> _Holding:
         if len(ids) < needed or not pod.admitted:
             for choice in pod.devices:
                 chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
-                if chosen is not None and choice.resource == resource == chosen.resource:
+                if chosen is None or not choice.resource == resource == chosen.resource:
+                    continue
+                if all(holder == pod.key or holder in ended for holder in chosen.holders):
                     ids[chosen.id] = None
         held |= ids
         if len(ids) < needed:
