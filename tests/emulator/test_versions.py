@@ -319,3 +319,98 @@ async def test_columns(version: str, path: str, columns: list[str]) -> None:
         table = await api.ok("GET", path, accept=TABLE)
         assert [column["name"] for column in table["columnDefinitions"]] == columns
         assert all(len(row["cells"]) == len(columns) for row in table["rows"])
+
+
+# ---- devices and gangs as plain objects -------------------------------------------------------------------
+
+REQUEST = {"name": "gpu", "exactly": {"deviceClassName": "gpus"}}
+PLAIN: list[tuple[Surface, str, str, dict[str, Any], bool, bool]] = [
+    (surface("1.36"), "resource.k8s.io/v1", "DeviceClass", {"selectors": []}, True, False),
+    (
+        surface("1.36"),
+        "resource.k8s.io/v1",
+        "ResourceClaim",
+        {"devices": {"requests": [REQUEST]}},
+        False,
+        True,
+    ),
+    (
+        surface("1.36"),
+        "resource.k8s.io/v1",
+        "ResourceClaimTemplate",
+        {"spec": {"devices": {"requests": [REQUEST]}}},
+        False,
+        False,
+    ),
+    (
+        surface("1.36"),
+        "resource.k8s.io/v1",
+        "ResourceSlice",
+        {"driver": "gpu.example.com", "nodeName": "n", "pool": {"name": "p", "resourceSliceCount": 1}},
+        True,
+        False,
+    ),
+    (
+        surface("1.37"),
+        "resource.k8s.io/v1",
+        "DeviceTaintRule",
+        {"taint": {"key": "example.com/broken", "effect": "NoSchedule"}},
+        True,
+        True,
+    ),
+    (surface("1.37", GANGS), GANGS, "PodGroup", {"schedulingPolicy": {"gang": {"minCount": 2}}}, False, True),
+    (
+        surface("1.37", GANGS),
+        GANGS,
+        "Workload",
+        {"podGroupTemplates": [{"name": "a", "schedulingPolicy": {"basic": {}}}]},
+        False,
+        False,
+    ),
+]
+"""(surface, API version, kind, spec, whether it has a generation, whether it has a status of its own)"""
+
+
+@pytest.mark.parametrize(
+    ("made", "api_version", "kind", "spec", "generation", "status"), PLAIN, ids=[row[2] for row in PLAIN]
+)
+async def test_devices_and_gangs(
+    made: Surface, api_version: str, kind: str, spec: dict[str, Any], generation: bool, status: bool
+) -> None:
+    async with serving(made) as api:
+        served = api.server.registry.find_kind(api_version, kind)
+        assert served is not None
+        namespace = "/namespaces/default" if served.resource.namespaced else ""
+        path = f"/apis/{api_version}{namespace}/{served.resource.plural}"
+        body = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+        told = {"conditions": [condition("Told")]}
+        created = await api.ok("POST", path, {**body, "status": told}, fieldValidation="Warn")
+        assert not created.get("status")
+        assert created["metadata"].get("generation") == (1 if generation else None)
+        code, found = await api.send(
+            "PATCH", f"{path}/x/status", {"status": told}, type="application/merge-patch+json"
+        )
+        assert code == (200 if status else 404)
+        if status:
+            assert found["spec"] == created["spec"]
+        assert (await api.ok("GET", path))["items"][0]["metadata"]["name"] == "x"
+
+
+def condition(kind: str) -> dict[str, str]:
+    return {
+        "type": kind,
+        "status": "True",
+        "reason": "Because",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+async def test_a_claim_shows_its_state() -> None:
+    async with serving(surface("1.36")) as api:
+        path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims"
+        body = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "x"}}
+        await api.ok("POST", path, {**body, "spec": {"devices": {"requests": [REQUEST]}}})
+        table = await api.ok("GET", path, accept=TABLE)
+        assert [column["name"] for column in table["columnDefinitions"]] == ["Name", "State", "Age"]
+        assert table["rows"][0]["cells"][:2] == ["x", "pending"]

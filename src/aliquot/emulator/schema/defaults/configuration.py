@@ -98,11 +98,18 @@ def _fill_webhooks(obj: dict[str, Any]) -> None:
 def _fill_resource_claim(obj: dict[str, Any]) -> None:
     spec = obj["spec"].get("spec", obj["spec"])  # a template holds a claim's spec in its own
     for request in spec.get("devices", {}).get("requests", ()):
-        for exact in (request.get("exactly"), *request.get("firstAvailable", ())):
+        # In v1beta1 the request itself says what later versions have under `exactly`.
+        own = request.get("exactly") or (request if "deviceClassName" in request else None)
+        for exact in (own, *request.get("firstAvailable", ())):
             if exact is not None:
                 exact["allocationMode"] = exact.get("allocationMode") or "ExactCount"
                 if exact["allocationMode"] == "ExactCount" and not exact.get("count"):
                     exact["count"] = 1
+
+
+def _fill_resource_slice(obj: dict[str, Any]) -> None:
+    if "pool" in obj["spec"]:
+        obj["spec"]["pool"].setdefault("generation", 0)
 
 
 FILLERS = {
@@ -120,4 +127,5 @@ FILLERS = {
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _fill_webhooks,
     ("resource.k8s.io", "ResourceClaim"): _fill_resource_claim,
     ("resource.k8s.io", "ResourceClaimTemplate"): _fill_resource_claim,
+    ("resource.k8s.io", "ResourceSlice"): _fill_resource_slice,
 }

@@ -12,6 +12,7 @@ from aliquot.emulator.schema.shapes import Form, Shape
 from aliquot.emulator.schema.validation import (
     configuration,
     crds,
+    devices,
     names,
     pods,
     services,
@@ -24,7 +25,7 @@ Obj = dict[str, Any]
 Create = Callable[[Obj], list[FieldError]]
 Update = Callable[[Obj, Obj], list[FieldError]]
 
-_APPS, _BATCH, _RBAC = "apps", "batch", "rbac.authorization.k8s.io"
+_APPS, _BATCH, _RBAC, _RESOURCE = "apps", "batch", "rbac.authorization.k8s.io", "resource.k8s.io"
 
 _NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
     ("", "Namespace"): names.dns_label,
@@ -57,6 +58,8 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("coordination.k8s.io", "Lease"): configuration.lease,
     ("policy", "PodDisruptionBudget"): configuration.pod_disruption_budget,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd,
+    (_RESOURCE, "ResourceClaim"): devices.claim,
+    (_RESOURCE, "ResourceClaimTemplate"): devices.claim_template,
 }
 
 _UPDATE: Mapping[tuple[str, str], Update] = {
@@ -74,6 +77,9 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
     (_RBAC, "ClusterRoleBinding"): configuration.role_binding_update,
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class_update,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd_update,
+    (_RESOURCE, "ResourceClaim"): devices.spec_update,
+    (_RESOURCE, "ResourceClaimTemplate"): devices.spec_update,
+    (_RESOURCE, "ResourceSlice"): devices.slice_update,
 }
 
 # These are requests in the form of objects: nothing is stored, and nobody names them.
