@@ -217,10 +217,10 @@ class History:
         self.facts[facts.name] = facts
         self.snapshot.set_facts(facts)
 
-    def _set_pod(self, placed: PlacedPod) -> None:
-        self.live[placed.key] = placed
-        self.ended.pop(placed.key, None)
-        self.snapshot.set_pod(placed)
+    def _set_pod(self, one: PlacedPod) -> None:
+        self.live[one.key] = one
+        self.ended.pop(one.key, None)
+        self.snapshot.set_pod(one)
 
     def _placed(self, key: str, where: str) -> PlacedPod:
         request = self.draw(pods(key.removeprefix("default/")))
@@ -244,8 +244,8 @@ class History:
         snapshot = Snapshot()
         for key, where in self.ended.items():
             snapshot.end_pod(key, where)
-        for placed in reversed(self.live.values()):
-            snapshot.set_pod(placed)
+        for one in reversed(self.live.values()):
+            snapshot.set_pod(one)
         for facts in self.facts.values():
             snapshot.set_facts(facts)
         return snapshot
