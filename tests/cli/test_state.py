@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aliquot.cli.state import Running, StateDirectory, StateError
+from aliquot.cli.state import SIMULATED_GPUS, Running, StateDirectory, StateError
+from aliquot.gpu.driver import MigState
+from aliquot.gpu.inventory import parse_gpus
+from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.kube.kubeletapi.sockets import MAX_PATH_BYTES
 
 
 def test_only_one_process_holds_a_state_directory(tmp_path: Path) -> None:
@@ -78,10 +82,31 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_sockets_have_short_private_paths(tmp_path: Path) -> None:
+@pytest.mark.parametrize("node", ["node-0", "n" * 63])
+def test_a_kubelet_directory_has_a_short_private_path(tmp_path: Path, node: str) -> None:
     state = StateDirectory(tmp_path / ("x" * 150))
-    path = state.sockets("node-0")
-    assert len(str(path)) < 70
+    path = state.kubelet_directory(node)
+    longest = path / "device-plugins" / "aliquot-mig-1g.10gb.me.shared.sock"
+    assert len(os.fsencode(longest)) <= MAX_PATH_BYTES
     assert path.parent.stat().st_mode & 0o077 == 0
+    assert state.kubelet_directory(node) == path
     state.remove_sockets()
     assert not path.parent.exists()
+
+
+def test_long_names_that_begin_alike_have_directories_of_their_own(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    assert state.kubelet_directory("n" * 62 + "a") != state.kubelet_directory("n" * 62 + "b")
+
+
+def test_an_agent_from_elsewhere_finds_the_same_gpus(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    link = state.kubelet_directory("a") / SIMULATED_GPUS
+    state.gpus("a").parent.mkdir(parents=True)
+    theirs = SimulatedDriver(parse_gpus("h100-80gb"), node="a", state_file=link)
+    theirs.set_mig_mode(theirs.gpus()[0].uuid, True)
+    ours = SimulatedDriver(parse_gpus("h100-80gb"), node="a", state_file=state.gpus("a"))
+    assert [gpu.mig for gpu in ours.gpus()] == [MigState.ENABLED]
+    state.kubelet_directory("a")
+    again = SimulatedDriver(parse_gpus("h100-80gb"), node="a", state_file=link)
+    assert [gpu.mig for gpu in again.gpus()] == [MigState.ENABLED]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_status_says_what_runs_and_how_it_is_joined(state: Path) -> None:
 
 
 def test_of_two_starts_at_once_one_wins_and_the_other_says_who(state: Path) -> None:
-    command = [ALIQUOT, "up", "--detach", "--state", state, "--nodes", "0"]
+    command = [str(ALIQUOT), "up", "--detach", "--state", str(state), "--nodes", "0"]
     starts = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"
     ]
@@ -76,6 +77,154 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(state: Path, number:
     assert start.returncode == 130
     assert f"stopping process {child}, which was still starting" in said
     assert StateDirectory(state).holder() is None
+
+
+def test_a_node_without_gpus_comes_up(state: Path, tmp_path: Path) -> None:
+    (tmp_path / "i.yaml").write_text("nodes: [{name: cpu-only}, {name: gpu, gpus: [{board: l4}]}]")
+    up = aliquot("up", "--detach", "--state", state, "--inventory", tmp_path / "i.yaml")
+    assert (up.code, up.out.splitlines()[0].split(" at ")[0]) == (0, "2 nodes ready"), up.err
+    kubectl = Kubectl(state / "kubeconfig")
+    kubectl("wait", "node/cpu-only", "--for=condition=Ready", "--timeout=10s")
+    kubectl("apply", "-f", "-", stdin=shell_pod("anywhere", "true", nodeName="cpu-only"))
+    kubectl("wait", "pod/anywhere", "--for=jsonpath={.status.phase}=Running", "--timeout=20s")
+
+
+def test_a_node_that_is_not_ready_is_named_and_holds_nobody_up(state: Path) -> None:
+    """Something that is no socket stands where the plugin's is to be, on one of two nodes."""
+    in_the_way = StateDirectory(state).kubelet_directory("node-1") / "device-plugins/aliquot-gpu.sock"
+    in_the_way.write_text("")
+    up = aliquot("up", "--detach", "--wait", "0", "--state", state, "--nodes", "2", "--gpus", "l4:1")
+    assert up.code == 3, up
+    assert re.match(r"up at https://\S+, 0 of 2 nodes ready\nexport KUBECONFIG=", up.out)
+    said = [line.partition(" is not ready: ")[0] for line in up.err.splitlines()]
+    assert said == ["node-0", "node-1"]
+
+    def shown() -> Any:
+        return json.loads(aliquot("status", "--state", state, "-o", "json").out)
+
+    def only_one_is_held_up() -> bool:
+        why = shown()["not_ready"]
+        return list(why) == ["node-1"] and "aliquot-gpu.sock: exists and is no socket" in why["node-1"]
+
+    eventually(only_one_is_held_up)
+    assert (shown()["ready"], shown()["nodes_ready"]) == (False, 1)
+    assert "node-1 is not ready: " in aliquot("status", "--state", state).out
+    kubectl = Kubectl(state / "kubeconfig")
+    kubectl("apply", "-f", "-", stdin=shell_pod("works", "true", gpus=1))
+    kubectl("wait", "pod/works", "--for=jsonpath={.status.phase}=Running", "--timeout=20s")
+    in_the_way.unlink()
+    eventually(lambda: shown()["ready"], within_s=60)
+
+
+def test_an_agent_of_ones_own_serves_an_emulated_node(state: Path) -> None:
+    up = aliquot(
+        "up", "--detach", "--no-agents", "--state", state, "--nodes", "1", "--gpus", "h100-80gb:2:mig"
+    )
+    assert up.code == 0, up.err
+    shown = json.loads(aliquot("status", "--state", state, "-o", "json").out)
+    directory = shown["kubelet_directories"]["node-0"]
+    assert f"node-0   {directory}" in aliquot("status", "--state", state).out
+    kubeconfig = str(state / "kubeconfig")
+    agent = subprocess.Popen(
+        [
+            *(ALIQUOT, "node", "run", "--node-name", "node-0", "--kubeconfig", kubeconfig),
+            *("--kubelet-dir", directory, "--driver", f"simulated:{state / 'inventory.yaml'}"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        kubectl = Kubectl(state / "kubeconfig")
+        eventually(lambda: kubectl.run("get", "gpunode", "node-0").code == 0)
+        kubectl("wait", "gpunode/node-0", "--for=condition=Ready", "--timeout=30s")
+        uuid = kubectl.json("get", "gpunode", "node-0")["status"]["gpus"][0]["uuid"]
+        cut = {"gpus": [{"uuid": uuid, "instances": [{"profile": "3g.40gb", "start": 4}]}]}
+        kubectl("patch", "gpunode", "node-0", "--type=merge", "-p", json.dumps({"spec": cut}))
+        kubectl(
+            "apply", "-f", "-", stdin=shell_pod("slice", "true", resource="nvidia.com/mig-3g.40gb", gpus=1)
+        )
+        kubectl("wait", "pod/slice", "--for=jsonpath={.status.phase}=Running", "--timeout=30s")
+        before = held(kubectl)
+        assert list(before.values()) == ["default/slice"]
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        agent.communicate(timeout=20)
+    assert agent.returncode == 0
+
+    # The machine is the same for an agent of the cluster: its slice, and the pod on it.
+    assert aliquot("down", "--state", state).code == 0
+    assert aliquot("up", "--detach", "--state", state).code == 0
+    eventually(lambda: held(kubectl) == before)
+
+
+def test_gpus_are_shown_by_node_by_place_and_by_uuid(state: Path) -> None:
+    assert aliquot("up", "--detach", "--state", state, "--nodes", "2", "--gpus", "l4:2").code == 0
+    env = {"KUBECONFIG": str(state / "kubeconfig")}
+    gpus = json.loads(aliquot("gpu", "list", "-o", "json", env=env).out)
+    uuid = gpus[3]["uuid"]
+    header, *rows = aliquot("gpu", "list", "-o", "wide", env=env).out.splitlines()
+    assert header.split() == ["NODE", "GPU", "UUID", "PRODUCT", "SLOTS"]
+    assert rows[6].split()[:3] == ["node-1", "1", uuid]
+    assert uuid not in aliquot("gpu", "list", env=env).out
+    for which in ("node-1/1", uuid):
+        assert json.loads(aliquot("gpu", "show", which, "-o", "json", env=env).out) == gpus[3]
+    node = json.loads(aliquot("gpu", "show", "node-1", "-o", "json", env=env).out)
+    assert [{"node": "node-1", **gpu} for gpu in node["gpus"]] == gpus[2:]
+    text = aliquot("gpu", "show", "node-1", env=env).out
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("uuid")] == [
+        gpu["uuid"] for gpu in gpus[2:]
+    ]
+    assert "no node or GPU 'node-7'" in aliquot("gpu", "show", "node-7", env=env).err
+
+
+def test_another_inventory_moves_nobodys_network_and_leaves_no_label(state: Path, tmp_path: Path) -> None:
+    def up(nodes: str) -> None:
+        (tmp_path / "i.yaml").write_text(f"nodes: [{nodes}]")
+        started = aliquot("up", "--detach", "--state", state, "--inventory", tmp_path / "i.yaml")
+        assert started.code == 0, started.err
+
+    def networks() -> dict[str, str]:
+        return {n["metadata"]["name"]: n["spec"]["podCIDR"] for n in kubectl.json("get", "nodes")["items"]}
+
+    kubectl = Kubectl(state / "kubeconfig")
+    up("{name: a, labels: {rack: r1, kept: x}}, {name: b}, {name: c}")
+    before = networks()
+    assert len(set(before.values())) == 3
+    for name in "bc":
+        kubectl("apply", "-f", "-", stdin=shell_pod(f"on-{name}", "true", nodeName=name))
+        kubectl("wait", f"pod/on-{name}", "--for=condition=Ready", "--timeout=20s")
+    assert (
+        kubectl.json("get", "pod", "on-b")["status"]["podIP"]
+        != kubectl.json("get", "pod", "on-c")["status"]["podIP"]
+    )
+    kubectl("label", "node", "a", "mine=yes")
+    assert aliquot("down", "--state", state).code == 0
+
+    up("{name: new}, {name: c}, {name: a, labels: {kept: y}}")
+    after = networks()
+    assert after["a"] == before["a"]
+    assert after["c"] == before["c"]
+    assert len(set(after.values())) == 3
+    labels = kubectl.json("get", "node", "a")["metadata"]["labels"]
+    assert {key: labels.get(key) for key in ("rack", "kept", "mine")} == {
+        "rack": None,
+        "kept": "y",
+        "mine": "yes",
+    }
+
+
+def test_sighup_stops_the_foreground_in_order(state: Path) -> None:
+    """As closing the terminal does."""
+    with subprocess.Popen(
+        [ALIQUOT, "up", "--state", state, "--nodes", "0"], stdout=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stdout is not None
+        for line in up.stdout:
+            if line.startswith("export KUBECONFIG="):
+                break
+        up.send_signal(signal.SIGHUP)
+        assert up.stdout.read() == "stopped; the state stays\n"
+    assert up.returncode == 0
 
 
 def test_nothing_is_lost_when_it_is_killed(state: Path) -> None:
@@ -151,11 +300,13 @@ def test_the_process_runtime_runs_the_command_with_its_device(state: Path) -> No
     assert status["state"]["terminated"]["exitCode"] == 7
 
 
-def shell_pod(name: str, script: str, *, gpus: int = 0) -> str:
+def shell_pod(
+    name: str, script: str, *, gpus: int = 0, resource: str = "nvidia.com/gpu", **spec: object
+) -> str:
     container: dict[str, object] = {"name": "main", "image": "local", "command": ["sh", "-c", script]}
     if gpus:
-        container["resources"] = {"limits": {"nvidia.com/gpu": gpus}}
-    spec = {"restartPolicy": "Never", "containers": [container]}
+        container["resources"] = {"limits": {resource: gpus}}
+    spec = {"restartPolicy": "Never", "containers": [container], **spec}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
@@ -179,6 +330,29 @@ class TestBadInput:
         said = self.refused("up", "--state", state, "--inventory", tmp_path / "bad.yaml")
         assert "bad.yaml:3" in said
         assert "did you mean 'board'?" in said
+
+    @pytest.mark.parametrize("detach", [[], ["--detach"]], ids=["foreground", "detached"])
+    def test_a_label_that_kubernetes_would_refuse(
+        self, state: Path, tmp_path: Path, detach: list[str]
+    ) -> None:
+        (tmp_path / "bad.yaml").write_text("nodes:\n- name: a\n  labels:\n    zone: two words\n")
+        said = self.refused("up", "--state", state, "--inventory", tmp_path / "bad.yaml", *detach)
+        assert "bad.yaml:4: value 'two words' of label 'zone': use at most 63 letters" in said
+
+    def test_another_runtime_while_containers_are_alive(self, state: Path) -> None:
+        assert aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:1").code == 0
+        kubectl = Kubectl(state / "kubeconfig")
+        kubectl("apply", "-f", "-", stdin=shell_pod("stays", "true"))
+        kubectl("wait", "pod/stays", "--for=condition=Ready", "--timeout=20s")
+        assert aliquot("down", "--state", state).code == 0
+        said = self.refused("up", "--state", state, "--runtime", "process")
+        assert "1 container of the simulated runtime is alive, the first on node-0: " in said
+        assert "start with --runtime simulated and delete their pods" in said
+        assert aliquot("up", "--detach", "--state", state).code == 0
+        kubectl("delete", "pod", "stays")
+        assert aliquot("down", "--state", state).code == 0
+        up = aliquot("up", "--detach", "--state", state, "--runtime", "process")
+        assert up.code == 0, up.err
 
     def test_a_port_in_use(self, state: Path) -> None:
         with socket.socket() as taken:

@@ -5,7 +5,6 @@ time and real sockets, the simulation on virtual time with every part under faul
 """
 
 import asyncio
-import contextlib
 import functools
 import random
 from collections.abc import Callable, Sequence
@@ -27,7 +26,6 @@ from aliquot.kube.api.meta import Condition
 from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
-from aliquot.kube.errors import NotFound
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.kube.transport import Transport
@@ -59,7 +57,8 @@ class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler. `run_blocking` carries
-    driver calls; `root_ca_pem` goes into every namespace. Each component draws its chance from `seed` and its own name.
+    driver calls; `root_ca_pem` goes into every namespace. Without `agents` the nodes wait for agents from elsewhere.
+    Each component draws its chance from `seed` and its own name.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class Cluster:
         run_blocking: RunBlocking,
         dress: Dress = lambda _component, transport: transport,
         root_ca_pem: str = "",
+        agents: bool = True,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -79,6 +79,7 @@ class Cluster:
         self._dress = dress
         self._run_blocking = run_blocking
         self._root_ca_pem = root_ca_pem
+        self._agents = agents
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -110,35 +111,32 @@ class Cluster:
         supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("kubelets", self.fleet.run)
-        for name in self.nodes:
+        for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))
         return supervisor
-
-    async def forget(self, names: Sequence[str]) -> None:
-        """Delete the Nodes of machines that are gone for good, as a cloud's controller would."""
-        for name in names:
-            for resource in (NODES, GPUNODES):
-                with contextlib.suppress(NotFound):
-                    await self._controllers_client.delete(resource, name)
 
     async def close(self) -> None:
         """Once everything in the group has ended."""
         for transport in self._transports:
             await transport.close()
 
-    def not_ready(self) -> list[str]:
-        """Nodes whose kubelet or agent is not ready yet, as those that watch see them."""
-        waiting = []
-        for name, machine in self.nodes.items():
-            node, gpu_node = self.node_objects.get(name), self.gpu_nodes.get(name)
-            node_ready = node is not None and _is_true(node.status.conditions or (), "Ready")
-            # A machine without GPUs has nothing for its agent to be ready with.
-            gpus_ready = not machine.driver.gpus() or (
-                gpu_node is not None and _is_true(gpu_node.status.conditions, "Ready")
-            )
-            if not (node_ready and gpus_ready):
-                waiting.append(name)
-        return waiting
+    def not_ready(self) -> dict[str, str]:
+        """Nodes whose kubelet or agent is not ready yet, as those that watch see them, each with its reason."""
+        reasons = ((name, self._why_not_ready(node)) for name, node in self.nodes.items())
+        return {name: reason for name, reason in reasons if reason}
+
+    def _why_not_ready(self, node: EmulatedNode) -> str:
+        name = node.machine.name
+        if (found := self.node_objects.get(name)) is None:
+            return "its kubelet has not registered it; the log says what is in the way"
+        if reason := _unless_ready("kubelet", found.status.conditions or ()):
+            return reason
+        # A machine without GPUs has nothing for its agent to be ready with; an agent from elsewhere is not ours.
+        if not self._agents or not node.driver.gpus():
+            return ""
+        if (gpu_node := self.gpu_nodes.get(name)) is None:
+            return "its agent has not reported its GPUs"
+        return _unless_ready("agent", gpu_node.status.conditions)
 
     async def _controllers(self) -> None:
         await run_all(
@@ -190,5 +188,8 @@ class Cluster:
         return random.Random(f"{self._seed} {name}")
 
 
-def _is_true(conditions: Sequence[Condition | NodeCondition], kind: str) -> bool:
-    return any(condition.type == kind and condition.status == "True" for condition in conditions)
+def _unless_ready(who: str, conditions: Sequence[Condition | NodeCondition]) -> str:
+    ready = next((condition for condition in conditions if condition.type == "Ready"), None)
+    if ready is None:
+        return f"its {who} has not said yet whether it is ready"
+    return "" if ready.status == "True" else f"{ready.reason}: {ready.message}"

@@ -17,15 +17,16 @@ import click
 
 from aliquot.cli.state import Running, StateDirectory
 
-API_DEADLINE_S = 60.0
+START_DEADLINE_S = 60.0
+"""For everything but the nodes."""
 STOP_DEADLINE_S = 30.0
 
 
 def start(state: StateDirectory, arguments: Sequence[str], *, wait_s: float) -> Running:
     """Run `aliquot ARGUMENTS` in a session of its own, its output in the state directory's log.
 
-    Returns when every node is ready, or after `wait_s` with what there is by then. Raises click.ClickException when
-    the cluster does not come up, and then nothing is left running.
+    Returns when every node is ready, or has had `wait_s` to become so. Raises click.ClickException when the cluster
+    does not come up, and then nothing is left running.
     """
     _interrupt_on(signal.SIGTERM, signal.SIGHUP)
     child = None
@@ -39,7 +40,7 @@ def start(state: StateDirectory, arguments: Sequence[str], *, wait_s: float) -> 
                 start_new_session=True,
                 pass_fds=[lock],
             )
-        return _until_ready(state, child, wait_s)
+        return _until_settled(state, child, wait_s)
     except BaseException:
         if child is not None and child.poll() is None:
             click.echo(f"stopping process {child.pid}, which was still starting", err=True)
@@ -64,18 +65,16 @@ def stop(state: StateDirectory) -> bool:
     return True
 
 
-def _until_ready(state: StateDirectory, child: subprocess.Popen[bytes], wait_s: float) -> Running:
-    begun = time.monotonic()
+def _until_settled(state: StateDirectory, child: subprocess.Popen[bytes], wait_s: float) -> Running:
+    deadline = time.monotonic() + START_DEADLINE_S + wait_s
     while True:
         if (code := child.poll()) is not None:
             raise click.ClickException(_last_words(state.log, code))
         running = state.running()
-        waited_s = time.monotonic() - begun
-        if running is not None and running.pid == child.pid:
-            if running.ready or waited_s > wait_s:
-                return running
-        elif waited_s > API_DEADLINE_S:
-            raise click.ClickException(f"no API within {API_DEADLINE_S:.0f} s; see {state.log}")
+        if running is not None and running.pid == child.pid and running.settled:
+            return running
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"not up within {START_DEADLINE_S + wait_s:.0f} s; see {state.log}")
         _pause()
 
 

@@ -1,6 +1,7 @@
 """`aliquot`: the command line. One module per command group, imported when its command runs.
 
-Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to do; 2 the command line was wrong.
+Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to do; 2 the command line was wrong;
+3 `up --detach`: the cluster is up, and some of its nodes are not ready; 130 interrupted.
 """
 
 import importlib

@@ -9,6 +9,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.output import Format, emit, output_option
+from aliquot.cli.state import SIMULATED_GPUS
 
 if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
@@ -59,8 +60,7 @@ def run_agent(
     """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
-    # A simulated machine keeps its slices there, as a real one keeps them in the driver.
-    driver = open_driver(driver_name, node_name, state_file=kubelet_dir / "aliquot-simulated-gpus.json")
+    driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
     serve(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver, kubeconfig, context))
 
 
@@ -125,7 +125,9 @@ def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format)
             )
             for device in resource.devices
         ] or [(resource.name, "", "none now", "", "")]
-    emit(output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows)
+    emit(
+        output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows
+    )
     if shown.problems:
         raise click.ClickException("; ".join(shown.problems))
 

@@ -24,6 +24,10 @@ import msgspec
 _PID_WIDTH = 20
 """So that a shorter number covers a longer one."""
 
+_SHORT_NAME_CHARACTERS = 20
+SIMULATED_GPUS = "aliquot-simulated-gpus.json"
+"""In a kubelet directory: where a simulated driver keeps its state, as a real one keeps it in the hardware."""
+
 
 class StateError(click.ClickException):
     """One line: what is wrong with the state directory, and the fix."""
@@ -35,10 +39,20 @@ class Running(msgspec.Struct, kw_only=True):
     pid: int
     server: str
     ready: bool
+    """Every node is."""
+    settled: bool = True
+    """Every node was once, or they were given the time that they may take."""
     nodes: int
+    nodes_ready: int = 0
+    not_ready: dict[str, str] = {}
+    """Why nodes are not ready; the first few of them."""
     joined_by: str
     """`unix sockets` or `memory`: how kubelets and agents are joined."""
     runtime: str
+    agents: bool = True
+    """Whether the node agents run in this process."""
+    kubelet_directories: dict[str, str] = {}
+    """By node: what `aliquot node run --kubelet-dir` takes. None where they are joined in memory."""
 
 
 def default_path() -> Path:
@@ -130,18 +144,34 @@ class StateDirectory:
         """After a clean stop: they mean nothing to the next start."""
         shutil.rmtree(self._sockets_directory(), ignore_errors=True)
 
-    def sockets(self, node: str) -> Path:
-        """A short private directory with `device-plugins/` and `pod-resources/` of a node: a unix socket's path
-        has 107 bytes at most."""
+    def gpus(self, node: str) -> Path:
+        """Modes and slices of the simulated GPUs of a node."""
+        return self.path / "nodes" / node / "gpus.json"
+
+    def kubelet_directory(self, node: str) -> Path:
+        """What /var/lib/kubelet is on a machine: private, with `device-plugins/` and `pod-resources/`.
+
+        Its path is short, as a unix socket's has 107 bytes at most. An agent from elsewhere that runs on it finds
+        the node's simulated GPUs there, the same that an agent of the cluster has.
+        """
         top = self._sockets_directory()
         top.mkdir(mode=0o700, exist_ok=True)
         found = top.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise StateError(f"{top}: not a private directory of this user; remove it")
-        path = top / node
+        path = top / _shortened(node)
         for directory in (path, path / "device-plugins", path / "pod-resources"):
             directory.mkdir(mode=0o700, exist_ok=True)
+        link = path / SIMULATED_GPUS
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.gpus(node))
         return path
+
+
+def _shortened(node: str) -> str:
+    if len(node) <= _SHORT_NAME_CHARACTERS:
+        return node
+    return f"{node[:8]}-{hashlib.sha256(node.encode()).hexdigest()[:10]}"
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -2,15 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from aliquot.cli import detached
 from aliquot.cli import state as states
 from aliquot.cli.boards import complete_gpus
-from aliquot.cli.output import Format, emit, output_option
+from aliquot.cli.output import Format, counted, emit, output_option, table
+from aliquot.cli.readiness import described
 
-READY_DEADLINE_S = 120.0
+NOT_ALL_READY = 3
+"""Exit code of `up --detach` when the cluster is up and some nodes are not ready."""
 
 
 def _state_option(command: click.decorators.FC) -> click.decorators.FC:
@@ -29,7 +32,11 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--nodes", type=click.IntRange(min=0), help="How many equal nodes; 0 is the bare API.  [default: 1]"
 )
-@click.option("--gpus", shell_complete=complete_gpus, help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]")
+@click.option(
+    "--gpus",
+    shell_complete=complete_gpus,
+    help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]",
+)
 @click.option(
     "--inventory", type=click.Path(dir_okay=False, path_type=Path), help="Nodes and GPUs from a YAML file."
 )
@@ -39,12 +46,29 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="simulated: a pod runs as its annotations say; process: containers are local processes.  [default: that of the last time, or simulated]",
 )
 @click.option(
+    "--no-agents",
+    is_flag=True,
+    help="Start no node agents: run 'aliquot node run' yourself, on the kubelet directories that 'aliquot status' shows.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     help="Port on 127.0.0.1; 0 keeps the last one or picks one.",
 )
-@click.option("--detach", is_flag=True, help="Return when the cluster is ready; stop it with `aliquot down`.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=110,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long nodes may take until those that are not ready are named.",
+)
+@click.option(
+    "--detach", is_flag=True, help="Return when the nodes are ready; stop the cluster with 'aliquot down'."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what each part does, and not only what goes wrong.")
 @click.option(
     "--lock-descriptor", type=int, hidden=True, help="Of the parent that holds the state directory."
 )
@@ -54,37 +78,60 @@ def up(
     gpus: str | None,
     inventory: Path | None,
     runtime: str | None,
+    no_agents: bool,
     port: int,
+    wait_s: float,
     detach: bool,
+    verbose: bool,
     lock_descriptor: int | None,
 ) -> None:
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
     State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
     --inventory the nodes are those of the last time; so are runtime and port.
+
+    A node that does not become ready holds nobody up: the cluster stays, and says why. Exit code with --detach: 0 all
+    nodes are ready; 3 the cluster is up, some nodes are not ready; 1 it is not up.
     """
     state = states.StateDirectory(state_path)
     if inventory is not None and (nodes is not None or gpus is not None):
         raise click.UsageError("--inventory names the nodes itself: leave out --nodes and --gpus")
     if detach:
-        _detach(state, sys.argv[1:])
+        _detach(state, sys.argv[1:], wait_s)
         return
     from aliquot.cli import local, logs
+    from aliquot.cli.plan import LocalClusterError, plan
 
-    logs.configure()
+    logs.configure(verbose=verbose)
 
     try:
         with state.held(lock_descriptor):
-            plan = local.plan(state, nodes=nodes, gpus=gpus, inventory=inventory, runtime=runtime, port=port)
-            local.run_in_foreground(plan, say=click.echo)
-    except (states.StateError, local.LocalClusterError) as error:
+            wanted = plan(
+                state,
+                nodes=nodes,
+                gpus=gpus,
+                inventory=inventory,
+                runtime=runtime,
+                agents=not no_agents,
+                port=port,
+                patience_s=wait_s,
+            )
+            local.run_in_foreground(wanted, say=click.echo)
+    except LocalClusterError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _detach(state: states.StateDirectory, arguments: list[str]) -> None:
-    running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=READY_DEADLINE_S)
-    click.echo(f"{running.nodes} nodes ready at {running.server}")
+def _detach(state: states.StateDirectory, arguments: list[str], wait_s: float) -> None:
+    running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=wait_s)
+    if running.ready:
+        click.echo(f"{counted(running.nodes, 'node')} ready at {running.server}")
+        click.echo(f"export KUBECONFIG={state.kubeconfig}")
+        return
+    click.echo(f"up at {running.server}, {running.nodes_ready} of {counted(running.nodes, 'node')} ready")
     click.echo(f"export KUBECONFIG={state.kubeconfig}")
+    for line in described(running.not_ready, of=running.nodes - running.nodes_ready):
+        click.echo(line, err=True)
+    raise click.exceptions.Exit(NOT_ALL_READY)
 
 
 @click.command()
@@ -114,12 +161,22 @@ def status(state_path: Path, output: Format) -> None:
             ("kubeconfig", str(state.kubeconfig)),
             ("server", running.server),
             ("process", str(running.pid)),
-            ("ready", "yes" if running.ready else "no"),
+            ("ready", "yes" if running.ready else f"no: {running.nodes_ready} of {running.nodes}"),
             ("nodes", str(running.nodes)),
             ("kubelets and agents joined by", running.joined_by),
+            ("agents", "in this process" if running.agents else "yours: aliquot node run"),
             ("runtime", running.runtime),
         ],
     )
+    if output is not Format.TABLE:
+        return
+    if running.kubelet_directories:
+        click.echo()
+        table(("NODE", "KUBELET DIRECTORY"), list(running.kubelet_directories.items()))
+    if running.not_ready:
+        click.echo()
+        for line in described(running.not_ready, of=running.nodes - running.nodes_ready):
+            click.echo(line)
 
 
 def _running(state: states.StateDirectory) -> states.Running:
@@ -135,7 +192,7 @@ def _running(state: states.StateDirectory) -> states.Running:
     return running
 
 
-def _fields(running: states.Running) -> dict[str, object]:
+def _fields(running: states.Running) -> dict[str, Any]:
     import msgspec
 
     fields = msgspec.to_builtins(running)

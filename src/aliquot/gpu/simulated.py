@@ -107,7 +107,8 @@ class SimulatedDriver:
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
         self._changing = threading.Lock()
-        self._state_file = state_file
+        # Each write puts another file into the place of the old one: of the real one, where the path is a link.
+        self._state_file = state_file.resolve() if state_file is not None else None
         if state_file is not None and state_file.exists():
             self.restore(state_file.read_text())
 

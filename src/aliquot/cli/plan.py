@@ -1,0 +1,122 @@
+"""What `aliquot up` is to bring up: the options, and what the last start left where they say nothing. Changes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from aliquot.cli.pod_networks import MOST_NODES
+from aliquot.cli.state import StateDirectory
+from aliquot.document import DocumentError
+from aliquot.gpu import inventory as inventories
+from aliquot.gpu.inventory import Inventory, InventoryNode
+
+MOST_NODES_ON_SOCKETS = 50
+"""Kubelets and agents of larger fleets are joined in memory: the same servicers, no sockets."""
+DEFAULT_GPUS = "h100-80gb:8"
+DEFAULT_RUNTIME = "simulated"
+
+
+class LocalClusterError(Exception):
+    """One line: why the cluster cannot be as asked, and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    state: StateDirectory
+    inventory: Inventory
+    gone: tuple[str, ...]
+    """Nodes of the last start that are in the inventory no more: their objects are deleted."""
+    dropped_labels: Mapping[str, Mapping[str, str]]
+    """By node: labels that the last inventory gave it and this one does not."""
+    runtime: str
+    last_runtime: str
+    """Empty when there was no last start."""
+    agents: bool
+    """Whether node agents run in this process."""
+    port: int
+    """0: not asked for."""
+    last_port: int
+    sockets: bool
+    patience_s: float
+    """How long nodes may take before it is told which are not ready."""
+
+
+def plan(
+    state: StateDirectory,
+    *,
+    nodes: int | None,
+    gpus: str | None,
+    inventory: Path | None,
+    runtime: str | None,
+    agents: bool,
+    port: int,
+    patience_s: float,
+) -> Plan:
+    """Raises LocalClusterError."""
+    try:
+        last = inventories.load(state.inventory) if state.inventory.exists() else None
+        if inventory is not None:
+            wanted = inventories.load(inventory)
+        elif nodes is None and gpus is None and last is not None:
+            wanted = last
+        else:
+            groups = inventories.parse_gpus(gpus or DEFAULT_GPUS)
+            wanted = Inventory(
+                tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(1 if nodes is None else nodes))
+            )
+    except (DocumentError, ValueError) as error:
+        raise LocalClusterError(str(error)) from error
+    # An inventory of a single machine need not name it.
+    wanted = Inventory(tuple(replace(node, name=node.name or "node-0") for node in wanted.nodes))
+    count = len(wanted.nodes)
+    if count > MOST_NODES:
+        raise LocalClusterError(f"{count} nodes: there are pod networks for {MOST_NODES}; ask for fewer")
+    if not agents and count > MOST_NODES_ON_SOCKETS:
+        raise LocalClusterError(
+            f"--no-agents needs sockets, which {count} nodes do not get; ask for at most {MOST_NODES_ON_SOCKETS}"
+        )
+    running = state.running()
+    return Plan(
+        state=state,
+        inventory=wanted,
+        gone=_gone(last, wanted),
+        dropped_labels=_dropped_labels(last, wanted),
+        runtime=runtime or (running.runtime if running is not None else DEFAULT_RUNTIME),
+        last_runtime=running.runtime if running is not None else "",
+        agents=agents,
+        port=port,
+        last_port=urlsplit(running.server).port or 0 if running is not None else 0,
+        sockets=count <= MOST_NODES_ON_SOCKETS,
+        patience_s=patience_s,
+    )
+
+
+def encode(inventory: Inventory) -> bytes:
+    """As `inventory.load` reads it; JSON is YAML."""
+    nodes = [
+        {
+            "name": node.name,
+            "labels": dict(node.labels),
+            "gpus": [{"board": g.board, "count": g.count, "mig": g.mig} for g in node.gpus],
+        }
+        for node in inventory.nodes
+    ]
+    return msgspec.json.encode({"nodes": nodes})
+
+
+def _gone(last: Inventory | None, wanted: Inventory) -> tuple[str, ...]:
+    names = {node.name for node in wanted.nodes}
+    return tuple(node.name for node in (last.nodes if last is not None else ()) if node.name not in names)
+
+
+def _dropped_labels(last: Inventory | None, wanted: Inventory) -> dict[str, dict[str, str]]:
+    labels = {node.name: node.labels for node in wanted.nodes}
+    dropped = {
+        node.name: {k: v for k, v in node.labels.items() if k not in labels[node.name]}
+        for node in (last.nodes if last is not None else ())
+        if node.name in labels
+    }
+    return {name: of_node for name, of_node in dropped.items() if of_node}
