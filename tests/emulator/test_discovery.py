@@ -45,7 +45,7 @@ def test_what_is_not_served_is_not_advertised(catalog: Catalog) -> None:
     pods = catalog.find("", "v1", "pods")
     assert pods is not None
     assert [sub.name for sub in pods.subresources] == ["binding", "eviction", "log", "status"]
-    assert catalog.find("apps", "v1", "daemonsets") is None
+    assert catalog.find("", "v1", "componentstatuses") is None
     assert catalog.answer("/apis/storage.k8s.io") is None
 
 

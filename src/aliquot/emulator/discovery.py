@@ -44,7 +44,6 @@ UNSERVED: Mapping[str, str] = {
     "/services/proxy": _STREAMING,
     "admissionregistration.k8s.io/*": _NOT_ENFORCED,
     "apiregistration.k8s.io/*": "there is no API aggregation",
-    "apps/daemonsets": _NO_CONTROLLER,
     "autoscaling/*": _NO_CONTROLLER,
     "batch/cronjobs": _NO_CONTROLLER,
     "certificates.k8s.io/*": "there is no signer",

@@ -181,16 +181,38 @@ def _job(obj: Json, now: float) -> Json:
     return {**obj, "spec": {**spec, "selector": selector, "template": with_metadata(template, labels=labels)}}
 
 
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+def _daemon_set(obj: Json, now: float) -> Json:
+    return _with_template_generation(obj, 1)
+
+
+def _daemon_set_update(new: Json, old: Json, now: float) -> Json:
+    """Counts the templates, in a field that apps/v1 shows as an annotation."""
+    counted = (metadata(old).get("annotations") or {}).get(_TEMPLATE_GENERATION, "")
+    generation = int(counted) if counted.isdigit() else 0
+    changed = new["spec"].get("template") != old["spec"].get("template")
+    return _with_template_generation(new, generation + changed)
+
+
+def _with_template_generation(obj: Json, generation: int) -> Json:
+    annotations = {**(metadata(obj).get("annotations") or {}), _TEMPLATE_GENERATION: str(generation)}
+    return with_metadata(obj, annotations=annotations)
+
+
 _CREATE: Mapping[str, Prepare] = {
     "pods": _pod,
     "namespaces": _namespace,
     "secrets": _secret,
     "services": _service,
     "jobs.batch": _job,
+    "daemonsets.apps": _daemon_set,
     CRDS: custom_resources.begin,
 }
 _UPDATE: Mapping[str, Callable[[Json, Json, float], Json]] = {
     CRDS: custom_resources.go_on,
     "namespaces": _namespace_update,
+    "daemonsets.apps": _daemon_set_update,
     "secrets": lambda new, old, now: _secret(new, now),
 }

@@ -20,8 +20,6 @@ from aliquot.kube.resources import CONTROLLERREVISIONS, Resource
 HASH_LABEL = "controller.kubernetes.io/hash"
 POD_LABEL = "controller-revision-hash"
 
-_COPIED_NOT = frozenset(["kubectl.kubernetes.io/last-applied-configuration"])
-
 
 def data(template: Mapping[str, Any]) -> dict[str, Any]:
     """What a revision keeps: a strategic merge patch that puts the template back."""
@@ -58,10 +56,18 @@ Owner = TypeVar("Owner", bound=PodOwner)
 class RevisionHistory(Generic[Owner]):
     """`cache` has `ownership.INDEXES`."""
 
-    def __init__(self, client: Client, resource: Resource, cache: Cache[ControllerRevision]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        cache: Cache[ControllerRevision],
+        *,
+        hash_label: str = HASH_LABEL,
+    ) -> None:
         self._client = client
         self._resource = resource
         self._cache = cache
+        self._hash_label = hash_label
 
     async def claim(self, owner: Owner) -> list[ControllerRevision]:
         """The owner's revisions, oldest first, orphans that it selects among them."""
@@ -110,11 +116,6 @@ class RevisionHistory(Generic[Owner]):
     ) -> tuple[ControllerRevision, int]:
         namespace = owner.metadata.namespace
         labels = (template.get("metadata") or {}).get("labels") or {}
-        annotations = {
-            name: value
-            for name, value in (owner.metadata.annotations or {}).items()
-            if name not in _COPIED_NOT
-        }
         while True:
             digest = revisions.template_hash(template, collisions)
             name = f"{owner.metadata.name}-{digest}"
@@ -122,8 +123,8 @@ class RevisionHistory(Generic[Owner]):
                 "metadata": {
                     "name": name,
                     "namespace": namespace,
-                    "labels": {**labels, HASH_LABEL: digest},
-                    "annotations": annotations,
+                    "labels": {**labels, self._hash_label: digest},
+                    "annotations": owner.metadata.annotations or {},
                     "ownerReferences": [ownership.reference(self._resource, owner)],
                 },
                 "data": data(template),

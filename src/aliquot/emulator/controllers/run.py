@@ -7,6 +7,7 @@ from typing import Any
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import kinds, ownership, pods
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
+from aliquot.emulator.controllers.daemon_sets import DaemonSets
 from aliquot.emulator.controllers.deployments import Deployments
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
 from aliquot.emulator.controllers.evictions import Evictions
@@ -21,6 +22,7 @@ from aliquot.emulator.controllers.replica_sets import ReplicaSets
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
     ControllerRevision,
+    DaemonSet,
     Deployment,
     Job,
     MetadataOnly,
@@ -37,6 +39,7 @@ from aliquot.kube.resources import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
     CRDS,
+    DAEMONSETS,
     DEPLOYMENTS,
     EVENTS,
     JOBS,
@@ -66,6 +69,7 @@ async def run_all(
     deployments = Cache(client, DEPLOYMENTS, Deployment)
     replica_sets = Cache(client, REPLICASETS, ReplicaSet, indexes=ownership.INDEXES)
     stateful_sets = Cache(client, STATEFULSETS, StatefulSet)
+    daemon_sets = Cache(client, DAEMONSETS, DaemonSet)
     revisions = Cache(client, CONTROLLERREVISIONS, ControllerRevision, indexes=ownership.INDEXES)
     claims = (
         Cache(client, PERSISTENTVOLUMECLAIMS, MetadataOnly)
@@ -86,6 +90,7 @@ async def run_all(
         deployments,
         replica_sets,
         stateful_sets,
+        daemon_sets,
         revisions,
         *([claims] if claims is not None else []),
         jobs,
@@ -98,7 +103,7 @@ async def run_all(
     )
     recorders = {
         name: Recorder(client, f"{name}-controller")
-        for name in ("deployment", "replicaset", "statefulset", "job", "node", "taint-eviction")
+        for name in ("deployment", "replicaset", "statefulset", "daemonset", "job", "node", "taint-eviction")
     }
     async with asyncio.TaskGroup() as tasks:
         for cache in caches:
@@ -116,6 +121,7 @@ async def run_all(
             StatefulSets(
                 client, clock, rng, recorders["statefulset"], stateful_sets, revisions, pod_cache, claims
             ),
+            DaemonSets(client, clock, rng, recorders["daemonset"], daemon_sets, revisions, pod_cache, nodes),
             Jobs(client, clock, rng, recorders["job"], jobs, pod_cache),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(

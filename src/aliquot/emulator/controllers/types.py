@@ -199,3 +199,34 @@ class StatefulSet(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
+
+
+class DaemonSetStrategy(Wire, kw_only=True, frozen=True):
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class DaemonSetSpec(Wire, kw_only=True, frozen=True):
+    min_ready_seconds: int = 0
+    selector: dict[str, Any] | None = None
+    template: dict[str, Any] = {}
+    update_strategy: DaemonSetStrategy = DaemonSetStrategy()
+    revision_history_limit: int = 10
+
+
+class DaemonSetStatus(Wire, kw_only=True, frozen=True):
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    observed_generation: int = 0
+    updated_number_scheduled: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+    collision_count: int = 0
+
+
+class DaemonSet(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()

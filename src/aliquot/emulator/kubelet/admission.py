@@ -6,8 +6,8 @@ be bound by anyone, and the node may have changed. Taints are not looked at: evi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from aliquot.emulator import node_affinity
 from aliquot.emulator.kubelet.devices import is_extended_resource
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Container, Pod, Quantities, ResourceRequirements
@@ -44,7 +44,7 @@ def check(pod: Pod, others: Sequence[Pod], node: NodeFacts) -> Rejection | None:
         _insufficient(pod, others, node)
         or (
             None
-            if _node_matches(pod, node)
+            if node_affinity.matches(pod.spec.node_selector, pod.spec.affinity, node.name, node.labels)
             else _failed(NODE_AFFINITY, "didn't match Pod's node affinity/selector")
         )
         or (
@@ -161,53 +161,6 @@ def _out_of(resource: str, asked: int, used: int, capacity: int) -> Rejection:
         f"OutOf{resource}",
         f"Node didn't have enough resource: {resource}, requested: {asked}, used: {used}, capacity: {capacity}",
     )
-
-
-# Node selector and affinity.
-
-
-def _node_matches(pod: Pod, node: NodeFacts) -> bool:
-    for label, value in (pod.spec.node_selector or {}).items():
-        if node.labels.get(label) != value:
-            return False
-    required = ((pod.spec.affinity or {}).get("nodeAffinity") or {}).get(
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    )
-    if required is None:
-        return True
-    return any(_term_matches(term, node) for term in required.get("nodeSelectorTerms") or ())
-
-
-def _term_matches(term: Mapping[str, Any], node: NodeFacts) -> bool:
-    """All expressions hold; a term without any matches nothing."""
-    labels = term.get("matchExpressions") or ()
-    fields = term.get("matchFields") or ()
-    return bool(labels or fields) and (
-        all(_expression_holds(expression, node.labels) for expression in labels)
-        and all(_expression_holds(expression, {"metadata.name": node.name}) for expression in fields)
-    )
-
-
-def _expression_holds(expression: Mapping[str, Any], values: Mapping[str, str]) -> bool:
-    value = values.get(expression.get("key", ""))
-    wanted: Sequence[str] = expression.get("values") or ()
-    match expression.get("operator"):
-        case "In":
-            return value in wanted
-        case "NotIn":
-            return value not in wanted
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt" as operator:
-            try:
-                mine, theirs = int(value or ""), int(wanted[0])
-            except (ValueError, IndexError):
-                return False
-            return mine > theirs if operator == "Gt" else mine < theirs
-        case _:
-            return False
 
 
 # Host ports.

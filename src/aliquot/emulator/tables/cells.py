@@ -229,6 +229,23 @@ def _stateful_set(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _daemon_set(obj: Object, now: float) -> list[Any]:
+    spec, status = _part(obj, "spec"), _part(obj, "status")
+    template = _part(spec, "template")
+    return [
+        _name(obj),
+        status.get("desiredNumberScheduled", 0),
+        status.get("currentNumberScheduled", 0),
+        status.get("numberReady", 0),
+        status.get("updatedNumberScheduled", 0),
+        status.get("numberAvailable", 0),
+        _format_labels(_part(template, "spec").get("nodeSelector")),
+        _age(obj, now),
+        *_containers(template),
+        _selector(spec.get("selector")),
+    ]
+
+
 def _controller_revision(obj: Object, now: float) -> list[Any]:
     owners = obj["metadata"].get("ownerReferences") or ()
     owner = next((one for one in owners if one.get("controller")), None)
@@ -403,6 +420,7 @@ CELLS: Mapping[str, Cells] = {
     "v1/serviceaccounts": _service_account,
     "v1/services": _service,
     "apps/v1/controllerrevisions": _controller_revision,
+    "apps/v1/daemonsets": _daemon_set,
     "apps/v1/deployments": _deployment,
     "apps/v1/replicasets": _replica_set,
     "apps/v1/statefulsets": _stateful_set,
