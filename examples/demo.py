@@ -22,6 +22,13 @@ KUBECTL = shutil.which("kubectl") or str(BIN / "kubectl")
 
 RUNNING = ["whole", *(f"seventh-{i}" for i in range(7)), "three", "four", "pair"]
 
+NEXT = f"""
+That cluster is gone. Try next, with one that stays:
+  export PATH={BIN}:$PATH
+  aliquot up --detach --inventory {os.path.relpath(EXAMPLES / "inventories/three-nodes.yaml")}   # then the export it prints
+  kubectl apply --server-side -f {os.path.relpath(EXAMPLES)}; aliquot gpu list; aliquot gpu show hopper-0/1
+  aliquot down"""
+
 
 def run(*command: str, env: dict[str, str], show: bool = True) -> str:
     """Run a command as a reader would type it, and print what it prints."""
@@ -154,7 +161,10 @@ def show(env: dict[str, str], started: float) -> int:
     print(
         f"\n{sum(held_true.values())} of {len(held_true)} expectations held, in {time.monotonic() - started:.1f} s"
     )
-    return 0 if all(held_true.values()) else 1
+    if not all(held_true.values()):
+        return 1
+    print(NEXT)
+    return 0
 
 
 if __name__ == "__main__":
