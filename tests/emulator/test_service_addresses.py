@@ -1,6 +1,6 @@
 from typing import Any
 
-from aliquot.emulator.service_addresses import NODE_PORTS
+from aliquot.emulator.admission.service_addresses import NODE_PORTS
 from tests.emulator.api import MERGE, Api
 
 SERVICES = "/api/v1/namespaces/default/services"

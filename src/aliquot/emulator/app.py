@@ -41,7 +41,7 @@ from aliquot.emulator import (
     watching,
 )
 from aliquot.emulator import scale as scales
-from aliquot.emulator.admission import Admission
+from aliquot.emulator.admission import Chain
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.authentication import Authenticator, impersonated
 from aliquot.emulator.call import JSON, Call
@@ -52,7 +52,6 @@ from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
 from aliquot.emulator.request import Query, Request, parse
 from aliquot.emulator.schema import openapi_protobuf
-from aliquot.emulator.service_addresses import service_addresses
 from aliquot.emulator.statuses import MAX_BODY_BYTES, StatusError
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
@@ -106,9 +105,10 @@ class ApiServer:
         token_key: SigningKey | None = None,
         static_tokens: Mapping[str, User] | None = None,
         logs: Logs | None = None,
-        chain: Sequence[Admission] = (*admission.BUILT_IN, service_addresses),
+        chain: Chain | None = None,
     ) -> None:
-        """`logs` asks kubelets; without it no log can be read. Call `start` before the first request.
+        """`logs` asks kubelets; without it no log can be read. `chain` is the built-in one unless another is given.
+        Call `start` before the first request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -126,6 +126,7 @@ class ApiServer:
             else None
         )
         self._authenticator = Authenticator(self._tokens, static_tokens)
+        chain = chain or admission.built_in()
         self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
         self._deleter = Deleter(self.storage, chain, clock=clock, rng=rng)
         self._stopping = asyncio.Event()
@@ -196,7 +197,8 @@ class ApiServer:
             [served.resource.warning] if served.resource.warning else [],
         )
         if served.resource.group in reviewing.GROUPS:
-            return json_answer(reviewing.review(call, self.authorizer, self._tokens), 201)
+            reviewed = await reviewing.review(call, self._writer, self.authorizer, self._tokens)
+            return json_answer(reviewed, 201)
         form = answers.rendering(accept)
         if request.subresource not in ("", "status", "finalize"):
             return await self._subresource(call, form)
@@ -380,10 +382,10 @@ class ApiServer:
                 )
             case "eviction":
                 return status_answer(
-                    await subresources.evict(call, self.storage, self._deleter), call.warnings
+                    await subresources.evict(call, self.storage, self._writer, self._deleter), call.warnings
                 )
             case "token":
-                token = await subresources.request_token(call, self.storage, self._tokens)
+                token = await subresources.request_token(call, self.storage, self._writer, self._tokens)
                 return json_answer(token, 201)
             case "log":
                 pod, options = subresources.find_log(call, self.storage, clock=self._clock)

@@ -5,13 +5,14 @@ finalizers, the kubelet of a bound pod, a namespace's content. The last of them 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeAlias
 
 from aliquot.clock import Clock, parse_rfc3339
-from aliquot.emulator import admission, custom_resources, statuses
-from aliquot.emulator.admission import Admission, Admitted, Operation
+from aliquot.emulator import custom_resources, statuses
+from aliquot.emulator.admission import Admitted, Chain, Operation
 from aliquot.emulator.call import Call, read_body, typed
 from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.reading import Selection
@@ -21,9 +22,11 @@ from aliquot.emulator.storage import Storage, Stored, marked_deleted
 from aliquot.emulator.writing import is_over
 
 _DEFAULT_GRACE_S = 30
+_TRIES = 5
+"""As often is a delete begun anew whose object changed while admission was waited for."""
 _POLICIES = ("Background", "Foreground", "Orphan")
 
-Deleted: TypeAlias = "Stored | dict[str, Any]"
+Deleted: TypeAlias = Stored | dict[str, Any]
 """What a delete answers: the object on its way out, or the Status of one that is gone."""
 
 
@@ -34,6 +37,18 @@ class DeleteOptions:
     resource_version: str = ""
     propagation: str = ""
     dry_run: bool = False
+
+    def body(self) -> Json:
+        """As an object of the API."""
+        preconditions = {"uid": self.uid, "resourceVersion": self.resource_version}
+        given: Json = {
+            "gracePeriodSeconds": self.grace_s,
+            "preconditions": {key: value for key, value in preconditions.items() if value} or None,
+            "propagationPolicy": self.propagation or None,
+            "dryRun": ["All"] if self.dry_run else None,
+        }
+        found = {key: value for key, value in given.items() if value is not None}
+        return {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **found}
 
 
 def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = None) -> DeleteOptions:
@@ -76,16 +91,25 @@ def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = No
 
 
 class Deleter:
-    def __init__(self, storage: Storage, chain: Sequence[Admission], *, clock: Clock, rng: Random) -> None:
+    def __init__(self, storage: Storage, chain: Chain, *, clock: Clock, rng: Random) -> None:
         self._storage = storage
-        self._chain = tuple(chain)
+        self._chain = chain
         self._clock = clock
         self._rng = rng
 
     async def delete(self, call: Call, options: DeleteOptions) -> Deleted:
         """Raises StatusError."""
         found = self._storage.must_find(call.served, call.namespace, call.name)
-        return await self._delete(call, found, options)
+        deleted = await self._delete(call, found, options, call.name)
+        if deleted is None:
+            raise statuses.not_found(call.served.resource, call.name)
+        return deleted
+
+    async def evict(self, call: Call, options: DeleteOptions) -> Deleted:
+        """A delete that has passed admission as something else. Raises StatusError."""
+        found = self._storage.must_find(call.served, call.namespace, call.name)
+        self._check(call, found, options)
+        return await self._end(call, found, options)
 
     async def delete_collection(
         self, call: Call, options: DeleteOptions, selection: Selection
@@ -99,23 +123,38 @@ class Deleter:
             if found is None:
                 continue
             gone.append(found)
-            await self._delete(call, found, options)
+            await self._delete(call, found, options, "")
         return gone
 
-    async def _delete(self, call: Call, found: Stored, options: DeleteOptions) -> Deleted:
-        self._check(call, found, options)
-        asked = Admitted(
-            Operation.DELETE,
-            call.served,
-            "",
-            str(metadata(found.obj).get("namespace", "")),
-            found.obj,
-            None,
-            call.user,
-            self._storage,
-            self._rng,
-        )
-        admission.admit(self._chain, asked)
+    async def _delete(
+        self, call: Call, found: Stored, options: DeleteOptions, asked_name: str
+    ) -> Deleted | None:
+        """None when it went by itself while admission was waited for."""
+        namespace = str(metadata(found.obj).get("namespace", ""))
+        now: Stored | None = found
+        for _ in range(_TRIES):
+            if now is None:
+                return None
+            self._check(call, now, options)
+            with ExitStack() as until_written:
+                asked = Admitted(
+                    call,
+                    Operation.DELETE,
+                    asked_name,
+                    now.obj,
+                    self._storage,
+                    self._rng,
+                    dry_run=options.dry_run,
+                    options=options.body(),
+                    until_written=until_written,
+                )
+                await self._chain.admit_delete(asked)
+                if self._storage.is_latest(now):
+                    return await self._end(call, now, options)
+            now = self._storage.find(found.served, namespace, found.name)
+        raise statuses.conflict(call.served.resource, found.name)
+
+    async def _end(self, call: Call, found: Stored, options: DeleteOptions) -> Deleted:
         ending = self._ending(call, found.obj, options)
         if is_over(ending):
             if not options.dry_run:

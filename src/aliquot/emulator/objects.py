@@ -38,17 +38,21 @@ def generated_name(base: str, rng: Random) -> str:
     return base[:_LONGEST_BASE] + "".join(rng.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
 
 
-def born(obj: Json, *, namespace: str, name: str, now: float, rng: Random) -> Json:
-    """A new object with what only the server may say of it."""
+def unborn(obj: Json, namespace: str) -> Json:
+    """What a client says of a new object, without what only the server may say of it."""
     found = {
         key: value
         for key, value in metadata(obj).items()
         if key not in (*_KEPT, "selfLink", "resourceVersion")
     }
-    found |= {"name": name, "uid": new_uid(rng), "creationTimestamp": rfc3339(now)}
     if namespace:
         found["namespace"] = namespace
     return {**obj, "metadata": found}
+
+
+def born(obj: Json, *, name: str, now: float, rng: Random) -> Json:
+    """An unborn object with what only the server may say of it."""
+    return with_metadata(obj, name=name, uid=new_uid(rng), creationTimestamp=rfc3339(now))
 
 
 def succeeded(new: Json, old: Json) -> Json:

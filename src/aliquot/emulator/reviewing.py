@@ -8,16 +8,19 @@ from aliquot.emulator.call import Call, read_body, typed
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.tokens import ISSUER, ServiceAccountTokens, TokenRefused
+from aliquot.emulator.writing import Writer
 
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
 """Every resource of these groups is a review."""
 
 
-def review(call: Call, authorizer: Authorizer, tokens: ServiceAccountTokens | None) -> Json:
+async def review(
+    call: Call, writer: Writer, authorizer: Authorizer, tokens: ServiceAccountTokens | None
+) -> Json:
     """The review with its answer as status. Raises StatusError."""
     asked = typed(read_body(call.content_type, call.body), call.served.schema)
     resource = call.served.resource
-    question = {**asked, "kind": resource.kind, "apiVersion": resource.api_version}
+    question = await writer.admit(call, {**asked, "kind": resource.kind, "apiVersion": resource.api_version})
     try:
         match resource.kind:
             case "SelfSubjectReview":

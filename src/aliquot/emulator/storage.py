@@ -2,7 +2,7 @@
 
 Handlers work on objects in the form of the version that they serve; what is stored is the storage version's form.
 Everything between a `find` and the write that follows it must happen without an await: then nobody else can have
-changed the object in between.
+changed the object in between. Who had to wait for something asks `is_latest` before the write.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +64,13 @@ class Storage:
         if found is None:
             raise statuses.not_found(served.resource, name)
         return found
+
+    def is_latest(self, found: Stored) -> bool:
+        """Whether it is still as it was found."""
+        record = found.record
+        assert record is not None
+        latest = self.store.latest(record.resource, record.namespace, record.name)
+        return latest is not None and latest.revision == record.revision
 
     async def create(self, served: Served, obj: Json) -> Stored:
         """Raises StatusError."""

@@ -16,7 +16,7 @@ from aliquot.emulator.request import Query
 from aliquot.emulator.schema.errors import invalid, not_supported, required
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.tokens import STORED_AS, BoundTo, ServiceAccountTokens
-from aliquot.emulator.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Writer
+from aliquot.emulator.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Part, Writer
 
 SHORTEST_TOKEN_S = 600
 _LONGEST_TOKEN_S = 1 << 32
@@ -28,7 +28,7 @@ _DEFAULT_TOKEN_S = 3600
 
 async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) -> dict[str, Any]:
     """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError."""
-    binding = _body(call, storage, "", "Binding")
+    binding = await writer.admit(call, _body(call, storage, "", "Binding"))
     target, wanted = binding.get("target") or {}, metadata(binding)
     errors = []
     if target.get("kind", "Node") not in ("", "Node", "Minion"):
@@ -73,13 +73,13 @@ def _scheduled(status: Json, now: str) -> Json:
 # ---- eviction ----------------------------------------------------------------------------------------------
 
 
-async def evict(call: Call, storage: Storage, deleter: Deleter) -> dict[str, Any]:
+async def evict(call: Call, storage: Storage, writer: Writer, deleter: Deleter) -> dict[str, Any]:
     """Deletes a pod as its grace period allows. Raises StatusError."""
-    eviction = _body(call, storage, "policy", "Eviction")
+    eviction = await writer.admit(call, _body(call, storage, "policy", "Eviction"))
     if metadata(eviction).get("name", call.name) != call.name:
         raise statuses.bad_request("name in URL does not match name in Eviction object")
     schema = storage.registry.schema("", "v1", "DeleteOptions")
-    await deleter.delete(call, deletion.read_options(call, schema, eviction.get("deleteOptions") or {}))
+    await deleter.evict(call, deletion.read_options(call, schema, eviction.get("deleteOptions") or {}))
     return statuses.success(201)
 
 
@@ -88,15 +88,21 @@ async def evict(call: Call, storage: Storage, deleter: Deleter) -> dict[str, Any
 
 async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
     """Update or patch; answers the Scale. Raises StatusError."""
-    old = storage.must_find(call.served, call.namespace, call.name)
-    now = scale.read(call.served, old.obj)
     schema = storage.registry.schema("autoscaling", "v1", "Scale")
-    patch = call.request.method == "PATCH"
-    wanted = typed(_patched_scale(call, now) if patch else read_body(call.content_type, call.body), schema)
-    seen = metadata(wanted).get("resourceVersion")
-    if seen not in (None, "", metadata(old.obj)["resourceVersion"]):
-        raise statuses.conflict(call.served.resource, call.name)
-    written = await writer.modify(call, old, scale.write(call.served, old.obj, wanted, call.name))
+    sent = None if call.request.method == "PATCH" else read_body(call.content_type, call.body)
+
+    def wanted(now: Json) -> Json:
+        asked = typed(_patched_scale(call, now) if sent is None else sent, schema)
+        seen = metadata(asked).get("resourceVersion")
+        if seen not in (None, "", metadata(now)["resourceVersion"]):
+            raise statuses.conflict(call.served.resource, call.name)
+        return {**asked, "kind": schema.kind, "apiVersion": "autoscaling/v1"}
+
+    part = Part(
+        read=lambda obj: scale.read(call.served, obj),
+        write=lambda obj, asked: scale.write(call.served, obj, asked, call.name),
+    )
+    written = await writer.change_part(call, part, wanted)
     return scale.read(call.served, written.obj)
 
 
@@ -119,9 +125,11 @@ def _patched_scale(call: Call, now: Json) -> Any:
 # ---- token -------------------------------------------------------------------------------------------------
 
 
-async def request_token(call: Call, storage: Storage, tokens: ServiceAccountTokens | None) -> Json:
+async def request_token(
+    call: Call, storage: Storage, writer: Writer, tokens: ServiceAccountTokens | None
+) -> Json:
     """A token of a ServiceAccount, for a time, bound to a Pod, Secret or Node if asked so. Raises StatusError."""
-    request = _body(call, storage, "authentication.k8s.io", "TokenRequest")
+    request = await writer.admit(call, _body(call, storage, "authentication.k8s.io", "TokenRequest"))
     account = storage.must_find(call.served, call.namespace, call.name)
     if tokens is None:
         raise statuses.internal("this server has no key for tokens")
@@ -251,4 +259,6 @@ def _since(query: Query, now: float) -> float | None:
 
 
 def _body(call: Call, storage: Storage, group: str, kind: str) -> Json:
-    return typed(read_body(call.content_type, call.body), storage.registry.schema(group, "v1", kind))
+    body = typed(read_body(call.content_type, call.body), storage.registry.schema(group, "v1", kind))
+    named = {"kind": kind, "apiVersion": f"{group}/v1" if group else "v1"}
+    return with_metadata({**body, **named}, namespace=call.namespace or None)

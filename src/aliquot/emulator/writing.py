@@ -1,22 +1,35 @@
 """Create, update, patch and apply.
 
 However it is asked for, a write goes one way: the wanted object is decoded by the kind's schema (unknown fields
-judged), defaulted, given what only the server may say, passed through admission, validated, and signed for in
-managedFields. What then equals the stored object is not written: its resourceVersion stays. Nothing is awaited
-between the look at the stored object and the write.
+judged), defaulted, signed for in managedFields, changed by admission, given what only the server may say, validated by
+its schema, and judged by admission. What then equals the stored object is not written: its resourceVersion stays.
+
+Nothing is awaited between the look at the stored object and the write, unless admission waits for somebody (a webhook).
+Then the stored object is looked at again; if it changed, all is done anew from there, a few times, so that a client
+that named the resourceVersion it saw learns of the conflict, and one that did not need not know.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import msgspec
 
 from aliquot.clock import Clock, rfc3339
-from aliquot.emulator import admission, custom_resources, rbac, statuses, strategies
-from aliquot.emulator.admission import Admission, Admitted, Operation
+from aliquot.emulator import custom_resources, rbac, statuses, strategies
+from aliquot.emulator.admission import Admitted, Chain, Operation
 from aliquot.emulator.call import Call, Validation, read_body, read_yaml
-from aliquot.emulator.objects import Json, born, generated_name, is_terminating, metadata, succeeded
+from aliquot.emulator.objects import (
+    Json,
+    born,
+    generated_name,
+    is_terminating,
+    metadata,
+    succeeded,
+    unborn,
+)
 from aliquot.emulator.patching.apply import server_side_apply
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.json_patch import apply_json_patch
@@ -41,6 +54,17 @@ _PARTS_DEPEND = frozenset(["services"])
 """Where the defaults of one part depend on another."""
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
+_TRIES = 5
+"""As often is a write begun anew whose object changed while admission was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A body of another kind that stands for a part of an object, as a Scale does for its replicas."""
+
+    read: Callable[[Json], Json]
+    write: Callable[[Json, Json], Json]
+    """The object with the part replaced. Raises StatusError."""
 
 
 class Writer:
@@ -48,14 +72,14 @@ class Writer:
         self,
         storage: Storage,
         authorizer: Authorizer,
-        chain: Sequence[Admission],
+        chain: Chain,
         *,
         clock: Clock,
         rng: Random,
     ) -> None:
         self._storage = storage
         self._authorizer = authorizer
-        self._chain = tuple(chain)
+        self._chain = chain
         self._clock = clock
         self._rng = rng
 
@@ -65,42 +89,63 @@ class Writer:
         """Raises StatusError."""
         asked = read_body(call.content_type, call.body)
         obj = call.served.schema.default(self._decoded(call, self._typed(call.served, asked)))
-        return await self._create(call, self._new(call, obj, self._signed_new))
+        return await self._create(call, obj, self._signed_new)
 
     async def update(self, call: Call) -> Stored:
         """The whole object (or its status) as the client has it. Raises StatusError."""
         asked = self._typed(call.served, read_body(call.content_type, call.body))
         self._check_address(call, asked)
-        old = self._storage.must_find(call.served, call.namespace, call.name)
-        new = self._decoded_beside(call, asked, old.obj)
-        return await self._replace(call, old, self._next(call, old.obj, new, self._signed))
+        return await self._change(call, lambda old: self._decoded_beside(call, asked, old))
 
     async def patch(self, call: Call) -> tuple[Stored, bool]:
         """(the object, whether it is new: only an apply may make one). Raises StatusError."""
-        served = call.served
         if call.content_type == APPLY_PATCH:
             return await self._apply(call)
-        change = self._change(call)
-        old = self._storage.must_find(served, call.namespace, call.name)
-        try:
-            patched = change(old.obj)
-        except PatchError as error:
-            raise _patch_refused(call, error) from error
-        new = self._decoded_beside(call, patched, old.obj, patched=True)
-        self._check_address(call, new)
-        return await self._replace(call, old, self._next(call, old.obj, new, self._signed)), False
+        change = self._patch(call)
 
-    async def modify(self, call: Call, old: Stored, new: Json) -> Stored:
-        """Writes `new` in place of `old`, as an update does, for a subresource that stands for part of the object."""
-        return await self._replace(call, old, self._next(call, old.obj, new, self._signed))
+        def patched(old: Json) -> Json:
+            try:
+                new = change(old)
+            except PatchError as error:
+                raise _patch_refused(call, error) from error
+            if isinstance(new, dict):
+                new = self._typed(call.served, new)
+            new = self._decoded_beside(call, new, old, patched=True)
+            self._check_address(call, new)
+            return new
+
+        return await self._change(call, patched), False
+
+    async def change_part(self, call: Call, part: Part, wanted: Callable[[Json], Json]) -> Stored:
+        """Writes an object of which `wanted` makes a new part from the old one. Raises StatusError."""
+        for _ in range(_TRIES):
+            old = self._storage.must_find(call.served, call.namespace, call.name)
+            was = part.read(old.obj)
+            with ExitStack() as until_written:
+                asked = self._asked(call, Operation.UPDATE, call.name, was, until_written)
+                new = part.write(old.obj, await self._chain.mutate(asked, wanted(was)))
+                new = self._signed(call, old.obj, succeeded(new, old.obj))
+                new = strategies.prepare_update(call.served, new, old.obj, self._clock.now())
+                self._check_valid(call, new, old.obj)
+                await self._chain.validate(asked, part.read(new))
+                if self._storage.is_latest(old):
+                    return await self._replace(call, old, new)
+        raise statuses.conflict(call.served.resource, call.name)
+
+    async def admit(self, call: Call, body: Json, operation: Operation = Operation.CREATE) -> Json:
+        """A body that is not stored, as admission lets it pass: a Binding, an Eviction. Raises StatusError."""
+        with ExitStack() as until_written:
+            asked = self._asked(call, operation, call.name, None, until_written)
+            return await self._chain.admit(asked, body)
 
     async def set_directly(self, call: Call, old: Stored, new: Json) -> Stored:
-        """Writes `new` as it is, spec and status at once, for a subresource that has rules of its own."""
+        """Writes `new` as it is, spec and status at once, for a subresource that has rules of its own and has passed
+        admission with a body of its own."""
         return await self._replace(call, old, self._signed(call, old.obj, new))
 
     # ---- patches -----------------------------------------------------------------------------------------
 
-    def _change(self, call: Call) -> Callable[[Json], Any]:
+    def _patch(self, call: Call) -> Callable[[Json], Any]:
         """What the body does to an object. Raises StatusError when it is no patch."""
         kinds = [
             JSON_PATCH,
@@ -135,11 +180,27 @@ class Writer:
         if metadata(applied).get("managedFields"):
             raise statuses.bad_request("metadata.managedFields must be nil")
         self._check_address(call, applied)
-        old = self._storage.find(served, call.namespace, call.name)
+        for _ in range(_TRIES):
+            old = self._storage.find(served, call.namespace, call.name)
+            merged = self._merged(call, applied, old)
+            if old is not None:
+                written = await self._attempt(call, old, merged, _signed_as_next)
+                if written is not None:
+                    return written, False
+                continue
+            try:
+                return await self._create(call, merged, _signed_as_new), True
+            except StatusError:
+                # Somebody made it while admission was waited for: then this is an update.
+                if self._storage.find(served, call.namespace, call.name) is None:
+                    raise
+        raise statuses.conflict(served.resource, call.name)
+
+    def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
+        served = call.served
         if old is None and call.request.subresource:
             raise statuses.not_found(served.resource, call.name)
-        wanted = metadata(applied)
-        if wanted.get("resourceVersion") and old is None:
+        if old is None and metadata(applied).get("resourceVersion"):
             raise statuses.conflict(served.resource, call.name)
         if old is not None:
             self._check_identity(call, applied, old.obj)
@@ -154,10 +215,7 @@ class Writer:
             )
         except PatchError as error:
             raise _patch_refused(call, error) from error
-        merged = served.schema.default(merged)
-        if old is None:
-            return await self._create(call, self._new(call, merged, _signed_as_new)), True
-        return await self._replace(call, old, self._next(call, old.obj, merged, _signed_as_next)), False
+        return served.schema.default(merged)
 
     # ---- the way of a write ------------------------------------------------------------------------------
 
@@ -190,7 +248,8 @@ class Writer:
         if unknown and validation is Validation.STRICT:
             raise _undecodable(call, strict_message(schema, unknown), strict_cause(unknown), patched)
         if validation is Validation.WARN:
-            call.warnings += unknown
+            # Once, however often the write is begun anew.
+            call.warnings += [warning for warning in unknown if warning not in call.warnings]
         return decoded
 
     def _decoded_beside(self, call: Call, obj: Any, old: Json, *, patched: bool = False) -> Json:
@@ -209,30 +268,43 @@ class Writer:
         read = schema.default(self._decoded(call, changed, patched=patched))
         return {**read, **{key: old[key] for key in obj if key in same}}
 
-    def _new(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Json:
-        """`obj`, decoded and defaulted, as a new object, ready to be stored."""
-        served, now = call.served, self._clock.now()
-        wanted = metadata(obj)
-        namespace = call.namespace
+    async def _create(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Stored:
+        """`obj`, decoded and defaulted, as a new object."""
+        wanted, namespace = metadata(obj), call.namespace
         if wanted.get("namespace") and wanted["namespace"] != namespace:
             raise statuses.bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
-        if served.resource.namespaced and not namespace:
+        if call.served.resource.namespaced and not namespace:
             raise statuses.bad_request("an empty namespace may not be set during creation")
         if wanted.get("resourceVersion"):
             raise statuses.bad_request("resourceVersion should not be set on objects to be created")
-        name = wanted.get("name") or self._free_name(served, namespace, wanted.get("generateName") or "")
         # Signed for now: what the server and admission add is nobody's.
-        obj = sign(call, obj)
-        obj = born(obj, namespace=namespace, name=name, now=now, rng=self._rng)
-        obj = strategies.prepare_create(served, obj, now)
-        obj = self._admitted(call, Operation.CREATE, obj, None)
+        obj = unborn(sign(call, obj), namespace)
+        with ExitStack() as until_written:
+            asked = self._asked(call, Operation.CREATE, wanted.get("name") or "", None, until_written)
+            new = await self._new(asked, obj)
+            if not call.dry_run:
+                return await self._storage.create(call.served, new)
+            if self._storage.find(call.served, namespace, metadata(new)["name"]) is not None:
+                raise statuses.already_exists(call.served.resource, metadata(new)["name"])
+            return Stored(call.served, new, None)
+
+    async def _new(self, asked: Admitted, obj: Json) -> Json:
+        """The object ready to be stored; nothing is awaited after its last look at others."""
+        call, served, now = asked.call, asked.served, self._clock.now()
+        mutated = await self._chain.mutate(asked, obj)
+        obj = mutated if mutated is obj else unborn(mutated, call.namespace)
+        wanted = metadata(obj)
+        name = wanted.get("name") or self._free_name(served, call.namespace, wanted.get("generateName") or "")
+        obj = strategies.prepare_create(served, born(obj, name=name, now=now, rng=self._rng), now)
+        obj = self._chain.allocate(asked, obj)
         if errors := served.schema.validate(obj):
             raise statuses.invalid(served.resource, name, errors)
+        self._check_escalation(call, obj, None)
+        await self._chain.validate(asked, obj)
         if served.storage == CRDS:
             obj = custom_resources.judge(obj, self._storage.all(CRDS), now)
-        self._check_escalation(call, obj, None)
         return obj
 
     def _free_name(self, served: Served, namespace: str, base: str) -> str:
@@ -246,49 +318,65 @@ class Writer:
             if self._storage.get(served.storage, namespace, name) is None:
                 return name
 
-    def _next(self, call: Call, old: Json, new: Json, sign: Callable[[Call, Json, Json], Json]) -> Json:
+    async def _change(self, call: Call, wanted: Callable[[Json], Json]) -> Stored:
+        """Writes what `wanted` makes, decoded and defaulted, of the stored object."""
+        for _ in range(_TRIES):
+            old = self._storage.must_find(call.served, call.namespace, call.name)
+            written = await self._attempt(call, old, wanted(old.obj), self._signed)
+            if written is not None:
+                return written
+        raise statuses.conflict(call.served.resource, call.name)
+
+    async def _attempt(
+        self, call: Call, old: Stored, new: Json, sign: Callable[[Call, Json, Json], Json]
+    ) -> Stored | None:
+        """None when somebody else wrote the object while admission was waited for."""
+        with ExitStack() as until_written:
+            asked = self._asked(call, Operation.UPDATE, call.name, old.obj, until_written)
+            new = await self._next(asked, old.obj, new, sign)
+            return await self._replace(call, old, new) if self._storage.is_latest(old) else None
+
+    async def _next(
+        self, asked: Admitted, old: Json, new: Json, sign: Callable[[Call, Json, Json], Json]
+    ) -> Json:
         """`new`, decoded and defaulted, as the successor of `old` on the call's endpoint, ready to be stored."""
-        served, now = call.served, self._clock.now()
+        call, now = asked.call, self._clock.now()
         self._check_identity(call, new, old)
         new = sign(call, old, succeeded(new, old))
-        if call.request.subresource == "status":
-            new = strategies.prepare_status(served, new, old)
-        elif call.request.subresource == "finalize":
-            new = {**old, "spec": new.get("spec") or {}, "metadata": metadata(new)}
-        else:
-            new = strategies.prepare_update(served, new, old, now)
-        new = self._admitted(call, Operation.UPDATE, new, old)
-        if new == old:
-            return new
-        if errors := served.schema.validate_update(new, old, call.request.subresource):
-            raise statuses.invalid(served.resource, call.name, errors)
-        if served.storage == CRDS and not call.request.subresource and not is_terminating(old):
+        mutated = await self._chain.mutate(asked, new)
+        if mutated is not new:
+            new = succeeded(mutated, old)
+        new = self._prepared(call, new, old, now)
+        new = self._chain.allocate(asked, new)
+        self._check_valid(call, new, old)
+        await self._chain.validate(asked, new)
+        is_crd = call.served.storage == CRDS and not call.request.subresource
+        if is_crd and new != old and not is_terminating(old):
             new = custom_resources.judge(new, self._storage.all(CRDS), now)
-        self._check_escalation(call, new, old)
         return new
 
-    def _admitted(self, call: Call, operation: Operation, obj: Json, old: Json | None) -> Json:
-        return admission.admit(
-            self._chain,
-            Admitted(
-                operation,
-                call.served,
-                call.request.subresource,
-                call.namespace,
-                obj,
-                old,
-                call.user,
-                self._storage,
-                self._rng,
-            ),
-        )
+    def _prepared(self, call: Call, new: Json, old: Json, now: float) -> Json:
+        match call.request.subresource:
+            case "status":
+                return strategies.prepare_status(call.served, new, old)
+            case "finalize":
+                return {**old, "spec": new.get("spec") or {}, "metadata": metadata(new)}
+            case _:
+                return strategies.prepare_update(call.served, new, old, now)
 
-    async def _create(self, call: Call, obj: Json) -> Stored:
-        if not call.dry_run:
-            return await self._storage.create(call.served, obj)
-        if self._storage.find(call.served, call.namespace, metadata(obj)["name"]) is not None:
-            raise statuses.already_exists(call.served.resource, metadata(obj)["name"])
-        return Stored(call.served, obj, None)
+    def _asked(
+        self, call: Call, operation: Operation, name: str, old: Json | None, until_written: ExitStack
+    ) -> Admitted:
+        return Admitted(
+            call,
+            operation,
+            name,
+            old,
+            self._storage,
+            self._rng,
+            dry_run=call.dry_run,
+            until_written=until_written,
+        )
 
     async def _replace(self, call: Call, old: Stored, new: Json) -> Stored:
         if new == old.obj:
@@ -325,6 +413,13 @@ class Writer:
             )
         if wanted.get("resourceVersion") not in (None, "", "0", found["resourceVersion"]):
             raise statuses.conflict(call.served.resource, call.name)
+
+    def _check_valid(self, call: Call, new: Json, old: Json) -> None:
+        if new == old:
+            return
+        if errors := call.served.schema.validate_update(new, old, call.request.subresource):
+            raise statuses.invalid(call.served.resource, call.name, errors)
+        self._check_escalation(call, new, old)
 
     def _check_escalation(self, call: Call, obj: Json, old: Json | None) -> None:
         if call.served.resource.group != _RBAC_GROUP:

@@ -1,0 +1,70 @@
+"""A pod runs as a ServiceAccount, and finds that account's token in its files."""
+
+from random import Random
+
+from aliquot.emulator.admission.pods import is_new_pod
+from aliquot.emulator.admission.types import Admitted
+from aliquot.emulator.objects import Json, generated_name, metadata
+from aliquot.emulator.statuses import forbidden
+
+_CONTAINERS = ("containers", "initContainers")
+_VOLUME = "kube-api-access-"
+_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_SOURCES = [
+    {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    {
+        "downwardAPI": {
+            "items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+            ]
+        }
+    },
+]
+
+
+def service_account(asked: Admitted, obj: Json) -> Json:
+    """`default` is not waited for: it comes with the namespace. Raises StatusError 403."""
+    if not is_new_pod(asked):
+        return obj
+    spec = obj.get("spec") or {}
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
+    if name != "default" and asked.look.get("serviceaccounts", asked.namespace, name) is None:
+        raise forbidden(
+            asked.served.resource,
+            metadata(obj).get("name", ""),
+            f'error looking up service account {asked.namespace}/{name}: serviceaccount "{name}" not found',
+        )
+    spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
+    account = asked.look.get("serviceaccounts", asked.namespace, name) or {}
+    wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken"))
+    return {**obj, "spec": spec if wanted is False else _with_token(spec, asked.rng)}
+
+
+def _with_token(spec: Json, rng: Random) -> Json:
+    """The volume that gives a pod its token, the authority to trust and its namespace, in every container."""
+    mounted = [
+        container
+        for kind in _CONTAINERS
+        for container in spec.get(kind) or ()
+        if not any(mount.get("mountPath") == _TOKEN_PATH for mount in container.get("volumeMounts") or ())
+    ]
+    if not mounted:
+        return spec
+    volumes = list(spec.get("volumes") or ())
+    name = next((one["name"] for one in volumes if one["name"].startswith(_VOLUME)), "")
+    if not name:
+        name = generated_name(_VOLUME, rng)
+        volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": _TOKEN_SOURCES}})
+    mount = {"name": name, "readOnly": True, "mountPath": _TOKEN_PATH}
+    changed = {
+        kind: [
+            {**container, "volumeMounts": [*(container.get("volumeMounts") or ()), mount]}
+            if container in mounted
+            else container
+            for container in spec[kind]
+        ]
+        for kind in _CONTAINERS
+        if spec.get(kind)
+    }
+    return {**spec, **changed, "volumes": volumes}
