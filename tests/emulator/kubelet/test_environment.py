@@ -1,6 +1,10 @@
 """Environment and command lines, as kubelet expands them."""
 
+import os
+
+import msgspec
 import pytest
+import yaml
 
 from aliquot.emulator.kubelet.environment import (
     ConfigError,
@@ -12,6 +16,7 @@ from aliquot.emulator.kubelet.environment import (
     expand,
     sources,
 )
+from aliquot.emulator.kubelet.pod_details import EnvFrom
 from tests.emulator.kubelet.conftest import pod
 
 AROUND = Surroundings(
@@ -20,6 +25,7 @@ AROUND = Surroundings(
     allocatable={"cpu": 8000, "memory": 4096},
     sources={
         Source("ConfigMap", "settings"): {"level": "high"},
+        Source("ConfigMap", "stricter"): {"level": "higher"},
         Source("Secret", "keys"): {"token": "t0p"},
         Source("ConfigMap", "absent"): None,
     },
@@ -129,6 +135,53 @@ def test_secrets_are_decoded() -> None:
     assert contents(Source("Secret", "s"), {"data": {"k": "dmFsdWU="}}) == {"k": "value"}
 
 
-def test_a_secret_that_is_no_text_is_refused() -> None:
-    with pytest.raises(ConfigError, match='secret "s" holds no text'):
-        contents(Source("Secret", "s"), {"data": {"k": "/w=="}})
+def test_a_secret_s_bytes_arrive_as_they_are() -> None:
+    assert os.fsencode(contents(Source("Secret", "s"), {"data": {"k": "/w=="}})["k"]) == b"\xff"
+
+
+def env_from(text: str) -> tuple[EnvFrom, ...]:
+    return tuple(msgspec.convert(yaml.safe_load(text), tuple[EnvFrom, ...]))
+
+
+@pytest.mark.parametrize(
+    ("text", "env"),
+    [
+        ("[{configMapRef: {name: settings}}]", {"level": "high"}),
+        ("[{secretRef: {name: keys}}]", {"token": "t0p"}),
+        ("[{prefix: P_, configMapRef: {name: settings}}]", {"P_level": "high"}),
+        ("[{configMapRef: {name: settings}}, {configMapRef: {name: stricter}}]", {"level": "higher"}),
+        ("[{configMapRef: {name: absent, optional: true}}, {secretRef: {name: keys}}]", {"token": "t0p"}),
+    ],
+)
+def test_whole_sources(text: str, env: dict[str, str]) -> None:
+    subject = pod("containers: [{name: main}]")
+    assert environment(subject, subject.spec.containers[0], {}, AROUND, env_from(text)) == env
+
+
+def test_a_whole_source_that_is_missing_is_said() -> None:
+    subject = pod("containers: [{name: main}]")
+    with pytest.raises(ConfigError, match='configmap "absent" not found'):
+        environment(
+            subject, subject.spec.containers[0], {}, AROUND, env_from("[{configMapRef: {name: absent}}]")
+        )
+
+
+def test_the_pod_s_own_variables_see_whole_sources_and_override_them() -> None:
+    subject = pod(
+        "containers: [{name: main, env: [{name: IT, value: 'is $(level)'}, {name: level, value: mine}]}]"
+    )
+    allocated = {"level": "allocated", "GPU": "1"}
+    found = env_from("[{configMapRef: {name: settings}}]")
+    env = environment(subject, subject.spec.containers[0], allocated, AROUND, found)
+    assert env == {"IT": "is high", "level": "mine", "GPU": "1"}
+
+
+def test_whole_sources_are_read_too() -> None:
+    subject = pod(
+        "containers: [{name: main, env: [{name: V, valueFrom: {secretKeyRef: {name: keys, key: k}}}]}]"
+    )
+    found = env_from("[{configMapRef: {name: settings}}, {secretRef: {name: keys}}]")
+    assert sources(subject.spec.containers[0], found) == (
+        Source("ConfigMap", "settings"),
+        Source("Secret", "keys"),
+    )

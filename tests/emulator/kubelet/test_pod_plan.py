@@ -16,6 +16,7 @@ from aliquot.emulator.kubelet.pod_plan import (
     next_backoff,
     plan,
 )
+from aliquot.emulator.kubelet.probes import Health, ProbeKind
 from aliquot.emulator.kubelet.runtimes.base import ContainerRecord
 from tests.emulator.kubelet.conftest import BOOT, pod, run
 
@@ -33,6 +34,8 @@ def situation(
     backoffs: Mapping[str, Backoff] | None = None,
     refusals: Mapping[str, Refusal] | None = None,
     kill_at: float | None = None,
+    health: Mapping[str, Health] | None = None,
+    volumes_ready: bool = True,
 ) -> Situation:
     by_name: dict[str, list[ContainerRecord]] = {}
     for record in runs:
@@ -46,6 +49,8 @@ def situation(
         backoffs=backoffs or {},
         refusals=refusals or {},
         kill_at=kill_at,
+        health=health or {},
+        volumes_ready=volumes_ready,
     )
 
 
@@ -288,3 +293,50 @@ def test_initialized(runs: Sequence[ContainerRecord], through: bool) -> None:
 )
 def test_durations_are_printed_as_go_does(seconds: float, text: str) -> None:
     assert go_duration(seconds) == text
+
+
+# What probes say.
+
+SICK = Health(failed=ProbeKind.LIVENESS, ready=False)
+STARTING = Health(started=False, ready=False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "health", "grace_s", "why"),
+    [
+        (ONE, SICK, 30.0, "Container main failed liveness probe, will be restarted"),
+        (f"{ONE}, terminationGracePeriodSeconds: 5", SICK, 5.0, "Container main failed liveness probe, will"),
+        (
+            ONE,
+            Health(failed=ProbeKind.STARTUP, grace_s=7.0),
+            7.0,
+            "Container main failed startup probe, will",
+        ),
+        (f"{ONE}, restartPolicy: Never", SICK, 30.0, "Container main failed liveness probe"),
+    ],
+)
+def test_a_container_that_a_probe_wants_ended(spec: str, health: Health, grace_s: float, why: str) -> None:
+    (stop,) = plan(situation(spec, run(), health={"main-0": health})).stop
+    assert (stop.container_id, stop.grace_s) == ("main-0", grace_s)
+    assert stop.why.startswith(why)
+    assert stop.why.endswith("will be restarted") == ("Never" not in spec)
+
+
+@pytest.mark.parametrize(("health", "start"), [({}, ()), ({"main-0": SICK}, ("main",))])
+def test_what_a_probe_ended_has_failed_whatever_it_says(
+    health: dict[str, Health], start: tuple[str, ...]
+) -> None:
+    made = plan(situation(f"{ONE}, restartPolicy: OnFailure", run(code=0), health=health))
+    assert made.start == start
+
+
+def test_a_sidecar_that_is_starting_up_holds_the_others_back() -> None:
+    assert plan(situation(SIDECAR, run("side"), health={"side-0": STARTING})).start == ()
+    assert plan(situation(SIDECAR, run("side"))).start == ("i1",)
+
+
+def test_nothing_starts_without_its_volumes() -> None:
+    made = plan(situation(INIT, volumes_ready=False))
+    assert made.start == ()
+    assert {waiting.reason for waiting in made.waiting.values()} == {"PodInitializing"}
+    assert plan(situation(ONE, volumes_ready=False, kill_at=NOW)).ended is Phase.FAILED

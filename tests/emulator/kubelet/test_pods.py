@@ -1,13 +1,16 @@
 """The life of pods on an emulated node, seen through the API."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from aliquot.clock import parse_rfc3339
+from aliquot.clock import VirtualClock, parse_rfc3339
+from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
 from aliquot.emulator.kubelet.machine import Machine
+from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CONFIGMAPS, NODES, PODS
 from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, device, virtual
@@ -151,6 +154,95 @@ def test_the_scheduler_s_condition_is_left_alone() -> None:
         await asyncio.sleep(1)
         conditions = {c["type"]: c for c in (await site.status())["conditions"]}
         assert conditions["PodScheduled"] == scheduled
+
+    on_a_node(scenario)
+
+
+# What containers are made with.
+
+
+def test_a_container_waits_for_a_whole_configmap() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(
+            "containers: [{name: main, envFrom: [{configMapRef: {name: later}}, "
+            "{secretRef: {name: never, optional: true}}]}]"
+        )
+        await asyncio.sleep(1)
+        waiting = (await site.container())["state"]["waiting"]
+        assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
+        assert ("Failed", 'Error: configmap "later" not found') in await site.events()
+        await site.client.create(CONFIGMAPS, {"metadata": {"name": "later", "namespace": "default"}})
+        await site.until("Running")
+
+    on_a_node(scenario)
+
+
+def test_a_pod_waits_for_what_its_volumes_are_made_of() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(
+            "volumes: [{name: settings, configMap: {name: later, items: [{key: level, path: l}]}}, "
+            "{name: unused, secret: {secretName: none}}], "
+            "containers: [{name: main, volumeMounts: [{name: settings, mountPath: /etc/settings}]}]"
+        )
+        await asyncio.sleep(5)
+        assert (await site.container())["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        conditions = {c["type"]: c["status"] for c in (await site.status())["conditions"]}
+        assert conditions["PodReadyToStartContainers"] == "False"
+        prefix = 'MountVolume.SetUp failed for volume "settings" : '
+        assert ("FailedMount", f'{prefix}configmap "later" not found') in await site.events()
+        body = {"metadata": {"name": "later", "namespace": "default"}, "data": {"other": "x"}}
+        await site.client.create(CONFIGMAPS, body)
+        await asyncio.sleep(20)
+        problem = "configmap references non-existent config key: level"
+        assert ("FailedMount", f"{prefix}{problem}") in await site.events()
+        await site.client.patch(CONFIGMAPS, "later", {"data": {"level": "high"}}, "default")
+        await site.until("Running")
+
+    on_a_node(scenario)
+
+
+def test_a_pod_that_is_deleted_while_it_waits_for_its_volumes_is_let_go() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(
+            "volumes: [{name: v, secret: {secretName: none}}], "
+            "containers: [{name: main, volumeMounts: [{name: v, mountPath: /v}]}]"
+        )
+        await asyncio.sleep(300)
+        assert await site.phase() == "Pending"
+        await site.client.delete(PODS, "p", "default")
+        await site.until("")
+
+    on_a_node(scenario)
+
+
+def test_a_runtime_without_mounts_says_what_containers_will_miss() -> None:
+    class Bare(SimulatedRuntime):
+        mounts_volumes = False
+
+    def bare(clock: VirtualClock) -> Bare:
+        return Bare(MemoryCheckpoints(), clock=clock, rng=random.Random(5))
+
+    async def scenario(site: Site) -> None:
+        mounting = "volumeMounts: [{name: v, mountPath: /data}]"
+        await site.create(f"volumes: [{{name: v, emptyDir: {{}}}}], containers: [{{name: main, {mounting}}}]")
+        await site.create(ONE, name="q")
+        await site.until("Running")
+        await asyncio.sleep(1)
+        text = "the simulated runtime mounts no volumes: containers will not find /data (emptyDir v)"
+        told = [message for reason, message in await site.events() if reason == "VolumesNotMounted"]
+        assert told == [text]
+
+    on_a_node(scenario, runtime=bare)
+
+
+def test_a_pod_whose_details_cannot_be_read_is_looked_at_again() -> None:
+    async def scenario(site: Site) -> None:
+        site.faults.lose = lambda request: request.method == "GET" and request.path.endswith("/pods/p")
+        await site.create(ONE)
+        await asyncio.sleep(60)
+        assert await site.phase() == "Pending"
+        site.faults.lose = lambda request: False
+        await site.until("Running")
 
     on_a_node(scenario)
 

@@ -1,17 +1,18 @@
 """A container's environment and command line, expanded as kubelet expands them. Pure.
 
-Order of precedence: what Allocate answered is laid down first and the pod's own `env` over it, so that a pod may
-override it, as on a real node.
+Order of precedence: what Allocate answered is laid down first, over it what `envFrom` brings, each source over the one
+before, and the pod's own `env` over all of it: a pod may override what it was allocated, as on a real node.
 """
 
 import base64
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from aliquot.emulator.kubelet.pod_details import EnvFrom
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Container, Pod
 
@@ -26,10 +27,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A ConfigMap or a Secret that an environment reads from."""
+    """An object that a container is made with."""
 
     kind: str
-    """`ConfigMap` or `Secret`"""
+    """For environments `ConfigMap` or `Secret`."""
     name: str
 
 
@@ -45,28 +46,36 @@ class Surroundings:
     """Contents by source; None for one that does not exist."""
 
 
-def sources(container: Container) -> tuple[Source, ...]:
+def sources(container: Container, env_from: Iterable[EnvFrom] = ()) -> tuple[Source, ...]:
     """What has to be read before `environment` can be made."""
-    found = (_source(variable.value_from) for variable in container.env or ())
-    return tuple(dict.fromkeys(source for source, _, _ in found if source is not None))
+    found = [_whole_source(one)[0] for one in env_from]
+    found += [_source(variable.value_from)[0] for variable in container.env or ()]
+    return tuple(dict.fromkeys(source for source in found if source is not None))
 
 
 def contents(source: Source, found: Mapping[str, Any]) -> dict[str, str]:
-    """The texts of a ConfigMap or Secret object. Raises ConfigError."""
+    """What a ConfigMap or Secret object holds, as texts of an environment: bytes that are none are kept as `os.fsdecode`
+    keeps them."""
     data = found.get("data") or {}
     if source.kind == "ConfigMap":
         return dict(data)
-    try:
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
-    except ValueError as error:
-        raise ConfigError(f'secret "{source.name}" holds no text: {error}') from error
+    return {key: base64.b64decode(value).decode(errors="surrogateescape") for key, value in data.items()}
 
 
 def environment(
-    pod: Pod, container: Container, allocated: Mapping[str, str], around: Surroundings
+    pod: Pod,
+    container: Container,
+    allocated: Mapping[str, str],
+    around: Surroundings,
+    env_from: Iterable[EnvFrom] = (),
 ) -> dict[str, str]:
     """Raises ConfigError."""
     own: dict[str, str] = {}
+    for one in env_from:
+        source, optional = _whole_source(one)
+        if source is not None:
+            found = _contents(source, around, optional=optional) or {}
+            own |= {f"{one.prefix}{key}": value for key, value in found.items()}
     for variable in container.env or ():
         if variable.value_from:
             value = _value_from(pod, container, variable.value_from, around)
@@ -109,6 +118,22 @@ def _source(value_from: Mapping[str, Any] | None) -> tuple[Source | None, str, b
     return None, "", False
 
 
+def _whole_source(env_from: EnvFrom) -> tuple[Source | None, bool]:
+    """Source and whether it may be missing."""
+    for kind, reference in (("ConfigMap", env_from.config_map_ref), ("Secret", env_from.secret_ref)):
+        if reference is not None:
+            return Source(kind, reference.name), reference.optional
+    return None, False
+
+
+def _contents(source: Source, around: Surroundings, *, optional: bool) -> Mapping[str, str] | None:
+    """None for what may be missing and is."""
+    contents = around.sources.get(source)
+    if contents is None and not optional:
+        raise ConfigError(f'{source.kind.lower()} "{source.name}" not found')
+    return contents
+
+
 def _value_from(
     pod: Pod, container: Container, value_from: Mapping[str, Any], around: Surroundings
 ) -> str | None:
@@ -119,11 +144,9 @@ def _value_from(
     source, key, optional = _source(value_from)
     if source is None:
         raise ConfigError(f"valueFrom with {', '.join(sorted(value_from)) or 'nothing'} is not supported")
-    contents = around.sources.get(source)
+    contents = _contents(source, around, optional=optional)
     if contents is None:
-        if optional:
-            return None
-        raise ConfigError(f'{source.kind.lower()} "{source.name}" not found')
+        return None
     if key not in contents and not optional:
         raise ConfigError(f"couldn't find key {key} in {source.kind} {pod.metadata.namespace}/{source.name}")
     return contents.get(key)

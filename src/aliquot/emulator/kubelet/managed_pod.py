@@ -7,10 +7,20 @@ from typing import Any
 from aliquot.emulator.kubelet.admission import Rejection, is_sidecar
 from aliquot.emulator.kubelet.device_manager import ContainerClaim, PodClaim
 from aliquot.emulator.kubelet.devices import is_extended_resource
+from aliquot.emulator.kubelet.pod_details import PodDetails
 from aliquot.emulator.kubelet.pod_plan import Backoff, Phase, Refusal
 from aliquot.emulator.kubelet.pod_status import Place, Unhealthy
+from aliquot.emulator.kubelet.runtimes.base import ContainerRecord
 from aliquot.kube import quantity
-from aliquot.kube.api.core import Container, Pod
+from aliquot.kube.api.core import Container, ContainerStatus, Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Mounting:
+    """The pod's volumes could not be set up."""
+
+    retry_s: float
+    retry_at: float
 
 
 @dataclass(eq=False, slots=True)
@@ -20,6 +30,11 @@ class ManagedPod:
     place: Place | None = None
     """Set when it is admitted."""
     rejection: Rejection | None = None
+    details: PodDetails | None = None
+    """Read when it has been admitted."""
+    mounting: Mounting | None = None
+    """Why its volumes are not there yet."""
+    mounted: bool = False
     gone: bool = False
     """No longer in the API."""
     finished: bool = False
@@ -86,6 +101,18 @@ class ManagedPod:
                 for container in self.containers
             ),
         )
+
+    def is_ordinary_init(self, container: str) -> bool:
+        """An init container that ends before the others begin."""
+        return any(c.name == container and not is_sidecar(c) for c in self.pod.spec.init_containers or ())
+
+    def container_status(self, record: ContainerRecord) -> ContainerStatus | None:
+        """What the API has of this run."""
+        status = self.pod.status
+        for known in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
+            if known.container_id.endswith(f"://{record.id}"):
+                return known
+        return None
 
     def earlier_attempts(self, container: str) -> int:
         """Runs of the container that only its status still knows of."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aliquot.emulator.kubelet.admission import is_sidecar
+from aliquot.emulator.kubelet.probes import WELL, Health
 from aliquot.emulator.kubelet.runtimes.base import ContainerRecord
 from aliquot.kube.api.core import Container, PodSpec
 
@@ -58,10 +59,17 @@ class Situation:
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     kill_at: float | None = None
     """When the pod is to be ended: by then at the latest."""
+    health: Mapping[str, Health] = field(default_factory=dict)
+    """What probes say, by container id; a container that is not here is well."""
+    volumes_ready: bool = True
+    """Nothing of it can be started before they are."""
 
     def last(self, name: str) -> ContainerRecord | None:
         runs = self.runs.get(name)
         return runs[-1] if runs else None
+
+    def health_of(self, run: ContainerRecord) -> Health:
+        return self.health.get(run.id, WELL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,8 @@ class Stop:
     container: str
     container_id: str
     grace_s: float
+    why: str
+    """As the event says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,8 @@ def plan(situation: Situation) -> Plan:
         return _end(situation, waiting, situation.kill_at)
     if all(_final(situation, container) for container in spec.containers):
         return _end(situation, waiting, situation.now + grace_period_s(spec))
+    if not situation.volumes_ready:
+        return Plan(stop=_failed_probes(situation), waiting=waiting)
     start: list[str] = []
     if not initialized(situation):
         return _initialize(situation, start, waiting)
@@ -111,7 +123,7 @@ def plan(situation: Situation) -> Plan:
         _run(situation, sidecar, "Always", start, waiting)
     for container in spec.containers:
         _run(situation, container, spec.restart_policy, start, waiting)
-    return Plan(start=tuple(start), waiting=waiting)
+    return Plan(start=tuple(start), stop=_failed_probes(situation), waiting=waiting)
 
 
 def initialized(situation: Situation) -> bool:
@@ -150,17 +162,40 @@ def _passed(situation: Situation, container: Container) -> bool:
     last = situation.last(container.name)
     if last is None or last.boot_id != situation.boot_id:
         return False
-    return last.running if is_sidecar(container) else not last.running and last.exit_code == 0
+    if is_sidecar(container):
+        return last.running and situation.health_of(last).started
+    return not last.running and last.exit_code == 0
 
 
 def _final(situation: Situation, container: Container) -> bool:
     """Whether this (ordinary) container has run and will not run again."""
     last = situation.last(container.name)
-    return last is not None and not last.running and not _restarts(situation.spec.restart_policy, last)
+    policy = situation.spec.restart_policy
+    return last is not None and not last.running and not _restarts(situation, policy, last)
 
 
-def _restarts(policy: str, ended: ContainerRecord) -> bool:
-    return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)
+def _restarts(situation: Situation, policy: str, ended: ContainerRecord) -> bool:
+    """A container that was ended because of a probe has failed, whatever its exit code says."""
+    failed = ended.exit_code != 0 or situation.health_of(ended).failed is not None
+    return policy == "Always" or (policy == "OnFailure" and failed)
+
+
+def _failed_probes(situation: Situation) -> tuple[Stop, ...]:
+    """Running containers that a probe wants ended."""
+    spec = situation.spec
+    stops = []
+    for container in (*filter(is_sidecar, spec.init_containers or ()), *spec.containers):
+        last = situation.last(container.name)
+        if last is None or not last.running:
+            continue
+        health = situation.health_of(last)
+        if health.failed is not None:
+            grace_s = grace_period_s(spec) if health.grace_s is None else health.grace_s
+            why = f"Container {container.name} failed {health.failed.lower()} probe"
+            restarts = is_sidecar(container) or spec.restart_policy != "Never"
+            why += ", will be restarted" if restarts else ""
+            stops.append(Stop(container.name, last.id, max(LEAST_GRACE_S, grace_s), why))
+    return tuple(stops)
 
 
 def _initialize(situation: Situation, start: list[str], waiting: dict[str, Waiting]) -> Plan:
@@ -180,7 +215,7 @@ def _initialize(situation: Situation, start: list[str], waiting: dict[str, Waiti
             # It passed before the node went down.
             start.append(container.name)
         break
-    return Plan(start=tuple(start), waiting=waiting)
+    return Plan(start=tuple(start), stop=_failed_probes(situation), waiting=waiting)
 
 
 def _run(
@@ -188,7 +223,7 @@ def _run(
 ) -> None:
     """Adds the container to `start`, or to `waiting` with the reason, unless it runs or is done."""
     last = situation.last(container.name)
-    if last is not None and (last.running or not _restarts(policy, last)):
+    if last is not None and (last.running or not _restarts(situation, policy, last)):
         return
     refusal = situation.refusals.get(container.name)
     if refusal is not None and situation.now < refusal.at + REFUSAL_RETRY_S:
@@ -220,7 +255,7 @@ def _end(situation: Situation, waiting: dict[str, Waiting], kill_at: float) -> P
     first = [name for name in running if name not in sidecars]
     names = first or [name for name in reversed(sidecars) if name in running][:1]
     if names:
-        stop = tuple(Stop(name, running[name], grace_s) for name in names)
+        stop = tuple(Stop(name, running[name], grace_s, f"Stopping container {name}") for name in names)
         return Plan(stop=stop, waiting=waiting)
     ended = [situation.last(container.name) for container in situation.spec.containers]
     succeeded = all(last is not None and last.exit_code == 0 for last in ended)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from aliquot.clock import rfc3339
 from aliquot.emulator.kubelet.admission import Rejection, is_sidecar, qos_class
 from aliquot.emulator.kubelet.pod_plan import Phase, Plan, Situation, initialized
+from aliquot.emulator.kubelet.probes import WELL
 from aliquot.emulator.kubelet.runtimes.base import ContainerRecord
 from aliquot.kube.api.core import Container, Pod
 
@@ -148,7 +149,8 @@ def _container(
     shown = runs[-1] if runs else None
     before = shown if waiting is not None else (runs[-2] if len(runs) > 1 else None)
     running = waiting is None and shown is not None and shown.running
-    ready = running
+    health = situation.health_of(shown) if shown is not None else WELL
+    ready = running and health.ready
     if init and not is_sidecar(container):
         ready = shown is not None and not shown.running and shown.exit_code == 0
     status: JsonObject = {
@@ -156,7 +158,7 @@ def _container(
         "image": container.image,
         "imageID": image_id(container.image) if shown is not None else "",
         "ready": ready,
-        "started": running and (not init or is_sidecar(container)),
+        "started": running and health.started and (not init or is_sidecar(container)),
         "restartCount": shown.attempt if shown is not None else 0,
         "state": _waiting(waiting.reason, waiting.message) if waiting is not None else _state(shown, runtime),
         "lastState": {"terminated": _terminated(before, runtime)} if before is not None else {},
@@ -220,7 +222,7 @@ def _conditions(
         through = {"status": "False", "reason": "ContainersNotInitialized", "message": text}
     ended = phase in (Phase.SUCCEEDED, Phase.FAILED)
     by_type = {
-        "PodReadyToStartContainers": {"status": "False" if ended else "True"},
+        "PodReadyToStartContainers": {"status": "False" if ended or not situation.volumes_ready else "True"},
         "Initialized": through,
         "Ready": ready,
         "ContainersReady": ready,

@@ -6,13 +6,13 @@ Must not know how the node itself is reported: that is `node_status`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 import structlog
 
 from aliquot.clock import Clock, parse_rfc3339
-from aliquot.emulator.kubelet import environment, pod_plan, pod_status
+from aliquot.emulator.kubelet import pod_plan, pod_status, volumes
 from aliquot.emulator.kubelet.addresses import AddressPool
 from aliquot.emulator.kubelet.admission import (
     NODE_AFFINITY,
@@ -21,30 +21,31 @@ from aliquot.emulator.kubelet.admission import (
     check,
     device_rejection,
 )
+from aliquot.emulator.kubelet.container_configs import ContainerConfigs
 from aliquot.emulator.kubelet.device_manager import DeviceManager
 from aliquot.emulator.kubelet.devices import AllocationError
-from aliquot.emulator.kubelet.managed_pod import ManagedPod
+from aliquot.emulator.kubelet.managed_pod import ManagedPod, Mounting
 from aliquot.emulator.kubelet.node_pods import NodePods
+from aliquot.emulator.kubelet.pod_details import PodDetails
 from aliquot.emulator.kubelet.pod_plan import CRASH_LOOP, Plan, Refusal, Situation
 from aliquot.emulator.kubelet.pod_reports import PodReporter
 from aliquot.emulator.kubelet.pod_status import Place, Unhealthy
+from aliquot.emulator.kubelet.prober import Prober
 from aliquot.emulator.kubelet.runtimes.base import (
-    ContainerConfig,
     ContainerRecord,
     Runtime,
     StartRefused,
 )
 from aliquot.kube import errors
-from aliquot.kube.api.core import Container, Pod
+from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.queue import WorkQueue
-from aliquot.kube.resources import CONFIGMAPS, PODS, SECRETS
+from aliquot.kube.resources import PODS
 
 _log = structlog.get_logger()
 
-_CONFIG_ERROR = "CreateContainerConfigError"
 _DEADLINE = Unhealthy("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
@@ -79,6 +80,14 @@ class PodManager:
         self._refresh = refresh
         self._managed: dict[str, ManagedPod] = {}
         self._work = WorkQueue(client.rng)
+        self._configs = ContainerConfigs(client, devices, host_ip=host_ip, facts=facts)
+        self._prober = Prober(
+            runtime,
+            clock=clock,
+            rng=client.rng,
+            changed=lambda managed: self._work.add(managed.uid),
+            tell=lambda managed, text: self._event(managed, Severity.WARNING, "Unhealthy", text),
+        )
         self._arrivals: dict[str, None] = {}
         self._arrived = asyncio.Event()
         self._reporter = PodReporter(client, node, self._managed, self._lost)
@@ -110,6 +119,7 @@ class PodManager:
                     uid = await self._work.get()
                     tasks.create_task(self._look(uid))
             finally:
+                self._prober.close()
                 unfollow()
                 self._work.hurry()
 
@@ -146,6 +156,11 @@ class PodManager:
     async def _look(self, uid: str) -> None:
         try:
             again_s = await self._sync(self._managed[uid]) if uid in self._managed else None
+        except errors.ApiError as error:
+            delay_s = self._work.retry(uid)
+            self._log.warning(
+                "pod not looked after", pod=uid, error=error.message, retry_in_s=round(delay_s, 3)
+            )
         except Exception:
             self._log.exception("pod not looked after", pod=uid)
             self._work.retry(uid)
@@ -228,19 +243,22 @@ class PodManager:
         decided = managed.place is not None or managed.rejection is not None
         if not (decided or managed.gone or managed.deleting or managed.over):
             return None
+        if managed.details is None and not await self._read_details(managed):
+            return None
         self._set_deadline(managed)
-        situation = self._situation(managed)
-        plan = pod_plan.plan(situation)
+        plan, situation = self._plan(managed)
+        if (plan.start or managed.mounting is not None) and not managed.mounted:
+            await self._mount(managed)
+            plan, situation = self._plan(managed)
         while plan.start:
             for name in plan.start:
                 await self._start(managed, name)
             self._set_deadline(managed)
-            situation = self._situation(managed)
-            plan = pod_plan.plan(situation)
+            plan, situation = self._plan(managed)
         for stop in plan.stop:
             if stop.container_id not in managed.announced:
                 managed.announced[stop.container_id] = None
-                self._event(managed, Severity.NORMAL, "Killing", f"Stopping container {stop.container}")
+                self._event(managed, Severity.NORMAL, "Killing", stop.why)
             self._runtime.stop(stop.container_id, stop.grace_s)
         if plan.ended is not None:
             self._finish(managed)
@@ -268,17 +286,24 @@ class PodManager:
             kill_at = now + grace_s
             managed.kill_at = kill_at if managed.kill_at is None else min(kill_at, managed.kill_at)
 
-    def _situation(self, managed: ManagedPod) -> Situation:
-        return Situation(
+    def _plan(self, managed: ManagedPod) -> tuple[Plan, Situation]:
+        """What to do next, and what that rests on. Containers that have begun since the last time are probed."""
+        by_name = self._runs(managed.uid)
+        runs = [run for runs in by_name.values() for run in runs]
+        self._prober.follow(managed, runs, ending=managed.kill_at is not None)
+        situation = Situation(
             spec=managed.pod.spec,
             label=managed.label,
-            runs=self._runs(managed.uid),
+            runs=by_name,
             boot_id=self._runtime.boot_id,
             now=self._clock.now(),
             backoffs=managed.backoffs,
             refusals=managed.refusals,
             kill_at=managed.kill_at,
+            health={run.id: self._prober.health(run.id) for run in runs},
+            volumes_ready=managed.mounting is None,
         )
+        return pod_plan.plan(situation), situation
 
     def _runs(self, uid: str) -> dict[str, list[ContainerRecord]]:
         runs: dict[str, list[ContainerRecord]] = {}
@@ -287,12 +312,14 @@ class PodManager:
         return runs
 
     def _again_s(self, managed: ManagedPod, plan: Plan) -> float | None:
-        again_s = plan.again_s(self._clock.now())
-        deadline = managed.active_deadline
-        if deadline is None or managed.finished or managed.kill_at is not None:
-            return again_s
-        left_s = max(0.0, deadline - self._clock.now())
-        return left_s if again_s is None else min(again_s, left_s)
+        now = self._clock.now()
+        again_s = [plan.again_s(now)]
+        if not (managed.finished or managed.kill_at is not None):
+            if managed.active_deadline is not None:
+                again_s.append(max(0.0, managed.active_deadline - now))
+            if managed.mounting is not None:
+                again_s.append(max(0.0, managed.mounting.retry_at - now))
+        return min((wait_s for wait_s in again_s if wait_s is not None), default=None)
 
     def _publish(self, managed: ManagedPod, situation: Situation, plan: Plan) -> None:
         if managed.rejection is not None:
@@ -329,16 +356,53 @@ class PodManager:
                 self._addresses.give_back(managed.place.pod_ip)
 
     def _forget(self, managed: ManagedPod) -> None:
+        self._prober.follow(managed, (), ending=True)
         for record in self._runtime.containers(managed.uid):
             self._runtime.remove(record.id)
         del self._managed[managed.uid]
 
     # Starting a container.
 
+    async def _read_details(self, managed: ManagedPod) -> bool:
+        """False when the pod is there no longer. Raises ApiError."""
+        if managed.place is None or managed.gone or managed.deleting or managed.over:
+            # Nothing of it is going to be started or probed.
+            return True
+        metadata = managed.pod.metadata
+        try:
+            details = await self._client.get(PODS, metadata.name, metadata.namespace, into=PodDetails)
+        except errors.NotFound:
+            details = None
+        if details is None or details.metadata.uid != managed.uid:
+            self._lost(managed.uid)
+            return False
+        managed.details = details
+        return True
+
+    async def _mount(self, managed: ManagedPod) -> None:
+        """Notes whether the pod's volumes can be set up, and if not when to try again. Raises ApiError."""
+        now, before = self._clock.now(), managed.mounting
+        if managed.details is None or managed.kill_at is not None or (before and now < before.retry_at):
+            return
+        begun = any(run.boot_id == self._runtime.boot_id for run in self._runtime.containers(managed.uid))
+        failure = "" if begun else await self._configs.missing_volume(managed.details)
+        if failure:
+            retry_s = min(2 * before.retry_s, volumes.MAX_RETRY_S) if before else volumes.FIRST_RETRY_S
+            managed.mounting = Mounting(retry_s, now + retry_s)
+            self._event(managed, Severity.WARNING, "FailedMount", failure)
+            return
+        managed.mounting, managed.mounted = None, True
+        missing = "" if begun or self._runtime.mounts_volumes else volumes.not_mounted(managed.details)
+        if missing:
+            text = f"the {self._runtime.name} runtime mounts no volumes: containers will not find {missing}"
+            self._event(managed, Severity.WARNING, "VolumesNotMounted", text)
+
     async def _start(self, managed: ManagedPod, name: str) -> None:
         """Starts it, or remembers why that was refused."""
+        runs = self._runs(managed.uid).get(name)
+        attempt = runs[-1].attempt + 1 if runs else managed.earlier_attempts(name)
         try:
-            await self._runtime.start(await self._config(managed, name))
+            await self._runtime.start(await self._configs.make(managed, name, attempt))
         except StartRefused as refused:
             known = managed.refusals.get(name)
             managed.refusals[name] = Refusal(refused.reason, refused.message, self._clock.now())
@@ -354,55 +418,6 @@ class PodManager:
         for record in runs[:-2]:
             # Only the last two are ever shown.
             self._runtime.remove(record.id)
-
-    async def _config(self, managed: ManagedPod, name: str) -> ContainerConfig:
-        """Raises StartRefused."""
-        pod = managed.pod
-        container = next(container for container in managed.containers if container.name == name)
-        claims = managed.claim({})
-        claim = next(claim for claim in claims.containers if claim.name == name)
-        try:
-            options = await self._devices.prepare(claims, claim)
-            around = environment.Surroundings(
-                pod_ip=managed.place.pod_ip if managed.place is not None else "",
-                host_ip=self._host_ip,
-                allocatable=self._facts().allocatable,
-                sources=await self._read_sources(pod, container),
-            )
-            env = environment.environment(pod, container, options.env, around)
-        except (AllocationError, environment.ConfigError, errors.ApiError) as error:
-            raise StartRefused(_CONFIG_ERROR, str(error)) from error
-        command, args = environment.command_line(container, env)
-        runs = self._runs(managed.uid).get(name)
-        return ContainerConfig(
-            pod_uid=managed.uid,
-            pod_namespace=pod.metadata.namespace,
-            pod_name=pod.metadata.name,
-            name=name,
-            attempt=runs[-1].attempt + 1 if runs else managed.earlier_attempts(name),
-            must_end=claim.is_init,
-            image=container.image,
-            command=command,
-            args=args,
-            working_dir=container.working_dir,
-            env=env,
-            options=options,
-            annotations=pod.metadata.annotations or {},
-        )
-
-    async def _read_sources(
-        self, pod: Pod, container: Container
-    ) -> dict[environment.Source, Mapping[str, str] | None]:
-        """Raises ApiError, ConfigError."""
-        contents: dict[environment.Source, Mapping[str, str] | None] = {}
-        for source in environment.sources(container):
-            resource = CONFIGMAPS if source.kind == "ConfigMap" else SECRETS
-            try:
-                found = await self._client.get(resource, source.name, pod.metadata.namespace)
-                contents[source] = environment.contents(source, found)
-            except errors.NotFound:
-                contents[source] = None
-        return contents
 
     def _event(self, managed: ManagedPod, severity: Severity, reason: str, message: str) -> None:
         if managed.pod.metadata.name:

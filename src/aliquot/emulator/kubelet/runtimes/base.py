@@ -111,6 +111,57 @@ class LogOptions:
     timestamps: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ExecCheck:
+    """A command within the container; it succeeds with exit code 0."""
+
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    port: int
+    host: str = ""
+    """Here and below, empty: where the container is."""
+    path: str = "/"
+    scheme: str = "http"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TcpCheck:
+    port: int
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcCheck:
+    """Of the protocol grpc.health.v1.Health."""
+
+    port: int
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """One run of one probe."""
+
+    kind: str
+    """`Startup`, `Liveness` or `Readiness`"""
+    check: ExecCheck | HttpCheck | TcpCheck | GrpcCheck
+    timeout_s: float
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """The pod's, as they are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    success: bool | None
+    """None: it could not be made, which says nothing of the container."""
+    text: str = ""
+    """Why not."""
+
+
 def end_reason(exit_code: int) -> str:
     return "Completed" if exit_code == 0 else "Error"
 
@@ -122,6 +173,8 @@ class Runtime(Protocol):
     """Changes with each `reboot`."""
     version: str
     """For nodeInfo."""
+    mounts_volumes: bool
+    """Whether a container finds its volumes where it looks for them."""
 
     async def run(self, on_exit: Callable[[str], None]) -> None:
         """Until cancelled: `on_exit` gets the pod uid of each container that ends. One caller at a time."""
@@ -141,6 +194,10 @@ class Runtime(Protocol):
 
     def stop(self, container_id: str, grace_s: float) -> None:
         """SIGTERM now, SIGKILL after the grace period. Asked again, the earlier kill counts. Ends in `on_exit`."""
+        ...
+
+    async def probe(self, container_id: str, request: ProbeRequest) -> ProbeResult:
+        """Of a running container. Takes no longer than the request's timeout."""
         ...
 
     def remove(self, container_id: str) -> None:

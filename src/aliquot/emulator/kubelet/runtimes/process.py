@@ -1,7 +1,9 @@
 """Containers as local processes: the pod's command, with the environment and devices that Allocate answered.
 
-No images, namespaces or volumes: a container is its command. It stands in for the container engine's GPU hook too:
-a process sees, through CUDA_VISIBLE_DEVICES, the devices its container was given, and none when it was given none.
+No images, namespaces or volumes: a container is its command, and an event tells a pod which of its volumes its
+containers will look for in vain. Probes ask this machine, as no pod has an address of its own. The runtime stands in
+for the container engine's GPU hook too: a process sees, through CUDA_VISIBLE_DEVICES, the devices its container was
+given, and none when it was given none.
 """
 
 import asyncio
@@ -20,14 +22,21 @@ from msgspec import Struct
 
 from aliquot.clock import Clock
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
+from aliquot.emulator.kubelet.runtimes import checks
 from aliquot.emulator.kubelet.runtimes.base import (
     EXIT_START_ERROR,
     EXIT_UNKNOWN,
     ContainerConfig,
     ContainerRecord,
+    ExecCheck,
+    GrpcCheck,
+    HttpCheck,
     LogOptions,
     LogsUnavailable,
+    ProbeRequest,
+    ProbeResult,
     StartRefused,
+    TcpCheck,
     end_reason,
 )
 from aliquot.emulator.kubelet.runtimes.logs import Printer, parse
@@ -79,6 +88,7 @@ class ProcessRuntime:
 
     name = "process"
     version = "1.0.0"
+    mounts_volumes = False
 
     def __init__(
         self,
@@ -158,6 +168,28 @@ class ProcessRuntime:
         if run.kill_at is None or kill_at < run.kill_at:
             run.kill_at = kill_at
             run.news.set()
+
+    async def probe(self, container_id: str, request: ProbeRequest) -> ProbeResult:
+        match request.check:
+            case ExecCheck(command):
+                return await self._probe_with(container_id, command, request.timeout_s)
+            case HttpCheck() as check:
+                return await checks.get(check, request.timeout_s)
+            case TcpCheck() as check:
+                return await checks.connect(check, request.timeout_s)
+            case GrpcCheck() as check:
+                return await checks.ask_health(check, request.timeout_s)
+
+    async def _probe_with(self, container_id: str, command: Sequence[str], timeout_s: float) -> ProbeResult:
+        """The command runs beside the container's own, with the same environment and in the same directory."""
+        run = self._runs.get(container_id)
+        if run is None:
+            return ProbeResult(None, f'container "{container_id}" not found')
+        try:
+            own = run.shim.command()
+            return await checks.run_command(resolve(command, own.env, Path(own.directory)), timeout_s)
+        except (CannotStart, OSError) as error:
+            return ProbeResult(None, str(error))
 
     def remove(self, container_id: str) -> None:
         run = self._runs.pop(container_id, None)

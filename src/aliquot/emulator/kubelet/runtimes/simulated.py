@@ -2,9 +2,11 @@
 
     aliquot.dev/run-for: 30s       how long; until deleted, when absent
     aliquot.dev/exit-code: "1"     how it ends; 0 when absent. Without run-for it then ends at once
+    aliquot.dev/failing-probes: readiness,liveness,startup
+                                   which probes fail, from now on; all others succeed
 
 Init containers end at once, with 0: the annotations are for the others. SIGTERM ends a container at once. Nothing
-is executed, so thousands of nodes fit into one process.
+is executed and nothing looks into a volume, so thousands of nodes fit into one process.
 """
 
 import asyncio
@@ -28,6 +30,8 @@ from aliquot.emulator.kubelet.runtimes.base import (
     ContainerRecord,
     LogOptions,
     LogsUnavailable,
+    ProbeRequest,
+    ProbeResult,
     StartRefused,
     end_reason,
 )
@@ -35,6 +39,7 @@ from aliquot.emulator.kubelet.runtimes.logs import LogLine, Printer, tail
 
 RUN_FOR = "aliquot.dev/run-for"
 EXIT_CODE = "aliquot.dev/exit-code"
+FAILING_PROBES = "aliquot.dev/failing-probes"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -71,6 +76,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     version = "1.0.0"
+    mounts_volumes = True
 
     def __init__(self, checkpoints: CheckpointStore, *, clock: Clock, rng: random.Random) -> None:
         self._checkpoints = checkpoints
@@ -136,6 +142,12 @@ class SimulatedRuntime:
         if run is not None and self._record(run).running:
             self._end(run, EXIT_SIGTERM, end_reason(EXIT_SIGTERM))
             self._save_quietly()
+
+    async def probe(self, container_id: str, request: ProbeRequest) -> ProbeResult:
+        failing = request.annotations.get(FAILING_PROBES, "").split(",")
+        if request.kind.lower() in (name.strip().lower() for name in failing):
+            return ProbeResult(False, f"annotation {FAILING_PROBES} says so")
+        return ProbeResult(True)
 
     def remove(self, container_id: str) -> None:
         run = self._runs.get(container_id)
