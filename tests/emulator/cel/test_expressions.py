@@ -206,7 +206,7 @@ def test_the_language(text: str, expected: Any) -> None:
         ("' x '.trim()", "x"),
         ("names.join('-')", "b-a"),
         ("'%s is %s'.format(['n', string(n)])", "n is 7"),
-        ("'%.2f %e'.format([d, d])", "2.50 2.500000e+00"),
+        ("'%.2f %e %.1f'.format([d, d, 1234.5])", "2.50 2.500000\N{MULTIPLICATION SIGN}10⁰⁰ 1,234.5"),
         ("'%x %X %b %o'.format([255, 255, 5, 8])", "ff FF 101 10"),
         ("'%s'.format([names])", '["b", "a"]'),
         ("'%s'.format([counts])", '{"x":1, "y":2}'),

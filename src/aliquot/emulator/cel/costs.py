@@ -17,7 +17,7 @@ TRAVERSAL = 0.1
 """Of a character or a byte."""
 PATTERN = 0.25
 """Of a character of a regular expression."""
-_CHECK = 350_000
+CHECK = 350_000
 
 _AUTHORIZATION = ["serviceAccount", "path", "group", "resource", "subresource", "namespace", "name"]
 _DECISIONS = ["allowed", "reason", "error", "errored"]
@@ -37,15 +37,13 @@ _TEXT = ["url", "lowerAscii", "upperAscii", "substring", "trim", "jsonpatch.esca
 _PARSING = ["cidr", "isIP", "isCIDR", "quantity", "isQuantity", "semver", "isSemver"]
 _TRAVERSING = frozenset([*_TEXT, *_PARSING])
 _PASSING_LIST = frozenset(["isSorted", "sum", "max", "min", "indexOf", "lastIndexOf", "includes"])
-_WITH_SHORTER = frozenset(
+WITH_SHORTER = frozenset(
     f"{order}_{kind}"
     for order in ("less", "less_equals", "greater", "greater_equals")
     for kind in ("string", "bytes")
 ) | {"equals", "not_equals"}
 _OF_FIRST = frozenset(
     [
-        "starts_with_string",
-        "ends_with_string",
         "string_to_bytes",
         "bytes_to_string",
         "strings_quote",
@@ -114,7 +112,7 @@ def _self_comparison(items: list[Any]) -> int:
 
 
 _SPECIAL: Mapping[str, Callable[[Arguments, Any], int]] = {
-    "check": lambda arguments, result: _CHECK,
+    "check": lambda arguments, result: CHECK,
     "fieldSelector": lambda arguments, result: _selector(arguments),
     "labelSelector": lambda arguments, result: _selector(arguments),
     "replace": lambda arguments, result: _traversal(arguments[0], 2),
@@ -160,13 +158,15 @@ def call_cost(function: str, overload: str, arguments: Arguments, result: Any) -
 def _default(overload: str, arguments: Arguments) -> int:
     if overload in _OF_FIRST:
         return _traversal(arguments[0])
-    if overload in _WITH_SHORTER:
+    if overload in WITH_SHORTER:
         if isinstance(arguments[0], Opaque):
             return 1
         return _up(min(actual_size(arguments[0]), actual_size(arguments[1])) * TRAVERSAL)
     match overload:
         case "in_list":
             return actual_size(arguments[1])
+        case "starts_with_string" | "ends_with_string":
+            return _traversal(arguments[1])
         case "add_string" | "add_bytes":
             return _up((actual_size(arguments[0]) + actual_size(arguments[1])) * TRAVERSAL)
         case "matches_string" | "matches":

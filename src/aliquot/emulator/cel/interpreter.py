@@ -5,7 +5,7 @@ look at both sides before they fail, in whatever order: `false && error` is fals
 accumulator for as long as its condition forgives it, which is how `all` and `exists` do the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aliquot.emulator.cel import costs, operators
@@ -46,13 +46,15 @@ class Frame:
 Step = Callable[[Frame], Any]
 
 
-def compile_tree(checked: Checked, construct: Construct | None = None) -> Step:
-    return _Compiler(checked, construct).step(checked.root)
+def compile_tree(checked: Checked, variables: Collection[str], construct: Construct | None = None) -> Step:
+    """`variables` are the names that have values; any other is that of a type."""
+    return _Compiler(checked, variables, construct).step(checked.root)
 
 
 class _Compiler:
-    def __init__(self, checked: Checked, construct: Construct | None) -> None:
+    def __init__(self, checked: Checked, variables: Collection[str], construct: Construct | None) -> None:
         self._checked = checked
+        self._variables = frozenset(variables)
         self._construct = construct
         self._functions: Mapping[str, Callable[..., Any]] = functions()
 
@@ -83,13 +85,13 @@ class _Compiler:
 
     def _name(self, name: str) -> Step:
         name = name.removeprefix(".")
+        if name not in self._variables:
+            named = TypeValue(name)
+            return lambda frame: named
 
         def run(frame: Frame) -> Any:
             frame.spend(costs.NAME)
-            try:
-                value = frame.values[name]
-            except KeyError:
-                return TypeValue(name)
+            value = frame.values[name]
             if isinstance(value, EvaluationError):
                 raise value
             return value
@@ -256,9 +258,12 @@ class _Compiler:
     # --- comprehensions ---
 
     def _comprehension(self, node: Comprehension) -> Step:
-        over, start = self.step(node.range), self.step(node.start)
-        condition, step, result = self.step(node.condition), self.step(node.step), self.step(node.result)
         first, second, accumulator = node.variable, node.second_variable, node.accumulator
+        over, start = self.step(node.range), self.step(node.start)
+        outer = self._variables
+        self._variables = outer | {first, second, accumulator}
+        condition, step, result = self.step(node.condition), self.step(node.step), self.step(node.result)
+        self._variables = outer
 
         def run(frame: Frame) -> Any:
             container = over(frame)

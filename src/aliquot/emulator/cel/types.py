@@ -1,7 +1,7 @@
 """The types that expressions are checked against, with what is known of the size of their values.
 
 Sizes serve the estimate of an expression's cost alone: `max_elements` is how many characters, items or entries a
-value can have at most, `min_bytes` how little of a request it can take.
+value can have at most (0 where there is nothing to count), `min_bytes` how little of a request it can take.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,16 +33,13 @@ class Kind(StrEnum):
     """Stands for any type in a function's declaration."""
 
 
-_UNBOUNDED = 2**63 - 1
-
-
 @dataclass(frozen=True, slots=True)
 class Type:
     kind: Kind
     name: str = ""
     parameters: tuple["Type", ...] = ()
     fields: Mapping[str, "Type"] = field(default_factory=dict, hash=False)
-    max_elements: int = field(default=_UNBOUNDED, compare=False)
+    max_elements: int = field(default=0, compare=False)
     min_bytes: int = field(default=0, compare=False)
 
     def __str__(self) -> str:

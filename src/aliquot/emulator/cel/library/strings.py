@@ -186,7 +186,16 @@ def _as_float(clause: str, value: Any, spec: str) -> str:
         return _SPECIAL[value]
     if not isinstance(value, float):
         raise _refused(clause, "doubles", value)
-    return format(value, spec)
+    # As a reader of English writes numbers: groups of three, and powers of ten.
+    mantissa, exponent, power = format(value, spec if "e" in spec else f",{spec}").partition("e")
+    return (
+        f"{mantissa}\N{MULTIPLICATION SIGN}10{power.removeprefix('+').translate(_SUPERSCRIPT)}"
+        if exponent
+        else mantissa
+    )
+
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def _as_binary(value: Any) -> str:
