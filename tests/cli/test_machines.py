@@ -10,6 +10,7 @@ from aliquot.cli.cluster import EmulatedNode
 from aliquot.cli.plan import LocalClusterError, Plan
 from aliquot.cli.state import StateDirectory
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig, LogOptions, Runtime
+from aliquot.emulator.versions import STANDARD
 from aliquot.gpu import inventory
 from aliquot.gpu.driver import MigState
 
@@ -21,6 +22,7 @@ def planned(state: Path, *, runtime: str, last_runtime: str = "", gpus: str = "l
         inventory=inventory.Inventory((node,)),
         gone=(),
         dropped_labels={},
+        surface=STANDARD,
         runtime=runtime,
         last_runtime=last_runtime,
         agents=True,

@@ -5,6 +5,7 @@ import pytest
 from aliquot.cli.plan import LocalClusterError, Plan, encode, plan
 from aliquot.cli.pod_networks import MOST_NODES
 from aliquot.cli.state import Running, StateDirectory
+from aliquot.emulator.versions import DEFAULT, Surface
 from aliquot.gpu import inventory
 
 
@@ -13,6 +14,8 @@ def planned(state: Path, **options: object) -> Plan:
         "nodes": None,
         "gpus": None,
         "inventory": None,
+        "kubernetes_version": None,
+        "runtime_config": None,
         "runtime": None,
         "agents": True,
         "port": 0,
@@ -62,3 +65,57 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, options: dict[str, object], 
     with pytest.raises(LocalClusterError, match=said) as caught:
         planned(tmp_path, **options)
     assert "\n" not in str(caught.value)
+
+
+DEVICES = "resource.k8s.io/v1beta1"
+LATEST = Surface("1.37", frozenset({DEVICES}))
+
+
+@pytest.mark.parametrize(
+    ("last", "options", "wanted"),
+    [
+        (None, {}, Surface(DEFAULT)),
+        (None, {"kubernetes_version": "1.31"}, Surface("1.31")),
+        (None, {"kubernetes_version": "1.37", "runtime_config": f"{DEVICES}=true"}, LATEST),
+        (None, {"runtime_config": f"{DEVICES}=false"}, Surface(DEFAULT)),
+        (LATEST, {}, LATEST),
+        (LATEST, {"kubernetes_version": "1.36"}, Surface("1.36", LATEST.enabled)),
+        (LATEST, {"runtime_config": ""}, Surface("1.37")),
+    ],
+)
+def test_the_version_stays_until_another_is_asked_for(
+    tmp_path: Path, last: Surface | None, options: dict[str, str], wanted: Surface
+) -> None:
+    if last is not None:
+        StateDirectory(tmp_path).write_running(
+            Running(
+                pid=1,
+                server="https://127.0.0.1:7",
+                ready=True,
+                nodes=0,
+                joined_by="memory",
+                runtime="simulated",
+                kubernetes_version=last.version,
+                enabled_apis=tuple(last.enabled),
+            )
+        )
+    assert planned(tmp_path, **options).surface == wanted
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            {"kubernetes_version": "1.30"},
+            r"--kubernetes-version: no Kubernetes 1\.30; there are 1\.31, .* 1\.37$",
+        ),
+        (
+            {"runtime_config": "apps/v2"},
+            r"--runtime-config: apps/v2 cannot be turned on in Kubernetes 1\.36; what",
+        ),
+        ({"runtime_config": "apps/v1=yes"}, r"--runtime-config: apps/v1=yes: true or false is expected"),
+    ],
+)
+def test_a_version_that_there_is_not(tmp_path: Path, options: dict[str, str], problem: str) -> None:
+    with pytest.raises(LocalClusterError, match=problem):
+        planned(tmp_path, **options)

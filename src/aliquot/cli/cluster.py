@@ -18,6 +18,7 @@ from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.base import Runtime
+from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import crds
 from aliquot.kube.api.core import Node, NodeCondition, Pod
@@ -67,6 +68,7 @@ class Cluster:
         nodes: Sequence[EmulatedNode],
         *,
         clock: Clock,
+        surface: Surface = STANDARD,
         seed: int,
         run_blocking: RunBlocking,
         dress: Dress = lambda _component, transport: transport,
@@ -75,6 +77,7 @@ class Cluster:
     ) -> None:
         self._app = app
         self._clock = clock
+        self._surface = surface
         self._seed = seed
         self._dress = dress
         self._run_blocking = run_blocking
@@ -144,6 +147,7 @@ class Cluster:
             clock=self._clock,
             rng=self._rng("controllers"),
             root_ca_pem=self._root_ca_pem,
+            surface=self._surface,
         )
 
     async def _scheduler(self) -> None:

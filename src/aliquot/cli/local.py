@@ -66,7 +66,14 @@ async def _live(plan: Plan, say: Say) -> None:
     try:
         authority = Authority(state.path / "pki", clock=clock)
         logs = _Logs()
-        api = ApiServer(store, clock=clock, rng=_rng(), token_key=authority.token_key, logs=logs)
+        api = ApiServer(
+            store,
+            clock=clock,
+            rng=_rng(),
+            surface=plan.surface,
+            token_key=authority.token_key,
+            logs=logs,
+        )
         await api.start()
         async with _server(api, authority, plan) as server:
             admin = authority.client("aliquot-admin", ["system:masters"])
@@ -88,6 +95,8 @@ async def _live(plan: Plan, say: Say) -> None:
                 nodes=len(names),
                 joined_by="unix sockets" if plan.sockets else "memory",
                 runtime=plan.runtime,
+                kubernetes_version=plan.surface.version,
+                enabled_apis=tuple(sorted(plan.surface.enabled)),
                 agents=plan.agents,
                 kubelet_directories={name: str(state.kubelet_directory(name)) for name in names}
                 if plan.sockets
@@ -101,6 +110,7 @@ async def _live(plan: Plan, say: Say) -> None:
                     for node in plan.inventory.nodes
                 ],
                 clock=clock,
+                surface=plan.surface,
                 seed=secrets.randbits(64),
                 run_blocking=_at_once,
                 root_ca_pem=authority.certificate.decode(),

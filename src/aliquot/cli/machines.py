@@ -39,7 +39,9 @@ def build(plan: Plan, node: InventoryNode, *, pod_network: str) -> EmulatedNode:
     else:
         sockets = MemorySockets(), MemorySockets()
     return EmulatedNode(
-        machine=Machine(node.name, labels=node.labels, pod_cidr=pod_network),
+        machine=Machine(
+            node.name, labels=node.labels, pod_cidr=pod_network, version=f"v{plan.surface.version}.0"
+        ),
         driver=_driver(node, plan.state.gpus(node.name)),
         runtime=_runtime(plan.runtime, directory, checkpoints),
         plugin_sockets=sockets[0],

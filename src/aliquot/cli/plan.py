@@ -1,6 +1,6 @@
 """What `aliquot up` is to bring up: the options, and what the last start left where they say nothing. Changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from aliquot.cli.pod_networks import MOST_NODES
-from aliquot.cli.state import StateDirectory
+from aliquot.cli.state import Running, StateDirectory
 from aliquot.document import DocumentError
+from aliquot.emulator import discovery, versions
+from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
 from aliquot.gpu.inventory import Inventory, InventoryNode
 
@@ -31,6 +33,7 @@ class Plan:
     """Nodes of the last start that are in the inventory no more: their objects are deleted."""
     dropped_labels: Mapping[str, Mapping[str, str]]
     """By node: labels that the last inventory gave it and this one does not."""
+    surface: Surface
     runtime: str
     last_runtime: str
     """Empty when there was no last start."""
@@ -50,12 +53,14 @@ def plan(
     nodes: int | None,
     gpus: str | None,
     inventory: Path | None,
+    kubernetes_version: str | None,
+    runtime_config: str | None,
     runtime: str | None,
     agents: bool,
     port: int,
     patience_s: float,
 ) -> Plan:
-    """Raises LocalClusterError."""
+    """What is None is as the last time. Raises LocalClusterError."""
     try:
         last = inventories.load(state.inventory) if state.inventory.exists() else None
         if inventory is not None:
@@ -84,6 +89,7 @@ def plan(
         inventory=wanted,
         gone=_gone(last, wanted),
         dropped_labels=_dropped_labels(last, wanted),
+        surface=_surface(kubernetes_version, runtime_config, running),
         runtime=runtime or (running.runtime if running is not None else DEFAULT_RUNTIME),
         last_runtime=running.runtime if running is not None else "",
         agents=agents,
@@ -105,6 +111,33 @@ def encode(inventory: Inventory) -> bytes:
         for node in inventory.nodes
     ]
     return msgspec.json.encode({"nodes": nodes})
+
+
+def _surface(version: str | None, runtime_config: str | None, last: Running | None) -> Surface:
+    if last is not None:
+        version = version or last.kubernetes_version
+    if runtime_config is not None:
+        enabled = frozenset(_turned_on(runtime_config))
+    else:
+        enabled = frozenset(last.enabled_apis if last is not None else ())
+    try:
+        surface = Surface(version or versions.DEFAULT, enabled)
+        discovery.builtin(surface)
+    except versions.UnknownVersion as error:
+        raise LocalClusterError(f"--kubernetes-version: {error}") from error
+    except discovery.UnknownApi as error:
+        raise LocalClusterError(f"--runtime-config: {error}") from error
+    return surface
+
+
+def _turned_on(runtime_config: str) -> Iterator[str]:
+    """`scheduling.k8s.io/v1beta1=true,resource.k8s.io/v1beta1`: as kube-apiserver takes it."""
+    for part in filter(None, runtime_config.split(",")):
+        api_version, _, value = part.partition("=")
+        if value not in ("", "true", "false"):
+            raise LocalClusterError(f"--runtime-config: {part}: true or false is expected")
+        if value != "false":
+            yield api_version
 
 
 def _gone(last: Inventory | None, wanted: Inventory) -> tuple[str, ...]:

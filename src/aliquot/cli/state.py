@@ -21,6 +21,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from aliquot.emulator.versions import ONCE_ALONE
+
 _PID_WIDTH = 20
 """So that a shorter number covers a longer one."""
 
@@ -51,6 +53,9 @@ class Running(msgspec.Struct, kw_only=True):
     runtime: str
     agents: bool = True
     """Whether the node agents run in this process."""
+    kubernetes_version: str = ONCE_ALONE
+    enabled_apis: tuple[str, ...] = ()
+    """API versions turned on that are off by default."""
     kubelet_directories: dict[str, str] = {}
     """By node: what `aliquot node run --kubelet-dir` takes. None where they are joined in memory."""
 

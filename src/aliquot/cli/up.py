@@ -11,6 +11,7 @@ from aliquot.cli import state as states
 from aliquot.cli.boards import complete_gpus
 from aliquot.cli.output import Format, counted, emit, output_option, table
 from aliquot.cli.readiness import described
+from aliquot.emulator import versions
 
 NOT_ALL_READY = 3
 """Exit code of `up --detach` when the cluster is up and some nodes are not ready."""
@@ -39,6 +40,17 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 )
 @click.option(
     "--inventory", type=click.Path(dir_okay=False, path_type=Path), help="Nodes and GPUs from a YAML file."
+)
+@click.option(
+    "--kubernetes-version",
+    shell_complete=lambda context, parameter, typed: [v for v in versions.SUPPORTED if v.startswith(typed)],
+    metavar="MINOR",
+    help=f"Which Kubernetes to be, {versions.SUPPORTED[0]} to {versions.SUPPORTED[-1]}; a state may go to a newer one.  [default: that of the last time, or {versions.DEFAULT}]",
+)
+@click.option(
+    "--runtime-config",
+    metavar="API[,API...]",
+    help="API versions to turn on that are off by default, as kube-apiserver takes them: scheduling.k8s.io/v1beta1=true. '' for none.  [default: those of the last time]",
 )
 @click.option(
     "--runtime",
@@ -77,6 +89,8 @@ def up(
     nodes: int | None,
     gpus: str | None,
     inventory: Path | None,
+    kubernetes_version: str | None,
+    runtime_config: str | None,
     runtime: str | None,
     no_agents: bool,
     port: int,
@@ -88,7 +102,7 @@ def up(
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
     State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
-    --inventory the nodes are those of the last time; so are runtime and port.
+    --inventory the nodes are those of the last time; so are version, runtime and port.
 
     A node that does not become ready holds nobody up: the cluster stays, and says why. Exit code with --detach: 0 all
     nodes are ready; 3 the cluster is up, some nodes are not ready; 1 it is not up.
@@ -111,6 +125,8 @@ def up(
                 nodes=nodes,
                 gpus=gpus,
                 inventory=inventory,
+                kubernetes_version=kubernetes_version,
+                runtime_config=runtime_config,
                 runtime=runtime,
                 agents=not no_agents,
                 port=port,
@@ -161,6 +177,8 @@ def status(state_path: Path, output: Format) -> None:
             ("kubeconfig", str(state.kubeconfig)),
             ("server", running.server),
             ("process", str(running.pid)),
+            ("Kubernetes", running.kubernetes_version),
+            *([("with", ", ".join(running.enabled_apis))] if running.enabled_apis else []),
             ("ready", "yes" if running.ready else f"no: {running.nodes_ready} of {running.nodes}"),
             ("nodes", str(running.nodes)),
             ("kubelets and agents joined by", running.joined_by),

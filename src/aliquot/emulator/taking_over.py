@@ -15,7 +15,7 @@ from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.persistence import StoreError
 from aliquot.emulator.registry import Registry
 from aliquot.emulator.store import Record, Store
-from aliquot.emulator.versions import STANDARD, Surface
+from aliquot.emulator.versions import ONCE_ALONE, Surface
 
 
 class _Versioned(msgspec.Struct):
@@ -24,8 +24,7 @@ class _Versioned(msgspec.Struct):
 
 async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
     """Raises StoreError for a state that this surface cannot serve."""
-    # Before states were stamped there was one version.
-    written_by = store.stamp or STANDARD.minor
+    written_by = store.stamp or Surface(ONCE_ALONE).minor
     moved = []
     refused: Counter[tuple[str, str]] = Counter()
     for storage in store.resources():

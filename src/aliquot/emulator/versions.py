@@ -5,6 +5,9 @@ from dataclasses import dataclass
 DEFAULT = "1.36"
 SUPPORTED = ("1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 
+ONCE_ALONE = "1.36"
+"""The version of every state that does not say which one wrote it."""
+
 
 class UnknownVersion(ValueError):
     """No data for this Kubernetes version is part of this package."""

@@ -129,9 +129,12 @@ def printer(
     if found is None:
         return Printer(_DEFAULT_COLUMNS, cells.name_and_creation)
     own = _columns()[key]
-    shown = [place for place, one in enumerate(own) if one.since <= minor <= one.until]
-    columns = tuple(own[place].column for place in shown)
-    return Printer(columns, found if len(shown) == len(own) else _some(found, shown), is_pod=key == "v1/pods")
+    there = [place for place, one in enumerate(own) if one.since <= minor <= one.until]
+    return Printer(
+        tuple(own[place].column for place in there),
+        found if len(there) == len(own) else _some(found, there),
+        is_pod=key == "v1/pods",
+    )
 
 
 def _some(all_cells: Cells, shown: Sequence[int]) -> Cells:
