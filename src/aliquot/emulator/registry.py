@@ -137,6 +137,10 @@ class Registry:
             (found for found in self._served.values() if found.storage == storage and found.native), None
         )
 
+    def equivalents(self, served: Served) -> list[Served]:
+        """The same resource in every version of it, itself included."""
+        return [one for one in self._served.values() if one.storage == served.storage]
+
     def schema(self, group: str, version: str, kind: str) -> Schema:
         """Of a built-in kind, served as a resource or not. Raises KeyError."""
         found = self.schemas.get(group, version, kind)

@@ -48,6 +48,9 @@ class Storage:
     def all(self, storage: str) -> Sequence[Mapping[str, Any]]:
         return [self.store.view(record) for record in self.store.list(storage).records]
 
+    def changed(self, storage: str) -> int:
+        return self.store.changed(storage)
+
     # ---- objects -----------------------------------------------------------------------------------------
 
     def find(self, served: Served, namespace: str, name: str) -> Stored | None:

@@ -21,6 +21,10 @@ class Look(Protocol):
 
     def all(self, storage: str) -> Sequence[Mapping[str, Any]]: ...
 
+    def changed(self, storage: str) -> int:
+        """Another number whenever any object of a kind was changed: what was worked out from them is out of date."""
+        ...
+
 
 class Operation(Enum):
     CREATE = "CREATE"
