@@ -45,7 +45,6 @@ UNSERVED: Mapping[str, str] = {
     "admissionregistration.k8s.io/*": _NOT_ENFORCED,
     "apiregistration.k8s.io/*": "there is no API aggregation",
     "autoscaling/*": _NO_CONTROLLER,
-    "batch/cronjobs": _NO_CONTROLLER,
     "certificates.k8s.io/*": "there is no signer",
     "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,

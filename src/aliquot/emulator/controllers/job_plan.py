@@ -15,6 +15,7 @@ from typing import Any
 
 from aliquot.clock import rfc3339
 from aliquot.emulator.controllers import conditions, indexes, pods
+from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.types import Job, UncountedPods, WorkloadCondition
 from aliquot.kube.api.core import Pod
 
@@ -23,15 +24,6 @@ TRACKING = "batch.kubernetes.io/job-tracking"
 BURST = 500
 _FIRST_BACKOFF_S = 10.0
 _LONGEST_BACKOFF_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """An event to tell."""
-
-    warning: bool
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import kinds, ownership, pods
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
+from aliquot.emulator.controllers.cron_jobs import CronJobs
 from aliquot.emulator.controllers.daemon_sets import DaemonSets
 from aliquot.emulator.controllers.deployments import Deployments
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
@@ -22,6 +23,7 @@ from aliquot.emulator.controllers.replica_sets import ReplicaSets
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
     ControllerRevision,
+    CronJob,
     DaemonSet,
     Deployment,
     Job,
@@ -39,6 +41,7 @@ from aliquot.kube.resources import (
     CONFIGMAPS,
     CONTROLLERREVISIONS,
     CRDS,
+    CRONJOBS,
     DAEMONSETS,
     DEPLOYMENTS,
     EVENTS,
@@ -76,7 +79,8 @@ async def run_all(
         if kinds.is_served(PERSISTENTVOLUMECLAIMS)
         else None
     )
-    jobs = Cache(client, JOBS, Job)
+    jobs = Cache(client, JOBS, Job, indexes=ownership.INDEXES)
+    cron_jobs = Cache(client, CRONJOBS, CronJob)
     namespaces = Cache(client, NAMESPACES, Namespace)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
     authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
@@ -94,6 +98,7 @@ async def run_all(
         revisions,
         *([claims] if claims is not None else []),
         jobs,
+        cron_jobs,
         namespaces,
         accounts,
         authorities,
@@ -103,7 +108,16 @@ async def run_all(
     )
     recorders = {
         name: Recorder(client, f"{name}-controller")
-        for name in ("deployment", "replicaset", "statefulset", "daemonset", "job", "node", "taint-eviction")
+        for name in (
+            "deployment",
+            "replicaset",
+            "statefulset",
+            "daemonset",
+            "job",
+            "cronjob",
+            "node",
+            "taint-eviction",
+        )
     }
     async with asyncio.TaskGroup() as tasks:
         for cache in caches:
@@ -123,6 +137,7 @@ async def run_all(
             ),
             DaemonSets(client, clock, rng, recorders["daemonset"], daemon_sets, revisions, pod_cache, nodes),
             Jobs(client, clock, rng, recorders["job"], jobs, pod_cache),
+            CronJobs(client, clock, rng, recorders["cronjob"], cron_jobs, jobs),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(
                 client,

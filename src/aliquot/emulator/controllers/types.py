@@ -230,3 +230,37 @@ class DaemonSet(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
+
+
+class ActiveJob(Wire, kw_only=True, frozen=True):
+    """A reference to a Job that runs."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+
+class CronJobSpec(Wire, kw_only=True, frozen=True):
+    schedule: str = ""
+    time_zone: str | None = None
+    starting_deadline_seconds: int | None = None
+    concurrency_policy: str = "Allow"
+    suspend: bool = False
+    job_template: dict[str, Any] = {}
+    successful_jobs_history_limit: int | None = 3
+    failed_jobs_history_limit: int | None = 1
+
+
+class CronJobStatus(Wire, kw_only=True, frozen=True):
+    active: tuple[ActiveJob, ...] | None = None
+    last_schedule_time: str | None = None
+    last_successful_time: str | None = None
+
+
+class CronJob(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()

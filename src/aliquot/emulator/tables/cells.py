@@ -296,6 +296,22 @@ def _job_duration(status: Object, now: float) -> str:
     return human(parse_rfc3339(ended) - parse_rfc3339(started))
 
 
+def _cron_job(obj: Object, now: float) -> list[Any]:
+    spec, status = _part(obj, "spec"), _part(obj, "status")
+    last = status.get("lastScheduleTime")
+    return [
+        _name(obj),
+        spec.get("schedule", ""),
+        spec.get("timeZone") or _NONE,
+        str(bool(spec.get("suspend"))),
+        len(status.get("active") or ()),
+        since(last, now) if last else _NONE,
+        _age(obj, now),
+        *_containers(_part(_part(_part(spec, "jobTemplate"), "spec"), "template")),
+        _selector(_part(_part(spec, "jobTemplate"), "spec").get("selector")),
+    ]
+
+
 # ---- everything else ---------------------------------------------------------------------------------------
 
 
@@ -424,6 +440,7 @@ CELLS: Mapping[str, Cells] = {
     "apps/v1/deployments": _deployment,
     "apps/v1/replicasets": _replica_set,
     "apps/v1/statefulsets": _stateful_set,
+    "batch/v1/cronjobs": _cron_job,
     "batch/v1/jobs": _job,
     "coordination.k8s.io/v1/leases": _lease,
     "discovery.k8s.io/v1/endpointslices": _endpoint_slice,

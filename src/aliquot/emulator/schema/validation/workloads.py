@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from aliquot.emulator import cron_schedule
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.validation import names
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE, label_selector
@@ -285,10 +286,19 @@ def cron_job(obj: Obj) -> list[FieldError]:
     schedule = spec.get("schedule", "")
     if not schedule:
         errors.append(required("spec.schedule"))
-    elif not schedule.startswith("@") and len(schedule.split()) != 5:
-        found = len(schedule.split())
-        text = f"expected exactly 5 fields, found {found}: [{schedule}]"
+    elif "TZ" in schedule:
+        text = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
         errors.append(invalid("spec.schedule", schedule, text))
+    else:
+        try:
+            cron_schedule.parse(schedule)
+        except cron_schedule.ScheduleError as error:
+            errors.append(invalid("spec.schedule", schedule, str(error)))
+    if spec.get("timeZone") is not None:
+        try:
+            cron_schedule.time_zone(spec["timeZone"])
+        except cron_schedule.ScheduleError as error:
+            errors.append(invalid("spec.timeZone", spec["timeZone"], str(error)))
     policies = ("Allow", "Forbid", "Replace")
     if spec.get("concurrencyPolicy", "Allow") not in policies:
         errors.append(not_supported("spec.concurrencyPolicy", spec["concurrencyPolicy"], policies))
