@@ -11,7 +11,7 @@ from aliquot.kube.api.core import Container, Pod, PodSpec, PodStatus, ResourceRe
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.node import assignments
 from aliquot.node.advertise import Device, Slice
-from aliquot.node.assignments import Claim, Places, Question, outstanding, unlisted
+from aliquot.node.assignments import Claim, Places, Promise, Question, promises, unlisted
 from aliquot.node.pod_resources import Holding
 from tests.node.conftest import pod
 
@@ -64,7 +64,13 @@ def ask(devices: list[Device], size: int = 1, available: str = "", must: str = "
 def preferred(
     question: Question, devices: list[Device], claims: Sequence[Claim] = (), held: Collection[str] = ()
 ) -> tuple[str, ...]:
-    return assignments.prefer(question, devices, claims, Places(devices), held, {})
+    places = Places(devices)
+    return assignments.prefer(question, promises(claims, places), places, held, {})
+
+
+def outstanding(claims: Sequence[Claim], served: Collection[tuple[str, str, str]] = ()) -> list[Claim]:
+    promised = [Promise(one, None, one.id) for one in claims]
+    return [promise.claim for promise in assignments.outstanding(promised, served)]
 
 
 # --- claims ---
@@ -83,12 +89,12 @@ def test_a_claim_ends_when_pod_resources_lists_it() -> None:
 
 def test_a_claim_ends_when_it_was_served() -> None:
     (found,) = unlisted([pod("train")], ())
-    assert outstanding([found], {found.id}) == ()
+    assert outstanding([found], {found.id}) == []
 
 
 def test_a_running_pod_has_no_outstanding_claim_but_is_unlisted() -> None:
     running = pod("train", phase="Running")
-    assert outstanding(unlisted([running], ())) == ()
+    assert outstanding(unlisted([running], ())) == []
     assert [found.pod for found in unlisted([running], ())] == ["default/train"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from aliquot.gpu.driver import Process
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.node.advertise import Device, MigStrategy, advertise
-from aliquot.node.assignments import Claim, Places
+from aliquot.node.assignments import Claim, Places, promises
 from aliquot.node.inventory import ObservedGpu, observe
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.usage import SETTLE_S, Answer, Answers, served_claim, uses
@@ -49,8 +49,7 @@ def used_starts(
         [replace(OBSERVED, processes=processes)],
         Allocations(tuple(holdings)),
         {DEVICES[start].id for start in answered},
-        claims,
-        Places(DEVICES),
+        promises(claims, Places(DEVICES)),
     )
     return {d.slice.placement.start: found[d.id] for d in DEVICES if d.slice and d.id in found}
 
@@ -102,7 +101,7 @@ def test_a_process_uses_the_whole_gpu() -> None:
     driver.start_process(driver.gpus()[0].uuid, pid=9)
     gpus = observe(driver).gpus
     devices = advertise(gpus, MigStrategy.MIXED).devices
-    assert uses(devices, gpus, Allocations(), (), (), Places(devices)) == {devices[0].id: "process 9"}
+    assert uses(devices, gpus, Allocations(), (), ()) == {devices[0].id: "process 9"}
 
 
 # --- answers ---
@@ -150,10 +149,12 @@ def test_a_failed_question_settles_nothing() -> None:
 )
 def test_the_claim_that_an_allocate_serves(start: int, served: str) -> None:
     claims = [claim(0, pod="a"), claim(1, pod="b")]
-    found = served_claim(SEVENTH, [DEVICES[start].id], claims, Places(DEVICES))
+    found = served_claim(SEVENTH, [DEVICES[start].id], promises(claims, Places(DEVICES)))
     assert found is not None
     assert found.pod == f"default/{served}"
 
 
 def test_an_allocate_of_another_count_serves_no_claim() -> None:
-    assert served_claim(SEVENTH, [DEVICES[0].id, DEVICES[1].id], [claim(0)], Places(DEVICES)) is None
+    assert (
+        served_claim(SEVENTH, [DEVICES[0].id, DEVICES[1].id], promises([claim(0)], Places(DEVICES))) is None
+    )

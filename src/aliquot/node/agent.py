@@ -8,6 +8,7 @@ reached; slices are cut and destroyed only while it is known which pods are boun
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -21,14 +22,14 @@ from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, PODS
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
-from aliquot.node.assignments import Claim, Places, Question, outstanding, prefer, unlisted
+from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
-from aliquot.node.inventory import Snapshot, observe, remember
-from aliquot.node.linked_sets import pair_scores
+from aliquot.node.inventory import Snapshot, observing, remember
+from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.mig_changes import Changes, Look
 from aliquot.node.mig_executor import Executor, RunBlocking
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
@@ -47,6 +48,16 @@ _UNSETTLED_S = 1.0
 _EVENTS_S = 1.0
 _FIRST_REPORT_S = 2.0
 """How long the first report waits for kubelet to know the devices: else every start would report them gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Promised:
+    """What was made of what; compared by identity."""
+
+    pods: Sequence[Pod]
+    holdings: Sequence[Holding]
+    places: Places
+    promises: Sequence[Promise]
 
 
 class Agent:
@@ -108,7 +119,8 @@ class Agent:
         self._files: Mapping[str, tuple[str, ...]] = {}
         self._allocations = Allocations()
         self._places = Places(())
-        self._claimed: tuple[Sequence[Pod], Sequence[Holding], Sequence[Claim]] | None = None
+        self._scores: PairScores | None = None
+        self._promised: _Promised | None = None
         self._reported: GPUNodeStatus | None = None
 
     async def run(self) -> None:
@@ -138,26 +150,35 @@ class Agent:
 
     def prefer(self, question: Question) -> Sequence[str]:
         held = self._allocations.pods_by_device.keys() | self._answers.device_ids()
-        scores = pair_scores(self._snapshot.gpus) if question.size > 1 else {}
-        return prefer(question, self._advertisement.devices, self._outstanding(), self._places, held, scores)
+        if self._scores is None:
+            self._scores = pair_scores(self._snapshot.gpus)
+        return prefer(question, self._outstanding(), self._places, held, self._scores)
 
     def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        claim = served_claim(resource, device_ids, self._outstanding(), self._places)
+        claim = served_claim(resource, device_ids, self._outstanding())
         self._answers.add(
             Answer(tuple(device_ids), self._clock.now(), claim.id if claim is not None else None)
         )
-        _log.info("allocated", resource=resource, devices=list(device_ids), pod=claim.pod if claim else "")
+        # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
+        _log.debug("allocated", resource=resource, devices=list(device_ids), pod=claim.pod if claim else "")
         self._wake.set()
 
-    def _outstanding(self) -> Sequence[Claim]:
-        return outstanding(self._claims(), self._answers.claims())
+    def _outstanding(self) -> Sequence[Promise]:
+        return outstanding(self._promises(), self._answers.claims())
 
-    def _claims(self) -> Sequence[Claim]:
-        """Of live pods that kubelet does not list; made anew only when the pods or the list are others."""
-        pods, holdings = self._pods.of(self._node_name), self._allocations.holdings
-        if self._claimed is None or self._claimed[0] is not pods or self._claimed[1] is not holdings:
-            self._claimed = pods, holdings, unlisted(pods, holdings)
-        return self._claimed[2]
+    def _promises(self) -> Sequence[Promise]:
+        """To live pods that kubelet does not list; made anew only when pods, list or devices are others."""
+        pods, holdings, places = self._pods.of(self._node_name), self._allocations.holdings, self._places
+        made = self._promised
+        if (
+            made is None
+            or made.pods is not pods
+            or made.holdings is not holdings
+            or made.places is not places
+        ):
+            found = promises(unlisted(pods, holdings), places)
+            made = self._promised = _Promised(pods, holdings, places, found)
+        return made.promises
 
     # --- the loop ---
 
@@ -195,10 +216,8 @@ class Agent:
     async def _look(self, tasks: asyncio.TaskGroup) -> bool:
         """One look and what follows from it. Whether something is still under way."""
         busy = self._changes.busy()
-        async with self._driver_lock:
-            seen = await self._run_blocking(observe, self._driver, self._snapshot)
+        self._take(remember(self._snapshot, await self._observe()))
         await self._breathe()
-        self._take(remember(self._snapshot, seen))
         if self._device_files is not None:
             self._files = await self._run_blocking(self._device_files.of, self._advertisement.devices)
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
@@ -211,10 +230,21 @@ class Agent:
             # What is another agent's to serve is its to cut and to report.
             return True
         notes = self._change(busy | self._changes.busy(), tasks)
+        await self._breathe()
         self._offer()
         await self._breathe()
         self._report(notes)
         return self._unsettled()
+
+    async def _observe(self) -> Snapshot:
+        """At one moment, as far as this process goes: nobody else asks the driver meanwhile."""
+        async with self._driver_lock:
+            steps = observing(self._driver, self._snapshot)
+            seen: Snapshot | None = None
+            while seen is None:
+                seen = await self._run_blocking(next, steps)
+                await self._breathe()
+        return seen
 
     @staticmethod
     async def _breathe() -> None:
@@ -225,6 +255,7 @@ class Agent:
         if not self._advertisement.resources or snapshot.gpus != self._snapshot.gpus:
             self._advertisement = advertise(snapshot.gpus, self._strategy)
             self._places = Places(self._advertisement.devices)
+            self._scores = None
         self._snapshot = snapshot
         self._health.observe(snapshot, self._clock.now())
 
@@ -241,8 +272,7 @@ class Agent:
             self._snapshot.gpus,
             self._allocations,
             self._answers.device_ids(),
-            self._claims(),
-            self._places,
+            self._promises(),
         )
         look = Look(self._snapshot, self._advertisement.devices, in_use, self._allocations, busy)
         return self._changes.consider(wanted, self._generation(), look, tasks)

@@ -70,12 +70,29 @@ def unlisted(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, .
     return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
 
 
-def outstanding(claims: Iterable[Claim], served: Collection[tuple[str, str, str]] = ()) -> tuple[Claim, ...]:
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A claim, and the devices that were chosen for it."""
+
+    claim: Claim
+    ids: tuple[str, ...] | None
+    """None where nobody has chosen, or where not all of the devices exist."""
+    claim_id: tuple[str, str, str]
+
+
+def promises(claims: Iterable[Claim], places: "Places") -> tuple[Promise, ...]:
+    """In the order of `claims`. Made once for many questions: kubelet waits for each answer."""
+    return tuple(Promise(claim, places.ids(claim), claim.id) for claim in claims)
+
+
+def outstanding(
+    promised: Iterable[Promise], served: Collection[tuple[str, str, str]] = ()
+) -> tuple[Promise, ...]:
     """Those of pods that are not yet admitted, and whose Allocate was not answered (`served`) either.
 
     A pod that runs has been admitted, with or without its devices.
     """
-    return tuple(claim for claim in claims if claim.pending and claim.id not in served)
+    return tuple([one for one in promised if one.claim_id not in served and one.claim.pending])
 
 
 def _assignment(pod: Pod) -> tuple[AssignedDevice, ...]:
@@ -103,11 +120,14 @@ def _bound_at(pod: Pod) -> float:
 
 
 class Places:
-    """Finds the devices that an assignment names. Built once for each set of devices."""
+    """All devices of the node, and which of them an assignment names. Built once for each set of devices."""
 
     def __init__(self, devices: Iterable[Device]) -> None:
+        self.by_id = {device.id: device for device in sorted(devices, key=lambda device: device.order)}
+        self.rank = {device_id: rank for rank, device_id in enumerate(self.by_id)}
+        """Id -> its number in `Device.order`."""
         self._ids: dict[tuple[str, str, str, int | None], list[str]] = {}
-        for device in devices:
+        for device in self.by_id.values():
             profile = device.slice.profile if device.slice else ""
             start = device.slice.placement.start if device.slice else None
             self._ids.setdefault((device.gpu_uuid, device.resource, profile, start), []).append(device.id)
@@ -138,45 +158,44 @@ class Question:
 
 def prefer(
     question: Question,
-    devices: Sequence[Device],
-    claims: Sequence[Claim],
+    promised: Iterable[Promise],
     places: Places,
     held: Collection[str],
     scores: PairScores,
 ) -> tuple[str, ...]:
     """The ids to take: `size` of `available`, `must_include` among them; as many as there are when there are too few.
 
-    `devices` are all of the node, `places` theirs, `held` the ids in use, `scores` say how well GPUs are linked.
+    `promised` are the outstanding ones, oldest first, `held` the ids in use, `scores` say how well GPUs are linked.
     """
-    by_id = {device.id: device for device in devices}
-    free = sorted(
-        {i for i in (*question.available, *question.must_include) if i in by_id}, key=lambda i: by_id[i].order
-    )
-    must = [i for i in free if i in question.must_include]
+    free_ids = {i for i in (*question.available, *question.must_include) if i in places.rank}
+    must_ids = free_ids.intersection(question.must_include)
     spoken_for: set[str] = set()
-    for claim in claims:
-        if claim.resource != question.resource:
+    for promise in promised:
+        if promise.ids is None or promise.claim.resource != question.resource:
             continue
-        ids = places.ids(claim)
-        if ids is None:
-            continue
-        if claim.count == question.size and set(must) <= set(ids) <= set(free):
-            return ids
-        spoken_for.update(ids)
+        if (
+            promise.claim.count == question.size
+            and must_ids.issubset(promise.ids)
+            and free_ids.issuperset(promise.ids)
+        ):
+            return promise.ids
+        spoken_for.update(promise.ids)
     # Nobody chose. What is promised to somebody else comes last.
+    free = sorted(free_ids, key=places.rank.__getitem__)
+    must = [i for i in free if i in must_ids]
     unpromised = [i for i in free if i not in spoken_for or i in must]
     if len(unpromised) < question.size:
-        promised = [i for i in free if i not in unpromised]
-        unpromised += promised[: question.size - len(unpromised)]
-    candidates = [by_id[i] for i in unpromised]
+        others = [i for i in free if i not in unpromised]
+        unpromised += others[: question.size - len(unpromised)]
+    candidates = [places.by_id[i] for i in unpromised]
     if len(candidates) <= question.size:
         return tuple(device.id for device in candidates)
     if all(device.slice is None for device in candidates):
         return best_linked_set(tuple(d.id for d in candidates), tuple(must), question.size, scores)
-    return _packed(candidates, must, question.size, _load(devices, held))
+    return _packed(candidates, must, question.size, _load(places.by_id.values(), held))
 
 
-def _load(devices: Sequence[Device], held: Collection[str]) -> dict[str, int]:
+def _load(devices: Iterable[Device], held: Collection[str]) -> dict[str, int]:
     """GPU -> devices of it in use."""
     load: dict[str, int] = {}
     for device in devices:

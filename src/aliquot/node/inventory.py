@@ -3,7 +3,7 @@
 One GPU that fails to answer must not hide the others: each is read on its own and carries its own failure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from aliquot.gpu.driver import (
@@ -66,7 +66,15 @@ class Snapshot:
 
 
 def observe(driver: Driver, before: Snapshot | None = None) -> Snapshot:
-    """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed.
+    """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed."""
+    for found in observing(driver, before):
+        if found is not None:
+            return found
+    raise AssertionError("observing ends with a snapshot")
+
+
+def observing(driver: Driver, before: Snapshot | None = None) -> Iterator[Snapshot | None]:
+    """`observe` in steps of one GPU each: None after each, the snapshot at the end.
 
     Profiles and links of a GPU are taken from `before` as long as it and its neighbours are the same: they do not
     change by themselves, and asking for them is most of the cost.
@@ -75,11 +83,16 @@ def observe(driver: Driver, before: Snapshot | None = None) -> Snapshot:
         version = driver.version()
         gpus = sorted(driver.gpus(), key=lambda gpu: gpu.index)
     except DriverError as error:
-        return Snapshot(failure=error)
+        yield Snapshot(failure=error)
+        return
     known = before.by_uuid if before is not None else {}
     if list(known) != [gpu.uuid for gpu in gpus]:
         known = {}
-    return Snapshot(version, tuple(observe_gpu(driver, gpu, known.get(gpu.uuid)) for gpu in gpus))
+    found: list[ObservedGpu] = []
+    for gpu in gpus:
+        found.append(observe_gpu(driver, gpu, known.get(gpu.uuid)))
+        yield None
+    yield Snapshot(version, tuple(found))
 
 
 def observe_gpu(driver: Driver, gpu: Gpu, before: ObservedGpu | None = None) -> ObservedGpu:

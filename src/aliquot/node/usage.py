@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aliquot.gpu.driver import Process
 from aliquot.node.advertise import Device
-from aliquot.node.assignments import Claim, Places
+from aliquot.node.assignments import Claim, Promise
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.pod_resources import Allocations
 
@@ -59,13 +59,18 @@ class Answers:
         return len(self._answers)
 
 
-def served_claim(
-    resource: str, device_ids: Collection[str], claims: Sequence[Claim], places: Places
-) -> Claim | None:
+def served_claim(resource: str, device_ids: Collection[str], promised: Iterable[Promise]) -> Claim | None:
     """The claim that an Allocate serves: the one whose devices these are, else the oldest of equal count."""
-    equal = [claim for claim in claims if claim.resource == resource and claim.count == len(device_ids)]
-    exact = (claim for claim in equal if set(places.ids(claim) or ()) == set(device_ids))
-    return next(exact, equal[0] if equal else None)
+    wanted = frozenset(device_ids)
+    oldest: Claim | None = None
+    for promise in promised:
+        claim = promise.claim
+        if claim.resource != resource or claim.count != len(device_ids):
+            continue
+        if promise.ids is not None and wanted.issuperset(promise.ids):
+            return claim
+        oldest = oldest or claim
+    return oldest
 
 
 def uses(
@@ -73,21 +78,20 @@ def uses(
     gpus: Iterable[ObservedGpu],
     allocations: Allocations,
     answered: Collection[str],
-    claims: Sequence[Claim],
-    places: Places,
+    promised: Iterable[Promise],
 ) -> Mapping[str, str]:
     """Device id -> by whom it is in use, in words; devices not named are free.
 
-    `claims` are those of live pods that kubelet does not list (`assignments.unlisted`). One without an assignment may
-    be given any free device of its resource, so it counts on all of them.
+    `promised` are those of live pods that kubelet does not list (`assignments.unlisted`). One without an assignment
+    may be given any free device of its resource, so it counts on all of them.
     """
     processes = {observed.gpu.uuid: observed.processes for observed in gpus}
-    promised: dict[str, str] = {}
+    assigned: dict[str, str] = {}
     anyones: dict[str, str] = {}
-    for claim in claims:
-        ids = places.ids(claim)
-        if ids is not None:
-            promised.update((device_id, claim.pod) for device_id in ids)
+    for promise in promised:
+        claim = promise.claim
+        if promise.ids is not None:
+            assigned.update((device_id, claim.pod) for device_id in promise.ids)
         elif not claim.assigned:
             anyones[claim.resource] = claim.pod
     found: dict[str, str] = {}
@@ -99,8 +103,8 @@ def uses(
             found[device.id] = f"process {', '.join(map(str, running))}"
         elif device.id in answered:
             found[device.id] = "a pod that kubelet is admitting"
-        elif device.id in promised:
-            found[device.id] = f"{promised[device.id]}, which is bound here for it"
+        elif device.id in assigned:
+            found[device.id] = f"{assigned[device.id]}, which is bound here for it"
         elif device.resource in anyones:
             found[device.id] = f"{anyones[device.resource]}, which is bound here and may get it"
     return found
