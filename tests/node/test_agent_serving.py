@@ -85,3 +85,20 @@ def test_the_holder_of_a_device_is_reported() -> None:
         assert all(gpu.pods == [] for gpu in site.api.gpu_node.status.gpus)
 
     run_site("l4:2", scenario)
+
+
+def test_a_look_lets_kubelet_s_calls_in_between_two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(site: Site) -> None:
+        turns: list[str] = []
+        really = site.driver.processes
+
+        def processes(gpu_uuid: str) -> object:
+            turns.append("gpu")
+            asyncio.get_running_loop().call_soon(turns.append, "others")
+            return really(gpu_uuid)
+
+        monkeypatch.setattr(site.driver, "processes", processes)
+        await asyncio.sleep(15)
+        assert turns[:8] == ["gpu", "others"] * 4
+
+    run_site("l4:4", scenario)
