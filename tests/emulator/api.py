@@ -26,6 +26,7 @@ class Lines:
 
     def __init__(self, response: Any) -> None:
         self.status: int = response.status
+        self.headers: dict[str, str] = dict(response.headers)
         self._response = response
         self._chunks = response.chunks()
         self._rest = b""

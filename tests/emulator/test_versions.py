@@ -9,7 +9,10 @@ import pytest
 from aliquot.emulator import bootstrap, discovery
 from aliquot.emulator.discovery import UnknownApi, known
 from aliquot.emulator.registry import Registry
+from aliquot.emulator.schema.definitions import forgets
 from aliquot.emulator.versions import DEFAULT, SUPPORTED, Surface, UnknownVersion
+from aliquot.kube import resources
+from aliquot.kube.resources import Resource
 from tests.emulator.api import PODS, TABLE, Api, FixedClock, new_api, pod
 
 BETA = "resource.k8s.io/v1beta1"
@@ -171,6 +174,17 @@ async def test_a_default_pod(version: str) -> None:
         assert document["info"]["version"] == f"v{version}.0"
 
 
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_what_our_own_parts_use_is_served(version: str) -> None:
+    """Controllers, kubelets and the scheduler run under every version: what they use has to be in each."""
+    registry = Registry(surface(version))
+    used = [found for found in vars(resources).values() if isinstance(found, Resource)]
+    of_default = [one for one in used if Registry().find(one.group, one.version, one.plural) is not None]
+    assert len(of_default) > 10
+    missing = [one for one in of_default if registry.find(one.group, one.version, one.plural) is None]
+    assert missing == []
+
+
 # ---- what is gone -----------------------------------------------------------------------------------------
 
 
@@ -250,6 +264,21 @@ async def test_a_field_behind_a_gate_is_taken_and_dropped(
         assert (field in found["spec"]) == kept
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "kind", "expected"),
+    [
+        ("1.31", "1.35", "Pod", False),
+        ("1.35", "1.36", "Pod", True),  # workloadRef
+        ("1.35", "1.34", "Pod", True),
+        ("1.36", "1.37", "Node", False),
+        ("1.36", "1.35", "Node", True),  # declaredFeatures: known, but behind a gate
+        ("1.37", "1.31", "ConfigMap", False),
+    ],
+)
+def test_which_kinds_lose_fields(before: str, now: str, kind: str, expected: bool) -> None:
+    assert forgets(surface(before), surface(now), ("", "v1", kind)) is expected
+
+
 # ---- warnings ---------------------------------------------------------------------------------------------
 
 ENDPOINTS = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
@@ -284,6 +313,9 @@ async def test_one_object_and_a_write_and_a_watch_warn_too(api: Api) -> None:
     assert api.headers["warning"] == expected
     await api.ok("GET", f"{path}/e")
     assert api.headers["warning"] == expected
+    watch = await api.watch(path)
+    assert watch.headers["warning"] == expected
+    await watch.close()
 
 
 @pytest.mark.parametrize(
@@ -302,20 +334,30 @@ def test_component_statuses(version: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "path", "columns"),
+    ("made", "path", "columns"),
     [
-        ("1.34", "/api/v1/namespaces/default/serviceaccounts", ["Name", "Secrets", "Age"]),
-        ("1.35", "/api/v1/namespaces/default/serviceaccounts", ["Name", "Age"]),
-        ("1.31", "/apis/scheduling.k8s.io/v1/priorityclasses", ["Name", "Value", "Global-Default", "Age"]),
+        (surface("1.34"), "/api/v1/namespaces/default/serviceaccounts", ["Name", "Secrets", "Age"]),
+        (surface("1.35"), "/api/v1/namespaces/default/serviceaccounts", ["Name", "Age"]),
         (
-            "1.32",
+            surface("1.31"),
+            "/apis/scheduling.k8s.io/v1/priorityclasses",
+            ["Name", "Value", "Global-Default", "Age"],
+        ),
+        (
+            surface("1.32"),
             "/apis/scheduling.k8s.io/v1/priorityclasses",
             ["Name", "Value", "Global-Default", "Age", "PreemptionPolicy"],
         ),
+        (
+            surface("1.33", BETA),
+            "/apis/resource.k8s.io/v1beta1/namespaces/default/resourceclaims",
+            ["Name", "State", "Age"],
+        ),
     ],
+    ids=str,
 )
-async def test_columns(version: str, path: str, columns: list[str]) -> None:
-    async with serving(surface(version)) as api:
+async def test_columns(made: Surface, path: str, columns: list[str]) -> None:
+    async with serving(made) as api:
         table = await api.ok("GET", path, accept=TABLE)
         assert [column["name"] for column in table["columnDefinitions"]] == columns
         assert all(len(row["cells"]) == len(columns) for row in table["rows"])

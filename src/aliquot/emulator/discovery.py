@@ -154,6 +154,11 @@ def readable(storage: str, api_version: str, minor: int) -> bool:
     )
 
 
+def stored_versions(storage: str) -> Sequence[str]:
+    """The API versions that objects of a built-in resource may be stored in; none for what is no built-in resource."""
+    return tuple(dict.fromkeys(version for version, _ in _stored_as().get(storage, ())))
+
+
 @cache
 def _stored_as() -> Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]:
     """{resource with its group: (API version, row) of each version}."""

@@ -13,9 +13,10 @@ import msgspec
 from aliquot.emulator import discovery
 from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.persistence import StoreError
-from aliquot.emulator.registry import Registry
+from aliquot.emulator.registry import Registry, Served
+from aliquot.emulator.schema import definitions
 from aliquot.emulator.store import Record, Store
-from aliquot.emulator.versions import ONCE_ALONE, Surface
+from aliquot.emulator.versions import ONCE_ALONE, SUPPORTED, Surface
 
 
 class _Versioned(msgspec.Struct):
@@ -24,18 +25,20 @@ class _Versioned(msgspec.Struct):
 
 async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
     """Raises StoreError for a state that this surface cannot serve."""
-    written_by = store.stamp or Surface(ONCE_ALONE).minor
+    written_by = f"1.{store.stamp}" if store.stamp else ONCE_ALONE
     moved = []
     refused: Counter[tuple[str, str]] = Counter()
     for storage in store.resources():
-        if not discovery.homes(storage):
-            continue
+        api_versions = discovery.stored_versions(storage)
         served = registry.stored_as(storage)
+        alike = served is not None and _reads_alike(served, written_by, surface)
+        if not api_versions or (alike and len(api_versions) == 1):
+            continue
         for record in store.list(storage).records:
             api_version = msgspec.json.decode(record.body, type=_Versioned).apiVersion
             if served is None or not discovery.readable(storage, api_version, surface.minor):
                 refused[storage, api_version] += 1
-            elif written_by != surface.minor or api_version != served.storage_api_version:
+            elif not alike or api_version != served.storage_api_version:
                 moved.append((served, record))
     for (storage, api_version), count in sorted(refused.items()):
         raise StoreError(_refusal(store, storage, api_version, count, surface))
@@ -51,6 +54,17 @@ async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
             changed.append(rewrite(record, decoded))
     await asyncio.gather(*changed)
     store.set_stamp(surface.minor)
+
+
+def _reads_alike(served: Served, written_by: str, surface: Surface) -> bool:
+    """Whether objects that were stored in the same version of the API are the same under this surface."""
+    if written_by == surface.version:
+        return True
+    if written_by not in SUPPORTED:
+        return False
+    before = Surface(written_by)
+    key = served.schema.key
+    return key in definitions.load(before).names and not definitions.forgets(before, surface, key)
 
 
 def _refusal(store: Store, storage: str, api_version: str, count: int, surface: Surface) -> str:

@@ -5,7 +5,7 @@ each version on the way, so that what is equal is there once and the default ver
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -35,6 +35,34 @@ class BuiltIn:
 def load(surface: Surface = STANDARD) -> BuiltIn:
     nodes, names = _definitions(surface.version)
     return BuiltIn(nodes, Definitions(nodes, gates.closed(surface)), names)
+
+
+def forgets(before: Surface, now: Surface, kind: GroupVersionKind) -> bool:
+    """Whether objects of a kind may hold fields from `before` that `now` does not know or keep."""
+    old, new = load(before), load(now)
+    waiting, seen = [old.names[kind]], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name not in new.nodes:
+            return True
+        properties = old.nodes[name].get("properties", {})
+        if properties.keys() - new.nodes[name].get("properties", {}).keys():
+            return True
+        if properties.keys() & new.shapes.get(name).closed - old.shapes.get(name).closed:
+            return True
+        waiting += _references(old.nodes[name])
+    return False
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if "$ref" in node:
+            yield node["$ref"]
+        for child in node.values():
+            yield from _references(child)
 
 
 def descriptions(version: str) -> dict[str, dict[str, str]]:
