@@ -97,6 +97,7 @@ def test_a_kubelet_directory_has_a_short_private_path(tmp_path: Path, node: str)
 def test_long_names_that_begin_alike_have_directories_of_their_own(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path)
     assert state.kubelet_directory("n" * 62 + "a") != state.kubelet_directory("n" * 62 + "b")
+    state.remove_sockets()
 
 
 def test_an_agent_from_elsewhere_finds_the_same_gpus(tmp_path: Path) -> None:
@@ -110,3 +111,4 @@ def test_an_agent_from_elsewhere_finds_the_same_gpus(tmp_path: Path) -> None:
     state.kubelet_directory("a")
     again = SimulatedDriver(parse_gpus("h100-80gb"), node="a", state_file=link)
     assert [gpu.mig for gpu in again.gpus()] == [MigState.ENABLED]
+    state.remove_sockets()

@@ -80,10 +80,12 @@ def _until_settled(state: StateDirectory, child: subprocess.Popen[bytes], wait_s
 
 def _last_words(log: Path, code: int) -> str:
     """The one line that says why a command failed; what else is in its log is for those who ask."""
-    for line in reversed(log.read_text(errors="replace").splitlines()):
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
-    return f"the cluster's process ended with code {code}; see {log}"
+    said = f": {lines[-1].strip()}" if lines else ""
+    return f"the cluster's process ended with code {code}{said}; see {log}"
 
 
 def _interrupt_on(*signals: signal.Signals) -> None:
