@@ -101,6 +101,12 @@ def test_a_deployment_with_no_replicas_keeps_its_zero() -> None:
     }
 
 
+def test_a_budget_of_none_keeps_its_zero() -> None:
+    none = field(1, 0) + field(2, 0) + field(3, "")
+    raw = body("policy/v1", "PodDisruptionBudget", meta("b"), field(2, field(3, none)))
+    assert decode(raw)["spec"] == {"maxUnavailable": 0}
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "expected"),
     [

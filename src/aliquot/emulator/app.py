@@ -381,9 +381,10 @@ class ApiServer:
                     await subresources.bind(call, self.storage, self._writer, clock=self._clock)
                 )
             case "eviction":
-                return status_answer(
-                    await subresources.evict(call, self.storage, self._writer, self._deleter), call.warnings
+                evicted = await subresources.evict(
+                    call, self.storage, self._writer, self._deleter, clock=self._clock
                 )
+                return status_answer(evicted, call.warnings)
             case "token":
                 token = await subresources.request_token(call, self.storage, self._writer, self._tokens)
                 return json_answer(token, 201)

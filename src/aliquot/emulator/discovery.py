@@ -49,7 +49,6 @@ UNSERVED: Mapping[str, str] = {
     "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
     "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
-    "policy/poddisruptionbudgets": _NOT_ENFORCED,
     "storage.k8s.io/*": _VOLUMES,
 }
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from aliquot.clock import Clock, parse_rfc3339, rfc3339
-from aliquot.emulator import deletion, scale, statuses
+from aliquot.emulator import eviction as evictions
+from aliquot.emulator import scale, statuses
 from aliquot.emulator.call import Call, read_body, typed
 from aliquot.emulator.deletion import Deleter
 from aliquot.emulator.objects import Json, is_terminating, metadata, with_metadata
@@ -73,14 +74,12 @@ def _scheduled(status: Json, now: str) -> Json:
 # ---- eviction ----------------------------------------------------------------------------------------------
 
 
-async def evict(call: Call, storage: Storage, writer: Writer, deleter: Deleter) -> dict[str, Any]:
-    """Deletes a pod as its grace period allows. Raises StatusError."""
+async def evict(
+    call: Call, storage: Storage, writer: Writer, deleter: Deleter, *, clock: Clock
+) -> dict[str, Any]:
+    """Deletes a pod as its disruption budget and its grace period allow. Raises StatusError."""
     eviction = await writer.admit(call, _body(call, storage, "policy", "Eviction"))
-    if metadata(eviction).get("name", call.name) != call.name:
-        raise statuses.bad_request("name in URL does not match name in Eviction object")
-    schema = storage.registry.schema("", "v1", "DeleteOptions")
-    await deleter.evict(call, deletion.read_options(call, schema, eviction.get("deleteOptions") or {}))
-    return statuses.success(201)
+    return await evictions.evict(call, storage, deleter, eviction, clock=clock)
 
 
 # ---- scale -------------------------------------------------------------------------------------------------

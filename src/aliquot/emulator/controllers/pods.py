@@ -10,6 +10,7 @@ from aliquot.kube.resources import JOBS
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
+NAMESPACE_INDEX = "namespace"
 NODE_INDEX = "node"
 JOB_INDEX = "job"
 
@@ -30,10 +31,11 @@ def _job(pod: Pod) -> Iterable[str]:
 
 INDEXES: Mapping[str, Callable[[Pod], Iterable[str]]] = {
     **ownership.INDEXES,
+    NAMESPACE_INDEX: lambda pod: (pod.metadata.namespace,),
     NODE_INDEX: _node,
     JOB_INDEX: _job,
 }
-"""Besides by owner: by node, and by the key of the Job that controls them."""
+"""Besides by owner: by namespace, by node, and by the key of the Job that controls them."""
 
 
 def is_active(pod: Pod) -> bool:

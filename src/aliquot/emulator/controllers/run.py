@@ -10,6 +10,7 @@ from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRole
 from aliquot.emulator.controllers.cron_jobs import CronJobs
 from aliquot.emulator.controllers.daemon_sets import DaemonSets
 from aliquot.emulator.controllers.deployments import Deployments
+from aliquot.emulator.controllers.disruption import Disruption
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
 from aliquot.emulator.controllers.evictions import Evictions
 from aliquot.emulator.controllers.finished_jobs import FinishedJobs
@@ -26,6 +27,7 @@ from aliquot.emulator.controllers.types import (
     CronJob,
     DaemonSet,
     Deployment,
+    DisruptionBudget,
     Job,
     MetadataOnly,
     Namespace,
@@ -50,6 +52,7 @@ from aliquot.kube.resources import (
     NAMESPACES,
     NODES,
     PERSISTENTVOLUMECLAIMS,
+    PODDISRUPTIONBUDGETS,
     PODS,
     REPLICASETS,
     SERVICEACCOUNTS,
@@ -81,6 +84,7 @@ async def run_all(
     )
     jobs = Cache(client, JOBS, Job, indexes=ownership.INDEXES)
     cron_jobs = Cache(client, CRONJOBS, CronJob)
+    budgets = Cache(client, PODDISRUPTIONBUDGETS, DisruptionBudget)
     namespaces = Cache(client, NAMESPACES, Namespace)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
     authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
@@ -99,6 +103,7 @@ async def run_all(
         *([claims] if claims is not None else []),
         jobs,
         cron_jobs,
+        budgets,
         namespaces,
         accounts,
         authorities,
@@ -107,16 +112,17 @@ async def run_all(
         roles,
     )
     recorders = {
-        name: Recorder(client, f"{name}-controller")
+        name: Recorder(client, name)
         for name in (
-            "deployment",
-            "replicaset",
-            "statefulset",
-            "daemonset",
-            "job",
-            "cronjob",
-            "node",
-            "taint-eviction",
+            "deployment-controller",
+            "replicaset-controller",
+            "statefulset-controller",
+            "daemonset-controller",
+            "job-controller",
+            "cronjob-controller",
+            "controllermanager",
+            "node-controller",
+            "taint-eviction-controller",
         )
     }
     async with asyncio.TaskGroup() as tasks:
@@ -130,14 +136,44 @@ async def run_all(
         partial = (authorities, leases, events, roles)
         whole = tuple(cache for cache in caches if cache not in partial)
         controllers = (
-            ReplicaSets(client, clock, rng, recorders["replicaset"], replica_sets, pod_cache),
-            Deployments(client, clock, rng, recorders["deployment"], deployments, replica_sets, pod_cache),
-            StatefulSets(
-                client, clock, rng, recorders["statefulset"], stateful_sets, revisions, pod_cache, claims
+            ReplicaSets(client, clock, rng, recorders["replicaset-controller"], replica_sets, pod_cache),
+            Deployments(
+                client, clock, rng, recorders["deployment-controller"], deployments, replica_sets, pod_cache
             ),
-            DaemonSets(client, clock, rng, recorders["daemonset"], daemon_sets, revisions, pod_cache, nodes),
-            Jobs(client, clock, rng, recorders["job"], jobs, pod_cache),
-            CronJobs(client, clock, rng, recorders["cronjob"], cron_jobs, jobs),
+            StatefulSets(
+                client,
+                clock,
+                rng,
+                recorders["statefulset-controller"],
+                stateful_sets,
+                revisions,
+                pod_cache,
+                claims,
+            ),
+            DaemonSets(
+                client,
+                clock,
+                rng,
+                recorders["daemonset-controller"],
+                daemon_sets,
+                revisions,
+                pod_cache,
+                nodes,
+            ),
+            Jobs(client, clock, rng, recorders["job-controller"], jobs, pod_cache),
+            CronJobs(client, clock, rng, recorders["cronjob-controller"], cron_jobs, jobs),
+            Disruption(
+                client,
+                clock,
+                rng,
+                recorders["controllermanager"],
+                budgets,
+                pod_cache,
+                deployments,
+                replica_sets,
+                stateful_sets,
+                Kinds(crds, surface),
+            ),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(
                 client,
@@ -149,8 +185,8 @@ async def run_all(
                 authorities,
                 root_ca_pem=root_ca_pem,
             ),
-            Nodes(client, clock, rng, recorders["node"], nodes, leases, pod_cache),
-            Evictions(client, clock, rng, recorders["taint-eviction"], nodes, pod_cache),
+            Nodes(client, clock, rng, recorders["node-controller"], nodes, leases, pod_cache),
+            Evictions(client, clock, rng, recorders["taint-eviction-controller"], nodes, pod_cache),
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),

@@ -264,3 +264,37 @@ class CronJob(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: CronJobSpec = CronJobSpec()
     status: CronJobStatus = CronJobStatus()
+
+
+class DisruptionBudgetSpec(Wire, kw_only=True, frozen=True):
+    """One of the two: a number of pods, or a percentage as text."""
+
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+    selector: dict[str, Any] | None = None
+
+
+class BudgetCondition(Wire, kw_only=True, frozen=True):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    observed_generation: int = 0
+    last_transition_time: str | None = None
+
+
+class DisruptionBudgetStatus(Wire, kw_only=True, frozen=True):
+    current_healthy: int = 0
+    desired_healthy: int = 0
+    disruptions_allowed: int = 0
+    expected_pods: int = 0
+    observed_generation: int = 0
+    disrupted_pods: dict[str, str] | None = None
+    """By the name of the pod: when its eviction was allowed."""
+    conditions: tuple[BudgetCondition, ...] | None = None
+
+
+class DisruptionBudget(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
+    status: DisruptionBudgetStatus = DisruptionBudgetStatus()

@@ -312,6 +312,12 @@ def _cron_job(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _pod_disruption_budget(obj: Object, now: float) -> list[Any]:
+    spec = _part(obj, "spec")
+    limits = [str(spec.get(name, "N/A")) for name in ("minAvailable", "maxUnavailable")]
+    return [_name(obj), *limits, _part(obj, "status").get("disruptionsAllowed", 0), _age(obj, now)]
+
+
 # ---- everything else ---------------------------------------------------------------------------------------
 
 
@@ -449,6 +455,7 @@ CELLS: Mapping[str, Cells] = {
     "networking.k8s.io/v1/ingresses": _ingress,
     "networking.k8s.io/v1/networkpolicies": _network_policy,
     "node.k8s.io/v1/runtimeclasses": _runtime_class,
+    "policy/v1/poddisruptionbudgets": _pod_disruption_budget,
     "rbac.authorization.k8s.io/v1/clusterrolebindings": _binding,
     "rbac.authorization.k8s.io/v1/rolebindings": _binding,
     "resource.k8s.io/v1/deviceclasses": _name_and_age,

@@ -56,7 +56,7 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     (_RBAC, "ClusterRoleBinding"): configuration.role_binding,
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class,
     ("coordination.k8s.io", "Lease"): configuration.lease,
-    ("policy", "PodDisruptionBudget"): configuration.pod_disruption_budget,
+    ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd,
     (_RESOURCE, "ResourceClaim"): devices.claim,
     (_RESOURCE, "ResourceClaimTemplate"): devices.claim_template,

@@ -204,11 +204,3 @@ def lease(obj: Obj) -> list[FieldError]:
     if transitions is not None and transitions < 0:
         errors.append(invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0"))
     return errors
-
-
-def pod_disruption_budget(obj: Obj) -> list[FieldError]:
-    spec = obj.get("spec", {})
-    if "minAvailable" in spec and "maxUnavailable" in spec:
-        text = "minAvailable and maxUnavailable cannot be both set"
-        return [invalid("spec", dict(spec), text)]
-    return []

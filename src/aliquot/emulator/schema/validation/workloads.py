@@ -192,6 +192,29 @@ def controller_revision_update(obj: Obj, old: Obj) -> list[FieldError]:
     return [] if obj.get("data") == old.get("data") else [invalid("data", obj.get("data"), IMMUTABLE)]
 
 
+def pod_disruption_budget(obj: Obj) -> list[FieldError]:
+    spec = obj.get("spec", {})
+    errors: list[FieldError] = []
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        errors.append(invalid("spec", dict(spec), "minAvailable and maxUnavailable cannot be both set"))
+    for name in ("minAvailable", "maxUnavailable"):
+        if name in spec:
+            errors += _int_or_percent(spec[name], f"spec.{name}") or _at_most_all(spec[name], f"spec.{name}")
+    if spec.get("selector") is not None:
+        errors += label_selector(spec["selector"], "spec.selector")
+    policies = ("AlwaysAllow", "IfHealthyBudget")
+    if spec.get("unhealthyPodEvictionPolicy", policies[0]) not in policies:
+        where = "spec.unhealthyPodEvictionPolicy"
+        errors.append(not_supported(where, spec["unhealthyPodEvictionPolicy"], policies))
+    return errors
+
+
+def _at_most_all(value: int | str, path: str) -> list[FieldError]:
+    if isinstance(value, int) or int(value.removesuffix("%")) <= 100:
+        return []
+    return [invalid(path, value, "must not be greater than 100%")]
+
+
 # --- jobs ---
 
 
