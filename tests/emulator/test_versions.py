@@ -1,6 +1,6 @@
 """What each Kubernetes version serves, takes and warns of."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -165,13 +165,40 @@ async def test_a_default_pod(version: str) -> None:
         assert api.server.registry.find("", "v1", "pods").schema.decode(made)[1] == []  # type: ignore[union-attr]
         _, found = await api.get("/version")
         assert (found["minor"], found["gitVersion"]) == (version[2:], f"v{version}.0+aliquot")
-        _, groups = await api.get("/apis")
-        for group in groups["groups"]:
-            for one in group["versions"]:
-                assert (await api.get(f"/apis/{one['groupVersion']}"))[0] == 200
-                assert (await api.get(f"/openapi/v3/apis/{one['groupVersion']}"))[0] == 200
-        _, document = await api.get("/openapi/v2")
-        assert document["info"]["version"] == f"v{version}.0"
+
+
+@pytest.mark.parametrize("made", EVERYTHING, ids=SUPPORTED)
+async def test_every_document(made: Surface) -> None:
+    """Discovery and OpenAPI of all that there is, with every reference resolved within its document."""
+    async with serving(made) as api:
+        served = {f"apis/{one['groupVersion']}" for one in await _group_versions(api)} | {"api/v1"}
+        index = (await api.ok("GET", "/openapi/v3"))["paths"]
+        assert set(index) == served
+        for path, entry in index.items():
+            assert (await api.get(f"/{path}"))[0] == 200
+            document = await api.ok(
+                "GET", f"/openapi/v3/{path}", hash=entry["serverRelativeURL"].split("=")[1]
+            )
+            schemas = document["components"]["schemas"]
+            assert {name.rpartition("/")[2] for name in _references(document)} <= schemas.keys()
+        document = await api.ok("GET", "/openapi/v2")
+        assert document["info"]["version"] == f"v{made.version}.0"
+        assert {name.rpartition("/")[2] for name in _references(document)} <= document["definitions"].keys()
+
+
+async def _group_versions(api: Api) -> list[dict[str, str]]:
+    groups = (await api.ok("GET", "/apis"))["groups"]
+    return [version for group in groups for version in group["versions"]]
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from _references(child)
 
 
 @pytest.mark.parametrize("version", SUPPORTED)

@@ -187,12 +187,12 @@ def closed(surface: Surface) -> Mapping[str, frozenset[str]]:
     for gate in GATES:
         if (gate.open_since is None or surface.minor < gate.open_since) and gate.api_group not in groups:
             for path in gate.fields:
-                for definition, field in _definitions(path):
+                for definition, field in definitions_of(path):
                     found.setdefault(definition, set()).add(field)
     return {definition: frozenset(fields) for definition, fields in found.items()}
 
 
-def _definitions(path: str) -> list[tuple[str, str]]:
+def definitions_of(path: str) -> list[tuple[str, str]]:
     """The fields of a path, by the names of their definitions."""
     owner, _, field = path.rpartition(".")
     group, _, kind = owner.partition(".")
