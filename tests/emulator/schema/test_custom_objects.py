@@ -206,10 +206,11 @@ def test_a_status_is_judged_alone() -> None:
     assert problem.startswith('status.ready: Invalid value: "string"')
 
 
-def test_labels_may_change_on_an_object_that_no_longer_fits() -> None:
+def test_what_no_longer_fits_may_stay_as_long_as_it_does_not_change() -> None:
     old = widget(size="huge")
     assert WIDGET.validate_update(changed(old, "metadata.labels", {"a": "b"}), old) == []
-    assert len(WIDGET.validate_update(changed(old, "spec.replicas", 2), old)) == 1
+    assert WIDGET.validate_update(changed(old, "spec.replicas", 2), old) == []
+    assert len(WIDGET.validate_update(changed(old, "spec.size", "huger"), old)) == 1
 
 
 # --- the definitions themselves ---
@@ -243,7 +244,36 @@ def test_a_sound_definition() -> None:
         (f"{ROOT}.properties.spec", {"type": "thing"}, f'{SHOWN}.properties[spec].type: Unsupported value: "thing": supported values: "array", "boolean"'),
         (f"{ROOT}.properties.spec", {"type": "array"}, f"{SHOWN}.properties[spec].items: Required value: must be specified"),
         (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "map"}, f"{SHOWN}.properties[spec].x-kubernetes-list-map-keys: Required value: must not be empty if x-kubernetes-list-type is map"),
-        (f"{ROOT}.properties.spec", {"type": "string", "default": 5}, f"{SHOWN}.properties[spec].default: Invalid value: 5: "),
+        (f"{ROOT}.properties.spec", {"type": "string", "default": 5}, f'{SHOWN}.properties[spec].default: Invalid value: "integer":  in body must be of type string: "integer"'),
+        (f"{ROOT}.properties.spec", {"type": "object", "default": {"a": 1}}, f'{SHOWN}.properties[spec].default: Invalid value: {{"a":1}}: must not have unknown fields'),
+        (f"{ROOT}.properties.metadata", {"type": "object", "properties": {"labels": {"type": "object"}}}, f"{SHOWN}.properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified"),
+        (f"{ROOT}.properties.kind", {"type": "integer"}, f'{SHOWN}.properties[kind].type: Invalid value: "integer": must be string'),
+        (f"{ROOT}.additionalProperties", {"type": "string"}, f"{SHOWN}.additionalProperties: Forbidden: must not be used at the root"),
+        (f"{ROOT}.nullable", True, f"{SHOWN}.nullable: Forbidden: nullable cannot be true at the root"),
+        (f"{ROOT}.properties.spec", {"type": "object", "x-kubernetes-embedded-resource": True}, f"{SHOWN}.properties[spec].properties: Required value: must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"),
+        (f"{ROOT}.properties.spec", {"type": "string", "x-kubernetes-embedded-resource": True}, f'{SHOWN}.properties[spec].type: Invalid value: "string": must be object if x-kubernetes-embedded-resource is true'),
+        (f"{ROOT}.properties.spec", {"x-kubernetes-int-or-string": True, "x-kubernetes-preserve-unknown-fields": True}, f"{SHOWN}.properties[spec].x-kubernetes-preserve-unknown-fields: Invalid value: true: must be false if x-kubernetes-int-or-string is true"),
+        (f"{ROOT}.properties.spec", {"type": "string", "uniqueItems": True}, f"{SHOWN}.properties[spec].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic"),
+        (f"{ROOT}.properties.spec", {"type": "string", "pattern": "("}, f'{SHOWN}.properties[spec].pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: error parsing regexp: missing closing ): `(`'),
+        (f"{ROOT}.properties.spec", {"type": "string", "pattern": "(?=a)"}, f'{SHOWN}.properties[spec].pattern: Invalid value: "(?=a)": must be a valid regular expression, but isn\'t: error parsing regexp: invalid or unsupported Perl syntax: `(?=`'),
+        (f"{ROOT}.properties.spec", {"type": "string", "x-kubernetes-map-type": "atomic"}, f'{SHOWN}.properties[spec].type: Invalid value: "string": must be object if x-kubernetes-map-type is specified'),
+        (f"{ROOT}.properties.spec", {"type": "object", "anyOf": [{"type": "object"}]}, f"{SHOWN}.properties[spec].anyOf[0].type: Forbidden: must be empty to be structural"),
+        (f"{ROOT}.properties.spec", {"type": "object", "oneOf": [{"properties": {"a": {"minimum": 1}}}]}, f"{SHOWN}.properties[spec].properties[a]: Required value: because it is defined in {SHOWN}.properties[spec].oneOf[0].properties[a]"),
+        (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "set"}, f"{SHOWN}.properties[spec].items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of a list with x-kubernetes-list-type=set"),
+        (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-map-keys": ["a"]}, f"{SHOWN}.properties[spec].x-kubernetes-list-type: Required value: must be map if x-kubernetes-list-map-keys is non-empty"),
+        (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a"]}, f"{SHOWN}.properties[spec].items.properties[a].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"),
+        (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string", "default": ""}}}, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["b"]}, f'{SHOWN}.properties[spec].x-kubernetes-list-map-keys: Invalid value: ["b"]: entries must all be names of item properties'),
+        ("spec.preserveUnknownFields", True, "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"),
+        ("spec.conversion", {"strategy": "Magic"}, 'spec.conversion.strategy: Unsupported value: "Magic": supported values: "None", "Webhook"'),
+        ("spec.versions.0.deprecationWarning", "old", 'spec.versions[0].deprecationWarning: Invalid value: "old": can only be set for deprecated versions'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.replicas"}}, 'spec.versions[0].subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a json path under .spec'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": "status"}}, 'spec.versions[0].subresources.scale.statusReplicasPath: Invalid value: "status": must be a simple json path starting with .'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".selector"}}, 'spec.versions[0].subresources.scale.labelSelectorPath: Invalid value: ".selector": should be a json path under either .spec or .status'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.absent"}], 'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".spec.absent": is an invalid path: does not refer to a valid field'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.parts"}], 'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".spec.parts": must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.size"}, {"jsonPath": ".spec.size"}], 'spec.versions[0].selectableFields[1].jsonPath: Duplicate value: ".spec.size"'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec['size']"}], "spec.versions[0].selectableFields[0].jsonPath: Invalid value: \".spec['size']\": is an invalid path: array notation is not allowed"),
+        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "string", "format": "hex", "jsonPath": ".a"}], 'spec.versions[0].additionalPrinterColumns[0].format: Invalid value: "hex": must be one of byte,date,date-time,double,float,int32,int64,password'),
         ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "text", "jsonPath": ".a"}], 'spec.versions[0].additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
     ],
 )  # fmt: skip
@@ -256,3 +286,14 @@ def test_what_a_definition_keeps() -> None:
     old = known.default({**CRD, "status": {"conditions": [{"type": "Established", "status": "True"}]}})
     [problem] = texts(known.validate_update(changed(old, "spec.scope", "Cluster"), old))
     assert problem == 'spec.scope: Invalid value: "Cluster": field is immutable'
+
+
+def test_no_version_goes_while_objects_may_be_stored_in_it() -> None:
+    known = schema("CustomResourceDefinition", "apiextensions.k8s.io")
+    old = known.default({**CRD, "status": {"storedVersions": ["v1alpha1", "v1"]}})
+    [problem] = texts(known.validate_update(changed(old, "metadata.labels", {"a": "b"}), old))
+    assert problem == (
+        'status.storedVersions[0]: Invalid value: "v1alpha1": missing from spec.versions; v1alpha1 was previously a '
+        "storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted "
+        "in v1alpha1 and removes v1alpha1 from status.storedVersions"
+    )

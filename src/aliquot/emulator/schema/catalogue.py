@@ -12,6 +12,7 @@ class Catalogue:
 
     def __init__(self, surface: Surface = STANDARD) -> None:
         self.version = surface.version
+        self._minor = surface.minor
         self.built_in = definitions.load(surface)
         self._schemas: dict[definitions.GroupVersionKind, Schema] = {}
         self._custom: dict[str, list[Schema]] = {}
@@ -21,7 +22,8 @@ class Catalogue:
         key = (group, version, kind)
         schema = self._schemas.get(key)
         if schema is None and (name := self.built_in.names.get(key)) is not None:
-            schema = self._schemas[key] = Schema(group, version, kind, self.built_in.shapes.get(name))
+            shape = self.built_in.shapes.get(name)
+            schema = self._schemas[key] = Schema(group, version, kind, shape, minor=self._minor)
         return schema
 
     def add_crd(self, crd: dict[str, Any]) -> None:
@@ -34,9 +36,8 @@ class Catalogue:
             root = version.get("schema", {}).get("openAPIV3Schema") or {
                 "x-kubernetes-preserve-unknown-fields": True
             }
-            schemas.append(
-                Schema(group, version["name"], kind, self.built_in.shapes.custom(root), custom=True)
-            )
+            shape = self.built_in.shapes.custom(root)
+            schemas.append(Schema(group, version["name"], kind, shape, custom=True, minor=self._minor))
         self._custom[name] = schemas
         for schema in schemas:
             self._schemas[schema.key] = schema

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class ErrorType(StrEnum):
@@ -37,6 +37,8 @@ _WORDS = {
     ErrorType.TYPE_INVALID: "Invalid value",
 }
 _WITHOUT_VALUE = {ErrorType.REQUIRED, ErrorType.FORBIDDEN, ErrorType.TOO_LONG, ErrorType.INTERNAL}
+OMITTED: Final = object()
+"""A bad value that is not shown, for there would be too much of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class FieldError:
     def body(self) -> str:
         """`Invalid value: "500m": must be an integer`"""
         text = _WORDS[self.type]
-        if self.type not in _WITHOUT_VALUE:
+        if self.type not in _WITHOUT_VALUE and self.bad_value is not OMITTED:
             text += f": {_json(self.bad_value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
@@ -62,7 +64,11 @@ class FieldError:
 
 def _json(value: Any) -> str:
     # Go's encoder sorts the keys of maps, but those of objects keep the order of their declaration, which is gone.
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, str):
+        return text
+    # It also takes care that nobody's browser reads tags in it.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def required(field: str, detail: str = "") -> FieldError:

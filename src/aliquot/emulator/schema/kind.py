@@ -7,6 +7,7 @@ from aliquot.emulator.schema import decoding, defaults, validation
 from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.errors import FieldError
 from aliquot.emulator.schema.shapes import Shape
+from aliquot.emulator.versions import STANDARD
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Schema:
     shape: Shape = field(repr=False)
     custom: bool = False
     """From a CRD: no strategic merge patch (415)."""
+    minor: int = STANDARD.minor
+    """Of Kubernetes: 36 for 1.36."""
 
     @property
     def key(self) -> GroupVersionKind:
@@ -67,16 +70,18 @@ class Schema:
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:
         """What is wrong with a new object."""
         if self.custom:
-            return validation.custom(obj, self.shape)
-        return validation.built_in(self.group, self.kind, obj, self.shape)
+            return validation.custom(obj, self.shape, self.minor)
+        return validation.built_in(self.group, self.kind, obj, self.shape, self.minor)
 
     def validate_update(
         self, obj: dict[str, Any], old: dict[str, Any], subresource: str = ""
     ) -> list[FieldError]:
         """What is wrong with `obj` as the successor of `old` on an endpoint ("" or "status", "binding", ...)."""
         if self.custom:
-            return validation.custom_update(obj, old, self.shape, subresource)
-        return validation.built_in_update(self.group, self.kind, obj, old, self.shape, subresource)
+            return validation.custom_update(obj, old, self.shape, subresource, self.minor)
+        return validation.built_in_update(
+            self.group, self.kind, obj, old, self.shape, subresource, self.minor
+        )
 
     def _refusal(self, cause: str) -> str:
         return f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {cause}'

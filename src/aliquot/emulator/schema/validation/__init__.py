@@ -7,7 +7,7 @@ Admission (quotas, policies) and what needs other objects to decide are not here
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aliquot.emulator.schema.errors import FieldError, required
+from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, required
 from aliquot.emulator.schema.shapes import Form, Shape
 from aliquot.emulator.schema.validation import (
     configuration,
@@ -15,10 +15,12 @@ from aliquot.emulator.schema.validation import (
     devices,
     names,
     pods,
+    rules,
     services,
     structural,
     workloads,
 )
+from aliquot.emulator.schema.validation.correlation import Correlated
 from aliquot.emulator.schema.validation.metadata import metadata, metadata_update
 
 Obj = dict[str, Any]
@@ -57,7 +59,6 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class,
     ("coordination.k8s.io", "Lease"): configuration.lease,
     ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd,
     (_RESOURCE, "ResourceClaim"): devices.claim,
     (_RESOURCE, "ResourceClaimTemplate"): devices.claim_template,
 }
@@ -76,7 +77,6 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
     (_RBAC, "RoleBinding"): configuration.role_binding_update,
     (_RBAC, "ClusterRoleBinding"): configuration.role_binding_update,
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class_update,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): crds.crd_update,
     (_RESOURCE, "ResourceClaim"): devices.spec_update,
     (_RESOURCE, "ResourceClaimTemplate"): devices.spec_update,
     (_RESOURCE, "ResourceSlice"): devices.slice_update,
@@ -84,10 +84,11 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
 
 # These are requests in the form of objects: nothing is stored, and nobody names them.
 _NAMELESS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
+_CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 _ENTIRE_RULES = {("", "Pod"): pods.pod, ("", "Binding"): pods.binding}
 
 
-def built_in(group: str, kind: str, obj: Obj, shape: Shape) -> list[FieldError]:
+def built_in(group: str, kind: str, obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
     """Problems of a new object of a built-in kind."""
     if group in _NAMELESS:
         return []
@@ -95,10 +96,12 @@ def built_in(group: str, kind: str, obj: Obj, shape: Shape) -> list[FieldError]:
     if key in _ENTIRE_RULES:
         return _ENTIRE_RULES[key](obj)
     errors = metadata(obj.get("metadata", {}), _NAME_RULES.get(key, names.dns_subdomain))
-    return errors + _content(key, obj, shape)
+    if key == _CRD:
+        return errors + crds.crd(obj, minor)
+    return errors + _content(key, obj, shape, minor)
 
 
-def _content(key: tuple[str, str], obj: Obj, shape: Shape) -> list[FieldError]:
+def _content(key: tuple[str, str], obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
     check = _CREATE.get(key)
     return check(obj) if check is not None else _required_fields(obj, shape, "")
 
@@ -121,7 +124,7 @@ def _required_fields(value: Any, shape: Shape, path: str) -> list[FieldError]:
 
 
 def built_in_update(
-    group: str, kind: str, obj: Obj, old: Obj, shape: Shape, subresource: str
+    group: str, kind: str, obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int
 ) -> list[FieldError]:
     """Problems of an object of a built-in kind as the successor of `old`."""
     key = (group, kind)
@@ -130,11 +133,13 @@ def built_in_update(
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
     if subresource and key != ("", "Node"):
         return errors
+    if key == _CRD:
+        return errors + crds.crd_update(obj, old, minor)
     update = _UPDATE.get(key)
     if update is not None:
         errors += update(obj, old)
     if _substance(obj) != _substance(old):
-        errors += _content(key, obj, shape)
+        errors += _content(key, obj, shape, minor)
     return errors
 
 
@@ -143,19 +148,48 @@ def _substance(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name != "metadata"}
 
 
-def custom(obj: Obj, shape: Shape) -> list[FieldError]:
+def custom(obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
     """Problems of a new custom object."""
     errors = metadata(obj.get("metadata", {}), names.dns_subdomain)
-    return errors + structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
+    errors += structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
+    return errors + _rules(obj, None, shape, minor, errors)
 
 
-def custom_update(obj: Obj, old: Obj, shape: Shape, subresource: str) -> list[FieldError]:
+def custom_update(obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int) -> list[FieldError]:
     """Problems of a custom object as the successor of `old`; a part that did not change may stay as it was."""
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
-    if subresource == "status":
-        fields = {"status": shape.node.get("properties", {}).get("status", {})}
-        node = {**shape.node, "properties": fields, "required": []}
-        return errors + structural.validate({"status": obj.get("status", {})}, node)
     if _substance(obj) != _substance(old):
-        errors += structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
-    return errors
+        past = Correlated(obj, old, shape.node)
+        if subresource == "status":
+            node = (shape.node.get("properties") or {}).get("status", {})
+            errors += structural.validate(obj.get("status", {}), node, "status", past.key("status"))
+        else:
+            errors += structural.validate(obj, shape.node, "", past)
+        if not structural.unique_items(old, shape.node):
+            errors += structural.unique_items(obj, shape.node)
+    return errors + _rules(obj, old, shape, minor, errors)
+
+
+_BLOCKING = frozenset(
+    [
+        ErrorType.NOT_SUPPORTED,
+        ErrorType.REQUIRED,
+        ErrorType.TOO_LONG,
+        ErrorType.TOO_MANY,
+        ErrorType.TYPE_INVALID,
+    ]
+)
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
+
+
+def _rules(obj: Obj, old: Obj | None, shape: Shape, minor: int, errors: list[FieldError]) -> list[FieldError]:
+    """Rules look at an object only when it is what its schema says."""
+    judged_by = rules.of(shape)
+    if judged_by is None:
+        return []
+    if any(error.type in _BLOCKING for error in errors):
+        return [invalid("<nil>", None, _UNCHECKED)]
+    return rules.check(judged_by, obj, old, minor)

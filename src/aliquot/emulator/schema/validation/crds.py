@@ -1,6 +1,6 @@
-"""CustomResourceDefinitions: names, versions, and whether their schemas are structural."""
+"""CustomResourceDefinitions: names, versions, subresources, columns; their schemas are `structural_schemas`'."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aliquot.emulator.schema.errors import (
@@ -10,17 +10,21 @@ from aliquot.emulator.schema.errors import (
     invalid,
     not_supported,
     required,
+    too_many,
 )
-from aliquot.emulator.schema.validation import names, structural
+from aliquot.emulator.schema.validation import crd_rules, field_paths, names, rules, structural_schemas
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 
 Obj = Mapping[str, Any]
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
-_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+_SELECTABLE = ("string", "boolean", "integer")
+_MOST_SELECTABLE = 8
+_LONGEST_DEPRECATION = 256
 
 
-def crd(obj: Obj) -> list[FieldError]:
+def crd(obj: Obj, minor: int, old: Obj | None = None) -> list[FieldError]:
     """Problems of a definition, its name included (which must be PLURAL.GROUP)."""
     spec, name = obj["spec"], obj["metadata"].get("name", "")
     names_ = spec.get("names", {})
@@ -39,7 +43,11 @@ def crd(obj: Obj) -> list[FieldError]:
         errors.append(required("spec.scope"))
     elif scope not in ("Cluster", "Namespaced"):
         errors.append(not_supported("spec.scope", scope, ("Cluster", "Namespaced")))
-    return errors + _versions(spec.get("versions") or ()) + _names(names_)
+    if spec.get("preserveUnknownFields"):
+        text = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        errors.append(invalid("spec.preserveUnknownFields", True, text))
+    errors += _versions(spec.get("versions") or (), minor, old["spec"] if old is not None else {})
+    return errors + _names(names_) + _conversion(spec.get("conversion"))
 
 
 def _names(value: Obj) -> list[FieldError]:
@@ -66,23 +74,49 @@ def _names(value: Obj) -> list[FieldError]:
     return errors
 
 
-def _versions(versions: Any) -> list[FieldError]:
+def _conversion(conversion: Obj | None) -> list[FieldError]:
+    if conversion is None:
+        return []
+    strategy = conversion.get("strategy", "")
+    if not strategy:
+        return [required("spec.conversion.strategy")]
+    if strategy not in ("None", "Webhook"):
+        return [not_supported("spec.conversion.strategy", strategy, ("None", "Webhook"))]
+    webhook = conversion.get("webhook")
+    if strategy == "None" and webhook is not None:
+        text = "should not be set when strategy is not set to Webhook"
+        return [forbidden("spec.conversion.webhook", text)]
+    if strategy == "Webhook" and webhook is None:
+        return [required("spec.conversion.webhook", "required when strategy is set to Webhook")]
+    return []
+
+
+# --- versions ---
+
+
+def _versions(versions: Sequence[Obj], minor: int, before: Obj) -> list[FieldError]:
+    """`before`: the spec as it was; empty for a new definition."""
     errors: list[FieldError] = []
-    seen: set[str] = set()
-    unique = True
+    schemas = {one["name"]: _schema(one) for one in before.get("versions") or ()}
+    stored = crd_rules.Stored.of([schema for schema in schemas.values() if schema is not None])
     for index, version in enumerate(versions):
         where, name = f"spec.versions[{index}]", version.get("name", "")
-        unique &= name not in seen
-        seen.add(name)
         if problems := names.dns_1035_label(name):
             errors.append(invalid(f"{where}.name", name, ",".join(problems)))
-        schema = version.get("schema", {}).get("openAPIV3Schema")
+        errors += _deprecation(version, where)
+        schema, place = _schema(version), f"{where}.schema.openAPIV3Schema"
         if schema is None:
-            errors.append(required(f"{where}.schema.openAPIV3Schema"))
+            errors.append(required(place))
         else:
-            errors += _root(schema, f"{where}.schema.openAPIV3Schema")
-        errors += _columns(version.get("additionalPrinterColumns", ()), f"{where}.additionalPrinterColumns")
-    if not unique:
+            found = structural_schemas.problems(schema, place, minor)
+            if not found and rules.has_rules(schema):
+                as_before = schemas.get(name) == schema
+                found = crd_rules.judge(schema, place, minor, stored, as_before=as_before)
+            errors += found
+        errors += _subresources(version.get("subresources") or {}, f"{where}.subresources")
+        errors += _columns(version.get("additionalPrinterColumns") or (), f"{where}.additionalPrinterColumns")
+        errors += _selectable(version.get("selectableFields") or (), schema, f"{where}.selectableFields")
+    if len({version.get("name", "") for version in versions}) < len(versions):
         errors.append(invalid("spec.versions", list(versions), "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
@@ -90,7 +124,58 @@ def _versions(versions: Any) -> list[FieldError]:
     return errors
 
 
-def _columns(columns: Any, path: str) -> list[FieldError]:
+def _schema(version: Obj) -> Obj | None:
+    found: Obj | None = (version.get("schema") or {}).get("openAPIV3Schema")
+    return found
+
+
+def _deprecation(version: Obj, path: str) -> list[FieldError]:
+    warning = version.get("deprecationWarning")
+    if warning is None:
+        return []
+    problems: list[str] = []
+    if not version.get("deprecated"):
+        problems.append("can only be set for deprecated versions")
+    else:
+        if len(warning.encode()) > _LONGEST_DEPRECATION:
+            problems.append(f"must be <= {_LONGEST_DEPRECATION} characters long")
+        if not warning:
+            problems.append("must not be an empty string")
+        at = next((index for index, character in enumerate(warning) if not character.isprintable()), None)
+        if at is not None:
+            text = "must only contain printable UTF-8 characters; non-printable character found at index"
+            problems.append(f"{text} {at}")
+    return [invalid(f"{path}.deprecationWarning", warning, problem) for problem in problems]
+
+
+def _subresources(subresources: Obj, path: str) -> list[FieldError]:
+    scale = subresources.get("scale")
+    if scale is None:
+        return []
+    errors: list[FieldError] = []
+    for field, root in (("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")):
+        where, value = f"{path}.scale.{field}", scale.get(field, "")
+        if not value:
+            errors.append(required(where))
+        elif wrong := _json_path(value):
+            errors.append(invalid(where, value, wrong))
+        elif not value.startswith(root):
+            errors.append(invalid(where, value, f"should be a json path under {root[:-1]}"))
+    selector = scale.get("labelSelectorPath")
+    if selector:
+        where = f"{path}.scale.labelSelectorPath"
+        if wrong := _json_path(selector):
+            errors.append(invalid(where, selector, wrong))
+        elif not selector.startswith((".spec.", ".status.")):
+            errors.append(invalid(where, selector, "should be a json path under either .spec or .status"))
+    return errors
+
+
+def _json_path(text: str) -> str:
+    return "" if text.startswith(".") else "must be a simple json path starting with ."
+
+
+def _columns(columns: Iterable[Obj], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, column in enumerate(columns):
         where, kind = f"{path}[{index}]", column.get("type", "")
@@ -101,79 +186,48 @@ def _columns(columns: Any, path: str) -> list[FieldError]:
             errors.append(required(f"{where}.type", text))
         elif kind not in _COLUMN_TYPES:
             errors.append(invalid(f"{where}.type", kind, text))
-        if not column.get("jsonPath"):
+        form = column.get("format", "")
+        if form and form not in _COLUMN_FORMATS:
+            errors.append(invalid(f"{where}.format", form, f"must be one of {','.join(_COLUMN_FORMATS)}"))
+        json_path = column.get("jsonPath", "")
+        if not json_path:
             errors.append(required(f"{where}.JSONPath"))
+        elif wrong := _json_path(json_path):
+            errors.append(invalid(f"{where}.JSONPath", json_path, wrong))
     return errors
 
 
-def _root(schema: Obj, path: str) -> list[FieldError]:
+def _selectable(fields: Sequence[Obj], schema: Obj | None, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
-    if schema.get("nullable"):
-        errors.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    kind = schema.get("type", "")
-    if not kind:
-        errors.append(required(f"{path}.type", "must not be empty at the root"))
-    elif kind != "object":
-        errors.append(invalid(f"{path}.type", kind, "must be object at the root"))
-    return errors + _structural(schema, path)
-
-
-def _structural(node: Obj, path: str) -> list[FieldError]:
-    """What makes a schema structural: every field has one type, and every list says how its items go together."""
-    errors: list[FieldError] = []
-    kind = node.get("type", "")
-    free = node.get("x-kubernetes-preserve-unknown-fields") or node.get("x-kubernetes-int-or-string")
-    if kind and kind not in _TYPES:
-        errors.append(not_supported(f"{path}.type", kind, _TYPES))
-    if not kind and not free and not path.endswith("openAPIV3Schema"):
-        text = "must not be empty for specified object fields"
-        if path.endswith(".items"):
-            text = "must not be empty for specified array items"
-        errors.append(required(f"{path}.type", text))
-    if kind == "array" and not isinstance(node.get("items"), Mapping):
-        errors.append(required(f"{path}.items", "must be specified"))
-    if node.get("x-kubernetes-preserve-unknown-fields") is False:
-        text = "must be true or undefined"
-        errors.append(invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, text))
-    errors += _list_type(node, path)
-    if "default" in node:
-        for problem in structural.validate(node["default"], node, "default"):
-            errors.append(invalid(f"{path}.default", node["default"], problem.detail or str(problem)))
-    if node.get("properties") and isinstance(node.get("additionalProperties"), Mapping):
-        text = "additionalProperties and properties are mutual exclusive"
-        errors.append(forbidden(f"{path}.additionalProperties", text))
-    for name, child in (node.get("properties") or {}).items():
-        errors += _structural(child, f"{path}.properties[{name}]")
-    for word in ("items", "additionalProperties"):
-        if isinstance(node.get(word), Mapping):
-            errors += _structural(node[word], f"{path}.{word}")
+    seen: set[str] = set()
+    for index, field in enumerate(fields):
+        where, json_path = f"{path}[{index}].jsonPath", field.get("jsonPath", "")
+        if not json_path:
+            errors.append(required(where))
+            continue
+        try:
+            resolved, node = field_paths.resolve(json_path, schema or {}, brackets=False)
+        except field_paths.BadPath as problem:
+            errors.append(invalid(where, json_path, f"is an invalid path: {problem}"))
+            continue
+        if resolved.partition(".")[0] == "metadata":
+            errors.append(invalid(where, json_path, "must not point to fields in metadata"))
+        if node.get("type") not in _SELECTABLE:
+            text = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+            errors.append(invalid(where, json_path, text))
+        if resolved in seen:
+            errors.append(duplicate(where, json_path))
+        seen.add(resolved)
+    if len(seen) > _MOST_SELECTABLE:
+        errors.append(too_many(path, len(seen), _MOST_SELECTABLE))
     return errors
 
 
-def _list_type(node: Obj, path: str) -> list[FieldError]:
-    kind, keys = node.get("x-kubernetes-list-type"), node.get("x-kubernetes-list-map-keys", ())
-    errors: list[FieldError] = []
-    if kind is not None:
-        if node.get("type") != "array":
-            text = "must be array if x-kubernetes-list-type is specified"
-            errors.append(invalid(f"{path}.type", node.get("type", ""), text))
-        if kind not in ("atomic", "set", "map"):
-            errors.append(not_supported(f"{path}.x-kubernetes-list-type", kind, ("atomic", "map", "set")))
-    if kind == "map":
-        if not keys:
-            text = "must not be empty if x-kubernetes-list-type is map"
-            errors.append(required(f"{path}.x-kubernetes-list-map-keys", text))
-        fields = (node.get("items") or {}).get("properties") or {}
-        for index, key in enumerate(keys):
-            where = f"{path}.x-kubernetes-list-map-keys[{index}]"
-            if key not in fields:
-                errors.append(invalid(where, key, "entries must all be names of item properties"))
-            if key in keys[:index]:
-                errors.append(duplicate(where, key))
-    return errors
+# --- updates ---
 
 
-def crd_update(obj: Obj, old: Obj) -> list[FieldError]:
+def crd_update(obj: Obj, old: Obj, minor: int) -> list[FieldError]:
+    """Problems of a definition as the successor of `old`."""
     spec, before = obj["spec"], old["spec"]
     established = any(
         condition.get("type") == "Established" and condition.get("status") == "True"
@@ -184,4 +238,22 @@ def crd_update(obj: Obj, old: Obj) -> list[FieldError]:
     if established:
         pairs.append(("scope", spec.get("scope"), before.get("scope")))
         pairs.append(("names.kind", spec["names"].get("kind"), before["names"].get("kind")))
-    return [invalid(f"spec.{name}", new, IMMUTABLE) for name, new, previous in pairs if new != previous]
+    errors = [invalid(f"spec.{name}", new, IMMUTABLE) for name, new, previous in pairs if new != previous]
+    if spec != before:
+        errors = crd(obj, minor, old) + errors
+    return errors + _stored_versions(obj)
+
+
+def _stored_versions(obj: Obj) -> list[FieldError]:
+    """No version goes while there may be objects stored in it."""
+    served = {version.get("name") for version in obj["spec"].get("versions") or ()}
+    text = (
+        "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a "
+        "storage migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
+    )
+    stored = (obj.get("status") or {}).get("storedVersions") or ()
+    return [
+        invalid(f"status.storedVersions[{index}]", name, text.format(name))
+        for index, name in enumerate(stored)
+        if name not in served
+    ]

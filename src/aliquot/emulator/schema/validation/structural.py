@@ -1,6 +1,6 @@
 """Custom objects against the OpenAPI schema of their CRD, in the words of Kubernetes' validator.
 
-CEL rules (`x-kubernetes-validations`) are kept in the CRD and not evaluated.
+CEL rules (`x-kubernetes-validations`) are judged in `rules`.
 """
 
 import base64
@@ -24,12 +24,21 @@ from aliquot.emulator.schema.errors import (
     too_long,
     too_many,
 )
+from aliquot.emulator.schema.validation.correlation import Correlated
 
 Node = Mapping[str, Any]
 
 
-def validate(value: Any, node: Node, path: str = "") -> list[FieldError]:
-    """Problems of `value`; paths are relative to the object: `spec.size`."""
+def validate(value: Any, node: Node, path: str = "", past: Correlated | None = None) -> list[FieldError]:
+    """Problems of `value`; paths are relative to the object: `spec.size`.
+
+    `past`: the value beside the one that it succeeds. A part that did not change has no problems.
+    """
+    errors = _problems(value, node, path, past)
+    return [] if errors and past is not None and past.unchanged else errors
+
+
+def _problems(value: Any, node: Node, path: str, past: Correlated | None) -> list[FieldError]:
     errors: list[FieldError] = []
     if value is None:
         if not node.get("nullable") and _types(node):
@@ -46,9 +55,9 @@ def validate(value: Any, node: Node, path: str = "") -> list[FieldError]:
         case "integer" | "number":
             errors += _number(value, node, path)
         case "array":
-            errors += _list(value, node, path)
+            errors += _list(value, node, path, past)
         case "object":
-            errors += _object(value, node, path)
+            errors += _object(value, node, path, past)
     return errors + _enum(value, node, path)
 
 
@@ -120,13 +129,33 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern)
-    except re.error:  # Go's syntax differs in corners; a pattern that cannot be read forbids nothing
+    except re.error:
         return None
 
 
 def _matches(pattern: str, value: str) -> bool:
     compiled = _compiled(pattern)
-    return compiled is None or compiled.search(value) is not None
+    if compiled is not None:
+        return compiled.search(value) is not None
+    # Go's syntax differs in corners: its own engine comes with the compiler of CEL.
+    from aliquot.emulator.cel import EvaluationError, patterns
+
+    try:
+        return patterns.matches(pattern, value)
+    except EvaluationError:  # a pattern that cannot be read forbids nothing
+        return True
+
+
+_NOT_GO = re.compile(r"\(\?<?[=!]|\\[1-9]|\(\?P=")
+
+
+def pattern_problem(pattern: str) -> str:
+    """What is wrong with a pattern in Go's eyes; "" for nothing."""
+    if _compiled(pattern) is not None and not _NOT_GO.search(pattern):
+        return ""
+    from aliquot.emulator.cel import patterns
+
+    return patterns.problem(pattern)
 
 
 def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
@@ -173,12 +202,13 @@ def _plain(value: int | float) -> str:
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
-def _list(value: list[Any], node: Node, path: str) -> list[FieldError]:
+def _list(value: list[Any], node: Node, path: str, past: Correlated | None) -> list[FieldError]:
     errors: list[FieldError] = []
     items = node.get("items")
     if isinstance(items, Mapping):
         for index, item in enumerate(value):
-            errors += validate(item, items, f"{path}[{index}]")
+            before = past.index(index) if past is not None else None
+            errors += validate(item, items, f"{path}[{index}]", before)
     if "maxItems" in node and len(value) > node["maxItems"]:
         errors.append(too_many(path, len(value), node["maxItems"]))
     if "minItems" in node and len(value) < node["minItems"]:
@@ -190,7 +220,7 @@ def _list(value: list[Any], node: Node, path: str) -> list[FieldError]:
     return errors
 
 
-def _object(value: dict[str, Any], node: Node, path: str) -> list[FieldError]:
+def _object(value: dict[str, Any], node: Node, path: str, past: Correlated | None) -> list[FieldError]:
     errors: list[FieldError] = []
     if "minProperties" in node and len(value) < node["minProperties"]:
         text = f"{_where(path)} should have at least {node['minProperties']} properties"
@@ -201,10 +231,11 @@ def _object(value: dict[str, Any], node: Node, path: str) -> list[FieldError]:
     others = node.get("additionalProperties")
     for key, child in value.items():
         where = f"{path}.{key}" if path else key
+        before = past.key(key) if past is not None else None
         if key in properties:
-            errors += validate(child, properties[key], where)
+            errors += validate(child, properties[key], where, before)
         elif isinstance(others, Mapping):
-            errors += validate(child, others, where)
+            errors += validate(child, others, where, before)
         elif others is False:
             errors.append(invalid(path, "", f"{path}.{key} in body is a forbidden property"))
     for key in node.get("required", ()):
