@@ -78,13 +78,14 @@ class Api:
         type: str = "application/json",  # noqa: A002
         accept: str = "application/json",
         headers: dict[str, str] | None = None,
+        within_s: float = 5.0,
         **query: Any,
     ) -> tuple[int, Any]:
         """(status, decoded body)"""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"content-type": type, "accept": accept, "user-agent": "tests/1", **(headers or {})}
         named = {key: str(value) for key, value in query.items()}
-        response = await self._transport.send(Request(method, path, named, sent, raw, 5.0))
+        response = await self._transport.send(Request(method, path, named, sent, raw, within_s))
         answered = await response.read()
         self.headers = dict(response.headers)
         try:

@@ -29,7 +29,6 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.emulator import accept as accept_header
 from aliquot.emulator import (
-    admission,
     answers,
     bootstrap,
     deletion,
@@ -42,6 +41,8 @@ from aliquot.emulator import (
 )
 from aliquot.emulator import scale as scales
 from aliquot.emulator.admission import Chain
+from aliquot.emulator.admission.standard import standard
+from aliquot.emulator.admission.webhooks.network import HttpsNetwork, Network
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.authentication import Authenticator, impersonated
 from aliquot.emulator.call import JSON, Call
@@ -105,10 +106,12 @@ class ApiServer:
         token_key: SigningKey | None = None,
         static_tokens: Mapping[str, User] | None = None,
         logs: Logs | None = None,
+        network: Network | None = None,
         chain: Chain | None = None,
     ) -> None:
-        """`logs` asks kubelets; without it no log can be read. `chain` is the built-in one unless another is given.
-        Call `start` before the first request.
+        """`logs` asks kubelets; without it no log can be read. `network` is how webhooks are called: over HTTPS, unless
+        another is given; `chain` is the standard one of admission, unless another is. Call `start` before the first
+        request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -126,7 +129,8 @@ class ApiServer:
             else None
         )
         self._authenticator = Authenticator(self._tokens, static_tokens)
-        chain = chain or admission.built_in()
+        self._network = network or HttpsNetwork()
+        chain = chain or standard(self.registry, self.authorizer, self._network, minor=surface.minor)
         self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
         self._deleter = Deleter(self.storage, chain, clock=clock, rng=rng)
         self._stopping = asyncio.Event()
@@ -150,6 +154,10 @@ class ApiServer:
         """Watches and logs that are being read end now; nothing else is kept from ending."""
         self._stopping.set()
         self.store.end_watches()
+
+    async def close(self) -> None:
+        """After the last request: lets go of the connections to others."""
+        await self._network.close()
 
     # ---- ASGI --------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Validation(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """`warnings` are for the client's eyes; handlers add to them."""
+    """`warnings` are for the client's eyes, `annotations` for the audit log's; handlers add to them."""
 
     request: Request
     served: Served
@@ -43,6 +43,9 @@ class Call:
     user_agent: str = ""
     body: bytes = b""
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    waits_until: float | None = None
+    """The loop's time after which admission waits for nobody more; None until it first waits."""
 
     @property
     def namespace(self) -> str:

@@ -113,6 +113,7 @@ class HttpsServer:
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait([self._task])
+        await self._api.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:

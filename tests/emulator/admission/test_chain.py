@@ -158,13 +158,9 @@ async def test_a_scale_is_set_anew_where_the_object_changed_meanwhile() -> None:
         status, _ = await meanwhile(gate, held, other)
         found = (await api.get(f"{DEPLOYMENTS}/d"))[1]
         assert (status, found["spec"]["replicas"], found["metadata"]["labels"]) == (200, 3, {"x": "y"})
-        first, obj = gate.seen[0]
-        assert (first.kind, first.served.storage, obj["kind"]) == (
-            ("autoscaling", "v1", "Scale"),
-            "deployments.apps",
-            "Scale",
-        )  # type: ignore[index]
-        assert (first.old or {})["spec"] == {"replicas": 1}
+        asked, scale = gate.seen[0]
+        assert (asked.kind, asked.served.storage) == (("autoscaling", "v1", "Scale"), "deployments.apps")
+        assert ((asked.old or {})["spec"], (scale or {})["spec"]) == ({"replicas": 1}, {"replicas": 3})
 
 
 async def test_a_delete_is_judged_anew_where_the_object_changed_meanwhile() -> None:

@@ -24,15 +24,12 @@ Where something was awaited, the writer looks again at what is stored, and begin
     chain.admit(asked, body) -> body            both phases, for Binding, Eviction, TokenRequest, CONNECT options
     chain.admit_delete(asked)                   both phases; the object is None, `asked.old` is what goes
 
-Refusals are StatusErrors. Warnings for the client go into `asked.call.warnings`.
+Refusals are StatusErrors. Warnings for the client go into `asked.call.warnings`, annotations of the audit log into
+`asked.call.annotations`. `standard` puts the chain of a server together.
 """
 
+from aliquot.emulator.admission.built_in import built_in
 from aliquot.emulator.admission.chain import Chain
-from aliquot.emulator.admission.namespaces import namespace_lives
-from aliquot.emulator.admission.priorities import priority
-from aliquot.emulator.admission.service_accounts import service_account
-from aliquot.emulator.admission.service_addresses import ServiceAddresses
-from aliquot.emulator.admission.tolerations import default_tolerations
 from aliquot.emulator.admission.types import (
     Admitted,
     Check,
@@ -56,14 +53,3 @@ __all__ = [
     "Validator",
     "built_in",
 ]
-
-
-def built_in(*, mutators: tuple[Mutator, ...] = (), validators: tuple[Validator, ...] = ()) -> Chain:
-    """The chain of one server: its allocations remember what they have given out."""
-    return Chain(
-        gates=(namespace_lives,),
-        mutations=(service_account, priority, default_tolerations),
-        mutators=mutators,
-        allocations=(ServiceAddresses(),),
-        validators=validators,
-    )

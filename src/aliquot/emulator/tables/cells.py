@@ -344,6 +344,10 @@ def _binding(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _webhook_configuration(obj: Object, now: float) -> list[Any]:
+    return [_name(obj), len(obj.get("webhooks") or ()), _age(obj, now)]
+
+
 def _priority_class(obj: Object, now: float) -> list[Any]:
     return [
         _name(obj),
@@ -462,5 +466,7 @@ CELLS: Mapping[str, Cells] = {
     "resource.k8s.io/v1/resourceclaims": _resource_claim,
     "resource.k8s.io/v1/resourceclaimtemplates": _name_and_age,
     "resource.k8s.io/v1/resourceslices": _resource_slice,
+    "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": _webhook_configuration,
+    "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": _webhook_configuration,
     "scheduling.k8s.io/v1/priorityclasses": _priority_class,
 }

@@ -18,6 +18,7 @@ from aliquot.emulator.schema.validation import (
     rules,
     services,
     structural,
+    webhooks,
     workloads,
 )
 from aliquot.emulator.schema.validation.correlation import Correlated
@@ -85,6 +86,10 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
 # These are requests in the form of objects: nothing is stored, and nobody names them.
 _NAMELESS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 _CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
+_WEBHOOKS = (
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+)
 _ENTIRE_RULES = {("", "Pod"): pods.pod, ("", "Binding"): pods.binding}
 
 
@@ -102,6 +107,8 @@ def built_in(group: str, kind: str, obj: Obj, shape: Shape, minor: int) -> list[
 
 
 def _content(key: tuple[str, str], obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
+    if key in _WEBHOOKS:
+        return webhooks.configuration(obj, minor)
     check = _CREATE.get(key)
     return check(obj) if check is not None else _required_fields(obj, shape, "")
 

@@ -1,0 +1,20 @@
+"""The links that every server has."""
+
+from aliquot.emulator.admission.chain import Chain
+from aliquot.emulator.admission.namespaces import namespace_lives
+from aliquot.emulator.admission.priorities import priority
+from aliquot.emulator.admission.service_accounts import service_account
+from aliquot.emulator.admission.service_addresses import ServiceAddresses
+from aliquot.emulator.admission.tolerations import default_tolerations
+from aliquot.emulator.admission.types import Mutator, Validator
+
+
+def built_in(*, mutators: tuple[Mutator, ...] = (), validators: tuple[Validator, ...] = ()) -> Chain:
+    """The chain of one server: its allocations remember what they have given out."""
+    return Chain(
+        gates=(namespace_lives,),
+        mutations=(service_account, priority, default_tolerations),
+        mutators=mutators,
+        allocations=(ServiceAddresses(),),
+        validators=validators,
+    )
