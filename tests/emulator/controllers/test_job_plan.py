@@ -5,7 +5,7 @@ import pytest
 from aliquot.clock import rfc3339
 from aliquot.emulator.controllers import indexes, job_plan
 from aliquot.emulator.controllers.finished_jobs import expires_in_s
-from aliquot.emulator.controllers.job_plan import TRACKING, Plan, plan
+from aliquot.emulator.controllers.job_plan import TRACKING, Birth, Plan, plan
 from aliquot.emulator.controllers.jobs import pod_of
 from aliquot.emulator.controllers.types import Job, JobSpec, JobStatus, UncountedPods, WorkloadCondition
 from aliquot.kube.api.core import (
@@ -214,7 +214,7 @@ def test_indexed_pods_take_the_free_indexes() -> None:
     found = job(before, completions=4, parallelism=3, completion_mode="Indexed")
     held = [pod("a", "Succeeded", index=0, pinned=False), pod("b", index=1), pod("c", "Failed", index=2)]
     wanted = plan(found, held, NOW)
-    assert wanted.create == (2, 3)
+    assert wanted.create == (Birth(2), Birth(3))
     assert wanted.status["completedIndexes"] == "0"
 
 
@@ -226,7 +226,7 @@ def test_an_indexed_job_is_complete_when_every_index_is() -> None:
 
 def test_an_indexed_pod_knows_its_index() -> None:
     template = {"spec": {"containers": [{"name": "m", "env": [{"name": "A"}]}]}}
-    body = pod_of(job(template=template, completion_mode="Indexed"), 3)
+    body = pod_of(job(template=template, completion_mode="Indexed"), Birth(3))
     assert body["metadata"]["generateName"] == "j-3-"
     assert body["metadata"]["labels"][indexes.LABEL] == "3"
     assert body["spec"]["hostname"] == "j-3"

@@ -9,12 +9,15 @@ An ended Job is ended in two steps too: first it is known how (`SuccessCriteriaM
 are sent away, then, when none is left to count, it says so for good (`Complete`, `Failed`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from aliquot.clock import rfc3339
-from aliquot.emulator.controllers import conditions, indexes, pods
+from aliquot.emulator.controllers import conditions, index_failures, indexes, job_policies, pods
+from aliquot.emulator.controllers.index_failures import Failures
+from aliquot.emulator.controllers.job_policies import Action
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.types import Job, UncountedPods, WorkloadCondition
 from aliquot.kube.api.core import Pod
@@ -26,6 +29,15 @@ _FIRST_BACKOFF_S = 10.0
 _LONGEST_BACKOFF_S = 600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """A pod to make. `failures` are those of its index so far, where they are limited."""
+
+    index: int | None = None
+    """None in a Job without."""
+    failures: Failures | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """`status` is complete (None for fields to take away); it is written before pods are unpinned."""
@@ -33,8 +45,7 @@ class Plan:
     status: dict[str, Any]
     unpin: tuple[Pod, ...] = ()
     delete: tuple[Pod, ...] = ()
-    create: tuple[int | None, ...] = ()
-    """One pod for each; its completion index, None in a Job without."""
+    create: tuple[Birth, ...] = ()
     again_s: float | None = None
     notices: tuple[Notice, ...] = field(default=())
 
@@ -47,6 +58,16 @@ class _Ending:
     final: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Pods that wait to be counted, the counters as they are without them, and whose finalizers may go."""
+
+    uncounted: UncountedPods
+    succeeded: int
+    failed: int
+    unpin: tuple[Pod, ...]
 
 
 def is_finished(job: Job) -> bool:
@@ -74,29 +95,90 @@ class _Planner:
         self.indexed = job.spec.completion_mode == "Indexed"
         self.conditions = tuple(job.status.conditions or ())
         self.notices: list[Notice] = []
-        self.uncounted, self.succeeded, self.failed = _count(job, held)
-        self.completed = indexes.parse(job.status.completed_indexes)
-        for pod in held:
-            if pod.status.phase == "Succeeded" and (index := indexes.of_pod(pod)) is not None:
-                self.completed.add(index)
-        if self.indexed:
-            self.completed = {index for index in self.completed if index < (self.spec.completions or 0)}
         self.active = [pod for pod in held if pods.is_active(pod)]
         self.terminating = [pod for pod in held if pods.is_terminating(pod)]
+        self.ended_badly = [pod for pod in held if is_pinned(pod) and _has_failed(job, pod)]
+        self.verdicts = {
+            pod.metadata.uid: job_policies.judge(job.spec.pod_failure_policy, pod) for pod in self.ended_badly
+        }
+        self.tally = self._count()
+        self.completed = self._in_range(job.status.completed_indexes, "Succeeded")
+        self.failed_indexes: set[int] = set()
+        self.waiting: dict[int, Pod] = {}
+        limit = job.spec.backoff_limit_per_index
+        if self.indexed and limit is not None:
+            self._judge_indexes(limit)
+
+    def _in_range(self, known: str, phase: str = "") -> set[int]:
+        """Completion indexes that are there: those known, and those of pods in a phase."""
+        found = indexes.parse(known)
+        found.update(
+            index
+            for pod in self.held
+            if pod.status.phase == phase and (index := indexes.of_pod(pod)) is not None
+        )
+        return {index for index in found if index < (self.spec.completions or 0)} if self.indexed else found
+
+    def _count(self, held_back: Collection[str] = (), ending: _Ending | None = None) -> _Tally:
+        """`held_back` are uids of pods that are not to be counted yet. Once the Job ends, no pod that goes is waited for."""
+        before = self.job.status.uncounted_terminated_pods or UncountedPods()
+        pinned = {pod.metadata.uid: pod for pod in self.held if is_pinned(pod)}
+        known = {*before.succeeded, *before.failed}
+        succeeded = [uid for uid in before.succeeded if uid in pinned]
+        failed = [uid for uid in before.failed if uid in pinned]
+        unpin = [pinned[uid] for uid in (*succeeded, *failed)]
+        for uid, pod in pinned.items():
+            if uid in known or uid in held_back:
+                continue
+            if pod.status.phase == "Succeeded":
+                unpin.append(pod)
+                if not self.indexed:
+                    # What an Indexed Job has done its indexes tell.
+                    succeeded.append(uid)
+            elif uid in self.verdicts:
+                unpin.append(pod)
+                if self.verdicts[uid].action is not Action.IGNORE:
+                    failed.append(uid)
+            elif ending is not None and pod.metadata.deletion_timestamp is not None:
+                unpin.append(pod)
+                if ending.final == "Failed":
+                    failed.append(uid)
+        return _Tally(
+            uncounted=UncountedPods(succeeded=tuple(succeeded), failed=tuple(failed)),
+            succeeded=self.job.status.succeeded + sum(uid not in pinned for uid in before.succeeded),
+            failed=self.job.status.failed + sum(uid not in pinned for uid in before.failed),
+            unpin=tuple(unpin),
+        )
+
+    def _judge_indexes(self, limit: int) -> None:
+        self.failed_indexes = self._in_range(self.job.status.failed_indexes or "")
+        for pod in self.ended_badly:
+            index = indexes.of_pod(pod)
+            if index is None or index in self.completed or index >= (self.spec.completions or 0):
+                continue
+            if index_failures.fails_its_index(pod, self.verdicts[pod.metadata.uid], limit):
+                self.failed_indexes.add(index)
+        running = {index for pod in self.active if (index := indexes.of_pod(pod)) is not None}
+        settled = self.completed | self.failed_indexes | running
+        self.waiting = index_failures.waiting(self.ended_badly, self.verdicts, limit, settled)
 
     @property
     def total_succeeded(self) -> int:
-        return len(self.completed) if self.indexed else self.succeeded + len(self.uncounted.succeeded)
+        if self.indexed:
+            return len(self.completed)
+        return self.tally.succeeded + len(self.tally.uncounted.succeeded)
 
     @property
     def total_failed(self) -> int:
-        return self.failed + len(self.uncounted.failed)
+        return self.tally.failed + len(self.tally.uncounted.failed)
 
     def plan(self) -> Plan:
         start = self._start_time()
         ending = self._known_ending() or self._ending(start)
         if ending is not None:
             return self._end(ending, start)
+        # Whoever carries the number of failures on is not made yet: until then, their pods are not counted.
+        self.tally = self._count({pod.metadata.uid for pod in self.waiting.values()})
         if self.spec.suspend:
             return self._finish(start, delete=tuple(self.active))
         create, delete, wait_s = self._staff()
@@ -127,13 +209,24 @@ class _Planner:
         return None
 
     def _ending(self, start: str | None) -> _Ending | None:
+        for pod in self.ended_badly:
+            verdict = self.verdicts[pod.metadata.uid]
+            if verdict.action is Action.FAIL_JOB:
+                return _failure("PodFailurePolicy", verdict.message)
         if self._over_backoff_limit():
-            message = "Job has reached the specified backoff limit"
-            return _Ending("FailureTarget", "Failed", "BackoffLimitExceeded", message)
+            return _failure("BackoffLimitExceeded", "Job has reached the specified backoff limit")
         deadline_s = self._deadline_in_s(start)
         if deadline_s is not None and deadline_s <= 0:
-            message = "Job was active longer than specified deadline"
-            return _Ending("FailureTarget", "Failed", "DeadlineExceeded", message)
+            return _failure("DeadlineExceeded", "Job was active longer than specified deadline")
+        if self.failed_indexes:
+            most = self.spec.max_failed_indexes
+            if most is not None and len(self.failed_indexes) > most:
+                message = "Job has exceeded the specified maximal number of failed indexes"
+                return _failure("MaxFailedIndexesExceeded", message)
+            if len(self.failed_indexes) + len(self.completed) >= (self.spec.completions or 0):
+                return _failure("FailedIndexes", "Job has failed indexes")
+        if self.indexed and (why := job_policies.success(self.spec.success_policy, self.completed)):
+            return _Ending("SuccessCriteriaMet", "Complete", "SuccessPolicy", why)
         if not self.spec.suspend and self._is_complete():
             message = "Reached expected number of succeeded pods"
             return _Ending("SuccessCriteriaMet", "Complete", "CompletionsReached", message)
@@ -163,7 +256,9 @@ class _Planner:
 
     def _end(self, ending: _Ending, start: str | None) -> Plan:
         self._say(ending.interim, "True", ending.reason, ending.message)
-        left = self.active or self.terminating or self.uncounted.succeeded or self.uncounted.failed
+        self.tally = self._count(ending=ending)
+        uncounted = self.tally.uncounted
+        left = self.active or self.terminating or uncounted.succeeded or uncounted.failed
         if left:
             return self._finish(start, delete=tuple(self.active))
         self._say(ending.final, "True", ending.reason, ending.message)
@@ -174,39 +269,77 @@ class _Planner:
         completion = rfc3339(self.now) if ending.final == "Complete" else None
         return self._finish(start, completion=completion)
 
-    def _staff(self) -> tuple[tuple[int | None, ...], tuple[Pod, ...], float | None]:
+    def _staff(self) -> tuple[tuple[Birth, ...], tuple[Pod, ...], float | None]:
         """Pods to make and to delete, and the seconds to wait before more may be made."""
+        misplaced = self._misplaced()
+        active = [pod for pod in self.active if pod not in misplaced]
         wanted = self.spec.parallelism
         if self.spec.completions is not None:
-            wanted = min(wanted, self.spec.completions - self.total_succeeded)
+            left = self.spec.completions - self.total_succeeded - len(self.failed_indexes)
+            wanted = min(wanted, left)
         elif self.total_succeeded > 0:
             # A work queue that has been emptied: those that run may end, no more are begun.
-            wanted = len(self.active)
-        surplus = len(self.active) - wanted
+            wanted = len(active)
+        surplus = len(active) - wanted
         if surplus > 0:
-            return (), tuple(pods.in_order_of_deletion(self.active, {})[:surplus]), None
+            return (), (*misplaced, *pods.in_order_of_deletion(active, {})[:surplus]), None
         lacking = -surplus
         if self.spec.pod_replacement_policy == "Failed":
             lacking -= len(self.terminating)
-        if lacking <= 0:
-            return (), (), None
-        wait_s = backoff_s(self.held, self.now)
-        if wait_s > 0:
-            return (), (), wait_s
-        return self._next(min(lacking, BURST)), (), None
-
-    def _next(self, number: int) -> tuple[int | None, ...]:
+        if misplaced or lacking <= 0:
+            return (), tuple(misplaced), None
         if not self.indexed:
-            return (None,) * number
-        taken = self.completed | {indexes.of_pod(pod) for pod in self.active}
+            wait_s = backoff_s(self.held, self.now)
+            return ((Birth(),) * min(lacking, BURST), (), None) if wait_s <= 0 else ((), (), wait_s)
+        pending = self._pending(min(lacking, BURST))
+        if self.spec.backoff_limit_per_index is not None:
+            return self._independent(pending)
+        wait_s = backoff_s(self.held, self.now)
+        return (tuple(map(Birth, pending)), (), None) if wait_s <= 0 else ((), (), wait_s)
+
+    def _misplaced(self) -> list[Pod]:
+        """Active pods of an Indexed Job that do a work twice, or one that is not to be done."""
+        if not self.indexed:
+            return []
+        seen = set(self.completed)
+        misplaced: list[Pod] = []
+        for pod in self.active:
+            index = indexes.of_pod(pod)
+            if index is None or index in seen or index >= (self.spec.completions or 0):
+                misplaced.append(pod)
+            else:
+                seen.add(index)
+        return misplaced
+
+    def _pending(self, number: int) -> list[int]:
+        """The first indexes that nobody works on."""
+        taken = self.completed | self.failed_indexes | {indexes.of_pod(pod) for pod in self.active}
+        if self.spec.pod_replacement_policy == "Failed":
+            taken |= {indexes.of_pod(pod) for pod in self.terminating}
         free = (index for index in range(self.spec.completions or 0) if index not in taken)
-        return tuple(index for index, _ in zip(free, range(number), strict=False))
+        return list(islice(free, number))
+
+    def _independent(self, pending: Sequence[int]) -> tuple[tuple[Birth, ...], tuple[Pod, ...], float | None]:
+        """Each index waits for its own failures alone."""
+        births: list[Birth] = []
+        waits: list[float] = []
+        for index in pending:
+            last = self.waiting.get(index)
+            failures = Failures()
+            if last is not None:
+                failures = index_failures.after(last, self.verdicts[last.metadata.uid])
+                wait_s = _wait_s(failures.total, pods.ended_at(last), self.now)
+                if wait_s > 0:
+                    waits.append(wait_s)
+                    continue
+            births.append(Birth(index, failures))
+        return tuple(births), (), min(waits, default=None)
 
     def _finish(
         self,
         start: str | None,
         *,
-        create: tuple[int | None, ...] = (),
+        create: tuple[Birth, ...] = (),
         delete: tuple[Pod, ...] = (),
         again_s: float | None = None,
         completion: str | None = None,
@@ -216,26 +349,23 @@ class _Planner:
             "active": len(self.active) or None,
             "ready": ready,
             "terminating": len(self.terminating),
-            "succeeded": self.succeeded or None,
-            "failed": self.failed or None,
+            "succeeded": (len(self.completed) if self.indexed else self.tally.succeeded) or None,
+            "failed": self.tally.failed or None,
             "startTime": start,
             "completionTime": completion,
             "uncountedTerminatedPods": {
-                "succeeded": list(self.uncounted.succeeded) or None,
-                "failed": list(self.uncounted.failed) or None,
+                "succeeded": list(self.tally.uncounted.succeeded) or None,
+                "failed": list(self.tally.uncounted.failed) or None,
             },
             "conditions": conditions.to_json(self.conditions) or None,
         }
         if self.indexed:
             status["completedIndexes"] = indexes.format_indexes(self.completed) or None
-        pinned = [
-            pod
-            for pod in self.held
-            if pod.metadata.uid in (*self.uncounted.succeeded, *self.uncounted.failed) and is_pinned(pod)
-        ]
+        if self.spec.backoff_limit_per_index is not None:
+            status["failedIndexes"] = indexes.format_indexes(self.failed_indexes)
         return Plan(
             status=status,
-            unpin=tuple(pinned),
+            unpin=self.tally.unpin,
             delete=delete,
             create=create,
             again_s=again_s,
@@ -257,33 +387,23 @@ def is_pinned(pod: Pod) -> bool:
     return TRACKING in (pod.metadata.finalizers or ())
 
 
-def _count(job: Job, held: Sequence[Pod]) -> tuple[UncountedPods, int, int]:
-    """The uids that wait to be counted from now on, and the counters as they are then."""
-    before = job.status.uncounted_terminated_pods or UncountedPods()
-    pinned = {pod.metadata.uid: pod for pod in held if is_pinned(pod)}
-    succeeded = [uid for uid in before.succeeded if uid in pinned]
-    failed = [uid for uid in before.failed if uid in pinned]
-    known = {*before.succeeded, *before.failed}
+def _has_failed(job: Job, pod: Pod) -> bool:
+    if pod.status.phase == "Failed":
+        return True
+    # One on its way out has failed too, unless the Job waits to see how it ends.
     replaced = job.spec.pod_replacement_policy != "Failed"
-    for uid, pod in pinned.items():
-        if uid in known:
-            continue
-        if pod.status.phase == "Succeeded":
-            succeeded.append(uid)
-        elif pod.status.phase == "Failed" or (replaced and pod.metadata.deletion_timestamp is not None):
-            failed.append(uid)
-    counted_succeeded = sum(uid not in pinned for uid in before.succeeded)
-    counted_failed = sum(uid not in pinned for uid in before.failed)
-    return (
-        UncountedPods(succeeded=tuple(succeeded), failed=tuple(failed)),
-        job.status.succeeded + counted_succeeded,
-        job.status.failed + counted_failed,
-    )
+    return replaced and pod.metadata.deletion_timestamp is not None and pod.status.phase != "Succeeded"
+
+
+def _failure(reason: str, message: str) -> _Ending:
+    return _Ending("FailureTarget", "Failed", reason, message)
 
 
 def backoff_s(held: Sequence[Pod], now: float) -> float:
     """Seconds to wait before the next pod: 10 s after a failure, doubling with each since the last success."""
-    ended = sorted((_ended_at(pod), pod.status.phase == "Failed") for pod in held if not pods.is_active(pod))
+    ended = sorted(
+        (pods.ended_at(pod), pod.status.phase == "Failed") for pod in held if not pods.is_active(pod)
+    )
     streak = 0
     for _, failure in reversed(ended):
         if not failure:
@@ -291,20 +411,10 @@ def backoff_s(held: Sequence[Pod], now: float) -> float:
         streak += 1
     if not streak:
         return 0.0
-    wait_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(streak - 1, 16))
-    return max(0.0, ended[-1][0] + wait_s - now)
+    return _wait_s(streak, ended[-1][0], now)
 
 
-def _ended_at(pod: Pod) -> float:
-    ends = [
-        pods.seconds(status.state.terminated.finished_at)
-        for status in pod.status.container_statuses or ()
-        if status.state.terminated is not None
-    ]
-    if ends:
-        return max(ends)
-    ready = pods.condition(pod, "Ready")
-    moved = pods.seconds(ready.last_transition_time) if ready is not None else 0.0
-    return max(
-        moved, pods.seconds(pod.metadata.deletion_timestamp), pods.seconds(pod.metadata.creation_timestamp)
-    )
+def _wait_s(failures: int, last: float, now: float) -> float:
+    """Seconds left of the wait after so many failures in a row, the last of them at `last`."""
+    wait_s = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 16))
+    return max(0.0, last + wait_s - now)

@@ -6,7 +6,7 @@ from typing import Any
 
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import indexes, job_plan, ownership, pods
-from aliquot.emulator.controllers.job_plan import TRACKING, Plan
+from aliquot.emulator.controllers.job_plan import TRACKING, Birth, Plan
 from aliquot.emulator.controllers.owned_pods import OwnedPods, without
 from aliquot.emulator.controllers.ownership import OWNER_INDEX
 from aliquot.emulator.controllers.status import status_differs
@@ -57,7 +57,6 @@ class Jobs:
             return None
         if job.spec.managed_by not in ("", _OURS):
             return None
-        self._warn_of_what_is_ignored(job)
         held = await self._owned.claim(job)
         wanted = job_plan.plan(job, held, self._clock.now())
         await self._write_status(job, wanted)
@@ -67,7 +66,7 @@ class Jobs:
             return min(unseen_s, wanted.again_s or unseen_s)
         failure = await self._owned.delete(job, wanted.delete)
         if failure is None:
-            failure = await self._owned.create(job, [pod_of(job, index) for index in wanted.create])
+            failure = await self._owned.create(job, [pod_of(job, birth) for birth in wanted.create])
         if failure is not None:
             raise failure
         return wanted.again_s
@@ -82,8 +81,7 @@ class Jobs:
         }
         await self._client.patch(JOBS, job.metadata.name, patch, job.metadata.namespace, subresource="status")
         for notice in wanted.notices:
-            tell = self._owned.warn if notice.warning else self._owned.tell
-            tell(job, notice.reason, notice.message)
+            self._owned.note(job, notice)
 
     async def _unpin(self, found: Sequence[Pod]) -> None:
         for pod in found:
@@ -111,19 +109,10 @@ class Jobs:
         except errors.NotFound:
             await self._unpin(pinned)
 
-    def _warn_of_what_is_ignored(self, job: Job) -> None:
-        for name, value in (
-            ("podFailurePolicy", job.spec.pod_failure_policy),
-            ("successPolicy", job.spec.success_policy),
-            ("backoffLimitPerIndex", job.spec.backoff_limit_per_index),
-        ):
-            if value is not None:
-                message = f"spec.{name} is not acted upon by this cluster"
-                self._owned.warn(job, "NotSupported", message)
 
-
-def pod_of(job: Job, index: int | None) -> dict[str, Any]:
+def pod_of(job: Job, birth: Birth) -> dict[str, Any]:
     """A pod to create for a Job, pinned until it is counted."""
+    index = birth.index
     base = job.metadata.name if index is None else f"{job.metadata.name}-{index}"
     owner = ownership.reference(JOBS, job)
     body = pods.from_template(job.spec.template, f"{base}-", job.metadata.namespace, owner)
@@ -133,6 +122,8 @@ def pod_of(job: Job, index: int | None) -> dict[str, Any]:
         return body
     for part in ("labels", "annotations"):
         metadata[part] = {**metadata.get(part, {}), indexes.LABEL: str(index)}
+    if birth.failures is not None:
+        metadata["annotations"] |= birth.failures.annotations()
     spec = body["spec"]
     spec["hostname"] = spec.get("hostname") or base
     for part in ("containers", "initContainers"):

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from aliquot.emulator import selectors
-from aliquot.emulator.controllers import ownership, pods
+from aliquot.emulator.controllers import notices, ownership, pods
 from aliquot.emulator.controllers.batches import slow_start
 from aliquot.emulator.controllers.expectations import Expectations
+from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.ownership import ORPHAN_INDEX, OWNER_INDEX, HasMetadata
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
@@ -195,6 +196,9 @@ class OwnedPods(Generic[Owner]):
     def _say(self, text: str, owner: Owner, pod: str, error: errors.ApiError | None = None) -> str:
         message = error.message if error is not None else ""
         return text.format(pod=pod, owner=owner.metadata.name, error=message)
+
+    def note(self, owner: HasMetadata, notice: Notice) -> None:
+        notices.tell(self._recorder, self._resource, owner, notice)
 
     def tell(self, owner: HasMetadata, reason: str, message: str) -> None:
         self._recorder.event(self._resource, owner, Severity.NORMAL, reason, message)

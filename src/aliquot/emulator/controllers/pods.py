@@ -74,6 +74,20 @@ def seconds(timestamp: str | None) -> float:
         return 0.0
 
 
+def ended_at(pod: Pod) -> float:
+    """Unix time at which its last container ended; of a pod that never ran, when it was last heard of."""
+    ends = [
+        seconds(status.state.terminated.finished_at)
+        for status in pod.status.container_statuses or ()
+        if status.state.terminated is not None
+    ]
+    if ends:
+        return max(ends)
+    ready = condition(pod, "Ready")
+    moved = seconds(ready.last_transition_time) if ready is not None else 0.0
+    return max(moved, seconds(pod.metadata.deletion_timestamp), seconds(pod.metadata.creation_timestamp))
+
+
 def gather_s(held: int) -> float:
     """How long to gather changes before looking again at an owner of so many pods: each look is at all of them."""
     return 0.01 + held * 1e-4

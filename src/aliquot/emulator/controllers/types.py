@@ -89,10 +89,10 @@ class JobSpec(Wire, kw_only=True, frozen=True):
     selector: dict[str, Any] | None = None
     template: dict[str, Any] = {}
     managed_by: str = ""
-    # Only to tell the user that they are not acted upon.
     pod_failure_policy: dict[str, Any] | None = None
     success_policy: dict[str, Any] | None = None
     backoff_limit_per_index: int | None = None
+    max_failed_indexes: int | None = None
 
 
 class UncountedPods(Wire, kw_only=True, frozen=True):
@@ -109,6 +109,7 @@ class JobStatus(Wire, kw_only=True, frozen=True):
     succeeded: int = 0
     failed: int = 0
     completed_indexes: str = ""
+    failed_indexes: str | None = None
     start_time: str | None = None
     completion_time: str | None = None
     uncounted_terminated_pods: UncountedPods | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from aliquot.emulator import cron_schedule
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, not_supported, required
-from aliquot.emulator.schema.validation import names
+from aliquot.emulator.schema.validation import job_policies, names
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE, label_selector
 from aliquot.emulator.schema.validation.pods import pod_template
 from aliquot.emulator.schema.validation.resources import NEGATIVE
@@ -249,6 +249,7 @@ def _job_spec(spec: Obj, path: str) -> list[FieldError]:
     if mode == "NonIndexed" and "backoffLimitPerIndex" in spec:
         text = "requires indexed completion mode"
         errors.append(invalid(f"{path}.backoffLimitPerIndex", spec["backoffLimitPerIndex"], text))
+    errors += job_policies.of_job(spec, path)
     replacement = spec.get("podReplacementPolicy")
     if replacement is not None:
         if "podFailurePolicy" in spec:
@@ -285,6 +286,7 @@ def job_update(obj: Obj, old: Obj) -> list[FieldError]:
         "template",
         "completionMode",
         "podFailurePolicy",
+        "successPolicy",
         "backoffLimitPerIndex",
         "managedBy",
     ]
