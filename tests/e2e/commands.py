@@ -16,8 +16,17 @@ BIN = Path(sys.executable).parent
 ALIQUOT = BIN / "aliquot"
 THREE_NODES = ROOT / "examples/inventories/three-nodes.yaml"
 
-# What is on the path (some other minor, perhaps) and the pinned one.
-KUBECTLS = sorted({path for path in (shutil.which("kubectl"), str(BIN / "kubectl")) if path})
+TOOLS = BIN.parent / "tools/bin"
+"""Filled by `make tools`."""
+
+# The pinned one, an older one that speaks protobuf from its own descriptors, and what else is on the path.
+KUBECTLS = sorted(
+    {str(BIN / "kubectl"), str(TOOLS / "kubectl-1.34"), shutil.which("kubectl") or str(BIN / "kubectl")}
+)
+
+
+def kubectl_name(path: str) -> str:
+    return "pinned" if path.startswith(str(BIN)) else "older" if path.startswith(str(TOOLS)) else "path"
 
 
 @dataclass(frozen=True)

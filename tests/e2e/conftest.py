@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import BIN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually
+from tests.e2e.commands import BIN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually, kubectl_name
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +27,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert down.code == 0, down.err
 
 
-@pytest.fixture(params=KUBECTLS, ids=lambda path: "pinned" if str(BIN) in path else "path")
+@pytest.fixture(params=KUBECTLS, ids=kubectl_name)
 def kubectl(cluster: Path, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """kubectl in a fresh namespace; runs once for each kubectl at hand."""
+    yield from _in_namespace(cluster, request)
+
+
+@pytest.fixture
+def namespaced(cluster: Path, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """The pinned kubectl in a fresh namespace, for tests of other clients."""
+    yield from _in_namespace(cluster, request)
+
+
+def _in_namespace(cluster: Path, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     name = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())[:50].strip("-")
-    admin = Kubectl(cluster, binary=request.param)
+    admin = Kubectl(cluster, binary=getattr(request, "param", str(BIN / "kubectl")))
     namespace = f"{name}-{time.monotonic_ns() % 100_000}"
     admin("create", "namespace", namespace)
     eventually(lambda: admin.run("get", "serviceaccount", "default", "-n", namespace).code == 0)
-    yield Kubectl(cluster, namespace, request.param)
+    yield Kubectl(cluster, namespace, admin.binary)
     admin("delete", "namespace", namespace, "--wait=false")
