@@ -42,11 +42,11 @@ from aliquot.emulator import (
 from aliquot.emulator import scale as scales
 from aliquot.emulator.admission import Chain
 from aliquot.emulator.admission.standard import standard
-from aliquot.emulator.admission.webhooks.network import HttpsNetwork, Network
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.authentication import Authenticator, impersonated
 from aliquot.emulator.call import JSON, Call
 from aliquot.emulator.deletion import DeleteOptions, Deleter
+from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.objects import metadata
 from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User

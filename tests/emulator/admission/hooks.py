@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aliquot.emulator.admission.webhooks.network import CallFailed, Endpoint, Reply
+from aliquot.emulator.network import CallFailed, Endpoint, Reply
 from tests.emulator.api import Api
 
 Json = dict[str, Any]
@@ -90,9 +90,7 @@ class Wire:
                 if not isinstance(answer, dict):
                     answer = await answer
         except TimeoutError:
-            raise CallFailed(
-                f'Post "{endpoint.url}?timeout={timeout_s:.0f}s": context deadline exceeded'
-            ) from None
+            raise CallFailed(f'Post "{endpoint.url}": context deadline exceeded') from None
         return Reply(200, json.dumps(answer).encode())
 
     async def close(self) -> None:

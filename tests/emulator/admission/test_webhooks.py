@@ -578,7 +578,10 @@ async def test_a_service_is_reached_by_its_external_name(api: Api, wire: Wire) -
     await configure(api, "Validating", hook(clientConfig=TO_SERVICE))
     await api.ok("POST", CONFIGS, config())
     (endpoint,) = wire.endpoints
-    assert (endpoint.url, endpoint.address) == ("https://s.default.svc:8443/check", ("localhost", 8443))
+    assert (endpoint.url, endpoint.address) == (
+        "https://s.default.svc:8443/check?timeout=10s",
+        ("localhost", 8443),
+    )
 
 
 async def test_a_service_is_reached_at_a_ready_endpoint(api: Api, wire: Wire) -> None:

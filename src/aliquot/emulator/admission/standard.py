@@ -5,8 +5,8 @@ from aliquot.emulator.admission.chain import Chain
 from aliquot.emulator.admission.conditions import MatchConditions
 from aliquot.emulator.admission.webhooks.calling import Caller
 from aliquot.emulator.admission.webhooks.mutating import MutatingWebhooks
-from aliquot.emulator.admission.webhooks.network import Network
 from aliquot.emulator.admission.webhooks.validating import ValidatingWebhooks
+from aliquot.emulator.network import Network
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import Registry
 

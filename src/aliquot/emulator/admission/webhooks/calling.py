@@ -1,6 +1,7 @@
 """One call of one webhook: is it to be called, what it is asked, what it said."""
 
 import asyncio
+import math
 
 import structlog
 
@@ -11,10 +12,10 @@ from aliquot.emulator.admission.requests import is_whole, request
 from aliquot.emulator.admission.types import Admitted
 from aliquot.emulator.admission.webhooks import reviews, services
 from aliquot.emulator.admission.webhooks.configurations import Webhook
-from aliquot.emulator.admission.webhooks.network import CallFailed, Endpoint, Network, Reply
 from aliquot.emulator.admission.webhooks.reviews import InvalidAnswer, UnreadableAnswer, Verdict
 from aliquot.emulator.call import Call
 from aliquot.emulator.conversion import from_stored, to_stored
+from aliquot.emulator.network import CallFailed, Endpoint, Network, Reply
 from aliquot.emulator.objects import Json, new_uid
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.validation import names
@@ -98,15 +99,14 @@ class Caller:
         timeout_s = min(float(webhook.timeout_s), left_s)
         if timeout_s <= 0:
             raise _waited_too_long()
-        target = webhook.target
-        if isinstance(target, str):
-            endpoint = Endpoint(target, webhook.authority)
-        else:
+        target, address = webhook.target, None
+        url = f"{target if isinstance(target, str) else target.url}?timeout={math.ceil(timeout_s)}s"
+        if not isinstance(target, str):
             try:
                 address = services.resolve(asked.look, target, asked.rng)
             except CallFailed as error:
-                raise CallFailed(f'Post "{target.url}?timeout={timeout_s:.0f}s": {error}') from None
-            endpoint = Endpoint(target.url, webhook.authority, address)
+                raise CallFailed(f'Post "{url}": {error}') from None
+        endpoint = Endpoint(url, webhook.authority, address)
         try:
             return await self._network.post(endpoint, body, timeout_s=timeout_s)
         except CallFailed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aliquot.emulator.admission.types import Look
 from aliquot.emulator.admission.webhooks.configurations import ServiceReference
-from aliquot.emulator.admission.webhooks.network import CallFailed
+from aliquot.emulator.network import CallFailed
 from aliquot.emulator.objects import metadata
 from aliquot.emulator.registry import SERVICES
 

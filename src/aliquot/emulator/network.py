@@ -1,6 +1,7 @@
-"""HTTPS to webhooks, by aiohttp, which is imported only when there is one to call.
+"""What the server asks of others: webhooks of admission, collectors of audit events.
 
-What fails is told in the words of the real server's HTTP client: people search for them.
+By aiohttp, which is imported only when there is somebody to call. What fails is told in the words of the real server's
+HTTP client: people search for them.
 """
 
 import asyncio
@@ -61,8 +62,8 @@ class HttpsNetwork:
         from yarl import URL
 
         session = self._session or self._open()
-        url = URL(endpoint.url).with_query({"timeout": f"{timeout_s:.0f}s"})
-        shown = f'Post "{url}"'
+        url = URL(endpoint.url)
+        shown = f'Post "{endpoint.url}"'
         headers: Mapping[str, str] = _HEADERS
         server_name = None
         if endpoint.address is not None:
