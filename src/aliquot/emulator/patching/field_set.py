@@ -192,7 +192,11 @@ def shape_at(shape: Shape | None, element: str) -> Shape | None:
 
 def ordered(fields: FieldSet) -> FieldSet:
     """The same set with its keys in the order in which Kubernetes writes them."""
-    return {key: ordered(fields[key]) for key in sorted(fields, key=_sort_key)}
+    # Names stand in the order of their letters, and before all other elements: maps need no key to be sorted by.
+    keys = sorted(fields)
+    if keys and keys[-1][0] != "f":
+        keys.sort(key=_sort_key)
+    return {key: ordered(child) if (child := fields[key]) else child for key in keys}
 
 
 def reconcile(fields: FieldSet, shape: Shape) -> FieldSet:
@@ -221,11 +225,19 @@ def is_atomic(shape: Shape) -> bool:
 
 def key_element(keys: Mapping[str, Any]) -> str:
     """The path element of a list item: `k:{"containerPort":80,"protocol":"TCP"}`."""
+    if len(keys) == 1:
+        for name, value in keys.items():
+            if isinstance(value, str):
+                return f'k:{{"{name}":{_text(value)}}}'
     return "k:" + _compact({name: keys[name] for name in sorted(keys)})
 
 
 def value_element(value: Any) -> str:
     return "v:" + (f'"{value}"' if isinstance(value, str) and value.isalnum() else _compact(value))
+
+
+# Names of containers, variables and conditions: the same few again and again.
+_text = lru_cache(maxsize=4096)(json.JSONEncoder(ensure_ascii=False).encode)
 
 
 def _compact(value: Any) -> str:

@@ -21,6 +21,7 @@ class _Missing(Enum):
 
 MISSING: Final = _Missing.MISSING
 """No value at all, which is not null."""
+_LEAF: FieldSet = {}
 
 
 class StructureError(ValueError):
@@ -199,7 +200,9 @@ def _fields_of_items(items: Any, shape: Shape) -> FieldSet:
 
 def _keyed(items: Any, shape: Shape) -> Iterable[tuple[str, Any]]:
     """Items with their path elements; those without a usable key are left out, as upstream does on reading."""
-    for item in items or ():
+    if not isinstance(items, list):
+        return
+    for item in items:
         try:
             yield _item_key(shape, item), item
         except ValueError:
@@ -266,20 +269,30 @@ def _compare(left: Any, right: Any, shape: Shape, element: str, found: Differenc
 
 
 def _entire(value: Any, shape: Shape) -> FieldSet:
-    """The entry of a value that came or went as a whole: itself, and everything in it."""
-    structure = _structure(shape, value)
+    """The entry of a value that came or went as a whole: itself, and everything in it.
+
+    Every create comes through here with all of its object, so leaves, which most fields are, are not called for.
+    """
+    structure = shape.structure
+    if structure is Structure.FREE:
+        structure = _structure(shape, value)
     if structure is Structure.LEAF or not value:
-        return {}
-    entry: FieldSet = {field_set.SELF: {}}
+        return _LEAF
+    entry: FieldSet = {field_set.SELF: _LEAF}
     if structure is Structure.MAP:
-        for key, child in _mapping(value).items():
-            inner = shape.child(key)
-            if inner is not None:
-                entry[f"f:{key}"] = _entire(child, inner)
+        fields, others = shape.fields, shape.element
+        for key in sorted(value) if isinstance(value, dict) else ():
+            inner = fields.get(key) or others
+            if inner is None:
+                continue
+            child = value[key]
+            entry["f:" + key] = (
+                _entire(child, inner) if child and inner.structure is not Structure.LEAF else _LEAF
+            )
     elif shape.element is not None:
-        for key, items in _grouped(value, shape).items():
-            entry[key] = _entire(items[0], shape.element) if len(items) == 1 else {}
-    return entry if len(entry) > 1 else {}
+        for key, item in _keyed(value, shape):
+            entry[key] = _LEAF if key in entry else _entire(item, shape.element)
+    return entry if len(entry) > 1 else _LEAF
 
 
 def _empty(value: Any) -> bool:
@@ -303,7 +316,7 @@ def _compare_maps(left: Any, right: Any, shape: Shape, found: Difference) -> Non
 
 def _grouped(items: Any, shape: Shape) -> dict[str, list[Any]]:
     groups: dict[str, list[Any]] = {}
-    for key, item in _keyed(items if isinstance(items, list) else (), shape):
+    for key, item in _keyed(items, shape):
         groups.setdefault(key, []).append(item)
     return groups
 

@@ -24,6 +24,15 @@ _INT32: Final = 2**31
 _INT64: Final = 2**63
 
 
+_PLAIN: Final = {
+    str: (Form.STRING, Form.INT_OR_STRING),
+    int: (Form.INTEGER, Form.INT_OR_STRING),
+    bool: (Form.BOOLEAN,),
+}
+"""What may be taken as it is, by the type that JSON gave it."""
+_CONTAINERS: Final = (Form.OBJECT, Form.LIST)
+
+
 class NotDecodable(ValueError):
     """The body is no object of its kind; the text is that of Go's decoder."""
 
@@ -75,8 +84,14 @@ def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -
             continue
         if child is None:
             continue
-        if inner.form is Form.STRING and isinstance(child, str):
-            decoded[key] = child  # most fields are; the rest of this is for errors to say where they are
+        # Most fields are plain values that are as they should be; the rest of this is for errors to say where.
+        kind = type(child)
+        if (
+            kind in _PLAIN
+            and (form := inner.form) in _PLAIN[kind]
+            and (form is not Form.INTEGER or -_INT32 <= child < _INT32)
+        ):
+            decoded[key] = child
             continue
         decoder.names.append(key)
         decoded[key] = _value(child, inner, f"{path}{key}", decoder)
@@ -87,7 +102,8 @@ def _struct(value: dict[str, Any], shape: Shape, path: str, decoder: _Decoder) -
     return decoded
 
 
-def _is_map(shape: Shape) -> bool:
+def is_map(shape: Shape) -> bool:
+    """An object whose keys are free and whose values are all of one shape."""
     return not shape.fields and shape.element is not None and not shape.untyped
 
 
@@ -100,7 +116,7 @@ def _value(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
         case Form.OBJECT:
             if not isinstance(value, dict):
                 raise decoder.unmarshal(value, _go_type(shape))
-            if not _is_map(shape):
+            if not is_map(shape):
                 return _struct(value, shape, path + ".", decoder)
             element = shape.element
             assert element is not None
@@ -127,7 +143,7 @@ def _value(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
                 raise decoder.unmarshal(value, "float64")
             return value
         case Form.QUANTITY:
-            return _quantity(value)
+            return spelled_quantity(value)
         case Form.INT_OR_STRING:
             if isinstance(value, bool) or not isinstance(value, int | str):
                 raise decoder.unmarshal(value, "string" if isinstance(value, bool | dict | list) else "int32")
@@ -161,7 +177,8 @@ def _item(value: Any, shape: Shape, path: str, decoder: _Decoder) -> Any:
             return None
 
 
-def _quantity(value: Any) -> str:
+def spelled_quantity(value: Any) -> str:
+    """In the one spelling that is stored. Raises NotDecodable."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise NotDecodable(_QUANTITY_TEXT)
     try:
@@ -177,7 +194,7 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
     if not isinstance(value, str):
         raise decoder.unmarshal(value, "string")
     micro = shape.name.endswith(".MicroTime")
-    if not micro and _TIME.fullmatch(value):
+    if not micro and is_time(value):
         return value
     try:
         if not _RFC3339.fullmatch(value):
@@ -190,16 +207,27 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
 
 
+def is_time(text: str) -> bool:
+    """Whether a time stands as it is stored; one that does not may still be read."""
+    return _TIME.fullmatch(text) is not None
+
+
+def is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
 def _bytes(value: Any, decoder: _Decoder) -> str:
     if not isinstance(value, str):
         raise decoder.unmarshal(value, "[]uint8")
     text = value.replace("\n", "").replace("\r", "")
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    if not is_base64(text):
         bad = re.search(r"[^A-Za-z0-9+/]", text)
         position = bad.start() if bad else len(text) // 4 * 4
-        raise NotDecodable(f"illegal base64 data at input byte {position}") from None
+        raise NotDecodable(f"illegal base64 data at input byte {position}")
     return text
 
 
@@ -252,9 +280,11 @@ def without_empties(value: Any, shape: Shape) -> Any:
     if isinstance(value, dict):
         if shape.form is not Form.OBJECT or shape.untyped:
             return value
-        if _is_map(shape):
-            assert shape.element is not None
-            return {key: without_empties(child, shape.element) for key, child in value.items()}
+        element = shape.element
+        if not shape.fields and element is not None:
+            if element.form not in _CONTAINERS:
+                return dict(value)
+            return {key: without_empties(child, element) for key, child in value.items()}
         kept: dict[str, Any] = {}
         fields = shape.fields
         for key, child in value.items():
@@ -262,18 +292,15 @@ def without_empties(value: Any, shape: Shape) -> Any:
                 inner = fields.get(key)
                 if inner is not None:
                     child = without_empties(child, inner)
-                    if (
-                        not child
-                        and key not in shape.required
-                        and (isinstance(child, list) or _is_map(inner))
-                    ):
+                    if not child and key not in shape.required and (isinstance(child, list) or is_map(inner)):
                         continue
             elif child is None:
                 continue
             kept[key] = child
         return kept
-    if isinstance(value, list) and shape.element is not None:
-        element = shape.element
+    if isinstance(value, list) and (element := shape.element) is not None:
+        if element.form not in _CONTAINERS:
+            return list(value)
         return [without_empties(child, element) for child in value]
     return value
 

@@ -6,6 +6,7 @@ from typing import Any
 from aliquot.emulator.schema import decoding, defaults, validation
 from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.errors import FieldError
+from aliquot.emulator.schema.quick import Quick
 from aliquot.emulator.schema.shapes import Shape
 from aliquot.emulator.versions import STANDARD
 
@@ -41,6 +42,10 @@ class Schema:
     """From a CRD: no strategic merge patch (415)."""
     minor: int = STANDARD.minor
     """Of Kubernetes: 36 for 1.36."""
+    _quick: Quick = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_quick", Quick(self.shape))
 
     @property
     def key(self) -> GroupVersionKind:
@@ -51,6 +56,8 @@ class Schema:
 
         Raises DecodeError when a value is of the wrong type.
         """
+        if not self.custom and (read := self._quick.read(obj)) is not None:
+            return read, []
         try:
             decoded, unknown = decoding.decode(obj, self.shape)
         except decoding.NotDecodable as error:
@@ -65,6 +72,8 @@ class Schema:
                 decoding.prune_nulls(obj, self.shape), self.shape
             )
             return filled
+        if (bare := self._quick.read(obj)) is not None:
+            return defaults.fill_in(self.group, self.kind, bare, self.shape)
         return defaults.fill(self.group, self.kind, obj, self.shape)
 
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:

@@ -6,7 +6,7 @@ metadata is always Kubernetes' own. Children are compiled when they are first as
 only ever sees pods never looks at the other 700 definitions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from types import MappingProxyType
@@ -138,6 +138,19 @@ class Shape:
             if name in self.fields and self.fields[name].fields:
                 present[name] = self.fields[name].skeleton if name != "metadata" else {}
         return present
+
+    @cached_property
+    def holds_quantities(self) -> bool:
+        """Whether a quantity can stand anywhere inside. Not for kinds that refer to themselves."""
+        if self.form not in (Form.OBJECT, Form.LIST) or self.untyped:
+            return self.form is Form.QUANTITY
+        return bool(self.fields_with_quantities) or (
+            self.element is not None and self.element.holds_quantities
+        )
+
+    @cached_property
+    def fields_with_quantities(self) -> Sequence[tuple[str, "Shape"]]:
+        return tuple((name, shape) for name, shape in self.fields.items() if shape.holds_quantities)
 
     def child(self, key: str) -> "Shape | None":
         """The shape under a key of an object; None when there is no such field."""

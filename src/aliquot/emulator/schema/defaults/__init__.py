@@ -25,12 +25,16 @@ _FILLERS: Mapping[tuple[str, str], Filler] = {
 
 def fill(group: str, kind: str, obj: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
     """A copy of `obj` with its defaults, and in the form in which Go would write it: nothing empty that may go."""
-    filled: dict[str, Any] = decoding.without_empties(obj, shape)
-    _add_structs(filled, shape.skeleton)
+    return fill_in(group, kind, decoding.without_empties(obj, shape), shape)
+
+
+def fill_in(group: str, kind: str, obj: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """The defaults of `obj`, which has nothing empty in it that may go, in place."""
+    _add_structs(obj, shape.skeleton)
     filler = _FILLERS.get((group, kind))
     if filler is not None:
-        filler(filled)
-    return filled
+        filler(obj)
+    return obj
 
 
 def _add_structs(obj: dict[str, Any], skeleton: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ Every function takes a value and gives what is wrong with it, an empty list when
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 Rule = Callable[[str], list[str]]
 
@@ -20,6 +20,24 @@ _PERCENT = "[0-9]+%"
 _QUALIFIED_TEXT = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 
 
+_REMEMBERED_LENGTH = 253
+"""No sound name is longer."""
+
+
+def _remembered(rule: Rule) -> Rule:
+    """`rule`, asked once for each name: the same few come again with every object."""
+
+    @lru_cache(maxsize=4096)
+    def problems(value: str) -> tuple[str, ...]:
+        return tuple(rule(value))
+
+    @wraps(rule)
+    def check(value: str) -> list[str]:
+        return list(problems(value)) if len(value) <= _REMEMBERED_LENGTH else rule(value)
+
+    return check
+
+
 def _regex_text(text: str, pattern: str, *examples: str) -> str:
     # Two spaces before each "or": that is how Kubernetes puts them together.
     shown = " or ".join(f"'{example}', " for example in examples)
@@ -31,6 +49,7 @@ def _too_long(value: str, limit: int) -> list[str]:
     return [f"must be no more than {limit} characters"] if len(value) > limit else []
 
 
+@_remembered
 def dns_label(value: str) -> list[str]:
     """RFC 1123 label: namespaces, containers, volumes."""
     problems = _too_long(value, 63)
@@ -50,6 +69,7 @@ def dns_label(value: str) -> list[str]:
     return problems
 
 
+@_remembered
 def dns_subdomain(value: str) -> list[str]:
     """RFC 1123 subdomain: most names of objects."""
     problems = _too_long(value, 253)
@@ -88,18 +108,13 @@ def path_segment(value: str) -> list[str]:
     return [f"may not contain '{illegal}'" for illegal in ("/", "%") if illegal in value]
 
 
+@_remembered
 def qualified_name(value: str) -> list[str]:
     """Keys of labels, annotations, resources and finalizers: `[prefix/]name`."""
-    return list(_qualified(value))
-
-
-@lru_cache(maxsize=4096)
-def _qualified(value: str) -> tuple[str, ...]:
-    """The same few keys come again with every object."""
     parts = value.split("/")
     if len(parts) > 2:
         text = _regex_text(f"a valid label key {_QUALIFIED_TEXT}", _QUALIFIED, "MyName", "my.name", "123-abc")
-        return (f"{text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
+        return [f"{text} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
     problems: list[str] = []
     if len(parts) == 2:
         if not parts[0]:
@@ -114,9 +129,10 @@ def _qualified(value: str) -> tuple[str, ...]:
         problems.append(
             f"name part {_regex_text(_QUALIFIED_TEXT, _QUALIFIED, 'MyName', 'my.name', '123-abc')}"
         )
-    return tuple(problems)
+    return problems
 
 
+@_remembered
 def label_value(value: str) -> list[str]:
     problems = _too_long(value, 63)
     if not re.fullmatch(_LABEL_VALUE, value):
@@ -132,6 +148,7 @@ def label_value(value: str) -> list[str]:
     return problems
 
 
+@_remembered
 def config_key(value: str) -> list[str]:
     """Keys of config maps and secrets."""
     problems = _too_long(value, 253)
@@ -148,6 +165,7 @@ def config_key(value: str) -> list[str]:
     return problems + _parent_directory(value)
 
 
+@_remembered
 def env_name(value: str) -> list[str]:
     """Names of environment variables: any printable ASCII but `=` since Kubernetes 1.34."""
     if not value:
@@ -159,6 +177,7 @@ def env_name(value: str) -> list[str]:
     return []
 
 
+@_remembered
 def port_name(value: str) -> list[str]:
     problems = _too_long(value, 15)
     if not re.fullmatch("[-a-z0-9]+", value):

@@ -60,13 +60,15 @@ def overcommits(name: str) -> bool:
 
 def value(name: str, amount: str, path: str) -> list[FieldError]:
     """Problems of one quantity of the resource `name`."""
-    errors: list[FieldError] = []
-    exact = quantity.parse(amount)
-    if exact < 0:
-        errors.append(invalid(path, amount, NEGATIVE))
+    return [invalid(path, amount, problem) for problem in _amount(name, amount)]
+
+
+@lru_cache(maxsize=4096)
+def _amount(name: str, amount: str) -> tuple[str, ...]:
+    negative = (NEGATIVE,) if quantity.parse(amount) < 0 else ()
     if (name in _COUNTED or is_extended(name)) and quantity.milli(amount) % 1000:
-        errors.append(invalid(path, amount, "must be an integer"))
-    return errors
+        return (*negative, "must be an integer")
+    return negative
 
 
 def _name(name: str, path: str) -> list[FieldError]:
@@ -113,7 +115,7 @@ def requirements(
                 errors.append(
                     required(f"{path}.limits", "Limit must be set for non overcommitable resources")
                 )
-        else:
+        elif amount != limit:
             asked, allowed = quantity.parse(amount), quantity.parse(limit)
             if asked != allowed and not overcommits(name):
                 errors.append(
