@@ -5,7 +5,7 @@ Refusals are answered as a Status. What nobody foresaw is logged with its traceb
 that says no more than its kind.
 
 `ApiServer` composes the rooms beside it and owns none of their decisions. It runs on any event loop, virtual time
-included: it opens no sockets, starts no threads, and every task that it starts ends with the request.
+included: it opens no sockets of its own, starts no threads, and every task that it starts ends with the request.
 """
 
 import asyncio
@@ -43,6 +43,7 @@ from aliquot.emulator import scale as scales
 from aliquot.emulator.admission import Chain
 from aliquot.emulator.admission.standard import standard
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
+from aliquot.emulator.audit.recording import Auditor, Record
 from aliquot.emulator.authentication import Authenticator, impersonated
 from aliquot.emulator.call import JSON, Call
 from aliquot.emulator.deletion import DeleteOptions, Deleter
@@ -108,10 +109,11 @@ class ApiServer:
         logs: Logs | None = None,
         network: Network | None = None,
         chain: Chain | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         """`logs` asks kubelets; without it no log can be read. `network` is how webhooks are called: over HTTPS, unless
-        another is given; `chain` is the standard one of admission, unless another is. Call `start` before the first
-        request.
+        another is given; `chain` is the standard one of admission, unless another is. Without an `auditor` nothing is
+        recorded. Call `start` before the first request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -129,6 +131,7 @@ class ApiServer:
             else None
         )
         self._authenticator = Authenticator(self._tokens, static_tokens)
+        self._auditor = auditor
         self._network = network or HttpsNetwork()
         chain = chain or standard(self.registry, self.authorizer, self._network, minor=surface.minor)
         self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
@@ -156,7 +159,9 @@ class ApiServer:
         self.store.end_watches()
 
     async def close(self) -> None:
-        """After the last request: lets go of the connections to others."""
+        """After the last request: what was recorded is kept, and the connections to others are let go."""
+        if self._auditor is not None:
+            await self._auditor.close()
         await self._network.close()
 
     # ---- ASGI --------------------------------------------------------------------------------------------
@@ -164,32 +169,50 @@ class ApiServer:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"HTTP alone is served, not {scope['type']}")
+        record = self._auditor.record(scope) if self._auditor is not None else None
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, record)
         except _ClientGone:
+            if record is not None:
+                record.gone()
             return
         except StatusError as error:
             answer = status_answer(error.status)
-        except Exception:
+        except Exception as error:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
+            if record is not None:
+                record.panicked(error)
         if isinstance(answer, _Stream):
-            await self._send_stream(answer, receive, send)
+            await self._send_stream(answer, receive, send, record)
             return
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers()})
+        headers = answer.headers()
+        if record is not None:
+            record.completed(answer.status, answer.body, answer.content_type)
+            headers.append(record.header)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> "Answer | _Stream":
+    async def _answer(self, scope: Scope, receive: Receive, record: Record | None) -> "Answer | _Stream":
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
-        user = self._authenticator.authenticate(scope.get("extensions") or {}, headers)
+        request = parse(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
+        try:
+            user = self._authenticator.authenticate(scope.get("extensions") or {}, headers)
+        except StatusError as refusal:
+            if record is not None:
+                record.not_authenticated(request, refusal)
+            raise
+        if record is not None:
+            record.received(request, user)
         if any(name.startswith(b"impersonate-") for name in headers):
             repeated: dict[bytes, list[bytes]] = {}
             for name, value in pairs:
                 repeated.setdefault(name, []).append(value)
             user = impersonated(user, headers, repeated, self.authorizer)
-        request = parse(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
-        self._authorize(user, request)
+            if record is not None:
+                record.acts_as(user)
+        self._authorize(user, request, record)
         accept = headers.get(b"accept", b"").decode("latin-1")
         if not request.plural:
             return self._beside_resources(request, accept)
@@ -204,6 +227,8 @@ class ApiServer:
             await _read(headers, receive) if request.method in _WITH_BODY else b"",
             [served.resource.warning] if served.resource.warning else [],
         )
+        if record is not None:
+            record.call = call
         if served.resource.group in reviewing.GROUPS:
             reviewed = await reviewing.review(call, self._writer, self.authorizer, self._tokens)
             return json_answer(reviewed, 201)
@@ -212,23 +237,32 @@ class ApiServer:
             return await self._subresource(call, form)
         return await self._verb(call, form)
 
-    async def _send_stream(self, stream: _Stream, receive: Receive, send: Send) -> None:
+    async def _send_stream(
+        self, stream: _Stream, receive: Receive, send: Send, record: Record | None
+    ) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
         if stream.wake is not None:
             wake = stream.wake
             gone.add_done_callback(lambda _: wake())
         headers = [(b"content-type", stream.content_type.encode()), (b"cache-control", b"no-cache, private")]
         headers += map(answers.warning_header, stream.warnings)
+        if record is not None:
+            record.started(200)
+            headers.append(record.header)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async with aclosing(stream.chunks(gone.done)) as chunks:
                 async for chunk in _until(chunks, gone, self._stopping) if stream.wake is None else chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if record is not None:
+                record.completed(200)
             if not gone.done():
                 await send({"type": "http.response.body", "body": b""})
-        except Exception:
+        except Exception as error:
             # The status line is out: all that is left is to cut the connection.
             _log.exception("stream failed")
+            if record is not None:
+                record.panicked(error)
             raise
         finally:
             gone.cancel()
@@ -236,7 +270,7 @@ class ApiServer:
 
     # ---- what is asked ---------------------------------------------------------------------------------------
 
-    def _authorize(self, user: User, request: Request) -> None:
+    def _authorize(self, user: User, request: Request, record: Record | None) -> None:
         asked = Attributes(
             verb=request.verb,
             group=request.group,
@@ -248,6 +282,8 @@ class ApiServer:
             path=request.path,
         )
         decision = self.authorizer.authorize(user, asked)
+        if record is not None:
+            record.decided(decision)
         if not decision.allowed:
             refusal = rbac.forbidden(user, asked, decision.reason)
             raise statuses.failure(refusal.code, refusal.reason, refusal.message, refusal.details)
