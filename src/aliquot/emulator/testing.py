@@ -1,0 +1,119 @@
+"""A Kubernetes API for tests: in this process, over HTTPS on loopback, and gone when the test is.
+
+    with EmulatedApi(tmp_path) as api:
+        subprocess.run(["kubectl", "--kubeconfig", api.kubeconfig, "get", "namespaces"], check=True)
+
+It has the controllers of a cluster and no nodes: Deployments make pods, and nothing runs them. The server lives in a
+thread with an event loop of its own, so that tests may be synchronous, asynchronous, or start programs.
+"""
+
+import asyncio
+import random
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from aliquot.clock import SystemClock
+from aliquot.emulator.app import ApiServer
+from aliquot.emulator.certificates import Authority
+from aliquot.emulator.controllers.run import run_all
+from aliquot.emulator.server import HttpsServer, write_kubeconfig
+from aliquot.emulator.store import Store
+from aliquot.emulator.versions import DEFAULT, Surface
+from aliquot.kube.asgi_transport import AsgiTransport
+from aliquot.kube.client import Client
+
+_ADMINISTRATORS = ("system:masters",)
+_START_DEADLINE_S = 60.0
+_STOP_DEADLINE_S = 30.0
+
+
+class EmulatedApi:
+    """`with EmulatedApi(directory) as api`: `api.url` answers within.
+
+    `directory` takes certificates and kubeconfigs; objects are in memory alone. `version` is a minor of Kubernetes.
+    `seed` decides names and uids. Raises UnknownVersion.
+    """
+
+    def __init__(
+        self, directory: Path, *, version: str = DEFAULT, controllers: bool = True, seed: int = 0
+    ) -> None:
+        self.url = ""
+        self.kubeconfig = directory / "kubeconfig"
+        """Of an administrator."""
+        self._directory = directory
+        self._surface = Surface(version)
+        self._controllers = controllers
+        self._rng = random.Random(seed)
+        self._authority = Authority(directory / "pki", clock=SystemClock())
+        self._thread = threading.Thread(target=self._run, name="emulated API", daemon=True)
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._failure: BaseException | None = None
+
+    def kubeconfig_of(self, user: str, *groups: str) -> Path:
+        """The kubeconfig of another user, who may do what RBAC lets him."""
+        path = self._directory / f"kubeconfig-{user.replace('/', '-')}"
+        self._write_kubeconfig(path, user, *groups)
+        return path
+
+    def __enter__(self) -> "EmulatedApi":
+        self._thread.start()
+        if not self._started.wait(_START_DEADLINE_S):
+            raise TimeoutError(f"the emulated API did not start within {_START_DEADLINE_S:.0f} s")
+        if self._failure is not None:
+            raise self._failure
+        self._write_kubeconfig(self.kubeconfig, "admin", *_ADMINISTRATORS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_STOP_DEADLINE_S)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # the test's thread is to see it
+            self._failure = error
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        clock = SystemClock()
+        store = Store()
+        api = ApiServer(
+            store, clock=clock, rng=self._rng, surface=self._surface, token_key=self._authority.token_key
+        )
+        await api.start()
+        transport = AsgiTransport(api.app, "system:kube-controller-manager", _ADMINISTRATORS)
+        try:
+            async with HttpsServer(api, self._authority) as server, asyncio.TaskGroup() as group:
+                self.url = server.url
+                controllers = None
+                if self._controllers:
+                    client = Client(transport, clock=clock, rng=self._rng)
+                    root = self._authority.certificate.decode()
+                    controllers = group.create_task(
+                        run_all(client, clock, self._rng, surface=self._surface, root_ca_pem=root)
+                    )
+                self._started.set()
+                await self._stop.wait()
+                if controllers is not None:
+                    controllers.cancel()
+        finally:
+            await transport.close()
+            store.close()
+
+    def _write_kubeconfig(self, path: Path, user: str, *groups: str) -> None:
+        write_kubeconfig(
+            path,
+            url=self.url,
+            authority=self._authority.certificate,
+            user=user,
+            client=self._authority.client(user, groups),
+        )
