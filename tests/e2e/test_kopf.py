@@ -56,7 +56,7 @@ def operator(namespaced: Kubectl, tmp_path: Path) -> Iterator[Path]:
         "--verbose",
         "-n",
         namespaced.namespace,
-        OPERATOR,
+        str(OPERATOR),
     ]
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -94,14 +94,14 @@ def test_certificates_inline_and_in_files_are_the_same(
     for document in (files, inline):
         found = load(write(document))
         assert (found.ca, found.client_certificate, found.client_key) == (pair[0], *pair)
-        context = found._tls()
+        context = found.tls()
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.cert_store_stats()["x509"] == 1
 
 
 def test_verification_can_be_given_up_and_the_name_set(write: Write) -> None:
     found = load(write(config(cluster={"insecure-skip-tls-verify": True, "tls-server-name": "kubernetes"})))
-    assert found._tls().verify_mode is ssl.CERT_NONE
+    assert found.tls().verify_mode is ssl.CERT_NONE
     assert found.server_name == "kubernetes"
 
 
