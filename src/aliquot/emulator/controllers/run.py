@@ -11,6 +11,7 @@ from aliquot.emulator.controllers.cron_jobs import CronJobs
 from aliquot.emulator.controllers.daemon_sets import DaemonSets
 from aliquot.emulator.controllers.deployments import Deployments
 from aliquot.emulator.controllers.disruption import Disruption
+from aliquot.emulator.controllers.endpoints import SERVICE_INDEXES, SLICE_INDEXES, ServiceEndpoints
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
 from aliquot.emulator.controllers.evictions import Evictions
 from aliquot.emulator.controllers.finished_jobs import FinishedJobs
@@ -21,6 +22,7 @@ from aliquot.emulator.controllers.namespaces import ROOT_CA, Namespaces
 from aliquot.emulator.controllers.nodes import LEASE_NAMESPACE, Nodes
 from aliquot.emulator.controllers.pod_garbage import PodGarbage
 from aliquot.emulator.controllers.replica_sets import ReplicaSets
+from aliquot.emulator.controllers.service_types import Endpoints, EndpointSlice, Service
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
     ControllerRevision,
@@ -46,6 +48,8 @@ from aliquot.kube.resources import (
     CRONJOBS,
     DAEMONSETS,
     DEPLOYMENTS,
+    ENDPOINTS,
+    ENDPOINTSLICES,
     EVENTS,
     JOBS,
     LEASES,
@@ -56,6 +60,7 @@ from aliquot.kube.resources import (
     PODS,
     REPLICASETS,
     SERVICEACCOUNTS,
+    SERVICES,
     STATEFULSETS,
 )
 
@@ -85,6 +90,9 @@ async def run_all(
     jobs = Cache(client, JOBS, Job, indexes=ownership.INDEXES)
     cron_jobs = Cache(client, CRONJOBS, CronJob)
     budgets = Cache(client, PODDISRUPTIONBUDGETS, DisruptionBudget)
+    services = Cache(client, SERVICES, Service, indexes=SERVICE_INDEXES)
+    slices = Cache(client, ENDPOINTSLICES, EndpointSlice, indexes=SLICE_INDEXES)
+    endpoints = Cache(client, ENDPOINTS, Endpoints)
     namespaces = Cache(client, NAMESPACES, Namespace)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
     authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
@@ -104,6 +112,9 @@ async def run_all(
         jobs,
         cron_jobs,
         budgets,
+        services,
+        slices,
+        endpoints,
         namespaces,
         accounts,
         authorities,
@@ -174,6 +185,7 @@ async def run_all(
                 stateful_sets,
                 Kinds(crds, surface),
             ),
+            ServiceEndpoints(client, rng, services, slices, endpoints, pod_cache, nodes),
             FinishedJobs(client, clock, rng, jobs),
             Namespaces(
                 client,

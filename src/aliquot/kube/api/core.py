@@ -28,6 +28,7 @@ class ResourceRequirements(Wire, kw_only=True, frozen=True):
 
 class ContainerPort(Wire, kw_only=True, frozen=True):
     container_port: int
+    name: str = ""
     host_port: int = 0
     host_ip: str = field(name="hostIP", default="")
     protocol: str = "TCP"
@@ -76,6 +77,8 @@ class PodSpec(Wire, kw_only=True, frozen=True):
     """Of the pod as a whole."""
     overhead: Quantities | None = None
     host_network: bool = False
+    hostname: str = ""
+    subdomain: str = ""
     restart_policy: str = "Always"
     termination_grace_period_seconds: int | None = None
     active_deadline_seconds: int | None = None
