@@ -20,6 +20,9 @@ def planned(state: Path, **options: object) -> Plan:
         "agents": True,
         "port": 0,
         "patience_s": 1.0,
+        "audit_policy": None,
+        "audit_log": None,
+        "audit_webhook": None,
     }
     return plan(StateDirectory(state), **{**defaults, **options})  # type: ignore[arg-type]
 
@@ -119,3 +122,47 @@ def test_the_version_stays_until_another_is_asked_for(
 def test_a_version_that_there_is_not(tmp_path: Path, options: dict[str, str], problem: str) -> None:
     with pytest.raises(LocalClusterError, match=problem):
         planned(tmp_path, **options)
+
+
+POLICY = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n"
+
+
+def test_without_audit_options_nothing_is_recorded(tmp_path: Path) -> None:
+    assert planned(tmp_path).audit is None
+
+
+def test_audit_options_are_read_at_the_door(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    found = planned(
+        tmp_path,
+        audit_policy=tmp_path / "policy.yaml",
+        audit_log=tmp_path / "audit.log",
+        audit_webhook="http://127.0.0.1:9/events",
+    ).audit
+    assert found is not None
+    assert (found.log, found.webhook) == (tmp_path / "audit.log", "http://127.0.0.1:9/events")
+    assert not (tmp_path / "audit.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"audit_log": Path("a.log")}, "--audit-log needs --audit-policy FILE"),
+        ({"audit_webhook": "https://h/"}, "--audit-webhook needs --audit-policy FILE"),
+        ({"audit_policy": Path("p.yaml")}, "--audit-policy needs --audit-log FILE or --audit-webhook URL"),
+        (
+            {"audit_policy": Path("p.yaml"), "audit_webhook": "collector"},
+            "--audit-webhook: collector: https://HOST[:PORT]/PATH is expected",
+        ),
+        (
+            {"audit_policy": Path("nowhere.yaml"), "audit_log": Path("a.log")},
+            "--audit-policy: nowhere.yaml: cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_audit_options_that_cannot_be_are_one_line(
+    tmp_path: Path, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(LocalClusterError) as refusal:
+        planned(tmp_path, **options)
+    assert said in str(refusal.value)

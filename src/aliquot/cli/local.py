@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aliquot.cli import earlier_nodes, machines, pod_networks
+from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.cluster import Cluster
 from aliquot.cli.failures import innermost
 from aliquot.cli.plan import LocalClusterError, Plan, encode
@@ -18,10 +18,12 @@ from aliquot.cli.readiness import MOST_NAMED, Readiness
 from aliquot.cli.state import Running, replace_file
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
+from aliquot.emulator.audit.log_file import AuditError
 from aliquot.emulator.certificates import Authority, CertificateError
 from aliquot.emulator.kubelet.checkpoint import CheckpointError
 from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
+from aliquot.emulator.network import HttpsNetwork
 from aliquot.emulator.persistence import StoreError
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
 from aliquot.emulator.store import Store
@@ -47,7 +49,7 @@ def run_in_foreground(plan: Plan, *, say: Say) -> None:
         machines.refuse_another_runtime(plan)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(plan, say))
-    except* (StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
+    except* (AuditError, StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
         raise LocalClusterError(str(innermost(group))) from group
     except* LocalClusterError as group:
         raise innermost(group) from None
@@ -65,7 +67,7 @@ async def _live(plan: Plan, say: Say) -> None:
     store = Store(state.store)
     try:
         authority = Authority(state.path / "pki", clock=clock)
-        logs = _Logs()
+        logs, network = _Logs(), HttpsNetwork()
         api = ApiServer(
             store,
             clock=clock,
@@ -73,6 +75,10 @@ async def _live(plan: Plan, say: Say) -> None:
             surface=plan.surface,
             token_key=authority.token_key,
             logs=logs,
+            network=network,
+            auditor=auditing.auditor(plan.audit, network, clock=clock, rng=_rng())
+            if plan.audit is not None
+            else None,
         )
         await api.start()
         async with _server(api, authority, plan) as server:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from aliquot.cli.auditing import AuditOptionError, AuditOptions, read_options
 from aliquot.cli.pod_networks import MOST_NODES
 from aliquot.cli.state import Running, StateDirectory
 from aliquot.document import DocumentError
@@ -45,6 +46,7 @@ class Plan:
     sockets: bool
     patience_s: float
     """How long nodes may take before it is told which are not ready."""
+    audit: AuditOptions | None = None
 
 
 def plan(
@@ -59,6 +61,9 @@ def plan(
     agents: bool,
     port: int,
     patience_s: float,
+    audit_policy: Path | None,
+    audit_log: Path | None,
+    audit_webhook: str | None,
 ) -> Plan:
     """What is None is as the last time. Raises LocalClusterError."""
     try:
@@ -72,7 +77,8 @@ def plan(
             wanted = Inventory(
                 tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(1 if nodes is None else nodes))
             )
-    except (DocumentError, ValueError) as error:
+        audit = read_options(audit_policy, audit_log, audit_webhook)
+    except (DocumentError, AuditOptionError, ValueError) as error:
         raise LocalClusterError(str(error)) from error
     # An inventory of a single machine need not name it.
     wanted = Inventory(tuple(replace(node, name=node.name or "node-0") for node in wanted.nodes))
@@ -97,6 +103,7 @@ def plan(
         last_port=urlsplit(running.server).port or 0 if running is not None else 0,
         sockets=count <= MOST_NODES_ON_SOCKETS,
         patience_s=patience_s,
+        audit=audit,
     )
 
 

@@ -69,6 +69,17 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Port on 127.0.0.1; 0 keeps the last one or picks one.",
 )
 @click.option(
+    "--audit-policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Record requests to the API as this audit.k8s.io/v1 Policy says; needs --audit-log or --audit-webhook.",
+)
+@click.option(
+    "--audit-log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append audit events to this file, one line of JSON each.",
+)
+@click.option("--audit-webhook", metavar="URL", help="Send audit events to this URL, in batches.")
+@click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(min=0),
@@ -94,6 +105,9 @@ def up(
     runtime: str | None,
     no_agents: bool,
     port: int,
+    audit_policy: Path | None,
+    audit_log: Path | None,
+    audit_webhook: str | None,
     wait_s: float,
     detach: bool,
     verbose: bool,
@@ -131,6 +145,9 @@ def up(
                 agents=not no_agents,
                 port=port,
                 patience_s=wait_s,
+                audit_policy=audit_policy,
+                audit_log=audit_log,
+                audit_webhook=audit_webhook,
             )
             local.run_in_foreground(wanted, say=click.echo)
     except LocalClusterError as error:
