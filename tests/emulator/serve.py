@@ -20,7 +20,13 @@ async def main(directory: Path) -> None:
     clock = SystemClock()
     store = Store(directory / "store.db")
     authority = Authority(directory / "pki", clock=clock)
-    api = ApiServer(store, clock=clock, rng=random.Random(), token_key=authority.token_key)
+    api = ApiServer(
+        store,
+        clock=clock,
+        rng=random.Random(),
+        token_key=authority.token_key,
+        client_authority=authority.for_clients,
+    )
     await api.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

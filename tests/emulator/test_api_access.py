@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
+from aliquot.emulator.authentication import Accepted, Anonymous
 from aliquot.emulator.rbac import User
+from aliquot.emulator.versions import Surface
 from tests.emulator.api import PODS, Api, FixedClock, new_api, pod
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -30,6 +32,26 @@ async def let_read_pods(api: Api, user: str) -> None:
         "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
     }
     await api.ok("POST", f"{RBAC}/namespaces/default/rolebindings", binding)
+
+
+async def let_all(api: Api, user: str, rules: list[dict[str, Any]]) -> None:
+    """In every namespace."""
+    meta = {"name": user.replace(":", "-")}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": meta,
+        "rules": rules,
+    }
+    await api.ok("POST", f"{RBAC}/clusterroles", role)
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": meta,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": meta["name"]},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}],
+    }
+    await api.ok("POST", f"{RBAC}/clusterrolebindings", binding)
 
 
 async def test_everybody_who_is_known_is_authenticated(api: Api) -> None:
@@ -65,7 +87,7 @@ async def test_a_token_that_is_no_good_is_refused_not_taken_for_nobody(api: Api,
 
 
 async def test_static_tokens_name_their_users(clock: FixedClock) -> None:
-    api = await new_api(clock, static_tokens={"t0ken": User("robot", ("machines",))})
+    api = await new_api(clock, accepted=Accepted({"t0ken": User("robot", ("machines",))}))
     nobody = Api(api.server, "", ())
     found = await who(nobody, authorization="Bearer t0ken")
     assert found == {"username": "robot", "groups": ["machines", "system:authenticated"]}
@@ -160,6 +182,84 @@ async def test_who_may_not_cannot(api: Api) -> None:
     status, answer = await ada.send("GET", PODS, headers={"impersonate-group": "system:masters"})
     assert status == 400
     await ada.close()
+
+
+@pytest.mark.parametrize(
+    ("identity", "on", "as_whom", "verb", "status"),
+    [
+        ("impersonate:user-info users bob", "user-info:list", "bob", "GET", 200),
+        ("impersonate:user-info users bob", "user-info:get", "bob", "GET", 403),
+        ("impersonate:user-info users eve", "user-info:list", "bob", "GET", 403),
+        ("impersonate:user-info users bob", "user-info:list", "bob", "DELETE", 403),
+        (
+            "impersonate:serviceaccount serviceaccounts sa",
+            "serviceaccount:list",
+            "system:serviceaccount:default:sa",
+            "GET",
+            200,
+        ),
+        (
+            "impersonate:serviceaccount serviceaccounts sa",
+            "serviceaccount:list",
+            "system:serviceaccount:default:x",
+            "GET",
+            403,
+        ),
+        (
+            "impersonate:user-info serviceaccounts sa",
+            "user-info:list",
+            "system:serviceaccount:default:sa",
+            "GET",
+            403,
+        ),
+        ("impersonate:arbitrary-node nodes n1", "arbitrary-node:list", "system:node:n1", "GET", 200),
+        ("impersonate:arbitrary-node nodes n1", "arbitrary-node:list", "system:node:n2", "GET", 403),
+        ("impersonate:user-info users system:node:n1", "user-info:list", "system:node:n1", "GET", 403),
+    ],
+)
+async def test_who_may_act_as_another_in_one_thing_alone(
+    api: Api, identity: str, on: str, as_whom: str, verb: str, status: int
+) -> None:
+    right, resource, name = identity.split()
+    rules = [
+        {
+            "apiGroups": ["authentication.k8s.io"],
+            "resources": [resource],
+            "verbs": [right],
+            "resourceNames": [name],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "verbs": [f"impersonate-on:{on}"]},
+    ]
+    await let_all(api, "ada", rules)
+    await let_all(api, as_whom, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}])
+    ada = api.as_user("ada")
+    assert (await ada.send(verb, PODS, headers={"impersonate-user": as_whom}))[0] == status
+    await ada.close()
+
+
+async def test_before_1_36_there_was_only_the_broad_right(clock: FixedClock) -> None:
+    api = await new_api(clock, surface=Surface("1.35"))
+    right = [
+        {
+            "apiGroups": ["*"],
+            "resources": ["*"],
+            "verbs": ["impersonate:user-info", "impersonate-on:user-info:list"],
+        }
+    ]
+    await let_all(api, "ada", right)
+    ada = api.as_user("ada")
+    assert (await ada.send("GET", PODS, headers={"impersonate-user": "bob"}))[0] == 403
+    await ada.close()
+    await api.close()
+
+
+async def test_nobody_in_particular_can_be_shut_out(clock: FixedClock) -> None:
+    api = await new_api(clock, accepted=Accepted(anonymous=Anonymous(True, ("/livez",))))
+    nobody = Api(api.server, "", ())
+    assert (await nobody.get("/livez"))[0] == 200
+    assert (await nobody.get("/healthz"))[0] == 401
+    await nobody.close()
+    await api.close()
 
 
 async def test_can_i(api: Api) -> None:

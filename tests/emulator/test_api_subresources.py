@@ -1,9 +1,12 @@
+import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from aliquot.clock import parse_rfc3339
 from aliquot.emulator.subresources import LogOptions, LogsUnavailable
 from tests.emulator.api import APPLY, CONFIGS, JSON_PATCH, MERGE, PODS, TABLE, Api, FixedClock, new_api, pod
 from tests.emulator.test_api_writes import DEPLOYMENTS, deployment
@@ -228,16 +231,77 @@ async def test_a_token_lasts_ten_minutes_at_least(clock: FixedClock) -> None:
 
 async def test_a_token_can_be_bound_to_a_pod(clock: FixedClock) -> None:
     api = await with_tokens(clock)
-    await api.ok("POST", PODS, pod())
+    await api.ok("POST", PODS, pod(serviceAccountName="sa"))
+    await api.ok("POST", PODS, pod("other"))
     for reference, status in (
         ({"kind": "Pod", "name": "p"}, 201),
         ({"kind": "Pod", "name": "missing"}, 404),
+        ({"kind": "Pod", "name": "other"}, 400),
         ({"kind": "Pod", "name": "p", "uid": "another"}, 409),
         ({"kind": "Job", "name": "p"}, 400),
     ):
         body = {**REQUEST, "spec": {"boundObjectRef": reference}}
         assert (await api.send("POST", f"{ACCOUNTS}/sa/token", body))[0] == status
     await api.close()
+
+
+@pytest.mark.parametrize(
+    ("spec", "lives_s"),
+    [
+        ({"expirationSeconds": 3607}, 31_536_000),
+        ({"expirationSeconds": 3606}, 3606),
+        ({"expirationSeconds": 3607, "audiences": ["vault"]}, 3607),
+        ({"expirationSeconds": 3607, "boundObjectRef": None}, 3607),
+    ],
+)
+async def test_the_token_that_pods_ask_for_lives_a_year_and_does_not_say_so(
+    clock: FixedClock, spec: dict[str, Any], lives_s: int
+) -> None:
+    api = await with_tokens(clock)
+    await api.ok("POST", PODS, pod(serviceAccountName="sa"))
+    bound = {"boundObjectRef": {"kind": "Pod", "name": "p"}, **spec}
+    answer = await api.ok("POST", f"{ACCOUNTS}/sa/token", {**REQUEST, "spec": bound})
+    claims = json.loads(b64decode(answer["status"]["token"].split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == lives_s
+    assert parse_rfc3339(answer["status"]["expirationTimestamp"]) == clock.time + spec["expirationSeconds"]
+    await api.close()
+
+
+async def test_a_token_bound_to_a_secret_ends_ten_seconds_after_it(clock: FixedClock) -> None:
+    api = await with_tokens(clock)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}
+    await api.ok("POST", "/api/v1/namespaces/default/secrets", secret)
+    bound = {**REQUEST, "spec": {"boundObjectRef": {"kind": "Secret", "name": "s", "apiVersion": "v1"}}}
+    token = (await api.ok("POST", f"{ACCOUNTS}/sa/token", bound))["status"]["token"]
+    holder = Api(api.server, "", ())
+
+    async def answer() -> int:
+        return (await holder.send("GET", "/api", headers={"authorization": f"Bearer {token}"}))[0]
+
+    assert await answer() == 200
+    await api.ok("DELETE", "/api/v1/namespaces/default/secrets/s")
+    clock.time += 9.9
+    assert await answer() == 200
+    clock.time += 0.2
+    assert await answer() == 401
+    await holder.close()
+    await api.close()
+
+
+async def test_the_issuer_of_tokens_can_be_found(clock: FixedClock) -> None:
+    api = await with_tokens(clock)
+    document = await api.ok("GET", "/.well-known/openid-configuration")
+    assert document["issuer"] == "https://kubernetes.default.svc.cluster.local"
+    assert document["jwks_uri"].endswith("/openid/v1/jwks")
+    keys = await api.ok("GET", "/openid/v1/jwks")
+    assert [key["alg"] for key in keys["keys"]] == document["id_token_signing_alg_values_supported"]
+    assert api.headers["content-type"] == "application/jwk-set+json"
+    account = api.as_user("system:serviceaccount:default:sa", "system:serviceaccounts")
+    assert (await account.get("/openid/v1/jwks"))[0] == 200
+    stranger = api.as_user("eve")
+    assert (await stranger.get("/openid/v1/jwks"))[0] == 403
+    for one in (api, account, stranger):
+        await one.close()
 
 
 async def test_a_token_review_says_whose_it_is(clock: FixedClock) -> None:
@@ -248,6 +312,14 @@ async def test_a_token_review_says_whose_it_is(clock: FixedClock) -> None:
     status = (await api.ok("POST", path, review))["status"]
     assert status["authenticated"] is True
     assert status["user"]["username"] == "system:serviceaccount:default:sa"
+    review["spec"] = {"token": token, "audiences": ["vault"]}
+    answer = await api.ok("POST", path, review)
+    assert answer["status"]["error"] == (
+        '[invalid bearer token, token audiences ["https://kubernetes.default.svc.cluster.local"] is invalid for the '
+        'target audiences ["vault"]]'
+    )
+    review["spec"] = {}
+    assert (await api.send("POST", path, review))[0] == 400
     review["spec"] = {"token": "nonsense"}
     assert "authenticated" not in (await api.ok("POST", path, review))["status"]
     await api.close()

@@ -22,7 +22,13 @@ from aliquot.emulator.store import Store
 @pytest.fixture
 async def kubeconfig(tmp_path: Path) -> AsyncIterator[Path]:
     authority = Authority(tmp_path / "pki", clock=SystemClock())
-    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1), token_key=authority.token_key)
+    api = ApiServer(
+        Store(),
+        clock=SystemClock(),
+        rng=random.Random(1),
+        token_key=authority.token_key,
+        client_authority=authority.for_clients,
+    )
     await api.start()
     async with HttpsServer(api, authority) as server:
         write_kubeconfig(

@@ -14,6 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
@@ -47,7 +49,13 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
-    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1), token_key=authority.token_key)
+    api = ApiServer(
+        Store(),
+        clock=SystemClock(),
+        rng=random.Random(1),
+        token_key=authority.token_key,
+        client_authority=authority.for_clients,
+    )
     await api.start()
     async with HttpsServer(api, authority) as server:
         yield server
@@ -63,6 +71,8 @@ async def test_a_client_certificate_says_who_asks(
                 user = (await response.json())["status"]["userInfo"]
         assert user["username"] == "ada"
         assert sorted(user["groups"]) == ["dev", "system:authenticated", "system:masters"]
+        fingerprint = x509.load_pem_x509_certificate(pair.certificate).fingerprint(SHA256()).hex()
+        assert user["extra"] == {"authentication.kubernetes.io/credential-id": [f"X509SHA256={fingerprint}"]}
 
 
 async def test_without_a_certificate_one_is_nobody(
@@ -96,7 +106,9 @@ async def test_a_taken_port_is_one_clear_line(server: HttpsServer, authority: Au
 
 
 async def test_the_end_of_the_server_ends_watches_cleanly(authority: Authority, tmp_path: Path) -> None:
-    api = ApiServer(Store(), clock=SystemClock(), rng=random.Random(1))
+    api = ApiServer(
+        Store(), clock=SystemClock(), rng=random.Random(1), client_authority=authority.for_clients
+    )
     await api.start()
     pair = authority.client("ada", ["system:masters"])
     async with HttpsServer(api, authority) as server:

@@ -74,6 +74,7 @@ async def _live(plan: Plan, say: Say) -> None:
             rng=_rng(),
             surface=plan.surface,
             token_key=authority.token_key,
+            client_authority=authority.for_clients,
             logs=logs,
             network=network,
             auditor=auditing.auditor(plan.audit, network, clock=clock, rng=_rng())

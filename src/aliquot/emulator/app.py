@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 import structlog
+from cryptography import x509
 
 from aliquot.clock import Clock
 from aliquot.emulator import accept as accept_header
@@ -44,11 +45,17 @@ from aliquot.emulator.admission import Chain
 from aliquot.emulator.admission.standard import standard
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.audit.recording import Auditor, Record
-from aliquot.emulator.authentication import Authenticator, impersonated
+from aliquot.emulator.authentication import (
+    Accepted,
+    Authenticator,
+    ClientCertificates,
+    OidcTokens,
+    StaticTokens,
+    impersonated,
+)
 from aliquot.emulator.call import JSON, Call
 from aliquot.emulator.deletion import DeleteOptions, Deleter
 from aliquot.emulator.network import HttpsNetwork, Network
-from aliquot.emulator.objects import metadata
 from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
@@ -60,7 +67,8 @@ from aliquot.emulator.store import Store
 from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.tables import Rendering
 from aliquot.emulator.taking_over import take_over
-from aliquot.emulator.tokens import STORED_AS, ServiceAccountTokens, SigningKey
+from aliquot.emulator.token_requests import request_token
+from aliquot.emulator.tokens import STORED_AS, ServiceAccountTokens, SigningKey, TokenSigner
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.emulator.writing import Writer
 
@@ -105,15 +113,16 @@ class ApiServer:
         rng: Random,
         surface: Surface = STANDARD,
         token_key: SigningKey | None = None,
-        static_tokens: Mapping[str, User] | None = None,
+        client_authority: x509.Certificate | None = None,
+        accepted: Accepted = Accepted(),  # noqa: B008 - frozen
         logs: Logs | None = None,
         network: Network | None = None,
         chain: Chain | None = None,
         auditor: Auditor | None = None,
     ) -> None:
-        """`logs` asks kubelets; without it no log can be read. `network` is how webhooks are called: over HTTPS, unless
-        another is given; `chain` is the standard one of admission, unless another is. Without an `auditor` nothing is
-        recorded. Call `start` before the first request.
+        """`logs` asks kubelets; without it no log can be read. `network` is how webhooks and issuers are called: over
+        HTTPS, unless another is given; `chain` is the standard one of admission, unless another is. Without an
+        `auditor` nothing is recorded. Call `start` before the first request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -126,13 +135,22 @@ class ApiServer:
         self._clock = clock
         self._rng = rng
         self._tokens = (
-            ServiceAccountTokens(token_key, self._token_subject, clock=clock, rng=rng)
+            ServiceAccountTokens(TokenSigner(token_key), self._token_subject, clock=clock, rng=rng)
             if token_key is not None
             else None
         )
-        self._authenticator = Authenticator(self._tokens, static_tokens)
         self._auditor = auditor
         self._network = network or HttpsNetwork()
+        self._authenticator = Authenticator(
+            clock=clock,
+            certificates=ClientCertificates(client_authority, clock=clock) if client_authority else None,
+            tokens=(
+                StaticTokens(accepted.tokens),
+                *([self._tokens] if self._tokens is not None else []),
+                *(OidcTokens(issuer, self._network, clock=clock) for issuer in accepted.issuers),
+            ),
+            anonymous=accepted.anonymous,
+        )
         chain = chain or standard(self.registry, self.authorizer, self._network, minor=surface.minor)
         self._writer = Writer(self.storage, self.authorizer, chain, clock=clock, rng=rng)
         self._deleter = Deleter(self.storage, chain, clock=clock, rng=rng)
@@ -196,26 +214,25 @@ class ApiServer:
     async def _answer(self, scope: Scope, receive: Receive, record: Record | None) -> "Answer | _Stream":
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
-        request = parse(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
+        path: str = scope["path"]
+        request = parse(scope["method"], path, scope["query_string"].decode("latin-1"))
         try:
-            user = self._authenticator.authenticate(scope.get("extensions") or {}, headers)
+            user = await self._authenticator.authenticate(scope.get("extensions") or {}, headers, path)
         except StatusError as refusal:
             if record is not None:
                 record.not_authenticated(request, refusal)
             raise
         if record is not None:
             record.received(request, user)
-        if any(name.startswith(b"impersonate-") for name in headers):
-            repeated: dict[bytes, list[bytes]] = {}
-            for name, value in pairs:
-                repeated.setdefault(name, []).append(value)
-            user = impersonated(user, headers, repeated, self.authorizer)
-            if record is not None:
-                record.acts_as(user)
-        self._authorize(user, request, record)
+        asked = _attributes(request)
+        acting = impersonated(user, pairs, asked, self.authorizer, constrained=self.surface.minor >= 36)
+        if record is not None and acting is not user:
+            record.acts_as(acting)
+        user = acting
+        self._authorize(user, asked, record)
         accept = headers.get(b"accept", b"").decode("latin-1")
         if not request.plural:
-            return self._beside_resources(request, accept)
+            return self._beside_resources(request, accept, headers.get(b"host", b"").decode("latin-1"))
         served = self._find(request)
         content_type = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
         call = Call(
@@ -230,7 +247,7 @@ class ApiServer:
         if record is not None:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
-            reviewed = await reviewing.review(call, self._writer, self.authorizer, self._tokens)
+            reviewed = await reviewing.review(call, self._writer, self.authorizer, self._authenticator)
             return json_answer(reviewed, 201)
         form = answers.rendering(accept)
         if request.subresource not in ("", "status", "finalize"):
@@ -270,17 +287,7 @@ class ApiServer:
 
     # ---- what is asked ---------------------------------------------------------------------------------------
 
-    def _authorize(self, user: User, request: Request, record: Record | None) -> None:
-        asked = Attributes(
-            verb=request.verb,
-            group=request.group,
-            version=request.version,
-            resource=request.plural,
-            subresource=request.subresource,
-            namespace=request.namespace,
-            name=request.name,
-            path=request.path,
-        )
+    def _authorize(self, user: User, asked: Attributes, record: Record | None) -> None:
         decision = self.authorizer.authorize(user, asked)
         if record is not None:
             record.decided(decision)
@@ -314,8 +321,8 @@ class ApiServer:
                 raise statuses.method_not_allowed()
         return served
 
-    def _beside_resources(self, request: Request, accept: str) -> Answer:
-        """Health, version, discovery, OpenAPI."""
+    def _beside_resources(self, request: Request, accept: str, host: str) -> Answer:
+        """Health, version, discovery, OpenAPI, the issuer of ServiceAccount tokens. `host` is how the client got here."""
         parts = [part for part in request.path.split("/") if part]
         if request.method not in ("GET", "HEAD"):
             raise statuses.method_not_allowed()
@@ -324,6 +331,10 @@ class ApiServer:
                 return text_answer("ok")
             case ["version"]:
                 return json_answer(self._version())
+            case [".well-known", "openid-configuration"] if self._tokens is not None:
+                return json_answer(self._tokens.signer.discovery(f"https://{host}/openid/v1/jwks"))
+            case ["openid", "v1", "jwks"] if self._tokens is not None:
+                return json_answer(self._tokens.signer.key_set(), content_type="application/jwk-set+json")
             case ["openapi", "v2"]:
                 return self._openapi_v2(accept)
             case ["openapi", "v3"]:
@@ -430,7 +441,7 @@ class ApiServer:
                 )
                 return status_answer(evicted, call.warnings)
             case "token":
-                token = await subresources.request_token(call, self.storage, self._writer, self._tokens)
+                token = await request_token(call, self.storage, self._writer, self._tokens, clock=self._clock)
                 return json_answer(token, 201)
             case "log":
                 pod, options = subresources.find_log(call, self.storage, clock=self._clock)
@@ -460,8 +471,20 @@ class ApiServer:
         return _Stream(chunks, "text/plain")
 
     def _token_subject(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
-        found = self.storage.get(STORED_AS[kind], namespace, name)
-        return metadata(found) if found is not None else None
+        return self.storage.get(STORED_AS[kind], namespace, name)
+
+
+def _attributes(request: Request) -> Attributes:
+    return Attributes(
+        verb=request.verb,
+        group=request.group,
+        version=request.version,
+        resource=request.plural,
+        subresource=request.subresource,
+        namespace=request.namespace,
+        name=request.name,
+        path=request.path,
+    )
 
 
 _PLAIN = Rendering()

@@ -71,6 +71,11 @@ class Authority:
         return self._certificate.public_bytes(Encoding.PEM)
 
     @property
+    def for_clients(self) -> x509.Certificate:
+        """By which client certificates are known."""
+        return self._certificate
+
+    @property
     def certificate_file(self) -> Path:
         return self._directory / "ca.crt"
 

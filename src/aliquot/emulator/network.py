@@ -42,6 +42,10 @@ class Reply:
 
 
 class Network(Protocol):
+    async def get(self, endpoint: Endpoint, *, timeout_s: float) -> Reply:
+        """Raises CallFailed."""
+        ...
+
     async def post(self, endpoint: Endpoint, body: bytes, *, timeout_s: float) -> Reply:
         """Raises CallFailed."""
         ...
@@ -56,14 +60,21 @@ class HttpsNetwork:
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[bytes, ssl.SSLContext] = {}
 
+    async def get(self, endpoint: Endpoint, *, timeout_s: float) -> Reply:
+        """Raises CallFailed."""
+        return await self._call("GET", endpoint, None, timeout_s)
+
     async def post(self, endpoint: Endpoint, body: bytes, *, timeout_s: float) -> Reply:
         """Raises CallFailed."""
+        return await self._call("POST", endpoint, body, timeout_s)
+
+    async def _call(self, method: str, endpoint: Endpoint, body: bytes | None, timeout_s: float) -> Reply:
         import aiohttp
         from yarl import URL
 
         session = self._session or self._open()
         url = URL(endpoint.url)
-        shown = f'Post "{endpoint.url}"'
+        shown = f'{method.capitalize()} "{endpoint.url}"'
         headers: Mapping[str, str] = _HEADERS
         server_name = None
         if endpoint.address is not None:
@@ -72,7 +83,8 @@ class HttpsNetwork:
             url = url.with_host(endpoint.address[0]).with_port(endpoint.address[1])
         try:
             async with asyncio.timeout(timeout_s):
-                async with session.post(
+                async with session.request(
+                    method,
                     url,
                     data=body,
                     headers=headers,

@@ -11,7 +11,6 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 import yaml
@@ -31,29 +30,19 @@ class ServerError(Exception):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Adds the ASGI extension `tls`: the subject of the client's certificate, which TLS has verified."""
+    """Adds the ASGI extension `tls`: the client's certificate, whose chain TLS has verified."""
 
-    _subject: dict[object, object] | None = None
+    _certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        certificate = transport.get_extra_info("peercert")
-        self._subject = _subject(certificate) if certificate else None
+        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self._certificate = tls.getpeercert(binary_form=True) if tls is not None else None
 
     def on_headers_complete(self) -> None:
-        if self._subject is not None:
-            self.scope["extensions"] = {TLS: self._subject}
+        if self._certificate is not None:
+            self.scope["extensions"] = {TLS: {"certificate": self._certificate}}
         super().on_headers_complete()
-
-
-def _subject(certificate: dict[str, Any]) -> dict[object, object]:
-    """The user is the common name, the groups are the organizations."""
-    pairs = [pair for relative in certificate.get("subject", ()) for pair in relative]
-    names = [value for key, value in pairs if key == "commonName"]
-    return {
-        "user": names[0] if names else "",
-        "groups": [value for key, value in pairs if key == "organizationName"],
-    }
 
 
 class _Uvicorn(uvicorn.Server):

@@ -1,4 +1,4 @@
-"""What can be done with one object beside reading and writing it: bind, evict, scale, token, log."""
+"""What can be done with one object beside reading and writing it: bind, evict, scale, log."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,7 @@ from aliquot.emulator.patching.merge import apply_merge_patch
 from aliquot.emulator.request import Query
 from aliquot.emulator.schema.errors import invalid, not_supported, required
 from aliquot.emulator.storage import Storage, Stored
-from aliquot.emulator.tokens import STORED_AS, BoundTo, ServiceAccountTokens
 from aliquot.emulator.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Part, Writer
-
-SHORTEST_TOKEN_S = 600
-_LONGEST_TOKEN_S = 1 << 32
-_DEFAULT_TOKEN_S = 3600
-
 
 # ---- binding -----------------------------------------------------------------------------------------------
 
@@ -119,70 +113,6 @@ def _patched_scale(call: Call, now: Json) -> Any:
         return kinds[call.content_type](now, read_body("application/yaml", call.body))
     except PatchError as error:
         raise statuses.failure(error.code, error.reason, error.message, error.details) from error
-
-
-# ---- token -------------------------------------------------------------------------------------------------
-
-
-async def request_token(
-    call: Call, storage: Storage, writer: Writer, tokens: ServiceAccountTokens | None
-) -> Json:
-    """A token of a ServiceAccount, for a time, bound to a Pod, Secret or Node if asked so. Raises StatusError."""
-    request = await writer.admit(call, _body(call, storage, "authentication.k8s.io", "TokenRequest"))
-    account = storage.must_find(call.served, call.namespace, call.name)
-    if tokens is None:
-        raise statuses.internal("this server has no key for tokens")
-    spec = request.get("spec") or {}
-    seconds = spec.get("expirationSeconds")
-    seconds = _DEFAULT_TOKEN_S if seconds is None else int(seconds)
-    if seconds < SHORTEST_TOKEN_S:
-        why = "may not specify a duration less than 10 minutes"
-        raise statuses.failure(
-            422,
-            "Invalid",
-            f'TokenRequest.authentication.k8s.io "{call.name}" is invalid: spec.expirationSeconds: Invalid value: '
-            f"{seconds}: {why}",
-            {"name": call.name, "group": "authentication.k8s.io", "kind": "TokenRequest"},
-        )
-    bound_to = _bound_to(call, storage, spec.get("boundObjectRef"))
-    token, expires = tokens.issue(
-        call.namespace,
-        call.name,
-        metadata(account.obj)["uid"],
-        expires_in_s=min(seconds, _LONGEST_TOKEN_S),
-        audiences=spec.get("audiences") or (),
-        bound_to=bound_to,
-    )
-    found = {key: value for key, value in metadata(account.obj).items() if key in ("name", "namespace")}
-    return {
-        "kind": "TokenRequest",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {**found, "creationTimestamp": rfc3339(expires - min(seconds, _LONGEST_TOKEN_S))},
-        "spec": {**spec, "expirationSeconds": seconds},
-        "status": {"token": token, "expirationTimestamp": rfc3339(expires)},
-    }
-
-
-_BINDABLE = ("Pod", "Secret", "Node")
-
-
-def _bound_to(call: Call, storage: Storage, reference: Mapping[str, Any] | None) -> BoundTo | None:
-    if not reference:
-        return None
-    kind, name = reference.get("kind", ""), reference.get("name", "")
-    if kind not in _BINDABLE:
-        raise statuses.bad_request(f"cannot bind token for serviceaccount to object of type {kind}")
-    found = storage.get(STORED_AS[kind], "" if kind == "Node" else call.namespace, name)
-    if found is None:
-        message = f'{STORED_AS[kind]} "{name}" not found'
-        raise statuses.failure(404, "NotFound", message, {"name": name, "kind": STORED_AS[kind]})
-    if reference.get("uid") and reference["uid"] != metadata(found)["uid"]:
-        why = (
-            f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. The object "
-            "might have been deleted and then recreated"
-        )
-        raise statuses.conflict(call.served.resource, call.name, why)
-    return BoundTo(kind, name, metadata(found)["uid"])
 
 
 # ---- log ---------------------------------------------------------------------------------------------------

@@ -79,6 +79,9 @@ class Wire:
     def asked(self, host: str = "h.example.com") -> list[Json]:
         return [review["request"] for name, review in self.reviews if name == host]
 
+    async def get(self, endpoint: Endpoint, *, timeout_s: float) -> Reply:
+        raise AssertionError("webhooks are sent to, never read from")
+
     async def post(self, endpoint: Endpoint, body: bytes, *, timeout_s: float) -> Reply:
         host = endpoint.url.removeprefix("https://").partition("/")[0].partition(":")[0]
         review = json.loads(body)

@@ -6,7 +6,13 @@ Pure decisions over RBAC objects that a `Policy` looks up; authentication is els
 from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Policy, RoleMissing, aggregate
 from aliquot.emulator.rbac.bootstrap import bootstrap_objects
 from aliquot.emulator.rbac.refusals import Refusal, escalation, forbidden
-from aliquot.emulator.rbac.reviews import ReviewInvalid, access_review, identity_review, rules_review
+from aliquot.emulator.rbac.reviews import (
+    ReviewInvalid,
+    access_review,
+    identity_review,
+    rules_review,
+    user_info,
+)
 from aliquot.emulator.rbac.rules import Attributes, User
 
 __all__ = [
@@ -25,4 +31,5 @@ __all__ = [
     "forbidden",
     "identity_review",
     "rules_review",
+    "user_info",
 ]

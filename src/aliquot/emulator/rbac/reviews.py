@@ -107,10 +107,16 @@ def _resource_rules(rules: Iterable[Rule]) -> Iterable[dict[str, Any]]:
 
 def identity_review(user: User, review: Mapping[str, Any]) -> dict[str, Any]:
     """Answers a SelfSubjectReview: who the server takes the caller for."""
+    status = {"userInfo": user_info(user)}
+    return {**review, "metadata": dict(review.get("metadata") or {}), "status": status}
+
+
+def user_info(user: User) -> dict[str, Any]:
+    """An authentication.k8s.io UserInfo."""
     info: dict[str, Any] = {"username": user.name}
     if user.uid:
         info["uid"] = user.uid
     info["groups"] = list(user.groups)
     if user.extra:
         info["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return {**review, "metadata": dict(review.get("metadata") or {}), "status": {"userInfo": info}}
+    return info
