@@ -38,8 +38,6 @@ UNSERVED: Mapping[str, str] = {
     "/pods/portforward": _STREAMING,
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",
-    "/podtemplates": _NO_CONTROLLER,
-    "/replicationcontrollers": _NO_CONTROLLER,
     "/resourcequotas": _NOT_ENFORCED,
     "/services/proxy": _STREAMING,
     "admissionregistration.k8s.io/mutatingadmissionpolicies": _NOT_ENFORCED,

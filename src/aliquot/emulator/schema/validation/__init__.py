@@ -46,6 +46,8 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("", "Namespace"): configuration.namespace,
     ("", "Node"): configuration.node,
     ("", "Service"): services.service,
+    ("", "PodTemplate"): workloads.a_pod_template,
+    ("", "ReplicationController"): workloads.replication_controller,
     (_APPS, "Deployment"): workloads.deployment,
     (_APPS, "ReplicaSet"): workloads.replica_set,
     (_APPS, "DaemonSet"): workloads.daemon_set,
