@@ -28,7 +28,6 @@ _NOT_ENFORCED = "nothing enforces it"
 UNSERVED: Mapping[str, str] = {
     "/bindings": "pods/binding is the form in use",
     "/componentstatuses": "deprecated since 1.19",
-    "/limitranges": _NOT_ENFORCED,
     "/nodes/proxy": _STREAMING,
     "/persistentvolumeclaims": _VOLUMES,
     "/persistentvolumes": _VOLUMES,
@@ -38,7 +37,8 @@ UNSERVED: Mapping[str, str] = {
     "/pods/portforward": _STREAMING,
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",
-    "/resourcequotas": _NOT_ENFORCED,
+    "/podtemplates": _NO_CONTROLLER,
+    "/replicationcontrollers": _NO_CONTROLLER,
     "/services/proxy": _STREAMING,
     "admissionregistration.k8s.io/mutatingadmissionpolicies": _NOT_ENFORCED,
     "admissionregistration.k8s.io/mutatingadmissionpolicybindings": _NOT_ENFORCED,

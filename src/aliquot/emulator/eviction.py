@@ -39,9 +39,7 @@ async def _evict(
 ) -> None:
     """Conflicts only where nothing has been spent yet."""
     pod = storage.must_find(call.served, call.namespace, call.name)
-    there = [
-        found for found in storage.all(budgets.storage) if metadata(found)["namespace"] == call.namespace
-    ]
+    there = storage.all(budgets.storage, call.namespace)
     verdict = disruption_budgets.verdict(pod.obj, disruption_budgets.guarding(pod.obj, there))
     budget = verdict.spend
     if budget is not None:

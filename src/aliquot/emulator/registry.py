@@ -17,6 +17,7 @@ from aliquot.emulator.tables import Printer
 from aliquot.emulator.versions import STANDARD, Surface
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CLAIMS = "persistentvolumeclaims"
 NAMESPACES = "namespaces"
 PODS = "pods"
 SERVICES = "services"

@@ -104,6 +104,12 @@ def forbidden(
     return failure(403, "Forbidden", f"{what} is forbidden: {why}", details(resource, name, **more))
 
 
+def aggregate(problems: Sequence[str]) -> str:
+    """Several reasons as one, as Go's aggregated errors read."""
+    found = list(dict.fromkeys(problems))
+    return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
+
+
 def bad_request(message: str) -> StatusError:
     return failure(400, "BadRequest", message)
 

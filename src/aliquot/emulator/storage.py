@@ -14,6 +14,7 @@ from aliquot.emulator import custom_resources, statuses
 from aliquot.emulator.conversion import from_stored, to_stored
 from aliquot.emulator.objects import Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.persistence import WriteRefused
+from aliquot.emulator.quota import Ledger
 from aliquot.emulator.registry import CRDS, Registry, Served
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.store import AlreadyStored, Changed, Record, Store
@@ -37,6 +38,7 @@ class Storage:
         self.store = store
         self.registry = registry
         self._clock = clock
+        self._ledger = Ledger(store)
         registry.refresh(self.all(CRDS))
 
     # ---- looking (admission.Look) ------------------------------------------------------------------------
@@ -45,8 +47,11 @@ class Storage:
         record = self.store.latest(storage, namespace, name)
         return self.store.view(record) if record is not None else None
 
-    def all(self, storage: str) -> Sequence[Mapping[str, Any]]:
-        return [self.store.view(record) for record in self.store.list(storage).records]
+    def all(self, storage: str, namespace: str | None = None) -> Sequence[Mapping[str, Any]]:
+        return [self.store.view(record) for record in self.store.list(storage, namespace).records]
+
+    def used(self, quota: Mapping[str, Any]) -> Mapping[str, str]:
+        return self._ledger.used(quota)
 
     def changed(self, storage: str) -> int:
         return self.store.changed(storage)

@@ -225,6 +225,15 @@ class Store:
         """Those with objects."""
         return sorted(name for name in self._resources if self.count(name))
 
+    def changes(self, resource: str, after: int) -> Sequence[Event]:
+        """The committed changes later than revision `after`. Raises Compacted when some of them are forgotten."""
+        log = self._resource(resource).log
+        return log.events[log.position(after) - log.first :]
+
+    def staged(self, resource: str) -> Sequence[Event]:
+        """The changes that are not committed yet."""
+        return [event for event, _ in self._batch if event.record.resource == resource]
+
     def watch(self, resource: str, after: int) -> "Watcher":
         """Reads the changes later than revision `after`. Raises Compacted when some of them are forgotten."""
         return Watcher(self._resource(resource).log, after)

@@ -1,8 +1,10 @@
 """The links that every server has."""
 
 from aliquot.emulator.admission.chain import Chain
+from aliquot.emulator.admission.limit_ranges import default_resources, within_limits
 from aliquot.emulator.admission.namespaces import namespace_lives
 from aliquot.emulator.admission.priorities import priority
+from aliquot.emulator.admission.quotas import within_quotas
 from aliquot.emulator.admission.service_accounts import service_account
 from aliquot.emulator.admission.service_addresses import ServiceAddresses
 from aliquot.emulator.admission.tolerations import default_tolerations
@@ -13,8 +15,10 @@ def built_in(*, mutators: tuple[Mutator, ...] = (), validators: tuple[Validator,
     """The chain of one server: its allocations remember what they have given out."""
     return Chain(
         gates=(namespace_lives,),
-        mutations=(service_account, priority, default_tolerations),
+        mutations=(default_resources, service_account, priority, default_tolerations),
         mutators=mutators,
         allocations=(ServiceAddresses(),),
+        checks=(within_limits,),
         validators=validators,
+        last=(within_quotas,),
     )

@@ -19,7 +19,13 @@ class Look(Protocol):
 
     def get(self, storage: str, namespace: str, name: str) -> Mapping[str, Any] | None: ...
 
-    def all(self, storage: str) -> Sequence[Mapping[str, Any]]: ...
+    def all(self, storage: str, namespace: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Of one namespace, or of all."""
+        ...
+
+    def used(self, quota: Mapping[str, Any]) -> Mapping[str, str]:
+        """How much of each of a ResourceQuota's resources."""
+        ...
 
     def changed(self, storage: str) -> int:
         """Another number whenever any object of a kind was changed: what was worked out from them is out of date."""

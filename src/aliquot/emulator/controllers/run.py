@@ -22,6 +22,7 @@ from aliquot.emulator.controllers.namespaces import ROOT_CA, Namespaces
 from aliquot.emulator.controllers.nodes import LEASE_NAMESPACE, Nodes
 from aliquot.emulator.controllers.pod_garbage import PodGarbage
 from aliquot.emulator.controllers.replica_sets import ReplicaSets
+from aliquot.emulator.controllers.resource_quotas import ResourceQuotas
 from aliquot.emulator.controllers.service_types import Endpoints, EndpointSlice, Service
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
@@ -34,7 +35,7 @@ from aliquot.emulator.controllers.types import (
     MetadataOnly,
     Namespace,
     ReplicaSet,
-    ReplicationController,
+    ResourceQuota,
     StatefulSet,
 )
 from aliquot.emulator.versions import STANDARD, Surface
@@ -60,7 +61,7 @@ from aliquot.kube.resources import (
     PODDISRUPTIONBUDGETS,
     PODS,
     REPLICASETS,
-    REPLICATIONCONTROLLERS,
+    RESOURCEQUOTAS,
     SERVICEACCOUNTS,
     SERVICES,
     STATEFULSETS,
@@ -81,9 +82,6 @@ async def run_all(
     leases = Cache(client, LEASES, Lease, namespace=LEASE_NAMESPACE)
     deployments = Cache(client, DEPLOYMENTS, Deployment)
     replica_sets = Cache(client, REPLICASETS, ReplicaSet, indexes=ownership.INDEXES)
-    replication_controllers = Cache(
-        client, REPLICATIONCONTROLLERS, ReplicationController, indexes=ownership.INDEXES
-    )
     stateful_sets = Cache(client, STATEFULSETS, StatefulSet)
     daemon_sets = Cache(client, DAEMONSETS, DaemonSet)
     revisions = Cache(client, CONTROLLERREVISIONS, ControllerRevision, indexes=ownership.INDEXES)
@@ -99,6 +97,7 @@ async def run_all(
     slices = Cache(client, ENDPOINTSLICES, EndpointSlice, indexes=SLICE_INDEXES)
     endpoints = Cache(client, ENDPOINTS, Endpoints)
     namespaces = Cache(client, NAMESPACES, Namespace)
+    quotas = Cache(client, RESOURCEQUOTAS, ResourceQuota)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
     authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
     events = Cache(client, EVENTS, EventTimes)
@@ -110,7 +109,6 @@ async def run_all(
         leases,
         deployments,
         replica_sets,
-        replication_controllers,
         stateful_sets,
         daemon_sets,
         revisions,
@@ -121,6 +119,7 @@ async def run_all(
         services,
         slices,
         endpoints,
+        quotas,
         namespaces,
         accounts,
         authorities,
@@ -133,7 +132,6 @@ async def run_all(
         for name in (
             "deployment-controller",
             "replicaset-controller",
-            "replication-controller",
             "statefulset-controller",
             "daemonset-controller",
             "job-controller",
@@ -154,18 +152,7 @@ async def run_all(
         partial = (authorities, leases, events, roles)
         whole = tuple(cache for cache in caches if cache not in partial)
         controllers = (
-            ReplicaSets(
-                client,
-                clock,
-                rng,
-                recorders["replication-controller"],
-                REPLICATIONCONTROLLERS,
-                replication_controllers,
-                pod_cache,
-            ),
-            ReplicaSets(
-                client, clock, rng, recorders["replicaset-controller"], REPLICASETS, replica_sets, pod_cache
-            ),
+            ReplicaSets(client, clock, rng, recorders["replicaset-controller"], replica_sets, pod_cache),
             Deployments(
                 client, clock, rng, recorders["deployment-controller"], deployments, replica_sets, pod_cache
             ),
@@ -217,6 +204,7 @@ async def run_all(
             ),
             Nodes(client, clock, rng, recorders["node-controller"], nodes, leases, pod_cache),
             Evictions(client, clock, rng, recorders["taint-eviction-controller"], nodes, pod_cache),
+            ResourceQuotas(client, rng, quotas, {PODS: pod_cache}, Kinds(crds, surface)),
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),

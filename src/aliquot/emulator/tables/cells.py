@@ -190,6 +190,18 @@ def _event(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _resource_quota(obj: Object, now: float) -> list[Any]:
+    status = _part(obj, "status")
+    hard, used = _part(status, "hard"), _part(status, "used")
+    shown = [(name, f"{name}: {used.get(name, '0')}/{hard[name]}") for name in sorted(hard)]
+    return [
+        _name(obj),
+        ", ".join(text for name, text in shown if not name.startswith("limits.")),
+        ", ".join(text for name, text in shown if name.startswith("limits.")),
+        _age(obj, now),
+    ]
+
+
 # ---- workloads ---------------------------------------------------------------------------------------------
 
 
@@ -217,15 +229,6 @@ def _replica_set(obj: Object, now: float) -> list[Any]:
         *_containers(spec.get("template")),
         _selector(spec.get("selector")),
     ]
-
-
-def _replication_controller(obj: Object, now: float) -> list[Any]:
-    return [*_replica_set(obj, now)[:-1], _format_labels(_part(obj, "spec").get("selector"))]
-
-
-def _pod_template(obj: Object, now: float) -> list[Any]:
-    template = _part(obj, "template")
-    return [_name(obj), *_containers(template), _format_labels(_part(template, "metadata").get("labels"))]
 
 
 def _stateful_set(obj: Object, now: float) -> list[Any]:
@@ -451,8 +454,7 @@ CELLS: Mapping[str, Cells] = {
     "v1/namespaces": _namespace,
     "v1/nodes": _node,
     "v1/pods": pods.cells,
-    "v1/podtemplates": _pod_template,
-    "v1/replicationcontrollers": _replication_controller,
+    "v1/resourcequotas": _resource_quota,
     "v1/secrets": _secret,
     "v1/serviceaccounts": _service_account,
     "v1/services": _service,

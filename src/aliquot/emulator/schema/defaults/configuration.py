@@ -70,6 +70,18 @@ def _fill_storage_class(obj: dict[str, Any]) -> None:
     obj.setdefault("volumeBindingMode", "Immediate")
 
 
+def _fill_limit_range(obj: dict[str, Any]) -> None:
+    """What is said once stands for what is left out."""
+    for item in obj["spec"].get("limits") or ():
+        if item.get("type") != "Container":
+            continue
+        limits = {**item.get("max", {}), **item.get("default", {})}
+        requests = {**item.get("min", {}), **limits, **item.get("defaultRequest", {})}
+        for name, amounts in (("default", limits), ("defaultRequest", requests)):
+            if amounts:
+                item[name] = amounts
+
+
 def _fill_crd(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
     names = spec.setdefault("names", {})
@@ -116,6 +128,7 @@ FILLERS = {
     ("", "Namespace"): _fill_namespace,
     ("", "Node"): _fill_node,
     ("", "Secret"): _fill_secret,
+    ("", "LimitRange"): _fill_limit_range,
     ("", "PersistentVolume"): _fill_persistent_volume,
     ("", "PersistentVolumeClaim"): _fill_persistent_volume_claim,
     (_RBAC, "RoleBinding"): _fill_binding,

@@ -17,6 +17,7 @@ from aliquot.emulator.schema.validation import names
 from aliquot.kube import quantity
 
 _HUGE_PAGES = "hugepages-"
+_ANY_HUGE_PAGES = (_HUGE_PAGES, f"requests.{_HUGE_PAGES}")
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _COUNTED = (
     "pods",
@@ -58,6 +59,11 @@ def overcommits(name: str) -> bool:
     return is_native(name) and not name.startswith(_HUGE_PAGES)
 
 
+def is_of_quota(name: str) -> bool:
+    """A name without a prefix that quotas know."""
+    return (name in _STANDARD and name != "storage") or name.startswith(_ANY_HUGE_PAGES)
+
+
 def value(name: str, amount: str, path: str) -> list[FieldError]:
     """Problems of one quantity of the resource `name`."""
     return [invalid(path, amount, problem) for problem in _amount(name, amount)]
@@ -71,15 +77,15 @@ def _amount(name: str, amount: str) -> tuple[str, ...]:
     return negative
 
 
-def _name(name: str, path: str) -> list[FieldError]:
+def resource_name(name: str, path: str) -> list[FieldError]:
     errors = [invalid(path, name, problem) for problem in names.qualified_name(name)]
-    if not errors and "/" not in name and name not in _STANDARD and not name.startswith(_HUGE_PAGES):
+    if not errors and "/" not in name and name not in _STANDARD and not name.startswith(_ANY_HUGE_PAGES):
         errors.append(invalid(path, name, "must be a standard resource type or fully qualified"))
     return errors
 
 
-def _container_name(name: str, path: str) -> list[FieldError]:
-    errors = _name(name, path)
+def container_resource_name(name: str, path: str) -> list[FieldError]:
+    errors = resource_name(name, path)
     if "/" not in name:
         if name not in _COMPUTE and not name.startswith(_HUGE_PAGES):
             errors.append(invalid(path, name, "must be a standard resource for containers"))
@@ -89,7 +95,7 @@ def _container_name(name: str, path: str) -> list[FieldError]:
 
 
 def _pod_name(name: str, path: str) -> list[FieldError]:
-    errors = _name(name, path)
+    errors = resource_name(name, path)
     if not errors and name not in _POD_LEVEL and not name.startswith(_HUGE_PAGES):
         errors.append(not_supported(path, name, _POD_LEVEL))
     return errors
@@ -99,7 +105,7 @@ def requirements(
     value_: Mapping[str, Any], claims: Collection[str], path: str, *, pod_level: bool = False
 ) -> list[FieldError]:
     """Problems of a container's (or a pod's) ResourceRequirements; `claims` are the pod's resource claims."""
-    check_name = _pod_name if pod_level else _container_name
+    check_name = _pod_name if pod_level else container_resource_name
     limits: Mapping[str, str] = value_.get("limits", {})
     requests: Mapping[str, str] = value_.get("requests", {})
     errors: list[FieldError] = []
