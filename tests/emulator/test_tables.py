@@ -303,6 +303,46 @@ SELECTOR = {"matchLabels": {"app": "web"}}
         ("rbac.authorization.k8s.io/v1", "roles", {}, ["a", CREATED]),
         ("scheduling.k8s.io/v1", "priorityclasses", {"value": 7}, ["a", 7, False, "60s", ""]),
         (
+            "admissionregistration.k8s.io/v1",
+            "validatingadmissionpolicies",
+            {"spec": {"paramKind": {"apiVersion": "x.io/v1", "kind": "Limit"}, "validations": [{}, {}]}},
+            ["a", 2, "x.io/v1/Limit", "60s"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "mutatingadmissionpolicies",
+            {"spec": {"mutations": [{}]}},
+            ["a", 1, "<unset>", "60s"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "validatingadmissionpolicybindings",
+            {"spec": {"policyName": "p", "paramRef": {"name": "l"}}},
+            ["a", "p", "*/l", "60s"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "mutatingadmissionpolicybindings",
+            {
+                "spec": {
+                    "policyName": "p",
+                    "paramRef": {
+                        "selector": {
+                            "matchLabels": {"b": "2", "a": "1"},
+                            "matchExpressions": [{"key": "k", "operator": "In", "values": ["v", "w"]}],
+                        }
+                    },
+                }
+            },
+            [
+                "a",
+                "p",
+                "&LabelSelector{MatchLabels:map[string]string{a: 1,b: 2,},MatchExpressions:[]LabelSelectorRequirement{"
+                "LabelSelectorRequirement{Key:k,Operator:In,Values:[v w],},},}",
+                "60s",
+            ],
+        ),
+        (
             "v1",
             "events",
             {

@@ -3,6 +3,8 @@
 from aliquot.emulator.admission.built_in import built_in
 from aliquot.emulator.admission.chain import Chain
 from aliquot.emulator.admission.conditions import MatchConditions
+from aliquot.emulator.admission.policies.mutating import MutatingPolicies
+from aliquot.emulator.admission.policies.validating import ValidatingPolicies
 from aliquot.emulator.admission.webhooks.calling import Caller
 from aliquot.emulator.admission.webhooks.mutating import MutatingWebhooks
 from aliquot.emulator.admission.webhooks.validating import ValidatingWebhooks
@@ -15,6 +17,6 @@ def standard(registry: Registry, authorizer: Authorizer, network: Network, *, mi
     """For Kubernetes 1.`minor`; webhooks are called over `network`."""
     caller = Caller(network, MatchConditions(authorizer, minor))
     return built_in(
-        mutators=(MutatingWebhooks(caller, registry),),
-        validators=(ValidatingWebhooks(caller, registry),),
+        mutators=(MutatingPolicies(registry, authorizer), MutatingWebhooks(caller, registry)),
+        validators=(ValidatingPolicies(registry, authorizer), ValidatingWebhooks(caller, registry)),
     )

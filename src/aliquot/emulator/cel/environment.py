@@ -12,7 +12,7 @@ from aliquot.emulator.cel import literals, syntax
 from aliquot.emulator.cel.declarations import configuration
 from aliquot.emulator.cel.errors import CompileError, EvaluationError
 from aliquot.emulator.cel.interpreter import Construct, Frame, Step, compile_tree
-from aliquot.emulator.cel.messages import Messages, struct_names
+from aliquot.emulator.cel.messages import Messages, names_in_literals
 from aliquot.emulator.cel.types import Type
 from aliquot.emulator.cel.wording import reworded
 
@@ -60,8 +60,11 @@ class Program:
 class Constructor(Protocol):
     """Makes values of the named types that an expression may write as literals: `JSONPatch{op: 'add'}`."""
 
-    def fields(self, type_name: str) -> Mapping[str, Type] | None:
-        """The fields of a type; None where there is no such type."""
+    def fields(self, type_name: str, written: Collection[str]) -> Mapping[str, Type] | None:
+        """The fields of a type; None where there is no such type.
+
+        `written` are all names that the expression gives to fields or keys: a type may take whatever it is given.
+        """
         ...
 
     def construct(self, type_name: str, fields: dict[str, Any]) -> Any:
@@ -84,12 +87,11 @@ class Environment:
         self._minor = minor
         self._mutation = mutation
         self._constructor = constructor
-        self._compilers: dict[tuple[str, ...], tuple[Any, Messages]] = {}
+        self._compilers: dict[tuple[tuple[str, ...], ...], tuple[Any, Messages]] = {}
 
     def compile(self, text: str) -> Program:
         """Raises CompileError."""
-        written = struct_names(text) if self._constructor is not None else ()
-        compiler, messages = self._compiler(written)
+        compiler, messages = self._compiler(text)
         try:
             compiled = compiler.compile(messages.flattened(text))
         except RuntimeError as error:
@@ -99,26 +101,32 @@ class Environment:
             raise CompileError(wrong)
         return Program(text, checked, self._variables, self._construct(messages))
 
+    def _literal_types(self, text: str) -> dict[str, Mapping[str, Type]]:
+        if self._constructor is None:
+            return {}
+        names, written = names_in_literals(text)
+        found = {name: self._constructor.fields(name, written) for name in names}
+        return {name: fields for name, fields in found.items() if fields is not None}
+
     def _construct(self, messages: Messages) -> Construct | None:
         constructor = self._constructor
         if constructor is None:
             return None
         return lambda name, fields: constructor.construct(messages.original(name), fields)
 
-    def _compiler(self, written: tuple[str, ...]) -> tuple[Any, Messages]:
-        found = self._compilers.get(written)
+    def _compiler(self, text: str) -> tuple[Any, Messages]:
+        """One for all expressions, but for those with type literals: these are declared as they are met."""
+        literal_types = self._literal_types(text)
+        key = tuple((name, *fields) for name, fields in literal_types.items())
+        found = self._compilers.get(key)
         if found is None:
             from cel_expr_python import cel
 
-            literals_ = {}
-            if self._constructor is not None:
-                named = {name: self._constructor.fields(name) for name in written}
-                literals_ = {name: fields for name, fields in named.items() if fields is not None}
-            messages = Messages(self._variables.values(), literals_)
+            messages = Messages(self._variables.values(), literal_types)
             environment = cel.NewEnv(
                 descriptor_pool=messages.pool(),
                 config=configuration(self._minor, self._mutation),
                 variables={name: messages.compiler_type(one) for name, one in self._variables.items()},
             )
-            found = self._compilers[written] = (environment, messages)
+            found = self._compilers[key] = (environment, messages)
         return found

@@ -19,12 +19,15 @@ _QUOTED = re.compile(
     r"""[rRbB]{0,2}(?:\"{3}(?:\\.|[^\\])*?\"{3}|'{3}(?:\\.|[^\\])*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""",
     re.DOTALL,
 )
+_FIELD = re.compile(r"\b([A-Za-z_]\w*)\s*:", re.ASCII)
 _OWN = re.compile(r"aliquot\.T(\d+)\b")
 
 
-def struct_names(text: str) -> tuple[str, ...]:
-    """The types of an expression's literals: `Object`, `Object.spec`."""
-    return tuple(sorted({match[0] for match in _STRUCT.finditer(_QUOTED.sub(_blank, text))}))
+def names_in_literals(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(types of literals, as `Object.spec`; names that stand before a colon)."""
+    blanked = _QUOTED.sub(_blank, text)
+    types = {match[0] for match in _STRUCT.finditer(blanked)}
+    return tuple(sorted(types)), tuple(sorted(set(_FIELD.findall(blanked)))) if types else ()
 
 
 def _blank(match: re.Match[str]) -> str:

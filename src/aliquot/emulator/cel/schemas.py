@@ -36,7 +36,7 @@ MAX_REQUEST_BYTES = 3 * 1024 * 1024
 
 _WORDS = ["as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let"]
 _MORE_WORDS = ["loop", "namespace", "null", "package", "return", "true", "var", "void", "while"]
-_RESERVED = frozenset([*_WORDS, *_MORE_WORDS])
+RESERVED = frozenset([*_WORDS, *_MORE_WORDS])
 _TO_ESCAPE = re.compile(r"__|[-./]")
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _PLAIN = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
@@ -44,7 +44,7 @@ _PLAIN = re.compile(r"[a-zA-Z_./-][a-zA-Z0-9_./-]*", re.ASCII)
 
 def escape(name: str) -> str | None:
     """How an expression names a property; None where it cannot."""
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     if not _PLAIN.fullmatch(name):
         return None

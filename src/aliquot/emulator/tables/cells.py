@@ -360,6 +360,43 @@ def _webhook_configuration(obj: Object, now: float) -> list[Any]:
     return [_name(obj), len(obj.get("webhooks") or ()), _age(obj, now)]
 
 
+def _admission_policy(rules: str) -> Cells:
+    """`rules`: the field that holds what it says."""
+
+    def cells(obj: Object, now: float) -> list[Any]:
+        spec = _part(obj, "spec")
+        kind = spec.get("paramKind")
+        shown = f"{kind['apiVersion']}/{kind['kind']}" if kind else _UNSET
+        return [_name(obj), len(spec.get(rules) or ()), shown, _age(obj, now)]
+
+    return cells
+
+
+def _admission_policy_binding(obj: Object, now: float) -> list[Any]:
+    spec = _part(obj, "spec")
+    reference = _part(spec, "paramRef")
+    shown = _UNSET
+    if reference.get("name"):
+        shown = f"{reference.get('namespace') or '*'}/{reference['name']}"
+    elif reference.get("selector") is not None:
+        shown = _selector_in_full(reference["selector"])
+    return [_name(obj), spec.get("policyName", ""), shown, _age(obj, now)]
+
+
+def _selector_in_full(selector: Object) -> str:
+    """As Go prints the type."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    wanted = "".join(
+        f"LabelSelectorRequirement{{Key:{one['key']},Operator:{one['operator']},"
+        f"Values:[{' '.join(one.get('values') or ())}],}},"
+        for one in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{wanted}}},}}"
+    )
+
+
 def _priority_class(obj: Object, now: float) -> list[Any]:
     return [
         _name(obj),
@@ -479,7 +516,11 @@ CELLS: Mapping[str, Cells] = {
     "resource.k8s.io/v1/resourceclaims": _resource_claim,
     "resource.k8s.io/v1/resourceclaimtemplates": _name_and_age,
     "resource.k8s.io/v1/resourceslices": _resource_slice,
+    "admissionregistration.k8s.io/v1/mutatingadmissionpolicies": _admission_policy("mutations"),
+    "admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings": _admission_policy_binding,
     "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": _webhook_configuration,
+    "admissionregistration.k8s.io/v1/validatingadmissionpolicies": _admission_policy("validations"),
+    "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": _admission_policy_binding,
     "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": _webhook_configuration,
     "scheduling.k8s.io/v1/priorityclasses": _priority_class,
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aliquot.emulator.schema import decoding
-from aliquot.emulator.schema.defaults import admission, configuration, pods, services, workloads
+from aliquot.emulator.schema.defaults import admission, configuration, pods, policies, services, workloads
 from aliquot.emulator.schema.shapes import Shape
 
 Filler = Callable[[dict[str, Any]], None]
@@ -20,6 +20,7 @@ _FILLERS: Mapping[tuple[str, str], Filler] = {
     **services.FILLERS,
     **configuration.FILLERS,
     **admission.FILLERS,
+    **policies.FILLERS,
 }
 
 

@@ -16,6 +16,7 @@ from aliquot.emulator.schema.validation import (
     limits,
     names,
     pods,
+    policies,
     rules,
     services,
     structural,
@@ -63,6 +64,8 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class,
     ("coordination.k8s.io", "Lease"): configuration.lease,
     ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.validating_binding,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): policies.mutating_binding,
     (_RESOURCE, "ResourceClaim"): devices.claim,
     (_RESOURCE, "ResourceClaimTemplate"): devices.claim_template,
 }
@@ -90,6 +93,11 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
 # These are requests in the form of objects: nothing is stored, and nobody names them.
 _NAMELESS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 _CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
+_ADMISSION = "admissionregistration.k8s.io"
+_POLICIES: Mapping[tuple[str, str], Callable[[Obj, int], list[FieldError]]] = {
+    (_ADMISSION, "ValidatingAdmissionPolicy"): policies.validating_policy,
+    (_ADMISSION, "MutatingAdmissionPolicy"): policies.mutating_policy,
+}
 _WEBHOOKS = (
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
@@ -111,6 +119,8 @@ def built_in(group: str, kind: str, obj: Obj, shape: Shape, minor: int) -> list[
 
 
 def _content(key: tuple[str, str], obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
+    if key in _POLICIES:
+        return _POLICIES[key](obj, minor)
     if key in _WEBHOOKS:
         return webhooks.configuration(obj, minor)
     check = _CREATE.get(key)
