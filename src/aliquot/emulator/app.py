@@ -9,19 +9,9 @@ included: it opens no sockets of its own, starts no threads, and every task that
 """
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Mapping,
-    MutableMapping,
-    Sequence,
-)
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import structlog
@@ -41,7 +31,7 @@ from aliquot.emulator import (
     watching,
 )
 from aliquot.emulator import scale as scales
-from aliquot.emulator.admission import Chain
+from aliquot.emulator.admission import Chain, built_in
 from aliquot.emulator.admission.standard import standard
 from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.audit.recording import Auditor, Record
@@ -55,13 +45,23 @@ from aliquot.emulator.authentication import (
 )
 from aliquot.emulator.call import JSON, Call
 from aliquot.emulator.deletion import DeleteOptions, Deleter
+from aliquot.emulator.exchange import (
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    Stream,
+    receive_body,
+    send_answer,
+    send_stream,
+)
 from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
 from aliquot.emulator.request import Query, Request, parse
 from aliquot.emulator.schema import openapi_protobuf
-from aliquot.emulator.statuses import MAX_BODY_BYTES, StatusError
+from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
 from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
@@ -74,34 +74,11 @@ from aliquot.emulator.writing import Writer
 
 _log = structlog.get_logger(__name__)
 
-Message: TypeAlias = MutableMapping[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
 SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
-
-BODY_DEADLINE_S = 60.0
-"""A client that sends its body slower than this is let go."""
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _HEALTH = ("healthz", "livez", "readyz")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
-
-
-class _ClientGone(Exception):
-    """There is nobody left to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """An answer without an end of its own. `wake` makes `chunks` look whether the client is gone; without it, they
-    are waited for together."""
-
-    chunks: Callable[[Callable[[], bool]], AsyncGenerator[bytes, None]]
-    content_type: str
-    wake: Callable[[], None] | None = None
-    warnings: Sequence[str] = field(default=())
 
 
 class ApiServer:
@@ -160,6 +137,8 @@ class ApiServer:
         """Takes over what is stored, makes what every cluster has and this one lacks, and finishes what a stop
         interrupted. Raises StoreError for a state that another version wrote and this one cannot serve."""
         await take_over(self.store, self.registry, self.surface)
+        # Asks nobody else: a webhook that is away must not keep the server from starting.
+        writer = Writer(self.storage, self.authorizer, built_in(), clock=self._clock, rng=self._rng)
         for obj in bootstrap.objects():
             served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
             meta = obj["metadata"]
@@ -168,7 +147,7 @@ class ApiServer:
                 continue
             request = Request("POST", "", "create", Query(), namespace=namespace)
             call = Call(request, served, SYSTEM, JSON, "kube-apiserver", msgspec.json.encode(obj))
-            await self._writer.create(call)
+            await writer.create(call)
         await self.storage.resume()
 
     def stop(self) -> None:
@@ -190,7 +169,7 @@ class ApiServer:
         record = self._auditor.record(scope) if self._auditor is not None else None
         try:
             answer = await self._answer(scope, receive, record)
-        except _ClientGone:
+        except ClientGone:
             if record is not None:
                 record.gone()
             return
@@ -201,17 +180,12 @@ class ApiServer:
             answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
             if record is not None:
                 record.panicked(error)
-        if isinstance(answer, _Stream):
-            await self._send_stream(answer, receive, send, record)
+        if isinstance(answer, Stream):
+            await send_stream(answer, receive, send, stopping=self._stopping, record=record)
             return
-        headers = answer.headers()
-        if record is not None:
-            record.completed(answer.status, answer.body, answer.content_type)
-            headers.append(record.header)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send_answer(answer, send, record)
 
-    async def _answer(self, scope: Scope, receive: Receive, record: Record | None) -> "Answer | _Stream":
+    async def _answer(self, scope: Scope, receive: Receive, record: Record | None) -> Answer | Stream:
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
         path: str = scope["path"]
@@ -241,7 +215,7 @@ class ApiServer:
             user,
             content_type or JSON,
             headers.get(b"user-agent", b"").decode("latin-1"),
-            await _read(headers, receive) if request.method in _WITH_BODY else b"",
+            await receive_body(headers, receive) if request.method in _WITH_BODY else b"",
             [served.resource.warning] if served.resource.warning else [],
         )
         if record is not None:
@@ -253,37 +227,6 @@ class ApiServer:
         if request.subresource not in ("", "status", "finalize"):
             return await self._subresource(call, form)
         return await self._verb(call, form)
-
-    async def _send_stream(
-        self, stream: _Stream, receive: Receive, send: Send, record: Record | None
-    ) -> None:
-        gone = asyncio.ensure_future(_disconnected(receive))
-        if stream.wake is not None:
-            wake = stream.wake
-            gone.add_done_callback(lambda _: wake())
-        headers = [(b"content-type", stream.content_type.encode()), (b"cache-control", b"no-cache, private")]
-        headers += map(answers.warning_header, stream.warnings)
-        if record is not None:
-            record.started(200)
-            headers.append(record.header)
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            async with aclosing(stream.chunks(gone.done)) as chunks:
-                async for chunk in _until(chunks, gone, self._stopping) if stream.wake is None else chunks:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if record is not None:
-                record.completed(200)
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b""})
-        except Exception as error:
-            # The status line is out: all that is left is to cut the connection.
-            _log.exception("stream failed")
-            if record is not None:
-                record.panicked(error)
-            raise
-        finally:
-            gone.cancel()
-            await asyncio.wait([gone])
 
     # ---- what is asked ---------------------------------------------------------------------------------------
 
@@ -375,7 +318,7 @@ class ApiServer:
 
     # ---- verbs -----------------------------------------------------------------------------------------------
 
-    async def _verb(self, call: Call, form: Rendering) -> "Answer | _Stream":
+    async def _verb(self, call: Call, form: Rendering) -> Answer | Stream:
         now = self._clock.now()
         match call.request.verb:
             case "get":
@@ -386,7 +329,7 @@ class ApiServer:
                 if self._stopping.is_set():
                     raise statuses.unavailable("the server is stopping")
                 feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
-                return _Stream(feed.chunks, form.content_type, feed.wake, call.warnings)
+                return Stream(feed.chunks, form.content_type, feed.wake, call.warnings)
             case "create":
                 return object_answer(call, form, await self._writer.create(call), now, 201)
             case "update":
@@ -422,7 +365,7 @@ class ApiServer:
             return Answer(200, record.body, warnings=call.warnings)
         return object_answer(call, form, self.storage.of(call.served, record), self._clock.now())
 
-    async def _subresource(self, call: Call, form: Rendering) -> "Answer | _Stream":
+    async def _subresource(self, call: Call, form: Rendering) -> Answer | Stream:
         match call.request.subresource:
             case "scale" if call.request.verb == "get":
                 found = self.storage.must_find(call.served, call.namespace, call.name)
@@ -453,7 +396,7 @@ class ApiServer:
             call.request.method, call.request.group, call.request.plural, call.request.name
         )
 
-    async def _log(self, call: Call, pod: Stored, options: LogOptions) -> _Stream:
+    async def _log(self, call: Call, pod: Stored, options: LogOptions) -> Stream:
         """The kubelet is asked for the first piece before the answer begins: until then a refusal is a Status."""
         if self.logs is None:
             raise statuses.internal("no kubelet can be asked for logs")
@@ -468,7 +411,7 @@ class ApiServer:
             async for piece in pieces:
                 yield piece
 
-        return _Stream(chunks, "text/plain")
+        return Stream(chunks, "text/plain")
 
     def _token_subject(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
         return self.storage.get(STORED_AS[kind], namespace, name)
@@ -488,67 +431,3 @@ def _attributes(request: Request) -> Attributes:
 
 
 _PLAIN = Rendering()
-
-
-async def _read(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The whole body. Raises StatusError 413."""
-    try:
-        if int(headers.get(b"content-length", b"0")) > MAX_BODY_BYTES:
-            raise statuses.too_large()
-    except ValueError:
-        raise statuses.bad_request("content-length is no number") from None
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise _ClientGone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    pieces = [body]
-    size = len(body)
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            while message.get("more_body", False):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _ClientGone
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > MAX_BODY_BYTES:
-                    raise statuses.too_large()
-    except TimeoutError:
-        raise statuses.failure(
-            408, "Timeout", f"the request's body did not arrive within {BODY_DEADLINE_S:.0f} s"
-        ) from None
-    return b"".join(pieces)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _until(
-    chunks: AsyncIterator[bytes], gone: "asyncio.Future[None]", stopping: asyncio.Event
-) -> AsyncGenerator[bytes, None]:
-    """`chunks` until they end, the client goes or the server stops, whichever is first."""
-    stopped = asyncio.ensure_future(stopping.wait())
-    try:
-        while True:
-            piece: asyncio.Future[bytes | None] = asyncio.ensure_future(_next(chunks))
-            waited: list[asyncio.Future[Any]] = [piece, gone, stopped]
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if not piece.done():
-                piece.cancel()
-                await asyncio.wait([piece])
-                return
-            found = piece.result()
-            if found is None:
-                return
-            yield found
-    finally:
-        stopped.cancel()
-        await asyncio.wait([stopped])
-
-
-async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(chunks, None)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aliquot.clock import VirtualClock, VirtualTimeLoop
+from aliquot.emulator.store import Store
 from tests.emulator.admission.hooks import (
     CONFIGURATIONS,
     EVERY_CONFIG,
@@ -564,6 +565,23 @@ async def test_a_webhook_is_no_longer_asked_once_it_is_gone(api: Api, wire: Wire
     await api.ok("PATCH", path, [{"op": "remove", "path": "/webhooks/0"}], type="application/json-patch+json")
     await api.ok("POST", CONFIGS, config())
     assert not wire.reviews
+
+
+async def test_the_server_starts_without_asking(wire: Wire) -> None:
+    everything = {"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}
+    store = Store()
+    api = await new_api(FixedClock(), network=wire, store=store)
+    namespace = "/api/v1/namespaces/kube-node-lease"
+    await api.ok("DELETE", namespace)
+    await api.ok("PATCH", f"{namespace}/finalize", {"spec": {"finalizers": None}}, type=MERGE)
+    assert (await api.get(namespace))[0] == 404
+    wire.handlers["h.example.com"] = deny
+    await configure(api, "Validating", hook(rules=[everything]))
+    await api.close()
+    api = await new_api(FixedClock(), network=wire, store=store)
+    assert (await api.get(namespace))[0] == 200
+    assert not wire.reviews
+    await api.close()
 
 
 # ---- Services --------------------------------------------------------------------------------------------------
