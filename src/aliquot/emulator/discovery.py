@@ -37,8 +37,6 @@ UNSERVED: Mapping[str, str] = {
     "/pods/portforward": _STREAMING,
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",
-    "/podtemplates": _NO_CONTROLLER,
-    "/replicationcontrollers": _NO_CONTROLLER,
     "/services/proxy": _STREAMING,
     "apiregistration.k8s.io/*": "there is no API aggregation",
     "autoscaling/*": _NO_CONTROLLER,

@@ -37,7 +37,11 @@ def read(served: Served, obj: Mapping[str, Any]) -> Json:
     where, meta = paths(served), metadata(obj)
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Json = {"replicas": _get(obj, where.status_replicas) or 0}
-    if selector := _selector(_get(obj, where.selector)):
+    found = _get(obj, where.selector)
+    if served.storage == "replicationcontrollers":
+        # The one kind whose selector is a plain map of labels.
+        found = {"matchLabels": found or {}}
+    if selector := _selector(found):
         status["selector"] = selector
     return {
         "kind": "Scale",

@@ -131,3 +131,86 @@ def test_cron_jobs(schedule: str, problem: str) -> None:
         }
     )
     assert texts(known.validate(made)) == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("spec.selector", {"a": "c"}, "`selector` does not match template `labels`"),
+        (
+            "spec.template.spec.restartPolicy",
+            "Never",
+            'Unsupported value: "Never": supported values: "Always"',
+        ),
+        ("spec.replicas", -1, "must be greater than or equal to 0"),
+        ("spec.replicas", 0, ""),
+    ],
+)
+def test_replication_controllers(path: str, value: Any, problem: str) -> None:
+    made = workload("ReplicationController", "", selector={"a": "b"})
+    found = texts(schema("ReplicationController").validate(changed(made, path, value)))
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("spec.updateStrategy.rollingUpdate.partition", -1, "must be greater than or equal to 0"),
+        ("spec.updateStrategy.rollingUpdate.maxUnavailable", "0%", "cannot be 0"),
+        ("spec.updateStrategy.rollingUpdate.maxUnavailable", 2, ""),
+        ("spec.persistentVolumeClaimRetentionPolicy.whenScaled", "Keep", 'supported values: "Delete", "Retain"'),
+        ("spec.ordinals.start", -1, "spec.ordinals.start: Invalid value: -1"),
+        ("spec.ordinals.start", 5, ""),
+    ],
+)  # fmt: skip
+def test_stateful_sets(path: str, value: Any, problem: str) -> None:
+    made = changed(workload("StatefulSet"), "spec.ordinals", {})
+    found = texts(schema("StatefulSet", "apps").validate(changed(made, path, value)))
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"minAvailable": 1}, ""),
+        ({"minAvailable": "50%"}, ""),
+        ({"maxUnavailable": 0}, ""),
+        ({"minAvailable": 1, "maxUnavailable": 1}, "minAvailable and maxUnavailable cannot be both set"),
+        ({"maxUnavailable": "150%"}, "must not be greater than 100%"),
+        ({"maxUnavailable": -1}, "must be greater than or equal to 0"),
+        ({"unhealthyPodEvictionPolicy": "Never"}, 'supported values: "AlwaysAllow", "IfHealthyBudget"'),
+    ],
+)
+def test_disruption_budgets(spec: dict[str, Any], problem: str) -> None:
+    known = schema("PodDisruptionBudget", "policy")
+    found = texts(known.validate(known.default({"metadata": {"name": "b"}, "spec": spec})))
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+def test_a_revision_is_for_life() -> None:
+    known = schema("ControllerRevision", "apps")
+    old = {"metadata": {"name": "r", "resourceVersion": "1"}, "data": {"a": 1}, "revision": 1}
+    assert known.validate_update(changed(old, "revision", 2), old) == []
+    [problem] = texts(known.validate_update(changed(old, "data", {"a": 2}), old))
+    assert problem.startswith("data: Invalid value")
+    assert "revision: Invalid value" in texts(known.validate(changed(old, "revision", -1)))[0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ({"timeZone": "Europe/Paris"}, ""),
+        ({"timeZone": "Mars/Base"}, "spec.timeZone: Invalid value: \"Mars/Base\": unknown time zone Mars/Base"),
+        ({"schedule": "TZ=UTC * * * * *"}, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
+        ({"schedule": "61 * * * *"}, "Bad minute"),
+    ],
+)  # fmt: skip
+def test_when_a_cron_job_is_due(spec: dict[str, Any], problem: str) -> None:
+    known = schema("CronJob", "batch")
+    wanted = {"schedule": "@daily", "jobTemplate": {"spec": {"template": NEVER}}, **spec}
+    found = texts(known.validate(known.default({"metadata": {"name": "c"}, "spec": wanted})))
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)

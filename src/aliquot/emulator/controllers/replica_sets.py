@@ -1,26 +1,28 @@
-"""ReplicaSets: as many pods as asked for, no more and no fewer."""
+"""As many pods as asked for, no more and no fewer: ReplicaSets, and ReplicationControllers, their elders."""
 
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import conditions, ownership, pods
 from aliquot.emulator.controllers.owned_pods import OwnedPods, namespace_ends
 from aliquot.emulator.controllers.ownership import OWNER_INDEX
 from aliquot.emulator.controllers.status import status_differs
-from aliquot.emulator.controllers.types import ReplicaSet, WorkloadCondition
+from aliquot.emulator.controllers.types import ReplicaSet, ReplicationController, WorkloadCondition
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
-from aliquot.kube.resources import REPLICASETS, key, split_key
+from aliquot.kube.resources import Resource, key, split_key
 
 BURST = 500
 """Pods made or deleted in one round."""
+
+Replicated = TypeVar("Replicated", bound=ReplicaSet | ReplicationController)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,11 @@ class Plan:
     delete: tuple[Pod, ...] = ()
 
 
-def plan(replica_set: ReplicaSet, held: Sequence[Pod], crowd: Callable[[], Mapping[str, int]]) -> Plan:
+def plan(
+    replica_set: ReplicaSet | ReplicationController,
+    held: Sequence[Pod],
+    crowd: Callable[[], Mapping[str, int]],
+) -> Plan:
     """What to do about the number of pods. `crowd` is for `pods.in_order_of_deletion`, asked only where some must go."""
     if replica_set.metadata.deletion_timestamp is not None:
         return Plan()
@@ -43,7 +49,10 @@ def plan(replica_set: ReplicaSet, held: Sequence[Pod], crowd: Callable[[], Mappi
 
 
 def status(
-    replica_set: ReplicaSet, held: Sequence[Pod], now: float, failure: WorkloadCondition | None
+    replica_set: ReplicaSet | ReplicationController,
+    held: Sequence[Pod],
+    now: float,
+    failure: WorkloadCondition | None,
 ) -> tuple[dict[str, Any], float | None]:
     """The status to write, complete, and the seconds after which it would change by itself.
 
@@ -82,8 +91,8 @@ def failed(reason: str, error: errors.ApiError) -> WorkloadCondition:
     return WorkloadCondition(type="ReplicaFailure", status="True", reason=reason, message=error.message)
 
 
-class ReplicaSets:
-    """`replica_sets` has `ownership.INDEXES`, `pod_cache` has `pods.INDEXES`."""
+class ReplicaSets(Generic[Replicated]):
+    """`resource` is theirs, `replica_sets` has `ownership.INDEXES`, `pod_cache` has `pods.INDEXES`."""
 
     def __init__(
         self,
@@ -91,19 +100,21 @@ class ReplicaSets:
         clock: Clock,
         rng: random.Random,
         recorder: Recorder,
-        replica_sets: Cache[ReplicaSet],
+        resource: Resource,
+        replica_sets: Cache[Replicated],
         pod_cache: Cache[Pod],
     ) -> None:
         self._client = client
         self._clock = clock
+        self._resource = resource
         self._sets = replica_sets
         self._pods = pod_cache
-        self._owned = OwnedPods(client, rng, recorder, REPLICASETS, replica_sets, pod_cache, self._reconcile)
+        self._owned = OwnedPods(client, rng, recorder, resource, replica_sets, pod_cache, self._reconcile)
 
     async def run(self) -> None:
         await self._owned.run()
 
-    async def _reconcile(self, replica_set: ReplicaSet) -> float | None:
+    async def _reconcile(self, replica_set: Replicated) -> float | None:
         held = await self._owned.claim(replica_set, adopts=pods.is_active)
         unseen_s = self._owned.pending_s(replica_set)
         failure = None
@@ -116,7 +127,7 @@ class ReplicaSets:
         waits = [wait for wait in (again_s, unseen_s or None) if wait is not None]
         return min(waits, default=None)
 
-    def _crowd(self, replica_set: ReplicaSet, held: Sequence[Pod]) -> Mapping[str, int]:
+    def _crowd(self, replica_set: Replicated, held: Sequence[Pod]) -> Mapping[str, int]:
         """Active pods by node, of this ReplicaSet and of its siblings under the same owner."""
         owner = ownership.controller_of(replica_set)
         crowd = list(held)
@@ -126,13 +137,13 @@ class ReplicaSets:
                     crowd.extend(self._pods.indexed(OWNER_INDEX, sibling.metadata.uid))
         return Counter(pod.spec.node_name for pod in crowd if pods.is_active(pod))
 
-    async def _act(self, replica_set: ReplicaSet, wanted: Plan) -> WorkloadCondition | None:
+    async def _act(self, replica_set: Replicated, wanted: Plan) -> WorkloadCondition | None:
         metadata = replica_set.metadata
         body = pods.from_template(
             replica_set.spec.template,
             f"{metadata.name}-",
             metadata.namespace,
-            ownership.reference(REPLICASETS, replica_set),
+            ownership.reference(self._resource, replica_set),
         )
         failure = await self._owned.create(replica_set, [body] * wanted.create)
         if failure is not None:
@@ -141,11 +152,11 @@ class ReplicaSets:
         return failed("FailedDelete", failure) if failure is not None else None
 
     async def _write_status(
-        self, replica_set: ReplicaSet, held: Sequence[Pod], failure: WorkloadCondition | None
+        self, replica_set: Replicated, held: Sequence[Pod], failure: WorkloadCondition | None
     ) -> float | None:
         wanted, again_s = status(replica_set, held, self._clock.now(), failure)
         if status_differs(wanted, replica_set.status):
             patch = {"metadata": {"resourceVersion": replica_set.metadata.resource_version}, "status": wanted}
             namespace, name = split_key(key(replica_set))
-            await self._client.patch(REPLICASETS, name, patch, namespace, subresource="status")
+            await self._client.patch(self._resource, name, patch, namespace, subresource="status")
         return again_s

@@ -35,6 +35,7 @@ from aliquot.emulator.controllers.types import (
     MetadataOnly,
     Namespace,
     ReplicaSet,
+    ReplicationController,
     ResourceQuota,
     StatefulSet,
 )
@@ -61,6 +62,7 @@ from aliquot.kube.resources import (
     PODDISRUPTIONBUDGETS,
     PODS,
     REPLICASETS,
+    REPLICATIONCONTROLLERS,
     RESOURCEQUOTAS,
     SERVICEACCOUNTS,
     SERVICES,
@@ -82,6 +84,9 @@ async def run_all(
     leases = Cache(client, LEASES, Lease, namespace=LEASE_NAMESPACE)
     deployments = Cache(client, DEPLOYMENTS, Deployment)
     replica_sets = Cache(client, REPLICASETS, ReplicaSet, indexes=ownership.INDEXES)
+    replication_controllers = Cache(
+        client, REPLICATIONCONTROLLERS, ReplicationController, indexes=ownership.INDEXES
+    )
     stateful_sets = Cache(client, STATEFULSETS, StatefulSet)
     daemon_sets = Cache(client, DAEMONSETS, DaemonSet)
     revisions = Cache(client, CONTROLLERREVISIONS, ControllerRevision, indexes=ownership.INDEXES)
@@ -109,6 +114,7 @@ async def run_all(
         leases,
         deployments,
         replica_sets,
+        replication_controllers,
         stateful_sets,
         daemon_sets,
         revisions,
@@ -132,6 +138,7 @@ async def run_all(
         for name in (
             "deployment-controller",
             "replicaset-controller",
+            "replication-controller",
             "statefulset-controller",
             "daemonset-controller",
             "job-controller",
@@ -152,7 +159,18 @@ async def run_all(
         partial = (authorities, leases, events, roles)
         whole = tuple(cache for cache in caches if cache not in partial)
         controllers = (
-            ReplicaSets(client, clock, rng, recorders["replicaset-controller"], replica_sets, pod_cache),
+            ReplicaSets(
+                client,
+                clock,
+                rng,
+                recorders["replication-controller"],
+                REPLICATIONCONTROLLERS,
+                replication_controllers,
+                pod_cache,
+            ),
+            ReplicaSets(
+                client, clock, rng, recorders["replicaset-controller"], REPLICASETS, replica_sets, pod_cache
+            ),
             Deployments(
                 client, clock, rng, recorders["deployment-controller"], deployments, replica_sets, pod_cache
             ),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import field
+
 from aliquot.kube.api.meta import ObjectMeta, Wire
 
 
@@ -34,6 +36,25 @@ class ReplicaSetStatus(Wire, kw_only=True, frozen=True):
 class ReplicaSet(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class ReplicationControllerSpec(Wire, kw_only=True, frozen=True):
+    """As of a ReplicaSet, but that its selector is a plain map of labels."""
+
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    match_labels: dict[str, str] | None = field(name="selector", default=None)
+    template: dict[str, Any] = {}
+
+    @property
+    def selector(self) -> dict[str, Any] | None:
+        return {"matchLabels": self.match_labels} if self.match_labels else None
+
+
+class ReplicationController(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    spec: ReplicationControllerSpec = ReplicationControllerSpec()
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 

@@ -231,6 +231,15 @@ def _replica_set(obj: Object, now: float) -> list[Any]:
     ]
 
 
+def _replication_controller(obj: Object, now: float) -> list[Any]:
+    return [*_replica_set(obj, now)[:-1], _format_labels(_part(obj, "spec").get("selector"))]
+
+
+def _pod_template(obj: Object, now: float) -> list[Any]:
+    template = _part(obj, "template")
+    return [_name(obj), *_containers(template), _format_labels(_part(template, "metadata").get("labels"))]
+
+
 def _stateful_set(obj: Object, now: float) -> list[Any]:
     spec, status = _part(obj, "spec"), _part(obj, "status")
     return [
@@ -492,6 +501,8 @@ CELLS: Mapping[str, Cells] = {
     "v1/nodes": _node,
     "v1/pods": pods.cells,
     "v1/resourcequotas": _resource_quota,
+    "v1/podtemplates": _pod_template,
+    "v1/replicationcontrollers": _replication_controller,
     "v1/secrets": _secret,
     "v1/serviceaccounts": _service_account,
     "v1/services": _service,

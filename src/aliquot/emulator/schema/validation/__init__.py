@@ -50,6 +50,8 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("", "Service"): services.service,
     ("", "LimitRange"): limits.limit_range,
     ("", "ResourceQuota"): limits.resource_quota,
+    ("", "PodTemplate"): workloads.a_pod_template,
+    ("", "ReplicationController"): workloads.replication_controller,
     (_APPS, "Deployment"): workloads.deployment,
     (_APPS, "ReplicaSet"): workloads.replica_set,
     (_APPS, "DaemonSet"): workloads.daemon_set,

@@ -33,6 +33,28 @@ def replica_set(obj: Obj) -> list[FieldError]:
     return _non_negative(spec, ("replicas", "minReadySeconds")) + _selected_template(spec, "deployment")
 
 
+def replication_controller(obj: Obj) -> list[FieldError]:
+    spec = obj["spec"]
+    errors = _non_negative(spec, ("replicas", "minReadySeconds"))
+    selector = spec.get("selector") or {}
+    if not selector:
+        errors.append(required("spec.selector"))
+    if not spec.get("template"):
+        return [*errors, required("spec.template")]
+    labels = spec["template"].get("metadata", {}).get("labels", {})
+    if selector and not matches({"matchLabels": selector}, labels):
+        errors.append(invalid("spec.template.metadata.labels", dict(labels), _MISMATCH))
+    errors += pod_template(spec["template"], "spec.template")
+    policy = spec["template"].get("spec", {}).get("restartPolicy")
+    if policy not in (None, "", "Always"):
+        errors.append(not_supported("spec.template.spec.restartPolicy", policy, ("Always",)))
+    return errors
+
+
+def a_pod_template(obj: Obj) -> list[FieldError]:
+    return pod_template(obj.get("template", {}), "template")
+
+
 def daemon_set(obj: Obj) -> list[FieldError]:
     spec = obj["spec"]
     errors = _selected_template(spec, "daemonset")
