@@ -1,14 +1,15 @@
 """One object in the forms of several versions: how it is stored, and how a version shows it.
 
 Events are stored in their core/v1 form and shown in that of events.k8s.io too, whose fields have other names.
-Other built-in kinds are stored in the version that discovery prefers; but for device claims, versions differ in their
+Other built-in kinds are stored in the version that discovery prefers; but for device claims
+and autoscalers, versions differ in their
 names alone as long as they have the same fields.
 Custom resources are converted as `strategy: None` does: by their apiVersion alone.
 """
 
 from typing import Any
 
-from aliquot.emulator import device_claims
+from aliquot.emulator import autoscalers, device_claims
 from aliquot.emulator.registry import Served
 
 Json = dict[str, Any]
@@ -47,4 +48,6 @@ def _converted(served: Served, obj: Json, api_version: str) -> Json:
         return obj
     if served.resource.group == device_claims.GROUP:
         return device_claims.converted(obj, api_version)
+    if served.resource.group == autoscalers.GROUP:
+        return autoscalers.converted(obj, api_version)
     return {**obj, "apiVersion": api_version}

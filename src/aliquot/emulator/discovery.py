@@ -39,7 +39,6 @@ UNSERVED: Mapping[str, str] = {
     "/pods/resize": "containers keep the resources that they were started with",
     "/services/proxy": _STREAMING,
     "apiregistration.k8s.io/*": "there is no API aggregation",
-    "autoscaling/*": _NO_CONTROLLER,
     "certificates.k8s.io/*": "there is no signer",
     "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,

@@ -22,6 +22,7 @@ _WITHOUT_GENERATION = frozenset(
         "configmaps",
         "controllerrevisions.apps",
         "endpoints",
+        "horizontalpodautoscalers.autoscaling",
         "events",
         "leases.coordination.k8s.io",
         "limitranges",

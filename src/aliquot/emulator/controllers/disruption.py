@@ -12,24 +12,15 @@ from aliquot.emulator.controllers.disruption_plan import CannotCount, Plan
 from aliquot.emulator.controllers.kinds import Kinds
 from aliquot.emulator.controllers.pods import NAMESPACE_INDEX
 from aliquot.emulator.controllers.status import status_differs
-from aliquot.emulator.controllers.types import Deployment, DisruptionBudget, ReplicaSet, StatefulSet
+from aliquot.emulator.controllers.types import Deployment, DisruptionBudget, ReplicaSet, Scale, StatefulSet
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
-from aliquot.kube.api.meta import ObjectMeta, OwnerReference, Wire
+from aliquot.kube.api.meta import OwnerReference
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import DEPLOYMENTS, PODDISRUPTIONBUDGETS, PODS, REPLICASETS, STATEFULSETS, key
-
-
-class _ScaleSpec(Wire, kw_only=True, frozen=True):
-    replicas: int = 0
-
-
-class _Scale(Wire, kw_only=True, frozen=True):
-    metadata: ObjectMeta
-    spec: _ScaleSpec = _ScaleSpec()
 
 
 class Disruption:
@@ -156,7 +147,7 @@ class Disruption:
             raw = await self._client.get_raw(resource.path(pod.metadata.namespace, owner.name, "scale"))
         except errors.NotFound as error:
             raise CannotCount(f"{resource.name} does not implement the scale subresource") from error
-        found = msgspec.json.decode(raw, type=_Scale)
+        found = msgspec.json.decode(raw, type=Scale)
         if found.metadata.uid != owner.uid:
             raise CannotCount(f'found no controllers for pod "{pod.metadata.name}"')
         return owner.uid, found.spec.replicas

@@ -6,6 +6,7 @@ from typing import Any
 
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import kinds, ownership, pods
+from aliquot.emulator.controllers.autoscalers import Autoscalers
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
 from aliquot.emulator.controllers.cron_jobs import CronJobs
 from aliquot.emulator.controllers.daemon_sets import DaemonSets
@@ -31,6 +32,7 @@ from aliquot.emulator.controllers.types import (
     DaemonSet,
     Deployment,
     DisruptionBudget,
+    HorizontalPodAutoscaler,
     Job,
     MetadataOnly,
     Namespace,
@@ -54,6 +56,7 @@ from aliquot.kube.resources import (
     ENDPOINTS,
     ENDPOINTSLICES,
     EVENTS,
+    HORIZONTALPODAUTOSCALERS,
     JOBS,
     LEASES,
     NAMESPACES,
@@ -98,6 +101,7 @@ async def run_all(
     jobs = Cache(client, JOBS, Job, indexes=ownership.INDEXES)
     cron_jobs = Cache(client, CRONJOBS, CronJob)
     budgets = Cache(client, PODDISRUPTIONBUDGETS, DisruptionBudget)
+    autoscalers = Cache(client, HORIZONTALPODAUTOSCALERS, HorizontalPodAutoscaler)
     services = Cache(client, SERVICES, Service, indexes=SERVICE_INDEXES)
     slices = Cache(client, ENDPOINTSLICES, EndpointSlice, indexes=SLICE_INDEXES)
     endpoints = Cache(client, ENDPOINTS, Endpoints)
@@ -122,6 +126,7 @@ async def run_all(
         jobs,
         cron_jobs,
         budgets,
+        autoscalers,
         services,
         slices,
         endpoints,
@@ -144,6 +149,7 @@ async def run_all(
             "job-controller",
             "cronjob-controller",
             "controllermanager",
+            "horizontal-pod-autoscaler",
             "node-controller",
             "taint-eviction-controller",
         )
@@ -207,6 +213,9 @@ async def run_all(
                 replica_sets,
                 stateful_sets,
                 Kinds(crds, surface),
+            ),
+            Autoscalers(
+                client, clock, rng, recorders["horizontal-pod-autoscaler"], autoscalers, Kinds(crds, surface)
             ),
             ServiceEndpoints(client, rng, services, slices, endpoints, pod_cache, nodes),
             FinishedJobs(client, clock, rng, jobs),

@@ -337,3 +337,47 @@ class ResourceQuota(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
+class ScaleSpec(Wire, kw_only=True, frozen=True):
+    replicas: int = 0
+
+
+class ScaleStatus(Wire, kw_only=True, frozen=True):
+    replicas: int = 0
+
+
+class Scale(Wire, kw_only=True, frozen=True):
+    """autoscaling/v1, as the scale subresource answers it."""
+
+    metadata: ObjectMeta
+    spec: ScaleSpec = ScaleSpec()
+    status: ScaleStatus = ScaleStatus()
+
+
+class ScaleTarget(Wire, kw_only=True, frozen=True):
+    kind: str = ""
+    name: str = ""
+    api_version: str = ""
+
+
+class AutoscalerSpec(Wire, kw_only=True, frozen=True):
+    scale_target_ref: ScaleTarget = ScaleTarget()
+    min_replicas: int = 1
+    max_replicas: int = 0
+    metrics: tuple[dict[str, Any], ...] | None = None
+
+
+class AutoscalerStatus(Wire, kw_only=True, frozen=True):
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    last_scale_time: str | None = None
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class HorizontalPodAutoscaler(Wire, kw_only=True, frozen=True):
+    """autoscaling/v2."""
+
+    metadata: ObjectMeta
+    spec: AutoscalerSpec = AutoscalerSpec()
+    status: AutoscalerStatus = AutoscalerStatus()

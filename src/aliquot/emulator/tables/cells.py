@@ -9,7 +9,7 @@ from typing import Any
 
 from aliquot.clock import parse_rfc3339
 from aliquot.emulator import selectors
-from aliquot.emulator.tables import pods
+from aliquot.emulator.tables import autoscalers, pods
 from aliquot.emulator.tables.durations import human, since
 
 Object = Mapping[str, Any]
@@ -511,6 +511,8 @@ CELLS: Mapping[str, Cells] = {
     "apps/v1/deployments": _deployment,
     "apps/v1/replicasets": _replica_set,
     "apps/v1/statefulsets": _stateful_set,
+    "autoscaling/v1/horizontalpodautoscalers": autoscalers.cells_of_v1,
+    "autoscaling/v2/horizontalpodautoscalers": autoscalers.cells,
     "batch/v1/cronjobs": _cron_job,
     "batch/v1/jobs": _job,
     "coordination.k8s.io/v1/leases": _lease,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aliquot.emulator import autoscalers
 from aliquot.emulator.schema.defaults.pods import fill_pod_spec
 
 _UNLIMITED = 2**31 - 1
@@ -99,7 +100,15 @@ def _fill_cron_job(obj: dict[str, Any]) -> None:
     fill_pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"])
 
 
+def _fill_autoscaler(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec.setdefault("minReplicas", 1)
+    if obj.get("apiVersion") != autoscalers.V1 and not spec.get("metrics"):
+        spec["metrics"] = [autoscalers.DEFAULT_METRIC]
+
+
 FILLERS = {
+    ("autoscaling", "HorizontalPodAutoscaler"): _fill_autoscaler,
     ("apps", "Deployment"): _fill_deployment,
     ("apps", "ReplicaSet"): _fill_replicas,
     ("apps", "DaemonSet"): _fill_daemon_set,

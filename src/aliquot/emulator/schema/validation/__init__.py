@@ -57,6 +57,7 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     (_APPS, "DaemonSet"): workloads.daemon_set,
     (_APPS, "StatefulSet"): workloads.stateful_set,
     (_APPS, "ControllerRevision"): workloads.controller_revision,
+    ("autoscaling", "HorizontalPodAutoscaler"): workloads.autoscaler,
     (_BATCH, "Job"): workloads.job,
     (_BATCH, "CronJob"): workloads.cron_job,
     (_RBAC, "Role"): configuration.role,
