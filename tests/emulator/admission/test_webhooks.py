@@ -169,6 +169,16 @@ async def test_an_equivalent_version_is_told_in_the_version_asked_for(api: Api, 
     assert (made["apiVersion"], made["message"]) == ("v1", "changed")
 
 
+async def test_an_equivalent_version_is_another_where_only_the_exact_one_is_meant(
+    api: Api, wire: Wire
+) -> None:
+    rule = {**EVERY_CONFIG, "apiGroups": ["events.k8s.io"], "resources": ["events"]}
+    await configure(api, "Validating", hook(rules=[rule], matchPolicy="Exact"))
+    event = {"metadata": {"name": "e", "namespace": "default"}, "involvedObject": {"namespace": "default"}}
+    await api.ok("POST", "/api/v1/namespaces/default/events", event)
+    assert not wire.reviews
+
+
 # ---- whom it concerns ------------------------------------------------------------------------------------------
 
 
