@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aliquot.emulator.tables.cells import Cells, Object
 from aliquot.emulator.tables.durations import since
 from aliquot.emulator.tables.jsonpath import JSONPathError, compile_path
+from aliquot.emulator.tables.parts import Cells, Object
 
 Column = dict[str, Any]
 

@@ -12,8 +12,8 @@ from typing import Any
 from aliquot.emulator import accept
 from aliquot.emulator.discovery import ResourceType
 from aliquot.emulator.tables import cells, custom, pods
-from aliquot.emulator.tables.cells import Cells, Object
 from aliquot.emulator.tables.custom import Column
+from aliquot.emulator.tables.parts import Cells, Object
 from aliquot.emulator.versions import STANDARD
 
 _GROUP = "meta.k8s.io"
