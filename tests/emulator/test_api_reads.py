@@ -166,11 +166,9 @@ async def test_who_would_like_protobuf_takes_json_too(api: Api) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/api/v1/nothings", 404),
-        ("GET", "/apis/none.example/v1/things", 404),
         ("GET", "/api/v1/namespaces/default/nodes", 404),
         ("GET", "/api/v1/pods/p", 404),
         ("GET", f"{PODS}/p/nonsense", 404),
-        ("GET", "/nowhere", 404),
         ("POST", "/api/v1/pods", 405),
         ("PUT", PODS, 405),
         ("DELETE", "/api/v1/namespaces", 405),
@@ -183,16 +181,34 @@ async def test_what_is_not_served_is_a_status(api: Api, method: str, path: str, 
     assert (answered, body["kind"], body["code"]) == (status, "Status", status)
 
 
-async def test_an_unknown_resource_is_told_in_client_gos_words(api: Api) -> None:
-    _, answer = await api.get("/apis/kc.example.com/v1/widgets/w")
-    assert (
-        answer["message"] == "the server could not find the requested resource (get widgets.kc.example.com w)"
-    )
+async def test_an_unknown_resource_of_a_known_version_is_not_named(api: Api) -> None:
+    _, answer = await api.get("/api/v1/nothings")
+    assert answer["message"] == "the server could not find the requested resource"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/apis/none.example/v1/things", "/livez/nonsense"])
+async def test_where_nothing_is_there_is_no_status_either(api: Api, path: str) -> None:
+    assert await api.get(path) == (404, "404 page not found\n")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/readyz/ping", "/healthz/"])
 async def test_it_is_well(api: Api, path: str) -> None:
     assert await api.get(path) == (200, "ok")
+
+
+async def test_health_tells_its_checks_when_asked(api: Api) -> None:
+    _, text = await api.get("/readyz", verbose="", exclude="etcd")
+    assert "[+]ping ok\n" in text
+    assert "[+]etcd excluded: ok\n" in text
+    assert text.endswith("readyz check passed\n")
+
+
+async def test_a_server_that_stops_lives_and_is_not_ready(api: Api) -> None:
+    api.server.stop()
+    assert await api.get("/livez") == (200, "ok")
+    status, text = await api.get("/readyz")
+    assert status == 500
+    assert "[-]shutdown failed: reason withheld\n" in text
 
 
 async def test_version_and_discovery(api: Api) -> None:

@@ -243,6 +243,16 @@ def test_nodes(node: dict[str, Any], expected: list[Any]) -> None:
     assert row("v1", "nodes", {key: dict(part) for key, part in node.items()})[:5] == expected
 
 
+@pytest.mark.parametrize(("version", "shown"), [("1.34", "6.1.0"), ("1.35", "6.1.0 (arm64)")])
+def test_the_kernel_names_its_architecture_since_1_35(version: str, shown: str) -> None:
+    surface = Surface(version)
+    nodes = next(one for one in builtin(surface) if one.plural == "nodes")
+    node = {"metadata": {}, "status": {"nodeInfo": {"kernelVersion": "6.1.0", "architecture": "arm64"}}}
+    printer = tables.printer(nodes, minor=surface.minor)
+    names = [column["name"] for column in printer.columns]
+    assert printer.cells(node, NOW)[names.index("Kernel-Version")] == shown
+
+
 TEMPLATE = {"spec": {"containers": [{"name": "m", "image": "i:1"}, {"name": "s", "image": "j:2"}]}}
 SELECTOR = {"matchLabels": {"app": "web"}}
 

@@ -44,6 +44,10 @@ def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = ()) -> An
     return json_answer(status, int(status.get("code", 200)), warnings=warnings)
 
 
+def refusal(error: statuses.StatusError) -> Answer:
+    return text_answer(error.text, error.code) if error.text else status_answer(error.status)
+
+
 def text_answer(text: str, status: int = 200) -> Answer:
     return Answer(status, text.encode(), "text/plain; charset=utf-8")
 

@@ -23,6 +23,7 @@ from aliquot.emulator import (
     answers,
     bootstrap,
     deletion,
+    health,
     rbac,
     reading,
     reviewing,
@@ -77,7 +78,6 @@ _log = structlog.get_logger(__name__)
 SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_HEALTH = ("healthz", "livez", "readyz")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -174,7 +174,7 @@ class ApiServer:
                 record.gone()
             return
         except StatusError as error:
-            answer = status_answer(error.status)
+            answer = answers.refusal(error)
         except Exception as error:
             _log.exception("request failed", method=scope["method"], path=scope["path"])
             answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
@@ -241,7 +241,7 @@ class ApiServer:
     def _find(self, request: Request) -> Served:
         """Raises StatusError 404 and 405."""
         served = self.registry.find(request.group, request.version, request.plural)
-        missing = statuses.no_such_path(request.method, request.group, request.plural, request.name)
+        missing = self._missing(request)
         if served is None:
             raise missing
         resource = served.resource
@@ -264,14 +264,27 @@ class ApiServer:
                 raise statuses.method_not_allowed()
         return served
 
+    def _missing(self, request: Request) -> StatusError:
+        """There is nothing at the request's path."""
+        found = self.registry.catalog.find_version(request.group, request.version)
+        return statuses.no_such_path() if any(not one.custom for one in found) else statuses.page_not_found()
+
     def _beside_resources(self, request: Request, accept: str, host: str) -> Answer:
         """Health, version, discovery, OpenAPI, the issuer of ServiceAccount tokens. `host` is how the client got here."""
         parts = [part for part in request.path.split("/") if part]
         if request.method not in ("GET", "HEAD"):
             raise statuses.method_not_allowed()
         match parts:
-            case [health, *_] if health in _HEALTH:
-                return text_answer("ok")
+            case [endpoint, *check] if endpoint in health.PATHS:
+                found = health.answer(
+                    endpoint,
+                    "/".join(check),
+                    stopping=self._stopping.is_set(),
+                    verbose=request.query.has("verbose"),
+                    excluded=request.query.texts("exclude"),
+                )
+                if found is not None:
+                    return found
             case ["version"]:
                 return json_answer(self._version())
             case [".well-known", "openid-configuration"] if self._tokens is not None:
@@ -287,10 +300,10 @@ class ApiServer:
                 if document is not None:
                     return Answer(200, document)
             case _:
-                found = self.registry.catalog.answer(request.path, accept)
-                if found is not None:
-                    return json_answer(found.body, content_type=found.content_type)
-        raise statuses.no_such_path(request.method)
+                told = self.registry.catalog.answer(request.path, accept)
+                if told is not None:
+                    return json_answer(told.body, content_type=told.content_type)
+        raise statuses.page_not_found()
 
     def _openapi_v2(self, accept: str) -> Answer:
         documents = self.registry.openapi
@@ -392,9 +405,7 @@ class ApiServer:
                     # As Kubernetes has it: nothing was said yet, and that is no error.
                     return text_answer("")
                 return await self._log(call, pod, options)
-        raise statuses.no_such_path(
-            call.request.method, call.request.group, call.request.plural, call.request.name
-        )
+        raise self._missing(call.request)
 
     async def _log(self, call: Call, pod: Stored, options: LogOptions) -> Stream:
         """The kubelet is asked for the first piece before the answer begins: until then a refusal is a Status."""

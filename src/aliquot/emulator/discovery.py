@@ -326,6 +326,10 @@ class Catalog:
     def find(self, group: str, version: str, plural: str) -> ResourceType | None:
         return self._by_path.get((group, version, plural))
 
+    def find_version(self, group: str, version: str) -> Sequence[ResourceType]:
+        """All that is served at a group and version."""
+        return self._groups.get(group, {}).get(version, ())
+
     def find_kind(self, api_version: str, kind: str) -> ResourceType | None:
         group, _, version = api_version.rpartition("/")
         versions = self._groups.get(group, {})

@@ -14,11 +14,12 @@ MAX_BODY_BYTES = 3 << 20
 
 
 class StatusError(Exception):
-    """A refusal: `status` is the whole Status object."""
+    """A refusal: `status` is the whole Status object. Some are answered as `text` instead."""
 
-    def __init__(self, status: Mapping[str, Any]) -> None:
-        super().__init__(status.get("message", ""))
+    def __init__(self, status: Mapping[str, Any], text: str = "") -> None:
+        super().__init__(text or status.get("message", ""))
         self.status = status
+        self.text = text
 
     @property
     def code(self) -> int:
@@ -62,15 +63,17 @@ def not_found(resource: ResourceType, name: str) -> StatusError:
     return failure(404, "NotFound", f'{resource.qualified} "{name}" not found', details(resource, name))
 
 
-def no_such_path(method: str, group: str = "", plural: str = "", name: str = "") -> StatusError:
-    """What client-go makes of a bare 404: the same words, so that its users read what they know."""
-    message = "the server could not find the requested resource"
-    if not plural:
-        return failure(404, "NotFound", message)
-    qualified = f"{plural}.{group}" if group else plural
-    asked = " ".join(part for part in (method.lower(), qualified, name) if part)
-    named = {key: value for key, value in (("name", name), ("group", group), ("kind", plural)) if value}
-    return failure(404, "NotFound", f"{message} ({asked})", named)
+_NO_SUCH_PATH = "the server could not find the requested resource"
+
+
+def no_such_path() -> StatusError:
+    """Below a group and version of Kubernetes' own that are served."""
+    return failure(404, "NotFound", _NO_SUCH_PATH)
+
+
+def page_not_found() -> StatusError:
+    """Anywhere else: no Status at all. Clients make one of it, and name in it what they asked for."""
+    return StatusError(failure(404, "NotFound", _NO_SUCH_PATH).status, "404 page not found\n")
 
 
 def method_not_allowed() -> StatusError:

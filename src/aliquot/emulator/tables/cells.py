@@ -26,6 +26,7 @@ def _node(obj: Object, now: float) -> list[Any]:
     status = parts.part(obj, "status")
     info = parts.part(status, "nodeInfo")
     addresses = status.get("addresses") or ()
+    kernel = info.get("kernelVersion") or "<unknown>"
     return [
         parts.name(obj),
         ",".join(words),
@@ -35,7 +36,8 @@ def _node(obj: Object, now: float) -> list[Any]:
         next((one["address"] for one in addresses if one.get("type") == "InternalIP"), parts.NONE),
         next((one["address"] for one in addresses if one.get("type") == "ExternalIP"), parts.NONE),
         info.get("osImage") or "<unknown>",
-        info.get("kernelVersion") or "<unknown>",
+        kernel,
+        f"{kernel} ({info['architecture']})" if info.get("architecture") else kernel,
         info.get("containerRuntimeVersion") or "<unknown>",
     ]
 
