@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from aliquot.emulator import rbac
-from aliquot.emulator.rbac import Attributes, Authorizer, User
+from aliquot.emulator.rbac import Attributes, Authorizer, Decision, User
 
 DEV = User("system:serviceaccount:ns:dev", ("system:serviceaccounts", "system:authenticated"))
 ROOT = User("root", ("system:masters", "system:authenticated"))
@@ -156,11 +156,36 @@ def test_masters_may_do_everything() -> None:
     assert Authorizer(Objects()).authorize(ROOT, ask("delete", "nodes", "")).allowed
 
 
-def test_nodes_hold_system_node_without_a_binding() -> None:
-    kubelet = User("system:node:n1", ("system:nodes", "system:authenticated"))
-    authorizer = Authorizer(Objects(*rbac.bootstrap_objects()))
-    assert authorizer.authorize(kubelet, ask("patch", "nodes/status", "", name="n1")).allowed
-    assert not authorizer.authorize(kubelet, ask("create", "deployments", group="apps")).allowed
+@pytest.mark.parametrize(
+    ("said", "allowed", "reason"),
+    [
+        (
+            [None],
+            True,
+            'RBAC: allowed by RoleBinding "reader/ns" of Role "reader" to ServiceAccount "dev/ns"',
+        ),
+        ([Decision(True, "mine")], True, "mine"),
+        ([Decision(False, "not mine"), Decision(True, "his")], True, "his"),
+        (
+            [Decision(False, "not mine")],
+            True,
+            'RBAC: allowed by RoleBinding "reader/ns" of Role "reader" to ServiceAccount "dev/ns"',
+        ),
+    ],
+)
+def test_others_may_be_asked_before_the_roles(
+    said: list[Decision | None], allowed: bool, reason: str
+) -> None:
+    authorizer = Authorizer(Objects(*READER), earlier=[lambda user, asked, one=one: one for one in said])  # type: ignore[misc]
+    assert authorizer.authorize(DEV, ask("get", "pods")) == Decision(allowed, reason)
+
+
+def test_everybodys_reasons_for_a_refusal_are_told() -> None:
+    policy = Objects(READER[1])
+    authorizer = Authorizer(policy, earlier=[lambda user, asked: Decision(False, "not mine")])
+    assert authorizer.authorize(DEV, ask("get", "pods")).reason == (
+        'not mine\nRBAC: role.rbac.authorization.k8s.io "reader" not found'
+    )
 
 
 def test_a_new_binding_counts_at_once() -> None:

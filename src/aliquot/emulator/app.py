@@ -57,11 +57,13 @@ from aliquot.emulator.exchange import (
     send_stream,
 )
 from aliquot.emulator.network import HttpsNetwork, Network
+from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
 from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.registry import Registry, Served
 from aliquot.emulator.request import Query, Request, parse
 from aliquot.emulator.schema import openapi_protobuf
+from aliquot.emulator.selectors import SelectorError, Term, field_terms
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
@@ -78,6 +80,7 @@ _log = structlog.get_logger(__name__)
 SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_OF_MANY = ("list", "watch", "deletecollection")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -107,7 +110,8 @@ class ApiServer:
         self.surface = surface
         self.registry = Registry(surface)
         self.storage = Storage(store, self.registry, clock=clock)
-        self.authorizer = Authorizer(StoredPolicy(store))
+        nodes = NodeAuthorizer(NodeGraph(store), rbac.bootstrap_rules("system:node"))
+        self.authorizer = Authorizer(StoredPolicy(store), earlier=(nodes,))
         self.logs = logs
         self._clock = clock
         self._rng = rng
@@ -438,7 +442,16 @@ def _attributes(request: Request) -> Attributes:
         namespace=request.namespace,
         name=request.name,
         path=request.path,
+        fields=_selected(request.query.text("fieldSelector")) if request.verb in _OF_MANY else (),
     )
+
+
+def _selected(field_selector: str) -> tuple[Term, ...]:
+    """One that cannot be read narrows nothing; it is refused by who answers the request."""
+    try:
+        return tuple(field_terms(field_selector))
+    except SelectorError:
+        return ()
 
 
 _PLAIN = Rendering()

@@ -24,6 +24,9 @@ class Wire:
         """Those that come before all is well."""
         self.silent = False
 
+    async def get(self, endpoint: Endpoint, *, timeout_s: float) -> Reply:
+        raise AssertionError("a collector is sent to, never read from")
+
     async def post(self, endpoint: Endpoint, body: bytes, *, timeout_s: float) -> Reply:
         assert endpoint == Endpoint(URL)
         sent = json.loads(body)

@@ -8,13 +8,18 @@ from aliquot.emulator.admission.quotas import within_quotas
 from aliquot.emulator.admission.service_accounts import service_account
 from aliquot.emulator.admission.service_addresses import ServiceAddresses
 from aliquot.emulator.admission.tolerations import default_tolerations
-from aliquot.emulator.admission.types import Mutator, Validator
+from aliquot.emulator.admission.types import Check, Mutator, Validator
 
 
-def built_in(*, mutators: tuple[Mutator, ...] = (), validators: tuple[Validator, ...] = ()) -> Chain:
+def built_in(
+    *,
+    gates: tuple[Check, ...] = (),
+    mutators: tuple[Mutator, ...] = (),
+    validators: tuple[Validator, ...] = (),
+) -> Chain:
     """The chain of one server: its allocations remember what they have given out."""
     return Chain(
-        gates=(namespace_lives,),
+        gates=(namespace_lives, *gates),
         mutations=(default_resources, service_account, priority, default_tolerations),
         mutators=mutators,
         allocations=(ServiceAddresses(),),

@@ -8,6 +8,8 @@ from aliquot.emulator.objects import Json, generated_name, metadata
 from aliquot.emulator.statuses import forbidden
 
 _CONTAINERS = ("containers", "initContainers")
+_MIRROR = "kubernetes.io/config.mirror"
+"""Of a pod that a node runs by itself and shows here: it has no account."""
 _VOLUME = "kube-api-access-"
 _TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SOURCES = [
@@ -25,7 +27,7 @@ _TOKEN_SOURCES = [
 
 def service_account(asked: Admitted, obj: Json) -> Json:
     """`default` is not waited for: it comes with the namespace. Raises StatusError 403."""
-    if not is_new_pod(asked):
+    if not is_new_pod(asked) or _MIRROR in (metadata(obj).get("annotations") or {}):
         return obj
     spec = obj.get("spec") or {}
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"

@@ -9,6 +9,7 @@ from aliquot.emulator.admission.webhooks.calling import Caller
 from aliquot.emulator.admission.webhooks.mutating import MutatingWebhooks
 from aliquot.emulator.admission.webhooks.validating import ValidatingWebhooks
 from aliquot.emulator.network import Network
+from aliquot.emulator.node_access import NodeRestriction
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import Registry
 
@@ -17,6 +18,7 @@ def standard(registry: Registry, authorizer: Authorizer, network: Network, *, mi
     """For Kubernetes 1.`minor`; webhooks are called over `network`."""
     caller = Caller(network, MatchConditions(authorizer, minor))
     return built_in(
+        gates=(NodeRestriction(authorizer),),
         mutators=(MutatingPolicies(registry, authorizer), MutatingWebhooks(caller, registry)),
         validators=(ValidatingPolicies(registry, authorizer), ValidatingWebhooks(caller, registry)),
     )

@@ -4,7 +4,7 @@ Pure decisions over RBAC objects that a `Policy` looks up; authentication is els
 """
 
 from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Policy, RoleMissing, aggregate
-from aliquot.emulator.rbac.bootstrap import bootstrap_objects
+from aliquot.emulator.rbac.bootstrap import bootstrap_objects, bootstrap_rules
 from aliquot.emulator.rbac.refusals import Refusal, escalation, forbidden
 from aliquot.emulator.rbac.reviews import (
     ReviewInvalid,
@@ -13,7 +13,7 @@ from aliquot.emulator.rbac.reviews import (
     rules_review,
     user_info,
 )
-from aliquot.emulator.rbac.rules import Attributes, User
+from aliquot.emulator.rbac.rules import Attributes, Rule, User
 
 __all__ = [
     "Attributes",
@@ -23,10 +23,12 @@ __all__ = [
     "Refusal",
     "ReviewInvalid",
     "RoleMissing",
+    "Rule",
     "User",
     "access_review",
     "aggregate",
     "bootstrap_objects",
+    "bootstrap_rules",
     "escalation",
     "forbidden",
     "identity_review",

@@ -1,11 +1,11 @@
 """May this user do that? Decided from roles and bindings, which a lookup provides.
 
-`system:masters` may do everything; kubelets (group `system:nodes`) hold the ClusterRole `system:node` without a
-binding, in place of Kubernetes' separate node authorizer (which also narrows them to their own objects; this does
-not). Aggregated ClusterRoles are put together here, so that no controller need have written their rules.
+`system:masters` may do everything. Others may be asked before roles are (the node authorizer): what one of them
+allows is allowed; else it is up to the roles. Aggregated ClusterRoles are put together here, so that no controller
+need have written their rules.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,6 @@ from aliquot.emulator import selectors
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
 
 MASTERS = "system:masters"
-NODES = "system:nodes"
 
 Object = Mapping[str, Any]
 
@@ -44,6 +43,10 @@ class Decision:
     reason: str = ""
 
 
+Earlier = Callable[[User, Attributes], Decision | None]
+"""Who is asked before the roles; None from who has nothing to say of a user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     rule: Rule
@@ -60,19 +63,29 @@ class RoleMissing(Exception):
 
 
 class Authorizer:
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, earlier: Sequence[Earlier] = ()) -> None:
         self._policy = policy
+        self._earlier = tuple(earlier)
         self._revision = -1
         self._resolved: dict[tuple[str, tuple[str, ...], str], tuple[tuple[Grant, ...], tuple[str, ...]]] = {}
 
     def authorize(self, user: User, asked: Attributes) -> Decision:
         if MASTERS in user.groups:
             return Decision(True)
+        reasons = []
+        for ask in self._earlier:
+            said = ask(user, asked)
+            if said is not None and said.allowed:
+                return said
+            if said is not None and said.reason:
+                reasons.append(said.reason)
         grants, errors = self._grants(user, asked.namespace)
         for grant in grants:
             if grant.rule.allows(asked):
                 return Decision(True, f"RBAC: allowed by {grant.origin}")
-        return Decision(False, f"RBAC: {_joined(errors)}" if errors else "")
+        if errors:
+            reasons.append(f"RBAC: {_joined(errors)}")
+        return Decision(False, "\n".join(reasons))
 
     def rules(self, user: User, namespace: str) -> tuple[Sequence[Rule], Sequence[str]]:
         """What the user holds in a namespace ("" for cluster-wide alone), and what could not be resolved."""
@@ -120,11 +133,6 @@ class Authorizer:
                 continue
             origin = _origin(binding, subject, place)
             grants += [Grant(rule, origin) for rule in rules]
-        if NODES in user.groups and self._policy.cluster_role("system:node") is not None:
-            node_rules = self.role_rules({"kind": "ClusterRole", "name": "system:node"}, "")
-            grants += [
-                Grant(rule, 'ClusterRole "system:node" to Group "system:nodes"') for rule in node_rules
-            ]
         return tuple(grants), tuple(errors)
 
 

@@ -5,20 +5,32 @@ from importlib import resources
 from typing import Any
 
 from aliquot.emulator.rbac.authorizer import aggregate
+from aliquot.emulator.rbac.rules import Rule
 
 _API_VERSION = "rbac.authorization.k8s.io/v1"
 _GROUP = "rbac.authorization.k8s.io"
 
 
+def bootstrap_rules(role: str) -> tuple[Rule, ...]:
+    """Of a ClusterRole as every new cluster has it."""
+    row = next(row for row in _data()["clusterRoles"] if row["name"] == role)
+    return tuple(Rule.of(rule) for rule in row["rules"])
+
+
 def bootstrap_objects() -> list[dict[str, Any]]:
     """Complete objects to create, without server-set metadata; aggregated roles come with their rules filled in."""
-    file = resources.files("aliquot.emulator") / "data" / "rbac.json"
-    data = json.loads(file.read_text())
+    data = _data()
     roles = [_role(row) for row in data["clusterRoles"]]
     for role in roles:
         if "aggregationRule" in role:
             role["rules"] = aggregate(role, roles)
     return [*roles, *(_binding(row) for row in data["clusterRoleBindings"])]
+
+
+def _data() -> dict[str, Any]:
+    file = resources.files("aliquot.emulator") / "data" / "rbac.json"
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
 
 
 def _metadata(row: dict[str, Any]) -> dict[str, Any]:

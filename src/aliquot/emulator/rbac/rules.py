@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aliquot.emulator.selectors import Term
+
 ALL = "*"
 
 
@@ -29,6 +31,12 @@ class Attributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    fields: tuple[Term, ...] = ()
+    """What a field selector limits a list, a watch or a deletecollection to."""
+
+    def selects(self, field: str, value: str) -> bool:
+        """Only objects are asked for that have `value` in `field`."""
+        return any(term.equal and term.field == field and term.value == value for term in self.fields)
 
     @property
     def full_resource(self) -> str:

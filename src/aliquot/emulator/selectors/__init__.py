@@ -5,7 +5,7 @@ Parsing is strict, matching never fails.
 """
 
 from aliquot.emulator.selectors.errors import SelectorError
-from aliquot.emulator.selectors.fields import FieldSelector, parse_fields
+from aliquot.emulator.selectors.fields import FieldSelector, Term, field_terms, parse_fields
 from aliquot.emulator.selectors.labels import (
     EVERYTHING,
     NOTHING,
@@ -22,6 +22,8 @@ __all__ = [
     "FieldSelector",
     "LabelSelector",
     "SelectorError",
+    "Term",
+    "field_terms",
     "from_object",
     "from_set",
     "label_key_problems",

@@ -58,7 +58,7 @@ def parse_fields(
     SelectorError for bad syntax and for fields that the kind cannot be selected by.
     """
     found = []
-    for term in _terms(text):
+    for term in field_terms(text):
         read = _reader(term.field, group, kind, custom, selectable)
         found.append((term, read))
     return FieldSelector(found)
@@ -69,7 +69,8 @@ _TERM = re.compile(r"((?:\\.|[^=!\\]|!(?!=))*?)(!=|==|=)(.*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 
 
-def _terms(text: str) -> list[Term]:
+def field_terms(text: str) -> list[Term]:
+    """What a field selector says, of whatever kind. Raises SelectorError for bad syntax."""
     terms = []
     for part in _SPLIT.findall(text):
         match = _TERM.fullmatch(part)
