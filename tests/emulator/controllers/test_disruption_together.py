@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.clock import rfc3339
 from aliquot.kube import errors
 from aliquot.kube.resources import DEPLOYMENTS, JOBS, PODDISRUPTIONBUDGETS, PODS, STATEFULSETS
 from tests.emulator.controllers.conftest import Cluster, Simulate
@@ -111,6 +112,26 @@ def test_an_eviction_that_came_to_nothing_is_given_back(simulate: Simulate) -> N
             PODDISRUPTIONBUDGETS, "b", {"status": noted}, "default", subresource="status"
         )
         await allows(cluster, 1)
+
+    simulate(scenario)
+
+
+def test_a_pod_that_was_to_go_and_stays_is_told_so(simulate: Simulate) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        metadata = {"name": "p", "namespace": "default"}
+        pod = await cluster.client.create(PODS, {"metadata": metadata, "spec": POD})
+        since = rfc3339(cluster.clock.now())
+        target = {"type": "DisruptionTarget", "status": "True", "reason": "R", "lastTransitionTime": since}
+        await cluster.set_pod(pod, conditions=[target])
+
+        async def status_of_target() -> str:
+            [found] = (await cluster.client.get(PODS, "p", "default"))["status"]["conditions"]
+            return str(found["status"])
+
+        await asyncio.sleep(118)
+        assert await status_of_target() == "True"
+        await asyncio.sleep(4)
+        assert await status_of_target() == "False"
 
     simulate(scenario)
 

@@ -25,6 +25,7 @@ from aliquot.emulator.controllers.pod_garbage import PodGarbage
 from aliquot.emulator.controllers.replica_sets import ReplicaSets
 from aliquot.emulator.controllers.resource_quotas import ResourceQuotas
 from aliquot.emulator.controllers.service_types import Endpoints, EndpointSlice, Service
+from aliquot.emulator.controllers.stale_disruptions import StaleDisruptions
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
     ControllerRevision,
@@ -214,6 +215,7 @@ async def run_all(
                 stateful_sets,
                 Kinds(crds, surface),
             ),
+            StaleDisruptions(client, clock, rng, pod_cache),
             Autoscalers(
                 client, clock, rng, recorders["horizontal-pod-autoscaler"], autoscalers, Kinds(crds, surface)
             ),
