@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from aliquot.emulator.cel import times
-from aliquot.emulator.cel.values import NANOSECONDS
+from aliquot.emulator.go_durations import NANOSECONDS, nanoseconds
 
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
@@ -137,10 +136,10 @@ def parse(text: str, zone: str | None = None) -> Schedule:
 
 
 def _seconds(text: str) -> int:
-    found = times.duration(text)
+    found = nanoseconds(text)
     if found is None:
         raise ScheduleError(f'failed to parse duration {_EVERY}{text}: time: invalid duration "{text}"')
-    return max(1, found.nanoseconds // NANOSECONDS)
+    return max(1, found // NANOSECONDS)
 
 
 def time_zone(name: str) -> ZoneInfo:

@@ -28,7 +28,8 @@ from aliquot.emulator.cel.types import (
     map_of,
     object_of,
 )
-from aliquot.emulator.cel.values import NANOSECONDS, MapList, Record, SetList, Timestamp
+from aliquot.emulator.cel.values import MapList, Record, SetList, Timestamp
+from aliquot.emulator.go_durations import NANOSECONDS
 
 Node = Mapping[str, Any]
 

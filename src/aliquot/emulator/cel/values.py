@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from aliquot.emulator.cel.errors import EvaluationError, no_such_overload
+from aliquot.emulator.go_durations import NANOSECONDS
 
-NANOSECONDS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

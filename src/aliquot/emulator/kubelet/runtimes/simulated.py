@@ -22,6 +22,7 @@ import structlog
 from msgspec import Struct
 
 from aliquot.clock import Clock
+from aliquot.emulator.go_durations import NANOSECONDS, nanoseconds
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
 from aliquot.emulator.kubelet.runtimes.base import (
     EXIT_SIGTERM,
@@ -41,8 +42,6 @@ RUN_FOR = "aliquot.dev/run-for"
 EXIT_CODE = "aliquot.dev/exit-code"
 FAILING_PROBES = "aliquot.dev/failing-probes"
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 _log = structlog.get_logger()
 
@@ -252,9 +251,9 @@ class SimulatedRuntime:
 
 def duration_s(text: str) -> float:
     """Seconds of `30s`, `1h30m`, `500ms`, or of a plain number. Raises ValueError."""
-    parts = _DURATION.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    found = nanoseconds(text)
+    if found is not None and found >= 0:
+        return found / NANOSECONDS
     return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else _refuse(text)
 
 
