@@ -16,6 +16,14 @@ BIN = Path(sys.executable).parent
 ALIQUOT = BIN / "aliquot"
 THREE_NODES = ROOT / "examples/inventories/three-nodes.yaml"
 
+GIVEN = os.environ.get("ALIQUOT_E2E_KUBECONFIG", "")
+"""The kubeconfig of a real cluster to test; empty: an emulated one of our own."""
+
+RUNS = "registry.k8s.io/pause:3.10"
+"""An image that runs until it is told to end, and that every node can have."""
+RUNS_ANOTHER = "registry.k8s.io/pause:3.9"
+SHELL = "busybox:1.37"
+
 TOOLS = BIN.parent / "tools/bin"
 """Filled by `make tools`."""
 

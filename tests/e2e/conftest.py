@@ -3,21 +3,20 @@
 By default an emulated cluster of the demo's three nodes; `make e2e KUBECONFIG=...` names another.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import BIN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually, kubectl_name
+from tests.e2e.commands import BIN, GIVEN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually, kubectl_name
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The kubeconfig of a cluster that is ready."""
-    if given := os.environ.get("ALIQUOT_E2E_KUBECONFIG"):
-        yield Path(given)
+    if GIVEN:
+        yield Path(GIVEN)
         return
     state = tmp_path_factory.mktemp("cluster")
     up = aliquot("up", "--detach", "--state", state, "--inventory", THREE_NODES)

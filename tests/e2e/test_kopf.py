@@ -46,6 +46,8 @@ def operator(namespaced: Kubectl, tmp_path: Path) -> Iterator[Path]:
     """What it printed."""
     namespaced("apply", "-f", "-", stdin=CRD)
     namespaced("wait", "--for=condition=Established", "crd/greetings.e2e.aliquot.dev")
+    # Discovery follows a moment later, and kopf looks once.
+    eventually(lambda: namespaced.run("get", "greetings").code == 0)
     log = tmp_path / "log"
     command = [
         sys.executable,

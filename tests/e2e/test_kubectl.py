@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import Kubectl, eventually
+from tests.e2e.commands import RUNS, RUNS_ANOTHER, SHELL, Kubectl, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 
 def pod(name: str, *, labels: dict[str, str] | None = None) -> str:
     return manifest(
-        "Pod", name, {"containers": [{"name": "main", "image": "registry.example/app:1"}]}, labels=labels
+        "Pod", name, {"containers": [{"name": "main", "image": RUNS}]}, labels=labels
     )
 
 
@@ -161,9 +161,9 @@ def test_a_deployment_rolls_out_and_its_pods_go_with_it(kubectl: Kubectl) -> Non
         spec = {"replicas": 3, "selector": {"matchLabels": {"app": "d"}}, "template": template}
         return manifest("Deployment", "d", spec, api="apps/v1")
 
-    kubectl("apply", "-f", "-", stdin=deployment("registry.example/d:1"))
+    kubectl("apply", "-f", "-", stdin=deployment(RUNS))
     kubectl("rollout", "status", "deployment/d", "--timeout=30s")
-    kubectl("apply", "-f", "-", stdin=deployment("registry.example/d:2"))
+    kubectl("apply", "-f", "-", stdin=deployment(RUNS_ANOTHER))
     kubectl("rollout", "status", "deployment/d", "--timeout=30s")
     images = kubectl(
         "get",
@@ -173,7 +173,7 @@ def test_a_deployment_rolls_out_and_its_pods_go_with_it(kubectl: Kubectl) -> Non
         "-o",
         "jsonpath={.items[?(@.status.phase=='Running')].spec.containers[0].image}",
     )
-    assert set(images.split()) == {"registry.example/d:2"}
+    assert set(images.split()) == {RUNS_ANOTHER}
     kubectl("delete", "deployment", "d")
     eventually(lambda: not kubectl.json("get", "pods,replicasets", "-l", "app=d")["items"])
 
@@ -181,7 +181,10 @@ def test_a_deployment_rolls_out_and_its_pods_go_with_it(kubectl: Kubectl) -> Non
 def test_a_job_runs_to_its_end(kubectl: Kubectl) -> None:
     template = {
         "metadata": {"annotations": {"aliquot.dev/run-for": "200ms"}},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.example/j:1"}]},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": SHELL, "command": ["sleep", "0.2"]}],
+        },
     }
     kubectl(
         "apply",

@@ -15,9 +15,13 @@ from typing import Any
 import pytest
 
 from aliquot.cli.state import StateDirectory
-from tests.e2e.commands import ALIQUOT, BIN, ROOT, THREE_NODES, Kubectl, aliquot, eventually
+from tests.e2e.commands import ALIQUOT, BIN, GIVEN, ROOT, THREE_NODES, Kubectl, aliquot, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("up"),
+    pytest.mark.skipif(bool(GIVEN), reason="of `aliquot up`: a cluster that is given says nothing about it"),
+]
 
 
 @pytest.fixture

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Kubectl, aliquot
+from tests.e2e.commands import GIVEN, Kubectl, aliquot
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("up"),
+    pytest.mark.skipif(bool(GIVEN), reason="of `aliquot up`: a cluster that is given says nothing about it"),
+]
 
 CLAIM = json.dumps(
     {
