@@ -17,6 +17,33 @@ async def test_what_is_deleted_is_gone_and_said_to_be(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/api/v1/namespaces/default/serviceaccounts", {"kind": "ServiceAccount"}),
+        ("/api/v1/namespaces/default/services", {"kind": "Service", "spec": {"ports": [{"port": 80}]}}),
+        ("/apis/resource.k8s.io/v1/deviceclasses", {"kind": "DeviceClass", "spec": {}}),
+    ],
+)
+async def test_some_kinds_are_shown_as_they_went(api: Api, path: str, asked: dict[str, Any]) -> None:
+    made = await api.ok("POST", path, {**asked, "metadata": {"name": "x"}})
+    imagined = await api.ok("DELETE", f"{path}/x", dryRun="All")
+    assert imagined == made
+    gone = await api.ok("DELETE", f"{path}/x")
+    assert (await api.get(f"{path}/x"))[0] == 404
+    assert int(gone["metadata"].pop("resourceVersion")) > int(made["metadata"].pop("resourceVersion"))
+    assert gone == made
+
+
+async def test_a_delete_that_is_only_tried_shows_what_it_would_do(api: Api) -> None:
+    asked = config()
+    asked["metadata"]["finalizers"] = ["example.com/a"]
+    await api.ok("POST", CONFIGS, asked)
+    imagined = await api.ok("DELETE", f"{CONFIGS}/c", dryRun="All")
+    assert imagined["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:00Z"
+    assert "deletionTimestamp" not in (await api.ok("GET", f"{CONFIGS}/c"))["metadata"]
+
+
+@pytest.mark.parametrize(
     ("precondition", "words"),
     [
         ({"uid": "another"}, "UID in precondition: another"),
@@ -60,7 +87,7 @@ async def test_a_bound_pod_waits_for_its_kubelet(api: Api, clock: FixedClock) ->
     later = await api.ok("DELETE", f"{PODS}/p", {**OPTIONS, "gracePeriodSeconds": 100})
     assert later == sooner
     done = await api.ok("DELETE", f"{PODS}/p", {**OPTIONS, "gracePeriodSeconds": 0})
-    assert done["status"] == "Success"
+    assert (done["kind"], done["metadata"]["deletionGracePeriodSeconds"]) == ("Pod", 0)
     assert (await api.get(f"{PODS}/p"))[0] == 404
 
 
@@ -70,7 +97,8 @@ async def test_a_bound_pod_waits_for_its_kubelet(api: Api, clock: FixedClock) ->
 async def test_a_pod_that_runs_nowhere_goes_at_once(api: Api, spec: dict[str, Any], phase: str) -> None:
     await api.ok("POST", PODS, pod(**spec))
     await api.ok("PATCH", f"{PODS}/p/status", {"status": {"phase": phase}}, type=MERGE)
-    assert (await api.ok("DELETE", f"{PODS}/p"))["status"] == "Success"
+    gone = (await api.ok("DELETE", f"{PODS}/p"))["metadata"]
+    assert (gone["deletionTimestamp"], gone["deletionGracePeriodSeconds"]) == ("2026-01-01T00:00:00Z", 0)
     assert (await api.get(f"{PODS}/p"))[0] == 404
 
 
@@ -78,7 +106,8 @@ async def test_a_pods_own_grace_period_counts(api: Api) -> None:
     await api.ok("POST", PODS, pod(nodeName="n1", terminationGracePeriodSeconds=5))
     assert (await api.ok("DELETE", f"{PODS}/p"))["metadata"]["deletionGracePeriodSeconds"] == 5
     await api.ok("POST", PODS, pod("q", nodeName="n1", terminationGracePeriodSeconds=0))
-    assert (await api.ok("DELETE", f"{PODS}/q"))["status"] == "Success"
+    await api.ok("DELETE", f"{PODS}/q")
+    assert (await api.get(f"{PODS}/q"))[0] == 404
 
 
 @pytest.mark.parametrize(

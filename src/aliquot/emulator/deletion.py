@@ -26,8 +26,33 @@ _TRIES = 5
 """As often is a delete begun anew whose object changed while admission was waited for."""
 _POLICIES = ("Background", "Foreground", "Orphan")
 
+# Kinds whose delete answers the object although it is gone; all others tell of it in a Status.
+_SHOWN_WHEN_GONE = frozenset(
+    [
+        "namespaces",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "deviceclasses.resource.k8s.io",
+        "devicetaintrules.resource.k8s.io",
+        "resourceclaims.resource.k8s.io",
+        "resourceclaimtemplates.resource.k8s.io",
+        "resourcepoolstatusrequests.resource.k8s.io",
+        "resourceslices.resource.k8s.io",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
+    ]
+)
+
 Deleted: TypeAlias = Stored | dict[str, Any]
-"""What a delete answers: the object on its way out, or the Status of one that is gone."""
+"""What a delete answers: the object on its way out or as it went, or the Status of one that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +182,15 @@ class Deleter:
     async def _end(self, call: Call, found: Stored, options: DeleteOptions) -> Deleted:
         ending = self._ending(call, found.obj, options)
         if is_over(ending):
-            if not options.dry_run:
-                await self._storage.remove(found, ending if is_terminating(found.obj) else None)
-            return _gone(found)
-        if ending == found.obj or options.dry_run:
-            return Stored(found.served, ending, found.record)
+            # Of what may be given time to end, the time is set even where it is none.
+            last = ending if is_terminating(found.obj) or found.served.storage == PODS else found.obj
+            if options.dry_run:
+                return _gone(Stored(found.served, last, None))
+            return _gone(await self._storage.remove(found, last))
+        if ending == found.obj:
+            return found
+        if options.dry_run:
+            return Stored(found.served, ending, None)
         marked = await self._storage.replace(found, ending)
         if found.served.storage == CRDS:
             await self._storage.clear_crd(marked.obj)
@@ -231,6 +260,8 @@ def _finalizers(call: Call, obj: Mapping[str, Any], options: DeleteOptions) -> l
     return [*found, *added]
 
 
-def _gone(found: Stored) -> dict[str, Any]:
-    details = statuses.details(found.served.resource, found.name, uid=metadata(found.obj)["uid"])
+def _gone(last: Stored) -> Deleted:
+    if last.served.storage in _SHOWN_WHEN_GONE:
+        return Stored(last.served, last.obj, None)
+    details = statuses.details(last.served.resource, last.name, uid=metadata(last.obj)["uid"])
     return statuses.success(details=details)
