@@ -12,9 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
 
 
 def pod(name: str, *, labels: dict[str, str] | None = None) -> str:
-    return manifest(
-        "Pod", name, {"containers": [{"name": "main", "image": RUNS}]}, labels=labels
-    )
+    return manifest("Pod", name, {"containers": [{"name": "main", "image": RUNS}]}, labels=labels)
 
 
 def manifest(kind: str, name: str, spec: dict[str, Any], *, api: str = "v1", **metadata: Any) -> str:
