@@ -4,7 +4,9 @@ Events are stored in their core/v1 form and shown in that of events.k8s.io too, 
 Other built-in kinds are stored in the version that discovery prefers; but for device claims
 and autoscalers, versions differ in their
 names alone as long as they have the same fields.
-Custom resources are converted as `strategy: None` does: by their apiVersion alone.
+Custom resources are converted as `strategy: None` does: by their apiVersion alone. A version shows what is stored as
+its schema would have read it, though another version or an older schema let it in: without fields that it does not
+know, with its defaults.
 """
 
 from typing import Any
@@ -38,6 +40,9 @@ def from_stored(served: Served, obj: Json) -> Json:
     """A stored object in the form of `served`'s version."""
     if served.native and obj["apiVersion"] == served.resource.api_version:
         return obj
+    if served.crd is not None:
+        decoded, _ = served.schema.decode({**obj, "apiVersion": served.resource.api_version})
+        return served.schema.default(decoded)
     if served.storage == "events":
         obj = {_CORE_FIELDS.get(key, key): value for key, value in obj.items()}
     return _converted(served, obj, served.resource.api_version)

@@ -263,9 +263,26 @@ def from_crd(crd: Mapping[str, Any]) -> tuple[ResourceType, ...]:
             categories=tuple(names.get("categories") or ()),
             subresources=_crd_subresources(names["kind"], version.get("subresources") or {}),
             custom=True,
+            warning=_crd_deprecation(spec, version),
         )
         for version in served
     )
+
+
+def _crd_deprecation(spec: Mapping[str, Any], version: Mapping[str, Any]) -> str:
+    if not version.get("deprecated"):
+        return ""
+    if told := version.get("deprecationWarning"):
+        return str(told)
+    kind, own = spec["names"]["kind"], version_priority(version["name"])
+    better = [
+        priority[-1]
+        for other in spec["versions"]
+        if other.get("served") and not other.get("deprecated")
+        if (priority := version_priority(other["name"])) < own
+    ]
+    instead = f"; use {spec['group']}/{min(better, key=version_priority)} {kind}" if better else ""
+    return f"{spec['group']}/{version['name']} {kind} is deprecated{instead}"
 
 
 def _crd_subresources(kind: str, declared: Mapping[str, Any]) -> tuple[Subresource, ...]:

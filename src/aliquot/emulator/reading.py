@@ -68,6 +68,8 @@ class Selection:
     def _readable(self, store: Store, record: Record) -> Mapping[str, Any]:
         if not self._reads_fields:
             return {"metadata": {"namespace": record.namespace, "name": record.name}}
+        if self.served.crd is not None:
+            return shown(store, self.served, record)
         return store.view(record)
 
 

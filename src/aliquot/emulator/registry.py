@@ -112,7 +112,8 @@ class Registry:
                 resource=resource,
                 storage=resource.qualified,
                 storage_api_version=f"{resource.group}/{stored}",
-                native=len(crd["spec"]["versions"]) == 1,
+                # Nothing was ever stored but by this version, with the schema that it has now.
+                native=len(crd["spec"]["versions"]) == 1 and crd["metadata"]["generation"] == 1,
                 schema=schema,
                 printer=tables.printer(resource, version),
                 crd=crd,

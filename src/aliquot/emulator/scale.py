@@ -32,9 +32,15 @@ def paths(served: Served) -> Paths:
     )
 
 
-def read(served: Served, obj: Mapping[str, Any]) -> Json:
-    """The autoscaling/v1 Scale of an object."""
+def read(served: Served, obj: Mapping[str, Any], *, must_say: bool = True) -> Json:
+    """The autoscaling/v1 Scale of an object.
+
+    Raises StatusError where a custom resource says nothing of its replicas, but must.
+    """
     where, meta = paths(served), metadata(obj)
+    if must_say and served.crd is not None and _get(obj, where.spec_replicas) is None:
+        path = f".{'.'.join(where.spec_replicas)}"
+        raise statuses.internal(f'the spec replicas field "{path}" does not exist')
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Json = {"replicas": _get(obj, where.status_replicas) or 0}
     found = _get(obj, where.selector)
@@ -55,7 +61,7 @@ def read(served: Served, obj: Mapping[str, Any]) -> Json:
 def write(served: Served, obj: Json, scale: Mapping[str, Any], name: str) -> Json:
     """`obj` with the replicas of `scale`. Raises StatusError."""
     replicas = (scale.get("spec") or {}).get("replicas", 0)
-    if replicas < 0:
+    if replicas < 0 and served.crd is None:
         error = invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise statuses.invalid(served.resource, name, [error])
     return _set(obj, paths(served).spec_replicas, replicas)

@@ -80,6 +80,15 @@ class Storage:
         latest = self.store.latest(record.resource, record.namespace, record.name)
         return latest is not None and latest.revision == record.revision
 
+    def is_as_stored(self, found: Stored) -> bool:
+        """Whether what is stored would be the same after a write of what was found.
+
+        It would not for a custom object of an older storage version or schema: that is how such are migrated.
+        """
+        if found.record is None or found.served.crd is None or found.served.native:
+            return True
+        return to_stored(found.served, found.obj) == found.record.decode()
+
     async def create(self, served: Served, obj: Json) -> Stored:
         """Raises StatusError."""
         namespace, name = metadata(obj).get("namespace", ""), metadata(obj)["name"]

@@ -92,7 +92,7 @@ async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
         return {**asked, "kind": schema.kind, "apiVersion": "autoscaling/v1"}
 
     part = Part(
-        read=lambda obj: scale.read(call.served, obj),
+        read=lambda obj: scale.read(call.served, obj, must_say=False),
         write=lambda obj, asked: scale.write(call.served, obj, asked, call.name),
     )
     written = await writer.change_part(call, part, wanted)

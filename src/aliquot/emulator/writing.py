@@ -39,7 +39,7 @@ from aliquot.emulator.patching.merge import apply_merge_patch
 from aliquot.emulator.patching.strategic import apply_strategic_merge_patch
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
-from aliquot.emulator.schema.errors import ErrorType, FieldError
+from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid
 from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage import Storage, Stored
@@ -379,7 +379,7 @@ class Writer:
         )
 
     async def _replace(self, call: Call, old: Stored, new: Json) -> Stored:
-        if new == old.obj:
+        if new == old.obj and self._storage.is_as_stored(old):
             return old
         if call.dry_run:
             return Stored(call.served, new, None)
@@ -411,7 +411,11 @@ class Writer:
                 call.name,
                 f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {found['uid']}",
             )
-        if wanted.get("resourceVersion") not in (None, "", "0", found["resourceVersion"]):
+        seen = wanted.get("resourceVersion")
+        if seen in (None, "", "0") and call.request.method == "PUT" and _must_say_what_it_saw(call.served):
+            error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise statuses.invalid(call.served.resource, call.name, [error])
+        if seen not in (None, "", "0", found["resourceVersion"]):
             raise statuses.conflict(call.served.resource, call.name)
 
     def _check_valid(self, call: Call, new: Json, old: Json) -> None:
@@ -465,6 +469,12 @@ def _signed_as_new(_: Call, obj: Json) -> Json:
 
 def _signed_as_next(_: Call, old: Json, new: Json) -> Json:
     return new
+
+
+def _must_say_what_it_saw(served: Served) -> bool:
+    """Whether an update has to name the resourceVersion that it succeeds."""
+    group = served.resource.group
+    return served.crd is not None or group in ("apiextensions.k8s.io", "admissionregistration.k8s.io")
 
 
 def is_over(obj: Json) -> bool:

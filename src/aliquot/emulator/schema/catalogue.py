@@ -37,7 +37,10 @@ class Catalogue:
                 "x-kubernetes-preserve-unknown-fields": True
             }
             shape = self.built_in.shapes.custom(root)
-            schemas.append(Schema(group, version["name"], kind, shape, custom=True, minor=self._minor))
+            scale = (version.get("subresources") or {}).get("scale")
+            schemas.append(
+                Schema(group, version["name"], kind, shape, custom=True, minor=self._minor, scale=scale)
+            )
         self._custom[name] = schemas
         for schema in schemas:
             self._schemas[schema.key] = schema

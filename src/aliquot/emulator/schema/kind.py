@@ -1,5 +1,6 @@
 """One kind at one version: everything a request handler asks of its schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,8 @@ class Schema:
     """From a CRD: no strategic merge patch (415)."""
     minor: int = STANDARD.minor
     """Of Kubernetes: 36 for 1.36."""
+    scale: Mapping[str, str] | None = None
+    """The paths of a CRD's scale subresource."""
     _quick: Quick = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +82,7 @@ class Schema:
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:
         """What is wrong with a new object."""
         if self.custom:
-            return validation.custom(obj, self.shape, self.minor)
+            return validation.custom(obj, self.shape, self.minor, self.scale)
         return validation.built_in(self.group, self.kind, obj, self.shape, self.minor)
 
     def validate_update(
@@ -87,7 +90,7 @@ class Schema:
     ) -> list[FieldError]:
         """What is wrong with `obj` as the successor of `old` on an endpoint ("" or "status", "binding", ...)."""
         if self.custom:
-            return validation.custom_update(obj, old, self.shape, subresource, self.minor)
+            return validation.custom_update(obj, old, self.shape, subresource, self.minor, self.scale)
         return validation.built_in_update(
             self.group, self.kind, obj, old, self.shape, subresource, self.minor
         )

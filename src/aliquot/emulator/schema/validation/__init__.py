@@ -13,11 +13,13 @@ from aliquot.emulator.schema.validation import (
     configuration,
     crds,
     devices,
+    embedded,
     limits,
     names,
     pods,
     policies,
     rules,
+    scales,
     services,
     structural,
     webhooks,
@@ -172,14 +174,19 @@ def _substance(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name != "metadata"}
 
 
-def custom(obj: Obj, shape: Shape, minor: int) -> list[FieldError]:
-    """Problems of a new custom object."""
+def custom(obj: Obj, shape: Shape, minor: int, scale: Mapping[str, str] | None) -> list[FieldError]:
+    """Problems of a new custom object. `scale`: the paths of its scale subresource."""
     errors = metadata(obj.get("metadata", {}), names.dns_subdomain)
-    errors += structural.validate(obj, shape.node) + structural.unique_items(obj, shape.node)
+    errors += structural.validate(obj, shape.node)
+    if scale is not None:
+        errors += scales.scale(obj, scale)
+    errors += embedded.resources(obj, shape.node) + structural.unique_items(obj, shape.node)
     return errors + _rules(obj, None, shape, minor, errors)
 
 
-def custom_update(obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int) -> list[FieldError]:
+def custom_update(
+    obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int, scale: Mapping[str, str] | None
+) -> list[FieldError]:
     """Problems of a custom object as the successor of `old`; a part that did not change may stay as it was."""
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
     if _substance(obj) != _substance(old):
@@ -189,6 +196,9 @@ def custom_update(obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int
             errors += structural.validate(obj.get("status", {}), node, "status", past.key("status"))
         else:
             errors += structural.validate(obj, shape.node, "", past)
+        if scale is not None:
+            errors += scales.scale(obj, scale, status_alone=subresource == "status")
+        errors += embedded.resources(obj, shape.node)
         if not structural.unique_items(old, shape.node):
             errors += structural.unique_items(obj, shape.node)
     return errors + _rules(obj, old, shape, minor, errors)
