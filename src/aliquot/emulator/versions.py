@@ -28,6 +28,10 @@ class Surface:
         if self.version not in SUPPORTED:
             raise UnknownVersion(f"no Kubernetes {self.version}; there are {', '.join(SUPPORTED)}")
 
+    def __str__(self) -> str:
+        """`1.36`, or `1.36 with scheduling.k8s.io/v1beta1`."""
+        return " with ".join([self.version, *([", ".join(sorted(self.enabled))] if self.enabled else [])])
+
     @property
     def minor(self) -> int:
         """36 for `1.36`."""
