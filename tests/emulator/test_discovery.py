@@ -46,7 +46,7 @@ def test_what_is_not_served_is_not_advertised(catalog: Catalog) -> None:
     assert pods is not None
     assert [sub.name for sub in pods.subresources] == ["binding", "eviction", "log", "status"]
     assert catalog.find("", "v1", "componentstatuses") is None
-    assert catalog.answer("/apis/storage.k8s.io") is None
+    assert catalog.answer("/apis/apiregistration.k8s.io") is None
 
 
 @pytest.mark.parametrize(

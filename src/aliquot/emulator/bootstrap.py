@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aliquot.emulator import storage_classes
 from aliquot.emulator.rbac import bootstrap_objects
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -33,8 +34,22 @@ def objects() -> list[dict[str, Any]]:
             }
             for name, value, description in _PRIORITY_CLASSES
         ),
+        _storage_class(),
         _api_service(),
     ]
+
+
+def _storage_class() -> dict[str, Any]:
+    """As small clusters and managed ones have it: the default, whose volumes are made once a pod is placed."""
+    standard = _named("storage.k8s.io/v1", "StorageClass", "standard")
+    standard["metadata"]["annotations"] = {storage_classes.IS_DEFAULT: "true"}
+    return {
+        **standard,
+        "provisioner": storage_classes.SIMULATED,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+    }
 
 
 def _named(api_version: str, kind: str, name: str) -> dict[str, Any]:

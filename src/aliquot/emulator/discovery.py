@@ -20,7 +20,6 @@ from aliquot.emulator.versions import STANDARD, SUPPORTED, Surface
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 _STREAMING = "needs a connection into a running container"
-_VOLUMES = "there are no volumes"
 _NO_CONTROLLER = "no controller acts on it"
 _NOT_ENFORCED = "nothing enforces it"
 
@@ -29,8 +28,6 @@ UNSERVED: Mapping[str, str] = {
     "/bindings": "pods/binding is the form in use",
     "/componentstatuses": "deprecated since 1.19",
     "/nodes/proxy": _STREAMING,
-    "/persistentvolumeclaims": _VOLUMES,
-    "/persistentvolumes": _VOLUMES,
     "/pods/attach": _STREAMING,
     "/pods/ephemeralcontainers": _STREAMING,
     "/pods/exec": _STREAMING,
@@ -43,7 +40,6 @@ UNSERVED: Mapping[str, str] = {
     "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
     "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
-    "storage.k8s.io/*": _VOLUMES,
 }
 
 # Served beyond what Kubernetes serves: verbs of a subresource. Our client patches and never sends whole objects.

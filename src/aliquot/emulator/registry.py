@@ -21,6 +21,8 @@ CLAIMS = "persistentvolumeclaims"
 NAMESPACES = "namespaces"
 PODS = "pods"
 SERVICES = "services"
+VOLUMES = "persistentvolumes"
+STORAGE_CLASSES = "storageclasses.storage.k8s.io"
 
 _EVENTS_GROUP = "events.k8s.io"
 

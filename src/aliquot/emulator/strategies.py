@@ -29,6 +29,14 @@ _WITHOUT_GENERATION = frozenset(
         "namespaces",
         "nodes",
         "resourcequotas",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "csistoragecapacities.storage.k8s.io",
+        "storageclasses.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "volumeattributesclasses.storage.k8s.io",
         "resourceclaims.resource.k8s.io",
         "resourceclaimtemplates.resource.k8s.io",
         "compositepodgroups.scheduling.k8s.io",
@@ -156,6 +164,14 @@ def _secret(obj: Json, now: float) -> Json:
     return {**rest, "data": {**(obj.get("data") or {}), **plain}}
 
 
+def _volume(obj: Json, now: float) -> Json:
+    return {**obj, "status": {"phase": "Pending", "lastPhaseTransitionTime": rfc3339(now)}}
+
+
+def _claim(obj: Json, now: float) -> Json:
+    return {**obj, "status": {"phase": "Pending"}}
+
+
 def _service(obj: Json, now: float) -> Json:
     return {**obj, "status": {"loadBalancer": {}}}
 
@@ -210,6 +226,8 @@ _CREATE: Mapping[str, Prepare] = {
     "secrets": _secret,
     "services": _service,
     "jobs.batch": _job,
+    "persistentvolumes": _volume,
+    "persistentvolumeclaims": _claim,
     "daemonsets.apps": _daemon_set,
     CRDS: custom_resources.begin,
 }

@@ -66,7 +66,13 @@ OPTIONAL = Wanted("v", Source("Secret", "s"), ("a",), optional=True)
         ),
         (OPTIONAL, None, ""),
         (OPTIONAL, set(), ""),
-        (Wanted("v", Source(CLAIM, "data")), set(), ""),
+        (Wanted("v", Source(CLAIM, "data")), {"Bound"}, ""),
+        (
+            Wanted("v", Source(CLAIM, "data")),
+            {"Pending"},
+            "Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[v], failed to process "
+            "volumes=[v]: error processing PVC ns/data: PVC is not bound",
+        ),
         (
             Wanted("v", Source(CLAIM, "data")),
             None,

@@ -9,6 +9,7 @@ from aliquot.emulator.admission.service_accounts import service_account
 from aliquot.emulator.admission.service_addresses import ServiceAddresses
 from aliquot.emulator.admission.tolerations import default_tolerations
 from aliquot.emulator.admission.types import Check, Mutator, Validator
+from aliquot.emulator.admission.volumes import default_storage_class, guard_in_use, only_grows_where_it_can
 
 
 def built_in(
@@ -20,10 +21,17 @@ def built_in(
     """The chain of one server: its allocations remember what they have given out."""
     return Chain(
         gates=(namespace_lives, *gates),
-        mutations=(default_resources, service_account, priority, default_tolerations),
+        mutations=(
+            default_resources,
+            service_account,
+            priority,
+            default_tolerations,
+            guard_in_use,
+            default_storage_class,
+        ),
         mutators=mutators,
         allocations=(ServiceAddresses(),),
-        checks=(within_limits,),
+        checks=(within_limits, only_grows_where_it_can),
         validators=validators,
         last=(within_quotas,),
     )

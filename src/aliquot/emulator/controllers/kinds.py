@@ -56,11 +56,6 @@ def built_in(surface: Surface = STANDARD) -> Sequence[Resource]:
     return tuple(best.values())
 
 
-def is_served(resource: Resource) -> bool:
-    """Whether this server has a built-in resource."""
-    return any((found.group, found.plural) == (resource.group, resource.plural) for found in built_in())
-
-
 def custom(crd: Crd) -> Resource | None:
     """The resource of a CustomResourceDefinition at its best version; None while it is not established."""
     if not conditions.is_true(crd.status.conditions, "Established"):

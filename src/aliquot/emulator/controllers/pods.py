@@ -13,6 +13,7 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 NAMESPACE_INDEX = "namespace"
 NODE_INDEX = "node"
 JOB_INDEX = "job"
+CLAIM_INDEX = "claim"
 
 TERMINAL_PHASES = ("Succeeded", "Failed")
 _PHASE_ORDER = {"Pending": 0, "": 0, "Unknown": 1, "Running": 2}
@@ -29,13 +30,23 @@ def _job(pod: Pod) -> Iterable[str]:
     return (f"{pod.metadata.namespace}/{owner.name}",)
 
 
+def claims_of(pod: Pod) -> Iterable[str]:
+    """The keys of the claims whose volumes it mounts."""
+    return [
+        f"{pod.metadata.namespace}/{name}"
+        for volume in pod.spec.volumes or ()
+        if (name := volume.claim_name(pod.metadata.name))
+    ]
+
+
 INDEXES: Mapping[str, Callable[[Pod], Iterable[str]]] = {
     **ownership.INDEXES,
     NAMESPACE_INDEX: lambda pod: (pod.metadata.namespace,),
     NODE_INDEX: _node,
     JOB_INDEX: _job,
+    CLAIM_INDEX: claims_of,
 }
-"""Besides by owner: by namespace, by node, and by the key of the Job that controls them."""
+"""Besides by owner: by namespace, by node, by the key of the Job that controls them, and by those of claims."""
 
 
 def is_active(pod: Pod) -> bool:

@@ -5,7 +5,8 @@ import random
 from typing import Any
 
 from aliquot.clock import Clock
-from aliquot.emulator.controllers import kinds, ownership, pods
+from aliquot.emulator import storage_classes
+from aliquot.emulator.controllers import ownership, pods
 from aliquot.emulator.controllers.autoscalers import Autoscalers
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
 from aliquot.emulator.controllers.cron_jobs import CronJobs
@@ -13,6 +14,7 @@ from aliquot.emulator.controllers.daemon_sets import DaemonSets
 from aliquot.emulator.controllers.deployments import Deployments
 from aliquot.emulator.controllers.disruption import Disruption
 from aliquot.emulator.controllers.endpoints import SERVICE_INDEXES, SLICE_INDEXES, ServiceEndpoints
+from aliquot.emulator.controllers.ephemeral_claims import EphemeralClaims
 from aliquot.emulator.controllers.event_ttl import EventTimes, EventTtl
 from aliquot.emulator.controllers.evictions import Evictions
 from aliquot.emulator.controllers.finished_jobs import FinishedJobs
@@ -42,6 +44,9 @@ from aliquot.emulator.controllers.types import (
     ResourceQuota,
     StatefulSet,
 )
+from aliquot.emulator.controllers.volume_protection import VolumeProtection
+from aliquot.emulator.controllers.volume_types import Claim, StorageClass, Volume
+from aliquot.emulator.controllers.volumes import Volumes
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
 from aliquot.kube.cache import Cache
@@ -63,6 +68,7 @@ from aliquot.kube.resources import (
     NAMESPACES,
     NODES,
     PERSISTENTVOLUMECLAIMS,
+    PERSISTENTVOLUMES,
     PODDISRUPTIONBUDGETS,
     PODS,
     REPLICASETS,
@@ -71,6 +77,7 @@ from aliquot.kube.resources import (
     SERVICEACCOUNTS,
     SERVICES,
     STATEFULSETS,
+    STORAGECLASSES,
 )
 
 
@@ -94,11 +101,9 @@ async def run_all(
     stateful_sets = Cache(client, STATEFULSETS, StatefulSet)
     daemon_sets = Cache(client, DAEMONSETS, DaemonSet)
     revisions = Cache(client, CONTROLLERREVISIONS, ControllerRevision, indexes=ownership.INDEXES)
-    claims = (
-        Cache(client, PERSISTENTVOLUMECLAIMS, MetadataOnly)
-        if kinds.is_served(PERSISTENTVOLUMECLAIMS)
-        else None
-    )
+    claims = Cache(client, PERSISTENTVOLUMECLAIMS, Claim)
+    volumes = Cache(client, PERSISTENTVOLUMES, Volume)
+    classes = Cache(client, STORAGECLASSES, StorageClass)
     jobs = Cache(client, JOBS, Job, indexes=ownership.INDEXES)
     cron_jobs = Cache(client, CRONJOBS, CronJob)
     budgets = Cache(client, PODDISRUPTIONBUDGETS, DisruptionBudget)
@@ -123,7 +128,9 @@ async def run_all(
         stateful_sets,
         daemon_sets,
         revisions,
-        *([claims] if claims is not None else []),
+        claims,
+        volumes,
+        classes,
         jobs,
         cron_jobs,
         budgets,
@@ -152,6 +159,9 @@ async def run_all(
             "controllermanager",
             "horizontal-pod-autoscaler",
             "node-controller",
+            "persistentvolume-controller",
+            storage_classes.SIMULATED,
+            "ephemeral_volume",
             "taint-eviction-controller",
         )
     }
@@ -233,7 +243,23 @@ async def run_all(
             ),
             Nodes(client, clock, rng, recorders["node-controller"], nodes, leases, pod_cache),
             Evictions(client, clock, rng, recorders["taint-eviction-controller"], nodes, pod_cache),
-            ResourceQuotas(client, rng, quotas, {PODS: pod_cache}, Kinds(crds, surface)),
+            ResourceQuotas(
+                client, rng, quotas, {PODS: pod_cache, PERSISTENTVOLUMECLAIMS: claims}, Kinds(crds, surface)
+            ),
+            Volumes(
+                client,
+                clock,
+                rng,
+                recorders["persistentvolume-controller"],
+                recorders[storage_classes.SIMULATED],
+                claims,
+                volumes,
+                classes,
+                pod_cache,
+                nodes,
+            ),
+            VolumeProtection(client, rng, claims, volumes, pod_cache),
+            EphemeralClaims(client, rng, recorders["ephemeral_volume"], claims, pod_cache),
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 
 from aliquot.emulator.controllers import ownership, stateful_set_plan
-from aliquot.emulator.controllers.types import MetadataOnly, StatefulSet
+from aliquot.emulator.controllers.ownership import HasMetadata
+from aliquot.emulator.controllers.types import StatefulSet
+from aliquot.emulator.controllers.volume_types import Claim
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
@@ -32,7 +34,7 @@ def bodies(stateful_set: StatefulSet, number: int) -> list[dict[str, Any]]:
     return found
 
 
-def owners_due(stateful_set: StatefulSet, pod: Pod, claim: MetadataOnly) -> list[dict[str, Any]] | None:
+def owners_due(stateful_set: StatefulSet, pod: Pod, claim: HasMetadata) -> list[dict[str, Any]] | None:
     """The owner references that the retention policy asks of a claim, None when it has them.
 
     What is to go with the set belongs to the set; what is to go when the set shrinks belongs to the surplus pod. A
@@ -56,7 +58,7 @@ def owners_due(stateful_set: StatefulSet, pod: Pod, claim: MetadataOnly) -> list
 
 
 class StatefulClaims:
-    def __init__(self, client: Client, claims: Cache[MetadataOnly]) -> None:
+    def __init__(self, client: Client, claims: Cache[Claim]) -> None:
         self._client = client
         self._claims = claims
 

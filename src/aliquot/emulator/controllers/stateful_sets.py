@@ -11,7 +11,8 @@ from aliquot.emulator.controllers.revision_history import RevisionHistory
 from aliquot.emulator.controllers.stateful_claims import StatefulClaims
 from aliquot.emulator.controllers.stateful_set_plan import Birth, Plan, Revisions
 from aliquot.emulator.controllers.status import status_differs
-from aliquot.emulator.controllers.types import ControllerRevision, MetadataOnly, StatefulSet
+from aliquot.emulator.controllers.types import ControllerRevision, StatefulSet
+from aliquot.emulator.controllers.volume_types import Claim
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
@@ -28,10 +29,7 @@ _STALE_CLAIM_AGAIN_S = 5.0
 
 
 class StatefulSets:
-    """`pod_cache` has `pods.INDEXES`, `revisions` has `ownership.INDEXES`.
-
-    `claims` None: the server has no PersistentVolumeClaims, and none are made.
-    """
+    """`pod_cache` has `pods.INDEXES`, `revisions` has `ownership.INDEXES`."""
 
     def __init__(
         self,
@@ -42,12 +40,12 @@ class StatefulSets:
         stateful_sets: Cache[StatefulSet],
         revisions: Cache[ControllerRevision],
         pod_cache: Cache[Pod],
-        claims: Cache[MetadataOnly] | None,
+        claims: Cache[Claim],
     ) -> None:
         self._client = client
         self._clock = clock
         self._history: RevisionHistory[StatefulSet] = RevisionHistory(client, STATEFULSETS, revisions)
-        self._claims = StatefulClaims(client, claims) if claims is not None else None
+        self._claims = StatefulClaims(client, claims)
         self._owned = OwnedPods(
             client,
             rng,
@@ -100,7 +98,7 @@ class StatefulSets:
         for pod in wanted.relabel:
             labels = stateful_set_plan.identity(pod.metadata.name)
             await self._client.patch(PODS, pod.metadata.name, {"metadata": {"labels": labels}}, namespace)
-        if self._claims is not None and stateful_set.metadata.deletion_timestamp is None:
+        if stateful_set.metadata.deletion_timestamp is None:
             for pod in held:
                 await self._claims.retain(stateful_set, pod)
         births = [birth for birth in wanted.create if await self._has_claims(stateful_set, birth)]
@@ -118,10 +116,6 @@ class StatefulSets:
 
     async def _has_claims(self, stateful_set: StatefulSet, birth: Birth) -> bool:
         if not stateful_set.spec.volume_claim_templates:
-            return True
-        if self._claims is None:
-            message = "spec.volumeClaimTemplates is not acted upon by this cluster"
-            self._owned.warn(stateful_set, "NotSupported", message)
             return True
         return await self._claims.ensure(stateful_set, birth.ordinal)
 

@@ -78,7 +78,7 @@ class ContainerConfigs:
         wanted = volumes.wanted(details)
         namespace = details.metadata.namespace
         read = await self._read((one.source for one in wanted), namespace)
-        failures = (volumes.failure(one, namespace, _keys(read[one.source])) for one in wanted)
+        failures = (volumes.failure(one, namespace, _has(one, read[one.source])) for one in wanted)
         return next(filter(None, failures), "")
 
     async def _read(self, sources: Iterable[Source], namespace: str) -> dict[Source, JsonObject | None]:
@@ -91,6 +91,12 @@ class ContainerConfigs:
                 except errors.NotFound:
                     read[source] = None
         return read
+
+
+def _has(wanted: volumes.Wanted, found: JsonObject | None) -> frozenset[str] | None:
+    if found is not None and wanted.source.kind == volumes.CLAIM:
+        return frozenset([(found.get("status") or {}).get("phase", "")])
+    return _keys(found)
 
 
 def _keys(found: JsonObject | None) -> frozenset[str] | None:

@@ -389,7 +389,8 @@ class PodManager:
         if failure:
             retry_s = min(2 * before.retry_s, volumes.MAX_RETRY_S) if before else volumes.FIRST_RETRY_S
             managed.mounting = Mounting(retry_s, now + retry_s)
-            self._event(managed, Severity.WARNING, "FailedMount", failure)
+            if before or not failure.endswith(volumes.NOT_BOUND):
+                self._event(managed, Severity.WARNING, "FailedMount", failure)
             return
         managed.mounting, managed.mounted = None, True
         missing = "" if begun or self._runtime.mounts_volumes else volumes.not_mounted(managed.details)

@@ -17,6 +17,10 @@ for each pod of a fleet, to learn what is always so."""
 
 _GIVEN_UNASKED = "kube-api-access-"
 CLAIM = "PersistentVolumeClaim"
+BOUND = "Bound"
+"""What a claim has that is bound."""
+NOT_BOUND = "PVC is not bound"
+"""It may be in a moment: not told of before it has been looked at again."""
 _NO_SUCH_KEY = {
     "ConfigMap": "configmap references non-existent config key",
     "Secret": "references non-existent secret key",
@@ -41,19 +45,24 @@ def wanted(details: PodDetails) -> tuple[Wanted, ...]:
         found
         for volume in details.spec.volumes or ()
         if volume["name"] in mounted
-        for found in _objects(volume)
+        for found in _objects(volume, details.metadata.name)
         if found.source.name != _ROOT_CA
     )
 
 
 def failure(wanted: Wanted, namespace: str, keys: Collection[str] | None) -> str:
-    """Why the volume cannot be set up with an object that has `keys` (None: there is none); empty when it can."""
+    """Why the volume cannot be set up with an object that has `keys` (a claim: its phase; None: there is none);
+    empty when it can."""
     volume, kind, name = wanted.volume, wanted.source.kind, wanted.source.name
-    if keys is None and kind == CLAIM:
+    if kind == CLAIM:
+        why = NOT_BOUND
+        if keys is None:
+            why = f'failed to fetch PVC from API server: persistentvolumeclaims "{name}" not found'
+        elif BOUND in keys:
+            return ""
         return (
             f"Unable to attach or mount volumes: unmounted volumes=[{volume}], unattached volumes=[{volume}], "
-            f"failed to process volumes=[{volume}]: error processing PVC {namespace}/{name}: "
-            f'failed to fetch PVC from API server: persistentvolumeclaims "{name}" not found'
+            f"failed to process volumes=[{volume}]: error processing PVC {namespace}/{name}: {why}"
         )
     if wanted.optional:
         return ""
@@ -87,7 +96,7 @@ def not_mounted(details: PodDetails) -> str:
     return ", ".join(missing)
 
 
-def _objects(volume: Mapping[str, Any]) -> Iterator[Wanted]:
+def _objects(volume: Mapping[str, Any], pod_name: str) -> Iterator[Wanted]:
     name = volume["name"]
     if "configMap" in volume:
         yield _object(name, "ConfigMap", volume["configMap"], "name")
@@ -99,6 +108,8 @@ def _objects(volume: Mapping[str, Any]) -> Iterator[Wanted]:
                 yield _object(name, "ConfigMap", projected["configMap"], "name")
             elif "secret" in projected:
                 yield _object(name, "Secret", projected["secret"], "name")
+    elif "ephemeral" in volume:
+        yield Wanted(name, Source(CLAIM, f"{pod_name}-{name}"))
     elif "persistentVolumeClaim" in volume:
         yield Wanted(name, Source(CLAIM, volume["persistentVolumeClaim"].get("claimName", "")))
 

@@ -6,7 +6,7 @@ Objects are told apart by the name under which they are stored: `pods`, `deploym
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aliquot.emulator import resource_lists, strategies
+from aliquot.emulator import resource_lists, storage_classes, strategies
 from aliquot.emulator.registry import CLAIMS, PODS, SERVICES
 from aliquot.emulator.resource_lists import Amounts
 from aliquot.emulator.selectors import from_object
@@ -220,16 +220,9 @@ def _claim(claim: Obj) -> Amounts:
     if asked is not None:
         held = ((claim.get("status") or {}).get("allocatedResources") or {}).get("storage", asked)
         used["requests.storage"] = resource_lists.largest({"": asked}, {"": held})[""]
-    if name := storage_class(claim):
+    if name := storage_classes.asked(claim):
         used |= {f"{name}{_BY_STORAGE_CLASS}{what}": amount for what, amount in used.items()}
     return used
-
-
-def storage_class(claim: Obj) -> str:
-    """The annotation is older than the field, and overrules it."""
-    annotations = (claim.get("metadata") or {}).get("annotations") or {}
-    beta = annotations.get("volume.beta.kubernetes.io/storage-class")
-    return str(beta if beta is not None else (claim.get("spec") or {}).get("storageClassName") or "")
 
 
 def _device_claim(spec: Obj) -> Amounts:

@@ -7,7 +7,7 @@ columns with a priority. Kinds without a function show their name and when they 
 from collections.abc import Mapping
 from typing import Any
 
-from aliquot.emulator.tables import autoscalers, parts, pods, workloads
+from aliquot.emulator.tables import autoscalers, parts, pods, storage, workloads
 from aliquot.emulator.tables.durations import since
 from aliquot.emulator.tables.parts import Cells, Object
 
@@ -314,6 +314,7 @@ def name_and_creation(obj: Object, now: float) -> list[Any]:
 # "group/version/resource", the core group without its name, as in the data.
 CELLS: Mapping[str, Cells] = {
     **workloads.CELLS,
+    **storage.CELLS,
     "v1/configmaps": _config_map,
     "v1/endpoints": _endpoints,
     "v1/events": _event,

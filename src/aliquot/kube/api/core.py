@@ -59,6 +59,24 @@ class SchedulingGate(Wire, kw_only=True, frozen=True):
     name: str
 
 
+class ClaimSource(Wire, kw_only=True, frozen=True):
+    claim_name: str = ""
+
+
+class PodVolume(Wire, kw_only=True, frozen=True):
+    """As far as claims are concerned."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimSource | None = None
+    ephemeral: dict[str, Any] | None = None
+
+    def claim_name(self, pod_name: str) -> str:
+        """Of the claim that it mounts; empty when it mounts none."""
+        if self.persistent_volume_claim is not None:
+            return self.persistent_volume_claim.claim_name
+        return f"{pod_name}-{self.name}" if self.ephemeral is not None else ""
+
+
 class PodSpec(Wire, kw_only=True, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] | None = None
@@ -73,6 +91,7 @@ class PodSpec(Wire, kw_only=True, frozen=True):
     priority_class_name: str = ""
     preemption_policy: str = ""
     resource_claims: tuple[dict[str, Any], ...] | None = None
+    volumes: tuple[PodVolume, ...] | None = None
     resources: ResourceRequirements | None = None
     """Of the pod as a whole."""
     overhead: Quantities | None = None

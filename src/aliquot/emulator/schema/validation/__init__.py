@@ -21,6 +21,7 @@ from aliquot.emulator.schema.validation import (
     rules,
     scales,
     services,
+    storage,
     structural,
     webhooks,
     workloads,
@@ -33,6 +34,7 @@ Create = Callable[[Obj], list[FieldError]]
 Update = Callable[[Obj, Obj], list[FieldError]]
 
 _APPS, _BATCH, _RBAC, _RESOURCE = "apps", "batch", "rbac.authorization.k8s.io", "resource.k8s.io"
+_STORAGE = "storage.k8s.io"
 
 _NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
     ("", "Namespace"): names.dns_label,
@@ -54,6 +56,10 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("", "ResourceQuota"): limits.resource_quota,
     ("", "PodTemplate"): workloads.a_pod_template,
     ("", "ReplicationController"): workloads.replication_controller,
+    ("", "PersistentVolume"): storage.persistent_volume,
+    ("", "PersistentVolumeClaim"): storage.claim,
+    (_STORAGE, "StorageClass"): storage.storage_class,
+    (_STORAGE, "VolumeAttachment"): storage.volume_attachment,
     (_APPS, "Deployment"): workloads.deployment,
     (_APPS, "ReplicaSet"): workloads.replica_set,
     (_APPS, "DaemonSet"): workloads.daemon_set,
@@ -81,6 +87,11 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
     ("", "Node"): configuration.node_update,
     ("", "Service"): services.service_update,
     ("", "ResourceQuota"): limits.resource_quota_update,
+    ("", "PersistentVolume"): storage.persistent_volume_update,
+    ("", "PersistentVolumeClaim"): storage.claim_update,
+    (_STORAGE, "StorageClass"): storage.storage_class_update,
+    (_STORAGE, "VolumeAttachment"): storage.volume_attachment_update,
+    (_STORAGE, "VolumeAttributesClass"): storage.attributes_class_update,
     (_APPS, "Deployment"): workloads.replicated_update,
     (_APPS, "ReplicaSet"): workloads.replicated_update,
     (_APPS, "DaemonSet"): workloads.replicated_update,

@@ -42,15 +42,19 @@ def _weight(weighted: Mapping[str, Any], path: str) -> list[FieldError]:
 def _node_affinity(value: Mapping[str, Any], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     if _REQUIRED in value:
-        terms, where = value[_REQUIRED].get("nodeSelectorTerms", ()), f"{path}.{_REQUIRED}.nodeSelectorTerms"
-        if not terms:
-            errors.append(required(where, "must have at least one node selector term"))
-        for index, term in enumerate(terms):
-            errors += _node_term(term, f"{where}[{index}]", strict_values=True)
+        errors += node_selector(value[_REQUIRED], f"{path}.{_REQUIRED}")
     for index, weighted in enumerate(value.get(_PREFERRED, ())):
         where = f"{path}.{_PREFERRED}[{index}]"
         errors += _weight(weighted, where)
         errors += _node_term(weighted.get("preference", {}), f"{where}.preference", strict_values=False)
+    return errors
+
+
+def node_selector(value: Mapping[str, Any], path: str) -> list[FieldError]:
+    terms, where = value.get("nodeSelectorTerms", ()), f"{path}.nodeSelectorTerms"
+    errors = [] if terms else [required(where, "must have at least one node selector term")]
+    for index, term in enumerate(terms):
+        errors += _node_term(term, f"{where}[{index}]", strict_values=True)
     return errors
 
 
