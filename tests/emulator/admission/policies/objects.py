@@ -69,7 +69,8 @@ def binding(policy: Json, name: str = "b", **spec: Any) -> Json:
 def collection(obj: Json) -> str:
     """Where objects of its kind are."""
     kind = obj["kind"].lower()
-    return f"{GROUP}/{kind}s" if kind.endswith("binding") else f"{GROUP}/{kind.removesuffix('y')}ies"
+    plural = f"{kind}s" if kind.endswith("binding") else f"{kind.removesuffix('y')}ies"
+    return f"/apis/{obj['apiVersion']}/{plural}"
 
 
 async def bind(api: Api, policy: Json, **spec: Any) -> None:

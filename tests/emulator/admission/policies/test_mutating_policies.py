@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.emulator.versions import Surface
 from tests.emulator.admission.hooks import Wire, configure, hook, label
 from tests.emulator.admission.policies.objects import (
     GROUP,
@@ -226,6 +227,18 @@ async def test_a_json_patch_that_cannot_be(api: Api) -> None:
     status, body = await api.send("POST", CONFIGS, config("c", a="1"))
     assert (status, body["reason"]) == (403, "Invalid")
     assert body["message"].startswith(f"{SAYS}JSON Patch: ")
+
+
+@pytest.mark.parametrize(("minor", "version"), [("1.32", "v1alpha1"), ("1.34", "v1beta1"), ("1.36", "v1")])
+async def test_every_version_of_a_policy_is_followed(minor: str, version: str) -> None:
+    enabled = frozenset({f"admissionregistration.k8s.io/{version}"} - {"admissionregistration.k8s.io/v1"})
+    api = await new_api(FixedClock(), surface=Surface(minor, enabled))
+    policy = mutating("p", lay("Object{data: {'b': '2'}}"))
+    policy["apiVersion"] = f"admissionregistration.k8s.io/{version}"
+    await bind(api, policy)
+    assert (await api.ok("POST", CONFIGS, config("c")))["data"] == {"b": "2"}
+    api.server.stop()
+    await api.close()
 
 
 # ---- which operations, and how often -------------------------------------------------------------------------
