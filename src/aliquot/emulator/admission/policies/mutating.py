@@ -108,12 +108,15 @@ class MutatingPolicies:
             return Evaluation(programs, bound)
 
         body = told(asked, served, obj)
+        current = evaluation(body)
         try:
-            if not evaluation(body).concerns(policy) or body is None:
+            if not current.concerns(policy) or body is None:
                 return obj
-            changed = body
+            seen = changed = body
             for mutation, program in zip(policy.mutations, programs.mutations, strict=True):
-                changed = self._change(mutation, program, evaluation(changed), asked, served, changed)
+                if changed is not seen:
+                    current, seen = evaluation(changed), changed
+                changed = self._change(mutation, program, current, asked, served, changed)
         except (NotEvaluated, OutOfBudget) as error:
             raise _Failed(str(error)) from None
         return obj if changed is body else untold(asked, served, changed)
