@@ -151,11 +151,15 @@ def test_unknown_fields_are_found_in_the_right_member_of_a_union() -> None:
         ("? [a]\n: 1", "f.yaml:1: a key must be a word, not a list, object or alias"),
         ("~: 1", "f.yaml:1: a key is missing before ':'"),
         ("either: " + "9" * 5000, "f.yaml:1: a number with too many digits"),
+        ("either: 1e999", "f.yaml:1: a number with too many digits"),
+        ("either: !!float " + "9" * 4000, "f.yaml:1: a number with too many digits"),
+        ("either: !!float 1e999", "f.yaml:1: a number with too many digits"),
+        ('{"either": -1e999}', "f.yaml:1: a number with too many digits"),
         ("ratio: 1\neither: \x01", "f.yaml:2: a control character is not allowed here"),
         ("either: " + "[" * 150 + "]" * 150, "f.yaml:1: nested more than 100 levels deep"),
         ("either: " + "{a: " * 150 + "}" * 150, "f.yaml:1: nested more than 100 levels deep"),
     ],
-    ids=range(20),
+    ids=range(24),
 )
 def test_what_is_no_document_is_refused(text: str, message: str) -> None:
     assert complaint(text) == message

@@ -1,6 +1,6 @@
 import pytest
 
-from aliquot.emulator.request import parse
+from aliquot.emulator.request import parse, parse_int, parse_uint
 from aliquot.emulator.statuses import StatusError
 
 
@@ -66,3 +66,30 @@ def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(StatusError) as caught:
         parse("GET", "/api/v1/pods", "limit=many").query.number("limit")
     assert caught.value.code == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "signed", "unsigned"),
+    [
+        ("7", 7, 7),
+        ("-7", -7, "invalid syntax"),
+        ("+7", 7, "invalid syntax"),
+        ("0" * 5000 + "7", 7, 7),
+        (str(2**63 - 1), 2**63 - 1, 2**63 - 1),
+        (str(2**63), "value out of range", 2**63),
+        (str(2**64), "value out of range", "value out of range"),
+        ("9" * 5000, "value out of range", "value out of range"),
+        ("1_0", "invalid syntax", "invalid syntax"),
+        (" 1", "invalid syntax", "invalid syntax"),
+        ("٣", "invalid syntax", "invalid syntax"),
+        ("", "invalid syntax", "invalid syntax"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_numbers_are_read_as_go_reads_them(text: str, signed: int | str, unsigned: int | str) -> None:
+    for read, expected in ((parse_int, signed), (parse_uint, unsigned)):
+        if isinstance(expected, int):
+            assert read(text) == expected
+        else:
+            with pytest.raises(ValueError, match=f": {expected}$"):
+                read(text)

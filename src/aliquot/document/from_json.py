@@ -9,7 +9,7 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # known to all but typeshed
 from typing import cast
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value
+from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value, finite
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -95,7 +95,7 @@ class _Reader:
         if word in _WORDS:
             return _WORDS[word]
         try:
-            return float(word) if found[1] or found[2] else int(word)
+            return finite(float(word)) if found[1] or found[2] else int(word)
         except ValueError:
             raise DocumentError(self._source, line, "a number with too many digits") from None
 

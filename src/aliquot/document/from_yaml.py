@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value
+from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value, finite
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -56,7 +56,7 @@ def _plain_scalar(text: str) -> Value:
             return int(digits, 8)
         return int(digits, 0)
     if _FLOAT.match(text):
-        return float(text.replace("_", ""))
+        return finite(float(text.replace("_", "")))
     return text
 
 
@@ -128,9 +128,12 @@ class _Composer:
             return text
         for name, accepted in (("int", int), ("float", (int, float)), ("bool", bool), ("null", type(None))):
             if tag == _TAG + name:
-                value = _plain_scalar(text)
-                if isinstance(value, cast(Any, accepted)):
-                    return float(value) if name == "float" else value
+                try:
+                    value = _plain_scalar(text)
+                    if isinstance(value, cast(Any, accepted)):
+                        return finite(float(value)) if name == "float" else value
+                except (ValueError, OverflowError):
+                    raise self._error(event, "a number with too many digits") from None
                 raise self._error(event, f"'{text}' is no {name}")
         raise self._error(event, f"tag '{tag.replace(_TAG, '!!')}' is not accepted")
 

@@ -1,5 +1,6 @@
 """What the readers of YAML and JSON share: the complaint, and values that know their lines."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,3 +25,10 @@ class Node:
     line: int
     children: dict[Key, "Node"]
     size: int = 1
+
+
+def finite(number: float) -> float:
+    """`number`. Raises ValueError for one that was too large to be anything but infinite, which no JSON can say."""
+    if math.isinf(number):
+        raise ValueError("infinite")
+    return number

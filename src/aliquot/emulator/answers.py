@@ -1,5 +1,6 @@
 """Answers: what a handler found, in the form that the client asked for, as bytes."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from aliquot.emulator.storage import Stored
 from aliquot.emulator.tables import Form, IncludeObject, Printer, Rendering
 
 _JSON = "application/json"
+_WARNINGS_CHARACTERS, _CUT_WARNING_CHARACTERS = 4096, 256
+"""As kube-apiserver bounds them: clients refuse answers with longer headers."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ACCEPTED = ("application/json", "application/json;as=Table;v=v1;g=meta.k8s.io")
 
 
@@ -31,7 +35,7 @@ class Answer:
             (b"content-length", str(len(self.body)).encode()),
             (b"cache-control", b"no-cache, private"),
         ]
-        return [*found, *map(warning_header, self.warnings)]
+        return [*found, *warning_headers(self.warnings)]
 
 
 def json_answer(
@@ -52,9 +56,23 @@ def text_answer(text: str, status: int = 200) -> Answer:
     return Answer(status, text.encode(), "text/plain; charset=utf-8")
 
 
-def warning_header(text: str) -> tuple[bytes, bytes]:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return b"warning", f'299 - "{escaped}"'.encode()
+def warning_headers(texts: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """As many as fit: where all of them together are too long, each is cut, and the last ones are left out.
+
+    Control characters, which no header may carry, are shown as a mark: field names come from strangers.
+    """
+    if sum(map(len, texts)) > _WARNINGS_CHARACTERS:
+        texts = [text[:_CUT_WARNING_CHARACTERS] for text in texts]
+    headers: list[tuple[bytes, bytes]] = []
+    left = _WARNINGS_CHARACTERS
+    for text in texts:
+        left -= len(text)
+        if left < 0:
+            break
+        printable = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+        escaped = printable.replace("\\", "\\\\").replace('"', '\\"')
+        headers.append((b"warning", f'299 - "{escaped}"'.encode()))
+    return headers
 
 
 def rendering(accept: str) -> Rendering:

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import msgspec
-
 from aliquot import document
-from aliquot.emulator import protobuf, statuses
+from aliquot.emulator import json_body, protobuf, statuses
 from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Served
@@ -102,16 +100,16 @@ def read_body(content_type: str, body: bytes) -> Any:
 
 def _read_json(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_body.decode(body)
+    except json_body.BodyError as error:
         raise statuses.bad_request(f"couldn't get version/kind; json parse error: {error}") from error
 
 
 def read_yaml(body: bytes) -> Any:
     """YAML, or JSON, which is YAML too but read faster. Raises StatusError."""
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return json_body.decode(body)
+    except json_body.BodyError:
         pass
     try:
         return document.parse(body.decode(), source="body").value

@@ -65,7 +65,7 @@ async def send_stream(
         wake = stream.wake
         gone.add_done_callback(lambda _: wake())
     headers = [(b"content-type", stream.content_type.encode()), (b"cache-control", b"no-cache, private")]
-    headers += map(answers.warning_header, stream.warnings)
+    headers += answers.warning_headers(stream.warnings)
     if record is not None:
         record.started(200)
         headers.append(record.header)
@@ -96,17 +96,13 @@ async def receive_body(headers: Mapping[bytes, bytes], receive: Receive) -> byte
             raise statuses.too_large()
     except ValueError:
         raise statuses.bad_request("content-length is no number") from None
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    pieces = [body]
-    size = len(body)
+    pieces: list[bytes] = []
+    size = 0
     try:
+        # From the first message on: it too may never come.
         async with asyncio.timeout(BODY_DEADLINE_S):
-            while message.get("more_body", False):
+            more = True
+            while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
@@ -114,6 +110,7 @@ async def receive_body(headers: Mapping[bytes, bytes], receive: Receive) -> byte
                 size += len(pieces[-1])
                 if size > MAX_BODY_BYTES:
                     raise statuses.too_large()
+                more = message.get("more_body", False)
     except TimeoutError:
         raise statuses.failure(
             408, "Timeout", f"the request's body did not arrive within {BODY_DEADLINE_S:.0f} s"

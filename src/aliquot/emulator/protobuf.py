@@ -8,7 +8,6 @@ So an empty value counts as unset here, save for fields that Go holds by pointer
 
 import base64
 import gzip
-import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,8 @@ from importlib import resources
 from typing import Any
 
 import msgspec
+
+from aliquot.emulator import json_body
 
 MAGIC = b"k8s\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -363,9 +364,9 @@ def _raw_json(data: bytes) -> Any:
     if not raw:
         return None
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ProtobufError("malformed protobuf: an embedded object is not JSON") from None
+        return json_body.decode(raw)
+    except json_body.BodyError as error:
+        raise ProtobufError(f"malformed protobuf: an embedded object is not JSON: {error}") from None
 
 
 _SPECIAL: Mapping[str, Callable[[bytes], Any]] = {

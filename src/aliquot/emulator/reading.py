@@ -12,7 +12,7 @@ from aliquot.emulator.call import Call
 from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.objects import Json
 from aliquot.emulator.registry import Served
-from aliquot.emulator.request import Query
+from aliquot.emulator.request import Query, parse_uint
 from aliquot.emulator.selectors import FieldSelector, LabelSelector, SelectorError, parse_fields, parse_labels
 from aliquot.emulator.store import Compacted, Record, Store
 
@@ -103,11 +103,10 @@ def revision_asked(query: Query) -> int | None:
     text = query.text("resourceVersion")
     if not text:
         return None
-    if not text.isascii() or not text.isdigit():
-        raise statuses.bad_request(
-            f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax'
-        )
-    return int(text)
+    try:
+        return parse_uint(text)
+    except ValueError as error:
+        raise statuses.bad_request(f'resourceVersion: Invalid value: "{text}": {error}') from None
 
 
 def list_page(store: Store, call: Call) -> Page:

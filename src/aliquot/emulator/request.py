@@ -4,6 +4,7 @@
 Nothing here looks anything up: whether the resource exists is asked later.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -19,6 +20,29 @@ _VERBS = {
     "DELETE": "delete",
 }
 _NAMESPACE_PARTS = ("status", "finalize")
+_WHOLE = re.compile(r"([-+]?)0*([0-9]+)")
+_MOST_DIGITS = 20
+"""Of a number in 64 bits."""
+
+
+def parse_int(text: str) -> int:
+    """As Go's strconv.ParseInt reads it, in 64 bits. Raises ValueError with its words."""
+    return _whole(text, "ParseInt", -(2**63), 2**63 - 1)
+
+
+def parse_uint(text: str) -> int:
+    """As Go's strconv.ParseUint reads it, in 64 bits. Raises ValueError with its words."""
+    return _whole(text, "ParseUint", 0, 2**64 - 1)
+
+
+def _whole(text: str, function: str, smallest: int, largest: int) -> int:
+    match = _WHOLE.fullmatch(text)
+    if match is None or (match[1] and smallest == 0):
+        raise ValueError(f'strconv.{function}: parsing "{text}": invalid syntax')
+    sign, digits = match.groups()
+    if len(digits) > _MOST_DIGITS or not smallest <= int(sign + digits) <= largest:
+        raise ValueError(f'strconv.{function}: parsing "{text}": value out of range')
+    return int(sign + digits)
 
 
 class Query:
@@ -50,9 +74,9 @@ class Query:
         if not value:
             return None
         try:
-            return int(value)
-        except ValueError:
-            raise bad_request(f'strconv.ParseInt: parsing "{value}": invalid syntax') from None
+            return parse_int(value)
+        except ValueError as error:
+            raise bad_request(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

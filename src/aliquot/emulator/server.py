@@ -14,11 +14,11 @@ from pathlib import Path
 
 import uvicorn
 import yaml
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
+from aliquot.emulator.connection import BoundedProtocol
 
 _BACKLOG = 1024
 _GRACE_S = 3
@@ -29,7 +29,7 @@ class ServerError(Exception):
     """One line: why the server cannot be started, and the way out."""
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(BoundedProtocol):
     """Adds the ASGI extension `tls`: the client's certificate, whose chain TLS has verified."""
 
     _certificate: bytes | None = None

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import msgspec
-
 from aliquot.clock import Clock, rfc3339
-from aliquot.emulator import custom_resources, rbac, statuses, strategies
+from aliquot.emulator import custom_resources, json_body, rbac, statuses, strategies
 from aliquot.emulator.admission import Admitted, Chain, Operation
 from aliquot.emulator.call import Call, Validation, read_body, read_yaml
 from aliquot.emulator.objects import (
@@ -156,8 +154,8 @@ class Writer:
         if call.content_type not in kinds:
             raise statuses.unsupported_media_type(kinds)
         try:
-            patch = msgspec.json.decode(call.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            patch = json_body.decode(call.body)
+        except json_body.BodyError as error:
             raise statuses.bad_request(f"error decoding patch: {error}") from error
         if call.content_type == JSON_PATCH:
             return lambda obj: apply_json_patch(obj, patch)

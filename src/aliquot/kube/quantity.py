@@ -9,6 +9,9 @@ from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 
+MAX_CHARACTERS = 1000
+"""More digits say no more: the largest and the finest have under 30. (A decimal exponent stands for others.)"""
+
 _TEXT = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d{1,4}))?", re.ASCII)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
@@ -31,10 +34,11 @@ class QuantityError(ValueError):
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[Fraction, _Family]:
-    match = _TEXT.fullmatch(text)
+    shown = text if len(text) <= MAX_CHARACTERS else f"{text[:20]}..."
+    match = _TEXT.fullmatch(text) if len(text) <= MAX_CHARACTERS else None
     if match is None:
         raise QuantityError(
-            f"{text!r} is not a quantity: a number, with one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent"
+            f"{shown!r} is not a quantity: a number, with one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or an exponent"
         )
     sign, number, suffix, exponent = match.groups()
     value = Fraction(number)

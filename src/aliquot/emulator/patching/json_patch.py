@@ -6,11 +6,19 @@ counts from the end, and `test` of a missing field against null succeeds.
 """
 
 import copy
+import re
 from typing import Any
 
+import msgspec
+
+from aliquot.emulator.json_body import MAX_DEPTH, is_deeper
 from aliquot.emulator.patching.errors import PatchError, bad_request, unprocessable
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED_BYTES = 3 << 20
+"""What all copies of a patch may add: a few of them, each of the whole document, would fill any memory."""
+
+_INDEX = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 class _Failed(Exception):
@@ -20,8 +28,8 @@ class _Failed(Exception):
 def apply_json_patch(document: Any, patch: Any) -> Any:
     """`document` with the operations of `patch` done in order, all or none.
 
-    Raises PatchError: 400 when `patch` is no list of operations, 413 when there are too many of them, 422 when
-    an operation cannot be done.
+    Raises PatchError: 400 when `patch` is no list of operations or nests objects too deeply, 413 when there are too
+    many of them, 422 when an operation cannot be done.
     """
     if not isinstance(patch, list) or not all(isinstance(operation, dict) for operation in patch):
         raise bad_request("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
@@ -32,15 +40,25 @@ def apply_json_patch(document: Any, patch: Any) -> Any:
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}",
         )
     root = [copy.deepcopy(document)]  # a list around it, so that the whole document can be replaced too
+    copied_bytes = 0
     try:
         for operation in patch:
-            _operate(root, operation)
+            copied_bytes += _operate(root, operation, MAX_COPIED_BYTES - copied_bytes)
     except _Failed:
         raise unprocessable() from None
+    except RecursionError:
+        raise _too_deep() from None
+    if is_deeper(root[0], MAX_DEPTH):
+        raise _too_deep()
     return root[0]
 
 
-def _operate(root: list[Any], operation: dict[str, Any]) -> None:
+def _too_deep() -> PatchError:
+    return bad_request(f"error in patch: it would nest objects more than {MAX_DEPTH} levels deep")
+
+
+def _operate(root: list[Any], operation: dict[str, Any], may_copy_bytes: int) -> int:
+    """Does it; gives the bytes that it copied."""
     match operation.get("op"):
         case "add":
             _add(root, _path(operation, "path"), copy.deepcopy(_value(operation)))
@@ -55,7 +73,11 @@ def _operate(root: list[Any], operation: dict[str, Any]) -> None:
             _add(root, _path(operation, "path"), value)
         case "copy":
             container, key = _locate(root, _path(operation, "from"))
-            _add(root, _path(operation, "path"), copy.deepcopy(_read(container, key)))
+            encoded = msgspec.json.encode(_read(container, key))
+            if len(encoded) > may_copy_bytes:
+                raise _Failed
+            _add(root, _path(operation, "path"), msgspec.json.decode(encoded))
+            return len(encoded)
         case "test":
             container, key = _locate(root, _path(operation, "path"))
             found = _read(container, key, missing=None)
@@ -63,6 +85,7 @@ def _operate(root: list[Any], operation: dict[str, Any]) -> None:
                 raise _Failed
         case _:
             raise _Failed
+    return 0
 
 
 def _value(operation: dict[str, Any]) -> Any:
@@ -91,10 +114,9 @@ def _locate(root: list[Any], path: list[str]) -> tuple[dict[str, Any] | list[Any
 
 
 def _index(container: list[Any], key: str, limit: int) -> int:
-    try:
-        index = int(key)
-    except ValueError:
-        raise _Failed from None
+    if not _INDEX.fullmatch(key):
+        raise _Failed
+    index = int(key)
     if index < 0:
         index += limit
     if not 0 <= index < limit:
