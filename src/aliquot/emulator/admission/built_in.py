@@ -3,6 +3,7 @@
 from aliquot.emulator.admission.chain import Chain
 from aliquot.emulator.admission.limit_ranges import default_resources, within_limits
 from aliquot.emulator.admission.namespaces import namespace_lives
+from aliquot.emulator.admission.pod_security import pod_security
 from aliquot.emulator.admission.priorities import priority
 from aliquot.emulator.admission.quotas import within_quotas
 from aliquot.emulator.admission.service_accounts import service_account
@@ -31,7 +32,7 @@ def built_in(
         ),
         mutators=mutators,
         allocations=(ServiceAddresses(),),
-        checks=(within_limits, only_grows_where_it_can),
+        checks=(within_limits, pod_security, only_grows_where_it_can),
         validators=validators,
         last=(within_quotas,),
     )
