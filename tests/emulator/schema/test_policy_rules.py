@@ -210,6 +210,13 @@ def undeclared(path: str, expression: str, name: str, column: int = 1) -> str:
         # conditions, which see no variables
         (
             {
+                **variables(("x", "1")),
+                "matchConditions": [{"name": "a", "expression": "variables.x == 1"}],
+            },
+            [undeclared("spec.matchConditions[0].expression", "variables.x == 1", "variables")],
+        ),
+        (
+            {
                 "matchConditions": [
                     {"name": "a", "expression": "true"},
                     {"name": "a", "expression": ""},

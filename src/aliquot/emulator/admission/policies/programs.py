@@ -1,6 +1,6 @@
 """A policy's expressions, compiled. One that does not compile says so when it is to be evaluated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aliquot.emulator.admission.expressions import VARIABLES
@@ -66,16 +66,14 @@ Compiled = Program | Failed
 class Compiler:
     """The names that a policy's expressions may use: its variables one after the other, each in view of those before.
 
-    `types` stand in for what is otherwise taken as it comes: `object`, `oldObject` and `params`.
+    Objects and parameters are taken as they come. Without `composes` there are no variables.
     """
 
-    def __init__(self, minor: int, *, has_params: bool, types: Mapping[str, Type] | None = None) -> None:
+    def __init__(self, minor: int, *, has_params: bool, composes: bool = True) -> None:
         self._minor = minor
-        self._names: dict[str, Type] = {**VARIABLES, "namespaceObject": NAMESPACE, **(types or {})}
-        if has_params:
-            self._names.setdefault("params", DYN)
-        else:
-            self._names.pop("params", None)
+        params = {"params": DYN} if has_params else {}
+        self._names: dict[str, Type] = {**VARIABLES, "namespaceObject": NAMESPACE, **params}
+        self._composes = composes
         self._variables: dict[str, Type] = {}
         self._environments: dict[tuple[bool, bool], Environment] = {}
 
@@ -104,7 +102,9 @@ class Compiler:
     def _environment(self, authorizes: bool, mutates: bool) -> Environment:
         found = self._environments.get((authorizes, mutates))
         if found is None:
-            names = {**self._names, "variables": object_of("kubernetes.variables", dict(self._variables))}
+            names = dict(self._names)
+            if self._composes:
+                names["variables"] = object_of("kubernetes.variables", dict(self._variables))
             if not authorizes:
                 names = {name: kind for name, kind in names.items() if name not in _AUTHORIZERS}
             constructor = MutationTypes() if mutates else None

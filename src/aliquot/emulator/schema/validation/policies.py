@@ -313,14 +313,14 @@ class _Check:
         self._minor = minor - 1
         self._composed: Compiler | None = None
 
-    def _compiler(self) -> "Compiler":
+    def _compiler(self, *, composes: bool) -> "Compiler":
         from aliquot.emulator.admission.policies.programs import Compiler
 
-        return Compiler(self._minor, has_params=self._has_params)
+        return Compiler(self._minor, has_params=self._has_params, composes=composes)
 
     def _composing(self) -> "Compiler":
         if self._composed is None:
-            self._composed = self._compiler()
+            self._composed = self._compiler(composes=True)
         return self._composed
 
     def variable(self, name: str, expression: str, path: str) -> list[FieldError]:
@@ -334,7 +334,7 @@ class _Check:
         from aliquot.emulator.admission.policies.programs import TEXT_OR_NULL, patch_result
         from aliquot.emulator.cel.types import BOOL, STRING
 
-        compiler = self._composing() if composed else self._compiler()
+        compiler = self._composing() if composed else self._compiler(composes=False)
         if kind in _PATCHES:
             compiled = compiler.compile(expression, (patch_result(kind),), mutates=True)
         else:
