@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aliquot.cli import identities
+from aliquot.cli.identities import Identity
 from aliquot.cli.supervisor import Supervisor
 from aliquot.clock import Clock
 from aliquot.emulator.controllers.run import run_all
@@ -20,7 +22,7 @@ from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.base import Runtime
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.simulated import SimulatedDriver
-from aliquot.kube import crds
+from aliquot.kube import crds, roles
 from aliquot.kube.api.core import Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition
@@ -35,8 +37,6 @@ from aliquot.node.agent import Agent
 from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
 from aliquot.node.mig_executor import RunBlocking
 from aliquot.scheduler.controller import Scheduler
-
-_ADMINISTRATORS = ("system:masters", "system:authenticated")
 
 Dress = Callable[[str, Transport], Transport]
 """What a component's transport is wrapped into, by the component's name."""
@@ -57,7 +57,8 @@ class EmulatedNode:
 class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
-    Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler. `run_blocking` carries
+    Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
+    them all. `run_blocking` carries
     driver calls; `root_ca_pem` goes into every namespace. Without `agents` the nodes wait for agents from elsewhere.
     Each component draws its chance from `seed` and its own name.
     """
@@ -86,13 +87,14 @@ class Cluster:
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
-        watching = self._client("caches")
+        scheduler = identities.account("aliquot-scheduler")
+        watching = self._client("caches", scheduler)
         self.pods = Cache(watching, PODS, Pod, indexes={BY_NODE: by_node})
         self.node_objects = Cache(watching, NODES, Node)
         self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
         self._pods_by_node = pods_by_node(self.pods)
         self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
-        self.fleet = Fleet(self.pods, client=self._client("kubelets"), clock=clock, rng=self._rng("kubelets"))
+        self.fleet = Fleet(self.pods, client_of=self._kubelet_client, clock=clock, rng=self._rng("kubelets"))
         for node in nodes:
             self.fleet.add(
                 node.machine,
@@ -101,13 +103,16 @@ class Cluster:
                 pod_resources_sockets=node.pod_resources_sockets,
                 state=node.checkpoints,
             )
-        self._agents_client = self._client("agents")
-        self._scheduler_client = self._client("scheduler")
-        self._controllers_client = self._client("controllers")
+        self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
+        self._scheduler_client = self._client("scheduler", scheduler)
+        self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
+        self._installer = self._client("installer", identities.INSTALLER)
 
     async def run(self, group: asyncio.TaskGroup) -> Supervisor:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
-        await crds.install(self._controllers_client)
+        await crds.install(self._installer)
+        await roles.install(self._installer)
+        await roles.install(self._installer, identities.controller_manager_roles())
         supervisor = Supervisor(group)
         for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
             supervisor.start(f"cache {name}", cache.run)
@@ -179,14 +184,14 @@ class Cluster:
         )
         await agent.run()
 
-    def _client(self, component: str) -> Client:
-        transport = self._dress(
-            component, AsgiTransport(self._app, f"system:aliquot:{component}", _ADMINISTRATORS)
-        )
+    def _kubelet_client(self, node: str) -> Client:
+        return self._client(f"kubelet {node}", identities.kubelet(node))
+
+    def _client(self, component: str, identity: Identity) -> Client:
+        transport = self._dress(component, AsgiTransport(self._app, identity.user, identity.groups))
         self._transports.append(transport)
-        return Client(
-            transport, clock=self._clock, rng=self._rng(component), user_agent=f"aliquot-{component}"
-        )
+        agent = component.partition(" ")[0]
+        return Client(transport, clock=self._clock, rng=self._rng(component), user_agent=f"aliquot-{agent}")
 
     def _rng(self, name: str) -> random.Random:
         return random.Random(f"{self._seed} {name}")

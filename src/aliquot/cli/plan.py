@@ -12,6 +12,7 @@ from aliquot.cli.pod_networks import MOST_NODES
 from aliquot.cli.state import Running, StateDirectory
 from aliquot.document import DocumentError
 from aliquot.emulator import discovery, versions
+from aliquot.emulator.node_access.restriction import forbidden_labels
 from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
 from aliquot.gpu.inventory import Inventory, InventoryNode
@@ -82,6 +83,11 @@ def plan(
         raise LocalClusterError(str(error)) from error
     # An inventory of a single machine need not name it.
     wanted = Inventory(tuple(replace(node, name=node.name or "node-0") for node in wanted.nodes))
+    for node in wanted.nodes:
+        if refused := forbidden_labels(node.labels, {}):
+            raise LocalClusterError(
+                f"node {node.name}: label {refused[0]} is not a kubelet's to set: leave it out, and set it with kubectl label"
+            )
     count = len(wanted.nodes)
     if count > MOST_NODES:
         raise LocalClusterError(f"{count} nodes: there are pod networks for {MOST_NODES}; ask for fewer")

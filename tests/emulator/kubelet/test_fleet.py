@@ -82,7 +82,7 @@ async def cluster(clock: Clock, *nodes: str) -> AsyncIterator[Cluster]:
     await api.start()
     client = Client(AsgiTransport(api.app, "admin", MASTERS), clock=clock, rng=random.Random(2))
     pods = Cache(client, PODS, Pod, indexes={BY_NODE: by_node})
-    fleet = Fleet(pods, client=client, clock=clock, rng=random.Random(3))
+    fleet = Fleet(pods, client_of=lambda _: client, clock=clock, rng=random.Random(3))
     made = Cluster(fleet, client, clock)
     for node in nodes:
         made.add(node)

@@ -1,8 +1,8 @@
-"""Many kubelets in one process: one watch of pods, one client, one recorder of events for all of them."""
+"""Many kubelets in one process: one watch of pods for all of them; each writes as itself."""
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -27,16 +27,19 @@ _log = structlog.get_logger()
 
 
 class Fleet:
-    """`pods` is a cache of all pods with the index BY_NODE; its owner runs it, as it may serve others too."""
+    """`pods` is a cache of all pods with the index BY_NODE; its owner runs it, as it may serve others too.
+    `client_of` gives the client of the kubelet of a node."""
 
-    def __init__(self, pods: Cache[Pod], *, client: Client, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, pods: Cache[Pod], *, client_of: Callable[[str], Client], clock: Clock, rng: random.Random
+    ) -> None:
         self._pods = NodePods(pods)
-        self._client = client
+        self._client_of = client_of
         self._clock = clock
         self._rng = rng
-        self._recorder = Recorder(client, "kubelet")
         self._registering = asyncio.Semaphore(REGISTERING_AT_ONCE)
         self._kubelets: dict[str, Kubelet] = {}
+        self._recorders: dict[str, Recorder] = {}
         self._running: asyncio.TaskGroup | None = None
 
     def add(
@@ -51,9 +54,11 @@ class Fleet:
         """Starts at once when the fleet runs. Raises ValueError for a name that is taken."""
         if machine.name in self._kubelets:
             raise ValueError(f"node {machine.name} is in the fleet already")
+        client = self._client_of(machine.name)
+        recorder = self._recorders[machine.name] = Recorder(client, "kubelet")
         kubelet = self._kubelets[machine.name] = Kubelet(
             machine,
-            client=self._client,
+            client=client,
             clock=self._clock,
             # Of its own, so that what one node does never shifts the chances of another.
             rng=random.Random(self._rng.getrandbits(64)),
@@ -62,11 +67,11 @@ class Fleet:
             pod_resources_sockets=pod_resources_sockets,
             state=state,
             pods=self._pods,
-            recorder=self._recorder,
+            recorder=recorder,
             registering=self._registering,
         )
         if self._running is not None:
-            self._running.create_task(self._keep(kubelet))
+            self._start(self._running, machine.name)
         return kubelet
 
     def __getitem__(self, node: str) -> Kubelet:
@@ -79,11 +84,14 @@ class Fleet:
         """Until cancelled. A kubelet that fails is started again, by itself."""
         try:
             async with asyncio.TaskGroup() as self._running:
-                self._running.create_task(self._recorder.run())
-                for kubelet in self._kubelets.values():
-                    self._running.create_task(self._keep(kubelet))
+                for name in self._kubelets:
+                    self._start(self._running, name)
         finally:
             self._running = None
+
+    def _start(self, group: asyncio.TaskGroup, name: str) -> None:
+        group.create_task(self._recorders[name].run())
+        group.create_task(self._keep(self._kubelets[name]))
 
     async def _keep(self, kubelet: Kubelet) -> None:
         """Until the kubelet is stopped."""

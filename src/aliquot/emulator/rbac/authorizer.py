@@ -13,6 +13,7 @@ from aliquot.emulator import selectors
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
 
 MASTERS = "system:masters"
+_REMEMBERED = 10_000
 
 Object = Mapping[str, Any]
 
@@ -68,6 +69,7 @@ class Authorizer:
         self._earlier = tuple(earlier)
         self._revision = -1
         self._resolved: dict[tuple[str, tuple[str, ...], str], tuple[tuple[Grant, ...], tuple[str, ...]]] = {}
+        self._narrowed: dict[tuple[object, ...], tuple[Grant, ...]] = {}
 
     def authorize(self, user: User, asked: Attributes) -> Decision:
         if MASTERS in user.groups:
@@ -80,12 +82,32 @@ class Authorizer:
             if said is not None and said.reason:
                 reasons.append(said.reason)
         grants, errors = self._grants(user, asked.namespace)
-        for grant in grants:
+        for grant in self._about(user, asked, grants):
             if grant.rule.allows(asked):
                 return Decision(True, f"RBAC: allowed by {grant.origin}")
         if errors:
             reasons.append(f"RBAC: {_joined(errors)}")
         return Decision(False, "\n".join(reasons))
+
+    def _about(self, user: User, asked: Attributes, grants: Sequence[Grant]) -> Sequence[Grant]:
+        """Those that allow it for some name at least; found once, as the same is asked again and again."""
+        if not asked.resource:
+            return grants
+        key = (
+            user.name,
+            user.groups,
+            asked.namespace,
+            asked.verb,
+            asked.group,
+            asked.resource,
+            asked.subresource,
+        )
+        found = self._narrowed.get(key)
+        if found is None:
+            if len(self._narrowed) >= _REMEMBERED:
+                self._narrowed.clear()
+            found = self._narrowed[key] = tuple(one for one in grants if one.rule.is_about(asked))
+        return found
 
     def rules(self, user: User, namespace: str) -> tuple[Sequence[Rule], Sequence[str]]:
         """What the user holds in a namespace ("" for cluster-wide alone), and what could not be resolved."""
@@ -107,8 +129,9 @@ class Authorizer:
 
     def _grants(self, user: User, namespace: str) -> tuple[tuple[Grant, ...], tuple[str, ...]]:
         revision = self._policy.revision()
-        if revision != self._revision or len(self._resolved) > 10_000:
+        if revision != self._revision or len(self._resolved) >= _REMEMBERED:
             self._resolved.clear()
+            self._narrowed.clear()
             self._revision = revision
         key = (user.name, user.groups, namespace)
         found = self._resolved.get(key)

@@ -67,11 +67,15 @@ class Rule:
             return False
         if not asked.resource:
             return any(_url_covers(url, asked.path) for url in self.urls)
-        if ALL not in self.groups and asked.group not in self.groups:
-            return False
-        if self.names and asked.name not in self.names:
-            return False
-        return _resource_listed(self.resources, asked.full_resource)
+        return (not self.names or asked.name in self.names) and self.is_about(asked)
+
+    def is_about(self, asked: Attributes) -> bool:
+        """Allows it, on a resource, for some name at least."""
+        return (
+            (ALL in self.verbs or asked.verb in self.verbs)
+            and (ALL in self.groups or asked.group in self.groups)
+            and _resource_listed(self.resources, asked.full_resource)
+        )
 
     def covers(self, other: "Rule") -> bool:
         """Does this rule alone grant all that `other`, one part of a broken-down rule, grants?"""

@@ -1,0 +1,51 @@
+"""Who the parts of an emulated cluster are to its API server: nobody is an administrator but who sets it up.
+
+Kubelets are nodes, the agent and the scheduler are the ServiceAccounts of an installation, with its roles. The
+controllers are `system:kube-controller-manager`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aliquot.emulator import rbac
+from aliquot.kube import roles
+
+_AUTHENTICATED = "system:authenticated"
+_CONTROLLERS = "aliquot:kube-controller-manager"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    user: str
+    groups: tuple[str, ...]
+
+
+INSTALLER = Identity("system:aliquot:up", ("system:masters", _AUTHENTICATED))
+CONTROLLER_MANAGER = Identity("system:kube-controller-manager", (_AUTHENTICATED,))
+
+
+def kubelet(node: str) -> Identity:
+    return Identity(f"system:node:{node}", ("system:nodes", _AUTHENTICATED))
+
+
+def account(name: str) -> Identity:
+    """A ServiceAccount of the installation."""
+    namespace = roles.NAMESPACE
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", _AUTHENTICATED)
+    return Identity(f"system:serviceaccount:{namespace}:{name}", groups)
+
+
+def controller_manager_roles() -> list[dict[str, Any]]:
+    """What the bootstrap roles give each controller, for all of them together: a kube-controller-manager that uses one
+    credential must be given it so. Ours patch where Kubernetes' own update."""
+    subject = {"kind": "User", "name": CONTROLLER_MANAGER.user, "apiGroup": "rbac.authorization.k8s.io"}
+    rules: list[dict[str, Any]] = []
+    for found in rbac.bootstrap_objects():
+        if found["kind"] == "ClusterRole" and found["metadata"]["name"].startswith("system:controller:"):
+            rules += [one for one in map(_patching, found["rules"]) if one not in rules]
+    return [roles.role(_CONTROLLERS, *rules), roles.binding(_CONTROLLERS, subject)]
+
+
+def _patching(rule: dict[str, Any]) -> dict[str, Any]:
+    verbs = rule["verbs"]
+    return {**rule, "verbs": [*verbs, "patch"]} if "update" in verbs and "patch" not in verbs else rule

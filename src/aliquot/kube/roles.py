@@ -1,0 +1,94 @@
+"""What each part of Aliquot may do in a cluster: ClusterRoles, and who they are bound to. No more than they use.
+
+`aliquot up` gives these rights to the parts that it runs; `deploy/roles.yaml` and the Helm chart give them to the
+ServiceAccounts of the same names.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from aliquot.kube.client import Client
+from aliquot.kube.resources import Resource
+
+NAMESPACE = "aliquot-system"
+FIELD_MANAGER = "aliquot-install"
+
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
+)
+
+_GROUP = "rbac.authorization.k8s.io"
+
+
+def rule(verbs: str, group: str, resources: str, *, names: str = "") -> dict[str, Any]:
+    """Verbs, resources and names are words: `rule("get list", "", "pods nodes")`."""
+    found = {"apiGroups": [group], "resources": resources.split(), "verbs": verbs.split()}
+    return {**found, "resourceNames": names.split()} if names else found
+
+
+def role(name: str, *rules: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": list(rules),
+    }
+
+
+def binding(name: str, subject: dict[str, str]) -> dict[str, Any]:
+    """Of the ClusterRole of that name."""
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
+        "subjects": [subject],
+    }
+
+
+def account(name: str) -> dict[str, str]:
+    return {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
+
+
+NODE_AGENT = role(
+    "aliquot-node-agent",
+    rule("get", "", "nodes"),
+    rule("get list watch", "", "pods"),
+    rule("get list watch create patch", "aliquot.dev", "gpunodes"),
+    rule("patch", "aliquot.dev", "gpunodes/status"),
+)
+SCHEDULER = role(
+    "aliquot-scheduler",
+    rule("get list watch", "", "nodes pods"),
+    rule("get list watch", "aliquot.dev", "gpunodes"),
+    rule("create", "", "pods/binding"),
+    rule("patch", "", "pods/status"),
+    rule("create patch", "", "events"),
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-scheduler"),
+)
+ALL: tuple[dict[str, Any], ...] = tuple(
+    part
+    for one in (NODE_AGENT, SCHEDULER)
+    for part in (one, binding(one["metadata"]["name"], account(one["metadata"]["name"])))
+)
+
+
+async def install(client: Client, objects: Sequence[dict[str, Any]] = ALL) -> None:
+    """Apply ClusterRoles and their bindings. Safe to repeat. Raises ApiError."""
+    for one in objects:
+        resource = CLUSTER_ROLES if one["kind"] == "ClusterRole" else CLUSTER_ROLE_BINDINGS
+        await client.apply(resource, one, field_manager=FIELD_MANAGER, force=True)
+
+
+def manifests() -> str:
+    """All as YAML, for `kubectl apply`: what `deploy/roles.yaml` holds."""
+    import yaml
+
+    return yaml.safe_dump_all(ALL, sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manifests())
