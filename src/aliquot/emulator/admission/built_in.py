@@ -1,11 +1,14 @@
 """The links that every server has."""
 
 from aliquot.emulator.admission.chain import Chain
+from aliquot.emulator.admission.ingress_classes import default_ingress_class
 from aliquot.emulator.admission.limit_ranges import default_resources, within_limits
 from aliquot.emulator.admission.namespaces import namespace_lives
+from aliquot.emulator.admission.node_taints import taint_new_node
 from aliquot.emulator.admission.pod_security import pod_security
-from aliquot.emulator.admission.priorities import priority
+from aliquot.emulator.admission.priorities import one_default_priority, priority
 from aliquot.emulator.admission.quotas import within_quotas
+from aliquot.emulator.admission.runtime_classes import overhead_is_of_its_class, runtime_class
 from aliquot.emulator.admission.service_accounts import service_account
 from aliquot.emulator.admission.service_addresses import ServiceAddresses
 from aliquot.emulator.admission.tolerations import default_tolerations
@@ -25,14 +28,23 @@ def built_in(
         mutations=(
             default_resources,
             service_account,
+            taint_new_node,
             priority,
             default_tolerations,
+            runtime_class,
             guard_in_use,
+            default_ingress_class,
             default_storage_class,
         ),
         mutators=mutators,
         allocations=(ServiceAddresses(),),
-        checks=(within_limits, pod_security, only_grows_where_it_can),
+        checks=(
+            within_limits,
+            pod_security,
+            one_default_priority,
+            overhead_is_of_its_class,
+            only_grows_where_it_can,
+        ),
         validators=validators,
         last=(within_quotas,),
     )

@@ -1,8 +1,9 @@
 """A pod's priority is a number that comes from its class, or from the default class."""
 
 from aliquot.emulator.admission.pods import is_new_pod
-from aliquot.emulator.admission.types import Admitted
+from aliquot.emulator.admission.types import Admitted, Operation
 from aliquot.emulator.objects import Json, metadata
+from aliquot.emulator.registry import PODS
 from aliquot.emulator.statuses import forbidden
 
 _PRIORITIES = "priorityclasses.scheduling.k8s.io"
@@ -10,6 +11,8 @@ _PRIORITIES = "priorityclasses.scheduling.k8s.io"
 
 def priority(asked: Admitted, obj: Json) -> Json:
     """Raises StatusError 403."""
+    if asked.served.storage == PODS and asked.old is not None and not asked.subresource:
+        return _as_it_was(obj, asked.old)
     if not is_new_pod(asked):
         return obj
     resource, name = asked.served.resource, metadata(obj).get("name", "")
@@ -37,3 +40,29 @@ def priority(asked: Admitted, obj: Json) -> Json:
             raise forbidden(resource, name, why)
     named = {"priorityClassName": wanted} if wanted else {}
     return {**obj, "spec": {**spec, **named, "priority": value, "preemptionPolicy": policy}}
+
+
+def _as_it_was(obj: Json, old: Json) -> Json:
+    """Who leaves out what was filled in does not mean to change it."""
+    spec, before = obj.get("spec") or {}, old.get("spec") or {}
+    kept = {
+        field: before[field]
+        for field in ("priority", "preemptionPolicy")
+        if field in before and spec.get(field) is None
+    }
+    return {**obj, "spec": {**spec, **kept}} if kept else obj
+
+
+def one_default_priority(asked: Admitted, obj: Json | None) -> None:
+    """A check. Raises StatusError 403."""
+    if obj is None or asked.served.storage != _PRIORITIES or not obj.get("globalDefault"):
+        return
+    if asked.operation not in (Operation.CREATE, Operation.UPDATE):
+        return
+    own = metadata(obj).get("name", "")
+    defaults = [one for one in asked.look.all(_PRIORITIES) if one.get("globalDefault")]
+    found = min(defaults, key=lambda one: int(one["value"]), default=None)
+    if found is not None and metadata(dict(found))["name"] != own:
+        name = metadata(dict(found))["name"]
+        why = f"PriorityClass {name} is already marked as default. Only one default can exist"
+        raise forbidden(asked.served.resource, own, why)

@@ -39,6 +39,8 @@ def service_account(asked: Admitted, obj: Json) -> Json:
         )
     spec = {**spec, "serviceAccountName": name, "serviceAccount": name}
     account = asked.look.get("serviceaccounts", asked.namespace, name) or {}
+    if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = list(account["imagePullSecrets"])
     wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken"))
     return {**obj, "spec": spec if wanted is False else _with_token(spec, asked.rng)}
 
