@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aliquot.emulator import storage_classes
+from aliquot.emulator import flow_control, storage_classes
 from aliquot.emulator.rbac import bootstrap_objects
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -34,6 +34,7 @@ def objects() -> list[dict[str, Any]]:
             }
             for name, value, description in _PRIORITY_CLASSES
         ),
+        *flow_control.objects(),
         _storage_class(),
         _api_service(),
     ]

@@ -21,7 +21,6 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 
 _STREAMING = "needs a connection into a running container"
 _NO_CONTROLLER = "no controller acts on it"
-_NOT_ENFORCED = "nothing enforces it"
 
 # "group/plural" or "group/plural/subresource" (the core group is empty) -> why it is left out. A whole group: "group/*".
 UNSERVED: Mapping[str, str] = {
@@ -37,7 +36,6 @@ UNSERVED: Mapping[str, str] = {
     "/services/proxy": _STREAMING,
     "apiregistration.k8s.io/*": "there is no API aggregation",
     "certificates.k8s.io/*": "there is no signer",
-    "flowcontrol.apiserver.k8s.io/*": _NOT_ENFORCED,
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
     "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
 }

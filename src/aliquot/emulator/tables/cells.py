@@ -311,6 +311,27 @@ def name_and_creation(obj: Object, now: float) -> list[Any]:
     return [parts.name(obj), obj["metadata"].get("creationTimestamp") or ""]
 
 
+def _flow_schema(obj: Object, now: float) -> list[Any]:
+    spec = parts.part(obj, "spec")
+    return [
+        parts.name(obj),
+        parts.part(spec, "priorityLevelConfiguration").get("name", ""),
+        spec.get("matchingPrecedence", 0),
+        parts.part(spec, "distinguisherMethod").get("type") or parts.NONE,
+        parts.age(obj, now),
+        parts.condition(obj, "Dangling") or "?",
+    ]
+
+
+def _priority_level(obj: Object, now: float) -> list[Any]:
+    spec = parts.part(obj, "spec")
+    limited = parts.part(spec, "limited")
+    queuing = parts.part(parts.part(limited, "limitResponse"), "queuing")
+    queues = (queuing.get(name, parts.NONE) for name in ("queues", "handSize", "queueLengthLimit"))
+    shares = limited.get("nominalConcurrencyShares", parts.NONE)
+    return [parts.name(obj), spec.get("type", ""), shares, *queues, parts.age(obj, now)]
+
+
 # "group/version/resource", the core group without its name, as in the data.
 CELLS: Mapping[str, Cells] = {
     **workloads.CELLS,
@@ -346,5 +367,7 @@ CELLS: Mapping[str, Cells] = {
     "admissionregistration.k8s.io/v1/validatingadmissionpolicies": _admission_policy("validations"),
     "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": _admission_policy_binding,
     "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": _webhook_configuration,
+    "flowcontrol.apiserver.k8s.io/v1/flowschemas": _flow_schema,
+    "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": _priority_level,
     "scheduling.k8s.io/v1/priorityclasses": _priority_class,
 }

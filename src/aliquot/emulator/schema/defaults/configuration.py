@@ -2,6 +2,7 @@
 
 from typing import Any
 
+_FLOW_CONTROL = "flowcontrol.apiserver.k8s.io"
 _RBAC = "rbac.authorization.k8s.io"
 _NODE_INFO = (
     "machineID",
@@ -82,6 +83,31 @@ def _fill_limit_range(obj: dict[str, Any]) -> None:
                 item[name] = amounts
 
 
+def _fill_csi_driver(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    spec.setdefault("attachRequired", True)
+    spec.setdefault("fsGroupPolicy", "ReadWriteOnceWithFSType")
+    spec["volumeLifecycleModes"] = spec.get("volumeLifecycleModes") or ["Persistent"]
+    for name in ("podInfoOnMount", "requiresRepublish", "seLinuxMount", "storageCapacity"):
+        spec.setdefault(name, False)
+
+
+def _fill_flow_schema(obj: dict[str, Any]) -> None:
+    obj["spec"]["matchingPrecedence"] = obj["spec"].get("matchingPrecedence") or 1000
+
+
+def _fill_priority_level(obj: dict[str, Any]) -> None:
+    spec = obj["spec"]
+    for name, shares in (("limited", 30), ("exempt", 0)):
+        if name in spec:
+            spec[name].setdefault("nominalConcurrencyShares", shares)
+            spec[name].setdefault("lendablePercent", 0)
+    queuing = spec.get("limited", {}).get("limitResponse", {}).get("queuing")
+    if queuing is not None:
+        for name, number in (("queues", 64), ("handSize", 8), ("queueLengthLimit", 50)):
+            queuing[name] = queuing.get(name) or number
+
+
 def _fill_crd(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
     names = spec.setdefault("names", {})
@@ -135,6 +161,9 @@ FILLERS = {
     (_RBAC, "ClusterRoleBinding"): _fill_binding,
     ("scheduling.k8s.io", "PriorityClass"): _fill_priority_class,
     ("storage.k8s.io", "StorageClass"): _fill_storage_class,
+    ("storage.k8s.io", "CSIDriver"): _fill_csi_driver,
+    (_FLOW_CONTROL, "FlowSchema"): _fill_flow_schema,
+    (_FLOW_CONTROL, "PriorityLevelConfiguration"): _fill_priority_level,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _fill_crd,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _fill_webhooks,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _fill_webhooks,
