@@ -23,6 +23,7 @@ def planned(state: Path, **options: object) -> Plan:
         "audit_policy": None,
         "audit_log": None,
         "audit_webhook": None,
+        "authentication": {},
     }
     return plan(StateDirectory(state), **{**defaults, **options})  # type: ignore[arg-type]
 

@@ -75,6 +75,7 @@ async def _live(plan: Plan, say: Say) -> None:
             surface=plan.surface,
             token_key=authority.token_key,
             client_authority=authority.for_clients,
+            accepted=plan.accepted,
             logs=logs,
             network=network,
             auditor=auditing.auditor(plan.audit, network, clock=clock, rng=_rng())

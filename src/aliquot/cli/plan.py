@@ -1,17 +1,20 @@
 """What `aliquot up` is to bring up: the options, and what the last start left where they say nothing. Changes nothing."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aliquot.cli.auditing import AuditOptionError, AuditOptions, read_options
+from aliquot.cli.authenticating import AuthenticationOptionError, accepted
 from aliquot.cli.pod_networks import MOST_NODES
 from aliquot.cli.state import Running, StateDirectory
 from aliquot.document import DocumentError
 from aliquot.emulator import discovery, versions
+from aliquot.emulator.authentication import Accepted
 from aliquot.emulator.node_access.restriction import forbidden_labels
 from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
@@ -48,6 +51,7 @@ class Plan:
     patience_s: float
     """How long nodes may take before it is told which are not ready."""
     audit: AuditOptions | None = None
+    accepted: Accepted = field(default_factory=Accepted)
 
 
 def plan(
@@ -65,6 +69,7 @@ def plan(
     audit_policy: Path | None,
     audit_log: Path | None,
     audit_webhook: str | None,
+    authentication: Mapping[str, Any],
 ) -> Plan:
     """What is None is as the last time. Raises LocalClusterError."""
     try:
@@ -96,12 +101,17 @@ def plan(
             f"--no-agents needs sockets, which {count} nodes do not get; ask for at most {MOST_NODES_ON_SOCKETS}"
         )
     running = state.running()
+    surface = _surface(kubernetes_version, runtime_config, running)
+    try:
+        let_in = accepted(authentication, minor=surface.minor)
+    except AuthenticationOptionError as error:
+        raise LocalClusterError(str(error)) from error
     return Plan(
         state=state,
         inventory=wanted,
         gone=_gone(last, wanted),
         dropped_labels=_dropped_labels(last, wanted),
-        surface=_surface(kubernetes_version, runtime_config, running),
+        surface=surface,
         runtime=runtime or (running.runtime if running is not None else DEFAULT_RUNTIME),
         last_runtime=running.runtime if running is not None else "",
         agents=agents,
@@ -110,6 +120,7 @@ def plan(
         sockets=count <= MOST_NODES_ON_SOCKETS,
         patience_s=patience_s,
         audit=audit,
+        accepted=let_in,
     )
 
 

@@ -8,6 +8,7 @@ import click
 
 from aliquot.cli import detached
 from aliquot.cli import state as states
+from aliquot.cli.authenticating import authentication_options
 from aliquot.cli.boards import complete_gpus
 from aliquot.cli.output import Format, counted, emit, output_option, table
 from aliquot.cli.readiness import described
@@ -79,6 +80,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Append audit events to this file, one line of JSON each.",
 )
 @click.option("--audit-webhook", metavar="URL", help="Send audit events to this URL, in batches.")
+@authentication_options
 @click.option(
     "--wait",
     "wait_s",
@@ -112,6 +114,7 @@ def up(
     detach: bool,
     verbose: bool,
     lock_descriptor: int | None,
+    **authentication: Any,
 ) -> None:
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
@@ -148,6 +151,7 @@ def up(
                 audit_policy=audit_policy,
                 audit_log=audit_log,
                 audit_webhook=audit_webhook,
+                authentication=authentication,
             )
             local.run_in_foreground(wanted, say=click.echo)
     except LocalClusterError as error:
