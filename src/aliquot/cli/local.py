@@ -27,12 +27,14 @@ from aliquot.emulator.network import HttpsNetwork
 from aliquot.emulator.persistence import StoreError
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
 from aliquot.emulator.store import Store
+from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 from aliquot.emulator.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import SocketError
 
+_NOT_STARTED = "the nodes have not started yet"
 _LOOK_WHILE_STARTING_S = 0.02
 _LOOK_S = 1.0
 
@@ -67,7 +69,7 @@ async def _live(plan: Plan, say: Say) -> None:
     store = Store(state.store)
     try:
         authority = Authority(state.path / "pki", clock=clock)
-        logs, network = _Logs(), HttpsNetwork()
+        nodes, network = _Nodes(), HttpsNetwork()
         api = ApiServer(
             store,
             clock=clock,
@@ -76,7 +78,8 @@ async def _live(plan: Plan, say: Say) -> None:
             token_key=authority.token_key,
             client_authority=authority.for_clients,
             accepted=plan.accepted,
-            logs=logs,
+            logs=nodes.logs,
+            kubelets=nodes,
             network=network,
             auditor=auditing.auditor(plan.audit, network, clock=clock, rng=_rng())
             if plan.audit is not None
@@ -124,7 +127,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 root_ca_pem=authority.certificate.decode(),
                 agents=plan.agents,
             )
-            logs.fleet = cluster.fleet
+            nodes.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)
     finally:
         store.close()
@@ -206,15 +209,26 @@ def _server(api: ApiServer, authority: Authority, plan: Plan) -> HttpsServer:
         return HttpsServer(api, authority, port=0)
 
 
-class _Logs:
-    """The API server asks for logs through this; the fleet that answers is made after it."""
+class _Nodes:
+    """The API server asks kubelets through this; the fleet that answers is made after it."""
 
     fleet: Fleet | None = None
 
-    def __call__(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
+    def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
         if self.fleet is None:
-            raise LogsUnavailable("the nodes have not started yet")
+            raise LogsUnavailable(_NOT_STARTED)
         return self.fleet.logs(pod, options)
+
+    def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
+        return self._started().exec(pod, container, execution)
+
+    def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
+        return self._started().attach(pod, container, stdin=stdin)
+
+    def _started(self) -> Fleet:
+        if self.fleet is None:
+            raise SessionRefused(503, _NOT_STARTED)
+        return self.fleet
 
 
 async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -10,6 +10,7 @@ included: it opens no sockets of its own, starts no threads, and every task that
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -67,6 +68,9 @@ from aliquot.emulator.selectors import SelectorError, Term, field_terms
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage import Storage, Stored
 from aliquot.emulator.store import Store
+from aliquot.emulator.streaming import joining
+from aliquot.emulator.streaming.joining import WEBSOCKET, Joined, method, offer, refusing, send_session
+from aliquot.emulator.streaming.session import Kubelets
 from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.tables import Rendering
 from aliquot.emulator.taking_over import take_over
@@ -81,6 +85,7 @@ SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OF_MANY = ("list", "watch", "deletecollection")
+_WEBSOCKETS_CREATE_SINCE = 35
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -96,13 +101,14 @@ class ApiServer:
         client_authority: x509.Certificate | None = None,
         accepted: Accepted = Accepted(),  # noqa: B008 - frozen
         logs: Logs | None = None,
+        kubelets: Kubelets | None = None,
         network: Network | None = None,
         chain: Chain | None = None,
         auditor: Auditor | None = None,
     ) -> None:
-        """`logs` asks kubelets; without it no log can be read. `network` is how webhooks and issuers are called: over
-        HTTPS, unless another is given; `chain` is the standard one of admission, unless another is. Without an
-        `auditor` nothing is recorded. Call `start` before the first request.
+        """`logs` and `kubelets` ask kubelets; without them no log can be read and no command run. `network` is how
+        webhooks and issuers are called: over HTTPS, unless another is given; `chain` is the standard one of admission,
+        unless another is. Without an `auditor` nothing is recorded. Call `start` before the first request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -113,6 +119,7 @@ class ApiServer:
         nodes = NodeAuthorizer(NodeGraph(store), rbac.bootstrap_rules("system:node"))
         self.authorizer = Authorizer(StoredPolicy(store), earlier=(nodes,))
         self.logs = logs
+        self._kubelets = kubelets
         self._clock = clock
         self._rng = rng
         self._tokens = (
@@ -168,7 +175,7 @@ class ApiServer:
     # ---- ASGI --------------------------------------------------------------------------------------------
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", WEBSOCKET):
             raise RuntimeError(f"HTTP alone is served, not {scope['type']}")
         record = self._auditor.record(scope) if self._auditor is not None else None
         try:
@@ -180,20 +187,24 @@ class ApiServer:
         except StatusError as error:
             answer = answers.refusal(error)
         except Exception as error:
-            _log.exception("request failed", method=scope["method"], path=scope["path"])
+            _log.exception("request failed", method=method(scope), path=scope["path"])
             answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
             if record is not None:
                 record.panicked(error)
-        if isinstance(answer, Stream):
+        if isinstance(answer, Joined):
+            await send_session(answer, receive, send, record)
+        elif isinstance(answer, Stream):
             await send_stream(answer, receive, send, stopping=self._stopping, record=record)
-            return
-        await send_answer(answer, send, record)
+        else:
+            await send_answer(answer, refusing(send) if scope["type"] == WEBSOCKET else send, record)
 
-    async def _answer(self, scope: Scope, receive: Receive, record: Record | None) -> Answer | Stream:
+    async def _answer(
+        self, scope: Scope, receive: Receive, record: Record | None
+    ) -> Answer | Stream | Joined:
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
         path: str = scope["path"]
-        request = parse(scope["method"], path, scope["query_string"].decode("latin-1"))
+        request = parse(method(scope), path, scope["query_string"].decode("latin-1"))
         try:
             user = await self._authenticator.authenticate(scope.get("extensions") or {}, headers, path)
         except StatusError as refusal:
@@ -208,6 +219,8 @@ class ApiServer:
             record.acts_as(acting)
         user = acting
         self._authorize(user, asked, record)
+        if scope["type"] == WEBSOCKET:
+            self._authorize_websocket(user, asked)
         accept = headers.get(b"accept", b"").decode("latin-1")
         if not request.plural:
             return self._beside_resources(request, accept, headers.get(b"host", b"").decode("latin-1"))
@@ -227,6 +240,10 @@ class ApiServer:
         if served.resource.group in reviewing.GROUPS:
             reviewed = await reviewing.review(call, self._writer, self.authorizer, self._authenticator)
             return json_answer(reviewed, 201)
+        if request.subresource in joining.SUBRESOURCES:
+            return await joining.answer(
+                call, offer(scope, headers), self.storage, self._writer, self._kubelets
+            )
         form = answers.rendering(accept)
         if request.subresource not in ("", "status", "finalize"):
             return await self._subresource(call, form)
@@ -241,6 +258,13 @@ class ApiServer:
         if not decision.allowed:
             refusal = rbac.forbidden(user, asked, decision.reason)
             raise statuses.failure(refusal.code, refusal.reason, refusal.message, refusal.details)
+
+    def _authorize_websocket(self, user: User, asked: Attributes) -> None:
+        """It begins as a GET, and to be allowed that is not enough since 1.35. Raises StatusError."""
+        if asked.subresource not in joining.SUBRESOURCES:
+            raise statuses.bad_request("only pods/exec and pods/attach are served over a WebSocket")
+        if self.surface.minor >= _WEBSOCKETS_CREATE_SINCE:
+            self._authorize(user, replace(asked, verb="create"), None)
 
     def _find(self, request: Request) -> Served:
         """Raises StatusError 404 and 405."""

@@ -11,9 +11,11 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import yaml
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
@@ -36,13 +38,27 @@ class _Protocol(BoundedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        self._certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        self._certificate = _client_certificate(transport)
 
     def on_headers_complete(self) -> None:
         if self._certificate is not None:
             self.scope["extensions"] = {TLS: {"certificate": self._certificate}}
         super().on_headers_complete()
+
+
+class _WebSocketProtocol(WSProtocol):
+    """Likewise, for a connection that becomes a WebSocket."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        # The application has been scheduled with this scope, and has not begun.
+        if (certificate := _client_certificate(self.transport)) is not None:
+            self.scope["extensions"][TLS] = {"certificate": certificate}
+
+
+def _client_certificate(transport: asyncio.BaseTransport) -> bytes | None:
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    return tls.getpeercert(binary_form=True) if tls is not None else None
 
 
 class _Uvicorn(uvicorn.Server):
@@ -68,7 +84,10 @@ class HttpsServer:
         config = uvicorn.Config(
             api.app,
             http=_Protocol,
-            ws="none",
+            ws=_WebSocketProtocol,
+            # A reader that pauses (`kubectl exec ... | less`) is no dead one.
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
             interface="asgi3",
             proxy_headers=False,
             lifespan="off",

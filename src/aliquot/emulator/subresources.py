@@ -143,21 +143,8 @@ def find_log(call: Call, storage: Storage, *, clock: Clock) -> tuple[Stored, Log
     """The pod, and which log of it. Raises StatusError."""
     query = call.request.query
     pod = storage.must_find(call.served, call.namespace, call.name)
-    spec = pod.obj.get("spec") or {}
-    names = [one["name"] for one in spec.get("containers") or ()]
-    initial = [one["name"] for one in spec.get("initContainers") or ()]
-    container = query.text("container")
-    if not container:
-        if len(names) > 1 or initial:
-            also = f" or one of the init containers: [{' '.join(initial)}]" if initial else ""
-            raise statuses.bad_request(
-                f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]{also}"
-            )
-        container = names[0]
-    if container not in (*names, *initial):
-        raise statuses.bad_request(f"container {container} is not valid for pod {call.name}")
     return pod, LogOptions(
-        container,
+        choose_container(call, pod.obj),
         follow=query.flag("follow"),
         previous=query.flag("previous"),
         timestamps=query.flag("timestamps"),
@@ -165,6 +152,24 @@ def find_log(call: Call, storage: Storage, *, clock: Clock) -> tuple[Stored, Log
         limit_bytes=_not_negative(call, query, "limitBytes"),
         since=_since(query, clock.now()),
     )
+
+
+def choose_container(call: Call, pod: Json) -> str:
+    """The one that is named, or the only one. Raises StatusError."""
+    spec = pod.get("spec") or {}
+    names = [one["name"] for one in spec.get("containers") or ()]
+    initial = [one["name"] for one in spec.get("initContainers") or ()]
+    container = call.request.query.text("container")
+    if not container:
+        if len(names) > 1 or initial:
+            also = f" or one of the init containers: [{' '.join(initial)}]" if initial else ""
+            raise statuses.bad_request(
+                f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]{also}"
+            )
+        return str(names[0])
+    if container not in (*names, *initial):
+        raise statuses.bad_request(f"container {container} is not valid for pod {call.name}")
+    return container
 
 
 def _not_negative(call: Call, query: Query, name: str) -> int | None:

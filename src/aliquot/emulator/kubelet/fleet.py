@@ -13,6 +13,7 @@ from aliquot.emulator.kubelet.kubelet import Kubelet
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import NodePods
 from aliquot.emulator.kubelet.runtimes import base
+from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 from aliquot.emulator.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
@@ -108,12 +109,10 @@ class Fleet:
 
     async def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
         """What a container printed, from the node that `pod` (its object) is on. Raises LogsUnavailable."""
-        metadata, node = pod["metadata"], pod["spec"].get("nodeName", "")
-        found = self._pods.get(metadata.get("namespace", ""), metadata["name"])
-        if node not in self._kubelets:
-            raise LogsUnavailable(f'node "{node}" is not emulated here')
-        if found is None or found.metadata.uid != metadata["uid"]:
-            raise LogsUnavailable(f'kubelet on {node} does not know pod "{metadata["name"]}" yet')
+        try:
+            kubelet, found = self._find(pod)
+        except _Unknown as error:
+            raise LogsUnavailable(str(error)) from error
         wanted = base.LogOptions(
             follow=options.follow,
             tail_lines=options.tail_lines,
@@ -121,10 +120,40 @@ class Fleet:
             since=options.since,
             timestamps=options.timestamps,
         )
-        kubelet = self._kubelets[node]
         try:
             chunks = kubelet.logs(found, options.container, wanted, previous=options.previous)
             async for chunk in chunks:
                 yield chunk
         except base.LogsUnavailable as error:
             raise LogsUnavailable(str(error)) from error
+
+    def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
+        """Raises SessionRefused."""
+        kubelet, found = self._find_to_join(pod)
+        return kubelet.exec(found, container, execution)
+
+    def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
+        """Raises SessionRefused."""
+        kubelet, found = self._find_to_join(pod)
+        return kubelet.attach(found, container)
+
+    def _find_to_join(self, pod: Mapping[str, Any]) -> tuple[Kubelet, Pod]:
+        """Raises SessionRefused."""
+        try:
+            return self._find(pod)
+        except _Unknown as error:
+            raise SessionRefused(404, str(error)) from error
+
+    def _find(self, pod: Mapping[str, Any]) -> tuple[Kubelet, Pod]:
+        """Raises _Unknown."""
+        metadata, node = pod["metadata"], pod["spec"].get("nodeName", "")
+        found = self._pods.get(metadata.get("namespace", ""), metadata["name"])
+        if node not in self._kubelets:
+            raise _Unknown(f'node "{node}" is not emulated here')
+        if found is None or found.metadata.uid != metadata["uid"]:
+            raise _Unknown(f'kubelet on {node} does not know pod "{metadata["name"]}" yet')
+        return self._kubelets[node], found
+
+
+class _Unknown(Exception):
+    """No kubelet here has that pod; the text says why."""

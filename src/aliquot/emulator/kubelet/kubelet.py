@@ -14,6 +14,7 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.emulator.kubelet.addresses import AddressPool
+from aliquot.emulator.kubelet.attaching import Attached
 from aliquot.emulator.kubelet.checkpoint import CheckpointStore
 from aliquot.emulator.kubelet.device_manager import DeviceManager
 from aliquot.emulator.kubelet.machine import Machine, Readiness
@@ -21,7 +22,8 @@ from aliquot.emulator.kubelet.node_pods import NodePods
 from aliquot.emulator.kubelet.node_status import NodeReporter
 from aliquot.emulator.kubelet.pod_resources import POD_RESOURCES_SOCKET, PodResourcesLister
 from aliquot.emulator.kubelet.pods import PodManager
-from aliquot.emulator.kubelet.runtimes.base import LogOptions, LogsUnavailable, Runtime
+from aliquot.emulator.kubelet.runtimes.base import ContainerRecord, LogOptions, LogsUnavailable, Runtime
+from aliquot.emulator.streaming.session import Execution, Session, SessionRefused, Start
 from aliquot.kube.api.core import Pod
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
@@ -195,6 +197,27 @@ class Kubelet:
         if not runs:
             raise LogsUnavailable(f"{about} is waiting to start: {waiting or 'ContainerCreating'}")
         return self.runtime.logs(runs[-1].id, options)
+
+    def exec(self, pod: Pod, container: str, execution: Execution) -> Start:
+        """Raises SessionRefused."""
+        return self.runtime.exec(self._running(pod, container).id, execution)
+
+    def attach(self, pod: Pod, container: str) -> Start:
+        """To what the container prints from now on. Raises SessionRefused."""
+        record = self._running(pod, container)
+
+        async def start() -> Session:
+            options = LogOptions(follow=True, tail_lines=0)
+            return Attached(self.runtime.logs(record.id, options))
+
+        return start
+
+    def _running(self, pod: Pod, container: str) -> ContainerRecord:
+        """Raises SessionRefused."""
+        for record in reversed(self.runtime.containers(pod.metadata.uid)):
+            if record.name == container and record.running:
+                return record
+        raise SessionRefused(404, f'container not found ("{container}")')
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from aliquot.emulator.streaming.session import Execution, Start
+
 EXIT_SIGTERM = 128 + 15
 EXIT_SIGKILL = 128 + 9
 EXIT_START_ERROR = 128
@@ -206,6 +208,10 @@ class Runtime(Protocol):
 
     def reboot(self) -> None:
         """The node goes down and comes up: whatever ran has ended, with EXIT_UNKNOWN."""
+        ...
+
+    def exec(self, container_id: str, execution: Execution) -> Start:
+        """In a running container. Raises SessionRefused."""
         ...
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:

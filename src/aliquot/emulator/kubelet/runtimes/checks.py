@@ -6,14 +6,15 @@ A process has no address of its own: where a pod's address would be asked, this 
 import asyncio
 import contextlib
 import os
-import signal
 import ssl
+import subprocess
 from urllib.parse import urljoin, urlsplit
 
 import grpc
 import grpc.aio
 
 from aliquot.emulator.kubelet.runtimes.base import GrpcCheck, HttpCheck, ProbeResult, TcpCheck
+from aliquot.emulator.kubelet.runtimes.local_process import LocalProcess
 from aliquot.emulator.kubelet.runtimes.shim import Command
 
 _HERE = "127.0.0.1"
@@ -28,27 +29,22 @@ _HEALTH = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
 
 async def run_command(command: Command, timeout_s: float) -> ProbeResult:
     """The command is killed, and all of its process group with it, when its time is up."""
-    process = await asyncio.create_subprocess_exec(
-        *command.command,
-        executable=command.executable,
-        env=command.env,
-        cwd=command.directory,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
+    process = LocalProcess(command, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    output = b""
     try:
         async with asyncio.timeout(timeout_s):
-            output, _ = await process.communicate()
+            async for chunk in process.stdout.chunks():
+                output = (output + chunk)[:_LONGEST_OUTPUT_BYTES]
+            code = await process.ended()
     except TimeoutError:
         words = " ".join(command.command)
         return ProbeResult(False, f'command timed out: "{words}" timed out after {timeout_s:g}s')
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    return ProbeResult(process.returncode == 0, output[:_LONGEST_OUTPUT_BYTES].decode(errors="replace"))
+        process.kill()
+        process.stdout.close()
+        await process.ended()
+    return ProbeResult(code == 0, output.decode(errors="replace"))
 
 
 async def connect(check: TcpCheck, timeout_s: float) -> ProbeResult:

@@ -39,8 +39,10 @@ from aliquot.emulator.kubelet.runtimes.base import (
     TcpCheck,
     end_reason,
 )
+from aliquot.emulator.kubelet.runtimes.executions import Executed, execute
 from aliquot.emulator.kubelet.runtimes.logs import Printer, parse
 from aliquot.emulator.kubelet.runtimes.shim import CannotStart, Shim, resolve
+from aliquot.emulator.streaming.session import CannotExecute, Execution, Session, Start
 
 _FOLLOW_INTERVAL_S = 0.1
 _POLL_S = 0.1
@@ -80,6 +82,8 @@ class _Run:
     killed: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
     """It has ended, or `kill_at` has changed."""
+    executed: list[Executed] = field(default_factory=list)
+    """Commands that were run beside it for people: they end with it."""
 
 
 class ProcessRuntime:
@@ -191,6 +195,24 @@ class ProcessRuntime:
         except (CannotStart, OSError) as error:
             return ProbeResult(None, str(error))
 
+    def exec(self, container_id: str, execution: Execution) -> Start:
+        """With the same environment as the container's own command, and in the same directory."""
+        run = self._runs[container_id]
+
+        async def start() -> Session:
+            try:
+                own = run.shim.command()
+                command = resolve(execution.command, own.env, Path(own.directory))
+            except (CannotStart, OSError) as error:
+                raise CannotExecute(str(error)) from error
+            executed = execute(command, stdin=execution.stdin, tty=execution.tty)
+            run.executed = [*(one for one in run.executed if one.process.running), executed]
+            if run.remembered.finished_at is not None:
+                executed.process.kill()
+            return executed
+
+        return start
+
     def remove(self, container_id: str) -> None:
         run = self._runs.pop(container_id, None)
         if run is None:
@@ -288,6 +310,8 @@ class ProcessRuntime:
         run.remembered.exit_code = exit_code
         run.remembered.reason = reason
         run.remembered.message = message
+        for executed in run.executed:
+            executed.process.kill()
         self._save_quietly()
 
     def _shim(self, remembered: _Remembered) -> Shim:

@@ -37,6 +37,7 @@ from aliquot.emulator.kubelet.runtimes.base import (
     end_reason,
 )
 from aliquot.emulator.kubelet.runtimes.logs import LogLine, Printer, tail
+from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 
 RUN_FOR = "aliquot.dev/run-for"
 EXIT_CODE = "aliquot.dev/exit-code"
@@ -147,6 +148,11 @@ class SimulatedRuntime:
         if request.kind.lower() in (name.strip().lower() for name in failing):
             return ProbeResult(False, f"annotation {FAILING_PROBES} says so")
         return ProbeResult(True)
+
+    def exec(self, container_id: str, execution: Execution) -> Start:
+        raise SessionRefused(
+            501, "simulated containers run no commands; in a cluster with --runtime process they do"
+        )
 
     def remove(self, container_id: str) -> None:
         run = self._runs.get(container_id)
