@@ -44,7 +44,14 @@ def test_every_entry_left_out_exists_in_kubernetes() -> None:
 def test_what_is_not_served_is_not_advertised(catalog: Catalog) -> None:
     pods = catalog.find("", "v1", "pods")
     assert pods is not None
-    assert [sub.name for sub in pods.subresources] == ["binding", "eviction", "log", "status"]
+    assert [sub.name for sub in pods.subresources] == [
+        "attach",
+        "binding",
+        "eviction",
+        "exec",
+        "log",
+        "status",
+    ]
     assert catalog.find("", "v1", "componentstatuses") is None
     assert catalog.answer("/apis/apiregistration.k8s.io") is None
 

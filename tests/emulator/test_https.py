@@ -75,6 +75,23 @@ async def test_a_client_certificate_says_who_asks(
         assert user["extra"] == {"authentication.kubernetes.io/credential-id": [f"X509SHA256={fingerprint}"]}
 
 
+async def test_a_client_certificate_says_who_asks_over_a_websocket_too(
+    server: HttpsServer, authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.client("ada", ["dev"])
+    async with session_of(server.url, authority.certificate, tmp_path, pair) as session:
+        url = "/api/v1/namespaces/default/pods/p/exec"
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+        }
+        async with session.get(url, headers=upgrade) as response:
+            assert response.status == 403
+            assert 'User "ada" cannot get resource "pods/exec"' in (await response.json())["message"]
+
+
 async def test_without_a_certificate_one_is_nobody(
     server: HttpsServer, authority: Authority, tmp_path: Path
 ) -> None:

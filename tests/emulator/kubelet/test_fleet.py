@@ -19,6 +19,7 @@ from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.emulator.store import Store
+from aliquot.emulator.streaming.session import Execution, Output, SessionRefused
 from aliquot.emulator.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.api.core import Pod
 from aliquot.kube.asgi_transport import AsgiTransport
@@ -197,6 +198,31 @@ def test_logs_come_from_the_pod_s_node() -> None:
                 await made.logs(older)
             with pytest.raises(LogsUnavailable, match='node "c" is not emulated here'):
                 await made.logs({"metadata": {"name": "q"}, "spec": {"nodeName": "c"}})
+
+    virtual(scenario())
+
+
+def test_a_simulated_container_is_looked_at_and_runs_no_commands() -> None:
+    async def scenario() -> None:
+        async with cluster(VirtualClock(), "a") as made:
+            spec = "nodeName: a, restartPolicy: Never, containers: [{name: main}]"
+            pod = await made.create(spec, "p", annotations={"aliquot.dev/run-for": "3s"})
+            await made.until(p="Running")
+            older = {"metadata": pod["metadata"] | {"uid": "another"}, "spec": pod["spec"]}
+            for asked, container, words in (
+                (older, "main", 'kubelet on a does not know pod "p" yet'),
+                (pod, "main", "simulated containers run no commands"),
+                (pod, "other", r'container not found \("other"\)'),
+            ):
+                with pytest.raises(SessionRefused, match=words):
+                    made.fleet.exec(asked, container, Execution(("ls",)))
+            session = await made.fleet.attach(pod, "main", stdin=False)()
+            assert [piece async for piece in session.output()] == [
+                (Output.STDOUT, b"ended with exit code 0\n")
+            ]
+            assert await session.ended() == 0
+            with pytest.raises(SessionRefused, match=r'container not found \("main"\)'):
+                made.fleet.attach(pod, "main", stdin=False)
 
     virtual(scenario())
 
