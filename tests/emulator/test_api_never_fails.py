@@ -42,6 +42,80 @@ SEEDS: dict[str, dict[str, Any]] = {
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
         "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]},
     },
+    "/api/v1/namespaces/default/limitranges": {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "l"},
+        "spec": {
+            "limits": [
+                {"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}},
+                {
+                    "type": "Pod",
+                    "max": {"cpu": "2"},
+                    "min": {"cpu": "0"},
+                    "maxLimitRequestRatio": {"cpu": "9"},
+                },
+            ]
+        },
+    },
+    "/api/v1/namespaces/default/resourcequotas": {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "q"},
+        "spec": {
+            "hard": {"requests.cpu": "9", "count/configmaps": "9"},
+            "scopeSelector": {
+                "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["a"]}]
+            },
+        },
+    },
+    "/api/v1/namespaces/default/persistentvolumeclaims": {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "selector": {"matchLabels": {"a": "b"}},
+            "dataSource": {"kind": "PersistentVolumeClaim", "name": "d"},
+        },
+    },
+    "/api/v1/persistentvolumes": {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "v"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "local": {"path": "/d"},
+            "nodeAffinity": {
+                "required": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "k", "operator": "Exists"}]}]
+                }
+            },
+        },
+    },
+    "/apis/storage.k8s.io/v1/storageclasses": {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "s"},
+        "provisioner": "a/b",
+        "parameters": {"a": "b"},
+    },
+    "/apis/storage.k8s.io/v1/volumeattachments": {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "VolumeAttachment",
+        "metadata": {"name": "a"},
+        "spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}},
+    },
+    "/apis/node.k8s.io/v1/runtimeclasses": {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "r"},
+        "handler": "r",
+        "overhead": {"podFixed": {"cpu": "1"}},
+        "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "k", "operator": "Exists"}]},
+    },
     f"{PODS}/p/binding": {
         "kind": "Binding",
         "metadata": {"annotations": {}},

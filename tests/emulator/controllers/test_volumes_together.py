@@ -1,5 +1,6 @@
 """Claims, volumes and classes against the API server, all controllers running, on virtual time."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from aliquot.kube.resources import (
     STORAGECLASSES,
 )
 from tests.emulator.controllers.conftest import Cluster, Simulate
+from tests.simulation.faults import Weather
 
 POD = {"containers": [{"name": "main", "image": "i"}]}
 
@@ -172,7 +174,7 @@ def test_bound_claims_grow(simulate: Simulate) -> None:
         async def grown() -> bool:
             found = await cluster.client.get(PERSISTENTVOLUMECLAIMS, "c", "default")
             held = await cluster.client.get(PERSISTENTVOLUMES, found["spec"]["volumeName"])
-            return found["status"]["capacity"] == held["spec"]["capacity"] == {"storage": "3Gi"}
+            return bool(found["status"]["capacity"] == held["spec"]["capacity"] == {"storage": "3Gi"})
 
         await cluster.eventually(grown)
         await told(cluster, "VolumeResizeSuccessful")
@@ -221,3 +223,34 @@ def test_stateful_sets_and_ephemeral_volumes_get_their_claims(simulate: Simulate
         await cluster.eventually(lambda: cluster.gone(PERSISTENTVOLUMECLAIMS, "p-scratch", "default"))
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_volume_is_lost_or_given_out_twice_in_a_storm(simulate: Simulate, seed: int) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        now = {"metadata": {"name": "now"}, "provisioner": "aliquot.dev/simulated"}
+        await cluster.client.create(STORAGECLASSES, now)
+        cluster.weather.become(Weather.storm())
+        names = [f"c{place}" for place in range(8)]
+        for place, name in enumerate(names):
+            await cluster.client.create(PERSISTENTVOLUMES, volume(f"v{place}"))
+            storage_class = "now" if place % 2 else ""
+            await cluster.client.create(PERSISTENTVOLUMECLAIMS, claim(name, storageClassName=storage_class))
+            await asyncio.sleep(0.5)
+            if place % 3 == 0:
+                await cluster.restart_controllers()
+        cluster.weather.become(Weather.calm())
+        held = {name: (await phase(cluster, "Bound", name))["spec"]["volumeName"] for name in names}
+        assert len(set(held.values())) == len(names)
+        for name, found in held.items():
+            await volume_phase(cluster, found, "Bound")
+            reference = (await cluster.client.get(PERSISTENTVOLUMES, found))["spec"]["claimRef"]
+            assert reference["name"] == name
+        provisioned = [
+            one
+            for one in (await cluster.client.list(PERSISTENTVOLUMES)).items
+            if one["metadata"]["name"].startswith("pvc-")
+        ]
+        assert len(provisioned) == 4
+
+    simulate(scenario, seed)

@@ -12,7 +12,7 @@ from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.kube.client import Client
-from aliquot.kube.resources import CONFIGMAPS, NODES, PODS
+from aliquot.kube.resources import CONFIGMAPS, NODES, PERSISTENTVOLUMECLAIMS, PODS
 from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, device, virtual
 from tests.emulator.kubelet.site import NODE, Site, emulated_node
 
@@ -196,6 +196,32 @@ def test_a_pod_waits_for_what_its_volumes_are_made_of() -> None:
         problem = "configmap references non-existent config key: level"
         assert ("FailedMount", f"{prefix}{problem}") in await site.events()
         await site.client.patch(CONFIGMAPS, "later", {"data": {"level": "high"}}, "default")
+        await site.until("Running")
+
+    on_a_node(scenario)
+
+
+def test_a_pod_waits_until_its_claim_is_bound() -> None:
+    async def scenario(site: Site) -> None:
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        body = {"metadata": {"name": "data", "namespace": "default"}, "spec": spec}
+        await site.client.create(PERSISTENTVOLUMECLAIMS, body)
+        await site.create(
+            "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}], "
+            "containers: [{name: main, volumeMounts: [{name: v, mountPath: /v}]}]"
+        )
+
+        async def told() -> bool:
+            return any("PVC is not bound" in message for _, message in await site.events())
+
+        # It may be bound in a moment, and is only told of when it is not.
+        await asyncio.sleep(0.3)
+        assert not await told()
+        await asyncio.sleep(5)
+        assert await told()
+        assert await site.phase() == "Pending"
+        bound = {"status": {"phase": "Bound"}}
+        await site.client.patch(PERSISTENTVOLUMECLAIMS, "data", bound, "default", subresource="status")
         await site.until("Running")
 
     on_a_node(scenario)

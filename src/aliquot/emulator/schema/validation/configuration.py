@@ -16,7 +16,7 @@ from aliquot.emulator.schema.errors import (
     too_long,
 )
 from aliquot.emulator.schema.validation import names, placement, resources
-from aliquot.emulator.schema.validation.metadata import IMMUTABLE
+from aliquot.emulator.schema.validation.metadata import IMMUTABLE, labels
 
 Obj = Mapping[str, Any]
 
@@ -193,6 +193,24 @@ def priority_class_update(obj: Obj, old: Obj) -> list[FieldError]:
     if obj.get("preemptionPolicy") != old.get("preemptionPolicy"):
         errors.append(invalid("preemptionPolicy", obj.get("preemptionPolicy"), IMMUTABLE))
     return errors
+
+
+def runtime_class(obj: Obj) -> list[FieldError]:
+    handler = obj.get("handler", "")
+    errors = [invalid("handler", handler, problem) for problem in names.dns_label(handler)] if handler else []
+    if not handler:
+        errors.append(required("handler"))
+    overhead = (obj.get("overhead") or {}).get("podFixed") or {}
+    errors += resources.requirements({"limits": overhead}, (), "overhead")
+    scheduling = obj.get("scheduling") or {}
+    errors += labels(scheduling.get("nodeSelector") or {}, "scheduling.nodeSelector")
+    return errors + placement.tolerations(scheduling.get("tolerations") or (), "scheduling.tolerations")
+
+
+def runtime_class_update(obj: Obj, old: Obj) -> list[FieldError]:
+    if obj.get("handler") == old.get("handler"):
+        return []
+    return [invalid("handler", obj.get("handler", ""), IMMUTABLE)]
 
 
 def lease(obj: Obj) -> list[FieldError]:
