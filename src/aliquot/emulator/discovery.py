@@ -32,7 +32,6 @@ UNSERVED: Mapping[str, str] = {
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",
     "/services/proxy": _STREAMING,
-    "apiregistration.k8s.io/*": "there is no API aggregation",
     "certificates.k8s.io/*": "there is no signer",
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
     "networking.k8s.io/servicecidrs": _NO_CONTROLLER,

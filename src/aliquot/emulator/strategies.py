@@ -19,6 +19,7 @@ Prepare = Callable[[Json, float], Json]
 # Kinds without a generation: nothing observes them by it.
 _WITHOUT_GENERATION = frozenset(
     [
+        "apiservices.apiregistration.k8s.io",
         "configmaps",
         "controllerrevisions.apps",
         "endpoints",

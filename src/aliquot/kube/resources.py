@@ -97,5 +97,6 @@ PRIORITYCLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", "Priori
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
+APISERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 GPUNODES = Resource("aliquot.dev", "v1alpha1", "gpunodes", "GPUNode", namespaced=False)
 PODGROUPS = Resource("aliquot.dev", "v1alpha1", "podgroups", "PodGroup")

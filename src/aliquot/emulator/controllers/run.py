@@ -7,6 +7,7 @@ from typing import Any
 from aliquot.clock import Clock
 from aliquot.emulator import storage_classes
 from aliquot.emulator.controllers import ownership, pods
+from aliquot.emulator.controllers.api_services import ApiServices
 from aliquot.emulator.controllers.autoscalers import Autoscalers
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
 from aliquot.emulator.controllers.cron_jobs import CronJobs
@@ -30,6 +31,7 @@ from aliquot.emulator.controllers.service_types import Endpoints, EndpointSlice,
 from aliquot.emulator.controllers.stale_disruptions import StaleDisruptions
 from aliquot.emulator.controllers.stateful_sets import StatefulSets
 from aliquot.emulator.controllers.types import (
+    ApiService,
     ControllerRevision,
     CronJob,
     DaemonSet,
@@ -53,6 +55,7 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import (
+    APISERVICES,
     CONFIGMAPS,
     CONTROLLERREVISIONS,
     CRDS,
@@ -112,6 +115,7 @@ async def run_all(
     slices = Cache(client, ENDPOINTSLICES, EndpointSlice, indexes=SLICE_INDEXES)
     endpoints = Cache(client, ENDPOINTS, Endpoints)
     namespaces = Cache(client, NAMESPACES, Namespace)
+    api_services = Cache(client, APISERVICES, ApiService)
     quotas = Cache(client, RESOURCEQUOTAS, ResourceQuota)
     accounts = Cache(client, SERVICEACCOUNTS, MetadataOnly)
     authorities = Cache(client, CONFIGMAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA}")
@@ -139,6 +143,7 @@ async def run_all(
         slices,
         endpoints,
         quotas,
+        api_services,
         namespaces,
         accounts,
         authorities,
@@ -260,6 +265,7 @@ async def run_all(
             ),
             VolumeProtection(client, rng, claims, volumes, pod_cache),
             EphemeralClaims(client, rng, recorders["ephemeral_volume"], claims, pod_cache),
+            ApiServices(client, clock, rng, api_services, crds, surface),
             PodGarbage(client, clock, nodes, pod_cache),
             EventTtl(client, clock, events),
             ClusterRoles(client, rng, roles),

@@ -381,3 +381,12 @@ class HorizontalPodAutoscaler(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta
     spec: AutoscalerSpec = AutoscalerSpec()
     status: AutoscalerStatus = AutoscalerStatus()
+
+
+class ApiServiceStatus(Wire, kw_only=True, frozen=True):
+    conditions: tuple[WorkloadCondition, ...] | None = None
+
+
+class ApiService(Wire, kw_only=True, frozen=True):
+    metadata: ObjectMeta
+    status: ApiServiceStatus = ApiServiceStatus()

@@ -311,6 +311,17 @@ def name_and_creation(obj: Object, now: float) -> list[Any]:
     return [parts.name(obj), obj["metadata"].get("creationTimestamp") or ""]
 
 
+def _api_service(obj: Object, now: float) -> list[Any]:
+    service = parts.part(obj, "spec").get("service")
+    shown = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
+    conditions = parts.part(obj, "status").get("conditions") or ()
+    known = next((one for one in conditions if one.get("type") == "Available"), {})
+    available = known.get("status", "Unknown")
+    if available != "True" and known.get("reason"):
+        available = f"{available} ({known['reason']})"
+    return [parts.name(obj), shown, available, parts.age(obj, now)]
+
+
 def _flow_schema(obj: Object, now: float) -> list[Any]:
     spec = parts.part(obj, "spec")
     return [
@@ -367,6 +378,7 @@ CELLS: Mapping[str, Cells] = {
     "admissionregistration.k8s.io/v1/validatingadmissionpolicies": _admission_policy("validations"),
     "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings": _admission_policy_binding,
     "admissionregistration.k8s.io/v1/validatingwebhookconfigurations": _webhook_configuration,
+    "apiregistration.k8s.io/v1/apiservices": _api_service,
     "flowcontrol.apiserver.k8s.io/v1/flowschemas": _flow_schema,
     "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations": _priority_level,
     "scheduling.k8s.io/v1/priorityclasses": _priority_class,

@@ -37,6 +37,7 @@ _APPS, _BATCH, _RBAC, _RESOURCE = "apps", "batch", "rbac.authorization.k8s.io", 
 _STORAGE = "storage.k8s.io"
 
 _NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
+    ("apiregistration.k8s.io", "APIService"): names.path_segment,
     ("", "Namespace"): names.dns_label,
     ("", "Service"): names.dns_label,
     ("", "Event"): names.dns_subdomain,
@@ -74,6 +75,7 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     (_RBAC, "ClusterRoleBinding"): configuration.role_binding,
     ("scheduling.k8s.io", "PriorityClass"): configuration.priority_class,
     ("node.k8s.io", "RuntimeClass"): configuration.runtime_class,
+    ("apiregistration.k8s.io", "APIService"): configuration.api_service,
     ("coordination.k8s.io", "Lease"): configuration.lease,
     ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.validating_binding,

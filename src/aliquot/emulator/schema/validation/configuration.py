@@ -213,6 +213,23 @@ def runtime_class_update(obj: Obj, old: Obj) -> list[FieldError]:
     return [invalid("handler", obj.get("handler", ""), IMMUTABLE)]
 
 
+def api_service(obj: Obj) -> list[FieldError]:
+    spec, name = obj["spec"], obj["metadata"].get("name", "")
+    right = f"{spec.get('version', '')}.{spec.get('group', '')}"
+    errors: list[FieldError] = []
+    if name != right:
+        text = f'must be `spec.version+"."+spec.group`: "{right}"'
+        errors.append(invalid("metadata.name", name, text))
+    if not spec.get("version"):
+        errors.append(required("spec.version"))
+    for field, most in (("groupPriorityMinimum", 20_000), ("versionPriority", 1000)):
+        number = spec.get(field, 0)
+        if not 0 < number <= most:
+            text = f"must be positive and less than {most}"
+            errors.append(invalid(f"spec.{field}", number, text))
+    return errors
+
+
 def lease(obj: Obj) -> list[FieldError]:
     spec = obj.get("spec", {})
     errors: list[FieldError] = []
