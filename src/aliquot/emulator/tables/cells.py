@@ -315,7 +315,7 @@ def _api_service(obj: Object, now: float) -> list[Any]:
     service = parts.part(obj, "spec").get("service")
     shown = f"{service.get('namespace', '')}/{service.get('name', '')}" if service else "Local"
     conditions = parts.part(obj, "status").get("conditions") or ()
-    known = next((one for one in conditions if one.get("type") == "Available"), {})
+    known: Object = next((one for one in conditions if one.get("type") == "Available"), {})
     available = known.get("status", "Unknown")
     if available != "True" and known.get("reason"):
         available = f"{available} ({known['reason']})"
