@@ -14,6 +14,7 @@ from aliquot.cli import identities
 from aliquot.cli.identities import Identity
 from aliquot.cli.supervisor import Supervisor
 from aliquot.clock import Clock
+from aliquot.emulator.certificates import Authority
 from aliquot.emulator.controllers.run import run_all
 from aliquot.emulator.kubelet.checkpoint import CheckpointStore
 from aliquot.emulator.kubelet.fleet import Fleet
@@ -59,7 +60,7 @@ class Cluster:
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries
-    driver calls; `root_ca_pem` goes into every namespace. Without `agents` the nodes wait for agents from elsewhere.
+    driver calls; `authority` signs, and is whom pods are told to trust. Without `agents` the nodes wait for agents from elsewhere.
     Each component draws its chance from `seed` and its own name.
     """
 
@@ -73,7 +74,7 @@ class Cluster:
         seed: int,
         run_blocking: RunBlocking,
         dress: Dress = lambda _component, transport: transport,
-        root_ca_pem: str = "",
+        authority: Authority | None = None,
         agents: bool = True,
     ) -> None:
         self._app = app
@@ -82,7 +83,7 @@ class Cluster:
         self._seed = seed
         self._dress = dress
         self._run_blocking = run_blocking
-        self._root_ca_pem = root_ca_pem
+        self._authority = authority
         self._agents = agents
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
@@ -112,7 +113,7 @@ class Cluster:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
         await crds.install(self._installer)
         await roles.install(self._installer)
-        await roles.install(self._installer, identities.controller_manager_roles())
+        await roles.install(self._installer, identities.cluster_roles())
         supervisor = Supervisor(group)
         for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
             supervisor.start(f"cache {name}", cache.run)
@@ -151,7 +152,8 @@ class Cluster:
             self._controllers_client,
             clock=self._clock,
             rng=self._rng("controllers"),
-            root_ca_pem=self._root_ca_pem,
+            root_ca_pem=self._authority.certificate.decode() if self._authority is not None else "",
+            authority=self._authority,
             surface=self._surface,
         )
 

@@ -35,13 +35,26 @@ def account(name: str) -> Identity:
     return Identity(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
-def controller_manager_roles() -> list[dict[str, Any]]:
+def cluster_roles() -> list[dict[str, Any]]:
+    """What a cluster needs beside the bootstrap roles, as kubeadm adds to them: for the controllers, and for kubelets
+    that renew their certificates."""
+    renewal = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
+    nodes = {"kind": "Group", "name": "system:nodes", "apiGroup": "rbac.authorization.k8s.io"}
+    return [
+        *_controller_manager_roles(),
+        roles.binding(renewal, nodes, name="aliquot:node-certificate-rotation"),
+    ]
+
+
+def _controller_manager_roles() -> list[dict[str, Any]]:
     """What the bootstrap roles give each controller, for all of them together: a kube-controller-manager that uses one
     credential must be given it so. Ours patch where Kubernetes' own update."""
     subject = {"kind": "User", "name": CONTROLLER_MANAGER.user, "apiGroup": "rbac.authorization.k8s.io"}
     rules: list[dict[str, Any]] = []
     for found in rbac.bootstrap_objects():
-        if found["kind"] == "ClusterRole" and found["metadata"]["name"].startswith("system:controller:"):
+        name = found["metadata"]["name"]
+        own = name == CONTROLLER_MANAGER.user or name.startswith("system:controller:")
+        if found["kind"] == "ClusterRole" and own:
             rules += [one for one in map(_patching, found["rules"]) if one not in rules]
     return [roles.role(_CONTROLLERS, *rules), roles.binding(_CONTROLLERS, subject)]
 

@@ -124,7 +124,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 surface=plan.surface,
                 seed=secrets.randbits(64),
                 run_blocking=_at_once,
-                root_ca_pem=authority.certificate.decode(),
+                authority=authority,
                 agents=plan.agents,
             )
             nodes.fleet = cluster.fleet

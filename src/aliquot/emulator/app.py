@@ -84,6 +84,8 @@ _log = structlog.get_logger(__name__)
 SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_OF_THE_OBJECT = ("", "status", "finalize", "approval")
+"""Endpoints whose body is the object itself."""
 _OF_MANY = ("list", "watch", "deletecollection")
 _WEBSOCKETS_CREATE_SINCE = 35
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
@@ -245,7 +247,7 @@ class ApiServer:
                 call, offer(scope, headers), self.storage, self._writer, self._kubelets
             )
         form = answers.rendering(accept)
-        if request.subresource not in ("", "status", "finalize"):
+        if request.subresource not in _OF_THE_OBJECT:
             return await self._subresource(call, form)
         return await self._verb(call, form)
 

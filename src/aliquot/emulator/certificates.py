@@ -29,6 +29,34 @@ _DAY = datetime.timedelta(days=1)
 _AUTHORITY_DAYS = 3650
 _LEAF_DAYS = 365
 _RENEW_DAYS = 30
+_BACKDATED = datetime.timedelta(minutes=5)
+_SHORT = datetime.timedelta(hours=8)
+_KEY_USAGES = {
+    "digital_signature": ("digital signature", "signing"),
+    "content_commitment": ("content commitment",),
+    "key_encipherment": ("key encipherment",),
+    "data_encipherment": ("data encipherment",),
+    "key_agreement": ("key agreement",),
+    "key_cert_sign": ("cert sign",),
+    "crl_sign": ("crl sign",),
+    "encipher_only": ("encipher only",),
+    "decipher_only": ("decipher only",),
+}
+_EXTENDED_USAGES = {
+    "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+    "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+    "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "s/mime": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    "ipsec end system": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.5"),
+    "ipsec tunnel": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.6"),
+    "ipsec user": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.7"),
+    "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+    "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+    "microsoft sgc": x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.3"),
+    "netscape sgc": x509.ObjectIdentifier("2.16.840.1.113730.4.1"),
+}
 _SERVER_NAMES = (
     "localhost",
     "kubernetes",
@@ -93,6 +121,34 @@ class Authority:
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
         return KeyPair(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM), _pem(key))
+
+    def sign(self, request: x509.CertificateSigningRequest, usages: Sequence[str], lasts_s: int) -> bytes:
+        """What is asked, as PEM, good for `lasts_s` from now at most. It begins five minutes ago, for the sake of clocks
+        that go slow; where it lasts for hours, those are part of its time."""
+        now = self._now()
+        lasts = datetime.timedelta(seconds=lasts_s)
+        ends = now + lasts if lasts < _SHORT else now + lasts - _BACKDATED
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(self._certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _BACKDATED)
+            .not_valid_after(min(ends, self._certificate.not_valid_after_utc))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+        )
+        if (usage := _key_usage(usages)) is not None:
+            builder = builder.add_extension(usage, critical=True)
+        if extended := [_EXTENDED_USAGES[one] for one in usages if one in _EXTENDED_USAGES]:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        for extension in request.extensions:
+            if isinstance(extension.value, x509.SubjectAlternativeName):
+                builder = builder.add_extension(extension.value, critical=extension.critical)
+        return builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
 
     def _authority_certificate(self) -> x509.Certificate:
         if self.certificate_file.exists():
@@ -185,6 +241,16 @@ class Authority:
             return x509.load_pem_x509_certificate(path.read_bytes())
         except ValueError as error:
             raise _damaged(path) from error
+
+
+def _key_usage(usages: Sequence[str]) -> x509.KeyUsage | None:
+    """The bits that the words of a CertificateSigningRequest stand for; None where none does."""
+    bits = {bit: any(word in usages for word in words) for bit, words in _KEY_USAGES.items()}
+    if not any(bits.values()):
+        return None
+    if not bits["key_agreement"]:
+        bits["encipher_only"] = bits["decipher_only"] = False
+    return x509.KeyUsage(**bits)
 
 
 def write_private(path: Path, content: bytes) -> None:

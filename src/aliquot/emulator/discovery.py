@@ -32,7 +32,8 @@ UNSERVED: Mapping[str, str] = {
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",
     "/services/proxy": _STREAMING,
-    "certificates.k8s.io/*": "there is no signer",
+    "certificates.k8s.io/clustertrustbundles": "no kubelet mounts them",
+    "certificates.k8s.io/podcertificaterequests": "no kubelet asks for them",
     "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
     "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
 }

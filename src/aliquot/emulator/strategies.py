@@ -10,15 +10,19 @@ from typing import Any
 
 from aliquot.clock import rfc3339
 from aliquot.emulator import custom_resources
+from aliquot.emulator.certificate_requests import strategy as requests
 from aliquot.emulator.objects import Json, metadata, next_generation, spec_differs, with_metadata
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.kube import quantity
+
+REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 
 Prepare = Callable[[Json, float], Json]
 
 # Kinds without a generation: nothing observes them by it.
 _WITHOUT_GENERATION = frozenset(
     [
+        REQUESTS,
         "apiservices.apiregistration.k8s.io",
         "configmaps",
         "controllerrevisions.apps",
@@ -85,8 +89,15 @@ def prepare_update(served: Served, new: Json, old: Json, now: float) -> Json:
     return new
 
 
-def prepare_status(served: Served, new: Json, old: Json) -> Json:
+def prepare_approval(new: Json, old: Json, now: float) -> Json:
+    """`new` as a judgement of a CertificateSigningRequest."""
+    return requests.approval(new, old, now)
+
+
+def prepare_status(served: Served, new: Json, old: Json, now: float) -> Json:
     """`new` as an update of nothing but the status (and, of a built-in kind, its metadata)."""
+    if served.storage == REQUESTS:
+        return requests.status(new, old, now)
     result = {**old, "status": new.get("status", {})}
     if served.resource.custom:
         return with_metadata(result, managedFields=metadata(new).get("managedFields"))
@@ -234,6 +245,7 @@ _CREATE: Mapping[str, Prepare] = {
 }
 _UPDATE: Mapping[str, Callable[[Json, Json, float], Json]] = {
     CRDS: custom_resources.go_on,
+    REQUESTS: requests.update,
     "namespaces": _namespace_update,
     "daemonsets.apps": _daemon_set_update,
     "secrets": lambda new, old, now: _secret(new, now),

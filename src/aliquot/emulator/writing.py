@@ -356,7 +356,9 @@ class Writer:
     def _prepared(self, call: Call, new: Json, old: Json, now: float) -> Json:
         match call.request.subresource:
             case "status":
-                return strategies.prepare_status(call.served, new, old)
+                return strategies.prepare_status(call.served, new, old, now)
+            case "approval":
+                return strategies.prepare_approval(new, old, now)
             case "finalize":
                 return {**old, "spec": new.get("spec") or {}, "metadata": metadata(new)}
             case _:

@@ -37,13 +37,13 @@ def role(name: str, *rules: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def binding(name: str, subject: dict[str, str]) -> dict[str, Any]:
-    """Of the ClusterRole of that name."""
+def binding(role: str, subject: dict[str, str], *, name: str = "") -> dict[str, Any]:
+    """Of a ClusterRole, and by its name unless another is given."""
     return {
         "apiVersion": f"{_GROUP}/v1",
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": name},
+        "metadata": {"name": name or role},
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": role},
         "subjects": [subject],
     }
 

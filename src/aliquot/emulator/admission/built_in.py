@@ -1,5 +1,6 @@
 """The links that every server has."""
 
+from aliquot.emulator.admission.certificate_requests import requester
 from aliquot.emulator.admission.chain import Chain
 from aliquot.emulator.admission.ingress_classes import default_ingress_class
 from aliquot.emulator.admission.limit_ranges import default_resources, within_limits
@@ -35,6 +36,7 @@ def built_in(
             guard_in_use,
             default_ingress_class,
             default_storage_class,
+            requester,
         ),
         mutators=mutators,
         allocations=(ServiceAddresses(),),

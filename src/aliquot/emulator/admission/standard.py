@@ -1,6 +1,7 @@
 """The chain of a server: what is built in, and what is configured through its API."""
 
 from aliquot.emulator.admission.built_in import built_in
+from aliquot.emulator.admission.certificate_requests import SignerRights
 from aliquot.emulator.admission.chain import Chain
 from aliquot.emulator.admission.conditions import MatchConditions
 from aliquot.emulator.admission.policies.mutating import MutatingPolicies
@@ -18,7 +19,7 @@ def standard(registry: Registry, authorizer: Authorizer, network: Network, *, mi
     """For Kubernetes 1.`minor`; webhooks are called over `network`."""
     caller = Caller(network, MatchConditions(authorizer, minor))
     return built_in(
-        gates=(NodeRestriction(authorizer),),
+        gates=(NodeRestriction(authorizer), SignerRights(authorizer)),
         mutators=(MutatingPolicies(registry, authorizer), MutatingWebhooks(caller, registry)),
         validators=(ValidatingPolicies(registry, authorizer), ValidatingWebhooks(caller, registry)),
     )

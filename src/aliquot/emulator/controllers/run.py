@@ -6,7 +6,8 @@ from typing import Any
 
 from aliquot.clock import Clock
 from aliquot.emulator import storage_classes
-from aliquot.emulator.controllers import ownership, pods
+from aliquot.emulator.certificates import Authority
+from aliquot.emulator.controllers import credentials, ownership, pods
 from aliquot.emulator.controllers.api_services import ApiServices
 from aliquot.emulator.controllers.autoscalers import Autoscalers
 from aliquot.emulator.controllers.cluster_roles import CLUSTERROLES, ClusterRoles
@@ -90,9 +91,11 @@ async def run_all(
     rng: random.Random,
     *,
     root_ca_pem: str = "",
+    authority: Authority | None = None,
     surface: Surface = STANDARD,
 ) -> None:
-    """Until cancelled. `root_ca_pem` is what pods are told to trust the API server by (ConfigMap kube-root-ca.crt)."""
+    """Until cancelled. `root_ca_pem` is what pods are told to trust the API server by (ConfigMap kube-root-ca.crt).
+    Without an `authority` no certificate is signed and no Secret is filled with a token."""
     pod_cache = Cache(client, PODS, Pod, indexes=pods.INDEXES)
     nodes = Cache(client, NODES, Node)
     leases = Cache(client, LEASES, Lease, namespace=LEASE_NAMESPACE)
@@ -271,5 +274,7 @@ async def run_all(
             ClusterRoles(client, rng, roles),
             Garbage(client, rng, crds, {cache.resource: cache for cache in whole}, surface),
         )
+        if authority is not None:
+            tasks.create_task(credentials.run(client, clock, rng, accounts, authority), name="credentials")
         for controller in controllers:
             tasks.create_task(controller.run(), name=type(controller).__name__)

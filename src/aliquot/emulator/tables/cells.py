@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aliquot.emulator.tables import autoscalers, parts, pods, storage, workloads
-from aliquot.emulator.tables.durations import since
+from aliquot.emulator.tables.durations import human, since
 from aliquot.emulator.tables.parts import Cells, Object
 
 # ---- core --------------------------------------------------------------------------------------------------
@@ -343,6 +343,22 @@ def _priority_level(obj: Object, now: float) -> list[Any]:
     return [parts.name(obj), spec.get("type", ""), shares, *queues, parts.age(obj, now)]
 
 
+def _certificate_request(obj: Object, now: float) -> list[Any]:
+    spec, status = parts.part(obj, "spec"), parts.part(obj, "status")
+    lasts_s = spec.get("expirationSeconds")
+    types = {one.get("type") for one in status.get("conditions") or ()}
+    words = ["Denied" if "Denied" in types else "Approved" if "Approved" in types else "Pending"]
+    words += ["Failed"] * ("Failed" in types) + ["Issued"] * bool(status.get("certificate"))
+    return [
+        parts.name(obj),
+        parts.age(obj, now),
+        spec.get("signerName") or parts.NONE,
+        spec.get("username", ""),
+        human(lasts_s) if lasts_s is not None else parts.NONE,
+        ",".join(words),
+    ]
+
+
 # "group/version/resource", the core group without its name, as in the data.
 CELLS: Mapping[str, Cells] = {
     **workloads.CELLS,
@@ -359,6 +375,7 @@ CELLS: Mapping[str, Cells] = {
     "v1/services": _service,
     "autoscaling/v1/horizontalpodautoscalers": autoscalers.cells_of_v1,
     "autoscaling/v2/horizontalpodautoscalers": autoscalers.cells,
+    "certificates.k8s.io/v1/certificatesigningrequests": _certificate_request,
     "coordination.k8s.io/v1/leases": _lease,
     "discovery.k8s.io/v1/endpointslices": _endpoint_slice,
     "events.k8s.io/v1/events": _event,

@@ -10,6 +10,7 @@ from typing import Any
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, required
 from aliquot.emulator.schema.shapes import Form, Shape
 from aliquot.emulator.schema.validation import (
+    certificates,
     configuration,
     crds,
     devices,
@@ -33,6 +34,7 @@ Obj = dict[str, Any]
 Create = Callable[[Obj], list[FieldError]]
 Update = Callable[[Obj, Obj], list[FieldError]]
 
+_CERTIFICATE_REQUEST = ("certificates.k8s.io", "CertificateSigningRequest")
 _APPS, _BATCH, _RBAC, _RESOURCE = "apps", "batch", "rbac.authorization.k8s.io", "resource.k8s.io"
 _STORAGE = "storage.k8s.io"
 
@@ -41,6 +43,7 @@ _NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
     ("", "Namespace"): names.dns_label,
     ("", "Service"): names.dns_label,
     ("", "Event"): names.dns_subdomain,
+    _CERTIFICATE_REQUEST: names.path_segment,
     (_RBAC, "Role"): names.path_segment,
     (_RBAC, "RoleBinding"): names.path_segment,
     (_RBAC, "ClusterRole"): names.path_segment,
@@ -77,6 +80,7 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     ("node.k8s.io", "RuntimeClass"): configuration.runtime_class,
     ("apiregistration.k8s.io", "APIService"): configuration.api_service,
     ("coordination.k8s.io", "Lease"): configuration.lease,
+    _CERTIFICATE_REQUEST: certificates.request,
     ("policy", "PodDisruptionBudget"): workloads.pod_disruption_budget,
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): policies.validating_binding,
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): policies.mutating_binding,
@@ -107,6 +111,7 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
     ("node.k8s.io", "RuntimeClass"): configuration.runtime_class_update,
     (_RESOURCE, "ResourceClaim"): devices.spec_update,
     (_RESOURCE, "ResourceClaimTemplate"): devices.spec_update,
+    _CERTIFICATE_REQUEST: certificates.request_update,
     (_RESOURCE, "ResourceSlice"): devices.slice_update,
 }
 
@@ -172,7 +177,7 @@ def built_in_update(
     if key == ("", "Pod"):
         return pods.pod_update(obj, old, subresource)
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
-    if subresource and key != ("", "Node"):
+    if subresource and key not in (("", "Node"), _CERTIFICATE_REQUEST):
         return errors
     if key == _CRD:
         return errors + crds.crd_update(obj, old, minor)
