@@ -89,3 +89,13 @@ def test_a_machine_with_other_gpus_starts_anew(tmp_path: Path) -> None:
     rebuilt = machine(planned(tmp_path, runtime="simulated", gpus="h100-80gb:2"))
     assert [g.mig for g in rebuilt.driver.gpus()] == [MigState.DISABLED] * 2
     assert rebuilt.machine.pod_cidr == "10.128.3.0/24"
+
+
+@pytest.mark.parametrize("runtime", ["simulated", "process"])
+def test_no_pod_outlives_the_board_that_it_ran_on(tmp_path: Path, runtime: str) -> None:
+    container = asyncio.run(start(machine(planned(tmp_path, runtime=runtime)).runtime))
+    same = machine(planned(tmp_path, runtime=runtime)).runtime
+    assert [one.running for one in same.containers("u")] == [True]
+    others = machine(planned(tmp_path, runtime=runtime, gpus="t4:1")).runtime
+    assert [one.running for one in others.containers("u")] == [False]
+    others.remove(container)

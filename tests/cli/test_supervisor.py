@@ -57,3 +57,28 @@ def test_a_killed_component_is_cancelled_and_comes_back() -> None:
 
     on_virtual_time(main())
     assert record == ["start", "end", "start", "end"]
+
+
+def test_a_killed_component_gets_no_time_to_take_its_leave() -> None:
+    record: list[str] = []
+
+    async def component() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            record.append("leaving")
+            await asyncio.sleep(0.001)
+            record.append("left")
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            supervisor = Supervisor(group)
+            supervisor.start("x", component)
+            await asyncio.sleep(1)
+            supervisor.kill("x")
+            await asyncio.sleep(1)
+            assert record == ["leaving"]
+            await supervisor.stop("x")
+
+    on_virtual_time(main())
+    assert record == ["leaving", "leaving", "left"]

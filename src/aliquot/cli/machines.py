@@ -38,12 +38,17 @@ def build(plan: Plan, node: InventoryNode, *, pod_network: str) -> EmulatedNode:
         sockets = SocketDirectory(short / "device-plugins"), SocketDirectory(short / "pod-resources")
     else:
         sockets = MemorySockets(), MemorySockets()
+    runtime = _runtime(plan.runtime, directory, checkpoints)
+    driver, rebuilt = _driver(node, plan.state.gpus(node.name))
+    if rebuilt:
+        # No pod outlives the board that it ran on.
+        runtime.reboot()
     return EmulatedNode(
         machine=Machine(
             node.name, labels=node.labels, pod_cidr=pod_network, version=f"v{plan.surface.version}.0"
         ),
-        driver=_driver(node, plan.state.gpus(node.name)),
-        runtime=_runtime(plan.runtime, directory, checkpoints),
+        driver=driver,
+        runtime=runtime,
         plugin_sockets=sockets[0],
         pod_resources_sockets=sockets[1],
         checkpoints=checkpoints,
@@ -84,11 +89,12 @@ def _runtime(kind: str, directory: Path, checkpoints: CheckpointDirectory) -> Ru
     return SimulatedRuntime(checkpoints, clock=clock, rng=rng)
 
 
-def _driver(node: InventoryNode, state_file: Path) -> SimulatedDriver:
+def _driver(node: InventoryNode, state_file: Path) -> tuple[SimulatedDriver, bool]:
+    """The node's GPUs as they were left, and whether others were put in instead."""
     try:
-        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file)
+        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file), False
     except ValueError as error:
         # Other GPUs than last time: a machine that was rebuilt, and remembers nothing.
         _log.warning("the node's GPUs start anew", node=node.name, reason=str(error))
         state_file.unlink()
-        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file)
+        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file), True

@@ -15,8 +15,17 @@ FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 30.0
 STEADY_AFTER_S = 60.0
 """A component that ran this long before it failed starts over at the first delay."""
+_LAST_AWAITS = 100
+"""Of a component that is killed; one that still goes on then has no end of its own."""
 
 Component = Callable[[], Coroutine[Any, Any, None]]
+
+
+def _cut_off(task: asyncio.Task[None], awaits: int) -> None:
+    """Cancel again and again: what a task waits for while it ends is cut off too."""
+    if awaits and not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_soon(_cut_off, task, awaits - 1)
 
 
 class Supervisor:
@@ -37,9 +46,10 @@ class Supervisor:
         return list(self._tending)
 
     def kill(self, name: str) -> None:
-        """End the component at whatever await it stands; it is started again."""
+        """End the component at whatever await it stands, as kill -9 does: it gets no time to take its leave. It is
+        started again."""
         if (task := self._running.get(name)) is not None:
-            task.cancel()
+            _cut_off(task, _LAST_AWAITS)
 
     async def stop(self, name: str) -> None:
         """End the component for good."""

@@ -86,7 +86,7 @@ class SimulatedDriver:
     """`aliquot.gpu.driver.Driver` for the GPUs of one emulated node, and the levers to trouble it.
 
     `old_driver`: report no profiles while MIG mode is off, as releases before R550 do. `state_file`: keep
-    instances and modes there after every change, and begin from it, so that a new process finds what the last
+    instances and modes there from the start on, and begin from it, so that a new process finds what the last
     one left, as it would on hardware. Raises ValueError when that file belongs to another inventory.
     """
 
@@ -111,6 +111,8 @@ class SimulatedDriver:
         self._state_file = state_file.resolve() if state_file is not None else None
         if state_file is not None and state_file.exists():
             self.restore(state_file.read_text())
+        else:
+            self._keep()
 
     # --- what Driver promises ---
 
@@ -328,10 +330,13 @@ class SimulatedDriver:
         """Around every lasting change. GPUs may be changed from several threads, and they share one file."""
         with self._changing:
             yield
-            if self._state_file is not None:
-                partial = self._state_file.with_suffix(".partial")
-                partial.write_text(self.save())
-                partial.replace(self._state_file)
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._state_file is not None:
+            partial = self._state_file.with_suffix(".partial")
+            partial.write_text(self.save())
+            partial.replace(self._state_file)
 
     def _report(self, event: XidEvent) -> None:
         with self._event_came:
