@@ -12,6 +12,12 @@ from aliquot.kube import roles
 
 _AUTHENTICATED = "system:authenticated"
 _CONTROLLERS = "aliquot:kube-controller-manager"
+_API_SERVICES = {
+    "apiGroups": ["apiregistration.k8s.io"],
+    "resources": ["apiservices", "apiservices/status"],
+    "verbs": ["create", "delete", "patch"],
+}
+"""That list what is served: with Kubernetes, the API server's own part writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def _controller_manager_roles() -> list[dict[str, Any]]:
     """What the bootstrap roles give each controller, for all of them together: a kube-controller-manager that uses one
     credential must be given it so. Ours patch where Kubernetes' own update."""
     subject = {"kind": "User", "name": CONTROLLER_MANAGER.user, "apiGroup": "rbac.authorization.k8s.io"}
-    rules: list[dict[str, Any]] = []
+    rules: list[dict[str, Any]] = [_API_SERVICES]
     for found in rbac.bootstrap_objects():
         name = found["metadata"]["name"]
         own = name == CONTROLLER_MANAGER.user or name.startswith("system:controller:")
