@@ -18,6 +18,7 @@ def planned(state: Path, **options: object) -> Plan:
         "runtime_config": None,
         "runtime": None,
         "agents": True,
+        "faults": None,
         "port": 0,
         "patience_s": 1.0,
         "audit_policy": None,
@@ -167,3 +168,12 @@ def test_audit_options_that_cannot_be_are_one_line(
     with pytest.raises(LocalClusterError) as refusal:
         planned(tmp_path, **options)
     assert said in str(refusal.value)
+
+
+def test_a_file_of_faults_is_read_before_anything_begins(tmp_path: Path) -> None:
+    path = tmp_path / "faults.yaml"
+    path.write_text("rules:\n- {verbs: [list], cut: answer}\n")
+    assert planned(tmp_path, faults=path).faults == path
+    path.write_text("rules:\n- {verbs: [list]}\n")
+    with pytest.raises(LocalClusterError, match=r"faults\.yaml:2: this rule does nothing"):
+        planned(tmp_path, faults=path)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from aliquot.clock import SystemClock
+from aliquot.emulator.faults import Error, Rule
 from aliquot.emulator.testing import EmulatedApi
 from aliquot.emulator.versions import UnknownVersion
 from aliquot.kube import kubeconfig
 from aliquot.kube.client import Client
-from aliquot.kube.errors import Forbidden
+from aliquot.kube.errors import ApiError, Conflict, Forbidden
 from aliquot.kube.resources import CONFIGMAPS, DEPLOYMENTS, PODS
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -86,3 +87,24 @@ def test_two_at_once_know_nothing_of_each_other(tmp_path: Path) -> None:
 def test_an_unknown_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownVersion, match=r"no Kubernetes 1\.12"):
         EmulatedApi(tmp_path, version="1.12")
+
+
+def test_faults_on_request(tmp_path: Path) -> None:
+    async def create(name: str) -> None:
+        client = Client(
+            kubeconfig.load(str(api.kubeconfig), None).transport(), clock=SystemClock(), rng=random.Random(1)
+        )
+        try:
+            await client.create(CONFIGMAPS, {"metadata": {"name": name}}, "default")
+        finally:
+            await client.close()
+
+    with EmulatedApi(tmp_path, controllers=False) as api:
+        api.fault(Rule(verbs=("create",), resources=("configmaps",), error=Error(status=409)))
+        with pytest.raises(Conflict):
+            asyncio.run(create("a"))
+        api.fault(disk_full=True)
+        with pytest.raises(ApiError, match="full"):
+            asyncio.run(create("a"))
+        api.fault()
+        asyncio.run(create("a"))

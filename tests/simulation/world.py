@@ -33,7 +33,7 @@ from aliquot.kube.errors import NotFound
 from aliquot.kube.kubeletapi.podresources_pb2 import ListPodResourcesRequest
 from aliquot.kube.kubeletapi.sockets import MemorySockets
 from aliquot.kube.resources import DEPLOYMENTS, GPUNODES, NODES, PODS, Resource
-from tests.simulation.faults import FaultyTransport, Weather
+from tests.simulation.faults import Weather
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RESOURCES: Mapping[str, Resource] = {"Pod": PODS, "Deployment": DEPLOYMENTS, "GPUNode": GPUNODES}
@@ -60,7 +60,6 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(f"{seed} world")
         self.clock = VirtualClock()
-        self.weather = Weather.calm()
         self.down: set[str] = set()
         """Nodes that are rebooting."""
         self.diary: list[str] = []
@@ -68,17 +67,16 @@ class World:
         self._seed = seed
         self.store = Store(None)
         self.api = ApiServer(self.store, clock=self.clock, rng=random.Random(f"{seed} api"))
+        self.weather = Weather(self.api.app, random.Random(f"{seed} faults"))
         self.sockets: dict[str, MemorySockets] = {}
         nodes = [self._node(node) for node in inventory.load(EXAMPLES / "inventories/three-nodes.yaml").nodes]
         self.cluster = Cluster(
-            self.api.app,
+            self.weather.app,
             nodes,
             clock=self.clock,
             seed=seed,
             run_blocking=_at_once,
-            dress=lambda name, inner: FaultyTransport(
-                inner, self.weather, random.Random(f"{seed} weather {name}")
-            ),
+            dress=lambda name, inner: self.weather.over(inner, random.Random(f"{seed} weather {name}")),
         )
         self._transport = AsgiTransport(self.api.app, "user", ["system:masters"])
         self.user = Client(self._transport, clock=self.clock, rng=random.Random(f"{seed} user"))
@@ -272,7 +270,7 @@ async def run(seed: int, *, storm_s: float = 600.0) -> World:
 async def _live(world: World, storm_s: float) -> None:
     await world.until(lambda: not world.cluster.not_ready(), within_s=120, what="nodes ready")
     await world.apply_examples()
-    world.weather.become(Weather.storm())
+    world.weather.storm()
     loop = asyncio.get_running_loop()
     end = loop.time() + storm_s
     while loop.time() < end:
@@ -282,7 +280,7 @@ async def _live(world: World, storm_s: float) -> None:
         if world.rng.random() < 0.2:
             await world.replace_failed()
     world.note("calm")
-    world.weather.become(Weather.calm())
+    world.weather.calm()
     await world.until(lambda: not world.down, within_s=120, what="nodes back")
 
     promises: dict[str, bool] = {}

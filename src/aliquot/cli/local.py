@@ -6,6 +6,7 @@ import random
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -20,6 +21,8 @@ from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.audit.log_file import AuditError
 from aliquot.emulator.certificates import Authority, CertificateError
+from aliquot.emulator.faults import Conditions, FaultPlan, FaultyApplication, SteppedClock
+from aliquot.emulator.faults import file as fault_files
 from aliquot.emulator.kubelet.checkpoint import CheckpointError
 from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
@@ -65,7 +68,7 @@ async def _live(plan: Plan, say: Say) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stopped.set)
 
-    clock, state = SystemClock(), plan.state
+    clock, state = SteppedClock(SystemClock()), plan.state
     store = Store(state.store)
     try:
         authority = Authority(state.path / "pki", clock=clock)
@@ -86,7 +89,11 @@ async def _live(plan: Plan, say: Say) -> None:
             else None,
         )
         await api.start()
-        async with _server(api, authority, plan) as server:
+        faults = FaultyApplication(api.app, rng=_rng(), who=api.user_of)
+        async with (
+            _server(api, authority, plan, faults if plan.faults is not None else None) as server,
+            _faults_of(plan, faults, Conditions(store, clock), say),
+        ):
             admin = authority.client("aliquot-admin", ["system:masters"])
             write_kubeconfig(
                 state.kubeconfig,
@@ -196,17 +203,38 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
         await asyncio.sleep(_LOOK_S if readiness.settled else _LOOK_WHILE_STARTING_S)
 
 
-def _server(api: ApiServer, authority: Authority, plan: Plan) -> HttpsServer:
+@asynccontextmanager
+async def _faults_of(
+    plan: Plan, app: FaultyApplication, conditions: Conditions, say: Say
+) -> AsyncIterator[None]:
+    """Within, the file of faults is in effect, and followed. The cluster's own parts do not go through `app`."""
+    if plan.faults is None:
+        yield
+        return
+    path = plan.faults
+
+    def take(faults: FaultPlan) -> None:
+        faults.take_effect(app, conditions)
+
+    take(fault_files.load(path))
+    following = asyncio.create_task(fault_files.follow(path, take, say), name="faults")
+    try:
+        yield
+    finally:
+        following.cancel()
+
+
+def _server(api: ApiServer, authority: Authority, plan: Plan, app: FaultyApplication | None) -> HttpsServer:
     """On the port asked for; else on the last one, so that kubeconfigs stay good; else on a free one."""
     if plan.port:
         try:
-            return HttpsServer(api, authority, port=plan.port)
+            return HttpsServer(api, authority, port=plan.port, app=app)
         except ServerError as error:
             raise LocalClusterError(f"{error} (--port)") from error
     try:
-        return HttpsServer(api, authority, port=plan.last_port)
+        return HttpsServer(api, authority, port=plan.last_port, app=app)
     except ServerError:
-        return HttpsServer(api, authority, port=0)
+        return HttpsServer(api, authority, port=0, app=app)
 
 
 class _Nodes:

@@ -16,6 +16,7 @@ from aliquot.document import DocumentError
 from aliquot.emulator import discovery, versions
 from aliquot.emulator.authentication import Accepted
 from aliquot.emulator.node_access.restriction import forbidden_labels
+from aliquot.emulator.faults import file as fault_files
 from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
 from aliquot.gpu.inventory import Inventory, InventoryNode
@@ -52,6 +53,8 @@ class Plan:
     """How long nodes may take before it is told which are not ready."""
     audit: AuditOptions | None = None
     accepted: Accepted = field(default_factory=Accepted)
+    faults: Path | None = None
+    """A file that was found to be good."""
 
 
 def plan(
@@ -64,6 +67,7 @@ def plan(
     runtime_config: str | None,
     runtime: str | None,
     agents: bool,
+    faults: Path | None,
     port: int,
     patience_s: float,
     audit_policy: Path | None,
@@ -84,6 +88,8 @@ def plan(
                 tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(1 if nodes is None else nodes))
             )
         audit = read_options(audit_policy, audit_log, audit_webhook)
+        if faults is not None:
+            fault_files.load(faults)
     except (DocumentError, AuditOptionError, ValueError) as error:
         raise LocalClusterError(str(error)) from error
     # An inventory of a single machine need not name it.
@@ -121,6 +127,7 @@ def plan(
         patience_s=patience_s,
         audit=audit,
         accepted=let_in,
+        faults=faults,
     )
 
 

@@ -64,6 +64,11 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Start no node agents: run 'aliquot node run' yourself, on the kubelet directories that 'aliquot status' shows.",
 )
 @click.option(
+    "--faults",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What is to go wrong for clients of the API, from a YAML file (docs/emulator.md); its changes are taken up at once.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
@@ -106,6 +111,7 @@ def up(
     runtime_config: str | None,
     runtime: str | None,
     no_agents: bool,
+    faults: Path | None,
     port: int,
     audit_policy: Path | None,
     audit_log: Path | None,
@@ -146,6 +152,7 @@ def up(
                 runtime_config=runtime_config,
                 runtime=runtime,
                 agents=not no_agents,
+                faults=faults,
                 port=port,
                 patience_s=wait_s,
                 audit_policy=audit_policy,

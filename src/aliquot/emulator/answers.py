@@ -28,6 +28,8 @@ class Answer:
     body: bytes
     content_type: str = _JSON
     warnings: Sequence[str] = field(default=())
+    retry_after_s: int = 0
+    """0: not told."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         found = [
@@ -35,6 +37,8 @@ class Answer:
             (b"content-length", str(len(self.body)).encode()),
             (b"cache-control", b"no-cache, private"),
         ]
+        if self.retry_after_s:
+            found.append((b"retry-after", str(self.retry_after_s).encode()))
         return [*found, *warning_headers(self.warnings)]
 
 
@@ -45,7 +49,9 @@ def json_answer(
 
 
 def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = ()) -> Answer:
-    return json_answer(status, int(status.get("code", 200)), warnings=warnings)
+    retry_after_s = (status.get("details") or {}).get("retryAfterSeconds", 0)
+    code = int(status.get("code", 200))
+    return Answer(code, msgspec.json.encode(status), warnings=warnings, retry_after_s=retry_after_s)
 
 
 def refusal(error: statuses.StatusError) -> Answer:

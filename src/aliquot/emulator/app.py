@@ -200,6 +200,16 @@ class ApiServer:
         else:
             await send_answer(answer, refusing(send) if scope["type"] == WEBSOCKET else send, record)
 
+    async def user_of(self, scope: Scope) -> str:
+        """Who sends a request, before any impersonation; empty for credentials that are no good."""
+        try:
+            user = await self._authenticator.authenticate(
+                scope.get("extensions") or {}, dict(scope["headers"]), scope["path"]
+            )
+        except StatusError:
+            return ""
+        return user.name
+
     async def _answer(
         self, scope: Scope, receive: Receive, record: Record | None
     ) -> Answer | Stream | Joined:

@@ -21,6 +21,7 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
 from aliquot.emulator.connection import BoundedProtocol
+from aliquot.emulator.faults.application import HANG_UP, Application
 
 _BACKLOG = 1024
 _GRACE_S = 3
@@ -32,7 +33,7 @@ class ServerError(Exception):
 
 
 class _Protocol(BoundedProtocol):
-    """Adds the ASGI extension `tls`: the client's certificate, whose chain TLS has verified."""
+    """Adds ASGI extensions: the client's certificate, whose chain TLS has verified, and the end of the connection."""
 
     _certificate: bytes | None = None
 
@@ -41,8 +42,10 @@ class _Protocol(BoundedProtocol):
         self._certificate = _client_certificate(transport)
 
     def on_headers_complete(self) -> None:
+        extensions: dict[str, Any] = {HANG_UP: self.transport.close}
         if self._certificate is not None:
-            self.scope["extensions"] = {TLS: {"certificate": self._certificate}}
+            extensions[TLS] = {"certificate": self._certificate}
+        self.scope["extensions"] = extensions
         super().on_headers_complete()
 
 
@@ -73,16 +76,22 @@ class HttpsServer:
     """`async with HttpsServer(...)`: serves within; at the end watches are closed and requests finished."""
 
     def __init__(
-        self, api: ApiServer, authority: Authority, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        api: ApiServer,
+        authority: Authority,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        app: Application | None = None,
     ) -> None:
-        """Binds the port; 0 takes a free one. Raises ServerError."""
+        """Binds the port; 0 takes a free one. `app` is `api`'s with something around it. Raises ServerError."""
         self._api = api
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"https://{host}:{self.port}"
         certificate, key = authority.server_files
         config = uvicorn.Config(
-            api.app,
+            app or api.app,
             http=_Protocol,
             ws=_WebSocketProtocol,
             # A reader that pauses (`kubectl exec ... | less`) is no dead one.

@@ -128,6 +128,7 @@ class Store:
         self._staged: dict[tuple[str, str, str], Record | None] = {}
         self._batch: list[tuple[Event, asyncio.Future[Record]]] = []
         self._closed = False
+        self._refused_because = ""
         self._revision, rows = self._file.load() if self._file is not None else (0, iter(()))
         self._next = self._revision
         # What happened before this process is not in the logs.
@@ -261,6 +262,18 @@ class Store:
         record = self._record(old.resource, old.namespace, old.name, old.id, self._take_revision(), last)
         return await self._stage(Event(EventType.DELETED, record, old))
 
+    def refuse_writes(self, why: str) -> None:
+        """Every commit from now on fails with WriteRefused, as on a disk that is full; an empty text ends it."""
+        self._refused_because = why
+
+    def forget_history(self) -> None:
+        """The logs begin anew: no revision before the present can be watched from or listed at any more."""
+        for resource in self._resources.values():
+            self._history_used -= resource.log.forget(len(resource.log.events))
+            resource.log.floor = self._revision
+            resource.log.wake()
+        self._floor = self._revision
+
     def _check(self, old: Record) -> None:
         latest = self.latest(old.resource, old.namespace, old.name)
         if latest is None or latest.revision != old.revision:
@@ -293,6 +306,8 @@ class Store:
         if not batch:
             return
         try:
+            if self._refused_because:
+                raise WriteRefused(self._refused_because)
             if self._file is not None:
                 self._file.commit(self._next, _final(event for event, _ in batch))
         except Exception as error:

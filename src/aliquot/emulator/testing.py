@@ -17,6 +17,7 @@ from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.controllers.run import run_all
+from aliquot.emulator.faults import Conditions, FaultPlan, FaultyApplication, Rule, SteppedClock
 from aliquot.emulator.server import HttpsServer, write_kubeconfig
 from aliquot.emulator.store import Store
 from aliquot.emulator.versions import DEFAULT, Surface
@@ -44,7 +45,10 @@ class EmulatedApi:
         self._directory = directory
         self._surface = Surface(version)
         self._controllers = controllers
+        self._seed = seed
         self._rng = random.Random(seed)
+        self._faults: FaultyApplication | None = None
+        self._conditions: Conditions | None = None
         self._authority = Authority(directory / "pki", clock=SystemClock())
         self._thread = threading.Thread(target=self._run, name="emulated API", daemon=True)
         self._started = threading.Event()
@@ -57,6 +61,32 @@ class EmulatedApi:
         path = self._directory / f"kubeconfig-{user.replace('/', '-')}"
         self._write_kubeconfig(path, user, *groups)
         return path
+
+    def fault(
+        self,
+        *rules: Rule,
+        disk_full: bool = False,
+        clock_offset_s: float = 0.0,
+        forget_history: bool = False,
+    ) -> None:
+        """What goes wrong from now on, for clients; the controllers here are spared. What is not named is well again.
+
+        api.fault(Rule(verbs=("create",), times=2, error=Error(status=429, retry_after_seconds=1)))
+        """
+        plan = FaultPlan(
+            seed=self._seed,
+            rules=rules,
+            disk_full=disk_full,
+            clock_offset_seconds=clock_offset_s,
+            forget_history=forget_history,
+        )
+        assert self._loop is not None, "the API has not started: use it in `with`"
+        asyncio.run_coroutine_threadsafe(self._take(plan), self._loop).result(_START_DEADLINE_S)
+
+    async def _take(self, plan: FaultPlan) -> None:
+        assert self._faults is not None
+        assert self._conditions is not None
+        plan.take_effect(self._faults, self._conditions)
 
     def __enter__(self) -> "EmulatedApi":
         self._thread.start()
@@ -84,15 +114,25 @@ class EmulatedApi:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        clock = SystemClock()
+        clock = SteppedClock(SystemClock())
         store = Store()
         api = ApiServer(
-            store, clock=clock, rng=self._rng, surface=self._surface, token_key=self._authority.token_key
+            store,
+            clock=clock,
+            rng=self._rng,
+            surface=self._surface,
+            token_key=self._authority.token_key,
+            client_authority=self._authority.for_clients,
         )
         await api.start()
+        self._faults = FaultyApplication(api.app, rng=random.Random(self._seed), who=api.user_of)
+        self._conditions = Conditions(store, clock)
         transport = AsgiTransport(api.app, "system:kube-controller-manager", _ADMINISTRATORS)
         try:
-            async with HttpsServer(api, self._authority) as server, asyncio.TaskGroup() as group:
+            async with (
+                HttpsServer(api, self._authority, app=self._faults) as server,
+                asyncio.TaskGroup() as group,
+            ):
                 self.url = server.url
                 controllers = None
                 if self._controllers:

@@ -16,7 +16,7 @@ from aliquot.kube import errors
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.resources import NODES, PODS, Resource
-from tests.simulation.faults import FaultyTransport, Weather
+from tests.simulation.faults import Weather
 
 
 class Cluster:
@@ -115,9 +115,9 @@ async def _cluster(seed: int = 0) -> AsyncIterator[Cluster]:
     client = Client(
         AsgiTransport(server.app, "admin", administrators), clock=clock, rng=random.Random(f"client {seed}")
     )
-    weather = Weather.calm()
     rng = random.Random(f"controllers {seed}")
-    outside = FaultyTransport(AsgiTransport(server.app, "controllers", administrators), weather, rng)
+    weather = Weather(server.app, rng)
+    outside = weather.over(AsgiTransport(weather.app, "controllers", administrators), rng)
     theirs = Client(outside, clock=clock, rng=rng)
     running: list[asyncio.Task[None]] = []
 

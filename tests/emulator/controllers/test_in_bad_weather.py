@@ -10,7 +10,6 @@ from aliquot.kube.client import Propagation
 from aliquot.kube.resources import DEPLOYMENTS, JOBS, PODS, REPLICASETS
 from tests.emulator.controllers.conftest import Cluster, Simulate
 from tests.emulator.controllers.test_workloads_together import deployment, job, progress, template
-from tests.simulation.faults import Weather
 
 
 async def kubelet(cluster: Cluster) -> None:
@@ -29,7 +28,7 @@ async def kubelet(cluster: Cluster) -> None:
 
 async def storm(cluster: Cluster, rng: random.Random) -> tuple[int, str]:
     """Changes of mind in bad weather. The size and the image that were wanted last."""
-    cluster.weather.become(Weather.storm())
+    cluster.weather.storm()
     replicas, image = 3, "i:1"
     for _ in range(8):
         replicas, image = rng.randrange(7), f"i:{rng.randrange(3)}"
@@ -38,7 +37,7 @@ async def storm(cluster: Cluster, rng: random.Random) -> tuple[int, str]:
         await asyncio.sleep(rng.uniform(0, 6))
         if rng.random() < 0.5:
             await cluster.restart_controllers()
-    cluster.weather.become(Weather.calm())
+    cluster.weather.calm()
     return replicas, image
 
 
@@ -74,11 +73,11 @@ def test_all_is_well_after_the_storm(simulate: Simulate, seed: int) -> None:
         running.cancel()
         await asyncio.wait([running])
 
-        cluster.weather.become(Weather.storm())
+        cluster.weather.storm()
         await cluster.client.delete(DEPLOYMENTS, "web", "default", propagation=Propagation.FOREGROUND)
         await cluster.client.delete(JOBS, "j", "default", propagation=Propagation.BACKGROUND)
         await asyncio.sleep(10)
-        cluster.weather.become(Weather.calm())
+        cluster.weather.calm()
 
         async def nothing_left() -> bool:
             kinds = (DEPLOYMENTS, REPLICASETS, JOBS, PODS)
