@@ -121,7 +121,7 @@ async def test_an_exact_revision_shows_the_past(api: Api) -> None:
     await api.ok("PATCH", f"{CONFIGS}/c", {"data": {"key": "new"}}, type="application/merge-patch+json")
     past = created["metadata"]["resourceVersion"]
     listed = (await api.get(CONFIGS, resourceVersion=past, resourceVersionMatch="Exact"))[1]
-    assert listed["items"] == [created]
+    assert [{**item, "apiVersion": "v1", "kind": "ConfigMap"} for item in listed["items"]] == [created]
     listed = (await api.get(CONFIGS, resourceVersion=past, resourceVersionMatch="NotOlderThan"))[1]
     assert listed["items"][0]["data"] == {"key": "new"}
 

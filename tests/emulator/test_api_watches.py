@@ -134,8 +134,8 @@ async def test_initial_events_end_with_a_bookmark(api: Api) -> None:
     ("query", "status"),
     [
         ({"resourceVersion": "x"}, 400),
-        ({"sendInitialEvents": "true"}, 400),
-        ({"resourceVersionMatch": "NotOlderThan"}, 400),
+        ({"sendInitialEvents": "true"}, 422),
+        ({"resourceVersionMatch": "NotOlderThan"}, 422),
         ({"labelSelector": "=="}, 400),
         ({"timeoutSeconds": "soon"}, 400),
         (

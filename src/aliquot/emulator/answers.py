@@ -10,6 +10,7 @@ import msgspec
 from aliquot.emulator import statuses, tables
 from aliquot.emulator.call import Call
 from aliquot.emulator.conversion import from_stored
+from aliquot.emulator.discovery import ResourceType
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.reading import Page
 from aliquot.emulator.storage import Stored
@@ -54,8 +55,8 @@ def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = ()) -> An
     return Answer(code, msgspec.json.encode(status), warnings=warnings, retry_after_s=retry_after_s)
 
 
-def refusal(error: statuses.StatusError) -> Answer:
-    return text_answer(error.text, error.code) if error.text else status_answer(error.status)
+def refusal(error: statuses.StatusError, warnings: Sequence[str] = ()) -> Answer:
+    return text_answer(error.text, error.code) if error.text else status_answer(error.status, warnings)
 
 
 def text_answer(text: str, status: int = 200) -> Answer:
@@ -123,7 +124,7 @@ def _formed(call: Call, form: Rendering, obj: Json, printer: Printer, now: float
             list_metadata={"resourceVersion": metadata(obj).get("resourceVersion", "")},
             version=form.version,
         )
-    return json_answer(body, status, form.content_type, call.warnings)
+    return json_answer(body, status, warnings=call.warnings)
 
 
 def list_answer(call: Call, form: Rendering, page: Page, now: float) -> Answer:
@@ -132,20 +133,22 @@ def list_answer(call: Call, form: Rendering, page: Page, now: float) -> Answer:
     resource = served.resource
     if form.form is Form.OBJECT and served.native:
         head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": page.metadata}
-        body = b'%s,"items":[%s]}' % (
-            msgspec.json.encode(head)[:-1],
-            b",".join([record.body for record in page.records]),
-        )
+        bodies = [record.body for record in page.records]
+        if not resource.custom:
+            bodies = _untyped(bodies, resource)
+        body = b'%s,"items":[%s]}' % (msgspec.json.encode(head)[:-1], b",".join(bodies))
         return Answer(200, body, warnings=call.warnings)
     objects: Iterable[Json] = (from_stored(served, record.decode()) for record in page.records)
     if form.form is Form.TABLE:
         table = served.printer.table(
             objects, now=now, include=include_object(call), list_metadata=page.metadata, version=form.version
         )
-        return json_answer(table, 200, form.content_type, call.warnings)
+        return json_answer(table, 200, warnings=call.warnings)
     if form.form is Form.METADATA:
         listed = tables.partial_metadata_list(objects, page.metadata, form.version)
-        return json_answer(listed, 200, form.content_type, call.warnings)
+        return json_answer(listed, 200, warnings=call.warnings)
+    if not resource.custom:
+        objects = map(_without_type, objects)
     plain = {
         "kind": resource.list_kind,
         "apiVersion": resource.api_version,
@@ -153,3 +156,21 @@ def list_answer(call: Call, form: Rendering, page: Page, now: float) -> Answer:
         "items": list(objects),
     }
     return json_answer(plain, warnings=call.warnings)
+
+
+def _untyped(bodies: Sequence[bytes], resource: ResourceType) -> list[bytes]:
+    """As the items of a list of a built-in kind stand in it: the list alone says what they are."""
+    usual = b'{"apiVersion":%s,"kind":%s,' % (
+        msgspec.json.encode(resource.api_version),
+        msgspec.json.encode(resource.kind),
+    )
+    return [
+        b"{" + body[len(usual) :]
+        if body.startswith(usual)
+        else msgspec.json.encode(_without_type(msgspec.json.decode(body)))
+        for body in bodies
+    ]
+
+
+def _without_type(obj: Json) -> Json:
+    return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}

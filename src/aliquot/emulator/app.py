@@ -180,14 +180,15 @@ class ApiServer:
         if scope["type"] not in ("http", WEBSOCKET):
             raise RuntimeError(f"HTTP alone is served, not {scope['type']}")
         record = self._auditor.record(scope) if self._auditor is not None else None
+        warnings: list[str] = []
         try:
-            answer = await self._answer(scope, receive, record)
+            answer = await self._answer(scope, receive, record, warnings)
         except ClientGone:
             if record is not None:
                 record.gone()
             return
         except StatusError as error:
-            answer = answers.refusal(error)
+            answer = answers.refusal(error, warnings)
         except Exception as error:
             _log.exception("request failed", method=method(scope), path=scope["path"])
             answer = status_answer(statuses.internal("unexpected error; the server's log has it").status)
@@ -211,8 +212,9 @@ class ApiServer:
         return user.name
 
     async def _answer(
-        self, scope: Scope, receive: Receive, record: Record | None
+        self, scope: Scope, receive: Receive, record: Record | None, warnings: list[str]
     ) -> Answer | Stream | Joined:
+        """What the client is warned of goes into `warnings`: it is told with a refusal too."""
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
         path: str = scope["path"]
@@ -245,8 +247,10 @@ class ApiServer:
             content_type or JSON,
             headers.get(b"user-agent", b"").decode("latin-1"),
             await receive_body(headers, receive) if request.method in _WITH_BODY else b"",
-            [served.resource.warning] if served.resource.warning else [],
+            warnings,
         )
+        if served.resource.warning:
+            warnings.append(served.resource.warning)
         if record is not None:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
@@ -382,7 +386,7 @@ class ApiServer:
                 if self._stopping.is_set():
                     raise statuses.unavailable("the server is stopping")
                 feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
-                return Stream(feed.chunks, form.content_type, feed.wake, call.warnings)
+                return Stream(feed.chunks, JSON, feed.wake, call.warnings)
             case "create":
                 return object_answer(call, form, await self._writer.create(call), now, 201)
             case "update":

@@ -11,6 +11,7 @@ from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Served
 from aliquot.emulator.request import Request
+from aliquot.emulator.schema.errors import FieldError, not_supported, too_long
 from aliquot.emulator.schema.kind import DecodeError, Schema
 from aliquot.emulator.statuses import StatusError
 
@@ -19,6 +20,7 @@ YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 _LONGEST_MANAGER = 128
+_OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
 
 
 class Validation(Enum):
@@ -56,9 +58,9 @@ class Call:
     @property
     def dry_run(self) -> bool:
         """Raises StatusError 422 for anything but All."""
-        asked = [value for value in self.request.query.texts("dryRun") if value]
+        asked = self.request.query.texts("dryRun")
         if any(value != "All" for value in asked):
-            raise _bad_option(f'dryRun: Unsupported value: "{asked[0]}": supported values: "All"')
+            raise self._bad_option(not_supported("dryRun", asked, ("All",)))
         return bool(asked)
 
     @property
@@ -67,21 +69,19 @@ class Call:
         try:
             return Validation(asked) if asked else Validation.WARN
         except ValueError:
-            raise _bad_option(
-                f'fieldValidation: Unsupported value: "{asked}": supported values: "", "Ignore", "Strict", "Warn"'
-            ) from None
+            supported = ("", "Ignore", "Strict", "Warn")
+            raise self._bad_option(not_supported("fieldValidation", asked, supported)) from None
 
     @property
     def manager(self) -> str:
         """Who writes: `?fieldManager`, or the first word of the user agent."""
         asked = self.request.query.text("fieldManager")
         if len(asked) > _LONGEST_MANAGER:
-            raise _bad_option(f"fieldManager: Too long: may not be more than {_LONGEST_MANAGER} bytes")
+            raise self._bad_option(too_long("fieldManager", _LONGEST_MANAGER))
         return asked or re.split(r"[/ ]", self.user_agent, maxsplit=1)[0][:_LONGEST_MANAGER]
 
-
-def _bad_option(why: str) -> StatusError:
-    return statuses.failure(422, "Invalid", f'.meta.k8s.io "" is invalid: {why}', {"group": "meta.k8s.io"})
+    def _bad_option(self, error: FieldError) -> StatusError:
+        return statuses.invalid_options(_OPTIONS.get(self.request.verb, "DeleteOptions"), [error])
 
 
 def read_body(content_type: str, body: bytes) -> Any:

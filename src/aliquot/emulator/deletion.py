@@ -214,7 +214,13 @@ class Deleter:
         obj = with_metadata(obj, finalizers=_finalizers(call, obj, options) or None)
         grace_s = self._grace_s(call, obj, options)
         if not is_terminating(obj):
+            before = obj
             obj = marked_deleted(obj, now, grace_s)
+            if call.served.storage in (NAMESPACES, CRDS):
+                # Their end is not one of grace, and no change of what is wanted of them.
+                obj = with_metadata(
+                    obj, deletionGracePeriodSeconds=None, generation=metadata(before).get("generation")
+                )
             if call.served.storage == NAMESPACES:
                 obj = {**obj, "status": {**(obj.get("status") or {}), "phase": "Terminating"}}
             if call.served.storage == CRDS:

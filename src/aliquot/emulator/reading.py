@@ -13,9 +13,12 @@ from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.objects import Json
 from aliquot.emulator.registry import Served
 from aliquot.emulator.request import Query, parse_uint
+from aliquot.emulator.schema.errors import FieldError, forbidden, not_supported
 from aliquot.emulator.selectors import FieldSelector, LabelSelector, SelectorError, parse_fields, parse_labels
+from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.store import Compacted, Record, Store
 
+MATCH = "resourceVersionMatch"
 _INCONSISTENT = -1
 _TOKEN_TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list "
@@ -106,12 +109,19 @@ def revision_asked(query: Query) -> int | None:
     try:
         return parse_uint(text)
     except ValueError as error:
-        raise statuses.bad_request(f'resourceVersion: Invalid value: "{text}": {error}') from None
+        raise statuses.bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}": {error}') from None
+
+
+def bad_list_option(error: FieldError) -> StatusError:
+    return statuses.invalid_options("ListOptions", [error])
 
 
 def list_page(store: Store, call: Call) -> Page:
     """Raises StatusError."""
     query, chosen = call.request.query, selection(call)
+    query.number("timeoutSeconds")
+    if query.has("sendInitialEvents"):
+        raise bad_list_option(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     limit = query.number("limit") or 0
     if limit < 0:
         raise statuses.bad_request("limit must be 0 or more")
@@ -159,17 +169,15 @@ def _collect(
 
 def _revision_wanted(store: Store, query: Query, limit: int) -> int | None:
     """At which past revision to list; None for the present."""
-    asked, match = revision_asked(query), query.text("resourceVersionMatch")
+    asked, match = revision_asked(query), query.text(MATCH)
     if match not in ("", "Exact", "NotOlderThan"):
-        raise statuses.bad_request(f'resourceVersionMatch: Unsupported value: "{match}"')
+        raise bad_list_option(not_supported(MATCH, match, ("Exact", "NotOlderThan", "")))
     if match and asked is None:
-        raise statuses.bad_request(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-        )
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise bad_list_option(forbidden(MATCH, why))
     if match == "Exact" and asked == 0:
-        raise statuses.bad_request(
-            'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        )
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise bad_list_option(forbidden(MATCH, why))
     if not asked:
         return None
     if asked > store.revision:

@@ -125,6 +125,11 @@ def invalid(resource: ResourceType, name: str, errors: Sequence[FieldError]) -> 
     return StatusError(invalid_status(resource.group, resource.kind, name, errors))
 
 
+def invalid_options(kind: str, errors: Sequence[FieldError]) -> StatusError:
+    """Of the parameters of a request, which Kubernetes judges as an object of their own: CreateOptions, ListOptions."""
+    return StatusError(invalid_status("meta.k8s.io", kind, "", errors))
+
+
 def too_large() -> StatusError:
     return failure(413, "RequestEntityTooLarge", f"Request entity too large: limit is {MAX_BODY_BYTES}")
 

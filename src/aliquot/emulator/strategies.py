@@ -4,7 +4,6 @@ Kubernetes calls these the registry's strategies. Pure: an object in, a new obje
 objects is admission.
 """
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,8 @@ from aliquot.emulator import custom_resources
 from aliquot.emulator.certificate_requests import strategy as requests
 from aliquot.emulator.objects import Json, metadata, next_generation, spec_differs, with_metadata
 from aliquot.emulator.registry import CRDS, Served
+from aliquot.emulator.schema.defaults import ZERO_STATUS
+from aliquot.emulator.schema.defaults.workloads import TEMPLATE_GENERATION
 from aliquot.kube import quantity
 
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"
@@ -67,7 +68,7 @@ def prepare_create(served: Served, obj: Json, now: float) -> Json:
     if served.has_status and served.storage != "nodes":
         obj = {key: value for key, value in obj.items() if key != "status"}
         if not served.resource.custom:
-            obj["status"] = {}
+            obj["status"] = dict(ZERO_STATUS.get((served.resource.group, served.resource.kind), {}))
     if served.storage not in _WITHOUT_GENERATION:
         obj = with_metadata(obj, generation=1)
     prepare = _CREATE.get(served.storage)
@@ -167,15 +168,6 @@ def _namespace_update(new: Json, old: Json, now: float) -> Json:
     return with_metadata({**new, "spec": old.get("spec") or {}}, labels=labels)
 
 
-def _secret(obj: Json, now: float) -> Json:
-    """stringData is for writing alone."""
-    if "stringData" not in obj:
-        return obj
-    plain = {key: b64encode(value.encode()).decode() for key, value in (obj["stringData"] or {}).items()}
-    rest = {key: value for key, value in obj.items() if key != "stringData"}
-    return {**rest, "data": {**(obj.get("data") or {}), **plain}}
-
-
 def _volume(obj: Json, now: float) -> Json:
     return {**obj, "status": {"phase": "Pending", "lastPhaseTransitionTime": rfc3339(now)}}
 
@@ -195,6 +187,9 @@ def _job(obj: Json, now: float) -> Json:
         return obj
     uid, name = metadata(obj)["uid"], metadata(obj)["name"]
     template = spec.get("template") or {}
+    # A job without labels of its own has its template's, then and later.
+    own = metadata(obj).get("labels")
+    shared = bool(own) and own == metadata(template).get("labels")
     labels = {
         **(metadata(template).get("labels") or {}),
         "batch.kubernetes.io/controller-uid": uid,
@@ -209,10 +204,8 @@ def _job(obj: Json, now: float) -> Json:
             "batch.kubernetes.io/controller-uid": uid,
         },
     }
-    return {**obj, "spec": {**spec, "selector": selector, "template": with_metadata(template, labels=labels)}}
-
-
-_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+    obj = {**obj, "spec": {**spec, "selector": selector, "template": with_metadata(template, labels=labels)}}
+    return with_metadata(obj, labels=labels) if shared else obj
 
 
 def _daemon_set(obj: Json, now: float) -> Json:
@@ -221,21 +214,20 @@ def _daemon_set(obj: Json, now: float) -> Json:
 
 def _daemon_set_update(new: Json, old: Json, now: float) -> Json:
     """Counts the templates, in a field that apps/v1 shows as an annotation."""
-    counted = (metadata(old).get("annotations") or {}).get(_TEMPLATE_GENERATION, "")
+    counted = (metadata(old).get("annotations") or {}).get(TEMPLATE_GENERATION, "")
     generation = int(counted) if counted.isdigit() else 0
     changed = new["spec"].get("template") != old["spec"].get("template")
     return _with_template_generation(new, generation + changed)
 
 
 def _with_template_generation(obj: Json, generation: int) -> Json:
-    annotations = {**(metadata(obj).get("annotations") or {}), _TEMPLATE_GENERATION: str(generation)}
+    annotations = {**(metadata(obj).get("annotations") or {}), TEMPLATE_GENERATION: str(generation)}
     return with_metadata(obj, annotations=annotations)
 
 
 _CREATE: Mapping[str, Prepare] = {
     "pods": _pod,
     "namespaces": _namespace,
-    "secrets": _secret,
     "services": _service,
     "jobs.batch": _job,
     "persistentvolumes": _volume,
@@ -248,5 +240,4 @@ _UPDATE: Mapping[str, Callable[[Json, Json, float], Json]] = {
     REQUESTS: requests.update,
     "namespaces": _namespace_update,
     "daemonsets.apps": _daemon_set_update,
-    "secrets": lambda new, old, now: _secret(new, now),
 }

@@ -20,8 +20,9 @@ from aliquot.emulator import statuses
 from aliquot.emulator.call import Call
 from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.objects import Json, with_metadata
-from aliquot.emulator.reading import revision_asked, selection
+from aliquot.emulator.reading import MATCH, bad_list_option, revision_asked, selection
 from aliquot.emulator.registry import Served
+from aliquot.emulator.schema.errors import forbidden
 from aliquot.emulator.store import Compacted, Event, EventType, Record, Store, Watcher
 from aliquot.emulator.tables import Form, IncludeObject, Rendering, partial_metadata
 
@@ -46,24 +47,21 @@ class WatchOptions:
 
 
 def read_options(call: Call, store: Store, rng: Random) -> WatchOptions:
-    """Raises StatusError 400, and 504 for a revision that has not been reached."""
+    """Raises StatusError 400 and 422, and 504 for a revision that has not been reached."""
     query = call.request.query
     asked = revision_asked(query)
-    match, bookmarks = query.text("resourceVersionMatch"), query.flag("allowWatchBookmarks")
+    match, bookmarks = query.text(MATCH), query.flag("allowWatchBookmarks")
     timeout_s = query.number("timeoutSeconds")
     # Spread out, so that all watches that began together do not end together.
     limit_s = timeout_s if timeout_s else _SHORTEST_DEFAULT_S * (1 + rng.random())
     if not query.has("sendInitialEvents"):
         if match:
-            raise statuses.bad_request(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-                "sendInitialEvents is provided"
-            )
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            raise bad_list_option(forbidden(MATCH, why))
         return WatchOptions(asked or None, not asked, False, bookmarks, limit_s)
     if match != "NotOlderThan":
-        raise statuses.bad_request(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        )
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise bad_list_option(forbidden(MATCH, why))
     if asked is not None and asked > store.revision:
         raise statuses.not_there_yet(asked, store.revision)
     initial = query.flag("sendInitialEvents")

@@ -28,7 +28,7 @@ from aliquot.emulator.objects import (
     succeeded,
     unborn,
 )
-from aliquot.emulator.patching.apply import server_side_apply
+from aliquot.emulator.patching.apply import check_applied, server_side_apply
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.json_patch import apply_json_patch
 from aliquot.emulator.patching.managed_fields import Writer as Signature
@@ -39,6 +39,7 @@ from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid
 from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
+from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage import Storage, Stored
 
@@ -48,7 +49,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 _ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
-_PARTS_DEPEND = frozenset(["services"])
+_PARTS_DEPEND = frozenset(["secrets", "services"])
 """Where the defaults of one part depend on another."""
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -174,7 +175,7 @@ class Writer:
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
                 {"group": "meta.k8s.io", "kind": "PatchOptions"},
             )
-        applied = self._decoded(call, self._typed(served, read_yaml(call.body)))
+        applied = self._applied(call, read_yaml(call.body))
         if metadata(applied).get("managedFields"):
             raise statuses.bad_request("metadata.managedFields must be nil")
         self._check_address(call, applied)
@@ -194,12 +195,31 @@ class Writer:
                     raise
         raise statuses.conflict(served.resource, call.name)
 
+    def _applied(self, call: Call, asked: Any) -> Json:
+        """The body of an apply, which must fit its schema whatever `fieldValidation` says."""
+        served = call.served
+        if not isinstance(asked, dict):
+            raise statuses.bad_request(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+                f"{'array' if isinstance(asked, list) else 'value'} into Go value of type map[string]interface {{}}"
+            )
+        kind, version = asked.get("kind") or "", asked.get("apiVersion") or ""
+        if (kind, version) != (served.resource.kind, served.resource.api_version):
+            shown = str(version) if "/" in str(version) else f"/{version}"
+            raise statuses.bad_request(f"invalid object type: {shown}, Kind={kind}")
+        try:
+            check_applied(asked, served.schema.shape, served.resource.api_version)
+        except PatchError as error:
+            raise _patch_refused(call, error) from error
+        return self._decoded(call, asked)
+
     def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
         served = call.served
         if old is None and call.request.subresource:
             raise statuses.not_found(served.resource, call.name)
-        if old is None and metadata(applied).get("resourceVersion"):
-            raise statuses.conflict(served.resource, call.name)
+        if old is None and (uid := metadata(applied).get("uid")):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise statuses.conflict(served.resource, call.name, why)
         if old is not None:
             self._check_identity(call, applied, old.obj)
         try:
@@ -234,7 +254,9 @@ class Writer:
             )
         if not isinstance(asked.get("metadata", {}), dict):
             raise statuses.bad_request("the object provided is unrecognized: metadata must be an object")
-        return {**asked, "kind": kind, "apiVersion": version}
+        # First, as most are stored: lists leave them out.
+        named = {"apiVersion": version, "kind": kind}
+        return named | asked | named
 
     def _decoded(self, call: Call, obj: Any, *, patched: bool = False) -> Json:
         """Without unknown fields, which are refused or warned of as the client wishes."""
@@ -275,8 +297,11 @@ class Writer:
             )
         if call.served.resource.namespaced and not namespace:
             raise statuses.bad_request("an empty namespace may not be set during creation")
-        if wanted.get("resourceVersion"):
-            raise statuses.bad_request("resourceVersion should not be set on objects to be created")
+        if wanted.get("resourceVersion") and call.request.method == "POST":
+            if not call.dry_run:
+                raise statuses.failure(500, "", "resourceVersion should not be set on objects to be created")
+            wanted = {key: value for key, value in wanted.items() if key != "resourceVersion"}
+            obj = {**obj, "metadata": wanted}
         # Signed for now: what the server and admission add is nobody's.
         obj = unborn(sign(call, obj), namespace)
         with ExitStack() as until_written:
@@ -392,20 +417,26 @@ class Writer:
     def _check_address(self, call: Call, obj: Json) -> None:
         """The body is about the object that the path names."""
         wanted = metadata(obj)
+        if not wanted.get("name") and call.request.method == "PUT":
+            raise statuses.bad_request(
+                f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
+            )
         if wanted.get("name", call.name) != call.name:
             raise statuses.bad_request(
                 f"the name of the object ({wanted['name']}) does not match the name on the URL ({call.name})"
             )
         if wanted.get("namespace") and call.namespace and wanted["namespace"] != call.namespace:
             raise statuses.bad_request(
-                f"the namespace of the object ({wanted['namespace']}) does not match the namespace on the URL "
-                f"({call.namespace})"
+                "the namespace of the provided object does not match the namespace sent on the request"
             )
 
     def _check_identity(self, call: Call, new: Json, old: Json) -> None:
         """The client saw this object, at this revision, if it says what it saw."""
         wanted, found = metadata(new), metadata(old)
         if wanted.get("uid") and wanted["uid"] != found["uid"]:
+            if call.request.method != "PUT":
+                immutable = FieldError(ErrorType.INVALID, "metadata.uid", wanted["uid"], IMMUTABLE)
+                raise statuses.invalid(call.served.resource, call.name, [immutable])
             raise statuses.conflict(
                 call.served.resource,
                 call.name,

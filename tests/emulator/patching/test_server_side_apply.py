@@ -232,8 +232,8 @@ def test_a_custom_resource_loses_no_other_field() -> None:
     ("applied", "code", "message"),
     [
         (config({"a": "1"}, managedFields=[]), 400, "metadata.managedFields must be nil"),
-        (config() | {"dta": {}}, 500, "failed to create typed patch object (/c; v1, Kind=ConfigMap): .dta: field not declared in schema"),
-        (config({"a": 1}), 500, "failed to create typed patch object (/c; v1, Kind=ConfigMap): .data.a: expected string, got &value.valueUnstructured{Value:1}"),
+        (config() | {"dta": {}}, 500, "failed to create typed patch object (/c; /v1, Kind=ConfigMap): .dta: field not declared in schema"),
+        (config({"a": 1}), 500, "failed to create typed patch object (/c; /v1, Kind=ConfigMap): .data.a: expected string, got &value.valueUnstructured{Value:1}"),
     ],
 )  # fmt: skip
 def test_what_is_not_applied(applied: dict[str, Any], code: int, message: str) -> None:

@@ -44,7 +44,7 @@ def server_side_apply(
     """
     if managed_fields.entries_of(applied) is not None:
         raise bad_request("metadata.managedFields must be nil")
-    _check(applied, shape, writer)
+    check_applied(applied, shape, writer.api_version)
     ignored = field_set.make(*reset_fields)
     base = dict(shape.skeleton) if live is None else managed_fields.without_entries(live)
     ledger = managed_fields.ledger_of(live)
@@ -63,13 +63,16 @@ def server_side_apply(
     return managed_fields.with_entries(merged, ledger)
 
 
-def _check(applied: dict[str, Any], shape: Shape, writer: Writer) -> None:
+def check_applied(applied: dict[str, Any], shape: Shape, api_version: str) -> None:
+    """Raises PatchError, 500 as Kubernetes does, for unknown fields, wrong types, or two items of one key."""
     try:
         structured.check(applied, shape)
     except structured.StructureError as error:
-        metadata = applied.get("metadata") or {}
+        metadata = applied.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
         where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-        kind = f"{writer.api_version}, Kind={applied.get('kind', '')}"
+        shown = api_version if "/" in api_version else f"/{api_version}"
+        kind = f"{shown}, Kind={applied.get('kind', '')}"
         raise PatchError(500, "", f"failed to create typed patch object ({where}; {kind}): {error}") from None
 
 

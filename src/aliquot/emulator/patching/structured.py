@@ -22,6 +22,7 @@ class _Missing(Enum):
 MISSING: Final = _Missing.MISSING
 """No value at all, which is not null."""
 _LEAF: FieldSet = {}
+_ZERO: Final[Mapping[Form, Any]] = {Form.STRING: "", Form.INTEGER: 0}
 
 
 class StructureError(ValueError):
@@ -75,8 +76,12 @@ def _item_key(shape: Shape, item: Any) -> str:
 
 
 def _default(shape: Shape, name: str) -> Any:
-    key = shape.element.fields.get(name) if shape.element is not None else None
-    return key.default if key is not None else None
+    element = shape.element
+    key = element.fields.get(name) if element is not None else None
+    if element is None or key is None or key.default is not None:
+        return key.default if key is not None else None
+    # What Go always writes has a value even where it was not given.
+    return _ZERO.get(key.form) if element.name and name in element.required else None
 
 
 # --- does it fit ---

@@ -39,7 +39,6 @@ class Rendering:
 
     form: Form = Form.OBJECT
     version: str = "v1"
-    content_type: str = "application/json"
 
 
 PLAIN = Rendering()
@@ -60,8 +59,7 @@ def rendering(accept_header: str) -> Rendering | None:
             return PLAIN
         form = _FORMS.get(media.as_)
         if form is not None and media.group == _GROUP and media.version in ("v1", "v1beta1"):
-            kind = f"application/json;as={media.as_};v={media.version};g={_GROUP}"
-            return Rendering(form, media.version, kind)
+            return Rendering(form, media.version)
     return None
 
 

@@ -14,6 +14,19 @@ from aliquot.emulator.schema.shapes import Shape
 
 Filler = Callable[[dict[str, Any]], None]
 
+ZERO_STATUS: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("", "ReplicationController"): {"replicas": 0},
+    ("apps", "ReplicaSet"): {"replicas": 0},
+    ("apps", "StatefulSet"): {"replicas": 0, "availableReplicas": 0},
+    ("apps", "DaemonSet"): dict.fromkeys(
+        ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"), 0
+    ),
+    ("policy", "PodDisruptionBudget"): dict.fromkeys(
+        ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"), 0
+    ),
+}
+"""What the status of a kind always says, from its first moment: typed clients insist on it."""
+
 _FILLERS: Mapping[tuple[str, str], Filler] = {
     **pods.FILLERS,
     **workloads.FILLERS,
@@ -32,6 +45,8 @@ def fill(group: str, kind: str, obj: Mapping[str, Any], shape: Shape) -> dict[st
 def fill_in(group: str, kind: str, obj: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """The defaults of `obj`, which has nothing empty in it that may go, in place."""
     _add_structs(obj, shape.skeleton)
+    for name, zero in ZERO_STATUS.get((group, kind), {}).items():
+        obj["status"].setdefault(name, zero)
     filler = _FILLERS.get((group, kind))
     if filler is not None:
         filler(obj)

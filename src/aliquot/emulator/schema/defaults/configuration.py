@@ -1,5 +1,6 @@
 """Defaults of everything that neither runs nor routes. They change their argument, a copy made for it."""
 
+from base64 import b64encode
 from typing import Any
 
 _FLOW_CONTROL = "flowcontrol.apiserver.k8s.io"
@@ -37,6 +38,25 @@ def _fill_node(obj: dict[str, Any]) -> None:
 
 def _fill_secret(obj: dict[str, Any]) -> None:
     obj["type"] = obj.get("type") or "Opaque"
+    # For writing alone.
+    plain = obj.pop("stringData", {})
+    if plain:
+        obj["data"] = obj.get("data", {}) | {k: b64encode(v.encode()).decode() for k, v in plain.items()}
+
+
+def _fill_event(obj: dict[str, Any]) -> None:
+    for name in ("eventTime", "firstTimestamp", "lastTimestamp"):
+        obj.setdefault(name, None)
+    obj.setdefault("source", {})
+    for name in ("reportingComponent", "reportingInstance"):
+        obj.setdefault(name, "")
+
+
+def _fill_new_event(obj: dict[str, Any]) -> None:
+    obj.setdefault("eventTime", None)
+    for name in ("deprecatedFirstTimestamp", "deprecatedLastTimestamp"):
+        obj.setdefault(name, None)
+    obj.setdefault("deprecatedSource", {})
 
 
 def _fill_binding(obj: dict[str, Any]) -> None:
@@ -154,6 +174,8 @@ FILLERS = {
     ("", "Namespace"): _fill_namespace,
     ("", "Node"): _fill_node,
     ("", "Secret"): _fill_secret,
+    ("", "Event"): _fill_event,
+    ("events.k8s.io", "Event"): _fill_new_event,
     ("", "LimitRange"): _fill_limit_range,
     ("", "PersistentVolume"): _fill_persistent_volume,
     ("", "PersistentVolumeClaim"): _fill_persistent_volume_claim,

@@ -8,6 +8,9 @@ from aliquot.emulator.schema.defaults.pods import fill_pod_spec
 _UNLIMITED = 2**31 - 1
 _QUARTER = "25%"
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""The annotation in which apps/v1 shows how often a DaemonSet's template has changed."""
+
 
 def _fill_deployment(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
@@ -41,6 +44,8 @@ def _fill_replication_controller(obj: dict[str, Any]) -> None:
 
 def _fill_daemon_set(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
+    annotations = obj["metadata"].setdefault("annotations", {})
+    annotations.setdefault(TEMPLATE_GENERATION, "0")
     strategy = spec["updateStrategy"]
     strategy["type"] = strategy.get("type") or "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
@@ -81,6 +86,7 @@ def _fill_job(obj: dict[str, Any]) -> None:
     spec.setdefault("backoffLimit", _UNLIMITED if "backoffLimitPerIndex" in spec else 6)
     spec.setdefault("completionMode", "NonIndexed")
     spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
     spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
     for rule in spec.get("podFailurePolicy", {}).get("rules", ()):
         for pattern in rule.get("onPodConditions", ()):

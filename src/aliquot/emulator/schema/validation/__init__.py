@@ -42,7 +42,9 @@ _NAME_RULES: Mapping[tuple[str, str], names.Rule] = {
     ("apiregistration.k8s.io", "APIService"): names.path_segment,
     ("", "Namespace"): names.dns_label,
     ("", "Service"): names.dns_label,
-    ("", "Event"): names.dns_subdomain,
+    ("", "Event"): names.path_segment,
+    (_APPS, "StatefulSet"): names.dns_label,
+    ("policy", "PodDisruptionBudget"): names.path_segment,
     _CERTIFICATE_REQUEST: names.path_segment,
     (_RBAC, "Role"): names.path_segment,
     (_RBAC, "RoleBinding"): names.path_segment,
@@ -115,6 +117,9 @@ _UPDATE: Mapping[tuple[str, str], Update] = {
     (_RESOURCE, "ResourceSlice"): devices.slice_update,
 }
 
+# An update is judged as an object before it is as a change.
+_CONTENT_FIRST = {(_APPS, "Deployment"), (_APPS, "ReplicaSet"), (_APPS, "StatefulSet"), (_BATCH, "Job")}
+
 # These are requests in the form of objects: nothing is stored, and nobody names them.
 _NAMELESS = frozenset({"authorization.k8s.io", "authentication.k8s.io"})
 _CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -182,11 +187,9 @@ def built_in_update(
     if key == _CRD:
         return errors + crds.crd_update(obj, old, minor)
     update = _UPDATE.get(key)
-    if update is not None:
-        errors += update(obj, old)
-    if _substance(obj) != _substance(old):
-        errors += _content(key, obj, shape, minor)
-    return errors
+    changes = update(obj, old) if update is not None else []
+    content = _content(key, obj, shape, minor) if _substance(obj) != _substance(old) else []
+    return errors + (content + changes if key in _CONTENT_FIRST else changes + content)
 
 
 def _substance(obj: Obj) -> Obj:

@@ -102,15 +102,17 @@ def _selected_template(spec: Obj, word: str) -> list[FieldError]:
     errors: list[FieldError] = []
     selector = spec.get("selector")
     template = spec.get("template", {})
+    labels = template.get("metadata", {}).get("labels")
     if selector is None:
-        errors.append(required("spec.selector"))
+        # A DaemonSet's is not asked for; it selects nothing, and so not the template either.
+        errors += [required("spec.selector")] if word != "daemonset" else []
+        errors.append(invalid("spec.template.metadata.labels", labels, _MISMATCH))
     else:
         errors += label_selector(selector, "spec.selector")
         if not selector.get("matchLabels") and not selector.get("matchExpressions"):
             errors.append(invalid("spec.selector", dict(selector), f"empty selector is invalid for {word}"))
-        labels = template.get("metadata", {}).get("labels", {})
-        if not matches(selector, labels):
-            errors.append(invalid("spec.template.metadata.labels", dict(labels), _MISMATCH))
+        if not matches(selector, labels or {}):
+            errors.append(invalid("spec.template.metadata.labels", labels, _MISMATCH))
     errors += pod_template(template, "spec.template")
     policy = template.get("spec", {}).get("restartPolicy")
     if policy not in (None, "", "Always"):
