@@ -144,9 +144,9 @@ POST = CONFIGS.encode()
                 b"upgrade: websocket",
                 b"sec-websocket-version: 13",
             ),
-            200,
-            "gitVersion",
-            id="websocket where there is none",
+            400,
+            "",
+            id="half a handshake of a websocket",
         ),
         pytest.param(
             request("POST", POST, json.dumps({**config("w"), "a\r\nx: b": 1}).encode()),

@@ -15,8 +15,8 @@ from aliquot.cli.state import Running, StateDirectory
 from aliquot.document import DocumentError
 from aliquot.emulator import discovery, versions
 from aliquot.emulator.authentication import Accepted
-from aliquot.emulator.node_access.restriction import forbidden_labels
 from aliquot.emulator.faults import file as fault_files
+from aliquot.emulator.node_access.restriction import forbidden_labels
 from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
 from aliquot.gpu.inventory import Inventory, InventoryNode

@@ -201,15 +201,18 @@ class ApiServer:
         else:
             await send_answer(answer, refusing(send) if scope["type"] == WEBSOCKET else send, record)
 
-    async def user_of(self, scope: Scope) -> str:
-        """Who sends a request, before any impersonation; empty for credentials that are no good."""
+    async def user_of(self, scope: Scope) -> User | None:
+        """Who sends a request, before any impersonation; None for credentials that are no good."""
         try:
-            user = await self._authenticator.authenticate(
+            return await self._authenticator.authenticate(
                 scope.get("extensions") or {}, dict(scope["headers"]), scope["path"]
             )
         except StatusError:
-            return ""
-        return user.name
+            return None
+
+    async def is_administrator(self, scope: Scope) -> bool:
+        user = await self.user_of(scope)
+        return user is not None and "system:masters" in user.groups
 
     async def _answer(
         self, scope: Scope, receive: Receive, record: Record | None, warnings: list[str]

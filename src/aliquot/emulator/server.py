@@ -22,6 +22,7 @@ from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
 from aliquot.emulator.connection import BoundedProtocol
 from aliquot.emulator.faults.application import HANG_UP, Application
+from aliquot.emulator.in_flight import LimitedApplication, Limits
 
 _BACKLOG = 1024
 _GRACE_S = 3
@@ -83,15 +84,17 @@ class HttpsServer:
         host: str = "127.0.0.1",
         port: int = 0,
         app: Application | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
-        """Binds the port; 0 takes a free one. `app` is `api`'s with something around it. Raises ServerError."""
+        """Binds the port; 0 takes a free one. `app` is `api`'s with something around it. `limits` are of requests from
+        here, not of callers in this process. Raises ServerError."""
         self._api = api
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"https://{host}:{self.port}"
         certificate, key = authority.server_files
         config = uvicorn.Config(
-            app or api.app,
+            LimitedApplication(app or api.app, limits, is_administrator=api.is_administrator),
             http=_Protocol,
             ws=_WebSocketProtocol,
             # A reader that pauses (`kubectl exec ... | less`) is no dead one.

@@ -15,7 +15,6 @@ from aliquot.kube.resources import (
     STORAGECLASSES,
 )
 from tests.emulator.controllers.conftest import Cluster, Simulate
-from tests.simulation.faults import Weather
 
 POD = {"containers": [{"name": "main", "image": "i"}]}
 
@@ -230,7 +229,7 @@ def test_no_volume_is_lost_or_given_out_twice_in_a_storm(simulate: Simulate, see
     async def scenario(cluster: Cluster) -> None:
         now = {"metadata": {"name": "now"}, "provisioner": "aliquot.dev/simulated"}
         await cluster.client.create(STORAGECLASSES, now)
-        cluster.weather.become(Weather.storm())
+        cluster.weather.storm()
         names = [f"c{place}" for place in range(8)]
         for place, name in enumerate(names):
             await cluster.client.create(PERSISTENTVOLUMES, volume(f"v{place}"))
@@ -239,7 +238,7 @@ def test_no_volume_is_lost_or_given_out_twice_in_a_storm(simulate: Simulate, see
             await asyncio.sleep(0.5)
             if place % 3 == 0:
                 await cluster.restart_controllers()
-        cluster.weather.become(Weather.calm())
+        cluster.weather.calm()
         held = {name: (await phase(cluster, "Bound", name))["spec"]["volumeName"] for name in names}
         assert len(set(held.values())) == len(names)
         for name, found in held.items():

@@ -13,10 +13,11 @@ from aliquot.emulator import statuses
 from aliquot.emulator.answers import status_answer
 from aliquot.emulator.exchange import Message, Receive, Scope, Send, receive_body
 from aliquot.emulator.faults.rules import NOTHING, Cut, Error, Rule, Rules, Struck, WatchFault
+from aliquot.emulator.rbac import User
 from aliquot.emulator.request import parse
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Who = Callable[[Scope], Awaitable[str]]
+Who = Callable[[Scope], Awaitable[User | None]]
 
 HANG_UP: Final = "aliquot.hang-up"
 """The ASGI extension that closes the connection: a function without arguments."""
@@ -62,8 +63,8 @@ class FaultyApplication:
         if scope["type"] != "http":
             return NOTHING
         request = parse(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
-        user = await self._who(scope) if self._who is not None and self._rules.need_user else ""
-        return self._rules.strike(request, user, self._rng)
+        user = await self._who(scope) if self._who is not None and self._rules.need_user else None
+        return self._rules.strike(request, user.name if user is not None else "", self._rng)
 
 
 async def _refuse(error: Error, scope: Scope, receive: Receive, send: Send) -> None:
