@@ -272,3 +272,63 @@ async def test_roles_may_give_a_node_more(site: Api) -> None:
     }
     await site.ok("POST", f"{path}/clusterrolebindings", binding)
     assert site.server.authorizer.authorize(A, ask("get nodes b", namespace="")).allowed
+
+
+SELECTED = {"rawSelector": "spec.nodeName=a"}
+LISTED = {"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["a"]}]}
+
+
+@pytest.mark.parametrize(
+    ("selector", "allowed"),
+    [
+        (SELECTED, True),
+        (LISTED, True),
+        ({"rawSelector": "spec.nodeName=b"}, False),
+        ({"rawSelector": "spec.nodeName"}, False),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "NotIn", "values": ["a"]}]}, False),
+        ({"requirements": [{"key": "spec.nodeName", "operator": "In", "values": ["a", "b"]}]}, False),
+        (None, False),
+    ],
+)
+async def test_a_review_may_ask_about_a_selection(
+    site: Api, selector: dict[str, Any] | None, allowed: bool
+) -> None:
+    asked = {
+        "verb": "list",
+        "resource": "pods",
+        "version": "v1",
+        **({"fieldSelector": selector} if selector else {}),
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": A.name, "groups": list(A.groups), "resourceAttributes": asked},
+    }
+    answer = await site.ok("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert answer["status"]["allowed"] is allowed
+
+
+async def test_a_review_says_a_selection_once(site: Api) -> None:
+    asked = {"verb": "list", "resource": "pods", "fieldSelector": {**SELECTED, **LISTED}}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    status, answer = await site.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    assert (status, answer["reason"]) == (422, "Invalid")
+
+
+async def test_what_a_kubelet_may_do_is_not_listed_and_says_so(site: Api) -> None:
+    kubelet = site.as_user(A.name, "system:nodes")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": "default"},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    status = (await kubelet.ok("POST", path, review))["status"]
+    assert status["incomplete"] is True
+    assert status["evaluationError"] == "node authorizer does not support user rule resolution"
+    assert (await site.ok("POST", path, review))["status"]["incomplete"] is False
+    await kubelet.close()

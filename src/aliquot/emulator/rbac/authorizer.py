@@ -45,7 +45,7 @@ class Decision:
 
 
 Earlier = Callable[[User, Attributes], Decision | None]
-"""Who is asked before the roles; None from who has nothing to say of a user."""
+"""Who is asked before the roles; None from who has nothing to say of a user. What they allow cannot be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,12 @@ class Authorizer:
                 self._narrowed.clear()
             found = self._narrowed[key] = tuple(one for one in grants if one.rule.is_about(asked))
         return found
+
+    def unresolved(self, user: User) -> Sequence[str]:
+        """Why the rules that are known of a user are not all."""
+        nothing = Attributes(verb="")
+        said = any(ask(user, nothing) is not None for ask in self._earlier)
+        return ["node authorizer does not support user rule resolution"] if said else []
 
     def rules(self, user: User, namespace: str) -> tuple[Sequence[Rule], Sequence[str]]:
         """What the user holds in a namespace ("" for cluster-wide alone), and what could not be resolved."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from aliquot.emulator.rbac.authorizer import Authorizer
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
+from aliquot.emulator.selectors import SelectorError, Term, field_terms
 
 
 class ReviewInvalid(Exception):
@@ -56,12 +57,33 @@ def _attributes(spec: Mapping[str, Any]) -> Attributes:
             subresource=resource.get("subresource", ""),
             namespace=resource.get("namespace", ""),
             name=resource.get("name", ""),
+            fields=_fields(resource.get("fieldSelector") or {}),
         )
     if other is not None:
         return Attributes(verb=other.get("verb", ""), path=other.get("path", ""))
     raise ReviewInvalid(
         "spec.resourceAttributes",
         "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+    )
+
+
+def _fields(selector: Mapping[str, Any]) -> tuple[Term, ...]:
+    """What a review's field selector says; what cannot be read limits nothing. Raises ReviewInvalid."""
+    raw, listed = selector.get("rawSelector"), selector.get("requirements")
+    where = "spec.resourceAttributes.fieldSelector"
+    if raw and listed:
+        raise ReviewInvalid(
+            f"{where}.rawSelector", "Invalid value: may not be specified at the same time as requirements"
+        )
+    if raw:
+        try:
+            return tuple(field_terms(raw))
+        except SelectorError:
+            return ()
+    return tuple(
+        Term(one.get("key", ""), one["values"][0], one.get("operator") == "In")
+        for one in listed or ()
+        if one.get("operator") in ("In", "NotIn") and len(one.get("values") or ()) == 1
     )
 
 
@@ -79,6 +101,7 @@ def rules_review(authorizer: Authorizer, user: User, review: Mapping[str, Any]) 
     if not namespace:
         raise ReviewInvalid("spec.namespace", "no namespace on request")
     rules, errors = authorizer.rules(user, namespace)
+    errors = [*authorizer.unresolved(user), *errors]
     status: dict[str, Any] = {
         "resourceRules": list(_resource_rules(rules)),
         "nonResourceRules": [
