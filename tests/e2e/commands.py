@@ -2,14 +2,15 @@
 
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -27,14 +28,12 @@ SHELL = "busybox:1.37"
 TOOLS = BIN.parent / "tools/bin"
 """Filled by `make tools`."""
 
-# The pinned one, an older one that speaks protobuf from its own descriptors, and what else is on the path.
-KUBECTLS = sorted(
-    {str(BIN / "kubectl"), str(TOOLS / "kubectl-1.34"), shutil.which("kubectl") or str(BIN / "kubectl")}
-)
+# The pinned one, and an older one that speaks protobuf from its own descriptors.
+KUBECTLS = (str(BIN / "kubectl"), str(TOOLS / "kubectl-1.34"))
 
 
 def kubectl_name(path: str) -> str:
-    return "pinned" if path.startswith(str(BIN)) else "older" if path.startswith(str(TOOLS)) else "path"
+    return "pinned" if path.startswith(str(BIN)) else "older"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,9 @@ class Kubectl:
     namespace: str = "default"
     binary: str = field(default_factory=lambda: str(BIN / "kubectl"))
 
-    def run(self, *args: str, stdin: str = "", timeout_s: float = 60) -> Result:
+    def run(
+        self, *args: str, stdin: str = "", timeout_s: float = 60, env: Mapping[str, str] | None = None
+    ) -> Result:
         done = subprocess.run(
             [self.binary, "-n", self.namespace, *args],
             check=False,
@@ -60,14 +61,43 @@ class Kubectl:
             text=True,
             capture_output=True,
             timeout=timeout_s,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"},
+            env={**self._environment(), **(env or {})},
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def __call__(self, *args: str, stdin: str = "") -> str:
-        result = self.run(*args, stdin=stdin)
+    def __call__(self, *args: str, stdin: str = "", env: Mapping[str, str] | None = None) -> str:
+        result = self.run(*args, stdin=stdin, env=env)
         assert result.code == 0, f"kubectl {' '.join(args)}: {result.err}"
         return result.out
+
+    def refused(self, *args: str, stdin: str = "") -> str:
+        """What a command that must fail says."""
+        result = self.run(*args, stdin=stdin)
+        assert result.code != 0, f"kubectl {' '.join(args)} succeeds: {result.out}"
+        return result.err
+
+    def cells(self, *args: str) -> list[list[str]]:
+        """The rows of a table, its header first; cells are at least two spaces apart."""
+        return [re.split(r"\s{2,}", line.strip()) for line in self(*args).splitlines()]
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[IO[str]]:
+        """A command that goes on: its output."""
+        process = subprocess.Popen(
+            [self.binary, "-n", self.namespace, *args],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment(),
+        )
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
+            process.communicate()
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"}
 
     def json(self, *args: str) -> Any:
         return json.loads(self(*args, "-o", "json"))

@@ -186,6 +186,14 @@ async def test_an_unknown_resource_of_a_known_version_is_not_named(api: Api) -> 
     assert answer["message"] == "the server could not find the requested resource"
 
 
+async def test_what_is_left_out_says_why(api: Api) -> None:
+    _, answer = await api.send("POST", f"{PODS}/p/portforward")
+    assert answer["message"] == (
+        "the server could not find the requested resource: "
+        "pods/portforward is not served here: needs a connection into a running container"
+    )
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/apis/none.example/v1/things", "/livez/nonsense"])
 async def test_where_nothing_is_there_is_no_status_either(api: Api, path: str) -> None:
     assert await api.get(path) == (404, "404 page not found\n")

@@ -24,6 +24,7 @@ from aliquot.emulator import (
     answers,
     bootstrap,
     deletion,
+    discovery,
     health,
     rbac,
     reading,
@@ -288,17 +289,16 @@ class ApiServer:
     def _find(self, request: Request) -> Served:
         """Raises StatusError 404 and 405."""
         served = self.registry.find(request.group, request.version, request.plural)
-        missing = self._missing(request)
         if served is None:
-            raise missing
+            raise self._missing(request)
         resource = served.resource
         if request.namespace and not resource.namespaced and request.plural != "namespaces":
-            raise missing
+            raise self._missing(request)
         verbs = resource.verbs
         if request.subresource:
             subresource = resource.subresource(request.subresource)
             if subresource is None:
-                raise missing
+                raise self._missing(request)
             verbs = subresource.verbs
         of_one = request.verb in ("get", "update", "patch", "delete") or bool(request.subresource)
         of_all = request.verb in ("create", "deletecollection") and not request.subresource
@@ -306,13 +306,17 @@ class ApiServer:
             raise statuses.method_not_allowed()
         if resource.namespaced and not request.namespace:
             if of_one:
-                raise missing
+                raise self._missing(request)
             if request.verb == "create":
                 raise statuses.method_not_allowed()
         return served
 
     def _missing(self, request: Request) -> StatusError:
         """There is nothing at the request's path."""
+        path = f"{request.group}/{request.plural}"
+        for known in (path, f"{path}/{request.subresource}"):
+            if why := discovery.UNSERVED.get(known):
+                return statuses.not_served(known.removeprefix("/"), why)
         found = self.registry.catalog.find_version(request.group, request.version)
         return statuses.no_such_path() if any(not one.custom for one in found) else statuses.page_not_found()
 

@@ -71,6 +71,11 @@ def no_such_path() -> StatusError:
     return failure(404, "NotFound", _NO_SUCH_PATH)
 
 
+def not_served(what: str, why: str) -> StatusError:
+    """Kubernetes has it, and this server leaves it out."""
+    return failure(404, "NotFound", f"{_NO_SUCH_PATH}: {what} is not served here: {why}")
+
+
 def page_not_found() -> StatusError:
     """Anywhere else: no Status at all. Clients make one of it, and name in it what they asked for."""
     return StatusError(failure(404, "NotFound", _NO_SUCH_PATH).status, "404 page not found\n")
