@@ -109,8 +109,8 @@ def test_an_autoscaler(kubectl: Kubectl) -> None:
 
 
 def test_edit(kubectl: Kubectl) -> None:
-    kubectl("apply", "-f", "-", stdin=config("c", k="old"))
+    kubectl("apply", "-f", "-", stdin=config("c", k="tea"))
     edit = ("edit", "configmap", "c")
-    assert "configmap/c edited" in kubectl(*edit, env={"KUBE_EDITOR": "sed -i s/old/new/"})
-    assert kubectl("get", "configmap", "c", "-o", "jsonpath={.data.k}") == "new"
+    assert "configmap/c edited" in kubectl(*edit, env={"KUBE_EDITOR": "sed -i s/tea/coffee/"})
+    assert kubectl("get", "configmap", "c", "-o", "jsonpath={.data.k}") == "coffee"
     assert "Edit cancelled, no changes made." in kubectl.run(*edit, env={"KUBE_EDITOR": "true"}).err

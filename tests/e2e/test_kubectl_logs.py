@@ -34,7 +34,7 @@ def test_logs(kubectl: Kubectl, talker: str) -> None:
     assert len(first.out.splitlines()) == 1
     every = kubectl("logs", talker, "--all-containers", "--prefix", "--timestamps", "--since=1h", "--tail=1")
     lines = every.splitlines()
-    assert [line.split()[0] for line in lines] == ["[pod/talker/one]", "[pod/talker/two]"]
+    assert sorted(line.split()[0] for line in lines) == ["[pod/talker/one]", "[pod/talker/two]"]
     assert all(line.split()[1].endswith("Z") for line in lines)
     assert kubectl("logs", "-l", "app=talker", "-c", "two", "--tail=5") == kubectl(
         "logs", talker, "-c", "two"
