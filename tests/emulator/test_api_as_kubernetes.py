@@ -216,3 +216,19 @@ async def test_an_update_is_judged_as_an_object_before_it_is_as_a_change(api: Ap
         "spec.template.metadata.labels",
         "spec.selector",
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "families", "policy"),
+    [
+        ({"clusterIP": "None"}, ["IPv4", "IPv6"], "RequireDualStack"),
+        ({"clusterIP": "None", "ipFamilyPolicy": "SingleStack"}, ["IPv4"], "SingleStack"),
+        ({"clusterIP": "None", "selector": {"a": "b"}}, ["IPv4"], "SingleStack"),
+    ],
+)
+async def test_endpoints_that_somebody_else_fills_in_may_be_of_both_families(
+    api: Api, spec: dict[str, Any], families: list[str], policy: str
+) -> None:
+    services = "/api/v1/namespaces/default/services"
+    made = (await api.ok("POST", services, {"metadata": {"name": "s"}, "spec": spec}))["spec"]
+    assert (made["ipFamilies"], made["ipFamilyPolicy"]) == (families, policy)

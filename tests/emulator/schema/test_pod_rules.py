@@ -48,6 +48,7 @@ def test_sound_pods(spec: dict[str, Any]) -> None:
         ({"readinessProbe": {"exec": {"command": []}}}, ["spec.containers[0].readinessProbe.exec.command: Required value"]),
         ({"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}}, ["spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)"]),
         ({"resizePolicy": [{"resourceName": "disk", "restartPolicy": "NotRequired"}]}, ['spec.containers[0].resizePolicy: Unsupported value: "disk": supported values: "cpu", "memory"']),
+        ({"livenessProbe": {"httpGet": {"port": 1, "httpHeaders": [{"name": "a b", "value": ""}]}}}, ["spec.containers[0].livenessProbe.httpGet.httpHeaders: Invalid value: \"a b\": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')"]),
         ({"securityContext": {"runAsUser": -1}}, ["spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"]),
         ({"restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}]}, ["spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used"]),
     ],
@@ -149,3 +150,39 @@ def test_two_controllers_are_one_too_many() -> None:
 )
 def test_bindings(target: dict[str, str], problems: list[str]) -> None:
     assert texts(schema("Binding").validate({"metadata": {"name": "p"}, "target": target})) == problems
+
+
+@pytest.mark.parametrize(
+    ("mount", "problems"),
+    [
+        ({"mountPropagation": "HostToContainer"}, []),
+        ({"mountPropagation": "Both"}, ['spec.containers[0].volumeMounts.mountPropagation: Unsupported value: "Both": supported values: "Bidirectional", "HostToContainer", "None"']),
+        ({"mountPropagation": "Bidirectional"}, ["spec.containers[0].volumeMounts.mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers"]),
+        ({"recursiveReadOnly": "Enabled"}, ["spec.containers[0].volumeMounts.recursiveReadOnly: Forbidden: may only be specified when readOnly is true"]),
+        ({"recursiveReadOnly": "Enabled", "readOnly": True}, []),
+    ],
+)  # fmt: skip
+def test_how_mounts_are_seen(mount: dict[str, Any], problems: list[str]) -> None:
+    made = container(volumeMounts=[{"name": "v", "mountPath": "/x", **mount}])
+    made = changed(made, "spec.volumes", [{"name": "v", "emptyDir": {}}])
+    assert texts(POD.validate(made)) == problems
+
+
+@pytest.mark.parametrize(
+    ("spec", "problems"),
+    [
+        ({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["x"]}}, ['spec.dnsConfig.nameservers[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']),
+        ({"dnsConfig": {"searches": [".", "a.b.", "_srv.a"], "options": [{}]}}, ["spec.dnsConfig.searches[2]: Invalid value: \"_srv.a\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')", "spec.dnsConfig.options[0]: Required value: must not be empty"]),
+        ({"hostAliases": [{"ip": "x", "hostnames": ["a"]}]}, ['spec.hostAliases[0].ip: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']),
+        ({"hostPID": True, "shareProcessNamespace": True}, ["spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled"]),
+        ({"hostUsers": False, "hostNetwork": True}, ["spec.hostNetwork: Forbidden: when `hostUsers` is false"]),
+        ({"securityContext": {"sysctls": [{"name": "a b"}, {"name": "c"}, {"name": "c"}]}}, ['spec.securityContext.sysctls[0].name: Invalid value: "a b": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$', 'spec.securityContext.sysctls[2].name: Duplicate value: "c"']),
+        ({"securityContext": {"supplementalGroupsPolicy": "X"}}, ['spec.securityContext.supplementalGroupsPolicy: Unsupported value: "X": supported values: "Merge", "Strict"']),
+        ({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["x"]}]}, ["spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set"]),
+        ({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "z", "matchLabelKeys": ["a"]}]}}}, ["spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set"]),
+        ({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "p"}}]}, ['spec.volumes[0].nfs.path: Invalid value: "p": must be an absolute path']),
+        ({"volumes": [{"name": "v", "image": {"pullPolicy": "Maybe"}}]}, ["spec.volumes[0].image.reference: Required value", 'spec.volumes[0].image.pullPolicy: Unsupported value: "Maybe": supported values: "Always", "IfNotPresent", "Never"']),
+    ],
+)  # fmt: skip
+def test_what_a_kube_apiserver_refuses(spec: dict[str, Any], problems: list[str]) -> None:
+    assert texts(POD.validate(pod(**spec))) == problems

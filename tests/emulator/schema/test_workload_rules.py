@@ -218,3 +218,22 @@ def test_when_a_cron_job_is_due(spec: dict[str, Any], problem: str) -> None:
     found = texts(known.validate(known.default({"metadata": {"name": "c"}, "spec": wanted})))
     assert len(found) == bool(problem)
     assert problem in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "rolling", "problems"),
+    [
+        ("Deployment", "strategy", {"maxSurge": 1, "maxUnavailable": 1}, []),
+        ("Deployment", "strategy", {"maxSurge": 0, "maxUnavailable": 0}, ["spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"]),
+        ("Deployment", "strategy", {"maxSurge": "200%", "maxUnavailable": "101%"}, ['spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%']),
+        ("Deployment", "strategy", {"maxSurge": "x"}, ["spec.strategy.rollingUpdate.maxSurge: Invalid value: \"x\": a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"]),
+        ("DaemonSet", "updateStrategy", {"maxSurge": 1, "maxUnavailable": 0}, []),
+        ("DaemonSet", "updateStrategy", {"maxSurge": 1}, ["spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"]),
+        ("DaemonSet", "updateStrategy", {"maxUnavailable": 0}, ["spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"]),
+    ],
+)  # fmt: skip
+def test_how_many_pods_a_rollout_may_add_or_miss(
+    kind: str, field: str, rolling: dict[str, Any], problems: list[str]
+) -> None:
+    made = workload(kind, **{field: {"type": "RollingUpdate", "rollingUpdate": rolling}})
+    assert texts(schema(kind, "apps").validate(made)) == problems

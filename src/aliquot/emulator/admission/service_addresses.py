@@ -67,6 +67,9 @@ class ServiceAddresses:
         if address == old.get("clusterIP") and old:
             return spec
         families = {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+        if address == _NONE and not spec.get("selector") and "ipFamilyPolicy" not in spec:
+            # Whoever fills in its endpoints may do so in both families.
+            families = {"ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack"}
         if address == _NONE:
             return {**families, **spec, "clusterIPs": [_NONE]}
         if not address:

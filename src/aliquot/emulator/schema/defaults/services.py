@@ -40,6 +40,8 @@ def _fill_endpoints(obj: dict[str, Any]) -> None:
 
 
 def _fill_endpoint_slice(obj: dict[str, Any]) -> None:
+    for endpoint in obj.get("endpoints", ()):
+        endpoint.setdefault("conditions", {})
     for port in obj.get("ports", ()):
         port.setdefault("name", "")
         port.setdefault("protocol", "TCP")
@@ -51,6 +53,7 @@ def _fill_ingress(obj: dict[str, Any]) -> None:
 
 def _fill_network_policy(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
+    spec.setdefault("podSelector", {})
     for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
         for port in rule.get("ports", ()):
             port.setdefault("protocol", "TCP")

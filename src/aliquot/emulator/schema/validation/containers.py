@@ -311,6 +311,30 @@ def _mounts(container: Container, pod: Pod, path: str) -> list[FieldError]:
                 text = "subPathExpr and subPath are mutually exclusive"
                 errors.append(invalid(f"{where}.subPathExpr", mount["subPathExpr"], text))
             errors += relative_path(mount["subPathExpr"], f"{path}.subPathExpr")
+        errors += _mount_reach(mount, bool(container.get("securityContext", {}).get("privileged")), path)
+    return errors
+
+
+def _mount_reach(mount: Mapping[str, Any], privileged: bool, path: str) -> list[FieldError]:
+    """How a mount and the mounts below it are seen by others, and written to."""
+    errors: list[FieldError] = []
+    propagation, where = mount.get("mountPropagation"), f"{path}.mountPropagation"
+    supported = ("Bidirectional", "HostToContainer", "None")
+    if propagation is not None and propagation not in supported:
+        errors.append(not_supported(where, propagation, supported))
+    if propagation == "Bidirectional" and not privileged:
+        text = "Bidirectional mount propagation is available only to privileged containers"
+        errors.append(forbidden(where, text))
+    recursive, where = mount.get("recursiveReadOnly", "Disabled"), f"{path}.recursiveReadOnly"
+    supported = ("Disabled", "Enabled", "IfPossible")
+    if recursive not in supported:
+        return [*errors, not_supported(where, recursive, supported)]
+    if recursive != "Disabled":
+        if not mount.get("readOnly"):
+            errors.append(forbidden(where, "may only be specified when readOnly is true"))
+        if propagation not in (None, "None"):
+            text = "may only be specified when mountPropagation is None or not specified"
+            errors.append(forbidden(where, text))
     return errors
 
 
@@ -391,6 +415,9 @@ def _handler(holder: Mapping[str, Any], pod: Pod, path: str) -> list[FieldError]
             scheme = action.get("scheme", "HTTP")
             if scheme not in ("HTTP", "HTTPS"):
                 errors.append(not_supported(f"{where}.scheme", scheme, ("HTTP", "HTTPS")))
+            for header in action.get("httpHeaders", ()):
+                name = header.get("name", "")
+                errors += [invalid(f"{where}.httpHeaders", name, text) for text in names.header_name(name)]
         case "tcpSocket" | "grpc":
             errors += port_or_name(action.get("port", 0), f"{where}.port")
         case "sleep":

@@ -6,6 +6,7 @@ Every function takes a value and gives what is wrong with it, an empty list when
 import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
+from ipaddress import ip_address
 
 Rule = Callable[[str], list[str]]
 
@@ -14,6 +15,8 @@ _SUBDOMAIN = _LABEL + r"(\." + _LABEL + ")*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
+_HEADER = "[-A-Za-z0-9]+"
+_UNDERSCORED = r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _PERCENT = "[0-9]+%"
 
@@ -106,6 +109,35 @@ def path_segment(value: str) -> list[str]:
     if value in (".", ".."):
         return [f"may not be '{value}'"]
     return [f"may not contain '{illegal}'" for illegal in ("/", "%") if illegal in value]
+
+
+def address(value: str) -> list[str]:
+    """An IPv4 or IPv6 address."""
+    try:
+        ip_address(value)
+    except ValueError:
+        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return []
+
+
+def header_name(value: str) -> list[str]:
+    """Of an HTTP header."""
+    if re.fullmatch(_HEADER, value):
+        return []
+    text = "a valid HTTP header must consist of alphanumeric characters or '-'"
+    return [_regex_text(text, _HEADER, "X-Header-Name")]
+
+
+@_remembered
+def dns_subdomain_with_underscore(value: str) -> list[str]:
+    """Search domains of resolvers."""
+    if re.fullmatch(_UNDERSCORED, value):
+        return []
+    text = (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must "
+        "start and end with an alphanumeric character"
+    )
+    return [_regex_text(text, _UNDERSCORED, "example.com")]
 
 
 @_remembered

@@ -118,6 +118,7 @@ def _pod_term(term: Mapping[str, Any], path: str) -> list[FieldError]:
     for name in ("labelSelector", "namespaceSelector"):
         if name in term:
             errors += label_selector(term[name], f"{path}.{name}")
+    errors += _match_label_keys(term, path)
     for namespace in term.get("namespaces", ()):
         errors += [invalid(f"{path}.namespace", namespace, problem) for problem in names.dns_label(namespace)]
     key = term.get("topologyKey", "")
@@ -203,5 +204,18 @@ def topology_spread(values: Sequence[Mapping[str, Any]], path: str) -> list[Fiel
         policies = [name for name in ("nodeAffinityPolicy", "nodeTaintsPolicy") if name in value]
         unknown = (name for name in policies if value[name] not in ("Honor", "Ignore"))
         errors += [not_supported(f"{where}.{name}", value[name], ("Honor", "Ignore")) for name in unknown]
+        errors += _match_label_keys(value, where)
         errors += label_selector(value.get("labelSelector", {}), f"{where}.labelSelector")
     return errors
+
+
+def _match_label_keys(value: Mapping[str, Any], path: str) -> list[FieldError]:
+    """Keys of the pod's own labels are added to a selector: there must be one."""
+    keys = value.get("matchLabelKeys", ())
+    if keys and "labelSelector" not in value:
+        return [forbidden(f"{path}.matchLabelKeys", "must not be specified when labelSelector is not set")]
+    return [
+        invalid(f"{path}.matchLabelKeys[{index}]", key, problem)
+        for index, key in enumerate(keys)
+        for problem in names.qualified_name(key)
+    ]

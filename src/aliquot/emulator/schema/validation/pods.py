@@ -1,5 +1,6 @@
 """Pods and pod specs, when they are made and when they change."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from aliquot.emulator.schema.validation.metadata import (
 from aliquot.emulator.schema.validation.volumes import volumes
 
 _LARGEST = 2**31 - 1
+_LONGEST_SYSCTL = 253
+_SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _MAY_CHANGE = ",".join(
     (
         "`spec.containers[*].image`",
@@ -113,6 +116,7 @@ def pod_spec(spec: Obj, path: str, *, pod_name: str = "", is_pod: bool = False) 
     errors += _one_of(spec, "dnsPolicy", ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"), path)
     errors += labels(spec.get("nodeSelector", {}), f"{path}.nodeSelector")
     errors += _security(spec.get("securityContext", {}), f"{path}.securityContext")
+    errors += _with_the_host(spec, path)
     errors += placement.affinity(spec.get("affinity", {}), f"{path}.affinity")
     errors += _dns_config(spec, f"{path}.dnsConfig")
     errors += _gates(spec, path)
@@ -121,6 +125,7 @@ def pod_spec(spec: Obj, path: str, *, pod_name: str = "", is_pod: bool = False) 
     )
     errors += _named(spec, path)
     errors += placement.tolerations(spec.get("tolerations", ()), f"{path}.tolerations")
+    errors += _host_aliases(spec.get("hostAliases", ()), f"{path}.hostAliases")
     if "preemptionPolicy" in spec:
         errors += _one_of(spec, "preemptionPolicy", ("PreemptLowerPriority", "Never"), path)
     if "overhead" in spec:
@@ -236,6 +241,10 @@ def _security(context: Obj, path: str) -> list[FieldError]:
     policy = context.get("fsGroupChangePolicy")
     if policy is not None and policy not in ("Always", "OnRootMismatch"):
         errors.append(not_supported(f"{path}.fsGroupChangePolicy", policy, ("Always", "OnRootMismatch")))
+    policy = context.get("supplementalGroupsPolicy")
+    if policy is not None and policy not in ("Merge", "Strict"):
+        errors.append(not_supported(f"{path}.supplementalGroupsPolicy", policy, ("Merge", "Strict")))
+    errors += _sysctls(context.get("sysctls", ()), f"{path}.sysctls")
     return errors + containers.seccomp(context.get("seccompProfile"), f"{path}.seccompProfile")
 
 
@@ -251,9 +260,57 @@ def _dns_config(spec: Obj, path: str) -> list[FieldError]:
     servers = (config or {}).get("nameservers", [])
     if len(servers) > 3:
         errors.append(invalid(f"{path}.nameservers", servers, "must not have more than 3 nameservers"))
+    for index, server in enumerate(servers):
+        errors += [invalid(f"{path}.nameservers[{index}]", server, text) for text in names.address(server)]
     searches = (config or {}).get("searches", [])
     if len(searches) > 32:
         errors.append(invalid(f"{path}.searches", searches, "must not have more than 32 search paths"))
+    for index, search in enumerate(searches):
+        search = search.removesuffix(".") if search != "." else "root"
+        problems = names.dns_subdomain_with_underscore(search)
+        errors += [invalid(f"{path}.searches[{index}]", search, text) for text in problems]
+    for index, option in enumerate((config or {}).get("options", ())):
+        if not option.get("name"):
+            errors.append(required(f"{path}.options[{index}]", "must not be empty"))
+    return errors
+
+
+def _host_aliases(aliases: Sequence[Obj], path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    for index, alias in enumerate(aliases):
+        where, address = f"{path}[{index}]", alias.get("ip", "")
+        errors += [invalid(f"{where}.ip", address, text) for text in names.address(address)]
+        for position, name in enumerate(alias.get("hostnames", ())):
+            problems = names.dns_subdomain(name)
+            errors += [invalid(f"{where}.hostnames[{position}]", name, text) for text in problems]
+    return errors
+
+
+def _sysctls(sysctls: Sequence[Obj], path: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    seen: set[str] = set()
+    for index, sysctl in enumerate(sysctls):
+        where, name = f"{path}[{index}].name", sysctl.get("name", "")
+        if not name:
+            errors.append(required(where))
+        elif len(name) > _LONGEST_SYSCTL or not re.fullmatch(_SYSCTL, name):
+            text = f"must have at most {_LONGEST_SYSCTL} characters and match regex ^{_SYSCTL}$"
+            errors.append(invalid(where, name, text))
+        elif name in seen:
+            errors.append(duplicate(where, name))
+        seen.add(name)
+    return errors
+
+
+def _with_the_host(spec: Obj, path: str) -> list[FieldError]:
+    """What a pod may share with its node, and what goes not together."""
+    errors: list[FieldError] = []
+    if spec.get("hostPID") and spec.get("shareProcessNamespace"):
+        text = "ShareProcessNamespace and HostPID cannot both be enabled"
+        errors.append(invalid(f"{path}.securityContext.shareProcessNamespace", True, text))
+    if spec.get("hostUsers") is False:
+        shared = (name for name in ("hostNetwork", "hostIPC", "hostPID") if spec.get(name))
+        errors += [forbidden(f"{path}.{name}", "when `hostUsers` is false") for name in shared]
     return errors
 
 

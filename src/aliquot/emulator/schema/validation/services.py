@@ -1,18 +1,20 @@
 """Services. Addresses and node ports are the registry's business; here is what a user may write."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from aliquot.emulator.schema.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.validation import names
 from aliquot.emulator.schema.validation.containers import port_or_name
-from aliquot.emulator.schema.validation.metadata import IMMUTABLE, labels
+from aliquot.emulator.schema.validation.metadata import labels
 
 Obj = Mapping[str, Any]
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _LONGEST_AFFINITY_S = 86_400
+_FOR_LOAD_BALANCERS = "may only be used when `type` is 'LoadBalancer'"
 
 
 def service(obj: Obj) -> list[FieldError]:
@@ -45,9 +47,37 @@ def service(obj: Obj) -> list[FieldError]:
     if kind not in _TYPES:
         errors.append(not_supported("spec.type", kind, _TYPES))
     if "allocateLoadBalancerNodePorts" in spec and kind != "LoadBalancer":
-        text = "may only be used when `type` is 'LoadBalancer'"
-        errors.append(forbidden("spec.allocateLoadBalancerNodePorts", text))
-    return errors + _traffic(spec, kind)
+        errors.append(forbidden("spec.allocateLoadBalancerNodePorts", _FOR_LOAD_BALANCERS))
+    return errors + _reached_from_outside(spec, kind) + _traffic(spec, kind)
+
+
+def _reached_from_outside(spec: Obj, kind: str) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if kind == "ExternalName" and spec.get("clusterIP"):
+        errors.append(forbidden("spec.clusterIPs", "may not be set for ExternalName services"))
+    policy, policies = spec.get("ipFamilyPolicy"), ("PreferDualStack", "RequireDualStack", "SingleStack")
+    if policy is not None and policy not in policies:
+        errors.append(not_supported("spec.ipFamilyPolicy", policy, policies))
+    for index, address in enumerate(spec.get("externalIPs", ())):
+        where = f"spec.externalIPs[{index}]"
+        problems = names.address(address)
+        if not problems and ip_address(address).is_loopback:
+            problems = ["may not be in the loopback range (127.0.0.0/8, ::1/128)"]
+        errors += [invalid(where, address, problem) for problem in problems]
+    if kind == "LoadBalancer":
+        for index, network in enumerate(spec.get("loadBalancerSourceRanges", ())):
+            try:
+                ip_network(network.strip(), strict=False)
+            except ValueError:
+                text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+                errors.append(invalid(f"spec.LoadBalancerSourceRanges[{index}]", network, text))
+    elif "loadBalancerClass" in spec:
+        errors.append(forbidden("spec.loadBalancerClass", _FOR_LOAD_BALANCERS))
+    port = spec.get("healthCheckNodePort")
+    if port and not (kind == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"):
+        text = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+        errors.append(invalid("spec.healthCheckNodePort", port, text))
+    return errors
 
 
 def _ports(obj: Obj) -> list[FieldError]:
@@ -71,6 +101,9 @@ def _ports(obj: Obj) -> list[FieldError]:
         if protocol not in _PROTOCOLS:
             errors.append(not_supported(f"{where}.protocol", protocol, _PROTOCOLS))
         errors += port_or_name(port.get("targetPort", number), f"{where}.targetPort")
+        if (application := port.get("appProtocol")) is not None:
+            problems = names.qualified_name(application)
+            errors += [invalid(f"{where}.appProtocol", application, problem) for problem in problems]
         node_port = port.get("nodePort", 0)
         if node_port:
             if kind == "ClusterIP":
@@ -103,6 +136,9 @@ def _traffic(spec: Obj, kind: str) -> list[FieldError]:
     if spec.get("externalTrafficPolicy") and not external:
         text = "may only be set for externally-accessible services"
         errors.append(invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], text))
+    distribution, known = spec.get("trafficDistribution"), ("PreferClose", "PreferSameZone", "PreferSameNode")
+    if distribution is not None and distribution not in known:
+        errors.append(not_supported("spec.trafficDistribution", distribution, known))
     return errors
 
 
@@ -113,5 +149,5 @@ def service_update(obj: Obj, old: Obj) -> list[FieldError]:
         return []
     address, old_address = spec.get("clusterIP", ""), before.get("clusterIP", "")
     if old_address and address != old_address:
-        return [invalid("spec.clusterIPs[0]", address, IMMUTABLE)]
+        return [invalid("spec.clusterIPs[0]", [address], "may not change once set")]
     return []

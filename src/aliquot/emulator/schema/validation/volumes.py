@@ -84,6 +84,13 @@ def _source(volume: Mapping[str, Any], pod_name: str, path: str) -> list[FieldEr
             errors += _needs(source, "driver", where)
         case "nfs":
             errors += _needs(source, "server", where) + _needs(source, "path", where)
+            if not source.get("path", "").startswith("/"):
+                errors.append(invalid(f"{where}.path", source.get("path", ""), "must be an absolute path"))
+        case "image":
+            errors += _needs(source, "reference", where)
+            policy, policies = source.get("pullPolicy"), ("Always", "IfNotPresent", "Never")
+            if policy not in (None, "", *policies):
+                errors.append(not_supported(f"{where}.pullPolicy", policy, policies))
         case "ephemeral":
             if "volumeClaimTemplate" not in source:
                 errors.append(required(f"{where}.volumeClaimTemplate"))

@@ -58,7 +58,9 @@ def a_pod_template(obj: Obj) -> list[FieldError]:
 def daemon_set(obj: Obj) -> list[FieldError]:
     spec = obj["spec"]
     errors = _selected_template(spec, "daemonset")
-    errors += _rolling(spec["updateStrategy"], "spec.updateStrategy", ("OnDelete", "RollingUpdate"))
+    errors += _rolling(
+        spec["updateStrategy"], "spec.updateStrategy", ("OnDelete", "RollingUpdate"), exclusive=True
+    )
     return errors + _non_negative(spec, ("minReadySeconds", "revisionHistoryLimit"))
 
 
@@ -142,7 +144,10 @@ def matches(selector: Obj, labels: Mapping[str, str]) -> bool:
     return True
 
 
-def _rolling(strategy: Obj, path: str, kinds: tuple[str, ...]) -> list[FieldError]:
+def _rolling(
+    strategy: Obj, path: str, kinds: tuple[str, ...], *, exclusive: bool = False
+) -> list[FieldError]:
+    """`exclusive`: either more pods for a while or fewer, not both."""
     kind, rolling = strategy.get("type", ""), strategy.get("rollingUpdate")
     if kind not in kinds:
         return [not_supported(f"{path}.type", kind, kinds)]
@@ -156,19 +161,30 @@ def _rolling(strategy: Obj, path: str, kinds: tuple[str, ...]) -> list[FieldErro
     errors: list[FieldError] = []
     for name in ("maxUnavailable", "maxSurge"):
         errors += _int_or_percent(rolling.get(name, 0), f"{path}.rollingUpdate.{name}")
-    if not errors and _is_zero(rolling.get("maxUnavailable", 0)) and _is_zero(rolling.get("maxSurge", 0)):
-        where = f"{path}.rollingUpdate.maxUnavailable"
-        errors.append(invalid(where, rolling.get("maxUnavailable", 0), "may not be 0 when `maxSurge` is 0"))
+    capped = ("maxUnavailable", "maxSurge") if exclusive else ("maxUnavailable",)
+    for name in capped:
+        value = rolling.get(name, 0)
+        if isinstance(value, str) and not names.percent(value) and int(value[:-1]) > 100:
+            errors.append(invalid(f"{path}.rollingUpdate.{name}", value, "must not be greater than 100%"))
+    if errors:
+        return errors
+    fewer, more = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
+    where = f"{path}.rollingUpdate.maxUnavailable"
+    match exclusive, _is_zero(fewer), _is_zero(more):
+        case True, False, False:
+            text = "may not be set when maxUnavailable is non-zero"
+            errors.append(invalid(f"{path}.rollingUpdate.maxSurge", more, text))
+        case True, True, True:
+            errors.append(required(where, "cannot be 0 when maxSurge is 0"))
+        case False, True, True:
+            errors.append(invalid(where, fewer, "may not be 0 when `maxSurge` is 0"))
     return errors
 
 
 def _int_or_percent(value: int | str, path: str) -> list[FieldError]:
     if isinstance(value, int):
         return [invalid(path, value, NEGATIVE)] if value < 0 else []
-    return [
-        invalid(path, value, f"must be an integer or percentage (e.g '5%%'): {p}")
-        for p in names.percent(value)
-    ]
+    return [invalid(path, value, problem) for problem in names.percent(value)]
 
 
 def _is_zero(value: int | str) -> bool:
