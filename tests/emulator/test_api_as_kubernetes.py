@@ -11,7 +11,10 @@ from tests.emulator.test_api_writes import DEPLOYMENTS
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 SECRETS = "/api/v1/namespaces/default/secrets"
 EVENTS = "/api/v1/namespaces/default/events"
-TEMPLATE: dict[str, Any] = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+TEMPLATE: dict[str, Any] = {
+    "metadata": {"labels": {"a": "b"}},
+    "spec": {"containers": [{"name": "c", "image": "i"}]},
+}
 SELECTED = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
 
 
@@ -232,3 +235,34 @@ async def test_endpoints_that_somebody_else_fills_in_may_be_of_both_families(
     services = "/api/v1/namespaces/default/services"
     made = (await api.ok("POST", services, {"metadata": {"name": "s"}, "spec": spec}))["spec"]
     assert (made["ipFamilies"], made["ipFamilyPolicy"]) == (families, policy)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "resource"),
+    [
+        ("/apis/coordination.k8s.io/v1/namespaces/default/leases", {"spec": {}}, "leases.coordination.k8s.io"),
+        ("/apis/policy/v1/namespaces/default/poddisruptionbudgets", {"spec": {"minAvailable": 1}},
+         "poddisruptionbudgets.policy"),
+        ("/apis/node.k8s.io/v1/runtimeclasses", {"handler": "h"}, "runtimeclasses.node.k8s.io"),
+    ],
+)  # fmt: skip
+async def test_some_kinds_are_updated_only_by_who_says_what_it_saw(
+    api: Api, path: str, asked: dict[str, Any], resource: str
+) -> None:
+    made = await api.ok("POST", path, {**asked, "metadata": {"name": "x"}})
+    status, answer = await api.send("PUT", f"{path}/x", {**asked, "metadata": {"name": "x"}})
+    assert (status, answer["message"]) == (
+        422,
+        f'{resource} "x" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update',
+    )
+    await api.ok("PUT", f"{path}/x", made)
+
+
+async def test_unknown_fields_of_a_patch_are_told_in_order(api: Api) -> None:
+    await api.ok("POST", CONFIGS, config())
+    patch = {"zzz": 1, "metadata": {"lables": {}}, "bogus": 1}
+    status, answer = await api.send("PATCH", f"{CONFIGS}/c", patch, type=MERGE, fieldValidation="Strict")
+    assert status == 422
+    assert answer["message"].endswith(
+        'strict decoding error: unknown field "bogus", unknown field "metadata.lables", unknown field "zzz"'
+    )

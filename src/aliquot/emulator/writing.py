@@ -37,7 +37,7 @@ from aliquot.emulator.patching.merge import apply_merge_patch
 from aliquot.emulator.patching.strategic import apply_strategic_merge_patch
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
-from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid
+from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, invalid_status
 from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
@@ -51,6 +51,20 @@ APPLY_PATCH = "application/apply-patch+yaml"
 _ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
 _PARTS_DEPEND = frozenset(["secrets", "services"])
 """Where the defaults of one part depend on another."""
+
+# Whose updates must name the resourceVersion that they succeed, beside custom objects'.
+_SEEN_GROUPS = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
+_SEEN = frozenset(
+    [
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "csistoragecapacities.storage.k8s.io",
+        "leases.coordination.k8s.io",
+        "poddisruptionbudgets.policy",
+        "runtimeclasses.node.k8s.io",
+        "volumeattachments.storage.k8s.io",
+    ]
+)
 
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 _TRIES = 5
@@ -265,6 +279,9 @@ class Writer:
             decoded, unknown = schema.decode(obj)
         except DecodeError as error:
             raise _undecodable(call, error.message, error.cause, patched) from error
+        if patched:
+            # In the order of the patched object, whose keys are sorted.
+            unknown = sorted(unknown)
         if unknown and validation is Validation.STRICT:
             raise _undecodable(call, strict_message(schema, unknown), strict_cause(unknown), patched)
         if validation is Validation.WARN:
@@ -445,7 +462,9 @@ class Writer:
         seen = wanted.get("resourceVersion")
         if seen in (None, "", "0") and call.request.method == "PUT" and _must_say_what_it_saw(call.served):
             error = invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise statuses.invalid(call.served.resource, call.name, [error])
+            resource = call.served.resource
+            # By the resource's name, where other refusals have the kind.
+            raise StatusError(invalid_status(resource.group, resource.plural, call.name, [error]))
         if seen not in (None, "", "0", found["resourceVersion"]):
             raise statuses.conflict(call.served.resource, call.name)
 
@@ -505,7 +524,7 @@ def _signed_as_next(_: Call, old: Json, new: Json) -> Json:
 def _must_say_what_it_saw(served: Served) -> bool:
     """Whether an update has to name the resourceVersion that it succeeds."""
     group = served.resource.group
-    return served.crd is not None or group in ("apiextensions.k8s.io", "admissionregistration.k8s.io")
+    return served.crd is not None or group in _SEEN_GROUPS or served.storage in _SEEN
 
 
 def is_over(obj: Json) -> bool:
