@@ -44,7 +44,11 @@ def test_the_cluster_itself(kubectl: Kubectl, tmp_path: Path) -> None:
     kubectl("cluster-info", "dump", f"--namespaces={kubectl.namespace}", f"--output-directory={tmp_path}")
     assert (tmp_path / "nodes.json").exists()
     assert (tmp_path / kubectl.namespace / "pods.json").exists()
-    assert "DATA+OMITTED" in kubectl("config", "view") or "REDACTED" in kubectl("config", "view")
+    assert "PRIVATE KEY" not in kubectl("config", "view")
+    assert (
+        kubectl("config", "current-context").strip()
+        in kubectl("config", "get-contexts", "-o", "name").split()
+    )
 
 
 def test_names_are_completed(kubectl: Kubectl) -> None:
