@@ -9,7 +9,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -22,11 +21,9 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.certificates import Authority, KeyPair
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
 from aliquot.emulator.store import Store
-from tests.emulator.api import CONFIGS, config
 
 REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-KILLS = 4
 
 
 @asynccontextmanager
@@ -172,62 +169,3 @@ class Process:
         self._process.send_signal(how)
         async with asyncio.timeout(30):
             return await self._process.wait()
-
-
-async def write_until_cut_off(
-    session: aiohttp.ClientSession, name: str, acknowledged: dict[str, int], enough: asyncio.Event
-) -> None:
-    """Creates objects and changes them, and notes what was acknowledged, until the server is gone."""
-    for number in range(100_000):
-        key = f"{name}-{number // 3}"
-        try:
-            if number % 3 == 0:
-                answer = session.post(CONFIGS, json=config(key, value=str(number)))
-            else:
-                change: dict[str, Any] = {"data": {"value": str(number)}}
-                answer = session.patch(
-                    f"{CONFIGS}/{key}", json=change, headers={"content-type": "application/merge-patch+json"}
-                )
-            async with answer as response:
-                await response.read()
-                assert response.status in (200, 201)
-        except (aiohttp.ClientError, ConnectionError):
-            return
-        acknowledged[key] = number
-        if number >= 20:
-            enough.set()
-
-
-async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    process = Process(tmp_path)
-    rng = random.Random(7)
-    acknowledged: dict[str, int] = {}
-    revision = 0
-    for life in range(KILLS + 1):
-        await process.start()
-        ca = (tmp_path / "pki" / "ca.crt").read_bytes()
-        pair = Authority(tmp_path / "pki", clock=SystemClock()).client("ada", ["system:masters"])
-        async with session_of(process.url, ca, tmp_path, pair) as session:
-            async with session.get(CONFIGS) as response:
-                listed = await response.json()
-            found = {item["metadata"]["name"]: int(item["data"]["value"]) for item in listed["items"]}
-            lost = {key: value for key, value in acknowledged.items() if found.get(key, -1) < value}
-            assert not lost
-            assert int(listed["metadata"]["resourceVersion"]) >= revision
-            if life == KILLS:
-                break
-            acknowledged = dict(found)
-            revision = int(listed["metadata"]["resourceVersion"])
-            enough = asyncio.Event()
-            writers = [
-                asyncio.create_task(
-                    write_until_cut_off(session, f"life{life}-writer{number}", acknowledged, enough)
-                )
-                for number in range(4)
-            ]
-            await enough.wait()
-            await asyncio.sleep(rng.uniform(0, 0.05))
-            await process.end(signal.SIGKILL)
-            await asyncio.gather(*writers)
-    assert len(acknowledged) >= KILLS * 7
-    assert await process.end(signal.SIGTERM) == 0
