@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?= 50
+SECONDS ?= 600
 
 TOOLS := .venv/tools
 
-.PHONY: setup tools demo up down test lint e2e bench soak generate lock clean
+.PHONY: setup tools demo up down test lint e2e bench soak fuzz kill-loop generate lock clean
 
 setup: .venv/.ready
 
@@ -55,6 +56,13 @@ bench: setup
 
 soak: setup
 	@$(BIN)/python -m tests.simulation --seeds 1000
+
+# make fuzz SECONDS=600    generated requests, other ones each time; what is answered wrongly is shown with its seed
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+kill-loop: setup
+	@$(BIN)/python -m tests.emulator.test_kill_loop 200
 
 generate: setup
 	@$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src src/aliquot/kube/kubeletapi/*.proto
