@@ -91,7 +91,7 @@ def test_a_version_of_the_standard(pod: dict[str, Any], minor: int, broken: bool
 
 def test_annotations_of_old_count_too() -> None:
     unconfined = {"container.apparmor.security.beta.kubernetes.io/c0": "unconfined"}
-    [text] = told(spec(), Level.BASELINE, **unconfined)
+    [text] = told(spec(), Level.BASELINE, 36, **unconfined)
     assert text.startswith("forbidden AppArmor profile (annotation must not set")
 
 

@@ -51,7 +51,7 @@ class Fuzzer:
         operation = rng.choice(self._documents.operations)
         name = rng.choice(NAMES)
         path = self._path(operation, name)
-        query = {
+        query: dict[str, Any] = {
             parameter: rng.choice(values)
             for parameter, values in _QUERY.items()
             if rng.random() < (0.2 if parameter in operation.parameters else 0.02)

@@ -109,7 +109,9 @@ def revision_asked(query: Query) -> int | None:
     try:
         return parse_uint(text)
     except ValueError as error:
-        raise statuses.bad_request(f'invalid resource version: resourceVersion: Invalid value: "{text}": {error}') from None
+        raise statuses.bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}": {error}'
+        ) from None
 
 
 def bad_list_option(error: FieldError) -> StatusError:

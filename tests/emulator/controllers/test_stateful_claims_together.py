@@ -2,16 +2,9 @@
 
 from typing import Any
 
-import pytest
-
-from aliquot.emulator.controllers import kinds
 from aliquot.kube.client import Propagation
 from aliquot.kube.resources import PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS
 from tests.emulator.controllers.conftest import Cluster, Simulate
-
-pytestmark = pytest.mark.skipif(
-    not kinds.is_served(PERSISTENTVOLUMECLAIMS), reason="PersistentVolumeClaims are not served"
-)
 
 
 def stateful_set(replicas: int, **policy: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ values = st.recursive(
     max_leaves=12,
 )
 names = st.sampled_from(["a", "b", "c"])
-containers = st.lists(
+containers: st.SearchStrategy[Any] = st.lists(
     st.fixed_dictionaries(
         {"name": names},
         optional={

@@ -235,5 +235,6 @@ def test_when_a_cron_job_is_due(spec: dict[str, Any], problem: str) -> None:
 def test_how_many_pods_a_rollout_may_add_or_miss(
     kind: str, field: str, rolling: dict[str, Any], problems: list[str]
 ) -> None:
-    made = workload(kind, **{field: {"type": "RollingUpdate", "rollingUpdate": rolling}})
+    update: dict[str, Any] = {field: {"type": "RollingUpdate", "rollingUpdate": rolling}}
+    made = workload(kind, **update)
     assert texts(schema(kind, "apps").validate(made)) == problems
