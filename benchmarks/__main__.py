@@ -4,13 +4,13 @@ import importlib
 import os
 import sys
 
-NAMES = ("client", "allocate", "scheduling", "startup", "pods", "fleet", "api")
+NAMES = ("client", "allocate", "scheduling", "startup", "pods", "fleet", "api", "scale", "churn")
 
 
 def main() -> None:
     # As on a user's machine, where the second start of a program finds the bytecode of the first.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    arguments = [a for a in sys.argv[1:] if a != "--short"]
+    arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     for name in arguments or NAMES:
         if name not in NAMES:
             sys.exit(f"no benchmark {name!r}; there are {', '.join(NAMES)}")

@@ -54,32 +54,31 @@ values = st.recursive(
     max_leaves=12,
 )
 names = st.sampled_from(["a", "b", "c"])
-containers: st.SearchStrategy[Any] = st.lists(
-    st.fixed_dictionaries(
+
+
+def one(
+    required: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def some(items: st.SearchStrategy[Json], key: str) -> st.SearchStrategy[list[Json]]:
+    """No two with the same key: two of them are merged into one only where there is a list already."""
+    return st.lists(items, min_size=1, max_size=3, unique_by=lambda item: item[key])
+
+
+containers = some(
+    one(
         {"name": names},
-        optional={
-            "image": names,
-            "ports": st.lists(
-                st.fixed_dictionaries(
-                    {"containerPort": st.integers(1, 3)},
-                    optional={"protocol": st.sampled_from(["TCP", "UDP"])},
-                ),
-                min_size=1,
-                max_size=2,
-                unique_by=lambda port: (port["containerPort"], port.get("protocol")),
-            ),
-            "env": st.lists(
-                st.fixed_dictionaries({"name": names}, optional={"value": names}),
-                min_size=1,
-                max_size=2,
-                unique_by=lambda item: item["name"],
-            ),
-            "args": st.lists(names, min_size=1, max_size=2),
-        },
+        image=names,
+        ports=some(
+            one({"containerPort": st.integers(1, 3)}, protocol=st.sampled_from(["TCP", "UDP"])),
+            "containerPort",
+        ),
+        env=some(one({"name": names}, value=names), "name"),
+        args=st.lists(names, min_size=1, max_size=2),
     ),
-    min_size=1,
-    max_size=3,
-    unique_by=lambda container: container["name"],
+    "name",
 )
 pods = st.fixed_dictionaries(
     {
@@ -97,12 +96,7 @@ pods = st.fixed_dictionaries(
             {"hostNetwork": st.just(True)},
             optional={
                 "containers": containers,
-                "tolerations": st.lists(
-                    st.fixed_dictionaries({"key": names}),
-                    min_size=1,
-                    max_size=2,
-                    unique_by=lambda one: one["key"],
-                ),
+                "tolerations": some(one({"key": names}), "key"),
                 "nodeSelector": st.dictionaries(names, names, min_size=1, max_size=2),
             },
         ),
