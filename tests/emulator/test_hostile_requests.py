@@ -56,7 +56,8 @@ async def test_what_may_be_stored_can_be_changed(api: Api) -> None:
     for type_ in (MERGE, APPLY):
         changed = {**widget(), "x": value, "y": type_}
         await api.ok("PATCH", f"{WIDGETS}/w", changed, type=type_, fieldManager="m", force="true")
-    found = await api.ok("PUT", f"{WIDGETS}/w", {**widget(), "x": value, "y": "put"})
+    stored = await api.ok("GET", f"{WIDGETS}/w")
+    found = await api.ok("PUT", f"{WIDGETS}/w", {**stored, "y": "put"})
     assert found["x"] == value
     watch = await api.watch(WIDGETS, fieldSelector="metadata.name=w")
     assert (await watch.next())["object"]["y"] == "put"
