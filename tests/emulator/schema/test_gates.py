@@ -61,3 +61,8 @@ def test_every_gated_field_is_one(gate: gates.Gate) -> None:
 def test_a_field_is_behind_one_gate() -> None:
     fields = [field for gate in gates.GATES for field in gate.fields]
     assert len(fields) == len(set(fields))
+
+
+def test_the_schema_of_schemas_has_a_property_that_is_named_like_a_reference() -> None:
+    crd = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    assert not definitions.forgets(Surface("1.36"), Surface("1.37"), crd)

@@ -59,8 +59,9 @@ def forgets(before: Surface, now: Surface, kind: GroupVersionKind) -> bool:
 
 def _references(node: Any) -> Iterator[str]:
     if isinstance(node, Mapping):
-        if "$ref" in node:
-            yield node["$ref"]
+        # The schema of schemas has a property of that name, too.
+        if isinstance(reference := node.get("$ref"), str):
+            yield reference
         for child in node.values():
             yield from _references(child)
 
