@@ -104,6 +104,8 @@ class Cluster:
                 pod_resources_sockets=node.pod_resources_sockets,
                 state=node.checkpoints,
             )
+        # Asked at every look while a fleet comes up, and what an inventory says does not change.
+        self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
         self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
         self._scheduler_client = self._client("scheduler", scheduler)
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
@@ -131,17 +133,16 @@ class Cluster:
 
     def not_ready(self) -> dict[str, str]:
         """Nodes whose kubelet or agent is not ready yet, as those that watch see them, each with its reason."""
-        reasons = ((name, self._why_not_ready(node)) for name, node in self.nodes.items())
+        reasons = ((name, self._why_not_ready(name)) for name in self.nodes)
         return {name: reason for name, reason in reasons if reason}
 
-    def _why_not_ready(self, node: EmulatedNode) -> str:
-        name = node.machine.name
+    def _why_not_ready(self, name: str) -> str:
         if (found := self.node_objects.get(name)) is None:
             return "its kubelet has not registered it; the log says what is in the way"
         if reason := _unless_ready("kubelet", found.status.conditions or ()):
             return reason
         # A machine without GPUs has nothing for its agent to be ready with; an agent from elsewhere is not ours.
-        if not self._agents or not node.driver.gpus():
+        if not self._agents or name not in self._with_gpus:
             return ""
         if (gpu_node := self.gpu_nodes.get(name)) is None:
             return "its agent has not reported its GPUs"

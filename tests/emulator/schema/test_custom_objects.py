@@ -303,3 +303,16 @@ def test_no_version_goes_while_objects_may_be_stored_in_it() -> None:
         "storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted "
         "in v1alpha1 and removes v1alpha1 from status.storedVersions"
     )
+
+
+def test_what_is_wrong_with_metadata_is_told_once() -> None:
+    catalogue = Catalogue()
+    names = {"kind": "Widget", "plural": "widgets"}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
+    spec = {"group": "example.com", "names": names, "versions": [{"name": "v1", "schema": schema}]}
+    catalogue.add_crd({"metadata": {"name": "widgets.example.com"}, "spec": spec})
+    widget = catalogue.get("example.com", "v1", "Widget")
+    assert widget is not None
+    metadata = {"name": "w", "labels": {"-bad": "x"}}
+    [error] = widget.validate({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": metadata})
+    assert error.field == "metadata.labels"

@@ -152,6 +152,11 @@ class Shape:
     def fields_with_quantities(self) -> Sequence[tuple[str, "Shape"]]:
         return tuple((name, shape) for name, shape in self.fields.items() if shape.holds_quantities)
 
+    @cached_property
+    def embeds_resources(self) -> bool:
+        """Whether a custom object may have other objects inside."""
+        return any(map(_embeds, _within(self.node)))
+
     def child(self, key: str) -> "Shape | None":
         """The shape under a key of an object; None when there is no such field."""
         return self.fields.get(key) or self.element
@@ -193,6 +198,15 @@ class Definitions:
     def custom(self, schema: Mapping[str, Any]) -> Shape:
         """The root of a custom resource: its structural schema with Kubernetes' apiVersion, kind and metadata."""
         return Shape(self, {**schema, "type": "object", "x-kubernetes-embedded-resource": True})
+
+
+def _within(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner = [*(node.get("properties") or {}).values(), node.get("items"), node.get("additionalProperties")]
+    return [one for one in inner if isinstance(one, Mapping)]
+
+
+def _embeds(node: Mapping[str, Any]) -> bool:
+    return bool(node.get("x-kubernetes-embedded-resource")) or any(map(_embeds, _within(node)))
 
 
 def _form(node: Mapping[str, Any]) -> Form:

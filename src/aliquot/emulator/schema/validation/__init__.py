@@ -203,7 +203,9 @@ def custom(obj: Obj, shape: Shape, minor: int, scale: Mapping[str, str] | None) 
     errors += structural.validate(obj, shape.node)
     if scale is not None:
         errors += scales.scale(obj, scale)
-    errors += embedded.resources(obj, shape.node) + structural.unique_items(obj, shape.node)
+    if shape.embeds_resources:
+        errors += embedded.resources(obj, shape.node)
+    errors += structural.unique_items(obj, shape.node)
     return errors + _rules(obj, None, shape, minor, errors)
 
 
@@ -221,9 +223,11 @@ def custom_update(
             errors += structural.validate(obj, shape.node, "", past)
         if scale is not None:
             errors += scales.scale(obj, scale, status_alone=subresource == "status")
-        errors += embedded.resources(obj, shape.node)
-        if not structural.unique_items(old, shape.node):
-            errors += structural.unique_items(obj, shape.node)
+        if shape.embeds_resources:
+            errors += embedded.resources(obj, shape.node)
+        repeated = structural.unique_items(obj, shape.node)
+        if repeated and not structural.unique_items(old, shape.node):
+            errors += repeated
     return errors + _rules(obj, old, shape, minor, errors)
 
 

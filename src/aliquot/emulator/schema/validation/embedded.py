@@ -12,10 +12,10 @@ Node = Mapping[str, Any]
 
 
 def resources(value: Any, node: Node, path: str = "") -> list[FieldError]:
-    """Problems of all that are embedded in `value`."""
+    """Problems of all that are embedded in `value`, which is an object itself: it has been judged."""
     errors: list[FieldError] = []
     if isinstance(value, dict):
-        if node.get("x-kubernetes-embedded-resource"):
+        if path and node.get("x-kubernetes-embedded-resource"):
             errors += _resource(value, path)
         properties, others = node.get("properties") or {}, node.get("additionalProperties")
         for key, child in value.items():

@@ -34,8 +34,11 @@ def validate(value: Any, node: Node, path: str = "", past: Correlated | None = N
 
     `past`: the value beside the one that it succeeds. A part that did not change has no problems.
     """
-    errors = _problems(value, node, path, past)
-    return [] if errors and past is not None and past.unchanged else errors
+    errors = _problems(value, node, path, None)
+    if not errors or past is None:
+        return errors
+    # Only where something is wrong does it matter what changed.
+    return [] if past.unchanged else _problems(value, node, path, past)
 
 
 def _problems(value: Any, node: Node, path: str, past: Correlated | None) -> list[FieldError]:
@@ -246,6 +249,8 @@ def _object(value: dict[str, Any], node: Node, path: str, past: Correlated | Non
 
 def _combined(value: Any, node: Node, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
+    if node.keys().isdisjoint(_COMBINING):
+        return errors
     quoted = json.dumps(path)
     if node.get("anyOf"):
         results = [validate(value, one, path) for one in node["anyOf"]]
@@ -270,6 +275,9 @@ def _combined(value: Any, node: Node, path: str) -> list[FieldError]:
     if node.get("not") and not validate(value, node["not"], path):
         errors.append(_unplaced(f"{quoted} must not validate the schema (not)"))
     return errors
+
+
+_COMBINING = frozenset(["anyOf", "oneOf", "allOf", "not"])
 
 
 def _fewest(results: Sequence[list[FieldError]]) -> list[FieldError]:
@@ -314,6 +322,10 @@ def _unique_keys(items: list[Any], keys: Sequence[str], path: str) -> list[Field
         if item is not None and not isinstance(item, dict):
             return [invalid(f"{path}[{index}]", item, "must be an object for an array of list-type map")]
     identities = [{key: item[key] for key in keys if key in item} if item else {} for item in items]
+    if len(keys) == 1:
+        names = [identity.get(keys[0]) for identity in identities]
+        if all(type(name) is str for name in names) and len(set(names)) == len(names):
+            return []
     return [duplicate(f"{path}[{index}]", identities[index]) for index in _repeated(identities)]
 
 
