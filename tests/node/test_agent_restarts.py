@@ -141,6 +141,14 @@ def test_an_agent_stopped_before_its_first_report_takes_back_what_an_earlier_one
     run_site("l4:1", scenario)
 
 
+def test_an_agent_that_starts_writes_its_status_once() -> None:
+    async def scenario(site: Site) -> None:
+        statuses = [status for kind, status in site.api.written if kind == "status"]
+        assert [status["observedGeneration"] for status in statuses] == [1]
+
+    run_site("h100-80gb:8", scenario)
+
+
 def test_an_idle_agent_writes_nothing() -> None:
     async def scenario(site: Site) -> None:
         before = len(site.api.written)

@@ -48,6 +48,20 @@ def test_a_missing_object_is_created_with_its_owner() -> None:
     play(scenario)
 
 
+def test_the_object_can_be_there_before_anything_is_known() -> None:
+    async def scenario(api: Api, writer: GPUNodeWriter) -> None:
+        await asyncio.sleep(1)
+        assert writes(api) == []
+        writer.begin()
+        await asyncio.sleep(1)
+        assert writes(api) == ["apply"]
+        writer.submit(ONE)
+        await asyncio.sleep(1)
+        assert writes(api) == ["apply", "status"]
+
+    play(scenario)
+
+
 def test_an_object_that_a_user_made_first_gets_its_owner() -> None:
     async def scenario(api: Api, writer: GPUNodeWriter) -> None:
         api.want()

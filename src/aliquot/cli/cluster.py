@@ -35,7 +35,7 @@ from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.kube.transport import Transport
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
-from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
+from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
 from aliquot.node.mig_executor import RunBlocking
 from aliquot.scheduler.controller import Scheduler
 
@@ -59,9 +59,8 @@ class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
-    them all. `run_blocking` carries
-    driver calls; `authority` signs, and is whom pods are told to trust. Without `agents` the nodes wait for agents from elsewhere.
-    Each component draws its chance from `seed` and its own name.
+    them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
+    `agents` the nodes wait for agents from elsewhere. Each component draws its chance from `seed` and its own name.
     """
 
     def __init__(
@@ -95,6 +94,7 @@ class Cluster:
         self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
         self._pods_by_node = pods_by_node(self.pods)
         self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
+        self._nodes_by_name = Feed(self.node_objects, lambda node: node.metadata.name)
         self.fleet = Fleet(self.pods, client_of=self._kubelet_client, clock=clock, rng=self._rng("kubelets"))
         for node in nodes:
             self.fleet.add(
@@ -170,7 +170,8 @@ class Cluster:
         await scheduler.run()
 
     async def agent(self, name: str) -> None:
-        """The agent of one node, until cancelled."""
+        """The agent of one node, until cancelled. Like the pod of a DaemonSet, it starts once there is a Node."""
+        await self._registered(name)
         node = self.nodes[name]
         agent = Agent(
             name,
@@ -186,6 +187,16 @@ class Cluster:
             gpu_nodes=self._gpu_nodes_by_name,
         )
         await agent.run()
+
+    async def _registered(self, name: str) -> None:
+        changed = asyncio.Event()
+        unlisten = self._nodes_by_name.listen(name, changed.set)
+        try:
+            while not self._nodes_by_name.of(name):
+                changed.clear()
+                await changed.wait()
+        finally:
+            unlisten()
 
     def _kubelet_client(self, node: str) -> Client:
         return self._client(f"kubelet {node}", identities.kubelet(node))

@@ -39,6 +39,8 @@ from aliquot.kube.kubeletapi.sockets import SocketError
 
 _NOT_STARTED = "the nodes have not started yet"
 _LOOK_WHILE_STARTING_S = 0.02
+_LOOKS_APART = 20
+"""Times as long as a look took."""
 _LOOK_S = 1.0
 
 Say = Callable[[str], None]
@@ -184,6 +186,7 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
     readiness = Readiness(len(cluster.nodes), begun=loop.time(), patience_s=plan.patience_s)
     recorded_at = float("-inf")
     while True:
+        looked_at = loop.time()
         waiting, settled = cluster.not_ready(), readiness.settled
         for line in readiness.look(waiting, loop.time()):
             say(line)
@@ -200,7 +203,9 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
         if seen != running and (settles or loop.time() >= recorded_at + _LOOK_S):
             running, recorded_at = seen, loop.time()
             plan.state.write_running(running)
-        await asyncio.sleep(_LOOK_S if readiness.settled else _LOOK_WHILE_STARTING_S)
+        # Looking at hundreds of nodes must not keep them from starting.
+        starting_s = max(_LOOK_WHILE_STARTING_S, _LOOKS_APART * (loop.time() - looked_at))
+        await asyncio.sleep(_LOOK_S if readiness.settled else starting_s)
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ class Agent:
         """Until cancelled; then GPUNode says that nobody serves, the sockets are gone and nothing runs on."""
         self._started = self._clock.now()
         unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
-        unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._wake.set)
+        unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._gpu_node_changed)
         try:
             async with asyncio.TaskGroup() as serving:
                 serving.create_task(self._registrar.run())
@@ -318,7 +318,9 @@ class Agent:
     # --- what the API sees ---
 
     def _report(self, notes: Mapping[str, Note]) -> None:
-        if not self._gpu_nodes.is_synced:
+        if self._gpu_node() is None:
+            # First the object: a status says which generation of its spec it is about.
+            self._writer.begin()
             return
         last = self._last_status()
         starting = self._clock.now() < self._started + _FIRST_REPORT_S
@@ -353,6 +355,16 @@ class Agent:
         return {key: ailment for key, ailment in (devices | gpus).items() if ailment is not None}
 
     # --- what is wanted ---
+
+    def _gpu_node_changed(self) -> None:
+        node = self._gpu_node()
+        # What this agent wrote itself comes back as well: nothing new in it.
+        if (
+            node is None
+            or node.status != self._reported
+            or node.metadata.generation != node.status.observed_generation
+        ):
+            self._wake.set()
 
     def _gpu_node(self) -> GPUNode | None:
         return next(iter(self._gpu_nodes.of(self._node_name)), None)

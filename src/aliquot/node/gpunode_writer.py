@@ -41,6 +41,7 @@ class GPUNodeWriter:
         self._client = client
         self._feed = feed
         self._rng = rng
+        self._begun = False
         self._wanted: GPUNodeStatus | None = None
         self._written: GPUNodeStatus | None = None
         self._uid = ""
@@ -49,7 +50,14 @@ class GPUNodeWriter:
         self.failure = ""
         """Why the last write failed; empty when it did not."""
 
+    def begin(self) -> None:
+        """The object is there from now on, be it without a status."""
+        if not self._begun:
+            self._begun = True
+            self._work.set()
+
     def submit(self, status: GPUNodeStatus) -> None:
+        self.begin()
         if status != self._wanted:
             self._wanted = status
             self._work.set()
@@ -106,15 +114,15 @@ class GPUNodeWriter:
         return next(iter(self._feed.of(self._node_name)), None)
 
     async def _write(self) -> None:
-        wanted = self._wanted
-        if wanted is None:
+        if not self._begun:
             return
         current = self._current()
         if not self._uid or current is None or current.metadata.uid != self._uid:
             # The owner's reference makes the garbage collector remove GPUNode with its Node.
             self._uid = (await self._own()).metadata.uid
             self._written = None
-        if wanted == self._written:
+        wanted = self._wanted
+        if wanted is None or wanted == self._written:
             return
         await self._patch(self._uid, wanted)
         self._written = wanted

@@ -204,16 +204,14 @@ def reconcile(fields: FieldSet, shape: Shape) -> FieldSet:
 
     Returns `fields` itself when nothing has to change.
     """
-    result: FieldSet = {}
-    changed = False
+    changed: FieldSet = {}
     for key, entry in fields.items():
-        child = shape_at(shape, key) if key != SELF else None
-        new = entry
-        if child is not None and has_children(entry):
-            new = _LEAF if is_atomic(child) else reconcile(entry, child)
-        changed |= new is not entry
-        result[key] = new
-    return result if changed else fields
+        if not entry or (child := shape_at(shape, key)) is None or not has_children(entry):
+            continue
+        new = _LEAF if is_atomic(child) else reconcile(entry, child)
+        if new is not entry:
+            changed[key] = new
+    return {**fields, **changed} if changed else fields
 
 
 def is_atomic(shape: Shape) -> bool:

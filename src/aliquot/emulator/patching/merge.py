@@ -4,9 +4,12 @@ from typing import Any
 
 
 def apply_merge_patch(document: Any, patch: Any) -> Any:
-    """`document` with `patch` merged into it: null deletes, objects merge, anything else replaces."""
+    """`document` with `patch` merged into it: null deletes, objects merge, anything else replaces.
+
+    What does not change is shared with `document`, lists with `patch`: neither is written to.
+    """
     if not isinstance(patch, dict):
-        return _copied(patch)
+        return patch
     merged = dict(document) if isinstance(document, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -14,10 +17,3 @@ def apply_merge_patch(document: Any, patch: Any) -> Any:
         else:
             merged[key] = apply_merge_patch(merged.get(key), value)
     return merged
-
-
-def _copied(value: Any) -> Any:
-    """Of JSON, which is all that a patch holds."""
-    if isinstance(value, dict):
-        return {key: _copied(child) for key, child in value.items()}
-    return [_copied(child) for child in value] if isinstance(value, list) else value

@@ -59,7 +59,7 @@ class Schema:
 
         Raises DecodeError when a value is of the wrong type.
         """
-        if not self.custom and (read := self._quick.read(obj)) is not None:
+        if (read := self._quick.read(obj)) is not None:
             return read, []
         try:
             decoded, unknown = decoding.decode(obj, self.shape)
@@ -71,6 +71,8 @@ class Schema:
     def default(self, obj: dict[str, Any]) -> dict[str, Any]:
         """`obj` with the defaults that Kubernetes fills in when it reads an object."""
         if self.custom:
+            if self._quick.fits(obj):
+                return obj
             filled: dict[str, Any] = decoding.default_custom(
                 decoding.prune_nulls(obj, self.shape), self.shape
             )
@@ -82,7 +84,7 @@ class Schema:
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:
         """What is wrong with a new object."""
         if self.custom:
-            return validation.custom(obj, self.shape, self.minor, self.scale)
+            return validation.custom(obj, self.shape, self.minor, self.scale, fits=self._quick.fits(obj))
         return validation.built_in(self.group, self.kind, obj, self.shape, self.minor)
 
     def validate_update(
@@ -90,7 +92,15 @@ class Schema:
     ) -> list[FieldError]:
         """What is wrong with `obj` as the successor of `old` on an endpoint ("" or "status", "binding", ...)."""
         if self.custom:
-            return validation.custom_update(obj, old, self.shape, subresource, self.minor, self.scale)
+            return validation.custom_update(
+                obj,
+                old,
+                self.shape,
+                subresource,
+                self.minor,
+                self.scale,
+                fits=self._quick.fits(obj),
+            )
         return validation.built_in_update(
             self.group, self.kind, obj, old, self.shape, subresource, self.minor
         )

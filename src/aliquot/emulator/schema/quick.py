@@ -2,8 +2,8 @@
 
 Most objects are as they should be. To see that by walking them (`decoding`) is a good part of a write's cost, so the
 types of a kind are also made into msgspec structs, and the same question is answered in C in a twentieth of the time.
-What does not pass is walked: that finds what is wrong and where, and drops what is empty. Built-in kinds alone; making
-the structs takes a while, so a kind is looked at this way once it has been read a number of times.
+What does not pass is walked: that finds what is wrong and where, and drops what is empty. Making the structs takes a
+while, so a kind is looked at this way once it has been read a number of times.
 """
 
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from aliquot.emulator.schema import decoding
+from aliquot.emulator.schema import decoding, quick_custom
 from aliquot.emulator.schema.shapes import Form, Shape
 
 READS_BEFORE = 30
@@ -57,27 +57,37 @@ class Quick:
         if self._reads < READS_BEFORE:
             self._reads += 1
             return None
-        kind = self._kind
-        if kind is None:
+        if not self.fits(obj):
             return None
-        self._respelled = False
         try:
-            msgspec.convert(obj, kind, dec_hook=self._exact)
-        except (msgspec.ValidationError, RecursionError):
+            copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(obj))
+        except OverflowError:  # a number of more than 64 bits
             return None
-        copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(obj))
         if self._respelled:
             _spell(copy, self._shape)
         return copy
 
+    def fits(self, obj: Any) -> bool:
+        """Whether `obj` needs no walk, but for the spelling of its quantities."""
+        if self._reads < READS_BEFORE or self._kind is None:
+            return False
+        self._respelled = False
+        try:
+            msgspec.convert(obj, self._kind, dec_hook=self._exact)
+        except (msgspec.ValidationError, RecursionError):
+            return False
+        return True
+
     @cached_property
     def _kind(self) -> Any:
         try:
-            return _type(self._shape, {})
-        except _NoStruct:
+            if self._shape.name:
+                return _type(self._shape, {})
+            return quick_custom.root(self._shape.node, _type(self._shape.fields["metadata"], {}))
+        except (_NoStruct, quick_custom.NoType):
             return None
 
-    def _exact(self, kind: type[_Exact], value: Any) -> _Exact:
+    def _exact(self, kind: type[Any], value: Any) -> Any:
         """Raises ValueError, which msgspec makes a ValidationError, for what is to be walked."""
         if kind is _Quantity:
             spelled = decoding.spelled_quantity(value)
@@ -87,6 +97,8 @@ class Quick:
             return kind(value)
         if kind is _Bytes and isinstance(value, str) and decoding.is_base64(value):
             return kind(value)
+        if issubclass(kind, quick_custom.Formatted):
+            return kind.of(value)
         raise ValueError
 
 

@@ -153,6 +153,23 @@ class Shape:
         return tuple((name, shape) for name, shape in self.fields.items() if shape.holds_quantities)
 
     @cached_property
+    def holds_unique_items(self) -> bool:
+        """Whether a list that must not hold an item twice can be anywhere inside. Of custom kinds alone."""
+        if self.form is Form.LIST and self.list_type is not ListType.ATOMIC:
+            return True
+        element = self.element
+        return bool(self.fields_with_unique_items) or (
+            element is not None and element is not self and element.holds_unique_items
+        )
+
+    @cached_property
+    def fields_with_unique_items(self) -> Mapping[str, "Shape"]:
+        """Metadata is judged by rules of its own."""
+        return {
+            name: shape for name, shape in self.fields.items() if not shape.name and shape.holds_unique_items
+        }
+
+    @cached_property
     def embeds_resources(self) -> bool:
         """Whether a custom object may have other objects inside."""
         return any(map(_embeds, _within(self.node)))

@@ -197,38 +197,53 @@ def _substance(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name != "metadata"}
 
 
-def custom(obj: Obj, shape: Shape, minor: int, scale: Mapping[str, str] | None) -> list[FieldError]:
-    """Problems of a new custom object. `scale`: the paths of its scale subresource."""
+def custom(
+    obj: Obj, shape: Shape, minor: int, scale: Mapping[str, str] | None, *, fits: bool = False
+) -> list[FieldError]:
+    """Problems of a new custom object. `scale`: the paths of its scale subresource; `fits`: it is known to be what its
+    structural schema says."""
     errors = metadata(obj.get("metadata", {}), names.dns_subdomain)
-    errors += structural.validate(obj, shape.node)
+    if not fits:
+        errors += structural.validate(obj, shape.node)
     if scale is not None:
         errors += scales.scale(obj, scale)
     if shape.embeds_resources:
         errors += embedded.resources(obj, shape.node)
-    errors += structural.unique_items(obj, shape.node)
+    errors += structural.unique_items(obj, shape)
     return errors + _rules(obj, None, shape, minor, errors)
 
 
 def custom_update(
-    obj: Obj, old: Obj, shape: Shape, subresource: str, minor: int, scale: Mapping[str, str] | None
+    obj: Obj,
+    old: Obj,
+    shape: Shape,
+    subresource: str,
+    minor: int,
+    scale: Mapping[str, str] | None,
+    *,
+    fits: bool = False,
 ) -> list[FieldError]:
     """Problems of a custom object as the successor of `old`; a part that did not change may stay as it was."""
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
     if _substance(obj) != _substance(old):
-        past = Correlated(obj, old, shape.node)
-        if subresource == "status":
-            node = (shape.node.get("properties") or {}).get("status", {})
-            errors += structural.validate(obj.get("status", {}), node, "status", past.key("status"))
-        else:
-            errors += structural.validate(obj, shape.node, "", past)
+        if not fits:
+            errors += _structure(obj, old, shape.node, subresource)
         if scale is not None:
             errors += scales.scale(obj, scale, status_alone=subresource == "status")
         if shape.embeds_resources:
             errors += embedded.resources(obj, shape.node)
-        repeated = structural.unique_items(obj, shape.node)
-        if repeated and not structural.unique_items(old, shape.node):
+        repeated = structural.unique_items(obj, shape)
+        if repeated and not structural.unique_items(old, shape):
             errors += repeated
     return errors + _rules(obj, old, shape, minor, errors)
+
+
+def _structure(obj: Obj, old: Obj, node: Mapping[str, Any], subresource: str) -> list[FieldError]:
+    past = Correlated(obj, old, node)
+    if subresource != "status":
+        return structural.validate(obj, node, "", past)
+    status = (node.get("properties") or {}).get("status", {})
+    return structural.validate(obj.get("status", {}), status, "status", past.key("status"))
 
 
 _BLOCKING = frozenset(

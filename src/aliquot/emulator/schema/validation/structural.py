@@ -24,6 +24,7 @@ from aliquot.emulator.schema.errors import (
     too_long,
     too_many,
 )
+from aliquot.emulator.schema.shapes import Form, ListType, Shape
 from aliquot.emulator.schema.validation.correlation import Correlated
 
 Node = Mapping[str, Any]
@@ -122,8 +123,7 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
     pattern = node.get("pattern")
     if pattern and not _matches(pattern, value):
         errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
-    check = _FORMATS.get(node.get("format", ""))
-    if check is not None and not check(value):
+    if (format_ := known_format(node)) and not has_format(value, format_):
         errors.append(invalid(path, value, f'{_where(path)} must be of type {node["format"]}: "{value}"'))
     return errors
 
@@ -185,6 +185,16 @@ _FORMATS: Mapping[str, Callable[[str], bool]] = {
     "email": lambda value: bool(re.fullmatch(r"[^@\s]+@[^@\s]+", value)),
     "mac": lambda value: bool(re.fullmatch(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", value)),
 }
+
+
+def known_format(node: Node) -> str:
+    """The format that strings must have here; empty for one that is not judged."""
+    format_ = node.get("format", "")
+    return format_ if format_ in _FORMATS else ""
+
+
+def has_format(value: str, format_: str) -> bool:
+    return _FORMATS[format_](value)
 
 
 def _number(value: int | float, node: Node, path: str) -> list[FieldError]:
@@ -293,27 +303,27 @@ def _unplaced(text: str) -> FieldError:
 # --- lists that are sets or maps ---
 
 
-def unique_items(value: Any, node: Node, path: str = "") -> list[FieldError]:
+def unique_items(value: Any, shape: Shape, path: str = "") -> list[FieldError]:
     """Problems of lists in `value` that must not hold a value, or an item of the same keys, twice."""
     errors: list[FieldError] = []
-    if isinstance(value, dict):
-        properties = node.get("properties") or {}
-        others = node.get("additionalProperties")
-        for key, child in value.items():
-            if key in properties:
-                errors += unique_items(child, properties[key], f"{path}.{key}" if path else key)
-            elif isinstance(others, Mapping):
-                errors += unique_items(child, others, f"{path}[{key}]")
-    elif isinstance(value, list):
-        match node.get("x-kubernetes-list-type"):
-            case "set":
+    element = shape.element if shape.element and shape.element.holds_unique_items else None
+    if shape.form is not Form.LIST and isinstance(value, dict):
+        for name, inner in shape.fields_with_unique_items.items():
+            if name in value:
+                errors += unique_items(value[name], inner, f"{path}.{name}" if path else name)
+        if element is not None:
+            for name, child in value.items():
+                if name not in shape.fields:
+                    errors += unique_items(child, element, f"{path}[{name}]")
+    elif shape.form is Form.LIST and isinstance(value, list):
+        match shape.list_type:
+            case ListType.SET:
                 errors += [duplicate(f"{path}[{index}]", value[index]) for index in _repeated(value)]
-            case "map":
-                errors += _unique_keys(value, node.get("x-kubernetes-list-map-keys", ()), path)
-        items = node.get("items")
-        if isinstance(items, Mapping):
+            case ListType.MAP:
+                errors += _unique_keys(value, shape.list_keys, path)
+        if element is not None:
             for index, item in enumerate(value):
-                errors += unique_items(item, items, f"{path}[{index}]")
+                errors += unique_items(item, element, f"{path}[{index}]")
     return errors
 
 
