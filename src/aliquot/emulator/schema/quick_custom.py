@@ -35,9 +35,7 @@ _SAYS: Mapping[str, frozenset[str]] = {
     "object": _ALWAYS | {"properties", "required", "additionalProperties"},
 }
 """The words that each type can be made to obey."""
-_FREE = _SAYS["object"] - {"properties", "required", "additionalProperties"} | {
-    "x-kubernetes-preserve-unknown-fields"
-}
+_FREE = frozenset(["type", "nullable", *_SAYS_NOTHING, "x-kubernetes-preserve-unknown-fields"])
 
 
 class NoType(Exception):
