@@ -62,7 +62,7 @@ fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 kill-loop: setup
-	@$(BIN)/python -m tests.emulator.test_kill_loop 200
+	@$(BIN)/python -m tests.emulator.storage.test_kill_loop 200
 
 generate: setup
 	@$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src src/aliquot/kube/kubeletapi/*.proto

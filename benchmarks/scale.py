@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from aliquot.emulator.persistence import Row, StoreFile
+from aliquot.emulator.storage.persistence import Row, StoreFile
 from benchmarks.clusters import machine
 
 PODS = 100_000
@@ -16,7 +16,7 @@ _AT_ONCE = 1000
 _READ = """
 import sys, time
 from pathlib import Path
-from aliquot.emulator.persistence import StoreFile
+from aliquot.emulator.storage.persistence import StoreFile
 began = time.process_time()
 count = sum(1 for _ in StoreFile(Path(sys.argv[1])).load()[1])
 print(count, time.process_time() - began)
@@ -26,7 +26,7 @@ import asyncio, psutil, random, sys, time
 from pathlib import Path
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 async def main():
     cpu, wall = time.process_time(), time.perf_counter()
     api = ApiServer(Store(Path(sys.argv[1])), clock=SystemClock(), rng=random.Random(1))

@@ -8,7 +8,7 @@ from typing import Any
 from aliquot.cli import earlier_nodes
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.emulator.app import ApiServer
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.kube import crds
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client

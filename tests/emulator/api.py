@@ -8,7 +8,7 @@ from typing import Any
 
 from aliquot.clock import Clock, VirtualClock, VirtualTimeLoop
 from aliquot.emulator.app import ApiServer
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.transport import Request
 

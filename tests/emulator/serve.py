@@ -13,7 +13,7 @@ from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.server import HttpsServer, write_kubeconfig
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 
 
 async def main(directory: Path) -> None:

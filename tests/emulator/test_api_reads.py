@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from tests.emulator.api import CONFIGS, PODS, TABLE, Api, FixedClock, config, new_api, pod
 
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -269,7 +269,7 @@ async def test_what_nobody_foresaw_is_an_internal_error(api: Api, monkeypatch: p
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr("aliquot.emulator.reading.list_page", fail)
+    monkeypatch.setattr("aliquot.emulator.verbs.reading.list_page", fail)
     status, answer = await api.get(PODS)
     assert (status, answer["reason"]) == (500, "InternalError")
     assert "secret" not in answer["message"]

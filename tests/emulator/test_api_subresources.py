@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from aliquot.clock import parse_rfc3339
-from aliquot.emulator.subresources import LogOptions, LogsUnavailable
+from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from tests.emulator.api import APPLY, CONFIGS, JSON_PATCH, MERGE, PODS, TABLE, Api, FixedClock, new_api, pod
 from tests.emulator.test_api_writes import DEPLOYMENTS, deployment
 

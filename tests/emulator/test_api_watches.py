@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from tests.emulator.api import (
     CONFIGS,
     MERGE,

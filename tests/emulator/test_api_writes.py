@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from tests.emulator.api import (
     APPLY,
     CONFIGS,

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator import accept, discovery
+from aliquot.emulator import discovery
 from aliquot.emulator.discovery import Catalog, builtin, from_crd, known, version_priority
+from aliquot.emulator.http import accept
 from aliquot.emulator.versions import SUPPORTED, Surface
 
 WIDGETS: dict[str, Any] = {

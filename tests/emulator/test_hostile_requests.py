@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.json_body import MAX_DEPTH, is_deeper
+from aliquot.emulator.http.json_body import MAX_DEPTH, is_deeper
 from tests.emulator.api import APPLY, CONFIGS, JSON_PATCH, MERGE, PODS, STRATEGIC, Api, config, pod
 from tests.emulator.test_api_crds import CRDS, WIDGETS, crd, widget
 

@@ -24,7 +24,7 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.gpu import inventory
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube.asgi_transport import AsgiTransport

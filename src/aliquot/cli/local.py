@@ -27,11 +27,11 @@ from aliquot.emulator.kubelet.checkpoint import CheckpointError
 from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
 from aliquot.emulator.network import HttpsNetwork
-from aliquot.emulator.persistence import StoreError
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.persistence import StoreError
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
-from aliquot.emulator.subresources import LogOptions, LogsUnavailable
+from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client

@@ -19,24 +19,9 @@ import structlog
 from cryptography import x509
 
 from aliquot.clock import Clock
-from aliquot.emulator import accept as accept_header
-from aliquot.emulator import (
-    answers,
-    bootstrap,
-    deletion,
-    discovery,
-    health,
-    rbac,
-    reading,
-    reviewing,
-    statuses,
-    subresources,
-    watching,
-)
-from aliquot.emulator import scale as scales
+from aliquot.emulator import bootstrap, discovery, rbac, statuses
 from aliquot.emulator.admission import Chain, built_in
 from aliquot.emulator.admission.standard import standard
-from aliquot.emulator.answers import Answer, json_answer, object_answer, status_answer, text_answer
 from aliquot.emulator.audit.recording import Auditor, Record
 from aliquot.emulator.authentication import (
     Accepted,
@@ -46,9 +31,11 @@ from aliquot.emulator.authentication import (
     StaticTokens,
     impersonated,
 )
-from aliquot.emulator.call import JSON, Call
-from aliquot.emulator.deletion import DeleteOptions, Deleter
-from aliquot.emulator.exchange import (
+from aliquot.emulator.authentication.tokens import STORED_AS, ServiceAccountTokens, SigningKey, TokenSigner
+from aliquot.emulator.http import accept as accept_header
+from aliquot.emulator.http import answers, health
+from aliquot.emulator.http.answers import Answer, json_answer, object_answer, status_answer, text_answer
+from aliquot.emulator.http.exchange import (
     ClientGone,
     Receive,
     Scope,
@@ -58,27 +45,30 @@ from aliquot.emulator.exchange import (
     send_answer,
     send_stream,
 )
+from aliquot.emulator.http.request import Query, Request, parse
 from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
-from aliquot.emulator.policy import StoredPolicy
 from aliquot.emulator.rbac import Attributes, Authorizer, User
+from aliquot.emulator.rbac.stored_policy import StoredPolicy
 from aliquot.emulator.registry import Registry, Served
-from aliquot.emulator.request import Query, Request, parse
 from aliquot.emulator.schema import openapi_protobuf
 from aliquot.emulator.selectors import SelectorError, Term, field_terms
 from aliquot.emulator.statuses import StatusError
-from aliquot.emulator.storage import Storage, Stored
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.storage import Storage, Stored
+from aliquot.emulator.storage.store import Store
+from aliquot.emulator.storage.taking_over import take_over
 from aliquot.emulator.streaming import joining
 from aliquot.emulator.streaming.joining import WEBSOCKET, Joined, method, offer, refusing, send_session
 from aliquot.emulator.streaming.session import Kubelets
-from aliquot.emulator.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.tables import Rendering
-from aliquot.emulator.taking_over import take_over
-from aliquot.emulator.token_requests import request_token
-from aliquot.emulator.tokens import STORED_AS, ServiceAccountTokens, SigningKey, TokenSigner
+from aliquot.emulator.verbs import deletion, reading, reviewing, subresources, watching
+from aliquot.emulator.verbs import scale as scales
+from aliquot.emulator.verbs.call import JSON, Call
+from aliquot.emulator.verbs.deletion import DeleteOptions, Deleter
+from aliquot.emulator.verbs.subresources import LogOptions, Logs, LogsUnavailable
+from aliquot.emulator.verbs.token_requests import request_token
+from aliquot.emulator.verbs.writing import Writer
 from aliquot.emulator.versions import STANDARD, Surface
-from aliquot.emulator.writing import Writer
 
 _log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aliquot.emulator import flow_control, storage_classes
+from aliquot.emulator.kinds import flow_control, storage_classes
 from aliquot.emulator.rbac import bootstrap_objects
 
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from aliquot.emulator import accept
+from aliquot.emulator.http import accept
 from aliquot.emulator.versions import STANDARD, SUPPORTED, Surface
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")

@@ -20,9 +20,9 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
-from aliquot.emulator.connection import BoundedProtocol
 from aliquot.emulator.faults.application import HANG_UP, Application
-from aliquot.emulator.in_flight import LimitedApplication, Limits
+from aliquot.emulator.http.connection import BoundedProtocol
+from aliquot.emulator.http.in_flight import LimitedApplication, Limits
 
 _BACKLOG = 1024
 _GRACE_S = 3

@@ -19,7 +19,7 @@ from aliquot.emulator.certificates import Authority
 from aliquot.emulator.controllers.run import run_all
 from aliquot.emulator.faults import Conditions, FaultPlan, FaultyApplication, Rule, SteppedClock
 from aliquot.emulator.server import HttpsServer, write_kubeconfig
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.versions import DEFAULT, Surface
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client

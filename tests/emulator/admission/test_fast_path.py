@@ -10,9 +10,9 @@ import pytest
 
 from aliquot.emulator.admission import Admitted, Operation
 from aliquot.emulator.admission.standard import standard
-from aliquot.emulator.call import Call
+from aliquot.emulator.http.request import parse
 from aliquot.emulator.rbac import User
-from aliquot.emulator.request import parse
+from aliquot.emulator.verbs.call import Call
 from tests.emulator.admission.hooks import Wire, configure, hook
 from tests.emulator.api import CONFIGS, PODS, Api, config, pod
 

@@ -6,14 +6,14 @@ import pytest
 from aliquot.emulator.admission import Admitted, Operation
 from aliquot.emulator.admission.matching import Rule, is_exempt, matched_as, namespace_matches, object_matches
 from aliquot.emulator.admission.requests import request
-from aliquot.emulator.call import Call
+from aliquot.emulator.http.request import parse
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Registry
-from aliquot.emulator.request import parse
 from aliquot.emulator.selectors import from_object
 from aliquot.emulator.statuses import StatusError
-from aliquot.emulator.storage import Storage
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.storage import Storage
+from aliquot.emulator.storage.store import Store
+from aliquot.emulator.verbs.call import Call
 from tests.emulator.api import FixedClock
 
 REGISTRY = Registry()

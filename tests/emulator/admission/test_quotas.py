@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.persistence import WriteRefused
 from aliquot.emulator.quota import Ledger
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.persistence import WriteRefused
+from aliquot.emulator.storage.store import Store
 from tests.emulator.api import APPLY, CONFIGS, MERGE, PODS, Api, FixedClock, config, new_api, pod
 from tests.emulator.test_service_addresses import SERVICES, service
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aliquot.clock import VirtualClock, VirtualTimeLoop
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from tests.emulator.admission.hooks import (
     CONFIGURATIONS,
     EVERY_CONFIG,

@@ -5,8 +5,8 @@ import pytest
 
 from aliquot.document import DocumentError
 from aliquot.emulator.audit.policy import Extent, Level, Stage, load
+from aliquot.emulator.http.request import parse
 from aliquot.emulator.rbac import User
-from aliquot.emulator.request import parse
 
 ANN = User("ann", ("devs", "system:authenticated"))
 POD = "/api/v1/namespaces/web/pods/p"

@@ -11,7 +11,7 @@ import pytest
 
 from aliquot.emulator.audit.policy import load
 from aliquot.emulator.audit.recording import Auditor
-from aliquot.emulator.subresources import LogOptions
+from aliquot.emulator.verbs.subresources import LogOptions
 from tests.emulator.admission.hooks import Wire, allow, configure, hook, label
 from tests.emulator.api import APPLY, CONFIGS, MERGE, PODS, TABLE, Api, FixedClock, config, new_api, pod
 

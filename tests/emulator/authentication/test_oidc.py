@@ -10,9 +10,9 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from aliquot.document import parse
 from aliquot.emulator.authentication import Issuer, OidcTokens
 from aliquot.emulator.authentication.configuration import from_options, read
+from aliquot.emulator.authentication.tokens import ISSUER, TokenRefused
 from aliquot.emulator.network import CallFailed, Endpoint, Reply
 from aliquot.emulator.rbac import User
-from aliquot.emulator.tokens import ISSUER, TokenRefused
 from tests.emulator.api import FixedClock
 
 URL = "https://issuer.example"

@@ -11,7 +11,7 @@ import pytest
 from aliquot.clock import VirtualClock, VirtualTimeLoop, rfc3339
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.controllers.run import run_all
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.kube import errors
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client, PatchKind

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.autoscalers import DEFAULT_METRIC
 from aliquot.emulator.controllers.autoscaler_plan import Plan, plan, unmeasured, unreachable
 from aliquot.emulator.controllers.types import AutoscalerSpec, HorizontalPodAutoscaler
+from aliquot.emulator.kinds.autoscalers import DEFAULT_METRIC
 from aliquot.kube.api.meta import ObjectMeta
 
 NOW = 1_767_225_600.0

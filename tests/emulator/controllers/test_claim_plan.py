@@ -29,7 +29,7 @@ from aliquot.emulator.controllers.volume_types import (
     VolumeSpec,
     VolumeStatus,
 )
-from aliquot.emulator.storage_classes import IS_DEFAULT, SIMULATED
+from aliquot.emulator.kinds.storage_classes import IS_DEFAULT, SIMULATED
 from aliquot.kube.api.core import Node, ObjectReference, Pod, PodSpec
 from aliquot.kube.api.meta import ObjectMeta
 

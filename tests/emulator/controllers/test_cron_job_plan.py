@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 
 from aliquot.clock import parse_rfc3339, rfc3339
-from aliquot.emulator import cron_schedule
 from aliquot.emulator.controllers.cron_job_plan import (
     SCHEDULED_AT,
     job_name,
@@ -21,6 +20,7 @@ from aliquot.emulator.controllers.types import (
     JobStatus,
     WorkloadCondition,
 )
+from aliquot.emulator.kinds import cron_schedule
 from aliquot.kube.api.meta import ObjectMeta
 
 HOUR = parse_rfc3339("2026-01-01T10:00:00Z")

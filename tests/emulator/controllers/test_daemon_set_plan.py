@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 
 from aliquot.clock import rfc3339
-from aliquot.emulator import node_affinity
 from aliquot.emulator.controllers.daemon_set_plan import (
     GENERATION_LABEL,
     TEMPLATE_GENERATION,
@@ -15,6 +14,7 @@ from aliquot.emulator.controllers.daemon_set_plan import (
 )
 from aliquot.emulator.controllers.revision_history import POD_LABEL
 from aliquot.emulator.controllers.types import DaemonSet, DaemonSetSpec, DaemonSetStrategy, RollingUpdate
+from aliquot.emulator.kinds import node_affinity
 from aliquot.kube.api.core import Node, NodeSpec, Pod, PodCondition, PodSpec, PodStatus, Taint
 from aliquot.kube.api.meta import ObjectMeta
 

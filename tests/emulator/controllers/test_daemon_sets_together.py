@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aliquot.emulator.node_affinity import pinned_node
+from aliquot.emulator.kinds.node_affinity import pinned_node
 from aliquot.kube.client import Propagation
 from aliquot.kube.resources import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
 from tests.emulator.controllers.conftest import Cluster, Simulate

@@ -21,11 +21,11 @@ from aliquot.emulator.faults import (
     WatchFault,
 )
 from aliquot.emulator.server import HttpsServer
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.transport import Request, TransportError
 from tests.emulator.api import CONFIGS, Lines, config
-from tests.emulator.test_https import session_of
+from tests.emulator.http.test_https import session_of
 
 
 class World:

@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from aliquot.emulator.faults.rules import NOTHING, Cut, Error, Rule, Rules, Struck, WatchFault
-from aliquot.emulator.request import parse
+from aliquot.emulator.http.request import parse
 
 PATHS = {
     "list": ("GET", "/api/v1/namespaces/default/pods", ""),

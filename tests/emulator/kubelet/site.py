@@ -15,7 +15,7 @@ from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import BY_NODE, NodePods, by_node
 from aliquot.emulator.kubelet.runtimes.base import Runtime
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.asgi_transport import AsgiTransport

@@ -18,9 +18,9 @@ from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.streaming.session import Execution, Output, SessionRefused
-from aliquot.emulator.subresources import LogOptions, LogsUnavailable
+from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.api.core import Pod
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import Cache

@@ -6,6 +6,7 @@ from typing import Any
 
 from aliquot.emulator.admission.requests import request
 from aliquot.emulator.admission.types import Admitted
+from aliquot.emulator.authentication.tokens import service_account
 from aliquot.emulator.cel import Environment
 from aliquot.emulator.cel.library.authorization import (
     AUTHORIZER,
@@ -20,7 +21,6 @@ from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import Attributes, User
 from aliquot.emulator.rbac import Authorizer as Rbac
 from aliquot.emulator.registry import Served
-from aliquot.emulator.tokens import service_account
 
 _KIND = object_of("kubernetes.GroupVersionKind", dict.fromkeys(("group", "version", "kind"), STRING))
 _RESOURCE = object_of(

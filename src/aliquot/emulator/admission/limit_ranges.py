@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aliquot.emulator import resource_lists
 from aliquot.emulator.admission.pods import is_new_pod
 from aliquot.emulator.admission.types import Admitted, Operation
+from aliquot.emulator.kinds import resource_lists
 from aliquot.emulator.objects import Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.registry import CLAIMS
 from aliquot.emulator.statuses import aggregate, forbidden

@@ -6,8 +6,8 @@ holds from the moment that it is there: nothing waits for its status.
 
 from collections.abc import Mapping
 
-from aliquot.emulator import resource_lists
 from aliquot.emulator.admission.types import Admitted, Operation
+from aliquot.emulator.kinds import resource_lists
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.quota import usage
 from aliquot.emulator.registry import PODS

@@ -7,11 +7,11 @@ from enum import Enum
 from random import Random
 from typing import Any, Protocol, TypeAlias
 
-from aliquot.emulator.call import Call
 from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.definitions import GroupVersionKind
+from aliquot.emulator.verbs.call import Call
 
 
 class Look(Protocol):

@@ -1,7 +1,7 @@
 """Claims and volumes: guarded while they are in use, of the default class where none is named, grown where they can."""
 
-from aliquot.emulator import storage_classes
 from aliquot.emulator.admission.types import Admitted, Operation
+from aliquot.emulator.kinds import storage_classes
 from aliquot.emulator.objects import Json, metadata, with_metadata
 from aliquot.emulator.registry import CLAIMS, STORAGE_CLASSES, VOLUMES
 from aliquot.emulator.statuses import forbidden

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from aliquot.emulator.http.request import Request
 from aliquot.emulator.rbac import User
-from aliquot.emulator.request import Request
 
 _LONGEST_USER_AGENT = 1024
 

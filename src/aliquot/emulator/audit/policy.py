@@ -9,8 +9,8 @@ import msgspec
 
 from aliquot import document
 from aliquot.document import Document
+from aliquot.emulator.http.request import Request
 from aliquot.emulator.rbac import User
-from aliquot.emulator.request import Request
 from aliquot.emulator.schema.validation import names
 
 _ANY = "*"

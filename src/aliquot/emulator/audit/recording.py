@@ -12,11 +12,11 @@ from aliquot.emulator.admission.webhooks.mutating import PATCHES
 from aliquot.emulator.audit import events
 from aliquot.emulator.audit.events import Event, UserInfo
 from aliquot.emulator.audit.policy import Extent, Level, Policy, Stage, is_long_running
-from aliquot.emulator.call import JSON, Call, read_body, read_yaml
+from aliquot.emulator.http.request import Request
 from aliquot.emulator.objects import new_uid
 from aliquot.emulator.rbac import Decision, User
-from aliquot.emulator.request import Request
 from aliquot.emulator.statuses import StatusError
+from aliquot.emulator.verbs.call import JSON, Call, read_body, read_yaml
 
 _LONGEST_AUDIT_ID = 64
 _DECISION = "authorization.k8s.io/decision"

@@ -8,9 +8,9 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.emulator.authentication.client_certificates import CertificateRefused, ClientCertificates
+from aliquot.emulator.authentication.tokens import ISSUER, TokenRefused
 from aliquot.emulator.rbac import User
 from aliquot.emulator.statuses import unauthorized
-from aliquot.emulator.tokens import ISSUER, TokenRefused
 
 _log = structlog.get_logger(__name__)
 

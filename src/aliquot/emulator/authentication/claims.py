@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aliquot.emulator.authentication.tokens import CREDENTIAL_ID, TokenRefused
 from aliquot.emulator.rbac import User
-from aliquot.emulator.tokens import CREDENTIAL_ID, TokenRefused
 
 if TYPE_CHECKING:
     from aliquot.emulator.cel import Program

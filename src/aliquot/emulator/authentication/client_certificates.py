@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aliquot.clock import Clock, rfc3339
+from aliquot.emulator.authentication.tokens import CREDENTIAL_ID
 from aliquot.emulator.rbac import User
-from aliquot.emulator.tokens import CREDENTIAL_ID
 
 _UID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")
 _CLIENT_USAGES = frozenset([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])

@@ -12,8 +12,8 @@ from aliquot.document import Document, DocumentError
 from aliquot.emulator.authentication.authenticator import Anonymous
 from aliquot.emulator.authentication.claims import ClaimMappings, Expression, FromClaim, Mapped, Rule
 from aliquot.emulator.authentication.oidc import ALGORITHMS, Issuer
+from aliquot.emulator.authentication.tokens import ISSUER
 from aliquot.emulator.rbac import User
-from aliquot.emulator.tokens import ISSUER
 
 API_VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
 

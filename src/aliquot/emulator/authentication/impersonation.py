@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from aliquot.emulator.authentication.authenticator import ANONYMOUS, authenticated
+from aliquot.emulator.authentication.tokens import NODE_NAME, service_account
 from aliquot.emulator.rbac import Attributes, Authorizer, User, forbidden
 from aliquot.emulator.statuses import bad_request, failure
-from aliquot.emulator.tokens import NODE_NAME, service_account
 
 _PREFIX = b"impersonate-"
 _EXTRA = "impersonate-extra-"

@@ -12,9 +12,9 @@ import msgspec
 from aliquot.clock import Clock
 from aliquot.emulator.authentication.claims import ClaimMappings, Claims
 from aliquot.emulator.authentication.issuer_keys import IssuerKeys, KeysUnknown
+from aliquot.emulator.authentication.tokens import ISSUER, TokenRefused, issuer_of
 from aliquot.emulator.network import Network
 from aliquot.emulator.rbac import User
-from aliquot.emulator.tokens import ISSUER, TokenRefused, issuer_of
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512")
 NOT_BEFORE_LEEWAY_S = 60

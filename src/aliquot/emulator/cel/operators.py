@@ -26,7 +26,7 @@ from aliquot.emulator.cel.values import (
     timestamp_text,
     type_name,
 )
-from aliquot.emulator.go_durations import NANOSECONDS
+from aliquot.emulator.kinds.go_durations import NANOSECONDS
 
 _INT_MIN, _INT_MAX, _UINT_MAX = -(2**63), 2**63 - 1, 2**64 - 1
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799

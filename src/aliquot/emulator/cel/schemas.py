@@ -29,7 +29,7 @@ from aliquot.emulator.cel.types import (
     object_of,
 )
 from aliquot.emulator.cel.values import MapList, Record, SetList, Timestamp
-from aliquot.emulator.go_durations import NANOSECONDS
+from aliquot.emulator.kinds.go_durations import NANOSECONDS
 
 Node = Mapping[str, Any]
 

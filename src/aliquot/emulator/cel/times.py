@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from aliquot.emulator.cel.values import Duration, Timestamp
-from aliquot.emulator.go_durations import NANOSECONDS, nanoseconds
+from aliquot.emulator.kinds.go_durations import NANOSECONDS, nanoseconds
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from aliquot.emulator.cel.errors import EvaluationError, no_such_overload
-from aliquot.emulator.go_durations import NANOSECONDS
+from aliquot.emulator.kinds.go_durations import NANOSECONDS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ import random
 from base64 import b64encode
 from typing import Any
 
+from aliquot.emulator.authentication.tokens import TokenSigner
 from aliquot.emulator.controllers.types import MetadataOnly
-from aliquot.emulator.tokens import TokenSigner
 from aliquot.kube import errors
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from aliquot.emulator import node_affinity, selectors, storage_classes
+from aliquot.emulator import selectors
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.status import as_json
 from aliquot.emulator.controllers.volume_types import (
@@ -25,6 +25,7 @@ from aliquot.emulator.controllers.volume_types import (
     StorageClass,
     Volume,
 )
+from aliquot.emulator.kinds import node_affinity, storage_classes
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Node, Pod
 

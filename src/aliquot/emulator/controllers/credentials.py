@@ -5,12 +5,12 @@ import random
 from typing import Any
 
 from aliquot.clock import Clock
+from aliquot.emulator.authentication.tokens import TokenSigner
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.controllers import account_secrets
 from aliquot.emulator.controllers.account_secrets import AccountSecrets
 from aliquot.emulator.controllers.certificate_requests import REQUESTS, CertificateRequests
 from aliquot.emulator.controllers.types import MetadataOnly
-from aliquot.emulator.tokens import TokenSigner
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import SECRETS

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from aliquot.clock import rfc3339
-from aliquot.emulator import cron_schedule
 from aliquot.emulator.controllers import conditions, job_plan, ownership, pods
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.types import ActiveJob, CronJob, CronJobStatus, Job
-from aliquot.emulator.cron_schedule import Schedule, ScheduleError
+from aliquot.emulator.kinds import cron_schedule
+from aliquot.emulator.kinds.cron_schedule import Schedule, ScheduleError
 from aliquot.kube.resources import CRONJOBS
 
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aliquot.emulator import node_affinity
 from aliquot.emulator.controllers import amounts, pods
 from aliquot.emulator.controllers.evictions import tolerates
 from aliquot.emulator.controllers.revision_history import POD_LABEL
 from aliquot.emulator.controllers.types import DaemonSet
+from aliquot.emulator.kinds import node_affinity
 from aliquot.kube.api.core import Node, Pod, Toleration
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"

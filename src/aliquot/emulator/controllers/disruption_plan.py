@@ -9,7 +9,7 @@ from aliquot.emulator import selectors
 from aliquot.emulator.controllers import amounts, ownership, pods
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.types import DisruptionBudget
-from aliquot.emulator.disruption_budgets import ALLOWED
+from aliquot.emulator.kinds.disruption_budgets import ALLOWED
 from aliquot.kube.api.core import Pod
 
 DELETION_TIMEOUT_S = 120.0

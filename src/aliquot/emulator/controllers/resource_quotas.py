@@ -5,14 +5,14 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aliquot.emulator import resource_lists
 from aliquot.emulator.controllers import pods
 from aliquot.emulator.controllers.kinds import Kinds
 from aliquot.emulator.controllers.status import as_json, status_differs
 from aliquot.emulator.controllers.types import MetadataOnly, ResourceQuota
+from aliquot.emulator.kinds import resource_lists
+from aliquot.emulator.kinds.resource_lists import Amounts
 from aliquot.emulator.quota import usage
 from aliquot.emulator.registry import SERVICES
-from aliquot.emulator.resource_lists import Amounts
 from aliquot.kube import errors
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client

@@ -5,7 +5,6 @@ import random
 from typing import Any
 
 from aliquot.clock import Clock
-from aliquot.emulator import storage_classes
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.controllers import credentials, ownership, pods
 from aliquot.emulator.controllers.api_services import ApiServices
@@ -50,6 +49,7 @@ from aliquot.emulator.controllers.types import (
 from aliquot.emulator.controllers.volume_protection import VolumeProtection
 from aliquot.emulator.controllers.volume_types import Claim, StorageClass, Volume
 from aliquot.emulator.controllers.volumes import Volumes
+from aliquot.emulator.kinds import storage_classes
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
 from aliquot.kube.cache import Cache

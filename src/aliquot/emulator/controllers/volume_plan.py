@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aliquot.emulator import storage_classes
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.volume_types import PROVISIONED_BY, Claim, Volume
+from aliquot.emulator.kinds import storage_classes
 
 
 @dataclass(frozen=True, slots=True)

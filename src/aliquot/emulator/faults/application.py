@@ -10,11 +10,11 @@ from random import Random
 from typing import Final
 
 from aliquot.emulator import statuses
-from aliquot.emulator.answers import status_answer
-from aliquot.emulator.exchange import Message, Receive, Scope, Send, receive_body
 from aliquot.emulator.faults.rules import NOTHING, Cut, Error, Rule, Rules, Struck, WatchFault
+from aliquot.emulator.http.answers import status_answer
+from aliquot.emulator.http.exchange import Message, Receive, Scope, Send, receive_body
+from aliquot.emulator.http.request import parse
 from aliquot.emulator.rbac import User
-from aliquot.emulator.request import parse
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Who = Callable[[Scope], Awaitable[User | None]]

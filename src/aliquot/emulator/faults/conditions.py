@@ -1,7 +1,7 @@
 """What goes wrong whoever asks: a full disk, a clock that was set, a history that was forgotten."""
 
 from aliquot.clock import Clock
-from aliquot.emulator.store import Store
+from aliquot.emulator.storage.store import Store
 
 
 class SteppedClock:

@@ -7,7 +7,7 @@ be bound by anyone, and the node may have changed. Taints are not looked at: evi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aliquot.emulator import node_affinity
+from aliquot.emulator.kinds import node_affinity
 from aliquot.emulator.kubelet.devices import is_extended_resource
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Container, Pod, Quantities, ResourceRequirements

@@ -14,7 +14,7 @@ from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import NodePods
 from aliquot.emulator.kubelet.runtimes import base
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
-from aliquot.emulator.subresources import LogOptions, LogsUnavailable
+from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aliquot.emulator.json_body import MAX_DEPTH, is_deeper
+from aliquot.emulator.http.json_body import MAX_DEPTH, is_deeper
 from aliquot.emulator.patching.errors import PatchError, bad_request, unprocessable
 
 MAX_OPERATIONS = 10_000

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from aliquot.emulator.kinds.resource_lists import Amounts
 from aliquot.emulator.quota import usage
-from aliquot.emulator.resource_lists import Amounts
-from aliquot.emulator.store import Compacted, Event, EventType, Store
+from aliquot.emulator.storage.store import Compacted, Event, EventType, Store
 from aliquot.kube import quantity
 
 _QUOTAS = "resourcequotas"

@@ -6,10 +6,11 @@ Objects are told apart by the name under which they are stored: `pods`, `deploym
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from aliquot.emulator import resource_lists, storage_classes, strategies
+from aliquot.emulator.kinds import resource_lists, storage_classes
+from aliquot.emulator.kinds.resource_lists import Amounts
 from aliquot.emulator.registry import CLAIMS, PODS, SERVICES
-from aliquot.emulator.resource_lists import Amounts
 from aliquot.emulator.selectors import from_object
+from aliquot.emulator.verbs import strategies
 
 Obj = Mapping[str, Any]
 Quota = Mapping[str, Any]

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from aliquot.emulator import statuses
 from aliquot.emulator.admission.types import Operation
 from aliquot.emulator.audit.recording import Record
-from aliquot.emulator.call import Call
-from aliquot.emulator.exchange import Message, Receive, Scope, Send
+from aliquot.emulator.http.exchange import Message, Receive, Scope, Send
 from aliquot.emulator.objects import Json
 from aliquot.emulator.statuses import StatusError
-from aliquot.emulator.storage import Storage
+from aliquot.emulator.storage.storage import Storage
 from aliquot.emulator.streaming import channels, terminal
 from aliquot.emulator.streaming.channels import Protocol
 from aliquot.emulator.streaming.session import Execution, Kubelets, SessionRefused, Start
-from aliquot.emulator.subresources import choose_container
-from aliquot.emulator.writing import Writer
+from aliquot.emulator.verbs.call import Call
+from aliquot.emulator.verbs.subresources import choose_container
+from aliquot.emulator.verbs.writing import Writer
 
 SUBRESOURCES = ("exec", "attach")
 WEBSOCKET = "websocket"

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing, suppress
 
-from aliquot.emulator.exchange import Receive, Send
+from aliquot.emulator.http.exchange import Receive, Send
 from aliquot.emulator.streaming import channels
 from aliquot.emulator.streaming.channels import Channel, Protocol
 from aliquot.emulator.streaming.session import CannotExecute, Output, Session, Start

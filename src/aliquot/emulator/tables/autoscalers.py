@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aliquot.emulator.autoscalers import V1, V2, converted
+from aliquot.emulator.kinds.autoscalers import V1, V2, converted
 from aliquot.emulator.tables.durations import since
 
 Object = Mapping[str, Any]

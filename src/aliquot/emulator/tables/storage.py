@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aliquot.emulator import storage_classes
+from aliquot.emulator.kinds import storage_classes
 from aliquot.emulator.tables import parts
 from aliquot.emulator.tables.parts import Cells, Object
 

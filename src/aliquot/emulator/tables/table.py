@@ -9,8 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from aliquot.emulator import accept
 from aliquot.emulator.discovery import ResourceType
+from aliquot.emulator.http import accept
 from aliquot.emulator.tables import cells, custom, pods
 from aliquot.emulator.tables.custom import Column
 from aliquot.emulator.tables.parts import Cells, Object

@@ -5,9 +5,9 @@ from typing import Any
 
 from aliquot.emulator.admission.policies.definitions import ParamRef, Policy
 from aliquot.emulator.admission.types import Admitted
-from aliquot.emulator.conversion import from_stored
 from aliquot.emulator.objects import metadata
 from aliquot.emulator.registry import Registry
+from aliquot.emulator.storage.conversion import from_stored
 
 Param = Mapping[str, Any] | None
 

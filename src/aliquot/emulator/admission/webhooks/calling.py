@@ -13,13 +13,13 @@ from aliquot.emulator.admission.types import Admitted
 from aliquot.emulator.admission.webhooks import reviews, services
 from aliquot.emulator.admission.webhooks.configurations import Webhook
 from aliquot.emulator.admission.webhooks.reviews import InvalidAnswer, UnreadableAnswer, Verdict
-from aliquot.emulator.call import Call
-from aliquot.emulator.conversion import from_stored, to_stored
 from aliquot.emulator.network import CallFailed, Endpoint, Network, Reply
 from aliquot.emulator.objects import Json, new_uid
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.validation import names
 from aliquot.emulator.statuses import StatusError
+from aliquot.emulator.storage.conversion import from_stored, to_stored
+from aliquot.emulator.verbs.call import Call
 
 _log = structlog.get_logger(__name__)
 

@@ -22,7 +22,7 @@ import structlog
 from msgspec import Struct
 
 from aliquot.clock import Clock
-from aliquot.emulator.go_durations import NANOSECONDS, nanoseconds
+from aliquot.emulator.kinds.go_durations import NANOSECONDS, nanoseconds
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
 from aliquot.emulator.kubelet.runtimes.base import (
     EXIT_SIGTERM,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aliquot.emulator import autoscalers
+from aliquot.emulator.kinds import autoscalers
 from aliquot.emulator.schema.defaults.pods import fill_pod_spec
 
 _UNLIMITED = 2**31 - 1

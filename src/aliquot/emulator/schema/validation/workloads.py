@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aliquot.emulator import cron_schedule
+from aliquot.emulator.kinds import cron_schedule
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.validation import job_policies, names
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE, label_selector

@@ -1,0 +1,1 @@
+"""Facts about single kinds that several parts need: pure functions over their objects."""

@@ -1,0 +1,53 @@
+"""Reviews: questions about identity and permissions, answered at once and never stored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aliquot.emulator import rbac, statuses
+from aliquot.emulator.authentication import Authenticator
+from aliquot.emulator.authentication.tokens import TokenRefused
+from aliquot.emulator.objects import Json, metadata
+from aliquot.emulator.rbac import Authorizer
+from aliquot.emulator.verbs.call import Call, read_body, typed
+from aliquot.emulator.verbs.writing import Writer
+
+GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
+"""Every resource of these groups is a review."""
+
+
+async def review(call: Call, writer: Writer, authorizer: Authorizer, authenticator: Authenticator) -> Json:
+    """The review with its answer as status. Raises StatusError."""
+    asked = typed(read_body(call.content_type, call.body), call.served.schema)
+    resource = call.served.resource
+    question = await writer.admit(call, {**asked, "kind": resource.kind, "apiVersion": resource.api_version})
+    try:
+        match resource.kind:
+            case "SelfSubjectReview":
+                return rbac.identity_review(call.user, question)
+            case "SelfSubjectRulesReview":
+                return rbac.rules_review(authorizer, call.user, question)
+            case "TokenReview":
+                return await _token_review(question, authenticator)
+            case _:
+                return rbac.access_review(authorizer, call.user, question, namespace=call.request.namespace)
+    except rbac.ReviewInvalid as error:
+        name = str(metadata(question).get("name", ""))
+        message = f'{resource.kind}.{resource.group} "{name}" is invalid: {error}'
+        found = {"group": resource.group, "kind": resource.kind, "name": name}
+        raise statuses.failure(422, "Invalid", message, found) from error
+
+
+async def _token_review(question: Mapping[str, Any], authenticator: Authenticator) -> Json:
+    spec = question.get("spec") or {}
+    if not spec.get("token"):
+        raise statuses.bad_request("token is required for TokenReview in authentication")
+    status: Json = {"user": {}}
+    try:
+        user, audiences = await authenticator.authenticate_token(
+            str(spec["token"]), tuple(spec.get("audiences") or ())
+        )
+    except TokenRefused as error:
+        status["error"] = str(error)
+    else:
+        status = {"authenticated": True, "user": rbac.user_info(user), "audiences": list(audiences)}
+    return {**question, "metadata": dict(metadata(question)), "status": status}
