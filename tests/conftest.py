@@ -3,9 +3,11 @@
 import os
 import signal
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in a shell's background. Programs would inherit it, and Ctrl-C could not be tried on them.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# In a shell's background, or under nohup, these are ignored: programs would inherit it, and nothing could be tried on
+# them. A handler is not inherited.
+for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: lambda *_: None}.items():
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # Without bytecode every `aliquot` that a test runs compiles hundreds of modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
