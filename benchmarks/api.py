@@ -56,8 +56,13 @@ def main(short: bool = False) -> None:
         measure("gets", user, server, get)
         measure("Pod creates", user, server, pods)
         lists = load(user, [("GET", f"{base}/pods?limit=5000", "")] * 10, connections=1)
+        with bare_server(directory / "pki", answer_bytes=lists.answer_bytes) as (url, _):
+            write_user(directory / "pki", url, bare)
+            bares = load(bare, [("GET", f"{base}/pods", "")] * 10, connections=1)
         print(
-            f"  list of {len(pods):,} pods: p50 {percentile(lists.latencies_ms, 0.5):.1f} ms   goal: under 40 ms"
+            f"  list of {len(pods):,} pods ({lists.answer_bytes / 2**20:.1f} MiB): "
+            f"p50 {percentile(lists.latencies_ms, 0.5):.1f} ms; "
+            f"bare HTTP, as many bytes: {percentile(bares.latencies_ms, 0.5):.1f} ms   goal: under 40 ms"
         )
         watches = 50 if short else WATCHES
         arrivals = asyncio.run(fan_out(user, watches))

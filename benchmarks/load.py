@@ -30,6 +30,8 @@ class Result:
     cpu_seconds: float
     latencies_ms: list[float]
     failures: list[str] = field(default_factory=list)
+    answer_bytes: int = 0
+    """The longest body."""
 
     @property
     def per_second(self) -> float:
@@ -48,6 +50,8 @@ class _Connection(asyncio.Protocol):
         self._began = 0.0
         self._missing = -1
         self._head = b""
+        self.longest = 0
+        """Bytes of the longest body."""
         self._latencies: list[float] = []
         self._failures: list[str] = []
 
@@ -77,7 +81,9 @@ class _Connection(asyncio.Protocol):
             head, self._head = data[:end], b""
             if data[9:10] != b"2":
                 self._failures.append(head.split(b"\r\n", 1)[0].decode())
-            self._missing = _content_length(head) - (len(data) - end - 4)
+            length = _content_length(head)
+            self.longest = max(self.longest, length)
+            self._missing = length - (len(data) - end - 4)
         else:
             self._missing -= len(data)
         if self._missing <= 0:
@@ -125,6 +131,7 @@ async def run(url: str, tls: ssl.SSLContext, requests: Sequence[bytes], connecti
         time.process_time() - cpu,
         [1000 * one for latencies, _ in results for one in latencies],
         [one for _, failures in results for one in failures][:5],
+        max(protocol.longest for protocol, _ in opened),
     )
 
 

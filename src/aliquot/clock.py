@@ -10,6 +10,7 @@ import selectors
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 
@@ -106,7 +107,13 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
 
 def rfc3339(unix_s: float) -> str:
     """`2026-01-01T00:00:00Z`, the form of metav1.Time."""
-    return datetime.fromtimestamp(int(unix_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _rfc3339(int(unix_s))
+
+
+@lru_cache(maxsize=64)
+def _rfc3339(unix_s: int) -> str:
+    # A server says the time many times a second.
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def rfc3339_micro(unix_s: float) -> str:

@@ -29,6 +29,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
+_PIECE_BYTES = 1 << 18
 BODY_DEADLINE_S = 60.0
 """A client that sends its body slower than this is let go."""
 
@@ -54,7 +55,13 @@ async def send_answer(answer: Answer, send: Send, record: Record | None) -> None
         record.completed(answer.status, answer.body, answer.content_type)
         headers.append(record.header)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    rest: bytes | memoryview = answer.body
+    while len(rest) > _PIECE_BYTES:
+        # As the client takes it: for a slow reader of a long list the server does not hold it twice.
+        rest = memoryview(rest)
+        await send({"type": "http.response.body", "body": rest[:_PIECE_BYTES], "more_body": True})
+        rest = rest[_PIECE_BYTES:]
+    await send({"type": "http.response.body", "body": rest})
 
 
 async def send_stream(
