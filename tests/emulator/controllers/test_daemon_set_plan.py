@@ -13,7 +13,7 @@ from aliquot.emulator.controllers.daemon_set_plan import (
     tolerations,
 )
 from aliquot.emulator.controllers.revision_history import POD_LABEL
-from aliquot.emulator.controllers.types import DaemonSet, DaemonSetSpec, DaemonSetStrategy, RollingUpdate
+from aliquot.emulator.controllers.types import DaemonSet, DaemonSetSpec, RollingUpdate, UpdateStrategy
 from aliquot.emulator.kinds import node_affinity
 from aliquot.kube.api.core import Node, NodeSpec, Pod, PodCondition, PodSpec, PodStatus, Taint
 from aliquot.kube.api.meta import ObjectMeta
@@ -23,7 +23,7 @@ OLD, NEW = "old", "new"
 
 
 def daemon_set(
-    strategy: DaemonSetStrategy | None = None,
+    strategy: UpdateStrategy | None = None,
     *,
     spec: dict[str, Any] | None = None,
     min_ready_seconds: int = 0,
@@ -40,15 +40,13 @@ def daemon_set(
         spec=DaemonSetSpec(
             template={"metadata": {"labels": {"app": "d"}}, "spec": spec or {}},
             min_ready_seconds=min_ready_seconds,
-            update_strategy=strategy or DaemonSetStrategy(),
+            update_strategy=strategy or UpdateStrategy(),
         ),
     )
 
 
-def rolling(max_unavailable: int | str = 1, max_surge: int | str = 0) -> DaemonSetStrategy:
-    return DaemonSetStrategy(
-        rolling_update=RollingUpdate(max_unavailable=max_unavailable, max_surge=max_surge)
-    )
+def rolling(max_unavailable: int | str = 1, max_surge: int | str = 0) -> UpdateStrategy:
+    return UpdateStrategy(rolling_update=RollingUpdate(max_unavailable=max_unavailable, max_surge=max_surge))
 
 
 def node(name: str, *taints: Taint, **labels: str) -> Node:
@@ -153,7 +151,7 @@ OLD_ONES = [pod(f"{name}-1", OLD) for name in "abcd"]
         (rolling(2), OLD_ONES, [], ["a-1", "b-1"]),
         (rolling("30%"), OLD_ONES, [], ["a-1", "b-1"]),
         (rolling(0), OLD_ONES, [], ["a-1"]),
-        (DaemonSetStrategy(type="OnDelete"), OLD_ONES, [], []),
+        (UpdateStrategy(type="OnDelete"), OLD_ONES, [], []),
         (rolling(), [pod("a-1", ready=False), *OLD_ONES[1:]], [], []),
         (rolling(), [pod("a-1", OLD, deleted=True), *OLD_ONES[1:]], [], []),
         # What is broken anyway goes at once.
@@ -167,7 +165,7 @@ OLD_ONES = [pod(f"{name}-1", OLD) for name in "abcd"]
         (rolling(0, 1), [pod("a-1", OLD, ready=False), *OLD_ONES[1:], pod("a-2", ready=False)], [], ["a-1"]),
     ],
 )  # fmt: skip
-def test_updates(strategy: DaemonSetStrategy, held: list[Pod], create: list[str], delete: list[str]) -> None:
+def test_updates(strategy: UpdateStrategy, held: list[Pod], create: list[str], delete: list[str]) -> None:
     wanted = plan(daemon_set(strategy), held, FOUR, NEW, NOW)
     assert list(wanted.create) == create
     assert sorted(one.metadata.name for one in wanted.delete) == delete

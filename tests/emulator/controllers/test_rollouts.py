@@ -9,11 +9,11 @@ from aliquot.emulator.controllers.types import (
     Deployment,
     DeploymentSpec,
     DeploymentStatus,
-    DeploymentStrategy,
     ReplicaSet,
     ReplicaSetSpec,
     ReplicaSetStatus,
     RollingUpdate,
+    UpdateStrategy,
     WorkloadCondition,
 )
 from aliquot.kube.api.meta import ObjectMeta
@@ -35,7 +35,7 @@ def deployment(
     status: DeploymentStatus = DeploymentStatus(),  # noqa: B008 - frozen
     **annotations: str,
 ) -> Deployment:
-    strategy = DeploymentStrategy(
+    strategy = UpdateStrategy(
         type="Recreate" if recreate else "RollingUpdate",
         rolling_update=RollingUpdate(max_surge=surge, max_unavailable=unavailable),
     )

@@ -7,6 +7,7 @@ from aliquot.emulator.admission.types import Admitted, Operation
 from aliquot.emulator.objects import Json
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.definitions import GroupVersionKind
+from aliquot.emulator.storage.conversion import from_stored, to_stored
 
 _OPTIONS = {Operation.CREATE: "CreateOptions", Operation.UPDATE: "UpdateOptions"}
 _PASSED_ON = ("fieldManager", "fieldValidation")
@@ -29,7 +30,7 @@ def request(asked: Admitted, served: Served) -> Json:
     """Without uid, object and oldObject. `served` is the version in which it is told."""
     resource, own = served.resource, asked.served.resource
     user = asked.user
-    told: Json = {
+    description: Json = {
         "kind": _kind(kind_as(asked, served)),
         "resource": _resource(resource.group, resource.version, resource.plural),
         "requestKind": _kind(asked.kind),
@@ -45,12 +46,26 @@ def request(asked: Admitted, served: Served) -> Json:
         "options": options(asked),
     }
     if asked.subresource:
-        told |= {"subResource": asked.subresource, "requestSubResource": asked.subresource}
+        description |= {"subResource": asked.subresource, "requestSubResource": asked.subresource}
     if asked.name:
-        told["name"] = asked.name
+        description["name"] = asked.name
     if namespace := namespace_of(asked):
-        told["namespace"] = namespace
-    return told
+        description["namespace"] = namespace
+    return description
+
+
+def told(asked: Admitted, served: Served, obj: Json | None) -> Json | None:
+    """The body in the version in which a webhook or a policy wants to be told of it."""
+    if obj is None or served is asked.served or not is_whole(asked):
+        return obj
+    return from_stored(served, to_stored(asked.served, obj))
+
+
+def untold(asked: Admitted, served: Served, obj: Json) -> Json:
+    """A body in such a version, in that of the request."""
+    if served is asked.served or not is_whole(asked):
+        return obj
+    return from_stored(asked.served, to_stored(served, obj))
 
 
 def options(asked: Admitted) -> dict[str, Any] | None:

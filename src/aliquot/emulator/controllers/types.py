@@ -65,7 +65,9 @@ class RollingUpdate(Wire, kw_only=True, frozen=True):
     max_unavailable: int | str | None = None
 
 
-class DeploymentStrategy(Wire, kw_only=True, frozen=True):
+class UpdateStrategy(Wire, kw_only=True, frozen=True):
+    """Of a Deployment or a DaemonSet."""
+
     type: str = "RollingUpdate"
     rolling_update: RollingUpdate | None = None
 
@@ -75,7 +77,7 @@ class DeploymentSpec(Wire, kw_only=True, frozen=True):
     min_ready_seconds: int = 0
     selector: dict[str, Any] | None = None
     template: dict[str, Any] = {}
-    strategy: DeploymentStrategy = DeploymentStrategy()
+    strategy: UpdateStrategy = UpdateStrategy()
     revision_history_limit: int = 10
     progress_deadline_seconds: int | None = 600
     paused: bool = False
@@ -223,16 +225,11 @@ class StatefulSet(Wire, kw_only=True, frozen=True):
     status: StatefulSetStatus = StatefulSetStatus()
 
 
-class DaemonSetStrategy(Wire, kw_only=True, frozen=True):
-    type: str = "RollingUpdate"
-    rolling_update: RollingUpdate | None = None
-
-
 class DaemonSetSpec(Wire, kw_only=True, frozen=True):
     min_ready_seconds: int = 0
     selector: dict[str, Any] | None = None
     template: dict[str, Any] = {}
-    update_strategy: DaemonSetStrategy = DaemonSetStrategy()
+    update_strategy: UpdateStrategy = UpdateStrategy()
     revision_history_limit: int = 10
 
 

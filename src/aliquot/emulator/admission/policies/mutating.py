@@ -16,9 +16,8 @@ from aliquot.emulator.admission.policies.definitions import (
     Policy,
 )
 from aliquot.emulator.admission.policies.parameters import NotConfigured, Param, params
-from aliquot.emulator.admission.requests import is_whole
+from aliquot.emulator.admission.requests import is_whole, told, untold
 from aliquot.emulator.admission.types import Admitted
-from aliquot.emulator.admission.webhooks.calling import told, untold
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.json_patch import apply_json_patch

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from aliquot.emulator.admission.annotations import annotate
 from aliquot.emulator.admission.policies.definitions import (
     VALIDATING,
     VALIDATING_BINDINGS,
@@ -16,8 +17,8 @@ from aliquot.emulator.admission.policies.definitions import (
     Validation,
 )
 from aliquot.emulator.admission.policies.parameters import NotConfigured, Param, params
+from aliquot.emulator.admission.requests import told
 from aliquot.emulator.admission.types import Admitted
-from aliquot.emulator.admission.webhooks.calling import annotate, told
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import Registry, Served

@@ -6,9 +6,10 @@ import math
 import structlog
 
 from aliquot.emulator import statuses
+from aliquot.emulator.admission.annotations import annotate
 from aliquot.emulator.admission.conditions import ConditionsFailed, MatchConditions
 from aliquot.emulator.admission.matching import namespace_matches, object_matches
-from aliquot.emulator.admission.requests import is_whole, request
+from aliquot.emulator.admission.requests import request, told
 from aliquot.emulator.admission.types import Admitted
 from aliquot.emulator.admission.webhooks import reviews, services
 from aliquot.emulator.admission.webhooks.configurations import Webhook
@@ -16,9 +17,7 @@ from aliquot.emulator.admission.webhooks.reviews import InvalidAnswer, Unreadabl
 from aliquot.emulator.network import CallFailed, Endpoint, Network, Reply
 from aliquot.emulator.objects import Json, new_uid
 from aliquot.emulator.registry import Served
-from aliquot.emulator.schema.validation import names
 from aliquot.emulator.statuses import StatusError
-from aliquot.emulator.storage.conversion import from_stored, to_stored
 from aliquot.emulator.verbs.call import Call
 
 _log = structlog.get_logger(__name__)
@@ -120,28 +119,6 @@ def failed(webhook: Webhook, error: WebhookFailed) -> StatusError | None:
     text = f'failed calling webhook "{webhook.name}": {error}'
     _log.warning("webhook failed", webhook=webhook.name, passes=webhook.fails_open, why=str(error))
     return None if webhook.fails_open else statuses.internal(text)
-
-
-def told(asked: Admitted, served: Served, obj: Json | None) -> Json | None:
-    """The body in the version in which a webhook wants to be told of it."""
-    if obj is None or served is asked.served or not is_whole(asked):
-        return obj
-    return from_stored(served, to_stored(asked.served, obj))
-
-
-def untold(asked: Admitted, served: Served, obj: Json) -> Json:
-    """A body in a webhook's version, in that of the request."""
-    if served is asked.served or not is_whole(asked):
-        return obj
-    return from_stored(asked.served, to_stored(served, obj))
-
-
-def annotate(call: Call, key: str, value: str) -> None:
-    """For the audit log; what was noted first stays."""
-    if "/" not in key or names.qualified_name(key):
-        _log.warning("annotation ignored", key=key)
-        return
-    call.annotations.setdefault(key, value)
 
 
 def _ok(reply: Reply) -> bytes:

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from aliquot.emulator import statuses
-from aliquot.emulator.admission.requests import is_whole
+from aliquot.emulator.admission.annotations import annotate
+from aliquot.emulator.admission.requests import is_whole, told, untold
 from aliquot.emulator.admission.types import Admitted
-from aliquot.emulator.admission.webhooks.calling import Caller, WebhookFailed, annotate, failed, told, untold
+from aliquot.emulator.admission.webhooks.calling import Caller, WebhookFailed, failed
 from aliquot.emulator.admission.webhooks.configurations import MUTATING, Configurations, Webhook
 from aliquot.emulator.admission.webhooks.reviews import Verdict
 from aliquot.emulator.objects import Json

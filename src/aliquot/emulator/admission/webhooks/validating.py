@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 
+from aliquot.emulator.admission.annotations import annotate
+from aliquot.emulator.admission.requests import told
 from aliquot.emulator.admission.types import Admitted
-from aliquot.emulator.admission.webhooks.calling import Caller, WebhookFailed, annotate, failed, told
+from aliquot.emulator.admission.webhooks.calling import Caller, WebhookFailed, failed
 from aliquot.emulator.admission.webhooks.configurations import VALIDATING, Configurations, Webhook
 from aliquot.emulator.objects import Json
 from aliquot.emulator.registry import Registry, Served

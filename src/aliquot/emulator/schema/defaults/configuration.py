@@ -137,22 +137,6 @@ def _fill_crd(obj: dict[str, Any]) -> None:
     spec.setdefault("conversion", {"strategy": "None"})
 
 
-def _fill_webhooks(obj: dict[str, Any]) -> None:
-    for webhook in obj.get("webhooks", ()):
-        webhook.setdefault("failurePolicy", "Fail")
-        webhook.setdefault("matchPolicy", "Equivalent")
-        webhook.setdefault("namespaceSelector", {})
-        webhook.setdefault("objectSelector", {})
-        webhook.setdefault("timeoutSeconds", 10)
-        if obj.get("kind") == "MutatingWebhookConfiguration":
-            webhook.setdefault("reinvocationPolicy", "Never")
-        service = webhook.get("clientConfig", {}).get("service")
-        if service is not None:
-            service.setdefault("port", 443)
-        for rule in webhook.get("rules", ()):
-            rule.setdefault("scope", "*")
-
-
 def _fill_resource_claim(obj: dict[str, Any]) -> None:
     spec = obj["spec"].get("spec", obj["spec"])  # a template holds a claim's spec in its own
     for request in spec.get("devices", {}).get("requests", ()):
@@ -187,8 +171,6 @@ FILLERS = {
     (_FLOW_CONTROL, "FlowSchema"): _fill_flow_schema,
     (_FLOW_CONTROL, "PriorityLevelConfiguration"): _fill_priority_level,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _fill_crd,
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _fill_webhooks,
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _fill_webhooks,
     ("resource.k8s.io", "ResourceClaim"): _fill_resource_claim,
     ("resource.k8s.io", "ResourceClaimTemplate"): _fill_resource_claim,
     ("resource.k8s.io", "ResourceSlice"): _fill_resource_slice,
