@@ -8,16 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aliquot.clock import VirtualTimeLoop
+from aliquot.emulator.storage.log import Compacted
 from aliquot.emulator.storage.persistence import WriteRefused
-from aliquot.emulator.storage.store import (
-    AlreadyStored,
-    Changed,
-    Compacted,
-    Event,
-    EventType,
-    Record,
-    Store,
-)
+from aliquot.emulator.storage.records import Event, EventType, Record
+from aliquot.emulator.storage.store import AlreadyStored, Changed, Store
 
 
 def obj(name: str, value: Any = None) -> dict[str, Any]:

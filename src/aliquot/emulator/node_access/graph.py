@@ -8,7 +8,9 @@ import msgspec
 from aliquot.emulator.node_access import references
 from aliquot.emulator.node_access.references import Reference
 from aliquot.emulator.registry import PODS
-from aliquot.emulator.storage.store import Compacted, EventType, Record, Store, Watcher
+from aliquot.emulator.storage.log import Compacted, Watcher
+from aliquot.emulator.storage.records import EventType, Record
+from aliquot.emulator.storage.store import Store
 
 MIRROR = "kubernetes.io/config.mirror"
 """The annotation of a pod that a node made itself, which is no reason to show the node anything."""

@@ -12,7 +12,9 @@ from typing import Any
 
 from aliquot.emulator.kinds.resource_lists import Amounts
 from aliquot.emulator.quota import usage
-from aliquot.emulator.storage.store import Compacted, Event, EventType, Store
+from aliquot.emulator.storage.log import Compacted
+from aliquot.emulator.storage.records import Event, EventType
+from aliquot.emulator.storage.store import Store
 from aliquot.kube import quantity
 
 _QUOTAS = "resourcequotas"

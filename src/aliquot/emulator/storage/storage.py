@@ -18,7 +18,8 @@ from aliquot.emulator.registry import CRDS, Registry, Served
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.conversion import from_stored, to_stored
 from aliquot.emulator.storage.persistence import WriteRefused
-from aliquot.emulator.storage.store import AlreadyStored, Changed, Record, Store
+from aliquot.emulator.storage.records import Record
+from aliquot.emulator.storage.store import AlreadyStored, Changed, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,17 @@ The store knows nothing of kinds, validation or HTTP.
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from aliquot.emulator.storage.log import Log, Watcher
 from aliquot.emulator.storage.persistence import Durability, Row, StoreFile, WriteRefused
+from aliquot.emulator.storage.records import Event, EventType, Json, Record
+from aliquot.emulator.storage.resource_objects import ResourceObjects
 
 HISTORY_EVENTS = 50_000
 """The longest log of one resource."""
@@ -36,8 +36,6 @@ HISTORY_BYTES = 96 << 20
 
 _DECODED = 512
 
-Json = dict[str, Any]
-
 
 class AlreadyStored(Exception):
     """A create for a name that is taken."""
@@ -45,57 +43,6 @@ class AlreadyStored(Exception):
 
 class Changed(Exception):
     """The object is no longer the one that the writer looked at."""
-
-
-class Compacted(Exception):
-    """The log no longer reaches back to the revision asked for."""
-
-    def __init__(self, asked: int, oldest: int) -> None:
-        super().__init__(f"{asked} ({oldest})")
-        self.asked = asked
-        self.oldest = oldest
-
-
-class Record(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """One object at one revision. `body` is its JSON, resourceVersion included."""
-
-    resource: str
-    namespace: str
-    name: str
-    id: int
-    """The revision that created the object: the same for all of its life, never reused."""
-    revision: int
-    body: bytes
-
-    def decode(self) -> Json:
-        """A new dict, the caller's to change."""
-        decoded: Json = msgspec.json.decode(self.body)
-        return decoded
-
-
-class EventType(Enum):
-    ADDED = "ADDED"
-    MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
-
-
-class Event(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """One change. `previous` is what was there before; a deletion's `record` is the last state at a revision of
-    its own."""
-
-    type: EventType
-    record: Record
-    previous: Record | None
-
-    @property
-    def revision(self) -> int:
-        return self.record.revision
-
-    @property
-    def cost(self) -> int:
-        """Bytes that are kept for this event alone."""
-        superseded = len(self.previous.body) if self.previous is not None else 0
-        return superseded + (len(self.record.body) if self.type is EventType.DELETED else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +70,7 @@ class Store:
         self._history_events = history_events
         self._history_bytes = history_bytes
         self._history_used = 0
-        self._resources: dict[str, _Resource] = {}
+        self._resources: dict[str, ResourceObjects] = {}
         self._decoded: OrderedDict[int, Json] = OrderedDict()
         self._staged: dict[tuple[str, str, str], Record | None] = {}
         self._batch: list[tuple[Event, asyncio.Future[Record]]] = []
@@ -235,7 +182,7 @@ class Store:
         """The changes that are not committed yet."""
         return [event for event, _ in self._batch if event.record.resource == resource]
 
-    def watch(self, resource: str, after: int) -> "Watcher":
+    def watch(self, resource: str, after: int) -> Watcher:
         """Reads the changes later than revision `after`. Raises Compacted when some of them are forgotten."""
         return Watcher(self._resource(resource).log, after)
 
@@ -320,7 +267,7 @@ class Store:
                 raise
             return
         self._revision = self._next
-        touched: dict[str, _Resource] = {}
+        touched: dict[str, ResourceObjects] = {}
         for event, _ in batch:
             resource = touched.setdefault(event.record.resource, self._resource(event.record.resource))
             resource.apply(event)
@@ -332,7 +279,7 @@ class Store:
             if not done.done():
                 done.set_result(event.record)
 
-    def _trim(self, log: "_Log") -> None:
+    def _trim(self, log: Log) -> None:
         if len(log.events) > self._history_events:
             self._history_used -= log.forget(
                 len(log.events) - self._history_events + self._history_events // 8
@@ -343,10 +290,10 @@ class Store:
                 return
             self._history_used -= longest.forget(len(longest.events) // 8 + 1)
 
-    def _resource(self, name: str) -> "_Resource":
+    def _resource(self, name: str) -> ResourceObjects:
         found = self._resources.get(name)
         if found is None:
-            found = self._resources[name] = _Resource(self._floor)
+            found = self._resources[name] = ResourceObjects(self._floor)
         return found
 
     # ---- ending ------------------------------------------------------------------------------------------
@@ -379,176 +326,3 @@ def _final(events: Iterator[Event]) -> Mapping[int, Row | None]:
             else Row(record.id, record.resource, record.namespace, record.name, record.revision, record.body)
         )
     return final
-
-
-class _Bucket:
-    """The objects of one namespace. The order of names is kept only once somebody has listed them."""
-
-    __slots__ = ("_names", "records")
-
-    def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
-        self._names: list[str] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        if self._names is None:
-            self._names = sorted(self.records)
-        return self._names
-
-    def put(self, record: Record) -> None:
-        if self._names is not None and record.name not in self.records:
-            insort(self._names, record.name)
-        self.records[record.name] = record
-
-    def drop(self, name: str) -> None:
-        if self._names is not None:
-            del self._names[bisect_left(self._names, name)]
-        del self.records[name]
-
-
-class _Resource:
-    __slots__ = ("buckets", "log")
-
-    def __init__(self, floor: int) -> None:
-        self.buckets: dict[str, _Bucket] = {}
-        self.log = _Log(floor)
-
-    def get(self, namespace: str, name: str) -> Record | None:
-        bucket = self.buckets.get(namespace)
-        return bucket.records.get(name) if bucket is not None else None
-
-    def put(self, record: Record) -> None:
-        bucket = self.buckets.get(record.namespace)
-        if bucket is None:
-            bucket = self.buckets[record.namespace] = _Bucket()
-        bucket.put(record)
-
-    def apply(self, event: Event) -> None:
-        if event.type is EventType.DELETED:
-            bucket = self.buckets[event.record.namespace]
-            bucket.drop(event.record.name)
-            if not bucket.records:
-                del self.buckets[event.record.namespace]
-        else:
-            self.put(event.record)
-        self.log.append(event)
-
-    def page(
-        self, namespace: str | None, after: tuple[str, str] | None, limit: int
-    ) -> tuple[list[Record], int]:
-        """Up to `limit` (0: all) records behind the key `after`, and how many come behind those."""
-        spaces = sorted(self.buckets) if namespace is None else [namespace]
-        records: list[Record] = []
-        remaining = 0
-        for space in spaces:
-            bucket = self.buckets.get(space)
-            if bucket is None or (after is not None and space < after[0]):
-                continue
-            names = bucket.names
-            start = bisect_right(names, after[1]) if after is not None and space == after[0] else 0
-            end = len(names) if not limit else min(len(names), start + limit - len(records))
-            records += [bucket.records[name] for name in names[start:end]]
-            remaining += len(names) - end
-        return records, remaining
-
-
-class _Log:
-    """The changes of one resource, oldest first. `first` is the position of `events[0]` since the store opened."""
-
-    __slots__ = ("bytes", "events", "first", "floor", "watchers")
-
-    def __init__(self, floor: int) -> None:
-        self.events: list[Event] = []
-        self.first = 0
-        self.floor = floor
-        """Changes up to this revision are forgotten."""
-        self.bytes = 0
-        # A dict, for its order: who is woken first must not depend on hashes.
-        self.watchers: dict[Watcher, None] = {}
-
-    def append(self, event: Event) -> None:
-        self.events.append(event)
-        self.bytes += event.cost
-
-    def forget(self, count: int) -> int:
-        """Drops the oldest `count` events; answers the bytes that they held."""
-        dropped = self.events[:count]
-        if not dropped:
-            return 0
-        del self.events[:count]
-        self.first += len(dropped)
-        self.floor = dropped[-1].revision
-        freed = sum(event.cost for event in dropped)
-        self.bytes -= freed
-        return freed
-
-    def position(self, revision: int) -> int:
-        """Of the first event after `revision`. Raises Compacted."""
-        if revision < self.floor:
-            raise Compacted(revision, self.floor)
-        return self.first + bisect_right(self.events, revision, key=lambda event: event.revision)
-
-    def undone(self, revision: int) -> dict[tuple[str, str], Record | None]:
-        """What each object changed since `revision` was then; None where it did not exist. Raises Compacted."""
-        start = self.position(revision) - self.first
-        past: dict[tuple[str, str], Record | None] = {}
-        for event in reversed(self.events[start:]):
-            past[event.record.namespace, event.record.name] = event.previous
-        return past
-
-    def wake(self) -> None:
-        for watcher in self.watchers:
-            watcher.wake()
-
-    def end(self) -> None:
-        for watcher in self.watchers:
-            watcher.ended = True
-            watcher.wake()
-
-
-class Watcher:
-    """A place in a log. `take` until it is empty, then `wait`; close it when done."""
-
-    def __init__(self, log: _Log, after: int) -> None:
-        self._log = log
-        self._position = log.position(after)
-        self._waiter: asyncio.Future[None] | None = None
-        self._woken = False
-        self.revision = after
-        """Every event up to it was taken."""
-        self.ended = False
-        """Nothing comes after the events that `take` still gives."""
-        log.watchers[self] = None
-
-    def take(self, limit: int = 256) -> Sequence[Event]:
-        """The next events, none when there are none yet. Raises Compacted when the log went past this watcher."""
-        log = self._log
-        if self._position < log.first:
-            raise Compacted(self.revision, log.floor)
-        start = self._position - log.first
-        events = log.events[start : start + limit]
-        self._position += len(events)
-        if events:
-            self.revision = events[-1].revision
-        return events
-
-    async def wait(self) -> None:
-        """Until something happened: events, the watch's end, or `wake`."""
-        if self._woken:
-            self._woken = False
-            return
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self._woken = False
-
-    def wake(self) -> None:
-        self._woken = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def close(self) -> None:
-        self._log.watchers.pop(self, None)

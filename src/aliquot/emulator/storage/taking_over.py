@@ -15,7 +15,8 @@ from aliquot.emulator.registry import Registry, Served
 from aliquot.emulator.schema import definitions
 from aliquot.emulator.storage.conversion import from_stored
 from aliquot.emulator.storage.persistence import StoreError
-from aliquot.emulator.storage.store import Record, Store
+from aliquot.emulator.storage.records import Record
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.versions import ONCE_ALONE, SUPPORTED, Surface
 
 

@@ -15,7 +15,9 @@ from aliquot.emulator.schema.errors import FieldError, forbidden, not_supported
 from aliquot.emulator.selectors import FieldSelector, LabelSelector, SelectorError, parse_fields, parse_labels
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.conversion import from_stored
-from aliquot.emulator.storage.store import Compacted, Record, Store
+from aliquot.emulator.storage.log import Compacted
+from aliquot.emulator.storage.records import Record
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.verbs.call import Call
 
 MATCH = "resourceVersionMatch"

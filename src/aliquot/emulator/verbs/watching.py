@@ -21,7 +21,9 @@ from aliquot.emulator.objects import Json, with_metadata
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.errors import forbidden
 from aliquot.emulator.storage.conversion import from_stored
-from aliquot.emulator.storage.store import Compacted, Event, EventType, Record, Store, Watcher
+from aliquot.emulator.storage.log import Compacted, Watcher
+from aliquot.emulator.storage.records import Event, EventType, Record
+from aliquot.emulator.storage.store import Store
 from aliquot.emulator.tables import Form, IncludeObject, Rendering, partial_metadata
 from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.reading import MATCH, bad_list_option, revision_asked, selection

@@ -1,0 +1,78 @@
+"""The objects of one resource, by namespace and in the order of their names, with the log of their changes."""
+
+from bisect import bisect_left, bisect_right, insort
+
+from aliquot.emulator.storage.log import Log
+from aliquot.emulator.storage.records import Event, EventType, Record
+
+
+class _Bucket:
+    """The objects of one namespace. The order of names is kept only once somebody has listed them."""
+
+    __slots__ = ("_names", "records")
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self._names: list[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        if self._names is None:
+            self._names = sorted(self.records)
+        return self._names
+
+    def put(self, record: Record) -> None:
+        if self._names is not None and record.name not in self.records:
+            insort(self._names, record.name)
+        self.records[record.name] = record
+
+    def drop(self, name: str) -> None:
+        if self._names is not None:
+            del self._names[bisect_left(self._names, name)]
+        del self.records[name]
+
+
+class ResourceObjects:
+    __slots__ = ("buckets", "log")
+
+    def __init__(self, floor: int) -> None:
+        self.buckets: dict[str, _Bucket] = {}
+        self.log = Log(floor)
+
+    def get(self, namespace: str, name: str) -> Record | None:
+        bucket = self.buckets.get(namespace)
+        return bucket.records.get(name) if bucket is not None else None
+
+    def put(self, record: Record) -> None:
+        bucket = self.buckets.get(record.namespace)
+        if bucket is None:
+            bucket = self.buckets[record.namespace] = _Bucket()
+        bucket.put(record)
+
+    def apply(self, event: Event) -> None:
+        if event.type is EventType.DELETED:
+            bucket = self.buckets[event.record.namespace]
+            bucket.drop(event.record.name)
+            if not bucket.records:
+                del self.buckets[event.record.namespace]
+        else:
+            self.put(event.record)
+        self.log.append(event)
+
+    def page(
+        self, namespace: str | None, after: tuple[str, str] | None, limit: int
+    ) -> tuple[list[Record], int]:
+        """Up to `limit` (0: all) records behind the key `after`, and how many come behind those."""
+        spaces = sorted(self.buckets) if namespace is None else [namespace]
+        records: list[Record] = []
+        remaining = 0
+        for space in spaces:
+            bucket = self.buckets.get(space)
+            if bucket is None or (after is not None and space < after[0]):
+                continue
+            names = bucket.names
+            start = bisect_right(names, after[1]) if after is not None and space == after[0] else 0
+            end = len(names) if not limit else min(len(names), start + limit - len(records))
+            records += [bucket.records[name] for name in names[start:end]]
+            remaining += len(names) - end
+        return records, remaining
