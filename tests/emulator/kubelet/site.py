@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from aliquot.kube.events import Recorder
 from aliquot.kube.kubeletapi.sockets import MemorySockets
 from aliquot.kube.resources import EVENTS, NODES, PODS
 from aliquot.kube.transport import Request, Response, TransportError
-from tests.emulator.kubelet.conftest import manifest
+from tests.emulator.kubelet.conftest import GPU, manifest, virtual
 
 NODE = "node-1"
 
@@ -171,3 +171,17 @@ async def _ready(site: Site) -> None:
         if any((c["type"], c["status"]) == ("Ready", "True") for c in conditions):
             return
         await asyncio.sleep(0.01)
+
+
+ONE = "containers: [{name: main}]"
+ONE_GPU = f"containers: [{{name: main, resources: {{limits: {{{GPU}: 1}}}}}}]"
+RUN_5S = {"aliquot.dev/run-for": "5s"}
+
+
+def on_a_node(scenario: Callable[[Site], Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(7200):
+            async with emulated_node(**options) as site:
+                await scenario(site)
+
+    virtual(main())
