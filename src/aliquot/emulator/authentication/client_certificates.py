@@ -5,7 +5,7 @@ looked at again at every request. There is no revocation: the end of a certifica
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -26,12 +26,13 @@ class CertificateRefused(Exception):
 
 class ClientCertificates:
     def __init__(self, authority: x509.Certificate, *, clock: Clock) -> None:
-        self._authority = authority
         self._clock = clock
+        # To hash an authority costs as much as all the rest of a request's authentication.
+        self._read = lru_cache(maxsize=4096)(partial(_read, authority=authority))
 
     def authenticate(self, der: bytes) -> User | None:
         """None for a certificate that names nobody. Raises CertificateRefused."""
-        found = _read(der, self._authority)
+        found = self._read(der)
         if isinstance(found, str):
             raise CertificateRefused(found)
         now = self._clock.now()
@@ -55,7 +56,6 @@ class _Read:
     ends: float
 
 
-@lru_cache(maxsize=4096)
 def _read(der: bytes, authority: x509.Certificate) -> _Read | str:
     """What a certificate says for good, or why it never will be any."""
     try:

@@ -220,7 +220,7 @@ def take(
     ledger = reconciled(ledger, shape)
     found = structured.compare(before, after, shape).without(ignored)
     changed = found.changed
-    gone = field_set.union(changed, found.removed)
+    gone = field_set.union(changed, found.removed) if ledger else field_set.NONE
     ledger = {
         owner: owned.owning(field_set.difference(owned.fields, gone)) for owner, owned in ledger.items()
     }
@@ -242,6 +242,8 @@ def reconciled(ledger: Ledger, shape: Shape) -> Ledger:
 
 def _capped(ledger: Ledger) -> Ledger:
     """Merges the oldest updaters into one entry for each version when there are more than ten."""
+    if len(ledger) <= MAX_UPDATE_MANAGERS:
+        return ledger
     updaters = sorted(
         (owner for owner in ledger if not owner.applies),
         key=lambda owner: (_seconds(ledger[owner].time), owner.manager, owner.api_version, owner.subresource),

@@ -20,7 +20,7 @@ class StoredPolicy:
         self._store = store
 
     def revision(self) -> int:
-        return max(self._store.changed(resource) for resource in _ALL)
+        return max(map(self._store.changed, _ALL))
 
     def role(self, namespace: str, name: str) -> Object | None:
         return self._get(ROLES, namespace, name)

@@ -71,6 +71,7 @@ class Store:
         self._history_bytes = history_bytes
         self._history_used = 0
         self._resources: dict[str, ResourceObjects] = {}
+        self._changed: dict[str, int] = {}
         self._decoded: OrderedDict[int, Json] = OrderedDict()
         self._staged: dict[tuple[str, str, str], Record | None] = {}
         self._batch: list[tuple[Event, asyncio.Future[Record]]] = []
@@ -163,8 +164,7 @@ class Store:
 
     def changed(self, resource: str) -> int:
         """The revision of the last change to a resource, as far as this process knows."""
-        log = self._resource(resource).log
-        return log.events[-1].revision if log.events else log.floor
+        return self._changed.get(resource, self._floor)
 
     def count(self, resource: str) -> int:
         return sum(len(bucket.records) for bucket in self._resource(resource).buckets.values())
@@ -271,6 +271,7 @@ class Store:
         for event, _ in batch:
             resource = touched.setdefault(event.record.resource, self._resource(event.record.resource))
             resource.apply(event)
+            self._changed[event.record.resource] = event.revision
             self._history_used += event.cost
         for resource in touched.values():
             self._trim(resource.log)
