@@ -59,19 +59,22 @@ def read(registry: Registry) -> Documents:
         assert content is not None
         document = json.loads(content)
         schemas |= document["components"]["schemas"]
-        for path, methods in sorted(document["paths"].items()):
-            for method, operation in sorted(methods.items()):
-                if not isinstance(operation, dict) or "responses" not in operation:
+        for path, item in sorted(document["paths"].items()):
+            of_all = item.get("parameters", [])
+            for method, operation in sorted(item.items()):
+                if method == "parameters":
                     continue
-                named = tuple(p["name"] for p in operation.get("parameters", ()) if p.get("in") == "query")
+                known = (*of_all, *operation.get("parameters", ()))
+                named = tuple(one["name"] for one in known if one["in"] == "query")
                 operations.append(Operation(method.upper(), path, named, _schema(operation)))
     return Documents(operations, schemas)
 
 
 def _schema(operation: Mapping[str, Any]) -> str:
+    """Of its answer: what is patched is described there alone."""
     for answer in operation["responses"].values():
         for media in answer.get("content", {}).values():
-            reference: str = media.get("schema", {}).get("$ref", "")
+            reference: str = media["schema"].get("$ref", "")
             return reference.rpartition("/")[2]
     return ""
 

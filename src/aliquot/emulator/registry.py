@@ -12,7 +12,7 @@ from aliquot.emulator import discovery, tables
 from aliquot.emulator.discovery import Catalog, ResourceType
 from aliquot.emulator.schema.catalogue import Catalogue
 from aliquot.emulator.schema.kind import Schema
-from aliquot.emulator.schema.openapi import Endpoint, OpenApi
+from aliquot.emulator.schema.openapi import OpenApi
 from aliquot.emulator.tables import Printer
 from aliquot.emulator.versions import STANDARD, Surface
 
@@ -90,18 +90,7 @@ class Registry:
             served = self._serve(resource, owners[key] if resource.custom else None)
             if served is not None:
                 self._served[key] = served
-        self.openapi.set_endpoints(
-            Endpoint(
-                group=found.resource.group,
-                version=found.resource.version,
-                plural=found.resource.plural,
-                kind=found.resource.kind,
-                namespaced=found.resource.namespaced,
-                verbs=found.resource.verbs,
-                subresources=tuple(sub.name for sub in found.resource.subresources),
-            )
-            for found in self._served.values()
-        )
+        self.openapi.set_resources(found.resource for found in self._served.values())
 
     def _serve(self, resource: ResourceType, crd: Mapping[str, Any] | None) -> Served | None:
         schema = self.schemas.get(resource.group, resource.version, resource.kind)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.discovery import builtin
+from aliquot.emulator.discovery import ResourceType, Subresource, builtin
 from aliquot.emulator.schema import definitions, openapi_protobuf
 from aliquot.emulator.schema.catalogue import Catalogue
-from aliquot.emulator.schema.openapi import Endpoint, OpenApi
+from aliquot.emulator.schema.openapi import OpenApi
 from aliquot.emulator.versions import SUPPORTED, Surface
 
 CRD = {
@@ -39,24 +39,20 @@ CRD = {
         ],
     },
 }
-WIDGETS = Endpoint(
-    "kc.example.com", "v1", "widgets", "Widget", True, ("get", "list", "create", "patch"), ("status",)
+WIDGETS = ResourceType(
+    "kc.example.com",
+    "v1",
+    "widgets",
+    "Widget",
+    "widget",
+    namespaced=True,
+    verbs=("get", "list", "create", "patch", "deletecollection"),
+    subresources=(
+        Subresource("status", "Widget", ("get",)),
+        Subresource("scale", "Scale", ("get", "update"), "autoscaling", "v1"),
+    ),
+    custom=True,
 )
-
-
-def endpoints() -> list[Endpoint]:
-    return [
-        Endpoint(
-            found.group,
-            found.version,
-            found.plural,
-            found.kind,
-            found.namespaced,
-            found.verbs,
-            tuple(sub.name for sub in found.subresources),
-        )
-        for found in builtin()
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +60,7 @@ def openapi() -> OpenApi:
     catalogue = Catalogue()
     catalogue.add_crd(CRD)
     made = OpenApi(catalogue)
-    made.set_endpoints([*endpoints(), WIDGETS])
+    made.set_resources([*builtin(), WIDGETS])
     return made
 
 
@@ -117,6 +113,137 @@ def test_a_patch_takes_field_validation_and_names_its_kind(openapi: OpenApi) -> 
     assert patch["x-kubernetes-action"] == "patch"
 
 
+DEPLOYMENTS = "/apis/apps/v1/namespaces/{namespace}/deployments"
+PODS = "/api/v1/namespaces/{namespace}/pods"
+WRITE = ["dryRun", "fieldManager", "fieldValidation"]
+
+
+def names(parameters: list[dict[str, Any]]) -> list[str]:
+    return [parameter["name"] for parameter in parameters]
+
+
+def operation(openapi: OpenApi, method: str, path: str) -> dict[str, Any]:
+    parts = path.split("/")
+    name = "/".join(parts[1 : 3 if parts[1] == "api" else 4])
+    found: dict[str, Any] = document(openapi, name)["paths"][path][method]
+    return found
+
+
+def test_an_operation_says_what_it_takes_and_answers(openapi: OpenApi) -> None:
+    create = operation(openapi, "post", DEPLOYMENTS)
+    assert create["operationId"] == "createAppsV1NamespacedDeployment"
+    assert create["tags"] == ["apps_v1"]
+    assert names(create["parameters"]) == WRITE
+    reference = {"$ref": "#/components/schemas/io.k8s.api.apps.v1.Deployment"}
+    assert create["requestBody"] == {"content": {"*/*": {"schema": reference}}, "required": True}
+    answers = create["responses"]
+    assert list(answers) == ["200", "201", "202", "401"]
+    assert answers["201"]["content"] == {"application/json": {"schema": reference}}
+    listed = operation(openapi, "get", DEPLOYMENTS)
+    assert {"labelSelector", "limit", "watch"} <= set(names(listed["parameters"]))
+    (schema,) = {str(media["schema"]) for media in listed["responses"]["200"]["content"].values()}
+    assert schema.endswith(".DeploymentList'}")
+    assert set(operation(openapi, "patch", f"{DEPLOYMENTS}/{{name}}")["requestBody"]["content"]) == {
+        "application/apply-patch+yaml",
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "identifier", "action"),
+    [
+        ("get", "/api/v1/pods", "listCoreV1PodForAllNamespaces", "list"),
+        ("delete", PODS, "deleteCoreV1CollectionNamespacedPod", "deletecollection"),
+        ("get", f"{PODS}/{{name}}/log", "readCoreV1NamespacedPodLog", "get"),
+        ("post", f"{PODS}/{{name}}/exec", "connectCoreV1PostNamespacedPodExec", "connect"),
+        ("post", f"{PODS}/{{name}}/eviction", "createCoreV1NamespacedPodEviction", "post"),
+        ("put", "/api/v1/namespaces/{name}/finalize", "replaceCoreV1NamespaceFinalize", "put"),
+        ("get", "/apis/rbac.authorization.k8s.io/v1/", "getRbacAuthorizationV1APIResources", None),
+        (
+            "get",
+            "/apis/kc.example.com/v1/namespaces/{namespace}/widgets",
+            "listKcExampleComV1NamespacedWidget",
+            "list",
+        ),
+    ],
+)
+def test_operations_have_the_names_of_kubernetes(
+    openapi: OpenApi, method: str, path: str, identifier: str, action: str | None
+) -> None:
+    found = operation(openapi, method, path)
+    assert found["operationId"] == identifier
+    assert found.get("x-kubernetes-action") == action
+
+
+def test_no_two_operations_have_one_name(openapi: OpenApi) -> None:
+    for path in json.loads(openapi.v3_index())["paths"]:
+        found = [
+            item[method]["operationId"]
+            for item in document(openapi, path)["paths"].values()
+            for method in item
+            if method != "parameters"
+        ]
+        assert len(set(found)) == len(found)
+
+
+def test_every_part_of_a_path_is_a_parameter_of_it(openapi: OpenApi) -> None:
+    for name in json.loads(openapi.v3_index())["paths"]:
+        for path, item in document(openapi, name)["paths"].items():
+            parts = [one["name"] for one in item.get("parameters", ()) if one["in"] == "path"]
+            assert sorted(parts) == sorted(part[1:-1] for part in path.split("/") if part.startswith("{"))
+
+
+def test_what_all_operations_of_a_path_take_is_said_once(openapi: OpenApi) -> None:
+    paths = document(openapi, "api/v1")["paths"]
+    evict = paths[f"{PODS}/{{name}}/eviction"]
+    assert names(evict["parameters"]) == [*WRITE, "name", "namespace", "pretty"]
+    assert "parameters" not in evict["post"]
+    assert names(paths[f"{PODS}/{{name}}"]["parameters"]) == ["name", "namespace", "pretty"]
+
+
+def test_a_custom_kind_takes_no_strategic_merge_patches(openapi: OpenApi) -> None:
+    widget = "/apis/kc.example.com/v1/namespaces/{namespace}/widgets/{name}"
+    patch = operation(openapi, "patch", widget)["requestBody"]
+    assert "application/strategic-merge-patch+json" not in patch["content"]
+    scale = operation(openapi, "put", f"{widget}/scale")
+    assert scale["requestBody"]["content"]["application/json"] == {
+        "schema": {"$ref": "#/components/schemas/io.k8s.api.autoscaling.v1.Scale"}
+    }
+    assert scale["x-kubernetes-group-version-kind"]["kind"] == "Widget"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "answered"),
+    [
+        ("delete", f"{DEPLOYMENTS}/{{name}}", "Status"),
+        ("delete", f"{PODS}/{{name}}", "Pod"),
+        ("delete", PODS, "PodList"),
+        ("post", f"{PODS}/{{name}}/eviction", "Status"),
+        ("post", "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", "TokenRequest"),
+    ],
+)
+def test_an_answer_is_what_comes(openapi: OpenApi, method: str, path: str, answered: str) -> None:
+    content = operation(openapi, method, path)["responses"]["200"]["content"]
+    assert content["application/json"]["schema"]["$ref"].rpartition(".")[2] == answered
+
+
+def test_v2_says_the_same_in_its_own_form(openapi: OpenApi) -> None:
+    item = json.loads(openapi.v2())["paths"][DEPLOYMENTS]
+    assert names(item["parameters"]) == ["namespace", "pretty"]
+    body, *query = item["post"]["parameters"]
+    assert body == {
+        "name": "body",
+        "in": "body",
+        "required": True,
+        "schema": {"$ref": "#/definitions/io.k8s.api.apps.v1.Deployment"},
+    }
+    assert names(query) == WRITE
+    assert item["post"]["responses"]["201"]["schema"] == body["schema"]
+    assert (item["post"]["consumes"], item["post"]["produces"]) == (["*/*"], ["application/json"])
+
+
 def test_merge_keys_and_prose_are_there(openapi: OpenApi) -> None:
     schemas = document(openapi, "api/v1")["components"]["schemas"]
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
@@ -166,13 +293,13 @@ def test_a_hash_changes_with_what_its_document_is_made_of_and_no_other() -> None
     catalogue = Catalogue()
     made = OpenApi(catalogue)
     catalogue.add_crd(CRD)
-    made.set_endpoints([*endpoints(), WIDGETS])
+    made.set_resources([*builtin(), WIDGETS])
     before = json.loads(made.v3_index())["paths"]
     kept = made.v3_document("apis/apps/v1")
     old = made.v3_document("apis/kc.example.com/v1")
     changed = json.loads(json.dumps(CRD).replace("large", "huge"))
     catalogue.add_crd(changed)
-    made.set_endpoints([*endpoints(), WIDGETS])
+    made.set_resources([*builtin(), WIDGETS])
     after = json.loads(made.v3_index())["paths"]
     assert {path for path in before if before[path] != after[path]} == {"apis/kc.example.com/v1"}
     assert made.v3_document("apis/apps/v1") is kept
@@ -220,12 +347,26 @@ def test_the_protobuf_form_says_the_same() -> None:
         "paths": {
             "/x": {
                 "patch": {
+                    "tags": ["x_v1"],
+                    "description": "patch it",
+                    "operationId": "patchX",
+                    "consumes": ["application/json-patch+json", "application/merge-patch+json"],
+                    "produces": ["application/json"],
                     "parameters": [
-                        {"name": "fieldValidation", "in": "query", "type": "string", "uniqueItems": True}
+                        {
+                            "name": "body",
+                            "in": "body",
+                            "required": True,
+                            "schema": {"$ref": "#/definitions/A"},
+                        },
+                        {"name": "fieldValidation", "in": "query", "description": "How", "type": "string"},
                     ],
                     "responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/A"}}},
                     "x-kubernetes-action": "patch",
-                }
+                },
+                "parameters": [
+                    {"name": "name", "in": "path", "required": True, "description": "N", "type": "string"}
+                ],
             }
         },
         "definitions": {
@@ -244,7 +385,19 @@ def test_the_protobuf_form_says_the_same() -> None:
     assert one(encoded, 1) == b"2.0"
     assert one(encoded, 2, 1) == b"T"
     patch = one(encoded, 8, 2, 2, 8)
-    assert one(patch, 8, 1, 2, 3, 4) == b"fieldValidation"
+    assert (one(patch, 1), one(patch, 3), one(patch, 5)) == (b"x_v1", b"patch it", b"patchX")
+    assert [text for number, text in fields(patch) if number == 7] == [
+        b"application/json-patch+json",
+        b"application/merge-patch+json",
+    ]
+    body, query = (value for number, value in fields(patch) if number == 8)
+    assert one(body, 1, 1, 3) == b"body"
+    assert one(body, 1, 1, 4) == 1
+    assert one(body, 1, 1, 5, 1, 1) == b"#/definitions/A"
+    assert one(query, 1, 2, 3, 4) == b"fieldValidation"
+    assert one(query, 1, 2, 3, 6) == b"string"
+    named = one(encoded, 8, 2, 2, 9, 1, 2, 4)
+    assert (one(named, 1), one(named, 2), one(named, 4)) == (1, b"path", b"name")
     assert one(patch, 9, 1, 2, 1, 2, 1, 1) == b"#/definitions/A"
     assert one(patch, 13, 1) == b"x-kubernetes-action"
     assert one(patch, 13, 2, 2) == b'"patch"\n'

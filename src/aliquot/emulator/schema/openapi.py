@@ -9,14 +9,16 @@ document is made of, so that an index costs no rendering.
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from aliquot.emulator.schema import definitions, openapi_protobuf
+from aliquot.emulator.discovery import ResourceType
+from aliquot.emulator.schema import definitions, openapi_protobuf, operations
 from aliquot.emulator.schema.catalogue import Catalogue
+from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.kind import Schema
+from aliquot.emulator.schema.operations import LIST_META, TEXT, Content, Operation, Parameter, Path
 from aliquot.emulator.schema.shapes import OBJECT_META
 
 _V3_PREFIX = "#/components/schemas/"
@@ -38,67 +40,48 @@ _METADATA_PROSE = (
     "Standard object's metadata. More info: "
     "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
 )
-_METHODS = {
-    "get": "get",
-    "create": "post",
-    "update": "put",
-    "patch": "patch",
-    "delete": "delete",
-    "list": "get",
+_LIST_METADATA_PROSE = "Standard list metadata. More info: " + _KIND_PROSE.rpartition(" ")[2]
+_CODES = {200: "OK", 201: "Created", 202: "Accepted"}
+_UNAUTHORIZED = {"401": {"description": "Unauthorized"}}
+_BEARER = {
+    "BearerToken": {
+        "type": "apiKey",
+        "description": "Bearer Token authentication",
+        "name": "authorization",
+        "in": "header",
+    }
 }
-_ACTIONS = {"create": "post", "update": "put"}
-_ON_ITEM = ("get", "update", "patch", "delete")
-_ON_LIST = ("list", "create", "deletecollection")
-_WRITES = ("create", "update", "patch")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One resource as discovery lists it; `verbs` without subresources."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool
-    verbs: tuple[str, ...]
-    subresources: tuple[str, ...] = ()
-
-    @property
-    def document(self) -> str:
-        """The v3 document that it belongs to: `api/v1`, `apis/apps/v1`."""
-        return f"apis/{self.group}/{self.version}" if self.group else f"api/{self.version}"
 
 
 class OpenApi:
-    """Renders and keeps the documents of a catalogue; `set_endpoints` is called again when a CRD comes or goes."""
+    """Renders and keeps the documents of a catalogue; `set_resources` is called again when a CRD comes or goes."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._endpoints: dict[str, list[Endpoint]] = {}
+        self._resources: dict[str, list[ResourceType]] = {}
         self._hashes: dict[str, str] = {}
         self._documents: dict[str, bytes] = {}
         self._v2: bytes | None = None
         self._v2_protobuf: bytes | None = None
 
-    def set_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+    def set_resources(self, resources: Iterable[ResourceType]) -> None:
         """What the server serves now. Drops the documents that changed."""
-        grouped: dict[str, list[Endpoint]] = {}
-        for endpoint in endpoints:
-            grouped.setdefault(endpoint.document, []).append(endpoint)
+        grouped: dict[str, list[ResourceType]] = {}
+        for resource in resources:
+            grouped.setdefault(operations.root(resource), []).append(resource)
         hashes = {name: self._hash(listed) for name, listed in grouped.items()}
         self._documents = {
             name: body for name, body in self._documents.items() if hashes.get(name) == self._hashes[name]
         }
         if hashes != self._hashes:
             self._v2 = self._v2_protobuf = None
-        self._endpoints, self._hashes = grouped, hashes
+        self._resources, self._hashes = grouped, hashes
 
-    def _hash(self, endpoints: list[Endpoint]) -> str:
+    def _hash(self, resources: list[ResourceType]) -> str:
         made_of = hashlib.sha512(self._catalogue.version.encode())
-        for endpoint in endpoints:
-            made_of.update(repr(endpoint).encode())
-            schema = self._catalogue.get(endpoint.group, endpoint.version, endpoint.kind)
+        for resource in resources:
+            made_of.update(repr(resource).encode())
+            schema = self._catalogue.get(resource.group, resource.version, resource.kind)
             if schema is not None and schema.custom:
                 made_of.update(msgspec.json.encode(schema.shape.node))
         return made_of.hexdigest().upper()
@@ -113,8 +96,8 @@ class OpenApi:
 
     def v3_document(self, path: str) -> bytes | None:
         """GET /openapi/v3/{path}, such as `api/v1` or `apis/apps/v1`; None when there is none."""
-        endpoints = self._endpoints.get(path)
-        if endpoints is None:
+        resources = self._resources.get(path)
+        if resources is None:
             return None
         document = self._documents.get(path)
         if document is None:
@@ -122,8 +105,8 @@ class OpenApi:
             content = {
                 "openapi": "3.0.0",
                 "info": self._info(),
-                "paths": _paths(endpoints, schemas),
-                "components": {"schemas": schemas.closure()},
+                "paths": {path.path: _v3_path(path, schemas) for path in operations.paths(resources)},
+                "components": {"schemas": schemas.closure(), "securitySchemes": _BEARER},
             }
             document = self._documents[path] = msgspec.json.encode(content)
         return document
@@ -143,9 +126,16 @@ class OpenApi:
     def _v2_content(self) -> dict[str, Any]:
         schemas = _Schemas(self._catalogue, _V2_PREFIX, version=2)
         paths: dict[str, Any] = {}
-        for name in sorted(self._endpoints):
-            paths |= _paths(self._endpoints[name], schemas)
-        return {"swagger": "2.0", "info": self._info(), "paths": paths, "definitions": schemas.closure()}
+        for name in sorted(self._resources):
+            paths |= {path.path: _v2_path(path, schemas) for path in operations.paths(self._resources[name])}
+        return {
+            "swagger": "2.0",
+            "info": self._info(),
+            "paths": paths,
+            "definitions": schemas.closure(),
+            "securityDefinitions": _BEARER,
+            "security": [{"BearerToken": []}],
+        }
 
     def _info(self) -> dict[str, str]:
         return {"title": "Kubernetes", "version": f"v{self._catalogue.version}.0"}
@@ -159,34 +149,34 @@ class _Schemas:
         self._prefix = prefix
         self._version = version
         self._prose = definitions.descriptions(catalogue.version)
-        self._names: dict[str, Schema | None] = {}
+        self._custom: dict[str, GroupVersionKind] = {}
+        self._asked: set[str] = set()
         self._waiting: deque[str] = deque()
 
-    @property
-    def is_v2(self) -> bool:
-        return self._version == 2
-
-    def of(self, group: str, version: str, kind: str) -> dict[str, Any] | None:
-        """A reference to a kind's definition; None when there is no such kind."""
-        schema = self._catalogue.get(group, version, kind)
-        if schema is None:
-            return None
-        if not schema.custom:
+    def of_content(self, content: Content) -> dict[str, Any]:
+        """What a body is: a reference, or plain text."""
+        if content == TEXT:
+            return {"type": "string"}
+        if isinstance(content, str):
+            return self._refer(content)
+        schema = self._catalogue.get(*content)
+        if schema is not None and not schema.custom:
             return self._refer(schema.shape.name)
-        name = ".".join([*reversed(group.split(".")), version, kind])
-        self._names.setdefault(name, schema)
+        name = _custom_name(*content)
+        self._custom.setdefault(name, content)
         return {"$ref": self._prefix + name}
 
     def _refer(self, name: str) -> dict[str, Any]:
-        if name not in self._names:
-            self._names[name] = None
+        if name not in self._asked:
+            self._asked.add(name)
             self._waiting.append(name)
         return {"$ref": self._prefix + name}
 
     def closure(self) -> dict[str, Any]:
-        rendered = {
-            name: self._custom(schema) for name, schema in list(self._names.items()) if schema is not None
-        }
+        rendered: dict[str, Any] = {}
+        for name, kind in list(self._custom.items()):
+            schema = self._catalogue.get(*kind)
+            rendered[name] = self._kind(schema) if schema is not None else self._list(*kind)
         while self._waiting:
             name = self._waiting.popleft()
             node = self._catalogue.built_in.nodes[name]
@@ -228,18 +218,32 @@ class _Schemas:
             node["allOf"] = [{"$ref": reference}]  # beside a $ref OpenAPI 3.0 reads nothing
         return node
 
-    def _custom(self, schema: Schema) -> dict[str, Any]:
+    def _kind(self, schema: Schema) -> dict[str, Any]:
+        """A custom kind."""
         node = _published(schema.shape.node, version=self._version)
         node.pop("x-kubernetes-embedded-resource", None)
-        metadata = {"description": _METADATA_PROSE, **self._refer(OBJECT_META)}
-        properties = {
-            **node.get("properties", {}),
+        properties = {**node.get("properties", {}), **self._head(OBJECT_META, _METADATA_PROSE)}
+        return {**node, "type": "object", "properties": properties, _GVK: [_gvk(*schema.key)]}
+
+    def _list(self, group: str, version: str, list_kind: str) -> dict[str, Any]:
+        """Of a custom kind."""
+        kind = list_kind.removesuffix("List")
+        items = {"type": "array", "items": self.of_content((group, version, kind))}
+        return {
+            "description": f"{list_kind} is a list of {kind}",
+            "type": "object",
+            "required": ["items"],
+            "properties": {"items": items, **self._head(LIST_META, _LIST_METADATA_PROSE)},
+            _GVK: [_gvk(group, version, list_kind)],
+        }
+
+    def _head(self, metadata: str, prose: str) -> dict[str, Any]:
+        """The properties that everything has."""
+        return {
             "apiVersion": {"description": _API_VERSION_PROSE, "type": "string"},
             "kind": {"description": _KIND_PROSE, "type": "string"},
-            "metadata": self._described(metadata, "", ""),
+            "metadata": self._described({"description": prose, **self._refer(metadata)}, "", ""),
         }
-        gvk = {"group": schema.group, "kind": schema.kind, "version": schema.version}
-        return {**node, "type": "object", "properties": properties, _GVK: [gvk]}
 
 
 def _published(node: Mapping[str, Any], *, version: int) -> dict[str, Any]:
@@ -261,52 +265,92 @@ def _published(node: Mapping[str, Any], *, version: int) -> dict[str, Any]:
 # --- paths ---
 
 
-def _paths(endpoints: Iterable[Endpoint], schemas: _Schemas) -> dict[str, Any]:
-    paths: dict[str, Any] = {}
-    for endpoint in endpoints:
-        root = f"/{endpoint.document}"
-        if endpoint.namespaced:
-            paths[f"{root}/{endpoint.plural}"] = _operations(endpoint, ("list",), schemas)
-            root += "/namespaces/{namespace}"
-        collection = f"{root}/{endpoint.plural}"
-        paths[collection] = _operations(endpoint, _ON_LIST, schemas)
-        paths[f"{collection}/{{name}}"] = _operations(endpoint, _ON_ITEM, schemas)
-        for subresource in endpoint.subresources:
-            if subresource == "status":
-                paths[f"{collection}/{{name}}/status"] = _operations(
-                    endpoint, ("get", "update", "patch"), schemas
-                )
-    return {path: operations for path, operations in paths.items() if operations}
+def _v3_path(path: Path, schemas: _Schemas) -> dict[str, Any]:
+    item: dict[str, Any] = {one.method: _v3_operation(one, schemas) for one in path.operations}
+    if path.parameters:
+        item["parameters"] = [_v3_parameter(one) for one in path.parameters]
+    return item
 
 
-def _operations(endpoint: Endpoint, verbs: Iterable[str], schemas: _Schemas) -> dict[str, Any]:
-    operations: dict[str, Any] = {}
-    reference = schemas.of(endpoint.group, endpoint.version, endpoint.kind)
-    for verb in verbs:
-        if verb not in endpoint.verbs:
-            continue
-        method = "delete" if verb == "deletecollection" else _METHODS[verb]
-        operations[method] = {
-            "parameters": [_parameter(name, schemas) for name in (_WRITE_QUERY if verb in _WRITES else ())],
-            "responses": {"200": _response(reference, schemas)},
-            "x-kubernetes-action": _ACTIONS.get(verb, verb),
-            _GVK: {"group": endpoint.group, "kind": endpoint.kind, "version": endpoint.version},
-        }
-    return operations
+def _v3_operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    content = _v3_content(operation.answer, operation.media, schemas)
+    found: dict[str, Any] = {
+        "tags": [operation.tag],
+        "description": operation.prose,
+        "operationId": operation.id,
+    }
+    if operation.parameters:
+        found["parameters"] = [_v3_parameter(one) for one in operation.parameters]
+    if (body := operation.body) is not None:
+        found["requestBody"] = {"content": _v3_content(body.content, body.media, schemas)}
+        if body.required:
+            found["requestBody"]["required"] = True
+    found["responses"] = {
+        str(code): {"description": _CODES[code], "content": content} for code in operation.codes
+    } | _UNAUTHORIZED
+    return found | _extensions(operation)
 
 
-_WRITE_QUERY = ("dryRun", "fieldManager", "fieldValidation")
+def _v3_content(content: Content, media: Iterable[str], schemas: _Schemas) -> dict[str, Any]:
+    schema = schemas.of_content(content)
+    return {one: {"schema": schema} for one in media}
 
 
-def _parameter(name: str, schemas: _Schemas) -> dict[str, Any]:
-    if schemas.is_v2:
-        return {"name": name, "in": "query", "type": "string", "uniqueItems": True}
-    return {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+def _v3_parameter(parameter: Parameter) -> dict[str, Any]:
+    return _parameter_head(parameter) | {"schema": {"type": parameter.type, "uniqueItems": True}}
 
 
-def _response(reference: dict[str, Any] | None, schemas: _Schemas) -> dict[str, Any]:
-    if reference is None:
-        return {"description": "OK"}
-    if schemas.is_v2:
-        return {"description": "OK", "schema": reference}
-    return {"description": "OK", "content": {"application/json": {"schema": reference}}}
+def _v2_path(path: Path, schemas: _Schemas) -> dict[str, Any]:
+    item: dict[str, Any] = {one.method: _v2_operation(one, schemas) for one in path.operations}
+    if path.parameters:
+        item["parameters"] = [_v2_parameter(one) for one in path.parameters]
+    return item
+
+
+def _v2_operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    parameters = [_v2_parameter(one) for one in operation.parameters]
+    body = operation.body
+    if body is not None:
+        place: dict[str, Any] = {"name": "body", "in": "body", "schema": schemas.of_content(body.content)}
+        parameters.insert(0, place | {"required": True} if body.required else place)
+    answer = schemas.of_content(operation.answer)
+    found: dict[str, Any] = {
+        "tags": [operation.tag],
+        "description": operation.prose,
+        "operationId": operation.id,
+        "consumes": list(body.media if body is not None else ("*/*",)),
+        "produces": list(operation.media),
+        "schemes": ["https"],
+    }
+    if parameters:
+        found["parameters"] = parameters
+    found["responses"] = {
+        str(code): {"description": _CODES[code], "schema": answer} for code in operation.codes
+    } | _UNAUTHORIZED
+    return found | _extensions(operation)
+
+
+def _v2_parameter(parameter: Parameter) -> dict[str, Any]:
+    return _parameter_head(parameter) | {"type": parameter.type, "uniqueItems": True}
+
+
+def _parameter_head(parameter: Parameter) -> dict[str, Any]:
+    place = {"in": "path", "required": True} if parameter.in_path else {"in": "query"}
+    return {"name": parameter.name, "description": parameter.prose, **place}
+
+
+def _extensions(operation: Operation) -> dict[str, Any]:
+    if operation.kind is None:
+        return {}
+    return {
+        "x-kubernetes-action": operation.action,
+        _GVK: _gvk(*operation.kind),
+    }
+
+
+def _gvk(group: str, version: str, kind: str) -> dict[str, str]:
+    return {"group": group, "kind": kind, "version": version}
+
+
+def _custom_name(group: str, version: str, kind: str) -> str:
+    return ".".join([*reversed(group.split(".")), version, kind])

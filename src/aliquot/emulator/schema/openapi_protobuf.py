@@ -11,6 +11,7 @@ from typing import Any
 CONTENT_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 
 _METHODS = {"get": 2, "put": 3, "post": 4, "delete": 5, "patch": 8}
+_OPERATION_TEXTS = {"tags": 1, "produces": 6, "consumes": 7, "schemes": 10}
 _SCHEMA_TEXT = {"$ref": 1, "format": 2, "title": 3, "description": 4, "pattern": 12}
 _SCHEMA_NUMBERS = {
     "maxLength": 10,
@@ -74,22 +75,45 @@ def _extensions(number: int, node: Mapping[str, Any]) -> bytes:
 
 
 def _path(item: Mapping[str, Any]) -> bytes:
-    return b"".join(_field(_METHODS[method], _operation(operation)) for method, operation in item.items())
+    operations = b"".join(
+        _field(_METHODS[method], _operation(operation))
+        for method, operation in item.items()
+        if method != "parameters"
+    )
+    return operations + b"".join(_field(9, _parameter(one)) for one in item.get("parameters", ()))
 
 
 def _operation(operation: Mapping[str, Any]) -> bytes:
-    parameters = b"".join(_field(8, _parameter(parameter)) for parameter in operation["parameters"])
+    texts = b"".join(
+        _text(number, text) for name, number in _OPERATION_TEXTS.items() for text in operation.get(name, ())
+    )
+    parameters = b"".join(_field(8, _parameter(parameter)) for parameter in operation.get("parameters", ()))
     responses = b"".join(
         _field(1, _text(1, code) + _field(2, _field(1, _response(response))))
         for code, response in operation["responses"].items()
     )
-    return parameters + _field(9, responses) + _extensions(13, operation)
+    return b"".join(
+        (
+            texts,
+            _text(3, operation["description"]),
+            _text(5, operation["operationId"]),
+            parameters,
+            _field(9, responses),
+            _extensions(13, operation),
+        )
+    )
 
 
 def _parameter(parameter: Mapping[str, Any]) -> bytes:
-    query = _text(2, parameter["in"]) + _text(4, parameter["name"]) + _text(6, parameter["type"])
-    query += _number(20, int(parameter.get("uniqueItems", False)))
-    return _field(1, _field(2, _field(3, query)))
+    place, required = parameter["in"], int(parameter.get("required", False))
+    if place == "body":
+        body = _text(2, place) + _text(3, parameter["name"]) + _number(4, required)
+        return _field(1, _field(1, body + _field(5, _field(1, _schema(parameter["schema"])))))
+    head = _number(1, required) + _text(2, place) + _text(3, parameter["description"])
+    head += _text(4, parameter["name"])
+    if place == "path":
+        return _field(1, _field(2, _field(4, head + _text(5, parameter["type"]))))
+    return _field(1, _field(2, _field(3, head + _text(6, parameter["type"]))))
 
 
 def _response(response: Mapping[str, Any]) -> bytes:

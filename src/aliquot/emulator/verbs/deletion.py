@@ -14,6 +14,7 @@ from aliquot.clock import Clock, parse_rfc3339
 from aliquot.emulator import statuses
 from aliquot.emulator.admission import Admitted, Chain, Operation
 from aliquot.emulator.kinds import custom_resources
+from aliquot.emulator.kinds.deleted import shown_when_gone
 from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
 from aliquot.emulator.schema.kind import Schema
@@ -26,31 +27,6 @@ _DEFAULT_GRACE_S = 30
 _TRIES = 5
 """As often is a delete begun anew whose object changed while admission was waited for."""
 _POLICIES = ("Background", "Foreground", "Orphan")
-
-# Kinds whose delete answers the object although it is gone; all others tell of it in a Status.
-_SHOWN_WHEN_GONE = frozenset(
-    [
-        "namespaces",
-        "persistentvolumeclaims",
-        "persistentvolumes",
-        "pods",
-        "podtemplates",
-        "resourcequotas",
-        "serviceaccounts",
-        "services",
-        "csidrivers.storage.k8s.io",
-        "csinodes.storage.k8s.io",
-        "deviceclasses.resource.k8s.io",
-        "devicetaintrules.resource.k8s.io",
-        "resourceclaims.resource.k8s.io",
-        "resourceclaimtemplates.resource.k8s.io",
-        "resourcepoolstatusrequests.resource.k8s.io",
-        "resourceslices.resource.k8s.io",
-        "storageclasses.storage.k8s.io",
-        "volumeattachments.storage.k8s.io",
-        "volumeattributesclasses.storage.k8s.io",
-    ]
-)
 
 Deleted: TypeAlias = Stored | dict[str, Any]
 """What a delete answers: the object on its way out or as it went, or the Status of one that is gone."""
@@ -268,7 +244,7 @@ def _finalizers(call: Call, obj: Mapping[str, Any], options: DeleteOptions) -> l
 
 
 def _gone(last: Stored) -> Deleted:
-    if last.served.storage in _SHOWN_WHEN_GONE:
+    if shown_when_gone(last.served.resource.qualified):
         return Stored(last.served, last.obj, None)
     details = statuses.details(last.served.resource, last.name, uid=metadata(last.obj)["uid"])
     return statuses.success(details=details)
