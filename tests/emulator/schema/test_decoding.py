@@ -79,6 +79,7 @@ def test_the_strict_refusal() -> None:
         (spec(nodeName=None), spec()),
         (containers(resources={"limits": {"cpu": 0.5, "memory": "1024Mi", "nvidia.com/gpu": 1}}), containers(resources={"limits": {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1"}})),
         ({"metadata": {"creationTimestamp": "2026-01-01T02:00:00+02:00"}}, {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}),
+        ({"metadata": {"creationTimestamp": "0154-11-28T02:14:22.343652-12:30"}}, {"metadata": {"creationTimestamp": "0154-11-28T14:44:22Z"}}),
         ({"metadata": {"labels": {"a": None}}}, {"metadata": {"labels": {"a": ""}}}),
         (spec(containers=[None]), spec(containers=[{}])),
         (containers(livenessProbe={"httpGet": {"port": "web"}}), containers(livenessProbe={"httpGet": {"port": "web"}})),
@@ -92,6 +93,8 @@ def test_times_of_leases_keep_their_microseconds() -> None:
     lease = schema("Lease", "coordination.k8s.io")
     obj = {"spec": {"renewTime": "2026-01-01T00:00:00.5Z"}}
     assert lease.decode(obj)[0] == {"spec": {"renewTime": "2026-01-01T00:00:00.500000Z"}}
+    old = {"spec": {"renewTime": "0838-06-26T13:22:51.000000Z"}}
+    assert lease.decode(old)[0] == old
 
 
 def test_secrets_must_be_base64() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from aliquot.emulator.http import json_body
+from aliquot.emulator.schema.decoding import written
 
 MAGIC = b"k8s\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -344,12 +345,12 @@ def _moment(data: bytes) -> datetime | None:
 
 def _time(data: bytes) -> str | None:
     moment = _moment(data)
-    return None if moment is None or moment.year <= 1 else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None or moment.year <= 1 else written(moment, micro=False)
 
 
 def _micro_time(data: bytes) -> str | None:
     moment = _moment(data)
-    return None if moment is None or moment.year <= 1 else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return None if moment is None or moment.year <= 1 else written(moment, micro=True)
 
 
 def _int_or_string(data: bytes) -> int | str:

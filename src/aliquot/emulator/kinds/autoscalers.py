@@ -43,7 +43,12 @@ def _to_v1(obj: Json) -> Json:
     if cpu is not None:
         parts["spec"]["targetCPUUtilizationPercentage"] = _percentage(cpu)
     made = {**obj, "apiVersion": V1, **{name: part for name, part in parts.items() if name in obj}}
-    return with_metadata(made, annotations=annotations or None)
+    return with_metadata(counted(made), annotations=annotations or None)
+
+
+def counted(obj: Json) -> Json:
+    """A v1 object with the number of replicas that v2 leaves out when it is none."""
+    return {**obj, "status": {"currentReplicas": 0, **obj["status"]}} if "status" in obj else obj
 
 
 def _to_v2(obj: Json) -> Json:
@@ -58,6 +63,8 @@ def _to_v2(obj: Json) -> Json:
                 continue
     percentage = parts["spec"].pop("targetCPUUtilizationPercentage", None)
     parts["status"].pop("currentCPUUtilizationPercentage", None)
+    if parts["status"].get("currentReplicas") == 0:
+        del parts["status"]["currentReplicas"]
     if percentage is not None:
         parts["spec"]["metrics"] = [_cpu(percentage), *(parts["spec"].get("metrics") or ())]
     made = {**obj, "apiVersion": V2, **{name: part for name, part in parts.items() if name in obj}}

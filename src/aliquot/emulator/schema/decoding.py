@@ -204,7 +204,12 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
         raise NotDecodable(
             f'parsing time "{value}" as "{_RFC3339_LAYOUT}": cannot parse "{value}" as "2006"'
         ) from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ" if micro else "%Y-%m-%dT%H:%M:%SZ")
+    return written(moment, micro=micro)
+
+
+def written(moment: datetime, *, micro: bool) -> str:
+    """As Go writes a time in UTC: four digits of the year, where strftime leaves the zeros out."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds" if micro else "seconds") + "Z"
 
 
 def is_time(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aliquot.clock import rfc3339
 from aliquot.emulator.certificate_requests import strategy as requests
-from aliquot.emulator.kinds import custom_resources
+from aliquot.emulator.kinds import autoscalers, custom_resources
 from aliquot.emulator.objects import Json, metadata, next_generation, spec_differs, with_metadata
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.defaults import ZERO_STATUS
@@ -176,6 +176,10 @@ def _claim(obj: Json, now: float) -> Json:
     return {**obj, "status": {"phase": "Pending"}}
 
 
+def _autoscaler(obj: Json, now: float) -> Json:
+    return autoscalers.counted(obj) if obj["apiVersion"] == autoscalers.V1 else obj
+
+
 def _service(obj: Json, now: float) -> Json:
     return {**obj, "status": {"loadBalancer": {}}}
 
@@ -233,6 +237,7 @@ _CREATE: Mapping[str, Prepare] = {
     "persistentvolumes": _volume,
     "persistentvolumeclaims": _claim,
     "daemonsets.apps": _daemon_set,
+    "horizontalpodautoscalers.autoscaling": _autoscaler,
     CRDS: custom_resources.begin,
 }
 _UPDATE: Mapping[str, Callable[[Json, Json, float], Json]] = {

@@ -21,6 +21,7 @@ ZERO_STATUS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("apps", "DaemonSet"): dict.fromkeys(
         ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"), 0
     ),
+    ("autoscaling", "HorizontalPodAutoscaler"): {"desiredReplicas": 0},
     ("policy", "PodDisruptionBudget"): dict.fromkeys(
         ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"), 0
     ),

@@ -16,7 +16,7 @@ from aliquot.emulator.schema.errors import (
     too_long,
 )
 from aliquot.emulator.schema.validation import names, placement, resources
-from aliquot.emulator.schema.validation.metadata import IMMUTABLE, labels
+from aliquot.emulator.schema.validation.metadata import IMMUTABLE, label_selector, labels
 
 Obj = Mapping[str, Any]
 
@@ -144,7 +144,20 @@ def role(obj: Obj) -> list[FieldError]:
             errors.append(required(f"{where}.apiGroups", "resource rules must supply at least one api group"))
         if not rule.get("resources"):
             errors.append(required(f"{where}.resources", "resource rules must supply at least one resource"))
+    if (aggregation := obj.get("aggregationRule")) is not None:
+        errors += _aggregation(aggregation, "aggregationRule.clusterRoleSelectors")
     return errors
+
+
+def _aggregation(rule: Obj, path: str) -> list[FieldError]:
+    selectors = rule.get("clusterRoleSelectors") or ()
+    if not selectors:
+        return [required(path, "at least one clusterRoleSelector required if aggregationRule is non-nil")]
+    return [
+        error
+        for index, selector in enumerate(selectors)
+        for error in label_selector(selector, f"{path}[{index}]")
+    ]
 
 
 def role_binding(obj: Obj) -> list[FieldError]:
