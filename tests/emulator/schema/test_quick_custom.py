@@ -184,3 +184,44 @@ def test_what_is_not_as_it_should_be_is_walked(gpu_nodes: tuple[Shape, Quick], s
     obj = gpu_node()
     spoil(obj["status"]["gpus"][3])
     assert gpu_nodes[1].read(obj) is None
+
+
+TEXT = {"type": "string"}
+WHOLE = {"type": "integer"}
+NAMED = {"metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 1}}}}
+
+
+@pytest.mark.parametrize(
+    ("node", "value", "beside"),
+    [
+        # Only Go's engine reads these rightly; msgspec has Python's.
+        ({**TEXT, "pattern": r"^\p{L}+$"}, "abc", {}),
+        ({**TEXT, "pattern": r"^a\z"}, "a", {}),
+        ({**TEXT, "pattern": "^[[:alpha:]]$"}, ":", {}),
+        ({**TEXT, "pattern": "a(?i)b"}, "aB", {}),
+        # Python's own reading of these is another one.
+        ({**TEXT, "pattern": "^[a-z]+$"}, "abc\n", {}),
+        ({**TEXT, "pattern": r"^\d$"}, "\u0661", {}),
+        # Limits that msgspec does not take.
+        ({**TEXT, "maxLength": 2**63}, "x", {}),
+        ({**TEXT, "maxLength": 3.0}, "x", {}),
+        ({"type": "array", "items": TEXT, "maxItems": 3.0}, ["x"], {}),
+        ({**WHOLE, "maximum": 2**64 - 1}, 5, {}),
+        ({**WHOLE, "minimum": 0.5}, 5, {}),
+        ({**WHOLE, "format": "uint64"}, 2**63, {}),
+        ({**WHOLE, "format": "int32"}, 2**31, {}),
+        (WHOLE, 2**63, {}),
+        # Names that msgspec does not take.
+        ({"type": "object", "properties": {'a"b': TEXT}}, {'a"b': "x"}, {}),
+        ({"type": "object", "properties": {"a\\b": TEXT}}, {"a\\b": "x"}, {}),
+        # An enum that does not name null forbids it, nullable or not.
+        ({**TEXT, "enum": ["a"], "nullable": True}, None, {}),
+        # The root may limit names.
+        (TEXT, "x", NAMED),
+        (TEXT, "x", {"kind": {"type": "string", "enum": ["Other"]}}),
+    ],
+)
+def test_what_no_type_can_say_is_walked(node: Node, value: Any, beside: Node) -> None:
+    _, found = reader({"type": "object", "properties": {**beside, "spec": node}})
+    obj = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "it"}, "spec": value}
+    assert found.read(obj) is None

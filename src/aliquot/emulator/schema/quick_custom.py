@@ -5,12 +5,13 @@ is pruned, defaulted and valid as it is. Schemas that say what such types cannot
 some formats) have none, and their objects are walked. Rules in CEL and unique items are judged beside it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from aliquot.emulator.schema.validation import structural
+from aliquot.emulator.schema.validation import patterns, structural
 
 Node = Mapping[str, Any]
 
@@ -36,6 +37,10 @@ _SAYS: Mapping[str, frozenset[str]] = {
 }
 """The words that each type can be made to obey."""
 _FREE = frozenset(["type", "nullable", *_SAYS_NOTHING, "x-kubernetes-preserve-unknown-fields"])
+_INT64 = range(-(2**63), 2**63)
+_LENGTHS = range(2**63)
+_UNSPEAKABLE = re.compile(r'["\\\x00-\x1f]')
+"""What msgspec takes in no field's name."""
 
 
 class NoType(Exception):
@@ -58,9 +63,10 @@ class Formatted(str):
 def root(node: Node, metadata: Any) -> Any:
     """The type of whole objects whose schema is `node`, with their metadata of type `metadata`. Raises NoType."""
     properties = {**(node.get("properties") or {})}
-    for name in ("apiVersion", "kind", "metadata"):
-        properties.pop(name, None)
     own = {"apiVersion": str, "kind": str, "metadata": metadata}
+    for name in own:
+        if not properties.pop(name, {}).keys() <= {"type", *_SAYS_NOTHING}:
+            raise NoType
     required = set(node.get("required") or ()) - own.keys()
     whole = {**node, "properties": properties, "required": required, "type": "object"}
     return _struct(
@@ -70,7 +76,8 @@ def root(node: Node, metadata: Any) -> Any:
 
 def _type(node: Node) -> Any:
     found = _bare(node)
-    return Union[found, None] if node.get("nullable") else found  # noqa: UP007
+    # An enum speaks of null too, and those that name it have no type.
+    return Union[found, None] if node.get("nullable") and "enum" not in node else found  # noqa: UP007
 
 
 def _bare(node: Node) -> Any:
@@ -83,11 +90,12 @@ def _bare(node: Node) -> Any:
         case "string":
             return _string(node)
         case "integer":
-            return Annotated[int, msgspec.Meta(ge=node.get("minimum"), le=node.get("maximum"))]
+            return _integer(node)
         case "boolean":
             return bool
         case "array":
-            limits = msgspec.Meta(min_length=node.get("minItems"), max_length=node.get("maxItems"))
+            fewest, most = _whole(node, "minItems", _LENGTHS), _whole(node, "maxItems", _LENGTHS)
+            limits = msgspec.Meta(min_length=fewest, max_length=most)
             return Annotated[list[_type(node.get("items") or {})], limits]  # type: ignore[misc]
     others = node.get("additionalProperties")
     if others is None:
@@ -97,12 +105,31 @@ def _bare(node: Node) -> Any:
     return dict[str, _type(others) if isinstance(others, Mapping) else Any]  # type: ignore[misc]
 
 
-def _string(node: Node) -> Any:
-    limits = {"min_length": node.get("minLength"), "max_length": node.get("maxLength")}
-    pattern = node.get("pattern")
-    if pattern and structural.pattern_problem(pattern):
+def _whole(node: Node, word: str, among: range) -> int | None:
+    """The number that `word` says, None for none; only those that msgspec takes have a type."""
+    limit = node.get(word)
+    if limit is not None and not (isinstance(limit, int) and limit in among):
         raise NoType
-    limited = pattern or any(limit is not None for limit in limits.values())
+    return limit
+
+
+def _integer(node: Node) -> Any:
+    among = structural.integers(node)
+    if among.stop > _INT64.stop:
+        raise NoType
+    least, most = _whole(node, "minimum", _INT64), _whole(node, "maximum", _INT64)
+    least = among.start if least is None else max(least, among.start)
+    most = among.stop - 1 if most is None else min(most, among.stop - 1)
+    return Annotated[int, msgspec.Meta(ge=least, le=most)]
+
+
+def _string(node: Node) -> Any:
+    shortest, longest = _whole(node, "minLength", _LENGTHS), _whole(node, "maxLength", _LENGTHS)
+    pattern = node.get("pattern") or None
+    spelled = pattern and patterns.in_python(pattern)
+    if spelled == "":
+        raise NoType
+    limited = any(limit is not None for limit in (pattern, shortest, longest))
     allowed, format_ = node.get("enum"), structural.known_format(node)
     if sum(map(bool, (limited, allowed, format_))) > 1:
         raise NoType
@@ -112,7 +139,7 @@ def _string(node: Node) -> Any:
         return Literal[tuple(allowed)]
     if format_:
         return type("Formatted", (Formatted,), {"wanted": format_})
-    return Annotated[str, msgspec.Meta(pattern=pattern or None, **limits)]
+    return Annotated[str, msgspec.Meta(pattern=spelled, min_length=shortest, max_length=longest)]
 
 
 def _struct(node: Node, own: Mapping[str, Any]) -> Any:
@@ -120,7 +147,7 @@ def _struct(node: Node, own: Mapping[str, Any]) -> Any:
         raise NoType
     properties: Mapping[str, Node] = node.get("properties") or {}
     required = set(node.get("required") or ())
-    if not required <= properties.keys():
+    if not required <= properties.keys() or any(map(_UNSPEAKABLE.search, properties)):
         raise NoType
     kinds = {**own, **{name: _type(child) for name, child in properties.items()}}
     fields: list[Any] = []

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from aliquot.emulator.schema.errors import (
     too_many,
 )
 from aliquot.emulator.schema.shapes import Form, ListType, Shape
+from aliquot.emulator.schema.validation import patterns
 from aliquot.emulator.schema.validation.correlation import Correlated
 
 Node = Mapping[str, Any]
@@ -121,44 +121,11 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
             invalid(path, value, f"{_where(path)} should be at least {node['minLength']} chars long")
         )
     pattern = node.get("pattern")
-    if pattern and not _matches(pattern, value):
+    if pattern and not patterns.matches(pattern, value):
         errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
     if (format_ := known_format(node)) and not has_format(value, format_):
         errors.append(invalid(path, value, f'{_where(path)} must be of type {node["format"]}: "{value}"'))
     return errors
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    try:
-        return re.compile(pattern)
-    except re.error:
-        return None
-
-
-def _matches(pattern: str, value: str) -> bool:
-    compiled = _compiled(pattern)
-    if compiled is not None:
-        return compiled.search(value) is not None
-    # Go's syntax differs in corners: its own engine comes with the compiler of CEL.
-    from aliquot.emulator.cel import EvaluationError, patterns
-
-    try:
-        return patterns.matches(pattern, value)
-    except EvaluationError:  # a pattern that cannot be read forbids nothing
-        return True
-
-
-_NOT_GO = re.compile(r"\(\?<?[=!]|\\[1-9]|\(\?P=")
-
-
-def pattern_problem(pattern: str) -> str:
-    """What is wrong with a pattern in Go's eyes; "" for nothing."""
-    if _compiled(pattern) is not None and not _NOT_GO.search(pattern):
-        return ""
-    from aliquot.emulator.cel import patterns
-
-    return patterns.problem(pattern)
 
 
 def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
@@ -197,8 +164,23 @@ def has_format(value: str, format_: str) -> bool:
     return _FORMATS[format_](value)
 
 
+_INTEGERS = {
+    "int32": range(-(2**31), 2**31),
+    "uint32": range(2**32),
+    "uint64": range(2**64),
+}
+
+
+def integers(node: Node) -> range:
+    """Which integers the format of `node` has."""
+    return _INTEGERS.get(node.get("format", ""), range(-(2**63), 2**63))
+
+
 def _number(value: int | float, node: Node, path: str) -> list[FieldError]:
     errors: list[FieldError] = []
+    if node.get("type") == "integer" and int(value) not in integers(node):
+        of = f"with format {node['format']}" if node.get("format") else "(default format)"
+        errors.append(_unplaced(f"Checked value must be of type integer {of} in {path}"))
     maximum, minimum, factor = node.get("maximum"), node.get("minimum"), node.get("multipleOf")
     if maximum is not None and (value > maximum or (node.get("exclusiveMaximum") and value == maximum)):
         words = "less than" if node.get("exclusiveMaximum") else "less than or equal to"

@@ -11,7 +11,7 @@ from typing import Any
 from aliquot.emulator.schema import decoding
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.shapes import Definitions, Shape
-from aliquot.emulator.schema.validation import crd_rules, rules, structural
+from aliquot.emulator.schema.validation import crd_rules, patterns, rules, structural
 
 Node = Mapping[str, Any]
 
@@ -134,7 +134,7 @@ def _words(node: Node, path: str) -> list[FieldError]:
         if map_type not in ("atomic", "granular"):
             errors.append(not_supported(f"{path}.{_MAP_TYPE}", map_type, ("atomic", "granular")))
     pattern = node.get("pattern")
-    if pattern and (wrong := structural.pattern_problem(pattern)):
+    if pattern and (wrong := patterns.problem(pattern)):
         text = f"must be a valid regular expression, but isn't: {wrong}"
         errors.append(invalid(f"{path}.pattern", pattern, text))
     return errors
