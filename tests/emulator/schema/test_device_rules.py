@@ -46,6 +46,23 @@ def test_what_is_asked_for(requests: list[dict[str, Any]], problems: list[str]) 
     assert texts(schema("ResourceClaimTemplate").validate(template)) == in_template
 
 
+def test_a_template_gives_its_claims_labels_and_annotations_alone() -> None:
+    metadata = {
+        "labels": {"a": "b", "-": "c"},
+        "annotations": {"a": "b"},
+        "uid": "u",
+        "finalizers": ["example.com/f"],
+        "deletionTimestamp": None,
+    }
+    template = made("ResourceClaimTemplate", {"metadata": metadata, "spec": asking(REQUEST)})
+    label, *others = texts(schema("ResourceClaimTemplate").validate(template))
+    assert label.startswith('spec.metadata.labels: Invalid value: "-": ')
+    assert others == [
+        "spec.metadata.uID: Forbidden: cannot be set",
+        "spec.metadata.finalizers: Forbidden: cannot be set",
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_", "problems"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 
 from aliquot.emulator.schema.errors import FieldError, duplicate, invalid, required
 from aliquot.emulator.schema.validation import names
-from aliquot.emulator.schema.validation.metadata import IMMUTABLE
+from aliquot.emulator.schema.validation.metadata import IMMUTABLE, template_metadata
 
 Obj = Mapping[str, Any]
 
@@ -18,7 +18,10 @@ def claim(obj: Obj) -> list[FieldError]:
 
 
 def claim_template(obj: Obj) -> list[FieldError]:
-    return _requests(obj["spec"].get("spec", {}), "spec.spec")
+    spec = obj["spec"]
+    return template_metadata(spec.get("metadata") or {}, "spec.metadata") + _requests(
+        spec.get("spec", {}), "spec.spec"
+    )
 
 
 def spec_update(obj: Obj, old: Obj) -> list[FieldError]:

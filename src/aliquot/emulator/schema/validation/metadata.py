@@ -21,6 +21,22 @@ _UNCHANGING = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+_NOT_IN_TEMPLATES = {
+    "name": "name",
+    "generateName": "generateName",
+    "namespace": "namespace",
+    "selfLink": "selfLink",
+    "uid": "uID",
+    "resourceVersion": "resourceVersion",
+    "generation": "generation",
+    "creationTimestamp": "creationTimestamp",
+    "deletionTimestamp": "deletionTimestamp",
+    "deletionGracePeriodSeconds": "deletionGracePeriodSeconds",
+    "ownerReferences": "ownerReferences",
+    "finalizers": "finalizers",
+    "managedFields": "managedFields",
+}
+"""Field -> its name in errors, which Kubernetes makes of that in Go."""
 
 
 def metadata(meta: Mapping[str, Any], rule: names.Rule) -> list[FieldError]:
@@ -35,6 +51,17 @@ def metadata(meta: Mapping[str, Any], rule: names.Rule) -> list[FieldError]:
     else:
         errors += [invalid("metadata.name", name, text) for text in rule(name)]
     return errors + _common(meta) + finalizers(meta.get("finalizers", ()), "metadata.finalizers")
+
+
+def template_metadata(meta: Mapping[str, Any], path: str) -> list[FieldError]:
+    """Problems of what a claim made from a template is to carry: labels and annotations, and nothing else."""
+    errors = annotations(meta.get("annotations", {}), f"{path}.annotations")
+    errors += labels(meta.get("labels", {}), f"{path}.labels")
+    return errors + [
+        forbidden(f"{path}.{shown}", "cannot be set")
+        for name, shown in _NOT_IN_TEMPLATES.items()
+        if meta.get(name)
+    ]
 
 
 def metadata_update(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[FieldError]:

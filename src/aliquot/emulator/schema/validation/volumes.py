@@ -5,6 +5,7 @@ from typing import Any
 
 from aliquot.emulator.schema.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
 from aliquot.emulator.schema.validation import containers, names
+from aliquot.emulator.schema.validation.metadata import template_metadata
 from aliquot.kube import quantity
 
 _FILE_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
@@ -94,6 +95,10 @@ def _source(volume: Mapping[str, Any], pod_name: str, path: str) -> list[FieldEr
         case "ephemeral":
             if "volumeClaimTemplate" not in source:
                 errors.append(required(f"{where}.volumeClaimTemplate"))
+            template = source.get("volumeClaimTemplate") or {}
+            errors += template_metadata(
+                template.get("metadata") or {}, f"{where}.volumeClaimTemplate.metadata"
+            )
             claim = f"{pod_name}-{volume.get('name', '')}"
             if pod_name and volume.get("name"):
                 for problem in names.dns_subdomain(claim):
