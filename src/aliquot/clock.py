@@ -121,6 +121,11 @@ def rfc3339_micro(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def spelled_rfc3339(moment: datetime, *, micro: bool) -> str:
+    """As Go writes a time in UTC: four digits of the year, where strftime leaves zeros out."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds" if micro else "seconds") + "Z"
+
+
 def parse_rfc3339(text: str) -> float:
     """Unix seconds. Raises ValueError when `text` is no RFC 3339 time."""
     return datetime.fromisoformat(text).timestamp()

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
+from aliquot.clock import spelled_rfc3339
 from aliquot.emulator.http import json_body
-from aliquot.emulator.schema.decoding import written
 
 MAGIC = b"k8s\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -345,12 +345,12 @@ def _moment(data: bytes) -> datetime | None:
 
 def _time(data: bytes) -> str | None:
     moment = _moment(data)
-    return None if moment is None or moment.year <= 1 else written(moment, micro=False)
+    return None if moment is None or moment.year <= 1 else spelled_rfc3339(moment, micro=False)
 
 
 def _micro_time(data: bytes) -> str | None:
     moment = _moment(data)
-    return None if moment is None or moment.year <= 1 else written(moment, micro=True)
+    return None if moment is None or moment.year <= 1 else spelled_rfc3339(moment, micro=True)
 
 
 def _int_or_string(data: bytes) -> int | str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from aliquot.clock import spelled_rfc3339
 from aliquot.emulator.schema.shapes import Form, Shape
 from aliquot.kube import quantity
 
@@ -204,12 +205,7 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
         raise NotDecodable(
             f'parsing time "{value}" as "{_RFC3339_LAYOUT}": cannot parse "{value}" as "2006"'
         ) from None
-    return written(moment, micro=micro)
-
-
-def written(moment: datetime, *, micro: bool) -> str:
-    """As Go writes a time in UTC: four digits of the year, where strftime leaves the zeros out."""
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds" if micro else "seconds") + "Z"
+    return spelled_rfc3339(moment, micro=micro)
 
 
 def is_time(text: str) -> bool:
