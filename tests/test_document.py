@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from msgspec import json as msgspec_json
 
 from aliquot import document
-from aliquot.document import DocumentError
+from aliquot.document import DocumentError, Repeat
 
 
 class Colour(Enum):
@@ -116,6 +116,16 @@ def test_json_reads_as_json(text: str, expected: object) -> None:
 )
 def test_what_does_not_fit_is_named_with_file_and_line(text: str, message: str) -> None:
     assert complaint(text) == message
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: {c: 1,\n  c: 2}\na: 2\n", '{"a": 1,\n"b": {"c": 1,\n"c": 2},\n"a": 2}']
+)
+def test_keys_that_come_again_can_be_left_to_the_caller(text: str) -> None:
+    repeats: list[Repeat] = []
+    read = document.parse(text, source="f.yaml", repeats=repeats)
+    assert read.value == {"a": 2, "b": {"c": 2}}
+    assert repeats == [Repeat(3, "c"), Repeat(4, "a")]
 
 
 def test_unknown_fields_are_found_in_the_right_member_of_a_union() -> None:

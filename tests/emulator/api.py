@@ -18,6 +18,7 @@ MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
+YAML = "application/yaml"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
@@ -62,9 +63,20 @@ class Api:
         self, server: ApiServer, user: str = "admin", groups: Sequence[str] = ("system:masters",)
     ) -> None:
         self.server = server
-        self._transport = AsgiTransport(server.app, user, groups)
+        self._transport = AsgiTransport(self._answered, user, groups)
         self.headers: dict[str, str] = {}
         """Of the last answer."""
+        self.warnings: list[str] = []
+        """Of the last answer, in its order."""
+
+    async def _answered(self, scope: Any, receive: Any, send: Any) -> None:
+        async def noted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                told = (text.decode() for name, text in message["headers"] if name == b"warning")
+                self.warnings = [text.removeprefix('299 - "')[:-1].replace(r"\"", '"') for text in told]
+            await send(message)
+
+        await self.server.app(scope, receive, noted)
 
     def as_user(self, user: str, *groups: str) -> "Api":
         return Api(self.server, user, groups)

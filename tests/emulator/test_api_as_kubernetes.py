@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.api import APPLY, CONFIGS, MERGE, PODS, TABLE, Api, config, pod
+from tests.emulator.api import (
+    APPLY,
+    CONFIGS,
+    JSON_PATCH,
+    MERGE,
+    PODS,
+    STRATEGIC,
+    TABLE,
+    YAML,
+    Api,
+    config,
+    pod,
+)
 from tests.emulator.test_api_crds import CRDS, WIDGETS, crd, widget
 from tests.emulator.test_api_writes import DEPLOYMENTS
 
@@ -265,4 +277,71 @@ async def test_unknown_fields_of_a_patch_are_told_in_order(api: Api) -> None:
     assert status == 422
     assert answer["message"].endswith(
         'strict decoding error: unknown field "bogus", unknown field "metadata.lables", unknown field "zzz"'
+    )
+
+
+TWICE = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"c","labels":{"x":"1","x":"2"}},"data":{"k":"1","k":"2"}}'
+TWICE_IN_YAML = b"""kind: ConfigMap
+apiVersion: v1
+metadata: {name: c}
+data:
+  k: "1"
+  k: "2"
+"""
+LINE = 'line 6: key "k" already set in map'
+
+
+@pytest.mark.parametrize(
+    ("method", "type_", "body", "warnings", "code", "message"),
+    [
+        ("POST", "application/json", TWICE,
+         ['duplicate field "metadata.labels.x"', 'duplicate field "data.k"'], 400,
+         'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+         'duplicate field "metadata.labels.x", duplicate field "data.k"'),
+        ("PUT", "application/json", TWICE.replace(b'"labels":{"x":"1","x":"2"}', b'"odd":{"a":1,"a":1}'),
+         ['duplicate field "data.k"', 'unknown field "metadata.odd"'], 400,
+         'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: '
+         'duplicate field "data.k", unknown field "metadata.odd"'),
+        ("POST", YAML, TWICE_IN_YAML + b"bogus: 1", [LINE, 'unknown field "bogus"'], 400,
+         'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n'
+         f'  {LINE}, unknown field "bogus"'),
+        ("PATCH", APPLY, TWICE_IN_YAML, [LINE], 400,
+         f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {LINE}"),
+        ("PATCH", STRATEGIC, b'{"data":{"k":"1","k":"2"},"odd":[1,null]}',
+         ['duplicate field "data.k"', 'unknown field "odd"'], 422,
+         ' "" is invalid: patch: Invalid value: "map[data:map[k:2] odd:[1 <nil>]]": strict decoding error: '
+         'duplicate field "data.k", unknown field "odd"'),
+        ("PATCH", JSON_PATCH, b'[{"op":"add","path":"/data","value":1,"value":{"k":"2"},"foo":1}]',
+         ['json patch duplicate field "[0].value"', 'json patch unknown field "[0].foo"'], 422, None),
+        ("PATCH", MERGE, b'{"data":{"k":"1","k":"2"}}', ['duplicate field "data.k"'], 422, None),
+    ],
+)  # fmt: skip
+async def test_what_is_there_twice_is_refused_told_or_taken(
+    api: Api, method: str, type_: str, body: bytes, warnings: list[str], code: int, message: str | None
+) -> None:
+    if method != "POST":
+        await api.ok("POST", CONFIGS, config())
+    path = CONFIGS if method == "POST" else f"{CONFIGS}/c"
+    query = {"dryRun": "All", **({"fieldManager": "m", "force": "true"} if type_ == APPLY else {})}
+    for validation in ("Ignore", "Warn"):
+        made = await api.ok(method, path, body, type=type_, fieldValidation=validation, **query)
+        assert made["data"] == {"k": "2"}
+        assert api.warnings == ([] if validation == "Ignore" else warnings)
+    status, answer = await api.send(method, path, body, type=type_, fieldValidation="Strict", **query)
+    assert status == code
+    if message is None:
+        assert all(
+            text in answer["message"] for text in ('Invalid value: "{', "strict decoding error: ", *warnings)
+        )
+    else:
+        assert answer["message"] == message
+
+
+async def test_a_binding_is_read_as_strictly(api: Api) -> None:
+    body = b'{"target":{"name":"n","name":"m"},"odd":1}'
+    status, answer = await api.send("POST", f"{PODS}/p/binding", body, fieldValidation="Strict")
+    assert (status, answer["message"]) == (
+        400,
+        'Binding in version "v1" cannot be handled as a Binding: strict decoding error: '
+        'duplicate field "target.name", unknown field "odd"',
     )

@@ -1,7 +1,8 @@
 """Documents at the door: YAML or JSON text into typed msgspec values, or one line that says what is wrong.
 
-Stricter than a YAML library on purpose: unknown fields, duplicate keys, tags that build objects, bottomless nesting
-and alias bombs are refused, and every complaint names file and line. It knows nothing of what any document means.
+Stricter than a YAML library on purpose: unknown fields, duplicate keys (unless the caller wants to judge them), tags
+that build objects, bottomless nesting and alias bombs are refused, and every complaint names file and line. It knows
+nothing of what any document means.
 """
 
 from collections.abc import Mapping
@@ -12,11 +13,12 @@ from typing import Any, TypeVar
 from aliquot.document.fitting import Misfit, fit, kind_of, nearest
 from aliquot.document.from_json import read_json
 from aliquot.document.from_yaml import read_yaml
-from aliquot.document.parts import DocumentError, Key, Node, Value
+from aliquot.document.parts import DocumentError, Key, Node, Repeat, Value
 
 __all__ = [
     "Document",
     "DocumentError",
+    "Repeat",
     "load",
     "load_all",
     "load_file",
@@ -55,16 +57,21 @@ class Document:
             raise self.error(misfit.path, str(misfit)) from None
 
 
-def parse_all(text: str, *, source: str) -> list[Document]:
-    """Every document of a stream, empty ones left out. Raises DocumentError."""
-    json_root = read_json(source, text) if text.lstrip()[:1] in ("{", "[") else None
-    roots = read_yaml(source, text) if json_root is None else [json_root]
+def parse_all(text: str, *, source: str, repeats: list[Repeat] | None = None) -> list[Document]:
+    """Every document of a stream, empty ones left out. Raises DocumentError.
+
+    With `repeats`, a key that an object has twice is noted there and the last one counts; without, it is refused.
+    """
+    json_root = read_json(source, text, repeats) if text.lstrip()[:1] in ("{", "[") else None
+    if json_root is None and repeats is not None:
+        repeats.clear()
+    roots = read_yaml(source, text, repeats) if json_root is None else [json_root]
     return [_document(source, root) for root in roots]
 
 
-def parse(text: str, *, source: str) -> Document:
-    """The one document of `text`."""
-    documents = parse_all(text, source=source)
+def parse(text: str, *, source: str, repeats: list[Repeat] | None = None) -> Document:
+    """The one document of `text`. `repeats` is as in `parse_all`."""
+    documents = parse_all(text, source=source, repeats=repeats)
     if not documents:
         raise DocumentError(source, None, "the document is empty")
     if len(documents) > 1:

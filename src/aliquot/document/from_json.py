@@ -9,16 +9,16 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # known to all but typeshed
 from typing import cast
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value, finite
+from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Repeat, Value, finite
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
 
 
-def read_json(source: str, text: str) -> Node | None:
+def read_json(source: str, text: str, repeats: list[Repeat] | None = None) -> Node | None:
     """None when the text is no JSON (it may be YAML). Raises DocumentError for JSON that is refused."""
-    return _Reader(source, text).read()
+    return _Reader(source, text, repeats).read()
 
 
 class _NotJson(Exception):
@@ -26,9 +26,10 @@ class _NotJson(Exception):
 
 
 class _Reader:
-    def __init__(self, source: str, text: str) -> None:
+    def __init__(self, source: str, text: str, repeats: list[Repeat] | None) -> None:
         self._source = source
         self._text = text
+        self._repeats = repeats
         self._at = 0
         self._line_ends = [match.start() for match in re.finditer("\n", text)]
 
@@ -59,11 +60,14 @@ class _Reader:
         while more:
             key_line = bisect.bisect_left(self._line_ends, self._at) + 1
             key = self._string()
-            if key in children:
+            again = key in children
+            if again and self._repeats is None:
                 first = children[key].line
                 raise DocumentError(self._source, key_line, f"'{key}' is given twice (first on line {first})")
             self._expect(":")
             children[key] = self._node(depth + 1)
+            if again and self._repeats is not None:
+                self._repeats.append(Repeat(key_line, key))
             more = self._skip(",")
             if not more:
                 self._expect("}")

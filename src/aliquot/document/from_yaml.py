@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Value, finite
+from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Repeat, Value, finite
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -18,11 +18,11 @@ _MAX_ALIAS_NODES = 100_000
 """What aliases may add to a document. Real files share a few blocks; a bomb multiplies by billions."""
 
 
-def read_yaml(source: str, text: str) -> list[Node]:
+def read_yaml(source: str, text: str, repeats: list[Repeat] | None = None) -> list[Node]:
     """Every document of a stream, empty ones left out. Raises DocumentError."""
     try:
         events = iter(yaml.parse(text, Loader=_Loader))
-        return [root for root in _Composer(source, events).documents() if root.value is not None]
+        return [root for root in _Composer(source, events, repeats).documents() if root.value is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise DocumentError(source, mark.line + 1 if mark else None, error.problem or str(error)) from None
@@ -63,9 +63,10 @@ def _plain_scalar(text: str) -> Value:
 class _Composer:
     """Builds values from parser events. Depth is bounded, so recursion here is too."""
 
-    def __init__(self, source: str, events: Iterator[Any]) -> None:
+    def __init__(self, source: str, events: Iterator[Any], repeats: list[Repeat] | None) -> None:
         self._source = source
         self._events = events
+        self._repeats = repeats
         self._anchors: dict[str, Node | None] = {}
         self._alias_nodes = 0
 
@@ -155,13 +156,16 @@ class _Composer:
                     merged.setdefault(key, node)
                 continue
             key = self._key(event)
-            if key in own:
+            again = key in own
+            if again and self._repeats is None:
                 raise self._error(event, f"'{key}' is given twice (first on line {key_lines[key]})")
             key_lines[key] = event.start_mark.line + 1
             own[key] = self._node(next(self._events), depth + 1)
             if isinstance(own[key].value, (str, int, float, bool, type(None))):
                 # a long or folded scalar may start a line below the key that the reader looks for
                 own[key] = Node(own[key].value, key_lines[key], {})
+            if again and self._repeats is not None:
+                self._repeats.append(Repeat(key_lines[key], key))
         children = own | {key: node for key, node in merged.items() if key not in own}
         size = 1 + sum(child.size for child in children.values())
         return Node({key: child.value for key, child in children.items()}, line, children, size)

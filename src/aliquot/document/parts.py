@@ -19,6 +19,14 @@ class DocumentError(Exception):
         super().__init__(f"{place}: {' '.join(message.split())}")
 
 
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A key that an object has again, and the line of that."""
+
+    line: int
+    key: str
+
+
 @dataclass(slots=True)
 class Node:
     value: Value

@@ -249,7 +249,7 @@ class ApiServer:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
             reviewed = await reviewing.review(call, self._writer, self.authorizer, self._authenticator)
-            return json_answer(reviewed, 201)
+            return json_answer(reviewed, 201, warnings=warnings)
         if request.subresource in joining.SUBRESOURCES:
             return await joining.answer(
                 call, offer(scope, headers), self.storage, self._writer, self._kubelets
@@ -429,9 +429,8 @@ class ApiServer:
                 scale = await subresources.set_scale(call, self.storage, self._writer)
                 return answers.scale_answer(call, form, scale, self._clock.now())
             case "binding":
-                return status_answer(
-                    await subresources.bind(call, self.storage, self._writer, clock=self._clock)
-                )
+                bound = await subresources.bind(call, self.storage, self._writer, clock=self._clock)
+                return status_answer(bound, call.warnings)
             case "eviction":
                 evicted = await subresources.evict(
                     call, self.storage, self._writer, self._deleter, clock=self._clock
@@ -439,7 +438,7 @@ class ApiServer:
                 return status_answer(evicted, call.warnings)
             case "token":
                 token = await request_token(call, self.storage, self._writer, self._tokens, clock=self._clock)
-                return json_answer(token, 201)
+                return json_answer(token, 201, warnings=call.warnings)
             case "log":
                 pod, options = subresources.find_log(call, self.storage, clock=self._clock)
                 if not (pod.obj.get("spec") or {}).get("nodeName"):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aliquot.emulator.discovery import ResourceType
-from aliquot.emulator.schema.errors import FieldError, invalid_status
+from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid_status
 
 MAX_BODY_BYTES = 3 << 20
 
@@ -133,6 +133,11 @@ def invalid(resource: ResourceType, name: str, errors: Sequence[FieldError]) -> 
 def invalid_options(kind: str, errors: Sequence[FieldError]) -> StatusError:
     """Of the parameters of a request, which Kubernetes judges as an object of their own: CreateOptions, ListOptions."""
     return StatusError(invalid_status("meta.k8s.io", kind, "", errors))
+
+
+def invalid_patch(shown: str, why: str) -> StatusError:
+    """A patch that cannot be read as what it makes of an object: refused as an object of no kind and no name."""
+    return StatusError(invalid_status("", "", "", [FieldError(ErrorType.INVALID, "patch", shown, why)]))
 
 
 def too_large() -> StatusError:

@@ -16,7 +16,8 @@ from aliquot.emulator.http.request import Request
 from aliquot.emulator.objects import new_uid
 from aliquot.emulator.rbac import Decision, User
 from aliquot.emulator.statuses import StatusError
-from aliquot.emulator.verbs.call import JSON, Call, read_body, read_yaml
+from aliquot.emulator.verbs.bodies import read_body, read_yaml
+from aliquot.emulator.verbs.call import JSON, Call
 
 _LONGEST_AUDIT_ID = 64
 _DECISION = "authorization.k8s.io/decision"
@@ -190,8 +191,8 @@ class Record:
             return None
         try:
             if request.verb == "patch":
-                return read_yaml(call.body)
-            return read_body(call.content_type or JSON, call.body)
+                return read_yaml(call.body).value
+            return read_body(call.content_type or JSON, call.body).value
         except StatusError:
             return None
 

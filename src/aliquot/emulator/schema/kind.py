@@ -66,7 +66,7 @@ class Schema:
         except decoding.NotDecodable as error:
             cause = str(error)
             raise DecodeError(self._refusal(cause), cause) from None
-        return decoded, [f'unknown field "{path}"' for path in unknown]
+        return decoded, [unknown_field(path) for path in unknown]
 
     def default(self, obj: dict[str, Any]) -> dict[str, Any]:
         """`obj` with the defaults that Kubernetes fills in when it reads an object."""
@@ -107,6 +107,10 @@ class Schema:
 
     def _refusal(self, cause: str) -> str:
         return f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {cause}'
+
+
+def unknown_field(path: str) -> str:
+    return f'unknown field "{path}"'
 
 
 def strict_cause(errors: list[str]) -> str:

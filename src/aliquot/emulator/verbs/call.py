@@ -3,17 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-from aliquot import document
 from aliquot.emulator import statuses
-from aliquot.emulator.http import json_body, protobuf
 from aliquot.emulator.http.request import Request
-from aliquot.emulator.objects import Json
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.errors import FieldError, not_supported, too_long
-from aliquot.emulator.schema.kind import DecodeError, Schema
 from aliquot.emulator.statuses import StatusError
 
 JSON = "application/json"
@@ -83,50 +78,3 @@ class Call:
 
     def _bad_option(self, error: FieldError) -> StatusError:
         return statuses.invalid_options(_OPTIONS.get(self.request.verb, "DeleteOptions"), [error])
-
-
-def read_body(content_type: str, body: bytes) -> Any:
-    """The JSON value of a request's body, which came as JSON, YAML or Kubernetes protobuf. Raises StatusError."""
-    if content_type in (JSON, ""):
-        return _read_json(body)
-    if content_type == YAML:
-        return read_yaml(body)
-    if content_type == PROTOBUF:
-        try:
-            return protobuf.decode(body)
-        except protobuf.ProtobufError as error:
-            raise statuses.bad_request(str(error)) from error
-    raise statuses.unsupported_media_type((JSON, YAML, PROTOBUF))
-
-
-def _read_json(body: bytes) -> Any:
-    try:
-        return json_body.decode(body)
-    except json_body.BodyError as error:
-        raise statuses.bad_request(f"couldn't get version/kind; json parse error: {error}") from error
-
-
-def read_yaml(body: bytes) -> Any:
-    """YAML, or JSON, which is YAML too but read faster. Raises StatusError."""
-    try:
-        return json_body.decode(body)
-    except json_body.BodyError:
-        pass
-    try:
-        return document.parse(body.decode(), source="body").value
-    except (document.DocumentError, UnicodeDecodeError) as error:
-        raise statuses.bad_request(f"error decoding YAML: {error}") from error
-
-
-def typed(asked: Any, schema: Schema) -> Json:
-    """`asked` as an object of a kind that is not the resource's own: a Binding, DeleteOptions, a review.
-
-    Unknown fields are dropped. Raises StatusError 400.
-    """
-    if not isinstance(asked, dict) or (asked.get("kind") or schema.kind) != schema.kind:
-        raise statuses.bad_request(f"the body of this request is a {schema.kind}")
-    try:
-        decoded, _ = schema.decode(asked)
-    except DecodeError as error:
-        raise statuses.bad_request(str(error)) from error
-    return decoded

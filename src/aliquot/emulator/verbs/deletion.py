@@ -19,7 +19,8 @@ from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, m
 from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
 from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.storage.storage import Storage, Stored, marked_deleted
-from aliquot.emulator.verbs.call import Call, read_body, typed
+from aliquot.emulator.verbs.bodies import read_body, typed
+from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.reading import Selection
 from aliquot.emulator.verbs.writing import is_over
 
@@ -59,7 +60,7 @@ def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = No
     `schema` is that of DeleteOptions.
     """
     query = call.request.query
-    asked = read_body(call.content_type, call.body) if body is None and call.body else body or {}
+    asked = read_body(call.content_type, call.body).value if body is None and call.body else body or {}
     given = typed(asked, schema)
     preconditions = given.get("preconditions") or {}
     grace = given.get("gracePeriodSeconds")

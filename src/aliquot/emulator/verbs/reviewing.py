@@ -8,7 +8,8 @@ from aliquot.emulator.authentication import Authenticator
 from aliquot.emulator.authentication.tokens import TokenRefused
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.rbac import Authorizer
-from aliquot.emulator.verbs.call import Call, read_body, typed
+from aliquot.emulator.verbs.bodies import read_typed
+from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.writing import Writer
 
 GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
@@ -17,7 +18,7 @@ GROUPS = ("authentication.k8s.io", "authorization.k8s.io")
 
 async def review(call: Call, writer: Writer, authorizer: Authorizer, authenticator: Authenticator) -> Json:
     """The review with its answer as status. Raises StatusError."""
-    asked = typed(read_body(call.content_type, call.body), call.served.schema)
+    asked = read_typed(call, call.served.schema)
     resource = call.served.resource
     question = await writer.admit(call, {**asked, "kind": resource.kind, "apiVersion": resource.api_version})
     try:

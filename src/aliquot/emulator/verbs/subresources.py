@@ -15,9 +15,11 @@ from aliquot.emulator.schema.errors import invalid, not_supported, required
 from aliquot.emulator.storage.storage import Storage, Stored
 from aliquot.emulator.verbs import eviction as evictions
 from aliquot.emulator.verbs import scale
-from aliquot.emulator.verbs.call import Call, read_body, typed
+from aliquot.emulator.verbs.bodies import read_typed, read_yaml, typed
+from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.deletion import Deleter
-from aliquot.emulator.verbs.writing import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, Part, Writer
+from aliquot.emulator.verbs.patches import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from aliquot.emulator.verbs.writing import Part, Writer
 
 # ---- binding -----------------------------------------------------------------------------------------------
 
@@ -83,10 +85,10 @@ async def evict(
 async def set_scale(call: Call, storage: Storage, writer: Writer) -> Json:
     """Update or patch; answers the Scale. Raises StatusError."""
     schema = storage.registry.schema("autoscaling", "v1", "Scale")
-    sent = None if call.request.method == "PATCH" else read_body(call.content_type, call.body)
+    sent = None if call.request.method == "PATCH" else read_typed(call, schema)
 
     def wanted(now: Json) -> Json:
-        asked = typed(_patched_scale(call, now) if sent is None else sent, schema)
+        asked = typed(_patched_scale(call, now), schema) if sent is None else sent
         seen = metadata(asked).get("resourceVersion")
         if seen not in (None, "", metadata(now)["resourceVersion"]):
             raise statuses.conflict(call.served.resource, call.name)
@@ -111,7 +113,7 @@ def _patched_scale(call: Call, now: Json) -> Any:
     if call.content_type not in kinds:
         raise statuses.unsupported_media_type(list(kinds))
     try:
-        return kinds[call.content_type](now, read_body("application/yaml", call.body))
+        return kinds[call.content_type](now, read_yaml(call.body).value)
     except PatchError as error:
         raise statuses.failure(error.code, error.reason, error.message, error.details) from error
 
@@ -194,6 +196,6 @@ def _since(query: Query, now: float) -> float | None:
 
 
 def _body(call: Call, storage: Storage, group: str, kind: str) -> Json:
-    body = typed(read_body(call.content_type, call.body), storage.registry.schema(group, "v1", kind))
+    body = read_typed(call, storage.registry.schema(group, "v1", kind))
     named = {"kind": kind, "apiVersion": f"{group}/v1" if group else "v1"}
     return with_metadata({**body, **named}, namespace=call.namespace or None)

@@ -8,7 +8,8 @@ from aliquot.emulator import statuses
 from aliquot.emulator.authentication.tokens import ISSUER, STORED_AS, BoundTo, ServiceAccountTokens
 from aliquot.emulator.objects import Json, metadata, with_metadata
 from aliquot.emulator.storage.storage import Storage
-from aliquot.emulator.verbs.call import Call, read_body, typed
+from aliquot.emulator.verbs.bodies import read_typed
+from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.writing import Writer
 
 SHORTEST_S = 600
@@ -26,7 +27,7 @@ async def request_token(
 ) -> Json:
     """The TokenRequest with its token. Raises StatusError."""
     schema = storage.registry.schema("authentication.k8s.io", "v1", "TokenRequest")
-    body = typed(read_body(call.content_type, call.body), schema)
+    body = read_typed(call, schema)
     named = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
     request = with_metadata({**body, **named}, name=call.name, namespace=call.namespace)
     spec = request.get("spec") or {}

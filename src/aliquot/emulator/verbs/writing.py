@@ -18,7 +18,6 @@ from typing import Any
 from aliquot.clock import Clock, rfc3339
 from aliquot.emulator import rbac, statuses
 from aliquot.emulator.admission import Admitted, Chain, Operation
-from aliquot.emulator.http import json_body
 from aliquot.emulator.kinds import custom_resources
 from aliquot.emulator.objects import (
     Json,
@@ -31,11 +30,8 @@ from aliquot.emulator.objects import (
 )
 from aliquot.emulator.patching.apply import check_applied, server_side_apply
 from aliquot.emulator.patching.errors import PatchError
-from aliquot.emulator.patching.json_patch import apply_json_patch
 from aliquot.emulator.patching.managed_fields import Writer as Signature
 from aliquot.emulator.patching.managed_fields import track_update
-from aliquot.emulator.patching.merge import apply_merge_patch
-from aliquot.emulator.patching.strategic import apply_strategic_merge_patch
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, invalid_status
@@ -43,13 +39,9 @@ from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_messa
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
-from aliquot.emulator.verbs import strategies
-from aliquot.emulator.verbs.call import Call, Validation, read_body, read_yaml
-
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
+from aliquot.emulator.verbs import patches, strategies
+from aliquot.emulator.verbs.bodies import Body, judge, read, read_yaml, yaml_errors
+from aliquot.emulator.verbs.call import Call, Validation
 
 _ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
 _PARTS_DEPEND = frozenset(["secrets", "services"])
@@ -69,6 +61,7 @@ _SEEN = frozenset(
     ]
 )
 
+_NOT_STRICT = "error strict decoding YAML: error converting YAML to JSON: "
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 _TRIES = 5
 """As often is a write begun anew whose object changed while admission was waited for."""
@@ -103,30 +96,31 @@ class Writer:
 
     async def create(self, call: Call) -> Stored:
         """Raises StatusError."""
-        asked = read_body(call.content_type, call.body)
-        obj = call.served.schema.default(self._decoded(call, self._typed(call.served, asked)))
+        body = read(call)
+        obj = call.served.schema.default(self._decoded(call, self._typed(call.served, body.value), body))
         return await self._create(call, obj, self._signed_new)
 
     async def update(self, call: Call) -> Stored:
         """The whole object (or its status) as the client has it. Raises StatusError."""
-        asked = self._typed(call.served, read_body(call.content_type, call.body))
+        body = read(call)
+        asked = self._typed(call.served, body.value)
         self._check_address(call, asked)
-        return await self._change(call, lambda old: self._decoded_beside(call, asked, old))
+        return await self._change(call, lambda old: self._decoded_beside(call, asked, old, body))
 
     async def patch(self, call: Call) -> tuple[Stored, bool]:
         """(the object, whether it is new: only an apply may make one). Raises StatusError."""
-        if call.content_type == APPLY_PATCH:
+        if call.content_type == patches.APPLY_PATCH:
             return await self._apply(call)
-        change = self._patch(call)
+        patch = patches.read(call)
 
         def patched(old: Json) -> Json:
             try:
-                new = change(old)
+                new = patch.change(old)
             except PatchError as error:
-                raise _patch_refused(call, error) from error
+                raise patches.refused(error) from error
             if isinstance(new, dict):
                 new = self._typed(call.served, new)
-            new = self._decoded_beside(call, new, old, patched=True)
+            new = self._decoded_beside(call, new, old, patch)
             self._check_address(call, new)
             return new
 
@@ -161,28 +155,6 @@ class Writer:
 
     # ---- patches -----------------------------------------------------------------------------------------
 
-    def _patch(self, call: Call) -> Callable[[Json], Any]:
-        """What the body does to an object. Raises StatusError when it is no patch."""
-        kinds = [
-            JSON_PATCH,
-            MERGE_PATCH,
-            *(() if call.served.schema.custom else (STRATEGIC_PATCH,)),
-            APPLY_PATCH,
-        ]
-        if call.content_type not in kinds:
-            raise statuses.unsupported_media_type(kinds)
-        try:
-            patch = json_body.decode(call.body)
-        except json_body.BodyError as error:
-            raise statuses.bad_request(f"error decoding patch: {error}") from error
-        if call.content_type == JSON_PATCH:
-            return lambda obj: apply_json_patch(obj, patch)
-        if not isinstance(patch, dict):
-            raise statuses.bad_request("error decoding patch: a patch is a JSON object")
-        if call.content_type == MERGE_PATCH:
-            return lambda obj: apply_merge_patch(obj, patch)
-        return lambda obj: apply_strategic_merge_patch(obj, patch, call.served.schema.shape)
-
     async def _apply(self, call: Call) -> tuple[Stored, bool]:
         served = call.served
         if not call.request.query.text("fieldManager"):
@@ -192,7 +164,7 @@ class Writer:
                 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
                 {"group": "meta.k8s.io", "kind": "PatchOptions"},
             )
-        applied = self._applied(call, read_yaml(call.body))
+        applied = self._applied(call)
         if metadata(applied).get("managedFields"):
             raise statuses.bad_request("metadata.managedFields must be nil")
         self._check_address(call, applied)
@@ -212,9 +184,11 @@ class Writer:
                     raise
         raise statuses.conflict(served.resource, call.name)
 
-    def _applied(self, call: Call, asked: Any) -> Json:
+    def _applied(self, call: Call) -> Json:
         """The body of an apply, which must fit its schema whatever `fieldValidation` says."""
         served = call.served
+        body = read_yaml(call.body, strictly=call.validation is not Validation.IGNORE)
+        asked = body.value
         if not isinstance(asked, dict):
             raise statuses.bad_request(
                 "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
@@ -227,8 +201,9 @@ class Writer:
         try:
             check_applied(asked, served.schema.shape, served.resource.api_version)
         except PatchError as error:
-            raise _patch_refused(call, error) from error
-        return self._decoded(call, asked)
+            raise patches.refused(error) from error
+        judge(call, body, (), lambda _: statuses.bad_request(_NOT_STRICT + yaml_errors(body.lines)))
+        return self._decoded(call, asked, Body(asked))
 
     def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
         served = call.served
@@ -249,7 +224,7 @@ class Writer:
                 reset_fields=strategies.reset_fields(served, call.request.subresource),
             )
         except PatchError as error:
-            raise _patch_refused(call, error) from error
+            raise patches.refused(error) from error
         return served.schema.default(merged)
 
     # ---- the way of a write ------------------------------------------------------------------------------
@@ -275,24 +250,32 @@ class Writer:
         named = {"apiVersion": version, "kind": kind}
         return named | asked | named
 
-    def _decoded(self, call: Call, obj: Any, *, patched: bool = False) -> Json:
+    def _decoded(self, call: Call, obj: Any, source: Body | patches.Patch) -> Json:
         """Without unknown fields, which are refused or warned of as the client wishes."""
-        schema, validation = call.served.schema, call.validation
+        schema = call.served.schema
         try:
             decoded, unknown = schema.decode(obj)
         except DecodeError as error:
-            raise _undecodable(call, error.message, error.cause, patched) from error
-        if patched:
+            raise (
+                statuses.invalid_patch(source.shown(obj), error.cause)
+                if isinstance(source, patches.Patch)
+                else statuses.bad_request(error.message)
+            ) from error
+        if isinstance(source, patches.Patch):
             # In the order of the patched object, whose keys are sorted.
-            unknown = sorted(unknown)
-        if unknown and validation is Validation.STRICT:
-            raise _undecodable(call, strict_message(schema, unknown), strict_cause(unknown), patched)
-        if validation is Validation.WARN:
-            # Once, however often the write is begun anew.
-            call.warnings += [warning for warning in unknown if warning not in call.warnings]
+            problems = [*source.problems, *sorted(unknown)]
+            judge(
+                call,
+                Body(None),
+                problems,
+                lambda found: statuses.invalid_patch(source.shown(obj), strict_cause(found)),
+            )
+        else:
+            problems = source.problems(unknown, typed=not schema.custom)
+            judge(call, source, problems, lambda found: statuses.bad_request(strict_message(schema, found)))
         return decoded
 
-    def _decoded_beside(self, call: Call, obj: Any, old: Json, *, patched: bool = False) -> Json:
+    def _decoded_beside(self, call: Call, obj: Any, old: Json, source: Body | patches.Patch) -> Json:
         """Decoded and defaulted, as the successor of `old`.
 
         Whole parts (`spec`, `status`, `data`) that are as they were stored are taken over as they are: most writes
@@ -300,12 +283,12 @@ class Writer:
         """
         schema = call.served.schema
         if not isinstance(obj, dict) or call.served.storage in _PARTS_DEPEND:
-            return schema.default(self._decoded(call, obj, patched=patched))
+            return schema.default(self._decoded(call, obj, source))
         same = {
             key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value
         }
         changed = {key: value for key, value in obj.items() if key not in same}
-        read = schema.default(self._decoded(call, changed, patched=patched))
+        read = schema.default(self._decoded(call, changed, source))
         return {**read, **{key: old[key] for key in obj if key in same}}
 
     async def _create(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Stored:
@@ -539,17 +522,3 @@ def is_over(obj: Json) -> bool:
         and not found.get("deletionGracePeriodSeconds")
         and not (obj.get("kind") == "Namespace" and (obj.get("spec") or {}).get("finalizers"))
     )
-
-
-def _undecodable(call: Call, message: str, cause: str, patched: bool) -> StatusError:
-    if not patched:
-        return statuses.bad_request(message)
-    resource = call.served.resource
-    text = f'{resource.kind} "{call.name}" is invalid: patch: Invalid value: "{{}}": {cause}'
-    return statuses.failure(
-        422, "Invalid", text, statuses.details(resource, call.name) | {"kind": resource.kind}
-    )
-
-
-def _patch_refused(call: Call, error: PatchError) -> StatusError:
-    return statuses.failure(error.code, error.reason, error.message, error.details)
