@@ -8,6 +8,7 @@ python -m tests.fuzz --described                those that Schemathesis makes of
 import argparse
 import asyncio
 import io
+import itertools
 import secrets
 import sys
 import time
@@ -48,8 +49,9 @@ async def fuzz_described(seed: int, until: float) -> int:
     api = await new_api(SystemClock(), seed=seed, token_key=ec.generate_private_key(ec.SECP256R1()))
     fuzzer = described.Described(api, seed)
     try:
-        for name in await fuzzer.prepare():
-            await fuzzer.document(name, operations=OPERATIONS, cases=CASES, spoilt=True)
+        names = await fuzzer.prepare()
+        for spoilt, name in itertools.product((False, True), names):
+            await fuzzer.document(name, operations=OPERATIONS, cases=CASES, spoilt=spoilt)
             if time.monotonic() > until:
                 break
         await fuzzer.check_store()

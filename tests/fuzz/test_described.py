@@ -10,18 +10,16 @@ pytestmark = pytest.mark.skipif(not described.available(), reason="Schemathesis 
 
 
 @pytest.mark.parametrize(
-    ("document", "operations", "spoilt"),
-    [
-        ("apis/example.com/v1", 100, True),
-        ("apis/rbac.authorization.k8s.io/v1", 100, False),
-        ("api/v1", 40, False),
-    ],
+    ("document", "operations"),
+    [("apis/example.com/v1", 100), ("apis/rbac.authorization.k8s.io/v1", 100), ("api/v1", 40)],
 )
-async def test_every_answer_is_as_the_document_says(document: str, operations: int, spoilt: bool) -> None:
+async def test_every_answer_is_as_the_document_says(document: str, operations: int) -> None:
     api = await new_api(FixedClock(), token_key=ec.generate_private_key(ec.SECP256R1()))
     fuzzer = described.Described(api, seed=1)
     assert document in await fuzzer.prepare()
-    await fuzzer.document(document, operations=operations, cases=4, spoilt=spoilt)
+    await fuzzer.document(document, operations=operations, cases=4)
+    if document == "apis/example.com/v1":
+        await fuzzer.document(document, operations=8, cases=2, spoilt=True)
     assert {200, 201, 404} <= set(fuzzer.answers)
     assert await fuzzer.check_store()
     api.server.stop()
