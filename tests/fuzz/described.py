@@ -213,7 +213,9 @@ class Described:
             False,
         )
         promised = [checks.status_code_conformance, checks.content_type_conformance]
-        if not self._spoilt:
+        # A delete answers an object that is still there, though the document promises a Status, as Kubernetes' does.
+        on_its_way = case.operation.method == "delete" and answer.get("kind") != "Status"
+        if not self._spoilt and not on_its_way:
             promised.append(checks.response_schema_conformance)
         try:
             case.validate_response(response, checks=promised)

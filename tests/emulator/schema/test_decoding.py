@@ -91,10 +91,26 @@ def test_canonical_forms(obj: dict[str, Any], decoded: dict[str, Any]) -> None:
 
 def test_times_of_leases_keep_their_microseconds() -> None:
     lease = schema("Lease", "coordination.k8s.io")
-    obj = {"spec": {"renewTime": "2026-01-01T00:00:00.5Z"}}
+    obj = {"spec": {"renewTime": "2026-01-01T02:00:00.500000+02:00"}}
     assert lease.decode(obj)[0] == {"spec": {"renewTime": "2026-01-01T00:00:00.500000Z"}}
     old = {"spec": {"renewTime": "0838-06-26T13:22:51.000000Z"}}
     assert lease.decode(old)[0] == old
+
+
+@pytest.mark.parametrize(
+    ("time", "problem"),
+    [
+        ("2026-01-01T00:00:00Z", 'cannot parse "Z" as ".000000"'),
+        ("2026-01-01T00:00:00+02:00", 'cannot parse "+02:00" as ".000000"'),
+        ("2026-01-01T00:00:00.5Z", 'cannot parse ".5Z" as ".000000"'),
+        ("2026-01-01T00:00:00.1234567Z", 'cannot parse "7Z" as "Z07:00"'),
+        ("now", 'cannot parse "now" as "2006"'),
+    ],
+)
+def test_times_of_leases_have_microseconds(time: str, problem: str) -> None:
+    with pytest.raises(DecodeError) as refused:
+        schema("Lease", "coordination.k8s.io").decode({"spec": {"renewTime": time}})
+    assert f'parsing time "{time}" as "2006-01-02T15:04:05.000000Z07:00": {problem}' in str(refused.value)
 
 
 def test_secrets_must_be_base64() -> None:

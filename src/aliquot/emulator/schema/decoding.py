@@ -21,6 +21,10 @@ _QUANTITY_TEXT = "quantities must match the regular expression '^([+-]?[0-9.]+)(
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _RFC3339_LAYOUT = "2006-01-02T15:04:05Z07:00"
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_MICROSECONDS = re.compile(r"\.\d{6}")
+_ZONE = re.compile(r"Z|[+-]\d\d:\d\d")
+_MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
 _INT32: Final = 2**31
 _INT64: Final = 2**63
 
@@ -195,7 +199,9 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
     if not isinstance(value, str):
         raise decoder.unmarshal(value, "string")
     micro = shape.name.endswith(".MicroTime")
-    if not micro and is_time(value):
+    if micro:
+        _check_micro(value)
+    elif is_time(value):
         return value
     try:
         if not _RFC3339.fullmatch(value):
@@ -203,9 +209,22 @@ def _time(value: Any, shape: Shape, decoder: _Decoder) -> str:
         moment = datetime.fromisoformat(value).astimezone(UTC)
     except (ValueError, OverflowError):
         raise NotDecodable(
-            f'parsing time "{value}" as "{_RFC3339_LAYOUT}": cannot parse "{value}" as "2006"'
+            f'parsing time "{value}" as "{_MICRO_LAYOUT if micro else _RFC3339_LAYOUT}": cannot parse "{value}" as "2006"'
         ) from None
     return spelled_rfc3339(moment, micro=micro)
+
+
+def _check_micro(value: str) -> None:
+    """Six digits of a fraction, no fewer and no more: `2026-01-01T00:00:00Z` is no MicroTime."""
+    seconds = _SECONDS.match(value)
+    if seconds is None:
+        return  # no time at all, which is told of elsewhere
+    rest, wanted = value[seconds.end() :], ".000000"
+    if _MICROSECONDS.match(rest):
+        rest, wanted = rest[7:], "Z07:00"
+        if _ZONE.fullmatch(rest):
+            return
+    raise NotDecodable(f'parsing time "{value}" as "{_MICRO_LAYOUT}": cannot parse "{rest}" as "{wanted}"')
 
 
 def is_time(text: str) -> bool:
