@@ -126,10 +126,25 @@ async def test_propagation_is_left_to_the_garbage_collector(
         assert (await api.get(f"{CONFIGS}/c"))[0] == 200
 
 
-async def test_an_unknown_propagation_is_refused(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            {"propagationPolicy": "Sideways"},
+            'propagationPolicy: Unsupported value: "Sideways": '
+            'supported values: "Foreground", "Background", "Orphan", "nil"',
+        ),
+        ({"dryRun": ["all"]}, 'dryRun: Unsupported value: ["all"]: supported values: "All"'),
+        ({"dryRun": ["All", "x"]}, 'dryRun: Unsupported value: ["All","x"]: supported values: "All"'),
+    ],
+)
+async def test_an_unknown_option_is_refused_and_nothing_deleted(
+    api: Api, options: dict[str, Any], problem: str
+) -> None:
     await api.ok("POST", CONFIGS, config())
-    status, answer = await api.send("DELETE", f"{CONFIGS}/c", {**OPTIONS, "propagationPolicy": "Sideways"})
-    assert (status, answer["reason"]) == (422, "Invalid")
+    status, answer = await api.send("DELETE", f"{CONFIGS}/c", {**OPTIONS, **options})
+    assert (status, answer["message"]) == (422, f'DeleteOptions.meta.k8s.io "" is invalid: {problem}')
+    assert (await api.get(f"{CONFIGS}/c"))[0] == 200
 
 
 async def test_a_job_keeps_its_pods_unless_told_otherwise(api: Api) -> None:

@@ -17,6 +17,7 @@ from aliquot.emulator.kinds import custom_resources
 from aliquot.emulator.kinds.deleted import shown_when_gone
 from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
+from aliquot.emulator.schema.errors import not_supported
 from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.storage.storage import Storage, Stored, marked_deleted
 from aliquot.emulator.verbs.bodies import read_body, typed
@@ -27,7 +28,7 @@ from aliquot.emulator.verbs.writing import is_over
 _DEFAULT_GRACE_S = 30
 _TRIES = 5
 """As often is a delete begun anew whose object changed while admission was waited for."""
-_POLICIES = ("Background", "Foreground", "Orphan")
+_POLICIES = ("Foreground", "Background", "Orphan")
 
 Deleted: TypeAlias = Stored | dict[str, Any]
 """What a delete answers: the object on its way out or as it went, or the Status of one that is gone."""
@@ -75,22 +76,21 @@ def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = No
     if not propagation and orphan is not None:
         propagation = "Orphan" if orphan else "Background"
     if propagation and propagation not in _POLICIES:
-        listed = ", ".join(f'"{policy}"' for policy in _POLICIES)
-        raise statuses.failure(
-            422,
-            "Invalid",
-            f'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "{propagation}": '
-            f"supported values: {listed}",
-            {"group": "meta.k8s.io", "kind": "DeleteOptions"},
-        )
-    dry_run = call.dry_run or "All" in (given.get("dryRun") or ())
+        raise _unsupported("propagationPolicy", propagation, (*_POLICIES, "nil"))
+    dry_run = given.get("dryRun") or ()
+    if any(value != "All" for value in dry_run):
+        raise _unsupported("dryRun", list(dry_run), ("All",))
     return DeleteOptions(
         grace,
         preconditions.get("uid") or "",
         preconditions.get("resourceVersion") or "",
         propagation,
-        dry_run,
+        bool(dry_run) or call.dry_run,
     )
+
+
+def _unsupported(field: str, value: Any, supported: Sequence[str]) -> statuses.StatusError:
+    return statuses.invalid_options("DeleteOptions", [not_supported(field, value, supported)])
 
 
 class Deleter:
