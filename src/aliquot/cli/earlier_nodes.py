@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from aliquot.kube.api.core import Node
+from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.client import Client
 from aliquot.kube.errors import NotFound
 from aliquot.kube.resources import GPUNODES, NODES
+from aliquot.node import status as agents
 
 _AT_ONCE = 16
 
@@ -18,6 +22,29 @@ async def forget(client: Client, names: Iterable[str]) -> None:
         for resource in (NODES, GPUNODES):
             with contextlib.suppress(NotFound):
                 await client.delete(resource, name)
+
+
+async def take_leave(client: Client, now: float) -> None:
+    """Say for the agents of the last start what they could not say when they were killed: that nobody serves.
+
+    A scheduler would otherwise give out devices that no kubelet has yet, and the pods would fail for good.
+    """
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def of_one(node: GPUNode) -> None:
+        left = agents.stopped(node.status, now)
+        if left == node.status:
+            return
+        async with turns:
+            patch = {"status": msgspec.to_builtins({"gpus": left.gpus, "conditions": left.conditions})}
+            with contextlib.suppress(NotFound):
+                await client.patch(GPUNODES, node.metadata.name, patch, subresource="status")
+
+    with contextlib.suppress(NotFound):  # the first start of all
+        found = await client.list(GPUNODES, into=GPUNode)
+        async with asyncio.TaskGroup() as group:
+            for node in found.items:
+                group.create_task(of_one(node))
 
 
 async def networks(client: Client) -> Mapping[str, str]:

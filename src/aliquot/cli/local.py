@@ -150,6 +150,8 @@ async def _fit_earlier_nodes(api: ApiServer, plan: Plan) -> Mapping[str, str]:
         client = Client(transport, clock=SystemClock(), rng=_rng(), user_agent="aliquot-up")
         await earlier_nodes.forget(client, plan.gone)
         await earlier_nodes.drop_labels(client, plan.dropped_labels)
+        if plan.agents:
+            await earlier_nodes.take_leave(client, SystemClock().now())
         # What the last inventory left is undone only now: killed before, the next start does it again.
         replace_file(plan.state.inventory, encode(plan.inventory))
         return pod_networks.assign(
