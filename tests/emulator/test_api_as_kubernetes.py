@@ -322,7 +322,10 @@ async def test_what_is_there_twice_is_refused_told_or_taken(
     if method != "POST":
         await api.ok("POST", CONFIGS, config())
     path = CONFIGS if method == "POST" else f"{CONFIGS}/c"
-    query = {"dryRun": "All", **({"fieldManager": "m", "force": "true"} if type_ == APPLY else {})}
+    query: dict[str, Any] = {
+        "dryRun": "All",
+        **({"fieldManager": "m", "force": "true"} if type_ == APPLY else {}),
+    }
     for validation in ("Ignore", "Warn"):
         made = await api.ok(method, path, body, type=type_, fieldValidation=validation, **query)
         assert made["data"] == {"k": "2"}
@@ -345,3 +348,34 @@ async def test_a_binding_is_read_as_strictly(api: Api) -> None:
         'Binding in version "v1" cannot be handled as a Binding: strict decoding error: '
         'duplicate field "target.name", unknown field "odd"',
     )
+
+
+async def test_who_writes_what_is_valid_and_odd_is_warned(api: Api) -> None:
+    odd: dict[str, Any] = {"nodeSelector": {"beta.kubernetes.io/os": "linux"}}
+    text = 'spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead'
+    await api.ok("POST", PODS, pod(**odd))
+    assert api.warnings == [text]
+    status, _ = await api.send("POST", PODS, pod(**odd, restartPolicy="No"))
+    assert (status, api.warnings) == (422, [])
+    template = {**TEMPLATE, "spec": {**TEMPLATE["spec"], **odd}}
+    made = {"metadata": {"name": "d"}, "spec": {**SELECTED, "template": template}}
+    for changed, warned in (({"labels": {"x": "y"}}, False), ({"annotations": {"x": "y"}}, True)):
+        await api.send("POST", DEPLOYMENTS, made)
+        await api.ok("PATCH", f"{DEPLOYMENTS}/d", {"metadata": changed}, type=MERGE)
+        assert api.warnings == ([f"spec.template.{text}"] if warned else [])
+
+
+async def test_annotations_are_a_generation_of_a_deployment(api: Api) -> None:
+    await api.ok("POST", DEPLOYMENTS, {"metadata": {"name": "d"}, "spec": SELECTED})
+    for changed, path, generation in (
+        ({"annotations": {"a": "1"}}, f"{DEPLOYMENTS}/d/status", 1),
+        ({"labels": {"a": "1"}}, f"{DEPLOYMENTS}/d", 1),
+        ({"annotations": {"a": "2"}}, f"{DEPLOYMENTS}/d", 2),
+    ):
+        now = await api.ok("PATCH", path, {"metadata": changed}, type=MERGE)
+        assert now["metadata"]["generation"] == generation
+
+
+async def test_a_pod_ends_no_sooner_than_it_can(api: Api) -> None:
+    made = await api.ok("POST", PODS, pod(terminationGracePeriodSeconds=-1))
+    assert (made["spec"]["terminationGracePeriodSeconds"], api.warnings) == (1, [])

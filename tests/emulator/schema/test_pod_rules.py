@@ -89,6 +89,7 @@ def test_resources(resources: dict[str, Any], problems: list[str]) -> None:
         ({"dnsPolicy": "None"}, ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"]),
         ({"activeDeadlineSeconds": 0}, ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"]),
         ({"volumes": [{"name": "v", "emptyDir": {}}, {"name": "v", "emptyDir": {}}]}, ['spec.volumes[1].name: Duplicate value: "v"']),
+        ({"volumes": [{"name": "v", "projected": {"sources": [{kind: {"name": "s", "items": [{"key": "k", "path": "p"}]}} for kind in ("secret", "configMap")]}}]}, ['spec.volumes[0].projected: Invalid value: "s": conflicting duplicate paths']),
         ({"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]}, ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"]),
         ({"volumes": [{"name": "v", "secret": {}}]}, ["spec.volumes[0].secret.secretName: Required value"]),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/a/../b"}}]}, ['spec.volumes[0].hostPath.path: Invalid value: "/a/../b": must not contain \'..\'']),

@@ -89,6 +89,13 @@ def test_jobs(spec: dict[str, Any], problems: list[str]) -> None:
     assert texts(schema("Job", "batch").validate(job(**spec))) == problems
 
 
+def test_an_indexed_job_names_its_pods_hosts() -> None:
+    made = changed(job(template=NEVER, completionMode="Indexed", completions=11), "metadata.name", "a.b")
+    assert texts(schema("Job", "batch").validate(made)) == [
+        'metadata.name: Invalid value: "a.b": will not able to create pod with invalid DNS label: a.b-10'
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [

@@ -203,10 +203,8 @@ class Deployments:
         wanted = str(max(revisions.number(new), revisions.next_number(old)))
         if (deployment.metadata.annotations or {}).get(revisions.REVISION) == wanted:
             return
-        metadata = {"annotations": {revisions.REVISION: wanted}}
-        await self._client.patch(
-            DEPLOYMENTS, deployment.metadata.name, {"metadata": metadata}, deployment.metadata.namespace
-        )
+        # By way of the status, where annotations are no new generation.
+        await self._patch_status(deployment, {"metadata": {"annotations": {revisions.REVISION: wanted}}})
 
     async def _write_status(
         self, deployment: Deployment, held: Sequence[ReplicaSet], new: ReplicaSet | None, created: str

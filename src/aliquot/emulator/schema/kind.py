@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aliquot.emulator.schema import decoding, defaults, validation
+from aliquot.emulator.schema import decoding, defaults, validation, warnings
 from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.errors import FieldError
 from aliquot.emulator.schema.quick import Quick
@@ -104,6 +104,12 @@ class Schema:
         return validation.built_in_update(
             self.group, self.kind, obj, old, self.shape, subresource, self.minor
         )
+
+    def warnings(self, obj: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
+        """What its writer should hear of a valid object, or of one that succeeds `old`."""
+        if self.custom:
+            return warnings.custom(obj, old)
+        return warnings.built_in(self.group, self.kind, obj, old)
 
     def _refusal(self, cause: str) -> str:
         return f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {cause}'

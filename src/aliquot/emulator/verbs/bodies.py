@@ -116,8 +116,14 @@ def judge(
     if call.validation is Validation.STRICT and (problems or body.lines):
         raise refuse(body.strict_problems(problems))
     if call.validation is Validation.WARN:
-        # Once, however often a write is begun anew.
-        call.warnings += [told for told in (*body.lines, *problems) if told not in call.warnings]
+        warn(call, (*body.lines, *problems))
+
+
+def warn(call: Call, texts: Sequence[str]) -> None:
+    """Once of each, however often a write is begun anew."""
+    for text in texts:
+        if text not in call.warnings:
+            call.warnings.append(text)
 
 
 def read_typed(call: Call, schema: Schema) -> Json:

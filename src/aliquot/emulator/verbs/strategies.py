@@ -85,9 +85,13 @@ def prepare_update(served: Served, new: Json, old: Json, now: float) -> Json:
     if prepare is not None:
         new = prepare(new, old, now)
     ignored = ("status",) if served.has_status else ()
-    if served.storage not in _WITHOUT_GENERATION and spec_differs(new, old, ignore=ignored):
-        return next_generation(new)
-    return new
+    if served.storage in _WITHOUT_GENERATION:
+        return new
+    differs = spec_differs(new, old, ignore=ignored)
+    if served.storage == "deployments.apps":
+        # Its controller hands annotations on to ReplicaSets.
+        differs = differs or metadata(new).get("annotations") != metadata(old).get("annotations")
+    return next_generation(new) if differs else new
 
 
 def prepare_approval(new: Json, old: Json, now: float) -> Json:
@@ -118,6 +122,9 @@ def reset_fields(served: Served, subresource: str) -> tuple[tuple[str, ...], ...
 
 def _pod(obj: Json, now: float) -> Json:
     spec = obj.get("spec") or {}
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        # Taken as a second since it was always treated as one.
+        obj = {**obj, "spec": {**spec, "terminationGracePeriodSeconds": 1}}
     status: Json = {"phase": "Pending", "qosClass": qos_class(spec)}
     if spec.get("schedulingGates"):
         status["conditions"] = [

@@ -40,7 +40,7 @@ from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
 from aliquot.emulator.verbs import patches, strategies
-from aliquot.emulator.verbs.bodies import Body, judge, read, read_yaml, yaml_errors
+from aliquot.emulator.verbs.bodies import Body, judge, read, read_yaml, warn, yaml_errors
 from aliquot.emulator.verbs.call import Call, Validation
 
 _ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
@@ -327,6 +327,7 @@ class Writer:
         obj = self._chain.allocate(asked, obj)
         if errors := served.schema.validate(obj):
             raise statuses.invalid(served.resource, name, errors)
+        warn(call, served.schema.warnings(obj))
         self._check_escalation(call, obj, None)
         await self._chain.validate(asked, obj)
         if served.storage == CRDS:
@@ -459,6 +460,8 @@ class Writer:
             return
         if errors := call.served.schema.validate_update(new, old, call.request.subresource):
             raise statuses.invalid(call.served.resource, call.name, errors)
+        if not call.request.subresource:
+            warn(call, call.served.schema.warnings(new, old))
         self._check_escalation(call, new, old)
 
     def _check_escalation(self, call: Call, obj: Json, old: Json | None) -> None:

@@ -6,7 +6,7 @@ Every function takes a value and gives what is wrong with it, an empty list when
 import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_interface
 
 Rule = Callable[[str], list[str]]
 
@@ -19,6 +19,7 @@ _HEADER = "[-A-Za-z0-9]+"
 _UNDERSCORED = r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _PERCENT = "[0-9]+%"
+_OCTET = re.compile("[0-9]{1,10}")
 
 _QUALIFIED_TEXT = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 
@@ -111,12 +112,31 @@ def path_segment(value: str) -> list[str]:
     return [f"may not contain '{illegal}'" for illegal in ("/", "%") if illegal in value]
 
 
-def address(value: str) -> list[str]:
-    """An IPv4 or IPv6 address."""
+def network(value: str) -> list[str]:
+    """Addresses with a prefix in common, which is all that it says of them."""
+    start, _, length = value.partition("/")
     try:
-        ip_address(value)
+        network = ip_interface(value).network
     except ValueError:
+        length = ""
+    if not length.isdigit():
+        return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
+    if network.network_address != ip_address(start):
+        return ["must not have bits set beyond the prefix length"]
+    return address(start)
+
+
+def address(value: str) -> list[str]:
+    """An IPv4 or IPv6 address, in a spelling that every program reads alike."""
+    try:
+        found = ip_address(value)
+    except ValueError:
+        octets = value.split(".")
+        if len(octets) == 4 and all(_OCTET.fullmatch(octet) and int(octet) < 256 for octet in octets):
+            return ["must not have leading 0s"]
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        return ["must not be an IPv4-mapped IPv6 address"]
     return []
 
 

@@ -1,7 +1,7 @@
 """Services. Addresses and node ports are the registry's business; here is what a user may write."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from aliquot.emulator.schema.errors import FieldError, duplicate, forbidden, invalid, not_supported, required
@@ -66,11 +66,8 @@ def _reached_from_outside(spec: Obj, kind: str) -> list[FieldError]:
         errors += [invalid(where, address, problem) for problem in problems]
     if kind == "LoadBalancer":
         for index, network in enumerate(spec.get("loadBalancerSourceRanges", ())):
-            try:
-                ip_network(network.strip(), strict=False)
-            except ValueError:
-                text = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-                errors.append(invalid(f"spec.LoadBalancerSourceRanges[{index}]", network, text))
+            where = f"spec.LoadBalancerSourceRanges[{index}]"
+            errors += [invalid(where, network, text) for text in names.network(network.strip())]
     elif "loadBalancerClass" in spec:
         errors.append(forbidden("spec.loadBalancerClass", _FOR_LOAD_BALANCERS))
     port = spec.get("healthCheckNodePort")

@@ -81,6 +81,7 @@ def _source(volume: Mapping[str, Any], pod_name: str, path: str) -> list[FieldEr
             errors += _mode(source, "defaultMode", where)
             for index, projection in enumerate(source.get("sources", ())):
                 errors += _projection(projection, f"{where}.sources[{index}]", where)
+            errors += _same_paths(source, where)
         case "csi":
             errors += _needs(source, "driver", where)
         case "nfs":
@@ -158,6 +159,21 @@ def _downward(source: Mapping[str, Any], path: str) -> list[FieldError]:
         else:
             errors.append(required(path, "one of fieldRef and resourceFieldRef is required"))
         errors += _mode(item, "mode", path)
+    return errors
+
+
+def _same_paths(source: Mapping[str, Any], path: str) -> list[FieldError]:
+    """Files of several sources at one path. Those that the cluster makes may hide others."""
+    errors: list[FieldError] = []
+    taken = set()
+    for projection in source.get("sources", ()):
+        for kind in ("secret", "configMap", "downwardAPI"):
+            part = projection.get(kind) or {}
+            for item in part.get("items", ()):
+                if (target := item.get("path")) and target in taken:
+                    shown = target if kind == "downwardAPI" else part.get("name", "")
+                    errors.append(invalid(path, shown, "conflicting duplicate paths"))
+                taken.add(target)
     return errors
 
 

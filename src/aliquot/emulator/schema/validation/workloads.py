@@ -92,7 +92,7 @@ def stateful_set(obj: Obj) -> list[FieldError]:
             where = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
             errors.append(not_supported(where, retention[name], ("Delete", "Retain")))
     errors += _non_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
-    errors += _non_negative(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"))
+    errors += _non_negative(spec, ("replicas", "minReadySeconds"))
     return errors + _selected_template(spec, "statefulset")
 
 
@@ -285,6 +285,12 @@ def job(obj: Obj) -> list[FieldError]:
     labels = spec["template"].get("metadata", {}).get("labels", {})
     if not matches(selector, labels):
         errors.append(invalid("spec.template.metadata.labels", dict(labels), _MISMATCH))
+    if spec.get("completionMode") == "Indexed" and (spec.get("completions") or 0) > 0:
+        name = obj["metadata"]["name"]
+        host = f"{name}-{spec['completions'] - 1}"
+        if names.dns_label(host):
+            text = f"will not able to create pod with invalid DNS label: {host}"
+            errors.append(invalid("metadata.name", name, text))
     return errors
 
 
