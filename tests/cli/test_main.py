@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -30,6 +31,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Commands:" in done.stdout
 
 
+ONE_GPU = f"simulated:{Path(__file__).parents[2] / 'examples/inventories/three-nodes.yaml'}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -41,6 +45,13 @@ def test_help_imports_nothing_heavy() -> None:
             "neither 'nvml' nor 'simulated:INVENTORY'",
         ),
         (["gpu", "list", "--kubeconfig", "/nowhere/kubeconfig"], 1, "/nowhere/kubeconfig"),
+        (["up", "--detach", "--state", ""], 2, "it is empty; leave the option out for the default."),
+        (["down", "--state", ""], 2, "it is empty"),
+        (
+            ["node", "run", "--node-name", "ada-0", "--kubelet-dir", "/nowhere", "--driver", ONE_GPU],
+            1,
+            "error: /nowhere/aliquot-simulated-gpus.json: No such file or directory; is --kubelet-dir one",
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_code(arguments: list[str], code: int, said: str) -> None:

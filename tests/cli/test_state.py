@@ -73,6 +73,10 @@ def test_a_broken_status_file_is_named(tmp_path: Path) -> None:
         StateDirectory(tmp_path).running()
 
 
+def test_the_line_for_a_shell_is_quoted(tmp_path: Path) -> None:
+    assert StateDirectory(tmp_path / "a b").export == f"export KUBECONFIG='{tmp_path}/a b/kubeconfig'"
+
+
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (

@@ -194,7 +194,7 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
             say(line)
         if settles := readiness.settled and not settled:
             settle_gc()
-            say(f"export KUBECONFIG={plan.state.kubeconfig}")
+            say(plan.state.export)
         seen = msgspec.structs.replace(
             running,
             ready=not waiting,

@@ -23,7 +23,7 @@ COMMANDS = {
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
-    "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of the cluster."),
+    "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of what it stands on."),
     "completion": ("aliquot.cli.completion", "completion", "Print the shell's completion script."),
 }
 

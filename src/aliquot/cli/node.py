@@ -162,4 +162,8 @@ def open_driver(name: str, node_name: str, *, state_file: Path | None = None) ->
             return SimulatedDriver(machine.gpus, node=node_name, state_file=state_file)
         except ValueError as error:
             raise click.ClickException(f"{state_file}: {error}; delete the file to begin anew") from error
+        except OSError as error:
+            raise click.ClickException(
+                f"{state_file}: {error.strerror}; is --kubelet-dir one that 'aliquot status' shows?"
+            ) from error
     raise click.UsageError(f"--driver {name!r} is neither 'nvml' nor 'simulated:INVENTORY'")

@@ -84,9 +84,9 @@ def plan(
             wanted = last
         else:
             groups = inventories.parse_gpus(gpus or DEFAULT_GPUS)
-            wanted = Inventory(
-                tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(1 if nodes is None else nodes))
-            )
+            equal = 1 if nodes is None else nodes
+            _refuse_too_many(equal)
+            wanted = Inventory(tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(equal)))
         audit = read_options(audit_policy, audit_log, audit_webhook)
         if faults is not None:
             fault_files.load(faults)
@@ -100,8 +100,7 @@ def plan(
                 f"node {node.name}: label {refused[0]} is not a kubelet's to set: leave it out, and set it with kubectl label"
             )
     count = len(wanted.nodes)
-    if count > MOST_NODES:
-        raise LocalClusterError(f"{count} nodes: there are pod networks for {MOST_NODES}; ask for fewer")
+    _refuse_too_many(count)
     if not agents and count > MOST_NODES_ON_SOCKETS:
         raise LocalClusterError(
             f"--no-agents needs sockets, which {count} nodes do not get; ask for at most {MOST_NODES_ON_SOCKETS}"
@@ -129,6 +128,11 @@ def plan(
         accepted=let_in,
         faults=faults,
     )
+
+
+def _refuse_too_many(nodes: int) -> None:
+    if nodes > MOST_NODES:
+        raise LocalClusterError(f"{nodes} nodes: there are pod networks for {MOST_NODES}; ask for fewer")
 
 
 def encode(inventory: Inventory) -> bytes:

@@ -11,6 +11,7 @@ DIR/pki, DIR/store.db, DIR/nodes/NAME   the emulator's own
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -72,6 +73,8 @@ class StateDirectory:
         self.inventory = self.path / "inventory.yaml"
         self.log = self.path / "log"
         self.store = self.path / "store.db"
+        self.export = f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))}"
+        """For a shell."""
         self._cluster = self.path / "cluster.json"
         self._lock = self.path / "lock"
 

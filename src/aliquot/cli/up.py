@@ -18,11 +18,19 @@ NOT_ALL_READY = 3
 """Exit code of `up --detach` when the cluster is up and some nodes are not ready."""
 
 
+class _StatePath(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        # It would be the current directory: nobody means that by a variable that is not set.
+        if value == "":
+            self.fail("it is empty; leave the option out for the default.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--state",
         "state_path",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=_StatePath(file_okay=False, path_type=Path),
         default=states.default_path,
         show_default="$XDG_STATE_HOME/aliquot/default",
         help="Where the cluster lives.",
@@ -169,10 +177,10 @@ def _detach(state: states.StateDirectory, arguments: list[str], wait_s: float) -
     running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=wait_s)
     if running.ready:
         click.echo(f"{counted(running.nodes, 'node')} ready at {running.server}")
-        click.echo(f"export KUBECONFIG={state.kubeconfig}")
+        click.echo(state.export)
         return
     click.echo(f"up at {running.server}, {running.nodes_ready} of {counted(running.nodes, 'node')} ready")
-    click.echo(f"export KUBECONFIG={state.kubeconfig}")
+    click.echo(state.export)
     for line in described(running.not_ready, of=running.nodes - running.nodes_ready):
         click.echo(line, err=True)
     raise click.exceptions.Exit(NOT_ALL_READY)
