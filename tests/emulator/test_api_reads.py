@@ -194,6 +194,16 @@ async def test_what_is_left_out_says_why(api: Api) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/v1/nothings"), ("PATCH", f"{PODS}/p/ephemeralcontainers"), ("PUT", PODS)],
+)
+async def test_what_names_nothing_has_details_all_the_same(api: Api, method: str, path: str) -> None:
+    # kubectl debug reads them unseen.
+    _, answer = await api.send(method, path)
+    assert answer["details"] == {}
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/apis/none.example/v1/things", "/livez/nonsense"])
 async def test_where_nothing_is_there_is_no_status_either(api: Api, path: str) -> None:
     assert await api.get(path) == (404, "404 page not found\n")

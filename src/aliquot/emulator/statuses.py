@@ -42,7 +42,7 @@ def failure(
         "message": message,
         "reason": reason,
     }
-    if details:
+    if details is not None:
         status["details"] = dict(details)
     return StatusError({**status, "code": code})
 
@@ -68,12 +68,13 @@ _NO_SUCH_PATH = "the server could not find the requested resource"
 
 def no_such_path() -> StatusError:
     """Below a group and version of Kubernetes' own that are served."""
-    return failure(404, "NotFound", _NO_SUCH_PATH)
+    return failure(404, "NotFound", _NO_SUCH_PATH, {})
 
 
 def not_served(what: str, why: str) -> StatusError:
     """Kubernetes has it, and this server leaves it out."""
-    return failure(404, "NotFound", f"{_NO_SUCH_PATH}: {what} is not served here: {why}")
+    # kubectl debug looks into the details of a 404, and dies where there are none.
+    return failure(404, "NotFound", f"{_NO_SUCH_PATH}: {what} is not served here: {why}", {})
 
 
 def page_not_found() -> StatusError:
