@@ -83,3 +83,14 @@ def _cpu(percentage: int) -> Json:
 
 
 DEFAULT_METRIC = _cpu(80)
+
+_ALL_AT_ONCE = {"type": "Percent", "value": 100, "periodSeconds": 15}
+DEFAULT_RULES: Mapping[str, Json] = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, _ALL_AT_ONCE],
+    },
+    "scaleDown": {"selectPolicy": "Max", "policies": [_ALL_AT_ONCE]},
+}
+"""How fast is scaled where a behaviour leaves it open."""

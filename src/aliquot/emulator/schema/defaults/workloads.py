@@ -111,6 +111,9 @@ def _fill_autoscaler(obj: dict[str, Any]) -> None:
     spec.setdefault("minReplicas", 1)
     if obj.get("apiVersion") != autoscalers.V1 and not spec.get("metrics"):
         spec["metrics"] = [autoscalers.DEFAULT_METRIC]
+    if (behavior := spec.get("behavior")) is not None:
+        for direction, rules in autoscalers.DEFAULT_RULES.items():
+            behavior[direction] = {**rules, **behavior.get(direction, {})}
 
 
 FILLERS = {

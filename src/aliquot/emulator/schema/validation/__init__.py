@@ -10,6 +10,7 @@ from typing import Any
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, required
 from aliquot.emulator.schema.shapes import Form, Shape
 from aliquot.emulator.schema.validation import (
+    autoscalers,
     certificates,
     configuration,
     crds,
@@ -34,6 +35,7 @@ Obj = dict[str, Any]
 Create = Callable[[Obj], list[FieldError]]
 Update = Callable[[Obj, Obj], list[FieldError]]
 
+_AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
 _CERTIFICATE_REQUEST = ("certificates.k8s.io", "CertificateSigningRequest")
 _APPS, _BATCH, _RBAC, _RESOURCE = "apps", "batch", "rbac.authorization.k8s.io", "resource.k8s.io"
 _STORAGE = "storage.k8s.io"
@@ -71,7 +73,7 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     (_APPS, "DaemonSet"): workloads.daemon_set,
     (_APPS, "StatefulSet"): workloads.stateful_set,
     (_APPS, "ControllerRevision"): workloads.controller_revision,
-    ("autoscaling", "HorizontalPodAutoscaler"): workloads.autoscaler,
+    _AUTOSCALER: autoscalers.autoscaler,
     (_BATCH, "Job"): workloads.job,
     (_BATCH, "CronJob"): workloads.cron_job,
     (_RBAC, "Role"): configuration.role,
@@ -90,7 +92,11 @@ _CREATE: Mapping[tuple[str, str], Create] = {
     (_RESOURCE, "ResourceClaimTemplate"): devices.claim_template,
 }
 
+_NEW: Mapping[tuple[str, str], Create] = {_AUTOSCALER: autoscalers.new_target}
+"""What is not asked of an object that was stored without it."""
+
 _UPDATE: Mapping[tuple[str, str], Update] = {
+    _AUTOSCALER: autoscalers.target_update,
     ("", "ConfigMap"): configuration.data_update,
     ("", "Secret"): configuration.data_update,
     ("", "Node"): configuration.node_update,
@@ -145,7 +151,8 @@ def built_in(group: str, kind: str, obj: Obj, shape: Shape, minor: int) -> list[
     errors = metadata(obj.get("metadata", {}), _NAME_RULES.get(key, names.dns_subdomain))
     if key == _CRD:
         return errors + crds.crd(obj, minor)
-    return errors + _content(key, obj, shape, minor)
+    errors += _content(key, obj, shape, minor)
+    return errors + _NEW[key](obj) if key in _NEW else errors
 
 
 def _content(key: tuple[str, str], obj: Obj, shape: Shape, minor: int) -> list[FieldError]:

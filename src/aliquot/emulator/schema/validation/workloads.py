@@ -249,22 +249,6 @@ def pod_disruption_budget(obj: Obj) -> list[FieldError]:
     return errors
 
 
-def autoscaler(obj: Obj) -> list[FieldError]:
-    spec = obj.get("spec", {})
-    errors: list[FieldError] = []
-    least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
-    if least < 1:
-        errors.append(invalid("spec.minReplicas", least, "must be greater than or equal to 1"))
-    if most < 1:
-        errors.append(invalid("spec.maxReplicas", most, "must be greater than 0"))
-    if most < least:
-        errors.append(invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"))
-    target = spec.get("scaleTargetRef") or {}
-    return errors + [
-        required(f"spec.scaleTargetRef.{name}") for name in ("kind", "name") if not target.get(name)
-    ]
-
-
 def _at_most_all(value: int | str, path: str) -> list[FieldError]:
     if isinstance(value, int) or int(value.removesuffix("%")) <= 100:
         return []
