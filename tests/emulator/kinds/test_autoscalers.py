@@ -17,7 +17,7 @@ MEMORY = {
 
 
 def autoscaler(api_version: str = V2, **spec: Any) -> dict[str, Any]:
-    target = {"kind": "Deployment", "name": "web"}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     return {
         "apiVersion": api_version,
         "kind": "HorizontalPodAutoscaler",
