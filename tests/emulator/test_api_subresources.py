@@ -151,8 +151,19 @@ async def test_logs_come_from_the_kubelet(clock: FixedClock) -> None:
     [
         ({"container": "other"}, 400, "container other is not valid for pod p"),
         ({"previous": "true"}, 400, "previous terminated container"),
-        ({"tailLines": "-1"}, 422, "must be greater than or equal to 0"),
-        ({"sinceTime": "yesterday"}, 400, "sinceTime"),
+        (
+            {"tailLines": "-1", "limitBytes": "0", "sinceSeconds": "0"},
+            422,
+            'PodLogOptions "p" is invalid: [tailLines: Invalid value: -1: must be greater than or equal to 0, limitBytes: '
+            "Invalid value: 0: must be greater than 0, sinceSeconds: Invalid value: 0: must be greater than 0]",
+        ),
+        (
+            {"sinceSeconds": "1", "sinceTime": "2026-01-01T00:00:00Z"},
+            422,
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ),
+        ({"stream": "Stdout"}, 422, "stream: Forbidden: may not be specified"),
+        ({"sinceTime": "yesterday"}, 400, 'parsing time "yesterday" as "2006-01-02T15:04:05Z07:00"'),
     ],
 )
 async def test_a_log_that_is_not_there_is_refused(

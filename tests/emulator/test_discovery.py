@@ -48,6 +48,7 @@ def test_what_is_not_served_is_not_advertised(catalog: Catalog) -> None:
     assert [sub.name for sub in pods.subresources] == [
         "attach",
         "binding",
+        "ephemeralcontainers",
         "eviction",
         "exec",
         "log",

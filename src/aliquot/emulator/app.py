@@ -75,7 +75,7 @@ _log = structlog.get_logger(__name__)
 SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_OF_THE_OBJECT = ("", "status", "finalize", "approval")
+_OF_THE_OBJECT = ("", "status", "finalize", "approval", "ephemeralcontainers")
 """Endpoints whose body is the object itself."""
 _OF_MANY = ("list", "watch", "deletecollection")
 _WEBSOCKETS_CREATE_SINCE = 35

@@ -27,7 +27,6 @@ UNSERVED: Mapping[str, str] = {
     "/bindings": "pods/binding is the form in use",
     "/componentstatuses": "deprecated since 1.19",
     "/nodes/proxy": _STREAMING,
-    "/pods/ephemeralcontainers": _STREAMING,
     "/pods/portforward": _STREAMING,
     "/pods/proxy": _STREAMING,
     "/pods/resize": "containers keep the resources that they were started with",

@@ -340,3 +340,29 @@ def test_nothing_starts_without_its_volumes() -> None:
     assert made.start == ()
     assert {waiting.reason for waiting in made.waiting.values()} == {"PodInitializing"}
     assert plan(situation(ONE, volumes_ready=False, kill_at=NOW)).ended is Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    ("spec", "runs", "start"),
+    [
+        (ONE, [], ("debug", "main")),
+        (ONE, [run("main")], ("debug",)),
+        # It may be there to see why a pod does not come up.
+        (INIT, [], ("debug", "i1")),
+        (ONE, [run("main"), run("debug")], ()),
+        # It is never restarted, and nothing waits for it.
+        (ONE, [run("main"), run("debug", code=1)], ()),
+    ],
+)  # fmt: skip
+def test_ephemeral_containers_are_started_once(
+    spec: str, runs: list[ContainerRecord], start: tuple[str, ...]
+) -> None:
+    found = planned(f"{spec}, ephemeralContainers: [{{name: debug}}]", *runs)
+    assert (found.start, found.ended) == (start, None)
+
+
+def test_an_ephemeral_container_keeps_no_pod_from_ending() -> None:
+    spec = f"{ONE}, restartPolicy: Never, ephemeralContainers: [{{name: debug}}]"
+    ending = planned(spec, run("main", code=0), run("debug"))
+    assert [stop.container for stop in ending.stop] == ["debug"]
+    assert planned(spec, run("main", code=0), run("debug", code=1)).ended is Phase.SUCCEEDED

@@ -360,3 +360,18 @@ def test_an_unchanged_pod_is_not_written_again() -> None:
         assert site.faults.writes("/p/status") == before
 
     on_a_node(scenario)
+
+
+def test_a_container_that_comes_later_is_started_and_shown() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        patch = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}}
+        await site.client.patch(PODS, "p", patch, "default", subresource="ephemeralcontainers")
+        await asyncio.sleep(1)
+        (shown,) = (await site.status())["ephemeralContainerStatuses"]
+        assert (shown["name"], shown["ready"], set(shown["state"])) == ("debug", False, {"running"})
+        assert (await site.status())["phase"] == "Running"
+        assert ("Started", "Started container debug") in await site.events()
+
+    on_a_node(scenario)

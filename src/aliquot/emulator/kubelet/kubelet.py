@@ -228,7 +228,12 @@ def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _waiting_reason(pod: Pod, container: str) -> str:
     """Empty when its status does not say that it waits."""
-    for status in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
+    known = pod.status
+    for status in (
+        *(known.init_container_statuses or ()),
+        *(known.container_statuses or ()),
+        *(known.ephemeral_container_statuses or ()),
+    ):
         if status.name == container and status.state.waiting is not None:
             return status.state.waiting.reason
     return ""

@@ -77,8 +77,17 @@ class ManagedPod:
 
     @property
     def containers(self) -> tuple[Container, ...]:
-        """Init containers first."""
-        return (*(self.pod.spec.init_containers or ()), *self.pod.spec.containers)
+        """Init containers first, ephemeral ones last."""
+        spec = self.pod.spec
+        return (*(spec.init_containers or ()), *spec.containers, *(spec.ephemeral_containers or ()))
+
+    @property
+    def lacks_details(self) -> bool:
+        """Of a container that it has, or of all."""
+        if self.details is None:
+            return True
+        known = {container.name for container in self.details.containers}
+        return any(container.name not in known for container in self.pod.spec.ephemeral_containers or ())
 
     @property
     def active_deadline(self) -> float | None:
@@ -108,16 +117,23 @@ class ManagedPod:
 
     def container_status(self, record: ContainerRecord) -> ContainerStatus | None:
         """What the API has of this run."""
-        status = self.pod.status
-        for known in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
+        for known in self._statuses:
             if known.container_id.endswith(f"://{record.id}"):
                 return known
         return None
 
+    @property
+    def _statuses(self) -> tuple[ContainerStatus, ...]:
+        status = self.pod.status
+        return (
+            *(status.init_container_statuses or ()),
+            *(status.container_statuses or ()),
+            *(status.ephemeral_container_statuses or ()),
+        )
+
     def earlier_attempts(self, container: str) -> int:
         """Runs of the container that only its status still knows of."""
-        status = self.pod.status
-        for known in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
+        for known in self._statuses:
             if known.name == container and known.container_id:
                 return known.restart_count + 1
         return 0

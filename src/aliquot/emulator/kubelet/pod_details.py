@@ -1,7 +1,8 @@
 """What only kubelet reads of a pod: where its environment comes from, its volumes, its probes.
 
 The cache of all pods is shared with those who place and count them, and holds a tenth of each. So kubelet reads each
-of its pods once in whole, when it has admitted it. None of these fields can change in the life of a pod.
+of its pods once in whole, when it has admitted it, and again for each ephemeral container that comes later: none of
+these fields can change otherwise in the life of a pod.
 """
 
 from typing import Any
@@ -91,6 +92,7 @@ class ContainerDetails(Wire, kw_only=True, frozen=True):
 class SpecDetails(Wire, kw_only=True, frozen=True):
     containers: tuple[ContainerDetails, ...] = ()
     init_containers: tuple[ContainerDetails, ...] | None = None
+    ephemeral_containers: tuple[ContainerDetails, ...] | None = None
     volumes: tuple[dict[str, Any], ...] | None = None
     """Each with its `name` and one source."""
 
@@ -101,8 +103,9 @@ class PodDetails(Wire, kw_only=True, frozen=True):
 
     @property
     def containers(self) -> tuple[ContainerDetails, ...]:
-        """Init containers first."""
-        return (*(self.spec.init_containers or ()), *self.spec.containers)
+        """Init containers first, ephemeral ones last."""
+        spec = self.spec
+        return (*(spec.init_containers or ()), *spec.containers, *(spec.ephemeral_containers or ()))
 
     def container(self, name: str) -> ContainerDetails:
         return next(container for container in self.containers if container.name == name)

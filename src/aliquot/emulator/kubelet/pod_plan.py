@@ -108,7 +108,8 @@ class Plan:
 def plan(situation: Situation) -> Plan:
     spec = situation.spec
     idle = "PodInitializing" if spec.init_containers else "ContainerCreating"
-    everyone = (*(spec.init_containers or ()), *spec.containers)
+    ephemeral = spec.ephemeral_containers or ()
+    everyone = (*(spec.init_containers or ()), *spec.containers, *ephemeral)
     waiting = {c.name: Waiting(idle) for c in everyone if situation.last(c.name) is None}
     if situation.kill_at is not None:
         return _end(situation, waiting, situation.kill_at)
@@ -117,6 +118,9 @@ def plan(situation: Situation) -> Plan:
     if not situation.volumes_ready:
         return Plan(stop=_failed_probes(situation), waiting=waiting)
     start: list[str] = []
+    # Before all others: they may be there to see why those cannot begin.
+    for container in ephemeral:
+        _run(situation, container, "Never", start, waiting)
     if not initialized(situation):
         return _initialize(situation, start, waiting)
     for sidecar in filter(is_sidecar, spec.init_containers or ()):

@@ -88,6 +88,11 @@ def running_status(
     }
     if init_statuses:
         status["initContainerStatuses"] = init_statuses
+    if ephemeral := spec.ephemeral_containers:
+        status["ephemeralContainerStatuses"] = [
+            _container(c, situation, plan, place.runtime) | {"ready": False, "started": False}
+            for c in ephemeral
+        ]
     if pod.metadata.generation:
         status["observedGeneration"] = pod.metadata.generation
     if verdict is not None:

@@ -243,7 +243,7 @@ class PodManager:
         decided = managed.place is not None or managed.rejection is not None
         if not (decided or managed.gone or managed.deleting or managed.over):
             return None
-        if managed.details is None and not await self._read_details(managed):
+        if managed.lacks_details and not await self._read_details(managed):
             return None
         self._set_deadline(managed)
         plan, situation = self._plan(managed)

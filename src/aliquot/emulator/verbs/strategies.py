@@ -110,6 +110,18 @@ def prepare_status(served: Served, new: Json, old: Json, now: float) -> Json:
     return with_metadata({**result, "metadata": metadata(new)}, **kept)
 
 
+def prepare_ephemeral_containers(new: Json, old: Json) -> Json:
+    """`new` as an update of nothing but a pod's ephemeral containers."""
+    spec = {key: value for key, value in old["spec"].items() if key != "ephemeralContainers"}
+    if wanted := (new.get("spec") or {}).get("ephemeralContainers"):
+        spec["ephemeralContainers"] = wanted
+    result = with_metadata(
+        {**old, "spec": spec, "metadata": metadata(new)},
+        **{key: metadata(old).get(key) for key in ("labels", "annotations", "ownerReferences", "finalizers")},
+    )
+    return next_generation(result) if spec != old["spec"] else result
+
+
 def reset_fields(served: Served, subresource: str) -> tuple[tuple[str, ...], ...]:
     """The paths that an endpoint ignores: who writes there does not come to own them."""
     if subresource == "status":

@@ -1,6 +1,6 @@
 """What can be done with one object beside reading and writing it: bind, evict, scale, log."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,7 +11,15 @@ from aliquot.emulator.objects import Json, is_terminating, metadata, with_metada
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.json_patch import apply_json_patch
 from aliquot.emulator.patching.merge import apply_merge_patch
-from aliquot.emulator.schema.errors import invalid, not_supported, required
+from aliquot.emulator.schema.errors import (
+    FieldError,
+    forbidden,
+    invalid,
+    invalid_status,
+    not_supported,
+    required,
+)
+from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
 from aliquot.emulator.verbs import eviction as evictions
 from aliquot.emulator.verbs import scale
@@ -38,7 +46,7 @@ async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) ->
     old = storage.must_find(call.served, call.namespace, call.name)
     pod, spec = old.obj, old.obj["spec"]
 
-    def refuse(why: str) -> statuses.StatusError:
+    def refuse(why: str) -> StatusError:
         return statuses.conflict(call.served.resource, call.name, why, subresource="binding")
 
     for what, field in (("UID", "uid"), ("ResourceVersion", "resourceVersion")):
@@ -145,16 +153,35 @@ Logs: TypeAlias = Callable[[Mapping[str, Any], LogOptions], AsyncIterator[bytes]
 def find_log(call: Call, storage: Storage, *, clock: Clock) -> tuple[Stored, LogOptions]:
     """The pod, and which log of it. Raises StatusError."""
     query = call.request.query
+    since = _since(query, clock.now())
+    tail_lines, limit_bytes = query.number("tailLines"), query.number("limitBytes")
+    if errors := list(_log_problems(query)):
+        raise StatusError(invalid_status("", "PodLogOptions", call.name, errors))
     pod = storage.must_find(call.served, call.namespace, call.name)
     return pod, LogOptions(
         choose_container(call, pod.obj),
         follow=query.flag("follow"),
         previous=query.flag("previous"),
         timestamps=query.flag("timestamps"),
-        tail_lines=_not_negative(call, query, "tailLines"),
-        limit_bytes=_not_negative(call, query, "limitBytes"),
-        since=_since(query, clock.now()),
+        tail_lines=tail_lines,
+        limit_bytes=limit_bytes,
+        since=since,
     )
+
+
+def _log_problems(query: Query) -> Iterator[FieldError]:
+    since_s = query.number("sinceSeconds")
+    for name, least in (("tailLines", 0), ("limitBytes", 1)):
+        number = query.number(name)
+        if number is not None and number < least:
+            wrong = "must be greater than 0" if least else "must be greater than or equal to 0"
+            yield invalid(name, number, wrong)
+    if since_s is not None and query.text("sinceTime"):
+        yield forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+    elif since_s is not None and since_s < 1:
+        yield invalid("sinceSeconds", since_s, "must be greater than 0")
+    if query.has("stream"):
+        yield forbidden("stream", "may not be specified")
 
 
 def choose_container(call: Call, pod: Json) -> str:
@@ -162,6 +189,7 @@ def choose_container(call: Call, pod: Json) -> str:
     spec = pod.get("spec") or {}
     names = [one["name"] for one in spec.get("containers") or ()]
     initial = [one["name"] for one in spec.get("initContainers") or ()]
+    ephemeral = [one["name"] for one in spec.get("ephemeralContainers") or ()]
     container = call.request.query.text("container")
     if not container:
         if len(names) > 1 or initial:
@@ -170,17 +198,9 @@ def choose_container(call: Call, pod: Json) -> str:
                 f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]{also}"
             )
         return str(names[0])
-    if container not in (*names, *initial):
+    if container not in (*names, *initial, *ephemeral):
         raise statuses.bad_request(f"container {container} is not valid for pod {call.name}")
     return container
-
-
-def _not_negative(call: Call, query: Query, name: str) -> int | None:
-    number = query.number(name)
-    if number is not None and number < 0:
-        errors = [invalid(name, number, "must be greater than or equal to 0")]
-        raise statuses.invalid(call.served.resource, call.name, errors)
-    return number
 
 
 def _since(query: Query, now: float) -> float | None:
@@ -192,7 +212,11 @@ def _since(query: Query, now: float) -> float | None:
     try:
         return parse_rfc3339(query.text("sinceTime"))
     except ValueError as error:
-        raise statuses.bad_request(f"sinceTime: {error}") from error
+        text = query.text("sinceTime")
+        layout = "2006-01-02T15:04:05Z07:00"
+        raise statuses.bad_request(
+            f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"'
+        ) from error
 
 
 def _body(call: Call, storage: Storage, group: str, kind: str) -> Json:

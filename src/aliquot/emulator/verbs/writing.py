@@ -386,6 +386,8 @@ class Writer:
         match call.request.subresource:
             case "status":
                 return strategies.prepare_status(call.served, new, old, now)
+            case "ephemeralcontainers":
+                return strategies.prepare_ephemeral_containers(new, old)
             case "approval":
                 return strategies.prepare_approval(new, old, now)
             case "finalize":

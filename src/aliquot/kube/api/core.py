@@ -80,6 +80,7 @@ class PodVolume(Wire, kw_only=True, frozen=True):
 class PodSpec(Wire, kw_only=True, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] | None = None
+    ephemeral_containers: tuple[Container, ...] | None = None
     node_name: str = ""
     scheduler_name: str = ""
     scheduling_gates: tuple[SchedulingGate, ...] | None = None
@@ -160,6 +161,7 @@ class PodStatus(Wire, kw_only=True, frozen=True):
     conditions: tuple[PodCondition, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
+    ephemeral_container_statuses: tuple[ContainerStatus, ...] | None = None
     nominated_node_name: str = ""
     pod_ip: str = field(name="podIP", default="")
     host_ip: str = field(name="hostIP", default="")

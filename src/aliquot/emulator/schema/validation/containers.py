@@ -62,7 +62,7 @@ def regular(containers: Sequence[Container], pod: Pod, path: str) -> list[FieldE
     seen: set[str] = set()
     for index, container in enumerate(containers):
         where = f"{path}[{index}]"
-        errors += _common(container, pod, where)
+        errors += common(container, pod, where)
         errors += _unique_name(container, seen, where)
         errors += _lifecycle(container, pod, where) + _probes(container, pod, where)
         errors += _restart_policy(container, where)
@@ -77,7 +77,7 @@ def init(
     seen = {container.get("name", "") for container in others}
     for index, container in enumerate(containers):
         where = f"{path}[{index}]"
-        errors += _common(container, pod, where)
+        errors += common(container, pod, where)
         sidecar = container.get("restartPolicy") == "Always"
         if sidecar and container.get("restartPolicyRules"):
             text = "restartPolicyRules are not allowed for init containers with restart policy Always"
@@ -114,7 +114,7 @@ def _unique_name(container: Container, seen: set[str], path: str) -> list[FieldE
     return []
 
 
-def _common(container: Container, pod: Pod, path: str) -> list[FieldError]:
+def common(container: Container, pod: Pod, path: str) -> list[FieldError]:
     name = container.get("name", "")
     errors = (
         [invalid(f"{path}.name", name, p) for p in names.dns_label(name)]

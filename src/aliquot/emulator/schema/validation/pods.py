@@ -9,11 +9,17 @@ from aliquot.emulator.schema.errors import (
     duplicate,
     forbidden,
     invalid,
-    not_found,
     not_supported,
     required,
 )
-from aliquot.emulator.schema.validation import containers, names, placement, pod_diff, resources
+from aliquot.emulator.schema.validation import (
+    containers,
+    ephemeral_containers,
+    names,
+    placement,
+    pod_diff,
+    resources,
+)
 from aliquot.emulator.schema.validation.metadata import (
     IMMUTABLE,
     labels,
@@ -34,16 +40,6 @@ _MAY_CHANGE = ",".join(
         "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
     )
 )
-_EPHEMERAL_FORBIDDEN = (
-    "ports",
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle",
-    "resizePolicy",
-    "restartPolicy",
-)
-
 Obj = Mapping[str, Any]
 
 
@@ -108,7 +104,7 @@ def pod_spec(spec: Obj, path: str, *, pod_name: str = "", is_pod: bool = False) 
     regular = spec.get("containers", ())
     errors += containers.regular(regular, around, f"{path}.containers")
     errors += containers.init(spec.get("initContainers", ()), regular, around, f"{path}.initContainers")
-    errors += _ephemeral(spec, f"{path}.ephemeralContainers")
+    errors += ephemeral_containers.rules(spec, around, f"{path}.ephemeralContainers")
     if "resources" in spec:
         errors += resources.requirements(spec["resources"], claims, f"{path}.resources", pod_level=True)
     errors += _host_network_ports(spec, path, is_pod=is_pod)
@@ -191,29 +187,6 @@ def _resource_claims(claims: Sequence[Obj], path: str) -> list[FieldError]:
             errors += [
                 invalid(f"{where}.{key}", claim[key], problem) for problem in names.dns_subdomain(claim[key])
             ]
-    return errors
-
-
-def _ephemeral(spec: Obj, path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    others = [c.get("name", "") for key in ("containers", "initContainers") for c in spec.get(key, ())]
-    seen = set(others)
-    for index, container in enumerate(spec.get("ephemeralContainers", ())):
-        where, name = f"{path}[{index}]", container.get("name", "")
-        if not name:
-            errors.append(required(f"{where}.name"))
-        errors += [invalid(f"{where}.name", name, problem) for problem in names.dns_label(name) if name]
-        if not container.get("image"):
-            errors.append(required(f"{where}.image"))
-        if name in seen:
-            errors.append(duplicate(f"{where}.name", name))
-        seen.add(name)
-        target = container.get("targetContainerName", "")
-        if target and target not in others:
-            errors.append(not_found(f"{where}.targetContainerName", target))
-        for key in _EPHEMERAL_FORBIDDEN:
-            if container.get(key):
-                errors.append(forbidden(f"{where}.{key}", "cannot be set for an Ephemeral Container"))
     return errors
 
 
@@ -338,6 +311,8 @@ def pod_update(obj: Obj, old: Obj, subresource: str) -> list[FieldError]:
     errors = metadata_update(obj["metadata"], old["metadata"])
     if subresource == "status":
         return errors + _status_update(obj, old)
+    if subresource == "ephemeralcontainers":
+        return errors + _pod(obj) + ephemeral_containers.update(obj, old)
     if subresource:
         return errors
     if obj["spec"] == old["spec"]:
