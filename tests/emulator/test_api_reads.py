@@ -196,7 +196,7 @@ async def test_what_is_left_out_says_why(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/api/v1/nothings"), ("PATCH", f"{PODS}/p/ephemeralcontainers"), ("PUT", PODS)],
+    [("GET", "/api/v1/nothings"), ("PATCH", f"{PODS}/p/resize"), ("PUT", PODS)],
 )
 async def test_what_names_nothing_has_details_all_the_same(api: Api, method: str, path: str) -> None:
     # kubectl debug reads them unseen.

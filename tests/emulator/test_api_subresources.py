@@ -339,3 +339,16 @@ async def test_a_token_review_says_whose_it_is(clock: FixedClock) -> None:
 async def test_only_some_resources_have_subresources(api: Api) -> None:
     assert (await api.get(f"{CONFIGS}/c/scale"))[0] == 404
     assert (await api.send("POST", f"{DEPLOYMENTS}/d/scale", {}))[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("patch", "kind"),
+    [({"metadata": {"name": None}}, MERGE), ({"$patch": "delete"}, "application/strategic-merge-patch+json")],
+)
+async def test_a_patch_that_takes_the_name_away_leaves_what_is_filled_in_by_it(
+    api: Api, patch: Any, kind: str
+) -> None:
+    path = "/api/v1/namespaces/default"
+    _, before = await api.get(path)
+    _, after = await api.send("PATCH", f"{path}/status", patch, type=kind)
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]

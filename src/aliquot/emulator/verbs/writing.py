@@ -27,6 +27,7 @@ from aliquot.emulator.objects import (
     metadata,
     succeeded,
     unborn,
+    with_metadata,
 )
 from aliquot.emulator.patching.apply import check_applied, server_side_apply
 from aliquot.emulator.patching.errors import PatchError
@@ -120,6 +121,9 @@ class Writer:
                 raise patches.refused(error) from error
             if isinstance(new, dict):
                 new = self._typed(call.served, new)
+                if not metadata(new).get("name"):
+                    # A patch may take it away; some of what is filled in goes by it.
+                    new = with_metadata(new, name=call.name)
             new = self._decoded_beside(call, new, old, patch)
             self._check_address(call, new)
             return new
