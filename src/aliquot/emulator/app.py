@@ -34,7 +34,7 @@ from aliquot.emulator.authentication import (
 from aliquot.emulator.authentication.tokens import STORED_AS, ServiceAccountTokens, SigningKey, TokenSigner
 from aliquot.emulator.http import accept as accept_header
 from aliquot.emulator.http import answers, health
-from aliquot.emulator.http.answers import Answer, json_answer, object_answer, status_answer, text_answer
+from aliquot.emulator.http.answers import Answer, json_answer, status_answer, text_answer
 from aliquot.emulator.http.exchange import (
     ClientGone,
     Receive,
@@ -65,6 +65,7 @@ from aliquot.emulator.verbs import deletion, reading, reviewing, subresources, w
 from aliquot.emulator.verbs import scale as scales
 from aliquot.emulator.verbs.call import JSON, Call
 from aliquot.emulator.verbs.deletion import DeleteOptions, Deleter
+from aliquot.emulator.verbs.rendering import list_answer, object_answer, rendering, scale_answer
 from aliquot.emulator.verbs.subresources import LogOptions, Logs, LogsUnavailable
 from aliquot.emulator.verbs.token_requests import request_token
 from aliquot.emulator.verbs.writing import Writer
@@ -254,7 +255,7 @@ class ApiServer:
             return await joining.answer(
                 call, offer(scope, headers), self.storage, self._writer, self._kubelets
             )
-        form = answers.rendering(accept)
+        form = rendering(accept)
         if request.subresource not in _OF_THE_OBJECT:
             return await self._subresource(call, form)
         return await self._verb(call, form)
@@ -378,7 +379,7 @@ class ApiServer:
             case "get":
                 return self._get(call, form)
             case "list":
-                return answers.list_answer(call, form, reading.list_page(self.store, call), now)
+                return list_answer(call, form, reading.list_page(self.store, call), now)
             case "watch":
                 if self._stopping.is_set():
                     raise statuses.unavailable("the server is stopping")
@@ -402,7 +403,7 @@ class ApiServer:
                 )
                 records = [found.record for found in gone if found.record is not None]
                 page = reading.Page(records, {"resourceVersion": str(self.store.revision)})
-                return answers.list_answer(call, form, page, now)
+                return list_answer(call, form, page, now)
         raise statuses.method_not_allowed()
 
     def _delete_options(self, call: Call) -> DeleteOptions:
@@ -424,10 +425,10 @@ class ApiServer:
             case "scale" if call.request.verb == "get":
                 found = self.storage.must_find(call.served, call.namespace, call.name)
                 scale = scales.read(call.served, found.obj)
-                return answers.scale_answer(call, form, scale, self._clock.now())
+                return scale_answer(call, form, scale, self._clock.now())
             case "scale":
                 scale = await subresources.set_scale(call, self.storage, self._writer)
-                return answers.scale_answer(call, form, scale, self._clock.now())
+                return scale_answer(call, form, scale, self._clock.now())
             case "binding":
                 bound = await subresources.bind(call, self.storage, self._writer, clock=self._clock)
                 return status_answer(bound, call.warnings)
