@@ -18,10 +18,6 @@ def problem(certificates: bytes, key: bytes) -> str:
         return ""
     if type(certified) is not type(own):
         return "tls: private key type does not match public key type"
-    same = _encoded(certified) == _encoded(own)
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    same = certified.public_bytes(*form) == own.public_bytes(*form)
     return "" if same else "tls: private key does not match public key"
-
-
-def _encoded(key: object) -> bytes:
-    found: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return found
