@@ -179,10 +179,6 @@ def not_there_yet(asked: int, current: int) -> StatusError:
     )
 
 
-def too_many_requests(message: str, causes: Sequence[Mapping[str, str]] = ()) -> StatusError:
-    return failure(429, "TooManyRequests", message, {"causes": list(causes)} if causes else None)
-
-
 def internal(why: str) -> StatusError:
     return failure(500, "InternalError", f"Internal error occurred: {why}", {"causes": [{"message": why}]})
 

@@ -122,17 +122,6 @@ def any_term_matches(terms: tuple[NodeTerm, ...], name: str, labels: Mapping[str
     return any(term_matches(term, name, labels) for term in terms)
 
 
-def named_nodes(terms: tuple[NodeTerm, ...]) -> tuple[str, ...] | None:
-    """The only nodes that `terms` can match, sorted, where every alternative names its nodes; else None."""
-    names: set[str] = set()
-    for term in terms:
-        pinned = [r for r in term.fields if r.key == "metadata.name" and r.operator is Operator.IN]
-        if not pinned:
-            return None
-        names.update(pinned[0].values)
-    return tuple(sorted(names)) if terms else None
-
-
 def first_untolerated(
     taints: tuple[Taint, ...], tolerations: tuple[Toleration, ...], effects: frozenset[TaintEffect]
 ) -> Taint | None:
