@@ -139,7 +139,7 @@ def prepare(admin: Path, pki: Path) -> Path:
 def api_server() -> Iterator[tuple[Path, psutil.Process]]:
     """(its directory, with pki/ and kubeconfig in it; its process)."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "benchmarks.api_server", directory]
+        command = [sys.executable, "-m", "tests.emulator.serve", directory]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:

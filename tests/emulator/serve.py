@@ -1,6 +1,8 @@
-"""A bare API server as a process of its own, for tests that kill it: `python -m tests.emulator.serve DIRECTORY`.
+"""The API server as it ships, alone in a process, its store on disk: for tests that kill it, and for benchmarks.
 
-Prints its URL once it answers; ends at SIGTERM.
+    python -m tests.emulator.serve DIRECTORY
+
+leaves pki/ and an administrator's kubeconfig in the directory, prints its URL once it answers, and ends at SIGTERM.
 """
 
 import asyncio
@@ -9,11 +11,14 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.server import HttpsServer, write_kubeconfig
 from aliquot.emulator.storage.store import Store
+from aliquot.kube.cache import settle_gc
 
 
 async def main(directory: Path) -> None:
@@ -38,10 +43,12 @@ async def main(directory: Path) -> None:
             user="admin",
             client=authority.client("admin", ["system:masters"]),
         )
+        # As `aliquot up` does once its cluster stands.
+        settle_gc()
         print(server.url, flush=True)
         await stop.wait()
     store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    uvloop.run(main(Path(sys.argv[1])))
