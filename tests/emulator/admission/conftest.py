@@ -1,16 +1,11 @@
 """An API whose webhooks are called over a network without sockets."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
-from tests.emulator.admission.hooks import (
-    Wire,
-)
+from tests.emulator.admission.hooks import Wire
 from tests.emulator.api import Api, FixedClock, new_api
-
-Json = dict[str, Any]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What mutating policies make of objects, and when they are asked again."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,19 +20,6 @@ from tests.emulator.api import CONFIGS, MERGE, PODS, Api, FixedClock, config, ne
 
 SAYS = "policy 'p' with binding 'b' denied request: "
 FOR_PODS = resources(rule("", "v1", "pods"))
-
-
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def api(wire: Wire) -> AsyncIterator[Api]:
-    made = await new_api(FixedClock(), network=wire)
-    yield made
-    made.server.stop()
-    await made.close()
 
 
 async def made(api: Api, *mutations: Json, obj: Json | None = None, **spec: Any) -> Json:
