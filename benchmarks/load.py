@@ -147,7 +147,9 @@ def main(arguments: Sequence[str]) -> None:
     connection = kubeconfig.load(arguments[0], None)
     requests = [encoded(*one) for one in json.load(sys.stdin)]
     result = uvloop.run(run(connection.server, connection.tls(), requests, int(arguments[1])))
-    print(json.dumps(result.__dict__))
+    # Buffered, whatever PYTHONUNBUFFERED says: unbuffered, a long text may be written in part.
+    with open(sys.stdout.fileno(), "w", closefd=False) as out:
+        print(json.dumps(result.__dict__), file=out)
 
 
 if __name__ == "__main__":

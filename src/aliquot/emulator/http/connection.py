@@ -8,6 +8,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from aliquot.emulator.http.joined_writes import JoinedWrites
+
 HEADERS_DEADLINE_S = 32.0
 """From a connection's beginning, and from a request's first byte, to the end of its headers."""
 MAX_HEADERS_BYTES = 1 << 20
@@ -26,7 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _unread_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
