@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from aliquot.clock import parse_rfc3339
 from aliquot.emulator.patching import field_set, structured
 from aliquot.emulator.patching.field_set import FieldSet
+from aliquot.emulator.patching.first_fields import fields_of_new
 from aliquot.emulator.schema.shapes import Shape
 
 MAX_UPDATE_MANAGERS = 10
@@ -127,19 +128,23 @@ def encode(ledger: Ledger) -> list[dict[str, Any]]:
         if owned.entry is not None:
             entries.append(owned.entry)
             continue
-        entry: dict[str, Any] = {}
-        if owner.manager:
-            entry["manager"] = owner.manager
-        entry["operation"] = "Apply" if owner.applies else "Update"
-        entry["apiVersion"] = owned.api_version
-        if owned.time:
-            entry["time"] = owned.time
-        entry["fieldsType"] = "FieldsV1"
-        entry["fieldsV1"] = field_set.ordered(owned.fields)
-        if owner.subresource:
-            entry["subresource"] = owner.subresource
-        entries.append(entry)
+        entries.append(_entry(owner, owned.api_version, owned.time, field_set.ordered(owned.fields)))
     return entries
+
+
+def _entry(owner: Owner, api_version: str, time: str, fields: FieldSet) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if owner.manager:
+        entry["manager"] = owner.manager
+    entry["operation"] = "Apply" if owner.applies else "Update"
+    entry["apiVersion"] = api_version
+    if time:
+        entry["time"] = time
+    entry["fieldsType"] = "FieldsV1"
+    entry["fieldsV1"] = fields
+    if owner.subresource:
+        entry["subresource"] = owner.subresource
+    return entry
 
 
 def _order(item: tuple[Owner, Ownership]) -> tuple[bool, int, str, str, str]:
@@ -193,10 +198,16 @@ def track_update(
     ledger = _ledger_for_update(live, new, writer)
     if not ledger and live is not None:
         return without_entries(new)  # never tracked, or its owner asked to forget
-    before = shape.skeleton if live is None else without_entries(live)
+    ignored = field_set.make(*reset_fields)
     after = without_entries(new)
-    tracked = take(ledger, before, after, shape, writer, field_set.make(*reset_fields))
-    return with_entries(after, tracked)
+    if live is None and not ledger:
+        fields = fields_of_new(after, shape, NEVER_OWNED, ignored)
+        if fields:
+            owner = Owner.of(writer, applies=False)
+            after["metadata"]["managedFields"] = [_entry(owner, writer.api_version, writer.now, fields)]
+        return after
+    before = shape.skeleton if live is None else without_entries(live)
+    return with_entries(after, take(ledger, before, after, shape, writer, ignored))
 
 
 def _ledger_for_update(live: Mapping[str, Any] | None, new: Mapping[str, Any], writer: Writer) -> Ledger:
