@@ -1,7 +1,10 @@
-"""The API server over HTTPS: creates, gets, a list and a fan-out, beside bare HTTP in the same run.
+"""The API server over HTTPS: creates, gets, a list and a fan-out, beside the least server in the same run.
 
 A user with a client certificate and a Role of its own (authentication and RBAC at work), 32 connections, every write
 a commit of its own to SQLite. The load comes from another process, so server and load share the machine's cores.
+
+The goals were set beside a throwaway prototype, the least server of its day, on another machine. What part of it they
+ask for is what another machine, or a busy one, can be measured by: `of least`, and the goal beside it.
 """
 
 import asyncio
@@ -30,7 +33,7 @@ from benchmarks.load import Result
 CONNECTIONS = 32
 WATCHES = 1000
 USER, NAMESPACE = "bench", "bench"
-PROTOTYPE = {"ConfigMap creates": 8_400, "gets": 18_400}
+PROTOTYPE = {"ConfigMap creates": 8_400, "Pod creates": 8_400, "gets": 18_400}
 """Per second, of a throwaway server without RBAC, validation and managedFields, on another machine with two cores."""
 GOALS = {"ConfigMap creates": 4_000, "Pod creates": 2_000, "gets": 12_000}
 
@@ -39,36 +42,40 @@ def main(short: bool = False) -> None:
     count = 500 if short else 6_000
     print(f"{CONNECTIONS} connections over TLS, RBAC on, each write a commit ({machine()})")
     print(
-        f"  {'':28}{'per s':>8}{'per CPU-s':>11}{'CPU-us':>8}{'p50 ms':>8}{'p99 ms':>8}{'goal':>8}{'prototype':>11}"
+        f"  {'':32}{'per s':>6}{'per CPU-s':>11}{'CPU-us':>8}{'p50 ms':>8}{'p99 ms':>8}{'goal':>8}"
+        f"{'of least':>10}{'goal':>6}"
     )
     base = f"/api/v1/namespaces/{NAMESPACE}"
-    get = [("GET", f"{base}/configmaps/c-0", "")] * count
+    config_maps = [("POST", f"{base}/configmaps", json.dumps(config_map(n))) for n in range(count)]
+    gets = [("GET", f"{base}/configmaps/c-0", "")] * count
     pods = [("POST", f"{base}/pods", json.dumps(pod(n))) for n in range(count * 5 // 6)]
-    creates = [("POST", f"{base}/configmaps", json.dumps(config_map(n))) for n in range(count)]
+    rows = {"ConfigMap creates": config_maps, "gets": gets, "Pod creates": pods}
     with api_server() as (directory, server):
         user = prepare(directory / "kubeconfig", directory / "pki")
-        with bare_server(directory / "pki", answer_bytes=700) as (url, process):
-            bare = directory / "bare"
-            write_user(directory / "pki", url, bare)
-            measure("bare HTTP, get", bare, process, get)
-            measure("bare HTTP, a pod sent", bare, process, pods)
-        measure("ConfigMap creates", user, server, creates)
-        measure("gets", user, server, get)
-        measure("Pod creates", user, server, pods)
+        with least_server(directory) as (url, process):
+            least = directory / "least"
+            write_user(directory / "pki", url, least)
+            for name, requests in rows.items():
+                rate = measure(f"{name}, least server", least, process, requests)
+                measure(name, user, server, requests, least=rate)
         lists = load(user, [("GET", f"{base}/pods?limit=5000", "")] * 10, connections=1)
-        with bare_server(directory / "pki", answer_bytes=lists.answer_bytes) as (url, _):
-            write_user(directory / "pki", url, bare)
-            bares = load(bare, [("GET", f"{base}/pods", "")] * 10, connections=1)
+        with least_server(directory, lists.answer_bytes) as (url, _):
+            write_user(directory / "pki", url, least)
+            bare = load(least, [("GET", f"{base}/pods", "")] * 10, connections=1)
         print(
             f"  list of {len(pods):,} pods ({lists.answer_bytes / 2**20:.1f} MiB): "
             f"p50 {percentile(lists.latencies_ms, 0.5):.1f} ms; "
-            f"bare HTTP, as many bytes: {percentile(bares.latencies_ms, 0.5):.1f} ms   goal: under 40 ms"
+            f"least server, as many bytes: {percentile(bare.latencies_ms, 0.5):.1f} ms   goal: under 40 ms"
         )
         watches = 50 if short else WATCHES
-        arrivals = asyncio.run(fan_out(user, watches))
+        arrivals = asyncio.run(fan_out(user, watches, after=asyncio.run(_version(user))))
+        with least_server(directory) as (url, _):
+            write_user(directory / "pki", url, least)
+            bare_arrivals = asyncio.run(fan_out(least, watches))
         print(
             f"  one event to {watches:,} open watches: p50 {percentile(arrivals, 0.5):.1f} ms to the last of them, "
-            f"max {max(arrivals):.1f} ms   goal: under 50 ms; a bare fan-out on another machine 18 ms"
+            f"max {max(arrivals):.1f} ms; least server: p50 {percentile(bare_arrivals, 0.5):.1f} ms, "
+            f"max {max(bare_arrivals):.1f} ms   goal: under 50 ms; a bare fan-out on another machine 18 ms"
         )
         print(f"  the server's memory at the end: {server.memory_info().rss / 2**20:.0f} MiB")
     print(
@@ -76,27 +83,37 @@ def main(short: bool = False) -> None:
     )
     with cluster("--nodes", "0") as running:
         user = prepare(running.kubeconfig, running.kubeconfig.parent / "pki")
-        measure("ConfigMap creates", user, running.process, creates[: count // 2])
+        measure("ConfigMap creates", user, running.process, config_maps[: count // 2])
         measure("Pod creates", user, running.process, pods[: count // 2])
 
 
 def measure(
-    name: str, config: Path, server: psutil.Process, requests: Sequence[tuple[str, str, str]]
-) -> None:
-    """Prints a row. Requests per second of the server's CPU are what another machine's load leaves as they are."""
+    name: str,
+    config: Path,
+    server: psutil.Process,
+    requests: Sequence[tuple[str, str, str]],
+    *,
+    least: float | None = None,
+) -> float:
+    """Prints a row, beside what the least server made per second; gives the requests per second.
+
+    Requests per second of the server's CPU are what another machine's load leaves as they are.
+    """
     before = sum(server.cpu_times()[:2])
     result = load(config, requests)
     cpu_s = sum(server.cpu_times()[:2]) - before
     if result.failures:
         sys.exit(f"{name}: the server refused: {result.failures}")
     count = len(requests)
-    goal, prototype = (f"{table[name]:,}" if name in table else "" for table in (GOALS, PROTOTYPE))
-    print(
-        f"  {name:28}{result.per_second:>8,.0f}{count / cpu_s:>11,.0f}{1e6 * cpu_s / count:>8.0f}"
+    row = (
+        f"  {name:32}{result.per_second:>6,.0f}{count / cpu_s:>11,.0f}{1e6 * cpu_s / count:>8.0f}"
         f"{percentile(result.latencies_ms, 0.5):>8.1f}{percentile(result.latencies_ms, 0.99):>8.1f}"
-        f"{goal:>8}{prototype:>11}",
-        flush=True,
     )
+    if least is not None:
+        goal = GOALS[name]
+        row += f"{goal:>8,}{result.per_second / least:>10.2f}{goal / PROTOTYPE[name]:>6.2f}"
+    print(row, flush=True)
+    return result.per_second
 
 
 def load(config: Path, requests: Sequence[tuple[str, str, str]], connections: int = CONNECTIONS) -> Result:
@@ -150,8 +167,8 @@ def api_server() -> Iterator[tuple[Path, psutil.Process]]:
 
 
 @contextmanager
-def bare_server(pki: Path, *, answer_bytes: int) -> Iterator[tuple[str, psutil.Process]]:
-    command = [sys.executable, "-m", "benchmarks.bare_server", str(pki), str(answer_bytes)]
+def least_server(directory: Path, answer_bytes: int = 2) -> Iterator[tuple[str, psutil.Process]]:
+    command = [sys.executable, "-m", "benchmarks.least_server", str(directory), str(answer_bytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -160,8 +177,11 @@ def bare_server(pki: Path, *, answer_bytes: int) -> Iterator[tuple[str, psutil.P
             process.terminate()
 
 
-async def fan_out(config: Path, watches: int, events: int = 20) -> list[float]:
-    """Milliseconds from the create of an object until the last watch has it, once for each event."""
+async def fan_out(config: Path, watches: int, *, after: str = "", events: int = 20) -> list[float]:
+    """Milliseconds from the create of an object until the last watch has it, once for each event.
+
+    The watches begin after the revision `after`.
+    """
     connection = kubeconfig.load(str(config), None)
     host, port = connection.server.removeprefix("https://").split(":")
     tls = connection.tls()
@@ -176,12 +196,11 @@ async def fan_out(config: Path, watches: int, events: int = 20) -> list[float]:
         return reader, writer
 
     base = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-    version = await _version(config)
     streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     for start in range(0, watches, 50):
         streams += await asyncio.gather(
             *(
-                ask("GET", f"{base}?watch=true&resourceVersion={version}")
+                ask("GET", f"{base}?watch=true&resourceVersion={after}")
                 for _ in range(start, min(start + 50, watches))
             )
         )
