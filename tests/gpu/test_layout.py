@@ -20,6 +20,7 @@ from aliquot.gpu.layout import (
     RefusalReason,
     Slice,
     Step,
+    Wanted,
     plan,
 )
 from aliquot.gpu.simulated import SimulatedDriver
@@ -166,6 +167,13 @@ def gpu_instance(gi_id: int, profile: str, start: int, *ci_profiles: int) -> Gpu
     return GpuInstance(gi_id, found.profile_id, Placement(start, found.memory_slots), compute)
 
 
+def plan_whole(
+    profiles: Sequence[InstanceProfile], current: Sequence[Held], slices: Sequence[Slice]
+) -> Plan | Refusal:
+    """For slices of one compute instance each."""
+    return plan(profiles, current, [Wanted(slice_) for slice_ in slices])
+
+
 ONE_AT_0 = gpu_instance(7, "1g.10gb", 0, 0)
 THREE_AT_4 = gpu_instance(2, "3g.40gb", 4, 2)
 
@@ -230,7 +238,7 @@ THREE_AT_4 = gpu_instance(2, "3g.40gb", 4, 2)
     ],
 )
 def test_the_difference_keeps_what_matches(current: list[Held], wanted: list[Slice], expected: Plan) -> None:
-    assert plan(H100, current, wanted) == expected
+    assert plan_whole(H100, current, wanted) == expected
 
 
 @pytest.mark.parametrize(
@@ -284,13 +292,76 @@ def test_the_difference_keeps_what_matches(current: list[Held], wanted: list[Sli
 def test_a_refusal_says_what_is_in_the_way(
     current: list[Held], wanted: list[Slice], expected: Refusal
 ) -> None:
-    assert plan(H100, current, wanted) == expected
+    assert plan_whole(H100, current, wanted) == expected
+
+
+TWO_PARTS = gpu_instance(2, "3g.40gb", 4, 0, 1)
+"""Compute instances 0 of one slice and 1 of two."""
+
+
+@pytest.mark.parametrize(
+    ("current", "compute", "expected"),
+    [
+        pytest.param(
+            [],
+            (1, 2),
+            Plan((CreateInstance(Slice(9, 4)), CreateCompute(4, 1, 2), CreateCompute(4, 0, 1)), ()),
+            id="larger parts first",
+        ),
+        pytest.param([Held(TWO_PARTS, "pod a/b")], (2, 1), Plan((), (2,)), id="in any order"),
+        pytest.param([Held(TWO_PARTS)], (2,), Plan((DestroyCompute(2, 0),), (2,)), id="one too many"),
+        pytest.param(
+            [Held(TWO_PARTS, "pod a/b", frozenset({0}))],
+            (2,),
+            Plan((DestroyCompute(2, 0),), (2,)),
+            id="one too many, which nobody uses",
+        ),
+        pytest.param(
+            [Held(TWO_PARTS, "pod a/b", frozenset({1}))],
+            (2,),
+            Refusal(RefusalReason.IN_USE, "3g.40gb at slot 4 is in use by pod a/b", (2,)),
+            id="one too many, which somebody uses",
+        ),
+        pytest.param(
+            [Held(gpu_instance(2, "3g.40gb", 4, 0, 0), "pod a/b", frozenset({0}))],
+            (1,),
+            Plan((DestroyCompute(2, 0),), (2,)),
+            id="of equal ones the used one stays",
+        ),
+        pytest.param(
+            [Held(gpu_instance(2, "3g.40gb", 4, 0))],
+            (1, 1, 1),
+            Plan((CreateCompute(4, 0, 1), CreateCompute(4, 0, 1)), (2,)),
+            id="more of the same",
+        ),
+        pytest.param(
+            [],
+            (2, 2),
+            Refusal(
+                RefusalReason.BAD_COMPUTE,
+                "compute instances of 2 + 2 slices do not fit in 3g.40gb of 3 compute slices",
+            ),
+            id="too much",
+        ),
+    ],
+)
+def test_an_instance_is_divided_as_wanted(
+    current: list[Held], compute: tuple[int, ...], expected: Plan | Refusal
+) -> None:
+    assert plan(H100, current, [Wanted(Slice(9, 4), compute)]) == expected
+
+
+def test_what_was_released_by_name_may_go_though_it_is_in_use() -> None:
+    current = [Held(ONE_AT_0, "pod a/b"), Held(THREE_AT_4, "pod c/d")]
+    made = plan(H100, current, [Wanted(Slice(9, 4))], released=(7,))
+    assert made == Plan((DestroyCompute(7, 0), DestroyInstance(7)), (2,))
+    assert isinstance(plan(H100, current, [], released=(7,)), Refusal)
 
 
 def test_an_instance_of_a_profile_that_the_driver_no_longer_lists_can_go() -> None:
     foreign = GpuInstance(4, 77, Placement(2, 2), ())
-    assert plan(H100, [Held(foreign)], at()) == Plan((DestroyInstance(4),), ())
-    refused = plan(H100, [Held(foreign, "process 1")], at())
+    assert plan_whole(H100, [Held(foreign)], at()) == Plan((DestroyInstance(4),), ())
+    refused = plan_whole(H100, [Held(foreign, "process 1")], at())
     assert isinstance(refused, Refusal)
     assert refused.message == "the instance of profile 77 at slot 2 is in use by process 1"
 
@@ -300,19 +371,19 @@ def test_of_two_whole_compute_profiles_the_one_with_all_the_sms_is_made() -> Non
     both = dataclasses.replace(
         double, compute_profiles=(ComputeProfile(0, 1, 18, 1), ComputeProfile(7, 1, 30, 1))
     )
-    made = plan([both], [], [Slice(15, 0)])
+    made = plan_whole([both], [], [Slice(15, 0)])
     assert isinstance(made, Plan) and made.steps[-1] == CreateCompute(0, 7)
 
 
 def test_where_compute_profiles_are_not_known_the_driver_finds_the_one_that_fills() -> None:
     three = next(p for p in H100 if p.name == "3g.40gb")
     unknown = dataclasses.replace(three, compute_profiles=())
-    made = plan([unknown], [], [Slice(9, 4)])
+    made = plan_whole([unknown], [], [Slice(9, 4)])
     assert isinstance(made, Plan) and made.steps[-1] == CreateCompute(4, None)
 
 
 def test_a_plan_names_the_instances_that_lose_their_devices() -> None:
-    made = plan(H100, [Held(ONE_AT_0), Held(gpu_instance(2, "3g.40gb", 4, 0))], at(("3g.40gb", 4)))
+    made = plan_whole(H100, [Held(ONE_AT_0), Held(gpu_instance(2, "3g.40gb", 4, 0))], at(("3g.40gb", 4)))
     assert isinstance(made, Plan) and made.destroyed == (2, 7)
 
 
@@ -345,7 +416,7 @@ def test_any_layout_is_reached_in_the_fewest_steps_without_touching_what_is_used
     after = data.draw(st.sampled_from(STATES[board]))
     driver = SimulatedDriver([InventoryGpus(board, mig=True)], node="n")
     gpu = driver.gpus()[0].uuid
-    first = plan(profiles, [], before)
+    first = plan_whole(profiles, [], before)
     assert isinstance(first, Plan)
     apply(driver, gpu, first.steps)
     used = data.draw(st.sets(st.sampled_from(before), max_size=2)) if before else set()
@@ -355,7 +426,7 @@ def test_any_layout_is_reached_in_the_fewest_steps_without_touching_what_is_used
             driver.start_process(instance.compute_instances[0].uuid, pid=pid)
     held = [Held(i, "a process" if Slice(i.profile_id, i.placement.start) in used else "") for i in current]
 
-    found = plan(profiles, held, after)
+    found = plan_whole(profiles, held, after)
 
     if used - set(after):
         assert isinstance(found, Refusal) and found.reason is RefusalReason.IN_USE

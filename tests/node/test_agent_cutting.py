@@ -328,7 +328,7 @@ def test_a_step_that_fails_is_reported_and_tried_again(monkeypatch: pytest.Monke
         await asyncio.sleep(2)
         status = site.gpu_status(0)
         assert status.reason == "DriverError"
-        assert status.message == "creating compute profile 2 in the instance at slot 4: Unknown Error"
+        assert status.message == "creating a compute instance in the GPU instance at slot 4: Unknown Error"
         await asyncio.sleep(30)
         assert site.offered() == {"nvidia.com/mig-3g.40gb": 1}
         gaps = [round(later - earlier) for earlier, later in pairwise(attempts)]

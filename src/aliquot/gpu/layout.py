@@ -5,13 +5,14 @@ every start is one that the profile has, and the media engines suffice. On board
 keeps compute within bounds. Profiles and placements come in as the board reports them; nothing here knows a model.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from aliquot.gpu.driver import GpuInstance, InstanceProfile, Placement
-from aliquot.gpu.profiles import WITHOUT_MEDIA
+from aliquot.gpu.driver import ComputeInstance, GpuInstance, InstanceProfile, Placement
+from aliquot.gpu.profiles import WITHOUT_MEDIA, BadProfileName, ProfileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,29 @@ def mask(placement: Placement) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An instance that exists. `used_by` says who uses it, empty when nobody does."""
+    """An instance that exists. `used_by` says who uses it, empty when nobody does.
+
+    `idle_compute`: CI ids of an instance in use that are known to be used by nobody.
+    """
 
     instance: GpuInstance
     used_by: str = ""
+    idle_compute: frozenset[int] = frozenset()
+
+    @property
+    def slice(self) -> Slice:
+        return Slice(self.instance.profile_id, self.instance.placement.start)
+
+    def uses(self, ci_id: int) -> bool:
+        return bool(self.used_by) and ci_id not in self.idle_compute
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A GPU instance that shall be there. `compute`: slices of each of its compute instances; by default one has all."""
+
+    slice: Slice
+    compute: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +144,14 @@ class CreateInstance:
 
 @dataclass(frozen=True, slots=True)
 class CreateCompute:
-    """The compute instance that fills the GPU instance at `start`, which may be made by an earlier step.
+    """A compute instance in the GPU instance at `start`, which may be made by an earlier step.
 
-    `profile_id` None: the driver finds the one that does.
+    `compute_slices` None: it fills the GPU instance. `profile_id` None: not known before the instance exists.
     """
 
     start: int
     profile_id: int | None
+    compute_slices: int | None = None
 
 
 Step = DestroyCompute | DestroyInstance | CreateInstance | CreateCompute
@@ -157,6 +178,8 @@ class RefusalReason(StrEnum):
     BAD_START = "BadStart"
     OVERLAP = "Overlap"
     ENGINES_TAKEN = "EnginesTaken"
+    BAD_COMPUTE = "BadCompute"
+    TOO_MANY = "TooMany"
     IN_USE = "InUse"
 
 
@@ -170,50 +193,90 @@ class Refusal:
 
 
 def plan(
-    profiles: Sequence[InstanceProfile], current: Sequence[Held], wanted: Sequence[Slice]
+    profiles: Sequence[InstanceProfile],
+    current: Sequence[Held],
+    wanted: Sequence[Wanted],
+    released: Collection[int] = (),
 ) -> Plan | Refusal:
-    """The fewest steps from `current` to exactly `wanted`, each slice filled by one compute instance.
+    """The fewest steps from `current` to exactly `wanted`.
 
-    Destroys only what is not wanted as it is, and refuses whole rather than touch an instance in use.
+    Destroys only what is not wanted as it is, and refuses whole rather than touch what is in use, unless its GI id is
+    in `released`.
     """
     geometry = Geometry(profiles)
     refusal = _illegal(geometry, wanted)
     if refusal:
         return refusal
-    missing = set(wanted)
+    missing = {one.slice: one for one in wanted}
     kept: list[int] = []
-    leaving: list[Held] = []
+    in_use: list[Held] = []
     destroy: list[Step] = []
     create: dict[int, list[Step]] = {}
     for held in sorted(current, key=lambda h: h.instance.gi_id):
         instance = held.instance
-        slice_ = Slice(instance.profile_id, instance.placement.start)
-        if slice_ not in missing:
-            leaving.append(held)
-            destroy += _destruction(instance, whole=True)
+        profile = geometry.profiles.get(instance.profile_id)
+        as_wanted = missing.pop(held.slice, None)
+        if as_wanted is None or profile is None:
+            if held.used_by:
+                in_use.append(held)
+            destroy += [DestroyCompute(instance.gi_id, c.ci_id) for c in instance.compute_instances]
+            destroy.append(DestroyInstance(instance.gi_id))
             continue
-        missing.discard(slice_)
         kept.append(instance.gi_id)
+        surplus, lacking = compute_changes(held, profile, as_wanted.compute)
+        if any(held.uses(compute.ci_id) for compute in surplus):
+            in_use.append(held)
+        destroy += [DestroyCompute(instance.gi_id, compute.ci_id) for compute in surplus]
+        create[held.slice.start] = [_compute(held.slice.start, profile, slices) for slices in lacking]
+    for slice_, one in missing.items():
         profile = geometry.profiles[slice_.profile_id]
-        if [c.name for c in instance.compute_instances] != [profile.name]:
-            if instance.compute_instances:
-                leaving.append(held)
-            destroy += _destruction(instance, whole=False)
-            create[slice_.start] = [_fill(slice_.start, profile)]
-    for slice_ in missing:
+        parts = sorted(one.compute or (profile.compute_slices,), reverse=True)
         create[slice_.start] = [
             CreateInstance(slice_),
-            _fill(slice_.start, geometry.profiles[slice_.profile_id]),
+            *(_compute(slice_.start, profile, slices) for slices in parts),
         ]
-    in_use = [held for held in leaving if held.used_by]
+    in_use = [held for held in in_use if held.instance.gi_id not in released]
     if in_use:
         return _refuse_use(geometry, in_use)
     return Plan((*destroy, *(step for start in sorted(create) for step in create[start])), tuple(kept))
 
 
-def _illegal(geometry: Geometry, wanted: Sequence[Slice]) -> Refusal | None:
+def compute_changes(
+    held: Held, profile: InstanceProfile, wanted: Sequence[int]
+) -> tuple[tuple[ComputeInstance, ...], tuple[int, ...]]:
+    """What of an instance's compute instances has to go, and the slices of those to be made, larger ones first.
+
+    Of equal ones those in use stay.
+    """
+    lacking = Counter(wanted or (profile.compute_slices,))
+    surplus = []
+    for compute in sorted(held.instance.compute_instances, key=lambda c: (not held.uses(c.ci_id), c.ci_id)):
+        slices = compute_slices(compute, profile)
+        if lacking[slices] > 0:
+            lacking[slices] -= 1
+        else:
+            surplus.append(compute)
+    return (
+        tuple(sorted(surplus, key=lambda compute: compute.ci_id)),
+        tuple(sorted(lacking.elements(), reverse=True)),
+    )
+
+
+def compute_slices(compute: ComputeInstance, profile: InstanceProfile) -> int:
+    """By its profile, where the board tells of it, else by its name; 0 where neither says."""
+    for known in profile.compute_profiles:
+        if known.profile_id == compute.profile_id:
+            return known.compute_slices
+    try:
+        return ProfileName.parse(compute.name).compute_slices
+    except BadProfileName:
+        return 0
+
+
+def _illegal(geometry: Geometry, wanted: Sequence[Wanted]) -> Refusal | None:
     placed: list[Slice] = []
-    for slice_ in sorted(wanted, key=lambda s: (s.start, s.profile_id)):
+    for one in sorted(wanted, key=lambda w: (w.slice.start, w.slice.profile_id)):
+        slice_ = one.slice
         profile = geometry.profiles.get(slice_.profile_id)
         if profile is None:
             return Refusal(
@@ -226,7 +289,26 @@ def _illegal(geometry: Geometry, wanted: Sequence[Slice]) -> Refusal | None:
             return Refusal(RefusalReason.BAD_START, message)
         if not geometry.fits(slice_, placed):
             return _conflict(geometry, profile, slice_, placed)
+        if refusal := bad_compute(profile, one.compute):
+            return refusal
         placed.append(slice_)
+    return None
+
+
+def bad_compute(profile: InstanceProfile, compute: Sequence[int]) -> Refusal | None:
+    """Whether an instance of the profile can be divided so."""
+    parts = f"{profile.name} of {profile.compute_slices} compute slices"
+    if sum(compute) > profile.compute_slices:
+        listed = " + ".join(map(str, compute))
+        return Refusal(
+            RefusalReason.BAD_COMPUTE, f"compute instances of {listed} slices do not fit in {parts}"
+        )
+    most = {known.compute_slices: known.max_instances for known in profile.compute_profiles}
+    for slices, count in Counter(compute).items():
+        if most and count > most.get(slices, 0):
+            there = ", ".join(map(str, sorted(most)))
+            message = f"{parts} cannot hold {count} of {slices} slices: it takes compute instances of {there}"
+            return Refusal(RefusalReason.BAD_COMPUTE, message)
     return None
 
 
@@ -235,34 +317,26 @@ def _conflict(
 ) -> Refusal:
     for other in placed:
         if geometry.occupancy([slice_]) & geometry.occupancy([other]):
-            message = f"{profile.name} at slot {slice_.start} overlaps {_spell(geometry, other)}"
+            message = f"{profile.name} at slot {slice_.start} overlaps {spell(geometry, other)}"
             return Refusal(RefusalReason.OVERLAP, message)
     message = f"the media engines that {profile.name} at slot {slice_.start} needs are taken by other slices"
     return Refusal(RefusalReason.ENGINES_TAKEN, message)
 
 
 def _refuse_use(geometry: Geometry, in_use: Sequence[Held]) -> Refusal:
-    parts = []
-    for held in in_use:
-        instance = held.instance
-        slice_ = Slice(instance.profile_id, instance.placement.start)
-        parts.append(f"{_spell(geometry, slice_)} is in use by {held.used_by}")
+    parts = [f"{spell(geometry, held.slice)} is in use by {held.used_by}" for held in in_use]
     return Refusal(RefusalReason.IN_USE, "; ".join(parts), tuple(held.instance.gi_id for held in in_use))
 
 
-def _spell(geometry: Geometry, slice_: Slice) -> str:
+def spell(geometry: Geometry, slice_: Slice) -> str:
     profile = geometry.profiles.get(slice_.profile_id)
     name = profile.name if profile else f"the instance of profile {slice_.profile_id}"
     return f"{name} at slot {slice_.start}"
 
 
-def _destruction(instance: GpuInstance, *, whole: bool) -> list[Step]:
-    steps: list[Step] = [DestroyCompute(instance.gi_id, c.ci_id) for c in instance.compute_instances]
-    return [*steps, DestroyInstance(instance.gi_id)] if whole else steps
-
-
-def _fill(start: int, profile: InstanceProfile) -> CreateCompute:
+def _compute(start: int, profile: InstanceProfile, slices: int) -> CreateCompute:
     """Double-memory 1g profiles may list two compute profiles of one slice; the one with all the SMs is meant."""
-    full = [c for c in profile.compute_profiles if c.compute_slices == profile.compute_slices]
-    best = max(full, key=lambda c: c.multiprocessors or 0, default=None)
-    return CreateCompute(start, best.profile_id if best else None)
+    known = [c for c in profile.compute_profiles if c.compute_slices == slices]
+    best = max(known, key=lambda c: c.multiprocessors or 0, default=None)
+    part = None if slices == profile.compute_slices else slices
+    return CreateCompute(start, best.profile_id if best else None, part)

@@ -175,11 +175,13 @@ def _shape(wanted: WantedGPU, now: Situation) -> Decision:
 
 def _resolve(
     wanted: WantedGPU, profiles: Sequence[InstanceProfile], observed: ObservedGpu
-) -> list[layout.Slice]:
+) -> list[layout.Wanted]:
     """Names as the catalogue prints them are understood too, whatever the driver calls the profile."""
     from_catalogue = catalogue_profiles(observed)
     return [
-        layout.Slice(resolve(instance.profile, profiles, from_catalogue).profile_id, instance.start)
+        layout.Wanted(
+            layout.Slice(resolve(instance.profile, profiles, from_catalogue).profile_id, instance.start)
+        )
         for instance in wanted.instances or ()
     ]
 

@@ -107,13 +107,25 @@ class Executor:
                         driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
                     )
                 made[slice_.start] = instance.gi_id
-            case layout.CreateCompute(start, profile_id):
+            case layout.CreateCompute(start, profile_id, slices):
                 async with self._lock:
                     if start not in made:
                         made[start] = _at(start, await self._run_blocking(driver.instances, gpu_uuid))
+                    if profile_id is None and slices is not None:
+                        profile_id = await self._run_blocking(self._part, gpu_uuid, made[start], slices)
                     await self._run_blocking(
                         driver.create_compute_instance, gpu_uuid, made[start], profile_id
                     )
+
+    def _part(self, gpu_uuid: str, gi_id: int, slices: int) -> int:
+        """The compute profile of so many slices; drivers tell of them once the GPU instance exists."""
+        instance = next((i for i in self._driver.instances(gpu_uuid) if i.gi_id == gi_id), None)
+        for profile in self._driver.instance_profiles(gpu_uuid):
+            if instance is not None and profile.profile_id == instance.profile_id:
+                for compute in profile.compute_profiles:
+                    if compute.compute_slices == slices:
+                        return compute.profile_id
+        raise DriverError(ReturnCode.NOT_SUPPORTED, f"GPU instance {gi_id} has no part of {slices} slices")
 
     async def _reset(self, gpu_uuid: str) -> None:
         async with self._lock:
@@ -140,5 +152,6 @@ def describe(step: Step) -> str:
             return f"destroying GPU instance {gi_id}"
         case layout.CreateInstance(slice_):
             return f"creating profile {slice_.profile_id} at slot {slice_.start}"
-        case layout.CreateCompute(start, profile_id):
-            return f"creating compute profile {profile_id} in the instance at slot {start}"
+        case layout.CreateCompute(start, _, slices):
+            part = f"of {slices} slices " if slices is not None else ""
+            return f"creating a compute instance {part}in the GPU instance at slot {start}"
