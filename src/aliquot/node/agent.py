@@ -30,8 +30,8 @@ from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.inventory import Snapshot, observing, remember
 from aliquot.node.linked_sets import PairScores, pair_scores
-from aliquot.node.mig_changes import Changes, Look
-from aliquot.node.mig_executor import Executor, RunBlocking
+from aliquot.node.mig.changes import Changes, Look
+from aliquot.node.mig.executor import Executor, RunBlocking
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.status import Findings, Note

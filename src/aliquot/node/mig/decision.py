@@ -15,24 +15,10 @@ from aliquot.gpu.profiles import UnknownProfile, resolve
 from aliquot.kube.api.gpunode import Sharing, WantedGPU
 from aliquot.node.advertise import Device, catalogue_profiles, known_profiles
 from aliquot.node.inventory import ObservedGpu
+from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step
 
 _MOST_NAMED = 3
 """Users of a GPU in one sentence; the rest is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetMode:
-    """Switch MIG mode, with the reset that some boards need for it."""
-
-    enabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyPendingMode:
-    """Reset the GPU, which is idle, so that the mode that waits takes effect."""
-
-
-Step: TypeAlias = SetMode | ApplyPendingMode | layout.Step
 
 
 @dataclass(frozen=True, slots=True)

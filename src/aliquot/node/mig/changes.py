@@ -16,8 +16,8 @@ from aliquot.gpu.driver import GpuInstance
 from aliquot.kube.api.gpunode import WantedGPU
 from aliquot.node.advertise import Device
 from aliquot.node.inventory import Snapshot
-from aliquot.node.mig import Act, Blocked, Decision, Settled, Situation, Withdraw, decide
-from aliquot.node.mig_executor import Executor, StepFailed
+from aliquot.node.mig.decision import Act, Blocked, Decision, Settled, Situation, Withdraw, decide
+from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.pod_resources import Allocations
 from aliquot.node.status import Note
 from aliquot.node.withdrawals import Withdrawals

@@ -8,8 +8,9 @@ import pytest
 from aliquot.gpu.driver import GpuInstance, MigState
 from aliquot.gpu.layout import CreateCompute, CreateInstance, DestroyCompute, DestroyInstance, Slice
 from aliquot.gpu.simulated import SimulatedDriver
-from aliquot.node.mig import Act, ApplyPendingMode, SetMode, Step
-from aliquot.node.mig_executor import Executor, StepFailed
+from aliquot.node.mig.decision import Act
+from aliquot.node.mig.executor import Executor, StepFailed
+from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step
 from tests.node.conftest import cut, directly, machine, placed, virtual
 
 

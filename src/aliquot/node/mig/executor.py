@@ -1,4 +1,4 @@
-"""Carries out what `mig.decide` decided, on the driver, step by step. Never decides itself.
+"""Carries out what `decision.decide` decided, on the driver, step by step. Never decides itself.
 
 One task works on a GPU at a time. Each driver call takes the lock that everybody who asks the driver takes, so that
 a reset, which no other call may overlap, has the driver to itself. A step that fails ends the work and says so; what
@@ -13,7 +13,8 @@ import structlog
 
 from aliquot.gpu import layout
 from aliquot.gpu.driver import Driver, DriverError, GpuInstance, MigState, ReturnCode
-from aliquot.node.mig import Act, ApplyPendingMode, SetMode, Step
+from aliquot.node.mig.decision import Act
+from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step, describe
 
 RunBlocking: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -138,20 +139,3 @@ def _at(start: int, instances: tuple[GpuInstance, ...]) -> int:
         if instance.placement.start == start:
             return instance.gi_id
     raise DriverError(ReturnCode.NOT_FOUND, f"no GPU instance at slot {start}")
-
-
-def describe(step: Step) -> str:
-    match step:
-        case SetMode(enabled):
-            return "switching MIG on" if enabled else "switching MIG off"
-        case ApplyPendingMode():
-            return "resetting the GPU for its pending MIG mode"
-        case layout.DestroyCompute(gi_id, ci_id):
-            return f"destroying compute instance {ci_id} of GPU instance {gi_id}"
-        case layout.DestroyInstance(gi_id):
-            return f"destroying GPU instance {gi_id}"
-        case layout.CreateInstance(slice_):
-            return f"creating profile {slice_.profile_id} at slot {slice_.start}"
-        case layout.CreateCompute(start, _, slices):
-            part = f"of {slices} slices " if slices is not None else ""
-            return f"creating a compute instance {part}in the GPU instance at slot {start}"

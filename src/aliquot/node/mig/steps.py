@@ -1,0 +1,38 @@
+"""The steps that change a GPU: its MIG mode, and those that `aliquot.gpu.layout` plans within it."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aliquot.gpu import layout
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode:
+    """Switch MIG mode, with the reset that some boards need for it."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPendingMode:
+    """Reset the GPU, which is idle, so that the mode that waits takes effect."""
+
+
+Step: TypeAlias = SetMode | ApplyPendingMode | layout.Step
+
+
+def describe(step: Step) -> str:
+    match step:
+        case SetMode(enabled):
+            return "switching MIG on" if enabled else "switching MIG off"
+        case ApplyPendingMode():
+            return "resetting the GPU for its pending MIG mode"
+        case layout.DestroyCompute(gi_id, ci_id):
+            return f"destroying compute instance {ci_id} of GPU instance {gi_id}"
+        case layout.DestroyInstance(gi_id):
+            return f"destroying GPU instance {gi_id}"
+        case layout.CreateInstance(slice_):
+            return f"creating profile {slice_.profile_id} at slot {slice_.start}"
+        case layout.CreateCompute(start, _, slices):
+            part = f"of {slices} slices " if slices is not None else ""
+            return f"creating a compute instance {part}in the GPU instance at slot {start}"
