@@ -173,7 +173,7 @@ def test_a_refusal_comes_before_any_step(
 def test_a_gpu_without_mig_and_one_that_does_not_answer_are_told_apart() -> None:
     plain = observed(simulated("l4", mig=False))
     assert reconfigure(plain, Goal(True), {}) == Refused("MIGUnsupported", f"{plain.gpu.product} has no MIG")
-    assert reconfigure(plain, Goal(False), {}) == Change(plain.gpu, ())
+    assert reconfigure(plain, Goal(False), {}) == Change(plain.gpu, False, ())
     lost = ObservedGpu(plain.gpu, failure=DriverError(ReturnCode.GPU_IS_LOST, "GPU is lost"))
     assert reconfigure(lost, Goal(False), {}) == Refused("NotAnswering", "GPU is lost")
 

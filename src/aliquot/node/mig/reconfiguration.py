@@ -29,9 +29,10 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`slices`: what there is in the end, by start. `kept` and `destroyed` are GI ids of today's instances."""
+    """`mig_after` and `slices`, by start: what there is in the end. `kept` and `destroyed` are today's GI ids."""
 
     gpu: Gpu
+    mig_after: bool
     steps: tuple[Step, ...]
     slices: tuple[Wanted, ...] = ()
     kept: tuple[int, ...] = ()
@@ -65,7 +66,7 @@ def reconfigure(
     if observed.failure is not None:
         return Refused("NotAnswering", str(observed.failure))
     if gpu.mig is MigState.UNSUPPORTED:
-        return Refused("MIGUnsupported", f"{gpu.product} has no MIG") if goal.mig else Change(gpu, ())
+        return Refused("MIGUnsupported", f"{gpu.product} has no MIG") if goal.mig else Change(gpu, False, ())
     current = [_held(observed, instance.gi_id, users) for instance in observed.instances]
     if not goal.mig:
         return _off(observed, current, users, released)
@@ -80,16 +81,16 @@ def _off(
     gpu = observed.gpu
     match gpu.mig:
         case MigState.DISABLED:
-            return Change(gpu, ())
+            return Change(gpu, False, ())
         case MigState.PENDING_ENABLE:
-            return Change(gpu, (SetMode(False),))
+            return Change(gpu, False, (SetMode(False),))
     mode = ApplyPendingMode() if gpu.mig is MigState.PENDING_DISABLE else SetMode(False)
     emptied = layout.plan(known_profiles(observed), current, (), released)
     if isinstance(emptied, Refusal):
         return _refused(emptied)
     if not current and (busy := _used_as_a_whole(observed, users)):
         return Refused("InUse", busy)
-    return Change(gpu, (*emptied.steps, mode), destroyed=emptied.destroyed)
+    return Change(gpu, False, (*emptied.steps, mode), destroyed=emptied.destroyed)
 
 
 def _on(observed: ObservedGpu, goal: Goal, users: Mapping[str, str]) -> Outcome:
@@ -99,7 +100,7 @@ def _on(observed: ObservedGpu, goal: Goal, users: Mapping[str, str]) -> Outcome:
     within = _within(observed, goal, (), ())
     if isinstance(within, Refused):
         return within
-    return Change(observed.gpu, (mode, *within.steps), within.slices)
+    return Change(observed.gpu, True, (mode, *within.steps), within.slices)
 
 
 def _cut(observed: ObservedGpu, goal: Goal, current: Sequence[Held], released: Collection[int]) -> Outcome:
@@ -107,7 +108,7 @@ def _cut(observed: ObservedGpu, goal: Goal, current: Sequence[Held], released: C
     within = _within(observed, goal, current, released)
     if isinstance(within, Refused):
         return within
-    return Change(observed.gpu, (*mode, *within.steps), within.slices, within.kept, within.destroyed)
+    return Change(observed.gpu, True, (*mode, *within.steps), within.slices, within.kept, within.destroyed)
 
 
 @dataclass(frozen=True, slots=True)
