@@ -60,7 +60,8 @@ class Cluster:
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
-    `agents` the nodes wait for agents from elsewhere. Each component draws its chance from `seed` and its own name.
+    `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets'. Each component draws its
+    chance from `seed` and its own name.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Cluster:
         dress: Dress = lambda _component, transport: transport,
         authority: Authority | None = None,
         agents: bool = True,
+        plugin_patience_s: float = 0.0,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -95,7 +97,13 @@ class Cluster:
         self._pods_by_node = pods_by_node(self.pods)
         self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
         self._nodes_by_name = Feed(self.node_objects, lambda node: node.metadata.name)
-        self.fleet = Fleet(self.pods, client_of=self._kubelet_client, clock=clock, rng=self._rng("kubelets"))
+        self.fleet = Fleet(
+            self.pods,
+            client_of=self._kubelet_client,
+            clock=clock,
+            rng=self._rng("kubelets"),
+            plugin_patience_s=plugin_patience_s,
+        )
         for node in nodes:
             self.fleet.add(
                 node.machine,

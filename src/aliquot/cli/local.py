@@ -42,6 +42,8 @@ _LOOK_WHILE_STARTING_S = 0.02
 _LOOKS_APART = 20
 """Times as long as a look took."""
 _LOOK_S = 1.0
+_PLUGIN_PATIENCE_S = 10.0
+"""Kubelets and agents start together here, and pods of the last time are to be found again."""
 
 Say = Callable[[str], None]
 
@@ -135,6 +137,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 run_blocking=_at_once,
                 authority=authority,
                 agents=plan.agents,
+                plugin_patience_s=_PLUGIN_PATIENCE_S,
             )
             nodes.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)

@@ -120,6 +120,7 @@ async def emulated_node(
     runtime: Callable[[VirtualClock], Runtime] | None = None,
     prepare: Callable[[Client], Any] | None = None,
     wait: bool = True,
+    plugin_patience_s: float = 0.0,
 ) -> AsyncIterator[Site]:
     """`prepare(client)` may write to the API before the node is there. With `wait`, the node is Ready."""
     clock = VirtualClock()
@@ -147,6 +148,7 @@ async def emulated_node(
         state=checkpoints,
         pods=NodePods(pods),
         recorder=recorder,
+        plugin_patience_s=plugin_patience_s,
     )
     site = Site(api, client, faults, kubelet, plugins, pod_resources, checkpoints, clock)
     try:

@@ -4,7 +4,7 @@ import asyncio
 
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.resources import NODES, PODS
-from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin
+from tests.emulator.kubelet.conftest import GPU, ScriptedPlugin, device
 from tests.emulator.kubelet.site import NODE, ONE, ONE_GPU, RUN_5S, Site, on_a_node
 
 
@@ -199,3 +199,84 @@ def test_a_stopped_kubelet_leaves_its_containers_alone() -> None:
         assert site.kubelet.runtime.containers(created["metadata"]["uid"])[0].running
 
     on_a_node(scenario)
+
+
+async def _end_its_life(site: Site, plugin: ScriptedPlugin) -> None:
+    """The machine goes down and comes back, and the plugin with it does not."""
+    site.kubelet.reboot(down_s=5)
+    await plugin.close()
+    await asyncio.sleep(5)
+
+
+def test_a_patient_kubelet_does_not_judge_a_pod_before_its_devices_are_listed() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        await _end_its_life(site, plugin)
+        await asyncio.sleep(8)
+        # Nobody else waits for the plugin, and nobody gets what is the pod's.
+        await site.create(ONE, name="q")
+        await site.until("Running", "q", limit_s=1)
+        assert (await site.status("q"))["podIP"] == "10.244.0.3"
+        # A list without them says no more than no list does.
+        plugin.list()
+        await plugin.serve(site.plugins)
+        assert (await site.container())["restartCount"] == 0
+        plugin.list(device("a"))
+        await asyncio.sleep(0.1)
+        container = await site.container()
+        assert (container["restartCount"], container["state"].keys()) == (1, {"running"})
+        assert (await site.status())["podIP"] == "10.244.0.2"
+        await plugin.close()
+
+    on_a_node(scenario, plugin_patience_s=10)
+
+
+def test_the_patience_with_plugins_has_an_end() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        await _end_its_life(site, plugin)
+        assert 9 < await site.until("Failed") < 11
+        assert (await site.status())["reason"] == "UnexpectedAdmissionError"
+        # What it had is free again.
+        await site.create(ONE, name="q")
+        await site.until("Running", "q")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU, name="r")
+        await site.until("Running", "r")
+        await plugin.close()
+
+    on_a_node(scenario, plugin_patience_s=10)
+
+
+def test_a_pod_that_waits_for_its_devices_can_be_deleted() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(ONE_GPU)
+        await site.until("Running")
+        await _end_its_life(site, plugin)
+        await site.client.delete(PODS, "p", "default")
+        await site.until("", limit_s=1)
+
+    on_a_node(scenario, plugin_patience_s=10)
+
+
+def test_a_pod_whose_container_runs_waits_for_no_plugin() -> None:
+    async def scenario(site: Site) -> None:
+        plugin = ScriptedPlugin("a")
+        await plugin.serve(site.plugins)
+        await site.create(f"{ONE_GPU}, restartPolicy: Never", annotations={"aliquot.dev/run-for": "20s"})
+        await site.until("Running")
+        site.kubelet.restart(down_s=5)
+        await plugin.close()
+        await asyncio.sleep(15.5)
+        # It was not admitted too late to be seen ending.
+        await site.until("Succeeded", limit_s=5)
+
+    on_a_node(scenario, plugin_patience_s=3600)

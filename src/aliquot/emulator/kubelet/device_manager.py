@@ -184,6 +184,16 @@ class DeviceManager:
 
     # Pods.
 
+    def ready_for(self, pod: PodClaim) -> bool:
+        """Whether plugins list what `allocate` would look for. What no plugin ever registered is not waited for."""
+        return all(
+            self.table.offers(pod.uid, claim.name, resource)
+            for claim in pod.containers
+            if not claim.running
+            for resource in claim.limits
+            if self.table.manages(resource)
+        )
+
     async def allocate(self, pod: PodClaim) -> None:
         """Devices for all containers, one Allocate call for each container and resource.
 

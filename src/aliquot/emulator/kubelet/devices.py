@@ -184,6 +184,12 @@ class DeviceTable:
 
     # Handing out.
 
+    def offers(self, pod_uid: str, container: str, resource: str) -> bool:
+        """Whether there are healthy devices to admit the container with: those that it holds, or any if it holds none."""
+        healthy = self._healthy(resource) if resource in self._resources else set[str]()
+        held = self._held.get(pod_uid, {}).get(container, {}).get(resource)
+        return healthy.issuperset(held.ids) if held is not None else bool(healthy)
+
     def choose(
         self, pod_uid: str, container: str, resource: str, size: int, *, reusable: Collection[str] = ()
     ) -> Choice | None:

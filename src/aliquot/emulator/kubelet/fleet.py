@@ -29,15 +29,22 @@ _log = structlog.get_logger()
 
 class Fleet:
     """`pods` is a cache of all pods with the index BY_NODE; its owner runs it, as it may serve others too.
-    `client_of` gives the client of the kubelet of a node."""
+    `client_of` gives the client of the kubelet of a node; `plugin_patience_s` is each kubelet's."""
 
     def __init__(
-        self, pods: Cache[Pod], *, client_of: Callable[[str], Client], clock: Clock, rng: random.Random
+        self,
+        pods: Cache[Pod],
+        *,
+        client_of: Callable[[str], Client],
+        clock: Clock,
+        rng: random.Random,
+        plugin_patience_s: float = 0.0,
     ) -> None:
         self._pods = NodePods(pods)
         self._client_of = client_of
         self._clock = clock
         self._rng = rng
+        self._plugin_patience_s = plugin_patience_s
         self._registering = asyncio.Semaphore(REGISTERING_AT_ONCE)
         self._kubelets: dict[str, Kubelet] = {}
         self._recorders: dict[str, Recorder] = {}
@@ -70,6 +77,7 @@ class Fleet:
             pods=self._pods,
             recorder=recorder,
             registering=self._registering,
+            plugin_patience_s=self._plugin_patience_s,
         )
         if self._running is not None:
             self._start(self._running, machine.name)

@@ -49,7 +49,11 @@ class _Ordered(Exception):
 
 class Kubelet:
     """`pods` and `recorder` may be shared by many nodes, and are run by their owner; so may `registering`, which
-    bounds how many nodes register at a time."""
+    bounds how many nodes register at a time.
+
+    A real kubelet judges the pods that it finds at once: those with devices fail unless their plugins have registered
+    before that. With `plugin_patience_s` such pods wait for their devices so long after each start.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Kubelet:
         pods: NodePods,
         recorder: Recorder,
         registering: asyncio.Semaphore | None = None,
+        plugin_patience_s: float = 0.0,
     ) -> None:
         self.machine = machine
         self.runtime = runtime
@@ -77,6 +82,7 @@ class Kubelet:
         self._pods = pods
         self._recorder = recorder
         self._registering = registering or asyncio.Semaphore(1)
+        self._plugin_patience_s = plugin_patience_s
         self._orders: list[_Order] = []
         self._ordered = asyncio.Event()
 
@@ -167,6 +173,7 @@ class Kubelet:
             host_ip=self.machine.address,
             facts=reporter.facts,
             refresh=reporter.refresh,
+            plugin_patience_s=self._plugin_patience_s,
         )
         lister = PodResourcesLister(devices.table, pods.active_pods)
         serving = asyncio.Event()

@@ -29,6 +29,8 @@ class ManagedPod:
     """As last seen in the API."""
     place: Place | None = None
     """Set when it is admitted."""
+    address: str = ""
+    """What it has of the node's addresses."""
     rejection: Rejection | None = None
     details: PodDetails | None = None
     """Read when it has been admitted."""

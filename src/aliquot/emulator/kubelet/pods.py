@@ -6,6 +6,7 @@ Must not know how the node itself is reported: that is `node_status`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
@@ -50,7 +51,8 @@ _DEADLINE = Unhealthy("DeadlineExceeded", "Pod was active on the node longer tha
 
 
 class PodManager:
-    """`run` works until cancelled. `facts` gives the node as last written to the API, `refresh` reads it anew."""
+    """`run` works until cancelled. `facts` gives the node as last written to the API, `refresh` reads it anew.
+    `plugin_patience_s`: how long from the start on pods are not judged while their devices are not listed."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class PodManager:
         host_ip: str,
         facts: Callable[[], NodeFacts],
         refresh: Callable[[], Awaitable[None]],
+        plugin_patience_s: float,
     ) -> None:
         self._node = node
         self._pods = pods
@@ -78,6 +81,7 @@ class PodManager:
         self._host_ip = host_ip
         self._facts = facts
         self._refresh = refresh
+        self._plugin_patience_s = plugin_patience_s
         self._managed: dict[str, ManagedPod] = {}
         self._work = WorkQueue(client.rng)
         self._configs = ContainerConfigs(client, devices, host_ip=host_ip, facts=facts)
@@ -102,9 +106,11 @@ class PodManager:
         return [managed.pod for managed in self._managed.values() if not managed.finished]
 
     def devices_changed(self, resource: str) -> None:
-        """Pods that hold devices of `resource` show their health."""
+        """Pods that hold devices of `resource` show their health; those that wait for devices are looked at."""
         for uid in self._devices.table.holders(resource):
             self._work.add(uid)
+        if self._arrivals:
+            self._arrived.set()
 
     async def run(self) -> None:
         await self._pods.synced()
@@ -174,24 +180,39 @@ class PodManager:
     # Admission.
 
     async def _admit_arrivals(self) -> None:
+        loop = asyncio.get_running_loop()
+        patient_until = loop.time() + self._plugin_patience_s
         while True:
-            await self._arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(patient_until if self._arrivals else None):
+                    await self._arrived.wait()
             self._arrived.clear()
             arrivals = [self._managed[uid] for uid in self._arrivals if uid in self._managed]
+            arrivals = [managed for managed in arrivals if not (managed.gone or managed.over)]
             self._arrivals.clear()
+            for managed in arrivals:
+                self._keep_address(managed)
             for managed in sorted(arrivals, key=_age):
-                if not (managed.gone or managed.deleting or managed.over):
+                if managed.gone or managed.deleting or managed.over:
+                    continue
+                claim = managed.claim(self._running(managed))
+                if loop.time() < patient_until and not self._devices.ready_for(claim):
+                    self._arrivals[managed.uid] = None
+                else:
                     await self._admit(managed)
 
+    def _running(self, managed: ManagedPod) -> dict[str, list[ContainerRecord]]:
+        return {name: runs for name, runs in self._runs(managed.uid).items() if runs[-1].running}
+
     async def _admit(self, managed: ManagedPod) -> None:
-        running = {name: runs for name, runs in self._runs(managed.uid).items() if runs[-1].running}
+        running = self._running(managed)
         rejection: Rejection | None = None
         try:
             await self._devices.allocate(managed.claim(running))
             if not running:
                 rejection = await self._check(managed)
             if rejection is None:
-                managed.place = self._place(managed.pod)
+                managed.place = self._place(managed)
         except AllocationError as error:
             rejection = device_rejection(error)
         except LookupError as error:
@@ -223,18 +244,21 @@ class PodManager:
             allocatable[resource] = max(held, allocatable.get(resource, 0))
         return NodeFacts(facts.name, facts.labels, allocatable)
 
-    def _place(self, pod: Pod) -> Place:
+    def _keep_address(self, managed: ManagedPod) -> None:
+        """Before any pod is given one: nobody gets the address of a pod that is admitted later."""
+        address = managed.pod.status.pod_ip
+        if address and not managed.address and not managed.pod.spec.host_network:
+            self._addresses.keep(address)
+            managed.address = address
+
+    def _place(self, managed: ManagedPod) -> Place:
         """Raises LookupError when no address is left."""
-        if pod.spec.host_network:
-            ip = self._host_ip
-        elif pod.status.pod_ip:
-            ip = pod.status.pod_ip
-            self._addresses.keep(ip)
-        else:
-            ip = self._addresses.take()
+        pod = managed.pod
+        if not (managed.address or pod.spec.host_network):
+            managed.address = self._addresses.take()
         started = pod.status.start_time
         started_at = parse_rfc3339(started) if started else self._clock.now()
-        return Place(self._host_ip, ip, self._runtime.name, started_at)
+        return Place(self._host_ip, managed.address or self._host_ip, self._runtime.name, started_at)
 
     # One look at one pod.
 
@@ -352,8 +376,8 @@ class PodManager:
         if not managed.finished:
             managed.finished = True
             self._devices.reclaim()
-            if managed.place is not None and managed.place.pod_ip != self._host_ip:
-                self._addresses.give_back(managed.place.pod_ip)
+            if managed.address:
+                self._addresses.give_back(managed.address)
 
     def _forget(self, managed: ManagedPod) -> None:
         self._prober.follow(managed, (), ending=True)
