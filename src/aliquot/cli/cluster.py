@@ -39,6 +39,12 @@ from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
 from aliquot.node.mig_executor import RunBlocking
 from aliquot.scheduler.controller import Scheduler
 
+_NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
+_DELETED = (
+    "its Node was deleted, and a kubelet registers only when it starts: "
+    "'aliquot down' and 'aliquot up' bring it back"
+)
+
 Dress = Callable[[str, Transport], Transport]
 """What a component's transport is wrapped into, by the component's name."""
 
@@ -112,6 +118,8 @@ class Cluster:
                 pod_resources_sockets=node.pod_resources_sockets,
                 state=node.checkpoints,
             )
+        self._registered_once: set[str] = set()
+        """Nodes whose objects were seen by a look at what is not ready."""
         # Asked at every look while a fleet comes up, and what an inventory says does not change.
         self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
         self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
@@ -146,7 +154,8 @@ class Cluster:
 
     def _why_not_ready(self, name: str) -> str:
         if (found := self.node_objects.get(name)) is None:
-            return "its kubelet has not registered it; the log says what is in the way"
+            return _DELETED if name in self._registered_once else _NOT_REGISTERED
+        self._registered_once.add(name)
         if reason := _unless_ready("kubelet", found.status.conditions or ()):
             return reason
         # A machine without GPUs has nothing for its agent to be ready with; an agent from elsewhere is not ours.

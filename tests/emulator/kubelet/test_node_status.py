@@ -99,15 +99,36 @@ def test_a_node_is_not_made_anew_when_kubelet_restarts() -> None:
     on_a_node(scenario, machine=MACHINE)
 
 
-def test_a_deleted_node_registers_again() -> None:
+def test_a_deleted_node_registers_again_only_when_kubelet_starts() -> None:
     async def scenario(site: Site) -> None:
         await site.client.delete(NODES, NODE)
-        # Only a change or the report period makes kubelet write its status.
+        # As the garbage collector does: it belongs to the Node.
+        await site.client.delete(LEASES, NODE, "kube-node-lease")
+        # A change makes kubelet write its status, and so does the report period.
         plugin = ScriptedPlugin("a")
         await plugin.serve(site.plugins)
-        await asyncio.sleep(11)
+        await asyncio.sleep(700)
+        for resource, namespace in ((NODES, ""), (LEASES, "kube-node-lease")):
+            with pytest.raises(errors.NotFound):
+                await site.client.get(resource, NODE, namespace)
+        site.kubelet.restart()
+        await asyncio.sleep(15)
         assert (await site.node())["metadata"]["labels"]["accelerator"] == "h100"
         await plugin.close()
+
+    on_a_node(scenario, machine=MACHINE)
+
+
+def test_a_node_that_somebody_makes_in_place_of_a_deleted_one_is_reported() -> None:
+    async def scenario(site: Site) -> None:
+        await site.client.delete(NODES, NODE)
+        await site.client.delete(LEASES, NODE, "kube-node-lease")
+        made = await site.client.create(NODES, {"metadata": {"name": NODE}})
+        await asyncio.sleep(15)
+        conditions = (await site.node())["status"]["conditions"]
+        assert ("Ready", "True") in {(c["type"], c["status"]) for c in conditions}
+        (owner,) = (await site.client.get(LEASES, NODE, "kube-node-lease"))["metadata"]["ownerReferences"]
+        assert owner["uid"] == made["metadata"]["uid"]
 
     on_a_node(scenario, machine=MACHINE)
 

@@ -1,5 +1,8 @@
 """The node in the API: registered once, its status every ten seconds, its Lease renewed in between.
 
+Once means once: as a real kubelet, it does not register a Node again that somebody has deleted, until it is started
+again itself. A Node that somebody else has made in its place it takes for its own.
+
 Writes only what it owns: labels of kubelet and those it was given, its own conditions and resources. Taints, other
 labels and other people's resources stay as they are.
 """
@@ -181,8 +184,7 @@ class NodeReporter:
             try:
                 await self._write_status()
             except errors.NotFound:
-                self._log.warning("node has been deleted, registering again")
-                await self._register()
+                self._log.warning("node has been deleted: it is not registered again before kubelet starts anew")
             except errors.ApiError as error:
                 self._log.warning("node status not written", error=error.message)
 
@@ -229,10 +231,19 @@ class NodeReporter:
                 try:
                     await self._client.patch(LEASES, self._machine.name, {"spec": spec}, LEASE_NAMESPACE)
                 except errors.NotFound:
+                    await self._look_at_node()
                     await self._client.create(LEASES, {"metadata": self._lease_metadata(), "spec": spec})
             except errors.ApiError as error:
                 self._log.warning("lease not renewed", error=error.message)
             await asyncio.sleep(LEASE_PERIOD_S * (1 + self._rng.uniform(0.0, _JITTER)))
+
+    async def _look_at_node(self) -> None:
+        """The Lease of a deleted Node goes with it: there is none without a Node, and another Node wants a status.
+        Raises ApiError."""
+        found = await self._client.get(NODES, self._machine.name)
+        if found["metadata"]["uid"] != self.uid:
+            self._node, self._written = found, {}
+            self._urgent.set()
 
     def _lease_metadata(self) -> JsonObject:
         owner = {"apiVersion": "v1", "kind": "Node", "name": self._machine.name, "uid": self.uid}
