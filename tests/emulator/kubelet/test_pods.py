@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from aliquot.clock import VirtualClock, parse_rfc3339
 from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
+from aliquot.emulator.kubelet.runtimes.base import ContainerConfig, ContainerRecord
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.kube.resources import CONFIGMAPS, PERSISTENTVOLUMECLAIMS, PODS
 from tests.emulator.kubelet.site import ONE, RUN_5S, Site, on_a_node
@@ -50,6 +53,57 @@ def test_a_pod_ends_as_its_annotations_say(
         assert parse_rfc3339(terminated["finishedAt"]) - parse_rfc3339(terminated["startedAt"]) == 5
 
     on_a_node(scenario)
+
+
+class _NoCommandRuns(SimulatedRuntime):
+    """As a container engine reports a command that it cannot run: the container was made, and has ended."""
+
+    async def start(self, config: ContainerConfig) -> ContainerRecord:
+        return self._failed(await super().start(config))
+
+    def containers(self, pod_uid: str) -> Sequence[ContainerRecord]:
+        return [self._failed(record) for record in super().containers(pod_uid)]
+
+    @staticmethod
+    def _failed(record: ContainerRecord) -> ContainerRecord:
+        return replace(
+            record, finished_at=record.started_at, exit_code=128, reason="StartError", message="no such file"
+        )
+
+
+def _no_command_runs(clock: VirtualClock) -> SimulatedRuntime:
+    return _NoCommandRuns(MemoryCheckpoints(), clock=clock, rng=random.Random(5))
+
+
+def test_a_command_that_cannot_be_run_was_never_started() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(ONE)
+        await site.until("Running")
+        container = await site.container()
+        assert container["state"] == {"waiting": {"reason": "RunContainerError", "message": "no such file"}}
+        last = container["lastState"]["terminated"]
+        assert (last["exitCode"], last["reason"], last["message"]) == (128, "StartError", "no such file")
+        assert (container["restartCount"], container["started"]) == (0, False)
+        await asyncio.sleep(10)
+        assert (await site.container())["restartCount"] == 1
+        await asyncio.sleep(25)
+        container = await site.container()
+        assert (container["restartCount"], container["state"]["waiting"]["reason"]) == (2, "CrashLoopBackOff")
+        events = await site.events()
+        assert ("Failed", "Error: no such file") in events
+        assert "Started" not in {reason for reason, _ in events}
+
+    on_a_node(scenario, runtime=_no_command_runs)
+
+
+def test_a_command_that_cannot_be_run_fails_a_pod_that_is_not_restarted() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(f"{ONE}, restartPolicy: Never")
+        await site.until("Failed")
+        assert (await site.container())["state"]["terminated"]["reason"] == "StartError"
+        assert ("Failed", "Error: no such file") in await site.events()
+
+    on_a_node(scenario, runtime=_no_command_runs)
 
 
 def test_restarts_back_off_and_count() -> None:

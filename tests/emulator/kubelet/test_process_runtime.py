@@ -271,9 +271,9 @@ IS_AN_ORPHAN_TOO = f"(({LEAVES_ITS_SESSION}) &) ; sleep 0.1"
 )
 async def test_what_a_container_leaves_running_ends_with_it(tmp_path: Path, script: str) -> None:
     runtime = make(tmp_path)
+    os.mkfifo(tmp_path / "go")
     async with at_work(runtime) as told:
         record = await runtime.start(shell(f"{script}; read word < {tmp_path}/go"))
-        os.mkfifo(tmp_path / "go")
         await printed(runtime, record.id, "\n")
         pid = int(await text(runtime, record.id))
         assert alive(pid)
@@ -297,7 +297,9 @@ async def test_a_file_that_cannot_be_executed_was_never_started(tmp_path: Path) 
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
-    record, _ = await outcome(make(tmp_path), config((str(script),)))
+    # Known when `start` returns, so that nobody announces a start.
+    record = await make(tmp_path).start(config((str(script),)))
+    assert not record.running
     assert (record.exit_code, record.reason) == (128, "StartError")
     assert record.message == f'exec: "{script}": no such file or directory'
 

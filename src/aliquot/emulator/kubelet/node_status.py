@@ -184,7 +184,9 @@ class NodeReporter:
             try:
                 await self._write_status()
             except errors.NotFound:
-                self._log.warning("node has been deleted: it is not registered again before kubelet starts anew")
+                self._log.warning(
+                    "node has been deleted: it is not registered again before kubelet starts anew"
+                )
             except errors.ApiError as error:
                 self._log.warning("node status not written", error=error.message)
 

@@ -16,10 +16,11 @@ from aliquot.kube.api.core import Container, PodSpec
 FIRST_BACKOFF_S = 10.0
 MAX_BACKOFF_S = 300.0
 REFUSAL_RETRY_S = 10.0
-"""How long until a container that could not be made is tried again."""
+"""How long until a container that could not be made, or not be run, is tried again."""
 DEFAULT_GRACE_S = 30.0
 LEAST_GRACE_S = 1.0
 CRASH_LOOP = "CrashLoopBackOff"
+NOT_RUN = "RunContainerError"
 
 
 class Phase(StrEnum):

@@ -28,15 +28,11 @@ from aliquot.emulator.kubelet.devices import AllocationError
 from aliquot.emulator.kubelet.managed_pod import ManagedPod, Mounting
 from aliquot.emulator.kubelet.node_pods import NodePods
 from aliquot.emulator.kubelet.pod_details import PodDetails
-from aliquot.emulator.kubelet.pod_plan import CRASH_LOOP, Plan, Refusal, Situation
+from aliquot.emulator.kubelet.pod_plan import CRASH_LOOP, NOT_RUN, Plan, Refusal, Situation
 from aliquot.emulator.kubelet.pod_reports import PodReporter
 from aliquot.emulator.kubelet.pod_status import Place, Unhealthy
 from aliquot.emulator.kubelet.prober import Prober
-from aliquot.emulator.kubelet.runtimes.base import (
-    ContainerRecord,
-    Runtime,
-    StartRefused,
-)
+from aliquot.emulator.kubelet.runtimes.base import START_ERROR, ContainerRecord, Runtime, StartRefused
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import ObjectMeta
@@ -427,15 +423,15 @@ class PodManager:
         runs = self._runs(managed.uid).get(name)
         attempt = runs[-1].attempt + 1 if runs else managed.earlier_attempts(name)
         try:
-            await self._runtime.start(await self._configs.make(managed, name, attempt))
+            made = await self._runtime.start(await self._configs.make(managed, name, attempt))
         except StartRefused as refused:
-            known = managed.refusals.get(name)
-            managed.refusals[name] = Refusal(refused.reason, refused.message, self._clock.now())
-            if known is None or known.message != refused.message:
-                self._event(managed, Severity.WARNING, "Failed", f"Error: {refused.message}")
+            self._refuse(managed, name, Refusal(refused.reason, refused.message, self._clock.now()))
             return
-        managed.refusals.pop(name, None)
-        self._event(managed, Severity.NORMAL, "Started", f"Started container {name}")
+        if made.reason == START_ERROR:
+            self._refuse(managed, name, Refusal(NOT_RUN, made.message, self._clock.now()))
+        else:
+            managed.refusals.pop(name, None)
+            self._event(managed, Severity.NORMAL, "Started", f"Started container {name}")
         runs = self._runs(managed.uid)[name]
         if len(runs) > 1:
             backoff = managed.backoffs.get(name)
@@ -443,6 +439,12 @@ class PodManager:
         for record in runs[:-2]:
             # Only the last two are ever shown.
             self._runtime.remove(record.id)
+
+    def _refuse(self, managed: ManagedPod, name: str, refusal: Refusal) -> None:
+        known = managed.refusals.get(name)
+        managed.refusals[name] = refusal
+        if known is None or known.message != refusal.message:
+            self._event(managed, Severity.WARNING, "Failed", f"Error: {refusal.message}")
 
     def _event(self, managed: ManagedPod, severity: Severity, reason: str, message: str) -> None:
         if managed.pod.metadata.name:

@@ -13,6 +13,8 @@ from aliquot.emulator.streaming.session import Execution, Start
 EXIT_SIGTERM = 128 + 15
 EXIT_SIGKILL = 128 + 9
 EXIT_START_ERROR = 128
+START_ERROR = "StartError"
+"""Why a container has ended whose command could not be run."""
 EXIT_UNKNOWN = 255
 """What a container is said to have ended with when nobody saw its end: the node went down."""
 
@@ -95,7 +97,7 @@ class ContainerRecord:
     finished_at: float | None = None
     exit_code: int = 0
     reason: str = ""
-    """`Completed`, `Error`, `StartError` or `Unknown` once finished."""
+    """`Completed`, `Error`, START_ERROR or `Unknown` once finished."""
     message: str = ""
 
     @property

@@ -26,6 +26,7 @@ from aliquot.emulator.kubelet.runtimes import checks
 from aliquot.emulator.kubelet.runtimes.base import (
     EXIT_START_ERROR,
     EXIT_UNKNOWN,
+    START_ERROR,
     ContainerConfig,
     ContainerRecord,
     ExecCheck,
@@ -156,10 +157,12 @@ class ProcessRuntime:
         try:
             self._spawn(run.shim, config)
         except CannotStart as error:
-            self._finish(run, EXIT_START_ERROR, "StartError", str(error))
-        else:
-            if self._watching is not None:
-                self._watching.create_task(self._watch(run))
+            self._finish(run, EXIT_START_ERROR, START_ERROR, str(error))
+            return _record(remembered)
+        if not await run.shim.begun():
+            await self._watch(run)
+        elif self._watching is not None:
+            self._watching.create_task(self._watch(run))
         return _record(remembered)
 
     def stop(self, container_id: str, grace_s: float) -> None:
@@ -303,7 +306,7 @@ class ProcessRuntime:
     def _finish_as_left(self, run: _Run) -> None:
         """As the shim's last word has it."""
         code, why = run.shim.ending()
-        self._finish(run, code, "StartError" if why else end_reason(code), why)
+        self._finish(run, code, START_ERROR if why else end_reason(code), why)
 
     def _finish(self, run: _Run, exit_code: int, reason: str, message: str = "") -> None:
         run.remembered.finished_at = self._clock.now()

@@ -59,13 +59,16 @@ class Shim:
         self._files = files
         self._pid: int | None = None
         self._is_child = False
+        self._begun: int | None = None
+        """Where a shim that was just started says that its command runs."""
 
     @property
     def log(self) -> Path:
         return self._file("log")
 
     def start(self, command: Command) -> None:
-        """Raises CannotStart."""
+        """To be followed by `begun`. Raises CannotStart."""
+        self._begun, begun = os.pipe()
         try:
             self._files.parent.mkdir(parents=True, exist_ok=True)
             self._write_config(command)
@@ -75,16 +78,32 @@ class Shim:
                 {},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
+                    (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, begun, 1),
                 ],
                 setsid=True,
                 # Until it is ready for them.
                 setsigmask=(signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD),
             )
         except (OSError, ValueError, UnicodeEncodeError) as error:
+            os.close(self._begun)
             raise CannotStart(f'exec: "{command.command[0]}": {error}') from error
+        finally:
+            os.close(begun)
         self._is_child = True
+
+    async def begun(self) -> bool:
+        """Wait until the command runs. False when it never will: then the process is about to end."""
+        assert self._begun is not None
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._begun, readable.set)
+        try:
+            await readable.wait()
+            return os.read(self._begun, 1) != b""
+        finally:
+            loop.remove_reader(self._begun)
+            os.close(self._begun)
+            self._begun = None
 
     def find(self) -> bool:
         """Takes up a process that another kubelet started. False when it is no longer there."""

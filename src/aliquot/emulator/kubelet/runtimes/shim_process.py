@@ -7,6 +7,7 @@ It lives as long as the container does, whatever becomes of kubelet, and sees to
 - the container's environment is what FILES.config says, and nothing of anybody else's;
 - each line that is printed goes into FILES.log with the time at which it came: `TIME F text`, or `TIME P text` for
   a piece of a line that is longer than a line may be;
+- one byte on its standard output says that the command runs: there is none if it cannot be run;
 - SIGTERM is passed on to the command, and SIGUSR1 kills it;
 - nothing that the container started outlives it. On Linux not even what has left its session: the orphans of all
   its descendants become the shim's own children. Elsewhere, what leaves the session gets away;
@@ -49,12 +50,20 @@ def main(files: str) -> None:
         _leave_word(files, _START_ERROR, str(error.strerror))
         return
     os.close(into)
+    _tell_begun()
     woken = _listen()
     os.set_blocking(output, False)
     log = Log(os.open(f"{files}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640))
     code = _attend(command, woken, output, log)
     log.close()
     _leave_word(files, code)
+
+
+def _tell_begun() -> None:
+    # Whoever started us may be gone.
+    with contextlib.suppress(OSError):
+        os.write(1, b".")
+    os.dup2(2, 1)
 
 
 def _listen() -> int:
