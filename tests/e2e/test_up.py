@@ -304,6 +304,35 @@ def test_the_process_runtime_runs_the_command_with_its_device(state: Path) -> No
     assert status["state"]["terminated"]["exitCode"] == 7
 
 
+def test_a_stop_ends_processes_and_the_next_start_finds_their_pods(state: Path) -> None:
+    up = aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:1", "--runtime", "process")
+    assert up.code == 0, up.err
+    kubectl = Kubectl(state / "kubeconfig")
+    kubectl("apply", "-f", "-", stdin=shell_pod("serves", "sleep 600", gpus=1, restartPolicy="Always"))
+    kubectl("wait", "pod/serves", "--for=condition=Ready", "--timeout=20s")
+    assert aliquot("down", "--state", state).code == 0
+    assert aliquot("up", "--detach", "--state", state).code == 0
+
+    def runs_again() -> bool:
+        status = kubectl.json("get", "pod", "serves")["status"]
+        (container,) = status["containerStatuses"]
+        return (status["phase"], container["restartCount"], container["ready"]) == ("Running", 1, True)
+
+    eventually(runs_again)
+
+
+def test_a_deleted_node_stays_away_until_the_next_start_and_status_says_so(state: Path) -> None:
+    assert aliquot("up", "--detach", "--state", state, "--nodes", "2", "--gpus", "l4:1").code == 0
+    kubectl = Kubectl(state / "kubeconfig")
+    kubectl("delete", "node", "node-1")
+    why = "node-1 is not ready: its Node was deleted, and a kubelet registers only when it starts: "
+    fix = "'aliquot down' and 'aliquot up' bring it back"
+    eventually(lambda: f"{why}{fix}\n" in aliquot("status", "--state", state).out)
+    assert aliquot("down", "--state", state).code == 0
+    assert aliquot("up", "--detach", "--state", state).code == 0
+    kubectl("wait", "node/node-1", "--for=condition=Ready", "--timeout=10s")
+
+
 def shell_pod(
     name: str, script: str, *, gpus: int = 0, resource: str = "nvidia.com/gpu", **spec: object
 ) -> str:
