@@ -36,7 +36,7 @@ from aliquot.kube.transport import Transport
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
-from aliquot.node.mig_executor import RunBlocking
+from aliquot.node.mig.executor import RunBlocking
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
