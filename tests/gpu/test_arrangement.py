@@ -99,7 +99,7 @@ def test_demands_get_their_starts(current: list[Held], wanted: list[Demand], exp
             [],
             demands("3g.40gb", "3g.40gb", "1g.10gb"),
             RefusalReason.TOO_MANY,
-            "2 x 3g.40gb and 1 x 1g.10gb do not fit on one GPU: at most 1 3g.40gb fit beside 1 x 1g.10gb",
+            "2 x 3g.40gb and 1 x 1g.10gb do not fit on one GPU: at most 1 3g.40gb fits beside 1 x 1g.10gb",
             id="too many together",
         ),
         pytest.param(
@@ -134,7 +134,7 @@ def test_demands_get_their_starts(current: list[Held], wanted: list[Demand], exp
             [],
             demands("3g.40gb", "3g.40gb", "1g.10gb@6"),
             RefusalReason.TOO_MANY,
-            "2 x 3g.40gb and 1 x 1g.10gb do not fit on one GPU: at most 1 3g.40gb fit beside 1 x 1g.10gb",
+            "2 x 3g.40gb and 1 x 1g.10gb do not fit on one GPU: at most 1 3g.40gb fits beside 1 x 1g.10gb",
             id="too many, whatever the start",
         ),
         pytest.param(

@@ -21,6 +21,7 @@ COMMANDS = {
         "Show the emulated cluster: where it is, what runs, how it is joined.",
     ),
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
+    "mig": ("aliquot.cli.mig.group", "mig", "Cut GPUs into MIG slices: plan, apply, verify, put back."),
     "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
     "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of what it stands on."),

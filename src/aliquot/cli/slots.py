@@ -1,5 +1,7 @@
 """Draws a GPU as its memory slots, with what is cut there and which pod holds it. Pure text, no terminal."""
 
+from collections.abc import Sequence
+
 from aliquot.kube.api.gpunode import GPUInstance, GPUStatus, Health, MigMode
 
 FREE = "·"
@@ -15,9 +17,9 @@ def draw(gpu: GPUStatus, memory_slots: int, *, cell_width: int = 9) -> tuple[str
     ┃default/train      ┃
     """
     if gpu.health is not Health.HEALTHY:
-        return _rows([("unhealthy", gpu.reason, memory_slots)], cell_width)
+        return rows([("unhealthy", gpu.reason, memory_slots)], cell_width)
     if gpu.mig_mode not in (MigMode.ENABLED, MigMode.PENDING_DISABLE):
-        return _rows([("whole GPU", _holders(gpu.pods), memory_slots)], cell_width)
+        return rows([("whole GPU", _holders(gpu.pods), memory_slots)], cell_width)
     cells: list[tuple[str, str, int]] = []
     at = 0
     for instance in sorted(_first_of_each_slot(gpu.instances), key=lambda i: i.start):
@@ -25,7 +27,7 @@ def draw(gpu: GPUStatus, memory_slots: int, *, cell_width: int = 9) -> tuple[str
         cells.append((instance.profile, _holders(instance.pods), instance.size))
         at = instance.start + instance.size
     cells += [("", "", 1)] * (memory_slots - at)
-    return _rows(cells, cell_width)
+    return rows(cells, cell_width)
 
 
 def _first_of_each_slot(instances: list[GPUInstance]) -> list[GPUInstance]:
@@ -40,7 +42,8 @@ def _holders(pods: list[str]) -> str:
     return ", ".join(pod.partition("/")[2] or pod for pod in pods) or FREE
 
 
-def _rows(cells: list[tuple[str, str, int]], cell_width: int) -> tuple[str, str]:
+def rows(cells: Sequence[tuple[str, str, int]], cell_width: int = 9) -> tuple[str, str]:
+    """Runs of slots as two lines: (what, who, how many slots) of each."""
     top = bottom = "┃"
     for what, who, slots in cells:
         width = slots * cell_width + (slots - 1)

@@ -205,7 +205,9 @@ def _too_many(board: _Board, counts: Mapping[int, int]) -> Refusal:
                 beside = f" beside {_listed(geometry, others)}" if others else ""
                 name = geometry.profiles[profile_id].name
                 most = f"at most {fewer} {name}" if fewer else f"no {name}"
-                return Refusal(RefusalReason.TOO_MANY, f"{text}: {most} {'fit' if fewer else 'fits'}{beside}")
+                return Refusal(
+                    RefusalReason.TOO_MANY, f"{text}: {most} {'fit' if fewer > 1 else 'fits'}{beside}"
+                )
     return Refusal(RefusalReason.TOO_MANY, text)
 
 

@@ -95,7 +95,10 @@ def observing(driver: Driver, before: Snapshot | None = None) -> Iterator[Snapsh
     yield Snapshot(version, tuple(found))
 
 
-def observe_gpu(driver: Driver, gpu: Gpu, before: ObservedGpu | None = None) -> ObservedGpu:
+def observe_gpu(
+    driver: Driver, gpu: Gpu, before: ObservedGpu | None = None, *, with_links: bool = True
+) -> ObservedGpu:
+    """`with_links` False: for who does not choose between GPUs; to ask for links takes longer than all the rest."""
     profiles: tuple[InstanceProfile, ...] = ()
     instances: tuple[GpuInstance, ...] = ()
     links: tuple[Link, ...] = ()
@@ -105,7 +108,7 @@ def observe_gpu(driver: Driver, gpu: Gpu, before: ObservedGpu | None = None) -> 
         else:
             if gpu.mig is not MigState.UNSUPPORTED:
                 profiles = tuple(driver.instance_profiles(gpu.uuid))
-            links = _links(driver, gpu.uuid)
+            links = _links(driver, gpu.uuid) if with_links else ()
         if gpu.mig in MIG_ON:
             instances = tuple(driver.instances(gpu.uuid))
         return ObservedGpu(gpu, profiles, instances, links, tuple(driver.processes(gpu.uuid)))

@@ -177,6 +177,12 @@ def _held(observed: ObservedGpu, gi_id: int, users: Mapping[str, str]) -> Held:
     return Held(instance, used_by, frozenset(idle))
 
 
+def in_use(observed: ObservedGpu, users: Mapping[str, str]) -> dict[int, str]:
+    """GI id -> who uses the instance, of those in use; `users` as in `reconfigure`."""
+    held = [_held(observed, instance.gi_id, users) for instance in observed.instances]
+    return {one.instance.gi_id: one.used_by for one in held if one.used_by}
+
+
 def _used_as_a_whole(observed: ObservedGpu, users: Mapping[str, str]) -> str:
     """Who stands in the way of a change of mode of a GPU without instances; empty when nobody does."""
     if observed.gpu.uuid in users:

@@ -1,0 +1,20 @@
+"""The group of the `mig` commands."""
+
+import click
+
+from aliquot.cli.mig.checkpointing import checkpoint
+from aliquot.cli.mig.profiles import profiles
+
+
+@click.group()
+def mig() -> None:
+    """Cut GPUs into MIG slices, by the files of mig-parted: try on paper, apply, verify, put back.
+
+    \b
+    Exit codes: 0 done, or nothing to do; 1 refused or failed, with one line for each GPU on stderr;
+    2 there is something to do (plan, assert), or the command line was wrong.
+    """
+
+
+mig.add_command(profiles)
+mig.add_command(checkpoint)
