@@ -31,6 +31,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Commands:" in done.stdout
 
 
+UP = ["up", "--state", "/nowhere/state"]
 ONE_GPU = f"simulated:{Path(__file__).parents[2] / 'examples/inventories/three-nodes.yaml'}"
 
 
@@ -47,6 +48,36 @@ ONE_GPU = f"simulated:{Path(__file__).parents[2] / 'examples/inventories/three-n
         (["gpu", "list", "--kubeconfig", "/nowhere/kubeconfig"], 1, "/nowhere/kubeconfig"),
         (["up", "--detach", "--state", ""], 2, "it is empty; leave the option out for the default."),
         (["down", "--state", ""], 2, "it is empty"),
+        (
+            [*UP, "--gpus", "h100-8gb:8"],
+            2,
+            "Invalid value for '--gpus': unknown board 'h100-8gb'; did you mean 'h100-80gb'?",
+        ),
+        (
+            [*UP, "--gpus", "l4:8,,t4:2", "--detach"],
+            2,
+            "Invalid value for '--gpus': 'l4:8,,t4:2' names no board at one place",
+        ),
+        ([*UP, "--gpus", ""], 2, "Invalid value for '--gpus': it is empty"),
+        (
+            [*UP, "--wait", "nan"],
+            2,
+            "Invalid value for '--wait': 'nan' is no number of seconds; give one like 110.",
+        ),
+        ([*UP, "--wait", "inf", "--detach"], 2, "Invalid value for '--wait': 'inf' is no number of seconds"),
+        ([*UP, "--wait", "-1"], 2, "Invalid value for '--wait': -1.0 is not in the range x>=0."),
+        (
+            ["scheduler", "run", "--scheduler-name", ""],
+            2,
+            "'--scheduler-name': it is empty; leave the option out",
+        ),
+        (["gpu", "list", "--kubeconfig", ""], 2, "Invalid value for '--kubeconfig': it is empty"),
+        (
+            ["gpu", "list", "--kubeconfig", "/dev/null"],
+            1,
+            "error: /dev/null: no contexts in it; give another",
+        ),
+        (["gpu", "list", "--kubeconfig", "/"], 1, "error: /: Is a directory; give another kubeconfig"),
         (
             ["node", "run", "--node-name", "ada-0", "--kubelet-dir", "/nowhere", "--driver", ONE_GPU],
             1,

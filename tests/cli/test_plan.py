@@ -64,7 +64,6 @@ def test_what_the_inventory_gave_up_is_named(tmp_path: Path) -> None:
         ({"nodes": MOST_NODES + 1}, "pod networks for 32768"),
         ({"nodes": 10**20}, "pod networks for 32768"),  # not even counted out
         ({"nodes": 51, "agents": False}, "--no-agents needs sockets, which 51 nodes do not get"),
-        ({"gpus": "h10:1"}, "unknown board 'h10'"),
     ],
 )
 def test_what_cannot_be_is_one_line(tmp_path: Path, options: dict[str, object], said: str) -> None:

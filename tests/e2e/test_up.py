@@ -353,11 +353,6 @@ class TestBadInput:
         assert result.err.startswith("error: ")
         return result.err
 
-    @pytest.mark.parametrize("detach", [[], ["--detach"]], ids=["foreground", "detached"])
-    def test_an_unknown_board(self, state: Path, detach: list[str]) -> None:
-        said = self.refused("up", "--state", state, "--nodes", "1", "--gpus", "h100-8gb:8", *detach)
-        assert "unknown board 'h100-8gb'; did you mean 'h100-80gb'?" in said
-
     def test_a_bad_inventory(self, state: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.yaml").write_text("nodes:\n- name: a\n  gpus: [{bord: l4}]\n")
         said = self.refused("up", "--state", state, "--inventory", tmp_path / "bad.yaml")

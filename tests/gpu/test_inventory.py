@@ -24,7 +24,11 @@ def test_gpus_on_the_command_line(text: str, groups: tuple[InventoryGpus, ...]) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "unknown board ''"),
+        ("", "'' names no board at one place: give BOARD[:COUNT][:mig] there, or no comma"),
+        ("l4:1,,t4:2", "'l4:1,,t4:2' names no board at one place"),
+        ("l4:1,", "'l4:1,' names no board at one place"),
+        (" , l4:1", "names no board at one place"),
+        (":2", "unknown board ''"),
         ("h100:8", "unknown board 'h100'; did you mean 'h100-80gb' or 'h100-94gb'?"),
         ("l4:0", "'l4:0' is not BOARD[:COUNT][:mig], like h100-80gb:8 or a100-40gb:4:mig"),
         ("l4:-1", "'l4:-1' is not BOARD"),

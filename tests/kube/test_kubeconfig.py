@@ -145,8 +145,9 @@ def test_in_a_pod_the_service_account_is_used(tmp_path: Path) -> None:
     [
         ("clusters: [", r"config:2: not YAML: .*"),
         ("- 1", "not a kubeconfig: Expected `object`, got `array`"),
-        ({"current-context": "gone"}, "no context 'gone'; there is: none"),
-        ({}, "no current-context; choose one of: none"),
+        (config() | {"current-context": "gone"}, "no context 'gone'; there is: main, bare"),
+        (config() | {"current-context": ""}, "no current-context; choose one of: main, bare"),
+        ({}, "config: no contexts in it; give another kubeconfig with --kubeconfig or"),
         (config() | {"clusters": []}, "no cluster 'c'; there is: none"),
         (config() | {"users": []}, "no user 'u'; there is: none"),
         (config(cluster={"server": "host"}), "cluster 'c': server 'host' is no http"),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from aliquot.cli.failures import innermost
+from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
 
@@ -17,7 +18,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--context", help="Context of the kubeconfig (default: its current one).")(command)
     return click.option(
         "--kubeconfig",
-        type=click.Path(dir_okay=False),
+        type=GivenPath(),
         help="As kubectl: $KUBECONFIG, ~/.kube/config, or the pod's service account.",
     )(command)
 

@@ -19,7 +19,7 @@ from aliquot.emulator.faults import file as fault_files
 from aliquot.emulator.node_access.restriction import forbidden_labels
 from aliquot.emulator.versions import Surface
 from aliquot.gpu import inventory as inventories
-from aliquot.gpu.inventory import Inventory, InventoryNode
+from aliquot.gpu.inventory import Inventory, InventoryGpus, InventoryNode
 
 MOST_NODES_ON_SOCKETS = 50
 """Kubelets and agents of larger fleets are joined in memory: the same servicers, no sockets."""
@@ -61,7 +61,7 @@ def plan(
     state: StateDirectory,
     *,
     nodes: int | None,
-    gpus: str | None,
+    gpus: tuple[InventoryGpus, ...] | None,
     inventory: Path | None,
     kubernetes_version: str | None,
     runtime_config: str | None,
@@ -83,7 +83,7 @@ def plan(
         elif nodes is None and gpus is None and last is not None:
             wanted = last
         else:
-            groups = inventories.parse_gpus(gpus or DEFAULT_GPUS)
+            groups = inventories.parse_gpus(DEFAULT_GPUS) if gpus is None else gpus
             equal = 1 if nodes is None else nodes
             _refuse_too_many(equal)
             wanted = Inventory(tuple(InventoryNode(f"node-{i}", {}, groups) for i in range(equal)))

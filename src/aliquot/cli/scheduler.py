@@ -5,6 +5,7 @@ import random
 import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
+from aliquot.cli.parameters import GivenName
 
 
 @click.group()
@@ -16,6 +17,7 @@ def scheduler() -> None:
 @click.option(
     "--scheduler-name",
     "names",
+    type=GivenName(),
     multiple=True,
     default=["aliquot"],
     show_default=True,

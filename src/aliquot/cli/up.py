@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,26 +11,22 @@ from aliquot.cli import state as states
 from aliquot.cli.authenticating import authentication_options
 from aliquot.cli.boards import complete_gpus
 from aliquot.cli.output import Format, counted, emit, output_option, table
+from aliquot.cli.parameters import GivenPath, NodeGpus, Seconds
 from aliquot.cli.readiness import described
 from aliquot.emulator import versions
 
+if TYPE_CHECKING:
+    from aliquot.gpu.inventory import InventoryGpus
+
 NOT_ALL_READY = 3
 """Exit code of `up --detach` when the cluster is up and some nodes are not ready."""
-
-
-class _StatePath(click.Path):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        # It would be the current directory: nobody means that by a variable that is not set.
-        if value == "":
-            self.fail("it is empty; leave the option out for the default.", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--state",
         "state_path",
-        type=_StatePath(file_okay=False, path_type=Path),
+        type=GivenPath(file_okay=False, path_type=Path),
         default=states.default_path,
         show_default="$XDG_STATE_HOME/aliquot/default",
         help="Where the cluster lives.",
@@ -44,6 +40,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 )
 @click.option(
     "--gpus",
+    type=NodeGpus(),
     shell_complete=complete_gpus,
     help="GPUs of each of them, as BOARD:COUNT[,BOARD:COUNT...].  [default: h100-80gb:8]",
 )
@@ -97,7 +94,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=110,
     show_default=True,
     metavar="SECONDS",
@@ -113,7 +110,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 def up(
     state_path: Path,
     nodes: int | None,
-    gpus: str | None,
+    gpus: "tuple[InventoryGpus, ...] | None",
     inventory: Path | None,
     kubernetes_version: str | None,
     runtime_config: str | None,

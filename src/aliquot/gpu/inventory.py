@@ -61,6 +61,8 @@ class Inventory:
 def parse_gpus(text: str) -> tuple[InventoryGpus, ...]:
     """`BOARD[:COUNT][:mig]`, several with commas: `h100-80gb:8`, `a100-40gb:4:mig,l4:2`. Raises ValueError."""
     groups = []
+    if not all(part.strip() for part in text.split(",")):
+        raise ValueError(f"'{text}' names no board at one place: give BOARD[:COUNT][:mig] there, or no comma")
     for part in text.split(","):
         board, *options = part.strip().split(":")
         mig = options[-1:] == ["mig"]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+_ANOTHER = "give another kubeconfig with --kubeconfig or $KUBECONFIG"
+
+
 class KubeconfigError(Exception):
     """One line: what is wrong, where, and what to do about it."""
 
@@ -197,6 +200,8 @@ def load(
         for named in config.contexts or ():
             contexts.setdefault(named.name, _Found(named.context, file))
     source = ", ".join(str(file) for file in files)
+    if not contexts:
+        raise KubeconfigError(f"{source}: no contexts in it; {_ANOTHER}")
     if not current:
         raise KubeconfigError(f"{source}: no current-context; choose one of: {_names(contexts)}")
     chosen = _pick(contexts, "context", current, source).value
@@ -208,14 +213,12 @@ def load(
 def _files(path: str | Path | None, environment: Mapping[str, str]) -> list[Path]:
     if path is not None:
         file = Path(path).expanduser()
-        if not file.is_file():
-            raise KubeconfigError(
-                f"{file}: no such kubeconfig; give another with --kubeconfig or $KUBECONFIG"
-            )
+        if not file.exists():
+            raise KubeconfigError(f"{file}: no such kubeconfig; {_ANOTHER}")
         return [file]
     if listed := environment.get("KUBECONFIG", ""):
         files = [Path(part).expanduser() for part in listed.split(os.pathsep) if part]
-        present = [file for file in files if file.is_file()]
+        present = [file for file in files if file.exists()]
         if not present:
             raise KubeconfigError(f"$KUBECONFIG names no file that exists: {listed}")
         return present
@@ -228,7 +231,7 @@ def _read(file: Path) -> _Config:
         document = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return msgspec.convert(document or {}, _Config)
     except OSError as error:
-        raise KubeconfigError(f"{file}: {error.strerror}") from error
+        raise KubeconfigError(f"{file}: {error.strerror}; {_ANOTHER}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KubeconfigError(f"{file}:{line}: not YAML: {error.problem}") from error
