@@ -40,9 +40,17 @@ class SimulatedMachine:
 
 
 class NvmlMachine:
-    def __init__(self, library: ctypes.CDLL, folder: Path, gpus: str, *, old_driver: bool = False) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        folder: Path,
+        gpus: str,
+        *,
+        old_driver: bool = False,
+        subsystem_id: int = 0,
+    ) -> None:
         self.library = library
-        (folder / "scene").write_text(scene(gpus, old_driver=old_driver))
+        (folder / "scene").write_text(scene(gpus, old_driver=old_driver, subsystem_id=subsystem_id))
         for gpu in SimulatedDriver(parse_gpus(gpus), node="n").gpus():
             device = folder / "sys/bus/pci/devices" / gpu.pci_bus_id.lower()[4:]
             device.mkdir(parents=True, exist_ok=True)
@@ -98,8 +106,9 @@ def fake_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 def nvml_machine(fake_library: ctypes.CDLL, tmp_path: Path) -> Iterator[Callable[..., NvmlMachine]]:
     made: list[NvmlMachine] = []
 
-    def make(gpus: str, *, old_driver: bool = False) -> NvmlMachine:
-        made.append(NvmlMachine(fake_library, tmp_path, gpus, old_driver=old_driver))
+    def make(gpus: str, *, old_driver: bool = False, subsystem_id: int = 0) -> NvmlMachine:
+        machine = NvmlMachine(fake_library, tmp_path, gpus, old_driver=old_driver, subsystem_id=subsystem_id)
+        made.append(machine)
         return made[-1]
 
     yield make
@@ -134,7 +143,7 @@ _BY_ATTRIBUTE = {
 }
 
 
-def scene(gpus: str, *, old_driver: bool) -> str:
+def scene(gpus: str, *, old_driver: bool, subsystem_id: int) -> str:
     simulated = SimulatedDriver(parse_gpus(gpus), node="n")
     lines = ["driver 580.82.07 13000"] + ["old"] * old_driver
     found = simulated.gpus()
@@ -143,8 +152,9 @@ def scene(gpus: str, *, old_driver: bool) -> str:
         major, minor = gpu.compute_capability
         reset = int(bool(board.mig and board.mig.mode_change_needs_reset))
         lines.append(
-            f"gpu {gpu.uuid} {gpu.pci_bus_id} {gpu.pci_device_id:x} {gpu.memory_mib or 0} {major} {minor} "
-            f"{int(gpu.mig is not MigState.UNSUPPORTED)} {int(gpu.mig is MigState.ENABLED)} {reset} {gpu.product}"
+            f"gpu {gpu.uuid} {gpu.pci_bus_id} {gpu.pci_device_id:x} {subsystem_id:x} {gpu.memory_mib or 0} "
+            f"{major} {minor} {int(gpu.mig is not MigState.UNSUPPORTED)} {int(gpu.mig is MigState.ENABLED)} "
+            f"{reset} {gpu.product}"
         )
         lines += _links(gpu, found)
         if gpu.mig is not MigState.UNSUPPORTED:

@@ -63,6 +63,14 @@ def test_without_a_driver_the_cause_is_one_line(monkeypatch: pytest.MonkeyPatch)
     assert str(caught.value) == "NVML cannot be opened: NVML Shared Library Not Found"
 
 
+@pytest.mark.parametrize(("reported", "known"), [(0x16C110DE, 0x16C110DE), (0, None)])
+def test_the_subsystem_tells_boards_of_one_chip_apart(
+    nvml_machine: MakeMachine, reported: int, known: int | None
+) -> None:
+    (gpu,) = nvml_machine("h100-80gb", subsystem_id=reported).driver.gpus()
+    assert (gpu.pci_device_id, gpu.pci_subsystem_id) == (0x233010DE, known)
+
+
 def test_a_reset_finds_no_session_open_and_leaves_one(nvml_machine: MakeMachine) -> None:
     machine = nvml_machine("a100-40gb")
     gpu = machine.driver.gpus()[0].uuid

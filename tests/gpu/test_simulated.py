@@ -131,6 +131,11 @@ def test_every_board_can_be_filled_with_each_of_its_profiles(key: str) -> None:
         assert names == {profile.name}
 
 
+def test_what_the_catalogue_does_not_know_of_a_board_stays_unknown() -> None:
+    (gpu,) = node("h100-80gb").gpus()
+    assert (gpu.pci_device_id, gpu.pci_subsystem_id) == (0x233010DE, None)
+
+
 @pytest.mark.parametrize("key", ["rtx-pro-5000-48gb", "rtx-pro-4500-32gb", "thor-igpu"])
 def test_where_placements_are_not_published_mig_is_not_offered(key: str) -> None:
     driver = node(key)

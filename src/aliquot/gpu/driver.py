@@ -92,6 +92,8 @@ class Gpu:
     pci_bus_id: str
     pci_device_id: int | None
     """0xDDDDVVVV: device, then vendor 10DE, as NVML reports it."""
+    pci_subsystem_id: int | None
+    """0xSSSSVVVV: which of the boards with this chip it is, then who built it; None when unknown."""
     numa_node: int | None
     mig: MigState
 

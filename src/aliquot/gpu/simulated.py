@@ -416,6 +416,7 @@ class SimulatedDriver:
             compute_capability=board.compute_capability_numbers,
             pci_bus_id=f"00000000:{0x10 + 7 * index:02X}:00.0",
             pci_device_id=board.pci_device_id,
+            pci_subsystem_id=None,
             numa_node=numa_node(len(self._boards), index),
             mig=self._mig_state(index),
         )

@@ -56,7 +56,7 @@ typedef struct { u32 used, pid, gi, ci; u64 bytes; } process;
 typedef struct gpu {
     char magic;
     char uuid[NAME], bus[32], product[NAME];
-    u32 minor, device_id, memory_mib, major, minor_capability, mig_capable, mig, pending, needs_reset, lost;
+    u32 minor, device_id, subsystem_id, memory_mib, major, minor_capability, mig_capable, mig, pending, needs_reset, lost;
     u32 n_profiles;
     profile profiles[MAX_PROFILES];
     instance gi[MAX_INSTANCES];
@@ -107,8 +107,8 @@ int fake_load(const char *path) {
             g = &gpus[n_gpus++];
             g->magic = 'g';
             int n = 0;
-            sscanf(rest, "%95s %31s %x %u %u %u %u %u %u %n", g->uuid, g->bus, &g->device_id, &g->memory_mib, &g->major,
-                   &g->minor_capability, &g->mig_capable, &g->mig, &g->needs_reset, &n);
+            sscanf(rest, "%95s %31s %x %x %u %u %u %u %u %u %n", g->uuid, g->bus, &g->device_id, &g->subsystem_id,
+                   &g->memory_mib, &g->major, &g->minor_capability, &g->mig_capable, &g->mig, &g->needs_reset, &n);
             g->pending = g->mig;
             g->minor = n_gpus - 1;
             snprintf(g->product, NAME, "%s", rest + n);
@@ -233,6 +233,7 @@ static void fill_pci(gpu *g, pci_t *pci) {
     sscanf(g->bus, "%x:%x:%x", &pci->domain, &pci->bus, &pci->device);
     snprintf(pci->bus_id, sizeof pci->bus_id, "%s", g->bus);
     pci->device_id = g->device_id;
+    pci->subsystem = g->subsystem_id;
 }
 
 int nvmlDeviceGetPciInfo_v3(gpu *g, pci_t *pci) { ALIVE(g); fill_pci(g, pci); return SUCCESS; }

@@ -132,6 +132,7 @@ class Session:
             compute_capability=capability,
             pci_bus_id=pci.busId,
             pci_device_id=pci.pciDeviceId,
+            pci_subsystem_id=pci.pciSubSystemId or None,
             numa_node=self._numa_node(pci.busId),
             mig=MigState.UNSUPPORTED,
         )
