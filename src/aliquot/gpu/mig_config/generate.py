@@ -1,0 +1,93 @@
+"""The configurations that everybody begins with, made from what boards can be cut into.
+
+all-disabled and all-enabled; for each profile `all-<profile>` with as many as fit; and all-balanced, which has a bit of
+each: two of one slice, one of two and, on boards of seven slices, one of three.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aliquot.gpu.arrangement import Demand, arrange
+from aliquot.gpu.boards import Board
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.layout import Refusal
+from aliquot.gpu.mig_config.file import Entry, MigConfigFile
+
+BALANCED = "all-balanced"
+_SEVEN, _FOUR = 7, 4
+_BALANCED_OF = {_SEVEN: {1: 2, 2: 1, 3: 1}, _FOUR: {1: 2, 2: 1}}
+"""Compute slices of the board -> compute slices of a profile -> how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """GPUs that are cut alike. `filters`: their device ids, as the file has them."""
+
+    filters: tuple[str, ...]
+    profiles: tuple[InstanceProfile, ...]
+
+
+def kind_of_board(board: Board) -> Kind:
+    """Empty profiles where the board has no MIG, or its placements are not published."""
+    filters = tuple(f"0x{device}10DE" for device in board.pci_device_ids)
+    return Kind(filters, board.mig.instance_profiles() if board.mig is not None else ())
+
+
+def generate(kinds: Sequence[Kind]) -> MigConfigFile:
+    """Device filters only where there are several kinds; entries of a name that several kinds have stand together."""
+    configs: dict[str, tuple[Entry, ...]] = {
+        "all-disabled": (Entry(False),),
+        "all-enabled": (Entry(True),),
+    }
+    several = len(kinds) > 1
+    found: dict[str, dict[tuple[tuple[str, int], ...], list[str]]] = {}
+    for kind in kinds:
+        for name, counts in _configs(kind.profiles):
+            found.setdefault(name, {}).setdefault(tuple(counts.items()), []).extend(kind.filters)
+    for name in sorted(found, key=_order):
+        configs[name] = tuple(
+            Entry(True, None, tuple(sorted(set(filters))) if several else (), dict(counts))
+            for counts, filters in found[name].items()
+        )
+    return MigConfigFile(configs)
+
+
+def config_name(profile: str) -> str:
+    """`all-1g.10gb.me` for `1g.10gb+me`; `-me` is kept."""
+    return f"all-{profile.replace('+', '.').replace(',', '.')}"
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name == BALANCED, name
+
+
+def _configs(profiles: Sequence[InstanceProfile]) -> Iterable[tuple[str, Mapping[str, int]]]:
+    for profile in profiles:
+        yield config_name(profile.name), {profile.name: _most(profile, profiles)}
+    balanced = _balanced(profiles)
+    if balanced:
+        yield BALANCED, balanced
+
+
+def _most(profile: InstanceProfile, profiles: Sequence[InstanceProfile]) -> int:
+    """As many as the board says, or as fit, where that is fewer."""
+    for count in range(profile.max_instances, 1, -1):
+        if not isinstance(arrange(profiles, (), [Demand(profile.profile_id)] * count), Refusal):
+            return count
+    return 1
+
+
+def _balanced(profiles: Sequence[InstanceProfile]) -> Mapping[str, int]:
+    """Nothing for boards of two slots, and where a profile that it needs is missing."""
+    plain = [profile for profile in profiles if not profile.attributes]
+    whole = max((profile.compute_slices for profile in plain), default=0)
+    counts = {}
+    for slices, count in _BALANCED_OF.get(whole, {}).items():
+        # Of two profiles of one slice the one with the usual memory.
+        same = sorted(
+            (profile for profile in plain if profile.compute_slices == slices), key=lambda p: p.memory_slots
+        )
+        if not same:
+            return {}
+        counts[same[0].name] = count
+    return counts
