@@ -2,8 +2,10 @@
 
 import click
 
+from aliquot.cli.mig.checking import assert_applied, plan_changes
 from aliquot.cli.mig.checkpointing import checkpoint
 from aliquot.cli.mig.profiles import profiles
+from aliquot.cli.mig.writing import export, generate
 
 
 @click.group()
@@ -16,5 +18,5 @@ def mig() -> None:
     """
 
 
-mig.add_command(profiles)
-mig.add_command(checkpoint)
+for command in (profiles, plan_changes, assert_applied, export, generate, checkpoint):
+    mig.add_command(command)

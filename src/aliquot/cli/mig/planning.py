@@ -16,7 +16,7 @@ from aliquot.gpu.driver import Gpu
 from aliquot.gpu.layout import CreateInstance, DestroyInstance
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.reconfiguration import Change, Goal, Outcome, Refused, in_use, reconfigure
-from aliquot.node.mig.steps import Step
+from aliquot.node.mig.steps import Step, describe
 
 Goals: TypeAlias = Mapping[str, Goal | Refused]
 """By UUID of a GPU; GPUs that are not in it are left alone. Refused: the goal itself cannot be for this GPU."""
@@ -122,6 +122,17 @@ def refusals(planned: Sequence[Planned]) -> list[str]:
     ]
 
 
+def differences(planned: Sequence[Planned]) -> list[str]:
+    """Of GPUs that are not as they are wanted, a line for each kind; first steps say what is different."""
+    found = refusals(planned)
+    for group in _groups(planned):
+        steps = group[0].steps
+        if steps:
+            more = f", and {len(steps) - 1} more" if len(steps) > 1 else ""
+            found.append(f"{_titles(group)}: needs {describe(steps[0])}{more}")
+    return found
+
+
 def summary(planned: Sequence[Planned]) -> str:
     changed = [one for one in planned if one.steps]
     refused = sum(1 for one in planned if isinstance(one.outcome, Refused))
@@ -176,7 +187,6 @@ def _runs(indexes: Sequence[int]) -> str:
 
 def documents(planned: Sequence[Planned]) -> Iterator[dict[str, object]]:
     from aliquot.node.advertise import known_profiles
-    from aliquot.node.mig.steps import describe
 
     for one in planned:
         gpu, outcome = one.observed.gpu, one.outcome

@@ -1,0 +1,38 @@
+"""From an entry of a configuration to what it means for one GPU, whose board decides what names stand for."""
+
+from collections.abc import Sequence
+
+from aliquot.gpu.arrangement import Demand
+from aliquot.gpu.demands import counted, demands
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.mig_config.file import Entry, ExplicitInstance
+from aliquot.gpu.profiles import BadProfileName, ProfileName, UnknownProfile, resolve
+from aliquot.node.advertise import catalogue_profiles, known_profiles
+from aliquot.node.inventory import ObservedGpu
+from aliquot.node.mig.reconfiguration import Goal, Refused
+
+
+def goal(entry: Entry, observed: ObservedGpu, *, mode_only: bool = False) -> Goal | Refused:
+    """`mode_only`: the slices may be as they are."""
+    if not entry.mig_enabled:
+        return Goal(False)
+    if mode_only:
+        return Goal(True, None)
+    profiles, from_catalogue = known_profiles(observed), catalogue_profiles(observed)
+    try:
+        if entry.instances is not None:
+            return Goal(True, tuple(_demand(one, profiles, from_catalogue) for one in entry.instances))
+        devices = counted(entry.counts, profiles, from_catalogue)
+    except (UnknownProfile, BadProfileName) as error:
+        return Refused("UnknownProfile", str(error))
+    return Goal(True, tuple(demands(devices, profiles)), devices)
+
+
+def _demand(
+    wanted: ExplicitInstance,
+    profiles: Sequence[InstanceProfile],
+    from_catalogue: Sequence[InstanceProfile],
+) -> Demand:
+    profile = resolve(wanted.profile, profiles, from_catalogue)
+    compute = tuple(ProfileName.parse(part).compute_slices for part in wanted.compute)
+    return Demand(profile.profile_id, () if compute == (profile.compute_slices,) else compute, wanted.start)
