@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,14 @@ def test_why_it_did_not_come_up_is_one_line(tmp_path: Path, log: str, said: str)
     path = tmp_path / "log"
     path.write_text(log)
     assert _last_words(path, 7) == said.replace("LOG", str(path))
+
+
+def test_an_empty_log_on_a_full_disk_says_why_it_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    path.touch()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    said = f"{path}: the disk is full; free some space, or choose another with --state DIR"
+    assert _last_words(path, 7) == said

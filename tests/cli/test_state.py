@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -47,6 +48,25 @@ def test_a_child_that_inherits_the_lock_goes_on_holding_it(tmp_path: Path) -> No
     assert state.holder() == child.pid
     child.communicate()
     assert state.holder() is None
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "No space left on device; free some space, or choose another with --state DIR"),
+        (errno.EROFS, "Read-only file system; choose another with --state DIR"),
+    ],
+)
+def test_a_directory_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with pytest.raises(StateError) as caught, StateDirectory(tmp_path).held():
+        pass
+    assert str(caught.value.format_message()) == f"{tmp_path}: {said}"
 
 
 def test_a_holder_without_an_id_is_refused_by_name(tmp_path: Path) -> None:

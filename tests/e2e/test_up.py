@@ -333,6 +333,28 @@ def test_a_deleted_node_stays_away_until_the_next_start_and_status_says_so(state
     kubectl("wait", "node/node-1", "--for=condition=Ready", "--timeout=10s")
 
 
+def test_a_full_disk_costs_words_and_not_the_cluster(state: Path) -> None:
+    """What it prints goes nowhere, and what `aliquot status` reads cannot be written for a while."""
+    with Path("/dev/full").open("w") as full:
+        up = subprocess.Popen([ALIQUOT, "up", "--state", state, "--nodes", "1"], stdout=full, stderr=full)
+    try:
+        directory = StateDirectory(state)
+        eventually(lambda: (running := directory.running()) is not None and running.ready)
+        kubectl = Kubectl(state / "kubeconfig")
+        told = (state / "cluster.json").rename(state / "aside")
+        (state / "cluster.json").mkdir()
+        kubectl("delete", "node", "node-0")
+        eventually(lambda: kubectl.json("get", "gpunodes")["items"] == [], within_s=30)
+        kubectl("create", "configmap", "still-here")
+        (state / "cluster.json").rmdir()
+        told.rename(state / "cluster.json")
+        eventually(lambda: (running := directory.running()) is not None and not running.ready)
+        assert up.poll() is None
+    finally:
+        up.terminate()
+        up.wait(60)
+
+
 def shell_pod(
     name: str, script: str, *, gpus: int = 0, resource: str = "nvidia.com/gpu", **spec: object
 ) -> str:

@@ -6,6 +6,7 @@ once one wins and the other changes nothing. What ends the command before the cl
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,8 @@ def _last_words(log: Path, code: int) -> str:
     for line in reversed(lines):
         if line.startswith("error: "):
             return line.removeprefix("error: ")
+    if not lines and shutil.disk_usage(log.parent).free == 0:
+        return f"{log}: the disk is full; free some space, or choose another with --state DIR"
     said = f": {lines[-1].strip()}" if lines else ""
     return f"the cluster's process ended with code {code}{said}; see {log}"
 

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import structlog
 
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.cluster import Cluster
 from aliquot.cli.failures import innermost
 from aliquot.cli.plan import LocalClusterError, Plan, encode
 from aliquot.cli.readiness import MOST_NAMED, Readiness
-from aliquot.cli.state import Running, replace_file
+from aliquot.cli.state import Running, replace_file, way_out
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.audit.log_file import AuditError
@@ -47,6 +48,8 @@ _PLUGIN_PATIENCE_S = 10.0
 
 Say = Callable[[str], None]
 
+_log = structlog.get_logger(__name__)
+
 
 def run_in_foreground(plan: Plan, *, say: Say) -> None:
     """Until SIGINT, SIGTERM or SIGHUP. Raises LocalClusterError when it cannot come up; then nothing is left running."""
@@ -62,6 +65,12 @@ def run_in_foreground(plan: Plan, *, say: Say) -> None:
         raise LocalClusterError(str(innermost(group))) from group
     except* LocalClusterError as group:
         raise innermost(group) from None
+    except* OSError as group:
+        error = innermost(group)
+        if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):
+            raise
+        place = error.filename or plan.state.path
+        raise LocalClusterError(f"{place}: {error.strerror or error}; {way_out(error)}") from group
 
 
 async def _live(plan: Plan, say: Say) -> None:
@@ -189,7 +198,7 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
     """Until cancelled: says which nodes are not ready, and keeps it for `aliquot status`."""
     loop = asyncio.get_running_loop()
     readiness = Readiness(len(cluster.nodes), begun=loop.time(), patience_s=plan.patience_s)
-    recorded_at = float("-inf")
+    recorded_at, recorded = float("-inf"), True
     while True:
         looked_at = loop.time()
         waiting, settled = cluster.not_ready(), readiness.settled
@@ -206,8 +215,15 @@ async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say:
             not_ready=dict(list(waiting.items())[:MOST_NAMED]),
         )
         if seen != running and (settles or loop.time() >= recorded_at + _LOOK_S):
-            running, recorded_at = seen, loop.time()
-            plan.state.write_running(running)
+            recorded_at = loop.time()
+            try:
+                plan.state.write_running(seen)
+            except OSError as error:
+                if recorded:
+                    _log.warning("'aliquot status' is behind", error=f"{plan.state.path}: {error.strerror}")
+                recorded = False
+            else:
+                running, recorded = seen, True
         # Looking at hundreds of nodes must not keep them from starting.
         starting_s = max(_LOOK_WHILE_STARTING_S, _LOOKS_APART * (loop.time() - looked_at))
         await asyncio.sleep(_LOOK_S if readiness.settled else starting_s)

@@ -1,7 +1,14 @@
-"""Where log lines go: stderr, readable on a terminal, JSON elsewhere. What a command answers goes to stdout."""
+"""Where log lines go: stderr, readable on a terminal, JSON elsewhere. What a command answers goes to stdout.
 
+A full disk costs lines, not the process that wanted to write them.
+"""
+
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
+
+import click
 
 
 def configure(*, verbose: bool = True) -> None:
@@ -25,6 +32,32 @@ def configure(*, verbose: bool = True) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.WARNING if readable and not verbose else logging.INFO
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+
+
+def say(text: str) -> None:
+    """To stdout, for whoever started this."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
+
+
+class _Lossy:
+    """As much of a text stream as a logger needs; lines that cannot be written are lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()

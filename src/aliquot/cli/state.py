@@ -8,6 +8,7 @@ DIR/lock             held (flock) by the process that runs the cluster; its proc
 DIR/pki, DIR/store.db, DIR/nodes/NAME   the emulator's own
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -89,7 +90,7 @@ class StateDirectory:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600) if inherited is None else inherited
         except OSError as error:
-            raise StateError(f"{self.path}: {error.strerror}; choose another with --state DIR") from error
+            raise self._unusable(error) from error
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,10 +99,16 @@ class StateDirectory:
                     f"{self.path}: in use by {self._who()}; stop it with 'aliquot down --state {self.path}' or choose another --state"
                 ) from None
             os.set_inheritable(lock, False)
-            os.pwrite(lock, f"{os.getpid():<{_PID_WIDTH}}\n".encode(), 0)
+            try:
+                os.pwrite(lock, f"{os.getpid():<{_PID_WIDTH}}\n".encode(), 0)
+            except OSError as error:
+                raise self._unusable(error) from error
             yield lock
         finally:
             os.close(lock)
+
+    def _unusable(self, error: OSError) -> StateError:
+        return StateError(f"{error.filename or self.path}: {error.strerror}; {way_out(error)}")
 
     def holder(self) -> int | None:
         """The process that runs the cluster now; None when there is none."""
@@ -174,6 +181,12 @@ class StateDirectory:
         link.unlink(missing_ok=True)
         link.symlink_to(self.gpus(node))
         return path
+
+
+def way_out(error: OSError) -> str:
+    """What a person can do about a file that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{'free some space, or ' if full else ''}choose another with --state DIR"
 
 
 def _shortened(node: str) -> str:

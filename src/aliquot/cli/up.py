@@ -165,7 +165,7 @@ def up(
                 audit_webhook=audit_webhook,
                 authentication=authentication,
             )
-            local.run_in_foreground(wanted, say=click.echo)
+            local.run_in_foreground(wanted, say=logs.say)
     except LocalClusterError as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_a_file_in_use_is_refused(path: Path) -> None:
 )
 def test_a_place_that_cannot_hold_it_is_named(tmp_path: Path, place: str, expected: str) -> None:
     assert expected in reason(tmp_path / place)
+
+
+def test_a_file_that_a_full_disk_keeps_from_opening_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the error is called."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    assert reason(tmp_path).endswith("; free some space")
 
 
 def test_a_full_disk_refuses_the_commit_and_keeps_the_rest(path: Path) -> None:

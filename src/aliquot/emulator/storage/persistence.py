@@ -7,6 +7,7 @@ file. Nothing here interprets objects, and a file that cannot be read is left ex
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -205,6 +206,13 @@ def _corrupt(path: Path, problem: str) -> StoreError:
 
 
 def _unusable(path: Path, problem: str, code: int | None) -> StoreError:
-    full = code == errno.ENOSPC or "full" in problem
+    # SQLite may call it an I/O error.
+    full = code == errno.ENOSPC or "full" in problem or _disk_is_full(path)
     way_out = "free some space" if full else "make it writable, or choose another --state"
     return StoreError(f"{path}: {problem}; {way_out}")
+
+
+def _disk_is_full(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free == 0
+    return False
