@@ -11,7 +11,7 @@ _CHANGES = 2
 """Exit code: there is something to do."""
 
 
-@click.command("plan")
+@click.command("plan", short_help="Show what a configuration would change.")
 @config_options
 @source_options
 @output_option
@@ -35,7 +35,7 @@ def plan_changes(file: str, name: str | None, mode_only: bool, source: Source, o
         raise click.exceptions.Exit(_CHANGES)
 
 
-@click.command("assert")
+@click.command("assert", short_help="Check that a configuration is applied.")
 @config_options
 @click.option(
     "-a",

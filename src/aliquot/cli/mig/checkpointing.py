@@ -10,7 +10,7 @@ from aliquot.cli.mig.machines import Machine, Source, machines
 from aliquot.cli.mig.options import source_options
 
 
-@click.command()
+@click.command(short_help="Write the exact slices of each GPU to a file.")
 @click.option(
     "-f",
     "--checkpoint-file",

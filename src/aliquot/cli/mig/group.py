@@ -14,7 +14,7 @@ def mig() -> None:
 
     \b
     Exit codes: 0 done, or nothing to do; 1 refused or failed, with one line for each GPU on stderr;
-    2 there is something to do (plan, assert), or the command line was wrong.
+    2 there is something to do (plan), or the command line was wrong.
     """
 
 

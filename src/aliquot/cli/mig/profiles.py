@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aliquot.node.inventory import ObservedGpu
 
 
-@click.command()
+@click.command(short_help="Show what GPUs can be cut into, and where there is room.")
 @click.argument("board", required=False, shell_complete=complete_board)
 @source_options
 @output_option

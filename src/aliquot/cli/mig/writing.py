@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _FORMATS = click.Choice(["yaml", "json"])
 
 
-@click.command()
+@click.command(short_help="Print how the GPUs are cut as a configuration file.")
 @click.option(
     "-l",
     "--config-label",
@@ -44,7 +44,7 @@ def export(name: str, form: str, source: Source) -> None:
     _print(exporting.export(cuts, name), form)
 
 
-@click.command()
+@click.command(short_help="Print the usual configurations of boards.")
 @click.argument("boards", metavar="[BOARD]...", nargs=-1, shell_complete=complete_board)
 @click.option("-o", "--output-format", "form", type=_FORMATS, default="yaml", show_default=True)
 @source_options

@@ -1,0 +1,183 @@
+"""The `mig` commands as a user types them, on simulated GPUs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from aliquot.cli.main import cli
+from aliquot.gpu.inventory import InventoryGpus
+from aliquot.gpu.simulated import SimulatedDriver
+
+CONFIG = """\
+version: v1
+mig-configs:
+  all-balanced:
+  - devices: all
+    mig-enabled: true
+    mig-devices: {1g.10gb: 2, 2g.20gb: 1, 3g.40gb: 1}
+  all-disabled:
+  - devices: all
+    mig-enabled: false
+  too-much:
+  - devices: all
+    mig-enabled: true
+    mig-devices: {1g.10gb: 8}
+  divided:
+  - devices: [0]
+    mig-enabled: true
+    mig-instances:
+    - {profile: 3g.40gb, start: 0, compute: [1c.3g.40gb, 2c.3g.40gb]}
+  - devices: [1]
+    mig-enabled: true
+    mig-devices: {}
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "inventory.yaml").write_text("gpus: [{board: h100-80gb, count: 2, mig: true}]\n")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def mig(place: Path, command: str, *arguments: str, text: str | None = None) -> Result:
+    driver = ("--driver", f"simulated:{place / 'inventory.yaml'}", "--state", str(place / "state"))
+    return CliRunner().invoke(cli, ["mig", command, *driver, *arguments], input=text)
+
+
+def configured(place: Path, command: str, name: str, *more: str) -> Result:
+    return mig(place, command, "-f", str(place / "config.yaml"), "-c", name, *more)
+
+
+def cut(place: Path, gpu: int, profile_id: int, start: int, *parts: int) -> None:
+    """As an earlier command left it."""
+    (place / "state").mkdir(exist_ok=True)
+    driver = SimulatedDriver(
+        [InventoryGpus("h100-80gb", 2, True)], node="node-0", state_file=place / "state" / "node-0.json"
+    )
+    uuid = driver.gpus()[gpu].uuid
+    made = driver.create_gpu_instance(uuid, profile_id, start)
+    for part in parts or (None,):
+        driver.create_compute_instance(uuid, made.gi_id, part)
+
+
+def test_a_plan_says_by_its_exit_code_whether_there_is_something_to_do(place: Path) -> None:
+    assert configured(place, "plan", "all-balanced").exit_code == 2
+    (place / "inventory.yaml").write_text("gpus: [{board: h100-80gb}]\n")
+    nothing = configured(place, "plan", "all-disabled")
+    assert (nothing.exit_code, nothing.output.splitlines()[-1]) == (
+        0,
+        "1 GPU: 0 to change; 0 instances to make, 0 to destroy, 0 kept",
+    )
+
+
+def test_a_plan_changes_nothing(place: Path) -> None:
+    configured(place, "plan", "all-balanced")
+    assert not (place / "state").exists()
+
+
+def test_what_is_in_the_way_is_one_line_for_all_gpus_alike(place: Path) -> None:
+    refused = configured(place, "plan", "too-much")
+    assert refused.exit_code == 1
+    assert refused.output.splitlines()[-1] == (
+        "Error: node-0/0-1: 8 x 1g.10gb do not fit on one GPU: at most 7 1g.10gb fit"
+    )
+
+
+def test_programs_read_the_plan_of_each_gpu(place: Path) -> None:
+    first, second = json.loads(configured(place, "plan", "divided", "-o", "json").output)
+    assert first["slices"] == [{"profile": "3g.40gb", "start": 0, "compute": [1, 2]}]
+    assert (second["slices"], second["steps"]) == ([], [])
+
+
+def test_assert_is_content_when_the_devices_are_there_wherever_they_are(place: Path) -> None:
+    for gpu in (0, 1):
+        for profile_id, start in ((19, 2), (19, 3), (14, 0), (9, 4)):
+            cut(place, gpu, profile_id, start)
+    good = configured(place, "assert", "all-balanced")
+    assert (good.exit_code, good.output) == (0, "the configuration is applied\n")
+    bad = configured(place, "assert", "all-disabled")
+    assert bad.exit_code == 1
+    assert configured(place, "assert", "all-disabled", "-a").exit_code == 0
+
+
+def test_assert_of_the_mode_alone_takes_any_slices(place: Path) -> None:
+    cut(place, 0, 9, 4)
+    assert configured(place, "assert", "all-balanced").exit_code == 1
+    assert configured(place, "assert", "all-balanced", "-m").exit_code == 0
+
+
+def test_what_is_exported_is_what_is_applied(place: Path) -> None:
+    cut(place, 0, 9, 4, 0, 1)
+    cut(place, 1, 19, 0)
+    exported = mig(place, "export", "-l", "mine").output
+    assert yaml.safe_load(exported) == {
+        "version": "v1",
+        "mig-configs": {
+            "mine": [
+                {"devices": [0], "mig-enabled": True, "mig-devices": {"1c.3g.40gb": 1, "2c.3g.40gb": 1}},
+                {"devices": [1], "mig-enabled": True, "mig-devices": {"1g.10gb": 1}},
+            ]
+        },
+    }
+    assert mig(place, "assert", "-f", "-", text=exported).exit_code == 0
+
+
+def test_a_checkpoint_is_written_whole_to_its_file(place: Path) -> None:
+    cut(place, 1, 9, 4)
+    assert mig(place, "checkpoint", "-f", str(place / "c.json")).exit_code == 0
+    first, second = json.loads((place / "c.json").read_text())["MigState"]["Devices"]
+    assert first["GpuInstances"] is None
+    assert [one["Placement"]["Start"] for one in second["GpuInstances"]] == [4]
+    assert not list(place.glob("*.partial"))
+
+
+def test_profiles_of_the_gpus_at_hand_say_where_there_is_room(place: Path) -> None:
+    cut(place, 0, 9, 4)
+    found = json.loads(mig(place, "profiles", "-o", "json").output)
+    room = {(one["gpu"], one["profile"]): one["freeStarts"] for one in found}
+    assert (room[0, "3g.40gb"], room[1, "3g.40gb"]) == ([0], [0, 4])
+    assert room[0, "7g.80gb"] == []
+
+
+@pytest.mark.parametrize(
+    ("boards", "balanced"),
+    [
+        (["a30-24gb"], [{"1g.6gb": 2, "2g.12gb": 1}]),
+        (["h100-80gb"], [{"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1}]),
+        (
+            ["h100-80gb", "a30-24gb"],
+            [{"1g.10gb": 2, "2g.20gb": 1, "3g.40gb": 1}, {"1g.6gb": 2, "2g.12gb": 1}],
+        ),
+    ],
+)
+def test_the_usual_configurations_are_generated(
+    place: Path, boards: list[str], balanced: list[dict[str, int]]
+) -> None:
+    found = yaml.safe_load(mig(place, "generate", *boards).output)["mig-configs"]
+    assert [entry["mig-devices"] for entry in found["all-balanced"]] == balanced
+    assert ("device-filter" in found["all-balanced"][0]) is (len(boards) > 1)
+    assert {"all-disabled", "all-enabled"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("plan", ["-f", "CONFIG", "-c", "nope"], "there is no configuration 'nope'; there are all-balanced"),
+        ("plan", ["-f", "CONFIG"], "which configuration? There are all-balanced, all-disabled"),
+        ("plan", ["-f", "missing.yaml"], "missing.yaml: cannot be read"),
+        ("profiles", ["h100"], "unknown board 'h100'"),
+        ("profiles", ["l4"], "board 'l4' has no MIG"),
+        ("generate", ["l4"], "board 'l4' has no MIG"),
+        ("export", ["--node", "other", "--driver", "simulated:missing"], "missing: cannot be read"),
+        ("checkpoint", ["-f", "/no/such/directory/c.json"], "choose another file"),
+    ],
+)
+def test_bad_input_is_one_line(place: Path, command: str, arguments: list[str], message: str) -> None:
+    config = str(place / "config.yaml")
+    done = mig(place, command, *[config if one == "CONFIG" else one for one in arguments])
+    assert done.exit_code != 0
+    assert message in done.output
