@@ -185,6 +185,36 @@ def test_stateful_sets(path: str, value: Any, problem: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
+        ({"volumeMounts": ["data"], "claims": ["data"]}, ""),
+        ({"volumeMounts": ["data"], "claims": ["data"], "volumes": ["data"]}, ""),
+        ({"volumeMounts": ["data", "own"], "claims": ["data"], "volumes": ["own"]}, ""),
+        ({"volumeMounts": ["data"], "claims": ["other"]}, 'volumeMounts[0].name: Not found: "data"'),
+        ({"volumeMounts": ["data"]}, 'volumeMounts[0].name: Not found: "data"'),
+        ({"claims": ["Data"]}, 'spec.template.spec.volumes[0].name: Invalid value: "Data"'),
+        ({"hostname": "Own_Name", "subdomain": "Own_Name"}, ""),
+    ],
+)
+def test_a_stateful_set_s_template_is_judged_with_what_its_pods_are_given(spec: Json, problem: str) -> None:
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in spec.get("volumeMounts", ())]
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    pod: Json = {
+        "containers": [{"name": "m", "image": "x", "volumeMounts": mounts}],
+        "volumes": [{"name": name, "emptyDir": {}} for name in spec.get("volumes", ())],
+        **{name: spec[name] for name in ("hostname", "subdomain") if name in spec},
+    }
+    made = workload(
+        "StatefulSet",
+        template={**TEMPLATE, "spec": pod},
+        volumeClaimTemplates=[{"metadata": {"name": name}, "spec": claim} for name in spec.get("claims", ())],
+    )
+    found = texts(schema("StatefulSet", "apps").validate(made))
+    assert bool(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
         ({"minAvailable": 1}, ""),
         ({"minAvailable": "50%"}, ""),
         ({"maxUnavailable": 0}, ""),

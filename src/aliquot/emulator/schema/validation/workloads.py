@@ -93,7 +93,20 @@ def stateful_set(obj: Obj) -> list[FieldError]:
             errors.append(not_supported(where, retention[name], ("Delete", "Retain")))
     errors += _non_negative(spec.get("ordinals") or {}, ("start",), "spec.ordinals")
     errors += _non_negative(spec, ("replicas", "minReadySeconds"))
-    return errors + _selected_template(spec, "statefulset")
+    return errors + _selected_template({**spec, "template": _as_filled_in(spec)}, "statefulset")
+
+
+def _as_filled_in(spec: Obj) -> Obj:
+    """A StatefulSet's template with what its controller puts into each pod: volumes for the claim templates, and its
+    own host name and subdomain instead of the template's."""
+    template = spec.get("template", {})
+    pod = {k: v for k, v in template.get("spec", {}).items() if k not in ("hostname", "subdomain")}
+    claims = [claim.get("metadata", {}).get("name", "") for claim in spec.get("volumeClaimTemplates") or ()]
+    if claims:
+        made = {name: {"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims}
+        kept = [volume for volume in pod.get("volumes") or () if volume.get("name") not in made]
+        pod["volumes"] = [*made.values(), *kept]
+    return {**template, "spec": pod}
 
 
 def _either(values: tuple[str, ...]) -> str:
