@@ -31,6 +31,25 @@ DEPLOYMENT = {
 }
 
 
+def test_it_begins_empty_each_time(tmp_path: Path) -> None:
+    api = EmulatedApi(tmp_path)
+    for _ in range(2):
+        with api, pytest.raises(RuntimeError, match="runs already"), api:
+            pass
+        with api:
+            create = [str(KUBECTL), "--kubeconfig", str(api.kubeconfig), "create", "configmap", "c"]
+            subprocess.run(create, check=True, capture_output=True)
+
+
+def test_nothing_goes_wrong_with_an_api_that_does_not_run(tmp_path: Path) -> None:
+    api = EmulatedApi(tmp_path)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="outside of its `with`"):
+            api.fault(disk_full=True)
+        with api:
+            api.fault(disk_full=True)
+
+
 def test_programs_and_controllers(tmp_path: Path) -> None:
     with EmulatedApi(tmp_path, version="1.34") as api:
         command = [str(KUBECTL), "--kubeconfig", str(api.kubeconfig), "version"]

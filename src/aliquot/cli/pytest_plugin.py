@@ -30,10 +30,14 @@ def kubernetes_api(
 ) -> Iterator["EmulatedApi"]:
     """A Kubernetes API of the test's own, with controllers and without nodes (`aliquot.emulator.testing`)."""
     from aliquot.emulator.testing import EmulatedApi
-    from aliquot.emulator.versions import DEFAULT
+    from aliquot.emulator.versions import DEFAULT, UnknownVersion
 
     version = str(request.config.getini("kubernetes_version")) or DEFAULT
-    with EmulatedApi(tmp_path_factory.mktemp("kubernetes"), version=version) as api:
+    try:
+        made = EmulatedApi(tmp_path_factory.mktemp("kubernetes"), version=version)
+    except UnknownVersion as error:
+        pytest.fail(f"kubernetes_version in {request.config.inipath}: {error}", pytrace=False)
+    with made as api:
         yield api
 
 

@@ -30,7 +30,7 @@ _STOP_DEADLINE_S = 30.0
 
 
 class EmulatedApi:
-    """`with EmulatedApi(directory) as api`: `api.url` answers within.
+    """`with EmulatedApi(directory) as api`: `api.url` answers within. Entered again, it begins empty.
 
     `directory` takes certificates and kubeconfigs; objects are in memory alone. `version` is a minor of Kubernetes.
     `seed` decides names and uids. Raises UnknownVersion.
@@ -46,11 +46,10 @@ class EmulatedApi:
         self._surface = Surface(version)
         self._controllers = controllers
         self._seed = seed
-        self._rng = random.Random(seed)
         self._faults: FaultyApplication | None = None
         self._conditions: Conditions | None = None
         self._authority = Authority(directory / "pki", clock=SystemClock())
-        self._thread = threading.Thread(target=self._run, name="emulated API", daemon=True)
+        self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -72,7 +71,11 @@ class EmulatedApi:
         """What goes wrong from now on, for clients; the controllers here are spared. What is not named is well again.
 
         api.fault(Rule(verbs=("create",), times=2, error=Error(status=429, retry_after_seconds=1)))
+
+        Raises RuntimeError outside of `with`.
         """
+        if self._thread is None or self._loop is None:
+            raise RuntimeError("the API does not run: nothing can go wrong outside of its `with`")
         plan = FaultPlan(
             seed=self._seed,
             rules=rules,
@@ -80,7 +83,6 @@ class EmulatedApi:
             clock_offset_seconds=clock_offset_s,
             forget_history=forget_history,
         )
-        assert self._loop is not None, "the API has not started: use it in `with`"
         asyncio.run_coroutine_threadsafe(self._take(plan), self._loop).result(_START_DEADLINE_S)
 
     async def _take(self, plan: FaultPlan) -> None:
@@ -89,10 +91,16 @@ class EmulatedApi:
         plan.take_effect(self._faults, self._conditions)
 
     def __enter__(self) -> "EmulatedApi":
+        if self._thread is not None:
+            raise RuntimeError("the API runs already: make another for a `with` within its own")
+        self._started.clear()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run, name="emulated API", daemon=True)
         self._thread.start()
         if not self._started.wait(_START_DEADLINE_S):
             raise TimeoutError(f"the emulated API did not start within {_START_DEADLINE_S:.0f} s")
         if self._failure is not None:
+            self._thread = None
             raise self._failure
         self._write_kubeconfig(self.kubeconfig, "admin", *_ADMINISTRATORS)
         return self
@@ -102,7 +110,9 @@ class EmulatedApi:
     ) -> None:
         if self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_STOP_DEADLINE_S)
+        if self._thread is not None:
+            self._thread.join(_STOP_DEADLINE_S)
+            self._thread = None
 
     def _run(self) -> None:
         try:
@@ -114,12 +124,12 @@ class EmulatedApi:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        clock = SteppedClock(SystemClock())
+        clock, rng = SteppedClock(SystemClock()), random.Random(self._seed)
         store = Store()
         api = ApiServer(
             store,
             clock=clock,
-            rng=self._rng,
+            rng=rng,
             surface=self._surface,
             token_key=self._authority.token_key,
             client_authority=self._authority.for_clients,
@@ -136,10 +146,10 @@ class EmulatedApi:
                 self.url = server.url
                 controllers = None
                 if self._controllers:
-                    client = Client(transport, clock=clock, rng=self._rng)
+                    client = Client(transport, clock=clock, rng=rng)
                     root = self._authority.certificate.decode()
                     controllers = group.create_task(
-                        run_all(client, clock, self._rng, surface=self._surface, root_ca_pem=root)
+                        run_all(client, clock, rng, surface=self._surface, root_ca_pem=root)
                     )
                 self._started.set()
                 await self._stop.wait()
