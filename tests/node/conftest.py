@@ -19,6 +19,7 @@ from aliquot.kube import errors
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
 from aliquot.kube.api.core import (
     Container,
+    Node,
     Pod,
     PodCondition,
     PodSpec,
@@ -62,7 +63,7 @@ from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets,
 from aliquot.kube.resources import Resource, key
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
-from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
+from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 
 T = TypeVar("T")
 
@@ -160,6 +161,7 @@ class Api:
 
     def __init__(self) -> None:
         self.pods = Objects()
+        self.node_objects = Objects()
         self.gpu_nodes = Objects()
         self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
         self.written: list[tuple[str, dict[str, Any]]] = []
@@ -173,6 +175,9 @@ class Api:
 
     def pod_feed(self) -> Feed[Pod]:
         return pods_by_node(cast("Cache[Pod]", self.pods))
+
+    def node_feed(self) -> Feed[Node]:
+        return nodes_by_name(cast("Cache[Node]", self.node_objects))
 
     def gpu_node_feed(self) -> Feed[GPUNode]:
         return gpu_nodes_by_name(cast("Cache[GPUNode]", self.gpu_nodes))
@@ -481,6 +486,7 @@ class Site:
             run_blocking=directly,
             mig_strategy=self.strategy,
             pods=self.api.pod_feed(),
+            nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
         )
         self.agent_task = asyncio.get_running_loop().create_task(agent.run())

@@ -35,7 +35,7 @@ from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.kube.transport import Transport
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
-from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
+from aliquot.node.feed import gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.mig.executor import RunBlocking
 from aliquot.scheduler.controller import Scheduler
 
@@ -102,7 +102,7 @@ class Cluster:
         self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
         self._pods_by_node = pods_by_node(self.pods)
         self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
-        self._nodes_by_name = Feed(self.node_objects, lambda node: node.metadata.name)
+        self._nodes_by_name = nodes_by_name(self.node_objects)
         self.fleet = Fleet(
             self.pods,
             client_of=self._kubelet_client,
@@ -201,6 +201,7 @@ class Cluster:
             run_blocking=self._run_blocking,
             mig_strategy=MigStrategy.MIXED,
             pods=self._pods_by_node,
+            nodes=self._nodes_by_name,
             gpu_nodes=self._gpu_nodes_by_name,
         )
         await agent.run()

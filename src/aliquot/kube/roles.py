@@ -54,8 +54,9 @@ def account(name: str) -> dict[str, str]:
 
 NODE_AGENT = role(
     "aliquot-node-agent",
-    rule("get", "", "nodes"),
+    rule("get list watch patch", "", "nodes"),
     rule("get list watch", "", "pods"),
+    rule("get", "", "configmaps", names="default-mig-parted-config"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
 )

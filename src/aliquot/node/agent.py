@@ -14,23 +14,24 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, DriverError
-from aliquot.kube.api.core import Pod
+from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import GPUNODES, PODS
+from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
-from aliquot.node.feed import Feed, gpu_nodes_by_name, pods_by_node
+from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.inventory import Snapshot, observing, remember
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.mig.changes import Changes, Look
+from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.executor import Executor, RunBlocking
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
@@ -63,7 +64,7 @@ class _Promised:
 class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
-    `pods` and `gpu_nodes` are shared feeds of a process with many agents; without them the agent watches its own.
+    `pods`, `nodes` and `gpu_nodes` are shared feeds of a process with many agents; without them the agent watches its own.
     `device_files` None: containers get no device nodes, as a simulated driver has none.
     """
 
@@ -80,6 +81,7 @@ class Agent:
         run_blocking: RunBlocking,
         mig_strategy: MigStrategy,
         pods: Feed[Pod] | None = None,
+        nodes: Feed[Node] | None = None,
         gpu_nodes: Feed[GPUNode] | None = None,
         device_files: DeviceFiles | None = None,
     ) -> None:
@@ -89,15 +91,19 @@ class Agent:
         self._run_blocking = run_blocking
         self._strategy = mig_strategy
         self._device_files = device_files
-        self._caches: list[Cache[Pod] | Cache[GPUNode]] = []
+        self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode]] = []
         if pods is None:
             pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
             self._caches.append(pod_cache)
             pods = pods_by_node(pod_cache)
-        if gpu_nodes is None:
-            node_cache = Cache(client, GPUNODES, GPUNode, field_selector=f"metadata.name={node_name}")
+        if nodes is None:
+            node_cache = Cache(client, NODES, Node, field_selector=f"metadata.name={node_name}")
             self._caches.append(node_cache)
-            gpu_nodes = gpu_nodes_by_name(node_cache)
+            nodes = nodes_by_name(node_cache)
+        if gpu_nodes is None:
+            gpu_node_cache = Cache(client, GPUNODES, GPUNode, field_selector=f"metadata.name={node_name}")
+            self._caches.append(gpu_node_cache)
+            gpu_nodes = gpu_nodes_by_name(gpu_node_cache)
         self._pods = pods
         self._gpu_nodes = gpu_nodes
 
@@ -109,6 +115,15 @@ class Agent:
         self._health = Health()
         executor = Executor(driver, self._driver_lock, run_blocking, self._health.was_reset)
         self._changes = Changes(executor, clock, self._wake.set)
+        self._config_label = MigConfigLabel(
+            node_name,
+            client=client,
+            nodes=nodes,
+            gpu_nodes=gpu_nodes,
+            snapshot=lambda: self._snapshot,
+            changed=self._wake.set,
+            rng=rng,
+        )
         self._answers = Answers()
         self._plugins: dict[str, DevicePlugin] = {}
 
@@ -136,6 +151,7 @@ class Agent:
                         for cache in self._caches:
                             tasks.create_task(cache.run())
                         tasks.create_task(self._writer.run())
+                        tasks.create_task(self._config_label.run())
                         tasks.create_task(self._follow_events())
                         tasks.create_task(self._follow(tasks))
                 finally:
@@ -335,6 +351,7 @@ class Agent:
             notes,
             self._registrar.reasons(),
             self._generation(),
+            self._config_label.problem,
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)

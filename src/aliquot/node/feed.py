@@ -7,7 +7,7 @@ all of them.
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from aliquot.kube.api.core import Pod
+from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
@@ -63,6 +63,10 @@ class Feed(Generic[T]):
 
 def pods_by_node(cache: Cache[Pod]) -> Feed[Pod]:
     return Feed(cache, lambda pod: pod.spec.node_name)
+
+
+def nodes_by_name(cache: Cache[Node]) -> Feed[Node]:
+    return Feed(cache, lambda node: node.metadata.name)
 
 
 def gpu_nodes_by_name(cache: Cache[GPUNode]) -> Feed[GPUNode]:

@@ -57,6 +57,8 @@ class Findings:
     unregistered: Mapping[str, str] = field(default_factory=dict)
     """Resource name -> why kubelet does not know it."""
     observed_generation: int = 0
+    config_problem: Note = field(default_factory=Note)
+    """Why what the node's MIG label asks for cannot be had."""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -194,6 +196,8 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
 
 
 def _mig_configured(findings: Findings) -> tuple[bool, str, str]:
+    if findings.config_problem.reason:
+        return False, findings.config_problem.reason, findings.config_problem.message
     if not findings.notes:
         return True, "NothingWanted", "the spec asks for nothing"
     indexes = {observed.gpu.uuid: observed.gpu.index for observed in findings.snapshot.gpus}

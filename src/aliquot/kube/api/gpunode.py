@@ -47,6 +47,8 @@ class WantedInstance(Struct, kw_only=True, rename="camel", omit_defaults=True):
 
     start: Annotated[int, Meta(ge=0, le=11)]
     profile: str
+    compute: list[Annotated[int, Meta(ge=1, le=7)]] = []
+    """Slices of each of its compute instances; empty: one that fills it."""
 
 
 class WantedSharing(Struct, kw_only=True, rename="camel", omit_defaults=True):

@@ -166,7 +166,8 @@ def _resolve(
     from_catalogue = catalogue_profiles(observed)
     return [
         layout.Wanted(
-            layout.Slice(resolve(instance.profile, profiles, from_catalogue).profile_id, instance.start)
+            layout.Slice(resolve(instance.profile, profiles, from_catalogue).profile_id, instance.start),
+            tuple(instance.compute),
         )
         for instance in wanted.instances or ()
     ]

@@ -1,0 +1,167 @@
+"""Follows the label `nvidia.com/mig.config` of its node: writes the wish into GPUNode.spec, and the state label.
+
+A node with the label is cut by it alone. Where the label goes, so does the wish, and the slices stay as they are.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from aliquot.document import DocumentError
+from aliquot.gpu.mig_config.file import MigConfigFile, parse
+from aliquot.kube import errors
+from aliquot.kube.api.core import ConfigMap, Node
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, WantedGPU
+from aliquot.kube.client import Client
+from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES
+from aliquot.kube.retry import Backoff
+from aliquot.kube.roles import NAMESPACE
+from aliquot.node.feed import Feed
+from aliquot.node.inventory import Snapshot
+from aliquot.node.mig.labelled import CONFIG, FAILED, PENDING, STATE, choose, holds, state, wanted
+from aliquot.node.status import Note
+
+FIELD_MANAGER = "aliquot-mig-config"
+CONFIG_MAP = "default-mig-parted-config"
+"""Upstream's name; `config.yaml` in it is a file of mig-parted."""
+_KEY = "config.yaml"
+_LOOK_S = 30.0
+"""After which the cluster's configurations are read again."""
+
+_log = structlog.get_logger()
+
+
+class MigConfigLabel:
+    """`snapshot` gives what the agent last saw; `changed` is called when `problem` is another."""
+
+    def __init__(
+        self,
+        node_name: str,
+        *,
+        client: Client,
+        nodes: Feed[Node],
+        gpu_nodes: Feed[GPUNode],
+        snapshot: Callable[[], Snapshot],
+        changed: Callable[[], None],
+        rng: random.Random,
+    ) -> None:
+        self._node_name = node_name
+        self._client = client
+        self._nodes = nodes
+        self._gpu_nodes = gpu_nodes
+        self._snapshot = snapshot
+        self._changed = changed
+        self._rng = rng
+        self._wake = asyncio.Event()
+        self.problem = Note()
+        """Why what the label asks for cannot be had; without a reason when it can."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._nodes.synced()
+        await self._gpu_nodes.synced()
+        unlisten = (
+            self._nodes.listen(self._node_name, self._wake.set),
+            self._gpu_nodes.listen(self._node_name, self._wake.set),
+        )
+        backoff = Backoff(self._rng)
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._look()
+                except errors.ApiError as error:
+                    _log.warning("MIG label not followed", node=self._node_name, error=error.message)
+                    await asyncio.sleep(backoff.delay_s())
+                    continue
+                backoff.reset()
+                await self._idle()
+        finally:
+            for one in unlisten:
+                one()
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_S if self._label(CONFIG) else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _look(self) -> None:
+        name = self._label(CONFIG)
+        if not name:
+            await self._let_go()
+            return
+        node = next(iter(self._gpu_nodes.of(self._node_name)), None)
+        if node is None or not self._snapshot().gpus:
+            return
+        wishes = await self._wishes(name, node)
+        if isinstance(wishes, Note):
+            self._tell(wishes)
+            await self._set_state(FAILED)
+            return
+        self._tell(Note())
+        if not holds(node, wishes):
+            await self._set_state(PENDING)
+            await self._write(GPUNodeSpec(gpus=wishes))
+            return
+        await self._set_state(state(node))
+
+    async def _wishes(self, name: str, node: GPUNode) -> list[WantedGPU] | Note:
+        try:
+            file = await self._configurations()
+        except DocumentError as error:
+            return Note("BadConfig", str(error))
+        snapshot = self._snapshot()
+        entries = choose(file, name, snapshot)
+        return entries if isinstance(entries, Note) else wanted(entries, snapshot, _users(node))
+
+    async def _configurations(self) -> MigConfigFile:
+        """The cluster's; none where nobody has made any."""
+        try:
+            found = await self._client.get(CONFIGMAPS, CONFIG_MAP, NAMESPACE, into=ConfigMap)
+        except errors.NotFound:
+            return MigConfigFile({})
+        source = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}, {_KEY}"
+        return parse((found.data or {}).get(_KEY, ""), source=source)
+
+    async def _let_go(self) -> None:
+        """The wish goes with the label, and nothing else of the spec."""
+        self._tell(Note())
+        if self._label(STATE):
+            await self._write(None)
+            await self._set_state(None)
+
+    async def _write(self, spec: GPUNodeSpec | None) -> None:
+        wish: dict[str, object] = {"metadata": {"name": self._node_name}}
+        await self._client.apply(
+            GPUNODES,
+            wish | ({"spec": spec} if spec is not None else {}),
+            field_manager=FIELD_MANAGER,
+            force=True,
+            into=GPUNode,
+        )
+
+    async def _set_state(self, said: str | None) -> None:
+        if (self._label(STATE) or None) != said:
+            patch = {"metadata": {"labels": {STATE: said}}}
+            await self._client.patch(NODES, self._node_name, patch)
+            _log.info("MIG configuration", node=self._node_name, config=self._label(CONFIG), state=said)
+
+    def _tell(self, problem: Note) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._changed()
+
+    def _label(self, name: str) -> str:
+        node = next(iter(self._nodes.of(self._node_name)), None)
+        return (node.metadata.labels or {}).get(name, "") if node is not None else ""
+
+
+def _users(node: GPUNode) -> Mapping[str, str]:
+    """Who holds what, as the agent last reported."""
+    holders = [(gpu.uuid, gpu.pods) for gpu in node.status.gpus]
+    holders += [(one.uuid, one.pods) for gpu in node.status.gpus for one in gpu.instances]
+    return {uuid: f"pod {', '.join(pods)}" for uuid, pods in holders if pods}
