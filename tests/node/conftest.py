@@ -60,10 +60,11 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 )
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
-from aliquot.kube.resources import Resource, key
+from aliquot.kube.resources import CONFIGMAPS, NODES, Resource, key
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
 
 T = TypeVar("T")
 
@@ -157,13 +158,15 @@ class Objects:
 
 
 class Api:
-    """Pods and GPUNodes in a dict, with the verbs that the agent uses."""
+    """Pods, GPUNodes, the Node and ConfigMaps in dicts, with the verbs that the agent uses."""
 
     def __init__(self) -> None:
         self.pods = Objects()
         self.node_objects = Objects()
         self.gpu_nodes = Objects()
         self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
+        self.config_maps: dict[tuple[str | None, str], dict[str, str]] = {}
+        """(namespace, name) -> data"""
         self.written: list[tuple[str, dict[str, Any]]] = []
         """("apply", object) and ("status", status) in order."""
         self.down = False
@@ -182,8 +185,13 @@ class Api:
     def gpu_node_feed(self) -> Feed[GPUNode]:
         return gpu_nodes_by_name(cast("Cache[GPUNode]", self.gpu_nodes))
 
-    async def get(self, resource: Resource, name: str, *, into: type[T]) -> T:
+    async def get(self, resource: Resource, name: str, namespace: str | None = None, *, into: type[T]) -> T:
         self._reach()
+        if resource is CONFIGMAPS:
+            if (namespace, name) not in self.config_maps:
+                raise errors.NotFound(f'configmaps "{name}" not found', code=404)
+            data = self.config_maps[namespace, name]
+            return msgspec.convert({"metadata": {"name": name}, "data": data}, into)
         if name not in self.nodes:
             raise errors.NotFound(f'nodes "{name}" not found', code=404)
         return msgspec.convert(self.nodes[name], into)
@@ -198,10 +206,21 @@ class Api:
         if metadata["name"] not in self.gpu_nodes.held:
             self._uids += 1
             metadata |= {"generation": 1, "uid": f"uid-{self._uids}"}
+        if field_manager == LABEL_MANAGER:
+            # What it applied before and does not now is gone.
+            body.setdefault("spec", {})
+            old: GPUNode = self.gpu_nodes.held[metadata["name"]]
+            if msgspec.convert(body["spec"], GPUNodeSpec) != old.spec:
+                metadata["generation"] = old.metadata.generation + 1
         return self._merge(metadata["name"], body)
 
-    async def patch(self, resource: Resource, name: str, patch: dict[str, Any], *, subresource: str) -> Any:
+    async def patch(
+        self, resource: Resource, name: str, patch: dict[str, Any], *, subresource: str = ""
+    ) -> Any:
         self._reach()
+        if resource is NODES:
+            self.label(**patch["metadata"]["labels"])
+            return None
         assert subresource == "status"
         old: GPUNode | None = self.gpu_nodes.held.get(name)
         if old is None:
@@ -219,6 +238,17 @@ class Api:
         new = msgspec.convert(kept | body | {"metadata": metadata}, GPUNode)
         self.gpu_nodes.put(new)
         return new
+
+    def label(self, **labels: str | None) -> None:
+        """Of the Node; None takes one away."""
+        before = self.node_objects.held.get(NODE)
+        merged = {**((before.metadata.labels or {}) if before is not None else {}), **labels}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        self.node_objects.put(Node(metadata=ObjectMeta(name=NODE, uid="node-uid", labels=kept)))
+
+    def node_label(self, name: str) -> str | None:
+        node = self.node_objects.held.get(NODE)
+        return (node.metadata.labels or {}).get(name) if node is not None else None
 
     def want(self, *gpus: WantedGPU) -> None:
         """Write GPUNode.spec."""

@@ -1,0 +1,148 @@
+"""A node with the label `nvidia.com/mig.config` is cut by it, and says how far it is."""
+
+import asyncio
+
+import pytest
+
+from aliquot.kube.api.gpunode import MigMode
+from aliquot.kube.roles import NAMESPACE
+from aliquot.node.mig.config_label import CONFIG_MAP
+from aliquot.node.mig.labelled import CONFIG, STATE
+from tests.node.conftest import Site, cut, placed, run_site
+
+BALANCED = {("1g.10gb", 0), ("1g.10gb", 1), ("2g.20gb", 2), ("3g.40gb", 4)}
+OWN = """\
+version: v1
+mig-configs:
+  ours:
+  - devices: [0]
+    mig-enabled: true
+    mig-instances:
+    - {profile: 3g.40gb, start: 0, compute: [1c.3g.40gb, 2c.3g.40gb]}
+  - devices: [1]
+    mig-enabled: false
+"""
+
+
+def configure(site: Site, name: str | None) -> None:
+    site.api.label(**{CONFIG: name})
+
+
+def state(site: Site) -> str | None:
+    return site.api.node_label(STATE)
+
+
+def test_a_usual_configuration_needs_no_file() -> None:
+    async def scenario(site: Site) -> None:
+        configure(site, "all-balanced")
+        await asyncio.sleep(10)
+        assert [placed(site.driver, gpu) for gpu in site.gpus] == [BALANCED, BALANCED]
+        assert state(site) == "success"
+        assert site.api.condition("MIGConfigured")[:2] == ("True", "AsWanted")
+        configure(site, "all-disabled")
+        await asyncio.sleep(10)
+        assert [site.gpu_status(n).mig_mode for n in (0, 1)] == [MigMode.DISABLED, MigMode.DISABLED]
+        assert state(site) == "success"
+
+    run_site("h100-80gb:2", scenario)
+
+
+def test_the_clusters_own_file_comes_first() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": OWN}
+        configure(site, "ours")
+        await asyncio.sleep(10)
+        (instance,) = site.driver.instances(site.gpus[0].uuid)
+        assert sorted(c.name for c in instance.compute_instances) == ["1c.3g.40gb", "2c.3g.40gb"]
+        assert site.gpu_status(1).mig_mode is MigMode.DISABLED
+        assert state(site) == "success"
+
+    run_site("h100-80gb:2:mig", scenario)
+
+
+def test_what_is_in_use_is_waited_for_and_said() -> None:
+    async def scenario(site: Site) -> None:
+        cut(site.driver, site.gpus[0], ("7g.80gb", 0))
+        (instance,) = site.driver.instances(site.gpus[0].uuid)
+        site.driver.start_process(instance.compute_instances[0].uuid, pid=12)
+        configure(site, "all-balanced")
+        await asyncio.sleep(20)
+        assert state(site) == "pending"
+        assert site.api.condition("MIGConfigured") == (
+            "False",
+            "InUse",
+            "GPU 0: 7g.80gb at slot 0 is in use by process 12",
+        )
+        site.driver.stop_process(12)
+        await asyncio.sleep(20)
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+        assert state(site) == "success"
+
+    run_site("h100-80gb:1:mig", scenario)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "reason", "message"),
+    [
+        ("", "nope", "NoSuchConfig", "there is no configuration 'nope'; there are all-disabled, all-enabled"),
+        ("version: v2\n", "x", "BadConfig", "version 'v2' is not 'v1'"),
+        (OWN.replace("[1]", "[0]"), "ours", "BadConfig", "entries 1 and 2 are both for GPU 0"),
+        (OWN.replace("3g.40gb", "3g.20gb"), "ours", "UnknownProfile", "the board has no profile '3g.20gb'"),
+    ],
+)
+def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
+    file: str, name: str, reason: str, message: str
+) -> None:
+    async def scenario(site: Site) -> None:
+        cut(site.driver, site.gpus[0], ("3g.40gb", 4))
+        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": file}
+        configure(site, name)
+        await asyncio.sleep(10)
+        assert state(site) == "failed"
+        assert site.api.condition("MIGConfigured")[:2] == ("False", reason)
+        assert message in site.api.condition("MIGConfigured")[2]
+        assert placed(site.driver, site.gpus[0]) == {("3g.40gb", 4)}
+        # Mended, it goes on by itself.
+        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": OWN.replace("ours", name)}
+        await asyncio.sleep(60)
+        assert state(site) == "success"
+
+    run_site("h100-80gb:2:mig", scenario)
+
+
+def test_where_the_label_goes_the_wish_goes_and_the_slices_stay() -> None:
+    async def scenario(site: Site) -> None:
+        configure(site, "all-balanced")
+        await asyncio.sleep(10)
+        configure(site, None)
+        await asyncio.sleep(10)
+        assert site.api.gpu_node.spec.gpus == []
+        assert state(site) is None
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+        assert site.api.condition("MIGConfigured")[:2] == ("True", "NothingWanted")
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_a_node_without_the_label_costs_no_call() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.label(other="x")
+        await asyncio.sleep(60)
+        assert [what for what, _ in site.api.written].count("apply") == 1
+        assert state(site) is None
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_it_is_followed_when_the_api_is_back() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.down = True
+        configure(site, "all-balanced")
+        await asyncio.sleep(30)
+        assert placed(site.driver, site.gpus[0]) == set()
+        site.api.down = False
+        await asyncio.sleep(60)
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+        assert state(site) == "success"
+
+    run_site("h100-80gb:1", scenario)
