@@ -289,6 +289,20 @@ def test_a_new_cut_is_offered_without_a_restart(state: Path) -> None:
     )
 
 
+def test_a_nodes_label_cuts_its_gpus_and_its_state_can_be_waited_for(state: Path) -> None:
+    assert aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "h100-80gb:2").code == 0
+    kubectl = Kubectl(state / "kubeconfig", binary=str(BIN / "kubectl"))
+    kubectl("label", "node/node-0", "nvidia.com/mig.config=all-balanced")
+    succeeded = r"--for=jsonpath={.metadata.labels.nvidia\.com/mig\.config\.state}=success"
+    kubectl("wait", "node/node-0", succeeded, "--timeout=30s")
+    kubectl("apply", "-f", "-", stdin=shell_pod("slice", "true", resource="nvidia.com/mig-2g.20gb", gpus=2))
+    kubectl("wait", "pod/slice", "--for=jsonpath={.status.phase}=Running", "--timeout=30s")
+    kubectl("label", "--overwrite", "node/node-0", "nvidia.com/mig.config=no-such")
+    failed = succeeded.replace("success", "failed")
+    kubectl("wait", "node/node-0", failed, "--timeout=30s")
+    assert len(held(kubectl)) == 2
+
+
 def test_the_process_runtime_runs_the_command_with_its_device(state: Path) -> None:
     up = aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:1", "--runtime", "process")
     assert up.code == 0, up.err
