@@ -4,11 +4,12 @@ GPUs that are cut alike share an entry. It says `all` where it covers every GPU 
 filter where there is one kind of GPU, or one entry.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aliquot.gpu.driver import Gpu, GpuInstance, InstanceProfile, MigState
 from aliquot.gpu.layout import compute_slices
+from aliquot.gpu.mig_config.device_filter import DeviceFilter
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile
 from aliquot.gpu.profiles import ProfileName
 
@@ -41,35 +42,39 @@ def device_name(profile: InstanceProfile, slices: int) -> str:
 
 
 def export(cuts: Iterable[Cut], name: str = DEFAULT_NAME) -> MigConfigFile:
-    known = list(cuts)
-    by_filter: dict[str, set[int]] = {}
-    for one in known:
-        by_filter.setdefault(_filter(one.gpu), set()).add(one.gpu.index)
+    """One configuration of that name; none where there is no GPU."""
+    known = sorted(cuts, key=lambda one: one.gpu.index)
+    kinds: dict[int | None, set[int]] = {}
     groups: list[list[Cut]] = []
     for one in known:
-        for group in groups:
-            if (group[0].mig_enabled, group[0].counts) == (one.mig_enabled, one.counts):
-                group.append(one)
-                break
+        kinds.setdefault(one.gpu.pci_device_id, set()).add(one.gpu.index)
+        alike = [g for g in groups if (g[0].mig_enabled, g[0].counts) == (one.mig_enabled, one.counts)]
+        if alike:
+            alike[0].append(one)
         else:
             groups.append([one])
-    alone = len(by_filter) == 1 or len(groups) == 1
-    entries = []
-    for group in groups:
-        filters = tuple(sorted({_filter(one.gpu) for one in group}))
-        devices = tuple(sorted(one.gpu.index for one in group))
-        matched = {index for text in filters for index in by_filter[text]}
-        entries.append(
-            Entry(
-                group[0].mig_enabled,
-                None if set(devices) == matched else devices,
-                () if alone else filters,
-                dict(sorted(group[0].counts.items())),
-            )
-        )
-    return MigConfigFile({name: tuple(entries)} if entries else {})
+    if len(groups) == 1:
+        return MigConfigFile({name: (_entry(groups[0], None, ()),)})
+    entries = tuple(_of_group(group, kinds) for group in groups)
+    return MigConfigFile({name: entries} if entries else {})
 
 
-def _filter(gpu: Gpu) -> str:
-    """As mig-parted writes it; a GPU whose device id nobody knows is told apart by its product."""
-    return f"0x{gpu.pci_device_id:08X}" if gpu.pci_device_id is not None else gpu.product
+def _of_group(group: Sequence[Cut], kinds: Mapping[int | None, set[int]]) -> Entry:
+    """`kinds`: the indexes of all GPUs by device id."""
+    devices = [one.gpu.index for one in group]
+    ids = {one.gpu.pci_device_id for one in group}
+    known = sorted(device_id for device_id in ids if device_id is not None)
+    if len(kinds) == 1 or len(known) < len(ids):
+        # One kind needs no filter, and for what has no id there is none.
+        return _entry(group, devices, ())
+    everyone = set().union(*(kinds[device_id] for device_id in ids))
+    return _entry(group, None if everyone == set(devices) else devices, map(DeviceFilter, known))
+
+
+def _entry(group: Sequence[Cut], devices: Iterable[int] | None, filters: Iterable[DeviceFilter]) -> Entry:
+    return Entry(
+        group[0].mig_enabled,
+        None if devices is None else tuple(devices),
+        tuple(filters),
+        group[0].counts,
+    )

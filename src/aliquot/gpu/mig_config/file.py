@@ -16,20 +16,24 @@ an unexpected field, which is better than if it ignored it.
     - {profile: 2g.20gb}
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from aliquot import document
 from aliquot.document import Document
 from aliquot.gpu import boards
+from aliquot.gpu.mig_config.device_filter import BadDeviceFilter, DeviceFilter
 from aliquot.gpu.profiles import BadProfileName, ProfileName
 
 VERSION = "v1"
 _ALL = "all"
+_Place = tuple[str | int, ...]
 
 
 class NoSuchConfig(Exception):
@@ -47,14 +51,15 @@ class ExplicitInstance:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`devices` None: all GPUs that the filters match. `counts`: profile name -> how many."""
-
     mig_enabled: bool
     devices: tuple[int, ...] | None = None
-    filters: tuple[str, ...] = ()
-    """As written; none matches every GPU."""
+    """Indexes; None: all GPUs that the filters match."""
+    filters: tuple[DeviceFilter, ...] = ()
+    """None matches every GPU."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    """How many by profile name, in the one spelling that `str(ProfileName)` gives."""
     instances: tuple[ExplicitInstance, ...] | None = None
+    """In place of `counts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +72,30 @@ class MigConfigFile:
             return next(iter(self.configs.values()))
         if name is not None and name in self.configs:
             return self.configs[name]
-        names = ", ".join(self.configs) or "none"
+        if not self.configs:
+            raise NoSuchConfig("the file has no configurations")
+        names = ", ".join(self.configs)
         if name is None:
             raise NoSuchConfig(f"which configuration? There are {names}")
-        near = document.nearest(name, self.configs) or f"; there are {names}"
-        raise NoSuchConfig(f"there is no configuration '{name}'{near}")
+        near = document.nearest(name, self.configs)
+        raise NoSuchConfig(f"there is no configuration '{name}'; there are {names}{near}")
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Instance(msgspec.Struct, rename="kebab"):
     profile: str
-    start: int | None = None
-    compute: list[str] = []
+    start: _Count | None = None
+    compute: list[str] | None = None
 
 
 class _Entry(msgspec.Struct, rename="kebab"):
     devices: str | list[int]
     mig_enabled: bool
-    device_filter: str | list[str] | None = None
-    mig_devices: dict[str, int] | None = None
+    # Numbers are no filters, and are taken in so that the complaint can say what they lack: quotes.
+    device_filter: str | int | list[str | int] | None = None
+    mig_devices: dict[str, _Count] | None = None
     mig_instances: list[_Instance] | None = None
 
 
@@ -104,11 +115,8 @@ def parse(text: str, *, source: str) -> MigConfigFile:
     if not documents:
         return MigConfigFile({})
     parsed = document.parse(text, source=source)
+    _check_version(parsed)
     file = parsed.into(_File)
-    if file.version != VERSION:
-        raise parsed.error(
-            ("version",), f"version '{file.version}' is not '{VERSION}', the only one there is"
-        )
     if not file.mig_configs and isinstance(parsed.value, dict) and "mig-configs" in parsed.value:
         raise parsed.error(("mig-configs",), "'mig-configs' has no configuration: give one, or leave it out")
     configs = {}
@@ -120,68 +128,115 @@ def parse(text: str, *, source: str) -> MigConfigFile:
     return MigConfigFile(configs)
 
 
-def _entry(parsed: Document, path: tuple[str | int, ...], entry: _Entry) -> Entry:
-    if isinstance(entry.devices, str) and entry.devices != _ALL:
-        raise parsed.error(
-            (*path, "devices"), f"devices is '{_ALL}' or a list of indexes, not '{entry.devices}'"
-        )
-    devices = None if isinstance(entry.devices, str) else tuple(entry.devices)
-    for index, device in enumerate(devices or ()):
-        if device < 0:
-            raise parsed.error((*path, "devices", index), f"GPU {device}: indexes begin at 0")
-        if device in (devices or ())[:index]:
-            raise parsed.error((*path, "devices", index), f"GPU {device} is given twice")
-    filters = [entry.device_filter] if isinstance(entry.device_filter, str) else entry.device_filter or []
+def _check_version(parsed: Document) -> None:
+    """Before all else: another version may have other fields."""
+    version = parsed.value.get("version") if isinstance(parsed.value, dict) else None
+    if isinstance(version, str) and version != VERSION:
+        raise parsed.error(("version",), f"version '{version}' is not '{VERSION}', the only one there is")
+
+
+def _entry(parsed: Document, path: _Place, entry: _Entry) -> Entry:
+    slices = entry.mig_devices or entry.mig_instances
     if entry.mig_enabled and entry.mig_devices is None and entry.mig_instances is None:
         raise parsed.error(path, "mig-enabled is true, and there is no mig-devices: give {} for no slices")
-    if not entry.mig_enabled and (entry.mig_devices or entry.mig_instances):
-        raise parsed.error(path, "slices are given, and mig-enabled is false")
+    if not entry.mig_enabled and slices:
+        raise parsed.error(path, "slices are given, and mig-enabled is false: set it to true, or remove them")
     if entry.mig_devices is not None and entry.mig_instances is not None:
-        raise parsed.error(path, "give mig-devices or mig-instances, not both")
+        raise parsed.error((*path, "mig-instances"), "give mig-devices or mig-instances, not both")
     return Entry(
         entry.mig_enabled,
-        devices,
-        tuple(one for one in filters if one),
+        _devices(parsed, (*path, "devices"), entry.devices),
+        _filters(parsed, (*path, "device-filter"), entry.device_filter),
         _counts(parsed, (*path, "mig-devices"), entry.mig_devices or {}),
-        _instances(parsed, (*path, "mig-instances"), entry.mig_instances),
+        _instances(parsed, (*path, "mig-instances"), entry.mig_instances) if entry.mig_enabled else None,
     )
 
 
-def _counts(parsed: Document, path: tuple[str | int, ...], counts: Mapping[str, int]) -> Mapping[str, int]:
-    for name, count in counts.items():
-        _check_name(parsed, (*path, name), name)
-        if count < 0:
-            raise parsed.error((*path, name), f"{count} of {name}: there cannot be fewer than none")
-    if counts and not any(counts.values()):
-        raise parsed.error(path, "all counts are zero: give {} for no slices")
-    return dict(counts)
-
-
-def _instances(
-    parsed: Document, path: tuple[str | int, ...], instances: Sequence[_Instance] | None
-) -> tuple[ExplicitInstance, ...] | None:
-    if instances is None:
+def _devices(parsed: Document, path: _Place, devices: str | list[int]) -> tuple[int, ...] | None:
+    if isinstance(devices, str):
+        if devices != _ALL:
+            raise parsed.error(path, f"devices is '{_ALL}' or a list of indexes, not '{devices}'")
         return None
+    for number, device in enumerate(devices):
+        if device < 0:
+            raise parsed.error((*path, number), f"GPU {device}: indexes begin at 0")
+        if device in devices[:number]:
+            raise parsed.error((*path, number), f"GPU {device} is given twice")
+    return tuple(devices)
+
+
+def _filters(
+    parsed: Document, path: _Place, filters: str | int | list[str | int] | None
+) -> tuple[DeviceFilter, ...]:
+    if filters is None or filters == "":  # mig-parted's own way to say that there is none
+        return ()
+    several = isinstance(filters, list)
     found = []
-    for number, one in enumerate(instances):
-        whole = _check_name(parsed, (*path, number, "profile"), one.profile)
-        if whole.compute_slices != whole.gpu_slices:
-            message = f"'{one.profile}' is a part: name the whole here, and its parts under 'compute'"
-            raise parsed.error((*path, number, "profile"), message)
-        for position, part in enumerate(one.compute):
-            part_path = (*path, number, "compute", position)
-            name = _check_name(parsed, part_path, part)
-            if (name.gpu_slices, name.memory_gb, name.attributes) != (
-                whole.gpu_slices,
-                whole.memory_gb,
-                whole.attributes,
-            ):
-                raise parsed.error(part_path, f"'{part}' is no part of {one.profile}")
-        found.append(ExplicitInstance(one.profile, one.start, tuple(one.compute)))
+    for number, text in enumerate(filters if isinstance(filters, list) else [filters]):
+        place = (*path, number) if several else path
+        if isinstance(text, int):
+            raise parsed.error(place, f'a device filter needs quotes, else it is a number: "0x{text:08X}"')
+        try:
+            found.append(DeviceFilter.parse(text))
+        except BadDeviceFilter as error:
+            raise parsed.error(place, str(error)) from None
     return tuple(found)
 
 
-def _check_name(parsed: Document, path: tuple[str | int, ...], name: str) -> ProfileName:
+def _counts(parsed: Document, path: _Place, counts: Mapping[str, int]) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    spellings: dict[str, str] = {}
+    for text, count in counts.items():
+        name = str(_check_name(parsed, (*path, text), text))
+        if name in found:
+            message = f"'{text}' and '{spellings[name]}' are the same profile: keep one of them"
+            raise parsed.error((*path, text), message)
+        found[name], spellings[name] = count, text
+    if counts and not any(counts.values()):
+        raise parsed.error(path, "all counts are zero: give {} for no slices")
+    return found
+
+
+def _instances(
+    parsed: Document, path: _Place, instances: Sequence[_Instance] | None
+) -> tuple[ExplicitInstance, ...] | None:
+    if instances is None:
+        return None
+    starts = [one.start for one in instances]
+    found = []
+    for number, one in enumerate(instances):
+        place = (*path, number)
+        whole = _check_name(parsed, (*place, "profile"), one.profile)
+        if whole.compute_slices != whole.gpu_slices:
+            message = f"'{one.profile}' is a part: name the whole here, and its parts under 'compute'"
+            raise parsed.error((*place, "profile"), message)
+        if one.start is not None and one.start in starts[:number]:
+            raise parsed.error((*place, "start"), f"two slices start at {one.start}")
+        compute = _parts(parsed, (*place, "compute"), whole, one.compute)
+        found.append(ExplicitInstance(str(whole), one.start, compute))
+    return tuple(found)
+
+
+def _parts(
+    parsed: Document, path: _Place, whole: ProfileName, compute: Sequence[str] | None
+) -> tuple[str, ...]:
+    if compute is None:
+        return ()
+    if not compute:
+        raise parsed.error(path, f"no parts are given: leave it out for one that fills {whole}")
+    parts = [_check_name(parsed, (*path, number), text) for number, text in enumerate(compute)]
+    for number, part in enumerate(parts):
+        if replace(part, compute_slices=whole.compute_slices) != whole:
+            raise parsed.error((*path, number), f"'{compute[number]}' is no part of {whole}")
+    total = sum(part.compute_slices for part in parts)
+    if total > whole.compute_slices:
+        raise parsed.error(
+            path, f"the parts have {total} slices together, and {whole} has {whole.gpu_slices}"
+        )
+    return tuple(map(str, parts))
+
+
+def _check_name(parsed: Document, path: _Place, name: str) -> ProfileName:
     try:
         return ProfileName.parse(name)
     except BadProfileName as error:
@@ -189,26 +244,36 @@ def _check_name(parsed: Document, path: tuple[str | int, ...], name: str) -> Pro
         raise parsed.error(path, f"{error}{near}") from None
 
 
-def _known_names() -> set[str]:
-    return {profile.name for board in boards.boards() if board.mig for profile in board.mig.profiles}
+@cache
+def _known_names() -> frozenset[str]:
+    return frozenset(profile.name for board in boards.boards() if board.mig for profile in board.mig.profiles)
 
 
 # --- writing ---
 
 
 def spell(file: MigConfigFile) -> str:
-    """As YAML, in mig-parted's order of fields."""
+    """As YAML, as mig-parted prints it: its order of fields and names, lists of devices on one line."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        pass
+        def ignore_aliases(self, data: object) -> bool:
+            return True
 
-    Dumper.add_representer(
-        _Flow, lambda dumper, items: dumper.represent_sequence(_SEQUENCE, items, flow_style=True)
-    )
-    return yaml.dump(plain(file, flow=_Flow), Dumper=Dumper, sort_keys=False)
+    def text(dumper: Any, value: str) -> Any:
+        # Double quotes, where a plain word would be read as a number or a truth.
+        plain_tag = dumper.resolve(yaml.ScalarNode, value, (True, False))
+        return dumper.represent_scalar(_TEXT, value, style=None if plain_tag == _TEXT else '"')
+
+    def flow(dumper: Any, items: list[Any]) -> Any:
+        return dumper.represent_sequence(_SEQUENCE, items, flow_style=True)
+
+    Dumper.add_representer(str, text)
+    Dumper.add_representer(_Flow, flow)
+    return yaml.dump(plain(file, flow=_Flow), Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
+_TEXT = "tag:yaml.org,2002:str"
 _SEQUENCE = "tag:yaml.org,2002:seq"
 
 
@@ -218,14 +283,16 @@ class _Flow(list[Any]):
 
 def plain(file: MigConfigFile, flow: type[list[Any]] = list) -> dict[str, Any]:
     """As plain data; short lists are `flow`s."""
-    configs = {name: [_plain(entry, flow) for entry in entries] for name, entries in file.configs.items()}
+    names = sorted(file.configs, key=_by_numbers)
+    configs = {name: [_plain(entry, flow) for entry in file.configs[name]] for name in names}
     return {"version": VERSION} | ({"mig-configs": configs} if configs else {})
 
 
 def _plain(entry: Entry, flow: type[list[Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if entry.filters:
-        found["device-filter"] = entry.filters[0] if len(entry.filters) == 1 else flow(entry.filters)
+        filters = [str(one) for one in entry.filters]
+        found["device-filter"] = filters[0] if len(filters) == 1 else flow(filters)
     found["devices"] = _ALL if entry.devices is None else flow(entry.devices)
     found["mig-enabled"] = entry.mig_enabled
     if entry.instances is not None:
@@ -236,5 +303,15 @@ def _plain(entry: Entry, flow: type[list[Any]]) -> dict[str, Any]:
             for one in entry.instances
         ]
     else:
-        found["mig-devices"] = dict(entry.counts)
+        found["mig-devices"] = {name: entry.counts[name] for name in sorted(entry.counts, key=_by_numbers)}
     return found
+
+
+def _by_numbers(name: str) -> list[tuple[int, str]]:
+    """all-1g.5gb before all-1g.10gb."""
+    parts = _DIGITS.split(name)
+    parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+    return [(len(part) if index % 2 else 0, part) for index, part in enumerate(parts)]
+
+
+_DIGITS = re.compile(r"([0-9]+)")

@@ -11,11 +11,11 @@ from aliquot.gpu.arrangement import Demand, arrange
 from aliquot.gpu.boards import Board
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.layout import Refusal
+from aliquot.gpu.mig_config.device_filter import DeviceFilter
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile
 
 BALANCED = "all-balanced"
-_SEVEN, _FOUR = 7, 4
-_BALANCED_OF = {_SEVEN: {1: 2, 2: 1, 3: 1}, _FOUR: {1: 2, 2: 1}}
+_BALANCED_OF = {7: {1: 2, 2: 1, 3: 1}, 4: {1: 2, 2: 1}}
 """Compute slices of the board -> compute slices of a profile -> how many."""
 
 
@@ -34,20 +34,26 @@ def kind_of_board(board: Board) -> Kind:
 
 
 def generate(kinds: Sequence[Kind]) -> MigConfigFile:
-    """Device filters only where there are several kinds; entries of a name that several kinds have stand together."""
+    """Device filters only where there are several kinds, which then all need one. Raises ValueError if one has none."""
+    several = len(kinds) > 1
+    if several and not all(kind.filters for kind in kinds):
+        raise ValueError("several kinds of GPU, and one without a device id to tell it by")
     configs: dict[str, tuple[Entry, ...]] = {
         "all-disabled": (Entry(False),),
         "all-enabled": (Entry(True),),
     }
-    several = len(kinds) > 1
-    found: dict[str, dict[tuple[tuple[str, int], ...], list[str]]] = {}
+    most: dict[str, dict[tuple[str, int], list[Kind]]] = {}
     for kind in kinds:
-        for name, counts in _configs(kind.profiles):
-            found.setdefault(name, {}).setdefault(tuple(counts.items()), []).extend(kind.filters)
-    for name in sorted(found, key=_order):
+        for profile in kind.profiles:
+            count = _most(profile, kind.profiles)
+            most.setdefault(config_name(profile.name), {}).setdefault((profile.name, count), []).append(kind)
+        if balanced := _balanced(kind.profiles):
+            entry = Entry(True, None, _filters([kind]) if several else (), balanced)
+            configs[BALANCED] = (*configs.get(BALANCED, ()), entry)
+    for name, kinds_of in most.items():
         configs[name] = tuple(
-            Entry(True, None, tuple(sorted(set(filters))) if several else (), dict(counts))
-            for counts, filters in found[name].items()
+            Entry(True, None, _filters(alike) if several else (), {profile: count})
+            for (profile, count), alike in sorted(kinds_of.items(), key=lambda item: item[0])
         )
     return MigConfigFile(configs)
 
@@ -57,16 +63,9 @@ def config_name(profile: str) -> str:
     return f"all-{profile.replace('+', '.').replace(',', '.')}"
 
 
-def _order(name: str) -> tuple[bool, str]:
-    return name == BALANCED, name
-
-
-def _configs(profiles: Sequence[InstanceProfile]) -> Iterable[tuple[str, Mapping[str, int]]]:
-    for profile in profiles:
-        yield config_name(profile.name), {profile.name: _most(profile, profiles)}
-    balanced = _balanced(profiles)
-    if balanced:
-        yield BALANCED, balanced
+def _filters(kinds: Iterable[Kind]) -> tuple[DeviceFilter, ...]:
+    texts = {text for kind in kinds for text in kind.filters}
+    return tuple(DeviceFilter.parse(text) for text in sorted(texts))
 
 
 def _most(profile: InstanceProfile, profiles: Sequence[InstanceProfile]) -> int:
