@@ -25,6 +25,7 @@ from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
+from aliquot.node.driver_access import DriverAccess
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
@@ -47,6 +48,8 @@ _LAST_LOOK_AGAIN_S = 10.0
 _UNSETTLED_S = 1.0
 """After something happened the looks come at growing distances; while something is under way, never above this."""
 _EVENTS_S = 1.0
+_IN_USE_PATIENCE_S = 2.0
+"""Of a single step; the whole of a change is tried again later."""
 _FIRST_REPORT_S = 2.0
 """How long the first report waits for kubelet to know the devices: else every start would report them gone."""
 
@@ -108,12 +111,19 @@ class Agent:
         self._gpu_nodes = gpu_nodes
 
         self._wake = asyncio.Event()
-        self._driver_lock = asyncio.Lock()
+        self._driver_access = DriverAccess()
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
         self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
         self._health = Health()
-        executor = Executor(driver, self._driver_lock, run_blocking, self._health.was_reset)
+        executor = Executor(
+            driver,
+            self._driver_access,
+            run_blocking,
+            clock,
+            self._health.was_reset,
+            patience_s=_IN_USE_PATIENCE_S,
+        )
         self._changes = Changes(executor, clock, self._wake.set)
         self._config_label = MigConfigLabel(
             node_name,
@@ -217,7 +227,7 @@ class Agent:
         """Asks without waiting, so that no thread is ever stuck in the driver; it keeps events until asked."""
         while True:
             try:
-                async with self._driver_lock:
+                async with self._driver_access.shared():
                     event = await self._run_blocking(self._driver.wait_event, 0.0)
             except DriverError as error:
                 _log.debug("no events", error=str(error))
@@ -253,8 +263,8 @@ class Agent:
         return self._unsettled()
 
     async def _observe(self) -> Snapshot:
-        """At one moment, as far as this process goes: nobody else asks the driver meanwhile."""
-        async with self._driver_lock:
+        """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
+        async with self._driver_access.shared():
             steps = observing(self._driver, self._snapshot)
             seen: Snapshot | None = None
             while seen is None:

@@ -1,28 +1,29 @@
 """The last look before a deed, and what a failing step leaves behind."""
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from aliquot.gpu.driver import GpuInstance, MigState
+from aliquot.clock import VirtualClock
+from aliquot.gpu.driver import Driver, GpuInstance, MigState
 from aliquot.gpu.layout import CreateCompute, CreateInstance, DestroyCompute, DestroyInstance, Slice
-from aliquot.gpu.simulated import SimulatedDriver
-from aliquot.node.mig.decision import Act
+from aliquot.node.driver_access import DriverAccess
 from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step
 from tests.node.conftest import cut, directly, machine, placed, virtual
 
 
 def carry_out(
-    driver: SimulatedDriver, steps: Sequence[Step], expected: Sequence[GpuInstance] = ()
+    driver: Driver, steps: Sequence[Step], expected: Sequence[GpuInstance] = (), *, patience_s: float = 0
 ) -> list[str]:
     """UUIDs of the GPUs that were reset."""
     resets: list[str] = []
 
     async def main() -> None:
-        executor = Executor(driver, asyncio.Lock(), directly, resets.append)
-        await executor.carry_out(driver.gpus()[0].uuid, Act(tuple(steps)), tuple(expected))
+        executor = Executor(
+            driver, DriverAccess(), directly, VirtualClock(), resets.append, patience_s=patience_s
+        )
+        await executor.carry_out(driver.gpus()[0].uuid, steps, tuple(expected))
 
     virtual(main())
     return resets

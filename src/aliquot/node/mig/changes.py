@@ -138,7 +138,7 @@ class Changes:
 
     async def _work(self, uuid: str, act: Act, expected: tuple[GpuInstance, ...], generation: int) -> None:
         try:
-            await self._executor.carry_out(uuid, act, expected)
+            await self._executor.carry_out(uuid, act.steps, expected)
         except StepFailed as failure:
             reason = "InUse" if failure.in_use else "DriverError"
             self._failed(uuid, generation, Note(reason, str(failure)))

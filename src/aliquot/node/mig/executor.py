@@ -1,122 +1,193 @@
-"""Carries out what `decision.decide` decided, on the driver, step by step. Never decides itself.
+"""Takes the steps that were planned for a GPU, one after the other, on the driver. Never decides itself.
 
-One task works on a GPU at a time. Each driver call takes the lock that everybody who asks the driver takes, so that
-a reset, which no other call may overlap, has the driver to itself. A step that fails ends the work and says so; what
-was reached until then stands, the next look at the machine finds it, and the rest is decided anew.
+One task works on a GPU at a time, several GPUs are worked on side by side. What is in use only for a moment is tried
+again until patience ends. A step that fails ends the work and says so; what was reached until then stands, and the
+rest is planned anew from there.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 
+from aliquot.clock import Clock
 from aliquot.gpu import layout
 from aliquot.gpu.driver import Driver, DriverError, GpuInstance, MigState, ReturnCode
-from aliquot.node.mig.decision import Act
+from aliquot.node.driver_access import DriverAccess
 from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step, describe
 
 RunBlocking: TypeAlias = Callable[..., Awaitable[Any]]
+
+_FIRST_PAUSE_S = 0.1
+_LAST_PAUSE_S = 2.0
+_LOOKING = "looking once more"
 
 _log = structlog.get_logger()
 
 
 class StepFailed(Exception):
-    """One line: what was tried, and what the driver said."""
+    """One line: what was tried, and what the driver said. `taken`: how many steps had been taken before."""
 
-    def __init__(self, step: str, error: DriverError) -> None:
+    def __init__(self, step: str, error: DriverError, taken: int = 0) -> None:
         super().__init__(f"{step}: {error}")
-        self.in_use = error.code is ReturnCode.IN_USE
+        self.code = error.code
+        self.taken = taken
+
+    @property
+    def in_use(self) -> bool:
+        return self.code is ReturnCode.IN_USE
+
+
+class Witness(Protocol):
+    """Is told of each step before the driver is, and after it."""
+
+    def begun(self, step: Step) -> None: ...
+
+    def done(self, step: Step) -> None: ...
+
+    def retried(self, step: str, why: str) -> None: ...
+
+
+class _Nobody:
+    def begun(self, step: Step) -> None:
+        pass
+
+    def done(self, step: Step) -> None:
+        pass
+
+    def retried(self, step: str, why: str) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
 
 
 class Executor:
-    """`was_reset` is called with the UUID of each GPU that was reset."""
+    """`was_reset` is called with the UUID of each GPU that was reset. `patience_s`: how long what is in use is tried
+    again, for each step."""
 
     def __init__(
         self,
         driver: Driver,
-        lock: asyncio.Lock,
+        access: DriverAccess,
         run_blocking: RunBlocking,
-        was_reset: Callable[[str], None],
+        clock: Clock,
+        was_reset: Callable[[str], None] = lambda _: None,
+        *,
+        patience_s: float,
     ) -> None:
         self._driver = driver
-        self._lock = lock
+        self._access = access
         self._run_blocking = run_blocking
+        self._clock = clock
         self._was_reset = was_reset
+        self._patience_s = patience_s
 
-    async def carry_out(self, gpu_uuid: str, act: Act, expected: tuple[GpuInstance, ...]) -> None:
-        """`expected`: the instances that the decision saw. Raises StepFailed, and if they are others now."""
-        await self._check(gpu_uuid, act, expected)
+    async def carry_out(
+        self,
+        gpu_uuid: str,
+        steps: Sequence[Step],
+        expected: tuple[GpuInstance, ...],
+        witness: Witness | None = None,
+    ) -> None:
+        """`expected`: the instances that the plan saw. Raises StepFailed, and if they are others now."""
+        told = witness or _NOBODY
+        try:
+            await self._patiently(lambda: self._check(gpu_uuid, steps, expected), told, _LOOKING)
+        except DriverError as error:
+            raise StepFailed(_LOOKING, error) from error
         made: dict[int, int] = {}
-        for step in act.steps:
-            name = describe(step)
+        for taken, step in enumerate(steps):
+            told.begun(step)
             try:
-                await self._take(gpu_uuid, step, made)
+                await self._patiently(
+                    functools.partial(self._take, gpu_uuid, step, made), told, describe(step)
+                )
             except DriverError as error:
+                name = describe(step)
                 _log.warning("MIG step failed", gpu=gpu_uuid, step=name, error=str(error))
-                raise StepFailed(name, error) from error
-            _log.info("MIG step done", gpu=gpu_uuid, step=name)
+                if isinstance(step, layout.CreateCompute) and step.start in made:
+                    error = await self._without_half(gpu_uuid, made[step.start], error)
+                raise StepFailed(name, error, taken) from error
+            _log.info("MIG step done", gpu=gpu_uuid, step=describe(step))
+            told.done(step)
 
-    async def _check(self, gpu_uuid: str, act: Act, expected: tuple[GpuInstance, ...]) -> None:
+    async def _check(self, gpu_uuid: str, steps: Sequence[Step], expected: tuple[GpuInstance, ...]) -> None:
         """The last look before something is destroyed: nothing has moved, and no process has come."""
         leaving = {
-            step.gi_id
-            for step in act.steps
-            if isinstance(step, layout.DestroyCompute | layout.DestroyInstance)
+            step.gi_id for step in steps if isinstance(step, layout.DestroyCompute | layout.DestroyInstance)
         }
-        resetting = any(isinstance(step, SetMode | ApplyPendingMode) for step in act.steps)
+        resetting = any(isinstance(step, SetMode | ApplyPendingMode) for step in steps)
         if not leaving and not resetting:
             return
-        try:
-            async with self._lock:
-                found = await self._run_blocking(self._driver.instances, gpu_uuid)
-                processes = await self._run_blocking(self._driver.processes, gpu_uuid)
-        except DriverError as error:
-            raise StepFailed("looking once more", error) from error
+        async with self._access.shared():
+            found = await self._run_blocking(self._driver.instances, gpu_uuid)
+            processes = await self._run_blocking(self._driver.processes, gpu_uuid)
         then = {instance.gi_id: instance for instance in expected}
         now = {instance.gi_id: instance for instance in found}
         if any(then.get(gi_id) != now.get(gi_id) for gi_id in leaving) or (resetting and then != now):
-            raise StepFailed(
-                "looking once more", DriverError(ReturnCode.UNKNOWN, "the instances have changed")
-            )
-        busy = [str(p.pid) for p in processes if resetting or p.gi_id in leaving]
+            raise DriverError(ReturnCode.UNKNOWN, "the instances have changed")
+        parts = {(s.gi_id, s.ci_id) for s in steps if isinstance(s, layout.DestroyCompute)}
+        whole = {s.gi_id for s in steps if isinstance(s, layout.DestroyInstance)}
+        busy = [
+            str(p.pid)
+            for p in processes
+            if resetting
+            or p.gi_id in whole
+            or (p.gi_id, p.ci_id) in parts
+            or (p.ci_id is None and p.gi_id in leaving)
+        ]
         if busy:
-            raise StepFailed(
-                "looking once more",
-                DriverError(ReturnCode.IN_USE, f"process {', '.join(busy)} has begun to use it"),
-            )
+            raise DriverError(ReturnCode.IN_USE, f"process {', '.join(busy)} has begun to use it")
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]], told: Witness, name: str) -> None:
+        """A monitor may hold what is to go for a moment, though nobody uses it."""
+        ends_at = self._clock.now() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                await attempt()
+            except DriverError as error:
+                if error.code is not ReturnCode.IN_USE or self._clock.now() + pause_s > ends_at:
+                    raise
+                told.retried(name, str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+            else:
+                return
 
     async def _take(self, gpu_uuid: str, step: Step, made: dict[int, int]) -> None:
         driver = self._driver
         match step:
             case SetMode(enabled):
-                async with self._lock:
+                async with self._access.alone():
                     state = await self._run_blocking(driver.set_mig_mode, gpu_uuid, enabled)
                 if state in (MigState.PENDING_ENABLE, MigState.PENDING_DISABLE):
                     await self._reset(gpu_uuid)
             case ApplyPendingMode():
                 await self._reset(gpu_uuid)
             case layout.DestroyCompute(gi_id, ci_id):
-                async with self._lock:
-                    await self._run_blocking(driver.destroy_compute_instance, gpu_uuid, gi_id, ci_id)
+                await self._ask(driver.destroy_compute_instance, gpu_uuid, gi_id, ci_id)
             case layout.DestroyInstance(gi_id):
-                async with self._lock:
-                    await self._run_blocking(driver.destroy_gpu_instance, gpu_uuid, gi_id)
+                await self._ask(driver.destroy_gpu_instance, gpu_uuid, gi_id)
             case layout.CreateInstance(slice_):
-                async with self._lock:
-                    instance = await self._run_blocking(
-                        driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
-                    )
+                instance = await self._ask(
+                    driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
+                )
                 made[slice_.start] = instance.gi_id
             case layout.CreateCompute(start, profile_id, slices):
-                async with self._lock:
-                    if start not in made:
-                        made[start] = _at(start, await self._run_blocking(driver.instances, gpu_uuid))
-                    if profile_id is None and slices is not None:
-                        profile_id = await self._run_blocking(self._part, gpu_uuid, made[start], slices)
-                    await self._run_blocking(
-                        driver.create_compute_instance, gpu_uuid, made[start], profile_id
-                    )
+                gi_id = (
+                    made[start] if start in made else _at(start, await self._ask(driver.instances, gpu_uuid))
+                )
+                if profile_id is None and slices is not None:
+                    profile_id = await self._ask(self._part, gpu_uuid, gi_id, slices)
+                await self._ask(driver.create_compute_instance, gpu_uuid, gi_id, profile_id)
+
+    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        async with self._access.shared():
+            return await self._run_blocking(function, *arguments)
 
     def _part(self, gpu_uuid: str, gi_id: int, slices: int) -> int:
         """The compute profile of so many slices; drivers tell of them once the GPU instance exists."""
@@ -128,8 +199,20 @@ class Executor:
                         return compute.profile_id
         raise DriverError(ReturnCode.NOT_SUPPORTED, f"GPU instance {gi_id} has no part of {slices} slices")
 
+    async def _without_half(self, gpu_uuid: str, gi_id: int, error: DriverError) -> DriverError:
+        """A GPU instance without its compute instance is memory that nobody can use."""
+        try:
+            for instance in await self._ask(self._driver.instances, gpu_uuid):
+                if instance.gi_id == gi_id:
+                    for compute in instance.compute_instances:
+                        await self._ask(self._driver.destroy_compute_instance, gpu_uuid, gi_id, compute.ci_id)
+            await self._ask(self._driver.destroy_gpu_instance, gpu_uuid, gi_id)
+        except DriverError as second:
+            return DriverError(error.code, f"{error}; and its GPU instance {gi_id} stays behind: {second}")
+        return error
+
     async def _reset(self, gpu_uuid: str) -> None:
-        async with self._lock:
+        async with self._access.alone():
             await self._run_blocking(self._driver.reset_gpu, gpu_uuid)
         self._was_reset(gpu_uuid)
 

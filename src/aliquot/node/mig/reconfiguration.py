@@ -3,7 +3,7 @@
 Nothing in use is touched unless it was released by name; what already is as wanted stays.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -130,7 +130,7 @@ def _within(
         and all(held.instance.compute_instances for held in current)
     ):
         return _Within(
-            (), _as_they_are(current, profiles), tuple(held.instance.gi_id for held in current), ()
+            (), as_they_are(_instances(current), profiles), tuple(held.instance.gi_id for held in current), ()
         )
     slices = arrange(profiles, current, goal.demands, released)
     if isinstance(slices, Refusal):
@@ -149,18 +149,20 @@ def _instances(current: Sequence[Held]) -> list[GpuInstance]:
     return [held.instance for held in current]
 
 
-def _as_they_are(current: Sequence[Held], profiles: Sequence[InstanceProfile]) -> tuple[Wanted, ...]:
+def as_they_are(instances: Iterable[GpuInstance], profiles: Sequence[InstanceProfile]) -> tuple[Wanted, ...]:
+    """By start. An instance without compute instances counts as one that is filled: so it is to become."""
     by_id = {profile.profile_id: profile for profile in profiles}
     found = []
-    for held in sorted(current, key=lambda held: held.slice.start):
-        profile = by_id.get(held.slice.profile_id)
+    for instance in sorted(instances, key=lambda one: one.placement.start):
+        profile = by_id.get(instance.profile_id)
         parts = tuple(
             layout.compute_slices(compute, profile)
-            for compute in held.instance.compute_instances
+            for compute in instance.compute_instances
             if profile is not None
         )
         whole = profile is not None and parts == (profile.compute_slices,)
-        found.append(Wanted(held.slice, () if whole else parts))
+        slice_ = layout.Slice(instance.profile_id, instance.placement.start)
+        found.append(Wanted(slice_, () if whole else parts))
     return tuple(found)
 
 

@@ -1,0 +1,296 @@
+"""Changes of GPUs carried out with their journals: side by side, and taken up where they were cut short."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aliquot.clock import VirtualClock
+from aliquot.gpu.arrangement import Demand
+from aliquot.gpu.driver import MigState, ReturnCode
+from aliquot.gpu.layout import Geometry, Slice
+from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.node.inventory import ObservedGpu, observe_gpu
+from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
+from aliquot.node.mig.journal import Journal, JournalError, Layout, SliceRecord, held, unfinished
+from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
+from tests.node.conftest import cut, directly, machine, placed, virtual
+from tests.node.mig.troubled import Killed, Trouble, Troubled, dying, failing
+
+SEVENTHS = Goal(True, tuple(Demand(19) for _ in range(3)))
+HALVES = Goal(True, (Demand(9), Demand(9)))
+
+
+def seen(driver: SimulatedDriver) -> list[ObservedGpu]:
+    return [observe_gpu(driver, gpu, with_links=False) for gpu in driver.gpus()]
+
+
+def works(driver: SimulatedDriver, goal: Goal) -> list[Work]:
+    found = []
+    for observed in seen(driver):
+        change = reconfigure(observed, goal, {})
+        assert isinstance(change, Change), change
+        found.append(Work(observed, change))
+    return found
+
+
+def applying(driver: Any, directory: Path, **options: Any) -> Applying:
+    return Applying(driver, directory=directory, clock=VirtualClock(), run_blocking=directly, **options)
+
+
+def apply(
+    driver: SimulatedDriver,
+    goal: Goal,
+    directory: Path,
+    *,
+    before: Trouble = lambda _name, _number: None,
+    after: Trouble = lambda _name, _number: None,
+    **options: Any,
+) -> list[Result]:
+    """In the order of the GPUs."""
+    troubled = Troubled(driver, before=before, after=after)
+    results = virtual(applying(troubled, directory, **options).apply(works(driver, goal)))
+    return [results[gpu.uuid] for gpu in driver.gpus()]
+
+
+def recover(driver: SimulatedDriver, directory: Path, way: Way) -> list[Result]:
+    results = virtual(applying(driver, directory).recover(unfinished(directory), seen(driver), way))
+    return list(results.values())
+
+
+def journals(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.glob("*.journal"))
+
+
+def test_gpus_are_cut_and_their_journals_are_gone(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:2")
+    told: list[tuple[str, str]] = []
+    assert apply(driver, HALVES, tmp_path, progress=lambda *what: told.append(what)) == [Done(5), Done(5)]
+    assert [placed(driver, gpu) for gpu in driver.gpus()] == [{("3g.40gb", 0), ("3g.40gb", 4)}] * 2
+    assert journals(tmp_path) == []
+    first = [text for uuid, text in told if uuid == driver.gpus()[0].uuid]
+    assert first[:2] == ["1/5 switching MIG on", "2/5 creating profile 9 at slot 0"]
+
+
+def test_one_gpu_that_fails_stops_no_other(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:2:mig")
+    first = works(driver, HALVES)[0]
+    # Somebody else was there meanwhile.
+    cut(driver, driver.gpus()[0], ("7g.80gb", 0))
+    both = [first, works(driver, SEVENTHS)[1]]
+    results = virtual(applying(driver, tmp_path).apply(both))
+    failed, done = (results[gpu.uuid] for gpu in driver.gpus())
+    assert isinstance(failed, Failed) and failed.code is ReturnCode.INSUFFICIENT_RESOURCES
+    assert not failed.open and journals(tmp_path) == []
+    assert done == Done(6)
+
+
+def test_what_is_held_for_a_moment_is_tried_again(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    cut(driver, driver.gpus()[0], ("7g.80gb", 0))
+    told: list[str] = []
+    busy = {0: ReturnCode.IN_USE, 1: ReturnCode.IN_USE}
+    results = apply(
+        driver, HALVES, tmp_path, before=failing(busy), progress=lambda _, text: told.append(text)
+    )
+    assert results == [Done(6)]
+    assert [text for text in told if "trying again" in text] == [
+        "destroying compute instance 0 of GPU instance 0: IN_USE; trying again"
+    ] * 2
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    cut(driver, driver.gpus()[0], ("7g.80gb", 0))
+    busy = dict.fromkeys(range(1000), ReturnCode.IN_USE)
+    (result,) = apply(driver, HALVES, tmp_path, before=failing(busy))
+    assert result == Failed("destroying compute instance 0 of GPU instance 0: IN_USE", code=ReturnCode.IN_USE)
+    assert placed(driver, driver.gpus()[0]) == {("7g.80gb", 0)}
+
+
+@pytest.mark.parametrize(
+    ("at", "code", "left"),
+    [
+        pytest.param(1, ReturnCode.INSUFFICIENT_RESOURCES, set(), id="no compute instance: no instance"),
+        pytest.param(2, ReturnCode.UNKNOWN, {("3g.40gb", 0)}, id="what was made before stands"),
+        pytest.param(3, ReturnCode.GPU_IS_LOST, {("3g.40gb", 0)}, id="lost in the middle"),
+    ],
+)
+def test_a_failing_step_leaves_no_half_instance(
+    tmp_path: Path, at: int, code: ReturnCode, left: set[tuple[str, int]]
+) -> None:
+    driver = machine("h100-80gb:1:mig")
+    (result,) = apply(driver, HALVES, tmp_path, before=failing({at: code}))
+    assert isinstance(result, Failed)
+    assert (result.code, result.open) == (code, True)
+    assert placed(driver, driver.gpus()[0]) == left
+    assert len(journals(tmp_path)) == 1
+    assert recover(driver, tmp_path, Way.FINISH) == [Done(4 - 2 * len(left))]
+    assert placed(driver, driver.gpus()[0]) == {("3g.40gb", 0), ("3g.40gb", 4)}
+
+
+def test_a_half_instance_that_stays_is_said(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    trouble = {1: ReturnCode.UNKNOWN, 2: ReturnCode.GPU_IS_LOST}
+    (result,) = apply(driver, HALVES, tmp_path, before=failing(trouble))
+    assert isinstance(result, Failed)
+    assert "its GPU instance 1 stays behind: GPU_IS_LOST" in result.message
+
+
+def test_a_new_change_waits_until_the_old_one_is_taken_up(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    apply(driver, HALVES, tmp_path, before=failing({3: ReturnCode.UNKNOWN}))
+    (result,) = apply(driver, SEVENTHS, tmp_path)
+    assert result == Failed(
+        "an earlier change was cut short at 'creating a compute instance in the GPU instance at slot 4': "
+        "`aliquot mig recover` finishes it, or rolls it back",
+        open=True,
+    )
+    assert recover(driver, tmp_path, Way.ROLL_BACK) == [Done(2)]
+    assert placed(driver, driver.gpus()[0]) == set()
+    assert apply(driver, SEVENTHS, tmp_path) == [Done(6)]
+
+
+def test_two_writers_do_not_meet(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    with held(tmp_path, driver.gpus()[0].uuid):
+        (result,) = apply(driver, HALVES, tmp_path)
+    assert isinstance(result, Failed)
+    assert result.message.endswith("is changing this GPU: wait until it has ended")
+    assert placed(driver, driver.gpus()[0]) == set()
+    assert apply(driver, HALVES, tmp_path) == [Done(4)]
+
+
+def test_a_reboot_in_the_middle_is_finished(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+    with pytest.raises(BaseExceptionGroup):
+        apply(driver, HALVES, tmp_path, after=dying(1))
+    driver.reboot()
+    assert driver.gpus()[0].mig is MigState.DISABLED
+    assert recover(driver, tmp_path, Way.FINISH) == [Done(5)]
+    assert placed(driver, driver.gpus()[0]) == {("3g.40gb", 0), ("3g.40gb", 4)}
+
+
+def test_a_torn_line_is_none_and_a_damaged_beginning_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "GPU-1", Layout(True, (SliceRecord(9, 4),)), Layout(False), 7.0)
+    journal.close()
+    (path,) = tmp_path.glob("*.journal")
+    path.write_bytes(path.read_bytes() + b'{"began": "creating')
+    (found,) = unfinished(tmp_path)
+    assert (found.gpu_uuid, found.began_at, found.last) == ("GPU-1", 7.0, "")
+    assert found.goal.goal() == Goal(True, (Demand(9, (), 4),))
+    path.write_text("{")
+    with pytest.raises(JournalError, match="damaged"):
+        unfinished(tmp_path)
+    path.write_text(json.dumps({"version": 9, "gpu": "x", "began_at": 1, "goal": {"mig": 1}, "before": {}}))
+    with pytest.raises(JournalError):
+        unfinished(tmp_path)
+
+
+STATES = {
+    board: list(
+        Geometry(
+            machine(f"{board}:1:mig").instance_profiles(machine(f"{board}:1:mig").gpus()[0].uuid)
+        ).states()
+    )
+    for board in ("h100-80gb", "a30-24gb")
+}
+
+
+def exactly(driver: SimulatedDriver) -> tuple[bool, set[tuple[Slice, int]]]:
+    """Mode, and slices with the number of their compute instances."""
+    gpu = driver.gpus()[0]
+    instances = driver.instances(gpu.uuid)
+    return gpu.mig is MigState.ENABLED, {
+        (Slice(i.profile_id, i.placement.start), len(i.compute_instances)) for i in instances
+    }
+
+
+def converges(data: st.DataObject, directory: Path) -> None:
+    """A change, killed at any call, and killed again while it is taken up, ends at its goal or where it began."""
+    board = data.draw(st.sampled_from(sorted(STATES)))
+    before_mig = data.draw(st.booleans())
+    driver = machine(f"{board}:1:mig" if before_mig else f"{board}:1")
+    gpu = driver.gpus()[0].uuid
+    before = data.draw(st.sampled_from(STATES[board])) if before_mig else ()
+    for slice_ in before:
+        made = driver.create_gpu_instance(gpu, slice_.profile_id, slice_.start)
+        driver.create_compute_instance(gpu, made.gi_id, None)
+    after = data.draw(st.none() | st.sampled_from(STATES[board]))
+    goal = (
+        Goal(False)
+        if after is None
+        else Goal(True, tuple(Demand(s.profile_id, start=s.start) for s in after))
+    )
+    began = exactly(driver)
+    wanted = after is not None, {(slice_, 1) for slice_ in after or ()}
+    kept = {i for i in driver.instances(gpu) if Slice(i.profile_id, i.placement.start) in (after or ())}
+
+    kill = data.draw(st.integers(0, 12))
+    late = data.draw(st.booleans())
+    trouble: dict[str, Trouble] = {"after" if late else "before": dying(kill)}
+    try:
+        apply(driver, goal, directory, **trouble)
+    except BaseExceptionGroup:
+        way = data.draw(st.sampled_from(Way))
+        for _ in range(data.draw(st.integers(0, 2))):
+            again = Troubled(driver, before=dying(data.draw(st.integers(0, 6))))
+            try:
+                virtual(applying(again, directory).recover(unfinished(directory), seen(driver), way))
+            except BaseExceptionGroup:
+                continue
+        results = recover(driver, directory, way)
+        assert all(isinstance(result, Done) for result in results)
+        if way is Way.ROLL_BACK:
+            wanted = began
+    assert exactly(driver) == wanted
+    assert journals(directory) == []
+    if wanted != began:
+        assert kept <= set(driver.instances(gpu)) or not wanted[0]
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_a_change_killed_anywhere_converges(tmp_path: Path, data: st.DataObject) -> None:
+    for left in tmp_path.glob("*"):
+        left.unlink()
+    converges(data, tmp_path)
+
+
+def test_gpus_are_worked_on_side_by_side(tmp_path: Path) -> None:
+    """With calls that take their time, eight GPUs take hardly longer than the slowest of them."""
+    driver = machine("h100-80gb:8:mig")
+
+    async def slowly(function: Any, *arguments: Any) -> Any:
+        name = getattr(function, "__name__", "")
+        if name.startswith(("create", "destroy")):
+            await asyncio.sleep(0.2)
+        return function(*arguments)
+
+    def seconds(goal: Goal, count: int) -> float:
+        clock = VirtualClock()
+
+        async def main() -> float:
+            began = asyncio.get_running_loop().time()
+            one = Applying(driver, directory=tmp_path, clock=clock, run_blocking=slowly)
+            results = await one.apply(works(driver, goal)[:count])
+            assert all(isinstance(result, Done) for result in results.values())
+            return asyncio.get_running_loop().time() - began
+
+        return virtual(main())
+
+    alone = seconds(SEVENTHS, 1)
+    virtual(applying(driver, tmp_path).apply(works(driver, Goal(True))))
+    assert seconds(SEVENTHS, 8) <= 1.1 * alone
+
+
+def test_killed_is_not_caught_by_anybody() -> None:
+    assert not issubclass(Killed, Exception)
