@@ -6,6 +6,8 @@ A full disk costs lines, not the process that wanted to write them.
 import contextlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO, cast
 
 import click
@@ -35,6 +37,19 @@ def configure(*, verbose: bool = True) -> None:
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """For a command that tells by itself what it does, and how it ends."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def say(text: str) -> None:

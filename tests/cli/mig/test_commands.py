@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from aliquot.cli.main import cli
 from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.node.mig.journal import Journal, Layout, SliceRecord
 
 CONFIG = """\
 version: v1
@@ -181,3 +182,99 @@ def test_bad_input_is_one_line(place: Path, command: str, arguments: list[str], 
     done = mig(place, command, *[config if one == "CONFIG" else one for one in arguments])
     assert done.exit_code != 0
     assert message in done.output
+
+
+def test_apply_cuts_as_planned_and_a_second_time_has_nothing_to_do(place: Path) -> None:
+    done = configured(place, "apply", "all-balanced")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert "node-0/0: 1/8 creating 1g.10gb at slot 0" in lines
+    assert lines[-1] == "2 GPUs: done"
+    assert configured(place, "assert", "all-balanced").exit_code == 0
+    assert configured(place, "apply", "all-balanced").output == "2 GPUs: nothing to do\n"
+
+
+def test_apply_is_refused_as_a_whole(place: Path) -> None:
+    refused = configured(place, "apply", "too-much")
+    assert refused.exit_code == 1
+    assert "8 x 1g.10gb do not fit" in refused.output
+    assert mig(place, "export").output.count("mig-devices: {}") == 1
+
+
+def test_a_dry_run_is_the_plan(place: Path) -> None:
+    shown = configured(place, "apply", "all-balanced", "--dry-run")
+    assert shown.output == configured(place, "plan", "all-balanced").output
+    assert not (place / "state").exists()
+
+
+def test_without_a_state_an_apply_is_on_paper(place: Path) -> None:
+    driver = f"simulated:{place / 'inventory.yaml'}"
+    arguments = ["mig", "apply", "-f", str(place / "config.yaml"), "-c", "all-balanced", "--driver", driver]
+    for _ in range(2):
+        assert CliRunner().invoke(cli, arguments).output.endswith("2 GPUs: done\n")
+
+
+def test_restore_brings_back_the_very_slices(place: Path) -> None:
+    cut(place, 0, 19, 5)
+    cut(place, 1, 9, 0, 1, 0)
+    before = mig(place, "checkpoint").output
+    (place / "c.json").write_text(before)
+    assert configured(place, "apply", "all-balanced").exit_code == 0
+    assert mig(place, "checkpoint").output != before
+    assert mig(place, "restore", "-f", str(place / "c.json")).exit_code == 0
+    assert mig(place, "checkpoint").output == before
+    (place / "c.json").write_text(before.replace("GPU-", "GPU-x"))
+    missing = mig(place, "restore", "-f", str(place / "c.json"))
+    assert missing.exit_code == 1 and "there is no GPU GPU-x" in missing.output
+
+
+def test_what_was_cut_short_is_shown_finished_and_rolled_back(place: Path) -> None:
+    assert mig(place, "recover").output == "nothing was cut short\n"
+    cut(place, 0, 19, 5)
+    driver = SimulatedDriver(
+        [InventoryGpus("h100-80gb", 2, True)], node="node-0", state_file=place / "state" / "node-0.json"
+    )
+    uuid = driver.gpus()[0].uuid
+    journal = place / "state" / "node-0" / "journal"
+    for way, left in (("--roll-back", ["1g.10gb"]), ("--finish", ["3g.40gb"])):
+        journal.mkdir(parents=True, exist_ok=True)
+        began = Layout(True, (SliceRecord(19, 5),))
+        Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), began, 0.0).close()
+        shown = mig(place, "recover")
+        assert shown.exit_code == 1
+        assert "node-0/0: cut short before its first step" in shown.output
+        refused = configured(place, "apply", "divided")
+        assert refused.exit_code == 1 and "an earlier change was cut short" in refused.output
+        assert mig(place, "recover", way).exit_code == 0
+        config = yaml.safe_load(mig(place, "export").output)["mig-configs"]["current"]
+        assert list(config[0]["mig-devices"]) == left
+
+
+def test_who_is_named_may_go_and_no_other(place: Path) -> None:
+    wrong = configured(place, "apply", "all-balanced", "--release", "0:4")
+    assert "--release 0:4: no instance begins there" in wrong.output
+    assert configured(place, "apply", "all-balanced", "--release", "x").exit_code == 2
+
+
+def test_hooks_run_around_a_change_with_what_they_are_told(place: Path) -> None:
+    def hook(point: str, more: str = "") -> str:
+        said = f"echo {point} $MIG_PARTED_SELECTED_CONFIG $OWN $HOME >> {place}/said{more}"
+        return f"  {point}:\n  - command: /bin/sh\n    args: ['-c', '{said}']\n    envs: {{OWN: x}}\n"
+
+    points = ("apply-start", "pre-apply-mode", "pre-apply-config", "apply-exit")
+    (place / "hooks.yaml").write_text("version: v1\nhooks:\n" + "".join(map(hook, points)))
+    with_hooks = ("-k", str(place / "hooks.yaml"))
+    assert configured(place, "apply", "all-balanced", *with_hooks).exit_code == 0
+    assert configured(place, "apply", "all-balanced", *with_hooks).exit_code == 0
+    assert (place / "said").read_text().splitlines() == [
+        f"{point} all-balanced x" for point in ("apply-start", "pre-apply-config", "apply-exit")
+    ] + ["apply-start all-balanced x", "apply-exit all-balanced x"]
+    (place / "hooks.yaml").write_text(
+        "version: v1\nhooks:\n" + hook("pre-apply-mode", "; exit 3") + hook("apply-exit")
+    )
+    (place / "said").unlink()
+    failed = configured(place, "apply", "all-disabled", *with_hooks)
+    assert failed.exit_code == 1
+    assert "hook 1 of pre-apply-mode, /bin/sh: ended with 3" in failed.output
+    assert len((place / "said").read_text().splitlines()) == 2
+    assert configured(place, "assert", "all-balanced").exit_code == 0

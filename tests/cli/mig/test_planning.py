@@ -107,7 +107,7 @@ def test_programs_get_every_gpu() -> None:
     assert (first["gpu"], second["gpu"]) == (0, 1)
     assert first["slices"] == [{"profile": "7g.80gb", "start": 0, "compute": []}]
     assert first["steps"] == [
-        "creating profile 0 at slot 0",
+        "creating 7g.80gb at slot 0",
         "creating a compute instance in the GPU instance at slot 0",
     ]
 

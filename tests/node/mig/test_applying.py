@@ -73,7 +73,7 @@ def test_gpus_are_cut_and_their_journals_are_gone(tmp_path: Path) -> None:
     assert [placed(driver, gpu) for gpu in driver.gpus()] == [{("3g.40gb", 0), ("3g.40gb", 4)}] * 2
     assert journals(tmp_path) == []
     first = [text for uuid, text in told if uuid == driver.gpus()[0].uuid]
-    assert first[:2] == ["1/5 switching MIG on", "2/5 creating profile 9 at slot 0"]
+    assert first[:2] == ["1/5 switching MIG on", "2/5 creating 3g.40gb at slot 0"]
 
 
 def test_one_gpu_that_fails_stops_no_other(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from aliquot.cli.mig.applying import apply_config, recover, restore
 from aliquot.cli.mig.checking import assert_applied, plan_changes
 from aliquot.cli.mig.checkpointing import checkpoint
 from aliquot.cli.mig.profiles import profiles
@@ -18,5 +19,15 @@ def mig() -> None:
     """
 
 
-for command in (profiles, plan_changes, assert_applied, export, generate, checkpoint):
+for command in (
+    profiles,
+    plan_changes,
+    apply_config,
+    assert_applied,
+    export,
+    generate,
+    checkpoint,
+    restore,
+    recover,
+):
     mig.add_command(command)

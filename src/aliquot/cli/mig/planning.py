@@ -14,6 +14,7 @@ from aliquot.cli.mig.machines import Machine
 from aliquot.cli.output import counted
 from aliquot.gpu.driver import Gpu
 from aliquot.gpu.layout import CreateInstance, DestroyInstance
+from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.reconfiguration import Change, Goal, Outcome, Refused, in_use, reconfigure
 from aliquot.node.mig.steps import Step, describe
@@ -129,7 +130,8 @@ def differences(planned: Sequence[Planned]) -> list[str]:
         steps = group[0].steps
         if steps:
             more = f", and {len(steps) - 1} more" if len(steps) > 1 else ""
-            found.append(f"{_titles(group)}: needs {describe(steps[0])}{more}")
+            names = {p.profile_id: p.name for p in known_profiles(group[0].observed)}
+            found.append(f"{_titles(group)}: needs {describe(steps[0], names)}{more}")
     return found
 
 
@@ -186,8 +188,6 @@ def _runs(indexes: Sequence[int]) -> str:
 
 
 def documents(planned: Sequence[Planned]) -> Iterator[dict[str, object]]:
-    from aliquot.node.advertise import known_profiles
-
     for one in planned:
         gpu, outcome = one.observed.gpu, one.outcome
         names = {profile.profile_id: profile.name for profile in known_profiles(one.observed)}
@@ -212,6 +212,6 @@ def documents(planned: Sequence[Planned]) -> Iterator[dict[str, object]]:
                 ],
                 "keptInstances": list(outcome.kept),
                 "destroyedInstances": list(outcome.destroyed),
-                "steps": [describe(step) for step in outcome.steps],
+                "steps": [describe(step, names) for step in outcome.steps],
             }
         yield found

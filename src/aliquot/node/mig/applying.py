@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, ReturnCode
+from aliquot.node.advertise import known_profiles
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.executor import Executor, RunBlocking, StepFailed
@@ -138,8 +139,9 @@ class Applying:
         journal = Journal(self._directory, uuid, goal, before, self._clock.now())
         try:
             steps = work.change.steps
-            witness = _Told(journal, self._progress, uuid, len(steps))
-            await self._executor.carry_out(uuid, steps, work.observed.instances, witness)
+            names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
+            witness = _Told(journal, self._progress, uuid, len(steps), names)
+            await self._executor.carry_out(uuid, steps, work.observed.instances, witness, names)
             journal.end()
             return Done(len(steps))
         except StepFailed as failure:
@@ -154,17 +156,20 @@ class Applying:
 class _Told:
     """The journal first, then whoever looks on."""
 
-    def __init__(self, journal: Journal, progress: Progress, uuid: str, steps: int) -> None:
+    def __init__(
+        self, journal: Journal, progress: Progress, uuid: str, steps: int, names: Mapping[int, str]
+    ) -> None:
         self._journal = journal
         self._progress = progress
         self._uuid = uuid
         self._steps = steps
+        self._names = names
         self._number = 0
 
     def begun(self, step: Step) -> None:
         self._journal.begun(step)
         self._number += 1
-        self._progress(self._uuid, f"{self._number}/{self._steps} {describe(step)}")
+        self._progress(self._uuid, f"{self._number}/{self._steps} {describe(step, self._names)}")
 
     def done(self, step: Step) -> None:
         self._journal.done(step)

@@ -7,7 +7,7 @@ rest is planned anew from there.
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -91,8 +91,9 @@ class Executor:
         steps: Sequence[Step],
         expected: tuple[GpuInstance, ...],
         witness: Witness | None = None,
+        names: Mapping[int, str] | None = None,
     ) -> None:
-        """`expected`: the instances that the plan saw. Raises StepFailed, and if they are others now."""
+        """`expected`: the instances that the plan saw. `names`: of profiles, for messages. Raises StepFailed, and if they are others now."""
         told = witness or _NOBODY
         try:
             await self._patiently(lambda: self._check(gpu_uuid, steps, expected), told, _LOOKING)
@@ -100,18 +101,16 @@ class Executor:
             raise StepFailed(_LOOKING, error) from error
         made: dict[int, int] = {}
         for taken, step in enumerate(steps):
+            name = describe(step, names or {})
             told.begun(step)
             try:
-                await self._patiently(
-                    functools.partial(self._take, gpu_uuid, step, made), told, describe(step)
-                )
+                await self._patiently(functools.partial(self._take, gpu_uuid, step, made), told, name)
             except DriverError as error:
-                name = describe(step)
                 _log.warning("MIG step failed", gpu=gpu_uuid, step=name, error=str(error))
                 if isinstance(step, layout.CreateCompute) and step.start in made:
                     error = await self._without_half(gpu_uuid, made[step.start], error)
                 raise StepFailed(name, error, taken) from error
-            _log.info("MIG step done", gpu=gpu_uuid, step=describe(step))
+            _log.info("MIG step done", gpu=gpu_uuid, step=name)
             told.done(step)
 
     async def _check(self, gpu_uuid: str, steps: Sequence[Step], expected: tuple[GpuInstance, ...]) -> None:

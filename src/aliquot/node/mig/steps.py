@@ -1,6 +1,8 @@
 """The steps that change a GPU: its MIG mode, and those that `aliquot.gpu.layout` plans within it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 from aliquot.gpu import layout
@@ -20,8 +22,11 @@ class ApplyPendingMode:
 
 Step: TypeAlias = SetMode | ApplyPendingMode | layout.Step
 
+_NO_NAMES: Mapping[int, str] = MappingProxyType({})
 
-def describe(step: Step) -> str:
+
+def describe(step: Step, names: Mapping[int, str] = _NO_NAMES) -> str:
+    """`names`: of profiles, by their ids."""
     match step:
         case SetMode(enabled):
             return "switching MIG on" if enabled else "switching MIG off"
@@ -32,7 +37,8 @@ def describe(step: Step) -> str:
         case layout.DestroyInstance(gi_id):
             return f"destroying GPU instance {gi_id}"
         case layout.CreateInstance(slice_):
-            return f"creating profile {slice_.profile_id} at slot {slice_.start}"
+            name = names.get(slice_.profile_id, f"profile {slice_.profile_id}")
+            return f"creating {name} at slot {slice_.start}"
         case layout.CreateCompute(start, _, slices):
-            part = f"of {slices} slices " if slices is not None else ""
+            part = f"of {slices} slice{'s' if slices > 1 else ''} " if slices is not None else ""
             return f"creating a compute instance {part}in the GPU instance at slot {start}"
