@@ -309,9 +309,7 @@ def _plain(entry: Entry, flow: type[list[Any]]) -> dict[str, Any]:
 
 def _by_numbers(name: str) -> list[tuple[int, str]]:
     """all-1g.5gb before all-1g.10gb."""
-    parts = _DIGITS.split(name)
-    parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
-    return [(len(part) if index % 2 else 0, part) for index, part in enumerate(parts)]
+    return [(len(part) if index % 2 else 0, part) for index, part in enumerate(_DIGITS.split(name))]
 
 
 _DIGITS = re.compile(r"([0-9]+)")
