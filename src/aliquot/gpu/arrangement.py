@@ -8,8 +8,8 @@ are looked at on paper, once for each kind of board, and the one is taken that k
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import permutations
+from weakref import WeakKeyDictionary
 
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.layout import (
@@ -21,6 +21,7 @@ from aliquot.gpu.layout import (
     Wanted,
     bad_compute,
     compute_changes,
+    geometry_of,
     spell,
 )
 
@@ -48,7 +49,7 @@ def arrange(
     `released`: GI ids of instances in use that may go all the same. Among equals the arrangement is taken that leaves
     the most placements free, then that of the lowest starts.
     """
-    board = _board(tuple(profiles))
+    board = _Board(geometry_of(profiles))
     if refusal := _impossible(board, demands):
         return refusal
     counts = Counter(demand.profile_id for demand in demands)
@@ -59,14 +60,30 @@ def arrange(
     here = {held.slice: held for held in current}
     pinned = {slice_ for slice_, held in here.items() if held.used_by and held.instance.gi_id not in released}
 
-    def cost(candidate: "_Candidate") -> tuple[int, int]:
-        kept = candidate.slices & here.keys()
-        return len(pinned - kept), -len(kept)
-
-    best = min(found, key=cost)
+    best = _keeping_most(found, here, pinned, counts)
     if lost := sorted(pinned - best.slices, key=lambda slice_: slice_.start):
         return _in_the_way(board.geometry, [here[slice_] for slice_ in lost], counts)
     return _divided(board.geometry, best.ordered, here, demands)
+
+
+def _keeping_most(
+    found: Sequence["_Candidate"],
+    here: Mapping[Slice, Held],
+    pinned: Collection[Slice],
+    counts: Mapping[int, int],
+) -> "_Candidate":
+    """The first of those that lose the fewest in use, then keep the most."""
+    there = Counter(slice_.profile_id for slice_ in here)
+    most = sum(min(count, there[profile_id]) for profile_id, count in counts.items())
+    best, best_cost = found[0], (len(pinned) + 1, 0)
+    for candidate in found:
+        kept = candidate.slices & here.keys()
+        cost = len(pinned) - sum(1 for slice_ in pinned if slice_ in kept), -len(kept)
+        if cost < best_cost:
+            best, best_cost = candidate, cost
+            if cost == (0, -most):
+                break
+    return best
 
 
 # --- all arrangements of a set ---
@@ -79,12 +96,17 @@ class _Candidate:
     """By start."""
 
 
+_FOUND: WeakKeyDictionary[Geometry, dict[frozenset[tuple[int, int]], tuple[_Candidate, ...]]] = (
+    WeakKeyDictionary()
+)
+
+
 class _Board:
     """All arrangements of the sets that were asked for, on boards with the same profiles."""
 
-    def __init__(self, profiles: Sequence[InstanceProfile]) -> None:
-        self.geometry = Geometry(profiles)
-        self._found: dict[frozenset[tuple[int, int]], tuple[_Candidate, ...]] = {}
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        self._found = _FOUND.setdefault(geometry, {})
 
     def arrangements(self, counts: Mapping[int, int]) -> tuple[_Candidate, ...]:
         """The best for a GPU where nothing is yet first: most placements left free, then lowest starts."""
@@ -117,11 +139,6 @@ class _Board:
         for placement in self.geometry.free_placements(profile_id, placed):
             if placement.start > after:
                 yield from self._extended((*placed, Slice(profile_id, placement.start)), queue[1:])
-
-
-@lru_cache(maxsize=64)
-def _board(profiles: tuple[InstanceProfile, ...]) -> _Board:
-    return _Board(profiles)
 
 
 # --- which of equal slices is divided how ---

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from aliquot.gpu.driver import ComputeInstance, GpuInstance, InstanceProfile, Placement
 from aliquot.gpu.profiles import WITHOUT_MEDIA, BadProfileName, ProfileName
@@ -94,6 +94,30 @@ class Geometry:
 
 def mask(placement: Placement) -> int:
     return ((1 << placement.size) - 1) << placement.start
+
+
+_MOST_REMEMBERED = 256
+_by_identity: dict[int, tuple[tuple[InstanceProfile, ...], Geometry]] = {}
+
+
+def geometry_of(profiles: Sequence[InstanceProfile]) -> Geometry:
+    """One for all GPUs that report the same profiles. By identity first: to compare them takes longer than a plan."""
+    key = id(profiles)
+    found = _by_identity.get(key)
+    if found is not None and found[0] is profiles:
+        return found[1]
+    frozen = tuple(profiles)
+    geometry = _by_equality(frozen)
+    if frozen is profiles:
+        if len(_by_identity) >= _MOST_REMEMBERED:
+            _by_identity.clear()
+        _by_identity[key] = frozen, geometry
+    return geometry
+
+
+@lru_cache(maxsize=64)
+def _by_equality(profiles: tuple[InstanceProfile, ...]) -> Geometry:
+    return Geometry(profiles)
 
 
 # --- from what is to what is wanted ---
@@ -203,10 +227,18 @@ def plan(
     Destroys only what is not wanted as it is, and refuses whole rather than touch what is in use, unless its GI id is
     in `released`.
     """
-    geometry = Geometry(profiles)
-    refusal = _illegal(geometry, wanted)
-    if refusal:
-        return refusal
+    refusal = _illegal(geometry_of(profiles), wanted)
+    return refusal or difference(profiles, current, wanted, released)
+
+
+def difference(
+    profiles: Sequence[InstanceProfile],
+    current: Sequence[Held],
+    wanted: Sequence[Wanted],
+    released: Collection[int] = (),
+) -> Plan | Refusal:
+    """`plan` for what is known to be legal, as what `arrangement.arrange` gives."""
+    geometry = geometry_of(profiles)
     missing = {one.slice: one for one in wanted}
     kept: list[int] = []
     in_use: list[Held] = []
@@ -297,6 +329,8 @@ def _illegal(geometry: Geometry, wanted: Sequence[Wanted]) -> Refusal | None:
 
 def bad_compute(profile: InstanceProfile, compute: Sequence[int]) -> Refusal | None:
     """Whether an instance of the profile can be divided so."""
+    if not compute:
+        return None
     parts = f"{profile.name} of {profile.compute_slices} compute slices"
     if sum(compute) > profile.compute_slices:
         listed = " + ".join(map(str, compute))

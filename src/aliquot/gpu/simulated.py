@@ -133,7 +133,9 @@ class SimulatedDriver:
 
     def instance_profiles(self, gpu_uuid: str) -> Sequence[InstanceProfile]:
         index = self._index(gpu_uuid)
-        profiles = tuple(self._geometries[index].profiles.values())
+        mig = self._boards[index].mig
+        # One tuple for all GPUs of a board, which can be told by its identity.
+        profiles = mig.instance_profiles() if mig is not None else ()
         if not profiles:
             raise DriverError(ReturnCode.NOT_SUPPORTED, "Not Supported: the board has no MIG")
         return () if self._old_driver and not self._state.gpus[index].mig else profiles

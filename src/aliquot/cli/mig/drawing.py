@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from aliquot.cli.slots import rows
 from aliquot.gpu.driver import GpuInstance, InstanceProfile
-from aliquot.gpu.layout import Geometry, Wanted
+from aliquot.gpu.layout import Wanted, geometry_of
 from aliquot.gpu.profiles import ProfileName
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
@@ -24,7 +24,7 @@ def draw(observed: ObservedGpu, change: Change, users: Mapping[int, str]) -> lis
     profiles = known_profiles(observed)
     if not profiles:
         return []
-    slots = Geometry(profiles).memory_slots
+    slots = geometry_of(profiles).memory_slots
     names = {profile.profile_id: profile for profile in profiles}
     before = _before(observed, change, users, slots, names)
     after = _after(observed, change, slots, names)

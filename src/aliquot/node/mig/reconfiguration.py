@@ -67,7 +67,7 @@ def reconfigure(
         return Refused("NotAnswering", str(observed.failure))
     if gpu.mig is MigState.UNSUPPORTED:
         return Refused("MIGUnsupported", f"{gpu.product} has no MIG") if goal.mig else Change(gpu, False, ())
-    current = [_held(observed, instance.gi_id, users) for instance in observed.instances]
+    current = [_held(observed, instance, users) for instance in observed.instances]
     if not goal.mig:
         return _off(observed, current, users, released)
     if gpu.mig in (MigState.DISABLED, MigState.PENDING_ENABLE):
@@ -135,7 +135,7 @@ def _within(
     slices = arrange(profiles, current, goal.demands, released)
     if isinstance(slices, Refusal):
         return _refused(slices)
-    plan = layout.plan(profiles, current, slices, released)
+    plan = layout.difference(profiles, current, slices, released)
     if isinstance(plan, Refusal):
         return _refused(plan)
     return _Within(plan.steps, slices, plan.kept, plan.destroyed)
@@ -166,9 +166,10 @@ def as_they_are(instances: Iterable[GpuInstance], profiles: Sequence[InstancePro
     return tuple(found)
 
 
-def _held(observed: ObservedGpu, gi_id: int, users: Mapping[str, str]) -> Held:
-    instance = next(one for one in observed.instances if one.gi_id == gi_id)
-    processes = [process for process in observed.processes if process.gi_id == gi_id]
+def _held(observed: ObservedGpu, instance: GpuInstance, users: Mapping[str, str]) -> Held:
+    if not users and not observed.processes:
+        return Held(instance)
+    processes = [process for process in observed.processes if process.gi_id == instance.gi_id]
     named = [users[c.uuid] for c in instance.compute_instances if c.uuid in users]
     pids = ", ".join(str(process.pid) for process in processes)
     used_by = "; ".join([*named, *([f"process {pids}"] if pids else [])])
@@ -181,7 +182,7 @@ def _held(observed: ObservedGpu, gi_id: int, users: Mapping[str, str]) -> Held:
 
 def in_use(observed: ObservedGpu, users: Mapping[str, str]) -> dict[int, str]:
     """GI id -> who uses the instance, of those in use; `users` as in `reconfigure`."""
-    held = [_held(observed, instance.gi_id, users) for instance in observed.instances]
+    held = [_held(observed, instance, users) for instance in observed.instances]
     return {one.instance.gi_id: one.used_by for one in held if one.used_by}
 
 
