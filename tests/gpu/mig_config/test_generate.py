@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
 from aliquot.gpu import boards
 from aliquot.gpu.arrangement import arrange
 from aliquot.gpu.demands import counted, demands
 from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.layout import Refusal
 from aliquot.gpu.mig_config.device_filter import DeviceFilter
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile, parse, spell
-from aliquot.gpu.mig_config.generate import Kind, config_name, generate, kind_of_board
+from aliquot.gpu.mig_config.generate import Kind, config_name, generate, kind_of_board, kinds_of_gpus
+from aliquot.gpu.simulated import SimulatedDriver
 
 CUTTABLE = [board.key for board in boards.boards() if kind_of_board(board).profiles]
 
@@ -260,3 +264,12 @@ def test_one_name_means_what_each_board_has_of_it(name: str, board: str, count: 
 
 def test_what_is_generated_is_a_good_file() -> None:
     assert parse(spell(everything()), source="f") == everything()
+
+
+def test_gpus_that_no_filter_can_tell_are_left_out_beside_others() -> None:
+    driver = SimulatedDriver([InventoryGpus("h100-80gb", 2), InventoryGpus("a30-24gb")], node="n")
+    found = [(gpu, tuple(driver.instance_profiles(gpu.uuid))) for gpu in driver.gpus()]
+    assert [kind.filters for kind in kinds_of_gpus(found)] == [("0x233010DE",), ("0x20B710DE",)]
+    unknown = [(replace(gpu, pci_device_id=None), profiles) for gpu, profiles in found[:1]]
+    assert [kind.filters for kind in kinds_of_gpus(unknown)] == [()]
+    assert [kind.filters for kind in kinds_of_gpus([*unknown, found[2]])] == [("0x20B710DE",)]

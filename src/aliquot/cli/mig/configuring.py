@@ -64,6 +64,7 @@ def goals(
     entries: "Sequence[Entry]", *, mode_only: bool, all_matched: bool = False
 ) -> "Callable[[Machine], Goals]":
     """`all_matched`: every GPU with MIG has to be somebody's. Raises click.ClickException, when it is called."""
+    from aliquot.gpu.driver import MigState
     from aliquot.gpu.mig_config.selection import SelectionError, select
     from aliquot.node.mig.goals import goal
 
@@ -75,8 +76,9 @@ def goals(
             selection = select(entries, [observed.gpu for observed in machine.gpus])
         except SelectionError as error:
             raise click.ClickException(f"{place}{error}") from error
-        if all_matched and selection.unmatched:
-            left = ", ".join(str(gpu.index) for gpu in selection.unmatched)
+        cuttable = [gpu for gpu in selection.unmatched if gpu.mig is not MigState.UNSUPPORTED]
+        if all_matched and cuttable:
+            left = ", ".join(str(gpu.index) for gpu in cuttable)
             raise click.ClickException(f"{place}no entry of the configuration is for GPU {left}")
         found: dict[str, Goal | Refused] = {}
         for observed in machine.gpus:

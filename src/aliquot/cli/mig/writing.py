@@ -81,17 +81,13 @@ def _of_board(key: str) -> "Kind":
 
 
 def _at_hand(machine: Machine) -> "list[Kind]":
-    from aliquot.gpu.mig_config.generate import Kind
+    from aliquot.gpu.mig_config.generate import kinds_of_gpus
     from aliquot.node.advertise import known_profiles
 
-    kinds: dict[int | None, Kind] = {}
-    for observed in machine.gpus:
-        device, profiles = observed.gpu.pci_device_id, known_profiles(observed)
-        if profiles and device not in kinds:
-            kinds[device] = Kind((f"0x{device:08X}",) if device is not None else (), profiles)
+    kinds = kinds_of_gpus((observed.gpu, known_profiles(observed)) for observed in machine.gpus)
     if not kinds:
         raise click.ClickException("no GPU here has MIG; name a board, like `aliquot mig generate h100-80gb`")
-    return list(kinds.values())
+    return kinds
 
 
 def _print(file: "MigConfigFile", form: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aliquot.gpu.arrangement import Demand, arrange
 from aliquot.gpu.boards import Board
-from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.driver import Gpu, InstanceProfile
 from aliquot.gpu.layout import Refusal
 from aliquot.gpu.mig_config.device_filter import DeviceFilter
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile
@@ -31,6 +31,17 @@ def kind_of_board(board: Board) -> Kind:
     """Empty profiles where the board has no MIG, or its placements are not published."""
     filters = tuple(f"0x{device}10DE" for device in board.pci_device_ids)
     return Kind(filters, board.mig.instance_profiles() if board.mig is not None else ())
+
+
+def kinds_of_gpus(gpus: Iterable[tuple[Gpu, tuple[InstanceProfile, ...]]]) -> list[Kind]:
+    """Of GPUs with the profiles that they report. Where there are several kinds, those of no device id are left out:
+    no filter would tell them."""
+    kinds: dict[int | None, Kind] = {}
+    for gpu, profiles in gpus:
+        device = gpu.pci_device_id
+        if profiles and device not in kinds:
+            kinds[device] = Kind((f"0x{device:08X}",) if device is not None else (), profiles)
+    return [kind for kind in kinds.values() if kind.filters or len(kinds) == 1]
 
 
 def generate(kinds: Sequence[Kind]) -> MigConfigFile:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from aliquot.gpu.arrangement import arrange
 from aliquot.gpu.layout import Held, Refusal, RefusalReason, Wanted
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile, NoSuchConfig
-from aliquot.gpu.mig_config.generate import Kind, generate
+from aliquot.gpu.mig_config.generate import generate, kinds_of_gpus
 from aliquot.gpu.mig_config.selection import SelectionError, select
 from aliquot.kube.api.gpunode import GPUNode, WantedGPU, WantedInstance
 from aliquot.node.advertise import known_profiles
@@ -30,20 +30,11 @@ def choose(file: MigConfigFile, name: str, snapshot: Snapshot) -> tuple[Entry, .
     """The configuration of that name: the file's, else a generated one."""
     if name in file.configs:
         return file.configs[name]
-    generated = generate(_kinds(snapshot))
+    generated = generate(kinds_of_gpus((o.gpu, known_profiles(o)) for o in snapshot.gpus))
     try:
         return MigConfigFile({**generated.configs, **file.configs}).choose(name)
     except NoSuchConfig as error:
         return Note("NoSuchConfig", str(error))
-
-
-def _kinds(snapshot: Snapshot) -> list[Kind]:
-    kinds: dict[int | None, Kind] = {}
-    for observed in snapshot.gpus:
-        device, profiles = observed.gpu.pci_device_id, known_profiles(observed)
-        if profiles and device not in kinds:
-            kinds[device] = Kind((f"0x{device:08X}",) if device is not None else (), profiles)
-    return list(kinds.values())
 
 
 def wanted(entries: Sequence[Entry], snapshot: Snapshot, users: Mapping[str, str]) -> list[WantedGPU] | Note:
