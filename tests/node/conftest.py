@@ -60,7 +60,7 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 )
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
-from aliquot.kube.resources import CONFIGMAPS, NODES, Resource, key
+from aliquot.kube.resources import CONFIGMAPS, NODES, PODS, Resource, key
 from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
@@ -169,6 +169,10 @@ class Api:
         """(namespace, name) -> data"""
         self.written: list[tuple[str, dict[str, Any]]] = []
         """("apply", object) and ("status", status) in order."""
+        self.evictions: list[str] = []
+        """Asked for, in order."""
+        self.refused_evictions: dict[str, str] = {}
+        self.evicted: Callable[[str], None] = lambda _pod: None
         self.down = False
         self._uids = 0
 
@@ -214,6 +218,17 @@ class Api:
                 metadata["generation"] = old.metadata.generation + 1
         return self._merge(metadata["name"], body)
 
+    async def create(
+        self, resource: Resource, obj: dict[str, Any], namespace: str, *, subresource: str, name: str
+    ) -> Any:
+        self._reach()
+        assert (resource, subresource, obj["kind"]) == (PODS, "eviction", "Eviction")
+        pod = f"{namespace}/{name}"
+        self.evictions.append(pod)
+        if pod in self.refused_evictions:
+            raise errors.TooManyRequests(self.refused_evictions[pod], code=429)
+        self.evicted(pod)
+
     async def patch(
         self, resource: Resource, name: str, patch: dict[str, Any], *, subresource: str = ""
     ) -> Any:
@@ -244,7 +259,15 @@ class Api:
         before = self.node_objects.held.get(NODE)
         merged = {**((before.metadata.labels or {}) if before is not None else {}), **labels}
         kept = {key: value for key, value in merged.items() if value is not None}
-        self.node_objects.put(Node(metadata=ObjectMeta(name=NODE, uid="node-uid", labels=kept)))
+        annotations = before.metadata.annotations if before is not None else None
+        metadata = ObjectMeta(name=NODE, uid="node-uid", labels=kept, annotations=annotations)
+        self.node_objects.put(Node(metadata=metadata))
+
+    def annotate(self, **annotations: str) -> None:
+        """The Node, which has labels by then."""
+        node = self.node_objects.held[NODE]
+        metadata = msgspec.structs.replace(node.metadata, annotations=annotations)
+        self.node_objects.put(Node(metadata=metadata))
 
     def node_label(self, name: str) -> str | None:
         node = self.node_objects.held.get(NODE)

@@ -56,6 +56,7 @@ NODE_AGENT = role(
     "aliquot-node-agent",
     rule("get list watch patch", "", "nodes"),
     rule("get list watch", "", "pods"),
+    rule("create", "", "pods/eviction"),
     rule("get", "", "configmaps", names="default-mig-parted-config"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),

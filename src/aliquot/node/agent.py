@@ -15,7 +15,7 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, DriverError
 from aliquot.kube.api.core import Node, Pod
-from aliquot.kube.api.gpunode import GPUNode, GPUNodeStatus
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
@@ -33,6 +33,7 @@ from aliquot.node.inventory import Snapshot, observing, remember
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
+from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor, RunBlocking
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
@@ -124,7 +125,8 @@ class Agent:
             self._health.was_reset,
             patience_s=_IN_USE_PATIENCE_S,
         )
-        self._changes = Changes(executor, clock, self._wake.set)
+        evictions = Evictions(client, clock, self._wake.set)
+        self._changes = Changes(executor, evictions, clock, self._wake.set)
         self._config_label = MigConfigLabel(
             node_name,
             client=client,
@@ -287,11 +289,11 @@ class Agent:
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         node = self._gpu_node()
-        wanted = node.spec.gpus if node is not None else ()
+        spec = node.spec if node is not None else GPUNodeSpec()
         if not self._pods.is_synced:
             return {
                 gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
-                for gpu in wanted
+                for gpu in spec.gpus
             }
         in_use = uses(
             self._advertisement.devices,
@@ -301,7 +303,7 @@ class Agent:
             self._promises(),
         )
         look = Look(self._snapshot, self._advertisement.devices, in_use, self._allocations, busy)
-        return self._changes.consider(wanted, self._generation(), look, tasks)
+        return self._changes.consider(spec, self._generation(), look, tasks)
 
     def _unsettled(self) -> bool:
         usable = {

@@ -65,8 +65,22 @@ class WantedGPU(Struct, kw_only=True, rename="camel", omit_defaults=True):
     sharing: WantedSharing | None = None
 
 
+class Disruption(StrEnum):
+    """What becomes of a wish that needs what pods hold."""
+
+    WAIT = "Wait"
+    """Until they end by themselves."""
+    REFUSE = "Refuse"
+    """It has failed, until they end by themselves."""
+    EVICT = "Evict"
+    """They are evicted, and nobody gets what they held: pods of the GPUs that change, and no others."""
+
+
 class GPUNodeSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     gpus: Annotated[list[WantedGPU], _list_map("uuid")] = []
+    disruption: Disruption = Disruption.WAIT
+    eviction_deadline_seconds: Annotated[int, Meta(ge=1)] = 600
+    """How long evictions may take, with what PodDisruptionBudgets and grace periods need, before they are given up."""
 
 
 class GPUInstance(Struct, kw_only=True, rename="camel"):

@@ -13,10 +13,20 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import GpuInstance
-from aliquot.kube.api.gpunode import WantedGPU
+from aliquot.kube.api.gpunode import Disruption, GPUNodeSpec
 from aliquot.node.advertise import Device
 from aliquot.node.inventory import Snapshot
-from aliquot.node.mig.decision import Act, Blocked, Decision, Settled, Situation, Withdraw, decide
+from aliquot.node.mig.decision import (
+    Act,
+    Blocked,
+    Decision,
+    Evict,
+    Settled,
+    Situation,
+    Withdraw,
+    decide,
+)
+from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.pod_resources import Allocations
 from aliquot.node.status import Note
@@ -52,8 +62,12 @@ class _Failure:
 class Changes:
     """`finished` is called when work on a GPU has ended."""
 
-    def __init__(self, executor: Executor, clock: Clock, finished: Callable[[], None]) -> None:
+    def __init__(
+        self, executor: Executor, evictions: Evictions, clock: Clock, finished: Callable[[], None]
+    ) -> None:
         self._executor = executor
+        self._evictions = evictions
+        self._evicting_since: dict[str, float] = {}
         self._clock = clock
         self._finished = finished
         self._withdrawals = Withdrawals()
@@ -85,9 +99,10 @@ class Changes:
         return "", False
 
     def consider(
-        self, wanted: Sequence[WantedGPU], generation: int, look: Look, tasks: asyncio.TaskGroup
+        self, spec: GPUNodeSpec, generation: int, look: Look, tasks: asyncio.TaskGroup
     ) -> Mapping[str, Note]:
         """Decide for each GPU, begin what can be begun. `generation` is that of the spec. GPU UUID -> its note."""
+        wanted = spec.gpus
         self._withdrawals.look(look.allocations)
         notes: dict[str, Note] = {}
         uuids = {gpu.uuid for gpu in wanted}
@@ -106,16 +121,39 @@ class Changes:
                 tuple(device for device in look.devices if device.gpu_uuid == gpu.uuid),
                 look.uses,
                 self._withdrawals.released(look.allocations),
+                look.allocations.pods_by_device,
+                spec.disruption is Disruption.EVICT,
             )
-            decision = self._patiently(gpu.uuid, decide(gpu, situation), generation, look.allocations)
-            notes[gpu.uuid] = _note(decision)
-            if isinstance(decision, Withdraw | Act):
+            decided = self._in_time(gpu.uuid, decide(gpu, situation), generation, spec)
+            decision = self._patiently(gpu.uuid, decided, generation, look.allocations)
+            notes[gpu.uuid] = self._note(decision)
+            if isinstance(decision, Evict):
+                self._evictions.want(decision.pods, tasks)
+            if isinstance(decision, Withdraw | Evict | Act):
                 leaving.update(decision.device_ids)
             if isinstance(decision, Act):
                 self._works[gpu.uuid] = decision
                 tasks.create_task(self._work(gpu.uuid, decision, observed.instances, generation))
         self._withdrawals.want(leaving, self._clock.now())
         return notes
+
+    def _in_time(self, uuid: str, decision: Decision, generation: int, spec: GPUNodeSpec) -> Decision:
+        """Pods that are not gone by the deadline stay; it is begun anew later."""
+        if not isinstance(decision, Evict):
+            self._evicting_since.pop(uuid, None)
+            return decision
+        now = self._clock.now()
+        if now - self._evicting_since.setdefault(uuid, now) < spec.eviction_deadline_seconds:
+            return decision
+        del self._evicting_since[uuid]
+        waited = f"within {spec.eviction_deadline_seconds} s"
+        self._failed(uuid, generation, Note("NotEvicted", f"{self._still_there(decision)} {waited}"))
+        return decision
+
+    def _still_there(self, decision: Evict) -> str:
+        refused = [self._evictions.refusals[pod] for pod in decision.pods if pod in self._evictions.refusals]
+        why = f" ({refused[0]})" if refused else ""
+        return f"{', '.join(decision.pods)} did not go{why}"
 
     def _patiently(
         self, uuid: str, decision: Decision, generation: int, allocations: Allocations
@@ -130,7 +168,7 @@ class Changes:
                 why = allocations.failure or f"kubelet still lists {', '.join(overdue)} as allocatable"
                 self._failed(uuid, generation, Note("NotReleased", why))
         failure = self._failures.get(uuid)
-        if failure is None or not isinstance(decision, Withdraw | Act):
+        if failure is None or not isinstance(decision, Withdraw | Evict | Act):
             return decision
         if failure.generation != generation or now >= failure.retry_at:
             return decision
@@ -157,15 +195,18 @@ class Changes:
             "MIG change failed", gpu=uuid, reason=note.reason, error=note.message, retry_in_s=delay_s
         )
 
-
-def _note(decision: Decision) -> Note:
-    match decision:
-        case Settled():
-            return Note()
-        case Blocked(reason, message):
-            return Note(reason, message)
-        case Withdraw(device_ids):
-            ids = ", ".join(device_ids)
-            return Note("Withdrawing", f"waiting for kubelet to let go of {ids}", in_progress=True)
-        case Act():
-            return Note("Reconfiguring", "mode or slices are being changed", in_progress=True)
+    def _note(self, decision: Decision) -> Note:
+        match decision:
+            case Settled():
+                return Note()
+            case Blocked(reason, message):
+                return Note(reason, message)
+            case Withdraw(device_ids):
+                ids = ", ".join(device_ids)
+                return Note("Withdrawing", f"waiting for kubelet to let go of {ids}", in_progress=True)
+            case Evict(_, pods):
+                refused = [f"; {text}" for pod, text in self._evictions.refusals.items() if pod in pods]
+                text = f"waiting for the eviction of {', '.join(pods)}{''.join(refused[:1])}"
+                return Note("Evicting", text, in_progress=True)
+            case Act():
+                return Note("Reconfiguring", "mode or slices are being changed", in_progress=True)

@@ -13,14 +13,25 @@ from aliquot.document import DocumentError
 from aliquot.gpu.mig_config.file import MigConfigFile, parse
 from aliquot.kube import errors
 from aliquot.kube.api.core import ConfigMap, Node
-from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, WantedGPU
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES
 from aliquot.kube.retry import Backoff
 from aliquot.kube.roles import NAMESPACE
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
-from aliquot.node.mig.labelled import CONFIG, FAILED, PENDING, STATE, choose, holds, state, wanted
+from aliquot.node.mig.labelled import (
+    CONFIG,
+    DISRUPTION,
+    FAILED,
+    PENDING,
+    STATE,
+    choose,
+    disruption,
+    holds,
+    state,
+    wanted,
+)
 from aliquot.node.status import Note
 
 FIELD_MANAGER = "aliquot-mig-config"
@@ -97,26 +108,31 @@ class MigConfigLabel:
         node = next(iter(self._gpu_nodes.of(self._node_name)), None)
         if node is None or not self._snapshot().gpus:
             return
-        wishes = await self._wishes(name, node)
-        if isinstance(wishes, Note):
-            self._tell(wishes)
+        wish = await self._wish(name, node)
+        if isinstance(wish, Note):
+            self._tell(wish)
             await self._set_state(FAILED)
             return
         self._tell(Note())
-        if not holds(node, wishes):
+        if not holds(node, wish):
             await self._set_state(PENDING)
-            await self._write(GPUNodeSpec(gpus=wishes))
+            await self._write(wish)
             return
         await self._set_state(state(node))
 
-    async def _wishes(self, name: str, node: GPUNode) -> list[WantedGPU] | Note:
+    async def _wish(self, name: str, node: GPUNode) -> GPUNodeSpec | Note:
         try:
             file = await self._configurations()
         except DocumentError as error:
             return Note("BadConfig", str(error))
         snapshot = self._snapshot()
         entries = choose(file, name, snapshot)
-        return entries if isinstance(entries, Note) else wanted(entries, snapshot, _users(node))
+        if isinstance(entries, Note):
+            return entries
+        gpus, found = wanted(entries, snapshot, _users(node)), disruption(self._annotation(DISRUPTION))
+        if isinstance(gpus, Note):
+            return gpus
+        return found if isinstance(found, Note) else GPUNodeSpec(gpus=gpus, disruption=found)
 
     async def _configurations(self) -> MigConfigFile:
         """The cluster's; none where nobody has made any."""
@@ -158,6 +174,10 @@ class MigConfigLabel:
     def _label(self, name: str) -> str:
         node = next(iter(self._nodes.of(self._node_name)), None)
         return (node.metadata.labels or {}).get(name, "") if node is not None else ""
+
+    def _annotation(self, name: str) -> str:
+        node = next(iter(self._nodes.of(self._node_name)), None)
+        return (node.metadata.annotations or {}).get(name, "") if node is not None else ""
 
 
 def _users(node: GPUNode) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ marked unhealthy, and only when kubelet no longer lists it as allocatable, and i
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aliquot.gpu import layout
@@ -42,6 +42,15 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Evict:
+    """Take these devices out of kubelet's hands, and evict the pods that hold some of them."""
+
+    device_ids: tuple[str, ...]
+    pods: tuple[str, ...]
+    """`namespace/name`"""
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """Take these steps now. `device_ids` cease to exist as they are; nobody uses them."""
 
@@ -49,7 +58,7 @@ class Act:
     device_ids: tuple[str, ...] = ()
 
 
-Decision: TypeAlias = Settled | Blocked | Withdraw | Act
+Decision: TypeAlias = Settled | Blocked | Withdraw | Evict | Act
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,10 @@ class Situation:
     """Device id -> who uses it; see `usage.uses`."""
     released: Collection[str]
     """Device ids that kubelet surely hands out no more."""
+    pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Device id -> the pods that hold it, as kubelet lists them."""
+    evicts: bool = False
+    """Whether pods in the way may be evicted."""
 
 
 def decide(wanted: WantedGPU, now: Situation) -> Decision:
@@ -125,6 +138,8 @@ def _when_idle(now: Situation, steps: tuple[Step, ...]) -> Decision:
         for device in now.devices
         if device.id in now.uses
     ]
+    if in_use and (evict := _evict(now, tuple(device.id for device in now.devices))):
+        return evict
     if in_use:
         more = f"; and {len(in_use) - _MOST_NAMED} more" if len(in_use) > _MOST_NAMED else ""
         return Blocked("InUse", "; ".join(in_use[:_MOST_NAMED]) + more)
@@ -152,11 +167,28 @@ def _shape(wanted: WantedGPU, now: Situation) -> Decision:
     held = [layout.Held(instance, _used_by(instance, now)) for instance in now.observed.instances]
     plan = layout.plan(profiles, held, slices)
     if isinstance(plan, layout.Refusal):
+        without = layout.plan(profiles, held, slices, plan.blocking)
+        if isinstance(without, layout.Plan) and (evict := _evict(now, _leaving(now, without))):
+            return evict
         return Blocked(plan.reason.value, plan.message)
     if not plan.steps:
         return Settled()
-    leaving = tuple(d.id for d in now.devices if d.slice is not None and d.slice.gi_id in plan.destroyed)
-    return _once_released(now, leaving, plan.steps)
+    return _once_released(now, _leaving(now, plan), plan.steps)
+
+
+def _leaving(now: Situation, plan: layout.Plan) -> tuple[str, ...]:
+    return tuple(d.id for d in now.devices if d.slice is not None and d.slice.gi_id in plan.destroyed)
+
+
+def _evict(now: Situation, device_ids: tuple[str, ...]) -> Evict | None:
+    """None where it may not be, or where somebody else than pods is in the way."""
+    if not now.evicts:
+        return None
+    used = [device_id for device_id in device_ids if device_id in now.uses]
+    pods = {pod for device_id in used for pod in now.pods.get(device_id, ())}
+    if not used or not all(now.pods.get(device_id) for device_id in used):
+        return None
+    return Evict(device_ids, tuple(sorted(pods)))
 
 
 def _resolve(

@@ -11,7 +11,13 @@ from aliquot.gpu.layout import Held, Refusal, RefusalReason, Wanted
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile, NoSuchConfig
 from aliquot.gpu.mig_config.generate import generate, kinds_of_gpus
 from aliquot.gpu.mig_config.selection import SelectionError, select
-from aliquot.kube.api.gpunode import GPUNode, WantedGPU, WantedInstance
+from aliquot.kube.api.gpunode import (
+    Disruption,
+    GPUNode,
+    GPUNodeSpec,
+    WantedGPU,
+    WantedInstance,
+)
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.mig.goals import goal
@@ -22,7 +28,10 @@ CONFIG = "nvidia.com/mig.config"
 STATE = "nvidia.com/mig.config.state"
 PENDING, SUCCESS, FAILED = "pending", "success", "failed"
 
-_GOES_ON = frozenset({"Withdrawing", "Reconfiguring", "InUse", "PodsUnknown"})
+DISRUPTION = "aliquot.dev/mig-disruption"
+"""Annotation of the Node: wait, refuse or evict."""
+
+_GOES_ON = frozenset({"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown"})
 """Reasons of MIGConfigured that time takes away: who uses a slice ends some day."""
 
 
@@ -84,10 +93,20 @@ def _wanted_instance(one: Wanted, names: Mapping[int, str]) -> WantedInstance:
     )
 
 
-def holds(node: GPUNode, wishes: Sequence[WantedGPU]) -> bool:
+def disruption(annotation: str) -> Disruption | Note:
+    for known in Disruption:
+        if annotation.lower() == known.value.lower():
+            return known
+    if not annotation:
+        return Disruption.WAIT
+    return Note("BadConfig", f"annotation {DISRUPTION} is '{annotation}': use wait, refuse or evict")
+
+
+def holds(node: GPUNode, wish: GPUNodeSpec) -> bool:
     """Whether the spec already says so, of these GPUs."""
     said = {gpu.uuid: (gpu.mig, gpu.instances) for gpu in node.spec.gpus}
-    return all(said.get(gpu.uuid) == (gpu.mig, gpu.instances) for gpu in wishes)
+    same = all(said.get(gpu.uuid) == (gpu.mig, gpu.instances) for gpu in wish.gpus)
+    return same and node.spec.disruption is wish.disruption
 
 
 def state(node: GPUNode) -> str:
@@ -95,6 +114,9 @@ def state(node: GPUNode) -> str:
     if node.status.observed_generation != node.metadata.generation:
         return PENDING
     condition = next((c for c in node.status.conditions if c.type == MIG_CONFIGURED), None)
+    refused = condition is not None and condition.reason == "InUse"
+    if refused and node.spec.disruption is Disruption.REFUSE:
+        return FAILED
     if condition is None or (condition.status != "True" and condition.reason in _GOES_ON):
         return PENDING
     return SUCCESS if condition.status == "True" else FAILED
