@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.kube.api.gpunode import MigMode
 from aliquot.kube.roles import NAMESPACE
 from aliquot.node.mig.config_label import CONFIG_MAP
@@ -142,6 +143,55 @@ def test_it_is_followed_when_the_api_is_back() -> None:
         assert placed(site.driver, site.gpus[0]) == set()
         site.api.down = False
         await asyncio.sleep(60)
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+        assert state(site) == "success"
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_a_monitor_in_the_way_is_paused_until_the_cut_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    dcgm = "nvidia.com/gpu.deploy.dcgm"
+
+    async def scenario(site: Site) -> None:
+        really = site.driver.set_mig_mode
+
+        def held(gpu_uuid: str, enabled: bool) -> MigState:
+            if site.api.node_label(dcgm) == "true":
+                raise DriverError(ReturnCode.IN_USE, "In use by another client")
+            return really(gpu_uuid, enabled)
+
+        monkeypatch.setattr(site.driver, "set_mig_mode", held)
+        site.api.label(**{dcgm: "true"})
+        configure(site, "all-balanced")
+        paused = False
+        for _ in range(600):
+            await asyncio.sleep(0.1)
+            paused = paused or site.api.node_label(dcgm) == "paused-for-mig-change"
+        assert paused
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+        assert (site.api.node_label(dcgm), state(site)) == ("true", "success")
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_what_a_dead_agent_left_paused_goes_on() -> None:
+    async def scenario(site: Site) -> None:
+        site.api.label(**{"nvidia.com/gpu.deploy.nvsm": "paused-for-mig-change"})
+        await asyncio.sleep(5)
+        assert site.api.node_label("nvidia.com/gpu.deploy.nvsm") == "true"
+
+    run_site("h100-80gb:1", scenario)
+
+
+def test_after_a_reboot_the_node_is_cut_again() -> None:
+    async def scenario(site: Site) -> None:
+        configure(site, "all-balanced")
+        await asyncio.sleep(10)
+        await site.stop_agent()
+        site.driver.reboot()
+        assert site.driver.gpus()[0].mig is MigState.DISABLED
+        await site.start_agent()
+        await asyncio.sleep(15)
         assert placed(site.driver, site.gpus[0]) == BALANCED
         assert state(site) == "success"
 

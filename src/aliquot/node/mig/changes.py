@@ -28,6 +28,7 @@ from aliquot.node.mig.decision import (
 )
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor, StepFailed
+from aliquot.node.mig.gpu_clients import HELD_BY_CLIENT
 from aliquot.node.pod_resources import Allocations
 from aliquot.node.status import Note
 from aliquot.node.withdrawals import Withdrawals
@@ -178,7 +179,7 @@ class Changes:
         try:
             await self._executor.carry_out(uuid, act.steps, expected)
         except StepFailed as failure:
-            reason = "InUse" if failure.in_use else "DriverError"
+            reason = HELD_BY_CLIENT if failure.in_use else "DriverError"
             self._failed(uuid, generation, Note(reason, str(failure)))
         else:
             self._failures.pop(uuid, None)

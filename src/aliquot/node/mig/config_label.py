@@ -20,6 +20,7 @@ from aliquot.kube.retry import Backoff
 from aliquot.kube.roles import NAMESPACE
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
+from aliquot.node.mig import gpu_clients
 from aliquot.node.mig.labelled import (
     CONFIG,
     DISRUPTION,
@@ -101,6 +102,7 @@ class MigConfigLabel:
             return
 
     async def _look(self) -> None:
+        await self._pause_clients()
         name = self._label(CONFIG)
         if not name:
             await self._let_go()
@@ -143,6 +145,15 @@ class MigConfigLabel:
         source = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}, {_KEY}"
         return parse((found.data or {}).get(_KEY, ""), source=source)
 
+    async def _pause_clients(self) -> None:
+        """Or let them go on, also those that an agent left paused that is no more."""
+        node = next(iter(self._gpu_nodes.of(self._node_name)), None)
+        reasons = {gpu.reason for gpu in node.status.gpus} if node is not None else set()
+        labels = gpu_clients.changes(self._labels(), reasons)
+        if labels:
+            await self._client.patch(NODES, self._node_name, {"metadata": {"labels": labels}})
+            _log.info("other GPU clients", node=self._node_name, labels=labels)
+
     async def _let_go(self) -> None:
         """The wish goes with the label, and nothing else of the spec."""
         self._tell(Note())
@@ -172,8 +183,11 @@ class MigConfigLabel:
             self._changed()
 
     def _label(self, name: str) -> str:
+        return self._labels().get(name, "")
+
+    def _labels(self) -> Mapping[str, str]:
         node = next(iter(self._nodes.of(self._node_name)), None)
-        return (node.metadata.labels or {}).get(name, "") if node is not None else ""
+        return (node.metadata.labels or {}) if node is not None else {}
 
     def _annotation(self, name: str) -> str:
         node = next(iter(self._nodes.of(self._node_name)), None)

@@ -21,6 +21,7 @@ from aliquot.kube.api.gpunode import (
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.mig.goals import goal
+from aliquot.node.mig.gpu_clients import HELD_BY_CLIENT
 from aliquot.node.mig.reconfiguration import Refused, in_use
 from aliquot.node.status import MIG_CONFIGURED, Note
 
@@ -31,7 +32,7 @@ PENDING, SUCCESS, FAILED = "pending", "success", "failed"
 DISRUPTION = "aliquot.dev/mig-disruption"
 """Annotation of the Node: wait, refuse or evict."""
 
-_GOES_ON = frozenset({"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown"})
+_GOES_ON = frozenset({"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown", HELD_BY_CLIENT})
 """Reasons of MIGConfigured that time takes away: who uses a slice ends some day."""
 
 
