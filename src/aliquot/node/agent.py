@@ -25,16 +25,16 @@ from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
-from aliquot.node.driver_access import DriverAccess
+from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
-from aliquot.node.inventory import Snapshot, observing, remember
+from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
-from aliquot.node.mig.executor import Executor, RunBlocking
+from aliquot.node.mig.executor import Executor
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.status import Findings, Note
@@ -112,7 +112,7 @@ class Agent:
         self._gpu_nodes = gpu_nodes
 
         self._wake = asyncio.Event()
-        self._driver_access = DriverAccess()
+        self._driver_access = DriverAccess(run_blocking)
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
         self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
@@ -120,7 +120,6 @@ class Agent:
         executor = Executor(
             driver,
             self._driver_access,
-            run_blocking,
             clock,
             self._health.was_reset,
             patience_s=_IN_USE_PATIENCE_S,
@@ -229,8 +228,7 @@ class Agent:
         """Asks without waiting, so that no thread is ever stuck in the driver; it keeps events until asked."""
         while True:
             try:
-                async with self._driver_access.shared():
-                    event = await self._run_blocking(self._driver.wait_event, 0.0)
+                event = await self._driver_access.call(self._driver.wait_event, 0.0)
             except DriverError as error:
                 _log.debug("no events", error=str(error))
                 event = None
@@ -266,13 +264,17 @@ class Agent:
 
     async def _observe(self) -> Snapshot:
         """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
-        async with self._driver_access.shared():
-            steps = observing(self._driver, self._snapshot)
-            seen: Snapshot | None = None
-            while seen is None:
-                seen = await self._run_blocking(next, steps)
-                await self._breathe()
-        return seen
+        access, driver = self._driver_access, self._driver
+        try:
+            version, gpus = await access.call(roll_call, driver)
+        except DriverError as error:
+            return Snapshot(failure=error)
+        known = still_known(gpus, self._snapshot)
+        seen = []
+        for gpu in gpus:
+            await self._breathe()
+            seen.append(await access.call_on(gpu.uuid, observe_gpu, driver, gpu, known.get(gpu.uuid)))
+        return Snapshot(version, tuple(seen))
 
     @staticmethod
     async def _breathe() -> None:

@@ -3,7 +3,7 @@
 One GPU that fails to answer must not hide the others: each is read on its own and carries its own failure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aliquot.gpu.driver import (
@@ -67,32 +67,28 @@ class Snapshot:
 
 def observe(driver: Driver, before: Snapshot | None = None) -> Snapshot:
     """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed."""
-    for found in observing(driver, before):
-        if found is not None:
-            return found
-    raise AssertionError("observing ends with a snapshot")
-
-
-def observing(driver: Driver, before: Snapshot | None = None) -> Iterator[Snapshot | None]:
-    """`observe` in steps of one GPU each: None after each, the snapshot at the end.
-
-    Profiles and links of a GPU are taken from `before` as long as it and its neighbours are the same: they do not
-    change by themselves, and asking for them is most of the cost.
-    """
     try:
-        version = driver.version()
-        gpus = sorted(driver.gpus(), key=lambda gpu: gpu.index)
+        version, gpus = roll_call(driver)
     except DriverError as error:
-        yield Snapshot(failure=error)
-        return
-    known = before.by_uuid if before is not None else {}
-    if list(known) != [gpu.uuid for gpu in gpus]:
-        known = {}
-    found: list[ObservedGpu] = []
-    for gpu in gpus:
-        found.append(observe_gpu(driver, gpu, known.get(gpu.uuid)))
-        yield None
-    yield Snapshot(version, tuple(found))
+        return Snapshot(failure=error)
+    known = still_known(gpus, before)
+    return Snapshot(version, tuple(observe_gpu(driver, gpu, known.get(gpu.uuid)) for gpu in gpus))
+
+
+def roll_call(driver: Driver) -> tuple[DriverVersion, tuple[Gpu, ...]]:
+    """Which GPUs there are, by index. Raises DriverError."""
+    return driver.version(), tuple(sorted(driver.gpus(), key=lambda gpu: gpu.index))
+
+
+def still_known(gpus: Sequence[Gpu], before: Snapshot | None) -> Mapping[str, ObservedGpu]:
+    """Of what was seen before, that which `observe_gpu` may build on.
+
+    Profiles and links of a GPU do not change by themselves as long as it and its neighbours are the same, and asking
+    for them is most of the cost.
+    """
+    if before is None or list(before.by_uuid) != [gpu.uuid for gpu in gpus]:
+        return {}
+    return before.by_uuid
 
 
 def observe_gpu(

@@ -21,7 +21,7 @@ def carry_out(
 
     async def main() -> None:
         executor = Executor(
-            driver, DriverAccess(), directly, VirtualClock(), resets.append, patience_s=patience_s
+            driver, DriverAccess(directly), VirtualClock(), resets.append, patience_s=patience_s
         )
         await executor.carry_out(driver.gpus()[0].uuid, steps, tuple(expected))
 

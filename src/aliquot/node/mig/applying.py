@@ -14,9 +14,9 @@ from typing import TypeAlias
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, ReturnCode
 from aliquot.node.advertise import known_profiles
-from aliquot.node.driver_access import DriverAccess
+from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.inventory import ObservedGpu
-from aliquot.node.mig.executor import Executor, RunBlocking, StepFailed
+from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.mig.journal import (
     Journal,
     JournalError,
@@ -83,7 +83,7 @@ class Applying:
         self._directory = directory
         self._clock = clock
         self._progress = progress
-        self._executor = Executor(driver, DriverAccess(), run_blocking, clock, patience_s=patience_s)
+        self._executor = Executor(driver, DriverAccess(run_blocking), clock, patience_s=patience_s)
 
     async def apply(self, works: Sequence[Work]) -> Mapping[str, Result]:
         """By UUID. A change that was cut short earlier has to be taken up first."""

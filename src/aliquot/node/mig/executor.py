@@ -8,7 +8,7 @@ rest is planned anew from there.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 import structlog
 
@@ -17,8 +17,6 @@ from aliquot.gpu import layout
 from aliquot.gpu.driver import Driver, DriverError, GpuInstance, MigState, ReturnCode
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step, describe
-
-RunBlocking: TypeAlias = Callable[..., Awaitable[Any]]
 
 _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 2.0
@@ -72,7 +70,6 @@ class Executor:
         self,
         driver: Driver,
         access: DriverAccess,
-        run_blocking: RunBlocking,
         clock: Clock,
         was_reset: Callable[[str], None] = lambda _: None,
         *,
@@ -80,7 +77,6 @@ class Executor:
     ) -> None:
         self._driver = driver
         self._access = access
-        self._run_blocking = run_blocking
         self._clock = clock
         self._was_reset = was_reset
         self._patience_s = patience_s
@@ -121,9 +117,8 @@ class Executor:
         resetting = any(isinstance(step, SetMode | ApplyPendingMode) for step in steps)
         if not leaving and not resetting:
             return
-        async with self._access.shared():
-            found = await self._run_blocking(self._driver.instances, gpu_uuid)
-            processes = await self._run_blocking(self._driver.processes, gpu_uuid)
+        found = await self._access.call_on(gpu_uuid, self._driver.instances, gpu_uuid)
+        processes = await self._access.call_on(gpu_uuid, self._driver.processes, gpu_uuid)
         then = {instance.gi_id: instance for instance in expected}
         now = {instance.gi_id: instance for instance in found}
         if any(then.get(gi_id) != now.get(gi_id) for gi_id in leaving) or (resetting and then != now):
@@ -158,35 +153,31 @@ class Executor:
                 return
 
     async def _take(self, gpu_uuid: str, step: Step, made: dict[int, int]) -> None:
-        driver = self._driver
+        access, driver = self._access, self._driver
         match step:
             case SetMode(enabled):
-                async with self._access.alone():
-                    state = await self._run_blocking(driver.set_mig_mode, gpu_uuid, enabled)
+                state = await access.call_alone(driver.set_mig_mode, gpu_uuid, enabled)
                 if state in (MigState.PENDING_ENABLE, MigState.PENDING_DISABLE):
                     await self._reset(gpu_uuid)
             case ApplyPendingMode():
                 await self._reset(gpu_uuid)
             case layout.DestroyCompute(gi_id, ci_id):
-                await self._ask(driver.destroy_compute_instance, gpu_uuid, gi_id, ci_id)
+                await access.call_on(gpu_uuid, driver.destroy_compute_instance, gpu_uuid, gi_id, ci_id)
             case layout.DestroyInstance(gi_id):
-                await self._ask(driver.destroy_gpu_instance, gpu_uuid, gi_id)
+                await access.call_on(gpu_uuid, driver.destroy_gpu_instance, gpu_uuid, gi_id)
             case layout.CreateInstance(slice_):
-                instance = await self._ask(
-                    driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
+                instance = await access.call_on(
+                    gpu_uuid, driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
                 )
                 made[slice_.start] = instance.gi_id
             case layout.CreateCompute(start, profile_id, slices):
-                gi_id = (
-                    made[start] if start in made else _at(start, await self._ask(driver.instances, gpu_uuid))
-                )
+                if start in made:
+                    parent = made[start]
+                else:
+                    parent = _at(start, await access.call_on(gpu_uuid, driver.instances, gpu_uuid))
                 if profile_id is None and slices is not None:
-                    profile_id = await self._ask(self._part, gpu_uuid, gi_id, slices)
-                await self._ask(driver.create_compute_instance, gpu_uuid, gi_id, profile_id)
-
-    async def _ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        async with self._access.shared():
-            return await self._run_blocking(function, *arguments)
+                    profile_id = await access.call_on(gpu_uuid, self._part, gpu_uuid, parent, slices)
+                await access.call_on(gpu_uuid, driver.create_compute_instance, gpu_uuid, parent, profile_id)
 
     def _part(self, gpu_uuid: str, gi_id: int, slices: int) -> int:
         """The compute profile of so many slices; drivers tell of them once the GPU instance exists."""
@@ -200,23 +191,25 @@ class Executor:
 
     async def _without_half(self, gpu_uuid: str, gi_id: int, error: DriverError) -> DriverError:
         """A GPU instance without its compute instance is memory that nobody can use."""
+        access, driver = self._access, self._driver
         try:
-            for instance in await self._ask(self._driver.instances, gpu_uuid):
+            for instance in await access.call_on(gpu_uuid, driver.instances, gpu_uuid):
                 if instance.gi_id == gi_id:
                     for compute in instance.compute_instances:
-                        await self._ask(self._driver.destroy_compute_instance, gpu_uuid, gi_id, compute.ci_id)
-            await self._ask(self._driver.destroy_gpu_instance, gpu_uuid, gi_id)
+                        await access.call_on(
+                            gpu_uuid, driver.destroy_compute_instance, gpu_uuid, gi_id, compute.ci_id
+                        )
+            await access.call_on(gpu_uuid, driver.destroy_gpu_instance, gpu_uuid, gi_id)
         except DriverError as second:
             return DriverError(error.code, f"{error}; and its GPU instance {gi_id} stays behind: {second}")
         return error
 
     async def _reset(self, gpu_uuid: str) -> None:
-        async with self._access.alone():
-            await self._run_blocking(self._driver.reset_gpu, gpu_uuid)
+        await self._access.call_alone(self._driver.reset_gpu, gpu_uuid)
         self._was_reset(gpu_uuid)
 
 
-def _at(start: int, instances: tuple[GpuInstance, ...]) -> int:
+def _at(start: int, instances: Sequence[GpuInstance]) -> int:
     for instance in instances:
         if instance.placement.start == start:
             return instance.gi_id
