@@ -239,7 +239,7 @@ def test_what_was_cut_short_is_shown_finished_and_rolled_back(place: Path) -> No
     for way, left in (("--roll-back", ["1g.10gb"]), ("--finish", ["3g.40gb"])):
         journal.mkdir(parents=True, exist_ok=True)
         began = Layout(True, (SliceRecord(19, 5),))
-        Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), began, 0.0).close()
+        Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), began, 0.0).begin()
         shown = mig(place, "recover")
         assert shown.exit_code == 1
         assert "node-0/0: cut short before its first step" in shown.output

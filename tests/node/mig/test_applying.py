@@ -1,7 +1,7 @@
 """Changes of GPUs carried out with their journals: side by side, and taken up where they were cut short."""
 
 import asyncio
-import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.inventory import ObservedGpu, observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
-from aliquot.node.mig.journal import Journal, JournalError, Layout, SliceRecord, held, unfinished
+from aliquot.node.mig.journal import unfinished
+from aliquot.node.mig.one_writer import held
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
 from tests.node.conftest import cut, directly, machine, placed, virtual
 from tests.node.mig.troubled import Killed, Trouble, Troubled, dying, failing
@@ -58,7 +59,8 @@ def apply(
 
 
 def recover(driver: SimulatedDriver, directory: Path, way: Way) -> list[Result]:
-    results = virtual(applying(driver, directory).recover(unfinished(directory), seen(driver), way))
+    uuids = [one.gpu_uuid for one in unfinished(directory)]
+    results = virtual(applying(driver, directory).recover(uuids, way, {}))
     return list(results.values())
 
 
@@ -160,7 +162,8 @@ def test_two_writers_do_not_meet(tmp_path: Path) -> None:
     with held(tmp_path, driver.gpus()[0].uuid):
         (result,) = apply(driver, HALVES, tmp_path)
     assert isinstance(result, Failed)
-    assert result.message.endswith("is changing this GPU: wait until it has ended")
+    uuid = driver.gpus()[0].uuid
+    assert result.message == f"process {os.getpid()} is changing {uuid}: wait until it has ended"
     assert placed(driver, driver.gpus()[0]) == set()
     assert apply(driver, HALVES, tmp_path) == [Done(4)]
 
@@ -175,20 +178,71 @@ def test_a_reboot_in_the_middle_is_finished(tmp_path: Path) -> None:
     assert placed(driver, driver.gpus()[0]) == {("3g.40gb", 0), ("3g.40gb", 4)}
 
 
-def test_a_torn_line_is_none_and_a_damaged_beginning_is_refused(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "GPU-1", Layout(True, (SliceRecord(9, 4),)), Layout(False), 7.0)
-    journal.close()
-    (path,) = tmp_path.glob("*.journal")
-    path.write_bytes(path.read_bytes() + b'{"began": "creating')
-    (found,) = unfinished(tmp_path)
-    assert (found.gpu_uuid, found.began_at, found.last) == ("GPU-1", 7.0, "")
-    assert found.goal.goal() == Goal(True, (Demand(9, (), 4),))
-    path.write_text("{")
-    with pytest.raises(JournalError, match="damaged"):
-        unfinished(tmp_path)
-    path.write_text(json.dumps({"version": 9, "gpu": "x", "began_at": 1, "goal": {"mig": 1}, "before": {}}))
-    with pytest.raises(JournalError):
-        unfinished(tmp_path)
+def test_one_gpu_whose_journal_cannot_be_kept_stops_no_other(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:2:mig")
+    (tmp_path / f"{driver.gpus()[0].uuid}.partial").mkdir()
+    failed, done = apply(driver, HALVES, tmp_path)
+    assert isinstance(failed, Failed)
+    assert failed.message.endswith("cannot be kept: Is a directory")
+    assert (failed.open, failed.code) == (False, None)
+    assert placed(driver, driver.gpus()[0]) == set()
+    assert done == Done(4)
+
+
+def test_a_journal_that_goes_missing_ends_the_work_before_the_next_step(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:1:mig")
+
+    def remove(_name: str, number: int) -> None:
+        if number == 1:
+            next(tmp_path.glob("*.journal")).unlink()
+
+    (result,) = apply(driver, HALVES, tmp_path, after=remove)
+    assert isinstance(result, Failed) and "No such file" in result.message
+    assert placed(driver, driver.gpus()[0]) == {("3g.40gb", 0)}
+
+
+def test_one_damaged_journal_bars_its_gpu_alone(tmp_path: Path) -> None:
+    driver = machine("h100-80gb:2:mig")
+    (tmp_path / f"{driver.gpus()[0].uuid}.journal").write_text("{")
+    failed, done = apply(driver, HALVES, tmp_path)
+    assert isinstance(failed, Failed) and "damaged" in failed.message
+    assert done == Done(4)
+
+
+def half_done(directory: Path) -> SimulatedDriver:
+    """One of two halves is there, and made whole."""
+    driver = machine("h100-80gb:1:mig")
+    with pytest.raises(BaseExceptionGroup):
+        apply(driver, HALVES, directory, after=dying(1))
+    return driver
+
+
+def test_what_a_pod_holds_is_not_rolled_back_though_no_process_runs(tmp_path: Path) -> None:
+    driver = half_done(tmp_path)
+    gpu = driver.gpus()[0]
+    device = driver.instances(gpu.uuid)[0].compute_instances[0].uuid
+    one = applying(driver, tmp_path)
+    results = virtual(one.recover([gpu.uuid], Way.ROLL_BACK, {device: "pod a/b"}))
+    result = results[gpu.uuid]
+    assert isinstance(result, Failed) and result.open
+    assert "3g.40gb at slot 0, in use by pod a/b" in result.message
+    assert placed(driver, gpu) == {("3g.40gb", 0)}
+    assert virtual(one.recover([gpu.uuid], Way.FINISH, {device: "pod a/b"})) == {gpu.uuid: Done(2)}
+
+
+def test_what_another_took_up_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    driver = half_done(tmp_path)
+    uuid = driver.gpus()[0].uuid
+    assert recover(driver, tmp_path, Way.FINISH) == [Done(2)]
+    assert virtual(applying(driver, tmp_path).recover([uuid], Way.ROLL_BACK, {})) == {uuid: Done(0)}
+    assert placed(driver, driver.gpus()[0]) == {("3g.40gb", 0), ("3g.40gb", 4)}
+
+
+def test_a_gpu_that_is_gone_keeps_its_journal(tmp_path: Path) -> None:
+    driver = half_done(tmp_path)
+    driver.lose_gpu(driver._uuids[0])
+    assert recover(driver, tmp_path, Way.FINISH) == [Failed("the machine has no GPU of this UUID", open=True)]
+    assert len(journals(tmp_path)) == 1
 
 
 STATES = {
@@ -240,7 +294,7 @@ def converges(data: st.DataObject, directory: Path) -> None:
         for _ in range(data.draw(st.integers(0, 2))):
             again = Troubled(driver, before=dying(data.draw(st.integers(0, 6))))
             try:
-                virtual(applying(again, directory).recover(unfinished(directory), seen(driver), way))
+                virtual(applying(again, directory).recover([gpu], way, {}))
             except BaseExceptionGroup:
                 continue
         results = recover(driver, directory, way)

@@ -180,7 +180,9 @@ def recover(finish: bool | None, source: Source) -> None:
                     continue
                 way = Way.FINISH if finish else Way.ROLL_BACK
                 with _applying(machine, directory, 30.0) as applying:
-                    results = asyncio.run(applying.recover(cut_short, machine.gpus, way))
+                    results = asyncio.run(
+                        applying.recover([one.gpu_uuid for one in cut_short], way, machine.users)
+                    )
                 _tell([(machine, results)])
         if open_ones:
             raise click.ClickException(

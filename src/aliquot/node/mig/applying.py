@@ -5,32 +5,45 @@ rolled back to how the GPU was.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aliquot.clock import Clock
-from aliquot.gpu.driver import Driver, ReturnCode
+from aliquot.gpu.driver import Driver, DriverError, Gpu, ReturnCode
 from aliquot.node.advertise import known_profiles
-from aliquot.node.driver_access import DriverAccess, RunBlocking
-from aliquot.node.inventory import ObservedGpu
+from aliquot.node.driver_access import DriverAccess, RunBlocking, to_the_end
+from aliquot.node.inventory import ObservedGpu, observe_gpu
 from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.mig.journal import (
     Journal,
     JournalError,
     Unfinished,
     forget,
-    held,
     layout_after,
     layout_before,
     unfinished_of,
 )
+from aliquot.node.mig.one_writer import GpuHeld, held
 from aliquot.node.mig.reconfiguration import Change, Refused, reconfigure
-from aliquot.node.mig.steps import Step, describe
+from aliquot.node.mig.steps import SetMode, Step, describe
 
 PATIENCE_S = 30.0
+
+_REFUSALS = frozenset(
+    {
+        ReturnCode.INVALID_ARGUMENT,
+        ReturnCode.NOT_SUPPORTED,
+        ReturnCode.NO_PERMISSION,
+        ReturnCode.NOT_FOUND,
+        ReturnCode.IN_USE,
+        ReturnCode.INSUFFICIENT_RESOURCES,
+    }
+)
+"""After these a call has done nothing. What a driver did that died in the middle, nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +79,16 @@ class Way(Enum):
 Progress: TypeAlias = Callable[[str, str], None]
 """(UUID of the GPU, what happens), for people."""
 
+_OnDisk: TypeAlias = Callable[..., Awaitable[None]]
+_OneGpu: TypeAlias = Callable[[Unfinished | None], Awaitable[Result]]
+"""What is to be done to a GPU that is ours, given what was cut short on it."""
+
 
 class Applying:
-    """`directory` holds journals and locks. `progress` is told what happens to each GPU."""
+    """`directory` holds journals and locks. `progress` is told what happens to each GPU.
+
+    `run_blocking` needs a thread for each GPU, or they wait for each other.
+    """
 
     def __init__(
         self,
@@ -80,99 +100,144 @@ class Applying:
         progress: Progress = lambda _uuid, _text: None,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        self._driver = driver
         self._directory = directory
         self._clock = clock
+        self._run_blocking = run_blocking
         self._progress = progress
-        self._executor = Executor(driver, DriverAccess(run_blocking), clock, patience_s=patience_s)
+        self._access = DriverAccess(run_blocking)
+        self._executor = Executor(driver, self._access, clock, patience_s=patience_s)
 
     async def apply(self, works: Sequence[Work]) -> Mapping[str, Result]:
         """By UUID. A change that was cut short earlier has to be taken up first."""
-        return await self._side_by_side({work.observed.gpu.uuid: work for work in works}, resuming=False)
+        return await self._side_by_side(
+            {work.observed.gpu.uuid: partial(self._begin, work) for work in works}
+        )
 
     async def recover(
-        self, cut_short: Sequence[Unfinished], gpus: Sequence[ObservedGpu], way: Way
+        self, gpu_uuids: Sequence[str], way: Way, users: Mapping[str, str]
     ) -> Mapping[str, Result]:
-        """Each from what is there now to its goal, or to how it was before."""
-        by_uuid = {observed.gpu.uuid: observed for observed in gpus}
-        results: dict[str, Result] = {}
-        works: dict[str, Work] = {}
-        for one in cut_short:
-            observed = by_uuid.get(one.gpu_uuid)
-            if observed is None:
-                results[one.gpu_uuid] = Failed("the machine has no GPU of this UUID", open=True)
-                continue
-            layout = one.goal if way is Way.FINISH else one.before
-            planned = reconfigure(observed, layout.goal(), {})
-            if isinstance(planned, Refused):
-                results[one.gpu_uuid] = Failed(planned.message, open=True)
-            else:
-                works[one.gpu_uuid] = Work(observed, planned)
-        return {**results, **await self._side_by_side(works, resuming=True)}
+        """Each from what is there now to its goal, or to how it was before. `users` as in `reconfigure`."""
+        return await self._side_by_side(
+            {uuid: partial(self._take_up, uuid, way, users) for uuid in gpu_uuids}
+        )
 
-    async def _side_by_side(self, works: Mapping[str, Work], *, resuming: bool) -> Mapping[str, Result]:
+    async def _side_by_side(self, works: Mapping[str, _OneGpu]) -> Mapping[str, Result]:
         async with asyncio.TaskGroup() as tasks:
-            begun = {uuid: tasks.create_task(self._one(uuid, work, resuming)) for uuid, work in works.items()}
+            begun = {uuid: tasks.create_task(self._holding(uuid, work)) for uuid, work in works.items()}
         return {uuid: task.result() for uuid, task in begun.items()}
 
-    async def _one(self, uuid: str, work: Work, resuming: bool) -> Result:
+    async def _holding(self, uuid: str, work: _OneGpu) -> Result:
         try:
             with held(self._directory, uuid):
-                return await self._alone(uuid, work, resuming)
-        except JournalError as error:
+                return await work(unfinished_of(self._directory, uuid))
+        except (GpuHeld, JournalError) as error:
             return Failed(str(error))
 
-    async def _alone(self, uuid: str, work: Work, resuming: bool) -> Result:
-        earlier = unfinished_of(self._directory, uuid)
-        if earlier is not None and not resuming:
-            when = f"at '{earlier.last}'" if earlier.last else "before its first step"
-            return Failed(
-                f"an earlier change was cut short {when}: `aliquot mig recover` finishes it, or rolls it back",
-                open=True,
-            )
-        if not work.change.steps:
-            if earlier is not None:
-                forget(self._directory, uuid)
+    async def _begin(self, work: Work, earlier: Unfinished | None) -> Result:
+        if earlier is None:
+            return await self._carry_out(work, None)
+        when = f"at '{earlier.last}'" if earlier.last else "before its first step"
+        return Failed(
+            f"an earlier change was cut short {when}: `aliquot mig recover` finishes it, or rolls it back",
+            open=True,
+        )
+
+    async def _take_up(
+        self, uuid: str, way: Way, users: Mapping[str, str], earlier: Unfinished | None
+    ) -> Result:
+        if earlier is None:
             return Done(0)
-        # Cut short once more, it is still the first beginning that there is to go back to.
-        before = earlier.before if earlier is not None else layout_before(work.observed)
-        goal = earlier.goal if earlier is not None else layout_after(work.change)
-        journal = Journal(self._directory, uuid, goal, before, self._clock.now())
         try:
-            steps = work.change.steps
-            names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
-            witness = _Told(journal, self._progress, uuid, len(steps), names)
-            await self._executor.carry_out(uuid, steps, work.observed.instances, witness, names)
-            journal.end()
+            gpus = await self._access.call(self._driver.gpus)
+        except DriverError as error:
+            return Failed(f"the driver does not list its GPUs: {error}", open=True, code=error.code)
+        gpu = next((gpu for gpu in gpus if gpu.uuid == uuid), None)
+        if gpu is None:
+            return Failed("the machine has no GPU of this UUID", open=True)
+        # Not before it is ours: what was seen earlier, another may have changed.
+        observed = await self._access.call_on(uuid, _look, self._driver, gpu)
+        layout = earlier.goal if way is Way.FINISH else earlier.before
+        planned = reconfigure(observed, layout.goal(), users)
+        if isinstance(planned, Refused):
+            code = observed.failure.code if observed.failure is not None else None
+            return Failed(planned.message, open=True, code=code)
+        return await self._carry_out(Work(observed, planned), earlier)
+
+    async def _carry_out(self, work: Work, earlier: Unfinished | None) -> Result:
+        uuid, steps = work.observed.gpu.uuid, work.change.steps
+        if not steps:
+            if earlier is not None:
+                await self._on_disk(forget, self._directory, uuid)
+            return Done(0)
+        if earlier is None:
+            goal, before = layout_after(work.change), layout_before(work.observed)
+            journal = Journal(self._directory, uuid, goal, before, self._clock.now())
+        else:
+            # Cut short once more, it is still the first beginning that there is to go back to.
+            journal = Journal(self._directory, uuid, earlier.goal, earlier.before, earlier.began_at)
+        names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
+        told = _Told(journal, self._on_disk, self._progress, uuid, len(steps), names)
+        try:
+            await self._executor.carry_out(uuid, steps, work.observed.instances, told, names)
+            await self._on_disk(journal.end)
             return Done(len(steps))
-        except StepFailed as failure:
-            if not journal.touched and earlier is None:
-                journal.end()
-                return Failed(str(failure), code=failure.code)
-            return Failed(str(failure), open=True, code=failure.code)
-        finally:
-            journal.close()
+        except (StepFailed, JournalError) as failure:
+            code = failure.code if isinstance(failure, StepFailed) else None
+            touched = told.touched or (told.began and code is not None and code not in _REFUSALS)
+            if touched or earlier is not None:
+                return Failed(str(failure), open=True, code=code)
+            if told.began:
+                await self._on_disk(journal.end)
+            return Failed(str(failure), code=code)
+
+    async def _on_disk(self, write: Callable[..., None], *arguments: Any) -> None:
+        """Off the loop: disks take their time, and other GPUs are worked on meanwhile."""
+        await to_the_end(self._run_blocking, write, *arguments)
+
+
+def _look(driver: Driver, gpu: Gpu) -> ObservedGpu:
+    return observe_gpu(driver, gpu, with_links=False)
 
 
 class _Told:
-    """The journal first, then whoever looks on."""
+    """The journal first, then whoever looks on. The journal begins with the first step."""
 
     def __init__(
-        self, journal: Journal, progress: Progress, uuid: str, steps: int, names: Mapping[int, str]
+        self,
+        journal: Journal,
+        on_disk: _OnDisk,
+        progress: Progress,
+        uuid: str,
+        steps: int,
+        names: Mapping[int, str],
     ) -> None:
         self._journal = journal
+        self._on_disk = on_disk
         self._progress = progress
         self._uuid = uuid
         self._steps = steps
         self._names = names
         self._number = 0
+        self.touched = False
+        """Whether the GPU is surely another by now."""
 
-    def begun(self, step: Step) -> None:
-        self._journal.begun(step)
+    @property
+    def began(self) -> bool:
+        return self._number > 0
+
+    async def begun(self, step: Step) -> None:
+        if not self.began:
+            await self._on_disk(self._journal.begin)
         self._number += 1
+        await self._on_disk(self._journal.begun, step)
         self._progress(self._uuid, f"{self._number}/{self._steps} {describe(step, self._names)}")
+        # A change of mode is two calls: the first may be done when the second fails.
+        self.touched = self.touched or isinstance(step, SetMode)
 
-    def done(self, step: Step) -> None:
-        self._journal.done(step)
+    async def done(self, step: Step) -> None:
+        self.touched = True
+        await self._on_disk(self._journal.done, step)
 
     def retried(self, step: str, why: str) -> None:
         self._progress(self._uuid, f"{step}: {why}; trying again")

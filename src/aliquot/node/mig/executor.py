@@ -41,18 +41,18 @@ class StepFailed(Exception):
 class Witness(Protocol):
     """Is told of each step before the driver is, and after it."""
 
-    def begun(self, step: Step) -> None: ...
+    async def begun(self, step: Step) -> None: ...
 
-    def done(self, step: Step) -> None: ...
+    async def done(self, step: Step) -> None: ...
 
     def retried(self, step: str, why: str) -> None: ...
 
 
 class _Nobody:
-    def begun(self, step: Step) -> None:
+    async def begun(self, step: Step) -> None:
         pass
 
-    def done(self, step: Step) -> None:
+    async def done(self, step: Step) -> None:
         pass
 
     def retried(self, step: str, why: str) -> None:
@@ -98,7 +98,7 @@ class Executor:
         made: dict[int, int] = {}
         for taken, step in enumerate(steps):
             name = describe(step, names or {})
-            told.begun(step)
+            await told.begun(step)
             try:
                 await self._patiently(functools.partial(self._take, gpu_uuid, step, made), told, name)
             except DriverError as error:
@@ -107,7 +107,7 @@ class Executor:
                     error = await self._without_half(gpu_uuid, made[step.start], error)
                 raise StepFailed(name, error, taken) from error
             _log.info("MIG step done", gpu=gpu_uuid, step=name)
-            told.done(step)
+            await told.done(step)
 
     async def _check(self, gpu_uuid: str, steps: Sequence[Step], expected: tuple[GpuInstance, ...]) -> None:
         """The last look before something is destroyed: nothing has moved, and no process has come."""

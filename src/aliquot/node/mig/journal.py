@@ -5,7 +5,6 @@ is done. A file that is there means that a change was cut short. What is left to
 GPU: the steps are for people. A line that was cut off is none.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,14 @@ from aliquot.gpu.layout import Wanted
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.reconfiguration import Change, Goal, as_they_are
-from aliquot.node.mig.steps import SetMode, Step, describe
+from aliquot.node.mig.steps import Step, describe
 
-_SUFFIX, _LOCK = ".journal", ".lock"
+_SUFFIX = ".journal"
 _VERSION = 1
 
 
 class JournalError(Exception):
-    """One line: what is wrong with the directory, or who else is at work, and the fix."""
+    """One line: what is wrong with a journal, and the fix."""
 
 
 class SliceRecord(msgspec.Struct, frozen=True):
@@ -43,6 +42,10 @@ class Layout(msgspec.Struct, frozen=True):
 
     def goal(self) -> Goal:
         return Goal(self.mig, tuple(Demand(s.profile_id, s.compute, s.start) for s in self.slices))
+
+
+class _Version(msgspec.Struct, frozen=True):
+    version: int
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -82,70 +85,81 @@ def _layout(mig: bool, slices: tuple[Wanted, ...]) -> Layout:
 
 
 class Journal:
-    """Of one change of one GPU; the witness of its steps. Every line is on disk when its call returns."""
+    """Of one change of one GPU. Blocks: what a call writes is on disk when it returns. Raises JournalError.
 
-    def __init__(self, directory: Path, gpu_uuid: str, goal: Layout, before: Layout, now: float) -> None:
+    The file is not kept open, so that there is nothing to be closed by who is cancelled.
+    """
+
+    def __init__(self, directory: Path, gpu_uuid: str, goal: Layout, before: Layout, began_at: float) -> None:
         self._path = directory / f"{gpu_uuid}{_SUFFIX}"
-        self.touched = False
-        """Whether anything of the GPU may be different by now."""
-        # Whole or not at all: a journal that begins is one that can be followed.
+        self._head = _Head(_VERSION, gpu_uuid, began_at, goal, before)
+
+    def begin(self) -> None:
+        """In the place of an earlier one. Whole or not at all: a journal that is there can be followed."""
         partial = self._path.with_suffix(".partial")
-        head = msgspec.json.encode(_Head(_VERSION, gpu_uuid, now, goal, before))
-        self._file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self._write(head)
-        partial.replace(self._path)
-        _sync(directory)
+        with self._errors():
+            _write(partial, os.O_CREAT | os.O_TRUNC, self._head)
+            partial.replace(self._path)
+            _sync(self._path.parent)
 
     def begun(self, step: Step) -> None:
-        self._write(msgspec.json.encode(_Line(began=describe(step))))
-        # Any other call that fails has changed nothing; a change of mode is two calls.
-        self.touched = self.touched or isinstance(step, SetMode)
+        with self._errors():
+            _write(self._path, os.O_APPEND, _Line(began=describe(step)))
 
     def done(self, step: Step) -> None:
-        self._write(msgspec.json.encode(_Line(done=describe(step))))
-        self.touched = True
-
-    def retried(self, step: str, why: str) -> None:
-        pass
+        with self._errors():
+            _write(self._path, os.O_APPEND, _Line(done=describe(step)))
 
     def end(self) -> None:
         """There is nothing left to finish, and nothing to roll back."""
-        self._path.unlink(missing_ok=True)
-        _sync(self._path.parent)
+        with self._errors():
+            _remove(self._path)
 
-    def close(self) -> None:
-        os.close(self._file)
-
-    def _write(self, line: bytes) -> None:
-        os.write(self._file, line + b"\n")
-        os.fsync(self._file)
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalError(f"the journal {self._path} cannot be kept: {error.strerror}") from error
 
 
 def unfinished(directory: Path) -> list[Unfinished]:
     """Raises JournalError for a journal that another version wrote, or that is damaged."""
-    return [_read(path) for path in sorted(directory.glob(f"*{_SUFFIX}"))] if directory.exists() else []
+    read = (_read(path) for path in sorted(directory.glob(f"*{_SUFFIX}")))
+    return [one for one in read if one is not None]
 
 
 def unfinished_of(directory: Path, gpu_uuid: str) -> Unfinished | None:
-    path = directory / f"{gpu_uuid}{_SUFFIX}"
-    return _read(path) if path.exists() else None
+    return _read(directory / f"{gpu_uuid}{_SUFFIX}")
 
 
 def forget(directory: Path, gpu_uuid: str) -> None:
-    (directory / f"{gpu_uuid}{_SUFFIX}").unlink(missing_ok=True)
-    _sync(directory)
-
-
-def _read(path: Path) -> Unfinished:
-    first, *rest = path.read_bytes().split(b"\n")
+    """The GPU is as it is wanted, whatever became of the change. Raises JournalError."""
+    path = directory / f"{gpu_uuid}{_SUFFIX}"
     try:
+        _remove(path)
+    except OSError as error:
+        raise JournalError(f"the journal {path} cannot be removed: {error.strerror}") from error
+
+
+def _read(path: Path) -> Unfinished | None:
+    try:
+        first, *rest = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error
+    try:
+        version = msgspec.json.decode(first, type=_Version).version
+        if version != _VERSION:
+            raise JournalError(
+                f"{path}: written by another version of aliquot: finish the change with that one"
+            )
         head = msgspec.json.decode(first, type=_Head)
     except msgspec.DecodeError as error:
         raise JournalError(
             f"{path}: damaged: {error}; look at the GPU with `aliquot mig export`, then delete the file"
         ) from None
-    if head.version != _VERSION:
-        raise JournalError(f"{path}: written by another version of aliquot; finish the change with that one")
     last = ""
     for line in rest:
         try:
@@ -155,29 +169,24 @@ def _read(path: Path) -> Unfinished:
     return Unfinished(head.gpu, head.began_at, head.goal, head.before, last)
 
 
-@contextmanager
-def held(directory: Path, gpu_uuid: str) -> Iterator[None]:
-    """One writer for a GPU, on this machine. Raises JournalError with who it is."""
-    path = directory / f"{gpu_uuid}{_LOCK}"
+def _write(path: Path, how: int, record: msgspec.Struct) -> None:
+    line = msgspec.json.encode(record) + b"\n"
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC | how, 0o600)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise JournalError(f"{error.filename}: {error.strerror}; choose another --state") from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(file, 20, 0).decode().strip() or "another process"
-            raise JournalError(f"process {holder} is changing this GPU: wait until it has ended") from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
-        yield
+        while line:
+            line = line[os.write(file, line) :]
+        os.fsync(file)
     finally:
         os.close(file)
 
 
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
 def _sync(directory: Path) -> None:
+    """A file's name is the directory's to keep."""
     file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(file)
