@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from aliquot.cli.boards import complete_board
 from aliquot.cli.mig.machines import Machine, Source, machines
@@ -14,6 +15,48 @@ if TYPE_CHECKING:
     from aliquot.node.inventory import ObservedGpu
 
 
+class Room(msgspec.Struct, rename="camel"):
+    """Of one profile on one GPU. `node` is empty for this machine; `free_starts` are slots."""
+
+    node: str
+    gpu: int
+    profile: str
+    id: int
+    compute_slices: int
+    memory_slots: int
+    memory_mib: int | None
+    max_instances: int
+    free_starts: list[int]
+
+    @classmethod
+    def of(cls, profile: "InstanceProfile", starts: list[int], node: str = "", gpu: int = 0) -> "Room":
+        return cls(
+            node,
+            gpu,
+            profile.name,
+            profile.profile_id,
+            profile.compute_slices,
+            profile.memory_slots,
+            profile.memory_mib,
+            profile.max_instances,
+            starts,
+        )
+
+    def row(self) -> tuple[str, ...]:
+        return (
+            self.profile,
+            str(self.id),
+            str(self.compute_slices),
+            str(self.memory_slots),
+            "?" if self.memory_mib is None else f"{self.memory_mib} MiB",
+            str(self.max_instances),
+            ",".join(map(str, self.free_starts)) or "-",
+        )
+
+
+_COLUMNS = ("PROFILE", "ID", "COMPUTE", "SLOTS", "MEMORY", "MAX")
+
+
 @click.command(short_help="Show what GPUs can be cut into, and where there is room.")
 @click.argument("board", required=False, shell_complete=complete_board)
 @source_options
@@ -21,33 +64,20 @@ if TYPE_CHECKING:
 def profiles(board: str | None, source: Source, output: Format) -> None:
     """Profiles of BOARD, or of the GPUs at hand with the slots where each fits beside what is there."""
     if board is not None:
-        _of_board(board, output)
+        found = _of_board(board)
+        emit(output, lambda: found, columns=(*_COLUMNS, "STARTS"), rows=[room.row() for room in found])
         return
-    with machines(source) as found:
-        entries = [
-            entry for machine in found for observed in machine.gpus for entry in _entries(machine, observed)
-        ]
+    with machines(source) as at_hand:
+        rooms = [room for one in at_hand for observed in one.gpus for room in _rooms(one, observed)]
     emit(
         output,
-        lambda: entries,
-        columns=("GPU", "PROFILE", "ID", "COMPUTE", "SLOTS", "MEMORY", "MAX", "FITS AT"),
-        rows=[
-            (
-                f"{entry['node']}/{entry['gpu']}" if entry["node"] else str(entry["gpu"]),
-                str(entry["profile"]),
-                str(entry["id"]),
-                str(entry["computeSlices"]),
-                str(entry["memorySlots"]),
-                "?" if entry["memoryMib"] is None else f"{entry['memoryMib']} MiB",
-                str(entry["maxInstances"]),
-                ",".join(map(str, entry["freeStarts"])) or "-",  # type: ignore[call-overload]
-            )
-            for entry in entries
-        ],
+        lambda: rooms,
+        columns=("GPU", *_COLUMNS, "FITS AT"),
+        rows=[(f"{room.node}/{room.gpu}" if room.node else str(room.gpu), *room.row()) for room in rooms],
     )
 
 
-def _of_board(key: str, output: Format) -> None:
+def _of_board(key: str) -> list[Room]:
     from aliquot.gpu import boards
 
     try:
@@ -58,55 +88,22 @@ def _of_board(key: str, output: Format) -> None:
     if not found:
         why = "no MIG" if board.mig is None else "MIG, but its placements are not published"
         raise click.ClickException(f"board '{key}' has {why}; `aliquot gpu boards` lists them")
-    entries = [_entry("", 0, profile, [p.start for p in profile.placements]) for profile in found]
-    emit(
-        output,
-        lambda: [
-            {key: value for key, value in entry.items() if key not in ("node", "gpu")} for entry in entries
-        ],
-        columns=("PROFILE", "ID", "COMPUTE", "SLOTS", "MEMORY", "MAX", "STARTS"),
-        rows=[
-            (
-                profile.name,
-                str(profile.profile_id),
-                str(profile.compute_slices),
-                str(profile.memory_slots),
-                "?" if profile.memory_mib is None else f"{profile.memory_mib} MiB",
-                str(profile.max_instances),
-                ",".join(str(placement.start) for placement in profile.placements),
-            )
-            for profile in found
-        ],
-    )
+    return [Room.of(profile, [placement.start for placement in profile.placements]) for profile in found]
 
 
-def _entries(machine: Machine, observed: "ObservedGpu") -> list[dict[str, object]]:
-    from aliquot.gpu.layout import Geometry, Slice
+def _rooms(machine: Machine, observed: "ObservedGpu") -> list[Room]:
+    from aliquot.gpu.layout import Slice, geometry_of
     from aliquot.node.advertise import known_profiles
 
     found = known_profiles(observed)
-    geometry = Geometry(found)
+    geometry = geometry_of(found)
     there = [Slice(instance.profile_id, instance.placement.start) for instance in observed.instances]
     return [
-        _entry(
-            machine.name,
-            observed.gpu.index,
+        Room.of(
             profile,
             [placement.start for placement in geometry.free_placements(profile.profile_id, there)],
+            machine.name,
+            observed.gpu.index,
         )
         for profile in found
     ]
-
-
-def _entry(node: str, gpu: int, profile: "InstanceProfile", starts: list[int]) -> dict[str, object]:
-    return {
-        "node": node,
-        "gpu": gpu,
-        "profile": profile.name,
-        "id": profile.profile_id,
-        "computeSlices": profile.compute_slices,
-        "memorySlots": profile.memory_slots,
-        "memoryMib": profile.memory_mib,
-        "maxInstances": profile.max_instances,
-        "freeStarts": starts,
-    }
