@@ -82,7 +82,7 @@ def test_a_plan_changes_nothing(place: Path) -> None:
 
 def test_what_is_in_the_way_is_one_line_for_all_gpus_alike(place: Path) -> None:
     refused = configured(place, "plan", "too-much")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 4
     assert refused.output.splitlines()[-1] == (
         "Error: node-0/0-1: 8 x 1g.10gb do not fit on one GPU: at most 7 1g.10gb fit"
     )
@@ -196,7 +196,7 @@ def test_apply_cuts_as_planned_and_a_second_time_has_nothing_to_do(place: Path) 
 
 def test_apply_is_refused_as_a_whole(place: Path) -> None:
     refused = configured(place, "apply", "too-much")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 4
     assert "8 x 1g.10gb do not fit" in refused.output
     assert mig(place, "export").output.count("mig-devices: {}") == 1
 
@@ -241,10 +241,10 @@ def test_what_was_cut_short_is_shown_finished_and_rolled_back(place: Path) -> No
         began = Layout(True, (SliceRecord(19, 5),))
         Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), began, 0.0).begin()
         shown = mig(place, "recover")
-        assert shown.exit_code == 1
+        assert shown.exit_code == 6
         assert "node-0/0: cut short before its first step" in shown.output
         refused = configured(place, "apply", "divided")
-        assert refused.exit_code == 1 and "an earlier change was cut short" in refused.output
+        assert refused.exit_code == 6 and "an earlier change was cut short" in refused.output
         assert mig(place, "recover", way).exit_code == 0
         config = yaml.safe_load(mig(place, "export").output)["mig-configs"]["current"]
         assert list(config[0]["mig-devices"]) == left

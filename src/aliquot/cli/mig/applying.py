@@ -16,6 +16,7 @@ from aliquot.cli.mig.configuring import chosen, config_options, goals
 from aliquot.cli.mig.hooks import load, run, variables_of
 from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, machines
 from aliquot.cli.mig.options import source_options
+from aliquot.cli.mig.outcomes import Exit, MigError, of_failures
 from aliquot.cli.output import counted
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def apply_config(
 ) -> None:
     """Change what is not as the configuration wants it, all GPUs side by side, and nothing in use.
 
-    Refused as a whole if any GPU is. Exit code 0: as wanted; 1: refused or failed, with a line for each GPU.
+    Refused as a whole if any GPU is. What fails is one line for each GPU, and the exit code says what to do next.
     """
     from aliquot.gpu.mig_config.hooks import HookPoint
     from aliquot.node.mig.steps import ApplyPendingMode, SetMode
@@ -185,9 +186,8 @@ def recover(finish: bool | None, source: Source) -> None:
                     )
                 _tell([(machine, results)])
         if open_ones:
-            raise click.ClickException(
-                "\n".join((*open_ones, "say --finish, or --roll-back to how the GPUs were before"))
-            )
+            way = "say --finish, or --roll-back to how the GPUs were before"
+            raise MigError(Exit.CUT_SHORT, [*open_ones, way])
     if finish is None:
         click.echo("nothing was cut short")
 
@@ -204,14 +204,13 @@ def _carry_out(
     before: "Callable[[Sequence[Planned]], None]" = lambda _: None,
     dry_run: bool = False,
 ) -> None:
-    from aliquot.cli.mig.planning import plan, refusals, show
+    from aliquot.cli.mig.planning import plan, refuse, show
     from aliquot.node.mig.applying import Work
     from aliquot.node.mig.reconfiguration import Change
 
     with machines(source, keep=not dry_run) as found:
         planned = plan(found, wanted, _released(found, released))
-        if refused := refusals(planned):
-            raise click.ClickException("\n".join(refused))
+        refuse(planned)
         if dry_run:
             show(planned)
             return
@@ -297,7 +296,8 @@ def _applying(machine: Machine, directory: Path, patience_s: float) -> "Iterator
 def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]") -> None:
     from aliquot.node.mig.applying import Failed
 
-    failures = []
+    failed: list[Failed] = []
+    lines = []
     count = 0
     for machine, results in done:
         titles = {observed.gpu.uuid: machine.title(observed) for observed in machine.gpus}
@@ -305,9 +305,10 @@ def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]") -> None:
             if isinstance(result, Failed):
                 more = "; `aliquot mig recover` finishes it, or rolls it back" if result.open else ""
                 more = "" if "mig recover" in result.message else more
-                failures.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
+                failed.append(result)
+                lines.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
             else:
                 count += 1
-    if failures:
-        raise click.ClickException("\n".join(failures))
+    if failed:
+        raise MigError(of_failures(failed), lines)
     click.echo(f"{counted(count, 'GPU')}: done")

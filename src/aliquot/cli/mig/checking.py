@@ -5,10 +5,8 @@ import click
 from aliquot.cli.mig.configuring import chosen, config_options, goals
 from aliquot.cli.mig.machines import Source, machines
 from aliquot.cli.mig.options import source_options
+from aliquot.cli.mig.outcomes import Exit
 from aliquot.cli.output import Format, emit, output_option
-
-_CHANGES = 2
-"""Exit code: there is something to do."""
 
 
 @click.command("plan", short_help="Show what a configuration would change.")
@@ -18,9 +16,9 @@ _CHANGES = 2
 def plan_changes(file: str, name: str | None, mode_only: bool, source: Source, output: Format) -> None:
     """Show what would change, slot by slot, and what would stay. Changes nothing.
 
-    Exit code 0: nothing to do; 2: changes; 1: something is in the way, and stderr says what.
+    Exit code 0: nothing to do; 2: changes; 3: somebody uses what has to go; 4: these GPUs cannot be so.
     """
-    from aliquot.cli.mig.planning import documents, plan, refusals, show
+    from aliquot.cli.mig.planning import documents, plan, refuse, show
 
     entries = chosen(file, name)
     with machines(source) as found:
@@ -29,10 +27,9 @@ def plan_changes(file: str, name: str | None, mode_only: bool, source: Source, o
             show(planned)
         else:
             emit(output, lambda: list(documents(planned)), columns=(), rows=())
-    if refused := refusals(planned):
-        raise click.ClickException("\n".join(refused))
+    refuse(planned)
     if any(one.steps for one in planned):
-        raise click.exceptions.Exit(_CHANGES)
+        raise click.exceptions.Exit(Exit.CHANGES)
 
 
 @click.command("assert", short_help="Check that a configuration is applied.")

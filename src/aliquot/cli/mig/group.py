@@ -14,8 +14,14 @@ def mig() -> None:
     """Cut GPUs into MIG slices, by the files of mig-parted: try on paper, apply, verify, put back.
 
     \b
-    Exit codes: 0 done, or nothing to do; 1 refused or failed, with one line for each GPU on stderr;
-    2 there is something to do (plan), or the command line was wrong.
+    Exit codes:
+      0  done, or nothing to do
+      1  bad input: a file, an option, a path; assert: not applied
+      2  plan: there is something to do; or the command line was wrong
+      3  somebody uses what has to go
+      4  these GPUs cannot be so
+      5  the driver failed: a lost GPU, no permission
+      6  a change was cut short: `aliquot mig recover`
     """
 
 

@@ -11,6 +11,7 @@ import click
 
 from aliquot.cli.mig.drawing import draw
 from aliquot.cli.mig.machines import Machine
+from aliquot.cli.mig.outcomes import MigError, of_refusals
 from aliquot.cli.output import counted
 from aliquot.gpu.driver import Gpu
 from aliquot.gpu.layout import CreateInstance, DestroyInstance
@@ -121,6 +122,13 @@ def refusals(planned: Sequence[Planned]) -> list[str]:
         for group in _groups(planned)
         if isinstance(group[0].outcome, Refused)
     ]
+
+
+def refuse(planned: Sequence[Planned]) -> None:
+    """Raises MigError with what is in the way, if anything is."""
+    refused = [one.outcome for one in planned if isinstance(one.outcome, Refused)]
+    if refused:
+        raise MigError(of_refusals(refused), refusals(planned))
 
 
 def differences(planned: Sequence[Planned]) -> list[str]:
