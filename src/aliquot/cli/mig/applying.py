@@ -186,8 +186,8 @@ def recover(finish: bool | None, source: Source) -> None:
                     )
                 _tell([(machine, results)])
         if open_ones:
-            way = "say --finish, or --roll-back to how the GPUs were before"
-            raise MigError(Exit.CUT_SHORT, [*open_ones, way])
+            fix = "say --finish, or --roll-back to how the GPUs were before"
+            raise MigError(Exit.CUT_SHORT, [*open_ones, fix])
     if finish is None:
         click.echo("nothing was cut short")
 
