@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from aliquot.clock import VirtualClock
 from aliquot.gpu.arrangement import Demand
 from aliquot.gpu.driver import MigState, ReturnCode
-from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.inventory import ObservedGpu, observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
@@ -243,80 +240,6 @@ def test_a_gpu_that_is_gone_keeps_its_journal(tmp_path: Path) -> None:
     driver.lose_gpu(driver._uuids[0])
     assert recover(driver, tmp_path, Way.FINISH) == [Failed("the machine has no GPU of this UUID", open=True)]
     assert len(journals(tmp_path)) == 1
-
-
-STATES = {
-    board: list(
-        Geometry(
-            machine(f"{board}:1:mig").instance_profiles(machine(f"{board}:1:mig").gpus()[0].uuid)
-        ).states()
-    )
-    for board in ("h100-80gb", "a30-24gb")
-}
-
-
-def exactly(driver: SimulatedDriver) -> tuple[bool, set[tuple[Slice, int]]]:
-    """Mode, and slices with the number of their compute instances."""
-    gpu = driver.gpus()[0]
-    instances = driver.instances(gpu.uuid)
-    return gpu.mig is MigState.ENABLED, {
-        (Slice(i.profile_id, i.placement.start), len(i.compute_instances)) for i in instances
-    }
-
-
-def converges(data: st.DataObject, directory: Path) -> None:
-    """A change, killed at any call, and killed again while it is taken up, ends at its goal or where it began."""
-    board = data.draw(st.sampled_from(sorted(STATES)))
-    before_mig = data.draw(st.booleans())
-    driver = machine(f"{board}:1:mig" if before_mig else f"{board}:1")
-    gpu = driver.gpus()[0].uuid
-    before = data.draw(st.sampled_from(STATES[board])) if before_mig else ()
-    for slice_ in before:
-        made = driver.create_gpu_instance(gpu, slice_.profile_id, slice_.start)
-        driver.create_compute_instance(gpu, made.gi_id, None)
-    after = data.draw(st.none() | st.sampled_from(STATES[board]))
-    goal = (
-        Goal(False)
-        if after is None
-        else Goal(True, tuple(Demand(s.profile_id, start=s.start) for s in after))
-    )
-    began = exactly(driver)
-    wanted = after is not None, {(slice_, 1) for slice_ in after or ()}
-    kept = {i for i in driver.instances(gpu) if Slice(i.profile_id, i.placement.start) in (after or ())}
-
-    kill = data.draw(st.integers(0, 12))
-    late = data.draw(st.booleans())
-    trouble: dict[str, Trouble] = {"after" if late else "before": dying(kill)}
-    try:
-        apply(driver, goal, directory, **trouble)
-    except BaseExceptionGroup:
-        way = data.draw(st.sampled_from(Way))
-        for _ in range(data.draw(st.integers(0, 2))):
-            again = Troubled(driver, before=dying(data.draw(st.integers(0, 6))))
-            try:
-                virtual(applying(again, directory).recover([gpu], way, {}))
-            except BaseExceptionGroup:
-                continue
-        results = recover(driver, directory, way)
-        assert all(isinstance(result, Done) for result in results)
-        if way is Way.ROLL_BACK:
-            wanted = began
-    assert exactly(driver) == wanted
-    assert journals(directory) == []
-    if wanted != began:
-        assert kept <= set(driver.instances(gpu)) or not wanted[0]
-
-
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(st.data())
-def test_a_change_killed_anywhere_converges(tmp_path: Path, data: st.DataObject) -> None:
-    for left in tmp_path.glob("*"):
-        left.unlink()
-    converges(data, tmp_path)
 
 
 def test_gpus_are_worked_on_side_by_side(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from aliquot.node.mig.journal import (
 )
 from aliquot.node.mig.one_writer import GpuHeld, held
 from aliquot.node.mig.reconfiguration import Change, Refused, reconfigure
-from aliquot.node.mig.steps import SetMode, Step, describe
+from aliquot.node.mig.steps import Step, describe
 
 PATIENCE_S = 30.0
 
@@ -184,8 +184,7 @@ class Applying:
             return Done(len(steps))
         except (StepFailed, JournalError) as failure:
             code = failure.code if isinstance(failure, StepFailed) else None
-            touched = told.touched or (told.began and code is not None and code not in _REFUSALS)
-            if touched or earlier is not None:
+            if earlier is not None or told.touched or (told.began and _may_have_changed(failure)):
                 return Failed(str(failure), open=True, code=code)
             if told.began:
                 await self._on_disk(journal.end)
@@ -194,6 +193,11 @@ class Applying:
     async def _on_disk(self, write: Callable[..., None], *arguments: Any) -> None:
         """Off the loop: disks take their time, and other GPUs are worked on meanwhile."""
         await to_the_end(self._run_blocking, write, *arguments)
+
+
+def _may_have_changed(failure: StepFailed | JournalError) -> bool:
+    """Whether the GPU may be another by the step that failed."""
+    return isinstance(failure, StepFailed) and (failure.half_done or failure.code not in _REFUSALS)
 
 
 def _look(driver: Driver, gpu: Gpu) -> ObservedGpu:
@@ -220,7 +224,7 @@ class _Told:
         self._names = names
         self._number = 0
         self.touched = False
-        """Whether the GPU is surely another by now."""
+        """Whether a step has been taken."""
 
     @property
     def began(self) -> bool:
@@ -232,8 +236,6 @@ class _Told:
         self._number += 1
         await self._on_disk(self._journal.begun, step)
         self._progress(self._uuid, f"{self._number}/{self._steps} {describe(step, self._names)}")
-        # A change of mode is two calls: the first may be done when the second fails.
-        self.touched = self.touched or isinstance(step, SetMode)
 
     async def done(self, step: Step) -> None:
         self.touched = True

@@ -8,6 +8,7 @@ rest is planned anew from there.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -26,12 +27,12 @@ _log = structlog.get_logger()
 
 
 class StepFailed(Exception):
-    """One line: what was tried, and what the driver said. `taken`: how many steps had been taken before."""
+    """One line: what was tried, and what the driver said. `half_done`: a part of the step itself stands."""
 
-    def __init__(self, step: str, error: DriverError, taken: int = 0) -> None:
+    def __init__(self, step: str, error: DriverError, *, half_done: bool = False) -> None:
         super().__init__(f"{step}: {error}")
         self.code = error.code
-        self.taken = taken
+        self.half_done = half_done
 
     @property
     def in_use(self) -> bool:
@@ -60,6 +61,16 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
+
+
+@dataclass(slots=True)
+class _SoFar:
+    """What the steps of one change have done."""
+
+    made: dict[int, int] = field(default_factory=dict)
+    """Start of a GPU instance -> its GI id."""
+    mode_waits: bool = False
+    """A change of mode is set, and its reset has not been."""
 
 
 class Executor:
@@ -95,17 +106,17 @@ class Executor:
             await self._patiently(lambda: self._check(gpu_uuid, steps, expected), told, _LOOKING)
         except DriverError as error:
             raise StepFailed(_LOOKING, error) from error
-        made: dict[int, int] = {}
-        for taken, step in enumerate(steps):
+        so_far = _SoFar()
+        for step in steps:
             name = describe(step, names or {})
             await told.begun(step)
             try:
-                await self._patiently(functools.partial(self._take, gpu_uuid, step, made), told, name)
+                await self._patiently(functools.partial(self._take, gpu_uuid, step, so_far), told, name)
             except DriverError as error:
                 _log.warning("MIG step failed", gpu=gpu_uuid, step=name, error=str(error))
-                if isinstance(step, layout.CreateCompute) and step.start in made:
-                    error = await self._without_half(gpu_uuid, made[step.start], error)
-                raise StepFailed(name, error, taken) from error
+                if isinstance(step, layout.CreateCompute) and step.start in so_far.made:
+                    error = await self._without_half(gpu_uuid, so_far.made[step.start], error)
+                raise StepFailed(name, error, half_done=so_far.mode_waits) from error
             _log.info("MIG step done", gpu=gpu_uuid, step=name)
             await told.done(step)
 
@@ -152,13 +163,15 @@ class Executor:
             else:
                 return
 
-    async def _take(self, gpu_uuid: str, step: Step, made: dict[int, int]) -> None:
+    async def _take(self, gpu_uuid: str, step: Step, so_far: "_SoFar") -> None:
         access, driver = self._access, self._driver
         match step:
             case SetMode(enabled):
                 state = await access.call_alone(driver.set_mig_mode, gpu_uuid, enabled)
                 if state in (MigState.PENDING_ENABLE, MigState.PENDING_DISABLE):
+                    so_far.mode_waits = True
                     await self._reset(gpu_uuid)
+                    so_far.mode_waits = False
             case ApplyPendingMode():
                 await self._reset(gpu_uuid)
             case layout.DestroyCompute(gi_id, ci_id):
@@ -169,10 +182,10 @@ class Executor:
                 instance = await access.call_on(
                     gpu_uuid, driver.create_gpu_instance, gpu_uuid, slice_.profile_id, slice_.start
                 )
-                made[slice_.start] = instance.gi_id
+                so_far.made[slice_.start] = instance.gi_id
             case layout.CreateCompute(start, profile_id, slices):
-                if start in made:
-                    parent = made[start]
+                if start in so_far.made:
+                    parent = so_far.made[start]
                 else:
                     parent = _at(start, await access.call_on(gpu_uuid, driver.instances, gpu_uuid))
                 if profile_id is None and slices is not None:
