@@ -29,7 +29,8 @@ class Exit(IntEnum):
 class MigError(click.ClickException):
     def __init__(self, code: Exit, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
-        self.exit_code = int(code)  # type: ignore[misc] - click reads it from the instance
+        # Of the class for click's stubs; click itself reads the instance's.
+        self.exit_code = int(code)  # type: ignore[misc]
 
 
 def of_refusals(refusals: Iterable["Refused"]) -> Exit:
