@@ -191,8 +191,10 @@ def _impossible(board: _Board, demands: Sequence[Demand]) -> Refusal | None:
             )
         if refusal := bad_compute(profile, demand.compute):
             return refusal
+        if demand.start is None:
+            continue
         starts = sorted(placement.start for placement in profile.placements)
-        if demand.start is not None and demand.start not in starts:
+        if demand.start not in starts:
             listed = ", ".join(map(str, starts))
             message = f"{profile.name} cannot start at slot {demand.start}, only at {listed}"
             return Refusal(RefusalReason.BAD_START, message)
