@@ -89,10 +89,20 @@ class NvmlMachine:
 
 @pytest.fixture(scope="session")
 def fake_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The same for all rooms' tests of a process: the binding stays with the first library that it was given."""
+    if not _loaded:
+        _loaded.append(_built(tmp_path_factory.mktemp("fake_nvml")))
+    return _loaded[0]
+
+
+_loaded: list[ctypes.CDLL] = []
+
+
+def _built(directory: Path) -> ctypes.CDLL:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler to build the fake libnvidia-ml with")
-    target = tmp_path_factory.mktemp("fake_nvml") / "libnvidia-ml.so.1"
+    target = directory / "libnvidia-ml.so.1"
     source = Path(__file__).parent / "fake_nvml/fake_nvml.c"
     name = f"-Wl,-soname,{target.name}"
     subprocess.run(

@@ -163,3 +163,8 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownProfile) as caught:
         resolve("1g.10g", profiles_of("h100-80gb"))
     assert str(caught.value) == "the board has no profile '1g.10g'; did you mean '1g.10gb' or '1g.10gb+me'?"
+
+
+def test_a_number_of_any_length_is_no_name() -> None:
+    with pytest.raises(BadProfileName):
+        ProfileName.parse(f"{'9' * 5000}g.10gb")

@@ -20,7 +20,9 @@ WITHOUT_MEDIA = "-me"
 RESOURCE_PREFIX = "nvidia.com/"
 GPU_RESOURCE = RESOURCE_PREFIX + "gpu"
 
-_NAME = re.compile(r"(?:([1-9]\d*)c\.)?(0|[1-9]\d*)g\.(0|[1-9]\d*)gb(?:\+([a-z.,]+)|(-me))?", re.ASCII)
+_NAME = re.compile(
+    r"(?:([1-9]\d{0,8})c\.)?(0|[1-9]\d{0,8})g\.(0|[1-9]\d{0,8})gb(?:\+([a-z.,]+)|(-me))?", re.ASCII
+)
 
 
 class BadProfileName(ValueError):

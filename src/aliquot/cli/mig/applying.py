@@ -95,10 +95,11 @@ def apply_config(
     if dry_run:
         _carry_out(source, wanted, released, patience_s, dry_run=True)
         return
+    run(hooks, HookPoint.APPLY_START, variables)
     try:
-        run(hooks, HookPoint.APPLY_START, variables)
         _carry_out(source, wanted, released, patience_s, before=before)
-    except click.ClickException:
+    except BaseException:
+        # Also for who was interrupted: what the first hook stopped is to run again.
         try:
             run(hooks, HookPoint.APPLY_EXIT, variables)
         except click.ClickException as second:

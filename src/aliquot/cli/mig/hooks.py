@@ -40,6 +40,8 @@ def run(hooks: "Hooks", point: "HookPoint", variables: Mapping[str, str]) -> Non
             )
         except OSError as error:
             raise click.ClickException(f"{name}: {error.strerror}: {error.filename}") from error
+        except ValueError as error:
+            raise click.ClickException(f"{name}: {error}") from error
         if done.returncode != 0:
             raise click.ClickException(f"{name}: ended with {done.returncode}")
 
