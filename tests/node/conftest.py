@@ -4,6 +4,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc.aio
@@ -520,6 +521,8 @@ class Site:
         self.kubelet = Kubelet(self.plugin_sockets, self.pod_resources_sockets)
         self.strategy = strategy
         self.rng = random.Random(seed)
+        self.mig_directory: Path | None = None
+        """Where the agent meets `aliquot mig`; taken at its next start."""
         self.agent_task: asyncio.Task[None] | None = None
 
     async def start(self) -> "Site":
@@ -541,6 +544,7 @@ class Site:
             pods=self.api.pod_feed(),
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
+            mig_directory=self.mig_directory,
         )
         self.agent_task = asyncio.get_running_loop().create_task(agent.run())
         await asyncio.sleep(3)

@@ -46,12 +46,18 @@ def _driver_option(command: click.decorators.FC) -> click.decorators.FC:
     show_default=True,
     help="Holds device-plugins/ and pod-resources/.",
 )
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Of real GPUs: where `aliquot mig` keeps its locks and journals.  [default: where it does]",
+)
 @click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
 @_driver_option
 @cluster_options
 def run_agent(
     node_name: str | None,
     kubelet_dir: Path,
+    state: Path | None,
     mig_strategy: str,
     driver_name: str,
     kubeconfig: str | None,
@@ -61,12 +67,13 @@ def run_agent(
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
-    serve(lambda: _serve(node_name, kubelet_dir, mig_strategy, driver, kubeconfig, context))
+    serve(lambda: _serve(node_name, kubelet_dir, state, mig_strategy, driver, kubeconfig, context))
 
 
 async def _serve(
     node_name: str,
     kubelet_dir: Path,
+    state: Path | None,
     mig_strategy: str,
     driver: "Driver",
     kubeconfig: str | None,
@@ -74,6 +81,7 @@ async def _serve(
 ) -> None:
     import asyncio
 
+    from aliquot.cli.mig.machines import STATE_DIRECTORY
     from aliquot.clock import SystemClock
     from aliquot.gpu.simulated import SimulatedDriver
     from aliquot.kube.kubeletapi.sockets import SocketDirectory
@@ -81,6 +89,7 @@ async def _serve(
     from aliquot.node.agent import Agent
     from aliquot.node.device_files import DeviceFiles
 
+    simulated = isinstance(driver, SimulatedDriver)
     async with connect(kubeconfig, context) as client:
         agent = Agent(
             node_name,
@@ -92,7 +101,8 @@ async def _serve(
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
             mig_strategy=MigStrategy(mig_strategy),
-            device_files=None if isinstance(driver, SimulatedDriver) else DeviceFiles(),
+            device_files=None if simulated else DeviceFiles(),
+            mig_directory=None if simulated else (state or STATE_DIRECTORY) / "journal",
         )
         await agent.run()
 

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -69,7 +70,8 @@ class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
     `pods`, `nodes` and `gpu_nodes` are shared feeds of a process with many agents; without them the agent watches its own.
-    `device_files` None: containers get no device nodes, as a simulated driver has none.
+    `device_files` None: containers get no device nodes, as a simulated driver has none. `mig_directory`: where
+    `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Agent:
         nodes: Feed[Node] | None = None,
         gpu_nodes: Feed[GPUNode] | None = None,
         device_files: DeviceFiles | None = None,
+        mig_directory: Path | None = None,
     ) -> None:
         self._node_name = node_name
         self._driver = driver
@@ -125,7 +128,7 @@ class Agent:
             patience_s=_IN_USE_PATIENCE_S,
         )
         evictions = Evictions(client, clock, self._wake.set)
-        self._changes = Changes(executor, evictions, clock, self._wake.set)
+        self._changes = Changes(executor, evictions, clock, self._wake.set, mig_directory)
         self._config_label = MigConfigLabel(
             node_name,
             client=client,

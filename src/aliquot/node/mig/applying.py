@@ -135,13 +135,9 @@ class Applying:
             return Failed(str(error))
 
     async def _begin(self, work: Work, earlier: Unfinished | None) -> Result:
-        if earlier is None:
-            return await self._carry_out(work, None)
-        when = f"at '{earlier.last}'" if earlier.last else "before its first step"
-        return Failed(
-            f"an earlier change was cut short {when}: `aliquot mig recover` finishes it, or rolls it back",
-            open=True,
-        )
+        if earlier is not None:
+            return Failed(str(earlier), open=True)
+        return await self._carry_out(work, None)
 
     async def _take_up(
         self, uuid: str, way: Way, users: Mapping[str, str], earlier: Unfinished | None

@@ -6,8 +6,10 @@ what failed lately. All of it may be lost: a restarted agent decides from what i
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 
 import structlog
 
@@ -29,6 +31,8 @@ from aliquot.node.mig.decision import (
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.mig.gpu_clients import HELD_BY_CLIENT
+from aliquot.node.mig.journal import JournalError, unfinished_of
+from aliquot.node.mig.one_writer import GpuHeld, held
 from aliquot.node.pod_resources import Allocations
 from aliquot.node.status import Note
 from aliquot.node.withdrawals import Withdrawals
@@ -61,11 +65,18 @@ class _Failure:
 
 
 class Changes:
-    """`finished` is called when work on a GPU has ended."""
+    """`finished` is called when work on a GPU has ended. `directory`: where `aliquot mig` keeps its locks and journals,
+    so that the two do not change a GPU at the same time; None where there is nobody to meet."""
 
     def __init__(
-        self, executor: Executor, evictions: Evictions, clock: Clock, finished: Callable[[], None]
+        self,
+        executor: Executor,
+        evictions: Evictions,
+        clock: Clock,
+        finished: Callable[[], None],
+        directory: Path | None = None,
     ) -> None:
+        self._directory = directory
         self._executor = executor
         self._evictions = evictions
         self._evicting_since: dict[str, float] = {}
@@ -177,7 +188,14 @@ class Changes:
 
     async def _work(self, uuid: str, act: Act, expected: tuple[GpuInstance, ...], generation: int) -> None:
         try:
-            await self._executor.carry_out(uuid, act.steps, expected)
+            with held(self._directory, uuid) if self._directory is not None else nullcontext():
+                if self._directory is not None and (earlier := unfinished_of(self._directory, uuid)):
+                    raise JournalError(str(earlier))
+                await self._executor.carry_out(uuid, act.steps, expected)
+        except GpuHeld as error:
+            self._failed(uuid, generation, Note("OtherWriter", str(error)))
+        except JournalError as error:
+            self._failed(uuid, generation, Note("CutShort", str(error)))
         except StepFailed as failure:
             reason = HELD_BY_CLIENT if failure.in_use else "DriverError"
             self._failed(uuid, generation, Note(reason, str(failure)))

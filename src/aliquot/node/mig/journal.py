@@ -70,6 +70,10 @@ class Unfinished:
     last: str
     """The step that was begun last; empty when none was."""
 
+    def __str__(self) -> str:
+        when = f"at '{self.last}'" if self.last else "before its first step"
+        return f"an earlier change was cut short {when}: `aliquot mig recover` finishes it, or rolls it back"
+
 
 def layout_before(observed: ObservedGpu) -> Layout:
     return _layout(observed.mig_on, as_they_are(observed.instances, known_profiles(observed)))
