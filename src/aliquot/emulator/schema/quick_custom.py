@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from aliquot.emulator.schema.validation import patterns, structural
+from aliquot.emulator.schema.validation import formats, patterns, structural
 
 Node = Mapping[str, Any]
 
@@ -55,7 +55,7 @@ class Formatted(str):
     @classmethod
     def of(cls, value: Any) -> "Formatted":
         """Raises ValueError."""
-        if not isinstance(value, str) or not structural.has_format(value, cls.wanted):
+        if not isinstance(value, str) or not formats.has_format(value, cls.wanted):
             raise ValueError
         return cls(value)
 

@@ -3,15 +3,9 @@
 CEL rules (`x-kubernetes-validations`) are judged in `rules`.
 """
 
-import base64
-import binascii
-import ipaddress
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from aliquot.emulator.schema.errors import (
     ErrorType,
@@ -24,7 +18,7 @@ from aliquot.emulator.schema.errors import (
     too_many,
 )
 from aliquot.emulator.schema.shapes import Form, ListType, Shape
-from aliquot.emulator.schema.validation import patterns
+from aliquot.emulator.schema.validation import formats, patterns
 from aliquot.emulator.schema.validation.correlation import Correlated
 
 Node = Mapping[str, Any]
@@ -123,45 +117,15 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
     pattern = node.get("pattern")
     if pattern and not patterns.matches(pattern, value):
         errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
-    if (format_ := known_format(node)) and not has_format(value, format_):
+    if (format_ := known_format(node)) and not formats.has_format(value, format_):
         errors.append(invalid(path, value, f'{_where(path)} must be of type {node["format"]}: "{value}"'))
     return errors
-
-
-def _parses(read: Callable[[str], object]) -> Callable[[str], bool]:
-    def check(value: str) -> bool:
-        try:
-            read(value)
-        except (ValueError, binascii.Error):
-            return False
-        return True
-
-    return check
-
-
-_FORMATS: Mapping[str, Callable[[str], bool]] = {
-    "date-time": lambda value: "T" in value.upper() and _parses(datetime.fromisoformat)(value),
-    "date": _parses(date.fromisoformat),
-    "ipv4": _parses(ipaddress.IPv4Address),
-    "ipv6": _parses(ipaddress.IPv6Address),
-    "cidr": lambda value: (
-        "/" in value and _parses(lambda text: ipaddress.ip_network(text, strict=False))(value)
-    ),
-    "uuid": _parses(UUID),
-    "byte": _parses(lambda value: base64.b64decode(value, validate=True)),
-    "email": lambda value: bool(re.fullmatch(r"[^@\s]+@[^@\s]+", value)),
-    "mac": lambda value: bool(re.fullmatch(r"([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}", value)),
-}
 
 
 def known_format(node: Node) -> str:
     """The format that strings must have here; empty for one that is not judged."""
     format_ = node.get("format", "")
-    return format_ if format_ in _FORMATS else ""
-
-
-def has_format(value: str, format_: str) -> bool:
-    return _FORMATS[format_](value)
+    return format_ if formats.is_known(format_) else ""
 
 
 _INTEGERS = {
