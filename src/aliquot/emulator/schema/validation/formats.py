@@ -1,8 +1,8 @@
 """Formats of strings in the schemas of custom resources, as the API server judges them. Any other forbids nothing.
 
 Names go without hyphens: `datetime` is `date-time`. Some are laxer than their names (a duration needs one unit that is
-known, an IPv4 number may have leading zeros), some stricter (a host name
-without dots has a hyphen in second place alone, and the last part of a dotted one is two letters or more).
+known, an IPv4 number may have leading zeros), some stricter (a host name without dots has a hyphen in second place
+alone, and the last part of a dotted one is two letters or more).
 """
 
 import base64
