@@ -196,3 +196,15 @@ def test_after_a_reboot_the_node_is_cut_again() -> None:
         assert state(site) == "success"
 
     run_site("h100-80gb:1", scenario)
+
+
+def test_both_labels_taken_away_at_once_let_the_wish_go() -> None:
+    async def scenario(site: Site) -> None:
+        configure(site, "all-balanced")
+        await asyncio.sleep(10)
+        site.api.label(**{CONFIG: None, STATE: None})
+        await asyncio.sleep(5)
+        assert site.api.gpu_node.spec.gpus == []
+        assert placed(site.driver, site.gpus[0]) == BALANCED
+
+    run_site("h100-80gb:1", scenario)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, machines
 from aliquot.cli.mig.options import source_options
 from aliquot.cli.mig.outcomes import Exit, MigError, of_failures
 from aliquot.cli.output import counted
+from aliquot.cli.parameters import Seconds
 
 if TYPE_CHECKING:
     from aliquot.cli.mig.planning import Goals, Planned, Released
@@ -33,7 +35,7 @@ def _applying_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--patience",
             "patience_s",
-            type=click.FloatRange(0, 3600),
+            type=Seconds(),
             default=30.0,
             show_default=True,
             metavar="SECONDS",
@@ -95,6 +97,8 @@ def apply_config(
     if dry_run:
         _carry_out(source, wanted, released, patience_s, dry_run=True)
         return
+    # As systemd and kubelet stop what they started: then the last hook is to run as well.
+    signal.signal(signal.SIGTERM, _end)
     run(hooks, HookPoint.APPLY_START, variables)
     try:
         _carry_out(source, wanted, released, patience_s, before=before)
@@ -106,6 +110,10 @@ def apply_config(
             click.echo(f"error: {second.format_message()}", err=True)
         raise
     run(hooks, HookPoint.APPLY_EXIT, variables)
+
+
+def _end(_number: int, _frame: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 @click.command("restore", short_help="Bring back the slices of a checkpoint.")

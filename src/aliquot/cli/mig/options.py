@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from aliquot.cli.mig.machines import KUBELET_DIRECTORY, Source
+from aliquot.cli.parameters import GivenPath
 
 
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,14 +23,14 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--kubelet-dir",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=GivenPath(file_okay=False, path_type=Path),
             default=KUBELET_DIRECTORY,
             show_default=True,
             help="Where a kubelet, if there is one, tells which slices pods hold.",
         ),
         click.option(
             "--state",
-            type=click.Path(file_okay=False, path_type=Path),
+            type=GivenPath(file_okay=False, path_type=Path),
             help="Holds simulated GPUs between commands, and the journal of changes.",
         ),
         click.option("--node", metavar="NAME", help="One node of the inventory.  [default: all of them]"),

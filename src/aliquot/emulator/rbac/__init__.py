@@ -7,7 +7,6 @@ from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Policy, RoleM
 from aliquot.emulator.rbac.bootstrap import bootstrap_objects, bootstrap_rules
 from aliquot.emulator.rbac.refusals import Refusal, escalation, forbidden
 from aliquot.emulator.rbac.reviews import (
-    ReviewInvalid,
     access_review,
     identity_review,
     rules_review,
@@ -21,7 +20,6 @@ __all__ = [
     "Decision",
     "Policy",
     "Refusal",
-    "ReviewInvalid",
     "RoleMissing",
     "Rule",
     "User",

@@ -8,6 +8,9 @@ from aliquot.emulator.authentication import Authenticator
 from aliquot.emulator.authentication.tokens import TokenRefused
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.rbac import Authorizer
+from aliquot.emulator.schema.errors import invalid_status
+from aliquot.emulator.statuses import StatusError
+from aliquot.emulator.verbs import review_rules
 from aliquot.emulator.verbs.bodies import read_typed
 from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.writing import Writer
@@ -21,21 +24,31 @@ async def review(call: Call, writer: Writer, authorizer: Authorizer, authenticat
     asked = read_typed(call, call.served.schema)
     resource = call.served.resource
     question = await writer.admit(call, {**asked, "kind": resource.kind, "apiVersion": resource.api_version})
-    try:
-        match resource.kind:
-            case "SelfSubjectReview":
-                return rbac.identity_review(call.user, question)
-            case "SelfSubjectRulesReview":
-                return rbac.rules_review(authorizer, call.user, question)
-            case "TokenReview":
-                return await _token_review(question, authenticator)
-            case _:
-                return rbac.access_review(authorizer, call.user, question, namespace=call.request.namespace)
-    except rbac.ReviewInvalid as error:
-        name = str(metadata(question).get("name", ""))
-        message = f'{resource.kind}.{resource.group} "{name}" is invalid: {error}'
-        found = {"group": resource.group, "kind": resource.kind, "name": name}
-        raise statuses.failure(422, "Invalid", message, found) from error
+    match resource.kind:
+        case "SelfSubjectReview":
+            return rbac.identity_review(call.user, {**question, "metadata": {}})
+        case "SelfSubjectRulesReview":
+            if not (question.get("spec") or {}).get("namespace"):
+                raise statuses.bad_request("no namespace on request")
+            return {**rbac.rules_review(authorizer, call.user, question), "spec": {}}
+        case "TokenReview":
+            return await _token_review(question, authenticator)
+        case _:
+            return _access_review(call, question, authorizer)
+
+
+def _access_review(call: Call, question: Json, authorizer: Authorizer) -> Json:
+    resource, namespace = call.served.resource, call.request.namespace
+    named = metadata(question).get("namespace")
+    if resource.namespaced and named not in (None, "", namespace):
+        raise statuses.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    if errors := review_rules.problems(resource.kind, question, namespace):
+        # Of no kind: kube-apiserver does not say it here either.
+        raise StatusError(invalid_status(resource.group, "", "", errors))
+    answer = rbac.access_review(authorizer, call.user, question)
+    return {**answer, "metadata": {"namespace": namespace} if resource.namespaced else {}}
 
 
 async def _token_review(question: Mapping[str, Any], authenticator: Authenticator) -> Json:

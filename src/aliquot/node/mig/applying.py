@@ -137,6 +137,11 @@ class Applying:
     async def _begin(self, work: Work, earlier: Unfinished | None) -> Result:
         if earlier is not None:
             return Failed(str(earlier), open=True)
+        planned_on = work.observed
+        now = await self._access.call_on(planned_on.gpu.uuid, _look, self._driver, planned_on.gpu)
+        if now.failure is None and now.instances != planned_on.instances:
+            # Since it was planned, and before it was ours: what a hook or another command did is not to be undone.
+            return Failed("its slices were changed meanwhile: plan it anew")
         return await self._carry_out(work, None)
 
     async def _take_up(

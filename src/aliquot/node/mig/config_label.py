@@ -67,6 +67,8 @@ class MigConfigLabel:
         self._changed = changed
         self._rng = rng
         self._wake = asyncio.Event()
+        self._followed = False
+        """Whether the label was there, so that its wish may be."""
         self.problem = Note()
         """Why what the label asks for cannot be had; without a reason when it can."""
 
@@ -107,6 +109,7 @@ class MigConfigLabel:
         if not name:
             await self._let_go()
             return
+        self._followed = True
         node = next(iter(self._gpu_nodes.of(self._node_name)), None)
         if node is None or not self._snapshot().gpus:
             return
@@ -157,9 +160,10 @@ class MigConfigLabel:
     async def _let_go(self) -> None:
         """The wish goes with the label, and nothing else of the spec."""
         self._tell(Note())
-        if self._label(STATE):
+        if self._followed or self._label(STATE):
             await self._write(None)
             await self._set_state(None)
+            self._followed = False
 
     async def _write(self, spec: GPUNodeSpec | None) -> None:
         wish: dict[str, object] = {"metadata": {"name": self._node_name}}
