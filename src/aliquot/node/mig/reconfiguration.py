@@ -38,10 +38,6 @@ class Change:
     kept: tuple[int, ...] = ()
     destroyed: tuple[int, ...] = ()
 
-    @property
-    def changes_mode(self) -> bool:
-        return any(isinstance(step, SetMode | ApplyPendingMode) for step in self.steps)
-
 
 @dataclass(frozen=True, slots=True)
 class Refused:
