@@ -6,8 +6,7 @@ import pytest
 
 from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.kube.api.gpunode import MigMode
-from aliquot.kube.roles import NAMESPACE
-from aliquot.node.mig.config_label import CONFIG_MAP
+from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node.mig.labelled import CONFIG, STATE
 from tests.node.conftest import Site, cut, placed, run_site
 
@@ -50,7 +49,7 @@ def test_a_usual_configuration_needs_no_file() -> None:
 
 def test_the_clusters_own_file_comes_first() -> None:
     async def scenario(site: Site) -> None:
-        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": OWN}
+        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": OWN}
         configure(site, "ours")
         await asyncio.sleep(10)
         (instance,) = site.driver.instances(site.gpus[0].uuid)
@@ -96,7 +95,7 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
 ) -> None:
     async def scenario(site: Site) -> None:
         cut(site.driver, site.gpus[0], ("3g.40gb", 4))
-        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": file}
+        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": file}
         configure(site, name)
         await asyncio.sleep(10)
         assert state(site) == "failed"
@@ -104,7 +103,7 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
         assert message in site.api.condition("MIGConfigured")[2]
         assert placed(site.driver, site.gpus[0]) == {("3g.40gb", 4)}
         # Mended, it goes on by itself.
-        site.api.config_maps[NAMESPACE, CONFIG_MAP] = {"config.yaml": OWN.replace("ours", name)}
+        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": OWN.replace("ours", name)}
         await asyncio.sleep(60)
         assert state(site) == "success"
 

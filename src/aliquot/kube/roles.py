@@ -12,6 +12,8 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import Resource
 
 NAMESPACE = "aliquot-system"
+MIG_CONFIG_MAP = "default-mig-parted-config"
+"""Upstream's name, in that namespace; `config.yaml` in it is a file of mig-parted."""
 FIELD_MANAGER = "aliquot-install"
 
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
@@ -57,7 +59,7 @@ NODE_AGENT = role(
     rule("get list watch patch", "", "nodes"),
     rule("get list watch", "", "pods"),
     rule("create", "", "pods/eviction"),
-    rule("get", "", "configmaps", names="default-mig-parted-config"),
+    rule("get", "", "configmaps", names=MIG_CONFIG_MAP),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
 )

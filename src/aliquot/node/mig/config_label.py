@@ -17,7 +17,7 @@ from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES
 from aliquot.kube.retry import Backoff
-from aliquot.kube.roles import NAMESPACE
+from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
 from aliquot.node.mig import gpu_clients
@@ -36,8 +36,6 @@ from aliquot.node.mig.labelled import (
 from aliquot.node.status import Note
 
 FIELD_MANAGER = "aliquot-mig-config"
-CONFIG_MAP = "default-mig-parted-config"
-"""Upstream's name; `config.yaml` in it is a file of mig-parted."""
 _KEY = "config.yaml"
 _LOOK_S = 30.0
 """After which the cluster's configurations are read again."""
@@ -142,10 +140,10 @@ class MigConfigLabel:
     async def _configurations(self) -> MigConfigFile:
         """The cluster's; none where nobody has made any."""
         try:
-            found = await self._client.get(CONFIGMAPS, CONFIG_MAP, NAMESPACE, into=ConfigMap)
+            found = await self._client.get(CONFIGMAPS, MIG_CONFIG_MAP, NAMESPACE, into=ConfigMap)
         except errors.NotFound:
             return MigConfigFile({})
-        source = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}, {_KEY}"
+        source = f"ConfigMap {NAMESPACE}/{MIG_CONFIG_MAP}, {_KEY}"
         return parse((found.data or {}).get(_KEY, ""), source=source)
 
     async def _pause_clients(self) -> None:
