@@ -1,6 +1,7 @@
 """The `mig` commands as a user types them, on simulated GPUs."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import yaml
 from click.testing import CliRunner, Result
 
 from aliquot.cli.main import cli
+from aliquot.gpu.driver import Process
 from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.mig.journal import Journal, Layout, SliceRecord
+from aliquot.node.mig.one_writer import held
 
 CONFIG = """\
 version: v1
@@ -278,3 +281,38 @@ def test_hooks_run_around_a_change_with_what_they_are_told(place: Path) -> None:
     assert "hook 1 of pre-apply-mode, /bin/sh: ended with 3" in failed.output
     assert len((place / "said").read_text().splitlines()) == 2
     assert configured(place, "assert", "all-balanced").exit_code == 0
+
+
+def test_who_came_while_the_hooks_ran_is_not_overrun(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut(place, 0, 9, 4)
+    really = SimulatedDriver.processes
+
+    def processes(driver: SimulatedDriver, gpu_uuid: str) -> Sequence[Process]:
+        came = (place / "ran").exists() and gpu_uuid == driver.gpus()[0].uuid
+        return (
+            [Process(12, instance.gi_id, None, None) for instance in driver.instances(gpu_uuid)]
+            if came
+            else really(driver, gpu_uuid)
+        )
+
+    monkeypatch.setattr(SimulatedDriver, "processes", processes)
+    hook = f"  pre-apply-config:\n  - {{command: /usr/bin/touch, args: ['{place / 'ran'}']}}\n"
+    (place / "hooks.yaml").write_text("version: v1\nhooks:\n" + hook)
+    refused = configured(place, "apply", "all-disabled", "-k", str(place / "hooks.yaml"))
+    assert refused.exit_code == 3
+    assert "3g.40gb at slot 4 is in use by process 12" in refused.output
+    assert yaml.safe_load(mig(place, "export").output)["mig-configs"]["current"][0]["mig-devices"] == {
+        "3g.40gb": 1
+    }
+
+
+def test_two_commands_do_not_change_one_nodes_simulated_gpus(place: Path) -> None:
+    (place / "state").mkdir()
+    with held(place / "state", "node-0"):
+        refused = configured(place, "apply", "all-balanced")
+        assert (refused.exit_code, "is changing node-0: wait until it has ended" in refused.output) == (
+            3,
+            True,
+        )
+        assert configured(place, "plan", "all-balanced").exit_code == 2
+    assert configured(place, "apply", "all-balanced").exit_code == 0

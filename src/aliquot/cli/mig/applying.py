@@ -15,7 +15,7 @@ import click
 from aliquot.cli import logs
 from aliquot.cli.mig.configuring import chosen, config_options, goals
 from aliquot.cli.mig.hooks import load, run, variables_of
-from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, machines
+from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, look_again, machines
 from aliquot.cli.mig.options import source_options
 from aliquot.cli.mig.outcomes import Exit, MigError, of_failures
 from aliquot.cli.output import counted
@@ -218,7 +218,8 @@ def _carry_out(
     from aliquot.node.mig.reconfiguration import Change
 
     with machines(source, keep=not dry_run) as found:
-        planned = plan(found, wanted, _released(found, released))
+        named = _released(found, released)
+        planned = plan(found, wanted, named)
         refuse(planned)
         if dry_run:
             show(planned)
@@ -228,6 +229,11 @@ def _carry_out(
             click.echo(f"{counted(len(planned), 'GPU')}: nothing to do")
             return
         before(planned)
+        # What ran before may have taken minutes, and pods come and go.
+        found = [look_again(source, machine) for machine in found]
+        planned = plan(found, wanted, named)
+        refuse(planned)
+        changing = [one for one in planned if one.steps]
         done: list[tuple[Machine, Mapping[str, Result]]] = []
         for machine in found:
             works = [

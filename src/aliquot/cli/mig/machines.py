@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from aliquot.cli.mig.outcomes import Exit, MigError
 
 if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
@@ -54,9 +56,16 @@ def machines(source: Source, *, keep: bool = False) -> Iterator[Sequence[Machine
     if kind == "nvml" and not path:
         yield [_this_machine(source)]
     elif kind == "simulated" and path:
-        yield _simulated(Path(path), source, keep=keep)
+        with ExitStack() as ours:
+            yield _simulated(Path(path), source, ours if keep else None)
     else:
         raise click.UsageError(f"--driver {source.driver!r} is neither 'nvml' nor 'simulated:INVENTORY'")
+
+
+def look_again(source: Source, machine: Machine) -> Machine:
+    """As it is by now, with who holds what by now."""
+    users = _pods(source.kubelet) if machine.name == THIS_MACHINE else machine.users
+    return replace(machine, gpus=look(machine.driver), users=users)
 
 
 def look(driver: "Driver") -> "tuple[ObservedGpu, ...]":
@@ -110,8 +119,10 @@ def _pods(kubelet: Path) -> Mapping[str, str]:
     return {device: f"pod {', '.join(pods)}" for device, pods in found.pods_by_device.items()}
 
 
-def _simulated(path: Path, source: Source, *, keep: bool) -> list[Machine]:
+def _simulated(path: Path, source: Source, ours: ExitStack | None) -> list[Machine]:
+    """`ours`: until when nobody else may change what is kept; None: nothing is kept."""
     from aliquot.gpu.simulated import SimulatedDriver
+    from aliquot.node.mig.one_writer import GpuHeld, held
 
     found = []
     inventory = _inventory(path)
@@ -120,12 +131,17 @@ def _simulated(path: Path, source: Source, *, keep: bool) -> list[Machine]:
             continue
         name = node.name or source.node or "node-0"
         file = source.state / f"{name}.json" if source.state is not None else None
-        if file is not None and not keep and not file.exists():
+        if file is not None and ours is None and not file.exists():
             file = None
         try:
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
+                if ours is not None:
+                    # All GPUs of a node are in one file, which is read once and written whole.
+                    ours.enter_context(held(file.parent, name))
             driver = SimulatedDriver(node.gpus, node=name, state_file=file)
+        except GpuHeld as error:
+            raise MigError(Exit.IN_USE, [str(error)]) from error
         except ValueError as error:
             raise click.ClickException(f"{file}: {error}; delete the file to begin anew") from error
         except OSError as error:
