@@ -76,9 +76,24 @@ def test_mig_that_is_off_before_is_drawn_as_such(capsys: pytest.CaptureFixture[s
         "  before ┃MIG off                                ┃",
         "  after  ┃4g.24gb                                ┃",
         "         ┃new                                    ┃",
+        "         switching MIG on",
         "",
         "1 GPU: 1 to change; 1 instance to make, 0 to destroy, 0 kept",
     ]
+
+
+def test_what_no_slot_shows_is_said_below(capsys: pytest.CaptureFixture[str]) -> None:
+    here, driver = machine("", InventoryGpus("h100-80gb", mig=True))
+    driver.create_gpu_instance(driver.gpus()[0].uuid, 9, 4)
+    show(plan([again(here)], goals({"3g.40gb": 1})))
+    assert (
+        "         creating a compute instance in the GPU instance at slot 4"
+        in capsys.readouterr().out.splitlines()
+    )
+    here, driver = machine("", InventoryGpus("a100-40gb", mig=True))
+    driver.set_mig_mode(driver.gpus()[0].uuid, False)
+    show(plan([again(here)], goals({})))
+    assert "         switching MIG on" in capsys.readouterr().out.splitlines()
 
 
 def test_a_fleet_is_named_by_its_first_nodes() -> None:

@@ -10,17 +10,19 @@ from collections.abc import Mapping, Sequence
 
 from aliquot.cli.slots import rows
 from aliquot.gpu.driver import GpuInstance, InstanceProfile
-from aliquot.gpu.layout import Wanted, geometry_of
+from aliquot.gpu.layout import CreateCompute, CreateInstance, DestroyCompute, Wanted, geometry_of
 from aliquot.gpu.profiles import ProfileName
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.reconfiguration import Change
+from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step, describe
 
 _OFF = "MIG off"
 
 
 def draw(observed: ObservedGpu, change: Change, users: Mapping[int, str]) -> list[str]:
-    """Up to four lines: those that say nothing are left out. `users`: GI id -> who uses it."""
+    """Before and after; lines that say nothing are left out. What no slot shows, a mode that waits for a reset or an
+    instance that is divided anew, is said below. `users`: GI id -> who uses it."""
     profiles = known_profiles(observed)
     if not profiles:
         return []
@@ -29,7 +31,20 @@ def draw(observed: ObservedGpu, change: Change, users: Mapping[int, str]) -> lis
     before = _before(observed, change, users, slots, names)
     after = _after(observed, change, slots, names)
     lines = zip(("before", "", "after", ""), (*rows(before), *rows(after)), strict=True)
-    return [f"{head:7}{line}" for head, line in lines if head or line.strip("┃ ")]
+    drawn = [f"{head:7}{line}" for head, line in lines if head or line.strip("┃ ")]
+    return [*drawn, *(f"{'':7}{describe(step)}" for step in change.steps if _is_unseen(step, change))]
+
+
+def _is_unseen(step: Step, change: Change) -> bool:
+    match step:
+        case SetMode() | ApplyPendingMode():
+            return True
+        case DestroyCompute(gi_id, _):
+            return gi_id in change.kept
+        case CreateCompute(start, _, _):
+            made = {one.slice.start for one in change.steps if isinstance(one, CreateInstance)}
+            return start not in made
+    return False
 
 
 def _before(
