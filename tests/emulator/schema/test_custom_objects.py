@@ -106,6 +106,7 @@ def test_custom_kinds_come_and_go() -> None:
         ({"replicas": -1}, ["spec.replicas: Invalid value: -1: spec.replicas in body should be greater than or equal to 0"]),
         ({"replicas": 10}, ["spec.replicas: Invalid value: 10: spec.replicas in body should be less than or equal to 9"]),
         ({"replicas": 1.0}, []),
+        ({"replicas": 1.5}, ['spec.replicas: Invalid value: "number": spec.replicas in body must be of type integer: "number"', '<nil>: Invalid value: "": Checked value must be of type integer (default format) in spec.replicas']),
         ({"ratio": 0}, ["spec.ratio: Invalid value: 0: spec.ratio in body should be greater than 0"]),
         ({"ratio": 1}, []),
         ({"name": "a"}, ['spec.name: Invalid value: "a": spec.name in body should be at least 2 chars long']),

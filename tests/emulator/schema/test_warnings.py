@@ -248,3 +248,19 @@ def test_finalizers_of_custom_objects() -> None:
         "with other finalizer writers"
         for name, more in (("a.b", " including a path (/)"), ("z", ""))
     ]
+
+
+def test_formats_of_custom_kinds_that_nothing_judges() -> None:
+    def definition(**fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "spec": {"versions": [{"schema": {"openAPIV3Schema": {"type": "object", "properties": fields}}}]}
+        }
+
+    date, odd = {"type": "string", "format": "date"}, {"type": "string", "format": "odd"}
+    listed = {"type": "array", "items": {"type": "integer", "format": "uint32"}}
+    kind = ("apiextensions.k8s.io", "CustomResourceDefinition")
+    assert told(*kind, definition(a=date, b=odd, c=odd, d=listed)) == [
+        'unrecognized format "odd"',
+        'unrecognized format "uint32"',
+    ]
+    assert told(*kind, definition(b=odd, d=listed), definition(b=odd)) == ['unrecognized format "uint32"']

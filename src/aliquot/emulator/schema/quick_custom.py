@@ -115,8 +115,6 @@ def _whole(node: Node, word: str, among: range) -> int | None:
 
 def _integer(node: Node) -> Any:
     among = structural.integers(node)
-    if among.stop > _INT64.stop:
-        raise NoType
     least, most = _whole(node, "minimum", _INT64), _whole(node, "maximum", _INT64)
     least = among.start if least is None else max(least, among.start)
     most = among.stop - 1 if most is None else min(most, among.stop - 1)

@@ -8,6 +8,7 @@ from aliquot.emulator.cel.errors import EvaluationError
 from aliquot.emulator.cel.library.overload import free, member
 from aliquot.emulator.cel.types import BOOL, STRING, list_of, map_of, opaque
 from aliquot.emulator.cel.values import Opaque
+from aliquot.emulator.kinds import go_urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +22,14 @@ URL_TYPE = opaque(URL.cel_type)
 
 def problem(text: str) -> str:
     """Why `text` is no absolute URL or path, as Go says it; "" when it is one."""
-    reason = _reason(text)
+    reason = go_urls.problem(text)
+    if not reason:
+        try:
+            urlsplit(text)
+        except ValueError as error:
+            # Of a host in brackets, which alone Python looks at more closely.
+            reason = str(error)
     return f'parse "{text}": {reason}' if reason else ""
-
-
-def _reason(text: str) -> str:
-    if not text:
-        return "empty url"
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        return "net/url: invalid control character in URL"
-    scheme, colon, _ = text.partition(":")
-    if text.startswith(":"):
-        return "missing protocol scheme"
-    has_scheme = colon and scheme[:1].isalpha() and all(one.isalnum() or one in "+-." for one in scheme)
-    if not has_scheme and not text.startswith("/"):
-        return "invalid URI for request"
-    try:
-        parts = urlsplit(text)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "missing ']' in host"
-    if " " in host:
-        return 'invalid character " " in host name'
-    _, separator, port = host.rpartition("]")[2].rpartition(":")
-    if separator and port and not port.isdigit():
-        return f'invalid port ":{port}" after host'
-    return ""
 
 
 def _url(text: str) -> URL:

@@ -1,197 +1,213 @@
-"""Formats of strings in the schemas of custom resources, as the API server judges them. Any other forbids nothing.
+"""Formats of strings in the schemas of custom kinds: those that Kubernetes judges, others forbid nothing."""
 
-Names go without hyphens: `datetime` is `date-time`. Some are laxer than their names (a duration needs one unit that is
-known, an IPv4 number may have leading zeros), some stricter (a host name without dots has a hyphen in second place
-alone, and the last part of a dotted one is two letters or more).
-"""
-
-import base64
-import binascii
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from email.utils import parseaddr
-from urllib.parse import urlsplit
+from ipaddress import IPv4Address, IPv6Address
+from unicodedata import category
+
+from aliquot.emulator.kinds import go_durations, go_urls
 
 Check = Callable[[str], bool]
 
 
-def _parses(read: Callable[[str], object]) -> Check:
-    def check(value: str) -> bool:
-        try:
-            read(value)
-        except (ValueError, binascii.Error):
-            return False
-        return True
-
-    return check
-
-
-def _fits(pattern: str, flags: re.RegexFlag = re.ASCII) -> Check:
-    compiled = re.compile(pattern, flags)
-    return lambda value: compiled.fullmatch(value) is not None
-
-
-# --- times ---
-
-_DAY = _fits(r"\d{4}-\d{2}-\d{2}")
-_IN_A_DAY = _fits(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(z|[+-]\d{2}:\d{2})")
-
-
-def _date(value: str) -> bool:
-    return _DAY(value) and _parses(date.fromisoformat)(value)
-
-
-def _date_time(value: str) -> bool:
-    """RFC 3339: with seconds and a zone."""
-    day, _, rest = value.lower().partition("t")
-    return _date(day) and _IN_A_DAY(rest)
-
-
-_GO_DURATION = _fits(r"[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)")
-_WORDS = re.compile(r"\d+\s*([A-Za-z\u00b5]+)", re.ASCII)
-_UNIT = _fits(
-    r"ns|nano.*|us|\u00b5s|micro.*|ms|milli.*|s|sec.*|m|min.*|h|hr|hour.*|d|day.*|w|wk|week.*", re.IGNORECASE
-)
-
-
-def _duration(value: str) -> bool:
-    """Go's, or words: `3 days`."""
-    return _GO_DURATION(value) or any(_UNIT(found[1]) for found in _WORDS.finditer(value))
-
-
-# --- addresses ---
-
-
-def _without_zeros(address: str) -> str:
-    """Leading zeros of an IPv4 address mean nothing, as Go reads them here."""
-    return re.sub(r"\b0+(?=[0-9])", "", address) if ":" not in address else address
-
-
-def _ipv4(value: str) -> bool:
-    return _parses(ipaddress.IPv4Address)(_without_zeros(value))
-
-
-def _ipv6(value: str) -> bool:
-    return "%" not in value and _parses(ipaddress.IPv6Address)(value)
-
-
-def _cidr(value: str) -> bool:
-    address, _, bits = value.partition("/")
-    sound = bits.isascii() and bits.isdecimal() and "%" not in address
-    return sound and _parses(ipaddress.ip_interface)(f"{_without_zeros(address)}/{bits}")
-
-
-def _uri(value: str) -> bool:
-    """An absolute one, or an absolute path."""
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    sound = re.search(r"[\x00-\x20\x7f]|%(?![0-9a-fA-F]{2})", value) is None
-    absolute = bool(re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:.", value) and parts.scheme)
-    return sound and (value.startswith("/") or absolute)
-
-
-_ALONE = _fits(r"[^\W_](-?[^\W_]{0,62})?", re.UNICODE)
-_DOTTED = _fits(r"([^\W_]([^\W_-]|-){0,61}[^\W_]\.|[^\W_]\.)+[^\W\d_]{2,63}", re.UNICODE)
-
-
-def _hostname(value: str) -> bool:
-    return len(value) <= 255 and (_ALONE(value) or _DOTTED(value))
-
-
-_HEX = "[0-9a-fA-F]"
-_MACS = tuple(
-    _fits(rf"({_HEX}{{{digits}}}{separator}){{{groups - 1}}}{_HEX}{{{digits}}}")
-    for octets in (6, 8, 20)
-    for digits, separator, groups in ((2, ":", octets), (2, "-", octets), (4, r"\.", octets // 2))
-)
-
-
-def _mac(value: str) -> bool:
-    return any(fits(value) for fits in _MACS)
-
-
-def _email(value: str) -> bool:
-    return bool(re.fullmatch(r"[^@\s]+@[^@\s]+", parseaddr(value)[1]))
-
-
-# --- numbers of things ---
-
-
-def _uuid(version: str, variant: str) -> Check:
-    tail = f"{version}{_HEX}{{3}}-?{variant}{_HEX}{{3}}-?{_HEX}{{12}}"
-    return _fits(rf"{_HEX}{{8}}-?{_HEX}{{4}}-?{tail}")
-
-
-_SEPARATORS = re.compile(r"[\s-]")
-
-
-def _isbn10(value: str) -> bool:
-    digits = _SEPARATORS.sub("", value)
-    if not re.fullmatch(r"[0-9]{9}[0-9X]", digits):
-        return False
-    numbers = [10 if digit == "X" else int(digit) for digit in digits]
-    return sum(weight * number for weight, number in enumerate(numbers, 1)) % 11 == 0
-
-
-def _isbn13(value: str) -> bool:
-    digits = _SEPARATORS.sub("", value)
-    if not re.fullmatch(r"[0-9]{13}", digits):
-        return False
-    return sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10 == 0
-
-
-_CARD = _fits(
-    r"4\d{12}(\d{3})?|5[1-5]\d{14}|2(22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|6(011|5\d\d)\d{12}"
-    r"|3[47]\d{13}|3(0[0-5]|[68]\d)\d{11}|(2131|1800|35\d{3})\d{11}|6[27]\d{14}"
-)
-
-
-def _credit_card(value: str) -> bool:
-    """A number that some company gives out, and whose last digit fits the others (Luhn)."""
-    digits = re.sub(r"[^0-9]", "", value)
-    if not _CARD(digits):
-        return False
-    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
-    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
-
-
-_OCTET = r"\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*"
-
-_FORMATS: Mapping[str, Check] = {
-    "datetime": _date_time,
-    "date": _date,
-    "duration": _duration,
-    "ipv4": _ipv4,
-    "ipv6": _ipv6,
-    "cidr": _cidr,
-    "uri": _uri,
-    "hostname": _hostname,
-    "mac": _mac,
-    "email": _email,
-    "uuid": _uuid(_HEX, _HEX),
-    "uuid3": _uuid("3", _HEX),
-    "uuid4": _uuid("4", "[89abAB]"),
-    "uuid5": _uuid("5", "[89abAB]"),
-    "bsonobjectid": _fits(rf"{_HEX}{{24}}"),
-    "byte": lambda value: bool(value) and _parses(lambda text: base64.b64decode(text, validate=True))(value),
-    "hexcolor": _fits(rf"#?({_HEX}{{3}}|{_HEX}{{6}})"),
-    "rgbcolor": _fits(rf"rgb\({_OCTET},{_OCTET},{_OCTET}\)"),
-    "isbn": lambda value: _isbn10(value) or _isbn13(value),
-    "isbn10": _isbn10,
-    "isbn13": _isbn13,
-    "creditcard": _credit_card,
-    "ssn": _fits(r"\d{3}[- ]\d{2}[- ]\d{4}"),
-}
-
-
 def is_known(format_: str) -> bool:
-    return format_.replace("-", "") in _FORMATS
+    """Dashes in a format's name mean nothing: `date-time` is `datetime`."""
+    return format_.replace("-", "") in _CHECKS
 
 
 def has_format(value: str, format_: str) -> bool:
     """Whether `value` is of a known format."""
-    return _FORMATS[format_.replace("-", "")](value)
+    return _CHECKS[format_.replace("-", "")](value)
+
+
+def _fits(pattern: str, longest: int | None = None) -> Check:
+    compiled = re.compile(pattern, re.ASCII)
+    return lambda value: (longest is None or len(value) <= longest) and compiled.fullmatch(value) is not None
+
+
+def _anything(value: str) -> bool:
+    return True
+
+
+# --- times ---
+
+_DAY = re.compile(r"(\d{4})(-\d{2}-\d{2})", re.ASCII)
+_CLOCK = re.compile(r"(\d{2}):(\d{2}):(\d{2})(.\d+)?(z|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _date(value: str) -> bool:
+    match = _DAY.fullmatch(value)
+    if match is None:
+        return False
+    # Python knows no year 0; like 2000, it is a leap year.
+    year = match[1] if match[1] != "0000" else "2000"
+    try:
+        date.fromisoformat(year + match[2])
+    except ValueError:
+        return False
+    return True
+
+
+def _date_time(value: str) -> bool:
+    """RFC 3339, more or less: what comes after a second T is not looked at, and any digits make a zone."""
+    day, *rest = value.lower().split("t")
+    match = _CLOCK.fullmatch(rest[0]) if rest else None
+    return match is not None and _date(day) and match[1] <= "23" and match[2] <= "59" and match[3] <= "59"
+
+
+_AMOUNT = re.compile(r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)")
+_UNIT = re.compile(
+    "ns|nano.*|us|µs|micro.*|ms|milli.*|s|sec.*|m|min.*|h|hr|hour.*|d|day.*|w|wk|week.*", re.IGNORECASE
+)
+_LARGEST = 2**63 - 1
+
+
+def _duration(value: str) -> bool:
+    """Go's `1h30m`; or words, `3 days`, where one unit that is known is enough."""
+    if go_durations.nanoseconds(value) is not None:
+        return True
+    amounts = _AMOUNT.findall(value)
+    if any(int(amount) > _LARGEST for amount, _ in amounts):
+        return False
+    return any(_UNIT.fullmatch(unit) for _, unit in amounts)
+
+
+# --- the network ---
+
+_LEADING_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9])")
+
+
+def _ip(value: str) -> int:
+    """How many bits the address has, 0 when it is none."""
+    try:
+        if ":" not in value:
+            return IPv4Address(value).max_prefixlen
+        return IPv6Address(value).max_prefixlen if "%" not in value else 0
+    except ValueError:
+        return 0
+
+
+def _old_ip(value: str) -> int:
+    """The same, and octets may have leading zeros, as they might in Go before 1.17."""
+    head, colon, octets = value.rpartition(":")
+    return _ip(head + colon + _LEADING_ZEROS.sub("", octets) if "." in octets else value)
+
+
+def _cidr(value: str) -> bool:
+    address, _, length = value.partition("/")
+    bits = _old_ip(address)
+    return bool(bits) and length.isascii() and length.isdecimal() and int(length) <= bits
+
+
+def _mac(value: str) -> bool:
+    digits = re.sub("[:.-]", "", value)
+    pairs, fours = _BY_PAIRS.fullmatch(value), _BY_FOURS.fullmatch(value)
+    return len(digits) in (12, 16, 40) and (pairs is not None or fours is not None)
+
+
+_HEX = "[0-9A-Fa-f]"
+_BY_PAIRS = re.compile(rf"{_HEX}{{2}}([:-]?){_HEX}{{2}}(\1{_HEX}{{2}})*")
+_BY_FOURS = re.compile(rf"{_HEX}{{4}}(\.{_HEX}{{4}})+")
+
+_LONGEST_HOST, _LONGEST_PART = 255, 63
+_HOST = re.compile(r"[A0S](-?[A0S]{0,62})|([A0S]([A0S-]{0,61}[A0S])?\.)+A{2,63}")
+
+
+def _hostname(value: str) -> bool:
+    """Any letters and symbols of Unicode; a name without dots has a dash in the second place alone, if at all."""
+    if len(value.encode()) > _LONGEST_HOST or any(
+        len(part.encode()) > _LONGEST_PART for part in value.split(".")
+    ):
+        return False
+    return _HOST.fullmatch("".join(map(_class, value))) is not None
+
+
+def _class(character: str) -> str:
+    """`A` a letter, `0` a digit, `S` a symbol, or the character itself."""
+    if character in "0123456789":
+        return "0"
+    return {"L": "A", "S": "S"}.get(category(character)[0], character)
+
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
+_QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"'
+_DOTTED = rf"{_ATOM}(?:\.{_ATOM})*"
+_ADDRESS = rf"(?:{_DOTTED}|{_QUOTED}) *@ *(?:{_DOTTED}|\[[0-9A-Fa-f.:]+\])"
+_WORD = rf"(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff.-]+|{_QUOTED})"
+_PHRASE = rf"(?:{_WORD}(?: +{_WORD})* *)?"
+_MAILBOX = re.compile(rf"\s*(?:{_ADDRESS}|{_PHRASE}< *{_ADDRESS} *>)\s*(?:\([^()]*\)\s*)?")
+
+
+def _email(value: str) -> bool:
+    """RFC 5322: an address, or a name with one in angle brackets."""
+    return _MAILBOX.fullmatch(value) is not None
+
+
+# --- numbers with a check digit ---
+
+
+def _isbn10(value: str) -> bool:
+    digits = re.sub(r"[\s-]+", "", value)
+    if re.fullmatch("[0-9]{9}[0-9X]", digits) is None:
+        return False
+    return sum((at + 1) * (10 if digit == "X" else int(digit)) for at, digit in enumerate(digits)) % 11 == 0
+
+
+def _isbn13(value: str) -> bool:
+    digits = re.sub(r"[\s-]+", "", value)
+    if re.fullmatch("[0-9]{13}", digits) is None:
+        return False
+    return sum((1, 3)[at % 2] * int(digit) for at, digit in enumerate(digits)) % 10 == 0
+
+
+_CARD = re.compile(
+    r"4[0-9]{12}([0-9]{3})?|5[1-5][0-9]{14}|6(011|5[0-9]{2})[0-9]{12}|3[47][0-9]{13}"
+    r"|3(0[0-5]|[68][0-9])[0-9]{11}|(2131|1800|35[0-9]{3})[0-9]{11}"
+)
+
+
+def _credit_card(value: str) -> bool:
+    digits = re.sub("[^0-9]+", "", value)
+    if _CARD.fullmatch(digits) is None:
+        return False
+    doubled = (int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(digits)))
+    return sum(number // 10 + number % 10 for number in doubled) % 10 == 0
+
+
+_SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_COLOUR = r"\s*(0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])\s*"
+
+
+def _uuid(version: str = _HEX, variant: str = _HEX) -> Check:
+    return _fits(rf"{_HEX}{{8}}-?{_HEX}{{4}}-?{version}{_HEX}{{3}}-?{variant}{_HEX}{{3}}-?{_HEX}{{12}}")
+
+
+_CHECKS: Mapping[str, Check] = {
+    "bsonobjectid": _fits(rf"{_HEX}{{24}}"),
+    "byte": _fits(r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"),
+    "cidr": _cidr,
+    "creditcard": _credit_card,
+    "date": _date,
+    "datetime": _date_time,
+    "duration": _duration,
+    "email": _email,
+    "hexcolor": _fits(rf"#?({_HEX}{{3}}|{_HEX}{{6}})"),
+    "hostname": _hostname,
+    "ipv4": lambda value: "." in value and bool(_old_ip(value)),
+    "ipv6": lambda value: ":" in value and bool(_ip(value)),
+    "isbn": lambda value: _isbn10(value) or _isbn13(value),
+    "isbn10": _isbn10,
+    "isbn13": _isbn13,
+    "k8slongname": _fits(rf"{_SHORT_NAME}(\.{_SHORT_NAME})*", longest=253),
+    "k8sshortname": _fits(_SHORT_NAME, longest=63),
+    "mac": _mac,
+    "password": _anything,
+    "rgbcolor": _fits(rf"rgb\({_COLOUR},{_COLOUR},{_COLOUR}\)"),
+    "ssn": _fits(r"\d{3}[- ]\d{2}[- ]\d{4}"),
+    "uri": lambda value: not go_urls.problem(value),
+    "uuid": _uuid(),
+    "uuid3": _uuid("3"),
+    "uuid4": _uuid("4", "[89abAB]"),
+    "uuid5": _uuid("5", "[89abAB]"),
+}

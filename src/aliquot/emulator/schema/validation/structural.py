@@ -72,7 +72,8 @@ def _type_of(value: Any) -> str:
         case str():
             return "string"
         case int():
-            return "integer"
+            # What is no int64 is read as a float.
+            return "integer" if value in _INT64 else "number"
         case float():
             return "number"
         case list():
@@ -86,11 +87,14 @@ def _fits(found: str, value: Any, types: Sequence[str]) -> bool:
         return True
     if found == "integer":
         return "number" in types
-    return found == "number" and "integer" in types and float(value).is_integer()
+    return found == "number" and "integer" in types and float(value).is_integer() and int(value) in _WHOLE
 
 
 def _wrong_type(path: str, node: Node, found: str) -> FieldError:
-    text = f'{_where(path)} must be of type {",".join(_types(node))}: "{found}"'
+    wanted = ",".join(_types(node))
+    if found == "number" and node.get("type") == "integer" and node.get("format") in ("int32", "int64"):
+        wanted, found = node["format"], "float64"
+    text = f'{_where(path)} must be of type {wanted}: "{found}"'
     return FieldError(ErrorType.TYPE_INVALID, path or "<nil>", found, text)
 
 
@@ -118,33 +122,48 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
     if pattern and not patterns.matches(pattern, value):
         errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
     if (format_ := known_format(node)) and not formats.has_format(value, format_):
-        errors.append(invalid(path, value, f'{_where(path)} must be of type {node["format"]}: "{value}"'))
+        shown = json.dumps(value, ensure_ascii=False)
+        errors.append(invalid(path, value, f"{_where(path)} must be of type {format_}: {shown}"))
     return errors
 
 
 def known_format(node: Node) -> str:
     """The format that strings must have here; empty for one that is not judged."""
     format_ = node.get("format", "")
-    return format_ if formats.is_known(format_) else ""
+    return format_ if format_ and node.get("type", "") in ("", "string") and formats.is_known(format_) else ""
 
 
-_INTEGERS = {
-    "int32": range(-(2**31), 2**31),
-    "uint32": range(2**32),
-    "uint64": range(2**64),
-}
+_INTEGERS = {"int32": range(-(2**31), 2**31)}
+_INT64 = range(-(2**63), 2**63)
+_LARGEST_FLOAT32 = 3.4028234663852886e38
+_WHOLE = range(-(2**53) + 1, 2**53)
+"""Numbers with a fraction of 0 that are taken for integers."""
 
 
 def integers(node: Node) -> range:
     """Which integers the format of `node` has."""
-    return _INTEGERS.get(node.get("format", ""), range(-(2**63), 2**63))
+    return _INTEGERS.get(node.get("format", ""), _INT64)
+
+
+def _out_of_range(value: int | float, node: Node, path: str) -> list[FieldError]:
+    format_ = node.get("format", "")
+    match node.get("type"):
+        case "integer":
+            if float(value).is_integer() and int(value) in integers(node):
+                return []
+            known = format_ in ("int32", "int64")
+        case "number":
+            if format_ != "float" or abs(value) <= _LARGEST_FLOAT32:
+                return []
+            known = True
+        case _:
+            return []
+    of = f"with format {format_}" if known else "(default format)"
+    return [_unplaced(f"Checked value must be of type {node['type']} {of} in {path}")]
 
 
 def _number(value: int | float, node: Node, path: str) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if node.get("type") == "integer" and int(value) not in integers(node):
-        of = f"with format {node['format']}" if node.get("format") else "(default format)"
-        errors.append(_unplaced(f"Checked value must be of type integer {of} in {path}"))
+    errors = _out_of_range(value, node, path)
     maximum, minimum, factor = node.get("maximum"), node.get("minimum"), node.get("multipleOf")
     if maximum is not None and (value > maximum or (node.get("exclusiveMaximum") and value == maximum)):
         words = "less than" if node.get("exclusiveMaximum") else "less than or equal to"

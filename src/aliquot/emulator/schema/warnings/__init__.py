@@ -6,7 +6,7 @@ Only what a client wrote is looked at: what it left as it was, it was warned of 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from aliquot.emulator.schema.warnings import others, workloads
+from aliquot.emulator.schema.warnings import definitions, others, workloads
 
 Obj = Mapping[str, Any]
 Warn = Callable[[Obj, Obj | None], Iterable[str]]
@@ -14,6 +14,7 @@ Warn = Callable[[Obj, Obj | None], Iterable[str]]
 _APPS, _BATCH, _STORAGE = "apps", "batch", "storage.k8s.io"
 
 _KINDS: Mapping[tuple[str, str], Warn] = {
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.crd,
     ("", "Pod"): workloads.pod,
     ("", "PodTemplate"): workloads.pod_template,
     ("", "ReplicationController"): workloads.replicated,
