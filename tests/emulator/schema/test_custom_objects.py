@@ -229,7 +229,7 @@ def crd(path: str, value: Any) -> list[str]:
 
 
 ROOT = "spec.versions.0.schema.openAPIV3Schema"
-SHOWN = "spec.versions[0].schema.openAPIV3Schema"
+SHOWN = "spec.validation.openAPIV3Schema"
 
 
 def test_a_sound_definition() -> None:
@@ -244,7 +244,7 @@ def test_a_sound_definition() -> None:
         ("spec.names.kind", "widget!", 'spec.names.kind: Invalid value: "widget!": may have mixed case, but should otherwise match: '),
         ("spec.names.listKind", "Widget", 'spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same'),
         ("spec.versions.0.storage", False, "spec.versions: Invalid value: "),
-        ("spec.versions.0.schema", {}, f"{SHOWN}: Required value"),
+        ("spec.versions.0.schema", {}, "spec.versions[0].schema.openAPIV3Schema: Required value"),
         ("spec.versions.0.name", "V1", 'spec.versions[0].name: Invalid value: "V1": a DNS-1035 label'),
         (f"{ROOT}.type", "array", f'{SHOWN}.type: Invalid value: "array": must be object at the root'),
         (f"{ROOT}.properties.spec", {"properties": {}}, f"{SHOWN}.properties[spec].type: Required value: must not be empty for specified object fields"),
@@ -265,7 +265,9 @@ def test_a_sound_definition() -> None:
         (f"{ROOT}.properties.spec", {"type": "string", "pattern": "(?=a)"}, f'{SHOWN}.properties[spec].pattern: Invalid value: "(?=a)": must be a valid regular expression, but isn\'t: error parsing regexp: invalid or unsupported Perl syntax: `(?=`'),
         (f"{ROOT}.properties.spec", {"type": "string", "x-kubernetes-map-type": "atomic"}, f'{SHOWN}.properties[spec].type: Invalid value: "string": must be object if x-kubernetes-map-type is specified'),
         (f"{ROOT}.properties.spec", {"type": "object", "anyOf": [{"type": "object"}]}, f"{SHOWN}.properties[spec].anyOf[0].type: Forbidden: must be empty to be structural"),
-        (f"{ROOT}.properties.spec", {"type": "object", "oneOf": [{"properties": {"a": {"minimum": 1}}}]}, f"{SHOWN}.properties[spec].properties[a]: Required value: because it is defined in {SHOWN}.properties[spec].oneOf[0].properties[a]"),
+        (f"{ROOT}.oneOf", [{"properties": {"a": {"minimum": 1}}}], f"{SHOWN}.properties[a]: Required value: because it is defined in {SHOWN}.oneOf[0].properties[a]"),
+        (f"{ROOT}.not", {"anyOf": [{"properties": {"spec": {"items": {"minimum": 1}}}}]}, f"{SHOWN}.properties[spec].items: Required value: because it is defined in {SHOWN}.not.anyOf[0].properties[spec].items"),
+        (f"{ROOT}.properties.spec", {"$ref": "#/x"}, f"{SHOWN}.properties[spec].$ref: Forbidden: $ref is not supported"),
         (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object"}, "x-kubernetes-list-type": "set"}, f"{SHOWN}.properties[spec].items.x-kubernetes-map-type: Invalid value: null: must be atomic as item of a list with x-kubernetes-list-type=set"),
         (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-map-keys": ["a"]}, f"{SHOWN}.properties[spec].x-kubernetes-list-type: Required value: must be map if x-kubernetes-list-map-keys is non-empty"),
         (f"{ROOT}.properties.spec", {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a"]}, f"{SHOWN}.properties[spec].items.properties[a].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"),
@@ -273,15 +275,15 @@ def test_a_sound_definition() -> None:
         ("spec.preserveUnknownFields", True, "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"),
         ("spec.conversion", {"strategy": "Magic"}, 'spec.conversion.strategy: Unsupported value: "Magic": supported values: "None", "Webhook"'),
         ("spec.versions.0.deprecationWarning", "old", 'spec.versions[0].deprecationWarning: Invalid value: "old": can only be set for deprecated versions'),
-        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.replicas"}}, 'spec.versions[0].subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a json path under .spec'),
-        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": "status"}}, 'spec.versions[0].subresources.scale.statusReplicasPath: Invalid value: "status": must be a simple json path starting with .'),
-        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".selector"}}, 'spec.versions[0].subresources.scale.labelSelectorPath: Invalid value: ".selector": should be a json path under either .spec or .status'),
-        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.absent"}], 'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".spec.absent": is an invalid path: does not refer to a valid field'),
-        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.parts"}], 'spec.versions[0].selectableFields[0].jsonPath: Invalid value: ".spec.parts": must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.'),
-        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.size"}, {"jsonPath": ".spec.size"}], 'spec.versions[0].selectableFields[1].jsonPath: Duplicate value: ".spec.size"'),
-        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec['size']"}], "spec.versions[0].selectableFields[0].jsonPath: Invalid value: \".spec['size']\": is an invalid path: array notation is not allowed"),
-        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "string", "format": "hex", "jsonPath": ".a"}], 'spec.versions[0].additionalPrinterColumns[0].format: Invalid value: "hex": must be one of byte,date,date-time,double,float,int32,int64,password'),
-        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "text", "jsonPath": ".a"}], 'spec.versions[0].additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.replicas"}}, 'spec.subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a json path under .spec'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": "status"}}, 'spec.subresources.scale.statusReplicasPath: Invalid value: "status": must be a simple json path starting with .'),
+        ("spec.versions.0.subresources", {"scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".selector"}}, 'spec.subresources.scale.labelSelectorPath: Invalid value: ".selector": should be a json path under either .spec or .status'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.absent"}], 'spec.selectableFields[0].jsonPath: Invalid value: ".spec.absent": is an invalid path: does not refer to a valid field'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.parts"}], 'spec.selectableFields[0].jsonPath: Invalid value: ".spec.parts": must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec.size"}, {"jsonPath": ".spec.size"}], 'spec.selectableFields[1].jsonPath: Duplicate value: ".spec.size"'),
+        ("spec.versions.0.selectableFields", [{"jsonPath": ".spec['size']"}], "spec.selectableFields[0].jsonPath: Invalid value: \".spec['size']\": is an invalid path: array notation is not allowed"),
+        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "string", "format": "hex", "jsonPath": ".a"}], 'spec.additionalPrinterColumns[0].format: Invalid value: "hex": must be one of byte,date,date-time,double,float,int32,int64,password'),
+        ("spec.versions.0.additionalPrinterColumns", [{"name": "A", "type": "text", "jsonPath": ".a"}], 'spec.additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string'),
     ],
 )  # fmt: skip
 def test_unsound_definitions(path: str, value: Any, problem: str) -> None:

@@ -348,7 +348,7 @@ def judged(spec: Json, *rules: Json, old: Json | None = None, version: str = "1.
     return [str(error) for error in known.validate_update(crd, definition(old))]
 
 
-SPEC = "spec.versions[0].schema.openAPIV3Schema.properties[spec]"
+SPEC = "spec.validation.openAPIV3Schema.properties[spec]"
 
 
 def shown(rule: str, **more: Any) -> str:

@@ -116,6 +116,10 @@ def test_a_whole_configuration_is_in_order(schema: Schema) -> None:
             "webhooks[0].clientConfig: Required value: exactly one of url or service is required",
         ),
         (
+            {"clientConfig": {"service": {"namespace": "b"}}},
+            "webhooks[0].clientConfig.service.name: Required value",
+        ),
+        (
             {"clientConfig": {"url": "http://h/"}},
             "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired "
             "format: https://host[/path]",

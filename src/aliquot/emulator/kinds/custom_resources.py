@@ -32,7 +32,11 @@ def _complete(crd: Json) -> Json:
     names = spec.get("names") or {}
     kind = names.get("kind")
     derived = {"singular": kind.lower(), "listKind": kind + "List"} if kind else {}
-    return {**crd, "spec": {"conversion": {"strategy": "None"}, **spec, "names": {**derived, **names}}}
+    complete = {"conversion": {"strategy": "None"}, **spec, "names": {**derived, **names}}
+    if spec.get("versions"):
+        unsaid = {"served": False, "storage": False}
+        complete["versions"] = [unsaid | version for version in spec["versions"]]
+    return {**crd, "spec": complete}
 
 
 def judge(crd: Json, others: Iterable[Mapping[str, Any]], now: float) -> Json:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from aliquot.emulator.kinds import go_urls
 from aliquot.emulator.schema.errors import (
     FieldError,
     duplicate,
@@ -12,7 +13,14 @@ from aliquot.emulator.schema.errors import (
     required,
     too_many,
 )
-from aliquot.emulator.schema.validation import crd_rules, field_paths, names, rules, structural_schemas
+from aliquot.emulator.schema.validation import (
+    crd_rules,
+    field_paths,
+    names,
+    rules,
+    structural_schemas,
+    webhooks,
+)
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 
 Obj = Mapping[str, Any]
@@ -46,8 +54,40 @@ def crd(obj: Obj, minor: int, old: Obj | None = None) -> list[FieldError]:
     if spec.get("preserveUnknownFields"):
         text = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
         errors.append(invalid("spec.preserveUnknownFields", True, text))
+    errors += _approval(obj, old)
     errors += _versions(spec.get("versions") or (), minor, old["spec"] if old is not None else {})
-    return errors + _names(names_) + _conversion(spec.get("conversion"))
+    errors += _names(names_) + _conversion(spec.get("conversion"))
+    return errors if old is not None else errors + _first_stored(spec.get("versions") or ())
+
+
+_APPROVED = "api-approved.kubernetes.io"
+
+
+def _approval(obj: Obj, old: Obj | None) -> list[FieldError]:
+    """Groups of Kubernetes itself take kinds that somebody approved, or whose author knows that nobody did."""
+    if not f".{obj['spec'].get('group', '')}".endswith((".k8s.io", ".kubernetes.io")):
+        return []
+    wrong = _approval_problem(obj)
+    if wrong is None or (old is not None and _approval_problem(old) == wrong):
+        return []
+    path, value = f"metadata.annotations[{_APPROVED}]", _annotation(obj)
+    text = f'protected groups must have approval annotation "{_APPROVED}"{wrong}'
+    text += ", see https://github.com/kubernetes/enhancements/pull/1111"
+    return [invalid(path, value, text) if value else required(path, text)]
+
+
+def _annotation(obj: Obj) -> str:
+    return (obj["metadata"].get("annotations") or {}).get(_APPROVED) or ""
+
+
+def _approval_problem(obj: Obj) -> str | None:
+    """What the annotation must have besides being there; None when all is well."""
+    value = _annotation(obj)
+    if not value:
+        return ""
+    if value.startswith("unapproved") or ("://" in value and not go_urls.problem(value)):
+        return None
+    return ' with either a URL or a reason starting with "unapproved"'
 
 
 def _names(value: Obj) -> list[FieldError]:
@@ -82,16 +122,41 @@ def _conversion(conversion: Obj | None) -> list[FieldError]:
         return [required("spec.conversion.strategy")]
     if strategy not in ("None", "Webhook"):
         return [not_supported("spec.conversion.strategy", strategy, ("None", "Webhook"))]
-    webhook = conversion.get("webhook")
-    if strategy == "None" and webhook is not None:
-        text = "should not be set when strategy is not set to Webhook"
-        return [forbidden("spec.conversion.webhook", text)]
-    if strategy == "Webhook" and webhook is None:
-        return [required("spec.conversion.webhook", "required when strategy is set to Webhook")]
-    return []
+    # Kubernetes speaks of the fields of the kind that it holds, where the webhook's are beside the strategy.
+    webhook = conversion.get("webhook") or {}
+    client, versions = webhook.get("clientConfig"), webhook.get("conversionReviewVersions") or ()
+    client_path, versions_path = (
+        "spec.conversion.webhookClientConfig",
+        "spec.conversion.conversionReviewVersions",
+    )
+    errors: list[FieldError] = []
+    if strategy == "Webhook":
+        if client is None:
+            errors.append(required(client_path, "required when strategy is set to Webhook"))
+        else:
+            errors += webhooks.client_config(client, client_path)
+        if not versions:
+            return [*errors, required(versions_path)]
+        return errors + webhooks.review_versions(versions, versions_path)
+    text = "should not be set when strategy is not set to Webhook"
+    if client is not None:
+        errors.append(forbidden(client_path, text))
+    if versions:
+        errors.append(forbidden(versions_path, text))
+    return errors
 
 
 # --- versions ---
+
+
+_PARTS = {
+    "schema": "validation",
+    "subresources": "subresources",
+    "additionalPrinterColumns": "additionalPrinterColumns",
+    "selectableFields": "selectableFields",
+}
+"""What each version has of its own, and the field of the spec that holds it once where all have the same."""
+_SHOWN = ("name", "served", "storage", "deprecated", "deprecationWarning", *_PARTS)
 
 
 def _versions(versions: Sequence[Obj], minor: int, before: Obj) -> list[FieldError]:
@@ -99,29 +164,75 @@ def _versions(versions: Sequence[Obj], minor: int, before: Obj) -> list[FieldErr
     errors: list[FieldError] = []
     schemas = {one["name"]: _schema(one) for one in before.get("versions") or ()}
     stored = crd_rules.Stored.of([schema for schema in schemas.values() if schema is not None])
+    common = _common(versions)
     for index, version in enumerate(versions):
         where, name = f"spec.versions[{index}]", version.get("name", "")
         if problems := names.dns_1035_label(name):
             errors.append(invalid(f"{where}.name", name, ",".join(problems)))
         errors += _deprecation(version, where)
-        schema, place = _schema(version), f"{where}.schema.openAPIV3Schema"
+        schema = _schema(version)
         if schema is None:
-            errors.append(required(place))
-        else:
+            errors.append(required(f"{where}.schema.openAPIV3Schema"))
+        paths = {
+            part: f"spec.{once}" if part in common else f"{where}.{part}" for part, once in _PARTS.items()
+        }
+        # What all have in common is judged once.
+        judged = _PARTS if index == 0 else _PARTS.keys() - common
+        if schema is not None and "schema" in judged:
+            place = f"{paths['schema']}.openAPIV3Schema"
             found = structural_schemas.problems(schema, place, minor)
             if not found and rules.has_rules(schema):
                 as_before = schemas.get(name) == schema
                 found = crd_rules.judge(schema, place, minor, stored, as_before=as_before)
             errors += found
-        errors += _subresources(version.get("subresources") or {}, f"{where}.subresources")
-        errors += _columns(version.get("additionalPrinterColumns") or (), f"{where}.additionalPrinterColumns")
-        errors += _selectable(version.get("selectableFields") or (), schema, f"{where}.selectableFields")
+        if "subresources" in judged:
+            errors += _subresources(version.get("subresources") or {}, paths["subresources"])
+        if "additionalPrinterColumns" in judged:
+            columns = version.get("additionalPrinterColumns") or ()
+            errors += _columns(columns, paths["additionalPrinterColumns"])
+        if "selectableFields" in judged:
+            errors += _selectable(version.get("selectableFields") or (), schema, paths["selectableFields"])
     if len({version.get("name", "") for version in versions}) < len(versions):
-        errors.append(invalid("spec.versions", list(versions), "must contain unique version names"))
+        errors.append(
+            invalid("spec.versions", _as_held(versions, common), "must contain unique version names")
+        )
     if sum(bool(version.get("storage")) for version in versions) != 1:
         text = "must have exactly one version marked as storage version"
-        errors.append(invalid("spec.versions", list(versions), text))
+        errors.append(invalid("spec.versions", _as_held(versions, common), text))
+    first = versions[0].get("name", "") if versions else ""
+    if first and (problems := names.dns_1035_label(first)):
+        errors.append(invalid("spec.version", first, ",".join(problems)))
     return errors
+
+
+def _common(versions: Sequence[Obj]) -> set[str]:
+    """The parts that are alike in all versions: Kubernetes holds them once, and speaks of them there."""
+    return {
+        part
+        for part in _PARTS
+        if all((one.get(part) or None) == (versions[0].get(part) or None) for one in versions)
+    }
+
+
+def _as_held(versions: Sequence[Obj], common: set[str]) -> list[dict[str, Any]]:
+    empty = {"served": False, "storage": False, "deprecated": False}
+    return [
+        {
+            field[0].upper() + field[1:]: None if field in common else version.get(field, empty.get(field))
+            for field in _SHOWN
+        }
+        for version in versions
+    ]
+
+
+def _first_stored(versions: Sequence[Obj]) -> list[FieldError]:
+    """A new definition is stored in the version that says so: the first of them, if there are several."""
+    path, marked = "status.storedVersions", [one.get("name", "") for one in versions if one.get("storage")]
+    if not marked:
+        return [invalid(path, None, "must have at least one stored version")]
+    if marked[0] != marked[-1]:
+        return [invalid(path, marked[:1], f"must have the storage version {marked[-1]}")]
+    return []
 
 
 def _schema(version: Obj) -> Obj | None:

@@ -55,7 +55,7 @@ def _node(node: Node, path: str, level: _Level, no_default: str, minor: int) -> 
     errors = (
         _kind(node, path, level) + _words(node, path) + _list_type(node, path) + crd_rules.forms(node, path)
     )
-    errors += _combinations(node, path)
+    errors += _combinations(node, path, complete=level is _Level.ROOT)
     if "default" in node:
         errors += _default(node, path, no_default, minor)
     properties, others, items = (
@@ -97,7 +97,7 @@ def _kind(node: Node, path: str, level: _Level) -> list[FieldError]:
     if node.get(_EMBEDDED) and kind != "object":
         text = f"must be object if {_EMBEDDED} is true"
         errors.append(invalid(f"{path}.type", kind, text) if kind else required(f"{path}.type", text))
-    elif not kind and not node.get(_EITHER) and not node.get(_PRESERVE):
+    elif not kind and not node.get(_EITHER) and not node.get(_PRESERVE) and "$ref" not in node:
         errors.append(required(f"{path}.type", level.value))
     if level is _Level.ROOT and kind and kind != "object":
         errors.append(invalid(f"{path}.type", kind, "must be object at the root"))
@@ -230,7 +230,8 @@ def _map_items(items: Node, keys: Iterable[str], path: str) -> list[FieldError]:
 # --- anyOf and its like: values alone are judged there, nothing is declared ---
 
 
-def _combinations(node: Node, path: str) -> list[FieldError]:
+def _combinations(node: Node, path: str, *, complete: bool) -> list[FieldError]:
+    """`complete`: what they judge must be declared beside them, as is asked of those at the root alone."""
     errors: list[FieldError] = []
     is_either = bool(node.get(_EITHER))
     for word in ("anyOf", "allOf", "oneOf"):
@@ -239,14 +240,16 @@ def _combinations(node: Node, path: str) -> list[FieldError]:
             continue
         for index, part in enumerate(parts):
             may_choose = word == "allOf" and index == 0 and is_either
-            errors += _nested(part, node, f"{path}.{word}[{index}]", may_choose=may_choose)
+            where = f"{path}.{word}[{index}]"
+            errors += _nested(part, where, may_choose=may_choose)
+            errors += _undeclared(part, node, where) if complete else []
     if isinstance(node.get("not"), Mapping):
-        errors += _nested(node["not"], node, f"{path}.not", may_choose=False)
+        errors += _nested(node["not"], f"{path}.not", may_choose=False)
+        errors += _undeclared(node["not"], node, f"{path}.not") if complete else []
     return errors
 
 
-def _nested(part: Node, spine: Node | None, path: str, *, may_choose: bool) -> list[FieldError]:
-    """`spine`: what the structure says of the same place; None where it says nothing."""
+def _nested(part: Node, path: str, *, may_choose: bool) -> list[FieldError]:
     errors: list[FieldError] = []
     for word, state in _FORBIDDEN_INSIDE.items():
         if part.get(word) not in (None, "", False, [], {}):
@@ -254,28 +257,38 @@ def _nested(part: Node, spine: Node | None, path: str, *, may_choose: bool) -> l
     if "metadata" in (part.get("properties") or {}):
         text = "must not be specified in a nested context"
         errors.append(forbidden(f"{path}.properties[metadata]", text))
-    properties = (spine or {}).get("properties") or {}
+    for step, child in _below_part(part):
+        chosen = may_choose and step.startswith("anyOf") and list(part["anyOf"]) == _INT_OR_STRING
+        if not chosen:
+            errors += _nested(child, f"{path}.{step}", may_choose=False)
+    return errors
+
+
+def _below_part(part: Node) -> Iterable[tuple[str, Node]]:
+    """Each step from `part` to another that is within it."""
     for name, child in (part.get("properties") or {}).items():
-        if name not in properties:
-            where = _spine_path(path)
-            errors.append(
-                required(f"{where}.properties[{name}]", f"because it is defined in {path}.properties[{name}]")
-            )
-        inner = properties.get(name)
-        errors += _nested(child, inner, f"{path}.properties[{name}]", may_choose=False)
-    if isinstance(part.get("items"), Mapping):
-        items = (spine or {}).get("items")
-        if not isinstance(items, Mapping):
-            errors.append(required(f"{_spine_path(path)}.items", f"because it is defined in {path}.items"))
-            items = None
-        errors += _nested(part["items"], items, f"{path}.items", may_choose=False)
+        yield f"properties[{name}]", child
+    for word in ("items", "not"):
+        if isinstance(part.get(word), Mapping):
+            yield word, part[word]
     for word in ("anyOf", "allOf", "oneOf"):
-        if word == "anyOf" and may_choose and list(part.get(word) or ()) == _INT_OR_STRING:
-            continue
-        for index, inner_part in enumerate(part.get(word) or ()):
-            errors += _nested(inner_part, spine, f"{path}.{word}[{index}]", may_choose=False)
-    if isinstance(part.get("not"), Mapping):
-        errors += _nested(part["not"], spine, f"{path}.not", may_choose=False)
+        for index, child in enumerate(part.get(word) or ()):
+            yield f"{word}[{index}]", child
+
+
+def _undeclared(part: Node, spine: Node, path: str) -> list[FieldError]:
+    """`spine`: what the structure says of the same place."""
+    errors: list[FieldError] = []
+    for step, child in _below_part(part):
+        where = f"{path}.{step}"
+        if step.startswith("properties["):
+            beside = (spine.get("properties") or {}).get(step[len("properties[") : -1])
+        else:
+            beside = spine.get("items") if step == "items" else spine
+        if isinstance(beside, Mapping):
+            errors += _undeclared(child, beside, where)
+        else:
+            errors.append(required(f"{_spine_path(path)}.{step}", f"because it is defined in {where}"))
     return errors
 
 

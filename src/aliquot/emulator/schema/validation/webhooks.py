@@ -59,7 +59,7 @@ def _webhook(hook: Obj, path: str, minor: int) -> list[FieldError]:
     for name in ("namespaceSelector", "objectSelector"):
         errors += label_selector(hook.get(name, {}), f"{path}.{name}")
     errors += _one_of(hook, "reinvocationPolicy", ("IfNeeded", "Never"), path)
-    errors += _client(hook.get("clientConfig", {}), f"{path}.clientConfig")
+    errors += client_config(hook.get("clientConfig", {}), f"{path}.clientConfig")
     return errors + match_conditions(hook.get("matchConditions", ()), f"{path}.matchConditions", minor)
 
 
@@ -79,9 +79,13 @@ def _full_name(name: str, path: str) -> list[FieldError]:
 
 
 def _review_versions(versions: Sequence[str], path: str) -> list[FieldError]:
-    listed = ", ".join(_REVIEW_VERSIONS)
     if not versions:
-        return [required(path, f"must specify one of {listed}")]
+        return [required(path, f"must specify one of {', '.join(_REVIEW_VERSIONS)}")]
+    return review_versions(versions, path)
+
+
+def review_versions(versions: Sequence[str], path: str) -> list[FieldError]:
+    """Those of reviews that a webhook takes; there is at least one."""
     errors: list[FieldError] = []
     for index, version in enumerate(versions):
         if version in versions[:index]:
@@ -89,7 +93,8 @@ def _review_versions(versions: Sequence[str], path: str) -> list[FieldError]:
             continue
         errors += [invalid(f"{path}[{index}]", version, text) for text in names.dns_1035_label(version)]
     if not set(versions) & set(_REVIEW_VERSIONS):
-        errors.append(invalid(path, list(versions), f"must include at least one of {listed}"))
+        text = f"must include at least one of {', '.join(_REVIEW_VERSIONS)}"
+        errors.append(invalid(path, list(versions), text))
     return errors
 
 
@@ -155,7 +160,7 @@ def _resources(resources: Sequence[str], path: str) -> list[FieldError]:
 # ---- whom to call ----------------------------------------------------------------------------------------------
 
 
-def _client(client: Obj, path: str) -> list[FieldError]:
+def client_config(client: Obj, path: str) -> list[FieldError]:
     url, service = client.get("url"), client.get("service")
     if (url is None) == (service is None):
         return [required(path, "exactly one of url or service is required")]
@@ -190,11 +195,7 @@ def _user(url: SplitResult) -> str:
 
 
 def _service(service: Obj, path: str) -> list[FieldError]:
-    errors = [
-        required(f"{path}.{field}", f"service {field} is required")
-        for field in ("name", "namespace")
-        if not service.get(field)
-    ]
+    errors = [required(f"{path}.{field}") for field in ("name", "namespace") if not service.get(field)]
     port = service.get("port", 443)
     if problems := names.port_number(port):
         errors.append(invalid(f"{path}.port", port, f"port is not valid: {', '.join(problems)}"))
