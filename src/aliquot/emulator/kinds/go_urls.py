@@ -8,6 +8,7 @@ _USER = re.compile(r"[A-Za-z0-9\-._:~!$&'()*+,;=%@]*")
 _PORT = re.compile(r"(:[0-9]*)?")
 _HOST = re.compile(r"[A-Za-z0-9\-_.~!$&'()*+,;=:\[\]<>\"%]|[^\x00-\x7f]")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_OF_ASCII = re.compile(r"(?<!%25)%(?!25)[0-7][0-9A-Fa-f]")
 
 
 def problem(text: str) -> str:
@@ -51,7 +52,12 @@ def _host(host: str) -> str:
     wrong = next((character for character in name if _HOST.fullmatch(character) is None), None)
     if wrong is not None:
         return f"invalid character {_quoted(wrong)} in host name"
-    return _escapes(name)
+    return _escapes(name) or _ascii_escape(name)
+
+
+def _ascii_escape(host: str) -> str:
+    """In a host, only bytes that are not ASCII are written as numbers, and the percent sign before a zone."""
+    return next((f"invalid URL escape {_quoted(found[0])}" for found in _OF_ASCII.finditer(host)), "")
 
 
 def _escapes(text: str) -> str:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from unicodedata import category
 
 from aliquot.emulator.kinds import go_durations, go_urls
+from aliquot.emulator.schema.validation import mail_addresses
 
 Check = Callable[[str], bool]
 
@@ -130,20 +131,6 @@ def _class(character: str) -> str:
     return {"L": "A", "S": "S"}.get(category(character)[0], character)
 
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
-_QUOTED = r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"'
-_DOTTED = rf"{_ATOM}(?:\.{_ATOM})*"
-_ADDRESS = rf"(?:{_DOTTED}|{_QUOTED}) *@ *(?:{_DOTTED}|\[[0-9A-Fa-f.:]+\])"
-_WORD = rf"(?:[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~\x80-\U0010ffff.-]+|{_QUOTED})"
-_PHRASE = rf"(?:{_WORD}(?: +{_WORD})* *)?"
-_MAILBOX = re.compile(rf"\s*(?:{_ADDRESS}|{_PHRASE}< *{_ADDRESS} *>)\s*(?:\([^()]*\)\s*)?")
-
-
-def _email(value: str) -> bool:
-    """RFC 5322: an address, or a name with one in angle brackets."""
-    return _MAILBOX.fullmatch(value) is not None
-
-
 # --- numbers with a check digit ---
 
 
@@ -191,7 +178,7 @@ _CHECKS: Mapping[str, Check] = {
     "date": _date,
     "datetime": _date_time,
     "duration": _duration,
-    "email": _email,
+    "email": mail_addresses.is_one,
     "hexcolor": _fits(rf"#?({_HEX}{{3}}|{_HEX}{{6}})"),
     "hostname": _hostname,
     "ipv4": lambda value: "." in value and bool(_old_ip(value)),

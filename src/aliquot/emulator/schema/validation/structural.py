@@ -123,7 +123,8 @@ def _string(value: str, node: Node, path: str) -> list[FieldError]:
         errors.append(invalid(path, value, f"{_where(path)} should match '{pattern}'"))
     if (format_ := known_format(node)) and not formats.has_format(value, format_):
         shown = json.dumps(value, ensure_ascii=False)
-        errors.append(invalid(path, value, f"{_where(path)} must be of type {format_}: {shown}"))
+        text = f"{_where(path)} must be of type {format_}: {shown}"
+        errors.append(FieldError(ErrorType.TYPE_INVALID, path, value, text))
     return errors
 
 
