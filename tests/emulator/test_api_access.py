@@ -172,6 +172,46 @@ async def test_who_may_can_act_as_another(api: Api) -> None:
     assert 'User "system:anonymous" cannot list' in answer["message"]
 
 
+@pytest.mark.parametrize(
+    ("name", "group", "groups"),
+    [
+        ("ada", "system:authenticated", ["system:authenticated"]),
+        ("system:serviceaccount:ns:sa", "dev", ["dev", "system:authenticated"]),
+        ("system:serviceaccount:ns:Bad_", "", ["system:authenticated"]),
+        ("system:serviceaccount:ns", "", ["system:authenticated"]),
+        (
+            "system:anonymous",
+            "system:authenticated",
+            ["system:authenticated", "system:unauthenticated"],
+        ),
+    ],
+)
+async def test_groups_of_who_is_acted_as(api: Api, name: str, group: str, groups: list[str]) -> None:
+    headers = {"impersonate_user": name, **({"impersonate_group": group} if group else {})}
+    assert (await who(api, **headers))["groups"] == groups
+
+
+async def test_nobody_is_authenticated_who_is_said_not_to_be(api: Api) -> None:
+    headers = {"impersonate-user": "bob", "impersonate-group": "system:unauthenticated"}
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    assert (await api.send("POST", path, review, headers=headers))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "shown"),
+    [
+        ("group", "g", 'UID:"", Groups:[]string{"g"}, Extra:map[string][]string(nil)'),
+        ("uid", "u", 'UID:"u", Groups:[]string(nil), Extra:map[string][]string(nil)'),
+        ("extra-a", "b", 'UID:"", Groups:[]string(nil), Extra:map[string][]string{"a":[]string{"b"}}'),
+    ],
+)
+async def test_groups_are_of_a_user(api: Api, header: str, value: str, shown: str) -> None:
+    status, answer = await api.send("GET", PODS, headers={f"impersonate-{header}": value})
+    text = f'requested &user.DefaultInfo{{Name:"", {shown}}} without impersonating a user name'
+    assert (status, answer["message"]) == (400, text)
+
+
 async def test_who_may_not_cannot(api: Api) -> None:
     ada = api.as_user("ada")
     status, answer = await ada.send("GET", PODS, headers={"impersonate-user": "bob"})

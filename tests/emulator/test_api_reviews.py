@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aliquot.emulator.verbs.review_rules import problems
+from tests.emulator.api import Api
 
 PODS = {"verb": "get", "resource": "pods", "namespace": "ns"}
 PATH = {"path": "/", "verb": "get"}
@@ -74,6 +75,16 @@ def selecting(**selector: Any) -> dict[str, Any]:
                 "'DoesNotExist'"
             ],
         ),
+        (
+            "SubjectAccessReview",
+            selecting(requirements=[{"key": "a", "operator": "In", "values": ["b", "c-"]}]),
+            [
+                f'{LABELS}.requirements[0].values[1]: Invalid value: "c-": a valid label must be an empty string or '
+                "consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+                "character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+                "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+            ],
+        ),
     ],
 )
 def test_a_question_says_enough_and_not_too_much(
@@ -86,3 +97,41 @@ def test_a_question_has_no_name() -> None:
     review = {"metadata": {"name": "n"}, "spec": {"user": "x", "resourceAttributes": PODS}}
     (problem,) = problems("SubjectAccessReview", review, "")
     assert str(problem) == 'metadata: Invalid value: {"name":"n"}: must be empty'
+
+
+IS, IS_NOT = (
+    {"key": "a", "operator": "In", "values": ["b"]},
+    {"key": "a", "operator": "NotIn", "values": ["b"]},
+)
+
+
+@pytest.mark.parametrize(
+    ("selectors", "unread"),
+    [
+        ({}, []),
+        ({"fieldSelector": {"requirements": [IS, IS_NOT]}, "labelSelector": {"requirements": [IS]}}, []),
+        (
+            {"fieldSelector": {"requirements": [{"key": "a", "operator": "Exists"}]}},
+            ["fieldSelector ignored"],
+        ),
+        ({"fieldSelector": {"requirements": [{**IS, "values": ["b", "c"]}]}}, ["fieldSelector ignored"]),
+        (
+            {"fieldSelector": {"requirements": [IS, {**IS, "operator": "Like"}]}},
+            ["fieldSelector partially ignored"],
+        ),
+        ({"labelSelector": {"requirements": [{"key": "a", "operator": "Exists"}]}}, []),
+        ({"labelSelector": {"requirements": [{**IS, "operator": "Like"}]}}, ["labelSelector ignored"]),
+        (
+            {"fieldSelector": {"rawSelector": "a,b"}, "labelSelector": {"rawSelector": "a=b,=="}},
+            ["fieldSelector ignored", "labelSelector ignored"],
+        ),
+    ],
+)
+async def test_selectors_that_cannot_be_read_are_said_to_be_ignored(
+    api: Api, selectors: dict[str, Any], unread: list[str]
+) -> None:
+    kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    review = await api.ok("POST", path, {**kind, "spec": {"resourceAttributes": {**PODS, **selectors}}})
+    text = "; ".join(f"spec.resourceAttributes.{one} due to parse error" for one in unread)
+    assert review["status"].get("evaluationError", "") == text

@@ -7,6 +7,7 @@ mode follows from the name: serviceaccount, arbitrary-node (or associated-node, 
 on), user-info for everybody else.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from urllib.parse import unquote
 from aliquot.emulator.authentication.authenticator import ANONYMOUS, authenticated
 from aliquot.emulator.authentication.tokens import NODE_NAME, service_account
 from aliquot.emulator.rbac import Attributes, Authorizer, User, forbidden
+from aliquot.emulator.schema.validation.names import dns_label, dns_subdomain
 from aliquot.emulator.statuses import bad_request, failure
 
 _PREFIX = b"impersonate-"
@@ -21,6 +23,7 @@ _EXTRA = "impersonate-extra-"
 _GROUP = "authentication.k8s.io"
 _NODE = "system:node:"
 _ACCOUNT = "system:serviceaccount:"
+[_UNAUTHENTICATED] = ANONYMOUS.groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class _Wanted:
     @property
     def account(self) -> tuple[str, str] | None:
         namespace, _, name = self.name.removeprefix(_ACCOUNT).partition(":")
-        known = self.name.startswith(_ACCOUNT) and namespace and name and ":" not in name
+        known = self.name.startswith(_ACCOUNT) and not dns_label(namespace) and not dns_subdomain(name)
         return (namespace, name) if known else None
 
     def identity(self) -> User:
@@ -46,9 +49,23 @@ class _Wanted:
         extra: dict[str, tuple[str, ...]] = {}
         for key, value in self.extra:
             extra[key] = (*extra.get(key, ()), value)
+        user = User(self.name, groups, self.uid, extra)
+        if _UNAUTHENTICATED in groups:
+            return user
         if self.name == ANONYMOUS.name:
-            return User(self.name, groups or ANONYMOUS.groups, self.uid, extra)
-        return authenticated(User(self.name, groups, self.uid, extra))
+            return replace(user, groups=(*groups, _UNAUTHENTICATED))
+        return authenticated(user)
+
+    def __str__(self) -> str:
+        """As Go prints it with %#v."""
+        extra: dict[str, list[str]] = {}
+        for key, value in self.extra:
+            extra.setdefault(key, []).append(value)
+        values = ", ".join(f"{_quoted(key)}:{_strings(extra[key])}" for key in sorted(extra))
+        return (
+            f"&user.DefaultInfo{{Name:{_quoted(self.name)}, UID:{_quoted(self.uid)}, Groups:{_strings(self.groups)}, "
+            f"Extra:map[string][]string{f'{{{values}}}' if extra else '(nil)'}}}"
+        )
 
     def parts(self) -> Iterator[Attributes]:
         """What the right is wanted to, without a verb."""
@@ -99,9 +116,7 @@ def _wanted(headers: Sequence[tuple[bytes, bytes]]) -> _Wanted | None:
     if wanted.name:
         return wanted
     if wanted.groups or wanted.uid or wanted.extra:
-        raise bad_request(
-            "requested to impersonate groups, a uid or extra fields without impersonating a user"
-        )
+        raise bad_request(f"requested {wanted} without impersonating a user name")
     return None
 
 
@@ -140,6 +155,14 @@ def _modes(user: User, wanted: _Wanted) -> Iterator[tuple[str, list[Attributes]]
         yield "user-info", list(wanted.parts())
     elif alone:
         yield "serviceaccount", list(wanted.parts())
+
+
+def _strings(values: Sequence[str]) -> str:
+    return f"[]string{{{', '.join(map(_quoted, values))}}}" if values else "[]string(nil)"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _text(value: bytes) -> str:

@@ -1,11 +1,11 @@
 """Answers to questions about permissions: `kubectl auth can-i`, `can-i --list`, `whoami` and SubjectAccessReviews."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from aliquot.emulator.rbac.authorizer import Authorizer
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
-from aliquot.emulator.selectors import SelectorError, Term, field_terms
+from aliquot.emulator.selectors import SelectorError, Term, field_terms, parse_labels
 
 
 def access_review(authorizer: Authorizer, user: User, review: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,6 +21,8 @@ def access_review(authorizer: Authorizer, user: User, review: Mapping[str, Any])
     status: dict[str, Any] = {"allowed": decision.allowed}
     if decision.reason:
         status["reason"] = decision.reason
+    if unread := "; ".join(_unread_selectors(spec.get("resourceAttributes") or {})):
+        status["evaluationError"] = unread
     return {**review, "metadata": dict(review.get("metadata") or {}), "status": status}
 
 
@@ -51,8 +53,41 @@ def _fields(selector: Mapping[str, Any]) -> tuple[Term, ...]:
     return tuple(
         Term(one.get("key", ""), one["values"][0], one.get("operator") == "In")
         for one in listed or ()
-        if one.get("operator") in ("In", "NotIn") and len(one.get("values") or ()) == 1
+        if _has_one_value(one)
     )
+
+
+def _unread_selectors(resource: Mapping[str, Any]) -> Iterator[str]:
+    """Of what in the selectors limits nothing, for it cannot be read."""
+    for name in ("fieldSelector", "labelSelector"):
+        selector = resource.get(name) or {}
+        listed = selector.get("requirements") or ()
+        sound = sum(map(_SOUND[name], listed))
+        if not _parses(name, selector.get("rawSelector", "")) or sound < len(listed):
+            yield f"spec.resourceAttributes.{name} {'partially ' if sound else ''}ignored due to parse error"
+
+
+def _parses(name: str, raw: str) -> bool:
+    try:
+        field_terms(raw) if name == "fieldSelector" else parse_labels(raw)
+    except SelectorError:
+        return False
+    return True
+
+
+def _has_one_value(requirement: Mapping[str, Any]) -> bool:
+    """Fields are compared with one value only."""
+    return requirement.get("operator") in ("In", "NotIn") and len(requirement.get("values") or ()) == 1
+
+
+def _has_operator(requirement: Mapping[str, Any]) -> bool:
+    return requirement.get("operator") in ("In", "NotIn", "Exists", "DoesNotExist")
+
+
+_SOUND: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "fieldSelector": _has_one_value,
+    "labelSelector": _has_operator,
+}
 
 
 def _subject(spec: Mapping[str, Any]) -> User:

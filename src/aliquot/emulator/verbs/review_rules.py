@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aliquot.emulator.schema.errors import FieldError, forbidden, invalid, required
-from aliquot.emulator.schema.validation.names import qualified_name
+from aliquot.emulator.schema.validation.names import label_value, qualified_name
 
 _ATTRIBUTES = "spec.resourceAttributes"
 _OTHERS = "spec.nonResourceAttributes"
@@ -64,6 +64,10 @@ def _selector(selector: Mapping[str, Any], field: str, *, keys_are_labels: bool)
             yield forbidden(f"{where}.values", text)
         if keys_are_labels:
             yield from (invalid(f"{where}.key", key, problem) for problem in qualified_name(key))
+            for at, value in enumerate(values):
+                yield from (
+                    invalid(f"{where}.values[{at}]", value, problem) for problem in label_value(value)
+                )
         elif not key:
             yield required(f"{where}.key", "must be specified")
 
