@@ -46,8 +46,14 @@ async def test_a_delete_that_is_only_tried_shows_what_it_would_do(api: Api) -> N
 @pytest.mark.parametrize(
     ("precondition", "words"),
     [
-        ({"uid": "another"}, "UID in precondition: another"),
-        ({"resourceVersion": "1"}, "ResourceVersion in precondition: 1"),
+        (
+            {"uid": "another"},
+            'on ConfigMap "c": the UID in the precondition (another) does not match the UID in record (',
+        ),
+        (
+            {"resourceVersion": "1"},
+            "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (",
+        ),
     ],
 )
 async def test_a_precondition_that_does_not_hold_keeps_it(

@@ -118,7 +118,7 @@ SEEDS: dict[str, dict[str, Any]] = {
     },
     f"{PODS}/p/binding": {
         "kind": "Binding",
-        "metadata": {"annotations": {}},
+        "metadata": {"name": "p", "annotations": {}},
         "target": {"kind": "Node", "name": "n"},
     },
     f"{PODS}/p/eviction": {

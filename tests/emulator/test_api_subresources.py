@@ -11,7 +11,12 @@ from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from tests.emulator.api import APPLY, CONFIGS, JSON_PATCH, MERGE, PODS, TABLE, Api, FixedClock, new_api, pod
 from tests.emulator.test_api_writes import DEPLOYMENTS, deployment
 
-BINDING = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": "n1"}}
+BINDING = {
+    "apiVersion": "v1",
+    "kind": "Binding",
+    "metadata": {"name": "p"},
+    "target": {"kind": "Node", "name": "n1"},
+}
 
 
 async def test_a_binding_puts_a_pod_on_a_node_with_its_annotations(api: Api) -> None:
@@ -48,8 +53,15 @@ async def test_a_pod_is_bound_once(api: Api) -> None:
     [
         ({**BINDING, "target": {}}, {}, 422, "target.name: Required value"),
         ({**BINDING, "target": {"kind": "Rack", "name": "r"}}, {}, 422, "target.kind: Unsupported value"),
-        ({**BINDING, "metadata": {"uid": "another"}}, {}, 409, "UID in precondition: another"),
+        ({**BINDING, "metadata": {"name": "p", "uid": "another"}}, {}, 409, "UID in precondition: another"),
         (BINDING, {"schedulingGates": [{"name": "g"}]}, 409, "non-empty .spec.schedulingGates"),
+        ({**BINDING, "metadata": {}}, {}, 400, "name in URL does not match name in Binding object"),
+        (
+            {**BINDING, "metadata": {"name": "q"}},
+            {},
+            400,
+            "name in URL does not match name in Binding object",
+        ),
         ({"kind": "Pod"}, {}, 400, "Binding"),
     ],
 )
@@ -71,8 +83,9 @@ async def test_an_eviction_deletes_with_grace(api: Api) -> None:
     )
     assert status == 201
     assert (await api.get(f"{PODS}/p"))[1]["metadata"]["deletionGracePeriodSeconds"] == 7
-    status, _ = await api.send("POST", f"{PODS}/p/eviction", {**eviction, "metadata": {"name": "q"}})
-    assert status == 400
+    for named in ({"name": "q"}, {}):
+        status, answer = await api.send("POST", f"{PODS}/p/eviction", {**eviction, "metadata": named})
+        assert (status, answer["message"]) == (400, "name in URL does not match name in Eviction object")
 
 
 # ---- scale -------------------------------------------------------------------------------------------------

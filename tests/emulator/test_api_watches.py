@@ -99,7 +99,12 @@ async def test_a_label_selector_makes_comings_and_goings(api: Api) -> None:
 async def test_a_field_selector_makes_comings_and_goings(api: Api) -> None:
     watch = await api.watch(PODS, fieldSelector="spec.nodeName=n1")
     await api.ok("POST", PODS, pod("p"))
-    binding = {"kind": "Binding", "apiVersion": "v1", "target": {"kind": "Node", "name": "n1"}}
+    binding = {
+        "kind": "Binding",
+        "apiVersion": "v1",
+        "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n1"},
+    }
     await api.ok("POST", f"{PODS}/p/binding", binding)
     await api.ok("POST", PODS, pod("elsewhere", nodeName="n2"))
     await api.ok("DELETE", f"{PODS}/p", gracePeriodSeconds=0)

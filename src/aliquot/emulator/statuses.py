@@ -105,6 +105,13 @@ def conflict(resource: ResourceType, name: str, why: str = MODIFIED, *, subresou
     return failure(409, "Conflict", f'Operation cannot be fulfilled on {what} "{name}": {why}', found)
 
 
+def precondition_failed(resource: ResourceType, name: str, why: str) -> StatusError:
+    """Of a deletion: Kubernetes says the kind there, where it says the resource elsewhere."""
+    what = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    found = {**details(resource, name), "kind": resource.kind}
+    return failure(409, "Conflict", f'Operation cannot be fulfilled on {what} "{name}": {why}', found)
+
+
 def forbidden(
     resource: ResourceType, name: str, why: str, causes: Sequence[Mapping[str, str]] = ()
 ) -> StatusError:

@@ -264,7 +264,7 @@ async def test_everything_that_changes_something_passes_by() -> None:
     await api.ok("PATCH", f"{CONFIGS}/c", {"data": {"a": "1"}}, type=MERGE)
     await api.ok("PUT", f"{CONFIGS}/c", config(a="1"))
     await api.ok("PATCH", f"{PODS}/p/status", {"status": {"message": "m"}}, type=MERGE)
-    await api.ok("POST", f"{PODS}/p/binding", {"target": {"name": "n"}})
+    await api.ok("POST", f"{PODS}/p/binding", {"metadata": {"name": "p"}, "target": {"name": "n"}})
     await api.ok("POST", f"{PODS}/p/eviction", {"metadata": {"name": "p"}})
     await api.ok("DELETE", f"{PODS}/p", {"gracePeriodSeconds": 0})
     await api.ok("DELETE", CONFIGS)

@@ -102,7 +102,7 @@ async def test_bodies_that_are_no_stored_objects_are_told_as_they_are(api: Api, 
     await api.ok("POST", DEPLOYMENTS, deployment(replicas=1))
     await api.ok("PATCH", f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": 3}}, type=MERGE)
     await api.ok("POST", PODS, pod())
-    await api.ok("POST", f"{PODS}/p/binding", {"target": {"name": "n"}})
+    await api.ok("POST", f"{PODS}/p/binding", {"metadata": {"name": "p"}, "target": {"name": "n"}})
     await api.ok("POST", f"{PODS}/p/eviction", {"metadata": {"name": "p"}})
     told = [
         (one["operation"], one["resource"]["resource"], one.get("subResource", ""), one["kind"]["kind"])

@@ -178,13 +178,23 @@ class Deleter:
 
     def _check(self, call: Call, found: Stored, options: DeleteOptions) -> None:
         meta = metadata(found.obj)
-        for what, wanted, have in (
-            ("UID", options.uid, meta["uid"]),
-            ("ResourceVersion", options.resource_version, meta["resourceVersion"]),
+        for what, wanted, have, since in (
+            (
+                "UID",
+                options.uid,
+                meta["uid"],
+                "The object might have been deleted and then recreated",
+            ),
+            (
+                "ResourceVersion",
+                options.resource_version,
+                meta["resourceVersion"],
+                "The object might have been modified",
+            ),
         ):
             if wanted and wanted != have:
-                why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {have}"
-                raise statuses.conflict(call.served.resource, found.name, why)
+                text = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({have}). {since}"
+                raise statuses.precondition_failed(call.served.resource, found.name, text)
 
     def _ending(self, call: Call, obj: Json, options: DeleteOptions) -> Json:
         """The object with its end set: over at once, or held by what is left."""

@@ -21,7 +21,7 @@ _ATTEMPTS = 10
 
 async def evict(call: Call, storage: Storage, deleter: Deleter, eviction: Json, *, clock: Clock) -> Json:
     """`eviction` has passed admission. Raises StatusError: 429 when the budget does not allow it now."""
-    if metadata(eviction).get("name", call.name) != call.name:
+    if metadata(eviction).get("name") != call.name:
         raise statuses.bad_request("name in URL does not match name in Eviction object")
     schema = storage.registry.schema("", "v1", "DeleteOptions")
     options = deletion.read_options(call, schema, eviction.get("deleteOptions") or {})

@@ -36,6 +36,8 @@ async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) ->
     """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError."""
     binding = await writer.admit(call, _body(call, storage, "", "Binding"))
     target, wanted = binding.get("target") or {}, metadata(binding)
+    if wanted.get("name") != call.name:
+        raise statuses.bad_request("name in URL does not match name in Binding object")
     errors = []
     if target.get("kind", "Node") not in ("", "Node", "Minion"):
         errors.append(not_supported("target.kind", target["kind"], ["Node", "<empty>"]))

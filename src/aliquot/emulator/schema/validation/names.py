@@ -149,6 +149,19 @@ def header_name(value: str) -> list[str]:
 
 
 @_remembered
+def wildcard_subdomain(value: str) -> list[str]:
+    """Hosts of ingresses: every name of a domain."""
+    pattern = r"\*\." + _SUBDOMAIN
+    if re.fullmatch(pattern, value):
+        return []
+    text = (
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+        "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+    )
+    return [_regex_text(text, pattern, "*.example.com")]
+
+
+@_remembered
 def dns_subdomain_with_underscore(value: str) -> list[str]:
     """Search domains of resolvers."""
     if re.fullmatch(_UNDERSCORED, value):
