@@ -75,6 +75,25 @@ async def test_a_binding_that_cannot_be_is_refused(
     assert "nodeName" not in (await api.get(f"{PODS}/p"))[1]["spec"]
 
 
+@pytest.mark.parametrize(
+    ("query", "options", "status", "stays"),
+    [
+        ({"dryRun": "All"}, {}, 201, True),
+        ({}, {"dryRun": ["All"]}, 201, True),
+        ({"dryRun": "All"}, {"dryRun": ["All", "All"]}, 500, True),
+        ({"gracePeriodSeconds": "soon"}, {}, 201, False),
+        ({}, {"preconditions": {"uid": ""}}, 409, True),
+    ],
+)
+async def test_how_a_pod_is_evicted_is_said_in_the_eviction(
+    api: Api, query: dict[str, str], options: dict[str, Any], status: int, stays: bool
+) -> None:
+    await api.ok("POST", PODS, pod())
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    found, _ = await api.send("POST", f"{PODS}/p/eviction", {**eviction, "deleteOptions": options}, **query)
+    assert (found, (await api.get(f"{PODS}/p"))[0] == 200) == (status, stays)
+
+
 async def test_an_eviction_deletes_with_grace(api: Api) -> None:
     await api.ok("POST", PODS, pod(nodeName="n1"))
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}

@@ -40,8 +40,9 @@ def failure(
         "metadata": {"continue": continue_} if continue_ else {},
         "status": "Failure",
         "message": message,
-        "reason": reason,
     }
+    if reason:
+        status["reason"] = reason
     if details is not None:
         status["details"] = dict(details)
     return StatusError({**status, "code": code})

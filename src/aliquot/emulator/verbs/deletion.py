@@ -4,7 +4,7 @@ A delete either removes the object or marks it with a deletion time and leaves t
 finalizers, the kubelet of a bound pod, a namespace's content. The last of them to let go removes it (writing).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 from aliquot.clock import Clock, parse_rfc3339
 from aliquot.emulator import statuses
 from aliquot.emulator.admission import Admitted, Chain, Operation
+from aliquot.emulator.http.request import Query
 from aliquot.emulator.kinds import custom_resources
 from aliquot.emulator.kinds.deleted import shown_when_gone
 from aliquot.emulator.objects import FOREGROUND, ORPHAN, Json, is_terminating, metadata, with_metadata
 from aliquot.emulator.registry import CRDS, NAMESPACES, PODS
-from aliquot.emulator.schema.errors import not_supported
+from aliquot.emulator.schema.errors import FieldError, invalid, not_supported
 from aliquot.emulator.schema.kind import Schema
 from aliquot.emulator.storage.storage import Storage, Stored, marked_deleted
 from aliquot.emulator.verbs.bodies import read_body, typed
@@ -37,8 +38,9 @@ Deleted: TypeAlias = Stored | dict[str, Any]
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
     grace_s: int | None = None
-    uid: str = ""
-    resource_version: str = ""
+    uid: str | None = None
+    resource_version: str | None = None
+    """Preconditions; None asks for nothing, where an empty one never holds."""
     propagation: str = ""
     dry_run: bool = False
 
@@ -47,7 +49,8 @@ class DeleteOptions:
         preconditions = {"uid": self.uid, "resourceVersion": self.resource_version}
         given: Json = {
             "gracePeriodSeconds": self.grace_s,
-            "preconditions": {key: value for key, value in preconditions.items() if value} or None,
+            "preconditions": {key: value for key, value in preconditions.items() if value is not None}
+            or None,
             "propagationPolicy": self.propagation or None,
             "dryRun": ["All"] if self.dry_run else None,
         }
@@ -55,42 +58,54 @@ class DeleteOptions:
         return {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **found}
 
 
-def read_options(call: Call, schema: Schema, body: Mapping[str, Any] | None = None) -> DeleteOptions:
-    """From the body (`body` where it came inside another object), else from the query. Raises StatusError.
+def read_options(call: Call, schema: Schema) -> DeleteOptions:
+    """From the body, and only where there is none from the query. Raises StatusError.
 
     `schema` is that of DeleteOptions.
     """
-    query = call.request.query
-    asked = read_body(call.content_type, call.body).value if body is None and call.body else body or {}
-    given = typed(asked, schema)
+    if not call.body:
+        return judge_options(_in_query(call.request.query))
+    return judge_options(typed(read_body(call.content_type, call.body).value, schema))
+
+
+def _in_query(query: Query) -> Json:
+    """The options of a query as the body would have them. Raises StatusError 400."""
+    given: Json = {"gracePeriodSeconds": query.number("gracePeriodSeconds"), "dryRun": query.texts("dryRun")}
+    if query.has("propagationPolicy"):
+        given["propagationPolicy"] = query.text("propagationPolicy")
+    if query.has("orphanDependents"):
+        given["orphanDependents"] = query.flag("orphanDependents")
+    return given
+
+
+def judge_options(given: Mapping[str, Any]) -> DeleteOptions:
+    """What an object of the kind DeleteOptions says. Raises StatusError 422."""
+    if problems := list(_problems(given)):
+        raise statuses.invalid_options("DeleteOptions", problems)
     preconditions = given.get("preconditions") or {}
     grace = given.get("gracePeriodSeconds")
-    if grace is None:
-        grace = query.number("gracePeriodSeconds")
-    if grace is not None and grace < 0:
-        raise statuses.bad_request("gracePeriodSeconds must be 0 or more")
-    propagation = given.get("propagationPolicy") or query.text("propagationPolicy")
-    orphan = given.get(
-        "orphanDependents", query.flag("orphanDependents") if query.has("orphanDependents") else None
-    )
-    if not propagation and orphan is not None:
+    propagation, orphan = given.get("propagationPolicy"), given.get("orphanDependents")
+    if orphan is not None:
         propagation = "Orphan" if orphan else "Background"
-    if propagation and propagation not in _POLICIES:
-        raise _unsupported("propagationPolicy", propagation, (*_POLICIES, "nil"))
-    dry_run = given.get("dryRun") or ()
-    if any(value != "All" for value in dry_run):
-        raise _unsupported("dryRun", list(dry_run), ("All",))
     return DeleteOptions(
-        grace,
-        preconditions.get("uid") or "",
-        preconditions.get("resourceVersion") or "",
-        propagation,
-        bool(dry_run) or call.dry_run,
+        # Less than nothing is taken as a second.
+        1 if grace is not None and grace < 0 else grace,
+        preconditions.get("uid"),
+        preconditions.get("resourceVersion"),
+        propagation or "",
+        bool(given.get("dryRun")),
     )
 
 
-def _unsupported(field: str, value: Any, supported: Sequence[str]) -> statuses.StatusError:
-    return statuses.invalid_options("DeleteOptions", [not_supported(field, value, supported)])
+def _problems(given: Mapping[str, Any]) -> Iterator[FieldError]:
+    propagation, dry_run = given.get("propagationPolicy"), given.get("dryRun") or ()
+    if propagation is not None and given.get("orphanDependents") is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        yield invalid("propagationPolicy", propagation, text)
+    if propagation is not None and propagation not in _POLICIES:
+        yield not_supported("propagationPolicy", propagation, (*_POLICIES, "nil"))
+    if any(value != "All" for value in dry_run):
+        yield not_supported("dryRun", list(dry_run), ("All",))
 
 
 class Deleter:
@@ -192,7 +207,7 @@ class Deleter:
                 "The object might have been modified",
             ),
         ):
-            if wanted and wanted != have:
+            if wanted is not None and wanted != have:
                 text = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({have}). {since}"
                 raise statuses.precondition_failed(call.served.resource, found.name, text)
 

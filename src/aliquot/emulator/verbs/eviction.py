@@ -1,7 +1,7 @@
 """Evicting a pod: a delete that the pod's disruption budget is asked about first."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.emulator import statuses
@@ -23,12 +23,22 @@ async def evict(call: Call, storage: Storage, deleter: Deleter, eviction: Json, 
     """`eviction` has passed admission. Raises StatusError: 429 when the budget does not allow it now."""
     if metadata(eviction).get("name") != call.name:
         raise statuses.bad_request("name in URL does not match name in Eviction object")
-    schema = storage.registry.schema("", "v1", "DeleteOptions")
-    options = deletion.read_options(call, schema, eviction.get("deleteOptions") or {})
+    options = _delete_options(call, eviction.get("deleteOptions") or {})
     budgets = storage.registry.find("policy", "v1", "poddisruptionbudgets")
     assert budgets is not None
     await _insist(lambda: _evict(call, storage, deleter, options, budgets, clock))
     return statuses.success(201)
+
+
+def _delete_options(call: Call, given: Mapping[str, Any]) -> DeleteOptions:
+    """Those in the eviction, tried only where it or the query says so. Raises StatusError."""
+    asked, said = call.request.query.texts("dryRun"), given.get("dryRun") or []
+    if asked and said and asked != said:
+        text = (
+            f"Non-matching dry-run options in request and content: [{' '.join(asked)}] and [{' '.join(said)}]"
+        )
+        raise statuses.failure(500, "", text)
+    return deletion.judge_options({**given, "dryRun": said or asked})
 
 
 async def _evict(
@@ -63,7 +73,7 @@ async def _insist(step: Callable[[], Awaitable[T]]) -> T:
         try:
             return await step()
         except StatusError as error:
-            if error.status["reason"] != "Conflict":
+            if error.status.get("reason") != "Conflict":
                 raise
     return await step()
 
