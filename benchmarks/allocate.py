@@ -63,10 +63,10 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Service, SocketDirectory
 from aliquot.kube.transport import Request, Response, TransportError
-from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.device_plugin import DevicePlugin
 from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
+from aliquot.node.plugin_config.file import MigStrategy
 
 NODE = "bench"
 RESOURCE = "nvidia.com/mig-1g.10gb"

@@ -62,10 +62,10 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
 from aliquot.kube.resources import CONFIGMAPS, NODES, PODS, Resource, key
-from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
+from aliquot.node.plugin_config.file import MigStrategy
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ import pytest
 from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.simulated import SimulatedDriver
-from aliquot.node.advertise import Advertisement, MigStrategy, advertise, possible_names
+from aliquot.node.advertise import Advertisement, advertise, possible_names
 from aliquot.node.inventory import ObservedGpu, Snapshot, observe, remember
+from aliquot.node.plugin_config.file import MigStrategy
 from tests.node.conftest import cut, machine
 
 

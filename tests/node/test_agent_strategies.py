@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aliquot.node.advertise import MigStrategy
+from aliquot.node.plugin_config.file import MigStrategy
 from tests.node.conftest import Site, cut, placed, run_site, wanted
 
 SEVEN = [("1g.10gb", start) for start in range(7)]

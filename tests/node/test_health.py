@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from aliquot.gpu.driver import DriverError, ReturnCode, XidEvent
-from aliquot.node.advertise import Device, MigStrategy, advertise
+from aliquot.node.advertise import Device, advertise
 from aliquot.node.health import IGNORED_XIDS, PROBE_S, QUIET_S, Health
 from aliquot.node.inventory import Snapshot, observe
+from aliquot.node.plugin_config.file import MigStrategy
 from tests.node.conftest import cut, machine
 
 

@@ -1,7 +1,7 @@
 """What would be served, without serving it."""
 
-from aliquot.node.advertise import MigStrategy
 from aliquot.node.inventory import observe
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.preview import preview
 from tests.node.conftest import cut, machine
 

@@ -8,9 +8,10 @@ import pytest
 from aliquot.gpu.driver import DriverError, Link, LinkKind, ReturnCode
 from aliquot.kube.api.gpunode import GPUNodeStatus, Health
 from aliquot.kube.api.meta import Condition
-from aliquot.node.advertise import MigStrategy, advertise
+from aliquot.node.advertise import advertise
 from aliquot.node.health import Ailment
 from aliquot.node.inventory import Snapshot, observe
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.status import Findings, Note, build
 from tests.node.conftest import cut, machine

@@ -6,9 +6,10 @@ import pytest
 
 from aliquot.gpu.driver import Process
 from aliquot.kube.api.assignment import AssignedDevice
-from aliquot.node.advertise import Device, MigStrategy, advertise
+from aliquot.node.advertise import Device, advertise
 from aliquot.node.assignments import Claim, Places, promises
 from aliquot.node.inventory import ObservedGpu, observe
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.usage import SETTLE_S, Answer, Answers, served_claim, uses
 from tests.node.conftest import cut, machine

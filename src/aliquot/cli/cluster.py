@@ -33,10 +33,10 @@ from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.kube.transport import Transport
-from aliquot.node.advertise import MigStrategy
 from aliquot.node.agent import Agent
 from aliquot.node.driver_access import RunBlocking
 from aliquot.node.feed import gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"

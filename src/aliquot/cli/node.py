@@ -85,9 +85,9 @@ async def _serve(
     from aliquot.clock import SystemClock
     from aliquot.gpu.simulated import SimulatedDriver
     from aliquot.kube.kubeletapi.sockets import SocketDirectory
-    from aliquot.node.advertise import MigStrategy
     from aliquot.node.agent import Agent
     from aliquot.node.device_files import DeviceFiles
+    from aliquot.node.plugin_config.file import MigStrategy
 
     simulated = isinstance(driver, SimulatedDriver)
     async with connect(kubeconfig, context) as client:
@@ -118,8 +118,8 @@ def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format)
     Exit code 1 when something cannot be advertised; stderr says what and why.
     """
     from aliquot.node import preview as previews
-    from aliquot.node.advertise import MigStrategy
     from aliquot.node.inventory import observe
+    from aliquot.node.plugin_config.file import MigStrategy
 
     shown = previews.preview(observe(open_driver(driver_name, node_name)), MigStrategy(mig_strategy))
     rows = []

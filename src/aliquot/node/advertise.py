@@ -6,24 +6,15 @@ written for their device plugin work unchanged. Health and use are other modules
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from aliquot.gpu import boards
 from aliquot.gpu.driver import InstanceProfile, MigState, Placement
 from aliquot.gpu.profiles import GPU_RESOURCE, resource_name
 from aliquot.node.inventory import ObservedGpu
+from aliquot.node.plugin_config.file import MigStrategy
 
 MAX_RESOURCE_NAME = 63
 """Kubernetes' limit for the whole name here, prefix included."""
-
-
-class MigStrategy(StrEnum):
-    NONE = "none"
-    """MIG is not looked at: GPUs only."""
-    SINGLE = "single"
-    """All devices are `nvidia.com/gpu`: whole GPUs, or MIG devices of one profile on every GPU."""
-    MIXED = "mixed"
-    """Whole GPUs where MIG is off, and a resource name for each profile where it is on."""
 
 
 @dataclass(frozen=True, slots=True)

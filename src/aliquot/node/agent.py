@@ -22,7 +22,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.node import status
-from aliquot.node.advertise import Advertisement, Device, MigStrategy, advertise
+from aliquot.node.advertise import Advertisement, Device, advertise
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
@@ -36,6 +36,7 @@ from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.status import Findings, Note

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aliquot.node.advertise import MigStrategy, advertise
+from aliquot.node.advertise import advertise
 from aliquot.node.device_plugin import environment
 from aliquot.node.inventory import Snapshot
+from aliquot.node.plugin_config.file import MigStrategy
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from aliquot.kube.api.gpunode import (
     MigMode,
 )
 from aliquot.kube.api.meta import Condition
-from aliquot.node.advertise import Advertisement, Device, MigStrategy
+from aliquot.node.advertise import Advertisement, Device
 from aliquot.node.health import Ailment
 from aliquot.node.inventory import ObservedGpu, Snapshot
+from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations
 
 READY = "Ready"

@@ -1,0 +1,138 @@
+"""What a node goes by: command line before environment before file before default."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from aliquot.node.plugin_config.file import (
+    AllocationPolicy,
+    DeviceIdStrategy,
+    DeviceListStrategy,
+    Discovery,
+    FeatureFlags,
+    Flags,
+    MigStrategy,
+    PluginConfig,
+    PluginFlags,
+    SharingSection,
+)
+from aliquot.node.plugin_config.names import Naming
+
+
+class SettingsError(ValueError):
+    """One line: which settings do not go together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    mig_strategy: MigStrategy = MigStrategy.MIXED
+    """NVIDIA's default is none. Ours cuts GPUs by itself, and then says so by name."""
+    fail_on_init_error: bool = True
+    driver_root: str = "/"
+    dev_root: str = "/"
+    pass_device_specs: bool = True
+    """NVIDIA's default is false. With it kubelet tells the runtime of the device nodes, so that a container keeps its
+    GPU when systemd reloads."""
+    device_list_strategies: tuple[DeviceListStrategy, ...] = (DeviceListStrategy.ENVVAR,)
+    device_id_strategy: DeviceIdStrategy = DeviceIdStrategy.UUID
+    allocation_policy: AllocationPolicy | None = None
+    """None: shares are distributed, and slices packed, so that other GPUs stay whole."""
+    cdi_annotation_prefix: str = "cdi.k8s.io/"
+    nvidia_ctk_path: str = "/usr/bin/nvidia-ctk"
+    container_driver_root: str = "/driver-root"
+    gdrcopy: bool = False
+    gds: bool = False
+    mofed: bool = False
+    imex_channel: bool = False
+    imex_required: bool = False
+    mps_root: str = ""
+    naming: Naming = field(default_factory=Naming)
+    time_slicing: SharingSection | None = None
+    mps: SharingSection | None = None
+    labels_timestamp: bool = True
+    machine_type_file: str = "/sys/class/dmi/id/product_name"
+    without_effect: tuple[str, ...] = ()
+    """Options that were given and mean nothing here, each with the reason."""
+
+    @property
+    def uses_cdi(self) -> bool:
+        return any(
+            strategy in (DeviceListStrategy.CDI_ANNOTATIONS, DeviceListStrategy.CDI_CRI)
+            for strategy in self.device_list_strategies
+        )
+
+
+_DEFAULTS = Settings()
+_T = TypeVar("_T")
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+def resolve(given: Flags, config: PluginConfig) -> Settings:
+    """`given` on the command line or in the environment. Raises SettingsError."""
+    flags = _over(given, config.flags)
+    plugin = _over(given.plugin or PluginFlags(), config.flags.plugin or PluginFlags())
+    features = _over(given.gfd or FeatureFlags(), config.flags.gfd or FeatureFlags())
+    driver_root = _or(flags.nvidia_driver_root, _DEFAULTS.driver_root)
+    strategies = plugin.device_list_strategy
+    if strategies is None:
+        strategies = list(_DEFAULTS.device_list_strategies)
+    elif isinstance(strategies, DeviceListStrategy):
+        strategies = [strategies]
+    if not strategies:
+        raise SettingsError(
+            "deviceListStrategy is empty: give envvar, volume-mounts, cdi-annotations or cdi-cri"
+        )
+    if flags.device_discovery_strategy in (Discovery.TEGRA, Discovery.VFIO):
+        raise SettingsError(
+            f"deviceDiscoveryStrategy {flags.device_discovery_strategy} is not supported: give auto or nvml"
+        )
+    mps_root = flags.mps_root or ""
+    if config.mps is not None and not mps_root:
+        raise SettingsError("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
+    return Settings(
+        mig_strategy=_or(flags.mig_strategy, _DEFAULTS.mig_strategy),
+        fail_on_init_error=_or(flags.fail_on_init_error, _DEFAULTS.fail_on_init_error),
+        driver_root=driver_root,
+        dev_root=_or(flags.nvidia_dev_root, driver_root),
+        pass_device_specs=_or(plugin.pass_device_specs, _DEFAULTS.pass_device_specs),
+        device_list_strategies=tuple(dict.fromkeys(strategies)),
+        device_id_strategy=_or(plugin.device_id_strategy, _DEFAULTS.device_id_strategy),
+        allocation_policy=plugin.shared_devices_allocation_policy,
+        cdi_annotation_prefix=_or(plugin.cdi_annotation_prefix, _DEFAULTS.cdi_annotation_prefix),
+        nvidia_ctk_path=_or(plugin.nvidia_ctk_path, _DEFAULTS.nvidia_ctk_path),
+        container_driver_root=_or(plugin.container_driver_root, _DEFAULTS.container_driver_root),
+        gdrcopy=bool(flags.gdrcopy_enabled),
+        gds=bool(flags.gds_enabled),
+        mofed=bool(flags.mofed_enabled),
+        imex_channel=config.imex_channel,
+        imex_required=config.imex_required,
+        mps_root=mps_root,
+        naming=config.naming,
+        time_slicing=config.time_slicing,
+        mps=config.mps,
+        labels_timestamp=not features.no_timestamp,
+        machine_type_file=_or(features.machine_type_file, _DEFAULTS.machine_type_file),
+        without_effect=_without_effect(flags, features),
+    )
+
+
+def _over(upper: _S, lower: _S) -> _S:
+    """`upper` where it says something."""
+    said = {name: value for name in upper.__struct_fields__ if (value := getattr(upper, name)) is not None}
+    return msgspec.structs.replace(lower, **said)
+
+
+def _or(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _without_effect(flags: Flags, features: FeatureFlags) -> tuple[str, ...]:
+    """NVIDIA's feature discovery is a program of its own, which looks every minute and writes a file."""
+    reasons = {
+        "useNodeFeatureAPI": (flags.use_node_feature_api, "labels are written to the Node itself"),
+        "gfd.oneshot": (features.oneshot, "labels follow every change"),
+        "gfd.sleepInterval": (features.sleep_interval, "labels follow every change at once"),
+        "gfd.outputFile": (features.output_file, "labels are written to the Node itself"),
+    }
+    return tuple(f"{name}: {reason}" for name, (value, reason) in reasons.items() if value is not None)
