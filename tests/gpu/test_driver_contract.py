@@ -484,6 +484,18 @@ def test_a_lost_gpu_is_left_out_and_the_others_stay(machine: MakeMachine) -> Non
     assert driver.set_mig_mode(gpus[0], True) is MigState.ENABLED
 
 
+def test_a_lost_gpu_is_told_of_by_name(machine: MakeMachine) -> None:
+    here = machine("h100-80gb:3")
+    driver = here.driver
+    gpus = [gpu.uuid for gpu in driver.gpus()]
+    assert driver.lost_gpus() == ()
+    here.lose_gpu(gpus[1])
+    (lost,) = driver.lost_gpus()
+    assert (lost.index, lost.uuid, lost.error.code) == (1, gpus[1], ReturnCode.GPU_IS_LOST)
+    assert driver.set_mig_mode(gpus[0], True) is MigState.ENABLED  # handles are void after it
+    assert [(again.index, again.uuid) for again in driver.lost_gpus()] == [(1, gpus[1])]
+
+
 def test_a_lost_gpu_says_so(machine: MakeMachine) -> None:
     here = machine("h100-80gb:2:mig")
     driver = here.driver

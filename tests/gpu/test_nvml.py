@@ -115,6 +115,32 @@ def test_a_gpu_that_was_lost_before_the_start_is_not_there(nvml_machine: MakeMac
     assert [gpu.uuid for gpu in machine.driver.gpus()] == [gpus[1]]
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(15, ReturnCode.GPU_IS_LOST), (16, ReturnCode.RESET_REQUIRED), (14, ReturnCode.UNKNOWN)],
+)
+def test_what_is_wrong_with_one_gpu_hides_no_other(
+    nvml_machine: MakeMachine, number: int, told: ReturnCode
+) -> None:
+    machine = nvml_machine("l4:3")
+    bad, *good = (gpu.uuid for gpu in machine.driver.gpus())
+    machine.library.fake_fail(bad.encode(), number)
+    assert [gpu.uuid for gpu in machine.driver.gpus()] == good
+    assert [(lost.index, lost.uuid, lost.error.code) for lost in machine.driver.lost_gpus()] == [
+        (0, bad, told)
+    ]
+    assert [link.peer_uuid for link in machine.driver.links(good[0])] == [good[1]]
+
+
+def test_a_process_that_never_saw_a_lost_gpu_knows_its_index(nvml_machine: MakeMachine) -> None:
+    machine = nvml_machine("l4:2")
+    machine.lose_gpu(machine.driver.gpus()[1].uuid)
+    machine.driver.close()
+    machine.driver._session = type(machine.driver._session)(Path("/sys"))  # as another process opens it
+    assert [(lost.index, lost.uuid) for lost in machine.driver.lost_gpus()] == [(1, "")]
+    assert [gpu.index for gpu in machine.driver.gpus()] == [0]
+
+
 @pytest.mark.parametrize("content", ["-1\n", "", None])
 def test_without_a_numa_node_there_is_none(
     nvml_machine: MakeMachine, tmp_path: Path, content: str | None

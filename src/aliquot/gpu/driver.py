@@ -99,6 +99,16 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class LostGpu:
+    """A GPU that the machine has and the driver cannot reach."""
+
+    index: int
+    uuid: str
+    """Empty where this process never saw it alive."""
+    error: DriverError
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
     """A run of memory slots."""
 
@@ -182,6 +192,10 @@ class Driver(Protocol):
 
     def gpus(self) -> Sequence[Gpu]:
         """All GPUs by index. A GPU that has fallen off the bus is left out, the others stay listed."""
+        ...
+
+    def lost_gpus(self) -> Sequence[LostGpu]:
+        """Those that `gpus` leaves out, by index. Who may not see a GPU is not told of it."""
         ...
 
     def links(self, gpu_uuid: str) -> Sequence[Link]:

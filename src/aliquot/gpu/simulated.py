@@ -28,6 +28,7 @@ from aliquot.gpu.driver import (
     GpuInstance,
     InstanceProfile,
     Link,
+    LostGpu,
     MigState,
     Placement,
     Process,
@@ -121,6 +122,13 @@ class SimulatedDriver:
 
     def gpus(self) -> Sequence[Gpu]:
         return tuple(self._gpu(i) for i, state in enumerate(self._state.gpus) if not state.lost)
+
+    def lost_gpus(self) -> Sequence[LostGpu]:
+        return tuple(
+            LostGpu(index, uuid, _lost(uuid))
+            for index, (uuid, state) in enumerate(zip(self._uuids, self._state.gpus, strict=True))
+            if state.lost
+        )
 
     def links(self, gpu_uuid: str) -> Sequence[Link]:
         index = self._index(gpu_uuid)
@@ -350,7 +358,7 @@ class SimulatedDriver:
             raise DriverError(ReturnCode.NOT_FOUND, f"Not Found: no GPU {gpu_uuid}")
         index = self._uuids.index(gpu_uuid)
         if self._state.gpus[index].lost:
-            raise DriverError(ReturnCode.GPU_IS_LOST, f"GPU is lost: {gpu_uuid}")
+            raise _lost(gpu_uuid)
         return index
 
     def _mig_index(self, gpu_uuid: str) -> int:
@@ -433,6 +441,10 @@ class SimulatedDriver:
                 _compute_instance(profile, c) for c in sorted(instance.compute, key=lambda c: c.ci_id)
             ),
         )
+
+
+def _lost(gpu_uuid: str) -> DriverError:
+    return DriverError(ReturnCode.GPU_IS_LOST, f"{gpu_uuid}: GPU is lost")
 
 
 def _gpu_uuid(node: str, index: int, board: str) -> str:

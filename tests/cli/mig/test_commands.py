@@ -316,3 +316,64 @@ def test_two_commands_do_not_change_one_nodes_simulated_gpus(place: Path) -> Non
         )
         assert configured(place, "plan", "all-balanced").exit_code == 2
     assert configured(place, "apply", "all-balanced").exit_code == 0
+
+
+# --- a lost GPU ---
+
+
+def lose(place: Path, gpu: int) -> str:
+    (place / "state").mkdir(exist_ok=True)
+    driver = SimulatedDriver(
+        [InventoryGpus("h100-80gb", 2, True)], node="node-0", state_file=place / "state" / "node-0.json"
+    )
+    uuid = driver.gpus()[gpu].uuid
+    driver.lose_gpu(uuid)
+    return uuid
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "-f", "config.yaml", "-c", "all-balanced"),
+        ("assert", "-f", "config.yaml", "-c", "all-balanced"),
+        ("assert", "-f", "config.yaml", "-c", "divided"),
+        ("apply", "-f", "config.yaml", "-c", "all-balanced"),
+        ("apply", "-f", "config.yaml", "-c", "all-balanced", "--dry-run"),
+        ("restore", "-f", "before.json"),
+        ("checkpoint",),
+        ("export",),
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_a_lost_gpu_is_named_and_nothing_is_begun(
+    place: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]
+) -> None:
+    monkeypatch.chdir(place)
+    cut(place, 0, 9, 0)
+    mig(place, "checkpoint", "-f", "before.json")
+    uuid = lose(place, 1)
+    before = (place / "state" / "node-0.json").read_text()
+    command, *rest = arguments
+    refused = mig(place, command, *rest)
+    assert refused.exit_code == 5
+    assert refused.output.splitlines()[-1] == (
+        f"Error: node-0/1 ({uuid}) is lost: it has fallen off the bus; reboot the machine"
+    )
+    assert (place / "state" / "node-0.json").read_text() == before
+
+
+def test_a_lost_gpu_that_the_configuration_leaves_out_is_in_nobodys_way(place: Path) -> None:
+    lose(place, 1)
+    text = (
+        "version: v1\nmig-configs:\n  a:\n  - {devices: [0], mig-enabled: true, mig-devices: {3g.40gb: 2}}\n"
+    )
+    assert mig(place, "apply", "-f", "-", text=text).exit_code == 0
+    assert mig(place, "assert", "-f", "-", text=text).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["profiles", "generate"])
+def test_what_is_known_without_a_lost_gpu_is_said_with_a_warning(place: Path, command: str) -> None:
+    lose(place, 1)
+    said = mig(place, command)
+    assert said.exit_code == 0 and "3g.40gb" in said.stdout
+    assert said.stderr.startswith("warning: node-0/1 (GPU-")

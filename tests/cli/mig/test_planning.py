@@ -15,11 +15,11 @@ from aliquot.node.mig.reconfiguration import Goal, Outcome, Refused, reconfigure
 
 def machine(name: str, *gpus: InventoryGpus) -> tuple[Machine, SimulatedDriver]:
     driver = SimulatedDriver(gpus, node=name or "here")
-    return Machine(name, driver, look(driver), {}), driver
+    return look(name, driver, {}), driver
 
 
 def again(found: Machine) -> Machine:
-    return Machine(found.name, found.driver, look(found.driver), found.users)
+    return look(found.name, found.driver, found.users)
 
 
 def goals(counts: dict[str, int]) -> Callable[[Machine], Goals]:

@@ -162,7 +162,8 @@ void fake_end_process(u32 pid) {
 
 void fake_xid(const char *uuid, u64 xid, u32 gi, u32 ci) { queue[n_queue++] = (event_t){by_uuid(uuid), 8, xid, gi, ci}; }
 
-void fake_lose(const char *uuid) { by_uuid(uuid)->lost = 1; }
+void fake_fail(const char *uuid, u32 code) { by_uuid(uuid)->lost = code; }
+void fake_lose(const char *uuid) { fake_fail(uuid, GPU_IS_LOST); }
 
 u32 fake_sessions(void) { return sessions; }
 
@@ -190,7 +191,7 @@ const char *nvmlErrorString(int code) {
 }
 
 #define SESSION if (!sessions) return UNINITIALIZED
-#define ALIVE(g) SESSION; if ((g)->magic == 'g' && (g)->lost) return GPU_IS_LOST
+#define ALIVE(g) SESSION; if ((g)->magic == 'g' && (g)->lost) return (int)(g)->lost
 
 int nvmlSystemGetDriverVersion(char *version, u32 length) { SESSION; snprintf(version, length, "%s", driver); return SUCCESS; }
 int nvmlSystemGetCudaDriverVersion_v2(int *version) { SESSION; *version = (int)cuda; return SUCCESS; }
@@ -284,7 +285,7 @@ int nvmlEventSetWait_v2(event_set *set, event_t *event, u32 timeout_ms) {
             return SUCCESS;
         }
     for (u32 i = 0; i < n_gpus; i++)
-        if (set->registered[i] && gpus[i].lost) return GPU_IS_LOST;
+        if (set->registered[i] && gpus[i].lost) return (int)gpus[i].lost;
     usleep(timeout_ms * 1000);
     return TIMEOUT;
 }

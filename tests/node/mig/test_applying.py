@@ -238,7 +238,8 @@ def test_what_another_took_up_meanwhile_is_left_alone(tmp_path: Path) -> None:
 def test_a_gpu_that_is_gone_keeps_its_journal(tmp_path: Path) -> None:
     driver = half_done(tmp_path)
     driver.lose_gpu(driver._uuids[0])
-    assert recover(driver, tmp_path, Way.FINISH) == [Failed("the machine has no GPU of this UUID", open=True)]
+    (failed,) = recover(driver, tmp_path, Way.FINISH)
+    assert isinstance(failed, Failed) and failed.open and failed.code is ReturnCode.GPU_IS_LOST
     assert len(journals(tmp_path)) == 1
 
 

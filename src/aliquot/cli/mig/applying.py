@@ -7,15 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aliquot.cli import logs
-from aliquot.cli.mig.configuring import chosen, config_options, goals
+from aliquot.cli.mig.configuring import chosen, config_options, goals, refuse_lost
 from aliquot.cli.mig.hooks import load, run, variables_of
-from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, look_again, machines
+from aliquot.cli.mig.machines import STATE_DIRECTORY, Machine, Source, look_again, machines, refuse_losses
 from aliquot.cli.mig.options import source_options
 from aliquot.cli.mig.outcomes import Exit, MigError, of_failures
 from aliquot.cli.output import counted
@@ -94,14 +95,15 @@ def apply_config(
             run(hooks, HookPoint.PRE_APPLY_CONFIG, variables)
 
     wanted = goals(entries, mode_only=mode_only)
+    there = partial(refuse_lost, entries=entries)
     if dry_run:
-        _carry_out(source, wanted, released, patience_s, dry_run=True)
+        _carry_out(source, wanted, released, patience_s, there=there, dry_run=True)
         return
     # As systemd and kubelet stop what they started: then the last hook is to run as well.
     signal.signal(signal.SIGTERM, _end)
     run(hooks, HookPoint.APPLY_START, variables)
     try:
-        _carry_out(source, wanted, released, patience_s, before=before)
+        _carry_out(source, wanted, released, patience_s, there=there, before=before)
     except BaseException:
         # Also for who was interrupted: what the first hook stopped is to run again.
         try:
@@ -152,11 +154,13 @@ def restore(path: Path, released: tuple[str, ...], patience_s: float, dry_run: b
                 found[observed.gpu.uuid] = Goal(saved.mig, saved.demands)
         return found
 
-    with machines(source) as found:
-        there = {observed.gpu.uuid for machine in found for observed in machine.gpus}
-    if missing := sorted(set(checkpoint.uuids) - there):
-        raise click.ClickException(f"{path}: there is no GPU {', '.join(missing)} here")
-    _carry_out(source, of, released, patience_s, dry_run=dry_run)
+    def there(found: Sequence[Machine]) -> None:
+        answering = {observed.gpu.uuid for machine in found for observed in machine.gpus}
+        if missing := sorted(set(checkpoint.uuids) - answering):
+            refuse_losses(found)
+            raise click.ClickException(f"{path}: there is no GPU {', '.join(missing)} here")
+
+    _carry_out(source, of, released, patience_s, there=there, dry_run=dry_run)
 
 
 @click.command("recover", short_help="Finish a change that was cut short, or roll it back.")
@@ -210,14 +214,17 @@ def _carry_out(
     released: Sequence[str],
     patience_s: float,
     *,
+    there: Callable[[Sequence[Machine]], None],
     before: "Callable[[Sequence[Planned]], None]" = lambda _: None,
     dry_run: bool = False,
 ) -> None:
+    """`there` raises where a GPU that it is about is not."""
     from aliquot.cli.mig.planning import plan, refuse, show
     from aliquot.node.mig.applying import Work
     from aliquot.node.mig.reconfiguration import Change
 
     with machines(source, keep=not dry_run) as found:
+        there(found)
         named = _released(found, released)
         planned = plan(found, wanted, named)
         refuse(planned)
@@ -231,6 +238,7 @@ def _carry_out(
         before(planned)
         # What ran before may have taken minutes, and pods come and go.
         found = [look_again(source, machine) for machine in found]
+        there(found)
         planned = plan(found, wanted, named)
         refuse(planned)
         changing = [one for one in planned if one.steps]

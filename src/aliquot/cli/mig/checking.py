@@ -2,7 +2,7 @@
 
 import click
 
-from aliquot.cli.mig.configuring import chosen, config_options, goals
+from aliquot.cli.mig.configuring import chosen, config_options, goals, refuse_lost
 from aliquot.cli.mig.machines import Source, machines
 from aliquot.cli.mig.options import source_options
 from aliquot.cli.mig.outcomes import Exit
@@ -27,6 +27,7 @@ def plan_changes(file: str, name: str | None, mode_only: bool, source: Source, o
             show(planned)
         else:
             emit(output, lambda: list(documents(planned)), columns=(), rows=())
+        refuse_lost(found, entries)
     refuse(planned)
     if any(one.steps for one in planned):
         raise click.exceptions.Exit(Exit.CHANGES)
@@ -44,14 +45,18 @@ def plan_changes(file: str, name: str | None, mode_only: bool, source: Source, o
 @source_options
 def assert_applied(file: str, name: str | None, mode_only: bool, valid_config: bool, source: Source) -> None:
     """Exit code 0 if the GPUs are as the configuration wants them, 1 if not, with the reason for each GPU."""
-    from aliquot.cli.mig.planning import differences, plan
+    from aliquot.cli.mig.planning import differences, plan, refuse
+    from aliquot.node.mig.reconfiguration import Refused
 
     entries = chosen(file, name)
     if valid_config:
         click.echo("the configuration is valid")
         return
     with machines(source) as found:
+        refuse_lost(found, entries)
         planned = plan(found, goals(entries, mode_only=mode_only, all_matched=True))
+    if any(isinstance(one.outcome, Refused) and one.outcome.reason == "NotAnswering" for one in planned):
+        refuse(planned)
     if different := differences(planned):
         raise click.ClickException("\n".join(("the configuration is not applied", *different)))
     click.echo("the configuration is applied")

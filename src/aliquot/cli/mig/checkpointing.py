@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from aliquot.cli.mig.machines import Machine, Source, machines
+from aliquot.cli.mig.machines import Machine, Source, machines, refuse_losses
 from aliquot.cli.mig.options import source_options
+from aliquot.cli.mig.outcomes import Exit, MigError
 
 
 @click.command(short_help="Write the exact slices of each GPU to a file.")
@@ -23,6 +24,7 @@ from aliquot.cli.mig.options import source_options
 def checkpoint(path: Path | None, source: Source) -> None:
     """Write the MIG mode and the exact slices of each GPU, as mig-parted writes them."""
     with machines(source) as found:
+        refuse_losses(found)
         text = _written(found)
     if path is None or str(path) == "-":
         sys.stdout.write(text)
@@ -40,13 +42,13 @@ def _written(found: Sequence[Machine]) -> str:
     from aliquot.node.advertise import known_profiles
 
     silent = [
-        f"{machine.title(observed)}: {observed.failure}"
+        f"{machine.title(observed)} does not answer: {observed.failure}"
         for machine in found
         for observed in machine.gpus
         if observed.failure is not None
     ]
     if silent:
-        raise click.ClickException(f"a checkpoint needs every GPU to answer: {'; '.join(silent)}")
+        raise MigError(Exit.DRIVER, silent)
     return spell(
         (observed.gpu, known_profiles(observed), observed.instances)
         for machine in found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.mig.machines import Machine
+from aliquot.cli.mig.machines import Machine, refuse_losses
 
 if TYPE_CHECKING:
     from aliquot.cli.mig.planning import Goals
@@ -60,6 +60,13 @@ def chosen(file: str, name: str | None) -> "tuple[Entry, ...]":
         raise click.ClickException(f"{file}: {error}") from error
 
 
+def refuse_lost(found: "Sequence[Machine]", entries: "Sequence[Entry]") -> None:
+    """Raises MigError where a GPU that the configuration may be for cannot be reached."""
+    from aliquot.gpu.mig_config.selection import concerned
+
+    refuse_losses(found, concerned(entries))
+
+
 def goals(
     entries: "Sequence[Entry]", *, mode_only: bool, all_matched: bool = False
 ) -> "Callable[[Machine], Goals]":
@@ -73,7 +80,9 @@ def goals(
     def of(machine: Machine) -> "Goals":
         place = f"node {machine.name}: " if machine.name else ""
         try:
-            selection = select(entries, [observed.gpu for observed in machine.gpus])
+            selection = select(
+                entries, [observed.gpu for observed in machine.gpus], [lost.index for lost in machine.lost]
+            )
         except SelectionError as error:
             raise click.ClickException(f"{place}{error}") from error
         cuttable = [gpu for gpu in selection.unmatched if gpu.mig is not MigState.UNSUPPORTED]

@@ -1,9 +1,9 @@
 """The GPUs that a `mig` command is about: this machine's, or those of an inventory, with who uses them."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import click
 from aliquot.cli.mig.outcomes import Exit, MigError
 
 if TYPE_CHECKING:
-    from aliquot.gpu.driver import Driver
+    from aliquot.gpu.driver import Driver, LostGpu
     from aliquot.gpu.inventory import Inventory
     from aliquot.node.inventory import ObservedGpu
 
@@ -41,9 +41,47 @@ class Machine:
     gpus: "tuple[ObservedGpu, ...]"
     users: Mapping[str, str]
     """UUID of a GPU or MIG device -> the pod that holds it, as kubelet says."""
+    lost: "tuple[LostGpu, ...]" = ()
+    """GPUs that are in the machine and cannot be reached; not among `gpus`."""
 
     def title(self, observed: "ObservedGpu") -> str:
-        return f"{self.name}/{observed.gpu.index}" if self.name else f"GPU {observed.gpu.index}"
+        return self._title(observed.gpu.index)
+
+    def losses(self, indexes: Collection[int] | None = None) -> list[str]:
+        """A line for each lost GPU; `indexes`: those alone."""
+        return [
+            f"{self._title(lost.index)}{f' ({lost.uuid})' if lost.uuid else ''} {_ailment(lost)}"
+            for lost in self.lost
+            if indexes is None or lost.index in indexes
+        ]
+
+    def _title(self, index: int) -> str:
+        return f"{self.name}/{index}" if self.name else f"GPU {index}"
+
+
+def _ailment(lost: "LostGpu") -> str:
+    from aliquot.gpu.driver import ReturnCode
+
+    match lost.error.code:
+        case ReturnCode.GPU_IS_LOST:
+            return "is lost: it has fallen off the bus; reboot the machine"
+        case ReturnCode.RESET_REQUIRED:
+            return f"needs a reset: nvidia-smi --gpu-reset -i {lost.index}"
+        case _:
+            return f"does not answer: {lost.error}; reset it, or reboot the machine"
+
+
+def refuse_losses(found: "Iterable[Machine]", indexes: Collection[int] | None = None) -> None:
+    """Raises MigError where what the command is about is not all there; `indexes`: it is about these GPUs alone."""
+    if lines := [line for machine in found for line in machine.losses(indexes)]:
+        raise MigError(Exit.DRIVER, lines)
+
+
+def tell_losses(found: "Iterable[Machine]") -> None:
+    """To people, beside an answer that is good without the lost GPUs."""
+    for machine in found:
+        for line in machine.losses():
+            click.echo(f"warning: {line}", err=True)
 
 
 @contextmanager
@@ -65,19 +103,23 @@ def machines(source: Source, *, keep: bool = False) -> Iterator[Sequence[Machine
 def look_again(source: Source, machine: Machine) -> Machine:
     """As it is by now, with who holds what by now."""
     users = _pods(source.kubelet) if machine.name == THIS_MACHINE else machine.users
-    return replace(machine, gpus=look(machine.driver), users=users)
+    return look(machine.name, machine.driver, users)
 
 
-def look(driver: "Driver") -> "tuple[ObservedGpu, ...]":
-    """All GPUs, without their links. Raises click.ClickException when the driver as a whole does not answer."""
+def look(name: str, driver: "Driver", users: Mapping[str, str]) -> Machine:
+    """GPUs without their links. Raises click.ClickException when the driver as a whole does not answer."""
     from aliquot.gpu.driver import DriverError
     from aliquot.node.inventory import observe_gpu
 
     try:
-        found = sorted(driver.gpus(), key=lambda gpu: gpu.index)
+        gpus = sorted(driver.gpus(), key=lambda gpu: gpu.index)
+        listed = {gpu.index for gpu in gpus}
+        # One that is lost between the two calls fails when it is read.
+        lost = tuple(one for one in driver.lost_gpus() if one.index not in listed)
     except DriverError as error:
-        raise click.ClickException(f"the driver does not list its GPUs: {error}") from error
-    return tuple(observe_gpu(driver, gpu, with_links=False) for gpu in found)
+        raise MigError(Exit.DRIVER, [f"the driver does not list its GPUs: {error}"]) from error
+    observed = tuple(observe_gpu(driver, gpu, with_links=False) for gpu in gpus)
+    return Machine(name, driver, observed, users, lost)
 
 
 def _this_machine(source: Source) -> Machine:
@@ -89,8 +131,8 @@ def _this_machine(source: Source) -> Machine:
     try:
         driver = NvmlDriver()
     except DriverError as error:
-        raise click.ClickException(f"{error}; without a GPU, try --driver simulated:INVENTORY") from error
-    return Machine(THIS_MACHINE, driver, look(driver), _pods(source.kubelet))
+        raise MigError(Exit.DRIVER, [f"{error}; without a GPU, try --driver simulated:INVENTORY"]) from error
+    return look(THIS_MACHINE, driver, _pods(source.kubelet))
 
 
 def _pods(kubelet: Path) -> Mapping[str, str]:
@@ -148,7 +190,7 @@ def _simulated(path: Path, source: Source, ours: ExitStack | None) -> list[Machi
             raise click.ClickException(
                 f"{error.filename}: {error.strerror}; choose another --state"
             ) from error
-        found.append(Machine(name, driver, look(driver), {}))
+        found.append(look(name, driver, {}))
     if not found:
         from aliquot.document import nearest
 

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from aliquot.cli.boards import complete_board
-from aliquot.cli.mig.machines import Machine, Source, machines
+from aliquot.cli.mig.machines import Machine, Source, machines, tell_losses
 from aliquot.cli.mig.options import source_options
 from aliquot.cli.output import Format, emit, output_option
 
@@ -68,6 +68,7 @@ def profiles(board: str | None, source: Source, output: Format) -> None:
         emit(output, lambda: found, columns=(*_COLUMNS, "STARTS"), rows=[room.row() for room in found])
         return
     with machines(source) as at_hand:
+        tell_losses(at_hand)
         rooms = [room for one in at_hand for observed in one.gpus for room in _rooms(one, observed)]
     emit(
         output,

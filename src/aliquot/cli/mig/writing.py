@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.boards import complete_board
-from aliquot.cli.mig.machines import Machine, Source, machines
+from aliquot.cli.mig.machines import Machine, Source, machines, refuse_losses, tell_losses
 from aliquot.cli.mig.options import source_options
+from aliquot.cli.mig.outcomes import Exit, MigError
 
 if TYPE_CHECKING:
     from aliquot.gpu.mig_config.file import MigConfigFile
@@ -35,10 +36,11 @@ def export(name: str, form: str, source: Source) -> None:
 
     with machines(source) as found:
         machine = _one(found)
+        refuse_losses(found)
         silent = [one for one in machine.gpus if one.failure is not None]
         if silent:
-            raise click.ClickException(
-                "; ".join(f"{machine.title(one)} does not answer: {one.failure}" for one in silent)
+            raise MigError(
+                Exit.DRIVER, [f"{machine.title(one)} does not answer: {one.failure}" for one in silent]
             )
         cuts = [exporting.cut(one.gpu, known_profiles(one), one.instances) for one in machine.gpus]
     _print(exporting.export(cuts, name), form)
@@ -57,6 +59,7 @@ def generate(boards: tuple[str, ...], form: str, source: Source) -> None:
     else:
         with machines(source) as found:
             kinds = _at_hand(_one(found))
+            tell_losses(found)
     _print(generated(kinds), form)
 
 

@@ -1,6 +1,6 @@
 """Which entry of a configuration is for which GPU of a node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.driver import Gpu, MigState
@@ -20,13 +20,13 @@ class Selection:
     """No entry is for them."""
 
 
-def select(entries: Sequence[Entry], gpus: Sequence[Gpu]) -> Selection:
+def select(entries: Sequence[Entry], gpus: Sequence[Gpu], lost: Collection[int] = ()) -> Selection:
     """GPUs without MIG are left as they are where an entry is for all GPUs, or asks for MIG to be off.
 
-    Raises SelectionError.
+    `lost`: indexes of GPUs that are in the node and cannot be reached. Raises SelectionError.
     """
     for number, entry in enumerate(entries, 1):
-        _check(number, entry, gpus)
+        _check(number, entry, gpus, lost)
     found: dict[str, Entry] = {}
     unmatched = []
     for gpu in gpus:
@@ -49,7 +49,17 @@ def select(entries: Sequence[Entry], gpus: Sequence[Gpu]) -> Selection:
     return Selection(found, tuple(unmatched))
 
 
-def _check(number: int, entry: Entry, gpus: Sequence[Gpu]) -> None:
+def concerned(entries: Iterable[Entry]) -> Collection[int] | None:
+    """Indexes of the GPUs that entries may be for, whatever they are; None: any."""
+    indexes: set[int] = set()
+    for entry in entries:
+        if entry.devices is None:
+            return None
+        indexes.update(entry.devices)
+    return indexes
+
+
+def _check(number: int, entry: Entry, gpus: Sequence[Gpu], lost: Collection[int]) -> None:
     """What matches nothing and was meant to."""
     for one in entry.filters:
         if one.word:
@@ -60,7 +70,7 @@ def _check(number: int, entry: Entry, gpus: Sequence[Gpu]) -> None:
     if gpus and not any(any_matches(entry.filters, gpu) for gpu in gpus):
         return
     indexes = [gpu.index for gpu in gpus]
-    missing = [device for device in entry.devices or () if device not in indexes]
+    missing = [device for device in entry.devices or () if device not in indexes and device not in lost]
     if missing:
         there = f"the node has {', '.join(map(str, indexes))}" if indexes else "the node has no GPU"
         raise SelectionError(f"entry {number} is for GPU {', '.join(map(str, missing))}: {there}")

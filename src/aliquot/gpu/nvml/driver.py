@@ -4,7 +4,7 @@ import ctypes
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from aliquot.gpu.driver import (
     GpuInstance,
     InstanceProfile,
     Link,
+    LostGpu,
     MigState,
     Placement,
     Process,
@@ -25,7 +26,7 @@ from aliquot.gpu.driver import (
 )
 from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.nvml import links, mig
-from aliquot.gpu.nvml.session import MIB, Device, Session, return_code
+from aliquot.gpu.nvml.session import MIB, OF_ONE_GPU, Device, Session, return_code
 
 _NO_INSTANCE = 0xFFFFFFFF
 _RESET_TIMEOUT_S = 120.0
@@ -86,15 +87,12 @@ class NvmlDriver:
         return DriverVersion(driver, f"{cuda // 1000}.{cuda % 1000 // 10}")
 
     def gpus(self) -> Sequence[Gpu]:
-        found = []
-        for device in self._session.devices():
-            try:
-                self._session.memory_mib(device.handle)
-                found.append(replace(device.gpu, mig=mig.state(self._session, device)))
-            except DriverError as error:
-                if error.code is not ReturnCode.GPU_IS_LOST:
-                    raise
-        return tuple(found)
+        return tuple(found for found in self._roll_call() if isinstance(found, Gpu))
+
+    def lost_gpus(self) -> Sequence[LostGpu]:
+        silent = [found for found in self._roll_call() if isinstance(found, LostGpu)]
+        by_index = {lost.index: lost for lost in (*self._session.mute(), *silent)}
+        return tuple(by_index[index] for index in sorted(by_index))
 
     def links(self, gpu_uuid: str) -> Sequence[Link]:
         return links.links(self._session, self._device(gpu_uuid))
@@ -220,6 +218,18 @@ class NvmlDriver:
 
     # --- inside ---
 
+    def _roll_call(self) -> Iterator[Gpu | LostGpu]:
+        """Of those that once answered, by index."""
+        for device in self._session.devices():
+            gpu = device.gpu
+            try:
+                self._session.memory_mib(device.handle)
+                yield replace(gpu, mig=mig.state(self._session, device))
+            except DriverError as error:
+                if error.code not in OF_ONE_GPU:
+                    raise
+                yield LostGpu(gpu.index, gpu.uuid, error)
+
     def _device(self, gpu_uuid: str) -> Device:
         device = self._session.device(gpu_uuid)
         self._session.memory_mib(device.handle)
@@ -260,7 +270,7 @@ class NvmlDriver:
                     nvml.nvmlDeviceRegisterEvents(handle, nvml.nvmlEventTypeXidCriticalError, events)
             except DriverError as error:
                 # boards without XID events, and such as are lost by now
-                if error.code not in (ReturnCode.NOT_SUPPORTED, ReturnCode.GPU_IS_LOST):
+                if error.code is not ReturnCode.NOT_SUPPORTED and error.code not in OF_ONE_GPU:
                     raise
         return events
 

@@ -1,7 +1,7 @@
 """How GPUs reach each other, as NVML tells it: NVLinks counted one by one, else the PCIe level they meet at."""
 
 from aliquot.gpu.driver import DriverError, Link, LinkKind, ReturnCode
-from aliquot.gpu.nvml.session import Device, Session
+from aliquot.gpu.nvml.session import OF_ONE_GPU, Device, Session
 
 _PCIE_KINDS = {
     0: LinkKind.SAME_BOARD,
@@ -28,7 +28,7 @@ def links(session: Session, own: Device) -> tuple[Link, ...]:
                 lanes = min(to_switch, _nvlinks(session, peer)[1])
             kind = LinkKind.NVLINK if lanes else _pcie_kind(session, own, peer)
         except DriverError as error:
-            if error.code is not ReturnCode.GPU_IS_LOST:
+            if error.code not in OF_ONE_GPU:
                 raise
             session.memory_mib(own.handle)
         else:

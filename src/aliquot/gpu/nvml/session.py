@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from aliquot.gpu import boards
-from aliquot.gpu.driver import ComputeProfile, DriverError, Gpu, InstanceProfile, MigState, ReturnCode
+from aliquot.gpu.driver import (
+    ComputeProfile,
+    DriverError,
+    Gpu,
+    InstanceProfile,
+    LostGpu,
+    MigState,
+    ReturnCode,
+)
 
 MIB = 1024 * 1024
 
@@ -19,6 +27,10 @@ _OTHER_NUMBERS = {
     13: ReturnCode.NOT_SUPPORTED,  # function not found: an older driver
     28: ReturnCode.NOT_FOUND,  # GPU not found
 }
+
+
+OF_ONE_GPU = frozenset({ReturnCode.GPU_IS_LOST, ReturnCode.RESET_REQUIRED, ReturnCode.UNKNOWN})
+"""What is wrong with one GPU, and must not hide the others. UNKNOWN: such as a broken InfoROM or interrupt."""
 
 
 def return_code(number: int) -> ReturnCode:
@@ -49,7 +61,10 @@ class Session:
         self._sysfs = sysfs
         self._lock = threading.Lock()
         self._devices: dict[str, Device] = {}
-        self._seen: set[str] = set()
+        self._seen: dict[str, int] = {}
+        """UUID -> index, of every GPU that has ever answered."""
+        self._mute: dict[int, DriverError] = {}
+        """By index, why a GPU has no handle."""
         self.open()
 
     def open(self) -> None:
@@ -80,6 +95,12 @@ class Session:
             self._find()
             return sorted(self._devices.values(), key=lambda device: device.gpu.index)
 
+    def mute(self) -> list[LostGpu]:
+        """Those that do not even give a handle; look for `devices` first."""
+        with self._lock:
+            uuids = {index: uuid for uuid, index in self._seen.items() if uuid not in self._devices}
+            return [LostGpu(index, uuids.get(index, ""), error) for index, error in self._mute.items()]
+
     def device(self, gpu_uuid: str) -> Device:
         with self._lock:
             if gpu_uuid not in self._devices:
@@ -104,6 +125,7 @@ class Session:
         nvml = self.nvml
         with self.errors("listing GPUs"):
             count = nvml.nvmlDeviceGetCount()
+        self._mute = {}
         for index in range(count):
             try:
                 with self.errors(f"GPU {index}"):
@@ -111,9 +133,11 @@ class Session:
                     uuid = nvml.nvmlDeviceGetUUID(handle)
                     if uuid not in self._devices:
                         self._devices[uuid] = Device(handle, self._read(handle, index, uuid))
-                        self._seen.add(uuid)
+                        self._seen[uuid] = index
             except DriverError as error:
-                if error.code not in (ReturnCode.GPU_IS_LOST, ReturnCode.NO_PERMISSION):
+                if error.code in OF_ONE_GPU:
+                    self._mute[index] = error
+                elif error.code is not ReturnCode.NO_PERMISSION:
                     raise
 
     def _read(self, handle: Any, index: int, uuid: str) -> Gpu:

@@ -151,10 +151,15 @@ class Applying:
             return Done(0)
         try:
             gpus = await self._access.call(self._driver.gpus)
+            lost = await self._access.call(self._driver.lost_gpus)
         except DriverError as error:
             return Failed(f"the driver does not list its GPUs: {error}", open=True, code=error.code)
         gpu = next((gpu for gpu in gpus if gpu.uuid == uuid), None)
         if gpu is None:
+            # One that this process never saw alive has no UUID.
+            gone = next((one for one in lost if one.uuid in (uuid, "")), None)
+            if gone is not None:
+                return Failed(str(gone.error), open=True, code=gone.error.code)
             return Failed("the machine has no GPU of this UUID", open=True)
         # Not before it is ours: what was seen earlier, another may have changed.
         observed = await self._access.call_on(uuid, _look, self._driver, gpu)
