@@ -237,21 +237,25 @@ def difference(
     wanted: Sequence[Wanted],
     released: Collection[int] = (),
 ) -> Plan | Refusal:
-    """`plan` for what is known to be legal, as what `arrangement.arrange` gives."""
+    """`plan` for what is known to be legal, as what `arrangement.arrange` gives.
+
+    What is in use and released goes first: if the driver refuses that, nothing has been touched.
+    """
     geometry = geometry_of(profiles)
     missing = {one.slice: one for one in wanted}
     kept: list[int] = []
     in_use: list[Held] = []
     destroy: list[Step] = []
     create: dict[int, list[Step]] = {}
-    for held in sorted(current, key=lambda h: h.instance.gi_id):
+    for held in sorted(current, key=lambda h: (not h.used_by, h.instance.gi_id)):
         instance = held.instance
         profile = geometry.profiles.get(instance.profile_id)
         as_wanted = missing.pop(held.slice, None)
         if as_wanted is None or profile is None:
             if held.used_by:
                 in_use.append(held)
-            destroy += [DestroyCompute(instance.gi_id, c.ci_id) for c in instance.compute_instances]
+            parts = sorted(instance.compute_instances, key=lambda c: (not held.uses(c.ci_id), c.ci_id))
+            destroy += [DestroyCompute(instance.gi_id, compute.ci_id) for compute in parts]
             destroy.append(DestroyInstance(instance.gi_id))
             continue
         kept.append(instance.gi_id)
@@ -262,15 +266,16 @@ def difference(
         create[held.slice.start] = [_compute(held.slice.start, profile, slices) for slices in lacking]
     for slice_, one in missing.items():
         profile = geometry.profiles[slice_.profile_id]
-        parts = sorted(one.compute or (profile.compute_slices,), reverse=True)
+        sizes = sorted(one.compute or (profile.compute_slices,), reverse=True)
         create[slice_.start] = [
             CreateInstance(slice_),
-            *(_compute(slice_.start, profile, slices) for slices in parts),
+            *(_compute(slice_.start, profile, slices) for slices in sizes),
         ]
     in_use = [held for held in in_use if held.instance.gi_id not in released]
     if in_use:
         return _refuse_use(geometry, in_use)
-    return Plan((*destroy, *(step for start in sorted(create) for step in create[start])), tuple(kept))
+    made = (step for start in sorted(create) for step in create[start])
+    return Plan((*destroy, *made), tuple(sorted(kept)))
 
 
 def compute_changes(

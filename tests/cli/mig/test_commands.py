@@ -343,7 +343,7 @@ def lose(place: Path, gpu: int) -> str:
         ("checkpoint",),
         ("export",),
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )
 def test_a_lost_gpu_is_named_and_nothing_is_begun(
     place: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]

@@ -107,7 +107,11 @@ def test_patience_ends(tmp_path: Path) -> None:
     cut(driver, driver.gpus()[0], ("7g.80gb", 0))
     busy = dict.fromkeys(range(1000), ReturnCode.IN_USE)
     (result,) = apply(driver, HALVES, tmp_path, before=failing(busy))
-    assert result == Failed("destroying compute instance 0 of GPU instance 0: IN_USE", code=ReturnCode.IN_USE)
+    assert result == Failed(
+        "destroying compute instance 0 of GPU instance 0: IN_USE: stop what monitors the GPU, such as DCGM, then "
+        "try again",
+        code=ReturnCode.IN_USE,
+    )
     assert placed(driver, driver.gpus()[0]) == {("7g.80gb", 0)}
 
 

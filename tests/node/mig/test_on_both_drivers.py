@@ -1,6 +1,6 @@
 """Changes of GPUs through the real NVML binding, over the fake library, and on the simulated driver alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,37 @@ def test_what_runs_stays_and_stops_what_would_take_it(machine: MakeMachine, tmp_
     assert done == Done(2)
     assert instance in driver.instances(gpu)
     made.stop_process(12)
+
+
+def test_what_was_released_goes_first_and_stays_only_where_the_driver_says_so(
+    machine: MakeMachine, tmp_path: Path
+) -> None:
+    made = machine("h100-80gb:1:mig")
+    driver = made.driver
+    become(driver, Goal(True, (Demand(14, start=0), Demand(9, start=4))), tmp_path)
+    gpu = driver.gpus()[0]
+    before = driver.instances(gpu.uuid)
+    held = next(instance for instance in before if instance.placement.start == 4)
+    (compute,) = held.compute_instances
+
+    def release(users: Mapping[str, str]) -> Done | Failed:
+        observed = observe_gpu(driver, gpu)
+        change = reconfigure(observed, Goal(True, (Demand(0),)), users, [held.gi_id])
+        assert isinstance(change, Change)
+        applying = Applying(
+            driver, directory=tmp_path, clock=VirtualClock(), run_blocking=directly, patience_s=0
+        )
+        return virtual(applying.apply([Work(observed, change)]))[gpu.uuid]
+
+    made.start_process(compute.uuid, 12)
+    failed = release({})
+    assert isinstance(failed, Failed) and failed.code is ReturnCode.IN_USE and not failed.open
+    assert failed.message.startswith(f"destroying compute instance 0 of GPU instance {held.gi_id}: ")
+    assert failed.message.endswith(": stop process 12, then try again")
+    assert driver.instances(gpu.uuid) == before
+    made.stop_process(12)
+    assert isinstance(release({compute.uuid: "pod a/idle"}), Done)
+    assert devices(driver) == ["7g.80gb"]
 
 
 def test_a_lost_gpu_is_told_by_its_code(machine: MakeMachine, tmp_path: Path) -> None:

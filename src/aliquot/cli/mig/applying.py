@@ -332,6 +332,7 @@ def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]") -> None:
                 lines.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
             else:
                 count += 1
+    if count or not failed:
+        click.echo(f"{counted(count, 'GPU')}: done")
     if failed:
         raise MigError(of_failures(failed), lines)
-    click.echo(f"{counted(count, 'GPU')}: done")

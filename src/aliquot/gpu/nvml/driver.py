@@ -159,10 +159,8 @@ class NvmlDriver:
         return reached
 
     def reset_gpu(self, gpu_uuid: str) -> None:
-        running = self.processes(gpu_uuid)
-        if running:
-            pids = ", ".join(str(process.pid) for process in running)
-            raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: in use by process {pids}")
+        if self.processes(gpu_uuid):
+            raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: a process runs on it")
         # an open session is a client of the GPU and would be in the way of its reset
         self.close()
         try:

@@ -185,7 +185,9 @@ class Applying:
         names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
         told = _Told(journal, self._on_disk, self._progress, uuid, len(steps), names)
         try:
-            await self._executor.carry_out(uuid, steps, work.observed.instances, told, names)
+            await self._executor.carry_out(
+                uuid, steps, work.observed.instances, told, names, work.change.released
+            )
             await self._on_disk(journal.end)
             return Done(len(steps))
         except (StepFailed, JournalError) as failure:

@@ -7,7 +7,7 @@ rest is planned anew from there.
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -99,11 +99,14 @@ class Executor:
         expected: tuple[GpuInstance, ...],
         witness: Witness | None = None,
         names: Mapping[int, str] | None = None,
+        released: Collection[int] = (),
     ) -> None:
-        """`expected`: the instances that the plan saw. `names`: of profiles, for messages. Raises StepFailed, and if they are others now."""
+        """`expected`: the instances that the plan saw. `names`: of profiles, for messages. `released`: GI ids of what may
+        go though it is in use, if the driver lets it go. Raises StepFailed, also if the instances are others now.
+        """
         told = witness or _NOBODY
         try:
-            await self._patiently(lambda: self._check(gpu_uuid, steps, expected), told, _LOOKING)
+            await self._patiently(lambda: self._check(gpu_uuid, steps, expected, released), told, _LOOKING)
         except DriverError as error:
             raise StepFailed(_LOOKING, error) from error
         so_far = _SoFar()
@@ -116,11 +119,19 @@ class Executor:
                 _log.warning("MIG step failed", gpu=gpu_uuid, step=name, error=str(error))
                 if isinstance(step, layout.CreateCompute) and step.start in so_far.made:
                     error = await self._without_half(gpu_uuid, so_far.made[step.start], error)
+                elif error.code is ReturnCode.IN_USE:
+                    error = await self._with_holders(gpu_uuid, step, error)
                 raise StepFailed(name, error, half_done=so_far.mode_waits) from error
             _log.info("MIG step done", gpu=gpu_uuid, step=name)
             await told.done(step)
 
-    async def _check(self, gpu_uuid: str, steps: Sequence[Step], expected: tuple[GpuInstance, ...]) -> None:
+    async def _check(
+        self,
+        gpu_uuid: str,
+        steps: Sequence[Step],
+        expected: tuple[GpuInstance, ...],
+        released: Collection[int],
+    ) -> None:
         """The last look before something is destroyed: nothing has moved, and no process has come."""
         leaving = {
             step.gi_id for step in steps if isinstance(step, layout.DestroyCompute | layout.DestroyInstance)
@@ -139,10 +150,13 @@ class Executor:
         busy = [
             str(p.pid)
             for p in processes
-            if resetting
-            or p.gi_id in whole
-            or (p.gi_id, p.ci_id) in parts
-            or (p.ci_id is None and p.gi_id in leaving)
+            if p.gi_id not in released
+            and (
+                resetting
+                or p.gi_id in whole
+                or (p.gi_id, p.ci_id) in parts
+                or (p.ci_id is None and p.gi_id in leaving)
+            )
         ]
         if busy:
             raise DriverError(ReturnCode.IN_USE, f"process {', '.join(busy)} has begun to use it")
@@ -216,6 +230,19 @@ class Executor:
         except DriverError as second:
             return DriverError(error.code, f"{error}; and its GPU instance {gi_id} stays behind: {second}")
         return error
+
+    async def _with_holders(self, gpu_uuid: str, step: Step, error: DriverError) -> DriverError:
+        """What to do about what the driver says is in use."""
+        try:
+            processes = await self._access.call_on(gpu_uuid, self._driver.processes, gpu_uuid)
+        except DriverError:
+            return error
+        within = step.gi_id if isinstance(step, layout.DestroyCompute | layout.DestroyInstance) else None
+        pids = [str(process.pid) for process in processes if within in (None, process.gi_id)]
+        if pids:
+            return DriverError(error.code, f"{error}: stop process {', '.join(pids)}, then try again")
+        # A client without a process of its own in NVML's list.
+        return DriverError(error.code, f"{error}: stop what monitors the GPU, such as DCGM, then try again")
 
     async def _reset(self, gpu_uuid: str) -> None:
         await self._access.call_alone(self._driver.reset_gpu, gpu_uuid)

@@ -29,7 +29,10 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`mig_after` and `slices`, by start: what there is in the end. `kept` and `destroyed` are today's GI ids."""
+    """`mig_after` and `slices`, by start: what there is in the end. `kept` and `destroyed` are today's GI ids.
+
+    `released`: those that may go though they are in use.
+    """
 
     gpu: Gpu
     mig_after: bool
@@ -37,6 +40,7 @@ class Change:
     slices: tuple[Wanted, ...] = ()
     kept: tuple[int, ...] = ()
     destroyed: tuple[int, ...] = ()
+    released: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _off(
         return _refused(emptied)
     if not current and (busy := _used_as_a_whole(observed, users)):
         return Refused("InUse", busy)
-    return Change(gpu, False, (*emptied.steps, mode), destroyed=emptied.destroyed)
+    return Change(gpu, False, (*emptied.steps, mode), destroyed=emptied.destroyed, released=tuple(released))
 
 
 def _on(observed: ObservedGpu, goal: Goal, users: Mapping[str, str]) -> Outcome:
@@ -104,7 +108,15 @@ def _cut(observed: ObservedGpu, goal: Goal, current: Sequence[Held], released: C
     within = _within(observed, goal, current, released)
     if isinstance(within, Refused):
         return within
-    return Change(observed.gpu, True, (*mode, *within.steps), within.slices, within.kept, within.destroyed)
+    return Change(
+        observed.gpu,
+        True,
+        (*mode, *within.steps),
+        within.slices,
+        within.kept,
+        within.destroyed,
+        tuple(released),
+    )
 
 
 @dataclass(frozen=True, slots=True)
