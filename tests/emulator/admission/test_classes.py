@@ -1,5 +1,6 @@
 """Classes of pods, of priorities and of ingresses, as users meet them; and nodes, which begin as not ready."""
 
+import re
 from typing import Any
 
 import pytest
@@ -114,3 +115,15 @@ async def test_pods_pull_with_the_secrets_of_their_account(api: Api) -> None:
     assert (await api.ok("POST", PODS, pod(serviceAccountName="a")))["spec"]["imagePullSecrets"] == secrets
     own = pod("q", serviceAccountName="a", imagePullSecrets=[{"name": "mine"}])
     assert (await api.ok("POST", PODS, own))["spec"]["imagePullSecrets"] == [{"name": "mine"}]
+
+
+async def test_pods_of_an_account_that_are_alike_stay_alike(api: Api) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}
+    await api.ok("POST", "/api/v1/namespaces/default/serviceaccounts", account)
+    one, other, third = [
+        (await api.ok("POST", PODS, pod(name, serviceAccountName=user)))["spec"]
+        for name, user in (("p", "a"), ("q", "a"), ("r", "default"))
+    ]
+    assert one == other
+    assert re.fullmatch("kube-api-access-[a-z0-9]{5}", one["volumes"][0]["name"])
+    assert one["volumes"][0]["name"] != third["volumes"][0]["name"]

@@ -1,5 +1,6 @@
 """A pod runs as a ServiceAccount, and finds that account's token in its files."""
 
+from functools import lru_cache
 from random import Random
 
 from aliquot.emulator.admission.pods import is_new_pod
@@ -42,10 +43,10 @@ def service_account(asked: Admitted, obj: Json) -> Json:
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = list(account["imagePullSecrets"])
     wanted = spec.get("automountServiceAccountToken", account.get("automountServiceAccountToken"))
-    return {**obj, "spec": spec if wanted is False else _with_token(spec, asked.rng)}
+    return {**obj, "spec": spec if wanted is False else _with_token(spec, asked.namespace, name)}
 
 
-def _with_token(spec: Json, rng: Random) -> Json:
+def _with_token(spec: Json, namespace: str, account: str) -> Json:
     """The volume that gives a pod its token, the authority to trust and its namespace, in every container."""
     mounted = [
         container
@@ -58,7 +59,7 @@ def _with_token(spec: Json, rng: Random) -> Json:
     volumes = list(spec.get("volumes") or ())
     name = next((one["name"] for one in volumes if one["name"].startswith(_VOLUME)), "")
     if not name:
-        name = generated_name(_VOLUME, rng)
+        name = _free_volume_name(namespace, account)
         volumes.append({"name": name, "projected": {"defaultMode": 420, "sources": _TOKEN_SOURCES}})
     mount = {"name": name, "readOnly": True, "mountPath": _TOKEN_PATH}
     changed = {
@@ -72,3 +73,9 @@ def _with_token(spec: Json, rng: Random) -> Json:
         if spec.get(kind)
     }
     return {**spec, **changed, "volumes": volumes}
+
+
+@lru_cache(maxsize=1024)
+def _free_volume_name(namespace: str, account: str) -> str:
+    """One that no other volume of a pod has, and the same in all pods of an account: what is alike stays alike."""
+    return generated_name(_VOLUME, Random(f"{namespace}/{account}"))

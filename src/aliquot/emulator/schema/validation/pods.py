@@ -12,6 +12,7 @@ from aliquot.emulator.schema.errors import (
     not_supported,
     required,
 )
+from aliquot.emulator.schema.sound import Sound
 from aliquot.emulator.schema.validation import (
     containers,
     ephemeral_containers,
@@ -41,6 +42,7 @@ _MAY_CHANGE = ",".join(
     )
 )
 Obj = Mapping[str, Any]
+_sound_specs = Sound()
 
 
 def pod(obj: Obj) -> list[FieldError]:
@@ -87,10 +89,16 @@ def pod_template(template: Obj, path: str) -> list[FieldError]:
 
 def pod_spec(spec: Obj, path: str, *, pod_name: str = "", is_pod: bool = False) -> list[FieldError]:
     """Problems of a spec with its defaults in. What only a pod must have is asked when it is one (`is_pod`)."""
+    # The pod's name matters only to volumes whose claims are named after it.
+    owner = pod_name if any("ephemeral" in volume for volume in spec.get("volumes", ())) else ""
+    return _sound_specs.findings(spec, (owner, is_pod), lambda: _pod_spec(spec, path, owner, is_pod=is_pod))
+
+
+def _pod_spec(spec: Obj, path: str, owner: str, *, is_pod: bool) -> list[FieldError]:
     errors: list[FieldError] = []
     if "terminationGracePeriodSeconds" not in spec:
         errors.append(required(f"{path}.terminationGracePeriodSeconds"))
-    sound, found = volumes(spec.get("volumes", ()), pod_name, f"{path}.volumes")
+    sound, found = volumes(spec.get("volumes", ()), owner, f"{path}.volumes")
     errors += found
     claims = {claim["name"] for claim in spec.get("resourceClaims", ()) if claim.get("name")}
     errors += _resource_claims(spec.get("resourceClaims", ()), f"{path}.resourceClaims")

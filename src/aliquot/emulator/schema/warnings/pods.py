@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from aliquot.emulator.schema.sound import Sound
 from aliquot.emulator.schema.warnings import node_labels
 from aliquot.emulator.schema.warnings.addresses import odd_address
 from aliquot.emulator.schema.warnings.mounted_paths import overlapping_paths
@@ -18,6 +19,8 @@ _ANNOTATIONS = {
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
+_TELLING = (*_ANNOTATIONS, _SECCOMP_POD, _SECCOMP_CONTAINER, _APPARMOR_CONTAINER)
+"""What the annotations that are looked at begin with."""
 _VOLUMES = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
     "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
@@ -32,12 +35,18 @@ _VOLUMES = {
 _SPELLED = {"storageos": "storageOS"}
 _IN_BYTES = ("memory", "ephemeral-storage")
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
+_sound_pods = Sound()
 
 
-def pod(pod: Obj, at: str = "") -> Iterator[str]:
+def pod(pod: Obj, at: str = "") -> list[str]:
     """`at` is where a template stands (`spec.template.`)."""
-    spec, meta = pod.get("spec") or {}, pod.get("metadata") or {}
-    annotations: Mapping[str, str] = meta.get("annotations") or {}
+    spec = pod.get("spec") or {}
+    annotations: Mapping[str, str] = (pod.get("metadata") or {}).get("annotations") or {}
+    telling = {key: value for key, value in annotations.items() if key.startswith(_TELLING)}
+    return _sound_pods.findings(spec, tuple(telling.items()), lambda: list(_pod(spec, telling, at)))
+
+
+def _pod(spec: Obj, annotations: Mapping[str, str], at: str) -> Iterator[str]:
     path = f"{at}spec"
     containers = list(_containers(spec, path))
     yield from node_labels.selector(spec.get("nodeSelector"), f"{path}.nodeSelector")
