@@ -80,7 +80,7 @@ def _job_spec(spec: Obj, path: str) -> Iterator[str]:
     yield from _template(spec, path)
 
 
-def _template(spec: Obj, path: str = "spec") -> Iterator[str]:
+def _template(spec: Obj, path: str = "spec") -> list[str]:
     return pods.pod(spec.get("template") or {}, f"{path}.template.")
 
 
