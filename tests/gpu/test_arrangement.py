@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aliquot.gpu import boards
 from aliquot.gpu.arrangement import Demand, arrange
 from aliquot.gpu.driver import ComputeInstance, GpuInstance, InstanceProfile, Placement
-from aliquot.gpu.layout import Geometry, Held, Refusal, RefusalReason, Slice, Wanted
+from aliquot.gpu.layout import Compute, Geometry, Held, Refusal, RefusalReason, Slice, Wanted, parts_of
 
 
 def profiles_of(board: str) -> tuple[InstanceProfile, ...]:
@@ -31,12 +31,12 @@ def demands(*names: str) -> list[Demand]:
     return found
 
 
-def held(name: str, start: int, used_by: str = "", *, parts: tuple[int, ...] = ()) -> Held:
+def held(name: str, start: int, used_by: str = "", *, parts: Compute = ()) -> Held:
     """`parts`: compute slices of each compute instance."""
     profile = BY_NAME[name]
     compute = tuple(
         ComputeInstance(n, {1: 0, 2: 1, 3: 2, 4: 3, 7: 4}[slices], f"MIG-{n}", f"{slices}c.{name}")
-        for n, slices in enumerate(parts or (profile.compute_slices,))
+        for n, slices in enumerate(parts_of(parts, profile))
     )
     placement = Placement(start, profile.memory_slots)
     return Held(GpuInstance(10 + start, profile.profile_id, placement, compute), used_by)
@@ -152,6 +152,13 @@ def test_demands_get_their_starts(current: list[Held], wanted: list[Demand], exp
             id="no such start",
         ),
         pytest.param(
+            [held("1g.10gb", 0, "pod a/b")],
+            [],
+            RefusalReason.IN_USE,
+            "1g.10gb at slot 0, in use by pod a/b, would have to go",
+            id="nothing at all",
+        ),
+        pytest.param(
             [],
             [Demand(9, compute=(2, 2))],
             RefusalReason.BAD_COMPUTE,
@@ -193,6 +200,12 @@ def test_the_parts_of_an_instance_stay_with_it() -> None:
         found = arrange(H100, current, wanted)
         assert not isinstance(found, Refusal)
         assert found == (Wanted(Slice(9, 0)), Wanted(Slice(9, 4), (1, 2)))
+
+
+def test_an_instance_that_is_to_have_nothing_in_it_stays_so() -> None:
+    empty, whole = Demand(9, compute=None), Demand(9)
+    found = arrange(H100, [held("3g.40gb", 0, parts=None), held("3g.40gb", 4)], [whole, empty])
+    assert found == (Wanted(Slice(9, 0), None), Wanted(Slice(9, 4)))
 
 
 @settings(max_examples=300, deadline=None)

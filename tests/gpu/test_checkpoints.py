@@ -52,6 +52,14 @@ def test_profiles_are_written_under_nvmls_own_numbers(name: str, number: int) ->
     assert slices == profile.compute_slices
 
 
+def test_an_instance_without_compute_instances_comes_back_without_them() -> None:
+    driver = SimulatedDriver([InventoryGpus("h100-80gb", mig=True)], node="n")
+    gpu = driver.gpus()[0].uuid
+    driver.create_gpu_instance(gpu, 9, 4)
+    saved = parse(written(driver), source="c.json").of(gpu, driver.instance_profiles(gpu))
+    assert saved.demands == (Demand(9, None, 4),)
+
+
 def test_gpus_without_mig_are_left_out_and_those_with_mig_off_have_no_instances() -> None:
     driver = SimulatedDriver([InventoryGpus("l4"), InventoryGpus("a30-24gb")], node="n")
     (device,) = json.loads(written(driver))["MigState"]["Devices"]

@@ -1,7 +1,7 @@
 """`aliquot`: the command line. One module per command group, imported when its command runs.
 
-Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to do; 2 the command line was wrong;
-3 `up --detach`: the cluster is up, and some of its nodes are not ready; 130 interrupted.
+Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to do; 2 the command line was wrong (of `mig`,
+whose codes say more, 1); 3 `up --detach`: the cluster is up, and some of its nodes are not ready; 130 interrupted.
 """
 
 import importlib
@@ -64,7 +64,7 @@ def main() -> None:
         code = 130
     except click.UsageError as error:
         error.show()
-        code = 2
+        code = error.exit_code
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         code = error.exit_code

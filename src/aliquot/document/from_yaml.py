@@ -36,7 +36,7 @@ def read_yaml(source: str, text: str, repeats: list[Repeat] | None = None) -> li
 _INT = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)\Z")
 _FLOAT = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?\Z")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOLS = {
+TRUTH_VALUES = {
     spelling: truth
     for truth, words in ((True, ("true", "yes", "on")), (False, ("false", "no", "off")))
     for word in words
@@ -48,8 +48,8 @@ _TAG = "tag:yaml.org,2002:"
 def _plain_scalar(text: str) -> Value:
     if text in _NULLS:
         return None
-    if text in _BOOLS:
-        return _BOOLS[text]
+    if text in TRUTH_VALUES:
+        return TRUTH_VALUES[text]
     if _INT.match(text):
         digits = text.replace("_", "")
         if re.match(r"[-+]?0[0-7]", digits):

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.layout import (
+    Compute,
     Geometry,
     Held,
     Refusal,
@@ -24,9 +25,6 @@ from aliquot.gpu.layout import (
     geometry_of,
     spell,
 )
-
-Compute = tuple[int, ...]
-"""Compute slices of each compute instance; empty: one that fills the instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def _divided(
             if demand.start is not None:
                 compute[Slice(profile_id, demand.start)] = demand.compute
         free = [slice_ for slice_ in slices if slice_.profile_id == profile_id and slice_ not in compute]
-        left = sorted(demand.compute for demand in of_profile if demand.start is None)
+        left = sorted((demand.compute for demand in of_profile if demand.start is None), key=_by_parts)
         compute |= zip(free, _shared_out(geometry, free, left, here), strict=True)
     return tuple(Wanted(slice_, compute[slice_]) for slice_ in slices)
 
@@ -166,16 +164,20 @@ def _shared_out(
     if len(set(left)) <= 1:
         return left
 
-    def cost(order: Sequence[Compute]) -> tuple[int, int, Sequence[Compute]]:
+    def cost(order: Sequence[Compute]) -> tuple[int, int, list[tuple[bool, tuple[int, ...]]]]:
         used = gone = 0
         for slice_, compute in zip(slices, order, strict=True):
             if (held := here.get(slice_)) is not None:
                 surplus, _ = compute_changes(held, geometry.profiles[slice_.profile_id], compute)
                 gone += len(surplus)
                 used += sum(1 for one in surplus if held.uses(one.ci_id))
-        return used, gone, order
+        return used, gone, [_by_parts(compute) for compute in order]
 
     return min(set(permutations(left)), key=cost)
+
+
+def _by_parts(compute: Compute) -> tuple[bool, tuple[int, ...]]:
+    return compute is None, compute or ()
 
 
 # --- why not ---
@@ -231,10 +233,11 @@ def _too_many(board: _Board, counts: Mapping[int, int]) -> Refusal:
 
 
 def _in_the_way(geometry: Geometry, lost: Sequence[Held], counts: Mapping[int, int]) -> Refusal:
-    parts = [f"{spell(geometry, held.slice)}, in use by {held.used_by}," for held in lost]
+    parts = " and ".join(f"{spell(geometry, held.slice)}, in use by {held.used_by}," for held in lost)
+    text = f"{parts} would have to go"
     return Refusal(
         RefusalReason.IN_USE,
-        f"for {_listed(geometry, counts)}, {' and '.join(parts)} would have to go",
+        f"for {_listed(geometry, counts)}, {text}" if counts else text,
         tuple(held.instance.gi_id for held in lost),
     )
 
@@ -243,4 +246,4 @@ def _listed(geometry: Geometry, counts: Mapping[int, int]) -> str:
     """`2 x 3g.40gb and 1 x 1g.10gb`, larger profiles first."""
     by_size = sorted(counts, key=lambda profile_id: (-geometry.profiles[profile_id].memory_slots, profile_id))
     parts = [f"{counts[profile_id]} x {geometry.profiles[profile_id].name}" for profile_id in by_size]
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nothing"
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

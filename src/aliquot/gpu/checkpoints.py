@@ -122,7 +122,8 @@ class Checkpoint:
                 message = f"GPU {uuid}: there is no compute instance profile {error.args[0]}"
                 raise self._parsed.error(path, message) from None
             whole = compute == (profile.compute_slices,)
-            demands.append(Demand(profile.profile_id, () if whole else compute, instance.placement.start))
+            parts = () if whole else compute or None
+            demands.append(Demand(profile.profile_id, parts, instance.placement.start))
         return GpuCheckpoint(uuid, bool(device.mode), tuple(demands))
 
 

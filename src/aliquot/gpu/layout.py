@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 from aliquot.gpu.driver import ComputeInstance, GpuInstance, InstanceProfile, Placement
 from aliquot.gpu.profiles import WITHOUT_MEDIA, BadProfileName, ProfileName
@@ -142,12 +143,21 @@ class Held:
         return bool(self.used_by) and ci_id not in self.idle_compute
 
 
+Compute: TypeAlias = tuple[int, ...] | None
+"""Slices of each compute instance of a GPU instance; empty: one that fills it; None: it shall have none."""
+
+
+def parts_of(compute: Compute, profile: InstanceProfile) -> tuple[int, ...]:
+    """Larger ones first."""
+    return () if compute is None else tuple(sorted(compute or (profile.compute_slices,), reverse=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A GPU instance that shall be there. `compute`: slices of each of its compute instances; by default one has all."""
+    """A GPU instance that shall be there, divided as `compute` says."""
 
     slice: Slice
-    compute: tuple[int, ...] = ()
+    compute: Compute = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +276,9 @@ def difference(
         create[held.slice.start] = [_compute(held.slice.start, profile, slices) for slices in lacking]
     for slice_, one in missing.items():
         profile = geometry.profiles[slice_.profile_id]
-        sizes = sorted(one.compute or (profile.compute_slices,), reverse=True)
         create[slice_.start] = [
             CreateInstance(slice_),
-            *(_compute(slice_.start, profile, slices) for slices in sizes),
+            *(_compute(slice_.start, profile, slices) for slices in parts_of(one.compute, profile)),
         ]
     in_use = [held for held in in_use if held.instance.gi_id not in released]
     if in_use:
@@ -279,13 +288,13 @@ def difference(
 
 
 def compute_changes(
-    held: Held, profile: InstanceProfile, wanted: Sequence[int]
+    held: Held, profile: InstanceProfile, wanted: Compute
 ) -> tuple[tuple[ComputeInstance, ...], tuple[int, ...]]:
     """What of an instance's compute instances has to go, and the slices of those to be made, larger ones first.
 
     Of equal ones those in use stay.
     """
-    lacking = Counter(wanted or (profile.compute_slices,))
+    lacking = Counter(parts_of(wanted, profile))
     surplus = []
     for compute in sorted(held.instance.compute_instances, key=lambda c: (not held.uses(c.ci_id), c.ci_id)):
         slices = compute_slices(compute, profile)
@@ -332,7 +341,7 @@ def _illegal(geometry: Geometry, wanted: Sequence[Wanted]) -> Refusal | None:
     return None
 
 
-def bad_compute(profile: InstanceProfile, compute: Sequence[int]) -> Refusal | None:
+def bad_compute(profile: InstanceProfile, compute: Compute) -> Refusal | None:
     """Whether an instance of the profile can be divided so."""
     if not compute:
         return None

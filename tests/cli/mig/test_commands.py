@@ -256,7 +256,7 @@ def test_what_was_cut_short_is_shown_finished_and_rolled_back(place: Path) -> No
 def test_who_is_named_may_go_and_no_other(place: Path) -> None:
     wrong = configured(place, "apply", "all-balanced", "--release", "0:4")
     assert "--release 0:4: no instance begins there" in wrong.output
-    assert configured(place, "apply", "all-balanced", "--release", "x").exit_code == 2
+    assert configured(place, "apply", "all-balanced", "--release", "x").exit_code == 1
 
 
 def test_hooks_run_around_a_change_with_what_they_are_told(place: Path) -> None:
@@ -377,3 +377,56 @@ def test_what_is_known_without_a_lost_gpu_is_said_with_a_warning(place: Path, co
     said = mig(place, command)
     assert said.exit_code == 0 and "3g.40gb" in said.stdout
     assert said.stderr.startswith("warning: node-0/1 (GPU-")
+
+
+# --- what cannot stand in a configuration ---
+
+
+def test_export_says_what_the_file_cannot_say(place: Path) -> None:
+    (place / "inventory.yaml").write_text("gpus: [{board: a100-80gb}, {board: a100-80gb, mig: true}]\n")
+    (place / "state").mkdir()
+    driver = SimulatedDriver(
+        [InventoryGpus("a100-80gb"), InventoryGpus("a100-80gb", mig=True)],
+        node="node-0",
+        state_file=place / "state" / "node-0.json",
+    )
+    off, on = (gpu.uuid for gpu in driver.gpus())
+    driver.set_mig_mode(off, True)
+    driver.create_gpu_instance(on, 9, 4)
+    exported = mig(place, "export")
+    assert exported.exit_code == 0
+    assert exported.stderr.splitlines() == [
+        "warning: node-0/0: MIG is off, and goes on with the next reset",
+        "warning: node-0/1: 3g.40gb at slot 4 has no compute instances, and is left out",
+    ]
+    assert "warning" not in exported.stdout
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "end"),
+    [
+        ("on", "on", """there are true (on without quotes is a truth value of YAML: write it as "on")"""),
+        ("No", "No", """there are false (No without quotes is a truth value of YAML: write it as "No")"""),
+        ('"on"', "yes", "there are on"),
+    ],
+)
+def test_a_name_that_yaml_reads_as_a_truth_value_is_told_of(
+    place: Path, written: str, asked: str, end: str
+) -> None:
+    text = f"version: v1\nmig-configs:\n  {written}:\n  - {{devices: all, mig-enabled: false}}\n"
+    refused = mig(place, "plan", "-f", "-", "-c", asked, text=text)
+    assert refused.exit_code == 1
+    assert refused.output.rstrip().endswith(f"there is no configuration '{asked}'; {end}")
+    known = {"on": "true", "No": "false", '"on"': "on"}[written]
+    assert mig(place, "plan", "-f", "-", "-c", known, text=text).exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--nope"], ["nope"], ["--nope"], ["plan"]], ids=" ".join)
+def test_a_wrong_command_line_is_told_from_changes(arguments: list[str]) -> None:
+    assert CliRunner().invoke(cli, ["mig", *arguments]).exit_code == 1
+
+
+@pytest.mark.parametrize("way", ["--finish", "--roll-back", None])
+def test_where_nothing_was_cut_short_it_is_said(place: Path, way: str | None) -> None:
+    said = mig(place, "recover", *([way] if way else []))
+    assert (said.exit_code, said.output) == (0, "nothing was cut short\n")

@@ -28,7 +28,7 @@ from aliquot.gpu.arrangement import Demand
 from aliquot.gpu.demands import Counts
 from aliquot.gpu.driver import DriverError, Gpu, InstanceProfile, MigState, ReturnCode
 from aliquot.gpu.inventory import InventoryGpus
-from aliquot.gpu.layout import Geometry, Slice, compute_slices
+from aliquot.gpu.layout import Geometry, Slice, compute_slices, parts_of
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.inventory import observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
@@ -216,19 +216,16 @@ class Life:
     def as_layout(self, gpu: Gpu, layout: Layout) -> Exact:
         profiles = self._profiles(gpu)
         found = [
-            (s.profile_id, s.start, tuple(sorted(s.compute or (profiles[s.profile_id].compute_slices,))))
+            (s.profile_id, s.start, tuple(sorted(parts_of(s.compute, profiles[s.profile_id]))))
             for s in layout.slices
         ]
         mode = MigState.ENABLED if layout.mig else MigState.DISABLED
         return mode, tuple(sorted(found, key=lambda one: one[1]))
 
-    def completed(self, gpu: Gpu, exact: Exact) -> Exact:
-        """To go back to an instance without anything in it is to fill it: it was of no use to anybody. To go back to a
-        mode that waited for a reset is to go back to the one in effect."""
-        profiles = self._profiles(gpu)
+    def settled(self, exact: Exact) -> Exact:
+        """To go back to a mode that waited for a reset is to go back to the one in effect."""
         mode, found = exact
-        mode = MigState.DISABLED if mode is MigState.PENDING_ENABLE else mode
-        return mode, tuple((p, start, parts or (profiles[p].compute_slices,)) for p, start, parts in found)
+        return MigState.DISABLED if mode is MigState.PENDING_ENABLE else mode, found
 
     def nothing_in_use_is_gone(self) -> None:
         gone = self._busy - set(self._devices())
@@ -285,7 +282,7 @@ class Life:
         for gpu in gpus:
             if gpu.uuid in changes and gpu.uuid not in open_ones:
                 self._ended(gpu, results.get(gpu.uuid), before[gpu.uuid], goals[gpu.uuid])
-        back = {gpu.uuid: self.completed(gpu, before[gpu.uuid]) for gpu in gpus}
+        back = {gpu.uuid: self.settled(before[gpu.uuid]) for gpu in gpus}
         for _ in range(self.rng.randrange(4)):
             if not open_ones:
                 break

@@ -178,6 +178,7 @@ def recover(finish: bool | None, source: Source) -> None:
 
     with machines(source, keep=True) as found:
         open_ones = []
+        taken_up = False
         for machine in found:
             with _journals(source, machine) as directory:
                 try:
@@ -197,11 +198,12 @@ def recover(finish: bool | None, source: Source) -> None:
                     results = asyncio.run(
                         applying.recover([one.gpu_uuid for one in cut_short], way, machine.users)
                     )
+                taken_up = True
                 _tell([(machine, results)])
         if open_ones:
             fix = "say --finish, or --roll-back to how the GPUs were before"
             raise MigError(Exit.CUT_SHORT, [*open_ones, fix])
-    if finish is None:
+    if not taken_up:
         click.echo("nothing was cut short")
 
 

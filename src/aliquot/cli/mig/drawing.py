@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from aliquot.cli.slots import rows
 from aliquot.gpu.driver import GpuInstance, InstanceProfile
-from aliquot.gpu.layout import CreateCompute, CreateInstance, DestroyCompute, Wanted, geometry_of
+from aliquot.gpu.layout import Compute, CreateCompute, CreateInstance, DestroyCompute, Wanted, geometry_of
 from aliquot.gpu.profiles import ProfileName
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
@@ -89,10 +89,12 @@ def _spelled(instance: GpuInstance, names: Mapping[int, InstanceProfile]) -> str
     if profile is None:
         return f"profile {instance.profile_id}"
     parts = [ProfileName.parse(compute.name).compute_slices for compute in instance.compute_instances]
-    return _with_parts(profile.name, () if parts == [profile.compute_slices] else tuple(parts))
+    return _with_parts(profile.name, () if parts == [profile.compute_slices] else tuple(parts) or None)
 
 
-def _with_parts(name: str, parts: Sequence[int]) -> str:
+def _with_parts(name: str, parts: Compute) -> str:
+    if parts is None:
+        return f"{name}, empty"
     return f"{'+'.join(f'{part}c' for part in parts)} of {name}" if parts else name
 
 

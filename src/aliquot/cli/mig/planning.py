@@ -214,7 +214,7 @@ def documents(planned: Sequence[Planned]) -> Iterator[dict[str, object]]:
                     {
                         "profile": names[wanted.slice.profile_id],
                         "start": wanted.slice.start,
-                        "compute": list(wanted.compute),
+                        "compute": None if wanted.compute is None else list(wanted.compute),
                     }
                     for wanted in outcome.slices
                 ],

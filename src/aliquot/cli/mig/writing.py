@@ -43,6 +43,9 @@ def export(name: str, form: str, source: Source) -> None:
                 Exit.DRIVER, [f"{machine.title(one)} does not answer: {one.failure}" for one in silent]
             )
         cuts = [exporting.cut(one.gpu, known_profiles(one), one.instances) for one in machine.gpus]
+        for one in machine.gpus:
+            for text in exporting.unsaid(one.gpu, known_profiles(one), one.instances):
+                click.echo(f"warning: {machine.title(one)}: {text}", err=True)
     _print(exporting.export(cuts, name), form)
 
 

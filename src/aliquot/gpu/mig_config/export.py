@@ -36,6 +36,23 @@ def cut(gpu: Gpu, profiles: Iterable[InstanceProfile], instances: Iterable[GpuIn
     return Cut(gpu, gpu.mig in (MigState.ENABLED, MigState.PENDING_DISABLE), counts)
 
 
+def unsaid(gpu: Gpu, profiles: Iterable[InstanceProfile], instances: Iterable[GpuInstance]) -> list[str]:
+    """What is so on a GPU and cannot stand in a configuration, each in a few words."""
+    names = {profile.profile_id: profile.name for profile in profiles}
+    found = [
+        f"{names.get(instance.profile_id, f'profile {instance.profile_id}')} at slot {instance.placement.start} has "
+        "no compute instances, and is left out"
+        for instance in instances
+        if not instance.compute_instances
+    ]
+    match gpu.mig:
+        case MigState.PENDING_ENABLE:
+            found.append("MIG is off, and goes on with the next reset")
+        case MigState.PENDING_DISABLE:
+            found.append("MIG is on, and goes off with the next reset")
+    return found
+
+
 def device_name(profile: InstanceProfile, slices: int) -> str:
     """`3g.40gb`, and `1c.3g.40gb` for a part of it."""
     return str(replace(ProfileName.parse(profile.name), compute_slices=slices))

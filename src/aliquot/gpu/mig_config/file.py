@@ -17,7 +17,7 @@ an unexpected field, which is better than if it ignored it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -77,8 +77,17 @@ class MigConfigFile:
         names = ", ".join(self.configs)
         if name is None:
             raise NoSuchConfig(f"which configuration? There are {names}")
-        near = document.nearest(name, self.configs)
+        near = _unquoted(name, self.configs) or document.nearest(name, self.configs)
         raise NoSuchConfig(f"there is no configuration '{name}'; there are {names}{near}")
+
+
+def _unquoted(name: str, configs: Collection[str]) -> str:
+    """A key like `on` is no text in YAML, but a truth value: mig-parted, too, reads it as `true`."""
+    from aliquot.document.from_yaml import TRUTH_VALUES
+
+    if str(TRUTH_VALUES.get(name, "")).lower() not in configs:
+        return ""
+    return f' ({name} without quotes is a truth value of YAML: write it as "{name}")'
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]

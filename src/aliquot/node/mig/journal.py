@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from aliquot.gpu.arrangement import Demand
-from aliquot.gpu.layout import Wanted
+from aliquot.gpu.layout import Compute, Wanted
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.reconfiguration import Change, Goal, as_they_are
@@ -31,7 +31,7 @@ class JournalError(Exception):
 class SliceRecord(msgspec.Struct, frozen=True):
     profile_id: int
     start: int
-    compute: tuple[int, ...] = ()
+    compute: Compute = ()
 
 
 class Layout(msgspec.Struct, frozen=True):

@@ -90,7 +90,7 @@ def _wanted_gpu(entry: Entry, observed: ObservedGpu, users: Mapping[str, str]) -
 
 def _wanted_instance(one: Wanted, names: Mapping[int, str]) -> WantedInstance:
     return WantedInstance(
-        start=one.slice.start, profile=names[one.slice.profile_id], compute=list(one.compute)
+        start=one.slice.start, profile=names[one.slice.profile_id], compute=list(one.compute or ())
     )
 
 

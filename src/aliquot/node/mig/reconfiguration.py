@@ -158,7 +158,7 @@ def _instances(current: Sequence[Held]) -> list[GpuInstance]:
 
 
 def as_they_are(instances: Iterable[GpuInstance], profiles: Sequence[InstanceProfile]) -> tuple[Wanted, ...]:
-    """By start. An instance without compute instances counts as one that is filled: so it is to become."""
+    """By start."""
     by_id = {profile.profile_id: profile for profile in profiles}
     found = []
     for instance in sorted(instances, key=lambda one: one.placement.start):
@@ -170,7 +170,7 @@ def as_they_are(instances: Iterable[GpuInstance], profiles: Sequence[InstancePro
         )
         whole = profile is not None and parts == (profile.compute_slices,)
         slice_ = layout.Slice(instance.profile_id, instance.placement.start)
-        found.append(Wanted(slice_, () if whole else parts))
+        found.append(Wanted(slice_, () if whole else parts or None))
     return tuple(found)
 
 
