@@ -52,7 +52,6 @@ def made(kind: str, group: str = "", **fields: Any) -> dict[str, Any]:
         ("Service", "", {"spec": {"ports": [{"port": 80}], "healthCheckNodePort": 30005}}, ["spec.healthCheckNodePort: Invalid value: 30005: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"]),
         ("Service", "", {"spec": {"ports": [{"port": 80}], "trafficDistribution": "Near"}}, ['spec.trafficDistribution: Unsupported value: "Near": supported values: "PreferClose", "PreferSameZone", "PreferSameNode"']),
         ("PodDisruptionBudget", "policy", {"spec": {"minAvailable": 1, "maxUnavailable": 1}}, ['spec: Invalid value: {"minAvailable":1,"maxUnavailable":1}: minAvailable and maxUnavailable cannot be both set']),
-        ("Ingress", "networking.k8s.io", {"spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix"}]}}]}}, ["spec.rules[0].http.paths[0].backend: Required value"]),
     ],
 )  # fmt: skip
 def test_new_objects(kind: str, group: str, fields: dict[str, Any], problems: list[str]) -> None:

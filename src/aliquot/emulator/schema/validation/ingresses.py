@@ -76,20 +76,21 @@ def _rule(rule: Obj, path: str) -> list[FieldError]:
 def _path(rule: Obj, where: str) -> list[FieldError]:
     kind, path = rule.get("pathType"), rule.get("path", "")
     errors: list[FieldError] = []
-    if kind is not None and kind not in _PATH_TYPES:
+    if kind is None:
+        errors.append(required(f"{where}.pathType", "pathType must be specified"))
+    elif kind not in _PATH_TYPES:
         errors.append(not_supported(f"{where}.pathType", kind, _PATH_TYPES))
     elif kind == "ImplementationSpecific":
         if path and not path.startswith("/"):
             errors.append(invalid(f"{where}.path", path, "must be an absolute path"))
-    elif kind is not None:
+    else:
         if not path.startswith("/"):
             errors.append(invalid(f"{where}.path", path, "must be an absolute path"))
         else:
             wrong = [f"must not contain '{part}'" for part in _NOT_IN_PATHS if part in path]
             wrong += [f"cannot end with '{part}'" for part in _NOT_AT_ENDS if path.endswith(part)]
             errors += [invalid(f"{where}.path", path, text) for text in wrong]
-    # One that is missing altogether is told of with the other fields that must be there.
-    return errors + (_backend(rule["backend"], f"{where}.backend") if "backend" in rule else [])
+    return errors + _backend(rule.get("backend") or {}, f"{where}.backend")
 
 
 def _backend(backend: Obj, path: str) -> list[FieldError]:
