@@ -181,7 +181,7 @@ async def test_beside_a_body_the_query_says_nothing(api: Api, query: dict[str, s
 
 async def test_options_in_the_query_are_judged_as_those_of_a_body(api: Api) -> None:
     await api.ok("POST", CONFIGS, config())
-    both = {"propagationPolicy": "Orphan", "orphanDependents": "true"}
+    both: dict[str, Any] = {"propagationPolicy": "Orphan", "orphanDependents": "true"}
     status, answer = await api.send("DELETE", f"{CONFIGS}/c", **both)
     assert (status, answer["details"]["causes"][0]["field"]) == (422, "propagationPolicy")
     orphaned = await api.ok("DELETE", f"{CONFIGS}/c", orphanDependents="true")

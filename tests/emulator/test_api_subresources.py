@@ -86,7 +86,7 @@ async def test_a_binding_that_cannot_be_is_refused(
     ],
 )
 async def test_how_a_pod_is_evicted_is_said_in_the_eviction(
-    api: Api, query: dict[str, str], options: dict[str, Any], status: int, stays: bool
+    api: Api, query: dict[str, Any], options: dict[str, Any], status: int, stays: bool
 ) -> None:
     await api.ok("POST", PODS, pod())
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}

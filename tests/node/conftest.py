@@ -65,7 +65,7 @@ from aliquot.kube.resources import CONFIGMAPS, NODES, PODS, Resource, key
 from aliquot.node.agent import Agent
 from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
-from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
 
 T = TypeVar("T")
 
@@ -511,7 +511,7 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
 class Site:
     """One node with its kubelet, API and agent, on virtual time."""
 
-    def __init__(self, gpus: str, strategy: MigStrategy = MigStrategy.MIXED, seed: int = 0) -> None:
+    def __init__(self, gpus: str, settings: Settings | None = None, seed: int = 0) -> None:
         self.driver = machine(gpus)
         self.gpus = self.driver.gpus()
         self.clock = VirtualClock()
@@ -519,7 +519,7 @@ class Site:
         self.plugin_sockets = MemorySockets()
         self.pod_resources_sockets = MemorySockets()
         self.kubelet = Kubelet(self.plugin_sockets, self.pod_resources_sockets)
-        self.strategy = strategy
+        self.settings = settings or Settings()
         self.rng = random.Random(seed)
         self.mig_directory: Path | None = None
         """Where the agent meets `aliquot mig`; taken at its next start."""
@@ -540,7 +540,7 @@ class Site:
             clock=self.clock,
             rng=self.rng,
             run_blocking=directly,
-            mig_strategy=self.strategy,
+            settings=self.settings,
             pods=self.api.pod_feed(),
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
@@ -572,12 +572,12 @@ class Site:
 
 
 def run_site(
-    gpus: str, scenario: Callable[[Site], Coroutine[Any, Any, T]], strategy: MigStrategy = MigStrategy.MIXED
+    gpus: str, scenario: Callable[[Site], Coroutine[Any, Any, T]], settings: Settings | None = None
 ) -> T:
     """Start a site, play the scenario, stop it cleanly."""
 
     async def main() -> T:
-        site = await Site(gpus, strategy).start()
+        site = await Site(gpus, settings).start()
         try:
             return await scenario(site)
         finally:

@@ -10,6 +10,7 @@ from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.advertise import Advertisement, advertise, possible_names
 from aliquot.node.inventory import ObservedGpu, Snapshot, observe, remember
 from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.names import Naming
 from tests.node.conftest import cut, machine
 
 
@@ -138,14 +139,14 @@ def test_a_pending_mode_is_not_yet_in_effect() -> None:
 
 def test_names_are_known_before_an_old_driver_lists_profiles() -> None:
     (gpu,) = observed("a100-40gb:1")
-    expected = possible_names((gpu,), MigStrategy.MIXED)
+    expected = possible_names((gpu,), MigStrategy.MIXED, Naming())
     assert "nvidia.com/mig-1g.5gb.me" in expected
-    assert possible_names((replace(gpu, profiles=()),), MigStrategy.MIXED) == expected
+    assert possible_names((replace(gpu, profiles=()),), MigStrategy.MIXED, Naming()) == expected
 
 
 @pytest.mark.parametrize("strategy", [MigStrategy.NONE, MigStrategy.SINGLE])
 def test_only_mixed_has_names_of_profiles(strategy: MigStrategy) -> None:
-    assert possible_names(observed("h100-80gb:1"), strategy) == ("nvidia.com/gpu",)
+    assert possible_names(observed("h100-80gb:1"), strategy, Naming()) == ("nvidia.com/gpu",)
 
 
 # --- what is remembered of GPUs that do not answer ---

@@ -3,6 +3,7 @@
 import asyncio
 
 from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
 from tests.node.conftest import Site, cut, placed, run_site, wanted
 
 SEVEN = [("1g.10gb", start) for start in range(7)]
@@ -15,7 +16,7 @@ def test_single_gives_every_slice_the_plain_name() -> None:
         assert site.offered() == {"nvidia.com/gpu": 2}
         assert set(site.kubelet.registrations) == {"nvidia.com/gpu"}
 
-    run_site("h100-80gb:1:mig", scenario, MigStrategy.SINGLE)
+    run_site("h100-80gb:1:mig", scenario, Settings(mig_strategy=MigStrategy.SINGLE))
 
 
 def test_single_on_unlike_gpus_offers_nothing_and_says_why() -> None:
@@ -27,7 +28,7 @@ def test_single_on_unlike_gpus_offers_nothing_and_says_why() -> None:
             "MIG strategy single needs MIG on every GPU or on none: it is off on GPU 1",
         )
 
-    run_site("h100-80gb:1:mig,h100-80gb:1", scenario, MigStrategy.SINGLE)
+    run_site("h100-80gb:1:mig,h100-80gb:1", scenario, Settings(mig_strategy=MigStrategy.SINGLE))
 
 
 def test_single_keeps_a_held_slice_that_it_no_longer_offers() -> None:
@@ -46,7 +47,7 @@ def test_single_keeps_a_held_slice_that_it_no_longer_offers() -> None:
         assert placed(site.driver, site.gpus[index]) == {("7g.80gb", 0)}
         assert site.gpu_status(index).reason == "InUse"
 
-    run_site("h100-80gb:2:mig", scenario, MigStrategy.SINGLE)
+    run_site("h100-80gb:2:mig", scenario, Settings(mig_strategy=MigStrategy.SINGLE))
 
 
 def test_none_shows_a_gpu_in_mig_mode_as_unhealthy() -> None:
@@ -54,4 +55,4 @@ def test_none_shows_a_gpu_in_mig_mode_as_unhealthy() -> None:
         assert site.kubelet.offered == {"nvidia.com/gpu": {site.gpus[0].uuid: False}}
         assert site.gpu_status(0).reason == "NotUsable"
 
-    run_site("h100-80gb:1:mig", scenario, MigStrategy.NONE)
+    run_site("h100-80gb:1:mig", scenario, Settings(mig_strategy=MigStrategy.NONE))

@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 
 from aliquot.gpu.driver import Placement
-from aliquot.kube.kubeletapi.deviceplugin_pb2 import Empty
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse, Empty
 from aliquot.kube.kubeletapi.sockets import SocketDirectory
 from aliquot.node.advertise import Device, Slice
+from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Question
-from aliquot.node.device_plugin import DevicePlugin, Offer, environment
+from aliquot.node.device_plugin import DevicePlugin, Offer
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.registration import Registrar
 from tests.node.conftest import Kubelet, Refused
 
 GPU = "nvidia.com/gpu"
 DEVICES = [Device(f"GPU-{i}", GPU, f"GPU-{i}", i, i, numa_node=i // 2) for i in range(4)]
+
+
+def offer(device: Device, fault: str = "", closed: bool = False, files: tuple[str, ...] = ()) -> Offer:
+    return Offer(device.id, device, fault, closed, files)
 
 
 class LastFirst:
@@ -31,8 +37,9 @@ class LastFirst:
         self.questions.append(question)
         return sorted(question.available)[-question.size :]
 
-    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        self.given.append((resource, tuple(device_ids)))
+    def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
+        self.given.append((resource, tuple(ids)))
+        return answer(given, Settings(), lambda: "1")
 
 
 class Stage:
@@ -59,7 +66,7 @@ class Stage:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     made = Stage(tmp_path)
-    made.plugin.offer([Offer(device) for device in DEVICES[:2]])
+    made.plugin.offer([offer(device) for device in DEVICES[:2]])
     await made.kubelet.start()
     task = asyncio.create_task(made.registrar.run())
     await made.offered({"GPU-0": True, "GPU-1": True})
@@ -70,7 +77,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def test_every_change_reaches_the_open_stream(stage: Stage) -> None:
-    stage.plugin.offer([Offer(DEVICES[0], "sick", True), Offer(DEVICES[2])])
+    stage.plugin.offer([offer(DEVICES[0], "sick", True), offer(DEVICES[2])])
     await stage.offered({"GPU-0": False, "GPU-2": True})
     stage.plugin.offer([])
     await stage.offered({})
@@ -79,8 +86,8 @@ async def test_every_change_reaches_the_open_stream(stage: Stage) -> None:
 
 async def test_what_kubelet_cannot_see_is_not_sent(stage: Stage) -> None:
     before = len(stage.kubelet.updates[GPU])
-    stage.plugin.offer([Offer(device, files=("/dev/nvidia0",)) for device in DEVICES[:2]])
-    stage.plugin.offer([Offer(device) for device in DEVICES[:3]])
+    stage.plugin.offer([offer(device, files=("/dev/nvidia0",)) for device in DEVICES[:2]])
+    stage.plugin.offer([offer(device) for device in DEVICES[:3]])
     await stage.offered({"GPU-0": True, "GPU-1": True, "GPU-2": True})
     assert len(stage.kubelet.updates[GPU]) == before + 1
 
@@ -109,7 +116,7 @@ async def test_the_preference_is_the_policy_s(stage: Stage) -> None:
 
 async def test_allocate_answers_environment_and_device_nodes_once_each(stage: Stage) -> None:
     stage.plugin.offer(
-        [Offer(device, files=("/dev/nvidiactl", f"/dev/nvidia{device.gpu_minor}")) for device in DEVICES[:2]]
+        [offer(device, files=("/dev/nvidiactl", f"/dev/nvidia{device.gpu_minor}")) for device in DEVICES[:2]]
     )
     answer = await stage.kubelet.allocate(GPU, ["GPU-0", "GPU-1"])
     assert answer.envs["NVIDIA_VISIBLE_DEVICES"] == "GPU-0,GPU-1"
@@ -119,7 +126,7 @@ async def test_allocate_answers_environment_and_device_nodes_once_each(stage: St
 
 
 async def test_an_unhealthy_device_is_refused_with_its_fault(stage: Stage) -> None:
-    stage.plugin.offer([Offer(DEVICES[0], "XID 79: the GPU has fallen off the bus", closed=True)])
+    stage.plugin.offer([offer(DEVICES[0], "XID 79: the GPU has fallen off the bus", closed=True)])
     with pytest.raises(
         Refused, match=r"FAILED_PRECONDITION: nvidia.com/gpu GPU-0 cannot be allocated: XID 79"
     ):
@@ -128,7 +135,7 @@ async def test_an_unhealthy_device_is_refused_with_its_fault(stage: Stage) -> No
 
 
 async def test_a_device_on_its_way_out_is_still_given(stage: Stage) -> None:
-    stage.plugin.offer([Offer(DEVICES[0], "it is about to be taken away")])
+    stage.plugin.offer([offer(DEVICES[0], "it is about to be taken away")])
     await stage.kubelet.allocate(GPU, ["GPU-0"])
     assert stage.policy.given == [(GPU, ("GPU-0",))]
 
@@ -149,18 +156,6 @@ async def test_a_socket_that_somebody_removed_comes_back(stage: Stage, tmp_path:
     (tmp_path / "device-plugins/aliquot-gpu.sock").unlink()
     await stage.until(lambda: len(stage.kubelet.registrations) == 2)
     await stage.kubelet.allocate(GPU, ["GPU-0"])
-
-
-def test_two_kinds_of_slice_in_one_container_keep_a_variable_each() -> None:
-    """Kubelet merges the answers by name: one NVIDIA_VISIBLE_DEVICES is lost, these are not."""
-    merged = environment("nvidia.com/mig-3g.20gb", ["MIG-a"]) | environment(
-        "nvidia.com/mig-1g.5gb.me", ["MIG-b"]
-    )
-    assert merged == {
-        "NVIDIA_VISIBLE_DEVICES": "MIG-b",
-        "ALIQUOT_VISIBLE_DEVICES_MIG_3G_20GB": "MIG-a",
-        "ALIQUOT_VISIBLE_DEVICES_MIG_1G_5GB_ME": "MIG-b",
-    }
 
 
 def test_the_order_of_devices_is_by_gpu_and_slot() -> None:

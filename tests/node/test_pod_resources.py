@@ -34,7 +34,7 @@ def test_entries_of_one_container_are_joined_over_numa_nodes() -> None:
 
 def test_a_device_of_two_containers_names_its_pod_once() -> None:
     both = tuple(Holding("ml/train", name, "nvidia.com/gpu", ("GPU-a",)) for name in ("init", "main"))
-    assert Allocations(both).pods_by_device == {"GPU-a": ("ml/train",)}
+    assert Allocations(both).shares_by_device == {"GPU-a": {"ml/train": 1}}
 
 
 def test_after_a_failure_holders_stand_and_nothing_is_allocatable() -> None:

@@ -2,6 +2,7 @@
 
 from aliquot.node.inventory import observe
 from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.preview import preview
 from tests.node.conftest import cut, machine
 
@@ -9,13 +10,13 @@ from tests.node.conftest import cut, machine
 def test_a_preview_names_resources_devices_and_environment() -> None:
     driver = machine("h100-80gb:1:mig,h100-80gb:1")
     cut(driver, driver.gpus()[0], ("1g.10gb+me", 2))
-    found = preview(observe(driver), MigStrategy.MIXED)
+    found = preview(observe(driver), Settings(mig_strategy=MigStrategy.MIXED))
     assert found.problems == ()
     devices = {resource.name: resource.devices for resource in found.resources if resource.devices}
     assert list(devices) == ["nvidia.com/gpu", "nvidia.com/mig-1g.10gb.me"]
     (part,) = devices["nvidia.com/mig-1g.10gb.me"]
     assert (part.gpu_index, part.profile, part.start, part.fault) == (0, "1g.10gb+me", 2, "")
-    assert part.environment == {
+    assert part.answer.environment == {
         "NVIDIA_VISIBLE_DEVICES": part.id,
         "ALIQUOT_VISIBLE_DEVICES_MIG_1G_10GB_ME": part.id,
     }
@@ -23,17 +24,19 @@ def test_a_preview_names_resources_devices_and_environment() -> None:
 
 
 def test_a_fault_of_all_gpus_is_said_once() -> None:
-    found = preview(observe(machine("h100-80gb:1:mig,h100-80gb:1")), MigStrategy.SINGLE)
+    found = preview(
+        observe(machine("h100-80gb:1:mig,h100-80gb:1")), Settings(mig_strategy=MigStrategy.SINGLE)
+    )
     assert found.problems == ("MIG strategy single needs MIG on every GPU or on none: it is off on GPU 1",)
 
 
 def test_a_fault_of_one_gpu_names_it() -> None:
     driver = machine("h100-80gb:1,h100-80gb:1:mig")
     driver.create_gpu_instance(driver.gpus()[1].uuid, 0, 0)
-    (problem,) = preview(observe(driver), MigStrategy.MIXED).problems
+    (problem,) = preview(observe(driver), Settings(mig_strategy=MigStrategy.MIXED)).problems
     assert problem == "GPU 1: GPU instance 0 has no compute instance, so it is no device"
 
 
 def test_a_gpu_that_cannot_be_used_says_why() -> None:
-    found = preview(observe(machine("h100-80gb:1:mig")), MigStrategy.NONE)
+    found = preview(observe(machine("h100-80gb:1:mig")), Settings(mig_strategy=MigStrategy.NONE))
     assert "MIG strategy is none" in found.resources[0].devices[0].fault

@@ -9,9 +9,10 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from aliquot.kube.kubeletapi.deviceplugin_pb2 import DevicePluginOptions, Empty
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse, DevicePluginOptions, Empty
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import MemorySockets
+from aliquot.node.allocation import Given
 from aliquot.node.assignments import Question
 from aliquot.node.device_plugin import DevicePlugin
 from aliquot.node.registration import Registrar
@@ -24,8 +25,8 @@ class NoPolicy:
     def prefer(self, question: Question) -> Sequence[str]:
         return ()
 
-    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        pass
+    def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
+        return ContainerAllocateResponse()
 
 
 class PrivatePlugin(DevicePlugin):

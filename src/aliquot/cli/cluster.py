@@ -36,7 +36,7 @@ from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
 from aliquot.node.driver_access import RunBlocking
 from aliquot.node.feed import gpu_nodes_by_name, nodes_by_name, pods_by_node
-from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -65,7 +65,7 @@ class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
-    them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
+    them all. `settings` are the agents'. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets'. Each component draws its
     chance from `seed` and its own name.
     """
@@ -82,6 +82,7 @@ class Cluster:
         dress: Dress = lambda _component, transport: transport,
         authority: Authority | None = None,
         agents: bool = True,
+        settings: Settings | None = None,
         plugin_patience_s: float = 0.0,
     ) -> None:
         self._app = app
@@ -92,6 +93,7 @@ class Cluster:
         self._run_blocking = run_blocking
         self._authority = authority
         self._agents = agents
+        self._settings = settings or Settings()
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -199,7 +201,7 @@ class Cluster:
             clock=self._clock,
             rng=self._rng(f"agent {name}"),
             run_blocking=self._run_blocking,
-            mig_strategy=MigStrategy.MIXED,
+            settings=self._settings,
             pods=self._pods_by_node,
             nodes=self._nodes_by_name,
             gpu_nodes=self._gpu_nodes_by_name,

@@ -9,12 +9,14 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.output import Format, emit, output_option
+from aliquot.cli.plugin_options import plugin_options, read_config, settle
 from aliquot.cli.state import SIMULATED_GPUS
 
 if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
-
-STRATEGIES = click.Choice(["none", "single", "mixed"])
+    from aliquot.node.plugin_config.file import Flags
+    from aliquot.node.plugin_config.settings import Settings
+    from aliquot.node.preview import PreviewedDevice, PreviewedResource
 
 
 @click.group()
@@ -30,6 +32,15 @@ def _driver_option(command: click.decorators.FC) -> click.decorators.FC:
         show_default=True,
         metavar="nvml|simulated:INVENTORY",
         help="The real driver, or a simulated one with the GPUs of an inventory.",
+    )(command)
+
+
+def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--config-file",
+        envvar="CONFIG_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Configuration of NVIDIA's device plugin, version v1.  [env: CONFIG_FILE]",
     )(command)
 
 
@@ -51,14 +62,16 @@ def _driver_option(command: click.decorators.FC) -> click.decorators.FC:
     type=click.Path(file_okay=False, path_type=Path),
     help="Of real GPUs: where `aliquot mig` keeps its locks and journals.  [default: where it does]",
 )
-@click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
+@_config_file_option
+@plugin_options
 @_driver_option
 @cluster_options
 def run_agent(
     node_name: str | None,
     kubelet_dir: Path,
     state: Path | None,
-    mig_strategy: str,
+    config_file: Path | None,
+    given: "Flags",
     driver_name: str,
     kubeconfig: str | None,
     context: str | None,
@@ -67,14 +80,15 @@ def run_agent(
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
-    serve(lambda: _serve(node_name, kubelet_dir, state, mig_strategy, driver, kubeconfig, context))
+    settings = settle(given, read_config(config_file))
+    serve(lambda: _serve(node_name, kubelet_dir, state, settings, driver, kubeconfig, context))
 
 
 async def _serve(
     node_name: str,
     kubelet_dir: Path,
     state: Path | None,
-    mig_strategy: str,
+    settings: "Settings",
     driver: "Driver",
     kubeconfig: str | None,
     context: str | None,
@@ -87,7 +101,6 @@ async def _serve(
     from aliquot.kube.kubeletapi.sockets import SocketDirectory
     from aliquot.node.agent import Agent
     from aliquot.node.device_files import DeviceFiles
-    from aliquot.node.plugin_config.file import MigStrategy
 
     simulated = isinstance(driver, SimulatedDriver)
     async with connect(kubeconfig, context) as client:
@@ -100,8 +113,8 @@ async def _serve(
             clock=SystemClock(),
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
-            mig_strategy=MigStrategy(mig_strategy),
-            device_files=None if simulated else DeviceFiles(),
+            settings=settings,
+            device_files=None if simulated else DeviceFiles(Path(settings.dev_root)),
             mig_directory=None if simulated else (state or STATE_DIRECTORY) / "journal",
         )
         await agent.run()
@@ -110,36 +123,53 @@ async def _serve(
 @node.command()
 @_driver_option
 @click.option("--node-name", default="node-0", show_default=True, help="Which node of the inventory.")
-@click.option("--mig-strategy", type=STRATEGIES, default="mixed", show_default=True)
+@_config_file_option
+@plugin_options
 @output_option
-def preview(driver_name: str, node_name: str, mig_strategy: str, output: Format) -> None:
+def preview(
+    driver_name: str, node_name: str, config_file: Path | None, given: "Flags", output: Format
+) -> None:
     """Print what this node would advertise: resources, device ids, and what Allocate would answer.
 
     Exit code 1 when something cannot be advertised; stderr says what and why.
     """
     from aliquot.node import preview as previews
     from aliquot.node.inventory import observe
-    from aliquot.node.plugin_config.file import MigStrategy
 
-    shown = previews.preview(observe(open_driver(driver_name, node_name)), MigStrategy(mig_strategy))
+    settings = settle(given, read_config(config_file))
+    shown = previews.preview(observe(open_driver(driver_name, node_name)), settings)
     rows = []
     for resource in shown.resources:
-        rows += [
-            (
-                resource.name,
-                f"{device.gpu_index} {device.product}",
-                f"{device.profile} at slot {device.start}" if device.profile else "whole GPU",
-                device.id,
-                device.fault
-                or " ".join(f"{key}={value}" for key, value in sorted(device.environment.items())),
-            )
-            for device in resource.devices
-        ] or [(resource.name, "", "none now", "", "")]
+        rows += [_row(resource, device) for device in resource.devices] or [
+            (resource.name, "", "none now", "", "")
+        ]
     emit(
         output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows
     )
+    for note in shown.notes:
+        click.echo(f"note: {note}", err=True)
     if shown.problems:
         raise click.ClickException("; ".join(shown.problems))
+
+
+def _row(resource: "PreviewedResource", device: "PreviewedDevice") -> tuple[str, str, str, str, str]:
+    what = f"{device.profile} at slot {device.start}" if device.profile else "whole GPU"
+    ids = device.kubelet_ids
+    if ids != (device.id,):
+        what = f"{what}, {device.sharing} x {len(ids)}"
+    answer = device.answer
+    said = [f"{key}={value}" for key, value in sorted(answer.environment.items())]
+    said += [f"{host}:{inside}" for inside, host in sorted(answer.mounts.items())]
+    said += [f"{key}={value}" for key, value in sorted(answer.annotations.items())]
+    said += [name for name in answer.cdi_devices if not answer.annotations]
+    shown_id = ids[0] if len(ids) == 1 else f"{ids[0]} to {ids[-1].rpartition('::')[2]}"
+    return (
+        resource.name,
+        f"{device.gpu_index} {device.product}",
+        what,
+        shown_id,
+        device.fault or " ".join(said),
+    )
 
 
 def open_driver(name: str, node_name: str, *, state_file: Path | None = None) -> "Driver":

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 
 from aliquot.gpu import boards
 from aliquot.gpu.driver import InstanceProfile, MigState, Placement
-from aliquot.gpu.profiles import GPU_RESOURCE, resource_name
+from aliquot.kube.api.gpunode import Sharing
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.plugin_config.file import MigStrategy
-
-MAX_RESOURCE_NAME = 63
-"""Kubernetes' limit for the whole name here, prefix included."""
+from aliquot.node.plugin_config.names import MAX_LENGTH, Naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +24,23 @@ class Slice:
     placement: Placement
     gi_id: int
     ci_id: int
+    mig_index: int = 0
+    """Its number among the MIG devices of its GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How a device is divided among containers that use it at the same time."""
+
+    strategy: Sharing
+    replicas: int
+    fails_above_one: bool
+    """Whether a container may have only one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Something that kubelet can hand to one container."""
+    """A GPU or a MIG device: what kubelet can hand to one container, or share by share to several."""
 
     id: str
     """GPU UUID or MIG UUID."""
@@ -40,9 +50,23 @@ class Device:
     gpu_index: int
     gpu_minor: int
     numa_node: int | None = None
+    memory_mib: int | None = None
     slice: Slice | None = None
+    shares: Shares | None = None
     unusable: str = ""
     """Why nobody can use it however healthy it is; empty when it can be used."""
+
+    @property
+    def kubelet_ids(self) -> tuple[str, ...]:
+        """What kubelet hands out: the device, or each of its shares."""
+        if self.shares is None:
+            return (self.id,)
+        return tuple(f"{self.id}{_SHARE}{number}" for number in range(self.shares.replicas))
+
+    @property
+    def index_name(self) -> str:
+        """`0` for a GPU, `0:1` for a MIG device on it."""
+        return f"{self.gpu_index}" + (f":{self.slice.mig_index}" if self.slice is not None else "")
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -50,6 +74,14 @@ class Device:
         if self.slice is None:
             return self.gpu_index, -1, -1
         return self.gpu_index, self.slice.placement.start, self.slice.ci_id
+
+
+_SHARE = "::"
+
+
+def device_of(kubelet_id: str) -> str:
+    """Id of the device of which `kubelet_id` is a share, or which it is."""
+    return kubelet_id.partition(_SHARE)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +94,23 @@ class Advertisement:
     """Everything that could be held, in `Device.order`, what is not advertised included: pods may hold that still."""
 
 
-def advertise(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> Advertisement:
-    """No device appears twice, whatever the strategy."""
-    resources: dict[str, list[Device]] = {name: [] for name in possible_names(gpus, strategy)}
+def advertise(
+    gpus: Sequence[ObservedGpu], strategy: MigStrategy, naming: Naming | None = None
+) -> Advertisement:
+    """No device appears twice, whatever the strategy. `naming` None: NVIDIA's names."""
+    naming = naming or Naming()
+    resources: dict[str, list[Device]] = {name: [] for name in possible_names(gpus, strategy, naming)}
     withheld: dict[str, str] = {}
     if strategy is MigStrategy.NONE:
-        found = [_whole(observed, _no_mig_reason(observed)) for observed in gpus]
+        found = [_whole(observed, naming, _no_mig_reason(observed)) for observed in gpus]
     elif strategy is MigStrategy.SINGLE:
-        found, withheld = _single(gpus)
+        found, withheld = _single(gpus, naming)
     else:
-        found = [device for observed in gpus for device in _mixed(observed)]
+        found = [device for observed in gpus for device in _mixed(observed, naming)]
     for device in found:
-        if len(device.resource) > MAX_RESOURCE_NAME:
+        if len(device.resource) > MAX_LENGTH:
             withheld[device.gpu_uuid] = (
-                f"{device.resource} has {len(device.resource)} characters, resource names at most {MAX_RESOURCE_NAME}"
+                f"{device.resource} has {len(device.resource)} characters, resource names at most {MAX_LENGTH}"
             )
             continue
         resources.setdefault(device.resource, []).append(device)
@@ -86,26 +121,28 @@ def advertise(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> Advertiseme
                 f"GPU instance {', '.join(map(str, empty))} has no compute instance, so it is no device"
             )
     offered = {device.id for devices in resources.values() for device in devices}
-    unoffered = [device for device in map(_unnamed, _physical(gpus)) if device.id not in offered]
+    unoffered = [device for device in map(_unnamed, _physical(gpus, naming)) if device.id not in offered]
     offers = {name: tuple(sorted(devices, key=_order)) for name, devices in sorted(resources.items())}
     everything = (device for devices in (*offers.values(), unoffered) for device in devices)
     return Advertisement(offers, withheld, tuple(sorted(everything, key=_order)))
 
 
-def possible_names(gpus: Sequence[ObservedGpu], strategy: MigStrategy) -> tuple[str, ...]:
+def possible_names(gpus: Sequence[ObservedGpu], strategy: MigStrategy, naming: Naming) -> tuple[str, ...]:
     """Every name these boards could bring without a hand-made compute instance.
 
     Kubelet ignores an extended resource that no plugin has registered: a pod bound too early would run without its
     device. So all names are registered from the start.
     """
-    names = {GPU_RESOURCE}
+    names = {naming.of_gpu(observed.gpu.product) for observed in gpus} or {naming.of_gpu("")}
     if strategy is MigStrategy.MIXED:
-        names.update(resource_name(profile.name) for observed in gpus for profile in known_profiles(observed))
-    return tuple(sorted(name for name in names if len(name) <= MAX_RESOURCE_NAME))
+        names.update(
+            naming.of_profile(profile.name) for observed in gpus for profile in known_profiles(observed)
+        )
+    return tuple(sorted(name for name in names if len(name) <= MAX_LENGTH))
 
 
-def _physical(gpus: Sequence[ObservedGpu]) -> list[Device]:
-    return [device for observed in gpus for device in _mixed(observed)]
+def _physical(gpus: Sequence[ObservedGpu], naming: Naming) -> list[Device]:
+    return [device for observed in gpus for device in _mixed(observed, naming)]
 
 
 def _unnamed(device: Device) -> Device:
@@ -129,10 +166,17 @@ def catalogue_profiles(observed: ObservedGpu) -> tuple[InstanceProfile, ...]:
     return mig.instance_profiles() if mig else ()
 
 
-def _whole(observed: ObservedGpu, unusable: str = "") -> Device:
+def _whole(observed: ObservedGpu, naming: Naming, unusable: str = "") -> Device:
     gpu = observed.gpu
     return Device(
-        gpu.uuid, GPU_RESOURCE, gpu.uuid, gpu.index, gpu.minor, numa_node=gpu.numa_node, unusable=unusable
+        gpu.uuid,
+        naming.of_gpu(gpu.product),
+        gpu.uuid,
+        gpu.index,
+        gpu.minor,
+        numa_node=gpu.numa_node,
+        memory_mib=gpu.memory_mib,
+        unusable=unusable,
     )
 
 
@@ -144,34 +188,42 @@ def _no_mig_reason(observed: ObservedGpu) -> str:
     )
 
 
-def _mixed(observed: ObservedGpu) -> list[Device]:
-    return _slices(observed, None) if observed.mig_on else [_whole(observed)]
+def _mixed(observed: ObservedGpu, naming: Naming) -> list[Device]:
+    return _slices(observed, naming) if observed.mig_on else [_whole(observed, naming)]
 
 
-def _slices(observed: ObservedGpu, resource: str | None) -> list[Device]:
-    """Under `resource`, or each under the name of its profile."""
+def _slices(observed: ObservedGpu, naming: Naming) -> list[Device]:
+    """Each under the name of its profile."""
     gpu = observed.gpu
-    return [
-        Device(
-            compute.uuid,
-            resource or resource_name(compute.name),
-            gpu.uuid,
-            gpu.index,
-            gpu.minor,
-            numa_node=gpu.numa_node,
-            slice=Slice(compute.name, instance.placement, instance.gi_id, compute.ci_id),
+    found = []
+    for index, (instance, compute) in enumerate(observed.mig_devices_by_id()):
+        profile = observed.profile(instance.profile_id)
+        found.append(
+            Device(
+                compute.uuid,
+                naming.of_profile(compute.name),
+                gpu.uuid,
+                gpu.index,
+                gpu.minor,
+                numa_node=gpu.numa_node,
+                memory_mib=profile.memory_mib if profile is not None else None,
+                slice=Slice(compute.name, instance.placement, instance.gi_id, compute.ci_id, index),
+            )
         )
-        for instance, compute in observed.mig_devices()
-    ]
+    return sorted(found, key=_order)
 
 
-def _single(gpus: Sequence[ObservedGpu]) -> tuple[list[Device], dict[str, str]]:
+def _single(gpus: Sequence[ObservedGpu], naming: Naming) -> tuple[list[Device], dict[str, str]]:
     if not any(observed.mig_on for observed in gpus):
-        return [_whole(observed) for observed in gpus], {}
+        return [_whole(observed, naming) for observed in gpus], {}
     reason = _single_fault(gpus)
     if reason:
         return [], dict.fromkeys((observed.gpu.uuid for observed in gpus), reason)
-    return [device for observed in gpus for device in _slices(observed, GPU_RESOURCE)], {}
+    return [
+        replace(device, resource=naming.of_gpu(observed.gpu.product))
+        for observed in gpus
+        for device in _slices(observed, naming)
+    ], {}
 
 
 def _single_fault(gpus: Sequence[ObservedGpu]) -> str:

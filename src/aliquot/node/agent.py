@@ -7,6 +7,7 @@ reached; slices are cut and destroyed only while it is known which pods are boun
 
 import asyncio
 import random
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,12 @@ from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, advertise
+from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
@@ -36,9 +39,10 @@ from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
-from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
+from aliquot.node.sharing import Shared, share
 from aliquot.node.status import Findings, Note
 from aliquot.node.usage import Answer, Answers, served_claim, uses
 
@@ -86,7 +90,7 @@ class Agent:
         clock: Clock,
         rng: random.Random,
         run_blocking: RunBlocking,
-        mig_strategy: MigStrategy,
+        settings: Settings,
         pods: Feed[Pod] | None = None,
         nodes: Feed[Node] | None = None,
         gpu_nodes: Feed[GPUNode] | None = None,
@@ -97,7 +101,8 @@ class Agent:
         self._driver = driver
         self._clock = clock
         self._run_blocking = run_blocking
-        self._strategy = mig_strategy
+        self._settings = settings
+        self._rng = rng
         self._device_files = device_files
         self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode]] = []
         if pods is None:
@@ -146,6 +151,8 @@ class Agent:
         # What the last look found.
         self._snapshot = Snapshot()
         self._advertisement = Advertisement({}, {}, ())
+        self._advertised_for: object = None
+        self._sharing = Shared(self._advertisement)
         self._files: Mapping[str, tuple[str, ...]] = {}
         self._allocations = Allocations()
         self._places = Places(())
@@ -180,19 +187,22 @@ class Agent:
     # --- what kubelet asks of the plugins: device_plugin.Policy ---
 
     def prefer(self, question: Question) -> Sequence[str]:
-        held = self._allocations.pods_by_device.keys() | self._answers.device_ids()
+        held = self._allocations.held_ids | self._answers.device_ids()
         if self._scores is None:
             self._scores = pair_scores(self._snapshot.gpus)
-        return prefer(question, self._outstanding(), self._places, held, self._scores)
+        policy = self._settings.allocation_policy
+        return prefer(question, self._outstanding(), self._places, held, self._scores, policy)
 
-    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        claim = served_claim(resource, device_ids, self._outstanding())
-        self._answers.add(
-            Answer(tuple(device_ids), self._clock.now(), claim.id if claim is not None else None)
-        )
+    def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
+        claim = served_claim(resource, ids, self._outstanding())
+        self._answers.add(Answer(tuple(ids), self._clock.now(), claim.id if claim is not None else None))
         # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
-        _log.debug("allocated", resource=resource, devices=list(device_ids), pod=claim.pod if claim else "")
+        _log.debug("allocated", resource=resource, devices=list(ids), pod=claim.pod if claim else "")
         self._wake.set()
+        return answer(given, self._settings, self._new_id)
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
 
     def _outstanding(self) -> Sequence[Promise]:
         return outstanding(self._promises(), self._answers.claims())
@@ -286,16 +296,19 @@ class Agent:
         await asyncio.sleep(0)
 
     def _take(self, snapshot: Snapshot) -> None:
-        if not self._advertisement.resources or snapshot.gpus != self._snapshot.gpus:
-            self._advertisement = advertise(snapshot.gpus, self._strategy)
+        settings, wanted = self._settings, self._spec().gpus
+        if self._advertised_for != (snapshot.gpus, settings, wanted) or not self._advertisement.resources:
+            whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
+            self._sharing = share(whole, snapshot.gpus, settings, wanted)
+            self._advertisement = self._sharing.advertisement
             self._places = Places(self._advertisement.devices)
             self._scores = None
+            self._advertised_for = (snapshot.gpus, settings, wanted)
         self._snapshot = snapshot
         self._health.observe(snapshot, self._clock.now())
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
-        node = self._gpu_node()
-        spec = node.spec if node is not None else GPUNodeSpec()
+        spec = self._spec()
         if not self._pods.is_synced:
             return {
                 gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
@@ -313,17 +326,18 @@ class Agent:
 
     def _unsettled(self) -> bool:
         usable = {
-            device.id
+            kubelet_id
             for devices in self._advertisement.resources.values()
             for device in devices
             if not device.unusable and self._health.of(device) is None
+            for kubelet_id in device.kubelet_ids
         }
         return bool(
             self._changes.under_way
             or len(self._answers)
             or self._allocations.failure
             or self._registrar.reasons()
-            or usable - self._allocations.allocatable
+            or usable - self._allocations.allocatable_ids
         )
 
     # --- what kubelet sees ---
@@ -333,17 +347,18 @@ class Agent:
             if resource not in self._plugins:
                 self._plugins[resource] = DevicePlugin(resource, self, self._stream_changed)
                 self._registrar.serve([self._plugins[resource]])
-            self._plugins[resource].offer([self._offer_of(device) for device in devices])
+            self._plugins[resource].offer([offer for device in devices for offer in self._offers_of(device)])
         for resource in self._plugins.keys() - self._advertisement.resources.keys():
             self._plugins[resource].offer(())
 
-    def _offer_of(self, device: Device) -> Offer:
+    def _offers_of(self, device: Device) -> list[Offer]:
         files = self._files.get(device.id, ())
         ailment = self._health.of(device)
         if device.unusable or ailment is not None:
-            return Offer(device, device.unusable or (ailment.message if ailment else ""), True, files)
-        fault, closed = self._changes.hold(device.id)
-        return Offer(device, fault, closed, files)
+            fault, closed = device.unusable or (ailment.message if ailment else ""), True
+        else:
+            fault, closed = self._changes.hold(device.id)
+        return [Offer(kubelet_id, device, fault, closed, files) for kubelet_id in device.kubelet_ids]
 
     def _stream_changed(self) -> None:
         self._registrar.wake()
@@ -362,7 +377,7 @@ class Agent:
             return
         found = Findings(
             self._snapshot,
-            self._strategy,
+            self._settings.mig_strategy,
             self._advertisement,
             self._allocations,
             self._ailments(),
@@ -403,6 +418,10 @@ class Agent:
 
     def _gpu_node(self) -> GPUNode | None:
         return next(iter(self._gpu_nodes.of(self._node_name)), None)
+
+    def _spec(self) -> GPUNodeSpec:
+        node = self._gpu_node()
+        return node.spec if node is not None else GPUNodeSpec()
 
     def _generation(self) -> int:
         node = self._gpu_node()

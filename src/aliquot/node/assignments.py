@@ -14,8 +14,9 @@ from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, d
 from aliquot.kube.api.core import Container, Pod
 from aliquot.kube.quantity import parse
 from aliquot.kube.resources import key
-from aliquot.node.advertise import Device
+from aliquot.node.advertise import Device, device_of
 from aliquot.node.linked_sets import PairScores, best_linked_set
+from aliquot.node.plugin_config.file import AllocationPolicy
 from aliquot.node.pod_resources import PREFIX, Holding
 
 
@@ -78,11 +79,13 @@ class Promise:
     ids: tuple[str, ...] | None
     """None where nobody has chosen, or where not all of the devices exist."""
     claim_id: tuple[str, str, str]
+    shared: str | None = None
+    """The device whose shares were chosen, any of them, in place of `ids`."""
 
 
 def promises(claims: Iterable[Claim], places: "Places") -> tuple[Promise, ...]:
     """In the order of `claims`. Made once for many questions: kubelet waits for each answer."""
-    return tuple(Promise(claim, places.ids(claim), claim.id) for claim in claims)
+    return tuple(places.promise(claim) for claim in claims)
 
 
 def outstanding(
@@ -123,27 +126,44 @@ class Places:
     """All devices of the node, and which of them an assignment names. Built once for each set of devices."""
 
     def __init__(self, devices: Iterable[Device]) -> None:
-        self.by_id = {device.id: device for device in sorted(devices, key=lambda device: device.order)}
-        self.rank = {device_id: rank for rank, device_id in enumerate(self.by_id)}
-        """Id -> its number in `Device.order`."""
+        in_order = sorted(devices, key=lambda device: device.order)
+        self.devices = {device.id: device for device in in_order}
+        self.by_id = {kubelet_id: device for device in in_order for kubelet_id in device.kubelet_ids}
+        """By what kubelet calls it: shares are many names of one device."""
+        self.rank = {kubelet_id: rank for rank, kubelet_id in enumerate(self.by_id)}
+        """Id -> its number, by `Device.order`, then by share."""
         self._ids: dict[tuple[str, str, str, int | None], list[str]] = {}
-        for device in self.by_id.values():
+        for device in in_order:
             profile = device.slice.profile if device.slice else ""
             start = device.slice.placement.start if device.slice else None
             self._ids.setdefault((device.gpu_uuid, device.resource, profile, start), []).append(device.id)
 
-    def ids(self, claim: Claim) -> tuple[str, ...] | None:
-        """Ids of the claim's devices; None unless all of them exist."""
+    def promise(self, claim: Claim) -> Promise:
+        """With the devices that were chosen, unless not all of them exist."""
+        if any(assigned.shares for assigned in claim.assigned):
+            return Promise(claim, None, claim.id, self._shared(claim))
+        return Promise(claim, self._exclusive(claim), claim.id)
+
+    def _exclusive(self, claim: Claim) -> tuple[str, ...] | None:
         if len(claim.assigned) != claim.count:
             return None
         found: list[str] = []
         for assigned in claim.assigned:
-            place = (assigned.gpu, assigned.resource, assigned.profile, assigned.start)
-            free = next((i for i in self._ids.get(place, ()) if i not in found), None)
-            if free is None:
+            free = next((i for i in self._found(assigned) if i not in found), None)
+            if free is None or self.devices[free].shares is not None:
                 return None
             found.append(free)
         return tuple(found)
+
+    def _shared(self, claim: Claim) -> str | None:
+        """A container's shares are all of one device."""
+        if len(claim.assigned) != 1 or claim.assigned[0].shares != claim.count:
+            return None
+        found = self._found(claim.assigned[0])
+        return found[0] if found and self.devices[found[0]].shares is not None else None
+
+    def _found(self, assigned: AssignedDevice) -> Sequence[str]:
+        return self._ids.get((assigned.gpu, assigned.resource, assigned.profile, assigned.start), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,37 +182,91 @@ def prefer(
     places: Places,
     held: Collection[str],
     scores: PairScores,
+    policy: AllocationPolicy | None = None,
 ) -> tuple[str, ...]:
     """The ids to take: `size` of `available`, `must_include` among them; as many as there are when there are too few.
 
     `promised` are the outstanding ones, oldest first, `held` the ids in use, `scores` say how well GPUs are linked.
+    `policy` None: shares are distributed over the GPUs, and slices packed.
     """
     free_ids = {i for i in (*question.available, *question.must_include) if i in places.rank}
-    must_ids = free_ids.intersection(question.must_include)
+    free = sorted(free_ids, key=places.rank.__getitem__)
+    must = [i for i in free if i in question.must_include]
     spoken_for: set[str] = set()
     for promise in promised:
-        if promise.ids is None or promise.claim.resource != question.resource:
+        if promise.claim.resource != question.resource:
             continue
+        ids = _of_promise(promise, [i for i in free if i not in spoken_for], must)
         if (
-            promise.claim.count == question.size
-            and must_ids.issubset(promise.ids)
-            and free_ids.issuperset(promise.ids)
+            len(ids) == question.size == promise.claim.count
+            and free_ids.issuperset(ids)
+            and set(must) <= set(ids)
         ):
-            return promise.ids
-        spoken_for.update(promise.ids)
+            return ids
+        spoken_for.update(ids)
     # Nobody chose. What is promised to somebody else comes last.
-    free = sorted(free_ids, key=places.rank.__getitem__)
-    must = [i for i in free if i in must_ids]
     unpromised = [i for i in free if i not in spoken_for or i in must]
     if len(unpromised) < question.size:
         others = [i for i in free if i not in unpromised]
         unpromised += others[: question.size - len(unpromised)]
     candidates = [places.by_id[i] for i in unpromised]
+    if any(device.shares is not None for device in candidates):
+        distributed = policy is not AllocationPolicy.PACKED
+        return _shares_of_one(unpromised, must, question.size, places, held, distributed=distributed)
     if len(candidates) <= question.size:
-        return tuple(device.id for device in candidates)
+        return tuple(unpromised)
     if all(device.slice is None for device in candidates):
-        return best_linked_set(tuple(d.id for d in candidates), tuple(must), question.size, scores)
-    return _packed(candidates, must, question.size, _load(places.by_id.values(), held))
+        return best_linked_set(tuple(unpromised), tuple(must), question.size, scores)
+    load = _load(places.devices.values(), held)
+    distributed = policy is AllocationPolicy.DISTRIBUTED
+    return _slices(candidates, must, question.size, load, distributed=distributed)
+
+
+def _of_promise(promise: Promise, free: Sequence[str], must: Sequence[str]) -> tuple[str, ...]:
+    """What of `free` the promise is to get: its devices, or any shares of its device."""
+    if promise.shared is None:
+        # Not all of them free: kubelet asks for somebody else, and the promise keeps what is left.
+        return promise.ids or ()
+    shares = [i for i in free if device_of(i) == promise.shared]
+    shares.sort(key=lambda i: i not in must)
+    return tuple(shares[: promise.claim.count])
+
+
+def _shares_of_one(
+    free: Sequence[str],
+    must: Sequence[str],
+    size: int,
+    places: Places,
+    held: Collection[str],
+    *,
+    distributed: bool,
+) -> tuple[str, ...]:
+    """Shares of one device that has enough left: of the least used, or of the most used.
+
+    Where none has enough the answer is short or mixed, and kubelet will hear from Allocate that it cannot be.
+    """
+    by_device: dict[str, list[str]] = {}
+    for kubelet_id in free:
+        by_device.setdefault(device_of(kubelet_id), []).append(kubelet_id)
+    used = dict.fromkeys(by_device, 0)
+    for kubelet_id in held:
+        device_id = device_of(kubelet_id)
+        if device_id in used:
+            used[device_id] += 1
+
+    def rank(device_id: str) -> tuple[bool, bool, float, tuple[int, int, int]]:
+        device = places.devices[device_id]
+        part = used[device_id] / len(device.kubelet_ids)
+        bound = any(device_of(i) != device_id for i in must)
+        enough = len(by_device[device_id]) >= size
+        return bound, not enough, part if distributed else -part, device.order
+
+    chosen = list(must)
+    for device_id in sorted(by_device, key=rank):
+        for kubelet_id in by_device[device_id]:
+            if len(chosen) < size and kubelet_id not in chosen:
+                chosen.append(kubelet_id)
+    return tuple(chosen)
 
 
 def _load(devices: Iterable[Device], held: Collection[str]) -> dict[str, int]:
@@ -203,17 +277,23 @@ def _load(devices: Iterable[Device], held: Collection[str]) -> dict[str, int]:
     return load
 
 
-def _packed(
-    candidates: Sequence[Device], must: Sequence[str], size: int, load: Mapping[str, int]
+def _slices(
+    candidates: Sequence[Device],
+    must: Sequence[str],
+    size: int,
+    load: Mapping[str, int],
+    *,
+    distributed: bool,
 ) -> tuple[str, ...]:
-    """Slices from the GPU that is used most, so that others stay whole for large ones."""
+    """From the GPU that is used most, so that others stay whole for large ones; or from the one that is used least."""
     taken = dict(load)
     chosen = [device for device in candidates if device.id in must]
     rest = [device for device in candidates if device.id not in must]
     for device in chosen:
         taken[device.gpu_uuid] += 1
+    sign = 1 if distributed else -1
     while len(chosen) < size:
-        best = min(rest, key=lambda d: (-taken[d.gpu_uuid], d.order))
+        best = min(rest, key=lambda d: (sign * taken[d.gpu_uuid], d.order))
         rest.remove(best)
         chosen.append(best)
         taken[best.gpu_uuid] += 1

@@ -1,7 +1,8 @@
 """Kubelet's device plugin service for one resource name.
 
 Serves what it was last told to offer; every change of devices or health reaches open ListAndWatch streams at once,
-without a restart. Must not know drivers, MIG or pods: who gets which device is the policy's business.
+without a restart. Must not know drivers, MIG or pods: who gets which device, and how a container is told of it, is the
+policy's business.
 """
 # ruff: noqa: N802 - servicer methods carry the protocol's names
 
@@ -18,7 +19,6 @@ from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
     ContainerAllocateResponse,
     ContainerPreferredAllocationResponse,
     DevicePluginOptions,
-    DeviceSpec,
     Empty,
     ListAndWatchResponse,
     NUMANode,
@@ -35,6 +35,7 @@ from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
 )
 from aliquot.kube.kubeletapi.rpc import Context, Service
 from aliquot.node.advertise import Device
+from aliquot.node.allocation import Given, refusal
 from aliquot.node.assignments import Question
 
 HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
@@ -42,8 +43,9 @@ HEALTHY, UNHEALTHY = "Healthy", "Unhealthy"
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A device as kubelet is to see it."""
+    """A device, or a share of one, as kubelet is to see it."""
 
+    id: str
     device: Device
     fault: str = ""
     """Why kubelet must not hand it out; empty when it may."""
@@ -59,8 +61,8 @@ class Policy(Protocol):
         """The device ids to take."""
         ...
 
-    def allocated(self, resource: str, device_ids: Sequence[str]) -> None:
-        """Called for each container whose Allocate is about to be answered."""
+    def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
+        """Called for each container whose Allocate is about to be answered, with what it answers."""
         ...
 
 
@@ -87,7 +89,7 @@ class DevicePlugin(DevicePluginServicer):
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Replace what is offered. Kubelet hears of it only if something it can see has changed."""
-        by_id = {offer.device.id: offer for offer in offers}
+        by_id = {offer.id: offer for offer in offers}
         if by_id == self._offers:
             return
         self._offers = by_id
@@ -146,10 +148,21 @@ class DevicePlugin(DevicePluginServicer):
                         f"{self.resource} {device_id} cannot be allocated: {offer.fault}",
                     )
                 offers.append(offer)
+            if fault := refusal([offer.device for offer in offers]):
+                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, fault)
             chosen.append(offers)
-        for offers in chosen:
-            self._policy.allocated(self.resource, [offer.device.id for offer in offers])
-        return AllocateResponse(container_responses=[_answer(self.resource, offers) for offers in chosen])
+        return AllocateResponse(
+            container_responses=[
+                self._policy.allocate(self.resource, [offer.id for offer in offers], self._given(offers))
+                for offers in chosen
+            ]
+        )
+
+    def _given(self, offers: Sequence[Offer]) -> Given:
+        devices = {offer.device.id: offer.device for offer in offers}
+        files = dict.fromkeys(path for offer in offers for path in offer.files)
+        shares = sum(offer.device.shares is not None for offer in offers)
+        return Given(self.resource, tuple(devices.values()), shares, tuple(files))
 
     async def PreStartContainer(
         self, request: PreStartContainerRequest, context: Context
@@ -161,32 +174,10 @@ def options() -> DevicePluginOptions:
     return DevicePluginOptions(pre_start_required=False, get_preferred_allocation_available=True)
 
 
-def environment(resource: str, device_ids: Sequence[str]) -> dict[str, str]:
-    """What a container that gets these devices finds in its environment.
-
-    NVIDIA_VISIBLE_DEVICES is what NVIDIA's container toolkit reads. Kubelet merges the answers for a container's
-    resources by variable name, so of two MIG kinds one would lose its devices there: the second variable, of
-    which there is one for each resource, always survives. A runtime that wants both joins the values of
-    `ALIQUOT_VISIBLE_DEVICES_*`; the toolkit does so for the names in its `swarm-resource` setting. Device nodes do
-    not have this problem, kubelet adds them up.
-    """
-    ids = ",".join(device_ids)
-    suffix = "".join(c if c.isalnum() else "_" for c in resource.rpartition("/")[2].upper())
-    return {"NVIDIA_VISIBLE_DEVICES": ids, f"ALIQUOT_VISIBLE_DEVICES_{suffix}": ids}
-
-
-def _answer(resource: str, offers: Sequence[Offer]) -> ContainerAllocateResponse:
-    unique = dict.fromkeys(path for offer in offers for path in offer.files)
-    return ContainerAllocateResponse(
-        envs=environment(resource, [offer.device.id for offer in offers]),
-        devices=[DeviceSpec(container_path=path, host_path=path, permissions="rw") for path in unique],
-    )
-
-
 def _wire(offer: Offer) -> WireDevice:
     numa = offer.device.numa_node
     return WireDevice(
-        ID=offer.device.id,
+        ID=offer.id,
         health=UNHEALTHY if offer.fault else HEALTHY,
         topology=None if numa is None else TopologyInfo(nodes=[NUMANode(ID=numa)]),
     )

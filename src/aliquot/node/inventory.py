@@ -50,6 +50,10 @@ class ObservedGpu:
             for compute in sorted(instance.compute_instances, key=lambda c: c.ci_id)
         )
 
+    def mig_devices_by_id(self) -> tuple[tuple[GpuInstance, ComputeInstance], ...]:
+        """The order in which NVML numbers them: the one at 1 is `0:1` of GPU 0."""
+        return tuple(sorted(self.mig_devices(), key=lambda pair: (pair[0].gi_id, pair[1].ci_id)))
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

@@ -13,6 +13,7 @@ from aliquot.kube.kubeletapi.podresources_pb2 import (
     ListPodResourcesResponse,
 )
 from aliquot.kube.kubeletapi.sockets import Sockets
+from aliquot.node.advertise import Device, device_of
 
 SOCKET = "kubelet.sock"
 PREFIX = "nvidia.com/"
@@ -34,21 +35,40 @@ class Holding:
 @dataclass(frozen=True, slots=True)
 class Allocations:
     holdings: tuple[Holding, ...] = ()
-    allocatable: frozenset[str] = frozenset()
-    """Ids that kubelet would allocate, held or not."""
+    allocatable_ids: frozenset[str] = frozenset()
+    """What kubelet would allocate, held or not: devices, or shares of them."""
     asked_at: float | None = None
     """When the question was put (Unix seconds), None before the first answer."""
     failure: str = "kubelet's pod-resources have not answered yet"
     """Why this is old or empty; empty when it is current."""
-    pods_by_device: Mapping[str, tuple[str, ...]] = field(init=False, compare=False)
+    held_ids: frozenset[str] = field(init=False, compare=False)
+    """Devices and shares that somebody holds."""
+    shares_by_device: Mapping[str, Mapping[str, int]] = field(init=False, compare=False)
+    """Device -> pod -> how many of its shares the pod holds; 1 of a device that is not shared."""
+    allocatable: frozenset[str] = field(init=False, compare=False)
+    """Devices of which kubelet would allocate something."""
 
     def __post_init__(self) -> None:
-        pods: dict[str, list[str]] = {}
+        pods: dict[str, dict[str, int]] = {}
+        held: set[str] = set()
         for holding in self.holdings:
-            for device_id in holding.device_ids:
-                if holding.pod not in pods.setdefault(device_id, []):
-                    pods[device_id].append(holding.pod)
-        object.__setattr__(self, "pods_by_device", {key: tuple(names) for key, names in pods.items()})
+            for kubelet_id in holding.device_ids:
+                device_id = device_of(kubelet_id)
+                holders = pods.setdefault(device_id, {})
+                if device_id != kubelet_id or holding.pod not in holders:
+                    holders[holding.pod] = holders.get(holding.pod, 0) + 1
+            held.update(holding.device_ids)
+        object.__setattr__(self, "shares_by_device", pods)
+        object.__setattr__(self, "held_ids", frozenset(held))
+        object.__setattr__(self, "allocatable", frozenset(map(device_of, self.allocatable_ids)))
+
+    def pods(self, device_id: str) -> tuple[str, ...]:
+        """That hold the device or a share of it."""
+        return tuple(self.shares_by_device.get(device_id, ()))
+
+    def would_give(self, device: Device) -> bool:
+        """Whether kubelet would allocate all that the device is offered as."""
+        return self.allocatable_ids.issuperset(device.kubelet_ids)
 
 
 class PodResources:
@@ -70,7 +90,7 @@ class PodResources:
             listed = await stub.List(ListPodResourcesRequest(), timeout=_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             failure = f"kubelet's pod-resources do not answer: {error.code().name}: {error.details()}"
-            self._last = replace(self._last, allocatable=frozenset(), failure=failure)
+            self._last = replace(self._last, allocatable_ids=frozenset(), failure=failure)
         else:
             held = holdings(listed)
             if held == self._last.holdings:

@@ -3,10 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aliquot.node.advertise import advertise
-from aliquot.node.device_plugin import environment
+from aliquot.kube.api.gpunode import Sharing
+from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
+from aliquot.node.advertise import Device, advertise
+from aliquot.node.allocation import Given, answer
 from aliquot.node.inventory import Snapshot
-from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.sharing import RISKS, share
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedAnswer:
+    """What Allocate would answer. Device nodes are left out: those that exist are known on the node alone."""
+
+    environment: Mapping[str, str]
+    mounts: Mapping[str, str]
+    """By path in the container, that on the host."""
+    annotations: Mapping[str, str]
+    cdi_devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +32,20 @@ class PreviewedDevice:
     """Empty for a whole GPU."""
     start: int | None
     numa_node: int | None
+    sharing: Sharing
+    kubelet_ids: tuple[str, ...]
+    """What kubelet hands out: the device, or its shares."""
     fault: str
     """Why it would be shown unhealthy; empty when it would not."""
-    environment: Mapping[str, str]
-    """Of a container that gets this device alone."""
+    answer: PreviewedAnswer
+    """To a container that gets this device alone, or one share of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewedResource:
     name: str
+    count: int
+    """That kubelet could hand out."""
     devices: tuple[PreviewedDevice, ...]
     """Empty: registered all the same, so that kubelet knows the name before the first slice is cut."""
 
@@ -37,10 +56,14 @@ class Preview:
     """By name."""
     problems: tuple[str, ...]
     """What is not served, one sentence for each GPU or for all."""
+    notes: tuple[str, ...] = ()
+    """What is served and should be known: risks of sharing, options without effect."""
 
 
-def preview(snapshot: Snapshot, strategy: MigStrategy) -> Preview:
-    advertisement = advertise(snapshot.gpus, strategy)
+def preview(snapshot: Snapshot, settings: Settings) -> Preview:
+    whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
+    shared = share(whole, snapshot.gpus, settings)
+    advertisement = shared.advertisement
     gpus = snapshot.by_uuid
     resources = []
     for name, devices in advertisement.resources.items():
@@ -52,12 +75,15 @@ def preview(snapshot: Snapshot, strategy: MigStrategy) -> Preview:
                 device.slice.profile if device.slice else "",
                 device.slice.placement.start if device.slice else None,
                 device.numa_node,
+                _sharing(device),
+                device.kubelet_ids,
                 device.unusable or _failure(snapshot, device.gpu_uuid),
-                environment(name, [device.id]),
+                _answer(name, device, settings),
             )
             for device in devices
         )
-        resources.append(PreviewedResource(name, previewed))
+        count = sum(len(device.kubelet_ids) for device in devices if not device.unusable)
+        resources.append(PreviewedResource(name, count, previewed))
     problems = [] if snapshot.failure is None else [f"the driver does not answer: {snapshot.failure}"]
     # Strategy single says the same of every GPU.
     by_text: dict[str, list[int]] = {}
@@ -66,7 +92,24 @@ def preview(snapshot: Snapshot, strategy: MigStrategy) -> Preview:
     for text, indexes in by_text.items():
         listed = ", ".join(map(str, indexes))
         problems.append(text if len(indexes) == len(gpus) > 1 else f"GPU {listed}: {text}")
-    return Preview(tuple(resources), tuple(problems))
+    ways = dict.fromkeys(_sharing(device) for device in advertisement.devices if device.resource)
+    risks = [f"{way}: {RISKS[way]}" for way in ways if way in RISKS]
+    return Preview(tuple(resources), (*problems, *shared.problems), (*risks, *settings.without_effect))
+
+
+def _sharing(device: Device) -> Sharing:
+    return device.shares.strategy if device.shares is not None else Sharing.NONE
+
+
+def _answer(resource: str, device: Device, settings: Settings) -> PreviewedAnswer:
+    given = Given(resource, (device,), shares=int(device.shares is not None))
+    response: ContainerAllocateResponse = answer(given, settings, lambda: "UUID")
+    return PreviewedAnswer(
+        dict(response.envs),
+        {mount.container_path: mount.host_path for mount in response.mounts},
+        dict(response.annotations),
+        tuple(one.name for one in response.cdi_devices),
+    )
 
 
 def _failure(snapshot: Snapshot, gpu_uuid: str) -> str:

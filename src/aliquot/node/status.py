@@ -11,8 +11,10 @@ from aliquot.kube.api.gpunode import (
     GPUInstance,
     GPULink,
     GPUNodeStatus,
+    GPUShares,
     GPUStatus,
     Health,
+    HeldShares,
     MigMode,
 )
 from aliquot.kube.api.meta import Condition
@@ -121,7 +123,8 @@ def _gpu(observed: ObservedGpu, findings: Findings) -> GPUStatus:
         numa_node=gpu.numa_node,
         resource=whole.resource if whole else "",
         ready=whole is not None and _is_ready(whole, findings),
-        pods=list(findings.allocations.pods_by_device.get(gpu.uuid, ())),
+        pods=list(findings.allocations.pods(gpu.uuid)),
+        shares=_shares(whole, findings) if whole else None,
         links=_links(observed.links),
         instances=[_instance(device, observed, findings) for device in devices if device.slice is not None],
     )
@@ -141,12 +144,24 @@ def _instance(device: Device, observed: ObservedGpu, findings: Findings) -> GPUI
         memory_mib=profile.memory_mib if profile else None,
         resource=device.resource,
         ready=_is_ready(device, findings),
-        pods=list(findings.allocations.pods_by_device.get(device.id, ())),
+        pods=list(findings.allocations.pods(device.id)),
+        shares=_shares(device, findings),
     )
 
 
 def _is_ready(device: Device, findings: Findings) -> bool:
-    return bool(device.resource) and device.id in findings.allocations.allocatable
+    return bool(device.resource) and findings.allocations.would_give(device)
+
+
+def _shares(device: Device, findings: Findings) -> GPUShares | None:
+    if device.shares is None:
+        return None
+    held = findings.allocations.shares_by_device.get(device.id, {})
+    return GPUShares(
+        strategy=device.shares.strategy,
+        replicas=device.shares.replicas,
+        held=[HeldShares(pod=pod, shares=count) for pod, count in sorted(held.items())],
+    )
 
 
 def _links(links: Sequence[Link]) -> list[GPULink]:

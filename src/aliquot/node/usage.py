@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.driver import Process
-from aliquot.node.advertise import Device
+from aliquot.node.advertise import Device, device_of
 from aliquot.node.assignments import Claim, Promise
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.pod_resources import Allocations
@@ -23,6 +23,7 @@ class Answer:
     """An Allocate that was answered and is not listed by pod-resources yet."""
 
     device_ids: tuple[str, ...]
+    """Devices or shares, as kubelet names them."""
     at: float
     claim: tuple[str, str, str] | None
     """The outstanding claim it served, as far as that can be told."""
@@ -41,12 +42,11 @@ class Answers:
         """Forget what kubelet lists by now, and what it has had time enough to list."""
         if allocations.failure or allocations.asked_at is None:
             return
-        listed = allocations.pods_by_device
+        listed = allocations.held_ids
         self._answers = [
             answer
             for answer in self._answers
-            if not all(device_id in listed for device_id in answer.device_ids)
-            and answer.at > allocations.asked_at - SETTLE_S
+            if not listed.issuperset(answer.device_ids) and answer.at > allocations.asked_at - SETTLE_S
         ]
 
     def device_ids(self) -> frozenset[str]:
@@ -69,6 +69,8 @@ def served_claim(resource: str, device_ids: Collection[str], promised: Iterable[
             continue
         if promise.ids is not None and wanted.issuperset(promise.ids):
             return claim
+        if promise.shared is not None and {promise.shared} == set(map(device_of, wanted)):
+            return claim
         oldest = oldest or claim
     return oldest
 
@@ -80,7 +82,7 @@ def uses(
     answered: Collection[str],
     promised: Iterable[Promise],
 ) -> Mapping[str, str]:
-    """Device id -> by whom it is in use, in words; devices not named are free.
+    """Device id -> by whom it is in use, in words; devices not named are free. A device is in use if a share of it is.
 
     `promised` are those of live pods that kubelet does not list (`assignments.unlisted`). One without an assignment
     may be given any free device of its resource, so it counts on all of them.
@@ -88,16 +90,19 @@ def uses(
     processes = {observed.gpu.uuid: observed.processes for observed in gpus}
     assigned: dict[str, str] = {}
     anyones: dict[str, str] = {}
+    answered = frozenset(map(device_of, answered))
     for promise in promised:
         claim = promise.claim
-        if promise.ids is not None:
+        if promise.shared is not None:
+            assigned[promise.shared] = claim.pod
+        elif promise.ids is not None:
             assigned.update((device_id, claim.pod) for device_id in promise.ids)
         elif not claim.assigned:
             anyones[claim.resource] = claim.pod
     found: dict[str, str] = {}
     for device in devices:
         running = _pids_on(device, processes.get(device.gpu_uuid, ()))
-        if pods := allocations.pods_by_device.get(device.id):
+        if pods := allocations.pods(device.id):
             found[device.id] = ", ".join(pods)
         elif running:
             found[device.id] = f"process {', '.join(map(str, running))}"

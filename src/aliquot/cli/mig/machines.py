@@ -158,7 +158,7 @@ def _pods(kubelet: Path) -> Mapping[str, str]:
             f"{found.failure}; without it nobody knows which slices pods hold: start kubelet, or say with "
             "--kubelet-dir where it is"
         )
-    return {device: f"pod {', '.join(pods)}" for device, pods in found.pods_by_device.items()}
+    return {device: f"pod {', '.join(pods)}" for device, pods in found.shares_by_device.items()}
 
 
 def _simulated(path: Path, source: Source, ours: ExitStack | None) -> list[Machine]:

@@ -10,7 +10,8 @@ ASSIGNMENT_ANNOTATION = "aliquot.dev/assignment"
 
 
 class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):
-    """One device for one container: a whole GPU (`start` absent) or the MIG slice of `profile` at `start`."""
+    """One device for one container: a whole GPU (`start` absent) or the MIG slice of `profile` at `start`; or shares of
+    one."""
 
     container: str
     resource: str
@@ -19,6 +20,8 @@ class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults
     profile: str = ""
     start: int | None = None
     """First memory slot. The MIG UUID is not named: the slice may still have to be cut."""
+    shares: int = 0
+    """How many of the device's shares; 0: the device as a whole. Which ones does not matter."""
 
 
 class Assignment(msgspec.Struct, kw_only=True, rename="camel", frozen=True):

@@ -83,6 +83,21 @@ class GPUNodeSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """How long evictions may take, with what PodDisruptionBudgets and grace periods need, before they are given up."""
 
 
+class HeldShares(Struct, kw_only=True, rename="camel"):
+    pod: str
+    """`namespace/name`"""
+    shares: int
+
+
+class GPUShares(Struct, kw_only=True, rename="camel"):
+    """A device that several containers use at the same time."""
+
+    strategy: Sharing
+    replicas: int
+    held: Annotated[list[HeldShares], _list_map("pod")] = []
+    """Those in use."""
+
+
 class GPUInstance(Struct, kw_only=True, rename="camel"):
     """A MIG device that exists. `start` and `size` count memory slots; `memory_mib` null where unknown."""
 
@@ -99,6 +114,8 @@ class GPUInstance(Struct, kw_only=True, rename="camel"):
     """Listed by pod-resources GetAllocatableResources: kubelet would allocate it now."""
     pods: list[str] = []
     """`namespace/name` of the pods that hold it."""
+    shares: GPUShares | None = None
+    """Absent: it is one container's at a time."""
 
 
 class GPULink(Struct, kw_only=True, rename="camel"):
@@ -128,6 +145,8 @@ class GPUStatus(Struct, kw_only=True, rename="camel"):
     """The extended resource that advertises the whole GPU; empty when it is not advertised as a whole."""
     ready: bool = False
     pods: list[str] = []
+    shares: GPUShares | None = None
+    """Of the whole GPU; absent: it is one container's at a time."""
     links: Annotated[list[GPULink], _list_map("peer")] = []
     instances: Annotated[list[GPUInstance], _list_map("uuid")] = []
 

@@ -133,7 +133,7 @@ class Changes:
                 tuple(device for device in look.devices if device.gpu_uuid == gpu.uuid),
                 look.uses,
                 self._withdrawals.released(look.allocations),
-                look.allocations.pods_by_device,
+                look.allocations.shares_by_device,
                 spec.disruption is Disruption.EVICT,
             )
             decided = self._in_time(gpu.uuid, decide(gpu, situation), generation, spec)

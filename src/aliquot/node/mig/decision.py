@@ -72,7 +72,7 @@ class Situation:
     """Device id -> who uses it; see `usage.uses`."""
     released: Collection[str]
     """Device ids that kubelet surely hands out no more."""
-    pods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pods: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Device id -> the pods that hold it, as kubelet lists them."""
     evicts: bool = False
     """Whether pods in the way may be evicted."""

@@ -1,0 +1,163 @@
+"""Several containers on one device: which devices are shared, by how many, and under which resource name.
+
+A shared device stays one device; kubelet is shown its shares, `<id>::0` and so on, as NVIDIA's plugin names them. What
+GPUNode.spec wants of a GPU goes before the configuration file. `RISKS` says what each way leaves open.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aliquot.gpu.driver import Gpu
+from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
+from aliquot.node.advertise import Advertisement, Device, Shares
+from aliquot.node.inventory import ObservedGpu
+from aliquot.node.plugin_config.file import Replicas, SharingSection
+from aliquot.node.plugin_config.names import shared_name
+from aliquot.node.plugin_config.references import Named
+from aliquot.node.plugin_config.settings import Settings
+
+RISKS: Mapping[Sharing, str] = {
+    Sharing.TIME_SLICING: "time slices isolate neither memory nor faults: one container may take all of the memory, "
+    "and its fault ends the others",
+    Sharing.MPS: "MPS does not isolate faults: a fatal fault of one container ends all on the GPU; its limits are for "
+    "each process, and a container may lift them",
+}
+_VOLTA = (7, 0)
+
+
+def client_limit(compute_capability: tuple[int, int]) -> int:
+    """How many processes one MPS server takes (NVIDIA, Multi-Process Service, "Client-Server Connection")."""
+    return 48 if compute_capability >= _VOLTA else 16
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    advertisement: Advertisement
+    problems: tuple[str, ...] = ()
+    """What the configuration says and does not fit this node, one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is to become of a device: `shares` None leaves it whole."""
+
+    shares: Shares | None
+    resource: str = ""
+    fault: str = ""
+    """Why it cannot be had; the device is then not advertised."""
+
+
+def share(
+    advertisement: Advertisement,
+    gpus: Sequence[ObservedGpu],
+    settings: Settings,
+    wanted: Sequence[WantedGPU] = (),
+) -> Shared:
+    """`advertisement` with the shares that are asked for. `wanted` is GPUNode.spec's."""
+    wishes = {gpu.uuid: gpu.sharing for gpu in wanted if gpu.sharing is not None}
+    sections = [
+        (strategy, section)
+        for strategy, section in ((Sharing.TIME_SLICING, settings.time_slicing), (Sharing.MPS, settings.mps))
+        if section is not None
+    ]
+    if not wishes and not sections:
+        return Shared(advertisement)
+    by_uuid = {observed.gpu.uuid: observed.gpu for observed in gpus}
+    named = {device.id: _named(device, by_uuid[device.gpu_uuid]) for device in advertisement.devices}
+    rules: dict[str, _Rule] = {}
+    problems: list[str] = []
+    for strategy, section in sections:
+        # MPS comes last: where both are given it counts, as in NVIDIA's plugin.
+        rules |= _rules(strategy, section, advertisement, named, problems)
+    offered: dict[str, list[Device]] = {name: [] for name in advertisement.resources}
+    for name in [name for _, section in sections for name in _names(section, advertisement)]:
+        offered.setdefault(name, [])
+    withheld = dict(advertisement.withheld)
+    devices = []
+    for device in advertisement.devices:
+        gpu = by_uuid[device.gpu_uuid]
+        wish = wishes.get(gpu.uuid)
+        rule = rules.get(device.id) if wish is None else _wished(wish, device)
+        if rule is not None and rule.shares is not None and device.resource and not device.unusable:
+            fault = rule.fault or _fault(rule.shares, gpu, settings)
+            if fault:
+                withheld.setdefault(gpu.uuid, fault)
+            device = replace(device, resource="" if fault else rule.resource, shares=rule.shares)
+        devices.append(device)
+        if device.resource:
+            offered.setdefault(device.resource, []).append(device)
+    resources = {name: tuple(found) for name, found in sorted(offered.items())}
+    return Shared(Advertisement(resources, withheld, tuple(devices)), tuple(problems))
+
+
+def _named(device: Device, gpu: Gpu) -> Named:
+    part = device.slice
+    if part is None:
+        return Named(gpu, device.id)
+    return Named(gpu, device.id, part.mig_index, part.gi_id, part.ci_id)
+
+
+def _rules(
+    strategy: Sharing,
+    section: SharingSection,
+    advertisement: Advertisement,
+    named: Mapping[str, Named],
+    problems: list[str],
+) -> dict[str, _Rule]:
+    rules: dict[str, _Rule] = {}
+    first: dict[str, str] = {}
+    for entry in section.resources:
+        offered = advertisement.resources.get(entry.resource, ())
+        if entry.resource not in advertisement.resources:
+            problems.append(f"{entry.place}: this node has no {entry.resource}")
+        meant = entry.devices.among([named[device.id] for device in offered])
+        if offered and not meant:
+            names = ", ".join(entry.devices.names)
+            problems.append(f"{entry.place}: none of {names} is a {entry.resource} of this node")
+        for device_id in meant:
+            fault = ""
+            if device_id in rules:
+                fault = (
+                    f"{entry.place} and {first[device_id]} both share {device_id}: give each its own devices"
+                )
+            shares = Shares(strategy, entry.replicas, _fails_above_one(strategy, section))
+            rules[device_id] = _Rule(shares, _renamed(entry, section), fault)
+            first[device_id] = entry.place
+    return rules
+
+
+def _names(section: SharingSection, advertisement: Advertisement) -> Iterator[str]:
+    """Those that shares could get here, also where nothing is shared just now."""
+    for entry in section.resources:
+        if entry.resource in advertisement.resources:
+            yield _renamed(entry, section)
+
+
+def _renamed(entry: Replicas, section: SharingSection) -> str:
+    if entry.rename:
+        return entry.rename
+    return shared_name(entry.resource) if section.rename_by_default else entry.resource
+
+
+def _fails_above_one(strategy: Sharing, section: SharingSection) -> bool:
+    """As NVIDIA's plugin has it where the file does not say."""
+    given = section.fail_requests_greater_than_one
+    return strategy is Sharing.MPS if given is None else given
+
+
+def _wished(wish: WantedSharing, device: Device) -> _Rule:
+    """Shares that GPUNode.spec makes have a name of their own: who asks for a GPU is not to be given a part of one."""
+    if wish.strategy is Sharing.NONE:
+        return _Rule(None)
+    return _Rule(Shares(wish.strategy, wish.replicas, False), shared_name(device.resource))
+
+
+def _fault(shares: Shares, gpu: Gpu, settings: Settings) -> str:
+    if shares.strategy is not Sharing.MPS:
+        return ""
+    if not settings.mps_root:
+        return "MPS needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)"
+    limit = client_limit(gpu.compute_capability)
+    if shares.replicas > limit:
+        return f"{shares.replicas} MPS shares of GPU {gpu.index}: {gpu.product} takes {limit} clients"
+    return ""
