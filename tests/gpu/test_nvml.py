@@ -81,6 +81,32 @@ def test_a_reset_finds_no_session_open_and_leaves_one(nvml_machine: MakeMachine)
     assert machine.driver.gpus()[0].mig is MigState.ENABLED
 
 
+def test_nobody_is_registered_for_events_while_a_mode_changes(
+    nvml_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pynvml
+
+    driver = nvml_machine("h100-80gb:2").driver
+    first, other = (gpu.uuid for gpu in driver.gpus())
+    really = pynvml.nvmlDeviceSetMigMode
+
+    def set_mode(handle: Any, mode: int) -> int:
+        assert driver.wait_event(0) is None
+        assert driver._events is None
+        monkeypatch.setattr(pynvml, "nvmlDeviceSetMigMode", really)
+        # The other one's change ends before this one's does.
+        driver.set_mig_mode(other, True)
+        assert driver.wait_event(0) is None
+        assert driver._events is None
+        return int(really(handle, mode))
+
+    driver.wait_event(0)
+    monkeypatch.setattr(pynvml, "nvmlDeviceSetMigMode", set_mode)
+    assert driver.set_mig_mode(first, True) is MigState.ENABLED
+    driver.wait_event(0)
+    assert driver._events is not None
+
+
 def test_a_reset_that_fails_leaves_a_working_session(nvml_machine: MakeMachine) -> None:
     machine = nvml_machine("a100-40gb")
 

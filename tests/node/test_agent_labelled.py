@@ -110,6 +110,34 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
     run_site("h100-80gb:2:mig", scenario)
 
 
+def test_a_mode_that_no_reset_applies_is_said_and_goes_on_after_a_reboot() -> None:
+    def impossible(gpu_uuid: str) -> None:
+        raise DriverError(ReturnCode.NOT_SUPPORTED, "not in a virtual machine")
+
+    async def scenario(site: Site) -> None:
+        site.driver.reset_gpu = impossible  # type: ignore[method-assign]
+        configure(site, "ours")
+        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {
+            "config.yaml": OWN.replace("3g.40gb", "3g.20gb").replace("devices: [1]", "devices: []")
+        }
+        await asyncio.sleep(60)
+        assert state(site) == "failed"
+        assert site.api.condition("MIGConfigured") == (
+            "False",
+            "RebootRequired",
+            "GPU 0: its MIG mode waits for a reboot: no reset is possible: not in a virtual machine; the agent goes "
+            "on by itself after it",
+        )
+        await site.stop_agent()
+        site.driver.reboot()
+        await site.start_agent()
+        await asyncio.sleep(30)
+        assert state(site) == "success"
+        assert placed(site.driver, site.gpus[0]) == {("3g.20gb", 0)}
+
+    run_site("a100-40gb:1", scenario)
+
+
 def test_where_the_label_goes_the_wish_goes_and_the_slices_stay() -> None:
     async def scenario(site: Site) -> None:
         configure(site, "all-balanced")

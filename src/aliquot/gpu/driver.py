@@ -221,8 +221,8 @@ class Driver(Protocol):
         ...
 
     def reset_gpu(self, gpu_uuid: str) -> None:
-        """Applies a pending mode; destroys all instances. IN_USE while a process runs on it. Handles and the
-        NVML session do not survive it, so nothing else may be under way."""
+        """Applies a pending mode; destroys all instances. IN_USE while a process runs on it, NOT_SUPPORTED where it
+        cannot be reset. Handles and the NVML session do not survive it, so nothing else may be under way."""
         ...
 
     def create_gpu_instance(self, gpu_uuid: str, profile_id: int, start: int | None) -> GpuInstance:

@@ -1,8 +1,8 @@
 """Who may ask the driver when, and that a question once asked is waited for.
 
 Calls share the driver, one at a time on each GPU: work on several GPUs goes on side by side, and nobody reads a GPU
-whose instances are being taken away at that moment. A change of MIG mode and a reset have the driver to themselves:
-NVML's handles, and its session, do not survive them.
+whose instances are being taken away at that moment. A reset has the driver to itself: NVML's session does not survive
+it.
 """
 
 import asyncio

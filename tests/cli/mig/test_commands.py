@@ -430,3 +430,31 @@ def test_a_wrong_command_line_is_told_from_changes(arguments: list[str]) -> None
 def test_where_nothing_was_cut_short_it_is_said(place: Path, way: str | None) -> None:
     said = mig(place, "recover", *([way] if way else []))
     assert (said.exit_code, said.output) == (0, "nothing was cut short\n")
+
+
+# --- modes that wait for a reset ---
+
+
+def test_without_a_reset_the_mode_is_set_and_the_slices_wait(place: Path) -> None:
+    (place / "inventory.yaml").write_text("gpus: [{board: a100-80gb, count: 2}]\n")
+    said = configured(place, "apply", "all-balanced", "--skip-reset")
+    assert (said.exit_code, said.stderr.splitlines()) == (
+        7,
+        [
+            f"{start}node-0/{gpu}: its MIG mode waits for a reset of the GPU, or a reboot; apply again after it"
+            for gpu, start in enumerate(("Error: ", ""))
+        ],
+    )
+    mode = configured(place, "apply", "all-balanced", "-s", "-m")
+    assert (mode.exit_code, mode.stderr.splitlines()[0]) == (
+        0,
+        "warning: node-0/0: its MIG mode waits for a reset of the GPU, or a reboot",
+    )
+    assert mig(place, "recover").output == "nothing was cut short\n"
+    assert configured(place, "apply", "all-balanced").exit_code == 0
+    assert configured(place, "assert", "all-balanced").exit_code == 0
+
+
+def test_where_no_reset_is_needed_skipping_it_changes_nothing(place: Path) -> None:
+    assert configured(place, "apply", "all-balanced", "-s").exit_code == 0
+    assert configured(place, "assert", "all-balanced").exit_code == 0

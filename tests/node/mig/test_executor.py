@@ -1,6 +1,8 @@
 """The last look before a deed, and what a failing step leaves behind."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,25 @@ def test_the_mode_is_switched_with_a_reset_where_one_is_needed(board: str, reset
     driver = machine(f"{board}:1")
     assert carry_out(driver, [SetMode(True)]) == [driver.gpus()[0].uuid] * resets
     assert driver.gpus()[0].mig is MigState.ENABLED
+
+
+def test_the_modes_of_several_gpus_are_switched_side_by_side() -> None:
+    driver = machine("h100-80gb:3")
+    all_in = asyncio.Barrier(3)
+
+    async def run_blocking(function: Callable[..., Any], *arguments: Any) -> Any:
+        if function == driver.set_mig_mode:
+            await all_in.wait()
+        return function(*arguments)
+
+    async def main() -> None:
+        executor = Executor(driver, DriverAccess(run_blocking), VirtualClock(), patience_s=0)
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            for gpu in driver.gpus():
+                tasks.create_task(executor.carry_out(gpu.uuid, [SetMode(True)], ()))
+
+    virtual(main())
+    assert {gpu.mig for gpu in driver.gpus()} == {MigState.ENABLED}
 
 
 def test_no_reset_while_a_process_runs() -> None:

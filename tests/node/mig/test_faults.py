@@ -10,10 +10,10 @@ import pytest
 
 from aliquot.clock import VirtualClock
 from aliquot.gpu.arrangement import Demand
-from aliquot.gpu.driver import MigState, ReturnCode
+from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.inventory import observe_gpu
-from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
+from aliquot.node.mig.applying import Applying, Done, Failed, Result, Waits, Way, Work
 from aliquot.node.mig.journal import unfinished
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
 from tests.node.conftest import cut, directly, machine, placed, virtual
@@ -233,6 +233,47 @@ def test_patience_ends(
     assert (result.code, result.open) == (ReturnCode.IN_USE, is_open)
     assert 8 < times[-1] <= 10
     assert attempt.state() == left
+
+
+def impossible(_gpu_uuid: str) -> None:
+    raise DriverError(ReturnCode.NOT_SUPPORTED, "not on this machine")
+
+
+def without_effect(_gpu_uuid: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("reset", "why"),
+    [
+        (impossible, "its MIG mode waits for a reboot: no reset is possible: not on this machine"),
+        (without_effect, "its MIG mode waits for a reboot: the GPU was reset, and did not take it"),
+    ],
+)
+def test_a_mode_that_no_reset_applies_waits_for_a_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reset: Callable[[str], None], why: str
+) -> None:
+    attempt = Attempt(off_on_ampere(), tmp_path)
+    monkeypatch.setattr(attempt.driver, "reset_gpu", reset)
+    assert attempt.apply(HALVES) == Waits(why, 4)
+    assert attempt.apply(HALVES) == Waits(why, 4)
+    assert attempt.state() == (MigState.PENDING_ENABLE, set())
+    assert unfinished(tmp_path) == []
+    attempt.driver.reboot()
+    assert attempt.apply(HALVES) == Done(4)
+
+
+def test_what_was_cut_short_stays_open_while_its_mode_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = Attempt(off_on_ampere(), tmp_path)
+    with pytest.raises(BaseExceptionGroup):
+        attempt.apply(HALVES, before=dying(1))
+    monkeypatch.setattr(attempt.driver, "reset_gpu", impossible)
+    waits = attempt.recover(Way.FINISH)
+    assert isinstance(waits, Failed) and waits.open and "waits for a reboot" in waits.message
+    attempt.driver.reboot()
+    assert attempt.recover(Way.FINISH) == Done(4)
 
 
 def test_other_errors_are_not_tried_again(tmp_path: Path) -> None:

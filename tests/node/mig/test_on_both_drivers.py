@@ -13,7 +13,7 @@ from aliquot.gpu.demands import counted, demands
 from aliquot.gpu.driver import MigState, ReturnCode
 from aliquot.node.advertise import known_profiles
 from aliquot.node.inventory import observe_gpu
-from aliquot.node.mig.applying import Applying, Done, Failed, Work
+from aliquot.node.mig.applying import Applying, Done, Failed, Result, Work
 from aliquot.node.mig.reconfiguration import Change, Goal, Refused, reconfigure
 from tests.gpu.conftest import fake_library, machine, nvml_machine
 from tests.node.conftest import directly, virtual
@@ -23,9 +23,9 @@ __all__ = ["fake_library", "machine", "nvml_machine"]  # fixtures
 MakeMachine = Callable[..., Any]
 
 
-def become(driver: Any, goal: Goal, directory: Path) -> list[Done | Failed | Refused]:
+def become(driver: Any, goal: Goal, directory: Path) -> list[Result | Refused]:
     """For each GPU, by index; no patience."""
-    found: list[Done | Failed | Refused] = []
+    found: list[Result | Refused] = []
     for gpu in driver.gpus():
         observed = observe_gpu(driver, gpu)
         change = reconfigure(observed, goal, {})
@@ -105,7 +105,7 @@ def test_what_was_released_goes_first_and_stays_only_where_the_driver_says_so(
     held = next(instance for instance in before if instance.placement.start == 4)
     (compute,) = held.compute_instances
 
-    def release(users: Mapping[str, str]) -> Done | Failed:
+    def release(users: Mapping[str, str]) -> Result:
         observed = observe_gpu(driver, gpu)
         change = reconfigure(observed, Goal(True, (Demand(0),)), users, [held.gi_id])
         assert isinstance(change, Change)

@@ -63,6 +63,13 @@ def _applying_options(command: Callable[..., Any]) -> Callable[..., Any]:
     envvar="MIG_PARTED_HOOKS_FILE",
     help="A hooks file of mig-parted: commands to run around the change.",
 )
+@click.option(
+    "-s",
+    "--skip-reset",
+    is_flag=True,
+    envvar="MIG_PARTED_SKIP_RESET",
+    help="Reset no GPU: a change of mode that needs it waits, and so do its slices.",
+)
 @_applying_options
 @source_options
 def apply_config(
@@ -70,6 +77,7 @@ def apply_config(
     name: str | None,
     mode_only: bool,
     hooks_file: Path | None,
+    skip_reset: bool,
     released: tuple[str, ...],
     patience_s: float,
     dry_run: bool,
@@ -84,7 +92,9 @@ def apply_config(
 
     entries = chosen(file, name)
     hooks = load(hooks_file)
-    variables = variables_of(config_file=file, name=name, hooks_file=hooks_file, mode_only=mode_only)
+    variables = variables_of(
+        config_file=file, name=name, hooks_file=hooks_file, mode_only=mode_only, skip_reset=skip_reset
+    )
 
     def before(planned: "Sequence[Planned]") -> None:
         steps = [step for one in planned for step in one.steps]
@@ -103,7 +113,7 @@ def apply_config(
     signal.signal(signal.SIGTERM, _end)
     run(hooks, HookPoint.APPLY_START, variables)
     try:
-        _carry_out(source, wanted, released, patience_s, there=there, before=before)
+        _carry_out(source, wanted, released, patience_s, there=there, before=before, resets=not skip_reset)
     except BaseException:
         # Also for who was interrupted: what the first hook stopped is to run again.
         try:
@@ -219,6 +229,7 @@ def _carry_out(
     there: Callable[[Sequence[Machine]], None],
     before: "Callable[[Sequence[Planned]], None]" = lambda _: None,
     dry_run: bool = False,
+    resets: bool = True,
 ) -> None:
     """`there` raises where a GPU that it is about is not."""
     from aliquot.cli.mig.planning import plan, refuse, show
@@ -254,10 +265,10 @@ def _carry_out(
             if works:
                 with (
                     _journals(source, machine) as directory,
-                    _applying(machine, directory, patience_s) as applying,
+                    _applying(machine, directory, patience_s, resets=resets) as applying,
                 ):
                     done.append((machine, asyncio.run(applying.apply(works))))
-        _tell(done)
+        _tell(done, resets=resets)
 
 
 def _released(found: Sequence[Machine], texts: Sequence[str]) -> "Released":
@@ -293,7 +304,9 @@ def _journals(source: Source, machine: Machine) -> Iterator[Path]:
 
 
 @contextmanager
-def _applying(machine: Machine, directory: Path, patience_s: float) -> "Iterator[Applying]":
+def _applying(
+    machine: Machine, directory: Path, patience_s: float, *, resets: bool = True
+) -> "Iterator[Applying]":
     from aliquot.clock import SystemClock
     from aliquot.node.mig.applying import Applying
 
@@ -315,13 +328,16 @@ def _applying(machine: Machine, directory: Path, patience_s: float) -> "Iterator
             run_blocking=run_blocking,
             progress=progress,
             patience_s=patience_s,
+            resets=resets,
         )
 
 
-def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]") -> None:
-    from aliquot.node.mig.applying import Failed
+def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, resets: bool = True) -> None:
+    """`resets` False: that a mode waits is as wanted, as long as nothing comes after it."""
+    from aliquot.node.mig.applying import Failed, Waits
 
     failed: list[Failed] = []
+    waiting: list[Waits] = []
     lines = []
     count = 0
     for machine, results in done:
@@ -332,9 +348,17 @@ def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]") -> None:
                 more = "" if "mig recover" in result.message else more
                 failed.append(result)
                 lines.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
+            elif isinstance(result, Waits):
+                waiting.append(result)
+                more = "; apply again after it" if result.left else ""
+                lines.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
             else:
                 count += 1
-    if count or not failed:
+    if count or not lines:
         click.echo(f"{counted(count, 'GPU')}: done")
     if failed:
         raise MigError(of_failures(failed), lines)
+    if any(resets or one.left for one in waiting):
+        raise MigError(Exit.PENDING, lines)
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)

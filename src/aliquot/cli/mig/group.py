@@ -49,6 +49,7 @@ def mig() -> None:
       4  these GPUs cannot be so
       5  the driver failed: a lost GPU, no permission
       6  a change was cut short: `aliquot mig recover`
+      7  a MIG mode waits for a reset or a reboot: then apply again
     """
 
 

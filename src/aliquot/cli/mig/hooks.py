@@ -47,7 +47,7 @@ def run(hooks: "Hooks", point: "HookPoint", variables: Mapping[str, str]) -> Non
 
 
 def variables_of(
-    *, config_file: str, name: str | None, hooks_file: Path | None, mode_only: bool
+    *, config_file: str, name: str | None, hooks_file: Path | None, mode_only: bool, skip_reset: bool
 ) -> dict[str, str]:
     """What hooks are told of the command's options, and what else of the kind stands in the environment."""
     inherited = {key: value for key, value in os.environ.items() if key.startswith("MIG_PARTED_")}
@@ -56,4 +56,5 @@ def variables_of(
         "MIG_PARTED_SELECTED_CONFIG": name or "",
         "MIG_PARTED_HOOKS_FILE": str(hooks_file or ""),
         "MIG_PARTED_MODE_CHANGE_ONLY": "true" if mode_only else "false",
+        "MIG_PARTED_SKIP_RESET": "true" if skip_reset else "false",
     }

@@ -24,6 +24,8 @@ class Exit(IntEnum):
     """Look after the GPU, the driver, or the rights to it."""
     CUT_SHORT = 6
     """`aliquot mig recover`."""
+    PENDING = 7
+    """Reset the GPU or reboot, then apply again."""
 
 
 class MigError(click.ClickException):

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ class NvmlDriver:
         self._reset = reset
         self._event_lock = threading.Lock()
         self._events: Any = None
+        self._changing_modes = 0
+        self._modes_rest = threading.Event()
+        """Set while no mode is being changed."""
+        self._modes_rest.set()
 
     def close(self) -> None:
         """Ends the session. The object is of no use afterwards."""
@@ -115,8 +120,9 @@ class NvmlDriver:
         end = time.monotonic() + timeout_s
         while True:
             left_s = max(0.0, end - time.monotonic())
+            self._modes_rest.wait(min(left_s, _WAIT_PIECE_S))
             with self._event_lock:
-                event = self._wait(min(left_s, _WAIT_PIECE_S))
+                event = None if self._changing_modes else self._wait(min(left_s, _WAIT_PIECE_S))
             if event is not None or left_s == 0:
                 return event
 
@@ -142,12 +148,12 @@ class NvmlDriver:
         device = self._device(gpu_uuid)
         if not enabled and self.instances(gpu_uuid):
             raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: GPU instances exist")
-        self._end_events()
-        try:
-            with self._session.errors(gpu_uuid):
-                activation = self._nvml.nvmlDeviceSetMigMode(device.handle, int(enabled))
-        finally:
-            self._session.forget()
+        with self._without_events():
+            try:
+                with self._session.errors(gpu_uuid):
+                    activation = self._nvml.nvmlDeviceSetMigMode(device.handle, int(enabled))
+            finally:
+                self._session.forget(gpu_uuid)
         reached = mig.state(self._session, self._device(gpu_uuid))
         if reached not in (
             (MigState.ENABLED, MigState.PENDING_ENABLE)
@@ -272,12 +278,30 @@ class NvmlDriver:
                     raise
         return events
 
+    @contextmanager
+    def _without_events(self) -> Iterator[None]:
+        """Who is registered for events of a GPU is in the way of its change of mode. Several may be changed at once."""
+        with self._event_lock:
+            self._changing_modes += 1
+            self._modes_rest.clear()
+            self._free_events()
+        try:
+            yield
+        finally:
+            with self._event_lock:
+                self._changing_modes -= 1
+                if not self._changing_modes:
+                    self._modes_rest.set()
+
     def _end_events(self) -> None:
         with self._event_lock:
-            events, self._events = self._events, None
-            if events is not None:
-                with self._session.errors("waiting for events"):
-                    self._nvml.nvmlEventSetFree(events)
+            self._free_events()
+
+    def _free_events(self) -> None:
+        events, self._events = self._events, None
+        if events is not None:
+            with self._session.errors("waiting for events"):
+                self._nvml.nvmlEventSetFree(events)
 
 
 def _instance_id(number: int) -> int | None:

@@ -84,10 +84,13 @@ class Session:
         except self.nvml.NVMLError as error:
             raise DriverError(return_code(error.value), f"{subject}: {error}") from error
 
-    def forget(self) -> None:
-        """Handles are void after a reset or a change of mode."""
+    def forget(self, gpu_uuid: str | None = None) -> None:
+        """A handle is void after a change of the GPU's mode, all of them are after the session."""
         with self._lock:
-            self._devices.clear()
+            if gpu_uuid is None:
+                self._devices.clear()
+            else:
+                self._devices.pop(gpu_uuid, None)
 
     def devices(self) -> list[Device]:
         """Every GPU that has answered once, by index; lost ones among them fail when they are asked."""

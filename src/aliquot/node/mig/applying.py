@@ -17,7 +17,7 @@ from aliquot.gpu.driver import Driver, DriverError, Gpu, ReturnCode
 from aliquot.node.advertise import known_profiles
 from aliquot.node.driver_access import DriverAccess, RunBlocking, to_the_end
 from aliquot.node.inventory import ObservedGpu, observe_gpu
-from aliquot.node.mig.executor import Executor, StepFailed
+from aliquot.node.mig.executor import Executor, ModeWaits, StepFailed
 from aliquot.node.mig.journal import (
     Journal,
     JournalError,
@@ -66,7 +66,15 @@ class Failed:
     code: ReturnCode | None = None
 
 
-Result: TypeAlias = Done | Failed
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A change of mode is set, and what it waits for is nothing that is done here. `left`: steps not taken after it."""
+
+    message: str
+    left: int
+
+
+Result: TypeAlias = Done | Waits | Failed
 
 
 class Way(Enum):
@@ -87,7 +95,7 @@ _OneGpu: TypeAlias = Callable[[Unfinished | None], Awaitable[Result]]
 class Applying:
     """`directory` holds journals and locks. `progress` is told what happens to each GPU.
 
-    `run_blocking` needs a thread for each GPU, or they wait for each other.
+    `run_blocking` needs a thread for each GPU, or they wait for each other. `resets` as in `Executor`.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class Applying:
         run_blocking: RunBlocking,
         progress: Progress = lambda _uuid, _text: None,
         patience_s: float = PATIENCE_S,
+        resets: bool = True,
     ) -> None:
         self._driver = driver
         self._directory = directory
@@ -106,7 +115,7 @@ class Applying:
         self._run_blocking = run_blocking
         self._progress = progress
         self._access = DriverAccess(run_blocking)
-        self._executor = Executor(driver, self._access, clock, patience_s=patience_s)
+        self._executor = Executor(driver, self._access, clock, patience_s=patience_s, resets=resets)
 
     async def apply(self, works: Sequence[Work]) -> Mapping[str, Result]:
         """By UUID. A change that was cut short earlier has to be taken up first."""
@@ -190,6 +199,12 @@ class Applying:
             )
             await self._on_disk(journal.end)
             return Done(len(steps))
+        except ModeWaits as waits:
+            if earlier is not None:
+                return Failed(str(waits), open=True)
+            # What was set is what was wanted, and the rest is planned anew when it has taken effect.
+            await self._on_disk(journal.end)
+            return Waits(str(waits), told.left)
         except (StepFailed, JournalError) as failure:
             code = failure.code if isinstance(failure, StepFailed) else None
             if earlier is not None or told.touched or (told.began and _may_have_changed(failure)):
@@ -237,6 +252,11 @@ class _Told:
     @property
     def began(self) -> bool:
         return self._number > 0
+
+    @property
+    def left(self) -> int:
+        """Steps that were not begun."""
+        return self._steps - self._number
 
     async def begun(self, step: Step) -> None:
         if not self.began:

@@ -29,7 +29,7 @@ from aliquot.node.mig.decision import (
     decide,
 )
 from aliquot.node.mig.evictions import Evictions
-from aliquot.node.mig.executor import Executor, StepFailed
+from aliquot.node.mig.executor import Executor, ModeWaits, StepFailed
 from aliquot.node.mig.gpu_clients import HELD_BY_CLIENT
 from aliquot.node.mig.journal import JournalError, unfinished_of
 from aliquot.node.mig.one_writer import GpuHeld, held
@@ -196,6 +196,9 @@ class Changes:
             self._failed(uuid, generation, Note("OtherWriter", str(error)))
         except JournalError as error:
             self._failed(uuid, generation, Note("CutShort", str(error)))
+        except ModeWaits as waits:
+            note = Note("RebootRequired", f"{waits}; the agent goes on by itself after it")
+            self._failed(uuid, generation, note)
         except StepFailed as failure:
             reason = HELD_BY_CLIENT if failure.in_use else "DriverError"
             self._failed(uuid, generation, Note(reason, str(failure)))

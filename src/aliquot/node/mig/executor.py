@@ -23,6 +23,8 @@ _FIRST_PAUSE_S = 0.1
 _LAST_PAUSE_S = 2.0
 _LOOKING = "looking once more"
 
+_PENDING = frozenset({MigState.PENDING_ENABLE, MigState.PENDING_DISABLE})
+
 _log = structlog.get_logger()
 
 
@@ -37,6 +39,10 @@ class StepFailed(Exception):
     @property
     def in_use(self) -> bool:
         return self.code is ReturnCode.IN_USE
+
+
+class ModeWaits(Exception):
+    """One line: a change of mode is set, and what has to happen before it takes effect. No later step was begun."""
 
 
 class Witness(Protocol):
@@ -75,7 +81,7 @@ class _SoFar:
 
 class Executor:
     """`was_reset` is called with the UUID of each GPU that was reset. `patience_s`: how long what is in use is tried
-    again, for each step."""
+    again, for each step. `resets` False: what needs a reset of the GPU waits for somebody else's."""
 
     def __init__(
         self,
@@ -85,8 +91,10 @@ class Executor:
         was_reset: Callable[[str], None] = lambda _: None,
         *,
         patience_s: float,
+        resets: bool = True,
     ) -> None:
         self._driver = driver
+        self._resets = resets
         self._access = access
         self._clock = clock
         self._was_reset = was_reset
@@ -102,7 +110,9 @@ class Executor:
         released: Collection[int] = (),
     ) -> None:
         """`expected`: the instances that the plan saw. `names`: of profiles, for messages. `released`: GI ids of what may
-        go though it is in use, if the driver lets it go. Raises StepFailed, also if the instances are others now.
+        go though it is in use, if the driver lets it go.
+
+        Raises StepFailed, also if the instances are others now, and ModeWaits.
         """
         told = witness or _NOBODY
         try:
@@ -181,8 +191,8 @@ class Executor:
         access, driver = self._access, self._driver
         match step:
             case SetMode(enabled):
-                state = await access.call_alone(driver.set_mig_mode, gpu_uuid, enabled)
-                if state in (MigState.PENDING_ENABLE, MigState.PENDING_DISABLE):
+                state = await access.call_on(gpu_uuid, driver.set_mig_mode, gpu_uuid, enabled)
+                if state in _PENDING:
                     so_far.mode_waits = True
                     await self._reset(gpu_uuid)
                     so_far.mode_waits = False
@@ -245,8 +255,19 @@ class Executor:
         return DriverError(error.code, f"{error}: stop what monitors the GPU, such as DCGM, then try again")
 
     async def _reset(self, gpu_uuid: str) -> None:
-        await self._access.call_alone(self._driver.reset_gpu, gpu_uuid)
+        if not self._resets:
+            raise ModeWaits("its MIG mode waits for a reset of the GPU, or a reboot")
+        try:
+            await self._access.call_alone(self._driver.reset_gpu, gpu_uuid)
+        except DriverError as error:
+            if error.code is not ReturnCode.NOT_SUPPORTED:
+                raise
+            # Such as a GPU that was passed through to a virtual machine.
+            raise ModeWaits(f"its MIG mode waits for a reboot: no reset is possible: {error}") from error
         self._was_reset(gpu_uuid)
+        gpus = await self._access.call(self._driver.gpus)
+        if any(gpu.uuid == gpu_uuid and gpu.mig in _PENDING for gpu in gpus):
+            raise ModeWaits("its MIG mode waits for a reboot: the GPU was reset, and did not take it")
 
 
 def _at(start: int, instances: Sequence[GpuInstance]) -> int:
