@@ -101,7 +101,7 @@ async def test_refusals(
 ) -> None:
     await api.ok("POST", CONFIGS, config("c"))
     status, answer = await api.send(method, path, body, **query)
-    assert (status, answer["reason"], answer["message"]) == (code, reason, message)
+    assert (status, answer.get("reason", ""), answer["message"]) == (code, reason, message)
 
 
 @pytest.mark.parametrize("validation", ["Ignore", "Warn", "Strict"])

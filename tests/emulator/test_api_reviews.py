@@ -135,3 +135,62 @@ async def test_selectors_that_cannot_be_read_are_said_to_be_ignored(
     review = await api.ok("POST", path, {**kind, "spec": {"resourceAttributes": {**PODS, **selectors}}})
     text = "; ".join(f"spec.resourceAttributes.{one} due to parse error" for one in unread)
     assert review["status"].get("evaluationError", "") == text
+
+
+REVIEWS = "/apis/authorization.k8s.io/v1"
+IDENTITIES = "/apis/authentication.k8s.io/v1"
+
+
+@pytest.mark.parametrize(
+    ("path", "spec", "shown", "owned"),
+    [
+        (
+            f"{REVIEWS}/subjectaccessreviews",
+            {"user": "", "groups": ["g"], "resourceAttributes": {"verb": "get", "namespace": ""}},
+            {"groups": ["g"], "resourceAttributes": {"verb": "get"}},
+            {"f:groups": {}, "f:resourceAttributes": {".": {}, "f:verb": {}}},
+        ),
+        (
+            f"{REVIEWS}/subjectaccessreviews",
+            {"user": "u", "groups": [], "extra": {}, "nonResourceAttributes": {"path": "", "verb": ""}},
+            {"user": "u", "nonResourceAttributes": {}},
+            {"f:user": {}, "f:nonResourceAttributes": {}},
+        ),
+        (f"{REVIEWS}/selfsubjectaccessreviews", {"resourceAttributes": {}}, {"resourceAttributes": {}}, {"f:resourceAttributes": {}}),
+        (f"{IDENTITIES}/tokenreviews", {"token": "t"}, {"token": "t"}, {"f:token": {}}),
+    ],
+)  # fmt: skip
+async def test_a_question_is_shown_as_it_was_read_with_who_asked_it(
+    api: Api, path: str, spec: dict[str, Any], shown: dict[str, Any], owned: dict[str, Any]
+) -> None:
+    review = await api.ok("POST", path, {"spec": spec}, fieldManager="me")
+    (entry,) = review["metadata"]["managedFields"]
+    assert (review["spec"], entry["manager"], entry["fieldsV1"]) == (shown, "me", {"f:spec": owned})
+
+
+async def test_a_question_about_a_namespace_does_not_tell_whether_it_is_there(api: Api) -> None:
+    asked = {"spec": {"user": "u", "resourceAttributes": {**PODS, "namespace": "nowhere"}}}
+    review = await api.ok("POST", f"{REVIEWS}/namespaces/nowhere/localsubjectaccessreviews", asked)
+    assert (review["status"], review["metadata"]["namespace"]) == ({"allowed": False}, "nowhere")
+
+
+async def test_who_asks_who_it_is_learns_when_it_asked(api: Api) -> None:
+    review = await api.ok("POST", f"{IDENTITIES}/selfsubjectreviews", {"metadata": {"labels": {"a": "b"}}})
+    assert review["metadata"] == {"creationTimestamp": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "version", "status"),
+    [
+        (f"{REVIEWS}/subjectaccessreviews", "SubjectAccessReview", "authorization.k8s.io/v1beta1", 400),
+        (f"{REVIEWS}/subjectaccessreviews", "SelfSubjectAccessReview", "authorization.k8s.io/v1", 400),
+        (f"{IDENTITIES}/selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io/v1beta1", 400),
+        ("/api/v1/namespaces/default/pods/p/binding", "Binding", "v2", 400),
+        ("/api/v1/namespaces/default/pods/p/eviction", "Eviction", "policy/v1beta1", 404),
+    ],
+)
+async def test_a_body_is_of_the_version_that_is_asked(
+    api: Api, path: str, kind: str, version: str, status: int
+) -> None:
+    body = {"kind": kind, "apiVersion": version, "metadata": {"name": "p"}}
+    assert (await api.send("POST", path, body))[0] == status

@@ -396,3 +396,22 @@ async def test_a_full_disk_refuses_writes_and_goes_on_reading(clock: FixedClock,
     await api.ok("POST", CONFIGS, config("big", a="x" * 1_000_000))
     await api.close()
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "other"), [("dataSource", "dataSourceRef"), ("dataSourceRef", "dataSource")]
+)
+async def test_what_a_claim_is_filled_from_is_said_in_both_ways(api: Api, given: str, other: str) -> None:
+    source = {"kind": "PersistentVolumeClaim", "name": "old"}
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, given: source}
+    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": wanted}
+    made = await api.ok("POST", "/api/v1/namespaces/default/persistentvolumeclaims", claim)
+    assert made["spec"][given] == made["spec"][other] == {"apiGroup": None, **source}
+
+
+async def test_a_job_without_labels_has_those_of_its_pods(api: Api) -> None:
+    template = {"spec": {**pod()["spec"], "restartPolicy": "Never"}}
+    job = {"kind": "Job", "metadata": {"name": "j"}, "spec": {"template": template}}
+    made = await api.ok("POST", "/apis/batch/v1/namespaces/default/jobs", job)
+    assert made["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "j"
+    assert made["metadata"]["labels"] == made["spec"]["template"]["metadata"]["labels"]

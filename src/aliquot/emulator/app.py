@@ -249,7 +249,9 @@ class ApiServer:
         if record is not None:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
-            reviewed = await reviewing.review(call, self._writer, self.authorizer, self._authenticator)
+            reviewed = await reviewing.review(
+                call, self._writer, self.authorizer, self._authenticator, clock=self._clock
+            )
             return json_answer(reviewed, 201, warnings=warnings)
         if request.subresource in joining.SUBRESOURCES:
             return await joining.answer(

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_the_percentage_of_v1_is_a_metric_of_v2() -> None:
 def test_nothing_is_lost_on_the_way_there_and_back(spec: dict[str, Any]) -> None:
     whole = {
         **autoscaler(**spec),
-        "status": {"conditions": [{"type": "ScalingActive"}], "desiredReplicas": 1},
+        "status": {"conditions": [{"type": "ScalingActive"}], "currentMetrics": None, "desiredReplicas": 1},
     }
     there = converted(whole, V1)
     assert "metrics" not in there["spec"]
@@ -56,7 +57,27 @@ async def test_the_status_always_counts_replicas(api: Api) -> None:
     path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
     made = await api.ok("POST", path.format("v1"), autoscaler(V1))
     assert made["status"] == {"currentReplicas": 0, "desiredReplicas": 0}
-    assert (await api.ok("GET", path.format("v2") + "/h"))["status"] == {"desiredReplicas": 0}
+    shown = await api.ok("GET", path.format("v2") + "/h")
+    assert shown["status"] == {"currentMetrics": None, "desiredReplicas": 0}
+
+
+@pytest.mark.parametrize(
+    ("more", "percentage"),
+    [
+        ({}, 80),
+        ({"targetCPUUtilizationPercentage": 50}, 50),
+        ({"annotations": {"autoscaling.alpha.kubernetes.io/metrics": json.dumps([MEMORY])}}, None),
+    ],
+)
+async def test_who_asks_v1_for_nothing_gets_a_share_of_cpu(
+    api: Api, more: dict[str, Any], percentage: int | None
+) -> None:
+    annotations = more.pop("annotations", {})
+    asked = autoscaler(V1, **more)
+    asked["metadata"]["annotations"] = annotations
+    path = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers"
+    made = await api.ok("POST", path, asked)
+    assert made["spec"].get("targetCPUUtilizationPercentage") == percentage
 
 
 @pytest.mark.parametrize(

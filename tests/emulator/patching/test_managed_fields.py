@@ -103,6 +103,34 @@ def test_parts_that_are_always_there_are_nobodys() -> None:
     assert "." not in spec["f:template"]
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "spec", "fields"),
+    [
+        ("apps", "StatefulSet", {"serviceName": "", "replicas": 0}, {"f:replicas": {}}),
+        ("storage.k8s.io", "CSINode", {"drivers": None}, None),
+        (
+            "storage.k8s.io",
+            "CSINode",
+            {"drivers": [{"name": "d", "topologyKeys": None}]},
+            {"f:drivers": {'k:{"name":"d"}': {".": {}, "f:name": {}, "f:topologyKeys": {}}}},
+        ),
+        (
+            "resource.k8s.io",
+            "ResourceSlice",
+            {"driver": "d", "pool": {"name": "p", "generation": 0}},
+            {"f:driver": {}, "f:pool": {"f:name": {}}},
+        ),
+        ("networking.k8s.io", "NetworkPolicy", {"podSelector": {}}, None),
+    ],
+)
+def test_what_go_never_leaves_out_is_nobodys_where_there_is_nothing(
+    group: str, name: str, spec: dict[str, Any], fields: dict[str, Any] | None
+) -> None:
+    obj = {"apiVersion": f"{group}/v1", "kind": name, "metadata": {"name": "x"}, "spec": spec}
+    made = owned(write(None, obj, "me", schema=kind(group, name)))
+    assert made == ({} if fields is None else {"me": {"f:spec": fields}})
+
+
 def test_who_changes_a_field_takes_it() -> None:
     created = write(None, config({"a": "1", "b": "1"}), "one")
     changed = write(created, created | {"data": {"a": "2", "b": "1"}}, "two", LATER)

@@ -128,7 +128,7 @@ def test_secrets_must_be_base64() -> None:
             {"spec": {"volumes": [{"name": "v", "emptyDir": {}}]}},
             {"volumes": [{"name": "v", "emptyDir": {}}]},
         ),
-        ({"spec": {"containers": []}}, {"containers": []}),
+        ({"spec": {"containers": []}}, {"containers": None}),
         ({"spec": {"affinity": {}, "tolerations": []}}, {"affinity": {}}),
         ({"spec": {"nodeName": None}}, {}),
     ],

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.emulator.schema import definitions
 from aliquot.emulator.schema.defaults.pods import pull_policy
 from tests.emulator.schema.objects import container, pod, read, schema
 
@@ -145,13 +146,76 @@ def test_a_job_with_parallelism_alone_has_no_completions() -> None:
         ("Namespace", "", {"metadata": {"name": "n"}}, {"metadata": {"name": "n", "labels": {"kubernetes.io/metadata.name": "n"}}, "status": {"phase": "Active"}}),
         ("PriorityClass", "scheduling.k8s.io", {"value": 5}, {"value": 5, "preemptionPolicy": "PreemptLowerPriority"}),
         ("RoleBinding", "rbac.authorization.k8s.io", {"roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "u"}, {"kind": "ServiceAccount", "name": "s"}]}, {"roleRef": {"kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io"}, "subjects": [{"kind": "User", "name": "u", "apiGroup": "rbac.authorization.k8s.io"}, {"kind": "ServiceAccount", "name": "s"}]}),
-        ("CustomResourceDefinition", "apiextensions.k8s.io", {"spec": {"names": {"kind": "Widget", "plural": "widgets"}}}, {"spec": {"names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"}, "conversion": {"strategy": "None"}}}),
+        ("CustomResourceDefinition", "apiextensions.k8s.io", {"spec": {"names": {"kind": "Widget", "plural": "widgets"}}}, {"spec": {"names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"}, "conversion": {"strategy": "None"}, "versions": None}}),
+        ("Ingress", "networking.k8s.io", {}, {"status": {"loadBalancer": {}}}),
+        ("IngressClass", "networking.k8s.io", {"spec": {"parameters": {"kind": "K", "name": "n"}}}, {"spec": {"parameters": {"kind": "K", "name": "n", "scope": "Cluster"}}}),
+        ("VolumeAttachment", "storage.k8s.io", {}, {"status": {"attached": False}}),
+        ("NetworkPolicy", "networking.k8s.io", {}, {"spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}),
         ("NetworkPolicy", "networking.k8s.io", {"spec": {"podSelector": {}, "egress": [{"ports": [{"port": 1}]}]}}, {"spec": {"podSelector": {}, "egress": [{"ports": [{"port": 1, "protocol": "TCP"}]}], "policyTypes": ["Ingress", "Egress"]}}),
     ],
 )  # fmt: skip
 def test_other_kinds(kind: str, group: str, obj: dict[str, Any], filled: dict[str, Any]) -> None:
     made = schema(kind, group).default(obj)
     assert {name: made[name] for name in filled} == filled
+
+
+SOURCES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "hostPath": ({"path": "/x"}, {"type": ""}),
+    "iscsi": ({"iqn": "i"}, {"iscsiInterface": "default"}),
+    "rbd": ({"monitors": ["m"], "pool": "p"}, {"keyring": "/etc/ceph/keyring", "pool": "p", "user": "admin"}),
+    "azureDisk": (
+        {"diskName": "d"},
+        {"cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared", "readOnly": False},
+    ),
+    "scaleIO": ({"system": "s"}, {"fsType": "xfs", "storageMode": "ThinProvisioned"}),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_volumes_source_is_filled_in_wherever_it_stands(source: str) -> None:
+    given, filled = SOURCES[source]
+    pod = schema("Pod").default({"spec": {"volumes": [{"name": "v", source: given}]}})
+    volume = schema("PersistentVolume").default({"spec": {source: given}})
+    assert pod["spec"]["volumes"][0][source] == volume["spec"][source] == {**given, **filled}
+
+
+PROJECTED: dict[str, Any] = {"volumes": [{"name": "v", "projected": {}}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "group", "obj", "path"),
+    [
+        ("LimitRange", "", {}, "spec.limits"),
+        ("LimitRange", "", {"spec": {"limits": []}}, "spec.limits"),
+        ("CSINode", "storage.k8s.io", {}, "spec.drivers"),
+        ("CSINode", "storage.k8s.io", {"spec": {"drivers": [{"name": "d"}]}}, "spec.drivers.0.topologyKeys"),
+        ("ClusterRole", "rbac.authorization.k8s.io", {}, "rules"),
+        ("Role", "rbac.authorization.k8s.io", {"rules": []}, "rules"),
+        ("EndpointSlice", "discovery.k8s.io", {}, "endpoints"),
+        ("EndpointSlice", "discovery.k8s.io", {"endpoints": []}, "ports"),
+        ("ResourceClaim", "resource.k8s.io", {"spec": {}}, "spec.devices.requests"),
+        ("ResourceClaimTemplate", "resource.k8s.io", {"spec": {}}, "spec.spec.devices.requests"),
+        ("Pod", "", {"spec": PROJECTED}, "spec.volumes.0.projected.sources"),
+        ("Deployment", "apps", {"spec": {"template": {"spec": PROJECTED}}}, "spec.template.spec.volumes.0.projected.sources"),
+        ("Node", "", {"status": {"images": [{"sizeBytes": 5}]}}, "status.images.0.names"),
+        ("PersistentVolumeClaim", "", {"spec": {"dataSource": {"kind": "X", "name": "x"}}}, "spec.dataSource.apiGroup"),
+    ],
+)  # fmt: skip
+def test_what_go_never_leaves_out_is_null_where_there_is_nothing(
+    kind: str, group: str, obj: dict[str, Any], path: str
+) -> None:
+    made: Any = schema(kind, group).default(obj)
+    assert schema(kind, group).default(made) == made
+    for step in path.split("."):
+        made = made[int(step) if step.isdigit() else step]
+    assert made is None
+
+
+def test_a_custom_object_gets_no_nulls() -> None:
+    shape = definitions.load().shapes.custom(
+        {"type": "object", "required": ["list"], "properties": {"list": {"type": "array"}}}
+    )
+    assert (shape.nulls, shape.holds_nulls, shape.zero) == ((), False, {})
 
 
 def test_a_node_has_every_field_that_clients_insist_on() -> None:

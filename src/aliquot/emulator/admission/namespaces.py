@@ -7,6 +7,9 @@ from aliquot.emulator.statuses import failure, forbidden
 
 IMMORTAL = frozenset(["default", "kube-system", "kube-public"])
 
+_QUESTIONS = "localsubjectaccessreviews"
+"""Who asks what is allowed somewhere is not to learn whether that is there."""
+
 
 def namespace_lives(asked: Admitted, obj: Json | None) -> None:
     """A gate. Raises StatusError 404 and 403."""
@@ -16,7 +19,7 @@ def namespace_lives(asked: Admitted, obj: Json | None) -> None:
         if asked.served.storage == NAMESPACES and name in IMMORTAL:
             raise forbidden(resource, name, "this namespace may not be deleted")
         return
-    if asked.operation is not Operation.CREATE or not resource.namespaced:
+    if asked.operation is not Operation.CREATE or not resource.namespaced or resource.plural == _QUESTIONS:
         return
     namespace = asked.look.get(NAMESPACES, "", asked.namespace)
     if namespace is None:

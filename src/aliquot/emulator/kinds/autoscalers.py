@@ -67,6 +67,7 @@ def _to_v2(obj: Json) -> Json:
         del parts["status"]["currentReplicas"]
     if percentage is not None:
         parts["spec"]["metrics"] = [_cpu(percentage), *(parts["spec"].get("metrics") or ())]
+    parts["status"].setdefault("currentMetrics", None)
     made = {**obj, "apiVersion": V2, **{name: part for name, part in parts.items() if name in obj}}
     return with_metadata(made, annotations=annotations or None)
 
@@ -82,7 +83,15 @@ def _cpu(percentage: int) -> Json:
     return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
 
 
-DEFAULT_METRIC = _cpu(80)
+_DEFAULT_PERCENTAGE = 80
+DEFAULT_METRIC = _cpu(_DEFAULT_PERCENTAGE)
+
+
+def fill_target(obj: Json) -> None:
+    """Of a v1 object that asks for nothing, as `DEFAULT_METRIC` is what v2 asks for then. In place."""
+    if not (metadata(obj).get("annotations") or {}).get(f"{_PREFIX}metrics"):
+        obj["spec"].setdefault("targetCPUUtilizationPercentage", _DEFAULT_PERCENTAGE)
+
 
 _ALL_AT_ONCE = {"type": "Percent", "value": 100, "periodSeconds": 15}
 DEFAULT_RULES: Mapping[str, Json] = {

@@ -50,7 +50,7 @@ def server_side_apply(
     ledger = managed_fields.ledger_of(live)
     if not ledger and live is not None:
         first = Writer(_BEFORE_FIRST_APPLY, writer.api_version, writer.now)
-        ledger = managed_fields.take({}, shape.skeleton, base, shape, first)
+        ledger = managed_fields.take({}, shape.zero, base, shape, first)
     try:
         merged, ledger = _apply(base, applied, shape, writer, ledger, ignored, force=force)
     except _Conflicts as refused:

@@ -46,7 +46,7 @@ def fields_of_new(obj: Mapping[str, Any], shape: Shape, not_owned: FieldSet, ign
 
 
 def _worked_out(obj: Mapping[str, Any], shape: Shape, not_owned: FieldSet, ignored: FieldSet) -> FieldSet:
-    changed = structured.compare(shape.skeleton, obj, shape).without(ignored).changed
+    changed = structured.compare(shape.zero, obj, shape).without(ignored).changed
     return field_set.ordered(field_set.difference(changed, not_owned))
 
 

@@ -206,7 +206,7 @@ def track_update(
             owner = Owner.of(writer, applies=False)
             after["metadata"]["managedFields"] = [_entry(owner, writer.api_version, writer.now, fields)]
         return after
-    before = shape.skeleton if live is None else without_entries(live)
+    before = shape.zero if live is None else without_entries(live)
     return with_entries(after, take(ledger, before, after, shape, writer, ignored))
 
 

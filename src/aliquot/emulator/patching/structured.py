@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aliquot.emulator.patching import field_set
 from aliquot.emulator.patching.field_set import FieldSet
-from aliquot.emulator.schema.shapes import Form, ListType, Shape, Structure
+from aliquot.emulator.schema.shapes import ZERO, Form, ListType, Shape, Structure
 
 
 class _Missing(Enum):
@@ -22,7 +22,6 @@ class _Missing(Enum):
 MISSING: Final = _Missing.MISSING
 """No value at all, which is not null."""
 _LEAF: FieldSet = {}
-_ZERO: Final[Mapping[Form, Any]] = {Form.STRING: "", Form.INTEGER: 0}
 
 
 class StructureError(ValueError):
@@ -81,7 +80,7 @@ def _default(shape: Shape, name: str) -> Any:
     if element is None or key is None or key.default is not None:
         return key.default if key is not None else None
     # What Go always writes has a value even where it was not given.
-    return _ZERO.get(key.form) if element.name and name in element.required else None
+    return ZERO.get(key.form) if element.name and name in element.required else None
 
 
 # --- does it fit ---

@@ -54,6 +54,10 @@ class Schema:
     def key(self) -> GroupVersionKind:
         return self.group, self.version, self.kind
 
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
     def decode(self, obj: Any) -> tuple[dict[str, Any], list[str]]:
         """(`obj` without unknown fields, strict-decoding errors such as `unknown field "spec.foo"`).
 
@@ -80,6 +84,10 @@ class Schema:
         if (bare := self._quick.read(obj)) is not None:
             return defaults.fill_in(self.group, self.kind, bare, self.shape)
         return defaults.fill(self.group, self.kind, obj, self.shape)
+
+    def first_status(self) -> dict[str, Any]:
+        """The status that an object of a built-in kind begins with."""
+        return defaults.zero_status(self.group, self.kind, self.shape)
 
     def validate(self, obj: dict[str, Any]) -> list[FieldError]:
         """What is wrong with a new object."""

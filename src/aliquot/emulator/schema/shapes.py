@@ -13,7 +13,38 @@ from types import MappingProxyType
 from typing import Any
 
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-_ALWAYS_PRESENT = ("metadata", "spec", "status", "template", "strategy", "updateStrategy", "jobTemplate")
+_ALWAYS_PRESENT = ("metadata", "spec", "status", "strategy", "updateStrategy")
+_ALSO_PRESENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "IngressStatus": ("loadBalancer",),
+        "NetworkPolicySpec": ("podSelector",),
+        "PodTemplate": ("template",),
+        "ReplicaSetSpec": ("template",),
+        "ResourceClaimSpec": ("devices",),
+        "ServiceStatus": ("loadBalancer",),
+        "StatefulSetSpec": ("serviceName",),
+    }
+)
+"""What definitions call optional, and that Go writes all the same."""
+_POINTERS = frozenset(["LabelSelector", "LocalObjectReference", "SecretReference"])
+"""What is required of these may be missing in Go: validation says so."""
+_NULL_WHERE_ABSENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "AllocatedDeviceStatus": ("conditions",),
+        "ClusterRole": ("rules",),
+        "ContainerImage": ("names",),
+        "CSINodeDriver": ("topologyKeys",),
+        "DeviceClaim": ("requests",),
+        "EndpointSlice": ("endpoints", "ports"),
+        "HorizontalPodAutoscalerStatus": ("currentMetrics",),
+        "ProjectedVolumeSource": ("sources",),
+        "ResourcePolicyRule": ("namespaces",),
+        "Role": ("rules",),
+        "TypedLocalObjectReference": ("apiGroup",),
+        "TypedObjectReference": ("apiGroup",),
+    }
+)
+"""Optional fields that Go writes as null where there is nothing in them; required lists are written so too."""
 _ABSENT: Mapping[str, Any] = MappingProxyType({})
 _NOTHING: frozenset[str] = frozenset()
 
@@ -32,6 +63,10 @@ class Form(Enum):
     TIME = "date-time"
     BYTES = "byte"
     ANY = "any"
+
+
+ZERO: Mapping[Form, Any] = MappingProxyType({Form.STRING: "", Form.INTEGER: 0, Form.BOOLEAN: False})
+"""What Go has where nothing was given."""
 
 
 class ListType(Enum):
@@ -126,18 +161,54 @@ class Shape:
     def skeleton(self) -> Mapping[str, Any]:
         """What an object of a built-in kind looks like with nothing in it: parts that Go never leaves out.
 
-        Lists that must be there are None. A custom object has none of it.
+        A custom object has none of it.
         """
-        present: dict[str, Any] = {}
+        present: dict[str, Any] = dict.fromkeys(self.nulls)
         if not self.name:
             return present
-        for name in self.required:
-            if self.fields[name].form is Form.LIST:
-                present[name] = None
-        for name in _ALWAYS_PRESENT:
-            if name in self.fields and self.fields[name].fields:
-                present[name] = self.fields[name].skeleton if name != "metadata" else {}
+        own = _ALSO_PRESENT.get(self.name.rpartition(".")[2], ())
+        for name, inner in self.fields.items():
+            if name not in (*_ALWAYS_PRESENT, *self.required, *own) or not inner.fields:
+                continue
+            if inner.name.rpartition(".")[2] not in _POINTERS or name in own:
+                present[name] = inner.skeleton if name != "metadata" else {}
         return present
+
+    @cached_property
+    def zero(self) -> Mapping[str, Any]:
+        """The skeleton with what else Go never leaves out: texts of nothing, and noughts."""
+        own = _ALSO_PRESENT.get(self.name.rpartition(".")[2], ())
+        kinds = {name: self.fields[name].form for name in (*self.required, *own)} if self.name else {}
+        zeros = {name: ZERO[form] for name, form in kinds.items() if form in ZERO}
+        parts = {name: self.fields[name].zero for name, part in self.skeleton.items() if part is not None}
+        return {**zeros, **self.skeleton, **parts}
+
+    @cached_property
+    def nulls(self) -> Sequence[str]:
+        """The fields of a built-in kind that Go writes as null where there is nothing in them."""
+        if not self.name:
+            return ()
+        lists = [name for name in self.required if self.fields[name].form is Form.LIST]
+        others = _NULL_WHERE_ABSENT.get(self.name.rpartition(".")[2], ())
+        return (*lists, *(name for name in others if name in self.fields))
+
+    @cached_property
+    def holds_nulls(self) -> bool:
+        """Whether anything inside is written as null where there is nothing in it."""
+        return self._reaches_nulls(set())
+
+    def _reaches_nulls(self, seen: set[object]) -> bool:
+        """`seen` are the shapes on the way: definitions may refer to each other in circles."""
+        mark = self.name or id(self)
+        if self.form not in (Form.OBJECT, Form.LIST) or self.untyped or mark in seen:
+            return False
+        seen.add(mark)
+        inner = [*self.fields.values(), *([] if self.element is None else [self.element])]
+        return bool(self.nulls) or any(one._reaches_nulls(seen) for one in inner)
+
+    @cached_property
+    def fields_with_nulls(self) -> Sequence[tuple[str, "Shape"]]:
+        return tuple((name, shape) for name, shape in self.fields.items() if shape.holds_nulls)
 
     @cached_property
     def holds_quantities(self) -> bool:

@@ -4,7 +4,7 @@ A strict reader minds fields that the kind does not have, and fields that are th
 refused for it, warned or spared is for the client to say (`?fieldValidation`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,12 +126,18 @@ def warn(call: Call, texts: Sequence[str]) -> None:
             call.warnings.append(text)
 
 
-def read_typed(call: Call, schema: Schema) -> Json:
+def read_typed(call: Call, schema: Schema, *, older: Collection[str] = ()) -> Json:
     """The body as an object of a kind that is not the resource's own: a Binding, a Scale, a review.
 
-    Raises StatusError.
+    `older` are the versions that it may name instead of its own. Raises StatusError.
     """
     body = read(call)
+    version = body.value.get("apiVersion") if isinstance(body.value, dict) else None
+    if version and version != schema.api_version and version not in older:
+        raise statuses.bad_request(
+            f"the API version in the data ({version}) does not match the expected API version "
+            f"({schema.api_version})"
+        )
     obj, unknown = _decoded(body.value, schema)
     problems = body.problems(unknown, typed=True)
     judge(call, body, problems, lambda found: statuses.bad_request(strict_message(schema, found)))
@@ -144,8 +150,10 @@ def typed(value: Any, schema: Schema) -> Json:
 
 
 def _decoded(value: Any, schema: Schema) -> tuple[Json, list[str]]:
-    if not isinstance(value, dict) or (value.get("kind") or schema.kind) != schema.kind:
+    if not isinstance(value, dict):
         raise statuses.bad_request(f"the body of this request is a {schema.kind}")
+    if (kind := value.get("kind") or schema.kind) != schema.kind:
+        raise statuses.bad_request(f"a {kind} cannot be handled as a {schema.kind}")
     try:
         return schema.decode(value)
     except DecodeError as error:

@@ -12,7 +12,6 @@ from aliquot.emulator.certificate_requests import strategy as requests
 from aliquot.emulator.kinds import autoscalers, custom_resources
 from aliquot.emulator.objects import Json, metadata, next_generation, spec_differs, with_metadata
 from aliquot.emulator.registry import CRDS, Served
-from aliquot.emulator.schema.defaults import ZERO_STATUS
 from aliquot.emulator.schema.defaults.workloads import TEMPLATE_GENERATION
 from aliquot.kube import quantity
 
@@ -68,7 +67,7 @@ def prepare_create(served: Served, obj: Json, now: float) -> Json:
     if served.has_status and served.storage != "nodes":
         obj = {key: value for key, value in obj.items() if key != "status"}
         if not served.resource.custom:
-            obj["status"] = dict(ZERO_STATUS.get((served.resource.group, served.resource.kind), {}))
+            obj["status"] = served.schema.first_status()
     if served.storage not in _WITHOUT_GENERATION:
         obj = with_metadata(obj, generation=1)
     prepare = _CREATE.get(served.storage)
@@ -192,15 +191,18 @@ def _volume(obj: Json, now: float) -> Json:
 
 
 def _claim(obj: Json, now: float) -> Json:
-    return {**obj, "status": {"phase": "Pending"}}
+    """What it is filled from is said in an old way and a new one: either gives the other."""
+    spec = obj.get("spec") or {}
+    old, new = spec.get("dataSource"), spec.get("dataSourceRef")
+    if old is not None and new is None:
+        spec = {**spec, "dataSourceRef": dict(old)}
+    elif new is not None and old is None and not new.get("namespace"):
+        spec = {**spec, "dataSource": dict(new)}
+    return {**obj, "spec": spec, "status": {"phase": "Pending"}}
 
 
 def _autoscaler(obj: Json, now: float) -> Json:
     return autoscalers.counted(obj) if obj["apiVersion"] == autoscalers.V1 else obj
-
-
-def _service(obj: Json, now: float) -> Json:
-    return {**obj, "status": {"loadBalancer": {}}}
 
 
 def _job(obj: Json, now: float) -> Json:
@@ -212,7 +214,7 @@ def _job(obj: Json, now: float) -> Json:
     template = spec.get("template") or {}
     # A job without labels of its own has its template's, then and later.
     own = metadata(obj).get("labels")
-    shared = bool(own) and own == metadata(template).get("labels")
+    shared = own == metadata(template).get("labels")
     labels = {
         **(metadata(template).get("labels") or {}),
         "batch.kubernetes.io/controller-uid": uid,
@@ -251,7 +253,6 @@ def _with_template_generation(obj: Json, generation: int) -> Json:
 _CREATE: Mapping[str, Prepare] = {
     "pods": _pod,
     "namespaces": _namespace,
-    "services": _service,
     "jobs.batch": _job,
     "persistentvolumes": _volume,
     "persistentvolumeclaims": _claim,

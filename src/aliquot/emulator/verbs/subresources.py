@@ -1,6 +1,6 @@
 """What can be done with one object beside reading and writing it: bind, evict, scale, log."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -85,7 +85,8 @@ async def evict(
     call: Call, storage: Storage, writer: Writer, deleter: Deleter, *, clock: Clock
 ) -> dict[str, Any]:
     """Deletes a pod as its disruption budget and its grace period allow. Raises StatusError."""
-    eviction = await writer.admit(call, _body(call, storage, "policy", "Eviction"))
+    sent = _body(call, storage, "policy", "Eviction", older=("policy/v1beta1",))
+    eviction = await writer.admit(call, sent)
     return await evictions.evict(call, storage, deleter, eviction, clock=clock)
 
 
@@ -221,7 +222,9 @@ def _since(query: Query, now: float) -> float | None:
         ) from error
 
 
-def _body(call: Call, storage: Storage, group: str, kind: str) -> Json:
-    body = read_typed(call, storage.registry.schema(group, "v1", kind))
-    named = {"kind": kind, "apiVersion": f"{group}/v1" if group else "v1"}
-    return with_metadata({**body, **named}, namespace=call.namespace or None)
+def _body(call: Call, storage: Storage, group: str, kind: str, *, older: Collection[str] = ()) -> Json:
+    schema = storage.registry.schema(group, "v1", kind)
+    body = read_typed(call, schema, older=older)
+    return with_metadata(
+        {**body, "kind": kind, "apiVersion": schema.api_version}, namespace=call.namespace or None
+    )

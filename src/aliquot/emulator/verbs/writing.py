@@ -152,6 +152,10 @@ class Writer:
             asked = self._asked(call, operation, call.name, None, until_written)
             return await self._chain.admit(asked, body)
 
+    def signed(self, call: Call, body: Json) -> Json:
+        """A body that is not stored, with who says what in it."""
+        return self._signed_new(call, body)
+
     async def set_directly(self, call: Call, old: Stored, new: Json) -> Stored:
         """Writes `new` as it is, spec and status at once, for a subresource that has rules of its own and has passed
         admission with a body of its own."""

@@ -22,6 +22,7 @@ ZERO_STATUS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"), 0
     ),
     ("autoscaling", "HorizontalPodAutoscaler"): {"desiredReplicas": 0},
+    ("storage.k8s.io", "VolumeAttachment"): {"attached": False},
     ("policy", "PodDisruptionBudget"): dict.fromkeys(
         ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"), 0
     ),
@@ -51,7 +52,30 @@ def fill_in(group: str, kind: str, obj: dict[str, Any], shape: Shape) -> dict[st
     filler = _FILLERS.get((group, kind))
     if filler is not None:
         filler(obj)
+    if shape.holds_nulls:
+        _add_nulls(obj, shape)
     return obj
+
+
+def zero_status(group: str, kind: str, shape: Shape) -> dict[str, Any]:
+    """The status that an object begins with."""
+    status: dict[str, Any] = {}
+    _add_structs(status, shape.fields["status"].skeleton)
+    return {**status, **dict.fromkeys(shape.fields["status"].nulls), **ZERO_STATUS.get((group, kind), {})}
+
+
+def _add_nulls(value: Any, shape: Shape) -> None:
+    """Nothing in place of what is absent or empty and never left out."""
+    if isinstance(value, dict):
+        for name in shape.nulls:
+            value[name] = value.get(name) or None
+        for name, inner in shape.fields_with_nulls:
+            if (child := value.get(name)) is not None:
+                _add_nulls(child, inner)
+    element = shape.element
+    if element is not None and element.holds_nulls:
+        for child in value.values() if isinstance(value, dict) else value:
+            _add_nulls(child, element)
 
 
 def _add_structs(obj: dict[str, Any], skeleton: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from base64 import b64encode
 from typing import Any
 
+from aliquot.emulator.schema.defaults.pods import fill_volume_source
+
 _FLOW_CONTROL = "flowcontrol.apiserver.k8s.io"
 _RBAC = "rbac.authorization.k8s.io"
 _NODE_INFO = (
@@ -78,6 +80,7 @@ def _fill_persistent_volume(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
     spec["persistentVolumeReclaimPolicy"] = spec.get("persistentVolumeReclaimPolicy") or "Retain"
     spec.setdefault("volumeMode", "Filesystem")
+    fill_volume_source(spec)
 
 
 def _fill_persistent_volume_claim(obj: dict[str, Any]) -> None:

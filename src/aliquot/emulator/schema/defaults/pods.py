@@ -9,6 +9,14 @@ from aliquot.kube import quantity
 _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _FILE_MODE = 0o644
+_SOURCES: Mapping[str, Mapping[str, Any]] = {
+    "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "kind": "Shared", "readOnly": False},
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "scaleIO": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+}
+"""What is filled into where a volume comes from, in a pod as in a PersistentVolume."""
 _POD_LEVEL_RESOURCES = ("cpu", "memory")
 
 
@@ -124,13 +132,18 @@ def _fill_volume(volume: dict[str, Any]) -> None:
         if "serviceAccountToken" in source:
             source["serviceAccountToken"].setdefault("expirationSeconds", 3600)
         _fill_downward_items(source.get("downwardAPI", {}))
-    if "hostPath" in volume:
-        volume["hostPath"].setdefault("type", "")
+    fill_volume_source(volume)
     if "image" in volume:
         _default(volume["image"], "pullPolicy", pull_policy(volume["image"].get("reference", "")))
     claim = volume.get("ephemeral", {}).get("volumeClaimTemplate", {}).get("spec")
     if claim is not None:
         claim.setdefault("volumeMode", "Filesystem")
+
+
+def fill_volume_source(volume: Mapping[str, Any]) -> None:
+    for name in _SOURCES.keys() & volume.keys():
+        for field, value in _SOURCES[name].items():
+            _default(volume[name], field, value)
 
 
 def _fill_downward_items(source: Mapping[str, Any]) -> None:

@@ -30,7 +30,6 @@ def _fill_service(obj: dict[str, Any]) -> None:
         for ingress in obj["status"].get("loadBalancer", {}).get("ingress", ()):
             if ingress.get("ip"):
                 ingress.setdefault("ipMode", "VIP")
-    obj["status"].setdefault("loadBalancer", {})
 
 
 def _fill_endpoints(obj: dict[str, Any]) -> None:
@@ -47,13 +46,14 @@ def _fill_endpoint_slice(obj: dict[str, Any]) -> None:
         port.setdefault("protocol", "TCP")
 
 
-def _fill_ingress(obj: dict[str, Any]) -> None:
-    obj["status"].setdefault("loadBalancer", {})
+def _fill_ingress_class(obj: dict[str, Any]) -> None:
+    parameters = obj["spec"].get("parameters")
+    if parameters is not None:
+        parameters.setdefault("scope", "Cluster")
 
 
 def _fill_network_policy(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
-    spec.setdefault("podSelector", {})
     for rule in (*spec.get("ingress", ()), *spec.get("egress", ())):
         for port in rule.get("ports", ()):
             port.setdefault("protocol", "TCP")
@@ -65,6 +65,6 @@ FILLERS = {
     ("", "Service"): _fill_service,
     ("", "Endpoints"): _fill_endpoints,
     ("discovery.k8s.io", "EndpointSlice"): _fill_endpoint_slice,
-    ("networking.k8s.io", "Ingress"): _fill_ingress,
+    ("networking.k8s.io", "IngressClass"): _fill_ingress_class,
     ("networking.k8s.io", "NetworkPolicy"): _fill_network_policy,
 }

@@ -35,11 +35,15 @@ def _fill_replicas(obj: dict[str, Any]) -> None:
 def _fill_replication_controller(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
     spec.setdefault("replicas", 1)
-    labels = spec["template"]["metadata"].get("labels")
+    template = spec.get("template")
+    if template is None:
+        return
+    labels = template.get("metadata", {}).get("labels")
     if labels:
         spec["selector"] = spec.get("selector") or labels
         obj["metadata"]["labels"] = obj["metadata"].get("labels") or labels
-    fill_pod_spec(spec["template"]["spec"])
+    template.setdefault("metadata", {})
+    fill_pod_spec(template.setdefault("spec", {}))
 
 
 def _fill_daemon_set(obj: dict[str, Any]) -> None:
@@ -70,6 +74,7 @@ def _fill_stateful_set(obj: dict[str, Any]) -> None:
     retention["whenScaled"] = retention.get("whenScaled") or "Retain"
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
+    spec.setdefault("serviceName", "")
     for claim in spec.get("volumeClaimTemplates", ()):
         claim.setdefault("apiVersion", "v1")
         claim.setdefault("kind", "PersistentVolumeClaim")
@@ -109,7 +114,9 @@ def _fill_cron_job(obj: dict[str, Any]) -> None:
 def _fill_autoscaler(obj: dict[str, Any]) -> None:
     spec = obj["spec"]
     spec.setdefault("minReplicas", 1)
-    if obj.get("apiVersion") != autoscalers.V1 and not spec.get("metrics"):
+    if obj.get("apiVersion") == autoscalers.V1:
+        autoscalers.fill_target(obj)
+    elif not spec.get("metrics"):
         spec["metrics"] = [autoscalers.DEFAULT_METRIC]
     if (behavior := spec.get("behavior")) is not None:
         for direction, rules in autoscalers.DEFAULT_RULES.items():

@@ -104,7 +104,7 @@ def _names(value: Obj) -> list[FieldError]:
             )
             errors.append(invalid(f"spec.names.{field}", name, mixed + ",".join(problems)))
     for field in ("shortNames", "categories"):
-        for index, name in enumerate(value.get(field, ())):
+        for index, name in enumerate(value.get(field) or ()):
             if problems := names.dns_1035_label(name):
                 errors.append(invalid(f"spec.names.{field}[{index}]", name, ",".join(problems)))
     if value.get("kind") and value.get("kind") == value.get("listKind"):

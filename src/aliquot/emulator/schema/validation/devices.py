@@ -48,7 +48,7 @@ def _at(spec: Obj, path: Sequence[str]) -> Any:
 def _requests(spec: Obj, where: str) -> list[FieldError]:
     errors: list[FieldError] = []
     seen: set[str] = set()
-    for index, request in enumerate((spec.get("devices") or {}).get("requests", ())):
+    for index, request in enumerate((spec.get("devices") or {}).get("requests") or ()):
         path = f"{where}.devices.requests[{index}]"
         errors += _name(request, path, seen)
         # v1beta1 has beside the name what later versions have under `exactly`.

@@ -26,7 +26,7 @@ _MIRROR = "kubernetes.io/config.mirror"
 def rules(spec: Obj, pod: containers.Pod, path: str) -> list[FieldError]:
     """Problems of spec.ephemeralContainers."""
     errors: list[FieldError] = []
-    others = [c.get("name", "") for key in ("containers", "initContainers") for c in spec.get(key, ())]
+    others = [c.get("name", "") for key in ("containers", "initContainers") for c in spec.get(key) or ()]
     seen = set(others)
     for index, container in enumerate(spec.get("ephemeralContainers", ())):
         where, name = f"{path}[{index}]", container.get("name", "")

@@ -51,7 +51,7 @@ def _node_affinity(value: Mapping[str, Any], path: str) -> list[FieldError]:
 
 
 def node_selector(value: Mapping[str, Any], path: str) -> list[FieldError]:
-    terms, where = value.get("nodeSelectorTerms", ()), f"{path}.nodeSelectorTerms"
+    terms, where = value.get("nodeSelectorTerms") or (), f"{path}.nodeSelectorTerms"
     errors = [] if terms else [required(where, "must have at least one node selector term")]
     for index, term in enumerate(terms):
         errors += _node_term(term, f"{where}[{index}]", strict_values=True)

@@ -63,14 +63,14 @@ def _pod(obj: Obj) -> list[FieldError]:
     errors += pod_spec(spec, "spec", pod_name=obj["metadata"].get("name", ""), is_pod=True)
     if not spec.get("serviceAccountName"):
         for index, volume in enumerate(spec.get("volumes", ())):
-            for position, source in enumerate(volume.get("projected", {}).get("sources", ())):
+            for position, source in enumerate(volume.get("projected", {}).get("sources") or ()):
                 if "serviceAccountToken" in source:
                     where = f"spec.volumes[{index}].projected.sources[{position}].serviceAccountToken"
                     errors.append(
                         forbidden(where, "must not be specified when serviceAccountName is not set")
                     )
     for name in ("containers", "initContainers"):
-        errors += containers.image_spacing(spec.get(name, ()), f"spec.{name}")
+        errors += containers.image_spacing(spec.get(name) or (), f"spec.{name}")
     return errors
 
 
@@ -109,7 +109,7 @@ def _pod_spec(spec: Obj, path: str, owner: str, *, is_pod: bool) -> list[FieldEr
         grace_period_s=spec.get("terminationGracePeriodSeconds"),
         host_users=spec.get("hostUsers", True),
     )
-    regular = spec.get("containers", ())
+    regular = spec.get("containers") or ()
     errors += containers.regular(regular, around, f"{path}.containers")
     errors += containers.init(spec.get("initContainers", ()), regular, around, f"{path}.initContainers")
     errors += ephemeral_containers.rules(spec, around, f"{path}.ephemeralContainers")
@@ -202,7 +202,7 @@ def _host_network_ports(spec: Obj, path: str, *, is_pod: bool) -> list[FieldErro
     if not spec.get("hostNetwork"):
         return []
     errors: list[FieldError] = []
-    for index, container in enumerate(spec.get("containers", ())):
+    for index, container in enumerate(spec.get("containers") or ()):
         for position, port in enumerate(container.get("ports", ())):
             host = port.get("hostPort", 0)
             if (is_pod or host) and host != port.get("containerPort", 0):
@@ -327,7 +327,7 @@ def pod_update(obj: Obj, old: Obj, subresource: str) -> list[FieldError]:
         return errors
     errors += _pod(obj)
     for name in ("containers", "initContainers"):
-        if len(obj["spec"].get(name, ())) != len(old["spec"].get(name, ())):
+        if len(obj["spec"].get(name) or ()) != len(old["spec"].get(name) or ()):
             text = "pod updates may not add or remove containers"
             return [*errors, forbidden(f"spec.{name}", text)]
     return errors + _spec_update(obj["spec"], old["spec"])
@@ -442,7 +442,7 @@ def _terminated_stays(status: Obj, before: Obj, spec: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
     running = {c.get("name"): c for c in status.get("containerStatuses", ())}
     positions = {c.get("name"): index for index, c in enumerate(status.get("containerStatuses", ()))}
-    restarts = {c.get("name") for c in spec.get("containers", ()) if "restartPolicy" in c}
+    restarts = {c.get("name") for c in spec.get("containers") or () if "restartPolicy" in c}
     for container in before.get("containerStatuses", ()):
         name, ended = container.get("name"), container.get("state", {}).get("terminated")
         if ended is None or name not in running or name in restarts:

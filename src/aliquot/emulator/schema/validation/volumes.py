@@ -79,7 +79,7 @@ def _source(volume: Mapping[str, Any], pod_name: str, path: str) -> list[FieldEr
             errors += _mode(source, "defaultMode", where) + _downward(source, where)
         case "projected":
             errors += _mode(source, "defaultMode", where)
-            for index, projection in enumerate(source.get("sources", ())):
+            for index, projection in enumerate(source.get("sources") or ()):
                 errors += _projection(projection, f"{where}.sources[{index}]", where)
             errors += _same_paths(source, where)
         case "csi":
@@ -166,7 +166,7 @@ def _same_paths(source: Mapping[str, Any], path: str) -> list[FieldError]:
     """Files of several sources at one path. Those that the cluster makes may hide others."""
     errors: list[FieldError] = []
     taken = set()
-    for projection in source.get("sources", ()):
+    for projection in source.get("sources") or ():
         for kind in ("secret", "configMap", "downwardAPI"):
             part = projection.get(kind) or {}
             for item in part.get("items", ()):

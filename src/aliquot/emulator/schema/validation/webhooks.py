@@ -34,7 +34,9 @@ def configuration(obj: Obj, minor: int) -> list[FieldError]:
     for index, hook in enumerate(obj.get("webhooks", ())):
         path = f"webhooks[{index}]"
         errors += _webhook(hook, path, minor)
-        errors += _review_versions(hook.get("admissionReviewVersions", ()), f"{path}.admissionReviewVersions")
+        errors += _review_versions(
+            hook.get("admissionReviewVersions") or (), f"{path}.admissionReviewVersions"
+        )
         name = hook.get("name", "")
         if name and name in seen:
             errors.append(duplicate(f"{path}.name", name))
@@ -113,7 +115,7 @@ def rule_with_operations(rule: Obj, path: str) -> list[FieldError]:
         if operation not in _OPERATIONS:
             errors.append(not_supported(f"{path}.operations[{index}]", operation, _OPERATIONS))
     for field, what in (("apiGroups", "API groups"), ("apiVersions", "API versions")):
-        values = rule.get(field, ())
+        values = rule.get(field) or ()
         if not values:
             errors.append(required(f"{path}.{field}"))
         if len(values) > 1 and _ANY in values:
