@@ -54,6 +54,15 @@ async def let_all(api: Api, user: str, rules: list[dict[str, Any]]) -> None:
     await api.ok("POST", f"{RBAC}/clusterrolebindings", binding)
 
 
+async def test_who_is_denied_is_kept_from_guessing_what_the_answer_is(api: Api) -> None:
+    somebody = api.as_user("somebody")
+    for path in ("/api/v1/nodes", "/metrics"):
+        assert (await somebody.get(path))[0] == 403
+        assert somebody.headers["x-content-type-options"] == "nosniff"
+    await api.send("DELETE", "/api/v1/namespaces/default")
+    assert "x-content-type-options" not in api.headers
+
+
 async def test_everybody_who_is_known_is_authenticated(api: Api) -> None:
     assert await who(api.as_user("ada", "dev")) == {
         "username": "ada",

@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from aliquot.emulator.storage.store import Store
-from tests.emulator.api import CONFIGS, PODS, TABLE, Api, FixedClock, config, new_api, pod
+from tests.emulator.api import CONFIGS, PODS, TABLE, YAML, Api, FixedClock, config, new_api, pod
 
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -16,6 +17,39 @@ def names(listed: Any) -> list[str]:
 async def fill(api: Api, count: int) -> None:
     for number in range(count):
         await api.ok("POST", CONFIGS, config(f"c{number}", {"parity": "even" if number % 2 == 0 else "odd"}))
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status", "kind"),
+    [
+        (f"{CONFIGS}/c", YAML, 200, "ConfigMap"),
+        (CONFIGS, f"{YAML}, application/json;q=0.8", 200, "ConfigMapList"),
+        (CONFIGS, f"application/vnd.kubernetes.protobuf,{YAML}", 200, "ConfigMapList"),
+        (CONFIGS, f"{YAML};as=Table;v=v1;g=meta.k8s.io", 200, "Table"),
+        (
+            CONFIGS,
+            f"{YAML};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+            200,
+            "PartialObjectMetadataList",
+        ),
+        (f"{CONFIGS}/missing", YAML, 404, "Status"),
+        (f"{CONFIGS}?watch=true", YAML, 406, "Status"),
+        ("/apis/apps/v1", YAML, 200, "APIResourceList"),
+    ],
+)
+async def test_who_asks_for_yaml_gets_it(api: Api, path: str, accept: str, status: int, kind: str) -> None:
+    await api.ok("POST", CONFIGS, config())
+    path, _, query = path.partition("?")
+    found, text = await api.send("GET", path, accept=accept, **dict([query.split("=")] if query else []))
+    assert (found, api.headers["content-type"]) == (status, YAML)
+    assert yaml.safe_load(text)["kind"] == kind
+
+
+async def test_json_is_answered_to_who_likes_it_as_well(api: Api) -> None:
+    await api.ok("POST", CONFIGS, config())
+    for accept in (f"application/json,{YAML}", f"{YAML};q=0.5,*/*", "*/*"):
+        assert (await api.ok("GET", f"{CONFIGS}/c", accept=accept))["kind"] == "ConfigMap"
+    assert (await api.ok("GET", "/version", accept=YAML))["major"] == "1"
 
 
 async def test_what_was_created_can_be_read(api: Api) -> None:

@@ -75,6 +75,42 @@ async def test_a_binding_that_cannot_be_is_refused(
     assert "nodeName" not in (await api.get(f"{PODS}/p"))[1]["spec"]
 
 
+BINDINGS = "/api/v1/namespaces/default/bindings"
+
+
+async def test_a_binding_sent_to_all_says_which_pod_it_is_for(api: Api) -> None:
+    await api.ok("POST", PODS, pod())
+    named = {"name": "p", "annotations": {"a": "b"}}
+    assert (await api.ok("POST", BINDINGS, {**BINDING, "metadata": named}))["code"] == 201
+    bound = await api.ok("GET", f"{PODS}/p")
+    assert (bound["spec"]["nodeName"], bound["metadata"]["annotations"]) == ("n1", {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("path", "metadata", "status", "words"),
+    [
+        (BINDINGS, {}, 400, "Name parameter required."),
+        (BINDINGS, {"name": "q"}, 404, 'pods "q" not found'),
+        (BINDINGS, {"name": "p", "namespace": "other"}, 400, "the namespace of the provided object does not"),
+        (
+            f"{PODS}/p/binding",
+            {"name": "p", "namespace": "other"},
+            400,
+            "the namespace of the provided object",
+        ),
+    ],
+)
+async def test_a_binding_that_fits_no_pod(
+    api: Api, path: str, metadata: dict[str, str], status: int, words: str
+) -> None:
+    await api.ok("POST", PODS, pod())
+    found, answer = await api.send("POST", path, {**BINDING, "metadata": metadata})
+    assert found == status
+    assert words in answer["message"]
+    assert "nodeName" not in (await api.ok("GET", f"{PODS}/p"))["spec"]
+    assert (await api.get(BINDINGS))[0] == 405
+
+
 @pytest.mark.parametrize(
     ("query", "options", "status", "stays"),
     [

@@ -50,7 +50,7 @@ from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.rbac.stored_policy import StoredPolicy
-from aliquot.emulator.registry import Registry, Served
+from aliquot.emulator.registry import BINDINGS, Registry, Served
 from aliquot.emulator.schema import openapi_protobuf
 from aliquot.emulator.selectors import SelectorError, Term, field_terms
 from aliquot.emulator.statuses import StatusError
@@ -60,7 +60,7 @@ from aliquot.emulator.storage.taking_over import take_over
 from aliquot.emulator.streaming import joining
 from aliquot.emulator.streaming.joining import WEBSOCKET, Joined, method, offer, refusing, send_session
 from aliquot.emulator.streaming.session import Kubelets
-from aliquot.emulator.tables import Rendering
+from aliquot.emulator.tables import Form, Rendering
 from aliquot.emulator.verbs import deletion, reading, reviewing, subresources, watching
 from aliquot.emulator.verbs import scale as scales
 from aliquot.emulator.verbs.call import JSON, Call
@@ -191,7 +191,9 @@ class ApiServer:
         elif isinstance(answer, Stream):
             await send_stream(answer, receive, send, stopping=self._stopping, record=record)
         else:
-            await send_answer(answer, refusing(send) if scope["type"] == WEBSOCKET else send, record)
+            in_yaml = accept_header.wants_yaml(scope["headers"])
+            sender = refusing(send) if scope["type"] == WEBSOCKET else send
+            await send_answer(answer, sender, record, in_yaml=in_yaml)
 
     async def user_of(self, scope: Scope) -> User | None:
         """Who sends a request, before any impersonation; None for credentials that are no good."""
@@ -258,7 +260,7 @@ class ApiServer:
                 call, offer(scope, headers), self.storage, self._writer, self._kubelets
             )
         form = rendering(accept)
-        if request.subresource not in _OF_THE_OBJECT:
+        if request.subresource not in _OF_THE_OBJECT or served.storage == BINDINGS:
             return await self._subresource(call, form)
         return await self._verb(call, form)
 
@@ -270,7 +272,7 @@ class ApiServer:
             record.decided(decision)
         if not decision.allowed:
             refusal = rbac.forbidden(user, asked, decision.reason)
-            raise statuses.failure(refusal.code, refusal.reason, refusal.message, refusal.details)
+            raise statuses.denied(refusal.code, refusal.reason, refusal.message, refusal.details)
 
     def _authorize_websocket(self, user: User, asked: Attributes) -> None:
         """It begins as a GET, and to be allowed that is not enough since 1.35. Raises StatusError."""
@@ -385,6 +387,8 @@ class ApiServer:
             case "watch":
                 if self._stopping.is_set():
                     raise statuses.unavailable("the server is stopping")
+                if form.in_yaml:
+                    raise statuses.not_acceptable(("application/json;stream=watch",))
                 feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
                 return Stream(feed.chunks, JSON, feed.wake, call.warnings)
             case "create":
@@ -418,12 +422,12 @@ class ApiServer:
         record = self.store.get(call.served.storage, call.namespace, call.name)
         if record is None:
             raise statuses.not_found(call.served.resource, call.name)
-        if form == _PLAIN and call.served.native:
+        if form.form is Form.OBJECT and call.served.native:
             return Answer(200, record.body, warnings=call.warnings)
         return object_answer(call, form, self.storage.of(call.served, record), self._clock.now())
 
     async def _subresource(self, call: Call, form: Rendering) -> Answer | Stream:
-        match call.request.subresource:
+        match call.request.subresource or call.request.plural:
             case "scale" if call.request.verb == "get":
                 found = self.storage.must_find(call.served, call.namespace, call.name)
                 scale = scales.read(call.served, found.obj)
@@ -431,7 +435,7 @@ class ApiServer:
             case "scale":
                 scale = await subresources.set_scale(call, self.storage, self._writer)
                 return scale_answer(call, form, scale, self._clock.now())
-            case "binding":
+            case "binding" | "bindings":
                 bound = await subresources.bind(call, self.storage, self._writer, clock=self._clock)
                 return status_answer(bound, call.warnings)
             case "eviction":
@@ -491,6 +495,3 @@ def _selected(field_selector: str) -> tuple[Term, ...]:
         return tuple(field_terms(field_selector))
     except SelectorError:
         return ()
-
-
-_PLAIN = Rendering()

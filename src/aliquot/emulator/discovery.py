@@ -24,7 +24,6 @@ _NO_CONTROLLER = "no controller acts on it"
 
 # "group/plural" or "group/plural/subresource" (the core group is empty) -> why it is left out. A whole group: "group/*".
 UNSERVED: Mapping[str, str] = {
-    "/bindings": "pods/binding is the form in use",
     "/componentstatuses": "deprecated since 1.19",
     "/nodes/proxy": _STREAMING,
     "/pods/portforward": _STREAMING,

@@ -17,6 +17,8 @@ from aliquot.emulator.tables import Printer
 from aliquot.emulator.versions import STANDARD, Surface
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+BINDINGS = "bindings"
+"""Sent, and never stored."""
 CLAIMS = "persistentvolumeclaims"
 NAMESPACES = "namespaces"
 PODS = "pods"

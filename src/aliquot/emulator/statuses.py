@@ -14,12 +14,14 @@ MAX_BODY_BYTES = 3 << 20
 
 
 class StatusError(Exception):
-    """A refusal: `status` is the whole Status object. Some are answered as `text` instead."""
+    """A refusal: `status` is the whole Status object. Some are answered as `text` instead. `denied` are those of
+    authorization."""
 
-    def __init__(self, status: Mapping[str, Any], text: str = "") -> None:
+    def __init__(self, status: Mapping[str, Any], text: str = "", *, denied: bool = False) -> None:
         super().__init__(text or status.get("message", ""))
         self.status = status
         self.text = text
+        self.denied = denied
 
     @property
     def code(self) -> int:
@@ -46,6 +48,11 @@ def failure(
     if details is not None:
         status["details"] = dict(details)
     return StatusError({**status, "code": code})
+
+
+def denied(code: int, reason: str, message: str, details: Mapping[str, Any]) -> StatusError:
+    """By authorization, which may answer anybody and anything."""
+    return StatusError(failure(code, reason, message, details).status, denied=True)
 
 
 def success(code: int = 200, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -129,6 +136,12 @@ def aggregate(problems: Sequence[str]) -> str:
 
 def bad_request(message: str) -> StatusError:
     return failure(400, "BadRequest", message)
+
+
+def other_namespace() -> StatusError:
+    return bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request"
+    )
 
 
 def unauthorized() -> StatusError:

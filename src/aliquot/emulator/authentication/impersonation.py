@@ -16,7 +16,7 @@ from aliquot.emulator.authentication.authenticator import ANONYMOUS, authenticat
 from aliquot.emulator.authentication.tokens import NODE_NAME, service_account
 from aliquot.emulator.rbac import Attributes, Authorizer, User, forbidden
 from aliquot.emulator.schema.validation.names import dns_label, dns_subdomain
-from aliquot.emulator.statuses import bad_request, failure
+from aliquot.emulator.statuses import bad_request, denied
 
 _PREFIX = b"impersonate-"
 _EXTRA = "impersonate-extra-"
@@ -126,7 +126,7 @@ def _must_broadly(user: User, wanted: _Wanted, authorizer: Authorizer) -> None:
         decision = authorizer.authorize(user, asked)
         if not decision.allowed:
             refusal = forbidden(user, asked, decision.reason)
-            raise failure(refusal.code, refusal.reason, refusal.message, refusal.details)
+            raise denied(refusal.code, refusal.reason, refusal.message, refusal.details)
 
 
 def _may_narrowly(user: User, wanted: _Wanted, asked: Attributes, authorizer: Authorizer) -> bool:

@@ -1,10 +1,11 @@
 """What a client's Accept header asks for: the form of the answer, not only its encoding.
 
 Kubernetes puts the wanted *kind* of answer into media type parameters (`application/json;as=Table;v=v1;
-g=meta.k8s.io`), several alternatives in order of preference. Everything here is JSON; whether protobuf can be
-answered is not asked.
+g=meta.k8s.io`), several alternatives in order of preference. Everything here is JSON, and the same in YAML; whether
+protobuf can be answered is not asked.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,10 @@ class MediaType:
     @property
     def is_json(self) -> bool:
         return self.type in ("application/json", "application/*", "*/*")
+
+    @property
+    def is_yaml(self) -> bool:
+        return self.type == "application/yaml"
 
 
 @lru_cache(maxsize=256)
@@ -42,3 +47,16 @@ def parse(header: str) -> tuple[MediaType, ...]:
         weighted.append((weight, media))
     weighted.sort(key=lambda item: -item[0])
     return tuple(media for _, media in weighted)
+
+
+def wants_yaml(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the client of a request takes YAML before JSON."""
+    return any(
+        name == b"accept" and b"yaml" in value and _yaml_first(value.decode("latin-1"))
+        for name, value in headers
+    )
+
+
+def _yaml_first(header: str) -> bool:
+    first = next((media for media in parse(header) if media.is_json or media.is_yaml), None)
+    return first is not None and first.is_yaml

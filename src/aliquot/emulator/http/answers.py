@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from aliquot.emulator import statuses
+from aliquot.emulator.http import yaml_body
 
 _JSON = "application/json"
+_YAML = "application/yaml"
 _WARNINGS_CHARACTERS, _CUT_WARNING_CHARACTERS = 4096, 256
 """As kube-apiserver bounds them: clients refuse answers with longer headers."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -23,6 +25,8 @@ class Answer:
     warnings: Sequence[str] = field(default=())
     retry_after_s: int = 0
     """0: not told."""
+    denied: bool = False
+    """By authorization: browsers are kept from guessing what it is."""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         found = [
@@ -32,6 +36,8 @@ class Answer:
         ]
         if self.retry_after_s:
             found.append((b"retry-after", str(self.retry_after_s).encode()))
+        if self.denied:
+            found.append((b"x-content-type-options", b"nosniff"))
         return [*found, *warning_headers(self.warnings)]
 
 
@@ -41,14 +47,27 @@ def json_answer(
     return Answer(status, msgspec.json.encode(body), content_type, warnings)
 
 
-def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = ()) -> Answer:
+def in_yaml(answer: Answer) -> Answer:
+    """An answer that is an object of the API, in YAML; others are as they are."""
+    if answer.content_type != _JSON:
+        return answer
+    body = msgspec.json.decode(answer.body)
+    if not isinstance(body, dict) or "kind" not in body:
+        return answer
+    return replace(answer, body=yaml_body.encode(body), content_type=_YAML)
+
+
+def status_answer(status: Mapping[str, Any], warnings: Sequence[str] = (), *, denied: bool = False) -> Answer:
     retry_after_s = (status.get("details") or {}).get("retryAfterSeconds", 0)
     code = int(status.get("code", 200))
-    return Answer(code, msgspec.json.encode(status), warnings=warnings, retry_after_s=retry_after_s)
+    body = msgspec.json.encode(status)
+    return Answer(code, body, warnings=warnings, retry_after_s=retry_after_s, denied=denied)
 
 
 def refusal(error: statuses.StatusError, warnings: Sequence[str] = ()) -> Answer:
-    return text_answer(error.text, error.code) if error.text else status_answer(error.status, warnings)
+    if error.text:
+        return text_answer(error.text, error.code)
+    return status_answer(error.status, warnings, denied=error.denied)
 
 
 def text_answer(text: str, status: int = 200) -> Answer:

@@ -49,10 +49,14 @@ class Stream:
     warnings: Sequence[str] = field(default=())
 
 
-async def send_answer(answer: Answer, send: Send, record: Record | None) -> None:
-    headers = answer.headers()
+async def send_answer(answer: Answer, send: Send, record: Record | None, *, in_yaml: bool = False) -> None:
+    """What is recorded is JSON, `in_yaml` or not."""
     if record is not None:
         record.completed(answer.status, answer.body, answer.content_type)
+    if in_yaml:
+        answer = answers.in_yaml(answer)
+    headers = answer.headers()
+    if record is not None:
         headers.append(record.header)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     rest: bytes | memoryview = answer.body

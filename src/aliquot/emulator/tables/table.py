@@ -39,6 +39,7 @@ class Rendering:
 
     form: Form = Form.OBJECT
     version: str = "v1"
+    in_yaml: bool = False
 
 
 PLAIN = Rendering()
@@ -46,20 +47,20 @@ PLAIN = Rendering()
 
 @cache
 def rendering(accept_header: str) -> Rendering | None:
-    """What the client prefers of what can be answered; None when it takes no JSON at all (406).
+    """What the client prefers of what can be answered; None when it takes neither JSON nor YAML (406).
 
     PartialObjectMetadata and PartialObjectMetadataList are one form: which of them fits is known from the request.
     """
     if not accept_header:
         return PLAIN
     for media in accept.parse(accept_header):
-        if not media.is_json:
+        if not (media.is_json or media.is_yaml):
             continue
         if not media.as_:
-            return PLAIN
+            return Rendering(in_yaml=media.is_yaml)
         form = _FORMS.get(media.as_)
         if form is not None and media.group == _GROUP and media.version in ("v1", "v1beta1"):
-            return Rendering(form, media.version)
+            return Rendering(form, media.version, media.is_yaml)
     return None
 
 

@@ -14,7 +14,7 @@ from aliquot.emulator.tables import Form, IncludeObject, Printer, Rendering
 from aliquot.emulator.verbs.call import Call
 from aliquot.emulator.verbs.reading import Page
 
-_ACCEPTED = ("application/json", "application/json;as=Table;v=v1;g=meta.k8s.io")
+_ACCEPTED = ("application/json", "application/yaml", "application/json;as=Table;v=v1;g=meta.k8s.io")
 
 
 def rendering(accept: str) -> Rendering:

@@ -48,9 +48,7 @@ def _access_review(call: Call, question: Json, authorizer: Authorizer) -> Json:
     resource, namespace = call.served.resource, call.request.namespace
     named = metadata(question).get("namespace")
     if resource.namespaced and named not in (None, "", namespace):
-        raise statuses.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+        raise statuses.other_namespace()
     if errors := review_rules.problems(resource.kind, question, namespace):
         # Of no kind: kube-apiserver does not say it here either.
         raise StatusError(invalid_status(resource.group, "", "", errors))

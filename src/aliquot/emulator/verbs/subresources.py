@@ -1,7 +1,7 @@
 """What can be done with one object beside reading and writing it: bind, evict, scale, log."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from aliquot.clock import Clock, parse_rfc3339, rfc3339
@@ -11,6 +11,7 @@ from aliquot.emulator.objects import Json, is_terminating, metadata, with_metada
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.json_patch import apply_json_patch
 from aliquot.emulator.patching.merge import apply_merge_patch
+from aliquot.emulator.registry import PODS
 from aliquot.emulator.schema.errors import (
     FieldError,
     forbidden,
@@ -33,8 +34,13 @@ from aliquot.emulator.verbs.writing import Part, Writer
 
 
 async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) -> dict[str, Any]:
-    """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError."""
+    """Puts a pod on a node, with the annotations that the Binding carries, once. Raises StatusError.
+
+    A Binding is sent to the pod, or to all bindings, where it says itself which pod it is for.
+    """
     binding = await writer.admit(call, _body(call, storage, "", "Binding"))
+    if not call.name:
+        call = _to_the_pod(call, storage, metadata(binding).get("name"))
     target, wanted = binding.get("target") or {}, metadata(binding)
     if wanted.get("name") != call.name:
         raise statuses.bad_request("name in URL does not match name in Binding object")
@@ -70,6 +76,15 @@ async def bind(call: Call, storage: Storage, writer: Writer, *, clock: Clock) ->
     bound["status"] = _scheduled(pod.get("status") or {}, rfc3339(clock.now()))
     await writer.set_directly(call, old, bound)
     return statuses.success(201)
+
+
+def _to_the_pod(call: Call, storage: Storage, name: str | None) -> Call:
+    if not name:
+        raise statuses.bad_request("Name parameter required.")
+    pods = storage.registry.find("", "v1", PODS)
+    assert pods is not None
+    request = replace(call.request, plural=PODS, name=name, subresource="binding")
+    return replace(call, request=request, served=pods)
 
 
 def _scheduled(status: Json, now: str) -> Json:
@@ -225,6 +240,8 @@ def _since(query: Query, now: float) -> float | None:
 def _body(call: Call, storage: Storage, group: str, kind: str, *, older: Collection[str] = ()) -> Json:
     schema = storage.registry.schema(group, "v1", kind)
     body = read_typed(call, schema, older=older)
+    if metadata(body).get("namespace") not in (None, "", call.namespace):
+        raise statuses.other_namespace()
     return with_metadata(
         {**body, "kind": kind, "apiVersion": schema.api_version}, namespace=call.namespace or None
     )

@@ -303,9 +303,7 @@ class Writer:
         """`obj`, decoded and defaulted, as a new object."""
         wanted, namespace = metadata(obj), call.namespace
         if wanted.get("namespace") and wanted["namespace"] != namespace:
-            raise statuses.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+            raise statuses.other_namespace()
         if call.served.resource.namespaced and not namespace:
             raise statuses.bad_request("an empty namespace may not be set during creation")
         if wanted.get("resourceVersion") and call.request.method == "POST":
@@ -440,9 +438,7 @@ class Writer:
                 f"the name of the object ({wanted['name']}) does not match the name on the URL ({call.name})"
             )
         if wanted.get("namespace") and call.namespace and wanted["namespace"] != call.namespace:
-            raise statuses.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+            raise statuses.other_namespace()
 
     def _check_identity(self, call: Call, new: Json, old: Json) -> None:
         """The client saw this object, at this revision, if it says what it saw."""
