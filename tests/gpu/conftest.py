@@ -21,6 +21,27 @@ from aliquot.gpu.simulated import SimulatedDriver
 
 _NO_INSTANCE = 0xFFFFFFFF
 
+FIGURES = (
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "temperature_celsius",
+    "memory_temperature_celsius",
+    "milliwatts",
+    "energy_mj",
+    "pcie_replays",
+    "busy_percent",
+    "memory_busy_percent",
+    "encoder_percent",
+    "decoder_percent",
+    "corrected_rows",
+    "uncorrected_rows",
+    "row_remap_failed",
+    "retired_pages_single_bit",
+    "retired_pages_double_bit",
+    "retired_pages_pending",
+)
+"""What a GPU of the fake library measures, in its order."""
+
 
 class SimulatedMachine:
     def __init__(self, gpus: str, *, old_driver: bool = False) -> None:
@@ -72,6 +93,12 @@ class NvmlMachine:
 
     def lose_gpu(self, gpu_uuid: str) -> None:
         self.library.fake_lose(gpu_uuid.encode())
+
+    def measure(self, gpu_uuid: str, **figures: int | None) -> None:
+        """Those of `FIGURES`; None: the GPU does not tell it."""
+        for name, value in figures.items():
+            number = ctypes.c_ulonglong(2**64 - 1 if value is None else value)
+            self.library.fake_measure(gpu_uuid.encode(), FIGURES.index(name), number)
 
     def _device(self, device_uuid: str) -> tuple[str, Any, Any]:
         for gpu in self.driver.gpus():

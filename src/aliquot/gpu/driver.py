@@ -6,8 +6,8 @@ UUID, profiles by the id the board reports (the number `nvidia-smi mig -cgi` tak
 with the driver.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Protocol
 
@@ -185,6 +185,47 @@ class XidEvent:
     ci_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of a GPU or of one of its instances, at one moment."""
+
+    used_mib: int
+    free_mib: int
+    reserved_mib: int | None
+    """What the driver keeps for itself; None where old drivers count it as used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a GPU measures of itself. None: the board or its driver does not tell, or not in MIG mode."""
+
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    temperature_celsius: int | None = None
+    memory_temperature_celsius: int | None = None
+    power_watts: float | None = None
+    energy_mj: int | None = None
+    """Millijoules since the driver was loaded."""
+    pcie_replays: int | None = None
+    busy_percent: int | None = None
+    """Of the time, with any kernel running; says nothing of how much of the GPU it filled."""
+    memory_busy_percent: int | None = None
+    """Of the time, with memory being read or written."""
+    encoder_percent: int | None = None
+    decoder_percent: int | None = None
+    memory: Memory | None = None
+    instance_memory: Mapping[int, Memory] = field(default_factory=dict)
+    """By GI id, of GPU instances that have a MIG device."""
+    corrected_rows: int | None = None
+    """Rows of memory that were replaced after errors that could be corrected."""
+    uncorrected_rows: int | None = None
+    row_remap_failed: bool | None = None
+    retired_pages_single_bit: int | None = None
+    """Boards before Ampere retire pages instead of replacing rows."""
+    retired_pages_double_bit: int | None = None
+    retired_pages_pending: bool | None = None
+
+
 class Driver(Protocol):
     """Every method raises DriverError; UUIDs that do not exist give NOT_FOUND, a dead GPU GPU_IS_LOST."""
 
@@ -245,6 +286,10 @@ class Driver(Protocol):
 
     def processes(self, gpu_uuid: str) -> Sequence["Process"]:
         """Compute processes on the GPU and its instances."""
+        ...
+
+    def telemetry(self, gpu_uuid: str) -> Telemetry:
+        """What the GPU measures now; one figure that cannot be had leaves the others standing."""
         ...
 
     def wait_event(self, timeout_s: float) -> XidEvent | None:

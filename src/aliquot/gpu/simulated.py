@@ -13,8 +13,10 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,11 +35,13 @@ from aliquot.gpu.driver import (
     Placement,
     Process,
     ReturnCode,
+    Telemetry,
     XidEvent,
 )
 from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.profiles import ProfileName
+from aliquot.gpu.simulated_telemetry import simulate
 from aliquot.gpu.topology import links, numa_node
 
 _NAMESPACE = uuid.UUID("8b1f4f38-7a35-5d0e-9c50-2f2f4b6f3a11")
@@ -104,6 +108,7 @@ class SimulatedDriver:
         self._uuids = [_gpu_uuid(node, index, board.key) for index, board in enumerate(self._boards)]
         self._state = _State(node, [_GpuState(board.key, mig, mig) for board, mig in groups])
         self._geometries = [_geometry(board.key) for board in self._boards]
+        self._measured: dict[str, dict[str, Any]] = {}
         self._old_driver = old_driver
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
@@ -256,6 +261,14 @@ class SimulatedDriver:
         state = self._state.gpus[self._index(gpu_uuid)]
         return tuple(Process(p.pid, p.gi_id, p.ci_id, p.memory_mib) for p in state.processes)
 
+    def telemetry(self, gpu_uuid: str) -> Telemetry:
+        index = self._index(gpu_uuid)
+        profiles = self._geometries[index].profiles
+        instances = {i.gi_id: profiles[i.profile_id] for i in self._state.gpus[index].instances if i.compute}
+        mig = self._state.gpus[index].mig
+        found = simulate(self._boards[index], self.processes(gpu_uuid), instances if mig else None)
+        return replace(found, **self._measured.get(gpu_uuid, {}))
+
     def wait_event(self, timeout_s: float) -> XidEvent | None:
         with self._event_came:
             if timeout_s > 0:
@@ -283,6 +296,11 @@ class SimulatedDriver:
         """Reports a critical event of a GPU or of one MIG device."""
         index, gi_id, ci_id = self._device(device_uuid)
         self._report(XidEvent(self._uuids[index], xid, gi_id, ci_id))
+
+    def measure(self, gpu_uuid: str, **figures: Any) -> None:
+        """From now on the GPU's `Telemetry` has these figures, whatever runs on it."""
+        self._index(gpu_uuid)
+        self._measured.setdefault(gpu_uuid, {}).update(figures)
 
     def lose_gpu(self, gpu_uuid: str) -> None:
         """The GPU falls off the bus: XID 79, and GPU_IS_LOST from then on until the node reboots."""

@@ -53,6 +53,14 @@ typedef struct instance {
 
 typedef struct { u32 used, pid, gi, ci; u64 bytes; } process;
 
+/* What a GPU measures; the order is that of FIGURES in conftest.py. */
+enum {
+    SM_MHZ, MEMORY_MHZ, CELSIUS, MEMORY_CELSIUS, MILLIWATTS, MILLIJOULES, REPLAYS, BUSY, MEMORY_BUSY, ENCODER, DECODER,
+    CORRECTED_ROWS, UNCORRECTED_ROWS, REMAP_FAILED, RETIRED_SINGLE, RETIRED_DOUBLE, RETIRED_PENDING,
+    N_FIGURES
+};
+#define MISSING 0xFFFFFFFFFFFFFFFFull
+
 typedef struct gpu {
     char magic;
     char uuid[NAME], bus[32], product[NAME];
@@ -61,6 +69,7 @@ typedef struct gpu {
     profile profiles[MAX_PROFILES];
     instance gi[MAX_INSTANCES];
     process processes[MAX_PROCESSES];
+    u64 figures[N_FIGURES];
     u32 level[MAX_GPUS];
     int link_to[MAX_LINKS]; /* -1 inactive, -2 a switch, else a GPU's index */
 } gpu;
@@ -111,6 +120,8 @@ int fake_load(const char *path) {
                    &g->memory_mib, &g->major, &g->minor_capability, &g->mig_capable, &g->mig, &g->needs_reset, &n);
             g->pending = g->mig;
             g->minor = n_gpus - 1;
+            for (int i = 0; g->major < 8 && i < 3; i++) g->figures[CORRECTED_ROWS + i] = MISSING;
+            for (int i = 0; g->major >= 8 && i < 3; i++) g->figures[RETIRED_SINGLE + i] = MISSING;
             snprintf(g->product, NAME, "%s", rest + n);
             for (int i = 0; i < MAX_LINKS; i++) g->link_to[i] = -1;
         } else if (!strcmp(kind, "profile")) {
@@ -164,6 +175,9 @@ void fake_xid(const char *uuid, u64 xid, u32 gi, u32 ci) { queue[n_queue++] = (e
 
 void fake_fail(const char *uuid, u32 code) { by_uuid(uuid)->lost = code; }
 void fake_lose(const char *uuid) { fake_fail(uuid, GPU_IS_LOST); }
+
+/* MISSING: it answers that it does not know. */
+void fake_measure(const char *uuid, u32 figure, u64 value) { by_uuid(uuid)->figures[figure] = value; }
 
 u32 fake_sessions(void) { return sessions; }
 
@@ -239,11 +253,115 @@ static void fill_pci(gpu *g, pci_t *pci) {
 
 int nvmlDeviceGetPciInfo_v3(gpu *g, pci_t *pci) { ALIVE(g); fill_pci(g, pci); return SUCCESS; }
 
-int nvmlDeviceGetMemoryInfo(gpu *g, u64 memory[3]) {
+/* --- what it measures --- */
+
+typedef struct { u64 total, reserved, used; } usage;
+
+/* Of a GPU, or of the GPU instance that a MIG device is in. The driver keeps the 128th part for itself. */
+static int memory_of(gpu *g, usage *out) {
+    instance *gi = g->magic == 'm' ? ((mig_device *)g)->ci->gi : NULL;
+    if (gi) g = gi->gpu;
     ALIVE(g);
-    if (!g->memory_mib) return NOT_SUPPORTED;
-    memory[0] = memory[1] = (u64)g->memory_mib << 20;
-    memory[2] = 0;
+    u64 mib = gi ? gi->kind->memory_mib : g->memory_mib;
+    if (!mib) return NOT_SUPPORTED;
+    *out = (usage){mib << 20, mib / 128 << 20, 0};
+    for (int i = 0; i < MAX_PROCESSES; i++) {
+        process *p = &g->processes[i];
+        if (p->used && p->bytes != MISSING && (!gi || p->gi == gi->id)) out->used += p->bytes;
+    }
+    return SUCCESS;
+}
+
+typedef struct { u64 total, free, used; } memory_v1;
+typedef struct { u32 version; u64 total, reserved, free, used; } memory_v2;
+
+int nvmlDeviceGetMemoryInfo(gpu *g, memory_v1 *out) {
+    usage found;
+    int code = memory_of(g, &found);
+    if (code != SUCCESS) return code;
+    u64 used = found.used + found.reserved;
+    *out = (memory_v1){found.total, found.total - used, used};
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMemoryInfo_v2(gpu *g, memory_v2 *out) {
+    usage found;
+    if (out->version != (sizeof *out | 2u << 24)) return 25; /* argument version mismatch */
+    if (!names) return 13; /* function not found */
+    int code = memory_of(g, &found);
+    if (code != SUCCESS) return code;
+    *out = (memory_v2){out->version, found.total, found.reserved, found.total - found.reserved - found.used, found.used};
+    return SUCCESS;
+}
+
+#define TELL(g, figure, out)                                                                                          \
+    ALIVE(g);                                                                                                         \
+    if ((g)->figures[figure] == MISSING) return NOT_SUPPORTED;                                                        \
+    *(out) = (u32)(g)->figures[figure]
+#define WHOLE(g) if ((g)->mig) return NOT_SUPPORTED
+
+int nvmlDeviceGetClockInfo(gpu *g, u32 clock, u32 *mhz) {
+    if (clock != 1 && clock != 2) return INVALID_ARGUMENT;
+    TELL(g, clock == 1 ? SM_MHZ : MEMORY_MHZ, mhz);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetTemperature(gpu *g, u32 sensor, u32 *celsius) {
+    if (sensor) return INVALID_ARGUMENT;
+    TELL(g, CELSIUS, celsius);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetPowerUsage(gpu *g, u32 *milliwatts) { TELL(g, MILLIWATTS, milliwatts); return SUCCESS; }
+
+typedef struct { u32 gpu, memory; } utilization;
+
+int nvmlDeviceGetUtilizationRates(gpu *g, utilization *out) {
+    WHOLE(g);
+    TELL(g, BUSY, &out->gpu);
+    TELL(g, MEMORY_BUSY, &out->memory);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetEncoderUtilization(gpu *g, u32 *percent, u32 *period_us) {
+    WHOLE(g);
+    TELL(g, ENCODER, percent);
+    *period_us = 167000;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetDecoderUtilization(gpu *g, u32 *percent, u32 *period_us) {
+    WHOLE(g);
+    TELL(g, DECODER, percent);
+    *period_us = 167000;
+    return SUCCESS;
+}
+
+typedef union { double d; u32 u; unsigned long ul; u64 ull; long long sll; int i; unsigned short us; } value_t;
+typedef struct { u32 field, scope; long long timestamp, latency_us; u32 type; int code; value_t value; } field_t;
+enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, SIGNED_INT = 5 };
+
+int nvmlDeviceGetFieldValues(gpu *g, int count, field_t *fields) {
+    static const struct { u32 field, figure, type; } known[] = {
+        {29, RETIRED_SINGLE, UNSIGNED_LONG_LONG}, {30, RETIRED_DOUBLE, UNSIGNED_LONG_LONG},
+        {31, RETIRED_PENDING, UNSIGNED_LONG_LONG}, {82, MEMORY_CELSIUS, UNSIGNED_INT},
+        {83, MILLIJOULES, UNSIGNED_LONG_LONG}, {94, REPLAYS, UNSIGNED_INT}, {142, CORRECTED_ROWS, UNSIGNED_INT},
+        {143, UNCORRECTED_ROWS, UNSIGNED_INT}, {145, REMAP_FAILED, SIGNED_INT},
+    };
+    ALIVE(g);
+    for (int i = 0; i < count; i++) {
+        fields[i].code = NOT_SUPPORTED;
+        memset(&fields[i].value, 0xAA, sizeof fields[i].value); /* whoever reads the wrong member sees it */
+        for (u32 k = 0; k < sizeof known / sizeof *known; k++) {
+            u64 figure = g->figures[known[k].figure];
+            if (known[k].field != fields[i].field || figure == MISSING) continue;
+            fields[i].code = SUCCESS;
+            fields[i].type = known[k].type;
+            if (known[k].type == UNSIGNED_LONG_LONG) fields[i].value.ull = figure;
+            else if (known[k].type == SIGNED_INT) fields[i].value.i = (int)figure;
+            else fields[i].value.u = (u32)figure;
+        }
+    }
     return SUCCESS;
 }
 

@@ -23,10 +23,11 @@ from aliquot.gpu.driver import (
     Placement,
     Process,
     ReturnCode,
+    Telemetry,
     XidEvent,
 )
 from aliquot.gpu.layout import Geometry, Slice
-from aliquot.gpu.nvml import links, mig
+from aliquot.gpu.nvml import links, mig, telemetry
 from aliquot.gpu.nvml.session import MIB, OF_ONE_GPU, Device, Session, return_code
 
 _NO_INSTANCE = 0xFFFFFFFF
@@ -115,6 +116,9 @@ class NvmlDriver:
             )
             for p in found
         )
+
+    def telemetry(self, gpu_uuid: str) -> Telemetry:
+        return telemetry.read(self._session, self._device(gpu_uuid))
 
     def wait_event(self, timeout_s: float) -> XidEvent | None:
         end = time.monotonic() + timeout_s

@@ -218,16 +218,24 @@ def _instance_profile(
     )
 
 
-def _uuids(session: Session, device: Device) -> dict[tuple[int, int], str]:
-    """Of the MIG devices, by GI and CI id."""
+def devices(session: Session, device: Device) -> Iterator[Any]:
+    """A handle of each MIG device. The mode must be on."""
     nvml = session.nvml
-    found = {}
     with session.errors(f"{device.gpu.uuid}: MIG devices"):
         for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device.handle)):
             try:
                 handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(device.handle, index)
             except (nvml.NVMLError_NotFound, nvml.NVMLError_InvalidArgument):
                 continue
+            yield handle
+
+
+def _uuids(session: Session, device: Device) -> dict[tuple[int, int], str]:
+    """Of the MIG devices, by GI and CI id."""
+    nvml = session.nvml
+    found = {}
+    for handle in devices(session, device):
+        with session.errors(f"{device.gpu.uuid}: MIG devices"):
             ids = (nvml.nvmlDeviceGetGpuInstanceId(handle), nvml.nvmlDeviceGetComputeInstanceId(handle))
             found[ids] = nvml.nvmlDeviceGetUUID(handle)
     return found
