@@ -7,9 +7,13 @@ from typing import Any
 from aliquot.emulator.schema import decoding, defaults, validation, warnings
 from aliquot.emulator.schema.definitions import GroupVersionKind
 from aliquot.emulator.schema.errors import FieldError
+from aliquot.emulator.schema.known_specs import KnownSpecs, Read
 from aliquot.emulator.schema.quick import Quick
 from aliquot.emulator.schema.shapes import Shape
 from aliquot.emulator.versions import STANDARD
+
+_MADE_ALIKE = frozenset({("", "Pod")})
+"""Kinds whose objects are made in numbers from one template."""
 
 
 @dataclass(slots=True)
@@ -46,9 +50,12 @@ class Schema:
     scale: Mapping[str, str] | None = None
     """The paths of a CRD's scale subresource."""
     _quick: Quick = field(init=False, repr=False, compare=False)
+    _specs: KnownSpecs | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_quick", Quick(self.shape))
+        alike = not self.custom and (self.group, self.kind) in _MADE_ALIKE
+        object.__setattr__(self, "_specs", KnownSpecs() if alike else None)
 
     @property
     def key(self) -> GroupVersionKind:
@@ -57,6 +64,16 @@ class Schema:
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
+
+    def read(self, obj: Any) -> Read:
+        """`obj` decoded and with its defaults, and its strict-decoding errors. Raises DecodeError."""
+        if self._specs is not None and isinstance(obj, dict) and obj.get("spec"):
+            return self._specs.read(obj, self._read)
+        return self._read(obj)
+
+    def _read(self, obj: Any) -> Read:
+        decoded, errors = self.decode(obj)
+        return self.default(decoded), errors
 
     def decode(self, obj: Any) -> tuple[dict[str, Any], list[str]]:
         """(`obj` without unknown fields, strict-decoding errors such as `unknown field "spec.foo"`).

@@ -37,6 +37,7 @@ from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, invalid_status
 from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
+from aliquot.emulator.schema.known_specs import Read
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
@@ -98,7 +99,7 @@ class Writer:
     async def create(self, call: Call) -> Stored:
         """Raises StatusError."""
         body = read(call)
-        obj = call.served.schema.default(self._decoded(call, self._typed(call.served, body.value), body))
+        obj = self._read(call, self._typed(call.served, body.value), body)
         return await self._create(call, obj, self._signed_new)
 
     async def update(self, call: Call) -> Stored:
@@ -211,7 +212,7 @@ class Writer:
         except PatchError as error:
             raise patches.refused(error) from error
         judge(call, body, (), lambda _: statuses.bad_request(_NOT_STRICT + yaml_errors(body.lines)))
-        return self._decoded(call, asked, Body(asked))
+        return self._judged(call, asked, Body(asked), served.schema.decode)
 
     def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
         served = call.served
@@ -258,11 +259,16 @@ class Writer:
         named = {"apiVersion": version, "kind": kind}
         return named | asked | named
 
-    def _decoded(self, call: Call, obj: Any, source: Body | patches.Patch) -> Json:
-        """Without unknown fields, which are refused or warned of as the client wishes."""
+    def _read(self, call: Call, obj: Any, source: Body | patches.Patch) -> Json:
+        """Decoded and defaulted, without unknown fields, which are refused or warned of as the client wishes."""
+        return self._judged(call, obj, source, call.served.schema.read)
+
+    def _judged(
+        self, call: Call, obj: Any, source: Body | patches.Patch, read: Callable[[Any], Read]
+    ) -> Json:
         schema = call.served.schema
         try:
-            decoded, unknown = schema.decode(obj)
+            decoded, unknown = read(obj)
         except DecodeError as error:
             raise (
                 statuses.invalid_patch(source.shown(obj), error.cause)
@@ -289,14 +295,13 @@ class Writer:
         Whole parts (`spec`, `status`, `data`) that are as they were stored are taken over as they are: most writes
         change one part, and reading all of an object again is most of a write's cost.
         """
-        schema = call.served.schema
         if not isinstance(obj, dict) or call.served.storage in _PARTS_DEPEND:
-            return schema.default(self._decoded(call, obj, source))
+            return self._read(call, obj, source)
         same = {
             key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value
         }
         changed = {key: value for key, value in obj.items() if key not in same}
-        read = schema.default(self._decoded(call, changed, source))
+        read = self._read(call, changed, source)
         return {**read, **{key: old[key] for key in obj if key in same}}
 
     async def _create(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Stored:
