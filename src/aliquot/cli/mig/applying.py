@@ -113,7 +113,16 @@ def apply_config(
     signal.signal(signal.SIGTERM, _end)
     run(hooks, HookPoint.APPLY_START, variables)
     try:
-        _carry_out(source, wanted, released, patience_s, there=there, before=before, resets=not skip_reset)
+        _carry_out(
+            source,
+            wanted,
+            released,
+            patience_s,
+            there=there,
+            before=before,
+            resets=not skip_reset,
+            may_wait=skip_reset and mode_only,
+        )
     except BaseException:
         # Also for who was interrupted: what the first hook stopped is to run again.
         try:
@@ -230,6 +239,7 @@ def _carry_out(
     before: "Callable[[Sequence[Planned]], None]" = lambda _: None,
     dry_run: bool = False,
     resets: bool = True,
+    may_wait: bool = False,
 ) -> None:
     """`there` raises where a GPU that it is about is not."""
     from aliquot.cli.mig.planning import plan, refuse, show
@@ -268,7 +278,7 @@ def _carry_out(
                     _applying(machine, directory, patience_s, resets=resets) as applying,
                 ):
                     done.append((machine, asyncio.run(applying.apply(works))))
-        _tell(done, resets=resets)
+        _tell(done, may_wait=may_wait)
 
 
 def _released(found: Sequence[Machine], texts: Sequence[str]) -> "Released":
@@ -332,8 +342,8 @@ def _applying(
         )
 
 
-def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, resets: bool = True) -> None:
-    """`resets` False: that a mode waits is as wanted, as long as nothing comes after it."""
+def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, may_wait: bool = False) -> None:
+    """`may_wait`: that a mode waits for a reset is as it was asked for."""
     from aliquot.node.mig.applying import Failed, Waits
 
     failed: list[Failed] = []
@@ -358,7 +368,7 @@ def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, resets: boo
         click.echo(f"{counted(count, 'GPU')}: done")
     if failed:
         raise MigError(of_failures(failed), lines)
-    if any(resets or one.left for one in waiting):
+    if waiting and not may_wait:
         raise MigError(Exit.PENDING, lines)
     for line in lines:
         click.echo(f"warning: {line}", err=True)
