@@ -7,6 +7,7 @@ that is written from the catalogue, so that both machines have the same GPUs und
 import ctypes
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from aliquot.gpu import boards, topology
-from aliquot.gpu.driver import DriverError, Gpu, InstanceProfile, LinkKind, MigState, ReturnCode
+from aliquot.gpu.driver import DriverError, Fabric, Gpu, InstanceProfile, LinkKind, MigState, ReturnCode
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.nvml import NvmlDriver
 from aliquot.gpu.simulated import SimulatedDriver
@@ -59,6 +60,9 @@ class SimulatedMachine:
     def lose_gpu(self, gpu_uuid: str) -> None:
         self.driver.lose_gpu(gpu_uuid)
 
+    def join_fabric(self, fabric: Fabric | None) -> None:
+        self.driver.join_fabric(fabric)
+
 
 class NvmlMachine:
     def __init__(
@@ -76,6 +80,7 @@ class NvmlMachine:
             device = folder / "sys/bus/pci/devices" / gpu.pci_bus_id.lower()[4:]
             device.mkdir(parents=True, exist_ok=True)
             (device / "numa_node").write_text(f"{gpu.numa_node}\n")
+            (device / "class").write_text(f"{gpu.pci_class or 0:#08x}\n")
         assert library.fake_load(str(folder / "scene").encode()) == 0
         self.driver = NvmlDriver(sysfs=folder / "sys", reset=self._reset)
 
@@ -99,6 +104,17 @@ class NvmlMachine:
         for name, value in figures.items():
             number = ctypes.c_ulonglong(2**64 - 1 if value is None else value)
             self.library.fake_measure(gpu_uuid.encode(), FIGURES.index(name), number)
+
+    def join_fabric(self, fabric: Fabric | None) -> None:
+        for gpu in self.driver.gpus():
+            if boards.board(gpu.board).nvlink is not None:
+                self.report_fabric(gpu.uuid, fabric, state=3 if fabric else 0)
+
+    def report_fabric(self, gpu_uuid: str, fabric: Fabric | None, *, state: int, status: int = 0) -> None:
+        """`state`: 0 not supported, 1 not started, 2 in progress, 3 completed, with an NVML code as `status`."""
+        cluster = uuid.UUID(fabric.cluster_uuid).bytes if fabric else bytes(16)
+        clique = fabric.clique_id if fabric else 0
+        self.library.fake_fabric(gpu_uuid.encode(), cluster, clique, state, status)
 
     def _device(self, device_uuid: str) -> tuple[str, Any, Any]:
         for gpu in self.driver.gpus():

@@ -11,6 +11,7 @@ from aliquot.gpu.driver import (
     Driver,
     DriverError,
     DriverVersion,
+    Fabric,
     GpuInstance,
     LinkKind,
     MigState,
@@ -35,6 +36,7 @@ class Machine(Protocol):
     def stop_process(self, pid: int) -> None: ...
     def inject_xid(self, device_uuid: str, xid: int) -> None: ...
     def lose_gpu(self, gpu_uuid: str) -> None: ...
+    def join_fabric(self, fabric: Fabric | None) -> None: ...
 
 
 MakeMachine: TypeAlias = Callable[..., Machine]
@@ -73,7 +75,7 @@ def test_a_gpu_is_described_as_the_catalogue_has_it(machine: MakeMachine, key: s
         board.architecture,
         board.compute_capability_numbers,
     )
-    assert gpu.pci_device_id == board.pci_device_id
+    assert (gpu.pci_device_id, gpu.pci_class) == (board.pci_device_id, board.pci_class_number)
     assert (gpu.index, gpu.minor, gpu.numa_node) == (0, 0, 0)
     assert gpu.uuid.startswith("GPU-")
     assert gpu.mig is (MigState.DISABLED if board.mig else MigState.UNSUPPORTED)
@@ -101,6 +103,14 @@ def test_boards_with_nvlink_reach_each_other_through_it(machine: MakeMachine, gp
         links = driver.links(gpu.uuid)
         assert [link.peer_uuid for link in links] == [g.uuid for g in found if g != gpu]
         assert {(link.kind, link.lanes) for link in links} == {(LinkKind.NVLINK, lanes)}
+
+
+def test_boards_with_nvlink_say_which_domain_they_have_joined(machine: MakeMachine) -> None:
+    made = machine("gb200:2,l4")
+    assert [gpu.fabric for gpu in made.driver.gpus()] == [None, None, None]
+    domain = Fabric("8a5b6c7d-0102-4304-8506-0708090a0b0c", 7)
+    made.join_fabric(domain)
+    assert [gpu.fabric for gpu in made.driver.gpus()] == [domain, domain, None]
 
 
 def test_pcie_boards_meet_at_their_cpu_or_between_cpus(machine: MakeMachine) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.gpu.driver import DriverError, LinkKind, MigState, ReturnCode, XidEvent
+from aliquot.gpu.driver import DriverError, Fabric, LinkKind, MigState, ReturnCode, XidEvent
 from aliquot.gpu.nvml import NvmlDriver
 from aliquot.gpu.nvml.driver import nvidia_smi_reset
 from aliquot.gpu.nvml.session import architecture, return_code
@@ -202,6 +202,40 @@ def test_pcie_levels_have_their_names(
     machine.driver._session.open()
     (link,) = machine.driver.links(machine.driver.gpus()[0].uuid)
     assert (link.kind, link.lanes) == (kind, 0)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "state", "status", "joined"),
+    [
+        ("8a5b6c7d-0102-4304-8506-0708090a0b0c", 3, 0, True),
+        ("8a5b6c7d-0102-4304-8506-0708090a0b0c", 2, 0, False),
+        ("8a5b6c7d-0102-4304-8506-0708090a0b0c", 3, 999, False),
+        ("00000000-0000-0000-0000-000000000000", 3, 0, False),
+    ],
+    ids=["completed", "in progress", "failed", "switches of the node alone"],
+)
+def test_a_domain_counts_once_it_is_joined(
+    nvml_machine: MakeMachine, cluster: str, state: int, status: int, joined: bool
+) -> None:
+    machine = nvml_machine("h100-80gb")
+    (gpu,) = machine.driver.gpus()
+    machine.report_fabric(gpu.uuid, Fabric(cluster, 3), state=state, status=status)
+    assert machine.driver.gpus()[0].fabric == (Fabric(cluster, 3) if joined else None)
+
+
+@pytest.mark.parametrize(
+    ("content", "known"), [("0x030200\n", 0x030200), ("0x030000\n", 0x030000), ("", None), (None, None)]
+)
+def test_the_pci_class_is_sysfs(
+    nvml_machine: MakeMachine, tmp_path: Path, content: str | None, known: int | None
+) -> None:
+    machine = nvml_machine("l4")
+    (path,) = tmp_path.glob("sys/bus/pci/devices/*/class")
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    assert machine.driver.gpus()[0].pci_class == known
 
 
 def test_compute_profiles_are_known_once_an_instance_exists(nvml_machine: MakeMachine) -> None:

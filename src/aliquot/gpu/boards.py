@@ -90,6 +90,8 @@ class Board(Struct, frozen=True, rename="camel"):
     compute_capability: str
     nvlink: NvLink | None
     mig: Mig | None
+    pci_class: str | None = "030200"
+    """Six hexadecimal digits: a 3D controller, unless the catalogue says that the board drives a display."""
 
     @property
     def product(self) -> str:
@@ -104,6 +106,10 @@ class Board(Struct, frozen=True, rename="camel"):
     def pci_device_id(self) -> int | None:
         """0xDDDDVVVV as NVML reports it."""
         return int(self.pci_device_ids[0], 16) << 16 | NVIDIA_VENDOR_ID if self.pci_device_ids else None
+
+    @property
+    def pci_class_number(self) -> int | None:
+        return int(self.pci_class, 16) if self.pci_class is not None else None
 
 
 class _Catalogue(Struct, frozen=True, forbid_unknown_fields=True):

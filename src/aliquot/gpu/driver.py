@@ -76,6 +76,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Fabric:
+    """The NVLink domain that a GPU has joined: GPUs of other nodes with the same two reach it by NVLink."""
+
+    cluster_uuid: str
+    clique_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
     """One physical GPU."""
 
@@ -94,8 +102,12 @@ class Gpu:
     """0xDDDDVVVV: device, then vendor 10DE, as NVML reports it."""
     pci_subsystem_id: int | None
     """0xSSSSVVVV: which of the boards with this chip it is, then who built it; None when unknown."""
+    pci_class: int | None
+    """As sysfs has it: 0x030200 is a 3D controller, 0x030000 a VGA controller; None when unknown."""
     numa_node: int | None
     mig: MigState
+    fabric: Fabric | None = None
+    """None where there is no such domain, and until the fabric manager is done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from aliquot.gpu.driver import (
     ComputeProfile,
     DriverError,
     DriverVersion,
+    Fabric,
     Gpu,
     GpuInstance,
     InstanceProfile,
@@ -110,6 +111,7 @@ class SimulatedDriver:
         self._geometries = [_geometry(board.key) for board in self._boards]
         self._measured: dict[str, dict[str, Any]] = {}
         self._old_driver = old_driver
+        self._fabric: Fabric | None = None
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
         self._changing = threading.Lock()
@@ -309,6 +311,10 @@ class SimulatedDriver:
             self._state.gpus[index].lost = True
         self._report(XidEvent(gpu_uuid, _XID_FALLEN_OFF_BUS))
 
+    def join_fabric(self, fabric: Fabric | None) -> None:
+        """The fabric manager is done: boards with NVLink have joined that domain. None: they have left it."""
+        self._fabric = fabric
+
     def reboot(self) -> None:
         """Processes, instances and unread events are gone, lost GPUs are back.
 
@@ -445,8 +451,10 @@ class SimulatedDriver:
             pci_bus_id=f"00000000:{0x10 + 7 * index:02X}:00.0",
             pci_device_id=board.pci_device_id,
             pci_subsystem_id=None,
+            pci_class=board.pci_class_number,
             numa_node=numa_node(len(self._boards), index),
             mig=self._mig_state(index),
+            fabric=self._fabric if board.nvlink is not None else None,
         )
 
     def _gpu_instance(self, index: int, instance: _Instance) -> GpuInstance:

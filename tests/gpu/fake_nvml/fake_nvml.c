@@ -38,6 +38,8 @@ typedef struct {
     compute_profile compute[MAX_COMPUTE];
 } profile;
 
+typedef struct { unsigned char cluster[16]; int status; u32 clique; unsigned char state, padding[3]; } fabric_t;
+
 struct gpu;
 struct instance;
 
@@ -71,6 +73,7 @@ typedef struct gpu {
     process processes[MAX_PROCESSES];
     u64 figures[N_FIGURES];
     u32 level[MAX_GPUS];
+    fabric_t fabric;
     int link_to[MAX_LINKS]; /* -1 inactive, -2 a switch, else a GPU's index */
 } gpu;
 
@@ -178,6 +181,12 @@ void fake_lose(const char *uuid) { fake_fail(uuid, GPU_IS_LOST); }
 
 /* MISSING: it answers that it does not know. */
 void fake_measure(const char *uuid, u32 figure, u64 value) { by_uuid(uuid)->figures[figure] = value; }
+
+void fake_fabric(const char *uuid, const unsigned char *cluster, u32 clique, u32 state, int status) {
+    fabric_t *fabric = &by_uuid(uuid)->fabric;
+    *fabric = (fabric_t){{0}, status, clique, (unsigned char)state, {0xAA, 0xAA, 0xAA}};
+    memcpy(fabric->cluster, cluster, sizeof fabric->cluster);
+}
 
 u32 fake_sessions(void) { return sessions; }
 
@@ -430,6 +439,13 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(gpu *g, u32 link, pci_t *pci) {
     ALIVE(g);
     if (g->link_to[link] < 0) return NOT_SUPPORTED;
     fill_pci(&gpus[g->link_to[link]], pci);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetGpuFabricInfo(gpu *g, fabric_t *out) {
+    ALIVE(g);
+    if (!g->fabric.state) return NOT_SUPPORTED;
+    *out = g->fabric;
     return SUCCESS;
 }
 

@@ -27,7 +27,7 @@ from aliquot.gpu.driver import (
     XidEvent,
 )
 from aliquot.gpu.layout import Geometry, Slice
-from aliquot.gpu.nvml import links, mig, telemetry
+from aliquot.gpu.nvml import fabric, links, mig, telemetry
 from aliquot.gpu.nvml.session import MIB, OF_ONE_GPU, Device, Session, return_code
 
 _NO_INSTANCE = 0xFFFFFFFF
@@ -232,7 +232,8 @@ class NvmlDriver:
             gpu = device.gpu
             try:
                 self._session.memory_mib(device.handle)
-                yield replace(gpu, mig=mig.state(self._session, device))
+                state, joined = mig.state(self._session, device), fabric.joined(self._session, device)
+                yield replace(gpu, mig=state, fabric=joined)
             except DriverError as error:
                 if error.code not in OF_ONE_GPU:
                     raise

@@ -160,18 +160,22 @@ class Session:
             pci_bus_id=pci.busId,
             pci_device_id=pci.pciDeviceId,
             pci_subsystem_id=pci.pciSubSystemId or None,
+            pci_class=self._pci_attribute(pci.busId, "class"),
             numa_node=self._numa_node(pci.busId),
             mig=MigState.UNSUPPORTED,
         )
 
     def _numa_node(self, bus_id: str) -> int | None:
+        node = self._pci_attribute(bus_id, "numa_node")
+        return node if node is not None and node >= 0 else None
+
+    def _pci_attribute(self, bus_id: str, name: str) -> int | None:
         # NVML writes eight digits for the PCI domain, the kernel four
-        path = self._sysfs / "bus/pci/devices" / bus_id.lower()[-12:] / "numa_node"
+        path = self._sysfs / "bus/pci/devices" / bus_id.lower()[-12:] / name
         try:
-            node = int(path.read_text())
+            return int(path.read_text(), base=0)
         except (OSError, ValueError):
             return None
-        return node if node >= 0 else None
 
 
 def architecture(major: int, minor: int) -> str:
