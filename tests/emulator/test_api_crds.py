@@ -68,6 +68,87 @@ async def test_a_kind_is_served_as_soon_as_it_is_defined(api: Api) -> None:
     assert [one["name"] for one in resources] == ["widgets", "widgets/status", "widgets/scale"]
 
 
+def another(plural: str, kind: str, **names: Any) -> dict[str, Any]:
+    made = crd()
+    made["metadata"]["name"] = f"{plural}.kc.example.com"
+    made["spec"]["names"] = {"plural": plural, "kind": kind, **names}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("names", "reason", "message", "accepted"),
+    [
+        (
+            {"kind": "Widget", "singular": "gadget"},
+            "ListKindConflict",
+            '"WidgetList" is already in use',
+            {"plural": "gadgets", "singular": "gadget", "kind": ""},
+        ),
+        (
+            {"kind": "Gadget", "singular": "widget", "categories": ["all"]},
+            "SingularConflict",
+            '"widget" is already in use',
+            {"plural": "gadgets", "kind": "Gadget", "listKind": "GadgetList", "categories": ["all"]},
+        ),
+        (
+            {"kind": "Gadget", "shortNames": ["widget", "g", "widgets"]},
+            "ShortNamesConflict",
+            '["widget" is already in use, "widgets" is already in use]',
+            {"plural": "gadgets", "singular": "gadget", "kind": "Gadget", "listKind": "GadgetList"},
+        ),
+    ],
+)
+async def test_a_name_is_for_who_had_it_first_and_then_for_who_waits(
+    api: Api, names: dict[str, Any], reason: str, message: str, accepted: dict[str, Any]
+) -> None:
+    await api.ok("POST", CRDS, crd())
+    late = await api.ok("POST", CRDS, another("gadgets", **names))
+    named, established = late["status"]["conditions"]
+    assert (named["status"], named["reason"], named["message"]) == ("False", reason, message)
+    assert (established["status"], established["reason"]) == ("False", "NotAccepted")
+    assert late["status"]["acceptedNames"] == accepted
+    assert (await api.get("/apis/kc.example.com/v1/gadgets"))[0] == 404
+
+    await api.ok("DELETE", f"{CRDS}/widgets.kc.example.com")
+    now = await api.ok("GET", f"{CRDS}/gadgets.kc.example.com")
+    assert conditions(now) == {"NamesAccepted": "True", "Established": "True"}
+    assert now["status"]["acceptedNames"] == now["spec"]["names"]
+    assert (await api.get("/apis/kc.example.com/v1/gadgets"))[0] == 200
+
+
+async def test_of_those_who_wait_one_gets_the_name(api: Api) -> None:
+    await api.ok("POST", CRDS, crd())
+    for plural in ("bees", "ants"):
+        await api.ok("POST", CRDS, another(plural, plural.capitalize(), shortNames=["widget"]))
+    await api.ok("DELETE", f"{CRDS}/widgets.kc.example.com")
+    found = (await api.get(CRDS))[1]["items"]
+    assert {one["metadata"]["name"].partition(".")[0]: conditions(one)["Established"] for one in found} == {
+        "ants": "True",
+        "bees": "False",
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"},
+        {
+            "type": "object",
+            "properties": {"a": {"type": "array", "items": {"$schema": "x", "type": "string"}}},
+        },
+        {"type": "object", "properties": {"metadata": {"type": "string"}, "a": {"$schema": "x"}}},
+    ],
+)
+async def test_a_schema_names_no_dialect(api: Api, schema: dict[str, Any]) -> None:
+    made = crd()
+    made["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": schema}
+    made["spec"]["versions"][0].pop("additionalPrinterColumns", None)
+    made["spec"]["versions"][0].pop("subresources", None)
+    status, answer = await api.send("POST", CRDS, made)
+    text = "Invalid value: \"\": OpenAPIV3Schema 'schema' is not supported"
+    assert (status, answer["details"]["causes"][0]["message"]) == (422, text)
+
+
 async def test_its_schema_rules(api: Api) -> None:
     await api.ok("POST", CRDS, crd())
     status, answer = await api.send("POST", WIDGETS, widget(size="huge"))
@@ -149,24 +230,6 @@ async def test_a_second_version_shows_the_same_objects(api: Api) -> None:
     assert (await api.get(f"{WIDGETS}/b"))[1]["apiVersion"] == "kc.example.com/v1"
     watch = await api.watch(beta)
     assert (await watch.next())["object"]["apiVersion"] == "kc.example.com/v1beta1"
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ({"plural": "gadgets", "singular": "gadget"}, '"Widget" is already in use'),
-        ({"plural": "gadgets", "singular": "widget", "kind": "Gadget"}, '"widget" is already in use'),
-        ({"plural": "gadgets", "singular": "gadget", "kind": "Gadget"}, '"wd" is already in use'),
-    ],
-)
-async def test_names_that_are_taken_are_not_served_twice(
-    api: Api, names: dict[str, str], message: str
-) -> None:
-    await api.ok("POST", CRDS, crd())
-    made = await api.ok("POST", CRDS, crd(**names))
-    assert conditions(made) == {"NamesAccepted": "False", "Established": "False"}
-    assert made["status"]["conditions"][0]["message"] == message
-    assert (await api.get(WIDGETS.replace("widgets", "gadgets")))[0] == 404
 
 
 async def test_a_definition_takes_its_objects_with_it(api: Api) -> None:

@@ -39,8 +39,9 @@ async def fill(api: Api, count: int) -> None:
 )
 async def test_who_asks_for_yaml_gets_it(api: Api, path: str, accept: str, status: int, kind: str) -> None:
     await api.ok("POST", CONFIGS, config())
-    path, _, query = path.partition("?")
-    found, text = await api.send("GET", path, accept=accept, **dict([query.split("=")] if query else []))
+    path, _, watched = path.partition("?")
+    query: dict[str, Any] = {"watch": "true"} if watched else {}
+    found, text = await api.send("GET", path, accept=accept, **query)
     assert (found, api.headers["content-type"]) == (status, YAML)
     assert yaml.safe_load(text)["kind"] == kind
 

@@ -12,7 +12,8 @@ from aliquot.emulator.objects import Json, metadata, with_metadata
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
-_NAMES = ("plural", "singular", "kind", "listKind")
+_NAMES = ("plural", "singular", "shortNames", "kind", "listKind")
+"""In the order in which they are judged: resources, then kinds."""
 
 
 def begin(crd: Json, now: float) -> Json:
@@ -42,16 +43,13 @@ def _complete(crd: Json) -> Json:
 def judge(crd: Json, others: Iterable[Mapping[str, Any]], now: float) -> Json:
     """`crd`, which is valid, with the status that its names deserve beside those of `others`, which came first."""
     spec, status = crd["spec"], crd.get("status") or {}
-    names = spec["names"]
-    clash = _clash(crd, others)
+    accepted, clash = _accepted(crd, others)
     was = {found.get("type", ""): found for found in status.get("conditions") or ()}
     if clash is None:
-        accepted = names
         named = _condition("NamesAccepted", "True", "NoConflicts", "no conflicts found")
         reason, message = "InitialNamesAccepted", "the initial names have been accepted"
         established = _condition("Established", "True", reason, message)
     else:
-        accepted = status.get("acceptedNames") or {"plural": "", "kind": ""}
         named = _condition("NamesAccepted", "False", *clash)
         established = _condition("Established", "False", "NotAccepted", "not all names are accepted")
         if was.get("Established", {}).get("status") == "True":
@@ -62,6 +60,13 @@ def judge(crd: Json, others: Iterable[Mapping[str, Any]], now: float) -> Json:
     storage = next(version["name"] for version in spec["versions"] if version.get("storage"))
     stored = list(dict.fromkeys([*(status.get("storedVersions") or ()), storage]))
     return {**crd, "status": {"conditions": conditions, "acceptedNames": accepted, "storedVersions": stored}}
+
+
+def waits_for_names(crd: Mapping[str, Any], group: str) -> bool:
+    """Whether a definition of `group` goes without a name that another one had first."""
+    status = crd.get("status") or {}
+    wanted = crd["spec"]["group"] == group and crd["spec"]["names"] != status.get("acceptedNames")
+    return wanted and not is_terminating(crd)
 
 
 def terminating(crd: Json, now: float) -> Json:
@@ -77,26 +82,38 @@ def is_terminating(crd: Mapping[str, Any]) -> bool:
     return "deletionTimestamp" in metadata(crd)
 
 
-def _clash(crd: Json, others: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """(reason, message) of the first name that somebody else of the group holds."""
-    group, own = crd["spec"]["group"], crd["spec"]["names"]
-    taken: set[str] = set()
+def _accepted(crd: Json, others: Iterable[Mapping[str, Any]]) -> tuple[Json, tuple[str, str] | None]:
+    """The names that `crd` has, and the (reason, message) of the last that somebody else of its group holds."""
+    group, wanted = crd["spec"]["group"], crd["spec"]["names"]
+    resources, kinds = _held(group, metadata(crd)["name"], others)
+    had = {"plural": "", "kind": "", **((crd.get("status") or {}).get("acceptedNames") or {})}
+    accepted = {**had, "categories": wanted.get("categories")}
+    clash = None
+    for field in _NAMES:
+        used = kinds if field in ("kind", "listKind") else resources
+        asked, own = _listed(wanted.get(field)), _listed(had.get(field))
+        if taken := [f'"{name}" is already in use' for name in asked if name in used and name not in own]:
+            message = taken[0] if len(taken) == 1 else f"[{', '.join(taken)}]"
+            clash = f"{field[0].upper()}{field[1:]}Conflict", message
+        else:
+            accepted[field] = wanted.get(field)
+    return {name: value for name, value in accepted.items() if value is not None}, clash
+
+
+def _held(group: str, but: str, others: Iterable[Mapping[str, Any]]) -> tuple[set[str], set[str]]:
+    """(names of resources, names of kinds) that those of a group hold."""
+    resources: set[str] = set()
     kinds: set[str] = set()
     for other in others:
-        if other["spec"]["group"] != group or metadata(other)["name"] == metadata(crd)["name"]:
-            continue
-        held = (other.get("status") or {}).get("acceptedNames") or {}
-        taken.update(name for name in (held.get("plural"), held.get("singular")) if name)
-        taken.update(held.get("shortNames") or ())
-        kinds.update(name for name in (held.get("kind"), held.get("listKind")) if name)
-    for field in _NAMES:
-        if own[field] in (kinds if field in ("kind", "listKind") else taken):
-            reason = field[0].upper() + field[1:] + "Conflict"
-            return reason, f'"{own[field]}" is already in use'
-    for short in own.get("shortNames") or ():
-        if short in taken:
-            return "ShortNamesConflict", f'"{short}" is already in use'
-    return None
+        if other["spec"]["group"] == group and metadata(other)["name"] != but:
+            held = (other.get("status") or {}).get("acceptedNames") or {}
+            resources.update(name for field in _NAMES[:3] for name in _listed(held.get(field)))
+            kinds.update(name for field in _NAMES[3:] for name in _listed(held.get(field)))
+    return resources, kinds
+
+
+def _listed(names: str | list[str] | None) -> list[str]:
+    return names if isinstance(names, list) else [names] if names else []
 
 
 def _condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:

@@ -178,6 +178,17 @@ class Storage:
         else:
             await self.remove(found, cleared)
             self.store.end_watches(storage)
+            await self._pass_on_names(found)
+
+    async def _pass_on_names(self, gone: Stored) -> None:
+        """Those that wanted a name of a definition that is gone may have it now."""
+        group = gone.obj["spec"]["group"]
+        for crd in [one for one in self.all(CRDS) if custom_resources.waits_for_names(one, group)]:
+            waiting = self.find(gone.served, "", metadata(crd)["name"])
+            if waiting is not None and custom_resources.waits_for_names(waiting.obj, group):
+                judged = custom_resources.judge(waiting.obj, self.all(CRDS), self._clock.now())
+                if judged != waiting.obj:
+                    await self.replace(waiting, judged)
 
     def _served_of(self, crd: Mapping[str, Any]) -> Served | None:
         spec = crd["spec"]

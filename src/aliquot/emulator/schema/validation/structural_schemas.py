@@ -3,7 +3,7 @@
 The words are those of Kubernetes (apiextensions' ValidateStructural and ValidateCustomResourceDefinitionOpenAPISchema).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -26,6 +26,7 @@ _EITHER, _LIST_TYPE, _KEYS = (
 _MAP_TYPE = "x-kubernetes-map-type"
 _RESOURCE_FIELDS = ("apiVersion", "kind", "metadata")
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
+_NOT_SUPPORTED = "is not supported"
 _FORBIDDEN_INSIDE = {
     **dict.fromkeys(("type", "title", "description", _KEYS, rules.WORD), "empty"),
     **dict.fromkeys(("additionalProperties", "default", _LIST_TYPE, _MAP_TYPE), "undefined"),
@@ -47,7 +48,24 @@ def problems(root: Node, path: str, minor: int) -> list[FieldError]:
     errors: list[FieldError] = []
     if root.get("nullable"):
         errors.append(forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    return errors + _node(root, path, _Level.ROOT, "", minor)
+    errors += _node(root, path, _Level.ROOT, "", minor)
+    if not any(error.detail.endswith(_NOT_SUPPORTED) for error in errors) and _names_its_dialect(root):
+        # Kubernetes finds it when it makes the schema structural, and then looks no further.
+        return [invalid(path, "", f"OpenAPIV3Schema 'schema' {_NOT_SUPPORTED}")]
+    return errors
+
+
+def _names_its_dialect(node: Node) -> bool:
+    """Whether `$schema` is said anywhere in it."""
+    return bool(node.get("$schema")) or any(map(_names_its_dialect, _inside(node)))
+
+
+def _inside(node: Node) -> Iterator[Node]:
+    for word in ("items", "additionalProperties", "not"):
+        yield from (node[word],) if isinstance(node.get(word), Mapping) else ()
+    for word in ("allOf", "anyOf", "oneOf"):
+        yield from node.get(word) or ()
+    yield from (node.get("properties") or {}).values()
 
 
 def _node(node: Node, path: str, level: _Level, no_default: str, minor: int) -> list[FieldError]:
@@ -109,7 +127,7 @@ def _kind(node: Node, path: str, level: _Level) -> list[FieldError]:
 def _words(node: Node, path: str) -> list[FieldError]:
     """Words that do not go together, or have no meaning."""
     errors = [
-        forbidden(f"{path}.{word}", f"{word} is not supported") for word in _UNSUPPORTED if word in node
+        forbidden(f"{path}.{word}", f"{word} {_NOT_SUPPORTED}") for word in _UNSUPPORTED if word in node
     ]
     if node.get("uniqueItems"):
         text = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
