@@ -64,9 +64,9 @@ from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Service, SocketDirectory
 from aliquot.kube.transport import Request, Response, TransportError
 from aliquot.node.agent import Agent
+from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin
 from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
-from aliquot.node.plugin_config.settings import Settings
 
 NODE = "bench"
 RESOURCE = "nvidia.com/mig-1g.10gb"
@@ -278,7 +278,7 @@ async def serve(directory: Path) -> None:
         clock=clock,
         rng=rng,
         run_blocking=directly,
-        settings=Settings(),
+        configuration=Configuration(),
         pods=pods_by_node(cast("Cache[Pod]", Standing(*pods))),
         gpu_nodes=gpu_nodes_by_name(cast("Cache[GPUNode]", Standing())),
     )

@@ -19,6 +19,7 @@ from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import errors
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
 from aliquot.kube.api.core import (
+    ConfigMap,
     Container,
     Node,
     Pod,
@@ -61,9 +62,10 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 )
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
-from aliquot.kube.resources import CONFIGMAPS, NODES, PODS, Resource, key
+from aliquot.kube.resources import NODES, PODS, Resource, key
 from aliquot.node.agent import Agent
-from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.configuration import Configuration
+from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
 from aliquot.node.plugin_config.settings import Settings
 
@@ -166,8 +168,7 @@ class Api:
         self.node_objects = Objects()
         self.gpu_nodes = Objects()
         self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
-        self.config_maps: dict[tuple[str | None, str], dict[str, str]] = {}
-        """(namespace, name) -> data"""
+        self.config_maps = Objects()
         self.written: list[tuple[str, dict[str, Any]]] = []
         """("apply", object) and ("status", status) in order."""
         self.evictions: list[str] = []
@@ -187,16 +188,17 @@ class Api:
     def node_feed(self) -> Feed[Node]:
         return nodes_by_name(cast("Cache[Node]", self.node_objects))
 
+    def config_map_feed(self) -> Feed[ConfigMap]:
+        return config_maps_by_name(cast("Cache[ConfigMap]", self.config_maps))
+
+    def put_config_map(self, name: str, data: dict[str, str]) -> None:
+        self.config_maps.put(ConfigMap(metadata=ObjectMeta(name=name), data=data))
+
     def gpu_node_feed(self) -> Feed[GPUNode]:
         return gpu_nodes_by_name(cast("Cache[GPUNode]", self.gpu_nodes))
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None, *, into: type[T]) -> T:
         self._reach()
-        if resource is CONFIGMAPS:
-            if (namespace, name) not in self.config_maps:
-                raise errors.NotFound(f'configmaps "{name}" not found', code=404)
-            data = self.config_maps[namespace, name]
-            return msgspec.convert({"metadata": {"name": name}, "data": data}, into)
         if name not in self.nodes:
             raise errors.NotFound(f'nodes "{name}" not found', code=404)
         return msgspec.convert(self.nodes[name], into)
@@ -520,6 +522,8 @@ class Site:
         self.pod_resources_sockets = MemorySockets()
         self.kubelet = Kubelet(self.plugin_sockets, self.pod_resources_sockets)
         self.settings = settings or Settings()
+        self.config_map = ""
+        """Whose configurations the agent follows, from its next start on."""
         self.rng = random.Random(seed)
         self.mig_directory: Path | None = None
         """Where the agent meets `aliquot mig`; taken at its next start."""
@@ -540,7 +544,9 @@ class Site:
             clock=self.clock,
             rng=self.rng,
             run_blocking=directly,
-            settings=self.settings,
+            configuration=Configuration(settings=self.settings, config_map=self.config_map),
+            mig_config_maps=self.api.config_map_feed(),
+            plugin_config_maps=self.api.config_map_feed() if self.config_map else None,
             pods=self.api.pod_feed(),
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),

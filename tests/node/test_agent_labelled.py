@@ -6,7 +6,7 @@ import pytest
 
 from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.kube.api.gpunode import MigMode
-from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
+from aliquot.kube.roles import MIG_CONFIG_MAP
 from aliquot.node.mig.labelled import CONFIG, STATE
 from tests.node.conftest import Site, cut, placed, run_site
 
@@ -49,7 +49,7 @@ def test_a_usual_configuration_needs_no_file() -> None:
 
 def test_the_clusters_own_file_comes_first() -> None:
     async def scenario(site: Site) -> None:
-        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": OWN}
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": OWN})
         configure(site, "ours")
         await asyncio.sleep(10)
         (instance,) = site.driver.instances(site.gpus[0].uuid)
@@ -95,7 +95,7 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
 ) -> None:
     async def scenario(site: Site) -> None:
         cut(site.driver, site.gpus[0], ("3g.40gb", 4))
-        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": file}
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": file})
         configure(site, name)
         await asyncio.sleep(10)
         assert state(site) == "failed"
@@ -103,7 +103,7 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
         assert message in site.api.condition("MIGConfigured")[2]
         assert placed(site.driver, site.gpus[0]) == {("3g.40gb", 4)}
         # Mended, it goes on by itself.
-        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {"config.yaml": OWN.replace("ours", name)}
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": OWN.replace("ours", name)})
         await asyncio.sleep(60)
         assert state(site) == "success"
 
@@ -117,9 +117,8 @@ def test_a_mode_that_no_reset_applies_is_said_and_goes_on_after_a_reboot() -> No
     async def scenario(site: Site) -> None:
         site.driver.reset_gpu = impossible  # type: ignore[method-assign]
         configure(site, "ours")
-        site.api.config_maps[NAMESPACE, MIG_CONFIG_MAP] = {
-            "config.yaml": OWN.replace("3g.40gb", "3g.20gb").replace("devices: [1]", "devices: []")
-        }
+        odd = OWN.replace("3g.40gb", "3g.20gb").replace("devices: [1]", "devices: []")
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": odd})
         await asyncio.sleep(60)
         assert state(site) == "failed"
         assert site.api.condition("MIGConfigured") == (

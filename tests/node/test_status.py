@@ -73,7 +73,7 @@ def test_a_condition_that_changes_gets_a_new_time() -> None:
     before = [
         Condition(type="Ready", status="False", reason="Other", last_transition_time="2025-01-01T00:00:00Z")
     ]
-    (ready, _) = build(FOUND, before, NOW).conditions
+    (ready, *_) = build(FOUND, before, NOW).conditions
     assert (ready.status, ready.last_transition_time) == ("True", "2026-01-01T00:00:00Z")
 
 

@@ -24,19 +24,20 @@ from aliquot.emulator.kubelet.runtimes.base import Runtime
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import crds, roles
-from aliquot.kube.api.core import Node, NodeCondition, Pod
+from aliquot.kube.api.core import ConfigMap, Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition
 from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import GPUNODES, NODES, PODS
+from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
+from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE, PLUGIN_CONFIG_MAP
 from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
+from aliquot.node.configuration import Configuration
 from aliquot.node.driver_access import RunBlocking
-from aliquot.node.feed import gpu_nodes_by_name, nodes_by_name, pods_by_node
-from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.feed import config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -65,7 +66,7 @@ class Cluster:
     """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
-    them all. `settings` are the agents'. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
+    them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets'. Each component draws its
     chance from `seed` and its own name.
     """
@@ -82,7 +83,6 @@ class Cluster:
         dress: Dress = lambda _component, transport: transport,
         authority: Authority | None = None,
         agents: bool = True,
-        settings: Settings | None = None,
         plugin_patience_s: float = 0.0,
     ) -> None:
         self._app = app
@@ -93,7 +93,6 @@ class Cluster:
         self._run_blocking = run_blocking
         self._authority = authority
         self._agents = agents
-        self._settings = settings or Settings()
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -105,6 +104,20 @@ class Cluster:
         self._pods_by_node = pods_by_node(self.pods)
         self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
         self._nodes_by_name = nodes_by_name(self.node_objects)
+        self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
+        self._config_maps = {
+            name: Cache(
+                self._agents_client,
+                CONFIGMAPS,
+                ConfigMap,
+                namespace=NAMESPACE,
+                field_selector=f"metadata.name={name}",
+            )
+            for name in (MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP)
+        }
+        self._mig_configs_by_name, self._plugin_configs_by_name = map(
+            config_maps_by_name, self._config_maps.values()
+        )
         self.fleet = Fleet(
             self.pods,
             client_of=self._kubelet_client,
@@ -124,7 +137,6 @@ class Cluster:
         """Nodes whose objects were seen by a look at what is not ready."""
         # Asked at every look while a fleet comes up, and what an inventory says does not change.
         self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
-        self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
         self._scheduler_client = self._client("scheduler", scheduler)
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
         self._installer = self._client("installer", identities.INSTALLER)
@@ -137,6 +149,8 @@ class Cluster:
         supervisor = Supervisor(group)
         for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
             supervisor.start(f"cache {name}", cache.run)
+        for name, configs in self._config_maps.items() if self._agents else ():
+            supervisor.start(f"cache {name}", configs.run)
         supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("kubelets", self.fleet.run)
@@ -201,10 +215,12 @@ class Cluster:
             clock=self._clock,
             rng=self._rng(f"agent {name}"),
             run_blocking=self._run_blocking,
-            settings=self._settings,
+            configuration=Configuration(config_map=PLUGIN_CONFIG_MAP),
             pods=self._pods_by_node,
             nodes=self._nodes_by_name,
             gpu_nodes=self._gpu_nodes_by_name,
+            mig_config_maps=self._mig_configs_by_name,
+            plugin_config_maps=self._plugin_configs_by_name,
         )
         await agent.run()
 

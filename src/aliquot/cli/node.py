@@ -9,13 +9,14 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.output import Format, emit, output_option
-from aliquot.cli.plugin_options import plugin_options, read_config, settle
+from aliquot.cli.plugin_options import follow, plugin_options, read_config, settle
 from aliquot.cli.state import SIMULATED_GPUS
+from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 
 if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
+    from aliquot.node.configuration import Configuration
     from aliquot.node.plugin_config.file import Flags
-    from aliquot.node.plugin_config.settings import Settings
     from aliquot.node.preview import PreviewedDevice, PreviewedResource
 
 
@@ -63,6 +64,28 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Of real GPUs: where `aliquot mig` keeps its locks and journals.  [default: where it does]",
 )
 @_config_file_option
+@click.option(
+    "--config-map",
+    default=PLUGIN_CONFIG_MAP,
+    show_default=True,
+    envvar="CONFIG_MAP",
+    help="ConfigMap of configurations, of which the node's label nvidia.com/device-plugin.config takes one; "
+    "where there is no --config-file. Empty: none.  [env: CONFIG_MAP]",
+)
+@click.option(
+    "--config-default",
+    default="",
+    envvar="DEFAULT_CONFIG",
+    help="The one for nodes without the label.  [env: DEFAULT_CONFIG]",
+)
+@click.option(
+    "--config-fallback-strategies",
+    default="named,single,empty",
+    show_default=True,
+    envvar="FALLBACK_STRATEGIES",
+    help="For nodes without the label where there is no default: the one called 'default', the only one, none.  "
+    "[env: FALLBACK_STRATEGIES]",
+)
 @plugin_options
 @_driver_option
 @cluster_options
@@ -71,6 +94,9 @@ def run_agent(
     kubelet_dir: Path,
     state: Path | None,
     config_file: Path | None,
+    config_map: str,
+    config_default: str,
+    config_fallback_strategies: str,
     given: "Flags",
     driver_name: str,
     kubeconfig: str | None,
@@ -80,15 +106,15 @@ def run_agent(
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
-    settings = settle(given, read_config(config_file))
-    serve(lambda: _serve(node_name, kubelet_dir, state, settings, driver, kubeconfig, context))
+    configuration = follow(given, config_file, config_map, config_default, config_fallback_strategies)
+    serve(lambda: _serve(node_name, kubelet_dir, state, configuration, driver, kubeconfig, context))
 
 
 async def _serve(
     node_name: str,
     kubelet_dir: Path,
     state: Path | None,
-    settings: "Settings",
+    configuration: "Configuration",
     driver: "Driver",
     kubeconfig: str | None,
     context: str | None,
@@ -113,8 +139,8 @@ async def _serve(
             clock=SystemClock(),
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
-            settings=settings,
-            device_files=None if simulated else DeviceFiles(Path(settings.dev_root)),
+            configuration=configuration,
+            device_files=None if simulated else DeviceFiles(Path(configuration.settings.dev_root)),
             mig_directory=None if simulated else (state or STATE_DIRECTORY) / "journal",
         )
         await agent.run()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from aliquot.node.configuration import Configuration
     from aliquot.node.plugin_config.file import Flags, PluginConfig
     from aliquot.node.plugin_config.settings import Settings
 
@@ -134,6 +135,30 @@ def read_config(path: Path | None) -> "PluginConfig":
         return file.load(path) if path is not None else file.PluginConfig()
     except DocumentError as error:
         raise click.ClickException(str(error)) from error
+
+
+def follow(
+    given: "Flags", path: Path | None, config_map: str, default: str, fallbacks: str
+) -> "Configuration":
+    """What the agent goes by; a file is read at once, so that a fault in it is seen here. Raises click.ClickException."""
+    from aliquot.node.configuration import Configuration
+    from aliquot.node.plugin_config.choice import Fallback
+
+    try:
+        strategies = [Fallback(word.strip()) for word in fallbacks.split(",") if word.strip()]
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{error}: give named, single or empty", param_hint="--config-fallback-strategies"
+        ) from None
+    settings = settle(given, read_config(path))
+    return Configuration(
+        given,
+        path=path,
+        config_map="" if path is not None else config_map,
+        default=default,
+        fallbacks=strategies,
+        settings=settings,
+    )
 
 
 def settle(given: "Flags", config: "PluginConfig") -> "Settings":

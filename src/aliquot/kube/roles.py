@@ -14,6 +14,8 @@ from aliquot.kube.resources import Resource
 NAMESPACE = "aliquot-system"
 MIG_CONFIG_MAP = "default-mig-parted-config"
 """Upstream's name, in that namespace; `config.yaml` in it is a file of mig-parted."""
+PLUGIN_CONFIG_MAP = "device-plugin-config"
+"""In that namespace: each key is a configuration of NVIDIA's device plugin, and a node's label chooses."""
 FIELD_MANAGER = "aliquot-install"
 
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
@@ -59,7 +61,7 @@ NODE_AGENT = role(
     rule("get list watch patch", "", "nodes"),
     rule("get list watch", "", "pods"),
     rule("create", "", "pods/eviction"),
-    rule("get", "", "configmaps", names=MIG_CONFIG_MAP),
+    rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
 )

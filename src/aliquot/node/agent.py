@@ -16,21 +16,24 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver, DriverError
-from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import GPUNODES, NODES, PODS
+from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
+from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, advertise
 from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
+from aliquot.node.configuration import Configuration
 from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
-from aliquot.node.feed import Feed, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.forms import Form, Kept, keep, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
@@ -39,7 +42,6 @@ from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
-from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
@@ -74,7 +76,7 @@ class _Promised:
 class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
-    `pods`, `nodes` and `gpu_nodes` are shared feeds of a process with many agents; without them the agent watches its own.
+    `pods`, `nodes` and so on are shared feeds of a process with many agents; without them the agent watches its own.
     `device_files` None: containers get no device nodes, as a simulated driver has none. `mig_directory`: where
     `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs.
     """
@@ -90,10 +92,12 @@ class Agent:
         clock: Clock,
         rng: random.Random,
         run_blocking: RunBlocking,
-        settings: Settings,
+        configuration: Configuration,
         pods: Feed[Pod] | None = None,
         nodes: Feed[Node] | None = None,
         gpu_nodes: Feed[GPUNode] | None = None,
+        mig_config_maps: Feed[ConfigMap] | None = None,
+        plugin_config_maps: Feed[ConfigMap] | None = None,
         device_files: DeviceFiles | None = None,
         mig_directory: Path | None = None,
     ) -> None:
@@ -101,10 +105,10 @@ class Agent:
         self._driver = driver
         self._clock = clock
         self._run_blocking = run_blocking
-        self._settings = settings
+        self._configuration = configuration
         self._rng = rng
         self._device_files = device_files
-        self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode]] = []
+        self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode] | Cache[ConfigMap]] = []
         if pods is None:
             pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
             self._caches.append(pod_cache)
@@ -117,8 +121,14 @@ class Agent:
             gpu_node_cache = Cache(client, GPUNODES, GPUNode, field_selector=f"metadata.name={node_name}")
             self._caches.append(gpu_node_cache)
             gpu_nodes = gpu_nodes_by_name(gpu_node_cache)
+        if mig_config_maps is None:
+            mig_config_maps = self._config_maps(client, MIG_CONFIG_MAP)
+        if plugin_config_maps is None and configuration.config_map:
+            plugin_config_maps = self._config_maps(client, configuration.config_map)
         self._pods = pods
+        self._nodes = nodes
         self._gpu_nodes = gpu_nodes
+        self._plugin_config_maps = plugin_config_maps
 
         self._wake = asyncio.Event()
         self._driver_access = DriverAccess(run_blocking)
@@ -140,6 +150,7 @@ class Agent:
             client=client,
             nodes=nodes,
             gpu_nodes=gpu_nodes,
+            config_maps=mig_config_maps,
             snapshot=lambda: self._snapshot,
             changed=self._wake.set,
             rng=rng,
@@ -151,14 +162,24 @@ class Agent:
         # What the last look found.
         self._snapshot = Snapshot()
         self._advertisement = Advertisement({}, {}, ())
-        self._advertised_for: object = None
+        self._made_of: object = None
         self._sharing = Shared(self._advertisement)
+        self._kept = Kept(self._advertisement)
+        self._uses: Mapping[str, str] | None = None
+        """None before the first look that knew the pods."""
         self._files: Mapping[str, tuple[str, ...]] = {}
         self._allocations = Allocations()
         self._places = Places(())
         self._scores: PairScores | None = None
         self._promised: _Promised | None = None
         self._reported: GPUNodeStatus | None = None
+
+    def _config_maps(self, client: Client, name: str) -> Feed[ConfigMap]:
+        """Of one name: to see any other is not the agent's right."""
+        selector = f"metadata.name={name}"
+        cache = Cache(client, CONFIGMAPS, ConfigMap, namespace=NAMESPACE, field_selector=selector)
+        self._caches.append(cache)
+        return config_maps_by_name(cache)
 
     async def run(self) -> None:
         """Until cancelled; then GPUNode says that nobody serves, the sockets are gone and nothing runs on."""
@@ -174,6 +195,7 @@ class Agent:
                             tasks.create_task(cache.run())
                         tasks.create_task(self._writer.run())
                         tasks.create_task(self._config_label.run())
+                        tasks.create_task(self._follow_configuration())
                         tasks.create_task(self._follow_events())
                         tasks.create_task(self._follow(tasks))
                 finally:
@@ -190,7 +212,7 @@ class Agent:
         held = self._allocations.held_ids | self._answers.device_ids()
         if self._scores is None:
             self._scores = pair_scores(self._snapshot.gpus)
-        policy = self._settings.allocation_policy
+        policy = self._configuration.settings.allocation_policy
         return prefer(question, self._outstanding(), self._places, held, self._scores, policy)
 
     def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
@@ -199,7 +221,7 @@ class Agent:
         # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
         _log.debug("allocated", resource=resource, devices=list(ids), pod=claim.pod if claim else "")
         self._wake.set()
-        return answer(given, self._settings, self._new_id)
+        return answer(given, self._configuration.settings, self._new_id)
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
@@ -237,6 +259,9 @@ class Agent:
             else:
                 pause_s = _FIRST_LOOK_AGAIN_S
                 await asyncio.sleep(_SETTLE_S)
+
+    async def _follow_configuration(self) -> None:
+        await self._configuration.run(self._node_name, self._nodes, self._plugin_config_maps, self._wake.set)
 
     async def _follow_events(self) -> None:
         """Asks without waiting, so that no thread is ever stuck in the driver; it keeps events until asked."""
@@ -296,16 +321,25 @@ class Agent:
         await asyncio.sleep(0)
 
     def _take(self, snapshot: Snapshot) -> None:
-        settings, wanted = self._settings, self._spec().gpus
-        if self._advertised_for != (snapshot.gpus, settings, wanted) or not self._advertisement.resources:
+        settings, wanted = self._configuration.settings, self._spec().gpus
+        if self._made_of != (snapshot.gpus, settings, wanted):
             whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
             self._sharing = share(whole, snapshot.gpus, settings, wanted)
-            self._advertisement = self._sharing.advertisement
+            self._made_of = (snapshot.gpus, settings, wanted)
+        self._kept = keep(self._sharing.advertisement, *self._forms())
+        if self._advertisement is not self._kept.advertisement:
+            self._advertisement = self._kept.advertisement
             self._places = Places(self._advertisement.devices)
             self._scores = None
-            self._advertised_for = (snapshot.gpus, settings, wanted)
         self._snapshot = snapshot
         self._health.observe(snapshot, self._clock.now())
+
+    def _forms(self) -> tuple[Mapping[str, Form], frozenset[str]]:
+        """In which form each device was offered last, and which devices somebody has or is about to get."""
+        if self._uses is None:
+            last = self._last_status()
+            return of_status(last) if last is not None else ({}, frozenset())
+        return of_devices(self._advertisement.devices), frozenset(self._uses)
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         spec = self._spec()
@@ -314,14 +348,14 @@ class Agent:
                 gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
                 for gpu in spec.gpus
             }
-        in_use = uses(
+        self._uses = uses(
             self._advertisement.devices,
             self._snapshot.gpus,
             self._allocations,
             self._answers.device_ids(),
             self._promises(),
         )
-        look = Look(self._snapshot, self._advertisement.devices, in_use, self._allocations, busy)
+        look = Look(self._snapshot, self._advertisement.devices, self._uses, self._allocations, busy)
         return self._changes.consider(spec, self._generation(), look, tasks)
 
     def _unsettled(self) -> bool:
@@ -377,7 +411,7 @@ class Agent:
             return
         found = Findings(
             self._snapshot,
-            self._settings.mig_strategy,
+            self._configuration.settings.mig_strategy,
             self._advertisement,
             self._allocations,
             self._ailments(),
@@ -385,9 +419,21 @@ class Agent:
             self._registrar.reasons(),
             self._generation(),
             self._config_label.problem,
+            self._configured(),
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)
+
+    def _configured(self) -> Note:
+        """What keeps the configuration from being in effect as a whole."""
+        if self._configuration.problem.reason:
+            return self._configuration.problem
+        if self._sharing.problems:
+            return Note("DoesNotFit", "; ".join(self._sharing.problems))
+        if self._kept.device_ids:
+            ids = ", ".join(self._kept.device_ids)
+            return Note("WaitingForUsers", f"until {ids} is free it stays as it was given", in_progress=True)
+        return Note()
 
     async def _take_leave(self) -> None:
         last = self._last_status()

@@ -1,4 +1,4 @@
-"""A cache's objects and changes, told apart by the node that they concern.
+"""A cache's objects and changes, told apart by the node that they concern, or by their name.
 
 In a process with many agents they share one cache; were each to subscribe to it, every change would be looked at by
 all of them.
@@ -7,7 +7,7 @@ all of them.
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
@@ -71,3 +71,7 @@ def nodes_by_name(cache: Cache[Node]) -> Feed[Node]:
 
 def gpu_nodes_by_name(cache: Cache[GPUNode]) -> Feed[GPUNode]:
     return Feed(cache, lambda node: node.metadata.name)
+
+
+def config_maps_by_name(cache: Cache[ConfigMap]) -> Feed[ConfigMap]:
+    return Feed(cache, lambda config_map: config_map.metadata.name)

@@ -23,9 +23,11 @@ from aliquot.node.health import Ailment
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations
+from aliquot.node.sharing import RISKS
 
 READY = "Ready"
 MIG_CONFIGURED = "MIGConfigured"
+CONFIGURED = "Configured"
 
 _MODES = {
     MigState.UNSUPPORTED: MigMode.UNSUPPORTED,
@@ -62,6 +64,8 @@ class Findings:
     observed_generation: int = 0
     config_problem: Note = field(default_factory=Note)
     """Why what the node's MIG label asks for cannot be had."""
+    configured: Note = field(default_factory=Note)
+    """Why the configuration is not in effect as a whole."""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -70,6 +74,7 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
     conditions = [
         _condition(READY, _ready(findings), findings.observed_generation),
         _condition(MIG_CONFIGURED, _mig_configured(findings), findings.observed_generation),
+        _condition(CONFIGURED, _configured(findings), findings.observed_generation),
     ]
     return GPUNodeStatus(
         observed_generation=findings.observed_generation,
@@ -228,6 +233,15 @@ def _mig_configured(findings: Findings) -> tuple[bool, str, str]:
     where = f"GPU {indexes[uuid]}" if uuid in indexes else uuid
     more = f" (and {len(open_notes) - 1} more)" if len(open_notes) > 1 else ""
     return False, note.reason, f"{where}: {note.message}{more}"
+
+
+def _configured(findings: Findings) -> tuple[bool, str, str]:
+    note = findings.configured
+    if note.reason:
+        return False, note.reason, note.message
+    ways = [device.shares.strategy for device in findings.advertisement.devices if device.shares is not None]
+    risks = "; ".join(RISKS[way] for way in dict.fromkeys(ways))
+    return True, "InEffect", risks or "the configuration is in effect"
 
 
 def _condition(kind: str, state: tuple[bool, str, str], generation: int) -> Condition:

@@ -15,7 +15,7 @@ from aliquot.kube import errors
 from aliquot.kube.api.core import ConfigMap, Node
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec
 from aliquot.kube.client import Client
-from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES
+from aliquot.kube.resources import GPUNODES, NODES
 from aliquot.kube.retry import Backoff
 from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node.feed import Feed
@@ -37,8 +37,6 @@ from aliquot.node.status import Note
 
 FIELD_MANAGER = "aliquot-mig-config"
 _KEY = "config.yaml"
-_LOOK_S = 30.0
-"""After which the cluster's configurations are read again."""
 
 _log = structlog.get_logger()
 
@@ -53,6 +51,7 @@ class MigConfigLabel:
         client: Client,
         nodes: Feed[Node],
         gpu_nodes: Feed[GPUNode],
+        config_maps: Feed[ConfigMap],
         snapshot: Callable[[], Snapshot],
         changed: Callable[[], None],
         rng: random.Random,
@@ -61,6 +60,7 @@ class MigConfigLabel:
         self._client = client
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
+        self._config_maps = config_maps
         self._snapshot = snapshot
         self._changed = changed
         self._rng = rng
@@ -74,9 +74,11 @@ class MigConfigLabel:
         """Until cancelled."""
         await self._nodes.synced()
         await self._gpu_nodes.synced()
+        await self._config_maps.synced()
         unlisten = (
             self._nodes.listen(self._node_name, self._wake.set),
             self._gpu_nodes.listen(self._node_name, self._wake.set),
+            self._config_maps.listen(MIG_CONFIG_MAP, self._wake.set),
         )
         backoff = Backoff(self._rng)
         try:
@@ -89,17 +91,10 @@ class MigConfigLabel:
                     await asyncio.sleep(backoff.delay_s())
                     continue
                 backoff.reset()
-                await self._idle()
+                await self._wake.wait()
         finally:
             for one in unlisten:
                 one()
-
-    async def _idle(self) -> None:
-        try:
-            async with asyncio.timeout(_LOOK_S if self._label(CONFIG) else None):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
     async def _look(self) -> None:
         await self._pause_clients()
@@ -111,7 +106,7 @@ class MigConfigLabel:
         node = next(iter(self._gpu_nodes.of(self._node_name)), None)
         if node is None or not self._snapshot().gpus:
             return
-        wish = await self._wish(name, node)
+        wish = self._wish(name, node)
         if isinstance(wish, Note):
             self._tell(wish)
             await self._set_state(FAILED)
@@ -123,9 +118,9 @@ class MigConfigLabel:
             return
         await self._set_state(state(node))
 
-    async def _wish(self, name: str, node: GPUNode) -> GPUNodeSpec | Note:
+    def _wish(self, name: str, node: GPUNode) -> GPUNodeSpec | Note:
         try:
-            file = await self._configurations()
+            file = self._configurations()
         except DocumentError as error:
             return Note("BadConfig", str(error))
         snapshot = self._snapshot()
@@ -137,11 +132,10 @@ class MigConfigLabel:
             return gpus
         return found if isinstance(found, Note) else GPUNodeSpec(gpus=gpus, disruption=found)
 
-    async def _configurations(self) -> MigConfigFile:
+    def _configurations(self) -> MigConfigFile:
         """The cluster's; none where nobody has made any."""
-        try:
-            found = await self._client.get(CONFIGMAPS, MIG_CONFIG_MAP, NAMESPACE, into=ConfigMap)
-        except errors.NotFound:
+        found = next(iter(self._config_maps.of(MIG_CONFIG_MAP)), None)
+        if found is None:
             return MigConfigFile({})
         source = f"ConfigMap {NAMESPACE}/{MIG_CONFIG_MAP}, {_KEY}"
         return parse((found.data or {}).get(_KEY, ""), source=source)

@@ -1,0 +1,123 @@
+"""The configuration changes under a running agent: what is free follows, what is held waits, what is wrong is said."""
+
+import asyncio
+
+from aliquot.kube.roles import PLUGIN_CONFIG_MAP
+from aliquot.node.advertise import device_of
+from aliquot.node.plugin_config.choice import LABEL
+from tests.node.conftest import Site, virtual
+
+GPU = "nvidia.com/gpu"
+
+
+def sliced(replicas: int, more: str = "") -> str:
+    return f"sharing: {{timeSlicing: {{{more} resources: [{{name: gpu, replicas: {replicas}}}]}}}}"
+
+
+def configured(site: Site) -> tuple[str, str]:
+    status, reason, _ = site.api.condition("Configured")
+    return status, reason
+
+
+async def started(gpus: str, **configs: str) -> Site:
+    site = Site(gpus)
+    site.config_map = PLUGIN_CONFIG_MAP
+    if configs:
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, configs)
+    return await site.start()
+
+
+def test_the_label_chooses_and_a_change_is_followed_at_once() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2", default=sliced(2), many=sliced(8))
+        assert site.offered() == {GPU: 4}
+        site.api.label(**{LABEL: "many"})
+        await asyncio.sleep(1)
+        assert site.offered() == {GPU: 16}
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"many": sliced(3)})
+        await asyncio.sleep(1)
+        assert site.offered() == {GPU: 6}
+        assert configured(site) == ("True", "InEffect")
+        await site.stop()
+
+    virtual(main())
+
+
+def test_without_a_config_map_nothing_is_shared() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2")
+        assert site.offered() == {GPU: 2}
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(2)})
+        await asyncio.sleep(1)
+        assert site.offered() == {GPU: 4}
+        site.api.config_maps.remove(PLUGIN_CONFIG_MAP)
+        await asyncio.sleep(1)
+        assert site.offered() == {GPU: 2}
+        await site.stop()
+
+    virtual(main())
+
+
+def test_what_is_wrong_changes_nothing_and_is_said() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:1", default=sliced(2))
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": "flags: {migstrategy: none}"})
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 2}
+        assert site.api.condition("Configured") == (
+            "False",
+            "BadConfig",
+            "ConfigMap aliquot-system/device-plugin-config, default:1: unknown field 'migstrategy' in flags; "
+            "did you mean 'migStrategy'?",
+        )
+        site.api.label(**{LABEL: "defualt"})
+        await asyncio.sleep(2)
+        assert configured(site) == ("False", "NoSuchConfig")
+        site.api.label(**{LABEL: None})
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(5)})
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 5}
+        assert configured(site) == ("True", "InEffect")
+        await site.stop()
+
+    virtual(main())
+
+
+def test_a_held_gpu_is_shared_only_when_it_is_free() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2", default="")
+        await site.kubelet.admit("train", GPU)
+        await asyncio.sleep(15)
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(4, "renameByDefault: true,")})
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 1, f"{GPU}.shared": 4}
+        assert configured(site) == ("False", "WaitingForUsers")
+        # Also after a restart, when nobody remembers.
+        await site.stop_agent()
+        await site.start_agent()
+        assert site.offered() == {GPU: 1, f"{GPU}.shared": 4}
+        site.kubelet.release("train")
+        await asyncio.sleep(15)
+        assert site.offered() == {f"{GPU}.shared": 8}
+        assert configured(site) == ("True", "InEffect")
+        await site.stop()
+
+    virtual(main())
+
+
+def test_a_gpu_of_which_a_share_is_held_is_not_given_whole() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2", default=sliced(4))
+        (share,) = await site.kubelet.admit("serve", GPU)
+        await asyncio.sleep(15)
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 5}
+        taken = device_of(share)
+        assert taken not in site.kubelet.free(GPU)
+        site.kubelet.release("serve")
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 2}
+        await site.stop()
+
+    virtual(main())
