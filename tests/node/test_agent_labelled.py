@@ -110,6 +110,38 @@ def test_what_cannot_be_fails_with_its_reason_and_changes_nothing(
     run_site("h100-80gb:2:mig", scenario)
 
 
+def test_a_slip_in_the_file_leaves_a_node_that_is_as_wanted_alone() -> None:
+    slip = f"ConfigMap aliquot-system/{MIG_CONFIG_MAP}, config.yaml:1: version 'v2' is not 'v1', the only one there is"
+
+    async def scenario(site: Site) -> None:
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": OWN})
+        configure(site, "ours")
+        await asyncio.sleep(10)
+        for restarted in (False, True):
+            site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": "version: v2\n"})
+            if restarted:
+                await site.stop_agent()
+                await site.start_agent()
+            await asyncio.sleep(60)
+            assert state(site) == "success"
+            assert site.api.condition("MIGConfigured") == (
+                "True",
+                "BadConfig",
+                f"every GPU is as the spec wants it, and the configuration has a slip by now: {slip}",
+            )
+            site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": OWN})
+            await asyncio.sleep(60)
+            assert site.api.condition("MIGConfigured")[:2] == ("True", "AsWanted")
+        # Another label cannot be followed, and what was is no answer to it.
+        site.api.put_config_map(MIG_CONFIG_MAP, {"config.yaml": "version: v2\n"})
+        configure(site, "all-balanced")
+        await asyncio.sleep(60)
+        assert state(site) == "failed"
+        assert site.api.condition("MIGConfigured")[:2] == ("False", "BadConfig")
+
+    run_site("h100-80gb:2:mig", scenario)
+
+
 def test_a_mode_that_no_reset_applies_is_said_and_goes_on_after_a_reboot() -> None:
     def impossible(gpu_uuid: str) -> None:
         raise DriverError(ReturnCode.NOT_SUPPORTED, "not in a virtual machine")

@@ -40,11 +40,15 @@ _MODES = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Where a GPU stands between wanted and found; `reason` empty: as wanted."""
+    """Where a GPU stands between wanted and found; `reason` empty: as wanted.
+
+    `still_followed`: what was wanted before the problem came up is in force.
+    """
 
     reason: str = ""
     message: str = ""
     in_progress: bool = False
+    still_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +221,17 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
 
 
 def _mig_configured(findings: Findings) -> tuple[bool, str, str]:
-    if findings.config_problem.reason:
-        return False, findings.config_problem.reason, findings.config_problem.message
+    problem = findings.config_problem
+    if problem.reason and not problem.still_followed:
+        return False, problem.reason, problem.message
+    so, reason, message = _as_the_spec_wants(findings)
+    if not problem.reason:
+        return so, reason, message
+    both = f"{message}, and the configuration has a slip by now: {problem.message}"
+    return so, problem.reason if so else reason, both
+
+
+def _as_the_spec_wants(findings: Findings) -> tuple[bool, str, str]:
     if not findings.notes:
         return True, "NothingWanted", "the spec asks for nothing"
     indexes = {observed.gpu.uuid: observed.gpu.index for observed in findings.snapshot.gpus}

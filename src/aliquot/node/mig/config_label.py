@@ -6,6 +6,7 @@ A node with the label is cut by it alone. Where the label goes, so does the wish
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -22,13 +23,16 @@ from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
 from aliquot.node.mig import gpu_clients
 from aliquot.node.mig.labelled import (
+    BAD_CONFIG,
     CONFIG,
     DISRUPTION,
     FAILED,
+    ORIGIN,
     PENDING,
     STATE,
     choose,
     disruption,
+    follows,
     holds,
     state,
     wanted,
@@ -108,21 +112,29 @@ class MigConfigLabel:
             return
         wish = self._wish(name, node)
         if isinstance(wish, Note):
-            self._tell(wish)
-            await self._set_state(FAILED)
+            await self._without_wish(wish, name, node)
             return
         self._tell(Note())
-        if not holds(node, wish):
+        if not (holds(node, wish) and follows(node, name)):
             await self._set_state(PENDING)
-            await self._write(wish)
+            await self._write(name, wish)
             return
         await self._set_state(state(node))
+
+    async def _without_wish(self, problem: Note, name: str, node: GPUNode) -> None:
+        """A slip in a file that is the whole cluster's says nothing of a node that is as it was wanted before."""
+        if problem.reason == BAD_CONFIG and follows(node, name):
+            self._tell(replace(problem, still_followed=True))
+            await self._set_state(state(node))
+            return
+        self._tell(problem)
+        await self._set_state(FAILED)
 
     def _wish(self, name: str, node: GPUNode) -> GPUNodeSpec | Note:
         try:
             file = self._configurations()
         except DocumentError as error:
-            return Note("BadConfig", str(error))
+            return Note(BAD_CONFIG, str(error))
         snapshot = self._snapshot()
         entries = choose(file, name, snapshot)
         if isinstance(entries, Note):
@@ -153,15 +165,17 @@ class MigConfigLabel:
         """The wish goes with the label, and nothing else of the spec."""
         self._tell(Note())
         if self._followed or self._label(STATE):
-            await self._write(None)
+            await self._write(None, None)
             await self._set_state(None)
             self._followed = False
 
-    async def _write(self, spec: GPUNodeSpec | None) -> None:
+    async def _write(self, name: str | None, spec: GPUNodeSpec | None) -> None:
         wish: dict[str, object] = {"metadata": {"name": self._node_name}}
+        if spec is not None:
+            wish = {"metadata": {"name": self._node_name, "annotations": {ORIGIN: name}}, "spec": spec}
         await self._client.apply(
             GPUNODES,
-            wish | ({"spec": spec} if spec is not None else {}),
+            wish,
             field_manager=FIELD_MANAGER,
             force=True,
             into=GPUNode,

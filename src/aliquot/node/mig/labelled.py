@@ -32,6 +32,11 @@ PENDING, SUCCESS, FAILED = "pending", "success", "failed"
 DISRUPTION = "aliquot.dev/mig-disruption"
 """Annotation of the Node: wait, refuse or evict."""
 
+ORIGIN = "aliquot.dev/mig-config"
+"""Annotation of the GPUNode: the configuration that its spec was made from."""
+
+BAD_CONFIG = "BadConfig"
+
 _GOES_ON = frozenset({"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown", HELD_BY_CLIENT})
 """Reasons of MIGConfigured that time takes away: who uses a slice ends some day."""
 
@@ -52,7 +57,7 @@ def wanted(entries: Sequence[Entry], snapshot: Snapshot, users: Mapping[str, str
     try:
         selection = select(entries, [observed.gpu for observed in snapshot.gpus])
     except SelectionError as error:
-        return Note("BadConfig", str(error))
+        return Note(BAD_CONFIG, str(error))
     found = []
     for observed in snapshot.gpus:
         entry = selection.entries.get(observed.gpu.uuid)
@@ -100,7 +105,12 @@ def disruption(annotation: str) -> Disruption | Note:
             return known
     if not annotation:
         return Disruption.WAIT
-    return Note("BadConfig", f"annotation {DISRUPTION} is '{annotation}': use wait, refuse or evict")
+    return Note(BAD_CONFIG, f"annotation {DISRUPTION} is '{annotation}': use wait, refuse or evict")
+
+
+def follows(node: GPUNode, name: str) -> bool:
+    """Whether the spec was made from the configuration of that name."""
+    return (node.metadata.annotations or {}).get(ORIGIN) == name
 
 
 def holds(node: GPUNode, wish: GPUNodeSpec) -> bool:
