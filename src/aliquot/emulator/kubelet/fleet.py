@@ -143,7 +143,7 @@ class Fleet:
     def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
         """Raises SessionRefused."""
         kubelet, found = self._find_to_join(pod)
-        return kubelet.attach(found, container)
+        return kubelet.attach(found, container, stdin=stdin)
 
     def _find_to_join(self, pod: Mapping[str, Any]) -> tuple[Kubelet, Pod]:
         """Raises SessionRefused."""

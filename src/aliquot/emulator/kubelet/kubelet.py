@@ -14,7 +14,6 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.emulator.kubelet.addresses import AddressPool
-from aliquot.emulator.kubelet.attaching import Attached
 from aliquot.emulator.kubelet.checkpoint import CheckpointStore
 from aliquot.emulator.kubelet.device_manager import DeviceManager
 from aliquot.emulator.kubelet.machine import Machine, Readiness
@@ -23,7 +22,7 @@ from aliquot.emulator.kubelet.node_status import NodeReporter
 from aliquot.emulator.kubelet.pod_resources import POD_RESOURCES_SOCKET, PodResourcesLister
 from aliquot.emulator.kubelet.pods import PodManager
 from aliquot.emulator.kubelet.runtimes.base import ContainerRecord, LogOptions, LogsUnavailable, Runtime
-from aliquot.emulator.streaming.session import Execution, Session, SessionRefused, Start
+from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 from aliquot.kube.api.core import Pod
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
@@ -209,15 +208,9 @@ class Kubelet:
         """Raises SessionRefused."""
         return self.runtime.exec(self._running(pod, container).id, execution)
 
-    def attach(self, pod: Pod, container: str) -> Start:
-        """To what the container prints from now on. Raises SessionRefused."""
-        record = self._running(pod, container)
-
-        async def start() -> Session:
-            options = LogOptions(follow=True, tail_lines=0)
-            return Attached(self.runtime.logs(record.id, options))
-
-        return start
+    def attach(self, pod: Pod, container: str, *, stdin: bool) -> Start:
+        """Raises SessionRefused."""
+        return self.runtime.attach(self._running(pod, container).id, stdin=stdin)
 
     def _running(self, pod: Pod, container: str) -> ContainerRecord:
         """Raises SessionRefused."""

@@ -115,6 +115,10 @@ class LogOptions:
     timestamps: bool = False
 
 
+ATTACHED = LogOptions(follow=True, tail_lines=0)
+"""What one sees who attaches to a container."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExecCheck:
     """A command within the container; it succeeds with exit code 0."""
@@ -214,6 +218,10 @@ class Runtime(Protocol):
 
     def exec(self, container_id: str, execution: Execution) -> Start:
         """In a running container. Raises SessionRefused."""
+        ...
+
+    def attach(self, container_id: str, *, stdin: bool) -> Start:
+        """To what a running container prints from now on. What is typed (`stdin`) does not reach it."""
         ...
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncIterator[bytes]:

@@ -21,9 +21,11 @@ import structlog
 from msgspec import Struct
 
 from aliquot.clock import Clock
+from aliquot.emulator.kubelet.attaching import watching
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
 from aliquot.emulator.kubelet.runtimes import checks
 from aliquot.emulator.kubelet.runtimes.base import (
+    ATTACHED,
     EXIT_START_ERROR,
     EXIT_UNKNOWN,
     START_ERROR,
@@ -197,6 +199,9 @@ class ProcessRuntime:
             return await checks.run_command(resolve(command, own.env, Path(own.directory)), timeout_s)
         except (CannotStart, OSError) as error:
             return ProbeResult(None, str(error))
+
+    def attach(self, container_id: str, *, stdin: bool) -> Start:
+        return watching(self.logs(container_id, ATTACHED))
 
     def exec(self, container_id: str, execution: Execution) -> Start:
         """With the same environment as the container's own command, and in the same directory."""

@@ -23,8 +23,10 @@ from msgspec import Struct
 
 from aliquot.clock import Clock
 from aliquot.emulator.kinds.go_durations import NANOSECONDS, nanoseconds
+from aliquot.emulator.kubelet.attaching import told, watching
 from aliquot.emulator.kubelet.checkpoint import CONTAINERS, CheckpointError, CheckpointStore
 from aliquot.emulator.kubelet.runtimes.base import (
+    ATTACHED,
     EXIT_SIGTERM,
     EXIT_UNKNOWN,
     ContainerConfig,
@@ -39,6 +41,10 @@ from aliquot.emulator.kubelet.runtimes.base import (
 from aliquot.emulator.kubelet.runtimes.logs import LogLine, Printer, tail
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 
+_READS_NOTHING = (
+    "simulated containers read no input: there is nothing to type into. In a cluster with --runtime process, "
+    "kubectl exec -it runs a shell."
+)
 RUN_FOR = "aliquot.dev/run-for"
 EXIT_CODE = "aliquot.dev/exit-code"
 FAILING_PROBES = "aliquot.dev/failing-probes"
@@ -148,6 +154,10 @@ class SimulatedRuntime:
         if request.kind.lower() in (name.strip().lower() for name in failing):
             return ProbeResult(False, f"annotation {FAILING_PROBES} says so")
         return ProbeResult(True)
+
+    def attach(self, container_id: str, *, stdin: bool) -> Start:
+        """Who would type learns that nobody reads it: most such containers run until they are deleted."""
+        return told(_READS_NOTHING) if stdin else watching(self.logs(container_id, ATTACHED))
 
     def exec(self, container_id: str, execution: Execution) -> Start:
         raise SessionRefused(
