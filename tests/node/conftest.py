@@ -552,6 +552,7 @@ class Site:
             gpu_nodes=self.api.gpu_node_feed(),
             mig_directory=self.mig_directory,
         )
+        self.metrics = agent.metrics
         self.agent_task = asyncio.get_running_loop().create_task(agent.run())
         await asyncio.sleep(3)
 

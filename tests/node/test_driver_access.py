@@ -27,11 +27,13 @@ class Machine:
         return function(*arguments)
 
     def call(self, how: str, name: str) -> Coroutine[Any, Any, str]:
-        """`shared`, `alone`, or the UUID of a GPU."""
+        """`shared`, `alone`, `beside` and the UUID of a GPU, or the UUID alone."""
         if how == "shared":
             return self.access.call(str, name)
         if how == "alone":
             return self.access.call_alone(str, name)
+        if how.startswith("beside "):
+            return self.access.call_beside(how.removeprefix("beside "), str, name)
         return self.access.call_on(how, str, name)
 
 
@@ -45,6 +47,11 @@ class Machine:
         pytest.param(["alone", "GPU-1", "shared"], [0, 1, 1], id="nothing begins during a reset"),
         pytest.param(["GPU-1", "alone", "GPU-2"], [0, 1, 2], id="a reset that waits is not overtaken"),
         pytest.param(["alone", "alone"], [0, 1], id="two resets"),
+        pytest.param(
+            ["GPU-1", "beside GPU-1", "beside GPU-2"], [0, 1, 0], id="beside: not into what is under way"
+        ),
+        pytest.param(["beside GPU-1", "GPU-1"], [0, 0], id="beside: nobody waits for it"),
+        pytest.param(["beside GPU-1", "alone"], [0, 1], id="but for a reset"),
         pytest.param(["GPU-1", "GPU-1", "alone"], [0, 2, 1], id="nor by the next call on a GPU"),
     ],
 )

@@ -8,6 +8,7 @@ from aliquot.gpu.driver import DriverError, ReturnCode, XidEvent
 from aliquot.node.advertise import Device, advertise
 from aliquot.node.health import IGNORED_XIDS, PROBE_S, QUIET_S, Health
 from aliquot.node.inventory import Snapshot, observe
+from aliquot.node.metrics.counts import Counts
 from aliquot.node.plugin_config.file import MigStrategy
 from tests.node.conftest import cut, machine
 
@@ -47,7 +48,7 @@ def event(xid: int, position: int | None = None, *, whole_instance: bool = False
 
 
 def struck(found: XidEvent, now: float = 0.0) -> Health:
-    health = Health()
+    health = Health(Counts())
     health.observe(SNAPSHOT, now)
     assert health.xid(found, SNAPSHOT, now)
     return health
@@ -70,13 +71,13 @@ def test_an_xid_condemns_what_it_names(found: XidEvent, expected: list[int]) -> 
 
 @pytest.mark.parametrize("xid", sorted(IGNORED_XIDS))
 def test_application_errors_condemn_nobody(xid: int) -> None:
-    health = Health()
+    health = Health(Counts())
     assert not health.xid(event(xid), SNAPSHOT, 0)
     assert sick(health) == []
 
 
 def test_an_event_of_an_unknown_gpu_condemns_nobody() -> None:
-    health = Health()
+    health = Health(Counts())
     assert not health.xid(XidEvent("GPU-elsewhere", 79), SNAPSHOT, 0)
     assert sick(health) == []
 
@@ -112,7 +113,7 @@ def test_a_reset_mends_it_once_the_gpu_answers_for_a_while() -> None:
 
 
 def test_a_lost_gpu_is_trusted_again_once_it_answers_for_a_while() -> None:
-    health = Health()
+    health = Health(Counts())
     health.observe(failing(), 0)
     assert sick(health) == [0, 1, 2]
     ailment = health.of_gpu(GPU)
@@ -141,3 +142,19 @@ def test_a_new_slice_does_not_inherit_the_ailment_of_its_predecessor() -> None:
     health.observe(Snapshot(SNAPSHOT.version, (replace(gpu, instances=instances), SNAPSHOT.gpus[1])), 1)
     health.observe(SNAPSHOT, 2)
     assert sick(health) == []
+
+
+def test_every_change_for_the_worse_or_the_better_is_counted_once() -> None:
+    counts = Counts()
+    health = Health(counts)
+    health.observe(SNAPSHOT, 0)
+    for _ in range(2):
+        health.xid(event(94, 1, whole_instance=True), SNAPSHOT, 0)
+    health.xid(event(31), SNAPSHOT, 0)
+    for moment in (QUIET_S, QUIET_S + 1):
+        health.observe(SNAPSHOT, moment)
+    for moment in (100.0, 101.0):
+        health.observe(failing(), moment)
+    for moment in (102.0, 102.0 + PROBE_S, 103.0 + PROBE_S):
+        health.observe(SNAPSHOT, moment)
+    assert +counts.health_changes == {"XID94": 2, "GPULost": 1, "Recovered": 3}

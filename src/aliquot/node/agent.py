@@ -38,6 +38,9 @@ from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
 from aliquot.node.linked_sets import PairScores, pair_scores
+from aliquot.node.metrics.counts import Counts
+from aliquot.node.metrics.scrape import Metrics, Seen
+from aliquot.node.metrics.telemetry_reader import TelemetryReader
 from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
@@ -135,7 +138,10 @@ class Agent:
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
         self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
-        self._health = Health()
+        self._counts = Counts()
+        reader = TelemetryReader(driver, self._driver_access)
+        self.metrics = Metrics(node_name, reader, self._counts, self._seen)
+        self._health = Health(self._counts)
         executor = Executor(
             driver,
             self._driver_access,
@@ -144,7 +150,7 @@ class Agent:
             patience_s=_IN_USE_PATIENCE_S,
         )
         evictions = Evictions(client, clock, self._wake.set)
-        self._changes = Changes(executor, evictions, clock, self._wake.set, mig_directory)
+        self._changes = Changes(executor, evictions, clock, self._wake.set, self._counts, mig_directory)
         self._config_label = MigConfigLabel(
             node_name,
             client=client,
@@ -218,6 +224,7 @@ class Agent:
     def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
         claim = served_claim(resource, ids, self._outstanding())
         self._answers.add(Answer(tuple(ids), self._clock.now(), claim.id if claim is not None else None))
+        self._counts.allocated(resource)
         # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
         _log.debug("allocated", resource=resource, devices=list(ids), pod=claim.pod if claim else "")
         self._wake.set()
@@ -249,7 +256,9 @@ class Agent:
         pause_s = _FIRST_LOOK_AGAIN_S
         while True:
             self._wake.clear()
+            began_s = asyncio.get_running_loop().time()
             unsettled = await self._look(tasks)
+            self._counts.looked(asyncio.get_running_loop().time() - began_s)
             longest_s = _UNSETTLED_S if unsettled else self._changes.due_in_s()
             try:
                 async with asyncio.timeout(min(pause_s, longest_s)):
@@ -273,7 +282,9 @@ class Agent:
                 event = None
             if event is None:
                 await asyncio.sleep(_EVENTS_S)
-            elif self._health.xid(event, self._snapshot, self._clock.now()):
+                continue
+            self._counts.xid(event)
+            if self._health.xid(event, self._snapshot, self._clock.now()):
                 _log.warning("XID", gpu=event.gpu_uuid, xid=event.xid, gi=event.gi_id, ci=event.ci_id)
                 self._offer()
                 self._wake.set()
@@ -449,6 +460,9 @@ class Agent:
         gpus = {o.gpu.uuid: self._health.of_gpu(o.gpu.uuid) for o in self._snapshot.gpus}
         devices = {device.id: self._health.of(device) for device in self._advertisement.devices}
         return {key: ailment for key, ailment in (devices | gpus).items() if ailment is not None}
+
+    def _seen(self) -> Seen:
+        return Seen(self._snapshot, self._advertisement, self._allocations, self._ailments().keys())
 
     # --- what is wanted ---
 

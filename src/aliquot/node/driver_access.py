@@ -37,6 +37,14 @@ class DriverAccess:
         async with self._gpus[gpu_uuid], self._shared():
             return await to_the_end(self._run_blocking, function, *arguments)
 
+    async def call_beside(self, gpu_uuid: str, function: Callable[..., T], *arguments: Any) -> T:
+        """What only reads and matters less than others: it begins when nobody asks about the GPU, and whoever asks
+        then does not wait for it. So it may meet a change that began meanwhile, and fail."""
+        async with self._gpus[gpu_uuid]:
+            pass
+        async with self._shared():
+            return await to_the_end(self._run_blocking, function, *arguments)
+
     async def call_alone(self, function: Callable[..., T], *arguments: Any) -> T:
         """After which all handles are others: begins when the calls under way have ended, before those that wait."""
         async with self._gate:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from aliquot.gpu.driver import ReturnCode, XidEvent
 from aliquot.node.advertise import Device
 from aliquot.node.inventory import Snapshot
+from aliquot.node.metrics.counts import RECOVERED, Counts
 
 IGNORED_XIDS = frozenset({13, 31, 43, 45, 68, 109})
 """Faults of the application, not of the GPU; NVIDIA's plugin ignores the same."""
@@ -60,7 +61,8 @@ class _Gpu:
 class Health:
     """Fed with events and snapshots, asked about devices. Times are Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
         self._gpus: dict[str, _Gpu] = {}
 
     def xid(self, event: XidEvent, snapshot: Snapshot, now: float) -> bool:
@@ -79,7 +81,7 @@ class Health:
         ]
         record = self._gpus.setdefault(event.gpu_uuid, _Gpu())
         for device_id in condemned or [event.gpu_uuid]:
-            record.ailments[device_id] = ailment
+            self._fell_ill(record, device_id, ailment)
         return True
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
@@ -89,24 +91,30 @@ class Health:
             record = self._gpus.setdefault(uuid, _Gpu())
             if observed.failure is not None:
                 lost = observed.failure.code is ReturnCode.GPU_IS_LOST
-                record.ailments[uuid] = Ailment(
-                    "GPULost" if lost else "NotAnswering", str(observed.failure), now, needs_reset=True
-                )
+                reason = "GPULost" if lost else "NotAnswering"
+                self._fell_ill(record, uuid, Ailment(reason, str(observed.failure), now, needs_reset=True))
                 record.answering_since = None
                 record.was_away = True
                 continue
             if record.answering_since is None:
                 record.answering_since = now
             present = {uuid, *(compute.uuid for _, compute in observed.mig_devices())}
+            still_there = {key: ailment for key, ailment in record.ailments.items() if key in present}
             record.ailments = {
-                device_id: ailment
-                for device_id, ailment in record.ailments.items()
-                if device_id in present and not _over(ailment, record, now)
+                key: ailment for key, ailment in still_there.items() if not _over(ailment, record, now)
             }
+            for _ in range(len(still_there) - len(record.ailments)):
+                self._counts.health_changed(RECOVERED)
             if not record.ailments:
                 record.was_away = False
         for uuid in set(self._gpus) - set(snapshot.by_uuid):
             del self._gpus[uuid]
+
+    def _fell_ill(self, record: _Gpu, device_id: str, ailment: Ailment) -> None:
+        before = record.ailments.get(device_id)
+        if before is None or before.reason != ailment.reason:
+            self._counts.health_changed(ailment.reason)
+        record.ailments[device_id] = ailment
 
     def was_reset(self, gpu_uuid: str) -> None:
         """Whatever a reset can mend may now heal."""

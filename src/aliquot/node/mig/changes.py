@@ -18,6 +18,7 @@ from aliquot.gpu.driver import GpuInstance
 from aliquot.kube.api.gpunode import Disruption, GPUNodeSpec
 from aliquot.node.advertise import Device
 from aliquot.node.inventory import Snapshot
+from aliquot.node.metrics.counts import DONE, Counts
 from aliquot.node.mig.decision import (
     Act,
     Blocked,
@@ -74,8 +75,10 @@ class Changes:
         evictions: Evictions,
         clock: Clock,
         finished: Callable[[], None],
+        counts: Counts,
         directory: Path | None = None,
     ) -> None:
+        self._counts = counts
         self._directory = directory
         self._executor = executor
         self._evictions = evictions
@@ -203,12 +206,14 @@ class Changes:
             reason = HELD_BY_CLIENT if failure.in_use else "DriverError"
             self._failed(uuid, generation, Note(reason, str(failure)))
         else:
+            self._counts.reconfigured(DONE)
             self._failures.pop(uuid, None)
         finally:
             del self._works[uuid]
             self._finished()
 
     def _failed(self, uuid: str, generation: int, note: Note) -> None:
+        self._counts.reconfigured(note.reason)
         before = self._failures.get(uuid)
         count = before.count + 1 if before is not None and before.generation == generation else 1
         delay_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** min(count - 1, 10))

@@ -1,0 +1,36 @@
+"""HTTP for Prometheus and for kubelet's probes: `/metrics` and `/healthz`, no more."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from aliquot.node.metrics.exposition import CONTENT_TYPE
+
+_GRACE_S = 1.0
+"""For scrapes under way at the end."""
+
+
+@asynccontextmanager
+async def serving(text: Callable[[], Awaitable[str]], address: str, port: int) -> AsyncIterator[int]:
+    """Answers until left; yields the port, which may be asked for as 0. An empty address is every one of the machine.
+
+    Raises OSError where it cannot listen.
+    """
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=(await text()).encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    application = web.Application()
+    application.add_routes([web.get("/metrics", metrics), web.get("/healthz", healthz)])
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address or None, port)
+        await site.start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
