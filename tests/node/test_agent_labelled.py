@@ -142,6 +142,33 @@ def test_a_slip_in_the_file_leaves_a_node_that_is_as_wanted_alone() -> None:
     run_site("h100-80gb:2:mig", scenario)
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_gpu_that_is_lost_before_the_agent_starts_is_said_and_the_others_are_cut(known: bool) -> None:
+    async def scenario(site: Site) -> None:
+        lost, other = site.gpus
+        if known:
+            configure(site, "all-3g.40gb")
+            await asyncio.sleep(10)
+        await site.stop_agent()
+        site.driver.lose_gpu(lost.uuid)
+        await site.start_agent()
+        configure(site, "all-balanced")
+        await asyncio.sleep(20)
+        assert placed(site.driver, other) == BALANCED
+        assert state(site) == "failed"
+        why = f"GPU 0: {lost.uuid}: GPU is lost"
+        assert site.api.condition("MIGConfigured") == ("False", "GPULost", why)
+        assert site.api.condition("Ready") == ("True", "UnhealthyGPU", why)
+        await site.stop_agent()
+        site.driver.reboot()
+        await site.start_agent()
+        await asyncio.sleep(20)
+        assert [placed(site.driver, gpu) for gpu in site.gpus] == [BALANCED, BALANCED]
+        assert state(site) == "success"
+
+    run_site("h100-80gb:2", scenario)
+
+
 def test_a_mode_that_no_reset_applies_is_said_and_goes_on_after_a_reboot() -> None:
     def impossible(gpu_uuid: str) -> None:
         raise DriverError(ReturnCode.NOT_SUPPORTED, "not in a virtual machine")

@@ -316,7 +316,7 @@ class Agent:
         """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
         access, driver = self._driver_access, self._driver
         try:
-            version, gpus = await access.call(roll_call, driver)
+            version, gpus, lost = await access.call(roll_call, driver)
         except DriverError as error:
             return Snapshot(failure=error)
         known = still_known(gpus, self._snapshot)
@@ -324,7 +324,7 @@ class Agent:
         for gpu in gpus:
             await self._breathe()
             seen.append(await access.call_on(gpu.uuid, observe_gpu, driver, gpu, known.get(gpu.uuid)))
-        return Snapshot(version, tuple(seen))
+        return Snapshot(version, tuple(seen), lost=lost)
 
     @staticmethod
     async def _breathe() -> None:

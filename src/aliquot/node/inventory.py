@@ -15,6 +15,7 @@ from aliquot.gpu.driver import (
     GpuInstance,
     InstanceProfile,
     Link,
+    LostGpu,
     MigState,
     Process,
     ReturnCode,
@@ -63,6 +64,8 @@ class Snapshot:
     gpus: tuple[ObservedGpu, ...] = ()
     failure: DriverError | None = None
     """The driver as a whole did not answer."""
+    lost: tuple[LostGpu, ...] = ()
+    """GPUs that are in the machine and not among `gpus`: lost before anybody here saw them."""
     by_uuid: Mapping[str, ObservedGpu] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,16 +75,18 @@ class Snapshot:
 def observe(driver: Driver, before: Snapshot | None = None) -> Snapshot:
     """Blocks, as driver calls do. Never raises DriverError: failures are part of what is observed."""
     try:
-        version, gpus = roll_call(driver)
+        version, gpus, lost = roll_call(driver)
     except DriverError as error:
         return Snapshot(failure=error)
     known = still_known(gpus, before)
-    return Snapshot(version, tuple(observe_gpu(driver, gpu, known.get(gpu.uuid)) for gpu in gpus))
+    seen = tuple(observe_gpu(driver, gpu, known.get(gpu.uuid)) for gpu in gpus)
+    return Snapshot(version, seen, lost=lost)
 
 
-def roll_call(driver: Driver) -> tuple[DriverVersion, tuple[Gpu, ...]]:
-    """Which GPUs there are, by index. Raises DriverError."""
-    return driver.version(), tuple(sorted(driver.gpus(), key=lambda gpu: gpu.index))
+def roll_call(driver: Driver) -> tuple[DriverVersion, tuple[Gpu, ...], tuple[LostGpu, ...]]:
+    """Which GPUs there are, and which of them cannot be reached, by index. Raises DriverError."""
+    gpus = tuple(sorted(driver.gpus(), key=lambda gpu: gpu.index))
+    return driver.version(), gpus, tuple(driver.lost_gpus())
 
 
 def still_known(gpus: Sequence[Gpu], before: Snapshot | None) -> Mapping[str, ObservedGpu]:
@@ -138,6 +143,7 @@ def remember(before: Snapshot, now: Snapshot) -> Snapshot:
             before.version,
             tuple(replace(old, failure=now.failure) for old in before.gpus),
             failure=now.failure,
+            lost=before.lost,
         )
     slots = {observed.gpu.pci_bus_id for observed in now.gpus}
     gone = DriverError(ReturnCode.GPU_IS_LOST, "the driver no longer lists this GPU")
@@ -147,7 +153,9 @@ def remember(before: Snapshot, now: Snapshot) -> Snapshot:
         for old in before.gpus
         if old.gpu.uuid not in now.by_uuid and old.gpu.pci_bus_id not in slots
     ]
-    return Snapshot(now.version, tuple(sorted(gpus, key=lambda o: (o.gpu.index, o.gpu.uuid))))
+    shown = {observed.gpu.index for observed in gpus}
+    lost = tuple(one for one in now.lost if one.index not in shown)
+    return Snapshot(now.version, tuple(sorted(gpus, key=lambda o: (o.gpu.index, o.gpu.uuid))), lost=lost)
 
 
 def _filled(before: ObservedGpu | None, now: ObservedGpu) -> ObservedGpu:

@@ -209,14 +209,15 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
     if findings.allocations.failure:
         return False, "PodResourcesNotAnswering", findings.allocations.failure
     gpus = findings.snapshot.gpus
+    losses = [f"GPU {lost.index}: {lost.error}" for lost in findings.snapshot.lost]
     if not gpus:
-        return False, "NoGPU", "the driver lists no GPU"
+        return False, "NoGPU", "; ".join(losses) or "the driver lists no GPU"
     if findings.strategy is MigStrategy.SINGLE and findings.advertisement.withheld:
         return False, "LayoutsDiffer", next(iter(findings.advertisement.withheld.values()))
     sick = [observed for observed in gpus if observed.gpu.uuid in findings.ailments]
-    if sick:
-        text = "; ".join(f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid].message}" for o in sick)
-        return len(sick) < len(gpus), "UnhealthyGPU", text
+    if sick or losses:
+        ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid].message}" for o in sick]
+        return len(sick) < len(gpus), "UnhealthyGPU", "; ".join([*ailing, *losses])
     return True, "Serving", f"{len(gpus)} GPUs are served to kubelet"
 
 

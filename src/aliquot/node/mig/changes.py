@@ -126,7 +126,7 @@ class Changes:
         for gpu in sorted(wanted, key=lambda gpu: gpu.uuid):
             observed = look.snapshot.by_uuid.get(gpu.uuid)
             if observed is None:
-                notes[gpu.uuid] = Note("NoSuchGPU", "the node has no GPU of this UUID")
+                notes[gpu.uuid] = _absent(gpu.uuid, look.snapshot)
                 continue
             if gpu.uuid in look.busy:
                 notes[gpu.uuid] = Note("Reconfiguring", "mode or slices are being changed", in_progress=True)
@@ -237,3 +237,11 @@ class Changes:
                 return Note("Evicting", text, in_progress=True)
             case Act():
                 return Note("Reconfiguring", "mode or slices are being changed", in_progress=True)
+
+
+def _absent(uuid: str, snapshot: Snapshot) -> Note:
+    # A driver that never saw a GPU alive does not know its UUID.
+    for lost in snapshot.lost:
+        if lost.uuid in (uuid, ""):
+            return Note("GPULost", str(lost.error))
+    return Note("NoSuchGPU", "the node has no GPU of this UUID")

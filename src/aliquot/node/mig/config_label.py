@@ -34,6 +34,7 @@ from aliquot.node.mig.labelled import (
     disruption,
     follows,
     holds,
+    missing,
     state,
     wanted,
 )
@@ -114,12 +115,13 @@ class MigConfigLabel:
         if isinstance(wish, Note):
             await self._without_wish(wish, name, node)
             return
-        self._tell(Note())
-        if not (holds(node, wish) and follows(node, name)):
+        spec, problem = wish
+        self._tell(problem)
+        if not (holds(node, spec) and follows(node, name)):
             await self._set_state(PENDING)
-            await self._write(name, wish)
+            await self._write(name, spec)
             return
-        await self._set_state(state(node))
+        await self._set_state(FAILED if problem.reason else state(node))
 
     async def _without_wish(self, problem: Note, name: str, node: GPUNode) -> None:
         """A slip in a file that is the whole cluster's says nothing of a node that is as it was wanted before."""
@@ -130,7 +132,8 @@ class MigConfigLabel:
         self._tell(problem)
         await self._set_state(FAILED)
 
-    def _wish(self, name: str, node: GPUNode) -> GPUNodeSpec | Note:
+    def _wish(self, name: str, node: GPUNode) -> tuple[GPUNodeSpec, Note] | Note:
+        """With what keeps it from being all that the label asks for."""
         try:
             file = self._configurations()
         except DocumentError as error:
@@ -142,7 +145,9 @@ class MigConfigLabel:
         gpus, found = wanted(entries, snapshot, _users(node)), disruption(self._annotation(DISRUPTION))
         if isinstance(gpus, Note):
             return gpus
-        return found if isinstance(found, Note) else GPUNodeSpec(gpus=gpus, disruption=found)
+        if isinstance(found, Note):
+            return found
+        return GPUNodeSpec(gpus=gpus, disruption=found), missing(entries, snapshot)
 
     def _configurations(self) -> MigConfigFile:
         """The cluster's; none where nobody has made any."""

@@ -10,7 +10,7 @@ from aliquot.gpu.arrangement import arrange
 from aliquot.gpu.layout import Held, Refusal, RefusalReason, Wanted
 from aliquot.gpu.mig_config.file import Entry, MigConfigFile, NoSuchConfig
 from aliquot.gpu.mig_config.generate import generate, kinds_of_gpus
-from aliquot.gpu.mig_config.selection import SelectionError, select
+from aliquot.gpu.mig_config.selection import SelectionError, concerned, select
 from aliquot.kube.api.gpunode import (
     Disruption,
     GPUNode,
@@ -55,7 +55,9 @@ def choose(file: MigConfigFile, name: str, snapshot: Snapshot) -> tuple[Entry, .
 def wanted(entries: Sequence[Entry], snapshot: Snapshot, users: Mapping[str, str]) -> list[WantedGPU] | Note:
     """`users`: UUID of a MIG device, or of a GPU, -> who holds it. A note where it cannot be, for any of the GPUs."""
     try:
-        selection = select(entries, [observed.gpu for observed in snapshot.gpus])
+        selection = select(
+            entries, [observed.gpu for observed in snapshot.gpus], [lost.index for lost in snapshot.lost]
+        )
     except SelectionError as error:
         return Note(BAD_CONFIG, str(error))
     found = []
@@ -68,6 +70,15 @@ def wanted(entries: Sequence[Entry], snapshot: Snapshot, users: Mapping[str, str
             return Note(one.reason, f"GPU {observed.gpu.index}: {one.message}")
         found.append(one)
     return found
+
+
+def missing(entries: Sequence[Entry], snapshot: Snapshot) -> Note:
+    """The others are cut all the same; that the configuration is not in force as a whole is to be seen."""
+    about = concerned(entries)
+    gone = [lost for lost in snapshot.lost if about is None or lost.index in about]
+    if not gone:
+        return Note()
+    return Note("GPULost", "; ".join(f"GPU {lost.index}: {lost.error}" for lost in gone))
 
 
 def _wanted_gpu(entry: Entry, observed: ObservedGpu, users: Mapping[str, str]) -> WantedGPU | Note:
