@@ -216,7 +216,7 @@ def _slices(observed: ObservedGpu, naming: Naming) -> list[Device]:
 def _single(gpus: Sequence[ObservedGpu], naming: Naming) -> tuple[list[Device], dict[str, str]]:
     if not any(observed.mig_on for observed in gpus):
         return [_whole(observed, naming) for observed in gpus], {}
-    reason = _single_fault(gpus)
+    reason = single_fault(gpus)
     if reason:
         return [], dict.fromkeys((observed.gpu.uuid for observed in gpus), reason)
     return [
@@ -226,7 +226,7 @@ def _single(gpus: Sequence[ObservedGpu], naming: Naming) -> tuple[list[Device], 
     ], {}
 
 
-def _single_fault(gpus: Sequence[ObservedGpu]) -> str:
+def single_fault(gpus: Sequence[ObservedGpu]) -> str:
     """Why the GPUs do not look alike enough for one resource name; empty when they do."""
     gpus = [observed for observed in gpus if observed.failure is None]  # a dead GPU condemns no other
     off = [str(observed.gpu.index) for observed in gpus if not observed.mig_on]
