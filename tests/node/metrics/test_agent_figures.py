@@ -13,18 +13,18 @@ from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.holders import Holder
 from aliquot.node.plugin_config.file import MigStrategy
-from tests.node.conftest import Site, cut, machine, run_site, wanted
+from tests.node.conftest import NODE, Site, cut, machine, run_site, wanted
 
 HOLDER = Holder("ml", "train", "main")
 
 
 def text_of(driver: SimulatedDriver, counts: Counts, *, held: str = "", ailing: str = "") -> str:
     advertisement = advertise(observe(driver).gpus, MigStrategy.MIXED)
-    return render(agent_families(counts, advertisement, {held: [HOLDER]}, {ailing}))
+    return render(agent_families(NODE, counts, advertisement, {held: [HOLDER]}, {ailing}))
 
 
 def lines(text: str, name: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+    return [line for line in text.splitlines() if line.startswith(f"{name}{{")]
 
 
 def test_to_the_letter() -> None:
@@ -40,39 +40,39 @@ def test_to_the_letter() -> None:
         """\
 # HELP aliquot_allocations_total Containers that were given devices of the resource, since the agent started.
 # TYPE aliquot_allocations_total counter
-aliquot_allocations_total{resource="nvidia.com/gone"} 1
-aliquot_allocations_total{resource="nvidia.com/gpu"} 0
+aliquot_allocations_total{hostname="gpu-0",resource="nvidia.com/gone"} 1
+aliquot_allocations_total{hostname="gpu-0",resource="nvidia.com/gpu"} 0
 # HELP aliquot_health_changes_total Devices and GPUs that fell ill, by reason, or recovered, since the agent started.
 # TYPE aliquot_health_changes_total counter
-aliquot_health_changes_total{reason="GPULost"} 0
-aliquot_health_changes_total{reason="NotAnswering"} 0
-aliquot_health_changes_total{reason="Recovered"} 0
-aliquot_health_changes_total{reason="XID48"} 1
+aliquot_health_changes_total{hostname="gpu-0",reason="GPULost"} 0
+aliquot_health_changes_total{hostname="gpu-0",reason="NotAnswering"} 0
+aliquot_health_changes_total{hostname="gpu-0",reason="Recovered"} 0
+aliquot_health_changes_total{hostname="gpu-0",reason="XID48"} 1
 # HELP aliquot_reconfigurations_total Changes of MIG mode or slices that came to an end, since the agent started.
 # TYPE aliquot_reconfigurations_total counter
-aliquot_reconfigurations_total{outcome="Done"} 1
-aliquot_reconfigurations_total{outcome="DriverError"} 0
+aliquot_reconfigurations_total{hostname="gpu-0",outcome="Done"} 1
+aliquot_reconfigurations_total{hostname="gpu-0",outcome="DriverError"} 0
 # HELP aliquot_devices Devices that the node offers, a shared one counted once.
 # TYPE aliquot_devices gauge
-aliquot_devices{resource="nvidia.com/gpu",state="free"} 1
-aliquot_devices{resource="nvidia.com/gpu",state="held"} 1
-aliquot_devices{resource="nvidia.com/gpu",state="unusable"} 1
+aliquot_devices{hostname="gpu-0",resource="nvidia.com/gpu",state="free"} 1
+aliquot_devices{hostname="gpu-0",resource="nvidia.com/gpu",state="held"} 1
+aliquot_devices{hostname="gpu-0",resource="nvidia.com/gpu",state="unusable"} 1
 # HELP aliquot_look_duration_seconds Looks at driver, kubelet and API.
 # TYPE aliquot_look_duration_seconds histogram
-aliquot_look_duration_seconds_bucket{le="0.005"} 2
-aliquot_look_duration_seconds_bucket{le="0.01"} 2
-aliquot_look_duration_seconds_bucket{le="0.025"} 2
-aliquot_look_duration_seconds_bucket{le="0.05"} 2
-aliquot_look_duration_seconds_bucket{le="0.1"} 2
-aliquot_look_duration_seconds_bucket{le="0.25"} 2
-aliquot_look_duration_seconds_bucket{le="0.5"} 3
-aliquot_look_duration_seconds_bucket{le="1.0"} 3
-aliquot_look_duration_seconds_bucket{le="2.5"} 3
-aliquot_look_duration_seconds_bucket{le="5.0"} 3
-aliquot_look_duration_seconds_bucket{le="10.0"} 3
-aliquot_look_duration_seconds_bucket{le="+Inf"} 4
-aliquot_look_duration_seconds_sum 60.509
-aliquot_look_duration_seconds_count 4
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.005"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.01"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.025"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.05"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.1"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.25"} 2
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="0.5"} 3
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="1.0"} 3
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="2.5"} 3
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="5.0"} 3
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="10.0"} 3
+aliquot_look_duration_seconds_bucket{hostname="gpu-0",le="+Inf"} 4
+aliquot_look_duration_seconds_sum{hostname="gpu-0"} 60.509
+aliquot_look_duration_seconds_count{hostname="gpu-0"} 4
 """
     )
 
@@ -83,9 +83,9 @@ def test_slices_of_a_sick_gpu_are_unusable_though_held() -> None:
     found = cut(driver, gpu, ("1g.10gb", 0), ("1g.10gb", 1))
     text = text_of(driver, Counts(), held=found[0].compute_instances[0].uuid, ailing=gpu.uuid)
     assert [line for line in lines(text, "aliquot_devices") if 'mig-1g.10gb"' in line] == [
-        'aliquot_devices{resource="nvidia.com/mig-1g.10gb",state="free"} 0',
-        'aliquot_devices{resource="nvidia.com/mig-1g.10gb",state="held"} 0',
-        'aliquot_devices{resource="nvidia.com/mig-1g.10gb",state="unusable"} 2',
+        'aliquot_devices{hostname="gpu-0",resource="nvidia.com/mig-1g.10gb",state="free"} 0',
+        'aliquot_devices{hostname="gpu-0",resource="nvidia.com/mig-1g.10gb",state="held"} 0',
+        'aliquot_devices{hostname="gpu-0",resource="nvidia.com/mig-1g.10gb",state="unusable"} 2',
     ]
 
 
@@ -98,12 +98,12 @@ def test_allocations_holders_and_looks() -> None:
         await asyncio.sleep(2)
         text = await site.metrics.text()
         assert lines(text, "aliquot_allocations_total") == [
-            'aliquot_allocations_total{resource="nvidia.com/gpu"} 1'
+            'aliquot_allocations_total{hostname="gpu-0",resource="nvidia.com/gpu"} 1'
         ]
-        assert 'aliquot_devices{resource="nvidia.com/gpu",state="held"} 2' in text
+        assert 'aliquot_devices{hostname="gpu-0",resource="nvidia.com/gpu",state="held"} 2' in text
         util = lines(text, "DCGM_FI_DEV_GPU_UTIL")
         assert [line.count('container="main",namespace="default",pod="train"') for line in util] == [1, 1, 0]
-        assert "aliquot_look_duration_seconds_count 0" not in text
+        assert 'aliquot_look_duration_seconds_count{hostname="gpu-0"} 0' not in text
 
     run_site("l4:3", scenario)
 
@@ -117,16 +117,18 @@ def test_health_changes_and_xids() -> None:
         await asyncio.sleep(15)
         text = await site.metrics.text()
         assert lines(text, "aliquot_health_changes_total") == [
-            'aliquot_health_changes_total{reason="GPULost"} 1',
-            'aliquot_health_changes_total{reason="NotAnswering"} 0',
-            'aliquot_health_changes_total{reason="Recovered"} 0',
-            'aliquot_health_changes_total{reason="XID79"} 1',
-            'aliquot_health_changes_total{reason="XID94"} 1',
+            'aliquot_health_changes_total{hostname="gpu-0",reason="GPULost"} 1',
+            'aliquot_health_changes_total{hostname="gpu-0",reason="NotAnswering"} 0',
+            'aliquot_health_changes_total{hostname="gpu-0",reason="Recovered"} 0',
+            'aliquot_health_changes_total{hostname="gpu-0",reason="XID79"} 1',
+            'aliquot_health_changes_total{hostname="gpu-0",reason="XID94"} 1',
         ]
         xids = [line.rpartition(" ")[2] for line in lines(text, "DCGM_FI_DEV_XID_ERRORS")]
         assert xids == ["79", "94", "31"], "an application's error too, though it makes nobody ill"
         await asyncio.sleep(90)
-        assert 'aliquot_health_changes_total{reason="Recovered"} 1' in await site.metrics.text()
+        assert (
+            'aliquot_health_changes_total{hostname="gpu-0",reason="Recovered"} 1' in await site.metrics.text()
+        )
 
     run_site("l4:3", scenario)
 
@@ -139,10 +141,15 @@ def test_reconfigurations_by_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
         gpu = site.gpus[0]
         site.api.want(wanted(gpu, ("1g.10gb", 0)))
         await asyncio.sleep(30)
-        assert 'aliquot_reconfigurations_total{outcome="Done"} 1' in await site.metrics.text()
+        assert (
+            'aliquot_reconfigurations_total{hostname="gpu-0",outcome="Done"} 1' in await site.metrics.text()
+        )
         monkeypatch.setattr(site.driver, "create_gpu_instance", refuse)
         site.api.want(wanted(gpu, ("1g.10gb", 0), ("1g.10gb", 1)))
         await asyncio.sleep(4)
-        assert 'aliquot_reconfigurations_total{outcome="DriverError"} 1' in await site.metrics.text()
+        assert (
+            'aliquot_reconfigurations_total{hostname="gpu-0",outcome="DriverError"} 1'
+            in await site.metrics.text()
+        )
 
     run_site("h100-80gb:1:mig", scenario)

@@ -11,26 +11,31 @@ _STATES = ("free", "held", "unusable")
 
 
 def agent_families(
+    node_name: str,
     counts: Counts,
     advertisement: Advertisement,
     holders: Mapping[str, Collection[Holder]],
     ailing: Collection[str],
 ) -> Iterator[Family]:
     """`ailing`: ids of devices and GPUs that are not healthy."""
+    node = ("hostname", node_name)
     allocations = {resource: counts.allocations[resource] for resource in advertisement.resources}
     yield _counter(
+        node,
         "aliquot_allocations_total",
         "Containers that were given devices of the resource, since the agent started.",
         "resource",
         allocations | counts.allocations,
     )
     yield _counter(
+        node,
         "aliquot_health_changes_total",
         "Devices and GPUs that fell ill, by reason, or recovered, since the agent started.",
         "reason",
         counts.health_changes,
     )
     yield _counter(
+        node,
         "aliquot_reconfigurations_total",
         "Changes of MIG mode or slices that came to an end, since the agent started.",
         "outcome",
@@ -45,12 +50,12 @@ def agent_families(
         Kind.GAUGE,
         "Devices that the node offers, a shared one counted once.",
         [
-            Sample(labels(("resource", resource), ("state", state)), found.count(state))
+            Sample(labels(node, ("resource", resource), ("state", state)), found.count(state))
             for resource, found in states.items()
             for state in _STATES
         ],
     )
-    yield _histogram("aliquot_look_duration_seconds", "Looks at driver, kubelet and API.", counts.looks)
+    yield _histogram(node, "aliquot_look_duration_seconds", "Looks at driver, kubelet and API.", counts.looks)
 
 
 def _state(device: Device, holders: Mapping[str, Collection[Holder]], ailing: Collection[str]) -> str:
@@ -59,17 +64,17 @@ def _state(device: Device, holders: Mapping[str, Collection[Holder]], ailing: Co
     return "held" if device.id in holders else "free"
 
 
-def _counter(name: str, text: str, label: str, values: Mapping[str, int]) -> Family:
-    samples = [Sample(labels((label, key)), value) for key, value in sorted(values.items())]
+def _counter(node: tuple[str, str], name: str, text: str, label: str, values: Mapping[str, int]) -> Family:
+    samples = [Sample(labels(node, (label, key)), value) for key, value in sorted(values.items())]
     return Family(name, Kind.COUNTER, text, samples)
 
 
-def _histogram(name: str, text: str, durations: Durations) -> Family:
+def _histogram(node: tuple[str, str], name: str, text: str, durations: Durations) -> Family:
     *below, count = durations.cumulative()
     buckets = [
-        Sample(labels(("le", repr(bound))), number, "_bucket")
+        Sample(labels(node, ("le", repr(bound))), number, "_bucket")
         for bound, number in zip(durations.bounds_s, below, strict=True)
     ]
-    everything = Sample(labels(("le", "+Inf")), count, "_bucket")
-    rest = [Sample("", durations.total_s, "_sum"), Sample("", count, "_count")]
+    everything = Sample(labels(node, ("le", "+Inf")), count, "_bucket")
+    rest = [Sample(labels(node), durations.total_s, "_sum"), Sample(labels(node), count, "_count")]
     return Family(name, Kind.HISTOGRAM, text, [*buckets, everything, *rest])

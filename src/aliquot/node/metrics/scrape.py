@@ -43,6 +43,6 @@ class Metrics:
         return render(
             (
                 *gpu_families(self._node_name, seen.snapshot, telemetry, holders, last_xids),
-                *agent_families(self._counts, seen.advertisement, holders, seen.ailing),
+                *agent_families(self._node_name, self._counts, seen.advertisement, holders, seen.ailing),
             )
         )
