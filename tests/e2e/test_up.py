@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,13 @@ def test_a_node_that_is_not_ready_is_named_and_holds_nobody_up(state: Path) -> N
     eventually(lambda: shown()["ready"], within_s=60)
 
 
+def memory_used(port: int) -> str:
+    """Of what a scrape of the agent finds, the series of slices."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return "\n".join(line for line in lines if "DCGM_FI_DEV_FB_USED{" in line and "GPU_I_ID" in line)
+
+
 def test_an_agent_of_ones_own_serves_an_emulated_node(state: Path) -> None:
     up = aliquot(
         "up", "--detach", "--no-agents", "--state", state, "--nodes", "1", "--gpus", "h100-80gb:2:mig"
@@ -129,10 +137,13 @@ def test_an_agent_of_ones_own_serves_an_emulated_node(state: Path) -> None:
     directory = shown["kubelet_directories"]["node-0"]
     assert f"node-0   {directory}" in aliquot("status", "--state", state).out
     kubeconfig = str(state / "kubeconfig")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     agent = subprocess.Popen(
         [
             *(ALIQUOT, "node", "run", "--node-name", "node-0", "--kubeconfig", kubeconfig),
             *("--kubelet-dir", directory, "--driver", f"simulated:{state / 'inventory.yaml'}"),
+            *("--metrics-address", "127.0.0.1", "--metrics-port", str(port)),
         ],
         stderr=subprocess.PIPE,
         text=True,
@@ -150,6 +161,9 @@ def test_an_agent_of_ones_own_serves_an_emulated_node(state: Path) -> None:
         kubectl("wait", "pod/slice", "--for=jsonpath={.status.phase}=Running", "--timeout=30s")
         before = held(kubectl)
         assert list(before.values()) == ["default/slice"]
+        attributed = 'container="main",namespace="default",pod="slice"'
+        eventually(lambda: attributed in memory_used(port))
+        assert 'GPU_I_PROFILE="3g.40gb"' in memory_used(port)
     finally:
         agent.send_signal(signal.SIGTERM)
         agent.communicate(timeout=20)

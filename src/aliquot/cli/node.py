@@ -2,6 +2,8 @@
 
 import os
 import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from aliquot.node.configuration import Configuration
     from aliquot.node.plugin_config.file import Flags
     from aliquot.node.preview import PreviewedDevice, PreviewedResource
+
+_METRICS_PORT = 9400
+"""dcgm-exporter's, so that who scrapes it finds us."""
 
 
 @click.group()
@@ -63,6 +68,16 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     type=click.Path(file_okay=False, path_type=Path),
     help="Of real GPUs: where `aliquot mig` keeps its locks and journals.  [default: where it does]",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Where Prometheus finds /metrics; 0: nowhere.  [default: 9400; of simulated GPUs 0, for many may share a machine]",
+)
+@click.option(
+    "--metrics-address",
+    default="",
+    help="The address that /metrics and /healthz listen on.  [default: every one of the machine]",
+)
 @_config_file_option
 @click.option(
     "--config-map",
@@ -93,6 +108,8 @@ def run_agent(
     node_name: str | None,
     kubelet_dir: Path,
     state: Path | None,
+    metrics_port: int | None,
+    metrics_address: str,
     config_file: Path | None,
     config_map: str,
     config_default: str,
@@ -107,13 +124,15 @@ def run_agent(
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
     configuration = follow(given, config_file, config_map, config_default, config_fallback_strategies)
-    serve(lambda: _serve(node_name, kubelet_dir, state, configuration, driver, kubeconfig, context))
+    metrics = (metrics_address, metrics_port)
+    serve(lambda: _serve(node_name, kubelet_dir, state, metrics, configuration, driver, kubeconfig, context))
 
 
 async def _serve(
     node_name: str,
     kubelet_dir: Path,
     state: Path | None,
+    metrics: tuple[str, int | None],
     configuration: "Configuration",
     driver: "Driver",
     kubeconfig: str | None,
@@ -129,7 +148,10 @@ async def _serve(
     from aliquot.node.device_files import DeviceFiles
 
     simulated = isinstance(driver, SimulatedDriver)
-    async with connect(kubeconfig, context) as client:
+    address, port = metrics
+    if port is None:
+        port = 0 if simulated else _METRICS_PORT
+    async with connect(kubeconfig, context) as client, AsyncExitStack() as services:
         agent = Agent(
             node_name,
             client=client,
@@ -143,7 +165,28 @@ async def _serve(
             device_files=None if simulated else DeviceFiles(Path(configuration.settings.dev_root)),
             mig_directory=None if simulated else (state or STATE_DIRECTORY) / "journal",
         )
+        if port:
+            await services.enter_async_context(_serving_metrics(agent.metrics.text, address, port))
         await agent.run()
+
+
+@asynccontextmanager
+async def _serving_metrics(
+    text: Callable[[], Awaitable[str]], address: str, port: int
+) -> AsyncIterator[None]:
+    """Raises click.ClickException where it cannot listen."""
+    from aliquot.node.metrics.server import serving
+
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(serving(text, address, port))
+        except OSError as error:
+            # Names that are not known have numbers of their own, and asyncio's words name the address once more.
+            cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            where = f"{address or 'every address'}, port {port}"
+            fix = "give another --metrics-address or --metrics-port; port 0: no metrics"
+            raise click.ClickException(f"metrics cannot be served on {where}: {cause}; {fix}") from error
+        yield
 
 
 @node.command()
