@@ -323,7 +323,15 @@ def test_a_step_that_fails_is_reported_and_tried_again(monkeypatch: pytest.Monke
                 raise DriverError(ReturnCode.UNKNOWN, "Unknown Error")
             return really(gpu_uuid, gi_id, profile_id)
 
-        monkeypatch.setattr(site.driver, "create_compute_instance", fails_twice)
+        def fails_once(gpu_uuid: str, profile_id: int, start: int | None) -> object:
+            monkeypatch.undo()
+            monkeypatch.setattr(site.driver, "create_compute_instance", fails_twice)
+            raise DriverError(ReturnCode.UNKNOWN, "Unknown Error")
+
+        monkeypatch.setattr(site.driver, "create_gpu_instance", fails_once)
+        site.api.want(wanted(site.gpus[0], ("3g.40gb", 0)))
+        await asyncio.sleep(2)
+        assert site.gpu_status(0).message == "creating 3g.40gb at slot 0: Unknown Error"
         site.api.want(wanted(site.gpus[0], ("3g.40gb", 4)))
         await asyncio.sleep(2)
         status = site.gpu_status(0)

@@ -185,13 +185,14 @@ class Applying:
             if earlier is not None:
                 await self._on_disk(forget, self._directory, uuid)
             return Done(0)
+        names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
         if earlier is None:
             goal, before = layout_after(work.change), layout_before(work.observed)
-            journal = Journal(self._directory, uuid, goal, before, self._clock.now())
+            began_at = self._clock.now()
         else:
             # Cut short once more, it is still the first beginning that there is to go back to.
-            journal = Journal(self._directory, uuid, earlier.goal, earlier.before, earlier.began_at)
-        names = {profile.profile_id: profile.name for profile in known_profiles(work.observed)}
+            goal, before, began_at = earlier.goal, earlier.before, earlier.began_at
+        journal = Journal(self._directory, uuid, goal, before, began_at, names)
         told = _Told(journal, self._on_disk, self._progress, uuid, len(steps), names)
         try:
             await self._executor.carry_out(

@@ -14,10 +14,9 @@ from pathlib import Path
 import structlog
 
 from aliquot.clock import Clock
-from aliquot.gpu.driver import GpuInstance
 from aliquot.kube.api.gpunode import Disruption, GPUNodeSpec
-from aliquot.node.advertise import Device
-from aliquot.node.inventory import Snapshot
+from aliquot.node.advertise import Device, known_profiles
+from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.metrics.counts import DONE, Counts
 from aliquot.node.mig.decision import (
     Act,
@@ -148,7 +147,7 @@ class Changes:
                 leaving.update(decision.device_ids)
             if isinstance(decision, Act):
                 self._works[gpu.uuid] = decision
-                tasks.create_task(self._work(gpu.uuid, decision, observed.instances, generation))
+                tasks.create_task(self._work(decision, observed, generation))
         self._withdrawals.want(leaving, self._clock.now())
         return notes
 
@@ -189,12 +188,14 @@ class Changes:
             return decision
         return Blocked(failure.note.reason, failure.note.message)
 
-    async def _work(self, uuid: str, act: Act, expected: tuple[GpuInstance, ...], generation: int) -> None:
+    async def _work(self, act: Act, observed: ObservedGpu, generation: int) -> None:
+        uuid = observed.gpu.uuid
+        names = {profile.profile_id: profile.name for profile in known_profiles(observed)}
         try:
             with held(self._directory, uuid) if self._directory is not None else nullcontext():
                 if self._directory is not None and (earlier := unfinished_of(self._directory, uuid)):
                     raise JournalError(str(earlier))
-                await self._executor.carry_out(uuid, act.steps, expected)
+                await self._executor.carry_out(uuid, act.steps, observed.instances, names=names)
         except GpuHeld as error:
             self._failed(uuid, generation, Note("OtherWriter", str(error)))
         except JournalError as error:

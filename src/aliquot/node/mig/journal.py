@@ -6,10 +6,11 @@ GPU: the steps are for people. A line that was cut off is none.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -94,7 +95,17 @@ class Journal:
     The file is not kept open, so that there is nothing to be closed by who is cancelled.
     """
 
-    def __init__(self, directory: Path, gpu_uuid: str, goal: Layout, before: Layout, began_at: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        gpu_uuid: str,
+        goal: Layout,
+        before: Layout,
+        began_at: float,
+        names: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """`names`: of profiles, for who reads the steps."""
+        self._names = names
         self._path = directory / f"{gpu_uuid}{_SUFFIX}"
         self._head = _Head(_VERSION, gpu_uuid, began_at, goal, before)
 
@@ -108,11 +119,11 @@ class Journal:
 
     def begun(self, step: Step) -> None:
         with self._errors():
-            _write(self._path, os.O_APPEND, _Line(began=describe(step)))
+            _write(self._path, os.O_APPEND, _Line(began=describe(step, self._names)))
 
     def done(self, step: Step) -> None:
         with self._errors():
-            _write(self._path, os.O_APPEND, _Line(done=describe(step)))
+            _write(self._path, os.O_APPEND, _Line(done=describe(step, self._names)))
 
     def end(self) -> None:
         """There is nothing left to finish, and nothing to roll back."""
