@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.node import NodeFacts, device_id
+from aliquot.scheduler.core.node import DeviceState, NodeFacts, device_id
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
@@ -33,6 +33,10 @@ layouts = st.sampled_from(
         "1g.10gb@0=default/p2 1g.10gb@3!recut 3g.40gb@4",
         "3g.40gb@0=other/x 3g.40gb@4",
         "4g.40gb@0 3g.40gb@4=default/p3",
+        "whole*3",
+        "whole*2=default/p1+other/y",
+        "whole*2!unhealthy=default/p2",
+        "3g.40gb@0*2 3g.40gb@4",
     )
 )
 
@@ -116,30 +120,40 @@ def test_nothing_is_over_committed(cluster: tuple[list[NodeFacts], list[PodReque
 
 @given(clusters())
 @thorough
-def test_every_device_has_one_pod_and_every_pod_its_devices(
+def test_no_device_is_given_too_often_and_every_pod_has_its_devices(
     cluster: tuple[list[NodeFacts], list[PodRequest]],
 ) -> None:
     snapshot, _, _, outcome = decided(*cluster)
-    given_to: Counter[tuple[str, int]] = Counter()
+    given_to: Counter[DeviceState] = Counter()
     for bind in outcome.binds:
         facts = snapshot.nodes[bind.placed.node].facts
-        given_to.update({device_id(choice.gpu, choice.start) for choice in bind.placed.devices})
-        for choice in bind.placed.devices:
-            device = facts.devices.by_id[device_id(choice.gpu, choice.start)]
-            assert device.usable
-            assert not device.holders
-            assert (device.resource, device.profile) == (choice.resource, choice.profile)
+        beside: Counter[DeviceState] = Counter()
+        passing: Counter[DeviceState] = Counter()
         for one in bind.pod.shape.containers:
-            got = Counter(choice.resource for choice in bind.placed.devices if choice.container == one.name)
+            got: Counter[str] = Counter()
+            for choice in bind.placed.devices:
+                device = facts.devices.by_id[device_id(choice.gpu, choice.start)]
+                assert (device.resource, device.profile) == (choice.resource, choice.profile)
+                assert bool(device.shares) == bool(choice.shares)
+                if choice.container == one.name:
+                    count = choice.shares or 1
+                    got[choice.resource] += count
+                    if one.kind is ContainerKind.INIT:
+                        passing[device] = max(passing[device], count)
+                    else:
+                        beside[device] += count
             assert got == {r: n for r, n in one.requests.items() if r in facts.devices.by_resource}
-        beside = [
-            device_id(choice.gpu, choice.start)
-            for choice in bind.placed.devices
-            for one in bind.pod.shape.containers
-            if one.name == choice.container and one.kind is not ContainerKind.INIT
-        ]
-        assert len(beside) == len(set(beside))
-    assert all(count == 1 for count in given_to.values())
+        given_to += beside | passing
+    assert all(count <= device.free(len(device.holders)) for device, count in given_to.items())
+
+
+@given(clusters())
+@thorough
+def test_a_container_s_shares_are_of_one_device(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
+    _, _, _, outcome = decided(*cluster)
+    for bind in outcome.binds:
+        shared = [(c.container, c.resource) for c in bind.placed.devices if c.shares]
+        assert len(shared) == len(set(shared))
 
 
 @given(clusters(), st.randoms(use_true_random=False))

@@ -131,7 +131,7 @@ def test_what_the_agent_lists_is_not_counted_twice() -> None:
     }
     listed = facts(node(allocatable=allocatable), gpu_node(gpu(0)))
     counted = facts(node(allocatable=allocatable), gpu_node())
-    assert listed.allocatable == {"nvidia.com/gpu.shared": 4, "cpu": 1000}
+    assert listed.allocatable == {"cpu": 1000}
     assert counted.allocatable == {
         "nvidia.com/gpu": 8,
         "nvidia.com/mig-1g.10gb": 7,

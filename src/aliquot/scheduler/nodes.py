@@ -34,8 +34,9 @@ def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
     gpus = gpu_node.status.gpus if gpu_node is not None else []
     wanted = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus} if gpu_node is not None else {}
     allocatable: dict[str, int] = {}
+    listed = {gpu.resource for gpu in gpus} | {one.resource for gpu in gpus for one in gpu.instances}
     for resource, text in (node.status.allocatable or {}).items():
-        if gpus and _listed_by_agent(resource):
+        if gpus and (resource in listed or _is_of_agent(resource)):
             continue
         try:
             amount = quantity.milli(text) if resource == "cpu" else quantity.whole(text)
@@ -56,10 +57,10 @@ def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
     )
 
 
-def _listed_by_agent(resource: str) -> bool:
-    """Counted from GPUNode alone: node.status trails it by up to ten seconds, and forgets nothing it once knew."""
-    listed = resource == "nvidia.com/gpu" or resource.startswith("nvidia.com/mig-")
-    return listed and not resource.endswith(".shared")
+def _is_of_agent(resource: str) -> bool:
+    """Counted from GPUNode alone, also when nothing of it is there just now: node.status trails it by up to ten seconds,
+    and forgets nothing it once knew."""
+    return resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-"))
 
 
 def _taints(node: Node) -> tuple[Taint, ...]:
@@ -112,7 +113,8 @@ def _whole(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Itera
             gpu=gpu.uuid,
             size=_WHOLE_GPU_SLOTS,
             withheld=_withheld(gpu, gpu.ready, stays(None)),
-            holders=tuple(sorted(gpu.pods)),
+            holders=_holders(gpu),
+            shares=gpu.shares.replicas if gpu.shares is not None else 0,
         )
 
 
@@ -126,8 +128,15 @@ def _slices(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iter
                 start=instance.start,
                 size=instance.size,
                 withheld=_withheld(gpu, instance.ready, stays(instance)),
-                holders=tuple(sorted(instance.pods)),
+                holders=_holders(instance),
+                shares=instance.shares.replicas if instance.shares is not None else 0,
             )
+
+
+def _holders(device: GPUStatus | GPUInstance) -> tuple[str, ...]:
+    if device.shares is None:
+        return tuple(sorted(device.pods))
+    return tuple(sorted(held.pod for held in device.shares.held for _ in range(held.shares)))
 
 
 def _withheld(gpu: GPUStatus, ready: bool, stays: bool) -> Withheld | None:

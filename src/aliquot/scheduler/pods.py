@@ -266,7 +266,9 @@ def _assigned(pod: Pod) -> tuple[DeviceChoice, ...]:
     except ValueError as error:
         _log.warning("assignment not readable", pod=key(pod), error=str(error))
         return ()
-    return tuple(DeviceChoice(d.container, d.resource, d.gpu, d.profile, d.start) for d in assignment.devices)
+    return tuple(
+        DeviceChoice(d.container, d.resource, d.gpu, d.profile, d.start, d.shares) for d in assignment.devices
+    )
 
 
 def annotations(placed: PlacedPod) -> dict[str, str]:
@@ -275,7 +277,12 @@ def annotations(placed: PlacedPod) -> dict[str, str]:
         return {}
     devices = tuple(
         AssignedDevice(
-            container=d.container, resource=d.resource, gpu=d.gpu, profile=d.profile, start=d.start
+            container=d.container,
+            resource=d.resource,
+            gpu=d.gpu,
+            profile=d.profile,
+            start=d.start,
+            shares=d.shares,
         )
         for d in placed.devices
     )

@@ -64,7 +64,8 @@ def node(
     links: Mapping[tuple[int, int], int] | None = None,
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `!unhealthy`, `!recut`, `!unadvertised` and then `=HOLDER` (a pod's key). `links`: score by GPU indexes.
+    between. A device may end in `*SHARES`, then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
+    shares several with `+` between). `links`: score by GPU indexes.
     """
     listed: list[DeviceState] = []
     for index, layout in enumerate(layouts):
@@ -92,8 +93,9 @@ def node(
 
 
 def _device(gpu: str, text: str) -> DeviceState:
-    text, _, holder = text.partition("=")
+    text, _, holders = text.partition("=")
     text, _, flaw = text.partition("!")
+    text, _, shares = text.partition("*")
     profile, _, start = text.partition("@")
     whole = profile == "whole"
     return DeviceState(
@@ -103,7 +105,8 @@ def _device(gpu: str, text: str) -> DeviceState:
         start=None if whole else int(start),
         size=8 if whole else _SLOTS[profile[0]],
         withheld=_FLAWS[flaw],
-        holders=(holder,) if holder else (),
+        holders=tuple(sorted(holders.split("+"))) if holders else (),
+        shares=int(shares or 0),
     )
 
 
@@ -206,7 +209,7 @@ def pod(
 
 
 def placed(request: PodRequest, where: str, *, admitted: bool = False) -> PlacedPod:
-    """`request` bound at `where`, as `describe` spells it: `a`, `a gpu0`, `a gpu1@4 gpu1@5`, `a main=gpu0`."""
+    """`request` bound at `where`, as `describe` spells it: `a`, `a gpu0`, `a gpu1@4 gpu1@5`, `a gpu0*2`, `a main=gpu0`."""
     node_name, *devices = where.split()
     return PlacedPod(
         key=request.key,
@@ -221,12 +224,14 @@ def placed(request: PodRequest, where: str, *, admitted: bool = False) -> Placed
 
 def _choice(node_name: str, text: str, request: PodRequest) -> DeviceChoice:
     owner, _, device = text.rpartition("=")
+    device, _, shares = device.partition("*")
     gpu, at, start = device.partition("@")
     owner = owner or request.shape.containers[0].name
     asked = next(c.requests for c in request.shape.containers if c.name == owner)
     resource = next(r for r in asked if r.startswith("nvidia.com/mig-" if at else GPU))
     profile = resource.removeprefix("nvidia.com/mig-") if at else ""
-    return DeviceChoice(owner, resource, f"{node_name}-{gpu}", profile, int(start) if at else None)
+    slot = int(start) if at else None
+    return DeviceChoice(owner, resource, f"{node_name}-{gpu}", profile, slot, int(shares or 0))
 
 
 def describe(pod_: PlacedPod) -> str:
@@ -236,5 +241,6 @@ def describe(pod_: PlacedPod) -> str:
     for choice in pod_.devices:
         device = choice.gpu.removeprefix(f"{pod_.node}-")
         device += "" if choice.start is None else f"@{choice.start}"
+        device += f"*{choice.shares}" if choice.shares else ""
         words.append(f"{choice.container}={device}" if len(owners) > 1 else device)
     return " ".join(words)

@@ -1,7 +1,7 @@
 """Which devices of the chosen node, for each container.
 
 Whole GPUs: the set that reaches itself best, and of equal sets the one that leaves the best links behind. Slices:
-onto the GPU that is used the most already, so that whole GPUs stay free. Containers that run at the same time never
+onto the GPU that is used the most already, so that whole GPUs stay free. Shares: see `shares`. Containers that run at the same time never
 share a device; an init container is given devices that the containers after it get too, as kubelet does.
 """
 
@@ -11,6 +11,7 @@ from math import comb
 
 from aliquot.scheduler.core.node import Devices, DeviceState, NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
+from aliquot.scheduler.core.shares import share_out
 
 _MOST_SETS = 5000
 """More sets of GPUs than this are not all tried: the set grows greedily instead."""
@@ -26,6 +27,8 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
     weight = _use_by_gpu(node)
     wanted = [resource for resource in shape.request if resource in listed.by_resource]
     for resource in sorted(wanted, key=lambda r: (-listed.by_resource[r][0].size, r)):
+        if resource in listed.shared:
+            continue
         free = [d for d in listed.by_resource[resource] if d.usable and d.id not in node.held]
         count = shape.request[resource]
         if len(free) < count:
@@ -34,9 +37,16 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         for device in pool:
             weight[device.gpu] += device.size
         pools[resource] = pool
-    return tuple(
-        choice for resource in wanted for choice in _hand_out(resource, pools[resource], shape, listed)
-    )
+    choices: list[DeviceChoice] = []
+    for resource in wanted:
+        if resource not in listed.shared:
+            choices += _hand_out(resource, pools[resource], shape, listed)
+            continue
+        shares = share_out(resource, shape, node)
+        if shares is None:
+            raise LookupError(f"{node.name}: no GPU has enough shares of {resource} left")
+        choices += shares
+    return tuple(choices)
 
 
 def _use_by_gpu(node: NodeState) -> dict[str, int]:

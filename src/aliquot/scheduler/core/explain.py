@@ -152,7 +152,8 @@ def _short_of(shortages: Sequence[Shortage], nodes: Sequence[NodeState]) -> str:
     resource = shortages[0].resource
     one = len(nodes) == 1
     most = bare(resource, max(shortage.free for shortage in shortages))
-    needs = f"needs {amount(resource, shortages[0].needed)}, " + (
+    of_one = " of one device" if all(shortage.of_one for shortage in shortages) else ""
+    needs = f"needs {amount(resource, shortages[0].needed)}{of_one}, " + (
         f"{most} free" if one else f"most free on one node {most}"
     )
     withheld: Counter[Withheld] = Counter()

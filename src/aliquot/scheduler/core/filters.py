@@ -13,6 +13,7 @@ from aliquot.scheduler.core.matching import TaintEffect, Toleration, any_term_ma
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
+from aliquot.scheduler.core.shares import share_out
 
 Filter: TypeAlias = Callable[[PodShape, NodeState], Reason | None]
 
@@ -52,8 +53,18 @@ def taints(shape: PodShape, node: NodeState) -> Reason | None:
 
 
 def devices(shape: PodShape, node: NodeState) -> Reason | None:
-    """GPUs and slices, where the node lists them one by one."""
-    return _room(Kind.DEVICES, node, (r for r in shape.request if r in node.free), shape)
+    """GPUs, slices and shares, where the node lists them one by one."""
+    short = _room(Kind.DEVICES, node, (r for r in shape.request if r in node.free), shape)
+    if short is not None:
+        return short
+    for resource in shape.request:
+        if resource in node.facts.devices.shared and share_out(resource, shape, node) is None:
+            needed = max(container.requests.get(resource, 0) for container in shape.containers)
+            most = max(node.free_of(device) for device in node.facts.devices.by_resource[resource])
+            total = node.total(resource)
+            shortage = Shortage(resource, needed=needed, free=most, total=total, of_one=True)
+            return Reason(Kind.DEVICES, shortages=(shortage,))
+    return None
 
 
 def extended_resources(shape: PodShape, node: NodeState) -> Reason | None:

@@ -52,7 +52,9 @@ class DeviceState:
     withheld: Withheld | None = None
     """None: kubelet would allocate it now."""
     holders: tuple[str, ...] = ()
-    """Pods that kubelet has given it to, as `namespace/name`."""
+    """Pods that kubelet has given it to, as `namespace/name`; a pod that holds several shares as often as that."""
+    shares: int = 0
+    """How many containers may have one at the same time; 0: it is one container's alone."""
 
     @property
     def id(self) -> DeviceId:
@@ -61,6 +63,15 @@ class DeviceState:
     @property
     def usable(self) -> bool:
         return self.withheld is None
+
+    @property
+    def capacity(self) -> int:
+        """How often it can be asked for."""
+        return self.shares or 1
+
+    def free(self, holders: int) -> int:
+        """What is left of it when it is held that often."""
+        return max(0, self.capacity - holders) if self.usable else 0
 
 
 class Devices:
@@ -87,6 +98,11 @@ class Devices:
         for device in self.all:
             found.setdefault(device.resource, []).append(device)
         return {resource: tuple(devices) for resource, devices in found.items()}
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Resources of which some devices are shared."""
+        return frozenset(device.resource for device in self.all if device.shares)
 
     @cached_property
     def by_id(self) -> Mapping[DeviceId, DeviceState]:
@@ -124,9 +140,9 @@ class NodeState:
     used: Amounts
     """Sum of the requests of the pods here."""
     held: Mapping[DeviceId, tuple[str, ...]]
-    """Listed devices in use, with the pods that hold them, sorted."""
+    """Listed devices in use, with the pods that hold them, sorted; a pod as often as it holds shares."""
     free: Mapping[str, int]
-    """For each resource listed one by one: free devices less those kept back. Below zero when a device that is
+    """For each resource listed one by one: free devices and shares less those kept back. Below zero when a device that is
     spoken for went away."""
     host_ports: tuple[HostPort, ...] = ()
     ended: frozenset[str] = frozenset()
@@ -139,15 +155,22 @@ class NodeState:
     def total(self, resource: str) -> int:
         """How much the node has, in use or not, ready or not."""
         listed = self.facts.devices.by_resource.get(resource)
-        return self.facts.allocatable.get(resource, 0) if listed is None else len(listed)
+        if listed is None:
+            return self.facts.allocatable.get(resource, 0)
+        return sum(device.capacity for device in listed)
 
     def withheld(self, resource: str) -> Counter[Withheld]:
         """Of the total, how many are not in use and yet given to nobody, by cause."""
-        return Counter(
-            device.withheld
-            for device in self.facts.devices.by_resource.get(resource, ())
-            if device.withheld is not None and device.id not in self.held
-        )
+        found: Counter[Withheld] = Counter()
+        for device in self.facts.devices.by_resource.get(resource, ()):
+            unheld = device.capacity - len(self.held.get(device.id, ()))
+            if device.withheld is not None and unheld > 0:
+                found[device.withheld] += unheld
+        return found
+
+    def free_of(self, device: DeviceState) -> int:
+        """How often the device can be given now."""
+        return device.free(len(self.held.get(device.id, ())))
 
     def available(self, resource: str) -> int:
         if resource in self.free:
@@ -183,7 +206,7 @@ def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str]
         used=used,
         held={device: tuple(sorted(holders)) for device, holders in held.items()},
         free={
-            resource: sum(device.usable and device.id not in held for device in devices)
+            resource: sum(device.free(len(held.get(device.id, ()))) for device in devices)
             - kept_back.get(resource, 0)
             for resource, devices in facts.devices.by_resource.items()
         },
@@ -205,8 +228,7 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
             before = held.get(device, ())
             held[device] = tuple(sorted((*before, pod.key)))
             listed = state.facts.devices.by_id[device]
-            if not before and listed.usable:
-                free[listed.resource] -= 1
+            free[listed.resource] -= listed.free(len(before)) - listed.free(len(before) + 1)
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
@@ -227,13 +249,12 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for device in holding.devices:
             rest = list(held[device])
             rest.remove(pod.key)
+            listed = state.facts.devices.by_id[device]
+            free[listed.resource] += listed.free(len(rest)) - listed.free(len(rest) + 1)
             if rest:
                 held[device] = tuple(rest)
-                continue
-            del held[device]
-            listed = state.facts.devices.by_id[device]
-            if listed.usable:
-                free[listed.resource] += 1
+            else:
+                del held[device]
         for resource, count in holding.unplaced:
             free[resource] += count
     ports = state.host_ports
@@ -250,6 +271,7 @@ class _Holding:
     """Which listed devices a pod holds, and how many more it will get, by resource."""
 
     devices: tuple[DeviceId, ...] = ()
+    """As often as it holds shares of them."""
     unplaced: tuple[tuple[str, int], ...] = ()
 
     def __bool__(self) -> bool:
@@ -266,24 +288,35 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
     get: it is to get one that is not listed yet."""
     if not devices.all:
         return _NOTHING
-    listed = devices.by_holder.get(pod.key, ())
-    held = {device.id: None for device in listed}
+    listed = Counter(device.id for device in devices.by_holder.get(pod.key, ()))
+    held = listed.copy()
     unplaced: list[tuple[str, int]] = []
     for resource, needed in pod.request.items():
         if resource not in devices.by_resource:
             continue
-        ids = {device.id: None for device in listed if device.resource == resource}
-        if len(ids) < needed or not pod.admitted:
-            for choice in pod.devices:
-                chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
-                if chosen is None or not choice.resource == resource == chosen.resource:
-                    continue
-                if all(holder == pod.key or holder in ended for holder in chosen.holders):
-                    ids[chosen.id] = None
+        ids = Counter({i: count for i, count in listed.items() if devices.by_id[i].resource == resource})
+        if ids.total() < needed or not pod.admitted:
+            ids |= _chosen(devices, pod, resource, needed, ended)
         held |= ids
-        if len(ids) < needed:
-            unplaced.append((resource, needed - len(ids)))
-    return _Holding(tuple(held), tuple(unplaced)) if held or unplaced else _NOTHING
+        if ids.total() < needed:
+            unplaced.append((resource, needed - ids.total()))
+    return _Holding(tuple(held.elements()), tuple(unplaced)) if held or unplaced else _NOTHING
+
+
+def _chosen(
+    devices: Devices, pod: PlacedPod, resource: str, needed: int, ended: Collection[str]
+) -> "Counter[DeviceId]":
+    """What the assignment gives the pod of a resource. What an init container has is had by a later one as well."""
+    found: Counter[DeviceId] = Counter()
+    for choice in pod.devices:
+        chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
+        if chosen is None or not choice.resource == resource == chosen.resource:
+            continue
+        if chosen.shares:
+            found[chosen.id] += min(choice.shares, needed - found.total())
+        elif all(holder == pod.key or holder in ended for holder in chosen.holders):
+            found[chosen.id] = 1
+    return found
 
 
 def _sorted(ports: Iterable[HostPort]) -> tuple[HostPort, ...]:

@@ -85,13 +85,15 @@ class PodRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceChoice:
-    """One device for one container: a whole GPU (`start` None), or the slice of `profile` at `start`."""
+    """One device for one container: a whole GPU (`start` None), or the slice of `profile` at `start`; or shares of it."""
 
     container: str
     resource: str
     gpu: str
     profile: str = ""
     start: int | None = None
+    shares: int = 0
+    """0: the device as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

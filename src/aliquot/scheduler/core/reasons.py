@@ -42,6 +42,8 @@ class Shortage:
     needed: int
     free: int
     total: int
+    of_one: bool = False
+    """All of one device, on which `free` are left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""Shares of the chosen node's GPUs and slices, for each container.
+
+A container's shares are all of one device: two halves on two GPUs would be two small GPUs. Of those that have enough
+left it is the least used one, since who shares a GPU runs the slower the more there are. Some devices of a resource may
+be whole; a container that asks for several and finds no device with so many shares gets whole ones.
+"""
+
+from collections.abc import Sequence
+
+from aliquot.scheduler.core.node import DeviceId, DeviceState, NodeState
+from aliquot.scheduler.core.pod import ContainerKind, ContainerRequest, DeviceChoice, PodShape
+
+
+def share_out(resource: str, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...] | None:
+    """Containers in order; None where there is no room for all."""
+    devices = node.facts.devices.by_resource[resource]
+    left = {device.id: node.free_of(device) for device in devices}
+    asking = [c for c in shape.containers if c.requests.get(resource, 0)]
+    given = _together(resource, shape, asking, devices, left)
+    # The largest first: they have the fewest devices to choose from.
+    for container in sorted(asking, key=lambda c: -c.requests[resource]):
+        if container.name not in given:
+            count = container.requests[resource]
+            found = _found(count, devices, left)
+            if found is None:
+                return None
+            given[container.name] = found
+            for device in found:
+                left[device.id] -= count if device.shares else 1
+    return tuple(
+        DeviceChoice(
+            container.name,
+            resource,
+            device.gpu,
+            device.profile,
+            device.start,
+            container.requests[resource] if device.shares else 0,
+        )
+        for container in asking
+        for device in given[container.name]
+    )
+
+
+def _together(
+    resource: str,
+    shape: PodShape,
+    asking: Sequence[ContainerRequest],
+    devices: Sequence[DeviceState],
+    left: dict[DeviceId, int],
+) -> dict[str, tuple[DeviceState, ...]]:
+    """All on one device, where some container runs to its end first: kubelet gives what that had to those after it."""
+    if any(container.kind is ContainerKind.INIT for container in asking):
+        found = _found(shape.request[resource], devices, left)
+        if found is not None and found[0].shares:
+            return {container.name: found for container in asking}
+    return {}
+
+
+def _found(
+    count: int, devices: Sequence[DeviceState], left: dict[DeviceId, int]
+) -> tuple[DeviceState, ...] | None:
+    shared = [device for device in devices if device.shares and left[device.id] >= count]
+    if shared:
+        return (max(shared, key=lambda device: left[device.id] / device.capacity),)
+    whole = [device for device in devices if not device.shares and left[device.id]]
+    return tuple(whole[:count]) if len(whole) >= count else None
