@@ -4,7 +4,19 @@ import importlib
 import os
 import sys
 
-NAMES = ("client", "allocate", "scheduling", "mig", "startup", "pods", "fleet", "api", "scale", "churn")
+NAMES = (
+    "client",
+    "allocate",
+    "scheduling",
+    "mig",
+    "metrics",
+    "startup",
+    "pods",
+    "fleet",
+    "api",
+    "scale",
+    "churn",
+)
 
 
 def main() -> None:
