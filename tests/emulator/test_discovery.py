@@ -55,7 +55,6 @@ def test_what_is_not_served_is_not_advertised(catalog: Catalog) -> None:
         "status",
     ]
     assert catalog.find("", "v1", "componentstatuses") is None
-    assert catalog.find("networking.k8s.io", "v1", "servicecidrs") is None
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,24 @@ SELECTOR = {"matchLabels": {"app": "web"}}
             ["a", "ClusterRole/view", "60s", "u", "", "n/s"],
         ),
         ("rbac.authorization.k8s.io/v1", "roles", {}, ["a", CREATED]),
+        (
+            "networking.k8s.io/v1",
+            "ipaddresses",
+            {"spec": {"parentRef": {"resource": "services", "namespace": "n", "name": "s"}}},
+            ["a", "services/n/s"],
+        ),
+        (
+            "networking.k8s.io/v1",
+            "ipaddresses",
+            {"spec": {"parentRef": {"group": "x.io", "resource": "Gates", "name": "g"}}},
+            ["a", "gates.x.io/g"],
+        ),
+        (
+            "networking.k8s.io/v1",
+            "servicecidrs",
+            {"spec": {"cidrs": ["10.0.0.0/8", "fd00::/108"]}},
+            ["a", "10.0.0.0/8,fd00::/108", "60s"],
+        ),
         ("scheduling.k8s.io/v1", "priorityclasses", {"value": 7}, ["a", 7, False, "60s", ""]),
         (
             "admissionregistration.k8s.io/v1",

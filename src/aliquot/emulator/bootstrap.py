@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aliquot.emulator.admission.service_addresses import NETWORK
 from aliquot.emulator.kinds import flow_control, storage_classes
 from aliquot.emulator.rbac import bootstrap_objects
 
@@ -36,6 +37,7 @@ def objects() -> list[dict[str, Any]]:
         ),
         *flow_control.objects(),
         _storage_class(),
+        {**_named("networking.k8s.io/v1", "ServiceCIDR", "kubernetes"), "spec": {"cidrs": [str(NETWORK)]}},
         _api_service(),
     ]
 

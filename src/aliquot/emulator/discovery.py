@@ -20,7 +20,6 @@ from aliquot.emulator.versions import STANDARD, SUPPORTED, Surface
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 _STREAMING = "needs a connection into a running container"
-_NO_CONTROLLER = "no controller acts on it"
 
 # "group/plural" or "group/plural/subresource" (the core group is empty) -> why it is left out. A whole group: "group/*".
 UNSERVED: Mapping[str, str] = {
@@ -32,8 +31,6 @@ UNSERVED: Mapping[str, str] = {
     "/services/proxy": _STREAMING,
     "certificates.k8s.io/clustertrustbundles": "no kubelet mounts them",
     "certificates.k8s.io/podcertificaterequests": "no kubelet asks for them",
-    "networking.k8s.io/ipaddresses": _NO_CONTROLLER,
-    "networking.k8s.io/servicecidrs": _NO_CONTROLLER,
 }
 
 # Served beyond what Kubernetes serves: verbs of a subresource. Our client patches and never sends whole objects.

@@ -26,7 +26,7 @@ _ALSO_PRESENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What definitions call optional, and that Go writes all the same."""
-_POINTERS = frozenset(["LabelSelector", "LocalObjectReference", "SecretReference"])
+_POINTERS = frozenset(["LabelSelector", "LocalObjectReference", "ParentReference", "SecretReference"])
 """What is required of these may be missing in Go: validation says so."""
 _NULL_WHERE_ABSENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

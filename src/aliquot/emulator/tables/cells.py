@@ -262,6 +262,19 @@ def _ingress_class(obj: Object, now: float) -> list[Any]:
     return [parts.name(obj), spec.get("controller", ""), parameters, parts.age(obj, now)]
 
 
+def _ip_address(obj: Object, now: float) -> list[Any]:
+    parent = parts.part(obj, "spec").get("parentRef")
+    if not parent:
+        return [parts.name(obj), parts.NONE]
+    kind = f"{parent.get('resource', '')}.{parent.get('group', '')}".rstrip(".").lower()
+    named = (kind, parent.get("namespace"), parent.get("name", ""))
+    return [parts.name(obj), "/".join(part for part in named if part is not None)]
+
+
+def _service_cidr(obj: Object, now: float) -> list[Any]:
+    return [parts.name(obj), ",".join(parts.part(obj, "spec").get("cidrs") or ()), parts.age(obj, now)]
+
+
 def _network_policy(obj: Object, now: float) -> list[Any]:
     return [parts.name(obj), parts.selector(parts.part(obj, "spec").get("podSelector")), parts.age(obj, now)]
 
@@ -381,7 +394,9 @@ CELLS: Mapping[str, Cells] = {
     "events.k8s.io/v1/events": _event,
     "networking.k8s.io/v1/ingressclasses": _ingress_class,
     "networking.k8s.io/v1/ingresses": _ingress,
+    "networking.k8s.io/v1/ipaddresses": _ip_address,
     "networking.k8s.io/v1/networkpolicies": _network_policy,
+    "networking.k8s.io/v1/servicecidrs": _service_cidr,
     "node.k8s.io/v1/runtimeclasses": _runtime_class,
     "rbac.authorization.k8s.io/v1/clusterrolebindings": _binding,
     "rbac.authorization.k8s.io/v1/rolebindings": _binding,
