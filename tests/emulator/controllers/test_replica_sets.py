@@ -5,7 +5,12 @@ import pytest
 from aliquot.clock import rfc3339
 from aliquot.emulator.controllers import pods
 from aliquot.emulator.controllers.replica_sets import BURST, plan, status
-from aliquot.emulator.controllers.types import ReplicaSet, ReplicaSetSpec, WorkloadCondition
+from aliquot.emulator.controllers.types import (
+    ReplicaSet,
+    ReplicaSetSpec,
+    ReplicationController,
+    WorkloadCondition,
+)
 from aliquot.kube.api.core import ContainerStatus, Pod, PodCondition, PodSpec, PodStatus
 from aliquot.kube.api.meta import ObjectMeta
 
@@ -127,6 +132,19 @@ def test_status(
     assert expected.items() <= written.items()
     assert written["observedGeneration"] == 3
     assert wait_s == again_s
+
+
+GOING = [pod("a"), pod("b", deleted=True), pod("c", deleted=True), pod("d", deleted=True, phase="Failed")]
+
+
+def test_those_that_are_going_and_have_not_ended_are_counted() -> None:
+    assert status(replica_set(1), GOING, NOW, None)[0]["terminatingReplicas"] == 2
+    assert status(replica_set(1), GOING[:1], NOW, None)[0]["terminatingReplicas"] == 0
+
+
+def test_a_replication_controller_does_not_count_them() -> None:
+    elder = ReplicationController(metadata=ObjectMeta(name="rc", generation=3))
+    assert "terminatingReplicas" not in status(elder, GOING, NOW, None)[0]
 
 
 def test_failure_is_a_condition() -> None:

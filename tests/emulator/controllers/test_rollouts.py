@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from aliquot.clock import rfc3339
@@ -260,6 +261,19 @@ def test_status_of_a_complete_deployment() -> None:
     assert condition(written, "Available")[:2] == ("True", "MinimumReplicasAvailable")
     assert {"replicas": 4, "updatedReplicas": 4, "unavailableReplicas": None}.items() <= written.items()
     assert again_s is None
+
+
+def test_a_deployment_counts_the_pods_that_are_going_of_all_its_replica_sets() -> None:
+    new = sized("new", 4)
+    parting = [
+        msgspec.structs.replace(
+            found, status=msgspec.structs.replace(found.status, terminating_replicas=count)
+        )
+        for found, count in ((sized("old", 0), 2), (sized("older", 0), 1))
+    ]
+    written, _ = deployment_status.status(deployment(4), [new, *parting], new, "", NOW)
+    assert written["terminatingReplicas"] == 3
+    assert deployment_status.status(deployment(4), [new], new, "", NOW)[0]["terminatingReplicas"] == 0
 
 
 def progressing(reason: str, since: float, status: str = "True") -> DeploymentStatus:

@@ -51,6 +51,7 @@ def status(
         known = _progress(deployment, held, new, created, known, now)
     known = _failure(held, new, known, now)
     written: dict[str, Any] = {name: value or None for name, value in found.items()}
+    written["terminatingReplicas"] = sum(found.status.terminating_replicas for found in held)
     written["observedGeneration"] = deployment.metadata.generation
     written["conditions"] = conditions.to_json(known) or None
     return written, _until_late(deployment, known, now)

@@ -69,7 +69,12 @@ def status(
         if failure is not None
         else conditions.without(known, "ReplicaFailure")
     )
+    counted: dict[str, Any] = {}
+    if isinstance(replica_set, ReplicaSet):
+        # Its elder does not count them.
+        counted["terminatingReplicas"] = sum(map(pods.is_terminating, held))
     return {
+        **counted,
         "replicas": len(active),
         "fullyLabeledReplicas": sum(wanted <= (pod.metadata.labels or {}).items() for pod in active) or None,
         "readyReplicas": len(ready) or None,

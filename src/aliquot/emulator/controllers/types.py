@@ -29,6 +29,7 @@ class ReplicaSetStatus(Wire, kw_only=True, frozen=True):
     fully_labeled_replicas: int = 0
     ready_replicas: int = 0
     available_replicas: int = 0
+    terminating_replicas: int = 0
     observed_generation: int = 0
     conditions: tuple[WorkloadCondition, ...] | None = None
 
@@ -89,6 +90,7 @@ class DeploymentStatus(Wire, kw_only=True, frozen=True):
     ready_replicas: int = 0
     available_replicas: int = 0
     unavailable_replicas: int = 0
+    terminating_replicas: int = 0
     observed_generation: int = 0
     collision_count: int = 0
     conditions: tuple[WorkloadCondition, ...] | None = None
