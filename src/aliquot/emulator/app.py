@@ -144,7 +144,7 @@ class ApiServer:
         await take_over(self.store, self.registry, self.surface)
         # Asks nobody else: a webhook that is away must not keep the server from starting.
         writer = Writer(self.storage, self.authorizer, built_in(), clock=self._clock, rng=self._rng)
-        for obj in bootstrap.objects():
+        for obj in bootstrap.objects(self.surface.minor):
             served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
             meta = obj["metadata"]
             namespace = meta.get("namespace", "")

@@ -6,6 +6,7 @@ from aliquot.emulator.admission.service_addresses import NETWORK
 from aliquot.emulator.kinds import flow_control, storage_classes
 from aliquot.emulator.rbac import bootstrap_objects
 
+_NETWORKS_SINCE = 33
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 _PRIORITY_CLASSES = (
@@ -22,7 +23,7 @@ _PRIORITY_CLASSES = (
 )
 
 
-def objects() -> list[dict[str, Any]]:
+def objects(minor: int) -> list[dict[str, Any]]:
     """In the order in which they must be created; what is there already stays as it is."""
     return [
         *(_named("v1", "Namespace", name) for name in NAMESPACES),
@@ -37,7 +38,7 @@ def objects() -> list[dict[str, Any]]:
         ),
         *flow_control.objects(),
         _storage_class(),
-        {**_named("networking.k8s.io/v1", "ServiceCIDR", "kubernetes"), "spec": {"cidrs": [str(NETWORK)]}},
+        *([_service_network()] if minor >= _NETWORKS_SINCE else []),
         _api_service(),
     ]
 
@@ -53,6 +54,11 @@ def _storage_class() -> dict[str, Any]:
         "volumeBindingMode": "WaitForFirstConsumer",
         "allowVolumeExpansion": True,
     }
+
+
+def _service_network() -> dict[str, Any]:
+    network = _named("networking.k8s.io/v1", "ServiceCIDR", "kubernetes")
+    return {**network, "spec": {"cidrs": [str(NETWORK)]}}
 
 
 def _named(api_version: str, kind: str, name: str) -> dict[str, Any]:
