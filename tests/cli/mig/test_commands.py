@@ -458,3 +458,36 @@ def test_without_a_reset_the_mode_is_set_and_the_slices_wait(place: Path) -> Non
 def test_where_no_reset_is_needed_skipping_it_changes_nothing(place: Path) -> None:
     assert configured(place, "apply", "all-balanced", "-s").exit_code == 0
     assert configured(place, "assert", "all-balanced").exit_code == 0
+
+
+def test_what_was_cut_short_on_a_lost_gpu_waits_for_it(place: Path) -> None:
+    uuid = lose(place, 1)
+    journal = place / "state" / "node-0" / "journal"
+    journal.mkdir(parents=True)
+    Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), Layout(True), 0.0).begin()
+    assert "node-0/1: cut short before its first step" in mig(place, "recover").output
+    refused = mig(place, "recover", "--finish")
+    assert (refused.exit_code, refused.output) == (
+        5,
+        f"Error: node-0/1: {uuid}: GPU is lost; when it is back, `aliquot mig recover` finishes it, or rolls it back\n",
+    )
+
+
+def test_one_nodes_failure_leaves_no_other_node_cut_short(place: Path) -> None:
+    (place / "inventory.yaml").write_text(
+        "nodes:\n" + "".join(f"- {{name: n{i}, gpus: [{{board: h100-80gb, mig: true}}]}}\n" for i in (0, 1))
+    )
+    (place / "state").mkdir()
+    for name in ("n0", "n1"):
+        driver = SimulatedDriver(
+            [InventoryGpus("h100-80gb", 1, True)], node=name, state_file=place / "state" / f"{name}.json"
+        )
+        uuid = driver.gpus()[0].uuid
+        journal = place / "state" / name / "journal"
+        journal.mkdir(parents=True)
+        Journal(journal, uuid, Layout(True, (SliceRecord(9, 4),)), Layout(True), 0.0).begin()
+        if name == "n0":
+            driver.lose_gpu(uuid)
+    assert mig(place, "recover", "--finish").exit_code == 5
+    assert mig(place, "recover", "--node", "n1").output == "nothing was cut short\n"
+    assert "3g.40gb: 1" in mig(place, "export", "--node", "n1").output

@@ -28,6 +28,7 @@ def test_a_refusal_says_what_to_do_next(reasons: list[str], code: Exit) -> None:
         ([Failed("", code=ReturnCode.NO_PERMISSION)], Exit.DRIVER),
         ([Failed("", code=ReturnCode.IN_USE), Failed("", code=ReturnCode.GPU_IS_LOST)], Exit.DRIVER),
         ([Failed("", open=True, code=ReturnCode.IN_USE), Failed("")], Exit.CUT_SHORT),
+        ([Failed("", open=True, code=ReturnCode.GPU_IS_LOST), Failed("", open=True)], Exit.DRIVER),
     ],
 )
 def test_a_failure_says_what_to_do_next(failures: list[Failed], code: Exit) -> None:

@@ -24,7 +24,7 @@ from aliquot.cli.parameters import Seconds
 
 if TYPE_CHECKING:
     from aliquot.cli.mig.planning import Goals, Planned, Released
-    from aliquot.node.mig.applying import Applying, Result
+    from aliquot.node.mig.applying import Applying, Failed, Result
 
 _MOST_THREADS = 32
 _RELEASE = re.compile(r"(?:(?P<node>[^/]+)/)?(?P<gpu>\d+):(?P<slot>\d+)")
@@ -197,7 +197,7 @@ def recover(finish: bool | None, source: Source) -> None:
 
     with machines(source, keep=True) as found:
         open_ones = []
-        taken_up = False
+        done: list[tuple[Machine, Mapping[str, Result]]] = []
         for machine in found:
             with _journals(source, machine) as directory:
                 try:
@@ -207,7 +207,7 @@ def recover(finish: bool | None, source: Source) -> None:
                 if not cut_short:
                     continue
                 if finish is None:
-                    titles = {o.gpu.uuid: machine.title(o) for o in machine.gpus}
+                    titles = machine.titles
                     for one in cut_short:
                         at = f"at '{one.last}'" if one.last else "before its first step"
                         open_ones.append(f"{titles.get(one.gpu_uuid, one.gpu_uuid)}: cut short {at}")
@@ -217,12 +217,13 @@ def recover(finish: bool | None, source: Source) -> None:
                     results = asyncio.run(
                         applying.recover([one.gpu_uuid for one in cut_short], way, machine.users)
                     )
-                taken_up = True
-                _tell([(machine, results)])
+                done.append((machine, results))
+        if done:
+            _tell(done)
         if open_ones:
             fix = "say --finish, or --roll-back to how the GPUs were before"
             raise MigError(Exit.CUT_SHORT, [*open_ones, fix])
-    if not taken_up:
+    if not done:
         click.echo("nothing was cut short")
 
 
@@ -320,7 +321,7 @@ def _applying(
     from aliquot.clock import SystemClock
     from aliquot.node.mig.applying import Applying
 
-    titles = {observed.gpu.uuid: machine.title(observed) for observed in machine.gpus}
+    titles = machine.titles
 
     def progress(uuid: str, text: str) -> None:
         click.echo(f"{titles[uuid]}: {text}")
@@ -342,6 +343,15 @@ def _applying(
         )
 
 
+def _way_on(failed: "Failed") -> str:
+    from aliquot.gpu.driver import ReturnCode
+
+    if not failed.open or "mig recover" in failed.message:
+        return ""
+    when = "when it is back, " if failed.code is ReturnCode.GPU_IS_LOST else ""
+    return f"; {when}`aliquot mig recover` finishes it, or rolls it back"
+
+
 def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, may_wait: bool = False) -> None:
     """`may_wait`: that a mode waits for a reset is as it was asked for."""
     from aliquot.node.mig.applying import Failed, Waits
@@ -351,13 +361,11 @@ def _tell(done: "Sequence[tuple[Machine, Mapping[str, Result]]]", *, may_wait: b
     lines = []
     count = 0
     for machine, results in done:
-        titles = {observed.gpu.uuid: machine.title(observed) for observed in machine.gpus}
+        titles = machine.titles
         for uuid, result in results.items():
             if isinstance(result, Failed):
-                more = "; `aliquot mig recover` finishes it, or rolls it back" if result.open else ""
-                more = "" if "mig recover" in result.message else more
                 failed.append(result)
-                lines.append(f"{titles.get(uuid, uuid)}: {result.message}{more}")
+                lines.append(f"{titles.get(uuid, uuid)}: {result.message}{_way_on(result)}")
             elif isinstance(result, Waits):
                 waiting.append(result)
                 more = "; apply again after it" if result.left else ""

@@ -47,6 +47,12 @@ class Machine:
     def title(self, observed: "ObservedGpu") -> str:
         return self._title(observed.gpu.index)
 
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """By UUID; of lost GPUs, too, as far as theirs is known."""
+        lost = {one.uuid: self._title(one.index) for one in self.lost if one.uuid}
+        return lost | {observed.gpu.uuid: self.title(observed) for observed in self.gpus}
+
     def losses(self, indexes: Collection[int] | None = None) -> list[str]:
         """A line for each lost GPU; `indexes`: those alone."""
         return [

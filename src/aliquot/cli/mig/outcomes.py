@@ -47,6 +47,9 @@ def of_failures(failures: Iterable["Failed"]) -> Exit:
     from aliquot.gpu.driver import ReturnCode
 
     found = list(failures)
+    if any(failed.code is ReturnCode.GPU_IS_LOST for failed in found):
+        # Also where it was cut short by that: there is nothing to recover before it is back.
+        return Exit.DRIVER
     if any(failed.open for failed in found):
         return Exit.CUT_SHORT
     # Without a code it is another process that has the GPU.
