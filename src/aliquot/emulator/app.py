@@ -22,6 +22,7 @@ from aliquot.clock import Clock
 from aliquot.emulator import bootstrap, discovery, rbac, statuses
 from aliquot.emulator.admission import Chain, built_in
 from aliquot.emulator.admission.standard import standard
+from aliquot.emulator.asked import understood
 from aliquot.emulator.audit.recording import Auditor, Record
 from aliquot.emulator.authentication import (
     Accepted,
@@ -45,14 +46,13 @@ from aliquot.emulator.http.exchange import (
     send_answer,
     send_stream,
 )
-from aliquot.emulator.http.request import Query, Request, parse
+from aliquot.emulator.http.request import Query, Request
 from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
 from aliquot.emulator.rbac import Attributes, Authorizer, User
 from aliquot.emulator.rbac.stored_policy import StoredPolicy
 from aliquot.emulator.registry import BINDINGS, Registry, Served
 from aliquot.emulator.schema import openapi_protobuf
-from aliquot.emulator.selectors import SelectorError, Term, field_terms
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
 from aliquot.emulator.storage.store import Store
@@ -78,7 +78,6 @@ SYSTEM = User("system:apiserver", ("system:masters", "system:authenticated"))
 _OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _OF_THE_OBJECT = ("", "status", "finalize", "approval", "ephemeralcontainers")
 """Endpoints whose body is the object itself."""
-_OF_MANY = ("list", "watch", "deletecollection")
 _WEBSOCKETS_CREATE_SINCE = 35
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
 
@@ -215,7 +214,7 @@ class ApiServer:
         pairs: Sequence[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
         path: str = scope["path"]
-        request = parse(method(scope), path, scope["query_string"].decode("latin-1"))
+        request, asked = understood(method(scope), path, scope["query_string"].decode("latin-1"))
         try:
             user = await self._authenticator.authenticate(scope.get("extensions") or {}, headers, path)
         except StatusError as refusal:
@@ -224,7 +223,6 @@ class ApiServer:
             raise
         if record is not None:
             record.received(request, user)
-        asked = _attributes(request)
         acting = impersonated(user, pairs, asked, self.authorizer, constrained=self.surface.minor >= 36)
         if record is not None and acting is not user:
             record.acts_as(acting)
@@ -473,25 +471,3 @@ class ApiServer:
 
     def _token_subject(self, kind: str, namespace: str, name: str) -> Mapping[str, Any] | None:
         return self.storage.get(STORED_AS[kind], namespace, name)
-
-
-def _attributes(request: Request) -> Attributes:
-    return Attributes(
-        verb=request.verb,
-        group=request.group,
-        version=request.version,
-        resource=request.plural,
-        subresource=request.subresource,
-        namespace=request.namespace,
-        name=request.name,
-        path=request.path,
-        fields=_selected(request.query.text("fieldSelector")) if request.verb in _OF_MANY else (),
-    )
-
-
-def _selected(field_selector: str) -> tuple[Term, ...]:
-    """One that cannot be read narrows nothing; it is refused by who answers the request."""
-    try:
-        return tuple(field_terms(field_selector))
-    except SelectorError:
-        return ()

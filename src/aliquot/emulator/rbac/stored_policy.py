@@ -18,9 +18,14 @@ Object = Mapping[str, Any]
 class StoredPolicy:
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._looked_at = -1
+        self._revision = -1
 
     def revision(self) -> int:
-        return max(map(self._store.changed, _ALL))
+        if self._store.revision != self._looked_at:
+            self._looked_at = self._store.revision
+            self._revision = max(map(self._store.changed, _ALL))
+        return self._revision
 
     def role(self, namespace: str, name: str) -> Object | None:
         return self._get(ROLES, namespace, name)
