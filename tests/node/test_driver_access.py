@@ -27,13 +27,15 @@ class Machine:
         return function(*arguments)
 
     def call(self, how: str, name: str) -> Coroutine[Any, Any, str]:
-        """`shared`, `alone`, `beside` and the UUID of a GPU, or the UUID alone."""
+        """`shared`, `alone`, `beside` or `mode` and the UUID of a GPU, or the UUID alone."""
         if how == "shared":
             return self.access.call(str, name)
         if how == "alone":
             return self.access.call_alone(str, name)
         if how.startswith("beside "):
             return self.access.call_beside(how.removeprefix("beside "), str, name)
+        if how.startswith("mode "):
+            return self.access.call_for_mode(how.removeprefix("mode "), str, name)
         return self.access.call_on(how, str, name)
 
 
@@ -52,6 +54,10 @@ class Machine:
         ),
         pytest.param(["beside GPU-1", "GPU-1"], [0, 0], id="beside: nobody waits for it"),
         pytest.param(["beside GPU-1", "alone"], [0, 1], id="but for a reset"),
+        pytest.param(["mode GPU-1", "mode GPU-2", "mode GPU-1"], [0, 0, 1], id="modes change side by side"),
+        pytest.param(["mode GPU-1", "GPU-2", "GPU-1"], [0, 0, 1], id="a mode: others go on"),
+        pytest.param(["mode GPU-1", "shared", "GPU-2"], [0, 1, 1], id="nobody counts GPUs during it"),
+        pytest.param(["shared", "mode GPU-1", "alone"], [0, 1, 2], id="and it waits for who does"),
         pytest.param(["GPU-1", "GPU-1", "alone"], [0, 2, 1], id="nor by the next call on a GPU"),
     ],
 )

@@ -191,7 +191,7 @@ class Executor:
         access, driver = self._access, self._driver
         match step:
             case SetMode(enabled):
-                state = await access.call_on(gpu_uuid, driver.set_mig_mode, gpu_uuid, enabled)
+                state = await access.call_for_mode(gpu_uuid, driver.set_mig_mode, gpu_uuid, enabled)
                 if state in _PENDING:
                     so_far.mode_waits = True
                     await self._reset(gpu_uuid)
