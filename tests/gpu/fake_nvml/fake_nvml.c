@@ -346,6 +346,23 @@ int nvmlDeviceGetDecoderUtilization(gpu *g, u32 *percent, u32 *period_us) {
     return SUCCESS;
 }
 
+int nvmlDeviceGetPcieReplayCounter(gpu *g, u32 *replays) { TELL(g, REPLAYS, replays); return SUCCESS; }
+
+int nvmlDeviceGetTotalEnergyConsumption(gpu *g, u64 *millijoules) {
+    ALIVE(g);
+    if (g->figures[MILLIJOULES] == MISSING) return NOT_SUPPORTED;
+    *millijoules = g->figures[MILLIJOULES];
+    return SUCCESS;
+}
+
+int nvmlDeviceGetRemappedRows(gpu *g, u32 *corrected, u32 *uncorrected, u32 *pending, u32 *failed) {
+    TELL(g, CORRECTED_ROWS, corrected);
+    TELL(g, UNCORRECTED_ROWS, uncorrected);
+    TELL(g, REMAP_FAILED, failed);
+    *pending = 0;
+    return SUCCESS;
+}
+
 typedef union { double d; u32 u; unsigned long ul; u64 ull; long long sll; int i; unsigned short us; } value_t;
 typedef struct { u32 field, scope; long long timestamp, latency_us; u32 type; int code; value_t value; } field_t;
 enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, SIGNED_INT = 5 };
@@ -353,9 +370,7 @@ enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, SIGNED_INT = 5 };
 int nvmlDeviceGetFieldValues(gpu *g, int count, field_t *fields) {
     static const struct { u32 field, figure, type; } known[] = {
         {29, RETIRED_SINGLE, UNSIGNED_LONG_LONG}, {30, RETIRED_DOUBLE, UNSIGNED_LONG_LONG},
-        {31, RETIRED_PENDING, UNSIGNED_LONG_LONG}, {82, MEMORY_CELSIUS, UNSIGNED_INT},
-        {83, MILLIJOULES, UNSIGNED_LONG_LONG}, {94, REPLAYS, UNSIGNED_INT}, {142, CORRECTED_ROWS, UNSIGNED_INT},
-        {143, UNCORRECTED_ROWS, UNSIGNED_INT}, {145, REMAP_FAILED, SIGNED_INT},
+        {31, RETIRED_PENDING, SIGNED_INT}, {82, MEMORY_CELSIUS, UNSIGNED_INT},
     };
     ALIVE(g);
     for (int i = 0; i < count; i++) {

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.metrics.telemetry_reader import AT_MOST_EVERY_S, LIMIT_S, TelemetryReader
-from tests.node.conftest import machine, virtual
+from tests.node.conftest import Site, machine, run_site, virtual
 
 
 class Bench:
@@ -114,3 +116,26 @@ def test_without_gpus_there_is_nothing_to_ask() -> None:
         assert await bench.read() == ([], 0)
 
     virtual(main())
+
+
+def test_the_agent_goes_on_while_a_gpu_hangs_in_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    hung: list[str] = []
+
+    async def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        if getattr(function, "__name__", "") == "telemetry" and arguments[0] in hung:
+            await asyncio.Event().wait()
+        return function(*arguments)
+
+    async def scenario(site: Site) -> None:
+        first, second = (gpu.uuid for gpu in site.gpus)
+        hung.append(first)
+        text = await site.metrics.text()
+        up = [line.rpartition(" ")[2] for line in text.splitlines() if line.startswith("aliquot_gpu_up{")]
+        assert up == ["0", "1"]
+        site.driver.lose_gpu(second)
+        await asyncio.sleep(15)
+        assert [site.gpu_status(index).ready for index in (0, 1)] == [True, False]
+        assert await site.kubelet.admit("train", "nvidia.com/gpu") == (first,)
+
+    monkeypatch.setattr("tests.node.conftest.directly", call)
+    run_site("l4:2", scenario)

@@ -25,10 +25,8 @@ def read(session: Session, device: Device) -> Telemetry:
     busy = ask(nvml.nvmlDeviceGetUtilizationRates)
     encoder = ask(nvml.nvmlDeviceGetEncoderUtilization)
     decoder = ask(nvml.nvmlDeviceGetDecoderUtilization)
-    failed, pending = (
-        fields.get(nvml.NVML_FI_DEV_REMAPPED_FAILURE),
-        fields.get(nvml.NVML_FI_DEV_RETIRED_PENDING),
-    )
+    rows = ask(nvml.nvmlDeviceGetRemappedRows)
+    pending = fields.get(nvml.NVML_FI_DEV_RETIRED_PENDING)
     return Telemetry(
         sm_clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
         memory_clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
@@ -36,17 +34,17 @@ def read(session: Session, device: Device) -> Telemetry:
         # Boards without that thermometer may say 0 instead of "not supported".
         memory_temperature_celsius=fields.get(nvml.NVML_FI_DEV_MEMORY_TEMP) or None,
         power_watts=None if power_mw is None else power_mw / 1000,
-        energy_mj=fields.get(nvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION),
-        pcie_replays=fields.get(nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER),
+        energy_mj=ask(nvml.nvmlDeviceGetTotalEnergyConsumption),
+        pcie_replays=ask(nvml.nvmlDeviceGetPcieReplayCounter),
         busy_percent=None if busy is None else busy.gpu,
         memory_busy_percent=None if busy is None else busy.memory,
         encoder_percent=None if encoder is None else encoder[0],
         decoder_percent=None if decoder is None else decoder[0],
         memory=_memory(session, device, handle),
         instance_memory=_instance_memory(session, device),
-        corrected_rows=fields.get(nvml.NVML_FI_DEV_REMAPPED_COR),
-        uncorrected_rows=fields.get(nvml.NVML_FI_DEV_REMAPPED_UNC),
-        row_remap_failed=None if failed is None else bool(failed),
+        corrected_rows=None if rows is None else rows[0],
+        uncorrected_rows=None if rows is None else rows[1],
+        row_remap_failed=None if rows is None else bool(rows[3]),
         retired_pages_single_bit=fields.get(nvml.NVML_FI_DEV_RETIRED_SBE),
         retired_pages_double_bit=fields.get(nvml.NVML_FI_DEV_RETIRED_DBE),
         retired_pages_pending=None if pending is None else bool(pending),
@@ -64,15 +62,10 @@ def _ask(session: Session, device: Device, question: Callable[..., T], *argument
 
 
 def _fields(session: Session, device: Device) -> dict[int, int]:
-    """By NVML_FI_DEV_*: all in one call, each with a return code of its own."""
+    """Those that have no call of their own, by NVML_FI_DEV_*: each has a return code of its own."""
     nvml = session.nvml
     wanted = [
         nvml.NVML_FI_DEV_MEMORY_TEMP,
-        nvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION,
-        nvml.NVML_FI_DEV_PCIE_REPLAY_COUNTER,
-        nvml.NVML_FI_DEV_REMAPPED_COR,
-        nvml.NVML_FI_DEV_REMAPPED_UNC,
-        nvml.NVML_FI_DEV_REMAPPED_FAILURE,
         nvml.NVML_FI_DEV_RETIRED_SBE,
         nvml.NVML_FI_DEV_RETIRED_DBE,
         nvml.NVML_FI_DEV_RETIRED_PENDING,
