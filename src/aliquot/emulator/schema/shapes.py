@@ -199,6 +199,8 @@ class Shape:
 
     def _reaches_nulls(self, seen: set[object]) -> bool:
         """`seen` are the shapes on the way: definitions may refer to each other in circles."""
+        if (known := self.__dict__.get("holds_nulls")) is not None:
+            return bool(known)
         mark = self.name or id(self)
         if self.form not in (Form.OBJECT, Form.LIST) or self.untyped or mark in seen:
             return False
