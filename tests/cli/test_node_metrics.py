@@ -1,11 +1,16 @@
-"""`aliquot node run --metrics-port`: what is said where metrics cannot be served."""
+"""`aliquot node run --metrics-port`: where metrics are served, and what is said where they cannot be."""
 
 import socket
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from aliquot.cli import logs, node
+from aliquot.node.agent import Agent
 
 KUBECONFIG = """
 apiVersion: v1
@@ -47,3 +52,28 @@ def test_where_it_cannot_listen_one_line_says_so(tmp_path: Path, address: str, c
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: metrics cannot be served on {address}, port {port}: {cause}")
     assert line.endswith("; give another --metrics-address or --metrics-port; port 0: no metrics")
+
+
+@pytest.mark.parametrize(
+    ("given", "port"), [([], 9400), (["--metrics-port", "9500"], 9500), (["--metrics-port", "0"], None)]
+)
+def test_with_real_gpus_it_listens_where_dcgm_exporter_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], port: int | None
+) -> None:
+    ports: list[int] = []
+
+    def serving_metrics(_text: object, _address: str, port: int) -> AbstractAsyncContextManager[None]:
+        ports.append(port)
+        return nullcontext()
+
+    async def run(_agent: Agent) -> None:
+        pass
+
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    monkeypatch.setattr(Agent, "run", run)
+    monkeypatch.setattr(node, "open_driver", lambda *_, **__: object())
+    monkeypatch.setattr(node, "_serving_metrics", serving_metrics)
+    arguments = ["--node-name", "n", "--kubeconfig", str(tmp_path / "kubeconfig"), *given]
+    shown = CliRunner().invoke(node.run_agent, arguments, catch_exceptions=False)
+    assert (shown.exit_code, ports) == (0, [port] if port is not None else [])
