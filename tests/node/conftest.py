@@ -66,6 +66,7 @@ from aliquot.kube.resources import NODES, PODS, Resource, key
 from aliquot.node.agent import Agent
 from aliquot.node.configuration import Configuration
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.host import Host
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
 from aliquot.node.plugin_config.settings import Settings
 
@@ -525,6 +526,7 @@ class Site:
         self.config_map = ""
         """Whose configurations the agent follows, from its next start on."""
         self.rng = random.Random(seed)
+        self.host: Host | None = None
         self.mig_directory: Path | None = None
         """Where the agent meets `aliquot mig`; taken at its next start."""
         self.agent_task: asyncio.Task[None] | None = None
@@ -550,6 +552,7 @@ class Site:
             pods=self.api.pod_feed(),
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
+            host=self.host,
             mig_directory=self.mig_directory,
         )
         self.metrics = agent.metrics

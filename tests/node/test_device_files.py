@@ -19,7 +19,7 @@ def host(tmp_path: Path, *devices: str, minors: str = "") -> DeviceFiles:
         table = tmp_path / "proc/driver/nvidia-caps/mig-minors"
         table.parent.mkdir(parents=True)
         table.write_text(minors)
-    return DeviceFiles(tmp_path)
+    return DeviceFiles(tmp_path, tmp_path / "proc")
 
 
 def test_a_machine_without_a_driver_has_none(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,19 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     default="",
     help="The address that /metrics and /healthz listen on.  [default: every one of the machine]",
 )
+@click.option(
+    "--cdi-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/var/run/cdi"),
+    show_default=True,
+    help="Where the runtime looks for CDI specs; written where a device list strategy is one of CDI.",
+)
+@click.option(
+    "--cdi-disable-hooks",
+    default="",
+    envvar="CDI_DISABLE_HOOKS",
+    help="Hooks that CDI specs leave out, with commas; 'all' of them.  [env: CDI_DISABLE_HOOKS]",
+)
 @_config_file_option
 @click.option(
     "--config-map",
@@ -110,6 +124,8 @@ def run_agent(
     state: Path | None,
     metrics_port: int | None,
     metrics_address: str,
+    cdi_dir: Path,
+    cdi_disable_hooks: str,
     config_file: Path | None,
     config_map: str,
     config_default: str,
@@ -124,15 +140,26 @@ def run_agent(
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
     configuration = follow(given, config_file, config_map, config_default, config_fallback_strategies)
-    metrics = (metrics_address, metrics_port)
-    serve(lambda: _serve(node_name, kubelet_dir, state, metrics, configuration, driver, kubeconfig, context))
+    hooks = frozenset(word.strip() for word in cdi_disable_hooks.split(",") if word.strip())
+    place = _Place(node_name, kubelet_dir, state, cdi_dir, hooks, metrics_address, metrics_port)
+    serve(lambda: _serve(place, configuration, driver, kubeconfig, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where on its machine the agent works."""
+
+    node_name: str
+    kubelet_dir: Path
+    state: Path | None
+    cdi_dir: Path
+    disabled_cdi_hooks: frozenset[str]
+    metrics_address: str
+    metrics_port: int | None
 
 
 async def _serve(
-    node_name: str,
-    kubelet_dir: Path,
-    state: Path | None,
-    metrics: tuple[str, int | None],
+    place: _Place,
     configuration: "Configuration",
     driver: "Driver",
     kubeconfig: str | None,
@@ -145,28 +172,35 @@ async def _serve(
     from aliquot.gpu.simulated import SimulatedDriver
     from aliquot.kube.kubeletapi.sockets import SocketDirectory
     from aliquot.node.agent import Agent
-    from aliquot.node.device_files import DeviceFiles
+    from aliquot.node.cdi.writer import CdiFiles
+    from aliquot.node.host import Host
 
     simulated = isinstance(driver, SimulatedDriver)
-    address, port = metrics
+    port = place.metrics_port
     if port is None:
         port = 0 if simulated else _METRICS_PORT
     async with connect(kubeconfig, context) as client, AsyncExitStack() as services:
         agent = Agent(
-            node_name,
+            place.node_name,
             client=client,
             driver=driver,
-            plugin_sockets=SocketDirectory(kubelet_dir / "device-plugins"),
-            pod_resources_sockets=SocketDirectory(kubelet_dir / "pod-resources"),
+            plugin_sockets=SocketDirectory(place.kubelet_dir / "device-plugins"),
+            pod_resources_sockets=SocketDirectory(place.kubelet_dir / "pod-resources"),
             clock=SystemClock(),
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
             configuration=configuration,
-            device_files=None if simulated else DeviceFiles(Path(configuration.settings.dev_root)),
-            mig_directory=None if simulated else (state or STATE_DIRECTORY) / "journal",
+            host=Host(
+                CdiFiles(place.cdi_dir),
+                driver_here=not simulated,
+                disabled_hooks=place.disabled_cdi_hooks,
+            ),
+            mig_directory=None if simulated else (place.state or STATE_DIRECTORY) / "journal",
         )
         if port:
-            await services.enter_async_context(_serving_metrics(agent.metrics.text, address, port))
+            await services.enter_async_context(
+                _serving_metrics(agent.metrics.text, place.metrics_address, port)
+            )
         await agent.run()
 
 

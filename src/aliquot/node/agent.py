@@ -29,13 +29,13 @@ from aliquot.node.advertise import Advertisement, Device, advertise
 from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.configuration import Configuration
-from aliquot.node.device_files import DeviceFiles
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.forms import Form, Kept, keep, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
+from aliquot.node.host import Host, Prepared
 from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.metrics.counts import Counts
@@ -45,6 +45,7 @@ from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
@@ -80,7 +81,7 @@ class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
     `pods`, `nodes` and so on are shared feeds of a process with many agents; without them the agent watches its own.
-    `device_files` None: containers get no device nodes, as a simulated driver has none. `mig_directory`: where
+    `host` None: there is nothing of the driver on this machine to be shown to containers. `mig_directory`: where
     `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs.
     """
 
@@ -101,7 +102,7 @@ class Agent:
         gpu_nodes: Feed[GPUNode] | None = None,
         mig_config_maps: Feed[ConfigMap] | None = None,
         plugin_config_maps: Feed[ConfigMap] | None = None,
-        device_files: DeviceFiles | None = None,
+        host: Host | None = None,
         mig_directory: Path | None = None,
     ) -> None:
         self._node_name = node_name
@@ -110,7 +111,7 @@ class Agent:
         self._run_blocking = run_blocking
         self._configuration = configuration
         self._rng = rng
-        self._device_files = device_files
+        self._host = host
         self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode] | Cache[ConfigMap]] = []
         if pods is None:
             pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
@@ -173,7 +174,7 @@ class Agent:
         self._kept = Kept(self._advertisement)
         self._uses: Mapping[str, str] | None = None
         """None before the first look that knew the pods."""
-        self._files: Mapping[str, tuple[str, ...]] = {}
+        self._prepared = Prepared()
         self._allocations = Allocations()
         self._places = Places(())
         self._scores: PairScores | None = None
@@ -294,8 +295,8 @@ class Agent:
         busy = self._changes.busy()
         self._take(remember(self._snapshot, await self._observe()))
         await self._breathe()
-        if self._device_files is not None:
-            self._files = await self._run_blocking(self._device_files.of, self._advertisement.devices)
+        if self._host is not None:
+            self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
         await self._breathe()
@@ -311,6 +312,11 @@ class Agent:
         await self._breathe()
         self._report(notes)
         return self._unsettled()
+
+    def _to_prepare(self) -> tuple[Sequence[Device], str, Settings]:
+        version = self._snapshot.version
+        driver_version = version.driver if version is not None else ""
+        return self._advertisement.devices, driver_version, self._configuration.settings
 
     async def _observe(self) -> Snapshot:
         """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
@@ -397,10 +403,12 @@ class Agent:
             self._plugins[resource].offer(())
 
     def _offers_of(self, device: Device) -> list[Offer]:
-        files = self._files.get(device.id, ())
+        files = self._prepared.files.get(device.id, ())
         ailment = self._health.of(device)
         if device.unusable or ailment is not None:
             fault, closed = device.unusable or (ailment.message if ailment else ""), True
+        elif self._prepared.fault:
+            fault, closed = self._prepared.fault, True
         else:
             fault, closed = self._changes.hold(device.id)
         return [Offer(kubelet_id, device, fault, closed, files) for kubelet_id in device.kubelet_ids]
@@ -437,6 +445,8 @@ class Agent:
 
     def _configured(self) -> Note:
         """What keeps the configuration from being in effect as a whole."""
+        if self._prepared.fault:
+            return Note("CDINotWritten", self._prepared.fault)
         if self._configuration.problem.reason:
             return self._configuration.problem
         if self._sharing.problems:

@@ -19,12 +19,11 @@ from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
     Mount,
 )
 from aliquot.node.advertise import Device
+from aliquot.node.cdi import spec as cdi
 from aliquot.node.plugin_config.file import DeviceIdStrategy, DeviceListStrategy
 from aliquot.node.plugin_config.settings import Settings
 
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
-CDI_VENDOR = "k8s.device-plugin.nvidia.com"
-CDI_CLASS = "gpu"
 VOLUME_ROOT = "/var/run/nvidia-container-devices"
 """NVIDIA's container toolkit reads the names of what is mounted here."""
 _CONTAINER_MPS = PurePosixPath("/mps")
@@ -65,7 +64,7 @@ def answer(given: Given, settings: Settings, new_id: Callable[[], str]) -> Conta
     names = [_name(device, settings) for device in given.devices]
     response = ContainerAllocateResponse()
     if settings.uses_cdi:
-        cdi_names = [f"{CDI_VENDOR}/{CDI_CLASS}={name}" for name in names]
+        cdi_names = [f"{cdi.VENDOR}/{cdi.GPU}={name}" for name in names]
         cdi_names += _more_cdi_names(settings)
         if DeviceListStrategy.CDI_ANNOTATIONS in strategies:
             key = f"{settings.cdi_annotation_prefix}nvidia-device-plugin_{new_id()}"
@@ -115,10 +114,10 @@ def _companions(settings: Settings) -> tuple[tuple[str, bool], ...]:
 
 def _more_cdi_names(settings: Settings) -> Iterator[str]:
     if settings.imex_channel:
-        yield f"{CDI_VENDOR}/imex-channel=0"
+        yield f"{cdi.VENDOR}/imex-channel=0"
     for name, wanted in _companions(settings):
         if wanted:
-            yield f"{CDI_VENDOR}/{name}=all"
+            yield f"{cdi.VENDOR}/{name}=all"
 
 
 def _with_variables(

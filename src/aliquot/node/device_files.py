@@ -11,11 +11,11 @@ _MIG_MINOR = re.compile(r"gpu(\d+)/gi(\d+)(?:/ci(\d+))?/access (\d+)")
 
 
 class DeviceFiles:
-    """Looks under `root` (the host's `/`, as this process sees it). Blocks, briefly."""
+    """Looks under `root` (the host's `/`, as this process sees it), and asks the kernel in `proc`. Blocks, briefly."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), proc: Path = Path("/proc")) -> None:
         self._dev = root / "dev"
-        self._mig_minors = root / "proc/driver/nvidia-caps/mig-minors"
+        self._mig_minors = proc / "driver/nvidia-caps/mig-minors"
 
     def of(self, devices: Sequence[Device]) -> Mapping[str, tuple[str, ...]]:
         """Device id -> paths as the host and the container name them, e.g. `/dev/nvidia0`."""
