@@ -177,6 +177,10 @@ class Api:
         self.refused_evictions: dict[str, str] = {}
         self.evicted: Callable[[str], None] = lambda _pod: None
         self.down = False
+        self.labelled: list[dict[str, str]] = []
+        """What was applied to the Node, in order."""
+        self._labels_of: dict[str, set[str]] = {}
+        """Field manager -> the labels that it applied last."""
         self._uids = 0
 
     @property
@@ -209,6 +213,8 @@ class Api:
     ) -> Any:
         self._reach()
         body = cast(dict[str, Any], msgspec.to_builtins(obj))
+        if resource is NODES:
+            return self._apply_to_node(body["metadata"], field_manager)
         self.written.append(("apply", body))
         metadata = body["metadata"]
         if metadata["name"] not in self.gpu_nodes.held:
@@ -250,6 +256,18 @@ class Api:
         self.written.append(("status", status))
         return self._merge(name, {"status": status})
 
+    def _apply_to_node(self, metadata: dict[str, Any], field_manager: str) -> Node:
+        """Labels that the manager leaves out now go, and nobody else's do."""
+        node: Node | None = self.node_objects.held.get(metadata["name"])
+        if node is None or node.metadata.uid != metadata["uid"]:
+            raise errors.Conflict("uid mismatch", code=409)
+        labels = metadata["labels"]
+        gone = self._labels_of.get(field_manager, set()) - labels.keys()
+        self._labels_of[field_manager] = set(labels)
+        self.labelled.append(labels)
+        self.label(**dict.fromkeys(gone), **labels)
+        return cast(Node, self.node_objects.held[metadata["name"]])
+
     def _merge(self, name: str, body: dict[str, Any]) -> GPUNode:
         old = self.gpu_nodes.held.get(name)
         kept = cast(dict[str, Any], msgspec.to_builtins(old)) if old is not None else {"metadata": {}}
@@ -264,7 +282,8 @@ class Api:
         merged = {**((before.metadata.labels or {}) if before is not None else {}), **labels}
         kept = {key: value for key, value in merged.items() if value is not None}
         annotations = before.metadata.annotations if before is not None else None
-        metadata = ObjectMeta(name=NODE, uid="node-uid", labels=kept, annotations=annotations)
+        uid = before.metadata.uid if before is not None else "node-uid"
+        metadata = ObjectMeta(name=NODE, uid=uid, labels=kept, annotations=annotations)
         self.node_objects.put(Node(metadata=metadata))
 
     def annotate(self, **annotations: str) -> None:

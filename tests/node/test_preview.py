@@ -40,3 +40,12 @@ def test_a_fault_of_one_gpu_names_it() -> None:
 def test_a_gpu_that_cannot_be_used_says_why() -> None:
     found = preview(observe(machine("h100-80gb:1:mig")), Settings(mig_strategy=MigStrategy.NONE))
     assert "MIG strategy is none" in found.resources[0].devices[0].fault
+
+
+def test_a_preview_has_the_labels_of_the_node() -> None:
+    driver = machine("h100-80gb:1:mig,h100-80gb:1")
+    cut(driver, driver.gpus()[0], ("1g.10gb+me", 2))
+    labels = preview(observe(driver), Settings(), "DGX H100").labels
+    assert labels["nvidia.com/mig-1g.10gb.me.count"] == "1"
+    assert labels["nvidia.com/gpu.machine"] == "DGX-H100"
+    assert "nvidia.com/gfd.timestamp" not in labels

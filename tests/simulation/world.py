@@ -26,6 +26,7 @@ from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.emulator.storage.store import Store
 from aliquot.gpu import inventory
+from aliquot.gpu.profiles import resource_name
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
@@ -243,6 +244,18 @@ def _assigned(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return devices
 
 
+def _counts(driver: SimulatedDriver) -> dict[str, int]:
+    """Labels that count what the driver has."""
+    gpus = driver.gpus()
+    names = Counter(
+        resource_name(compute.name)
+        for gpu in gpus
+        for instance in driver.instances(gpu.uuid)
+        for compute in instance.compute_instances
+    )
+    return {"nvidia.com/gpu.count": len(gpus), **{f"{name}.count": count for name, count in names.items()}}
+
+
 async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
@@ -298,6 +311,13 @@ async def _live(world: World, storm_s: float) -> None:
     assert not broken, f"not so ten virtual minutes after the storm: {broken}; {_summary(pods)}"
     nodes = (await world.user.list(NODES)).items
     assert [node["metadata"]["name"] for node in nodes] == sorted(world.cluster.nodes)
+    for node in nodes:
+        told = {
+            key: int(value)
+            for key, value in node["metadata"]["labels"].items()
+            if key == "nvidia.com/gpu.count" or (key.startswith("nvidia.com/mig-") and key.endswith(".count"))
+        }
+        assert told == _counts(world.cluster.nodes[node["metadata"]["name"]].driver), node["metadata"]["name"]
 
 
 def _summary(pods: list[dict[str, Any]]) -> list[str]:

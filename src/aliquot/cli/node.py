@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
-from aliquot.cli.output import Format, emit, output_option
+from aliquot.cli.output import Format, emit, output_option, table
 from aliquot.cli.plugin_options import follow, plugin_options, read_config, settle
 from aliquot.cli.state import SIMULATED_GPUS
 from aliquot.kube.roles import PLUGIN_CONFIG_MAP
@@ -174,6 +174,7 @@ async def _serve(
     from aliquot.node.agent import Agent
     from aliquot.node.cdi.writer import CdiFiles
     from aliquot.node.host import Host
+    from aliquot.node.labels.machine_type import read_machine_type
 
     simulated = isinstance(driver, SimulatedDriver)
     port = place.metrics_port
@@ -196,6 +197,7 @@ async def _serve(
                 disabled_hooks=place.disabled_cdi_hooks,
             ),
             mig_directory=None if simulated else (place.state or STATE_DIRECTORY) / "journal",
+            read_machine_type=read_machine_type,
         )
         if port:
             await services.enter_async_context(
@@ -232,15 +234,17 @@ async def _serving_metrics(
 def preview(
     driver_name: str, node_name: str, config_file: Path | None, given: "Flags", output: Format
 ) -> None:
-    """Print what this node would advertise: resources, device ids, and what Allocate would answer.
+    """Print what this node would advertise: resources, device ids, what Allocate would answer, and the Node's labels.
 
     Exit code 1 when something cannot be advertised; stderr says what and why.
     """
     from aliquot.node import preview as previews
     from aliquot.node.inventory import observe
+    from aliquot.node.labels.machine_type import read_machine_type
 
     settings = settle(given, read_config(config_file))
-    shown = previews.preview(observe(open_driver(driver_name, node_name)), settings)
+    machine_type = read_machine_type(settings.machine_type_file)
+    shown = previews.preview(observe(open_driver(driver_name, node_name)), settings, machine_type)
     rows = []
     for resource in shown.resources:
         rows += [_row(resource, device) for device in resource.devices] or [
@@ -249,6 +253,9 @@ def preview(
     emit(
         output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows
     )
+    if output.is_table and shown.labels:
+        click.echo()
+        table(("LABEL", "VALUE"), list(shown.labels.items()))
     for note in shown.notes:
         click.echo(f"note: {note}", err=True)
     if shown.problems:

@@ -8,7 +8,7 @@ reached; slices are cut and destroyed only while it is known which pods are boun
 import asyncio
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.host import Host, Prepared
 from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
+from aliquot.node.labels.writer import LabelWriter
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.scrape import Metrics, Seen
@@ -82,7 +83,7 @@ class Agent:
 
     `pods`, `nodes` and so on are shared feeds of a process with many agents; without them the agent watches its own.
     `host` None: there is nothing of the driver on this machine to be shown to containers. `mig_directory`: where
-    `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs.
+    `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs. `read_machine_type`: see LabelWriter.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Agent:
         plugin_config_maps: Feed[ConfigMap] | None = None,
         host: Host | None = None,
         mig_directory: Path | None = None,
+        read_machine_type: Callable[[str], str] | None = None,
     ) -> None:
         self._node_name = node_name
         self._driver = driver
@@ -139,6 +141,15 @@ class Agent:
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
         self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
+        self._label_writer = LabelWriter(
+            node_name,
+            client=client,
+            nodes=nodes,
+            clock=clock,
+            rng=rng,
+            run_blocking=run_blocking,
+            read_machine_type=read_machine_type,
+        )
         self._counts = Counts()
         reader = TelemetryReader(driver, self._driver_access)
         self.metrics = Metrics(node_name, reader, self._counts, self._seen)
@@ -200,6 +211,7 @@ class Agent:
                     async with asyncio.TaskGroup() as tasks:
                         for cache in self._caches:
                             tasks.create_task(cache.run())
+                        tasks.create_task(self._label_writer.run())
                         tasks.create_task(self._writer.run())
                         tasks.create_task(self._config_label.run())
                         tasks.create_task(self._follow_configuration())
@@ -299,6 +311,8 @@ class Agent:
             self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
+        if self._registrar.is_alone:
+            self._label_writer.look(self._snapshot, self._advertisement, self._configuration.settings)
         await self._breathe()
 
         self._allocations = await self._pod_resources.ask()

@@ -1,13 +1,14 @@
 """What the agent would serve on a machine, without serving it: for `aliquot node preview`, and for reading configs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.node.advertise import Device, advertise
 from aliquot.node.allocation import Given, answer
 from aliquot.node.inventory import Snapshot
+from aliquot.node.labels.features import UNKNOWN, feature_labels
 from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.sharing import RISKS, share
 
@@ -58,9 +59,11 @@ class Preview:
     """What is not served, one sentence for each GPU or for all."""
     notes: tuple[str, ...] = ()
     """What is served and should be known: risks of sharing, options without effect."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """That the Node would have; without the timestamp, which is of the moment."""
 
 
-def preview(snapshot: Snapshot, settings: Settings) -> Preview:
+def preview(snapshot: Snapshot, settings: Settings, machine_type: str = UNKNOWN) -> Preview:
     whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
     shared = share(whole, snapshot.gpus, settings)
     advertisement = shared.advertisement
@@ -94,7 +97,12 @@ def preview(snapshot: Snapshot, settings: Settings) -> Preview:
         problems.append(text if len(indexes) == len(gpus) > 1 else f"GPU {listed}: {text}")
     ways = dict.fromkeys(_sharing(device) for device in advertisement.devices if device.resource)
     risks = [f"{way}: {RISKS[way]}" for way in ways if way in RISKS]
-    return Preview(tuple(resources), (*problems, *shared.problems), (*risks, *settings.without_effect))
+    return Preview(
+        tuple(resources),
+        (*problems, *shared.problems),
+        (*risks, *settings.without_effect),
+        feature_labels(snapshot, advertisement, settings, machine_type),
+    )
 
 
 def _sharing(device: Device) -> Sharing:
