@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 
 from aliquot.gpu import boards, topology
-from aliquot.gpu.driver import DriverError, Fabric, Gpu, InstanceProfile, LinkKind, MigState, ReturnCode
+from aliquot.gpu.driver import (
+    DriverError,
+    Fabric,
+    Gpu,
+    InstanceProfile,
+    LinkKind,
+    MigState,
+    ReturnCode,
+    TimeSlice,
+)
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.nvml import NvmlDriver
 from aliquot.gpu.simulated import SimulatedDriver
@@ -63,6 +72,12 @@ class SimulatedMachine:
     def join_fabric(self, fabric: Fabric | None) -> None:
         self.driver.join_fabric(fabric)
 
+    def exclusive(self, gpu_uuid: str) -> bool:
+        return self.driver.exclusive(gpu_uuid)
+
+    def time_slice(self, gpu_uuid: str) -> TimeSlice:
+        return self.driver.time_slice(gpu_uuid)
+
 
 class NvmlMachine:
     def __init__(
@@ -82,7 +97,9 @@ class NvmlMachine:
             (device / "numa_node").write_text(f"{gpu.numa_node}\n")
             (device / "class").write_text(f"{gpu.pci_class or 0:#08x}\n")
         assert library.fake_load(str(folder / "scene").encode()) == 0
-        self.driver = NvmlDriver(sysfs=folder / "sys", reset=self._reset)
+        self.time_slices: dict[str, TimeSlice] = {}
+        """As nvidia-smi was asked to set them."""
+        self.driver = NvmlDriver(sysfs=folder / "sys", smi=self._smi)
 
     def start_process(self, device_uuid: str, pid: int, memory_mib: int | None = None) -> None:
         gpu_uuid, gi_id, ci_id = self._device(device_uuid)
@@ -124,7 +141,18 @@ class NvmlMachine:
                         return gpu.uuid, instance.gi_id, compute.ci_id
         return device_uuid, ctypes.c_uint(_NO_INSTANCE), ctypes.c_uint(_NO_INSTANCE)
 
-    def _reset(self, gpu_uuid: str) -> None:
+    def exclusive(self, gpu_uuid: str) -> bool:
+        return bool(self.library.fake_compute_mode(gpu_uuid.encode()) == 3)
+
+    def time_slice(self, gpu_uuid: str) -> TimeSlice:
+        return self.time_slices[gpu_uuid]
+
+    def _smi(self, gpu_uuid: str, command: str, *arguments: str) -> None:
+        if command == "compute-policy":
+            (length,) = arguments
+            self.time_slices[gpu_uuid] = list(TimeSlice)[int(length.removeprefix("--set-timeslice="))]
+            return
+        assert command == "--gpu-reset"
         code = self.library.fake_reset(gpu_uuid.encode())
         if code:
             raise DriverError(ReturnCode(code), "the fake did not reset")

@@ -18,6 +18,7 @@ from aliquot.gpu.driver import (
     Placement,
     Process,
     ReturnCode,
+    TimeSlice,
     XidEvent,
 )
 from aliquot.gpu.nvml import NvmlDriver
@@ -37,6 +38,8 @@ class Machine(Protocol):
     def inject_xid(self, device_uuid: str, xid: int) -> None: ...
     def lose_gpu(self, gpu_uuid: str) -> None: ...
     def join_fabric(self, fabric: Fabric | None) -> None: ...
+    def exclusive(self, gpu_uuid: str) -> bool: ...
+    def time_slice(self, gpu_uuid: str) -> TimeSlice: ...
 
 
 MakeMachine: TypeAlias = Callable[..., Machine]
@@ -442,6 +445,29 @@ def test_a_reset_destroys_all_instances(machine: MakeMachine) -> None:
 
 
 # --- processes, events, loss ---
+
+
+def test_a_gpu_can_be_one_process_s_alone(machine: MakeMachine) -> None:
+    made = machine("a100-40gb:2")
+    first, second = (gpu.uuid for gpu in made.driver.gpus())
+    made.driver.set_exclusive(first, True)
+    assert (made.exclusive(first), made.exclusive(second)) == (True, False)
+    made.driver.set_exclusive(first, False)
+    assert not made.exclusive(first)
+
+
+def test_a_gpu_in_mig_mode_has_no_compute_mode(machine: MakeMachine) -> None:
+    made = machine("h100-80gb:1:mig")
+    uuid = made.driver.gpus()[0].uuid
+    assert code(lambda: made.driver.set_exclusive(uuid, True)) is ReturnCode.NOT_SUPPORTED
+
+
+def test_time_slices_have_a_length(machine: MakeMachine) -> None:
+    made = machine("a100-40gb:1")
+    uuid = made.driver.gpus()[0].uuid
+    for length in TimeSlice:
+        made.driver.set_time_slice(uuid, length)
+        assert made.time_slice(uuid) is length
 
 
 def test_processes_are_told_with_where_they_run(machine: MakeMachine) -> None:

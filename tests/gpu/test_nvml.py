@@ -8,7 +8,7 @@ import pytest
 
 from aliquot.gpu.driver import DriverError, Fabric, LinkKind, MigState, ReturnCode, XidEvent
 from aliquot.gpu.nvml import NvmlDriver
-from aliquot.gpu.nvml.driver import nvidia_smi_reset
+from aliquot.gpu.nvml.nvidia_smi import nvidia_smi as run_nvidia_smi
 from aliquot.gpu.nvml.session import architecture, return_code
 
 MakeMachine = Callable[..., Any]
@@ -110,10 +110,10 @@ def test_nobody_is_registered_for_events_while_a_mode_changes(
 def test_a_reset_that_fails_leaves_a_working_session(nvml_machine: MakeMachine) -> None:
     machine = nvml_machine("a100-40gb")
 
-    def fail(gpu_uuid: str) -> None:
+    def fail(gpu_uuid: str, *_: str) -> None:
         raise DriverError(ReturnCode.IN_USE, "held by another")
 
-    machine.driver._reset = fail
+    machine.driver._smi = fail
     gpu = machine.driver.gpus()[0].uuid
     with pytest.raises(DriverError, match="held by another"):
         machine.driver.reset_gpu(gpu)
@@ -265,7 +265,7 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
 def test_a_gpu_is_reset_by_nvidia_smi(nvidia_smi: Callable[[str], Path]) -> None:
     path = nvidia_smi('echo "$@" > "$0.called"')
-    nvidia_smi_reset("GPU-1")
+    run_nvidia_smi("GPU-1", "--gpu-reset")
     assert path.with_suffix(".called").read_text() == "--gpu-reset -i GPU-1\n"
 
 
@@ -286,11 +286,17 @@ def test_what_nvidia_smi_says_is_passed_on(
 ) -> None:
     nvidia_smi(script)
     with pytest.raises(DriverError) as caught:
-        nvidia_smi_reset("GPU-1")
+        run_nvidia_smi("GPU-1", "--gpu-reset")
     assert (caught.value.code, str(caught.value)) == (code, message)
 
 
 def test_without_nvidia_smi_a_reset_is_not_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DriverError, match="nvidia-smi, which is not on the path"):
-        nvidia_smi_reset("GPU-1")
+        run_nvidia_smi("GPU-1", "--gpu-reset")
+
+
+def test_time_slices_are_set_by_nvidia_smi(nvidia_smi: Callable[[str], Path]) -> None:
+    path = nvidia_smi('echo "$@" > "$0.called"')
+    run_nvidia_smi("GPU-1", "compute-policy", "--set-timeslice=2")
+    assert path.with_suffix(".called").read_text() == "compute-policy --set-timeslice=2 -i GPU-1\n"

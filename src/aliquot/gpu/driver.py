@@ -8,7 +8,7 @@ with the driver.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Protocol
 
 
@@ -45,6 +45,15 @@ class MigState(Enum):
     ENABLED = "enabled"
     PENDING_ENABLE = "pending-enable"
     PENDING_DISABLE = "pending-disable"
+
+
+class TimeSlice(StrEnum):
+    """How long a process has the GPU before the next has its turn; the driver knows the milliseconds."""
+
+    DEFAULT = "default"
+    SHORT = "short"
+    MEDIUM = "medium"
+    LONG = "long"
 
 
 class LinkKind(Enum):
@@ -271,6 +280,15 @@ class Driver(Protocol):
         """The state reached: PENDING_* where the board needs a reset for it. IN_USE when disabling while an
         instance exists and, on boards that switch at once, while a process runs on the GPU. NOT_SUPPORTED on a
         board without MIG."""
+        ...
+
+    def set_exclusive(self, gpu_uuid: str, exclusive: bool) -> None:
+        """Whether one process alone may use the GPU (compute mode EXCLUSIVE_PROCESS), or any number (DEFAULT).
+        NOT_SUPPORTED where MIG is on."""
+        ...
+
+    def set_time_slice(self, gpu_uuid: str, length: TimeSlice) -> None:
+        """NOT_SUPPORTED before Volta."""
         ...
 
     def reset_gpu(self, gpu_uuid: str) -> None:

@@ -37,6 +37,7 @@ from aliquot.gpu.driver import (
     Process,
     ReturnCode,
     Telemetry,
+    TimeSlice,
     XidEvent,
 )
 from aliquot.gpu.inventory import InventoryGpus
@@ -80,6 +81,8 @@ class _GpuState(msgspec.Struct):
     created: int = 0
     """Compute instances ever made here, so that no MIG UUID comes twice."""
     lost: bool = False
+    exclusive: bool = False
+    time_slice: TimeSlice = TimeSlice.DEFAULT
 
 
 class _State(msgspec.Struct):
@@ -180,6 +183,28 @@ class SimulatedDriver:
             if not mig.mode_change_needs_reset:
                 state.mig = enabled
         return self._mig_state(index)
+
+    def set_exclusive(self, gpu_uuid: str, exclusive: bool) -> None:
+        index = self._index(gpu_uuid)
+        if self._state.gpus[index].mig:
+            raise DriverError(ReturnCode.NOT_SUPPORTED, "Not Supported: MIG mode is on")
+        with self._change():
+            self._state.gpus[index].exclusive = exclusive
+
+    def set_time_slice(self, gpu_uuid: str, length: TimeSlice) -> None:
+        index = self._index(gpu_uuid)
+        if self._boards[index].compute_capability_numbers < (7, 0):
+            raise DriverError(ReturnCode.NOT_SUPPORTED, "Not Supported: time slices before Volta")
+        with self._change():
+            self._state.gpus[index].time_slice = length
+
+    def exclusive(self, gpu_uuid: str) -> bool:
+        """As `set_exclusive` left it; no such thing is asked of a real driver."""
+        return self._state.gpus[self._index(gpu_uuid)].exclusive
+
+    def time_slice(self, gpu_uuid: str) -> TimeSlice:
+        """As `set_time_slice` left it; no such thing is asked of a real driver."""
+        return self._state.gpus[self._index(gpu_uuid)].time_slice
 
     def reset_gpu(self, gpu_uuid: str) -> None:
         index = self._index(gpu_uuid)

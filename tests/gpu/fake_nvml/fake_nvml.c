@@ -66,7 +66,8 @@ enum {
 typedef struct gpu {
     char magic;
     char uuid[NAME], bus[32], product[NAME];
-    u32 minor, device_id, subsystem_id, memory_mib, major, minor_capability, mig_capable, mig, pending, needs_reset, lost;
+    u32 minor, device_id, subsystem_id, memory_mib, major, minor_capability, mig_capable, mig, pending, needs_reset, lost,
+        compute_mode;
     u32 n_profiles;
     profile profiles[MAX_PROFILES];
     instance gi[MAX_INSTANCES];
@@ -189,6 +190,8 @@ void fake_fabric(const char *uuid, const unsigned char *cluster, u32 clique, u32
 }
 
 u32 fake_sessions(void) { return sessions; }
+
+int fake_compute_mode(const char *uuid) { return (int)by_uuid(uuid)->compute_mode; }
 
 /* What nvidia-smi --gpu-reset does. */
 int fake_reset(const char *uuid) {
@@ -501,6 +504,14 @@ int nvmlDeviceSetMigMode(gpu *g, u32 mode, u32 *activation) {
     } else {
         g->mig = g->pending = mode;
     }
+    return SUCCESS;
+}
+
+int nvmlDeviceSetComputeMode(gpu *g, u32 mode) {
+    ALIVE(g);
+    if (mode > 3) return INVALID_ARGUMENT;
+    if (g->mig) return NOT_SUPPORTED;
+    g->compute_mode = mode;
     return SUCCESS;
 }
 

@@ -3,7 +3,8 @@
 import pytest
 
 from aliquot.document import DocumentError
-from aliquot.node.plugin_config.file import DeviceListStrategy, Interval, MigStrategy, PluginConfig, parse
+from aliquot.gpu.driver import TimeSlice
+from aliquot.node.plugin_config.file import DeviceListStrategy, MigStrategy, PluginConfig, parse
 from aliquot.node.plugin_config.references import References
 
 DOCUMENTED = """
@@ -160,4 +161,4 @@ def test_our_own_interval_is_read() -> None:
         "sharing: {timeSlicing: {interval: long, resources: [{name: gpu, replicas: 2}]}}", source="f"
     )
     assert config.time_slicing is not None
-    assert config.time_slicing.interval is Interval.LONG
+    assert config.time_slicing.interval is TimeSlice.LONG

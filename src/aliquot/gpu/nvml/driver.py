@@ -1,7 +1,6 @@
 """NvmlDriver: the promises of `aliquot.gpu.driver.Driver`, kept by NVML."""
 
 import ctypes
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,54 +23,29 @@ from aliquot.gpu.driver import (
     Process,
     ReturnCode,
     Telemetry,
+    TimeSlice,
     XidEvent,
 )
 from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.nvml import fabric, links, mig, telemetry
+from aliquot.gpu.nvml.nvidia_smi import nvidia_smi
 from aliquot.gpu.nvml.session import MIB, OF_ONE_GPU, Device, Session, return_code
 
 _NO_INSTANCE = 0xFFFFFFFF
-_RESET_TIMEOUT_S = 120.0
 _WAIT_PIECE_S = 0.2
 """A wait for events gives way this often to whoever must close the session."""
-
-
-def nvidia_smi_reset(gpu_uuid: str) -> None:
-    """Resets a GPU; NVML itself cannot. Raises DriverError."""
-    command = ["nvidia-smi", "--gpu-reset", "-i", gpu_uuid]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_RESET_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError:
-        raise DriverError(
-            ReturnCode.NOT_SUPPORTED, "a GPU reset needs nvidia-smi, which is not on the path"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise DriverError(ReturnCode.TIMEOUT, f"nvidia-smi did not reset {gpu_uuid} in time") from None
-    if done.returncode != 0:
-        lines = (line.strip() for line in (done.stdout + done.stderr).split("\n"))
-        said = next(filter(None, lines), f"nvidia-smi ended with {done.returncode}")
-        raise DriverError(return_code(done.returncode), f"{gpu_uuid}: {said}")
 
 
 class NvmlDriver:
     """Raises DriverError with the cause when there is no driver.
 
-    `sysfs`: where NUMA nodes are read. `reset`: how a GPU is reset while no session is open.
+    `sysfs`: where NUMA nodes are read. `smi`: runs nvidia-smi for what NVML cannot do itself.
     """
 
-    def __init__(
-        self, *, sysfs: Path = Path("/sys"), reset: Callable[[str], None] = nvidia_smi_reset
-    ) -> None:
+    def __init__(self, *, sysfs: Path = Path("/sys"), smi: Callable[..., None] = nvidia_smi) -> None:
         self._session = Session(sysfs)
         self._nvml = self._session.nvml
-        self._reset = reset
+        self._smi = smi
         self._event_lock = threading.Lock()
         self._events: Any = None
         self._changing_modes = 0
@@ -168,13 +142,25 @@ class NvmlDriver:
             raise DriverError(return_code(activation), f"{gpu_uuid}: MIG mode was not changed: {cause}")
         return reached
 
+    def set_exclusive(self, gpu_uuid: str, exclusive: bool) -> None:
+        device = self._device(gpu_uuid)
+        nvml = self._nvml
+        mode = nvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS if exclusive else nvml.NVML_COMPUTEMODE_DEFAULT
+        with self._session.errors(f"{gpu_uuid}: compute mode"):
+            nvml.nvmlDeviceSetComputeMode(device.handle, mode)
+
+    def set_time_slice(self, gpu_uuid: str, length: TimeSlice) -> None:
+        self._device(gpu_uuid)
+        number = list(TimeSlice).index(length)
+        self._smi(gpu_uuid, "compute-policy", f"--set-timeslice={number}")
+
     def reset_gpu(self, gpu_uuid: str) -> None:
         if self.processes(gpu_uuid):
             raise DriverError(ReturnCode.IN_USE, f"{gpu_uuid}: a process runs on it")
         # an open session is a client of the GPU and would be in the way of its reset
         self.close()
         try:
-            self._reset(gpu_uuid)
+            self._smi(gpu_uuid, "--gpu-reset")
         finally:
             self._session.open()
 

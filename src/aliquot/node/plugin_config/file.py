@@ -11,13 +11,13 @@
         - {name: nvidia.com/gpu, replicas: 4, devices: [0, 1]}
 
 What NVIDIA's plugin takes is taken. Three things that it reads and then ignores are honoured: `devices` and `rename` of
-a shared resource, and the patterns under `resources`. `interval` under `timeSlicing` is our own. A key that it would
+a shared resource, and the patterns under `resources`. `interval` under `timeSlicing` and `exclusiveProcess` under `mps` are our own. A key that it would
 silently drop is refused, in one line with the place.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,6 +25,7 @@ import msgspec
 
 from aliquot import document
 from aliquot.document import Document
+from aliquot.gpu.driver import TimeSlice
 from aliquot.node.plugin_config.names import BadResourceName, Naming, Pattern, full_name
 from aliquot.node.plugin_config.references import BadReference, References
 
@@ -64,15 +65,6 @@ class AllocationPolicy(StrEnum):
     """The GPU that is used least."""
     PACKED = "packed"
     """The GPU that is used most and has room."""
-
-
-class Interval(StrEnum):
-    """How long a time slice is; the driver knows the milliseconds."""
-
-    DEFAULT = "default"
-    SHORT = "short"
-    MEDIUM = "medium"
-    LONG = "long"
 
 
 class Discovery(StrEnum):
@@ -140,8 +132,10 @@ class SharingSection:
     rename_by_default: bool = False
     fail_requests_greater_than_one: bool | None = None
     """None: not given."""
-    interval: Interval | None = None
+    interval: TimeSlice | None = None
     """Of time slices; None: whatever the GPU has."""
+    exclusive_process: bool = False
+    """Under MPS: keep everybody off the GPU who does not come through the daemon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +174,16 @@ class _Shared(msgspec.Struct, rename="camel"):
 
 
 class _TimeSlicing(_Shared):
-    interval: Interval | None = None
+    interval: TimeSlice | None = None
+
+
+class _Mps(_Shared):
+    exclusive_process: bool | None = None
 
 
 class _Sharing(msgspec.Struct, rename="camel"):
     time_slicing: _TimeSlicing | None = None
-    mps: _Shared | None = None
+    mps: _Mps | None = None
 
 
 class _Imex(msgspec.Struct, rename="camel"):
@@ -220,8 +218,8 @@ def parse(text: str, *, source: str) -> PluginConfig:
     )
     flags = file.flags or Flags()
     if flags.gfd is not None and flags.gfd.sleep_interval is not None:
-        _check_duration(parsed, ("flags", "gfd", "sleepInterval"), flags.gfd.sleep_interval)
-    sliced = sharing.time_slicing
+        _check_duration(parsed, ("flags", "gfd", "sleepTimeSlice"), flags.gfd.sleep_interval)
+    sliced, mps = sharing.time_slicing, sharing.mps
     if (imex.channel_ids or []) not in ([], [0]):
         raise parsed.error(("imex", "channelIDs"), f"channelIDs is [] or [0], not {imex.channel_ids}")
     return PluginConfig(
@@ -230,8 +228,12 @@ def parse(text: str, *, source: str) -> PluginConfig:
             _patterns(parsed, ("resources", "gpus"), resources.gpus or ()),
             _patterns(parsed, ("resources", "mig"), resources.mig or ()),
         ),
-        _section(parsed, "timeSlicing", sliced, sliced.interval) if sliced is not None else None,
-        _section(parsed, "mps", sharing.mps) if sharing.mps is not None else None,
+        replace(_section(parsed, "timeSlicing", sliced), interval=sliced.interval)
+        if sliced is not None
+        else None,
+        replace(_section(parsed, "mps", mps), exclusive_process=bool(mps.exclusive_process))
+        if mps is not None
+        else None,
         bool(imex.channel_ids),
         bool(imex.required),
     )
@@ -251,9 +253,7 @@ def _patterns(parsed: Document, path: _Place, patterns: Sequence[_Pattern]) -> t
     )
 
 
-def _section(
-    parsed: Document, strategy: str, shared: _Shared, interval: Interval | None = None
-) -> SharingSection:
+def _section(parsed: Document, strategy: str, shared: _Shared) -> SharingSection:
     path: _Place = ("sharing", strategy, "resources")
     if not shared.resources:
         raise parsed.error(path, f"no resource is shared: list one, or remove {strategy}")
@@ -261,7 +261,6 @@ def _section(
         tuple(_replicas(parsed, (*path, number), one) for number, one in enumerate(shared.resources)),
         bool(shared.rename_by_default),
         shared.fail_requests_greater_than_one,
-        interval,
     )
 
 
