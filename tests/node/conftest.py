@@ -68,6 +68,7 @@ from aliquot.node.configuration import Configuration
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.host import Host
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
+from aliquot.node.mps.control import Control
 from aliquot.node.plugin_config.settings import Settings
 
 T = TypeVar("T")
@@ -546,6 +547,7 @@ class Site:
         """Whose configurations the agent follows, from its next start on."""
         self.rng = random.Random(seed)
         self.host: Host | None = None
+        self.mps_control: Control | None = None
         self.mig_directory: Path | None = None
         """Where the agent meets `aliquot mig`; taken at its next start."""
         self.agent_task: asyncio.Task[None] | None = None
@@ -572,6 +574,7 @@ class Site:
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
             host=self.host,
+            mps_control=self.mps_control,
             mig_directory=self.mig_directory,
         )
         self.metrics = agent.metrics

@@ -175,6 +175,7 @@ async def _serve(
     from aliquot.node.cdi.writer import CdiFiles
     from aliquot.node.host import Host
     from aliquot.node.labels.machine_type import read_machine_type
+    from aliquot.node.mps.control import NvidiaControl
 
     simulated = isinstance(driver, SimulatedDriver)
     port = place.metrics_port
@@ -196,6 +197,7 @@ async def _serve(
                 driver_here=not simulated,
                 disabled_hooks=place.disabled_cdi_hooks,
             ),
+            mps_control=None if simulated else NvidiaControl(),
             mig_directory=None if simulated else (place.state or STATE_DIRECTORY) / "journal",
             read_machine_type=read_machine_type,
         )

@@ -36,7 +36,7 @@ from aliquot.node.forms import Form, Kept, keep, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health import Ailment, Health
 from aliquot.node.host import Host, Prepared
-from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known
+from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known, without
 from aliquot.node.labels.writer import LabelWriter
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.metrics.counts import Counts
@@ -46,6 +46,8 @@ from aliquot.node.mig.changes import Changes, Look
 from aliquot.node.mig.config_label import MigConfigLabel
 from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
+from aliquot.node.mps.control import Control
+from aliquot.node.mps.daemons import Daemons
 from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
@@ -82,8 +84,9 @@ class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
     `pods`, `nodes` and so on are shared feeds of a process with many agents; without them the agent watches its own.
-    `host` None: there is nothing of the driver on this machine to be shown to containers. `mig_directory`: where
-    `aliquot mig` keeps its locks and journals; None where it cannot reach these GPUs. `read_machine_type`: see LabelWriter.
+    `host` None: there is nothing of the driver on this machine to be shown to containers. `mps_control`
+    None: shares under MPS are offered without daemons. `mig_directory`: where `aliquot mig` keeps its locks and journals;
+    None where it cannot reach these GPUs. `read_machine_type`: see LabelWriter.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Agent:
         mig_config_maps: Feed[ConfigMap] | None = None,
         plugin_config_maps: Feed[ConfigMap] | None = None,
         host: Host | None = None,
+        mps_control: Control | None = None,
         mig_directory: Path | None = None,
         read_machine_type: Callable[[str], str] | None = None,
     ) -> None:
@@ -173,6 +177,16 @@ class Agent:
             changed=self._wake.set,
             rng=rng,
         )
+        self._mps: Daemons | None = None
+        if mps_control is not None:
+            self._mps = Daemons(
+                driver,
+                self._driver_access,
+                mps_control,
+                run_blocking=run_blocking,
+                rng=rng,
+                changed=self._wake.set,
+            )
         self._answers = Answers()
         self._plugins: dict[str, DevicePlugin] = {}
 
@@ -215,6 +229,8 @@ class Agent:
                         tasks.create_task(self._writer.run())
                         tasks.create_task(self._config_label.run())
                         tasks.create_task(self._follow_configuration())
+                        if self._mps is not None:
+                            tasks.create_task(self._mps.run())
                         tasks.create_task(self._follow_events())
                         tasks.create_task(self._follow(tasks))
                 finally:
@@ -309,6 +325,8 @@ class Agent:
         await self._breathe()
         if self._host is not None:
             self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
+        if self._mps is not None:
+            self._mps.want(self._staying(), self._configuration.settings)
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
         if self._registrar.is_alone:
@@ -331,6 +349,10 @@ class Agent:
         version = self._snapshot.version
         driver_version = version.driver if version is not None else ""
         return self._advertisement.devices, driver_version, self._configuration.settings
+
+    def _staying(self) -> list[Device]:
+        """What is about to be taken away is to be free of MPS as well."""
+        return [device for device in self._advertisement.devices if not self._changes.hold(device.id)[0]]
 
     async def _observe(self) -> Snapshot:
         """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
@@ -379,14 +401,11 @@ class Agent:
                 gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
                 for gpu in spec.gpus
             }
-        self._uses = uses(
-            self._advertisement.devices,
-            self._snapshot.gpus,
-            self._allocations,
-            self._answers.device_ids(),
-            self._promises(),
-        )
-        look = Look(self._snapshot, self._advertisement.devices, self._uses, self._allocations, busy)
+        # MPS itself goes with its daemon, as soon as what it is on is about to be taken away.
+        seen = without(self._snapshot, self._mps.servers() if self._mps is not None else ())
+        devices, allocations = self._advertisement.devices, self._allocations
+        self._uses = uses(devices, seen.gpus, allocations, self._answers.device_ids(), self._promises())
+        look = Look(seen, devices, self._uses, allocations, busy)
         return self._changes.consider(spec, self._generation(), look, tasks)
 
     def _unsettled(self) -> bool:
@@ -421,11 +440,15 @@ class Agent:
         ailment = self._health.of(device)
         if device.unusable or ailment is not None:
             fault, closed = device.unusable or (ailment.message if ailment else ""), True
-        elif self._prepared.fault:
-            fault, closed = self._prepared.fault, True
+        elif unready := self._unready(device):
+            fault, closed = unready, True
         else:
             fault, closed = self._changes.hold(device.id)
         return [Offer(kubelet_id, device, fault, closed, files) for kubelet_id in device.kubelet_ids]
+
+    def _unready(self, device: Device) -> str:
+        """What a container would miss that got it now."""
+        return self._prepared.fault or (self._mps.fault(device.id) if self._mps is not None else "")
 
     def _stream_changed(self) -> None:
         self._registrar.wake()

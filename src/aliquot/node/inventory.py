@@ -3,7 +3,7 @@
 One GPU that fails to answer must not hide the others: each is read on its own and carries its own failure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aliquot.gpu.driver import (
@@ -167,3 +167,14 @@ def _filled(before: ObservedGpu | None, now: ObservedGpu) -> ObservedGpu:
         instances=now.instances or before.instances,
         links=now.links or before.links,
     )
+
+
+def without(snapshot: Snapshot, pids: Collection[int]) -> Snapshot:
+    """As if these processes were not there."""
+    if not pids:
+        return snapshot
+    gpus = (
+        replace(observed, processes=tuple(p for p in observed.processes if p.pid not in pids))
+        for observed in snapshot.gpus
+    )
+    return replace(snapshot, gpus=tuple(gpus))
