@@ -53,6 +53,7 @@ from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
 from aliquot.node.status import Findings, Note
+from aliquot.node.time_slices import TimeSlices
 from aliquot.node.usage import Answer, Answers, served_claim, uses
 
 _log = structlog.get_logger()
@@ -177,6 +178,7 @@ class Agent:
             changed=self._wake.set,
             rng=rng,
         )
+        self._time_slices = TimeSlices(driver, self._driver_access)
         self._mps: Daemons | None = None
         if mps_control is not None:
             self._mps = Daemons(
@@ -200,6 +202,7 @@ class Agent:
         self._uses: Mapping[str, str] | None = None
         """None before the first look that knew the pods."""
         self._prepared = Prepared()
+        self._slices_fault = ""
         self._allocations = Allocations()
         self._places = Places(())
         self._scores: PairScores | None = None
@@ -327,6 +330,9 @@ class Agent:
             self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
         if self._mps is not None:
             self._mps.want(self._staying(), self._configuration.settings)
+        self._slices_fault = await self._time_slices.look(
+            self._advertisement.devices, self._configuration.settings
+        )
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
         if self._registrar.is_alone:
@@ -486,6 +492,8 @@ class Agent:
             return Note("CDINotWritten", self._prepared.fault)
         if self._configuration.problem.reason:
             return self._configuration.problem
+        if self._slices_fault:
+            return Note("TimeSliceNotSet", self._slices_fault)
         if self._sharing.problems:
             return Note("DoesNotFit", "; ".join(self._sharing.problems))
         if self._kept.device_ids:
