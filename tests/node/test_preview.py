@@ -1,9 +1,9 @@
 """What would be served, without serving it."""
 
 from aliquot.node.inventory import observe
-from aliquot.node.plugin_config.file import MigStrategy
-from aliquot.node.plugin_config.settings import Settings
-from aliquot.node.preview import preview
+from aliquot.node.plugin_config.file import Flags, MigStrategy, parse
+from aliquot.node.plugin_config.settings import Settings, resolve
+from aliquot.node.preview import changes, preview
 from tests.node.conftest import cut, machine
 
 
@@ -49,3 +49,19 @@ def test_a_preview_has_the_labels_of_the_node() -> None:
     assert labels["nvidia.com/mig-1g.10gb.me.count"] == "1"
     assert labels["nvidia.com/gpu.machine"] == "DGX-H100"
     assert "nvidia.com/gfd.timestamp" not in labels
+
+
+def test_two_configurations_are_told_apart_by_what_they_come_to() -> None:
+    snapshot = observe(machine("h100-80gb:2"))
+    text = (
+        "sharing: {timeSlicing: {renameByDefault: true, resources: [{name: gpu, replicas: 4, devices: [0]}]}}"
+    )
+    shared = resolve(Flags(), parse(text, source="f"))
+    before, after = preview(snapshot, Settings()), preview(snapshot, shared)
+    assert changes(before, before) == ()
+    told = {change.what: (change.before, change.after) for change in changes(before, after)}
+    uuid = snapshot.gpus[0].gpu.uuid
+    assert told["nvidia.com/gpu"] == ("2", "1")
+    assert told["nvidia.com/gpu.shared"] == ("", "4")
+    assert told[f"device {uuid}"] == ("nvidia.com/gpu", "nvidia.com/gpu.shared, timeSlicing x 4")
+    assert f"device {snapshot.gpus[1].gpu.uuid}" not in told

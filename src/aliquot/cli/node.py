@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
     from aliquot.node.configuration import Configuration
     from aliquot.node.plugin_config.file import Flags
-    from aliquot.node.preview import PreviewedDevice, PreviewedResource
+    from aliquot.node.preview import Preview, PreviewedDevice, PreviewedResource
 
 _METRICS_PORT = 9400
 """dcgm-exporter's, so that who scrapes it finds us."""
@@ -138,8 +138,13 @@ def run_agent(
     """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
     if not node_name:
         raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
-    driver = open_driver(driver_name, node_name, state_file=kubelet_dir / SIMULATED_GPUS)
     configuration = follow(given, config_file, config_map, config_default, config_fallback_strategies)
+    driver = open_driver(
+        driver_name,
+        node_name,
+        state_file=kubelet_dir / SIMULATED_GPUS,
+        wait=not configuration.settings.fail_on_init_error,
+    )
     hooks = frozenset(word.strip() for word in cdi_disable_hooks.split(",") if word.strip())
     place = _Place(node_name, kubelet_dir, state, cdi_dir, hooks, metrics_address, metrics_port)
     serve(lambda: _serve(place, configuration, driver, kubeconfig, context))
@@ -231,10 +236,20 @@ async def _serving_metrics(
 @_driver_option
 @click.option("--node-name", default="node-0", show_default=True, help="Which node of the inventory.")
 @_config_file_option
+@click.option(
+    "--against",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Another configuration: print what --config-file would change of it.",
+)
 @plugin_options
 @output_option
 def preview(
-    driver_name: str, node_name: str, config_file: Path | None, given: "Flags", output: Format
+    driver_name: str,
+    node_name: str,
+    config_file: Path | None,
+    against: Path | None,
+    given: "Flags",
+    output: Format,
 ) -> None:
     """Print what this node would advertise: resources, device ids, what Allocate would answer, and the Node's labels.
 
@@ -246,7 +261,15 @@ def preview(
 
     settings = settle(given, read_config(config_file))
     machine_type = read_machine_type(settings.machine_type_file)
-    shown = previews.preview(observe(open_driver(driver_name, node_name)), settings, machine_type)
+    snapshot = observe(open_driver(driver_name, node_name))
+    shown = previews.preview(snapshot, settings, machine_type)
+    if against is not None:
+        before = previews.preview(snapshot, settle(given, read_config(against)), machine_type)
+        changes = previews.changes(before, shown)
+        told = [(change.what, change.before or "-", change.after or "-") for change in changes]
+        emit(output, lambda: changes, columns=("WHAT", "BEFORE", "AFTER"), rows=told)
+        _end_preview(shown)
+        return
     rows = []
     for resource in shown.resources:
         rows += [_row(resource, device) for device in resource.devices] or [
@@ -258,6 +281,10 @@ def preview(
     if output.is_table and shown.labels:
         click.echo()
         table(("LABEL", "VALUE"), list(shown.labels.items()))
+    _end_preview(shown)
+
+
+def _end_preview(shown: "Preview") -> None:
     for note in shown.notes:
         click.echo(f"note: {note}", err=True)
     if shown.problems:
@@ -284,8 +311,9 @@ def _row(resource: "PreviewedResource", device: "PreviewedDevice") -> tuple[str,
     )
 
 
-def open_driver(name: str, node_name: str, *, state_file: Path | None = None) -> "Driver":
-    """The driver that `--driver` names; a simulated one keeps its state in `state_file`.
+def open_driver(name: str, node_name: str, *, state_file: Path | None = None, wait: bool = False) -> "Driver":
+    """The driver that `--driver` names; a simulated one keeps its state in `state_file`. `wait`: the real one may come
+    later.
 
     Raises click.ClickException with the fix.
     """
@@ -294,12 +322,18 @@ def open_driver(name: str, node_name: str, *, state_file: Path | None = None) ->
 
     kind, _, inventory_path = name.partition(":")
     if kind == "nvml" and not inventory_path:
+        from aliquot.gpu.late_driver import late
         from aliquot.gpu.nvml import NvmlDriver
 
+        if wait:
+            return late(NvmlDriver)
         try:
             return NvmlDriver()
         except DriverError as error:
-            raise click.ClickException(f"{error}; without a GPU, try --driver simulated:INVENTORY") from error
+            raise click.ClickException(
+                f"{error}; without a GPU, try --driver simulated:INVENTORY; to wait for the driver, "
+                "--fail-on-init-error=false"
+            ) from error
     if kind == "simulated" and inventory_path:
         from aliquot.gpu import inventory
         from aliquot.gpu.simulated import SimulatedDriver

@@ -123,3 +123,44 @@ def _answer(resource: str, device: Device, settings: Settings) -> PreviewedAnswe
 def _failure(snapshot: Snapshot, gpu_uuid: str) -> str:
     failure = snapshot.by_uuid[gpu_uuid].failure
     return str(failure) if failure is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that two previews tell differently; `before` or `after` is empty where there is no such thing."""
+
+    what: str
+    before: str
+    after: str
+
+
+def changes(before: Preview, after: Preview) -> tuple[Change, ...]:
+    """Counts of resources first."""
+    old, new = _facts(before), _facts(after)
+    return tuple(
+        Change(what, old.get(what, ""), new.get(what, ""))
+        for what in sorted(dict.fromkeys([*old, *new]), key=lambda what: what.startswith(_LATER))
+        if old.get(what) != new.get(what)
+    )
+
+
+_LATER = ("device ", "answer ", "label ")
+
+
+def _facts(shown: Preview) -> dict[str, str]:
+    counts = {resource.name: str(resource.count) for resource in shown.resources}
+    devices: dict[str, str] = {}
+    for resource in shown.resources:
+        for device in resource.devices:
+            shares = len(device.kubelet_ids)
+            way = "" if device.sharing is Sharing.NONE else f", {device.sharing} x {shares}"
+            answer = device.answer
+            told = [
+                *map("=".join, sorted(answer.environment.items())),
+                *answer.annotations,
+                *answer.cdi_devices,
+            ]
+            told += [f"{host}:{inside}" for inside, host in sorted(answer.mounts.items())]
+            devices[f"device {device.id}"] = f"{resource.name}{way}"
+            devices[f"answer {device.id}"] = " ".join(told)
+    return counts | devices | {f"label {name}": value for name, value in shown.labels.items()}
