@@ -33,9 +33,20 @@ from aliquot.kube.client import Client
 from aliquot.kube.errors import NotFound
 from aliquot.kube.kubeletapi.podresources_pb2 import ListPodResourcesRequest
 from aliquot.kube.kubeletapi.sockets import MemorySockets
-from aliquot.kube.resources import DEPLOYMENTS, GPUNODES, NODES, PODS, Resource
+from aliquot.kube.resources import CONFIGMAPS, DEPLOYMENTS, GPUNODES, NAMESPACES, NODES, PODS, Resource
+from aliquot.kube.roles import NAMESPACE, PLUGIN_CONFIG_MAP
+from aliquot.node.advertise import device_of
 from tests.simulation.faults import Weather
 
+CONFIGURATIONS = (
+    "",
+    "sharing: {timeSlicing: {resources: [{name: gpu, replicas: 3}]}}",
+    "sharing: {timeSlicing: {renameByDefault: true, resources: [{name: gpu, replicas: 2}, {name: mig-1g.10gb, replicas: 2}]}}",
+    "sharing: {timeSlicing: {resources: [{name: gpu, replicas: 2, devices: [0]}, {name: mig-3g.40gb, replicas: 4}]}}",
+    "flags: {migStrategy: single}",
+    "version: v2",
+)
+"""Of the device plugin; the last one nobody can take."""
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RESOURCES: Mapping[str, Resource] = {"Pod": PODS, "Deployment": DEPLOYMENTS, "GPUNode": GPUNODES}
 
@@ -152,7 +163,7 @@ class World:
         """One thing goes wrong."""
         assert self.supervisor is not None
         node = self.rng.choice(sorted(self.cluster.nodes))
-        match self.rng.choice(("kill", "kill", "kill", "socket", "kubelet", "reboot", "delete")):
+        match self.rng.choice(("kill", "kill", "kill", "socket", "kubelet", "reboot", "delete", "configure")):
             case "kill":
                 name = self.rng.choice(self.supervisor.names())
                 self.note(f"kill {name}")
@@ -173,6 +184,16 @@ class World:
                 name = self.rng.choice(sorted(pod["metadata"]["name"] for pod in pods))
                 self.note(f"delete pod {name}")
                 await self.delete_pod(name)
+
+            case "configure":
+                await self.configure(self.rng.choice(CONFIGURATIONS))
+
+    async def configure(self, text: str) -> None:
+        """Of every node's device plugin, while it runs."""
+        self.note(f"configure {text!r}")
+        metadata = {"name": PLUGIN_CONFIG_MAP, "namespace": NAMESPACE}
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"default": text}}
+        await self.user.apply(CONFIGMAPS, config, field_manager="user", force=True)
 
     async def reboot(self, node: str, down_s: float) -> None:
         """The machine goes down with everything on it, and comes back."""
@@ -214,17 +235,21 @@ class World:
 
     async def check_always(self) -> None:
         """What holds at every moment, however bad."""
-        for device, holders in sorted((await self.held()).items()):
-            assert len(holders) == 1, f"{device} is handed out {len(holders)} times: {holders}"
+        held = await self.held()
+        for given, holders in sorted(held.items()):
+            assert len(holders) == 1, f"{given} is handed out {len(holders)} times: {holders}"
+            whole = device_of(given)
+            assert whole == given or whole not in held, f"{whole} is handed out whole and in shares"
         # Equal slices are interchangeable: kubelet may swap two, and status follows it. What may never happen is
         # that more is promised on a node than it has.
         pods = (await self.user.list(PODS, "default")).items
-        promised = Counter(
-            (pod["spec"]["nodeName"], device["resource"])
-            for pod in pods
-            if pod["spec"].get("nodeName") and pod["status"].get("phase") not in ("Failed", "Succeeded")
-            for device in _assigned(pod)
-        )
+        promised: Counter[tuple[str, str]] = Counter()
+        for pod in pods:
+            if pod["spec"].get("nodeName") and pod["status"].get("phase") not in ("Failed", "Succeeded"):
+                for device in _assigned(pod):
+                    # Of shares there are more, and how many may have changed since: what was given is seen above.
+                    if not device.get("shares"):
+                        promised[pod["spec"]["nodeName"], device["resource"]] += 1
         too_many = {place: count for place, count in promised.items() if count > self._most[place]}
         assert not too_many, f"promised more than there is: {too_many}"
 
@@ -283,6 +308,7 @@ async def run(seed: int, *, storm_s: float = 600.0) -> World:
 async def _live(world: World, storm_s: float) -> None:
     await world.until(lambda: not world.cluster.not_ready(), within_s=120, what="nodes ready")
     await world.apply_examples()
+    await world.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
     world.weather.storm()
     loop = asyncio.get_running_loop()
     end = loop.time() + storm_s
@@ -294,6 +320,7 @@ async def _live(world: World, storm_s: float) -> None:
             await world.replace_failed()
     world.note("calm")
     world.weather.calm()
+    await world.configure("")
     await world.until(lambda: not world.down, within_s=120, what="nodes back")
 
     promises: dict[str, bool] = {}
