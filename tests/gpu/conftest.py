@@ -49,6 +49,9 @@ FIGURES = (
     "retired_pages_single_bit",
     "retired_pages_double_bit",
     "retired_pages_pending",
+    "uncorrected_errors",
+    "row_remap_pending",
+    "recovery_action",
 )
 """What a GPU of the fake library measures, in its order."""
 

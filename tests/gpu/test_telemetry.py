@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from aliquot.gpu.driver import DriverError, Memory, ReturnCode, Telemetry
+from aliquot.gpu.driver import DriverError, Memory, RecoveryAction, ReturnCode, Telemetry
 from tests.gpu.conftest import FIGURES, SimulatedMachine
 
 MakeMachine = Callable[..., Any]
 
 IN_ONE_ANSWER = (
     {"busy_percent", "memory_busy_percent"},
-    {"corrected_rows", "uncorrected_rows", "row_remap_failed"},
+    {"corrected_rows", "uncorrected_rows", "row_remap_pending", "row_remap_failed"},
 )
 """Figures that NVML tells together."""
 
-ALL = {name: number + 1 for number, name in enumerate(FIGURES)}
+ALL = {name: number + 1 for number, name in enumerate(FIGURES)} | {"recovery_action": 1}
 
 
 def test_a_process_takes_memory_and_the_rest_is_free(machine: MakeMachine) -> None:
@@ -68,6 +68,8 @@ def test_boards_replace_rows_or_retire_pages(
     assert (found.corrected_rows, found.uncorrected_rows) == (rows, rows)
     assert (found.retired_pages_single_bit, found.retired_pages_double_bit) == (pages, pages)
     assert found.row_remap_failed is (None if rows is None else False)
+    assert found.row_remap_pending is (None if rows is None else False)
+    assert found.uncorrected_errors == 0
     assert found.retired_pages_pending is (None if pages is None else False)
 
 
@@ -117,10 +119,13 @@ def test_every_figure_comes_from_its_own_call(nvml_machine: MakeMachine) -> None
         memory=made.driver.telemetry(gpu).memory,
         corrected_rows=12,
         uncorrected_rows=13,
+        row_remap_pending=True,
         row_remap_failed=True,
         retired_pages_single_bit=15,
         retired_pages_double_bit=16,
         retired_pages_pending=False,
+        uncorrected_errors=18,
+        recovery_action=RecoveryAction.GPU_RESET,
     )
 
 
@@ -137,6 +142,26 @@ def test_one_that_is_missing_leaves_the_others(nvml_machine: MakeMachine, missin
     together = next((answer for answer in IN_ONE_ANSWER if field in answer), {field})
     assert changed == together
     assert all(getattr(after, name) is None for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("number", "action"),
+    [
+        (0, RecoveryAction.NONE),
+        (2, RecoveryAction.NODE_REBOOT),
+        (4, RecoveryAction.DRAIN_AND_RESET),
+        (7, RecoveryAction.SYSTEM_REBOOT),
+        (8, None),
+        (None, None),
+    ],
+)
+def test_the_recovery_action_is_told_as_far_as_it_is_known(
+    nvml_machine: MakeMachine, number: int | None, action: RecoveryAction | None
+) -> None:
+    made = nvml_machine("h100-80gb:1")
+    gpu = made.driver.gpus()[0].uuid
+    made.measure(gpu, recovery_action=number)
+    assert made.driver.telemetry(gpu).recovery_action is action
 
 
 def test_boards_that_say_0_for_a_thermometer_they_lack_have_none(nvml_machine: MakeMachine) -> None:

@@ -56,6 +56,19 @@ class TimeSlice(StrEnum):
     LONG = "long"
 
 
+class RecoveryAction(StrEnum):
+    """What the driver asks for, so that a GPU is sound again."""
+
+    NONE = "none"
+    GPU_RESET = "gpu-reset"
+    NODE_REBOOT = "node-reboot"
+    DRAIN_P2P = "drain-p2p"
+    DRAIN_AND_RESET = "drain-and-reset"
+    RECOVER_IMEX_DOMAIN = "recover-imex-domain"
+    BUS_RESET = "bus-reset"
+    SYSTEM_REBOOT = "system-reboot"
+
+
 class LinkKind(Enum):
     """How two GPUs reach each other, best first; scores as in go-gpuallocator are the reader's business."""
 
@@ -240,11 +253,17 @@ class Telemetry:
     corrected_rows: int | None = None
     """Rows of memory that were replaced after errors that could be corrected."""
     uncorrected_rows: int | None = None
+    row_remap_pending: bool | None = None
+    """A row is to be replaced at the next reset."""
     row_remap_failed: bool | None = None
     retired_pages_single_bit: int | None = None
     """Boards before Ampere retire pages instead of replacing rows."""
     retired_pages_double_bit: int | None = None
     retired_pages_pending: bool | None = None
+    uncorrected_errors: int | None = None
+    """Errors of memory that ECC could not correct, since the last reset."""
+    recovery_action: RecoveryAction | None = None
+    """Drivers since R570 tell it."""
 
 
 class Driver(Protocol):

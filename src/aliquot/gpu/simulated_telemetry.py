@@ -45,10 +45,12 @@ def simulate(
         },
         corrected_rows=0 if remaps else None,
         uncorrected_rows=0 if remaps else None,
+        row_remap_pending=False if remaps else None,
         row_remap_failed=False if remaps else None,
         retired_pages_single_bit=None if remaps else 0,
         retired_pages_double_bit=None if remaps else 0,
         retired_pages_pending=None if remaps else False,
+        uncorrected_errors=0,
     )
 
 

@@ -59,6 +59,7 @@ typedef struct { u32 used, pid, gi, ci; u64 bytes; } process;
 enum {
     SM_MHZ, MEMORY_MHZ, CELSIUS, MEMORY_CELSIUS, MILLIWATTS, MILLIJOULES, REPLAYS, BUSY, MEMORY_BUSY, ENCODER, DECODER,
     CORRECTED_ROWS, UNCORRECTED_ROWS, REMAP_FAILED, RETIRED_SINGLE, RETIRED_DOUBLE, RETIRED_PENDING,
+    UNCORRECTED_ERRORS, REMAP_PENDING, RECOVERY_ACTION,
     N_FIGURES
 };
 #define MISSING 0xFFFFFFFFFFFFFFFFull
@@ -126,6 +127,7 @@ int fake_load(const char *path) {
             g->minor = n_gpus - 1;
             for (int i = 0; g->major < 8 && i < 3; i++) g->figures[CORRECTED_ROWS + i] = MISSING;
             for (int i = 0; g->major >= 8 && i < 3; i++) g->figures[RETIRED_SINGLE + i] = MISSING;
+            g->figures[RECOVERY_ACTION] = MISSING; /* as before R570 */
             snprintf(g->product, NAME, "%s", rest + n);
             for (int i = 0; i < MAX_LINKS; i++) g->link_to[i] = -1;
         } else if (!strcmp(kind, "profile")) {
@@ -361,8 +363,14 @@ int nvmlDeviceGetTotalEnergyConsumption(gpu *g, u64 *millijoules) {
 int nvmlDeviceGetRemappedRows(gpu *g, u32 *corrected, u32 *uncorrected, u32 *pending, u32 *failed) {
     TELL(g, CORRECTED_ROWS, corrected);
     TELL(g, UNCORRECTED_ROWS, uncorrected);
+    TELL(g, REMAP_PENDING, pending);
     TELL(g, REMAP_FAILED, failed);
-    *pending = 0;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetTotalEccErrors(gpu *g, u32 uncorrected, u32 aggregate, u64 *count) {
+    if (uncorrected != 1 || aggregate) return INVALID_ARGUMENT;
+    TELL(g, UNCORRECTED_ERRORS, count);
     return SUCCESS;
 }
 
@@ -374,6 +382,7 @@ int nvmlDeviceGetFieldValues(gpu *g, int count, field_t *fields) {
     static const struct { u32 field, figure, type; } known[] = {
         {29, RETIRED_SINGLE, UNSIGNED_LONG_LONG}, {30, RETIRED_DOUBLE, UNSIGNED_LONG_LONG},
         {31, RETIRED_PENDING, SIGNED_INT}, {82, MEMORY_CELSIUS, UNSIGNED_INT},
+        {230, RECOVERY_ACTION, UNSIGNED_INT},
     };
     ALIVE(g);
     for (int i = 0; i < count; i++) {

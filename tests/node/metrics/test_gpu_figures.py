@@ -106,9 +106,15 @@ DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS{whole} 0
 # HELP DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS Rows of memory replaced after errors that could be corrected.
 # TYPE DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS counter
 DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS{whole} 0
+# HELP DCGM_FI_DEV_ROW_REMAP_PENDING Whether a row of memory waits for a reset to be replaced.
+# TYPE DCGM_FI_DEV_ROW_REMAP_PENDING gauge
+DCGM_FI_DEV_ROW_REMAP_PENDING{whole} 0
 # HELP DCGM_FI_DEV_ROW_REMAP_FAILURE Whether a row of memory could not be replaced.
 # TYPE DCGM_FI_DEV_ROW_REMAP_FAILURE gauge
 DCGM_FI_DEV_ROW_REMAP_FAILURE{whole} 0
+# HELP DCGM_FI_DEV_ECC_DBE_VOL_TOTAL Errors of memory that ECC could not correct, since the last reset.
+# TYPE DCGM_FI_DEV_ECC_DBE_VOL_TOTAL counter
+DCGM_FI_DEV_ECC_DBE_VOL_TOTAL{whole} 0
 # HELP DCGM_FI_DEV_FB_FREE Memory that is free, in MiB.
 # TYPE DCGM_FI_DEV_FB_FREE gauge
 DCGM_FI_DEV_FB_FREE{whole} 79922

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from aliquot.gpu.driver import DriverError, Memory, ReturnCode, Telemetry
+from aliquot.gpu.driver import DriverError, Memory, RecoveryAction, ReturnCode, Telemetry
 from aliquot.gpu.nvml import mig
 from aliquot.gpu.nvml.session import MIB, Device, Session
 
@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 _ENDS_ALL = frozenset({ReturnCode.UNINITIALIZED, ReturnCode.GPU_IS_LOST, ReturnCode.RESET_REQUIRED})
 """After which no other figure can be had either."""
+_RECOVERY_ACTIONS = tuple(RecoveryAction)
+"""By NVML's numbers."""
 
 
 def read(session: Session, device: Device) -> Telemetry:
@@ -27,6 +29,7 @@ def read(session: Session, device: Device) -> Telemetry:
     decoder = ask(nvml.nvmlDeviceGetDecoderUtilization)
     rows = ask(nvml.nvmlDeviceGetRemappedRows)
     pending = fields.get(nvml.NVML_FI_DEV_RETIRED_PENDING)
+    action = fields.get(nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, len(_RECOVERY_ACTIONS))
     return Telemetry(
         sm_clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
         memory_clock_mhz=ask(nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
@@ -44,10 +47,16 @@ def read(session: Session, device: Device) -> Telemetry:
         instance_memory=_instance_memory(session, device),
         corrected_rows=None if rows is None else rows[0],
         uncorrected_rows=None if rows is None else rows[1],
+        row_remap_pending=None if rows is None else bool(rows[2]),
         row_remap_failed=None if rows is None else bool(rows[3]),
         retired_pages_single_bit=fields.get(nvml.NVML_FI_DEV_RETIRED_SBE),
         retired_pages_double_bit=fields.get(nvml.NVML_FI_DEV_RETIRED_DBE),
         retired_pages_pending=None if pending is None else bool(pending),
+        uncorrected_errors=ask(
+            nvml.nvmlDeviceGetTotalEccErrors, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+        ),
+        # An action that a later driver thought of is not known here.
+        recovery_action=_RECOVERY_ACTIONS[action] if action < len(_RECOVERY_ACTIONS) else None,
     )
 
 
@@ -69,6 +78,7 @@ def _fields(session: Session, device: Device) -> dict[int, int]:
         nvml.NVML_FI_DEV_RETIRED_SBE,
         nvml.NVML_FI_DEV_RETIRED_DBE,
         nvml.NVML_FI_DEV_RETIRED_PENDING,
+        nvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
     ]
     answers = _ask(session, device, nvml.nvmlDeviceGetFieldValues, device.handle, wanted) or ()
     members = {

@@ -89,6 +89,12 @@ _GPU_FIGURES = (
         lambda t: t.corrected_rows,
     ),
     _GpuFigure(
+        "DCGM_FI_DEV_ROW_REMAP_PENDING",
+        Kind.GAUGE,
+        "Whether a row of memory waits for a reset to be replaced.",
+        lambda t: t.row_remap_pending,
+    ),
+    _GpuFigure(
         "DCGM_FI_DEV_ROW_REMAP_FAILURE",
         Kind.GAUGE,
         "Whether a row of memory could not be replaced.",
@@ -111,6 +117,12 @@ _GPU_FIGURES = (
         Kind.GAUGE,
         "Whether pages wait to be retired.",
         lambda t: t.retired_pages_pending,
+    ),
+    _GpuFigure(
+        "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL",
+        Kind.COUNTER,
+        "Errors of memory that ECC could not correct, since the last reset.",
+        lambda t: t.uncorrected_errors,
     ),
 )
 _MEMORY_FIGURES = (
