@@ -7,6 +7,7 @@ import sys
 NAMES = (
     "client",
     "allocate",
+    "preferred",
     "scheduling",
     "mig",
     "metrics",

@@ -251,7 +251,8 @@ def _links(gpu: Gpu, gpus: Any) -> list[str]:
     nodes = [boards.board(g.board) for g in gpus]
     lines, number = [], 0
     for peer, kind, lanes in topology.links(nodes, gpu.index):
-        lines.append(f"level {peer} {_LEVELS.get(kind, 40)}")
+        if kind is not LinkKind.NVLINK:
+            lines.append(f"level {peer} {_LEVELS[kind]}")
         nvlink = nodes[gpu.index].nvlink
         if lanes and nvlink and lanes == nvlink.lanes:  # all of them: through a switch
             lines += [f"link {n} -2" for n in range(lanes)]

@@ -204,6 +204,20 @@ def test_pcie_levels_have_their_names(
     assert (link.kind, link.lanes) == (kind, 0)
 
 
+def test_nvlinks_are_told_where_the_pcie_topology_is_not(
+    nvml_machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = nvml_machine("h100-80gb:2")
+    nvml = machine.driver._session.nvml
+
+    def not_supported(one: object, other: object) -> int:
+        raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+
+    monkeypatch.setattr(nvml, "nvmlDeviceGetTopologyCommonAncestor", not_supported)
+    (link,) = machine.driver.links(machine.driver.gpus()[0].uuid)
+    assert link.kind is LinkKind.NVLINK
+
+
 @pytest.mark.parametrize(
     ("cluster", "state", "status", "joined"),
     [

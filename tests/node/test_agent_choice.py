@@ -1,5 +1,7 @@
 """Who chooses the device: the scheduler where it did, the agent where nobody did."""
 
+import asyncio
+
 from aliquot.kube.api.assignment import AssignedDevice
 from tests.node.conftest import Site, pod, run_site
 
@@ -39,3 +41,13 @@ def test_a_pod_without_an_assignment_leaves_assigned_devices_to_others() -> None
         assert set(await site.kubelet.admit("gang", "nvidia.com/gpu", 2)) == {g.uuid for g in site.gpus[:2]}
 
     run_site("l4:3", scenario)
+
+
+def test_a_lost_gpu_does_not_keep_a_pod_from_linked_ones() -> None:
+    async def scenario(site: Site) -> None:
+        site.driver.lose_gpu(site.gpus[0].uuid)
+        await asyncio.sleep(15)
+        chosen = await site.kubelet.admit("train", "nvidia.com/gpu", 2)
+        assert set(chosen) == {site.gpus[1].uuid, site.gpus[2].uuid}
+
+    run_site("v100-32gb:8", scenario)

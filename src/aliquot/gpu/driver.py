@@ -280,7 +280,7 @@ class Driver(Protocol):
         ...
 
     def links(self, gpu_uuid: str) -> Sequence[Link]:
-        """To every other GPU of the node."""
+        """To every other GPU of the node: the NVLinks between the two as one, and the PCIe path."""
         ...
 
     def instance_profiles(self, gpu_uuid: str) -> Sequence[InstanceProfile]:

@@ -30,7 +30,7 @@ def numa_node(count: int, index: int) -> int:
 
 
 def links(boards: Sequence[Board], index: int) -> Iterator[tuple[int, LinkKind, int]]:
-    """(peer, kind, NVLinks) from one GPU to each other one of the node."""
+    """(peer, kind, NVLinks) from one GPU to each other one of the node: by NVLink where it goes, and by PCIe."""
     for peer, board in enumerate(boards):
         if peer == index:
             continue
@@ -38,7 +38,9 @@ def links(boards: Sequence[Board], index: int) -> Iterator[tuple[int, LinkKind, 
         lanes = _lanes(own, boards, index, peer) if own and board.key == boards[index].key else 0
         same_half = numa_node(len(boards), index) == numa_node(len(boards), peer)
         pcie = LinkKind.SAME_CPU if same_half else LinkKind.CROSS_CPU
-        yield peer, LinkKind.NVLINK if lanes else pcie, lanes
+        if lanes:
+            yield peer, LinkKind.NVLINK, lanes
+        yield peer, pcie, 0
 
 
 def _lanes(nvlink: NvLink, boards: Sequence[Board], index: int, peer: int) -> int:

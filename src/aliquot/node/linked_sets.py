@@ -2,14 +2,14 @@
 
 The scores and the rule are go-gpuallocator's best-effort policy, so that a node behaves as users of NVIDIA's plugin
 know it: of all ways to divide the free GPUs into sets of the wanted size take the one with the highest total, then
-its best set.
+its best set. Unlike there, what is not known of a GPU makes a choice worse, and never fails it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from aliquot.gpu.driver import LinkKind
+from aliquot.node.division import best_division
 from aliquot.node.inventory import ObservedGpu
 
 PairScores = Mapping[tuple[str, str], int]
@@ -25,25 +25,28 @@ _SCORES = {
 }
 _PER_NVLINK = 100
 
-MAX_EXACT = 10
-"""GPUs up to which all divisions are weighed; beyond, the set grows greedily from its best pair."""
-
 
 def pair_scores(gpus: Iterable[ObservedGpu]) -> PairScores:
-    by_uuid = {observed.gpu.uuid: observed for observed in gpus}
+    """Alike in both orders: of two GPUs one may have failed to tell."""
     scores: dict[tuple[str, str], int] = {}
-    for uuid, observed in by_uuid.items():
-        for peer in by_uuid:
-            links = [link for link in observed.links if link.peer_uuid == peer]
-            if not links:
-                continue
-            score = sum(_PER_NVLINK * link.lanes + _SCORES.get(link.kind, 0) for link in links)
-            if all(link.kind is LinkKind.NVLINK for link in links):
-                # NVML gives the PCIe path of a pair as well; where only its NVLinks are known, NUMA stands in.
-                near = observed.gpu.numa_node == by_uuid[peer].gpu.numa_node
-                score += _SCORES[LinkKind.SAME_CPU if near else LinkKind.CROSS_CPU]
-            scores[uuid, peer] = score
+    for one, other in combinations(gpus, 2):
+        score = max(_score(one, other), _score(other, one))
+        if score:
+            scores[one.gpu.uuid, other.gpu.uuid] = scores[other.gpu.uuid, one.gpu.uuid] = score
     return scores
+
+
+def _score(one: ObservedGpu, other: ObservedGpu) -> int:
+    links = [link for link in one.links if link.peer_uuid == other.gpu.uuid]
+    score = sum(_PER_NVLINK * link.lanes + _SCORES.get(link.kind, 0) for link in links)
+    if all(link.kind is LinkKind.NVLINK for link in links) and None not in (
+        one.gpu.numa_node,
+        other.gpu.numa_node,
+    ):
+        # The driver does not tell their PCIe path: NUMA stands in.
+        near = one.gpu.numa_node == other.gpu.numa_node
+        score += _SCORES[LinkKind.SAME_CPU if near else LinkKind.CROSS_CPU]
+    return score
 
 
 def best_linked_set(
@@ -56,59 +59,9 @@ def best_linked_set(
     if len(must) >= size:
         return tuple(uuid for uuid in free if uuid in must)[:size]
 
-    def score(uuids: Iterable[str]) -> int:
-        return _total(uuids, scores)
+    def score(uuids: Sequence[str]) -> int:
+        return sum(scores.get(pair, 0) for pair in combinations(uuids, 2))
 
-    if len(free) > MAX_EXACT:
-        return _grown(free, must, size, scores)
-    full = [group for group in _best_division(tuple(free), size, score, must) if len(group) == size]
-    fitting = [group for group in full if must <= set(group)]
+    division = best_division(free, must, size, scores)
+    fitting = [group for group in division if len(group) == size and must <= set(group)]
     return max(fitting, key=score)
-
-
-def _best_division(
-    free: tuple[str, ...], size: int, score: Callable[[Iterable[str]], int], must: frozenset[str]
-) -> tuple[tuple[str, ...], ...]:
-    """All of `free` in sets of `size`, one of them smaller where it does not divide; `must` lies in one full set."""
-
-    @cache
-    def divide(rest: tuple[str, ...], short: int) -> tuple[int, tuple[tuple[str, ...], ...]] | None:
-        """`short`: size of the smaller set still to be formed, 0 when there is none."""
-        if not rest:
-            return 0, ()
-        first, others = rest[0], rest[1:]
-        best: tuple[int, tuple[tuple[str, ...], ...]] | None = None
-        for length in sorted({size, short} - {0}, reverse=True):
-            if length > len(rest):
-                continue
-            for companions in combinations(others, length - 1):
-                group = (first, *companions)
-                inside = must & set(group)
-                if inside and (inside != must or length != size):
-                    continue
-                left = tuple(uuid for uuid in others if uuid not in companions)
-                below = divide(left, 0 if length == short and length != size else short)
-                if below is None:
-                    continue
-                total = score(group) + below[0]
-                if best is None or total > best[0]:
-                    best = total, (group, *below[1])
-        return best
-
-    found = divide(free, len(free) % size)
-    assert found is not None, "every set can be divided"
-    return found[1]
-
-
-def _total(uuids: Iterable[str], scores: PairScores) -> int:
-    return sum(scores.get((one, other), 0) for one, other in combinations(uuids, 2))
-
-
-def _grown(free: Sequence[str], must: frozenset[str], size: int, scores: PairScores) -> tuple[str, ...]:
-    chosen = [uuid for uuid in free if uuid in must]
-    if not chosen:
-        chosen = list(max(combinations(free, 2), key=lambda pair: _total(pair, scores)))[:size]
-    while len(chosen) < size:
-        rest = [uuid for uuid in free if uuid not in chosen]
-        chosen.append(max(rest, key=lambda uuid: sum(scores.get((uuid, other), 0) for other in chosen)))
-    return tuple(chosen)

@@ -1,4 +1,4 @@
-"""How GPUs reach each other, as NVML tells it: NVLinks counted one by one, else the PCIe level they meet at."""
+"""How GPUs reach each other, as NVML tells it: NVLinks counted one by one, and the PCIe level they meet at."""
 
 from aliquot.gpu.driver import DriverError, Link, LinkKind, ReturnCode
 from aliquot.gpu.nvml.session import OF_ONE_GPU, Device, Session
@@ -26,13 +26,16 @@ def links(session: Session, own: Device) -> tuple[Link, ...]:
             lanes = direct.get(peer.gpu.pci_bus_id.lower(), 0)
             if not lanes and to_switch:
                 lanes = min(to_switch, _nvlinks(session, peer)[1])
-            kind = LinkKind.NVLINK if lanes else _pcie_kind(session, own, peer)
+            pcie = _pcie_kind(session, own, peer)
         except DriverError as error:
             if error.code not in OF_ONE_GPU:
                 raise
             session.memory_mib(own.handle)
         else:
-            found.append(Link(peer.gpu.uuid, kind, lanes))
+            if lanes:
+                found.append(Link(peer.gpu.uuid, LinkKind.NVLINK, lanes))
+            if pcie is not None:
+                found.append(Link(peer.gpu.uuid, pcie, 0))
     return tuple(found)
 
 
@@ -67,7 +70,13 @@ def _leads_to_switch(session: Session, device: Device, link: int) -> bool:
     return bool(kind == nvml.NVML_NVLINK_DEVICE_TYPE_SWITCH)
 
 
-def _pcie_kind(session: Session, one: Device, other: Device) -> LinkKind:
-    with session.errors(f"{one.gpu.uuid}: topology"):
-        level = session.nvml.nvmlDeviceGetTopologyCommonAncestor(one.handle, other.handle)
+def _pcie_kind(session: Session, one: Device, other: Device) -> LinkKind | None:
+    """None where the driver cannot tell, as in some virtual machines."""
+    try:
+        with session.errors(f"{one.gpu.uuid}: topology"):
+            level = session.nvml.nvmlDeviceGetTopologyCommonAncestor(one.handle, other.handle)
+    except DriverError as error:
+        if error.code is not ReturnCode.NOT_SUPPORTED:
+            raise
+        return None
     return _PCIE_KINDS.get(level, LinkKind.CROSS_CPU)

@@ -1,0 +1,50 @@
+"""The other way to choose GPUs that belong together: go-gpuallocator's best-effort policy, plainly written.
+
+Every division of the free GPUs into sets of the wanted size is scored, the last set filled up with nothing where they
+do not divide; the first with the highest total wins, and of its full sets that hold what must be included the best.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import combinations
+
+from aliquot.node.linked_sets import PairScores
+
+Division = tuple[tuple[str, ...], ...]
+
+
+def preferred(
+    free: Sequence[str], must_include: Collection[str], size: int, scores: PairScores
+) -> tuple[str, ...]:
+    best, best_total = None, 0
+    for division in divisions(tuple(free), size):
+        fitting = [group for group in division if len(group) == size and set(must_include) <= set(group)]
+        if not fitting:
+            continue
+        total = sum(set_score(group, scores) for group in division)
+        if best is None or total > best_total:
+            best, best_total = fitting, total
+    return max(best, key=lambda group: set_score(group, scores)) if best else ()
+
+
+def divisions(free: tuple[str, ...], size: int) -> Iterator[Division]:
+    if size == 1:
+        yield from (((one,),) for one in free)
+    else:
+        yield from _divisions(free, size, len(free) % size)
+
+
+def _divisions(free: tuple[str, ...], size: int, short: int) -> Iterator[Division]:
+    """`short`: how many are in the set that is not full, 0 when there is none left to form."""
+    if not free:
+        yield ()
+        return
+    first, others = free[0], free[1:]
+    for length in sorted({size, short} - {0}, reverse=True):
+        for companions in combinations(others, length - 1):
+            left = tuple(one for one in others if one not in companions)
+            for rest in _divisions(left, size, short if length == size else 0):
+                yield ((first, *companions), *rest)
+
+
+def set_score(group: Sequence[str], scores: PairScores) -> int:
+    return sum(scores.get(pair, 0) for pair in combinations(group, 2))
