@@ -116,6 +116,10 @@ def observe_gpu(
             links = _links(driver, gpu.uuid) if with_links else ()
         if gpu.mig in MIG_ON:
             instances = tuple(driver.instances(gpu.uuid))
+            untold = {profile.profile_id for profile in profiles if not profile.compute_profiles}
+            if any(instance.profile_id in untold for instance in instances):
+                # NVML tells compute profiles of instances that exist, and not before.
+                profiles = tuple(driver.instance_profiles(gpu.uuid))
         return ObservedGpu(gpu, profiles, instances, links, tuple(driver.processes(gpu.uuid)))
     except DriverError as error:
         return ObservedGpu(gpu, profiles, instances, links, failure=error)
