@@ -151,6 +151,27 @@ def test_without_gpus_the_labels_go() -> None:
     play(scenario)
 
 
+def test_a_node_that_never_had_gpus_costs_no_write() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.tell("")
+        await asyncio.sleep(100)
+        assert desk.api.labelled == []
+
+    play(scenario)
+
+
+def test_labels_of_an_earlier_agent_go_with_the_gpus() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.tell("l4:2")
+        await asyncio.sleep(5)
+        await desk.restart()
+        desk.tell("")
+        await asyncio.sleep(5)
+        assert desk.shown() == {"rack": "r1"}
+
+    play(scenario)
+
+
 def test_while_the_driver_has_never_answered_nothing_is_touched() -> None:
     async def scenario(desk: Desk) -> None:
         failure = DriverError(ReturnCode.UNKNOWN, "no driver")

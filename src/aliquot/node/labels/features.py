@@ -22,6 +22,8 @@ PREFIX = RESOURCE_PREFIX
 OWN_PREFIX = "aliquot.dev/"
 UNKNOWN = "unknown"
 _GPU = PREFIX + "gpu"
+PRODUCT = _GPU + ".product"
+"""Every node with GPUs has it."""
 
 _STRATEGIES = {Sharing.NONE: "none", Sharing.TIME_SLICING: "time-slicing", Sharing.MPS: "mps"}
 _MODES = {0x030200: "compute", 0x030000: "graphics"}
@@ -156,7 +158,7 @@ def _base(prefix: str, count: int, divided: Division, model: str, *parts: str) -
 def _invalid(model: str) -> dict[str, str]:
     """The GPUs are not alike enough for strategy single."""
     return {
-        f"{_GPU}.product": product(model, "MIG", "INVALID"),
+        PRODUCT: product(model, "MIG", "INVALID"),
         f"{_GPU}.count": "0",
         f"{_GPU}.replicas": "0",
         f"{_GPU}.sharing-strategy": "",

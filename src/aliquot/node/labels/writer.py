@@ -21,7 +21,7 @@ from aliquot.node.advertise import Advertisement
 from aliquot.node.driver_access import RunBlocking
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
-from aliquot.node.labels.features import PREFIX, UNKNOWN, feature_labels
+from aliquot.node.labels.features import PREFIX, PRODUCT, UNKNOWN, feature_labels
 from aliquot.node.plugin_config.settings import Settings
 
 FIELD_MANAGER = "aliquot-node-labels"
@@ -139,6 +139,10 @@ class LabelWriter:
         uid, features = node.metadata.uid, await self._features(found)
         stamped = found.settings.labels_timestamp and bool(features)
         if last is not None and last == _Written(uid, features, last.timestamp if stamped else ""):
+            return
+        if last is None and not features and PRODUCT not in self._shown():
+            # Neither this agent nor an earlier one has ever had GPUs to tell of: most nodes of some fleets.
+            self._written = _Written(uid, features, "")
             return
         timestamp = self._timestamp(features) if stamped else ""
         labels = {**features, TIMESTAMP: timestamp} if stamped else features
