@@ -8,6 +8,7 @@ NAMES = (
     "client",
     "allocate",
     "preferred",
+    "node",
     "scheduling",
     "mig",
     "metrics",

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -264,12 +264,25 @@ async def serve(directory: Path) -> None:
         for start in range(7):
             made = driver.create_gpu_instance(gpu.uuid, profile.profile_id, start)
             driver.create_compute_instance(gpu.uuid, made.gi_id, profile.compute_profiles[0].profile_id)
+    agent = offline_agent(directory, driver, Configuration(), pods)
+    echo = SocketDirectory(directory / "echo")
+    listener = await echo.serve("echo.sock", Service(Echo(), add_DevicePluginServicer_to_server))
+    try:
+        await agent.run()
+    finally:
+        await listener.close()
+
+
+def offline_agent(
+    directory: Path, driver: SimulatedDriver, configuration: Configuration, pods: Sequence[Pod]
+) -> Agent:
+    """One whose pods never change and whose API server does not answer; kubelet's sockets are in `directory`."""
 
     async def directly(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
     clock, rng = SystemClock(), random.Random(0)
-    agent = Agent(
+    return Agent(
         NODE,
         client=Client(Nowhere(), clock=clock, rng=rng),
         driver=driver,
@@ -278,16 +291,10 @@ async def serve(directory: Path) -> None:
         clock=clock,
         rng=rng,
         run_blocking=directly,
-        configuration=Configuration(),
+        configuration=configuration,
         pods=pods_by_node(cast("Cache[Pod]", Standing(*pods))),
         gpu_nodes=gpu_nodes_by_name(cast("Cache[GPUNode]", Standing())),
     )
-    echo = SocketDirectory(directory / "echo")
-    listener = await echo.serve("echo.sock", Service(Echo(), add_DevicePluginServicer_to_server))
-    try:
-        await agent.run()
-    finally:
-        await listener.close()
 
 
 def waiting_pod(gpu_uuid: str, start: int) -> Pod:

@@ -5,6 +5,7 @@ do not divide; the first with the highest total wins, and of its full sets that 
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from itertools import combinations
 
 from aliquot.node.linked_sets import PairScores
@@ -15,15 +16,28 @@ Division = tuple[tuple[str, ...], ...]
 def preferred(
     free: Sequence[str], must_include: Collection[str], size: int, scores: PairScores
 ) -> tuple[str, ...]:
-    best, best_total = None, 0
+    fitting = [group for group in best(free, must_include, size, scores) if fits(group, must_include, size)]
+    return max(fitting, key=lambda group: set_score(group, scores), default=())
+
+
+def best(free: Sequence[str], must_include: Collection[str], size: int, scores: PairScores) -> Division:
+    """The division; empty where there is none."""
+
+    @cache
+    def score(group: tuple[str, ...]) -> int:
+        return set_score(group, scores)
+
+    found: Division = ()
+    found_total = -1
     for division in divisions(tuple(free), size):
-        fitting = [group for group in division if len(group) == size and set(must_include) <= set(group)]
-        if not fitting:
-            continue
-        total = sum(set_score(group, scores) for group in division)
-        if best is None or total > best_total:
-            best, best_total = fitting, total
-    return max(best, key=lambda group: set_score(group, scores)) if best else ()
+        total = sum(map(score, division))
+        if total > found_total and any(fits(group, must_include, size) for group in division):
+            found, found_total = division, total
+    return found
+
+
+def fits(group: Collection[str], must_include: Collection[str], size: int) -> bool:
+    return len(group) == size and set(must_include) <= set(group)
 
 
 def divisions(free: tuple[str, ...], size: int) -> Iterator[Division]:

@@ -1,18 +1,20 @@
 """Which whole GPUs go together: what GetPreferredAllocation chooses, beside a search of every division.
 
 "set" is the score of the GPUs that are given, "whole" that of the best division they are part of, which is what the
-search is after. Times are of one choice with the links read already, in CPU milliseconds; the search runs once a line.
+search is after. Times are of one choice with the links read already, in CPU milliseconds; the search runs once a line,
+and looks each set's score up once it knows it.
 """
 
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from aliquot.node.division import best_division
 from aliquot.node.linked_sets import PairScores, best_linked_set, pair_scores
+from benchmarks import partition_search
 from benchmarks.clusters import machine, percentile
 from benchmarks.link_tables import OF_EIGHT, OF_SIXTEEN, LinkTable
-from benchmarks.partition_search import divisions, preferred, set_score
+from benchmarks.partition_search import set_score
 
 GOAL_MS = 5.0
 SIZES = (2, 4, 8)
@@ -51,10 +53,10 @@ def _all_free(table: LinkTable, scores: PairScores, size: int, rounds: int, *, s
         print(f"{line}{'not with --short':>33}")
         return
     began = time.process_time()
-    theirs = preferred(uuids, (), size, scores)
+    found = partition_search.best(uuids, (), size, scores)
     ms = (time.process_time() - began) * 1e3
-    best = _best_whole(uuids, (), size, scores)
-    print(f"{line}{set_score(theirs, scores):>14}{best:>8}{ms:>11.1f}", flush=True)
+    theirs = max(set_score(group, scores) for group in found if len(group) == size)
+    print(f"{line}{theirs:>14}{_whole(found, scores):>8}{ms:>11.1f}", flush=True)
 
 
 def _parts_free(rounds: int) -> None:
@@ -71,7 +73,7 @@ def _parts_free(rounds: int) -> None:
             free.sort(key=uuids.index)
             size = rng.randint(2, len(free))
             must = rng.sample(free, rng.randint(0, 1))
-            best = _best_whole(free, must, size, scores)
+            best = _whole(partition_search.best(free, must, size, scores), scores)
             parts.append(_whole(best_division(free, must, size, scores), scores) / best)
         print(
             f"  {table.name:<20}{sum(part == 1 for part in parts):>8}   the least {min(parts):.1%}",
@@ -81,14 +83,6 @@ def _parts_free(rounds: int) -> None:
 
 def _uuids(table: LinkTable) -> list[str]:
     return [observed.gpu.uuid for observed in table.gpus()]
-
-
-def _best_whole(free: Sequence[str], must: Collection[str], size: int, scores: PairScores) -> int:
-    return max(
-        _whole(division, scores)
-        for division in divisions(tuple(free), size)
-        if any(len(group) == size and set(must) <= set(group) for group in division)
-    )
 
 
 def _whole(division: Sequence[Sequence[str]], scores: PairScores) -> int:
