@@ -22,6 +22,8 @@ from aliquot.kube.api.core import (
     ConfigMap,
     Container,
     Node,
+    NodeInfo,
+    NodeStatus,
     Pod,
     PodCondition,
     PodSpec,
@@ -62,10 +64,11 @@ from aliquot.kube.kubeletapi.podresources_pb2_grpc import (
 )
 from aliquot.kube.kubeletapi.rpc import Context
 from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets, Service, Sockets
-from aliquot.kube.resources import NODES, PODS, Resource, key
+from aliquot.kube.resources import EVENTS, NODES, PODS, Resource, key
 from aliquot.node.agent import Agent
 from aliquot.node.configuration import Configuration
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.host import Host
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
 from aliquot.node.mps.control import Control
@@ -178,6 +181,10 @@ class Api:
         self.refused_evictions: dict[str, str] = {}
         self.evicted: Callable[[str], None] = lambda _pod: None
         self.down = False
+        self.clock = VirtualClock()
+        self.rng = random.Random(0)
+        self.events: dict[str, dict[str, Any]] = {}
+        """By name, in order of their creation."""
         self.labelled: list[dict[str, str]] = []
         """What was applied to the Node, in order."""
         self._labels_of: dict[str, set[str]] = {}
@@ -230,9 +237,18 @@ class Api:
         return self._merge(metadata["name"], body)
 
     async def create(
-        self, resource: Resource, obj: dict[str, Any], namespace: str, *, subresource: str, name: str
+        self,
+        resource: Resource,
+        obj: dict[str, Any],
+        namespace: str = "",
+        *,
+        subresource: str = "",
+        name: str = "",
     ) -> Any:
         self._reach()
+        if resource is EVENTS:
+            self.events[obj["metadata"]["name"]] = obj
+            return None
         assert (resource, subresource, obj["kind"]) == (PODS, "eviction", "Eviction")
         pod = f"{namespace}/{name}"
         self.evictions.append(pod)
@@ -241,9 +257,18 @@ class Api:
         self.evicted(pod)
 
     async def patch(
-        self, resource: Resource, name: str, patch: dict[str, Any], *, subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        patch: dict[str, Any],
+        namespace: str = "",
+        *,
+        subresource: str = "",
     ) -> Any:
         self._reach()
+        if resource is EVENTS:
+            self.events[name] |= patch
+            return None
         if resource is NODES:
             self.label(**patch["metadata"]["labels"])
             return None
@@ -285,7 +310,8 @@ class Api:
         annotations = before.metadata.annotations if before is not None else None
         uid = before.metadata.uid if before is not None else "node-uid"
         metadata = ObjectMeta(name=NODE, uid=uid, labels=kept, annotations=annotations)
-        self.node_objects.put(Node(metadata=metadata))
+        status = before.status if before is not None else NodeStatus()
+        self.node_objects.put(Node(metadata=metadata, status=status))
 
     def annotate(self, **annotations: str) -> None:
         """The Node, which has labels by then."""
@@ -310,6 +336,19 @@ class Api:
     @property
     def gpu_node(self) -> GPUNode:
         return cast(GPUNode, self.gpu_nodes.held[NODE])
+
+    def told(self) -> list[tuple[str, str, int]]:
+        """Reason, message and count of the Events on the Node."""
+        about = {(e["involvedObject"]["kind"], e["involvedObject"]["name"]) for e in self.events.values()}
+        assert about <= {("Node", NODE)}
+        return [(e["reason"], e["message"], e["count"]) for e in self.events.values()]
+
+    def boot(self, boot_id: str) -> None:
+        """The machine's Node tells of this boot."""
+        before = self.node_objects.held.get(NODE)
+        metadata = before.metadata if before is not None else ObjectMeta(name=NODE, uid="node-uid")
+        status = NodeStatus(node_info=NodeInfo(boot_id=boot_id))
+        self.node_objects.put(Node(metadata=metadata, status=status))
 
     def condition(self, kind: str) -> tuple[str, str, str]:
         found = next(c for c in self.gpu_node.status.conditions if c.type == kind)
@@ -545,6 +584,7 @@ class Site:
         self.settings = settings or Settings()
         self.config_map = ""
         """Whose configurations the agent follows, from its next start on."""
+        self.health_policy = HealthPolicy()
         self.rng = random.Random(seed)
         self.host: Host | None = None
         self.mps_control: Control | None = None
@@ -568,6 +608,7 @@ class Site:
             rng=self.rng,
             run_blocking=directly,
             configuration=Configuration(settings=self.settings, config_map=self.config_map),
+            health_policy=self.health_policy,
             mig_config_maps=self.api.config_map_feed(),
             plugin_config_maps=self.api.config_map_feed() if self.config_map else None,
             pods=self.api.pod_feed(),

@@ -20,11 +20,26 @@ def test_a_sick_slice_leaves_its_neighbours_alone_and_recovers() -> None:
         assert site.offered() == {"nvidia.com/mig-3g.40gb": 1}
         status = site.gpu_status(0)
         assert (status.health, status.reason) == (Health.HEALTHY, "XID94")
-        assert status.message == "3g.40gb at slot 4: XID 94: contained memory error"
+        said = "XID 94: contained memory error; handed out again after 60 s without another"
+        assert status.message == f"3g.40gb at slot 4: {said}"
+        assert site.api.condition("GPUsHealthy") == (
+            "False",
+            "Unhealthy",
+            f"GPU 0: 3g.40gb at slot 4: {said}",
+        )
         with pytest.raises(Refused, match="cannot be allocated: XID 94"):
             await site.kubelet.allocate("nvidia.com/mig-3g.40gb", [sick])
         await asyncio.sleep(80)
         assert site.offered() == {"nvidia.com/mig-3g.40gb": 2}
+        assert site.api.condition("GPUsHealthy")[:2] == ("True", "AllHealthy")
+        device = f"3g.40gb at slot 4 of GPU 0 ({sick})"
+        assert site.api.told() == [
+            ("XID94", f"{device}: {said}", 1),
+            ("Recovered", f"{device}: healthy and handed out again; it was XID94", 1),
+        ]
+        lines = (await site.metrics.text()).splitlines()
+        counts = 'aliquot_health_changes_total{hostname="gpu-0",reason='
+        assert {f'{counts}"XID94"}} 1', f'{counts}"Recovered"}} 1'} <= set(lines)
 
     run_site("h100-80gb:1:mig", scenario)
 

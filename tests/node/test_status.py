@@ -5,11 +5,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from aliquot.gpu.driver import DriverError, Link, LinkKind, ReturnCode
-from aliquot.kube.api.gpunode import GPUNodeStatus, Health
+from aliquot.gpu.driver import DriverError, Link, LinkKind, LostGpu, ReturnCode
+from aliquot.kube.api.gpunode import Cure, GPUAilment, GPUNodeStatus, Health
 from aliquot.kube.api.meta import Condition
 from aliquot.node.advertise import advertise
-from aliquot.node.health import Ailment
+from aliquot.node.health.ailment import Ailment
 from aliquot.node.inventory import Snapshot, observe
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding
@@ -29,6 +29,10 @@ def findings(strategy: MigStrategy = MigStrategy.MIXED) -> Findings:
 FOUND = findings()
 FIRST, SECOND = (observed.gpu.uuid for observed in FOUND.snapshot.gpus)
 SLICE = next(d.id for d in FOUND.advertisement.devices if d.slice)
+
+
+def ailing(reason: str, message: str, cure: Cure = Cure.RESET) -> list[Ailment]:
+    return [Ailment(reason, message, cure, NOW, NOW)]
 
 
 def condition(status: GPUNodeStatus, kind: str) -> tuple[str, str, str]:
@@ -88,26 +92,26 @@ def test_nvlink_is_shown_before_the_pcie_path() -> None:
 @pytest.mark.parametrize(
     ("ailments", "notes", "health", "reason"),
     [
-        ({FIRST: Ailment("XID79", "gone", 0)}, {FIRST: Note("InUse", "held")}, Health.UNHEALTHY, "XID79"),
-        ({SLICE: Ailment("XID94", "ecc", 0)}, {FIRST: Note("InUse", "held")}, Health.HEALTHY, "XID94"),
+        ({FIRST: ailing("XID79", "gone")}, {FIRST: Note("InUse", "held")}, Health.UNHEALTHY, "XID79"),
+        ({SLICE: ailing("XID94", "ecc")}, {FIRST: Note("InUse", "held")}, Health.HEALTHY, "XID94"),
         ({}, {FIRST: Note("InUse", "held")}, Health.HEALTHY, "InUse"),
         ({}, {FIRST: Note()}, Health.HEALTHY, ""),
     ],
 )
 def test_the_dominant_reason_of_a_gpu(
-    ailments: dict[str, Ailment], notes: dict[str, Note], health: Health, reason: str
+    ailments: dict[str, list[Ailment]], notes: dict[str, Note], health: Health, reason: str
 ) -> None:
     gpu = build(replace(FOUND, ailments=ailments, notes=notes), (), NOW).gpus[0]
     assert (gpu.health, gpu.reason) == (health, reason)
 
 
 def test_readiness_has_one_dominant_reason() -> None:
-    sick = {FIRST: Ailment("XID79", "XID 79: gone", 0)}
+    sick = {FIRST: ailing("XID79", "XID 79: gone")}
     cases = [
         (FOUND, ("True", "Serving", "2 GPUs are served to kubelet")),
         (replace(FOUND, ailments=sick), ("True", "UnhealthyGPU", "GPU 0: XID 79: gone")),
         (
-            replace(FOUND, ailments=sick | {SECOND: Ailment("XID48", "XID 48: ecc", 0)}),
+            replace(FOUND, ailments=sick | {SECOND: ailing("XID48", "XID 48: ecc")}),
             ("False", "UnhealthyGPU", "GPU 0: XID 79: gone; GPU 1: XID 48: ecc"),
         ),
         (replace(FOUND, allocations=Allocations()), ("False", "PodResourcesNotAnswering")),
@@ -130,3 +134,51 @@ def test_what_is_stuck_comes_before_what_is_under_way() -> None:
     notes = {FIRST: Note("Reconfiguring", "working", in_progress=True), SECOND: Note("InUse", "held by x")}
     status = build(replace(FOUND, notes=notes), (), NOW)
     assert condition(status, "MIGConfigured") == ("False", "InUse", "GPU 1: held by x (and 1 more)")
+
+
+def test_what_is_wrong_is_told_in_full_with_what_comes_next_and_who_holds_it() -> None:
+    pending = Ailment("RowRemapPending", "a row waits", Cure.RESET, NOW, NOW, measured=True)
+    sick = {
+        FIRST: [*ailing("XID48", "XID 48: ecc"), pending],
+        SLICE: ailing("XID94", "XID 94: mem", Cure.QUIET),
+    }
+    holders = (
+        Holding("default/train", "main", "nvidia.com/mig-3g.40gb", (SLICE,)),
+        Holding("default/serve", "main", "nvidia.com/gpu", (SECOND,)),
+    )
+    allocations = Allocations(holders, failure="")
+    status = build(replace(FOUND, ailments=sick, allocations=allocations, boot_id="b1"), (), NOW)
+    first, second = status.gpus
+    told = (
+        "XID 48: ecc; a row waits; not handed out until the GPU is reset or the node rebooted; "
+        "still held by default/train"
+    )
+    assert (first.reason, first.message) == ("XID48", told)
+    assert (second.reason, second.message, second.ailments) == ("", "", [])
+    since = "2026-01-01T00:00:00Z"
+    assert first.ailments == [
+        GPUAilment(device=FIRST, reason="XID48", message="XID 48: ecc", cure=Cure.RESET, since=since),
+        GPUAilment(
+            device=FIRST,
+            reason="RowRemapPending",
+            message="a row waits",
+            cure=Cure.RESET,
+            since=since,
+            measured=True,
+        ),
+        GPUAilment(device=SLICE, reason="XID94", message="XID 94: mem", cure=Cure.QUIET, since=since),
+    ]
+    assert status.boot_id == "b1"
+    assert condition(status, "GPUsHealthy") == (
+        "False",
+        "Unhealthy",
+        f"GPU 0: {told} | GPU 0: 3g.40gb at slot 4: XID 94: mem; "
+        "handed out again after 60 s without another; still held by default/train",
+    )
+
+
+def test_a_gpu_that_nobody_ever_saw_alive_is_not_healthy_either() -> None:
+    lost = LostGpu(2, "", DriverError(ReturnCode.GPU_IS_LOST, "GPU is lost"))
+    assert condition(build(FOUND, (), NOW), "GPUsHealthy")[:2] == ("True", "AllHealthy")
+    found = replace(FOUND, snapshot=replace(FOUND.snapshot, lost=(lost,)))
+    assert condition(build(found, (), NOW), "GPUsHealthy") == ("False", "Unhealthy", "GPU 2: GPU is lost")

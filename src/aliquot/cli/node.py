@@ -19,6 +19,7 @@ from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 if TYPE_CHECKING:
     from aliquot.gpu.driver import Driver
     from aliquot.node.configuration import Configuration
+    from aliquot.node.health.policy import HealthPolicy
     from aliquot.node.plugin_config.file import Flags
     from aliquot.node.preview import Preview, PreviewedDevice, PreviewedResource
 
@@ -115,6 +116,19 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     help="For nodes without the label where there is no default: the one called 'default', the only one, none.  "
     "[env: FALLBACK_STRATEGIES]",
 )
+@click.option(
+    "--disable-health-checks",
+    default="",
+    envvar="DP_DISABLE_HEALTHCHECKS",
+    help="Numbers of XIDs that make no device unhealthy, with commas; 'xids': none does, 'memory': no memory error, "
+    "'all': neither.  [env: DP_DISABLE_HEALTHCHECKS]",
+)
+@click.option(
+    "--enable-health-checks",
+    default="",
+    envvar="DP_ENABLE_HEALTHCHECKS",
+    help="The same of those that do, whatever is disabled or ignored unasked.  [env: DP_ENABLE_HEALTHCHECKS]",
+)
 @plugin_options
 @_driver_option
 @cluster_options
@@ -130,6 +144,8 @@ def run_agent(
     config_map: str,
     config_default: str,
     config_fallback_strategies: str,
+    disable_health_checks: str,
+    enable_health_checks: str,
     given: "Flags",
     driver_name: str,
     kubeconfig: str | None,
@@ -147,7 +163,17 @@ def run_agent(
     )
     hooks = frozenset(word.strip() for word in cdi_disable_hooks.split(",") if word.strip())
     place = _Place(node_name, kubelet_dir, state, cdi_dir, hooks, metrics_address, metrics_port)
-    serve(lambda: _serve(place, configuration, driver, kubeconfig, context))
+    health_policy = _health_policy(disable_health_checks, enable_health_checks)
+    serve(lambda: _serve(place, configuration, health_policy, driver, kubeconfig, context))
+
+
+def _health_policy(disabled: str, enabled: str) -> "HealthPolicy":
+    from aliquot.node.health import policy
+
+    found, warning = policy.parse(disabled, enabled)
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +192,7 @@ class _Place:
 async def _serve(
     place: _Place,
     configuration: "Configuration",
+    health_policy: "HealthPolicy",
     driver: "Driver",
     kubeconfig: str | None,
     context: str | None,
@@ -197,6 +224,7 @@ async def _serve(
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
             configuration=configuration,
+            health_policy=health_policy,
             host=Host(
                 CdiFiles(place.cdi_dir),
                 driver_here=not simulated,

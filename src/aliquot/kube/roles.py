@@ -61,6 +61,7 @@ NODE_AGENT = role(
     rule("get list watch patch", "", "nodes"),
     rule("get list watch", "", "pods"),
     rule("create", "", "pods/eviction"),
+    rule("create patch", "", "events"),
     rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),

@@ -34,7 +34,8 @@ from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
 from aliquot.node.forms import Form, Kept, keep, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
-from aliquot.node.health import Ailment, Health
+from aliquot.node.health.policy import HealthPolicy
+from aliquot.node.health.watch import HealthWatch
 from aliquot.node.host import Host, Prepared
 from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known, without
 from aliquot.node.labels.writer import LabelWriter
@@ -64,7 +65,6 @@ _FIRST_LOOK_AGAIN_S = 0.1
 _LAST_LOOK_AGAIN_S = 10.0
 _UNSETTLED_S = 1.0
 """After something happened the looks come at growing distances; while something is under way, never above this."""
-_EVENTS_S = 1.0
 _IN_USE_PATIENCE_S = 2.0
 """Of a single step; the whole of a change is tried again later."""
 _FIRST_REPORT_S = 2.0
@@ -102,6 +102,7 @@ class Agent:
         rng: random.Random,
         run_blocking: RunBlocking,
         configuration: Configuration,
+        health_policy: HealthPolicy | None = None,
         pods: Feed[Pod] | None = None,
         nodes: Feed[Node] | None = None,
         gpu_nodes: Feed[GPUNode] | None = None,
@@ -158,7 +159,21 @@ class Agent:
         self._counts = Counts()
         reader = TelemetryReader(driver, self._driver_access)
         self.metrics = Metrics(node_name, reader, self._counts, self._seen)
-        self._health = Health(self._counts)
+        self._health_watch = HealthWatch(
+            node_name,
+            health_policy or HealthPolicy(),
+            client=client,
+            driver=driver,
+            access=self._driver_access,
+            reader=reader,
+            nodes=nodes,
+            gpu_nodes=gpu_nodes,
+            counts=self._counts,
+            clock=clock,
+            snapshot=lambda: self._snapshot,
+            changed=self._health_changed,
+        )
+        self._health = self._health_watch.devices
         executor = Executor(
             driver,
             self._driver_access,
@@ -234,7 +249,7 @@ class Agent:
                         tasks.create_task(self._follow_configuration())
                         if self._mps is not None:
                             tasks.create_task(self._mps.run())
-                        tasks.create_task(self._follow_events())
+                        tasks.create_task(self._health_watch.run())
                         tasks.create_task(self._follow(tasks))
                 finally:
                     # Before the sockets go: a pod that is bound to a node where nobody answers fails for good.
@@ -285,6 +300,7 @@ class Agent:
     # --- the loop ---
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        await self._health_watch.ready()
         pause_s = _FIRST_LOOK_AGAIN_S
         while True:
             self._wake.clear()
@@ -304,22 +320,9 @@ class Agent:
     async def _follow_configuration(self) -> None:
         await self._configuration.run(self._node_name, self._nodes, self._plugin_config_maps, self._wake.set)
 
-    async def _follow_events(self) -> None:
-        """Asks without waiting, so that no thread is ever stuck in the driver; it keeps events until asked."""
-        while True:
-            try:
-                event = await self._driver_access.call(self._driver.wait_event, 0.0)
-            except DriverError as error:
-                _log.debug("no events", error=str(error))
-                event = None
-            if event is None:
-                await asyncio.sleep(_EVENTS_S)
-                continue
-            self._counts.xid(event)
-            if self._health.xid(event, self._snapshot, self._clock.now()):
-                _log.warning("XID", gpu=event.gpu_uuid, xid=event.xid, gi=event.gi_id, ci=event.ci_id)
-                self._offer()
-                self._wake.set()
+    def _health_changed(self) -> None:
+        self._offer()
+        self._wake.set()
 
     async def _look(self, tasks: asyncio.TaskGroup) -> bool:
         """One look and what follows from it. Whether something is still under way."""
@@ -391,7 +394,7 @@ class Agent:
             self._places = Places(self._advertisement.devices)
             self._scores = None
         self._snapshot = snapshot
-        self._health.observe(snapshot, self._clock.now())
+        self._health_watch.look(snapshot)
 
     def _forms(self) -> tuple[Mapping[str, Form], frozenset[str]]:
         """In which form each device was offered last, and which devices somebody has or is about to get."""
@@ -476,12 +479,13 @@ class Agent:
             self._configuration.settings.mig_strategy,
             self._advertisement,
             self._allocations,
-            self._ailments(),
+            self._health.ailments(),
             notes,
             self._registrar.reasons(),
             self._generation(),
             self._config_label.problem,
             self._configured(),
+            self._health.boot_id,
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)
@@ -511,13 +515,8 @@ class Agent:
         node = self._gpu_node()
         return self._reported or (node.status if node is not None else None)
 
-    def _ailments(self) -> Mapping[str, Ailment]:
-        gpus = {o.gpu.uuid: self._health.of_gpu(o.gpu.uuid) for o in self._snapshot.gpus}
-        devices = {device.id: self._health.of(device) for device in self._advertisement.devices}
-        return {key: ailment for key, ailment in (devices | gpus).items() if ailment is not None}
-
     def _seen(self) -> Seen:
-        return Seen(self._snapshot, self._advertisement, self._allocations, self._ailments().keys())
+        return Seen(self._snapshot, self._advertisement, self._allocations, self._health.ailments().keys())
 
     # --- what is wanted ---
 

@@ -1,6 +1,6 @@
 """GPUNode.status from what the agent found: pure, so that equal findings give equal status and nothing is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from aliquot.clock import rfc3339
 from aliquot.gpu.driver import Link, LinkKind, MigState
 from aliquot.kube.api.gpunode import (
+    GPUAilment,
     GPUInstance,
     GPULink,
     GPUNodeStatus,
@@ -19,7 +20,7 @@ from aliquot.kube.api.gpunode import (
 )
 from aliquot.kube.api.meta import Condition
 from aliquot.node.advertise import Advertisement, Device
-from aliquot.node.health import Ailment
+from aliquot.node.health.ailment import Ailment
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations
@@ -28,6 +29,7 @@ from aliquot.node.sharing import RISKS
 READY = "Ready"
 MIG_CONFIGURED = "MIGConfigured"
 CONFIGURED = "Configured"
+GPUS_HEALTHY = "GPUsHealthy"
 
 _MODES = {
     MigState.UNSUPPORTED: MigMode.UNSUPPORTED,
@@ -59,8 +61,8 @@ class Findings:
     strategy: MigStrategy
     advertisement: Advertisement
     allocations: Allocations = field(default_factory=Allocations)
-    ailments: Mapping[str, Ailment] = field(default_factory=dict)
-    """GPU or MIG UUID -> what is wrong with it."""
+    ailments: Mapping[str, Sequence[Ailment]] = field(default_factory=dict)
+    """GPU or MIG UUID -> what is wrong with it, worst first."""
     notes: Mapping[str, Note] = field(default_factory=dict)
     """GPU UUID -> its note, for the GPUs that the spec names. UUIDs that do not exist here are among them."""
     unregistered: Mapping[str, str] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Findings:
     """Why what the node's MIG label asks for cannot be had."""
     configured: Note = field(default_factory=Note)
     """Why the configuration is not in effect as a whole."""
+    boot_id: str = ""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -79,12 +82,14 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         _condition(READY, _ready(findings), findings.observed_generation),
         _condition(MIG_CONFIGURED, _mig_configured(findings), findings.observed_generation),
         _condition(CONFIGURED, _configured(findings), findings.observed_generation),
+        _condition(GPUS_HEALTHY, _gpus_healthy(findings), findings.observed_generation),
     ]
     return GPUNodeStatus(
         observed_generation=findings.observed_generation,
         driver_version=version.driver if version else "",
         cuda_version=version.cuda if version else "",
         mig_strategy=findings.strategy.value,
+        boot_id=findings.boot_id,
         gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
         conditions=[_timed(condition, before, now) for condition in conditions],
     )
@@ -116,7 +121,6 @@ def _gpu(observed: ObservedGpu, findings: Findings) -> GPUStatus:
     gpu = observed.gpu
     devices = [d for d in findings.advertisement.devices if d.gpu_uuid == gpu.uuid]
     whole = next((device for device in devices if device.slice is None), None)
-    ailing = findings.ailments.get(gpu.uuid)
     reason, message = _reason(observed, devices, findings)
     return GPUStatus(
         uuid=gpu.uuid,
@@ -125,9 +129,21 @@ def _gpu(observed: ObservedGpu, findings: Findings) -> GPUStatus:
         board=gpu.board,
         memory_mib=gpu.memory_mib,
         mig_mode=_MODES[gpu.mig],
-        health=Health.UNHEALTHY if ailing else Health.HEALTHY,
+        health=Health.UNHEALTHY if gpu.uuid in findings.ailments else Health.HEALTHY,
         reason=reason,
         message=message,
+        ailments=[
+            GPUAilment(
+                device=device_id,
+                reason=ailment.reason,
+                message=ailment.message,
+                cure=ailment.cure,
+                since=rfc3339(ailment.since),
+                measured=ailment.measured,
+            )
+            for device_id in (gpu.uuid, *(compute.uuid for _, compute in observed.mig_devices()))
+            for ailment in findings.ailments.get(device_id, ())
+        ],
         pci_bus_id=gpu.pci_bus_id,
         numa_node=gpu.numa_node,
         resource=whole.resource if whole else "",
@@ -185,12 +201,9 @@ def _links(links: Sequence[Link]) -> list[GPULink]:
 def _reason(observed: ObservedGpu, devices: Sequence[Device], findings: Findings) -> tuple[str, str]:
     """The dominant one: a sick GPU before a sick slice before what holds back a change."""
     uuid = observed.gpu.uuid
-    if ailing := findings.ailments.get(uuid):
-        return ailing.reason, ailing.message
-    for device in devices:
-        if device.slice is not None and (ailing := findings.ailments.get(device.id)):
-            where = f"{device.slice.profile} at slot {device.slice.placement.start}"
-            return ailing.reason, f"{where}: {ailing.message}"
+    for device_id, where in _places(observed):
+        if ailing := findings.ailments.get(device_id):
+            return ailing[0].reason, f"{where}{_prognosis(device_id, observed, findings)}"
     note = findings.notes.get(uuid, Note())
     if note.reason:
         return note.reason, note.message
@@ -198,6 +211,38 @@ def _reason(observed: ObservedGpu, devices: Sequence[Device], findings: Findings
         return "NotAdvertised", withheld
     unusable = next((device.unusable for device in devices if device.unusable), "")
     return ("NotUsable", unusable) if unusable else ("", "")
+
+
+def _places(observed: ObservedGpu) -> Iterator[tuple[str, str]]:
+    """The GPU and its slices, with what to say before what is wrong with them."""
+    yield observed.gpu.uuid, ""
+    for instance, compute in observed.mig_devices():
+        yield compute.uuid, f"{compute.name} at slot {instance.placement.start}: "
+
+
+def _prognosis(device_id: str, observed: ObservedGpu, findings: Findings) -> str:
+    """All that is wrong with the GPU or slice, what comes next, and who holds it: they are not disturbed."""
+    ailing = findings.ailments[device_id]
+    whole = device_id == observed.gpu.uuid
+    devices = [place for place, _ in _places(observed)] if whole else [device_id]
+    pods = sorted({pod for device in devices for pod in findings.allocations.pods(device)})
+    parts = [*(ailment.message for ailment in ailing), ailing[0].outlook]
+    if pods:
+        parts.append(f"still held by {', '.join(pods)}")
+    return "; ".join(parts)
+
+
+def _gpus_healthy(findings: Findings) -> tuple[bool, str, str]:
+    sick = [
+        f"GPU {observed.gpu.index}: {where}{_prognosis(device_id, observed, findings)}"
+        for observed in findings.snapshot.gpus
+        for device_id, where in _places(observed)
+        if device_id in findings.ailments
+    ]
+    sick += [f"GPU {lost.index}: {lost.error}" for lost in findings.snapshot.lost]
+    if sick:
+        return False, "Unhealthy", " | ".join(sick)
+    return True, "AllHealthy", "nothing is wrong with the GPUs and their slices"
 
 
 def _ready(findings: Findings) -> tuple[bool, str, str]:
@@ -216,7 +261,7 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
         return False, "LayoutsDiffer", next(iter(findings.advertisement.withheld.values()))
     sick = [observed for observed in gpus if observed.gpu.uuid in findings.ailments]
     if sick or losses:
-        ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid].message}" for o in sick]
+        ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid][0].message}" for o in sick]
         return len(sick) < len(gpus), "UnhealthyGPU", "; ".join([*ailing, *losses])
     return True, "Serving", f"{len(gpus)} GPUs are served to kubelet"
 

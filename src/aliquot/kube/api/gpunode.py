@@ -36,6 +36,21 @@ class Health(StrEnum):
     UNHEALTHY = "Unhealthy"
 
 
+class Cure(StrEnum):
+    """What brings an unhealthy device back."""
+
+    ANSWER = "Answer"
+    """Answering for a while."""
+    REPLACEMENT = "Replacement"
+    """A reset, and where that does not help another GPU."""
+    RESET = "Reset"
+    """A reset of the GPU, or a reboot."""
+    DRAIN = "Drain"
+    """An end of what the driver asks to be ended."""
+    QUIET = "Quiet"
+    """A while without another error."""
+
+
 class Sharing(StrEnum):
     NONE = "none"
     TIME_SLICING = "timeSlicing"
@@ -127,6 +142,21 @@ class GPULink(Struct, kw_only=True, rename="camel"):
     lanes: int = 0
 
 
+class GPUAilment(Struct, kw_only=True, rename="camel"):
+    """Why a GPU or one of its slices is not handed out."""
+
+    device: str
+    """UUID of the GPU or the MIG device."""
+    reason: str
+    """`XID48`, `GPULost`, `RowRemapPending`; CamelCase."""
+    message: str
+    cure: Cure
+    since: str
+    """RFC 3339"""
+    measured: bool = False
+    """The GPU tells it whenever it is asked."""
+
+
 class GPUStatus(Struct, kw_only=True, rename="camel"):
     uuid: str
     index: int
@@ -139,6 +169,8 @@ class GPUStatus(Struct, kw_only=True, rename="camel"):
     reason: str = ""
     """Why it is unhealthy or holds back a wanted change; CamelCase, empty when all is well."""
     message: str = ""
+    ailments: Annotated[list[GPUAilment], _list_map("device", "reason")] = []
+    """All that is wrong with the GPU and its slices; a restarted agent goes on from here."""
     pci_bus_id: str = ""
     numa_node: int | None = None
     resource: str = ""
@@ -156,6 +188,8 @@ class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     driver_version: str = ""
     cuda_version: str = ""
     mig_strategy: str = ""
+    boot_id: str = field(name="bootID", default="")
+    """Of the machine, as the Node has it: a reboot resets the GPUs."""
     gpus: Annotated[list[GPUStatus], _list_map("uuid")] = []
     conditions: Annotated[list[Condition], _list_map("type")] = []
 
