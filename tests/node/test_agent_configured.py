@@ -10,6 +10,10 @@ from tests.node.conftest import Site, virtual
 GPU = "nvidia.com/gpu"
 
 
+def index_of(site: Site, share: str) -> int:
+    return next(gpu.index for gpu in site.gpus if gpu.uuid == device_of(share))
+
+
 def sliced(replicas: int, more: str = "") -> str:
     return f"sharing: {{timeSlicing: {{{more} resources: [{{name: gpu, replicas: {replicas}}}]}}}}"
 
@@ -112,12 +116,28 @@ def test_a_gpu_of_which_a_share_is_held_is_not_given_whole() -> None:
         await asyncio.sleep(15)
         site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
         await asyncio.sleep(2)
-        assert site.offered() == {GPU: 5}
-        taken = device_of(share)
-        assert taken not in site.kubelet.free(GPU)
+        # The other GPU; and the share that is held, but none of those beside it, or the GPU would never be free.
+        assert site.offered() == {GPU: 2}
+        assert site.kubelet.free(GPU) == [site.gpus[1 - index_of(site, share)].uuid]
         site.kubelet.release("serve")
         await asyncio.sleep(15)
         assert site.offered() == {GPU: 2}
+        await site.stop()
+
+    virtual(main())
+
+
+def test_a_gpu_that_is_given_at_the_moment_of_the_change_keeps_its_form() -> None:
+    """Between two looks kubelet has allocated it, and nobody lists it yet."""
+
+    async def main() -> None:
+        site = await started("h100-80gb:1", default="")
+        await asyncio.sleep(15)
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(4, "renameByDefault: true,")})
+        await site.kubelet.admit("train", GPU)
+        await asyncio.sleep(60)
+        assert site.offered() == {GPU: 1}
+        assert configured(site) == ("False", "WaitingForUsers")
         await site.stop()
 
     virtual(main())

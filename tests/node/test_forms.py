@@ -4,7 +4,8 @@ import pytest
 
 from aliquot.kube.api.gpunode import GPUNodeStatus, GPUShares, GPUStatus, MigMode, Sharing
 from aliquot.node.advertise import Advertisement, Device, Shares
-from aliquot.node.forms import Form, keep, of_devices, of_status
+from aliquot.node.forms import Form, FormChanges, of_devices, of_status
+from aliquot.node.pod_resources import Allocations
 
 SLICED, MPS = Shares(Sharing.TIME_SLICING, 4, False), Shares(Sharing.MPS, 4, False)
 A, B = "nvidia.com/a", "nvidia.com/b"
@@ -39,23 +40,50 @@ def test_what_a_held_device_may_become(before: Form, after: Form, may: bool) -> 
     assert before.may_become(after) is may
 
 
+ID = "GPU-0"
+KNOWN = frozenset({ID})
+
+
+def listed(at: float, *ids: str) -> Allocations:
+    return Allocations(allocatable_ids=frozenset(ids), asked_at=at, failure="")
+
+
+def test_a_free_device_changes_once_kubelet_has_let_go_of_it() -> None:
+    before, new = of_devices([device(A)]), offered(device(B))
+    changes = FormChanges()
+    old = changes.settle(new, before, (), listed(1.0, ID), 1.0)
+    assert old.resources == {A: (device(A),), B: ()}
+    assert changes.device_ids() == KNOWN
+    assert changes.settle(new, before, (), listed(2.0, ID), 2.0).resources[B] == ()
+    assert changes.settle(new, before, (), listed(3.0), 3.0) is new
+    assert not changes.device_ids()
+
+
 def test_a_held_device_keeps_its_form_until_it_is_free() -> None:
-    before = of_devices([device(A, SLICED)])
-    new = offered(device(B))
-    held = keep(new, before, {"GPU-0"})
-    assert held.device_ids == ("GPU-0",)
-    assert held.advertisement.resources == {A: (device(A, SLICED),), B: ()}
-    assert keep(new, before, ()).advertisement is new
+    before, new = of_devices([device(A, SLICED)]), offered(device(B))
+    changes = FormChanges()
+    for at in (1.0, 2.0, 60.0):
+        held = changes.settle(new, before, KNOWN, listed(at), at)
+        assert held.resources == {A: (device(A, SLICED),), B: ()}
+    assert changes.settle(new, before, (), listed(61.0), 61.0) is new
+
+
+def test_a_change_that_is_taken_back_is_forgotten() -> None:
+    before, same = of_devices([device(A)]), offered(device(A))
+    changes = FormChanges()
+    changes.settle(offered(device(B)), before, (), listed(1.0, ID), 1.0)
+    assert changes.settle(same, before, (), listed(2.0, ID), 2.0) is same
+    assert not changes.device_ids()
 
 
 def test_a_device_that_was_not_offered_before_has_no_form_to_keep() -> None:
     new = offered(device(B))
-    assert keep(new, {}, {"GPU-0"}).advertisement is new
+    assert FormChanges().settle(new, {}, KNOWN, listed(1.0, ID), 1.0) is new
 
 
 def test_an_agent_that_starts_anew_goes_by_what_was_reported() -> None:
     status = GPUStatus(
-        uuid="GPU-0",
+        uuid=ID,
         index=0,
         product="p",
         board="b",
@@ -66,5 +94,6 @@ def test_an_agent_that_starts_anew_goes_by_what_was_reported() -> None:
         shares=GPUShares(strategy=Sharing.MPS, replicas=4),
     )
     forms, held = of_status(GPUNodeStatus(gpus=[status]))
-    assert held == {"GPU-0"}
-    assert keep(offered(device(A)), forms, held).advertisement.resources[A][0].shares == MPS
+    assert held == KNOWN
+    kept = FormChanges().settle(offered(device(A)), forms, held, Allocations(), 1.0)
+    assert kept.resources[A][0].shares == MPS

@@ -157,6 +157,13 @@ class World:
                 await self.delete_pod(pod["metadata"]["name"])
         await self.apply_examples()
 
+    async def restart_sharers(self) -> None:
+        """What a person does who wants a device of their own again: delete the pods that were given shares."""
+        for device, holders in (await self.held()).items():
+            if device_of(device) != device:
+                for holder in holders:
+                    await self.delete_pod(holder.split("/")[1])
+
     # --- what fate does ---
 
     async def misfortune(self) -> None:
@@ -326,6 +333,7 @@ async def _live(world: World, storm_s: float) -> None:
     promises: dict[str, bool] = {}
     judge = demo()
     for _ in range(40):
+        await world.restart_sharers()
         await world.replace_failed()
         await asyncio.sleep(15)
         await world.check_always()

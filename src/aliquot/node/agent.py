@@ -25,14 +25,14 @@ from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
 from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node import status
-from aliquot.node.advertise import Advertisement, Device, advertise
+from aliquot.node.advertise import Advertisement, Device, advertise, device_of
 from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
-from aliquot.node.forms import Form, Kept, keep, of_devices, of_status
+from aliquot.node.forms import Form, FormChanges, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.health.watch import HealthWatch
@@ -67,6 +67,7 @@ _UNSETTLED_S = 1.0
 """After something happened the looks come at growing distances; while something is under way, never above this."""
 _IN_USE_PATIENCE_S = 2.0
 """Of a single step; the whole of a change is tried again later."""
+_LEAVING = "it is about to be offered otherwise"
 _FIRST_REPORT_S = 2.0
 """How long the first report waits for kubelet to know the devices: else every start would report them gone."""
 
@@ -213,7 +214,7 @@ class Agent:
         self._advertisement = Advertisement({}, {}, ())
         self._made_of: object = None
         self._sharing = Shared(self._advertisement)
-        self._kept = Kept(self._advertisement)
+        self._form_changes = FormChanges()
         self._uses: Mapping[str, str] | None = None
         """None before the first look that knew the pods."""
         self._prepared = Prepared()
@@ -388,9 +389,11 @@ class Agent:
             whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
             self._sharing = share(whole, snapshot.gpus, settings, wanted)
             self._made_of = (snapshot.gpus, settings, wanted)
-        self._kept = keep(self._sharing.advertisement, *self._forms())
-        if self._advertisement is not self._kept.advertisement:
-            self._advertisement = self._kept.advertisement
+        advertisement = self._form_changes.settle(
+            self._sharing.advertisement, *self._forms(), self._allocations, self._clock.now()
+        )
+        if advertisement is not self._advertisement:
+            self._advertisement = advertisement
             self._places = Places(self._advertisement.devices)
             self._scores = None
         self._snapshot = snapshot
@@ -401,7 +404,8 @@ class Agent:
         if self._uses is None:
             last = self._last_status()
             return of_status(last) if last is not None else ({}, frozenset())
-        return of_devices(self._advertisement.devices), frozenset(self._uses)
+        answered = map(device_of, self._answers.device_ids())
+        return of_devices(self._advertisement.devices), frozenset((*self._uses, *answered))
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         spec = self._spec()
@@ -422,11 +426,15 @@ class Agent:
             kubelet_id
             for devices in self._advertisement.resources.values()
             for device in devices
-            if not device.unusable and self._health.of(device) is None
+            if not device.unusable
+            and self._health.of(device) is None
+            and device.id not in self._form_changes.device_ids()
             for kubelet_id in device.kubelet_ids
         }
+        changing = self._form_changes.device_ids() - (self._uses or {}).keys()
         return bool(
-            self._changes.under_way
+            changing
+            or self._changes.under_way
             or len(self._answers)
             or self._allocations.failure
             or self._registrar.reasons()
@@ -445,15 +453,22 @@ class Agent:
             self._plugins[resource].offer(())
 
     def _offers_of(self, device: Device) -> list[Offer]:
-        files = self._prepared.files.get(device.id, ())
+        fault, closed = self._fault(device)
+        files, held = self._prepared.files.get(device.id, ()), self._allocations.held_ids
+        leaving = _LEAVING if device.id in self._form_changes.device_ids() else ""
+        return [
+            Offer(kubelet_id, device, fault or ("" if kubelet_id in held else leaving), closed, files)
+            for kubelet_id in device.kubelet_ids
+        ]
+
+    def _fault(self, device: Device) -> tuple[str, bool]:
+        """Why it is not to be handed out, and whether Allocate has to refuse it."""
         ailment = self._health.of(device)
         if device.unusable or ailment is not None:
-            fault, closed = device.unusable or (ailment.message if ailment else ""), True
-        elif unready := self._unready(device):
-            fault, closed = unready, True
-        else:
-            fault, closed = self._changes.hold(device.id)
-        return [Offer(kubelet_id, device, fault, closed, files) for kubelet_id in device.kubelet_ids]
+            return device.unusable or (ailment.message if ailment else ""), True
+        if unready := self._unready(device):
+            return unready, True
+        return self._changes.hold(device.id)
 
     def _unready(self, device: Device) -> str:
         """What a container would miss that got it now."""
@@ -500,8 +515,8 @@ class Agent:
             return Note("TimeSliceNotSet", self._slices_fault)
         if self._sharing.problems:
             return Note("DoesNotFit", "; ".join(self._sharing.problems))
-        if self._kept.device_ids:
-            ids = ", ".join(self._kept.device_ids)
+        if waiting := self._form_changes.device_ids():
+            ids = ", ".join(sorted(waiting))
             return Note("WaitingForUsers", f"until {ids} is free it stays as it was given", in_progress=True)
         return Note()
 

@@ -1,14 +1,17 @@
-"""A device that somebody holds keeps the form in which it was given, whatever the configuration says now.
+"""A device changes its form (resource name, shares) only when nobody has it and kubelet has let go of it.
 
-Kubelet counts by resource name: were a held GPU offered whole under one name while a share of it is held under another,
-it would be given twice. So the new form waits until the device is free.
+Kubelet counts by resource name, and hears of each name by a stream of its own. Were a GPU offered whole under one name
+while a share of it is held under another, or while kubelet still believes in the old name, it would be given twice. So the
+old form is withdrawn first, like a slice that is to be cut away.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, KeysView, Mapping
 from dataclasses import dataclass, replace
 
 from aliquot.kube.api.gpunode import GPUInstance, GPUNodeStatus, GPUShares, GPUStatus
 from aliquot.node.advertise import Advertisement, Device, Shares
+from aliquot.node.pod_resources import Allocations
+from aliquot.node.withdrawals import Withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +51,46 @@ def _shares(reported: GPUShares | None) -> Shares | None:
     return Shares(reported.strategy, reported.replicas, False) if reported is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    advertisement: Advertisement
-    device_ids: tuple[str, ...] = ()
-    """Those that wait for their new form."""
+class FormChanges:
+    """What is on its way from one form to another. Forgotten at a restart: it is then begun anew."""
+
+    def __init__(self) -> None:
+        self._withdrawals = Withdrawals()
+
+    def device_ids(self) -> KeysView[str]:
+        """Those that keep their old form for now. What nobody has of them is not to be handed out any more."""
+        return self._withdrawals.device_ids()
+
+    def settle(
+        self,
+        new: Advertisement,
+        before: Mapping[str, Form],
+        in_use: Collection[str],
+        allocations: Allocations,
+        now: float,
+    ) -> Advertisement:
+        """`new`, in which every device whose time has not come has the form it had `before`."""
+        changing = {
+            device.id
+            for device in new.devices
+            if device.id in before and not before[device.id].may_become(Form(device.resource, device.shares))
+        }
+        self._withdrawals.look(allocations)
+        staying = changing - (self._withdrawals.released(allocations) - set(in_use))
+        self._withdrawals.want(staying, now)
+        return _with_forms(new, {device_id: before[device_id] for device_id in staying})
 
 
-def keep(new: Advertisement, before: Mapping[str, Form], in_use: Collection[str]) -> Kept:
-    """`new`, in which every device of `in_use` has the form it had `before`."""
-    waiting = []
+def _with_forms(new: Advertisement, forms: Mapping[str, Form]) -> Advertisement:
+    if not forms:
+        return new
+    offered: dict[str, list[Device]] = {name: [] for name in new.resources}
     devices = []
     for device in new.devices:
-        form = before.get(device.id)
-        if (
-            form is not None
-            and device.id in in_use
-            and not form.may_become(Form(device.resource, device.shares))
-        ):
+        if form := forms.get(device.id):
             device = replace(device, resource=form.resource, shares=form.shares)
-            waiting.append(device.id)
         devices.append(device)
-    if not waiting:
-        return Kept(new)
-    offered: dict[str, list[Device]] = {name: [] for name in new.resources}
-    for device in devices:
         if device.resource:
             offered.setdefault(device.resource, []).append(device)
     resources = {name: tuple(found) for name, found in sorted(offered.items())}
-    return Kept(Advertisement(resources, new.withheld, tuple(devices)), tuple(waiting))
+    return Advertisement(resources, new.withheld, tuple(devices))

@@ -5,7 +5,7 @@ not any more is what this keeps book of. Forgotten at a restart: the devices are
 wants them gone begins anew.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, KeysView
 from dataclasses import dataclass
 
 from aliquot.node.pod_resources import Allocations
@@ -42,7 +42,7 @@ class Withdrawals:
         for device_id, withdrawal in self._out.items():
             withdrawal.was_listed |= device_id in allocations.allocatable
 
-    def device_ids(self) -> Collection[str]:
+    def device_ids(self) -> KeysView[str]:
         return self._out.keys()
 
     def released(self, allocations: Allocations) -> frozenset[str]:
