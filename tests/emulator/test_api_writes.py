@@ -415,3 +415,6 @@ async def test_a_job_without_labels_has_those_of_its_pods(api: Api) -> None:
     made = await api.ok("POST", "/apis/batch/v1/namespaces/default/jobs", job)
     assert made["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "j"
     assert made["metadata"]["labels"] == made["spec"]["template"]["metadata"]["labels"]
+    bare = {**made, "metadata": {key: value for key, value in made["metadata"].items() if key != "labels"}}
+    kept = await api.ok("PUT", "/apis/batch/v1/namespaces/default/jobs/j", bare)
+    assert kept["metadata"]["labels"] == made["metadata"]["labels"]

@@ -46,7 +46,7 @@ from aliquot.emulator.verbs.bodies import Body, judge, read, read_yaml, warn, ya
 from aliquot.emulator.verbs.call import Call, Validation
 
 _ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
-_PARTS_DEPEND = frozenset(["secrets", "services"])
+_PARTS_DEPEND = frozenset(["jobs.batch", "replicationcontrollers", "secrets", "services"])
 """Where the defaults of one part depend on another."""
 
 # Whose updates must name the resourceVersion that they succeed, beside custom objects'.
