@@ -200,6 +200,27 @@ def test_an_event_with_one_of_the_two_ids_names_all_that_have_it(
     assert sick(struck(XidEvent(GPU, 94, gi_ids[gi_id], ci_ids[ci_id]))) == expected
 
 
+def test_slices_with_names_of_old_drivers_are_told_apart_by_their_ids_alone() -> None:
+    """Those drivers build a MIG device's name of GPU and ids; it is not taken apart."""
+    gpu = SNAPSHOT.gpus[0]
+    instances = tuple(
+        replace(
+            i,
+            compute_instances=tuple(
+                replace(c, uuid=f"MIG-{GPU}/{i.gi_id}/{c.ci_id}") for c in i.compute_instances
+            ),
+        )
+        for i in gpu.instances
+    )
+    snapshot = Snapshot(SNAPSHOT.version, (replace(gpu, instances=instances),))
+    health = Health(HealthPolicy())
+    health.observe(snapshot, 0)
+    second = DEVICES[1].slice
+    assert second is not None
+    changes = health.xid(event(94, 1), snapshot, 0)
+    assert told(changes) == [(f"MIG-{GPU}/{second.gi_id}/{second.ci_id}", "XID94", False)]
+
+
 # --- policy ---
 
 

@@ -42,8 +42,15 @@ def test_what_holds_as_long_as_the_gpu_says_so(now: Telemetry, expected: list[tu
 
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
-    [(None, 3, []), (3, 3, []), (0, 1, ["UncorrectedECC"]), (3, 4, ["UncorrectedECC"]), (3, 1, [])],
-    ids=["old ones", "no new one", "the first", "another", "after a reset"],
+    [
+        (None, 3, []),
+        (3, 3, []),
+        (0, 1, ["UncorrectedECC"]),
+        (3, 4, ["UncorrectedECC"]),
+        (3, 0, []),
+        (3, 1, ["UncorrectedECC"]),
+    ],
+    ids=["old ones", "no new one", "the first", "another", "a reset", "a reset and one since"],
 )
 def test_a_board_that_contains_errors_is_ill_of_new_ones_alone(
     before: int | None, now: int, expected: list[str]

@@ -49,6 +49,8 @@ def test_a_reference_is_taken(value: str | int | list[str | int] | None) -> None
         ([f"GPU-{UUID}-0"], "names no device"),
         ([f"MIG-{UUID}/0/0"], "names no device"),
         ([f"MIG-GPU-{UUID}/0"], "names no device"),
+        ([f"MIG-GPU-{UUID}/a/b"], "names no device"),
+        ([""], "names no device"),
         ([0, "0"], "device 0 is given twice"),
     ],
 )

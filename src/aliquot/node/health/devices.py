@@ -69,7 +69,7 @@ class Health:
         record = self._gpus.get(gpu_uuid)
         if record is None:
             return
-        record.answering_since = record.figures = None
+        record.answering_since = None
         for ailments in record.ailments.values():
             for reason, ailment in ailments.items():
                 if ailment.cure is Cure.RESET and not ailment.measured:

@@ -37,9 +37,9 @@ def ailments(now: Telemetry, before: Telemetry | None, at: float) -> tuple[Ailme
         message = f"{errors} memory errors that ECC could not correct, since the last reset"
         if now.row_remap_pending is None:
             found.append(_figure(_UNCORRECTED, message, Cure.RESET, at))
-        # Boards that replace rows keep an error to the process that met it. The count stays until a reset, and does
-        # not tell when they came: only those that come while the agent looks count.
-        elif before is not None and errors > (before.uncorrected_errors or 0):
+        # Boards that replace rows keep an error to the process that met it. The count starts anew at a reset, and does
+        # not tell when errors came: only those that come while the agent looks count.
+        elif before is not None and errors != (before.uncorrected_errors or 0):
             found.append(Ailment(_UNCORRECTED, message, Cure.QUIET, at, at))
     return tuple(found)
 
