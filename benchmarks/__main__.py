@@ -9,6 +9,7 @@ NAMES = (
     "allocate",
     "preferred",
     "node",
+    "sharing",
     "scheduling",
     "mig",
     "metrics",
