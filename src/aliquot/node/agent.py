@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from aliquot.clock import Clock
-from aliquot.gpu.driver import Driver, DriverError
+from aliquot.gpu.driver import Driver
 from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
 from aliquot.kube.cache import Cache
@@ -37,7 +37,7 @@ from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.health.watch import HealthWatch
 from aliquot.node.host import Host, Prepared
-from aliquot.node.inventory import Snapshot, observe_gpu, remember, roll_call, still_known, without
+from aliquot.node.inventory import Snapshot, remember, without
 from aliquot.node.labels.writer import LabelWriter
 from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.metrics.counts import Counts
@@ -49,6 +49,7 @@ from aliquot.node.mig.evictions import Evictions
 from aliquot.node.mig.executor import Executor
 from aliquot.node.mps.control import Control
 from aliquot.node.mps.daemons import Daemons
+from aliquot.node.observer import Observer
 from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding, PodResources
 from aliquot.node.registration import Registrar
@@ -194,6 +195,7 @@ class Agent:
             changed=self._wake.set,
             rng=rng,
         )
+        self._observer = Observer(driver, self._driver_access)
         self._time_slices = TimeSlices(driver, self._driver_access)
         self._mps: Daemons | None = None
         if mps_control is not None:
@@ -328,7 +330,7 @@ class Agent:
     async def _look(self, tasks: asyncio.TaskGroup) -> bool:
         """One look and what follows from it. Whether something is still under way."""
         busy = self._changes.busy()
-        self._take(remember(self._snapshot, await self._observe()))
+        self._take(remember(self._snapshot, await self._observer.look(self._snapshot, patient=bool(busy))))
         await self._breathe()
         if self._host is not None:
             self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
@@ -363,20 +365,6 @@ class Agent:
     def _staying(self) -> list[Device]:
         """What is about to be taken away is to be free of MPS as well."""
         return [device for device in self._advertisement.devices if not self._changes.hold(device.id)[0]]
-
-    async def _observe(self) -> Snapshot:
-        """What is seen of a GPU that is being worked on meanwhile is worth nothing; `_look` knows which."""
-        access, driver = self._driver_access, self._driver
-        try:
-            version, gpus, lost = await access.call(roll_call, driver)
-        except DriverError as error:
-            return Snapshot(failure=error)
-        known = still_known(gpus, self._snapshot)
-        seen = []
-        for gpu in gpus:
-            await self._breathe()
-            seen.append(await access.call_on(gpu.uuid, observe_gpu, driver, gpu, known.get(gpu.uuid)))
-        return Snapshot(version, tuple(seen), lost=lost)
 
     @staticmethod
     async def _breathe() -> None:
