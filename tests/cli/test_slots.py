@@ -1,7 +1,7 @@
 import pytest
 
 from aliquot.cli.slots import draw
-from aliquot.kube.api.gpunode import GPUInstance, GPUStatus, Health, MigMode
+from aliquot.kube.api.gpunode import GPUInstance, GPUShares, GPUStatus, Health, HeldShares, MigMode, Sharing
 
 
 def gpu(mode: MigMode = MigMode.ENABLED, **fields: object) -> GPUStatus:
@@ -26,6 +26,21 @@ def instance(profile: str, start: int, size: int, *pods: str) -> GPUInstance:
     ("case", "status", "slots", "top", "bottom"),
     [
         ("a whole GPU is one run", gpu(MigMode.DISABLED, pods=["ns/a"]), 2, "┃whole GPU  ┃", "┃a          ┃"),
+        (
+            "a shared GPU says how much of it is held",
+            gpu(
+                MigMode.DISABLED,
+                pods=["ns/a", "ns/b"],
+                shares=GPUShares(
+                    strategy=Sharing.MPS,
+                    replicas=4,
+                    held=[HeldShares(pod="ns/a", shares=2), HeldShares(pod="ns/b", shares=1)],
+                ),
+            ),
+            4,
+            "┃whole GPU, 3/4 mps     ┃",
+            "┃a, b                   ┃",
+        ),
         ("nobody holds it", gpu(MigMode.UNSUPPORTED), 2, "┃whole GPU  ┃", "┃·          ┃"),
         ("uncut slots are empty cells", gpu(), 2, "┃     ┃     ┃", "┃     ┃     ┃"),
         (

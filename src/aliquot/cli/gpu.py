@@ -106,6 +106,8 @@ def _show_node(node: "GPUNode", output: Format) -> None:
 
 
 def _show_gpu(node: str, found: "GPUStatus", output: Format) -> None:
+    from aliquot.cli.slots import told
+
     if not output.is_table:
         emit(output, lambda: {"node": node, **_plain(found)}, columns=(), rows=())
         return
@@ -127,14 +129,18 @@ def _show_gpu(node: str, found: "GPUStatus", output: Format) -> None:
                 "advertised as",
                 found.resource or "its slices" if found.instances else found.resource or "nothing",
             ),
+            ("shares", told(found.shares) if found.shares is not None else "none: one container at a time"),
             ("pods", ", ".join(found.pods) or "none"),
         ],
     )
     if found.instances:
         click.echo()
         table(
-            ("START", "SIZE", "PROFILE", "GI", "CI", "RESOURCE", "READY", "UUID", "PODS"),
-            [_instance_row(i) for i in sorted(found.instances, key=lambda i: (i.start, i.ci_id))],
+            ("START", "SIZE", "PROFILE", "GI", "CI", "RESOURCE", "SHARES", "READY", "UUID", "PODS"),
+            [
+                _instance_row(i, told(i.shares) if i.shares is not None else "")
+                for i in sorted(found.instances, key=lambda i: (i.start, i.ci_id))
+            ],
         )
     if found.links:
         click.echo()
@@ -144,7 +150,7 @@ def _show_gpu(node: str, found: "GPUStatus", output: Format) -> None:
         )
 
 
-def _instance_row(instance: "GPUInstance") -> tuple[str, ...]:
+def _instance_row(instance: "GPUInstance", shares: str) -> tuple[str, ...]:
     return (
         str(instance.start),
         str(instance.size),
@@ -152,6 +158,7 @@ def _instance_row(instance: "GPUInstance") -> tuple[str, ...]:
         str(instance.gi_id),
         str(instance.ci_id),
         instance.resource,
+        shares,
         "yes" if instance.ready else "no",
         instance.uuid,
         ", ".join(instance.pods),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aliquot.kube.api.gpunode import GPUInstance, GPUStatus, Health, MigMode
+from aliquot.kube.api.gpunode import GPUInstance, GPUShares, GPUStatus, Health, MigMode
 
 FREE = "·"
 
@@ -19,12 +19,12 @@ def draw(gpu: GPUStatus, memory_slots: int, *, cell_width: int = 9) -> tuple[str
     if gpu.health is not Health.HEALTHY:
         return rows([("unhealthy", gpu.reason, memory_slots)], cell_width)
     if gpu.mig_mode not in (MigMode.ENABLED, MigMode.PENDING_DISABLE):
-        return rows([("whole GPU", _holders(gpu.pods), memory_slots)], cell_width)
+        return rows([(_shared("whole GPU", gpu.shares), _holders(gpu.pods), memory_slots)], cell_width)
     cells: list[tuple[str, str, int]] = []
     at = 0
     for instance in sorted(_first_of_each_slot(gpu.instances), key=lambda i: i.start):
         cells += [("", "", 1)] * (instance.start - at)
-        cells.append((instance.profile, _holders(instance.pods), instance.size))
+        cells.append((_shared(instance.profile, instance.shares), _holders(instance.pods), instance.size))
         at = instance.start + instance.size
     cells += [("", "", 1)] * (memory_slots - at)
     return rows(cells, cell_width)
@@ -36,6 +36,15 @@ def _first_of_each_slot(instances: list[GPUInstance]) -> list[GPUInstance]:
     for instance in instances:
         by_start.setdefault(instance.start, instance)
     return list(by_start.values())
+
+
+def _shared(what: str, shares: GPUShares | None) -> str:
+    """`whole GPU, 3/4 timeSlicing` where three of four shares are held."""
+    return what if shares is None else f"{what}, {told(shares)}"
+
+
+def told(shares: GPUShares) -> str:
+    return f"{sum(held.shares for held in shares.held)}/{shares.replicas} {shares.strategy}"
 
 
 def _holders(pods: list[str]) -> str:
