@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.emulator import rbac, statuses
@@ -36,18 +35,13 @@ from aliquot.emulator.patching.managed_fields import track_update
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, invalid_status
-from aliquot.emulator.schema.kind import DecodeError, strict_cause, strict_message
-from aliquot.emulator.schema.known_specs import Read
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
 from aliquot.emulator.verbs import patches, strategies
 from aliquot.emulator.verbs.bodies import Body, judge, read, read_yaml, warn, yaml_errors
 from aliquot.emulator.verbs.call import Call, Validation
-
-_ALWAYS_READ = frozenset(["apiVersion", "kind", "metadata"])
-_PARTS_DEPEND = frozenset(["jobs.batch", "replicationcontrollers", "secrets", "services"])
-"""Where the defaults of one part depend on another."""
+from aliquot.emulator.verbs.decoding import decoded, decoded_beside, judged, typed
 
 # Whose updates must name the resourceVersion that they succeed, beside custom objects'.
 _SEEN_GROUPS = ("apiextensions.k8s.io", "admissionregistration.k8s.io")
@@ -99,15 +93,15 @@ class Writer:
     async def create(self, call: Call) -> Stored:
         """Raises StatusError."""
         body = read(call)
-        obj = self._read(call, self._typed(call.served, body.value), body)
+        obj = decoded(call, typed(call.served, body.value), body)
         return await self._create(call, obj, self._signed_new)
 
     async def update(self, call: Call) -> Stored:
         """The whole object (or its status) as the client has it. Raises StatusError."""
         body = read(call)
-        asked = self._typed(call.served, body.value)
+        asked = typed(call.served, body.value)
         self._check_address(call, asked)
-        return await self._change(call, lambda old: self._decoded_beside(call, asked, old, body))
+        return await self._change(call, lambda old: decoded_beside(call, asked, old, body))
 
     async def patch(self, call: Call) -> tuple[Stored, bool]:
         """(the object, whether it is new: only an apply may make one). Raises StatusError."""
@@ -121,11 +115,11 @@ class Writer:
             except PatchError as error:
                 raise patches.refused(error) from error
             if isinstance(new, dict):
-                new = self._typed(call.served, new)
+                new = typed(call.served, new)
                 if not metadata(new).get("name"):
                     # A patch may take it away; some of what is filled in goes by it.
                     new = with_metadata(new, name=call.name)
-            new = self._decoded_beside(call, new, old, patch)
+            new = decoded_beside(call, new, old, patch)
             self._check_address(call, new)
             return new
 
@@ -212,7 +206,7 @@ class Writer:
         except PatchError as error:
             raise patches.refused(error) from error
         judge(call, body, (), lambda _: statuses.bad_request(_NOT_STRICT + yaml_errors(body.lines)))
-        return self._judged(call, asked, Body(asked), served.schema.decode)
+        return judged(call, asked, Body(asked), served.schema.decode)
 
     def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
         served = call.served
@@ -237,72 +231,6 @@ class Writer:
         return served.schema.default(merged)
 
     # ---- the way of a write ------------------------------------------------------------------------------
-
-    def _typed(self, served: Served, asked: Any) -> Json:
-        """The body as an object of the kind that the path serves."""
-        if not isinstance(asked, dict):
-            raise statuses.bad_request("the object provided is unrecognized: a JSON object is expected")
-        resource = served.resource
-        kind, version = asked.get("kind"), asked.get("apiVersion")
-        if not kind:
-            kind = resource.kind
-        if not version:
-            version = resource.api_version
-        if kind != resource.kind or version != resource.api_version:
-            raise statuses.bad_request(
-                f"the API version in the data ({version}, Kind={kind}) does not match the expected API version "
-                f"({resource.api_version}, Kind={resource.kind})"
-            )
-        if not isinstance(asked.get("metadata", {}), dict):
-            raise statuses.bad_request("the object provided is unrecognized: metadata must be an object")
-        # First, as most are stored: lists leave them out.
-        named = {"apiVersion": version, "kind": kind}
-        return named | asked | named
-
-    def _read(self, call: Call, obj: Any, source: Body | patches.Patch) -> Json:
-        """Decoded and defaulted, without unknown fields, which are refused or warned of as the client wishes."""
-        return self._judged(call, obj, source, call.served.schema.read)
-
-    def _judged(
-        self, call: Call, obj: Any, source: Body | patches.Patch, read: Callable[[Any], Read]
-    ) -> Json:
-        schema = call.served.schema
-        try:
-            decoded, unknown = read(obj)
-        except DecodeError as error:
-            raise (
-                statuses.invalid_patch(source.shown(obj), error.cause)
-                if isinstance(source, patches.Patch)
-                else statuses.bad_request(error.message)
-            ) from error
-        if isinstance(source, patches.Patch):
-            # In the order of the patched object, whose keys are sorted.
-            problems = [*source.problems, *sorted(unknown)]
-            judge(
-                call,
-                Body(None),
-                problems,
-                lambda found: statuses.invalid_patch(source.shown(obj), strict_cause(found)),
-            )
-        else:
-            problems = source.problems(unknown, typed=not schema.custom)
-            judge(call, source, problems, lambda found: statuses.bad_request(strict_message(schema, found)))
-        return decoded
-
-    def _decoded_beside(self, call: Call, obj: Any, old: Json, source: Body | patches.Patch) -> Json:
-        """Decoded and defaulted, as the successor of `old`.
-
-        Whole parts (`spec`, `status`, `data`) that are as they were stored are taken over as they are: most writes
-        change one part, and reading all of an object again is most of a write's cost.
-        """
-        if not isinstance(obj, dict) or call.served.storage in _PARTS_DEPEND:
-            return self._read(call, obj, source)
-        same = {
-            key for key, value in obj.items() if key not in _ALWAYS_READ and key in old and old[key] == value
-        }
-        changed = {key: value for key, value in obj.items() if key not in same}
-        read = self._read(call, changed, source)
-        return {**read, **{key: old[key] for key in obj if key in same}}
 
     async def _create(self, call: Call, obj: Json, sign: Callable[[Call, Json], Json]) -> Stored:
         """`obj`, decoded and defaulted, as a new object."""
