@@ -2,8 +2,8 @@
 
 `aliquot node run` runs as users run it, in a process of its own, beside an emulated cluster; this process speaks to its
 sockets as kubelet does. Allocate alternates with a bare gRPC echo served by another process of the same interpreter.
-How soon all ListAndWatch streams hear of a fault is measured with the agent in this process, from the moment it has
-learned of the XID: the streams are read on the same loop, so this is more than it takes in truth.
+How soon all ListAndWatch streams hear of a fault is measured with the agent in this process, from the moment the
+driver told it of the XID: the streams are read on the same loop, so this is more than it takes in truth.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import psutil
 import structlog
 
 from aliquot.clock import SystemClock
+from aliquot.gpu.driver import XidEvent
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import kubeconfig
@@ -45,7 +45,6 @@ from aliquot.kube.kubeletapi.sockets import Connection, Service, SocketDirectory
 from aliquot.kube.resources import GPUNODES, NODES
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import HEALTHY
-from aliquot.node.health import Health
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import resolve
 from benchmarks.allocate import Echo, Kubelet, offline_agent, timed
@@ -134,9 +133,7 @@ async def _cpu_share(process: psutil.Process, seconds: float) -> float:
 
 async def _faults(directory: Path, rounds: int) -> None:
     """Each time another GPU fails, or the next agent's turn comes: a GPU that failed stays so for a minute."""
-    learned_s: list[float] = []
     reach_ms: list[float] = []
-    _noting(learned_s)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     while len(reach_ms) < rounds:
         async with _offline(directory / str(len(reach_ms))) as (driver, connection):
@@ -148,26 +145,26 @@ async def _faults(directory: Path, rounds: int) -> None:
                 async with asyncio.timeout(_DEADLINE_S):
                     heard = [_until(stream, (GPUS - failed) * SHARES) for stream in streams]
                     last_s = max(await asyncio.gather(*heard))
-                reach_ms.append((last_s - learned_s[-1]) * 1e3)
+                reach_ms.append((last_s - driver.told_s) * 1e3)
             for stream in streams:
                 stream.cancel()
     _line(f"a fault, to {STREAMS} ListAndWatch streams", reach_ms, "goal: under 50 ms")
 
 
-def _noting(learned_s: list[float]) -> None:
-    """Have Health note when it learns of an XID."""
-    method = Health.xid
+class NotingDriver(SimulatedDriver):
+    """Notes when it told of an event."""
 
-    @wraps(method)
-    def noted(health: Health, *arguments: Any) -> bool:
-        learned_s.append(time.perf_counter())
-        return method(health, *arguments)
+    told_s: float
 
-    setattr(Health, "xid", noted)  # noqa: B010 - mypy lets no method be assigned to
+    def wait_event(self, timeout_s: float) -> XidEvent | None:
+        event = super().wait_event(timeout_s)
+        if event is not None:
+            self.told_s = time.perf_counter()
+        return event
 
 
 @asynccontextmanager
-async def _offline(directory: Path) -> AsyncIterator[tuple[SimulatedDriver, Connection]]:
+async def _offline(directory: Path) -> AsyncIterator[tuple[NotingDriver, Connection]]:
     for name in ("plugins", "resources"):
         (directory / name).mkdir(parents=True)
     kubelet = Kubelet()
@@ -178,7 +175,7 @@ async def _offline(directory: Path) -> AsyncIterator[tuple[SimulatedDriver, Conn
             "kubelet.sock", Service(kubelet, add_PodResourcesListerServicer_to_server)
         ),
     ]
-    driver = SimulatedDriver(parse_gpus(f"h100-80gb:{GPUS}"), node="bench")
+    driver = NotingDriver(parse_gpus(f"h100-80gb:{GPUS}"), node="bench")
     configuration = Configuration(settings=resolve(Flags(), parse(SHARING, source="the benchmark")))
     running = asyncio.create_task(offline_agent(directory, driver, configuration, ()).run())
     try:

@@ -305,6 +305,8 @@ def _chart(measured: Sequence[Measured], path: Path) -> None:
         panels[0][column].set(title=kernel, ylabel="launches, in those of one process alone")
         panels[1][column].set(xlabel="processes", ylabel="p99 of a launch, ms")
         panels[0][column].legend()
+        for panel in panels[:, column]:
+            panel.set_ylim(bottom=0)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path)
     print(f"  drawn in {path}")
