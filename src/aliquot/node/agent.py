@@ -83,6 +83,14 @@ class _Promised:
     promises: Sequence[Promise]
 
 
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """Of one device, of which there may be hundreds of shares: nothing is made anew while nothing is new."""
+
+    made_of: object
+    offers: list[Offer]
+
+
 class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
@@ -224,6 +232,7 @@ class Agent:
         self._allocations = Allocations()
         self._places = Places(())
         self._scores: PairScores | None = None
+        self._offered: dict[str, _Offered] = {}
         self._promised: _Promised | None = None
         self._reported: GPUNodeStatus | None = None
 
@@ -384,6 +393,7 @@ class Agent:
             self._advertisement = advertisement
             self._places = Places(self._advertisement.devices)
             self._scores = None
+            self._offered = {}
         self._snapshot = snapshot
         self._health_watch.look(snapshot)
 
@@ -442,12 +452,18 @@ class Agent:
 
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)
-        files, held = self._prepared.files.get(device.id, ()), self._allocations.held_ids
-        leaving = _LEAVING if device.id in self._form_changes.device_ids() else ""
-        return [
-            Offer(kubelet_id, device, fault or ("" if kubelet_id in held else leaving), closed, files)
-            for kubelet_id in device.kubelet_ids
-        ]
+        files, leaving = self._prepared.files.get(device.id, ()), device.id in self._form_changes.device_ids()
+        held = self._allocations.held_ids.intersection(device.kubelet_ids) if leaving else frozenset()
+        made_of = (device, fault, closed, files, leaving, held)
+        offered = self._offered.get(device.id)
+        if offered is None or offered.made_of != made_of:
+            faults = {
+                kubelet_id: fault or (_LEAVING if leaving and kubelet_id not in held else "")
+                for kubelet_id in device.kubelet_ids
+            }
+            offers = [Offer(kubelet_id, device, why, closed, files) for kubelet_id, why in faults.items()]
+            offered = self._offered[device.id] = _Offered(made_of, offers)
+        return offered.offers
 
     def _fault(self, device: Device) -> tuple[str, bool]:
         """Why it is not to be handed out, and whether Allocate has to refuse it."""
