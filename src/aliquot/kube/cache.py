@@ -31,6 +31,8 @@ _SNAPSHOT_SILENCE_S = 30.0
 """A streamed snapshot that pauses for longer is taken for a server that does not know how to end one."""
 _SHORT_WATCH_S = 1.0
 """A watch that ends sooner and brings nothing is a failure, though the server calls it an end."""
+_ABSENT_S = 300.0
+"""Between two questions for a kind that the server does not have, or does not show."""
 
 
 class Cache(Generic[T]):
@@ -38,6 +40,9 @@ class Cache(Generic[T]):
 
     `indexes` maps a name to a pure function from an object to the values it is found under. `watch_list` False
     takes snapshots by paged lists only. Objects are shared: never change one.
+
+    `older` are earlier versions of the resource, newest first, for servers that do not have it. `optional`: a server
+    may do without the kind, or not show it to us; the copy is empty then, or as it was, and it is asked for rarely.
     """
 
     def __init__(
@@ -53,8 +58,15 @@ class Cache(Generic[T]):
         watch_list: bool = True,
         watch_timeout_s: float = 300.0,
         page_size: int = 500,
+        older: Sequence[Resource] = (),
+        optional: bool = False,
     ) -> None:
         self.resource = resource
+        self._versions = (resource, *older)
+        self._missing: set[Resource] = set()
+        """Versions that the server was just found not to have."""
+        self._optional = optional
+        self._is_absent = False
         self._client = client
         self._into = into
         self._namespace = namespace
@@ -74,7 +86,10 @@ class Cache(Generic[T]):
         self._progress = False
 
     async def synced(self) -> None:
-        """Wait for the first snapshot. How long is the caller's to limit."""
+        """Wait for the first snapshot, or, of an optional kind, for the server's word that there is none to be had.
+
+        How long is the caller's to limit.
+        """
         await self._synced.wait()
 
     @property
@@ -126,6 +141,19 @@ class Cache(Generic[T]):
             except errors.Gone as error:
                 self._version = ""
                 failure = "" if self._progress else error.message
+            except errors.NotFound as error:
+                if self._take_older():
+                    continue
+                if self._optional:
+                    self._replace({}, "")
+                    await self._absent(error)
+                    continue
+                failure = error.message
+            except errors.Forbidden as error:
+                if self._optional:
+                    await self._absent(error)
+                    continue
+                failure = error.message
             except errors.ApiError as error:
                 failure, retry_after_s = error.message, error.retry_after_s or 0.0
             if self._progress:
@@ -140,6 +168,25 @@ class Cache(Generic[T]):
                 log("cache lags", resource=self.resource.name, error=failure, retry_in_s=round(delay_s, 3))
                 failing = True
                 await asyncio.sleep(delay_s)
+
+    def _take_older(self) -> bool:
+        """Turn to a version that was not tried yet. False when the server has none of them."""
+        self._version = ""
+        self._missing.add(self.resource)
+        untried = [version for version in self._versions if version not in self._missing]
+        if not untried:
+            self._missing.clear()
+        self.resource = untried[0] if untried else self._versions[0]
+        return bool(untried)
+
+    async def _absent(self, error: errors.ApiError) -> None:
+        """Does without the kind for a while."""
+        self._version = ""
+        self._synced.set()
+        if not self._is_absent:
+            _log.info("cache stays empty", resource=self.resource.name, error=error.message)
+            self._is_absent = True
+        await asyncio.sleep(_ABSENT_S * (1.0 + self._client.rng.random()))
 
     async def _follow(self) -> None:
         """One watch to its end, after a snapshot where one is needed. Raises ApiError."""
@@ -232,6 +279,9 @@ class Cache(Generic[T]):
         for name, obj in snapshot.items():
             self._change(name, obj)
         self._version = version
+        if version:
+            self._missing.clear()
+            self._is_absent = False
         self._synced.set()
 
     def _change(self, name: str, new: T | None) -> None:
