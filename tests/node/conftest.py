@@ -32,6 +32,7 @@ from aliquot.kube.api.core import (
 )
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, WantedGPU, WantedInstance
 from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
@@ -67,7 +68,14 @@ from aliquot.kube.kubeletapi.sockets import Connection, Listener, MemorySockets,
 from aliquot.kube.resources import EVENTS, NODES, PODS, Resource, key
 from aliquot.node.agent import Agent
 from aliquot.node.configuration import Configuration
-from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.feed import (
+    Feed,
+    config_maps_by_name,
+    gpu_nodes_by_name,
+    nodes_by_name,
+    pods_by_node,
+    resource_slices_by_node,
+)
 from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.host import Host
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
@@ -174,6 +182,7 @@ class Api:
         self.gpu_nodes = Objects()
         self.nodes: dict[str, Any] = {NODE: {"metadata": {"name": NODE, "uid": "node-uid"}}}
         self.config_maps = Objects()
+        self.slices = Objects()
         self.written: list[tuple[str, dict[str, Any]]] = []
         """("apply", object) and ("status", status) in order."""
         self.evictions: list[str] = []
@@ -203,6 +212,9 @@ class Api:
 
     def config_map_feed(self) -> Feed[ConfigMap]:
         return config_maps_by_name(cast("Cache[ConfigMap]", self.config_maps))
+
+    def slice_feed(self) -> Feed[ResourceSlice]:
+        return resource_slices_by_node(cast("Cache[ResourceSlice]", self.slices))
 
     def put_config_map(self, name: str, data: dict[str, str]) -> None:
         self.config_maps.put(ConfigMap(metadata=ObjectMeta(name=name), data=data))
@@ -614,6 +626,7 @@ class Site:
             pods=self.api.pod_feed(),
             nodes=self.api.node_feed(),
             gpu_nodes=self.api.gpu_node_feed(),
+            slices=self.api.slice_feed(),
             host=self.host,
             mps_control=self.mps_control,
             mig_directory=self.mig_directory,

@@ -35,9 +35,17 @@ from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
 from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE, PLUGIN_CONFIG_MAP
 from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
+from aliquot.node.company.neighbours import resource_slices
+from aliquot.node.company.published import DRIVER
 from aliquot.node.configuration import Configuration
 from aliquot.node.driver_access import RunBlocking
-from aliquot.node.feed import config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.feed import (
+    config_maps_by_name,
+    gpu_nodes_by_name,
+    nodes_by_name,
+    pods_by_node,
+    resource_slices_by_node,
+)
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -118,6 +126,8 @@ class Cluster:
         self._mig_configs_by_name, self._plugin_configs_by_name = map(
             config_maps_by_name, self._config_maps.values()
         )
+        self._slices = resource_slices(self._agents_client, f"spec.driver={DRIVER}")
+        self._slices_by_node = resource_slices_by_node(self._slices)
         self.fleet = Fleet(
             self.pods,
             client_of=self._kubelet_client,
@@ -151,6 +161,8 @@ class Cluster:
             supervisor.start(f"cache {name}", cache.run)
         for name, configs in self._config_maps.items() if self._agents else ():
             supervisor.start(f"cache {name}", configs.run)
+        if self._agents:
+            supervisor.start("cache resourceslices", self._slices.run)
         supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("kubelets", self.fleet.run)
@@ -221,6 +233,7 @@ class Cluster:
             gpu_nodes=self._gpu_nodes_by_name,
             mig_config_maps=self._mig_configs_by_name,
             plugin_config_maps=self._plugin_configs_by_name,
+            slices=self._slices_by_node,
         )
         await agent.run()
 

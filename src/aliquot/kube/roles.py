@@ -63,6 +63,7 @@ NODE_AGENT = role(
     rule("create", "", "pods/eviction"),
     rule("create patch", "", "events"),
     rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
+    rule("get list watch", "resource.k8s.io", "resourceslices"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
 )

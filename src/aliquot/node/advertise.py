@@ -95,18 +95,26 @@ class Advertisement:
 
 
 def advertise(
-    gpus: Sequence[ObservedGpu], strategy: MigStrategy, naming: Naming | None = None
+    gpus: Sequence[ObservedGpu],
+    strategy: MigStrategy,
+    naming: Naming | None = None,
+    left_alone: Mapping[str, str] | None = None,
 ) -> Advertisement:
-    """No device appears twice, whatever the strategy. `naming` None: NVIDIA's names."""
-    naming = naming or Naming()
+    """No device appears twice, whatever the strategy. `naming` None: NVIDIA's names.
+
+    `left_alone`: UUIDs of GPUs of which nothing is to be advertised, and why.
+    """
+    naming, left_alone = naming or Naming(), left_alone or {}
     resources: dict[str, list[Device]] = {name: [] for name in possible_names(gpus, strategy, naming)}
     withheld: dict[str, str] = {}
+    ours = [observed for observed in gpus if observed.gpu.uuid not in left_alone]
     if strategy is MigStrategy.NONE:
-        found = [_whole(observed, naming, _no_mig_reason(observed)) for observed in gpus]
+        found = [_whole(observed, naming, _no_mig_reason(observed)) for observed in ours]
     elif strategy is MigStrategy.SINGLE:
-        found, withheld = _single(gpus, naming)
+        found, withheld = _single(ours, naming)
     else:
-        found = [device for observed in gpus for device in _mixed(observed, naming)]
+        found = [device for observed in ours for device in _mixed(observed, naming)]
+    withheld |= left_alone
     for device in found:
         if len(device.resource) > MAX_LENGTH:
             withheld[device.gpu_uuid] = (

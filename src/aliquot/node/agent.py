@@ -18,6 +18,7 @@ from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver
 from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
+from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
@@ -28,10 +29,18 @@ from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, advertise, device_of
 from aliquot.node.allocation import Given, answer
 from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
+from aliquot.node.company.neighbours import Neighbours, resource_slices
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
-from aliquot.node.feed import Feed, config_maps_by_name, gpu_nodes_by_name, nodes_by_name, pods_by_node
+from aliquot.node.feed import (
+    Feed,
+    config_maps_by_name,
+    gpu_nodes_by_name,
+    nodes_by_name,
+    pods_by_node,
+    resource_slices_by_node,
+)
 from aliquot.node.forms import Form, FormChanges, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.health.policy import HealthPolicy
@@ -118,6 +127,7 @@ class Agent:
         gpu_nodes: Feed[GPUNode] | None = None,
         mig_config_maps: Feed[ConfigMap] | None = None,
         plugin_config_maps: Feed[ConfigMap] | None = None,
+        slices: Feed[ResourceSlice] | None = None,
         host: Host | None = None,
         mps_control: Control | None = None,
         mig_directory: Path | None = None,
@@ -130,7 +140,9 @@ class Agent:
         self._configuration = configuration
         self._rng = rng
         self._host = host
-        self._caches: list[Cache[Pod] | Cache[Node] | Cache[GPUNode] | Cache[ConfigMap]] = []
+        self._caches: list[
+            Cache[Pod] | Cache[Node] | Cache[GPUNode] | Cache[ConfigMap] | Cache[ResourceSlice]
+        ] = []
         if pods is None:
             pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
             self._caches.append(pod_cache)
@@ -147,12 +159,17 @@ class Agent:
             mig_config_maps = self._config_maps(client, MIG_CONFIG_MAP)
         if plugin_config_maps is None and configuration.config_map:
             plugin_config_maps = self._config_maps(client, configuration.config_map)
+        if slices is None:
+            slice_cache = resource_slices(client, f"spec.nodeName={node_name}")
+            self._caches.append(slice_cache)
+            slices = resource_slices_by_node(slice_cache)
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
         self._plugin_config_maps = plugin_config_maps
 
         self._wake = asyncio.Event()
+        self._neighbours = Neighbours(node_name, slices, self._wake.set)
         self._driver_access = DriverAccess(run_blocking)
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
@@ -223,6 +240,7 @@ class Agent:
         self._snapshot = Snapshot()
         self._advertisement = Advertisement({}, {}, ())
         self._made_of: object = None
+        self._left_alone: Mapping[str, Note] = {}
         self._sharing = Shared(self._advertisement)
         self._form_changes = FormChanges()
         self._uses: Mapping[str, str] | None = None
@@ -248,6 +266,7 @@ class Agent:
         self._started = self._clock.now()
         unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
         unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._gpu_node_changed)
+        unlisten_neighbours = self._neighbours.listen()
         try:
             async with asyncio.TaskGroup() as serving:
                 serving.create_task(self._registrar.run())
@@ -269,6 +288,7 @@ class Agent:
         finally:
             unlisten_pods()
             unlisten_gpu_nodes()
+            unlisten_neighbours()
             await self._pod_resources.close()
 
     # --- what kubelet asks of the plugins: device_plugin.Policy ---
@@ -313,6 +333,7 @@ class Agent:
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         await self._health_watch.ready()
+        await self._neighbours.ready()
         pause_s = _FIRST_LOOK_AGAIN_S
         while True:
             self._wake.clear()
@@ -346,7 +367,7 @@ class Agent:
         if self._mps is not None:
             self._mps.want(self._staying(), self._configuration.settings)
         self._slices_fault = await self._time_slices.look(
-            self._advertisement.devices, self._configuration.settings
+            self._advertisement.devices, self._configuration.settings, self._left_alone
         )
         # Kubelet may be slow to answer what follows; a new or a sick device must not wait for that.
         self._offer()
@@ -382,10 +403,13 @@ class Agent:
 
     def _take(self, snapshot: Snapshot) -> None:
         settings, wanted = self._configuration.settings, self._spec().gpus
-        if self._made_of != (snapshot.gpus, settings, wanted):
-            whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
+        self._left_alone = self._neighbours.left_alone(snapshot)
+        made_of = (snapshot.gpus, settings, wanted, self._left_alone)
+        if self._made_of != made_of:
+            others = {uuid: note.message for uuid, note in self._left_alone.items()}
+            whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming, others)
             self._sharing = share(whole, snapshot.gpus, settings, wanted)
-            self._made_of = (snapshot.gpus, settings, wanted)
+            self._made_of = made_of
         advertisement = self._form_changes.settle(
             self._sharing.advertisement, *self._forms(), self._allocations, self._clock.now()
         )
@@ -412,11 +436,14 @@ class Agent:
                 gpu.uuid: Note("PodsUnknown", "it is not known yet which pods are bound here")
                 for gpu in spec.gpus
             }
+        if not self._neighbours.are_known:
+            text = "it is not known yet which GPUs a DRA driver publishes"
+            return {gpu.uuid: Note("CompanyUnknown", text) for gpu in spec.gpus}
         # MPS itself goes with its daemon, as soon as what it is on is about to be taken away.
         seen = without(self._snapshot, self._mps.servers() if self._mps is not None else ())
         devices, allocations = self._advertisement.devices, self._allocations
         self._uses = uses(devices, seen.gpus, allocations, self._answers.device_ids(), self._promises())
-        look = Look(seen, devices, self._uses, allocations, busy)
+        look = Look(seen, devices, self._uses, allocations, busy, self._left_alone)
         return self._changes.consider(spec, self._generation(), look, tasks)
 
     def _unsettled(self) -> bool:
@@ -467,6 +494,8 @@ class Agent:
 
     def _fault(self, device: Device) -> tuple[str, bool]:
         """Why it is not to be handed out, and whether Allocate has to refuse it."""
+        if device.gpu_uuid in self._left_alone:
+            return self._left_alone[device.gpu_uuid].message, True
         ailment = self._health.of(device)
         if device.unusable or ailment is not None:
             return device.unusable or (ailment.message if ailment else ""), True
@@ -505,6 +534,7 @@ class Agent:
             self._config_label.problem,
             self._configured(),
             self._health.boot_id,
+            self._left_alone,
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)
@@ -519,10 +549,19 @@ class Agent:
             return Note("TimeSliceNotSet", self._slices_fault)
         if self._sharing.problems:
             return Note("DoesNotFit", "; ".join(self._sharing.problems))
-        if waiting := self._form_changes.device_ids():
-            ids = ", ".join(sorted(waiting))
+        if waiting := self._waiting_for_users():
+            ids = ", ".join(waiting)
             return Note("WaitingForUsers", f"until {ids} is free it stays as it was given", in_progress=True)
         return Note()
+
+    def _waiting_for_users(self) -> list[str]:
+        """Of what is left alone no other form is wanted."""
+        changing = self._form_changes.device_ids()
+        return sorted(
+            device.id
+            for device in self._advertisement.devices
+            if device.id in changing and device.gpu_uuid not in self._left_alone
+        )
 
     async def _take_leave(self) -> None:
         last = self._last_status()

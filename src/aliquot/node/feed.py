@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 
@@ -75,3 +76,7 @@ def gpu_nodes_by_name(cache: Cache[GPUNode]) -> Feed[GPUNode]:
 
 def config_maps_by_name(cache: Cache[ConfigMap]) -> Feed[ConfigMap]:
     return Feed(cache, lambda config_map: config_map.metadata.name)
+
+
+def resource_slices_by_node(cache: Cache[ResourceSlice]) -> Feed[ResourceSlice]:
+    return Feed(cache, lambda resource_slice: resource_slice.spec.node_name)

@@ -30,6 +30,7 @@ READY = "Ready"
 MIG_CONFIGURED = "MIGConfigured"
 CONFIGURED = "Configured"
 GPUS_HEALTHY = "GPUsHealthy"
+SOLE_PROVIDER = "SoleProvider"
 
 _MODES = {
     MigState.UNSUPPORTED: MigMode.UNSUPPORTED,
@@ -73,6 +74,8 @@ class Findings:
     configured: Note = field(default_factory=Note)
     """Why the configuration is not in effect as a whole."""
     boot_id: str = ""
+    left_alone: Mapping[str, Note] = field(default_factory=dict)
+    """GPU UUID -> why it is somebody else's to hand out."""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -83,6 +86,7 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         _condition(MIG_CONFIGURED, _mig_configured(findings), findings.observed_generation),
         _condition(CONFIGURED, _configured(findings), findings.observed_generation),
         _condition(GPUS_HEALTHY, _gpus_healthy(findings), findings.observed_generation),
+        _condition(SOLE_PROVIDER, _sole_provider(findings), findings.observed_generation),
     ]
     return GPUNodeStatus(
         observed_generation=findings.observed_generation,
@@ -175,7 +179,8 @@ def _instance(device: Device, observed: ObservedGpu, findings: Findings) -> GPUI
 
 
 def _is_ready(device: Device, findings: Findings) -> bool:
-    return bool(device.resource) and findings.allocations.would_give(device)
+    ours = bool(device.resource) and device.gpu_uuid not in findings.left_alone
+    return ours and findings.allocations.would_give(device)
 
 
 def _shares(device: Device, findings: Findings) -> GPUShares | None:
@@ -204,6 +209,8 @@ def _reason(observed: ObservedGpu, devices: Sequence[Device], findings: Findings
     for device_id, where in _places(observed):
         if ailing := findings.ailments.get(device_id):
             return ailing[0].reason, f"{where}{_prognosis(device_id, observed, findings)}"
+    if uuid in findings.left_alone:
+        return findings.left_alone[uuid].reason, findings.left_alone[uuid].message
     note = findings.notes.get(uuid, Note())
     if note.reason:
         return note.reason, note.message
@@ -257,13 +264,29 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
     losses = [f"GPU {lost.index}: {lost.error}" for lost in findings.snapshot.lost]
     if not gpus:
         return False, "NoGPU", "; ".join(losses) or "the driver lists no GPU"
-    if findings.strategy is MigStrategy.SINGLE and findings.advertisement.withheld:
-        return False, "LayoutsDiffer", next(iter(findings.advertisement.withheld.values()))
+    withheld = [
+        reason for uuid, reason in findings.advertisement.withheld.items() if uuid not in findings.left_alone
+    ]
+    if findings.strategy is MigStrategy.SINGLE and withheld:
+        return False, "LayoutsDiffer", withheld[0]
     sick = [observed for observed in gpus if observed.gpu.uuid in findings.ailments]
     if sick or losses:
         ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid][0].message}" for o in sick]
         return len(sick) < len(gpus), "UnhealthyGPU", "; ".join([*ailing, *losses])
+    if left := sum(observed.gpu.uuid in findings.left_alone for observed in gpus):
+        return True, "Serving", f"{len(gpus) - left} of {len(gpus)} GPUs are served to kubelet"
     return True, "Serving", f"{len(gpus)} GPUs are served to kubelet"
+
+
+def _sole_provider(findings: Findings) -> tuple[bool, str, str]:
+    indexes: dict[Note, list[str]] = {}
+    for observed in findings.snapshot.gpus:
+        if note := findings.left_alone.get(observed.gpu.uuid):
+            indexes.setdefault(note, []).append(str(observed.gpu.index))
+    if not indexes:
+        return True, "Alone", "nobody else hands out GPUs of this node"
+    parts = [f"GPU {', '.join(numbers)}: {note.message}" for note, numbers in indexes.items()]
+    return False, next(iter(indexes)).reason, " | ".join(parts)
 
 
 def _mig_configured(findings: Findings) -> tuple[bool, str, str]:

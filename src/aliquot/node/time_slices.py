@@ -1,6 +1,6 @@
 """Gives the GPUs that are shared in time the length of slice that the configuration names."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -22,16 +22,25 @@ class TimeSlices:
         self._set: dict[str, TimeSlice] = {}
         self._refused: dict[str, tuple[TimeSlice, str]] = {}
 
-    async def look(self, devices: Iterable[Device], settings: Settings) -> str:
-        """Why some GPU has not the length it should have; empty when all have it. What was refused is not asked again."""
+    async def look(
+        self, devices: Iterable[Device], settings: Settings, left_alone: Collection[str] = ()
+    ) -> str:
+        """Why some GPU has not the length it should have; empty when all have it. What was refused is not asked again.
+
+        `left_alone`: UUIDs of GPUs that are somebody else's; what they have is not set back either.
+        """
         length = settings.time_slicing.interval if settings.time_slicing is not None else None
         wanted = {
             device.gpu_uuid: length
             for device in devices
-            if length is not None and device.slice is None and _is_sliced(device)
+            if length is not None
+            and device.slice is None
+            and _is_sliced(device)
+            and device.gpu_uuid not in left_alone
         }
         for gpu_uuid in self._set.keys() - wanted.keys():
-            await self._apply(gpu_uuid, TimeSlice.DEFAULT)
+            if gpu_uuid not in left_alone:
+                await self._apply(gpu_uuid, TimeSlice.DEFAULT)
             self._set.pop(gpu_uuid, None)
         faults = []
         for gpu_uuid, one in wanted.items():

@@ -7,7 +7,7 @@ what failed lately. All of it may be lost: a restarted agent decides from what i
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
@@ -54,6 +54,8 @@ class Look:
     allocations: Allocations
     busy: frozenset[str]
     """GPUs on which work ran at any time of the look: what was seen of them is worth nothing."""
+    left_alone: Mapping[str, Note] = field(default_factory=dict)
+    """GPUs that are somebody else's, and why: nothing is begun on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,11 @@ class Changes:
                 look.allocations.shares_by_device,
                 spec.disruption is Disruption.EVICT,
             )
-            decided = self._in_time(gpu.uuid, decide(gpu, situation), generation, spec)
+            wish = decide(gpu, situation)
+            if gpu.uuid in look.left_alone and not isinstance(wish, Settled):
+                notes[gpu.uuid] = look.left_alone[gpu.uuid]
+                continue
+            decided = self._in_time(gpu.uuid, wish, generation, spec)
             decision = self._patiently(gpu.uuid, decided, generation, look.allocations)
             notes[gpu.uuid] = self._note(decision)
             if isinstance(decision, Evict):

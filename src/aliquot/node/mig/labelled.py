@@ -37,7 +37,9 @@ ORIGIN = "aliquot.dev/mig-config"
 
 BAD_CONFIG = "BadConfig"
 
-_GOES_ON = frozenset({"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown", HELD_BY_CLIENT})
+_GOES_ON = frozenset(
+    {"Withdrawing", "Evicting", "Reconfiguring", "InUse", "PodsUnknown", "CompanyUnknown", HELD_BY_CLIENT}
+)
 """Reasons of MIGConfigured that time takes away: who uses a slice ends some day."""
 
 
