@@ -95,6 +95,8 @@ class SocketDirectory:
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
+        self._paths: dict[str, Path] = {}
+        """By name, once found good: an agent at rest asks for generations, and does hardly anything else."""
 
     async def serve(self, name: str, *services: Service) -> Listener:
         path = self._socket_path(name)
@@ -133,6 +135,8 @@ class SocketDirectory:
         return found.st_ino, found.st_ctime_ns
 
     def _socket_path(self, name: str) -> Path:
+        if (known := self._paths.get(name)) is not None:
+            return known
         path = self._path / name
         if path.parent != self._path or name in (".", ".."):
             raise SocketError(f"{name!r} is no file name")
@@ -141,6 +145,7 @@ class SocketDirectory:
                 f"{path}: {length} bytes, but a unix socket's path has at most {MAX_PATH_BYTES}: "
                 "use a directory with a shorter path"
             )
+        self._paths[name] = path
         return path
 
 
