@@ -45,7 +45,7 @@ KNOWN = frozenset({ID})
 
 
 def listed(at: float, *ids: str) -> Allocations:
-    return Allocations(allocatable_ids=frozenset(ids), asked_at=at, failure="")
+    return Allocations(listed={"nvidia.com/gpu": frozenset(ids)}, asked_at=at, failure="")
 
 
 def test_a_free_device_changes_once_kubelet_has_let_go_of_it() -> None:

@@ -42,7 +42,9 @@ def condition(status: GPUNodeStatus, kind: str) -> tuple[str, str, str]:
 
 def test_slices_and_whole_gpus_are_described() -> None:
     holder = Holding("default/train", "main", "nvidia.com/mig-3g.40gb", (SLICE,))
-    allocations = Allocations((holder,), frozenset({SLICE, SECOND}), asked_at=NOW, failure="")
+    allocations = Allocations(
+        (holder,), {"nvidia.com/gpu": frozenset({SLICE, SECOND})}, asked_at=NOW, failure=""
+    )
     status = build(replace(FOUND, allocations=allocations, observed_generation=3), (), NOW)
     assert (status.driver_version, status.cuda_version, status.observed_generation) == (
         "580.82.07",

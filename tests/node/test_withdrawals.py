@@ -5,7 +5,7 @@ from aliquot.node.withdrawals import PATIENCE_S, UNSEEN_S, Withdrawals
 
 
 def allocatable(*ids: str, at: float, failure: str = "") -> Allocations:
-    return Allocations(allocatable_ids=frozenset(ids), asked_at=at, failure=failure)
+    return Allocations(listed={"nvidia.com/gpu": frozenset(ids)}, asked_at=at, failure=failure)
 
 
 def withdrawn(*, listed_before: bool) -> Withdrawals:

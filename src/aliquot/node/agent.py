@@ -377,6 +377,11 @@ class Agent:
 
         self._allocations = await self._pod_resources.ask()
         self._answers.settle(self._allocations)
+        left_alone = self._owned_by_others(self._snapshot)
+        if left_alone != self._left_alone:
+            # Out of our hands at once; the next look advertises without it.
+            self._left_alone = left_alone
+            self._wake.set()
         if not self._registrar.is_alone:
             # What is another agent's to serve is its to cut and to report.
             return True
@@ -403,7 +408,7 @@ class Agent:
 
     def _take(self, snapshot: Snapshot) -> None:
         settings, wanted = self._configuration.settings, self._spec().gpus
-        self._left_alone = self._neighbours.left_alone(snapshot)
+        self._left_alone = self._owned_by_others(snapshot)
         made_of = (snapshot.gpus, settings, wanted, self._left_alone)
         if self._made_of != made_of:
             others = {uuid: note.message for uuid, note in self._left_alone.items()}
@@ -420,6 +425,11 @@ class Agent:
             self._offered = {}
         self._snapshot = snapshot
         self._health_watch.look(snapshot)
+
+    def _owned_by_others(self, snapshot: Snapshot) -> Mapping[str, Note]:
+        watched = [resource for resource, plugin in self._plugins.items() if plugin.streams]
+        devices = self._advertisement.devices
+        return self._neighbours.left_alone(snapshot, self._allocations, devices, watched, self._clock.now())
 
     def _forms(self) -> tuple[Mapping[str, Form], frozenset[str]]:
         """In which form each device was offered last, and which devices somebody has or is about to get."""
@@ -459,6 +469,7 @@ class Agent:
         changing = self._form_changes.device_ids() - (self._uses or {}).keys()
         return bool(
             changing
+            or self._neighbours.are_in_doubt
             or self._changes.under_way
             or len(self._answers)
             or self._allocations.failure

@@ -35,12 +35,14 @@ class Holding:
 @dataclass(frozen=True, slots=True)
 class Allocations:
     holdings: tuple[Holding, ...] = ()
-    allocatable_ids: frozenset[str] = frozenset()
-    """What kubelet would allocate, held or not: devices, or shares of them."""
+    listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Resource name -> what kubelet would allocate of it, held or not: devices, or shares of them."""
     asked_at: float | None = None
     """When the question was put (Unix seconds), None before the first answer."""
     failure: str = "kubelet's pod-resources have not answered yet"
     """Why this is old or empty; empty when it is current."""
+    allocatable_ids: frozenset[str] = field(init=False, compare=False)
+    """All that kubelet would allocate."""
     held_ids: frozenset[str] = field(init=False, compare=False)
     """Devices and shares that somebody holds."""
     shares_by_device: Mapping[str, Mapping[str, int]] = field(init=False, compare=False)
@@ -60,6 +62,7 @@ class Allocations:
             held.update(holding.device_ids)
         object.__setattr__(self, "shares_by_device", pods)
         object.__setattr__(self, "held_ids", frozenset(held))
+        object.__setattr__(self, "allocatable_ids", frozenset[str]().union(*self.listed.values()))
         object.__setattr__(self, "allocatable", frozenset(map(device_of, self.allocatable_ids)))
 
     def pods(self, device_id: str) -> tuple[str, ...]:
@@ -84,18 +87,16 @@ class PodResources:
         asked_at = self._clock.now()
         stub = self._connection.pod_resources
         try:
-            allocatable = await stub.GetAllocatableResources(
-                AllocatableResourcesRequest(), timeout=_TIMEOUT_S
-            )
+            answer = await stub.GetAllocatableResources(AllocatableResourcesRequest(), timeout=_TIMEOUT_S)
             listed = await stub.List(ListPodResourcesRequest(), timeout=_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             failure = f"kubelet's pod-resources do not answer: {error.code().name}: {error.details()}"
-            self._last = replace(self._last, allocatable_ids=frozenset(), failure=failure)
+            self._last = replace(self._last, listed={}, failure=failure)
         else:
             held = holdings(listed)
             if held == self._last.holdings:
                 held = self._last.holdings  # the same object, for who compares by identity
-            self._last = Allocations(held, allocatable_ids(allocatable), asked_at, failure="")
+            self._last = Allocations(held, allocatable(answer), asked_at, failure="")
         return self._last
 
     async def close(self) -> None:
@@ -114,10 +115,10 @@ def holdings(response: ListPodResourcesResponse) -> tuple[Holding, ...]:
     return tuple(Holding(*key, tuple(sorted(set(ids)))) for key, ids in sorted(joined.items()))
 
 
-def allocatable_ids(response: AllocatableResourcesResponse) -> frozenset[str]:
-    return frozenset(
-        device_id
-        for devices in response.devices
-        if devices.resource_name.startswith(PREFIX)
-        for device_id in devices.device_ids
-    )
+def allocatable(response: AllocatableResourcesResponse) -> Mapping[str, frozenset[str]]:
+    """Resource name -> ids, joined in the same way."""
+    joined: dict[str, set[str]] = {}
+    for devices in response.devices:
+        if devices.resource_name.startswith(PREFIX):
+            joined.setdefault(devices.resource_name, set()).update(devices.device_ids)
+    return {resource: frozenset(ids) for resource, ids in sorted(joined.items())}

@@ -1,7 +1,7 @@
 """What the agent knows of others who hand out GPUs of its node."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,9 +9,12 @@ from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import RESOURCESLICES
+from aliquot.node.advertise import Device
+from aliquot.node.company.other_plugins import OtherPlugins
 from aliquot.node.company.published import gpus_by_device, published
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
+from aliquot.node.pod_resources import Allocations
 from aliquot.node.status import Note
 
 _SLICES_S = 2.0
@@ -33,10 +36,16 @@ class Neighbours:
         self._node_name = node_name
         self._slices = slices
         self._changed = changed
+        self._other_plugins = OtherPlugins()
 
     @property
     def are_known(self) -> bool:
         return self._slices.is_synced
+
+    @property
+    def are_in_doubt(self) -> bool:
+        """Whether a later look may tell more, though nothing happens."""
+        return self._other_plugins.is_waiting
 
     async def ready(self) -> None:
         """A moment's patience: a GPU that is somebody else's would be handed out meanwhile."""
@@ -48,9 +57,16 @@ class Neighbours:
         """Returns the function that ends it."""
         return self._slices.listen(self._node_name, self._changed)
 
-    def left_alone(self, snapshot: Snapshot) -> Mapping[str, Note]:
-        """GPU UUID -> whose it is."""
+    def left_alone(
+        self,
+        snapshot: Snapshot,
+        allocations: Allocations,
+        devices: Sequence[Device],
+        watched: Collection[str],
+        now: float,
+    ) -> Mapping[str, Note]:
+        """GPU UUID -> whose it is. `devices` are offered as they say; `watched`: names for which kubelet listens to us."""
+        gpu_of = gpus_by_device(snapshot.gpus)
+        others = self._other_plugins.look(allocations, devices, watched, gpu_of, now)
         slices = self._slices.of(self._node_name)
-        if not slices:
-            return {}
-        return published(slices, self._node_name, gpus_by_device(snapshot.gpus))
+        return {**others, **published(slices, self._node_name, gpu_of)}
