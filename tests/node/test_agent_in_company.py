@@ -234,6 +234,27 @@ def test_an_agent_that_starts_beside_a_dra_driver_never_offers_its_gpus() -> Non
     virtual(main())
 
 
+def test_an_agent_that_starts_waits_a_moment_for_slices_that_come_late() -> None:
+    async def main() -> None:
+        site = Site("h100-80gb:2")
+        site.api.slices.is_synced = False
+
+        def come() -> None:
+            publish(site, site.gpus[0])
+            site.api.slices.is_synced = True
+
+        asyncio.get_running_loop().call_later(1.0, come)
+        await site.start()
+        try:
+            await asyncio.sleep(5)
+            assert all(site.gpus[0].uuid not in update for update in site.kubelet.updates[GPU])
+            assert site.offered() == {GPU: 1}
+        finally:
+            await site.stop()
+
+    virtual(main())
+
+
 def test_an_agent_that_was_away_when_the_gpu_was_published_lets_go_of_it() -> None:
     async def scenario(site: Site) -> None:
         first, second = site.gpus
