@@ -25,6 +25,7 @@ GPUNODE_CRD = crd(
             "MIG", ".status.migStrategy", description="How MIG devices are named: none, single, mixed."
         ),
         PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Healthy", '.status.conditions[?(@.type=="GPUsHealthy")].status'),
         PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
         PrinterColumn("CUDA", ".status.cudaVersion", priority=1),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),

@@ -5,6 +5,7 @@ from aliquot.kube.api.gpunode import Cure
 from aliquot.node.health.ailment import Ailment
 
 _UNCORRECTED = "UncorrectedECC"
+_ROW_PENDING, _ROW_FAILED, _PAGE_PENDING = "RowRemapPending", "RowRemapFailed", "PageRetirementPending"
 
 _ASKED_FOR = {
     RecoveryAction.GPU_RESET: ("NeedsReset", Cure.RESET, "a reset of the GPU"),
@@ -17,6 +18,19 @@ _ASKED_FOR = {
 }
 
 
+REASONS = tuple(
+    dict.fromkeys(
+        (
+            *(reason for reason, _, _ in _ASKED_FOR.values()),
+            _ROW_FAILED,
+            _ROW_PENDING,
+            _PAGE_PENDING,
+            _UNCORRECTED,
+        )
+    )
+)
+
+
 def ailments(now: Telemetry, before: Telemetry | None, at: float) -> tuple[Ailment, ...]:
     """`before`: the figures of the last time; None when there are none since the agent started."""
     found = []
@@ -24,15 +38,11 @@ def ailments(now: Telemetry, before: Telemetry | None, at: float) -> tuple[Ailme
         reason, cure, what = asked
         found.append(_figure(reason, f"the driver asks for {what}", cure, at))
     if now.row_remap_failed:
-        found.append(_figure("RowRemapFailed", "a row of memory could not be replaced", Cure.REPLACEMENT, at))
+        found.append(_figure(_ROW_FAILED, "a row of memory could not be replaced", Cure.REPLACEMENT, at))
     if now.row_remap_pending:
-        found.append(
-            _figure("RowRemapPending", "a row of memory is replaced at the next reset", Cure.RESET, at)
-        )
+        found.append(_figure(_ROW_PENDING, "a row of memory is replaced at the next reset", Cure.RESET, at))
     if now.retired_pages_pending:
-        found.append(
-            _figure("PageRetirementPending", "a page of memory is retired at the next reset", Cure.RESET, at)
-        )
+        found.append(_figure(_PAGE_PENDING, "a page of memory is retired at the next reset", Cure.RESET, at))
     if errors := now.uncorrected_errors or 0:
         message = f"{errors} memory errors that ECC could not correct, since the last reset"
         if now.row_remap_pending is None:

@@ -14,6 +14,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.feed import Feed
+from aliquot.node.health import figures
 from aliquot.node.health.ailment import Change
 from aliquot.node.health.announcer import Announcer
 from aliquot.node.health.devices import Health
@@ -67,6 +68,7 @@ class HealthWatch:
         self._changed = changed
         self._recorder = Recorder(client, COMPONENT, instance=node_name)
         self._announcer = Announcer(node_name, nodes=nodes, recorder=self._recorder, counts=counts)
+        counts.foresee_health_changes(figures.REASONS)
         self._has_taken_over = False
 
     async def ready(self) -> None:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 
 from aliquot.gpu.driver import XidEvent
 
@@ -50,6 +51,9 @@ class Counts:
     def allocated(self, resource: str) -> None:
         """Kubelet was given devices of it for one container."""
         self.allocations[resource] += 1
+
+    def foresee_health_changes(self, reasons: Iterable[str]) -> None:
+        self.health_changes.update(dict.fromkeys(reasons, 0))
 
     def health_changed(self, reason: str) -> None:
         """Of a device or a GPU."""
