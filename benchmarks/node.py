@@ -8,6 +8,8 @@ driver told it of the XID: the streams are read on the same loop, so this is mor
 
 import asyncio
 import contextlib
+import io
+import logging
 import random
 import subprocess
 import sys
@@ -47,7 +49,7 @@ from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import HEALTHY
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import resolve
-from benchmarks.allocate import Echo, Kubelet, offline_agent, timed
+from benchmarks.allocate import Echo, Kubelet, offline_agent, timed, timed_within
 from benchmarks.clusters import ALIQUOT, cluster, machine, percentile
 
 GPUS, SHARES = 8, 48
@@ -65,6 +67,8 @@ def main(short: bool = False) -> None:
     print(f"  {'ms':<44}{'p50':>8}{'p90':>8}{'p99':>8}{'max':>8}")
     with tempfile.TemporaryDirectory(prefix="aliquot-") as directory:
         asyncio.run(_shares(Path(directory), 500 if short else 5000, 5.0 if short else 20.0))
+    with tempfile.TemporaryDirectory(prefix="aliquot-") as directory:
+        asyncio.run(_within(Path(directory), 500 if short else 5000))
     with tempfile.TemporaryDirectory(prefix="aliquot-") as directory:
         asyncio.run(_faults(Path(directory), 10 if short else 100))
     with tempfile.TemporaryDirectory(prefix="aliquot-") as directory:
@@ -89,12 +93,7 @@ async def _shares(directory: Path, calls: int, idle_s: float) -> None:
         plugin = await _connected(plugins, "aliquot-gpu.sock")
         echo = await _connected(SocketDirectory(directory / "echo"), "echo.sock")
         stream = plugin.device_plugin.ListAndWatch(Empty())
-        ids: Sequence[str] = ()
-        async with asyncio.timeout(_DEADLINE_S):
-            async for message in stream:
-                ids = _healthy(message)
-                if len(ids) == GPUS * SHARES:
-                    break
+        ids = await _every_share(stream)
         await asyncio.sleep(SETTLED_S)
         fresh_mib = process.memory_info().rss / 2**20
         idle = await _cpu_share(process, idle_s)
@@ -128,13 +127,28 @@ async def _cpu_share(process: psutil.Process, seconds: float) -> float:
     return (used_s() - before_s) / (time.perf_counter() - began_s)
 
 
+async def _within(directory: Path, calls: int) -> None:
+    """From the plugin's being called to its answer: the agent's own part, whatever the machine does besides."""
+    log = io.StringIO()
+    timed_within("Allocate", log)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    rng = random.Random(0)
+    async with _offline(directory) as (_, connection):
+        stream = connection.device_plugin.ListAndWatch(Empty())
+        ids = await _every_share(stream)
+        for _ in range(calls):
+            asked = [ContainerAllocateRequest(devices_ids=[rng.choice(ids)])]
+            await connection.device_plugin.Allocate(AllocateRequest(container_requests=asked), timeout=5)
+        stream.cancel()
+    _line("of an Allocate, within the agent", [float(line.split()[1]) for line in log.getvalue().splitlines()])
+
+
 # --- faults: ListAndWatch ---
 
 
 async def _faults(directory: Path, rounds: int) -> None:
     """Each time another GPU fails, or the next agent's turn comes: a GPU that failed stays so for a minute."""
     reach_ms: list[float] = []
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     while len(reach_ms) < rounds:
         async with _offline(directory / str(len(reach_ms))) as (driver, connection):
             streams = [connection.device_plugin.ListAndWatch(Empty()) for _ in range(STREAMS)]
@@ -195,6 +209,14 @@ async def _until(stream: Any, healthy: int) -> float:
     while len(_healthy(await stream.read())) != healthy:
         pass
     return time.perf_counter()
+
+
+async def _every_share(stream: Any) -> Sequence[str]:
+    """Their ids, once kubelet would know them all."""
+    async with asyncio.timeout(_DEADLINE_S):
+        while len(ids := _healthy(await stream.read())) != GPUS * SHARES:
+            pass
+    return ids
 
 
 def _healthy(message: ListAndWatchResponse) -> Sequence[str]:
