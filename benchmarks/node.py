@@ -140,7 +140,9 @@ async def _within(directory: Path, calls: int) -> None:
             asked = [ContainerAllocateRequest(devices_ids=[rng.choice(ids)])]
             await connection.device_plugin.Allocate(AllocateRequest(container_requests=asked), timeout=5)
         stream.cancel()
-    _line("of an Allocate, within the agent", [float(line.split()[1]) for line in log.getvalue().splitlines()])
+    _line(
+        "of an Allocate, within the agent", [float(line.split()[1]) for line in log.getvalue().splitlines()]
+    )
 
 
 # --- faults: ListAndWatch ---
