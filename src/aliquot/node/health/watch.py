@@ -83,6 +83,9 @@ class HealthWatch:
             self._has_taken_over = True
             for last in self._gpu_nodes.of(self._node_name):
                 self.devices.take_over(last.status, self._clock.now())
+            if known := self.devices.ailments():
+                reasons = {device: [ailment.reason for ailment in found] for device, found in known.items()}
+                _log.info("unhealthy since before this agent", devices=reasons)
         for node in self._nodes.of(self._node_name):
             self.devices.booted(node.status.node_info.boot_id)
         self._announcer.tell(self.devices.observe(snapshot, self._clock.now()), snapshot)
