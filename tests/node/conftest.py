@@ -53,8 +53,10 @@ from aliquot.kube.kubeletapi.deviceplugin_pb2_grpc import (
 from aliquot.kube.kubeletapi.podresources_pb2 import (
     AllocatableResourcesRequest,
     AllocatableResourcesResponse,
+    ClaimResource,
     ContainerDevices,
     ContainerResources,
+    DynamicResource,
     ListPodResourcesRequest,
     ListPodResourcesResponse,
     PodResources,
@@ -408,6 +410,13 @@ def pod(
 # --- kubelet ---
 
 
+def claiming(device: str, *, driver: str = "gpu.nvidia.com", claim: str = "gpus") -> ContainerResources:
+    """A container that has a device by a claim."""
+    resource = ClaimResource(driver_name=driver, pool_name=NODE, device_name=device)
+    dynamic = DynamicResource(claim_name=claim, claim_namespace="default", claim_resources=[resource])
+    return ContainerResources(name="main", dynamic_resources=[dynamic])
+
+
 class Refused(Exception):
     """The pod fails admission."""
 
@@ -426,6 +435,8 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
         self.registrations: list[str] = []
         self.held: dict[tuple[str, str, str], tuple[str, ...]] = {}
         """(pod, container, resource) -> device ids"""
+        self.claimed: dict[str, str] = {}
+        """Pod -> the device of DRA driver gpu.nvidia.com that its claim got."""
         self.listed_after_s = 0.0
         """Until then List says nothing of what was allocated."""
         self._held_since: dict[tuple[str, str, str], float] = {}
@@ -528,6 +539,10 @@ class Kubelet(RegistrationServicer, PodResourcesListerServicer):
                 )
                 for (name, container, resource), ids in sorted(self.held.items())
                 if self._held_since[name, container, resource] <= shown_from
+            ]
+            + [
+                PodResources(namespace="default", name=name, containers=[claiming(device)])
+                for name, device in self.claimed.items()
             ]
         )
 

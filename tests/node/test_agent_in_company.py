@@ -101,6 +101,24 @@ def test_a_slice_that_goes_while_the_pod_stays_changes_nothing_for_it() -> None:
     run_site("h100-80gb:1", scenario)
 
 
+def test_a_gpu_whose_slice_goes_waits_for_the_pod_that_has_it_by_a_claim() -> None:
+    async def scenario(site: Site) -> None:
+        first, second = site.gpus
+        publish(site, first)
+        site.kubelet.claimed["train"] = f"gpu-{first.minor}"
+        await asyncio.sleep(15)
+        site.api.slices.remove("slice")
+        await asyncio.sleep(30)
+        assert site.kubelet.offered[GPU] == {second.uuid: True}
+        assert site.gpu_status(0).reason == "HeldByClaim"
+        assert site.api.condition("SoleProvider")[1] == "HeldByClaim"
+        del site.kubelet.claimed["train"]
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 2}
+
+    run_site("h100-80gb:2", scenario)
+
+
 def test_a_published_gpu_is_not_cut_and_the_wish_waits_with_the_reason() -> None:
     async def scenario(site: Site) -> None:
         first, second = site.gpus

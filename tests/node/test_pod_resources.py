@@ -2,6 +2,7 @@
 
 from aliquot.clock import VirtualClock
 from aliquot.kube.kubeletapi.podresources_pb2 import (
+    AllocatableResourcesResponse,
     ContainerDevices,
     ContainerResources,
     ListPodResourcesResponse,
@@ -10,9 +11,9 @@ from aliquot.kube.kubeletapi.podresources_pb2 import (
     TopologyInfo,
 )
 from aliquot.kube.kubeletapi.sockets import MemorySockets
-from aliquot.node.pod_resources import Allocations, Holding, holdings
+from aliquot.node.pod_resources import Allocations, ClaimedDevice, Holding, allocatable, claimed, holdings
 from aliquot.node.pod_resources import PodResources as Asking
-from tests.node.conftest import Kubelet, virtual
+from tests.node.conftest import Kubelet, claiming, virtual
 
 
 def numa(node: int, *ids: str, resource: str = "nvidia.com/gpu") -> ContainerDevices:
@@ -30,6 +31,24 @@ def test_entries_of_one_container_are_joined_over_numa_nodes() -> None:
         pod_resources=[PodResources(name="train", namespace="ml", containers=[container])]
     )
     assert holdings(response) == (Holding("ml/train", "main", "nvidia.com/gpu", ("GPU-a", "GPU-b")),)
+
+
+def test_what_is_allocatable_is_joined_too_and_only_of_our_names() -> None:
+    entries = [numa(0, "GPU-a"), numa(1, "GPU-b"), numa(0, "eth0", resource="example.com/nic")]
+    assert allocatable(AllocatableResourcesResponse(devices=entries)) == {
+        "nvidia.com/gpu": frozenset({"GPU-a", "GPU-b"})
+    }
+
+
+def test_a_claim_of_two_containers_is_one() -> None:
+    twice = [claiming("gpu-0"), claiming("gpu-0"), claiming("eth0", driver="dra.net")]
+    response = ListPodResourcesResponse(
+        pod_resources=[PodResources(name="train", namespace="ml", containers=twice)]
+    )
+    assert claimed(response) == (
+        ClaimedDevice("ml/train", "default/gpus", "gpu.nvidia.com", "gpu-0"),
+        ClaimedDevice("ml/train", "default/gpus", "dra.net", "eth0"),
+    )
 
 
 def test_a_device_of_two_containers_names_its_pod_once() -> None:

@@ -33,10 +33,25 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimedDevice:
+    """A device of a DRA driver that a pod has by a ResourceClaim."""
+
+    pod: str
+    """`namespace/name`"""
+    claim: str
+    """`namespace/name`"""
+    driver: str
+    device: str
+    """As the driver's ResourceSlice calls it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Allocations:
     holdings: tuple[Holding, ...] = ()
     listed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Resource name -> what kubelet would allocate of it, held or not: devices, or shares of them."""
+    claimed: tuple[ClaimedDevice, ...] = ()
+    """Empty as well where kubelet does not tell of claims."""
     asked_at: float | None = None
     """When the question was put (Unix seconds), None before the first answer."""
     failure: str = "kubelet's pod-resources have not answered yet"
@@ -96,7 +111,7 @@ class PodResources:
             held = holdings(listed)
             if held == self._last.holdings:
                 held = self._last.holdings  # the same object, for who compares by identity
-            self._last = Allocations(held, allocatable(answer), asked_at, failure="")
+            self._last = Allocations(held, allocatable(answer), claimed(listed), asked_at, failure="")
         return self._last
 
     async def close(self) -> None:
@@ -113,6 +128,23 @@ def holdings(response: ListPodResourcesResponse) -> tuple[Holding, ...]:
                     key = (f"{pod.namespace}/{pod.name}", container.name, devices.resource_name)
                     joined.setdefault(key, []).extend(devices.device_ids)
     return tuple(Holding(*key, tuple(sorted(set(ids)))) for key, ids in sorted(joined.items()))
+
+
+def claimed(response: ListPodResourcesResponse) -> tuple[ClaimedDevice, ...]:
+    """Kubelet lists a pod's claim once for each container that uses it."""
+    found = {
+        ClaimedDevice(
+            f"{pod.namespace}/{pod.name}",
+            f"{claim.claim_namespace}/{claim.claim_name}",
+            device.driver_name,
+            device.device_name,
+        ): None
+        for pod in response.pod_resources
+        for container in pod.containers
+        for claim in container.dynamic_resources
+        for device in claim.claim_resources
+    }
+    return tuple(found)
 
 
 def allocatable(response: AllocatableResourcesResponse) -> Mapping[str, frozenset[str]]:

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from aliquot.kube.api.resource_slice import ResourceSlice
-from aliquot.node.company.published import gpus_by_device, published
+from aliquot.node.company.published import gpus_by_device, held_by_claims, published
 from aliquot.node.inventory import observe
+from aliquot.node.pod_resources import ClaimedDevice
 from tests.node.conftest import NODE, cut, machine
 
 GPU_OF = {"GPU-a": "GPU-a", "GPU-b": "GPU-b", "MIG-b1": "GPU-b"}
@@ -101,3 +102,24 @@ def test_devices_of_a_machine() -> None:
         compute.uuid: sliced.gpu.uuid,
         whole.gpu.uuid: whole.gpu.uuid,
     }
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "expected"),
+    [
+        ("gpu-0", "gpu.nvidia.com", {0}),
+        ("gpu-1", "gpu.nvidia.com", {1}),
+        ("gpu-1-mig-1g10gb-19-0", "gpu.nvidia.com", {1}),
+        ("gpu-10", "gpu.nvidia.com", set()),
+        ("gpu-vfio-0", "gpu.nvidia.com", set()),
+        ("channel-0", "compute-domain.nvidia.com", set()),
+        ("gpu-0", "gpu.example.com", set()),
+    ],
+)
+def test_gpus_that_claims_hold(device: str, driver: str, expected: set[int]) -> None:
+    gpus = observe(machine("h100-80gb:2")).gpus
+    found = held_by_claims([ClaimedDevice("ml/train", "ml/gpus", driver, device)], gpus)
+    assert found.keys() == {gpus[minor].gpu.uuid for minor in expected}
+    for note in found.values():
+        assert note.reason == "HeldByClaim"
+        assert note.message.startswith("ml/train holds it by claim ml/gpus of DRA driver gpu.nvidia.com")

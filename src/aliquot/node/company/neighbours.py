@@ -11,7 +11,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import RESOURCESLICES
 from aliquot.node.advertise import Device
 from aliquot.node.company.other_plugins import OtherPlugins
-from aliquot.node.company.published import gpus_by_device, published
+from aliquot.node.company.published import gpus_by_device, held_by_claims, published
 from aliquot.node.feed import Feed
 from aliquot.node.inventory import Snapshot
 from aliquot.node.pod_resources import Allocations
@@ -69,4 +69,5 @@ class Neighbours:
         gpu_of = gpus_by_device(snapshot.gpus)
         others = self._other_plugins.look(allocations, devices, watched, gpu_of, now)
         slices = self._slices.of(self._node_name)
-        return {**others, **published(slices, self._node_name, gpu_of)}
+        claimed = held_by_claims(allocations.claimed, snapshot.gpus)
+        return {**others, **claimed, **published(slices, self._node_name, gpu_of)}

@@ -1,17 +1,23 @@
-"""Which GPUs NVIDIA's DRA driver publishes. Pure.
+"""Which GPUs NVIDIA's DRA driver publishes, or published and pods still have. Pure.
 
 A device of a ResourceSlice names its GPU by the attribute `uuid`, a MIG device by `parentUUID`. Every slice counts, also
 one that its pool has outgrown: claims that were allocated from it may still be there.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from aliquot.kube.api.resource_slice import ResourceSlice, SliceDevice
 from aliquot.node.inventory import ObservedGpu
+from aliquot.node.pod_resources import ClaimedDevice
 from aliquot.node.status import Note
 
 DRIVER = "gpu.nvidia.com"
 PUBLISHED_BY_DRA = "PublishedByDRA"
+HELD_BY_CLAIM = "HeldByClaim"
+
+_DEVICE = re.compile(r"gpu-(\d+)(-mig-.+)?")
+"""How that driver names a GPU, by its minor number, and a MIG device on it."""
 
 
 def gpus_by_device(gpus: Sequence[ObservedGpu]) -> Mapping[str, str]:
@@ -36,6 +42,18 @@ def published(
             for uuid in _names(device):
                 if uuid in gpu_of:
                     found.setdefault(gpu_of[uuid], note)
+    return found
+
+
+def held_by_claims(claimed: Iterable[ClaimedDevice], gpus: Sequence[ObservedGpu]) -> Mapping[str, Note]:
+    """GPU UUID -> which pod has it, or something of it, by which claim: also when no slice says so any more."""
+    uuids = {observed.gpu.minor: observed.gpu.uuid for observed in gpus}
+    found: dict[str, Note] = {}
+    for one in claimed:
+        named = _DEVICE.fullmatch(one.device) if one.driver == DRIVER else None
+        if named is not None and (uuid := uuids.get(int(named[1]))):
+            text = f"{one.pod} holds it by claim {one.claim} of DRA driver {DRIVER}: it waits for that pod"
+            found.setdefault(uuid, Note(HELD_BY_CLAIM, text))
     return found
 
 
