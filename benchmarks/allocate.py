@@ -26,9 +26,10 @@ from aliquot.clock import SystemClock
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
-from aliquot.kube.api.core import Container, Pod, PodSpec, ResourceRequirements
+from aliquot.kube.api.core import ConfigMap, Container, Node, Pod, PodSpec, ResourceRequirements
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
@@ -66,7 +67,14 @@ from aliquot.kube.transport import Request, Response, TransportError
 from aliquot.node.agent import Agent
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin
-from aliquot.node.feed import gpu_nodes_by_name, pods_by_node
+from aliquot.node.feed import (
+    config_maps_by_name,
+    gpu_nodes_by_name,
+    nodes_by_name,
+    pods_by_node,
+    resource_slices_by_node,
+)
+from aliquot.node.watched import Watched
 
 NODE = "bench"
 RESOURCE = "nvidia.com/mig-1g.10gb"
@@ -292,8 +300,13 @@ def offline_agent(
         rng=rng,
         run_blocking=directly,
         configuration=configuration,
-        pods=pods_by_node(cast("Cache[Pod]", Standing(*pods))),
-        gpu_nodes=gpu_nodes_by_name(cast("Cache[GPUNode]", Standing())),
+        watched=Watched(
+            pods_by_node(cast("Cache[Pod]", Standing(*pods))),
+            nodes_by_name(cast("Cache[Node]", Standing())),
+            gpu_nodes_by_name(cast("Cache[GPUNode]", Standing())),
+            config_maps_by_name(cast("Cache[ConfigMap]", Standing())),
+            resource_slices_by_node(cast("Cache[ResourceSlice]", Standing())),
+        ),
     )
 
 

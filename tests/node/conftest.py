@@ -83,6 +83,7 @@ from aliquot.node.host import Host
 from aliquot.node.mig.config_label import FIELD_MANAGER as LABEL_MANAGER
 from aliquot.node.mps.control import Control
 from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.watched import Watched
 
 T = TypeVar("T")
 
@@ -636,12 +637,14 @@ class Site:
             run_blocking=directly,
             configuration=Configuration(settings=self.settings, config_map=self.config_map),
             health_policy=self.health_policy,
-            mig_config_maps=self.api.config_map_feed(),
-            plugin_config_maps=self.api.config_map_feed() if self.config_map else None,
-            pods=self.api.pod_feed(),
-            nodes=self.api.node_feed(),
-            gpu_nodes=self.api.gpu_node_feed(),
-            slices=self.api.slice_feed(),
+            watched=Watched(
+                pods=self.api.pod_feed(),
+                nodes=self.api.node_feed(),
+                gpu_nodes=self.api.gpu_node_feed(),
+                mig_configs=self.api.config_map_feed(),
+                slices=self.api.slice_feed(),
+                plugin_configs=self.api.config_map_feed() if self.config_map else None,
+            ),
             host=self.host,
             mps_control=self.mps_control,
             mig_directory=self.mig_directory,

@@ -24,15 +24,15 @@ from aliquot.emulator.kubelet.runtimes.base import Runtime
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import crds, roles
-from aliquot.kube.api.core import ConfigMap, Node, NodeCondition, Pod
+from aliquot.kube.api.core import Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition
 from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
-from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE, PLUGIN_CONFIG_MAP
+from aliquot.kube.resources import GPUNODES, NODES, PODS
+from aliquot.kube.roles import MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP
 from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
 from aliquot.node.company.neighbours import resource_slices
@@ -46,6 +46,7 @@ from aliquot.node.feed import (
     pods_by_node,
     resource_slices_by_node,
 )
+from aliquot.node.watched import Watched, config_maps
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -109,25 +110,19 @@ class Cluster:
         self.pods = Cache(watching, PODS, Pod, indexes={BY_NODE: by_node})
         self.node_objects = Cache(watching, NODES, Node)
         self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
-        self._pods_by_node = pods_by_node(self.pods)
-        self._gpu_nodes_by_name = gpu_nodes_by_name(self.gpu_nodes)
-        self._nodes_by_name = nodes_by_name(self.node_objects)
         self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
         self._config_maps = {
-            name: Cache(
-                self._agents_client,
-                CONFIGMAPS,
-                ConfigMap,
-                namespace=NAMESPACE,
-                field_selector=f"metadata.name={name}",
-            )
-            for name in (MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP)
+            name: config_maps(self._agents_client, name) for name in (MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP)
         }
-        self._mig_configs_by_name, self._plugin_configs_by_name = map(
-            config_maps_by_name, self._config_maps.values()
-        )
         self._slices = resource_slices(self._agents_client, f"spec.driver={DRIVER}")
-        self._slices_by_node = resource_slices_by_node(self._slices)
+        self._watched = Watched(
+            pods_by_node(self.pods),
+            nodes_by_name(self.node_objects),
+            gpu_nodes_by_name(self.gpu_nodes),
+            config_maps_by_name(self._config_maps[MIG_CONFIG_MAP]),
+            resource_slices_by_node(self._slices),
+            config_maps_by_name(self._config_maps[PLUGIN_CONFIG_MAP]),
+        )
         self.fleet = Fleet(
             self.pods,
             client_of=self._kubelet_client,
@@ -228,20 +223,15 @@ class Cluster:
             rng=self._rng(f"agent {name}"),
             run_blocking=self._run_blocking,
             configuration=Configuration(config_map=PLUGIN_CONFIG_MAP),
-            pods=self._pods_by_node,
-            nodes=self._nodes_by_name,
-            gpu_nodes=self._gpu_nodes_by_name,
-            mig_config_maps=self._mig_configs_by_name,
-            plugin_config_maps=self._plugin_configs_by_name,
-            slices=self._slices_by_node,
+            watched=self._watched,
         )
         await agent.run()
 
     async def _registered(self, name: str) -> None:
         changed = asyncio.Event()
-        unlisten = self._nodes_by_name.listen(name, changed.set)
+        unlisten = self._watched.nodes.listen(name, changed.set)
         try:
-            while not self._nodes_by_name.of(name):
+            while not self._watched.nodes.of(name):
                 changed.clear()
                 await changed.wait()
         finally:

@@ -208,12 +208,14 @@ async def _serve(
     from aliquot.node.host import Host
     from aliquot.node.labels.machine_type import read_machine_type
     from aliquot.node.mps.control import NvidiaControl
+    from aliquot.node.watched import of_one_node
 
     simulated = isinstance(driver, SimulatedDriver)
     port = place.metrics_port
     if port is None:
         port = 0 if simulated else _METRICS_PORT
     async with connect(kubeconfig, context) as client, AsyncExitStack() as services:
+        watched, caches = of_one_node(client, place.node_name, configuration.config_map)
         agent = Agent(
             place.node_name,
             client=client,
@@ -224,6 +226,8 @@ async def _serve(
             rng=random.Random(),
             run_blocking=asyncio.to_thread,
             configuration=configuration,
+            watched=watched,
+            caches=caches,
             health_policy=health_policy,
             host=Host(
                 CdiFiles(place.cdi_dir),

@@ -7,48 +7,32 @@ reached; slices are cut and destroyed only while it is known which pods are boun
 
 import asyncio
 import random
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver
-from aliquot.kube.api.core import ConfigMap, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
-from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
-from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import CONFIGMAPS, GPUNODES, NODES, PODS
-from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE
 from aliquot.node import status
-from aliquot.node.advertise import Advertisement, Device, advertise, device_of
-from aliquot.node.allocation import Given, answer
-from aliquot.node.assignments import Places, Promise, Question, outstanding, prefer, promises, unlisted
-from aliquot.node.company.neighbours import Neighbours, resource_slices
+from aliquot.node.advertise import Advertisement, Device, advertise
+from aliquot.node.company.neighbours import Neighbours
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
-from aliquot.node.feed import (
-    Feed,
-    config_maps_by_name,
-    gpu_nodes_by_name,
-    nodes_by_name,
-    pods_by_node,
-    resource_slices_by_node,
-)
 from aliquot.node.forms import Form, FormChanges, of_devices, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
+from aliquot.node.handing_out import HandingOut
 from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.health.watch import HealthWatch
 from aliquot.node.host import Host, Prepared
 from aliquot.node.inventory import Snapshot, remember, without
 from aliquot.node.labels.writer import LabelWriter
-from aliquot.node.linked_sets import PairScores, pair_scores
 from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.scrape import Metrics, Seen
 from aliquot.node.metrics.telemetry_reader import TelemetryReader
@@ -59,13 +43,15 @@ from aliquot.node.mig.executor import Executor
 from aliquot.node.mps.control import Control
 from aliquot.node.mps.daemons import Daemons
 from aliquot.node.observer import Observer
+from aliquot.node.offers import Offers
 from aliquot.node.plugin_config.settings import Settings
-from aliquot.node.pod_resources import Allocations, Holding, PodResources
+from aliquot.node.pod_resources import Allocations, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
 from aliquot.node.status import Findings, Note
 from aliquot.node.time_slices import TimeSlices
-from aliquot.node.usage import Answer, Answers, served_claim, uses
+from aliquot.node.usage import uses
+from aliquot.node.watched import Watched
 
 _log = structlog.get_logger()
 
@@ -77,33 +63,14 @@ _UNSETTLED_S = 1.0
 """After something happened the looks come at growing distances; while something is under way, never above this."""
 _IN_USE_PATIENCE_S = 2.0
 """Of a single step; the whole of a change is tried again later."""
-_LEAVING = "it is about to be offered otherwise"
 _FIRST_REPORT_S = 2.0
 """How long the first report waits for kubelet to know the devices: else every start would report them gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Promised:
-    """What was made of what; compared by identity."""
-
-    pods: Sequence[Pod]
-    holdings: Sequence[Holding]
-    places: Places
-    promises: Sequence[Promise]
-
-
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """Of one device, of which there may be hundreds of shares: nothing is made anew while nothing is new."""
-
-    made_of: object
-    offers: list[Offer]
 
 
 class Agent:
     """`run_blocking(function, *args)` runs driver calls off the loop (or in it, where they do not block).
 
-    `pods`, `nodes` and so on are shared feeds of a process with many agents; without them the agent watches its own.
+    `caches` are run along with the agent: those behind `watched`, where they are its own.
     `host` None: there is nothing of the driver on this machine to be shown to containers. `mps_control`
     None: shares under MPS are offered without daemons. `mig_directory`: where `aliquot mig` keeps its locks and journals;
     None where it cannot reach these GPUs. `read_machine_type`: see LabelWriter.
@@ -122,62 +89,34 @@ class Agent:
         run_blocking: RunBlocking,
         configuration: Configuration,
         health_policy: HealthPolicy | None = None,
-        pods: Feed[Pod] | None = None,
-        nodes: Feed[Node] | None = None,
-        gpu_nodes: Feed[GPUNode] | None = None,
-        mig_config_maps: Feed[ConfigMap] | None = None,
-        plugin_config_maps: Feed[ConfigMap] | None = None,
-        slices: Feed[ResourceSlice] | None = None,
+        watched: Watched,
+        caches: Sequence[Cache[Any]] = (),
         host: Host | None = None,
         mps_control: Control | None = None,
         mig_directory: Path | None = None,
         read_machine_type: Callable[[str], str] | None = None,
     ) -> None:
         self._node_name = node_name
-        self._driver = driver
         self._clock = clock
         self._run_blocking = run_blocking
         self._configuration = configuration
-        self._rng = rng
         self._host = host
-        self._caches: list[
-            Cache[Pod] | Cache[Node] | Cache[GPUNode] | Cache[ConfigMap] | Cache[ResourceSlice]
-        ] = []
-        if pods is None:
-            pod_cache = Cache(client, PODS, Pod, field_selector=f"spec.nodeName={node_name}")
-            self._caches.append(pod_cache)
-            pods = pods_by_node(pod_cache)
-        if nodes is None:
-            node_cache = Cache(client, NODES, Node, field_selector=f"metadata.name={node_name}")
-            self._caches.append(node_cache)
-            nodes = nodes_by_name(node_cache)
-        if gpu_nodes is None:
-            gpu_node_cache = Cache(client, GPUNODES, GPUNode, field_selector=f"metadata.name={node_name}")
-            self._caches.append(gpu_node_cache)
-            gpu_nodes = gpu_nodes_by_name(gpu_node_cache)
-        if mig_config_maps is None:
-            mig_config_maps = self._config_maps(client, MIG_CONFIG_MAP)
-        if plugin_config_maps is None and configuration.config_map:
-            plugin_config_maps = self._config_maps(client, configuration.config_map)
-        if slices is None:
-            slice_cache = resource_slices(client, f"spec.nodeName={node_name}")
-            self._caches.append(slice_cache)
-            slices = resource_slices_by_node(slice_cache)
-        self._pods = pods
-        self._nodes = nodes
-        self._gpu_nodes = gpu_nodes
-        self._plugin_config_maps = plugin_config_maps
+        self._caches = caches
+        self._pods = watched.pods
+        self._nodes = watched.nodes
+        self._gpu_nodes = watched.gpu_nodes
+        self._plugin_configs = watched.plugin_configs
 
         self._wake = asyncio.Event()
-        self._neighbours = Neighbours(node_name, slices, self._wake.set)
+        self._neighbours = Neighbours(node_name, watched.slices, self._wake.set)
         self._driver_access = DriverAccess(run_blocking)
         self._pod_resources = PodResources(pod_resources_sockets, clock)
         self._registrar = Registrar(plugin_sockets, rng, self._wake.set)
-        self._writer = GPUNodeWriter(node_name, client, gpu_nodes, rng)
+        self._writer = GPUNodeWriter(node_name, client, watched.gpu_nodes, rng)
         self._label_writer = LabelWriter(
             node_name,
             client=client,
-            nodes=nodes,
+            nodes=watched.nodes,
             clock=clock,
             rng=rng,
             run_blocking=run_blocking,
@@ -193,8 +132,8 @@ class Agent:
             driver=driver,
             access=self._driver_access,
             reader=reader,
-            nodes=nodes,
-            gpu_nodes=gpu_nodes,
+            nodes=watched.nodes,
+            gpu_nodes=watched.gpu_nodes,
             counts=self._counts,
             clock=clock,
             snapshot=lambda: self._snapshot,
@@ -213,9 +152,9 @@ class Agent:
         self._config_label = MigConfigLabel(
             node_name,
             client=client,
-            nodes=nodes,
-            gpu_nodes=gpu_nodes,
-            config_maps=mig_config_maps,
+            nodes=watched.nodes,
+            gpu_nodes=watched.gpu_nodes,
+            config_maps=watched.mig_configs,
             snapshot=lambda: self._snapshot,
             changed=self._wake.set,
             rng=rng,
@@ -232,7 +171,14 @@ class Agent:
                 rng=rng,
                 changed=self._wake.set,
             )
-        self._answers = Answers()
+        self._handing_out = HandingOut(
+            pods=lambda: self._pods.of(node_name),
+            settings=lambda: configuration.settings,
+            counts=self._counts,
+            clock=clock,
+            rng=rng,
+            allocated=self._wake.set,
+        )
         self._plugins: dict[str, DevicePlugin] = {}
 
         self._started = 0.0
@@ -248,18 +194,8 @@ class Agent:
         self._prepared = Prepared()
         self._slices_fault = ""
         self._allocations = Allocations()
-        self._places = Places(())
-        self._scores: PairScores | None = None
-        self._offered: dict[str, _Offered] = {}
-        self._promised: _Promised | None = None
+        self._offers = Offers()
         self._reported: GPUNodeStatus | None = None
-
-    def _config_maps(self, client: Client, name: str) -> Feed[ConfigMap]:
-        """Of one name: to see any other is not the agent's right."""
-        selector = f"metadata.name={name}"
-        cache = Cache(client, CONFIGMAPS, ConfigMap, namespace=NAMESPACE, field_selector=selector)
-        self._caches.append(cache)
-        return config_maps_by_name(cache)
 
     async def run(self) -> None:
         """Until cancelled; then GPUNode says that nobody serves, the sockets are gone and nothing runs on."""
@@ -291,44 +227,6 @@ class Agent:
             unlisten_neighbours()
             await self._pod_resources.close()
 
-    # --- what kubelet asks of the plugins: device_plugin.Policy ---
-
-    def prefer(self, question: Question) -> Sequence[str]:
-        held = self._allocations.held_ids | self._answers.device_ids()
-        if self._scores is None:
-            self._scores = pair_scores(self._snapshot.gpus)
-        policy = self._configuration.settings.allocation_policy
-        return prefer(question, self._outstanding(), self._places, held, self._scores, policy)
-
-    def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
-        claim = served_claim(resource, ids, self._outstanding())
-        self._answers.add(Answer(tuple(ids), self._clock.now(), claim.id if claim is not None else None))
-        self._counts.allocated(resource)
-        # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
-        _log.debug("allocated", resource=resource, devices=list(ids), pod=claim.pod if claim else "")
-        self._wake.set()
-        return answer(given, self._configuration.settings, self._new_id)
-
-    def _new_id(self) -> str:
-        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
-
-    def _outstanding(self) -> Sequence[Promise]:
-        return outstanding(self._promises(), self._answers.claims())
-
-    def _promises(self) -> Sequence[Promise]:
-        """To live pods that kubelet does not list; made anew only when pods, list or devices are others."""
-        pods, holdings, places = self._pods.of(self._node_name), self._allocations.holdings, self._places
-        made = self._promised
-        if (
-            made is None
-            or made.pods is not pods
-            or made.holdings is not holdings
-            or made.places is not places
-        ):
-            found = promises(unlisted(pods, holdings), places)
-            made = self._promised = _Promised(pods, holdings, places, found)
-        return made.promises
-
     # --- the loop ---
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
@@ -351,7 +249,7 @@ class Agent:
                 await asyncio.sleep(_SETTLE_S)
 
     async def _follow_configuration(self) -> None:
-        await self._configuration.run(self._node_name, self._nodes, self._plugin_config_maps, self._wake.set)
+        await self._configuration.run(self._node_name, self._nodes, self._plugin_configs, self._wake.set)
 
     def _health_changed(self) -> None:
         self._offer()
@@ -376,7 +274,7 @@ class Agent:
         await self._breathe()
 
         self._allocations = await self._pod_resources.ask()
-        self._answers.settle(self._allocations)
+        self._handing_out.listed(self._allocations)
         left_alone = self._owned_by_others(self._snapshot)
         if left_alone != self._left_alone:
             # Out of our hands at once; the next look advertises without it.
@@ -420,9 +318,8 @@ class Agent:
         )
         if advertisement is not self._advertisement:
             self._advertisement = advertisement
-            self._places = Places(self._advertisement.devices)
-            self._scores = None
-            self._offered = {}
+            self._handing_out.offered(advertisement, snapshot)
+            self._offers.forget()
         self._snapshot = snapshot
         self._health_watch.look(snapshot)
 
@@ -436,8 +333,7 @@ class Agent:
         if self._uses is None:
             last = self._last_status()
             return of_status(last) if last is not None else ({}, frozenset())
-        answered = map(device_of, self._answers.device_ids())
-        return of_devices(self._advertisement.devices), frozenset((*self._uses, *answered))
+        return of_devices(self._advertisement.devices), self._handing_out.answered().union(self._uses)
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         spec = self._spec()
@@ -452,7 +348,8 @@ class Agent:
         # MPS itself goes with its daemon, as soon as what it is on is about to be taken away.
         seen = without(self._snapshot, self._mps.servers() if self._mps is not None else ())
         devices, allocations = self._advertisement.devices, self._allocations
-        self._uses = uses(devices, seen.gpus, allocations, self._answers.device_ids(), self._promises())
+        handing_out = self._handing_out
+        self._uses = uses(devices, seen.gpus, allocations, handing_out.answered(), handing_out.promises())
         look = Look(seen, devices, self._uses, allocations, busy, self._left_alone)
         return self._changes.consider(spec, self._generation(), look, tasks)
 
@@ -471,7 +368,7 @@ class Agent:
             changing
             or self._neighbours.are_in_doubt
             or self._changes.under_way
-            or len(self._answers)
+            or self._handing_out.is_waiting
             or self._allocations.failure
             or self._registrar.reasons()
             or usable - self._allocations.allocatable_ids
@@ -482,7 +379,7 @@ class Agent:
     def _offer(self) -> None:
         for resource, devices in self._advertisement.resources.items():
             if resource not in self._plugins:
-                self._plugins[resource] = DevicePlugin(resource, self, self._stream_changed)
+                self._plugins[resource] = DevicePlugin(resource, self._handing_out, self._stream_changed)
                 self._registrar.serve([self._plugins[resource]])
             self._plugins[resource].offer([offer for device in devices for offer in self._offers_of(device)])
         for resource in self._plugins.keys() - self._advertisement.resources.keys():
@@ -491,17 +388,8 @@ class Agent:
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)
         files, leaving = self._prepared.files.get(device.id, ()), device.id in self._form_changes.device_ids()
-        held = self._allocations.held_ids.intersection(device.kubelet_ids) if leaving else frozenset()
-        made_of = (device, fault, closed, files, leaving, held)
-        offered = self._offered.get(device.id)
-        if offered is None or offered.made_of != made_of:
-            faults = {
-                kubelet_id: fault or (_LEAVING if leaving and kubelet_id not in held else "")
-                for kubelet_id in device.kubelet_ids
-            }
-            offers = [Offer(kubelet_id, device, why, closed, files) for kubelet_id, why in faults.items()]
-            offered = self._offered[device.id] = _Offered(made_of, offers)
-        return offered.offers
+        held_ids = self._allocations.held_ids if leaving else None
+        return self._offers.of(device, fault, closed=closed, files=files, held_ids=held_ids)
 
     def _fault(self, device: Device) -> tuple[str, bool]:
         """Why it is not to be handed out, and whether Allocate has to refuse it."""
