@@ -126,6 +126,7 @@ def test_gpunode_shares_a_gpu_and_makes_it_whole_again() -> None:
         site.api.want(WantedGPU(uuid=uuid, sharing=WantedSharing(strategy=Sharing.TIME_SLICING, replicas=3)))
         await asyncio.sleep(5)
         assert site.offered() == {GPU: 1, SHARED: 3}
+        assert site.api.condition("MIGConfigured")[:2] == ("True", "AsWanted")
         site.api.want(WantedGPU(uuid=uuid, sharing=WantedSharing()))
         await asyncio.sleep(5)
         assert site.offered() == {GPU: 2}

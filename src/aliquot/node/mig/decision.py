@@ -12,7 +12,7 @@ from typing import TypeAlias
 from aliquot.gpu import layout
 from aliquot.gpu.driver import GpuInstance, InstanceProfile, MigState
 from aliquot.gpu.profiles import UnknownProfile, resolve
-from aliquot.kube.api.gpunode import Sharing, WantedGPU
+from aliquot.kube.api.gpunode import WantedGPU
 from aliquot.node.advertise import Device, catalogue_profiles, known_profiles
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step
@@ -87,7 +87,7 @@ def decide(wanted: WantedGPU, now: Situation) -> Decision:
     if gpu.mig is MigState.UNSUPPORTED:
         if wanted.mig or wanted.instances:
             return Blocked("MIGUnsupported", f"{gpu.product} has no MIG")
-        return _sharing(wanted)
+        return Settled()
     if wanted.mig is True and gpu.mig is not MigState.ENABLED:
         return _enable(now)
     if wanted.mig is False and gpu.mig is not MigState.DISABLED:
@@ -104,14 +104,6 @@ def decide(wanted: WantedGPU, now: Situation) -> Decision:
     if gpu.mig in (MigState.PENDING_ENABLE, MigState.PENDING_DISABLE):
         return Blocked(
             "ResetPending", "a change of MIG mode waits for a reset, and the spec asks for neither mode"
-        )
-    return _sharing(wanted)
-
-
-def _sharing(wanted: WantedGPU) -> Decision:
-    if wanted.sharing is not None and wanted.sharing.strategy is not Sharing.NONE:
-        return Blocked(
-            "SharingNotServed", f"sharing by {wanted.sharing.strategy.value} is not served by this agent"
         )
     return Settled()
 
