@@ -635,7 +635,9 @@ class Site:
             clock=self.clock,
             rng=self.rng,
             run_blocking=directly,
-            configuration=Configuration(settings=self.settings, config_map=self.config_map),
+            configuration=Configuration(
+                settings=None if self.config_map else self.settings, config_map=self.config_map
+            ),
             health_policy=self.health_policy,
             watched=Watched(
                 pods=self.api.pod_feed(),

@@ -64,7 +64,7 @@ def test_what_a_pod_has_from_a_plugin_that_is_gone_is_not_given_to_another() -> 
         site = Site("h100-80gb:2")
         first, second = site.gpus
         await site.kubelet.start()
-        site.kubelet.hold("old", SHARED, (f"{first.uuid}::3",))
+        site.kubelet.hold("old", "nvidia.com/quarter", (f"{first.uuid}::3",))
         await site.start_agent()
         try:
             await asyncio.sleep(15)
@@ -127,6 +127,10 @@ def test_fewer_shares_are_no_neighbour() -> None:
         site.kubelet.deaf.set()
         await asyncio.sleep(30)
         assert len(held) == 1
+        assert site.offered() == {}
+        site.kubelet.release("a")
+        await asyncio.sleep(30)
+        assert site.api.condition("SoleProvider")[0] == "True"
         assert site.offered() == {GPU: 2}
 
     run_site("h100-80gb:1", scenario, sliced(4))

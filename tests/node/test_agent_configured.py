@@ -5,7 +5,7 @@ import asyncio
 from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 from aliquot.node.advertise import device_of
 from aliquot.node.plugin_config.choice import LABEL
-from tests.node.conftest import Site, virtual
+from tests.node.conftest import NODE, Site, virtual
 
 GPU = "nvidia.com/gpu"
 
@@ -94,12 +94,12 @@ def test_a_held_gpu_is_shared_only_when_it_is_free() -> None:
         await asyncio.sleep(15)
         site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(4, "renameByDefault: true,")})
         await asyncio.sleep(2)
-        assert site.offered() == {GPU: 1, f"{GPU}.shared": 4}
+        assert site.offered() == {f"{GPU}.shared": 4}
         assert configured(site) == ("False", "WaitingForUsers")
         # Also after a restart, when nobody remembers.
         await site.stop_agent()
         await site.start_agent()
-        assert site.offered() == {GPU: 1, f"{GPU}.shared": 4}
+        assert site.offered() == {f"{GPU}.shared": 4}
         site.kubelet.release("train")
         await asyncio.sleep(15)
         assert site.offered() == {f"{GPU}.shared": 8}
@@ -116,8 +116,8 @@ def test_a_gpu_of_which_a_share_is_held_is_not_given_whole() -> None:
         await asyncio.sleep(15)
         site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
         await asyncio.sleep(2)
-        # The other GPU; and the share that is held, but none of those beside it, or the GPU would never be free.
-        assert site.offered() == {GPU: 2}
+        # The other GPU alone; nothing beside the share that is held, or the GPU would never be free.
+        assert site.offered() == {GPU: 1}
         assert site.kubelet.free(GPU) == [site.gpus[1 - index_of(site, share)].uuid]
         site.kubelet.release("serve")
         await asyncio.sleep(15)
@@ -136,8 +136,61 @@ def test_a_gpu_that_is_given_at_the_moment_of_the_change_keeps_its_form() -> Non
         site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(4, "renameByDefault: true,")})
         await site.kubelet.admit("train", GPU)
         await asyncio.sleep(60)
-        assert site.offered() == {GPU: 1}
+        assert site.offered() == {}
         assert configured(site) == ("False", "WaitingForUsers")
+        await site.stop()
+
+    virtual(main())
+
+
+def test_what_is_freed_on_its_way_to_another_form_is_offered_to_nobody_before() -> None:
+    """Else a scheduler binds a pod to it in the moment in which it goes, and the pod fails for good."""
+
+    async def main() -> None:
+        site = await started("h100-80gb:1", default="")
+        await site.kubelet.admit("train", GPU)
+        await asyncio.sleep(15)
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": sliced(4)})
+        await asyncio.sleep(5)
+        assert not site.gpu_status(0).ready
+        site.kubelet.release("train")
+        assert site.kubelet.free(GPU) == []
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 4}
+        await site.stop()
+
+    virtual(main())
+
+
+def test_an_agent_of_which_no_report_is_left_gives_nothing_twice() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2", default=sliced(3))
+        (share,) = await site.kubelet.admit("serve", GPU)
+        await asyncio.sleep(15)
+        await site.stop_agent()
+        site.api.gpu_nodes.remove(NODE)
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
+        await site.start_agent()
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 1}
+        assert device_of(share) not in site.kubelet.free(GPU)
+        await site.stop()
+
+    virtual(main())
+
+
+def test_an_agent_that_cannot_read_its_configuration_leaves_the_devices_as_they_were() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:2", default=sliced(3))
+        await site.stop_agent()
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": "version: v2"})
+        await site.start_agent()
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 6}
+        assert configured(site) == ("False", "BadConfig")
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
+        await asyncio.sleep(15)
+        assert site.offered() == {GPU: 2}
         await site.stop()
 
     virtual(main())

@@ -4,8 +4,8 @@ import pytest
 
 from aliquot.kube.api.gpunode import GPUNodeStatus, GPUShares, GPUStatus, MigMode, Sharing
 from aliquot.node.advertise import Advertisement, Device, Shares
-from aliquot.node.forms import Form, FormChanges, of_devices, of_status
-from aliquot.node.pod_resources import Allocations
+from aliquot.node.forms import Form, FormChanges, of_devices, of_holdings, of_status
+from aliquot.node.pod_resources import Allocations, Holding
 
 SLICED, MPS = Shares(Sharing.TIME_SLICING, 4, False), Shares(Sharing.MPS, 4, False)
 A, B = "nvidia.com/a", "nvidia.com/b"
@@ -31,6 +31,8 @@ def offered(*devices: Device) -> Advertisement:
         (Form(A), Form(A, SLICED), False),
         (Form(A, SLICED), Form(A), False),
         (Form(A, SLICED), Form(A, replace(SLICED, replicas=8)), True),
+        (Form(A, SLICED), Form(A, replace(SLICED, replicas=3)), False),
+        (Form(A, MPS), Form(A, replace(MPS, replicas=8)), False),
         (Form(A, SLICED), Form(A, MPS), False),
         (Form(A, SLICED), Form(B, SLICED), False),
         (Form(A, SLICED), Form(""), False),
@@ -97,3 +99,14 @@ def test_an_agent_that_starts_anew_goes_by_what_was_reported() -> None:
     assert held == KNOWN
     kept = FormChanges().settle(offered(device(A)), forms, held, Allocations(), 1.0)
     assert kept.resources[A][0].shares == MPS
+
+
+def test_without_a_report_what_kubelet_lists_tells_the_form() -> None:
+    holdings = [
+        Holding("d/x", "main", A, ("GPU-0::2", "GPU-1")),
+        Holding("d/y", "main", A, ("GPU-0::0",)),
+        Holding("d/z", "main", "nvidia.com/odd", ("GPU-2",)),
+    ]
+    forms, held = of_holdings(holdings, [A, B])
+    assert forms == {"GPU-0": Form(A, Shares(Sharing.TIME_SLICING, 3, False)), "GPU-1": Form(A)}
+    assert held == {"GPU-0", "GPU-1"}

@@ -181,3 +181,13 @@ def test_a_gpu_that_nobody_can_use_is_not_shared() -> None:
     text = "flags: {migStrategy: none}\n" + slicing("name: gpu, replicas: 2")
     (device,) = found("h100-80gb:1:mig", text).advertisement.devices
     assert device.shares is None
+
+
+def test_a_name_that_is_too_long_once_it_is_shared_is_refused() -> None:
+    text = slicing("name: gpu, replicas: 2", more="renameByDefault: true")
+    text += f"\nresources:\n  gpus: [{{pattern: '*', name: {'x' * 50}}}]"
+    text = text.replace("name: gpu,", f"name: {'x' * 50},")
+    shared = found("h100-80gb:1", text)
+    assert counts(shared) == {}
+    (problem,) = shared.problems
+    assert "has 68 characters, resource names at most 63" in problem

@@ -157,7 +157,7 @@ def follow(
         config_map="" if path is not None else config_map,
         default=default,
         fallbacks=strategies,
-        settings=settings,
+        settings=settings if path is not None or not config_map else None,
     )
 
 

@@ -25,7 +25,7 @@ from aliquot.node.company.neighbours import Neighbours
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
-from aliquot.node.forms import Form, FormChanges, of_devices, of_status
+from aliquot.node.forms import Form, FormChanges, of_devices, of_holdings, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from aliquot.node.handing_out import HandingOut
 from aliquot.node.health.policy import HealthPolicy
@@ -258,6 +258,9 @@ class Agent:
     async def _look(self, tasks: asyncio.TaskGroup) -> bool:
         """One look and what follows from it. Whether something is still under way."""
         busy = self._changes.busy()
+        if self._allocations.asked_at is None:
+            # Who holds what is told by kubelet, also where nothing else is left of an earlier agent.
+            self._allocations = await self._pod_resources.ask()
         self._take(remember(self._snapshot, await self._observer.look(self._snapshot, patient=bool(busy))))
         await self._breathe()
         if self._host is not None:
@@ -314,7 +317,11 @@ class Agent:
             self._sharing = share(whole, snapshot.gpus, settings, wanted)
             self._made_of = made_of
         advertisement = self._form_changes.settle(
-            self._sharing.advertisement, *self._forms(), self._allocations, self._clock.now()
+            self._sharing.advertisement,
+            *self._forms(),
+            self._allocations,
+            self._clock.now(),
+            frozen=not self._configuration.is_known,
         )
         if advertisement is not self._advertisement:
             self._advertisement = advertisement
@@ -331,9 +338,15 @@ class Agent:
     def _forms(self) -> tuple[Mapping[str, Form], frozenset[str]]:
         """In which form each device was offered last, and which devices somebody has or is about to get."""
         if self._uses is None:
+            forms, held = of_holdings(self._allocations.holdings, self._sharing.advertisement.resources)
             last = self._last_status()
-            return of_status(last) if last is not None else ({}, frozenset())
-        return of_devices(self._advertisement.devices), self._handing_out.answered().union(self._uses)
+            if last is not None:
+                reported, held_then = of_status(last)
+                forms, held = {**forms, **reported}, held | held_then
+        else:
+            forms = of_devices(self._advertisement.devices)
+            held = self._handing_out.answered().union(self._uses)
+        return forms, held
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         spec = self._spec()
@@ -370,7 +383,7 @@ class Agent:
             or self._changes.under_way
             or self._handing_out.is_waiting
             or self._allocations.failure
-            or self._registrar.reasons()
+            or self._unregistered()
             or usable - self._allocations.allocatable_ids
         )
 
@@ -387,9 +400,11 @@ class Agent:
 
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)
-        files, leaving = self._prepared.files.get(device.id, ()), device.id in self._form_changes.device_ids()
-        held_ids = self._allocations.held_ids if leaving else None
-        return self._offers.of(device, fault, closed=closed, files=files, held_ids=held_ids)
+        if not fault and device.id in self._form_changes.device_ids():
+            # All of it, also what is held: freed later, nobody is to be sent for it.
+            fault = "it is about to be offered otherwise"
+        files = self._prepared.files.get(device.id, ())
+        return self._offers.of(device, fault, closed=closed, files=files)
 
     def _fault(self, device: Device) -> tuple[str, bool]:
         """Why it is not to be handed out, and whether Allocate has to refuse it."""
@@ -428,7 +443,7 @@ class Agent:
             self._allocations,
             self._health.ailments(),
             notes,
-            self._registrar.reasons(),
+            self._unregistered(),
             self._generation(),
             self._config_label.problem,
             self._configured(),
@@ -437,6 +452,11 @@ class Agent:
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)
+
+    def _unregistered(self) -> Mapping[str, str]:
+        """Of the names that are wanted; what once was is nobody's trouble."""
+        reasons, wanted = self._registrar.reasons(), self._advertisement.resources
+        return {resource: reason for resource, reason in reasons.items() if resource in wanted}
 
     def _configured(self) -> Note:
         """What keeps the configuration from being in effect as a whole."""
@@ -449,8 +469,8 @@ class Agent:
         if self._sharing.problems:
             return Note("DoesNotFit", "; ".join(self._sharing.problems))
         if waiting := self._waiting_for_users():
-            ids = ", ".join(waiting)
-            return Note("WaitingForUsers", f"until {ids} is free it stays as it was given", in_progress=True)
+            text = f"as they were given until nobody holds them: {', '.join(waiting)}"
+            return Note("WaitingForUsers", text, in_progress=True)
         return Note()
 
     def _waiting_for_users(self) -> list[str]:

@@ -47,6 +47,8 @@ class Configuration:
         self._fallbacks = fallbacks
         self.settings = settings or resolve(self._given, file.PluginConfig())
         """As far as they are known."""
+        self.is_known = (path is None and not config_map) or settings is not None
+        """Whether any configuration could be read since the start; until then `settings` are a guess."""
         self.problem = Note()
         """Why what is configured cannot be had; without a reason when it can."""
 
@@ -115,8 +117,8 @@ class Configuration:
         except SettingsError as error:
             self._tell(Note("BadConfig", f"{source}: {error}"), changed)
             return
-        if settings != self.settings:
-            self.settings = settings
+        if settings != self.settings or not self.is_known:
+            self.settings, self.is_known = settings, True
             _log.info("configuration", source=source)
             changed()
         self._tell(Note(), changed)

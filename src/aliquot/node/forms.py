@@ -5,12 +5,13 @@ while a share of it is held under another, or while kubelet still believes in th
 old form is withdrawn first, like a slice that is to be cut away.
 """
 
-from collections.abc import Collection, KeysView, Mapping
+from collections.abc import Collection, Iterable, KeysView, Mapping
 from dataclasses import dataclass, replace
 
-from aliquot.kube.api.gpunode import GPUInstance, GPUNodeStatus, GPUShares, GPUStatus
-from aliquot.node.advertise import Advertisement, Device, Shares
-from aliquot.node.pod_resources import Allocations
+from aliquot.kube.api.gpunode import GPUInstance, GPUNodeStatus, GPUShares, GPUStatus, Sharing
+from aliquot.node.advertise import Advertisement, Device, Shares, device_of
+from aliquot.node.plugin_config.names import SHARED, shared_name
+from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.withdrawals import Withdrawals
 
 
@@ -22,10 +23,15 @@ class Form:
     shares: Shares | None = None
 
     def may_become(self, other: "Form") -> bool:
-        """Also while it is held: more or fewer shares of the same kind and name hurt nobody."""
-        if self.resource != other.resource or (self.shares is None) != (other.shares is None):
+        """Also while it is held: more time slices of the same name hurt nobody. Fewer would be given twice, and under MPS
+        each share has its part of memory by how many there are."""
+        if self == other:
+            return True
+        mine, others = self.shares, other.shares
+        if self.resource != other.resource or mine is None or others is None:
             return False
-        return self.shares is None or other.shares is None or self.shares.strategy is other.shares.strategy
+        both_sliced = mine.strategy is others.strategy is Sharing.TIME_SLICING
+        return others.replicas >= mine.replicas if both_sliced else False
 
 
 def of_devices(devices: Collection[Device]) -> Mapping[str, Form]:
@@ -45,6 +51,28 @@ def of_status(status: GPUNodeStatus) -> tuple[Mapping[str, Form], frozenset[str]
             if device.pods:
                 held.add(device.uuid)
     return forms, frozenset(held)
+
+
+def of_holdings(
+    holdings: Iterable[Holding], names: Collection[str]
+) -> tuple[Mapping[str, Form], frozenset[str]]:
+    """What kubelet says is held under one of our `names`, shared or not; how many shares there were is at least as many
+    as are seen. What is held under another name is another plugin's."""
+    forms: dict[str, Form] = {}
+    ours = {*names, *map(shared_name, names)}
+    for holding in holdings:
+        if holding.resource not in ours and holding.resource.removesuffix(SHARED) not in ours:
+            continue
+        for kubelet_id in holding.device_ids:
+            device_id = device_of(kubelet_id)
+            if device_id == kubelet_id:
+                forms[device_id] = Form(holding.resource)
+                continue
+            known = forms.get(device_id)
+            number = int(kubelet_id.rpartition(":")[2]) if kubelet_id.rpartition(":")[2].isdecimal() else 0
+            most = max(number + 1, known.shares.replicas if known is not None and known.shares else 0)
+            forms[device_id] = Form(holding.resource, Shares(Sharing.TIME_SLICING, most, False))
+    return forms, frozenset(forms)
 
 
 def _shares(reported: GPUShares | None) -> Shares | None:
@@ -68,14 +96,20 @@ class FormChanges:
         in_use: Collection[str],
         allocations: Allocations,
         now: float,
+        *,
+        frozen: bool = False,
     ) -> Advertisement:
-        """`new`, in which every device whose time has not come has the form it had `before`."""
+        """`new`, in which every device whose time has not come has the form it had `before`. `frozen`: it is not known
+        what is wanted, so all stay as they were."""
         changing = {
             device.id
             for device in new.devices
             if device.id in before and not before[device.id].may_become(Form(device.resource, device.shares))
         }
         self._withdrawals.look(allocations)
+        if frozen:
+            self._withdrawals.want((), now)
+            return _with_forms(new, {device_id: before[device_id] for device_id in changing})
         staying = changing - (self._withdrawals.released(allocations) - set(in_use))
         self._withdrawals.want(staying, now)
         return _with_forms(new, {device_id: before[device_id] for device_id in staying})

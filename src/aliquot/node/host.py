@@ -41,14 +41,14 @@ class Host:
         """Before kubelet hears of the devices."""
         seen = _as_seen(settings)
         files = DeviceFiles(seen).of(devices) if self._driver_here else {}
-        if not settings.uses_cdi:
+        if not settings.uses_cdi and not self._cdi.exist():
             return Prepared(files)
         roots = Roots(settings.driver_root, settings.dev_root, settings.nvidia_ctk_path, self._disabled_hooks)
         found = _asked(driver_files.find(driver_version, seen, seen), settings)
         try:
             self._cdi.keep(specs(devices, files, found if self._driver_here else DriverFiles(), roots))
         except CdiError as error:
-            return Prepared(files, str(error))
+            return Prepared(files, str(error) if settings.uses_cdi else "")
         return Prepared(files)
 
 

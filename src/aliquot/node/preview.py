@@ -99,7 +99,7 @@ def preview(snapshot: Snapshot, settings: Settings, machine_type: str = UNKNOWN)
     risks = [f"{way}: {RISKS[way]}" for way in ways if way in RISKS]
     return Preview(
         tuple(resources),
-        (*problems, *shared.problems),
+        (*problems, *(text for text in shared.problems if text not in by_text)),
         (*risks, *settings.without_effect),
         feature_labels(snapshot, advertisement, settings, machine_type),
     )

@@ -12,7 +12,7 @@ from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
 from aliquot.node.advertise import Advertisement, Device, Shares
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.plugin_config.file import Replicas, SharingSection
-from aliquot.node.plugin_config.names import shared_name
+from aliquot.node.plugin_config.names import MAX_LENGTH, shared_name
 from aliquot.node.plugin_config.references import Named
 from aliquot.node.plugin_config.settings import Settings
 
@@ -79,9 +79,11 @@ def share(
         wish = wishes.get(gpu.uuid)
         rule = rules.get(device.id) if wish is None else _wished(wish, device)
         if rule is not None and rule.shares is not None and device.resource and not device.unusable:
-            fault = rule.fault or _fault(rule.shares, gpu, settings)
+            fault = rule.fault or _fault(rule, gpu, settings)
             if fault:
                 withheld.setdefault(gpu.uuid, fault)
+                if fault not in problems:
+                    problems.append(fault)
             device = replace(device, resource="" if fault else rule.resource, shares=rule.shares)
         devices.append(device)
         if device.resource:
@@ -129,7 +131,7 @@ def _rules(
 def _names(section: SharingSection, advertisement: Advertisement) -> Iterator[str]:
     """Those that shares could get here, also where nothing is shared just now."""
     for entry in section.resources:
-        if entry.resource in advertisement.resources:
+        if entry.resource in advertisement.resources and len(_renamed(entry, section)) <= MAX_LENGTH:
             yield _renamed(entry, section)
 
 
@@ -152,8 +154,11 @@ def _wished(wish: WantedSharing, device: Device) -> _Rule:
     return _Rule(Shares(wish.strategy, wish.replicas, False), shared_name(device.resource))
 
 
-def _fault(shares: Shares, gpu: Gpu, settings: Settings) -> str:
-    if shares.strategy is not Sharing.MPS:
+def _fault(rule: _Rule, gpu: Gpu, settings: Settings) -> str:
+    shares, name = rule.shares, rule.resource
+    if len(name) > MAX_LENGTH:
+        return f"{name} has {len(name)} characters, resource names at most {MAX_LENGTH}"
+    if shares is None or shares.strategy is not Sharing.MPS:
         return ""
     if not settings.mps_root:
         return "MPS needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)"

@@ -133,6 +133,7 @@ def test_a_file_is_taken(text: str) -> None:
         (sharing("{name: gpu}"), "field 'replicas' is missing"),
         (sharing("{name: gpu, replicas: 1}"), "f:2: 1 replicas: two is the least that can be shared"),
         (sharing("{name: gpu, replicas: 0}"), "0 replicas"),
+        (sharing("{name: gpu, replicas: 99999999999}"), "99999999999 replicas: 1000 is the most"),
         (sharing("{name: gpu, replicas: -1}"), "-1 replicas"),
         (sharing("{name: gpu, replicas: 2.5}"), "a whole number is expected"),
         (sharing("{name: GPU, replicas: 2}"), "'GPU' is no resource name"),

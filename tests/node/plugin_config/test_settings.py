@@ -63,6 +63,7 @@ def test_strategies_are_one_or_several(strategies: str, expected: tuple[DeviceLi
     [
         ("flags: {plugin: {deviceListStrategy: []}}", "deviceListStrategy is empty"),
         ("flags: {deviceDiscoveryStrategy: tegra}", "deviceDiscoveryStrategy tegra is not supported"),
+        ("flags: {mpsRoot: run/mps}", "mpsRoot run/mps is no path from the root of the host"),
         ("sharing: {mps: {resources: [{name: gpu, replicas: 2}]}}", "sharing.mps needs mpsRoot"),
     ],
 )

@@ -66,9 +66,13 @@ class WantedInstance(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Slices of each of its compute instances; empty: one that fills it."""
 
 
+MOST_SHARES = 1000
+"""Of one device. Kubelet is told of each."""
+
+
 class WantedSharing(Struct, kw_only=True, rename="camel", omit_defaults=True):
     strategy: Sharing = Sharing.NONE
-    replicas: Annotated[int, Meta(ge=1)] = 1
+    replicas: Annotated[int, Meta(ge=1, le=MOST_SHARES)] = 1
 
 
 class WantedGPU(Struct, kw_only=True, rename="camel", omit_defaults=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from aliquot.node.cdi.spec import VENDOR, Spec, file_name
+from aliquot.node.cdi.spec import GPU, VENDOR, Spec, file_name
 
 DIRECTORY = Path("/var/run/cdi")
 
@@ -22,6 +22,10 @@ class CdiError(Exception):
 class CdiFiles:
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self.directory = directory
+
+    def exist(self) -> bool:
+        """Also where CDI is not used any more: a container that was told of a device by it may start again."""
+        return (self.directory / file_name(GPU)).exists()
 
     def keep(self, specs: Mapping[str, Spec]) -> None:
         """Write what is not so yet, and remove files of kinds that are there no more. Raises CdiError."""

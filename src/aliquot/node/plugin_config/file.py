@@ -26,6 +26,7 @@ import msgspec
 from aliquot import document
 from aliquot.document import Document
 from aliquot.gpu.driver import TimeSlice
+from aliquot.kube.api.gpunode import MOST_SHARES
 from aliquot.node.plugin_config.names import BadResourceName, Naming, Pattern, full_name
 from aliquot.node.plugin_config.references import BadReference, References
 
@@ -218,7 +219,7 @@ def parse(text: str, *, source: str) -> PluginConfig:
     )
     flags = file.flags or Flags()
     if flags.gfd is not None and flags.gfd.sleep_interval is not None:
-        _check_duration(parsed, ("flags", "gfd", "sleepTimeSlice"), flags.gfd.sleep_interval)
+        _check_duration(parsed, ("flags", "gfd", "sleepInterval"), flags.gfd.sleep_interval)
     sliced, mps = sharing.time_slicing, sharing.mps
     if (imex.channel_ids or []) not in ([], [0]):
         raise parsed.error(("imex", "channelIDs"), f"channelIDs is [] or [0], not {imex.channel_ids}")
@@ -269,6 +270,8 @@ def _replicas(parsed: Document, path: _Place, one: _Replicated) -> Replicas:
         raise parsed.error(
             (*path, "replicas"), f"{one.replicas} replicas: two is the least that can be shared"
         )
+    if one.replicas > MOST_SHARES:
+        raise parsed.error((*path, "replicas"), f"{one.replicas} replicas: {MOST_SHARES} is the most")
     try:
         devices = References.parse(one.devices)
     except BadReference as error:

@@ -90,6 +90,8 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
     mps_root = flags.mps_root or ""
     if config.mps is not None and not mps_root:
         raise SettingsError("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
+    if mps_root and not mps_root.startswith("/"):
+        raise SettingsError(f"mpsRoot {mps_root} is no path from the root of the host (--mps-root, MPS_ROOT)")
     return Settings(
         mig_strategy=_or(flags.mig_strategy, _DEFAULTS.mig_strategy),
         fail_on_init_error=_or(flags.fail_on_init_error, _DEFAULTS.fail_on_init_error),
