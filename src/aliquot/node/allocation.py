@@ -9,7 +9,7 @@ setting. Mounts, CDI names and device nodes do not have this problem, kubelet ad
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
@@ -20,6 +20,7 @@ from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
 )
 from aliquot.node.advertise import Device
 from aliquot.node.cdi import spec as cdi
+from aliquot.node.mps.directories import Directories
 from aliquot.node.plugin_config.file import DeviceIdStrategy, DeviceListStrategy
 from aliquot.node.plugin_config.settings import Settings
 
@@ -95,15 +96,6 @@ def answer(given: Given, settings: Settings, new_id: Callable[[], str]) -> Conta
     return response
 
 
-def mps_directory(settings: Settings, device_id: str) -> PurePosixPath:
-    """Of the daemon of one GPU or slice, on the host: it holds `pipe` and `log`."""
-    return PurePosixPath(settings.mps_root) / device_id
-
-
-def mps_shm(settings: Settings) -> PurePosixPath:
-    return PurePosixPath(settings.mps_root) / "shm"
-
-
 def _name(device: Device, settings: Settings) -> str:
     return device.index_name if settings.device_id_strategy is DeviceIdStrategy.INDEX else device.id
 
@@ -136,10 +128,9 @@ def _with_mps(response: ContainerAllocateResponse, given: Given, replicas: int, 
     (device,) = given.devices
     pipe = _CONTAINER_MPS / given.resource / "pipe"
     response.envs["CUDA_MPS_PIPE_DIRECTORY"] = str(pipe)
-    response.mounts.append(
-        Mount(host_path=str(mps_directory(settings, device.id) / "pipe"), container_path=str(pipe))
-    )
-    response.mounts.append(Mount(host_path=str(mps_shm(settings)), container_path="/dev/shm"))
+    places = Directories(Path(settings.mps_root))
+    response.mounts.append(Mount(host_path=str(places.pipe(device.id)), container_path=str(pipe)))
+    response.mounts.append(Mount(host_path=str(places.shm), container_path="/dev/shm"))
     if given.shares == replicas:
         return
     response.envs["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = str(max(1, 100 * given.shares // replicas))

@@ -16,7 +16,7 @@ class DirectoryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Directories:
-    """`root` is `mpsRoot`, as this process sees it."""
+    """`root` is `mpsRoot`, which this process sees at the host's path."""
 
     root: Path
 
