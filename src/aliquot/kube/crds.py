@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from aliquot.kube.api.core import CustomResourceDefinition
+from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CRDS
@@ -32,7 +33,22 @@ GPUNODE_CRD = crd(
     ],
 )
 
-ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD,)
+GPUCLASS_CRD = crd(
+    GPUClass,
+    "gpuclasses",
+    short_names=["gc"],
+    categories=["aliquot"],
+    printer_columns=[
+        PrinterColumn("Memory", ".spec.memory"),
+        PrinterColumn("Compute", ".spec.computePercent", type="integer", description="Percent of a GPU."),
+        PrinterColumn("Isolation", ".spec.isolation"),
+        PrinterColumn("In use", ".status.inUse", type="integer"),
+        PrinterColumn("Available", ".status.available", type="integer"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+)
+
+ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD)
 
 
 class NotEstablished(Exception):

@@ -100,4 +100,5 @@ CRDS = Resource(
 )
 APISERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 GPUNODES = Resource("aliquot.dev", "v1alpha1", "gpunodes", "GPUNode", namespaced=False)
+GPUCLASSES = Resource("aliquot.dev", "v1alpha1", "gpuclasses", "GPUClass", namespaced=False)
 PODGROUPS = Resource("aliquot.dev", "v1alpha1", "podgroups", "PodGroup")

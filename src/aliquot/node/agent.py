@@ -21,6 +21,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, advertise
+from aliquot.node.classes import name_classes
 from aliquot.node.company.neighbours import Neighbours
 from aliquot.node.configuration import Configuration
 from aliquot.node.device_plugin import DevicePlugin, Offer
@@ -314,7 +315,7 @@ class Agent:
         if self._made_of != made_of:
             others = {uuid: note.message for uuid, note in self._left_alone.items()}
             whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming, others)
-            self._sharing = share(whole, snapshot.gpus, settings, wanted)
+            self._sharing = name_classes(share(whole, snapshot.gpus, settings, wanted), wanted)
             self._made_of = made_of
         advertisement = self._form_changes.settle(
             self._sharing.advertisement,
@@ -390,13 +391,17 @@ class Agent:
     # --- what kubelet sees ---
 
     def _offer(self) -> None:
-        for resource, devices in self._advertisement.resources.items():
-            if resource not in self._plugins:
-                self._plugins[resource] = DevicePlugin(resource, self._handing_out, self._stream_changed)
-                self._registrar.serve([self._plugins[resource]])
-            self._plugins[resource].offer([offer for device in devices for offer in self._offers_of(device)])
-        for resource in self._plugins.keys() - self._advertisement.resources.keys():
-            self._plugins[resource].offer(())
+        offered = {
+            resource: [offer for device in devices for offer in self._offers_of(device)]
+            for resource, devices in self._advertisement.resources.items()
+        }
+        for resource in sorted(offered.keys() - self._plugins.keys()):
+            self._plugins[resource] = DevicePlugin(resource, self._handing_out, self._stream_changed)
+        # What moves from one name to another leaves first.
+        losing = [name for name, plugin in self._plugins.items() if plugin.would_lose(offered.get(name, ()))]
+        for resource in dict.fromkeys((*losing, *self._plugins)):
+            self._plugins[resource].offer(offered.get(resource, ()))
+        self._registrar.serve(tuple(self._plugins.values()))
 
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)

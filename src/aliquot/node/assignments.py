@@ -17,7 +17,7 @@ from aliquot.kube.resources import key
 from aliquot.node.advertise import Device, device_of
 from aliquot.node.linked_sets import PairScores, best_linked_set
 from aliquot.node.plugin_config.file import AllocationPolicy
-from aliquot.node.pod_resources import PREFIX, Holding
+from aliquot.node.pod_resources import PREFIXES, Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _assignment(pod: Pod) -> tuple[AssignedDevice, ...]:
 def _wanted(container: Container) -> list[tuple[str, int]]:
     resources = {**(container.resources.requests or {}), **(container.resources.limits or {})}
     counts = (
-        (name, int(parse(value))) for name, value in sorted(resources.items()) if name.startswith(PREFIX)
+        (name, int(parse(value))) for name, value in sorted(resources.items()) if name.startswith(PREFIXES)
     )
     return [(name, count) for name, count in counts if count > 0]
 

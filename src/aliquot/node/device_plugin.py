@@ -13,6 +13,7 @@ from typing import Protocol
 
 import grpc
 
+from aliquot.gpu.profiles import RESOURCE_PREFIX
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import (
     AllocateRequest,
     AllocateResponse,
@@ -82,10 +83,14 @@ class DevicePlugin(DevicePluginServicer):
     @property
     def endpoint(self) -> str:
         """File name of its socket."""
-        return f"aliquot-{self.resource.rpartition('/')[2]}.sock"
+        return f"aliquot-{self.resource.removeprefix(RESOURCE_PREFIX).replace('/', '_')}.sock"
 
     def service(self) -> Service:
         return Service(self, add_DevicePluginServicer_to_server)
+
+    def would_lose(self, offers: Sequence[Offer]) -> bool:
+        """Whether anything offered now is not among `offers`."""
+        return not self._offers.keys() <= {offer.id for offer in offers}
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Replace what is offered. Kubelet hears of it only if something it can see has changed."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import grpc.aio
 
 from aliquot.clock import Clock
+from aliquot.gpu.profiles import RESOURCE_PREFIX
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.kube.kubeletapi.podresources_pb2 import (
     AllocatableResourcesRequest,
     AllocatableResourcesResponse,
@@ -16,7 +18,8 @@ from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.node.advertise import Device, device_of
 
 SOCKET = "kubelet.sock"
-PREFIX = "nvidia.com/"
+PREFIXES = (RESOURCE_PREFIX, CLASS_PREFIX)
+"""Of the resources that are ours to hand out."""
 
 _TIMEOUT_S = 5.0
 
@@ -124,7 +127,7 @@ def holdings(response: ListPodResourcesResponse) -> tuple[Holding, ...]:
     for pod in response.pod_resources:
         for container in pod.containers:
             for devices in container.devices:
-                if devices.resource_name.startswith(PREFIX):
+                if devices.resource_name.startswith(PREFIXES):
                     key = (f"{pod.namespace}/{pod.name}", container.name, devices.resource_name)
                     joined.setdefault(key, []).extend(devices.device_ids)
     return tuple(Holding(*key, tuple(sorted(set(ids)))) for key, ids in sorted(joined.items()))
@@ -151,6 +154,6 @@ def allocatable(response: AllocatableResourcesResponse) -> Mapping[str, frozense
     """Resource name -> ids, joined in the same way."""
     joined: dict[str, set[str]] = {}
     for devices in response.devices:
-        if devices.resource_name.startswith(PREFIX):
+        if devices.resource_name.startswith(PREFIXES):
             joined.setdefault(devices.resource_name, set()).update(devices.device_ids)
     return {resource: frozenset(ids) for resource, ids in sorted(joined.items())}

@@ -17,9 +17,10 @@ from aliquot.kube.api.gpunode import (
     Health,
     HeldShares,
     MigMode,
+    MigProfile,
 )
 from aliquot.kube.api.meta import Condition
-from aliquot.node.advertise import Advertisement, Device
+from aliquot.node.advertise import Advertisement, Device, known_profiles
 from aliquot.node.health.ailment import Ailment
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.plugin_config.file import MigStrategy
@@ -95,6 +96,7 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         mig_strategy=findings.strategy.value,
         boot_id=findings.boot_id,
         gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
+        mig_profiles=_mig_profiles(findings.snapshot.gpus),
         conditions=[_timed(condition, before, now) for condition in conditions],
     )
 
@@ -119,6 +121,26 @@ def stopped(last: GPUNodeStatus, now: float) -> GPUNodeStatus:
         ],
         conditions=[_timed(ready, last.conditions, now), *others],
     )
+
+
+def _mig_profiles(gpus: Sequence[ObservedGpu]) -> list[MigProfile]:
+    """Each product's once: GPUs of one product that report different profiles have different drivers, on other nodes."""
+    products = {observed.gpu.product: observed for observed in reversed(gpus) if known_profiles(observed)}
+    return [
+        MigProfile(
+            product=product,
+            name=profile.name,
+            id=profile.profile_id,
+            compute_slices=profile.compute_slices,
+            memory_slots=profile.memory_slots,
+            starts=sorted(placement.start for placement in profile.placements),
+            max_instances=profile.max_instances,
+            memory_mib=profile.memory_mib,
+            multiprocessors=profile.multiprocessors,
+        )
+        for product, observed in sorted(products.items())
+        for profile in known_profiles(observed)
+    ]
 
 
 def _gpu(observed: ObservedGpu, findings: Findings) -> GPUStatus:

@@ -1,7 +1,8 @@
 """The annotation by which a scheduler tells a node agent which device a pod is to get.
 
 Allocate never says which pod it is for, and kubelet would choose by itself. So the choice travels with the
-Binding as a pod annotation; the agent reads it back when kubelet asks for its preference.
+Binding as a pod annotation; the agent reads it back when kubelet asks for its preference. Where a device has to be made
+first, the annotation comes before the Binding, and names the node as well.
 """
 
 import msgspec
@@ -24,8 +25,10 @@ class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults
     """How many of the device's shares; 0: the device as a whole. Which ones does not matter."""
 
 
-class Assignment(msgspec.Struct, kw_only=True, rename="camel", frozen=True):
+class Assignment(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):
     devices: tuple[AssignedDevice, ...]
+    node: str = ""
+    """Of a pod that is not bound yet: where its devices are being made for it."""
 
 
 def encode(assignment: Assignment) -> str:

@@ -17,7 +17,7 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 
-def _list_map(*keys: str) -> Meta:
+def list_map(*keys: str) -> Meta:
     return Meta(extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)})
 
 
@@ -75,13 +75,23 @@ class WantedSharing(Struct, kw_only=True, rename="camel", omit_defaults=True):
     replicas: Annotated[int, Meta(ge=1, le=MOST_SHARES)] = 1
 
 
+class SliceClass(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """The slice at `start` is offered as one of a GPUClass, and under no other name."""
+
+    start: Annotated[int, Meta(ge=0, le=11)]
+    class_name: str
+
+
 class WantedGPU(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """`mig` absent: leave the mode as it is. `instances` absent (null): leave instances as they are."""
 
     uuid: str
     mig: bool | None = None
-    instances: Annotated[list[WantedInstance], _list_map("start")] | None = None
+    instances: Annotated[list[WantedInstance], list_map("start")] | None = None
     sharing: WantedSharing | None = None
+    class_name: str = ""
+    """The GPU, or each of its shares, is offered as one of this GPUClass, and under no other name."""
+    slice_classes: Annotated[list[SliceClass], list_map("start")] = []
 
 
 class Disruption(StrEnum):
@@ -96,7 +106,7 @@ class Disruption(StrEnum):
 
 
 class GPUNodeSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
-    gpus: Annotated[list[WantedGPU], _list_map("uuid")] = []
+    gpus: Annotated[list[WantedGPU], list_map("uuid")] = []
     disruption: Disruption = Disruption.WAIT
     eviction_deadline_seconds: Annotated[int, Meta(ge=1)] = 600
     """How long evictions may take, with what PodDisruptionBudgets and grace periods need, before they are given up."""
@@ -113,7 +123,7 @@ class GPUShares(Struct, kw_only=True, rename="camel"):
 
     strategy: Sharing
     replicas: int
-    held: Annotated[list[HeldShares], _list_map("pod")] = []
+    held: Annotated[list[HeldShares], list_map("pod")] = []
     """Those in use."""
 
 
@@ -173,7 +183,7 @@ class GPUStatus(Struct, kw_only=True, rename="camel"):
     reason: str = ""
     """Why it is unhealthy or holds back a wanted change; CamelCase, empty when all is well."""
     message: str = ""
-    ailments: Annotated[list[GPUAilment], _list_map("device", "reason")] = []
+    ailments: Annotated[list[GPUAilment], list_map("device", "reason")] = []
     """All that is wrong with the GPU and its slices; a restarted agent goes on from here."""
     pci_bus_id: str = ""
     numa_node: int | None = None
@@ -183,8 +193,22 @@ class GPUStatus(Struct, kw_only=True, rename="camel"):
     pods: list[str] = []
     shares: GPUShares | None = None
     """Of the whole GPU; absent: it is one container's at a time."""
-    links: Annotated[list[GPULink], _list_map("peer")] = []
-    instances: Annotated[list[GPUInstance], _list_map("uuid")] = []
+    links: Annotated[list[GPULink], list_map("peer")] = []
+    instances: Annotated[list[GPUInstance], list_map("uuid")] = []
+
+
+class MigProfile(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """What slices a GPU of this product can be cut into, as its driver says. Sizes in memory slots."""
+
+    product: str
+    name: str
+    id: int
+    compute_slices: int
+    memory_slots: int
+    starts: list[int]
+    max_instances: int
+    memory_mib: int | None = None
+    multiprocessors: int | None = None
 
 
 class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -194,8 +218,9 @@ class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     mig_strategy: str = ""
     boot_id: str = field(name="bootID", default="")
     """Of the machine, as the Node has it: a reboot resets the GPUs."""
-    gpus: Annotated[list[GPUStatus], _list_map("uuid")] = []
-    conditions: Annotated[list[Condition], _list_map("type")] = []
+    gpus: Annotated[list[GPUStatus], list_map("uuid")] = []
+    mig_profiles: Annotated[list[MigProfile], list_map("product", "name")] = []
+    conditions: Annotated[list[Condition], list_map("type")] = []
 
 
 class GPUNode(Struct, kw_only=True, rename="camel", omit_defaults=True):
