@@ -33,6 +33,7 @@ def offered(*devices: Device) -> Advertisement:
         (Form(A, SLICED), Form(A, replace(SLICED, replicas=8)), True),
         (Form(A, SLICED), Form(A, replace(SLICED, replicas=3)), False),
         (Form(A, MPS), Form(A, replace(MPS, replicas=8)), False),
+        (Form(A, MPS), Form(A, replace(MPS, fails_above_one=True)), True),
         (Form(A, SLICED), Form(A, MPS), False),
         (Form(A, SLICED), Form(B, SLICED), False),
         (Form(A, SLICED), Form(""), False),
@@ -93,12 +94,12 @@ def test_an_agent_that_starts_anew_goes_by_what_was_reported() -> None:
         mig_mode=MigMode.DISABLED,
         resource=A,
         pods=["default/x"],
-        shares=GPUShares(strategy=Sharing.MPS, replicas=4),
+        shares=GPUShares(strategy=Sharing.MPS, replicas=4, one_per_container=True),
     )
     forms, held = of_status(GPUNodeStatus(gpus=[status]))
     assert held == KNOWN
     kept = FormChanges().settle(offered(device(A)), forms, held, Allocations(), 1.0)
-    assert kept.resources[A][0].shares == MPS
+    assert kept.resources[A][0].shares == replace(MPS, fails_above_one=True)
 
 
 def test_without_a_report_what_kubelet_lists_tells_the_form() -> None:

@@ -6,13 +6,24 @@ import msgspec
 import pytest
 
 from aliquot.gpu.driver import DriverError, Link, LinkKind, LostGpu, ReturnCode
-from aliquot.kube.api.gpunode import Cure, GPUAilment, GPUNodeStatus, Health
+from aliquot.kube.api.gpunode import (
+    AllocationPolicy,
+    Cure,
+    GPUAilment,
+    GPUNodeStatus,
+    GPUShares,
+    Health,
+    Sharing,
+)
 from aliquot.kube.api.meta import Condition
 from aliquot.node.advertise import advertise
 from aliquot.node.health.ailment import Ailment
 from aliquot.node.inventory import Snapshot, observe
-from aliquot.node.plugin_config.file import MigStrategy
+from aliquot.node.plugin_config.file import MigStrategy, Replicas, SharingSection
+from aliquot.node.plugin_config.references import References
+from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding
+from aliquot.node.sharing import share
 from aliquot.node.status import Findings, Note, build
 from tests.node.conftest import cut, machine
 
@@ -63,6 +74,19 @@ def test_slices_and_whole_gpus_are_described() -> None:
     assert made.memory_mib
     assert (first.resource, first.ready, first.pods) == ("", False, [])
     assert (second.resource, second.ready) == ("nvidia.com/gpu", True)
+
+
+def test_shares_and_the_policy_by_which_they_are_given_are_told() -> None:
+    section = SharingSection(
+        (Replicas("nvidia.com/gpu", 4, References()),), fail_requests_greater_than_one=True
+    )
+    shared = share(FOUND.advertisement, FOUND.snapshot.gpus, Settings(time_slicing=section)).advertisement
+    found = replace(FOUND, advertisement=shared, allocation_policy=AllocationPolicy.PACKED)
+    status = build(found, (), NOW)
+    assert status.allocation_policy is AllocationPolicy.PACKED
+    assert status.gpus[1].shares == GPUShares(
+        strategy=Sharing.TIME_SLICING, replicas=4, one_per_container=True
+    )
 
 
 def test_the_status_survives_the_wire() -> None:

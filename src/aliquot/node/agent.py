@@ -454,6 +454,7 @@ class Agent:
             self._configured(),
             self._health.boot_id,
             self._left_alone,
+            self._configuration.settings.allocation_policy,
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, decode
 from aliquot.kube.api.core import Container, Pod
+from aliquot.kube.api.gpunode import AllocationPolicy
 from aliquot.kube.quantity import parse
 from aliquot.kube.resources import key
 from aliquot.node.advertise import Device, device_of
 from aliquot.node.linked_sets import PairScores, best_linked_set
-from aliquot.node.plugin_config.file import AllocationPolicy
 from aliquot.node.pod_resources import PREFIXES, Holding
 
 

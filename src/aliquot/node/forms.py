@@ -30,8 +30,10 @@ class Form:
         mine, others = self.shares, other.shares
         if self.resource != other.resource or mine is None or others is None:
             return False
-        both_sliced = mine.strategy is others.strategy is Sharing.TIME_SLICING
-        return others.replicas >= mine.replicas if both_sliced else False
+        if mine.strategy is not others.strategy:
+            return False
+        more = mine.strategy is Sharing.TIME_SLICING and others.replicas > mine.replicas
+        return more or others.replicas == mine.replicas
 
 
 def of_devices(devices: Collection[Device]) -> Mapping[str, Form]:
@@ -76,7 +78,7 @@ def of_holdings(
 
 
 def _shares(reported: GPUShares | None) -> Shares | None:
-    return Shares(reported.strategy, reported.replicas, False) if reported is not None else None
+    return Shares(reported.strategy, reported.replicas, reported.one_per_container) if reported else None
 
 
 class FormChanges:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from aliquot.clock import rfc3339
 from aliquot.gpu.driver import Link, LinkKind, MigState
 from aliquot.kube.api.gpunode import (
+    AllocationPolicy,
     GPUAilment,
     GPUInstance,
     GPULink,
@@ -77,6 +78,7 @@ class Findings:
     boot_id: str = ""
     left_alone: Mapping[str, Note] = field(default_factory=dict)
     """GPU UUID -> why it is somebody else's to hand out."""
+    allocation_policy: AllocationPolicy | None = None
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -94,6 +96,7 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         driver_version=version.driver if version else "",
         cuda_version=version.cuda if version else "",
         mig_strategy=findings.strategy.value,
+        allocation_policy=findings.allocation_policy,
         boot_id=findings.boot_id,
         gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
         mig_profiles=_mig_profiles(findings.snapshot.gpus),
@@ -212,6 +215,7 @@ def _shares(device: Device, findings: Findings) -> GPUShares | None:
     return GPUShares(
         strategy=device.shares.strategy,
         replicas=device.shares.replicas,
+        one_per_container=device.shares.fails_above_one,
         held=[HeldShares(pod=pod, shares=count) for pod, count in sorted(held.items())],
     )
 

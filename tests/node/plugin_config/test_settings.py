@@ -1,7 +1,7 @@
 import pytest
 
+from aliquot.kube.api.gpunode import AllocationPolicy
 from aliquot.node.plugin_config.file import (
-    AllocationPolicy,
     DeviceIdStrategy,
     DeviceListStrategy,
     Flags,

@@ -57,6 +57,15 @@ class Sharing(StrEnum):
     MPS = "mps"
 
 
+class AllocationPolicy(StrEnum):
+    """Where the next share or slice comes from."""
+
+    DISTRIBUTED = "distributed"
+    """The GPU that is used least."""
+    PACKED = "packed"
+    """The GPU that is used most and has room."""
+
+
 class WantedInstance(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """One MIG slice: a shape, by its profile name on this board, at an explicit start (memory slot)."""
 
@@ -123,6 +132,8 @@ class GPUShares(Struct, kw_only=True, rename="camel"):
 
     strategy: Sharing
     replicas: int
+    one_per_container: bool = False
+    """A container that asks for several is refused."""
     held: Annotated[list[HeldShares], list_map("pod")] = []
     """Those in use."""
 
@@ -216,6 +227,8 @@ class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     driver_version: str = ""
     cuda_version: str = ""
     mig_strategy: str = ""
+    allocation_policy: AllocationPolicy | None = None
+    """Null: shares are distributed, and slices packed, so that other GPUs stay whole."""
     boot_id: str = field(name="bootID", default="")
     """Of the machine, as the Node has it: a reboot resets the GPUs."""
     gpus: Annotated[list[GPUStatus], list_map("uuid")] = []

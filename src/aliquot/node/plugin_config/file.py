@@ -26,7 +26,7 @@ import msgspec
 from aliquot import document
 from aliquot.document import Document
 from aliquot.gpu.driver import TimeSlice
-from aliquot.kube.api.gpunode import MOST_SHARES
+from aliquot.kube.api.gpunode import MOST_SHARES, AllocationPolicy
 from aliquot.node.plugin_config.names import BadResourceName, Naming, Pattern, full_name
 from aliquot.node.plugin_config.references import BadReference, References
 
@@ -57,15 +57,6 @@ class DeviceIdStrategy(StrEnum):
 
     UUID = "uuid"
     INDEX = "index"
-
-
-class AllocationPolicy(StrEnum):
-    """Where the next share or slice comes from."""
-
-    DISTRIBUTED = "distributed"
-    """The GPU that is used least."""
-    PACKED = "packed"
-    """The GPU that is used most and has room."""
 
 
 class Discovery(StrEnum):

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
+from aliquot.kube.api.gpunode import AllocationPolicy
 from aliquot.node.plugin_config.file import (
-    AllocationPolicy,
     DeviceIdStrategy,
     DeviceListStrategy,
     Discovery,
