@@ -19,7 +19,7 @@ Fault = Callable[[str, str], str]
 """(method, path) -> `` (none), `before` (503, not done), `after` (done, then 503)."""
 
 
-KINDS = ("pods", "nodes", "gpunodes", "events", "leases")
+KINDS = ("pods", "nodes", "gpunodes", "gpuclasses", "events", "leases")
 
 
 class Refused(Exception):

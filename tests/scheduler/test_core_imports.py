@@ -1,4 +1,4 @@
-"""The core decides on plain data: it knows nothing of Kubernetes, time, randomness or the network."""
+"""The core decides on plain data: it knows nothing of clients, time, randomness or the network."""
 
 import ast
 from pathlib import Path
@@ -9,6 +9,9 @@ import aliquot.scheduler.core as core
 
 MODULES = sorted(Path(core.__path__[0]).glob("*.py"))
 ALLOWED = {
+    "aliquot.gpu",
+    "aliquot.kube.api",  # the objects' types alone
+    "aliquot.partition",
     "aliquot.scheduler.core",
     "bisect",
     "collections",

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.node import DeviceState, NodeFacts, device_id
+from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
@@ -321,7 +321,7 @@ def test_a_policy_that_raises_leaves_everything_as_it_was() -> None:
             raise RuntimeError("broken policy")
         return ()
 
-    policies = Policies(assign=failing)
+    policies = Policies(choose=failing)
     snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
     snapshot.set_facts(node("a", gpus=2))
     before = dict(snapshot.nodes)

@@ -7,7 +7,7 @@ import pytest
 
 from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpunode import GPUNode, WantedGPU
-from aliquot.scheduler.core.node import DeviceState, Withheld
+from aliquot.scheduler.core.facts import DeviceState, Withheld
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.node import NodeFacts
+from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, PodRequest
 from aliquot.scheduler.core.policies import Policies

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aliquot.scheduler.core.node import Devices, DeviceState, NodeFacts, NodeState, derive
+from aliquot.scheduler.core.facts import Devices, DeviceState, NodeFacts
+from aliquot.scheduler.core.node import NodeState, derive
 from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod
 
 GPU = "nvidia.com/gpu"

@@ -70,7 +70,8 @@ NODE_AGENT = role(
 SCHEDULER = role(
     "aliquot-scheduler",
     rule("get list watch", "", "nodes pods"),
-    rule("get list watch", "aliquot.dev", "gpunodes"),
+    rule("patch", "", "pods"),
+    rule("get list watch", "aliquot.dev", "gpunodes gpuclasses"),
     rule("create", "", "pods/binding"),
     rule("patch", "", "pods/status"),
     rule("create patch", "", "events"),

@@ -17,12 +17,13 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.kube import errors
 from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
-from aliquot.kube.resources import GPUNODES, NODES, PODS, key
+from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS, key
 from aliquot.kube.retry import Backoff
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.core import cycle
@@ -32,6 +33,7 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 
 _log = structlog.get_logger()
@@ -80,6 +82,7 @@ class Scheduler:
         pods: Cache[Pod] | None = None,
         nodes: Cache[Node] | None = None,
         gpu_nodes: Cache[GPUNode] | None = None,
+        gpu_classes: Cache[GPUClass] | None = None,
         recorder: Recorder | None = None,
         election: LeaderElection | None = None,
         policies: Policies = Policies(),  # noqa: B008 - frozen
@@ -91,9 +94,15 @@ class Scheduler:
         self._pods = Cache(client, PODS, Pod) if pods is None else pods
         self._nodes = Cache(client, NODES, Node) if nodes is None else nodes
         self._gpu_nodes = Cache(client, GPUNODES, GPUNode) if gpu_nodes is None else gpu_nodes
+        self._gpu_classes = Cache(client, GPUCLASSES, GPUClass) if gpu_classes is None else gpu_classes
         self._own_caches = [
             own
-            for own, given in ((self._pods, pods), (self._nodes, nodes), (self._gpu_nodes, gpu_nodes))
+            for own, given in (
+                (self._pods, pods),
+                (self._nodes, nodes),
+                (self._gpu_nodes, gpu_nodes),
+                (self._gpu_classes, gpu_classes),
+            )
             if given is None
         ]
         self._recorder = recorder or Recorder(client, COMPONENT)
@@ -111,18 +120,33 @@ class Scheduler:
             pods=self._pods,
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
+            gpu_classes=self._gpu_classes,
             names=names,
             changed=self._wake.set,
             gated=self._tell_gated,
             gone=self._forget,
+            reserved=lambda pod, placed: self._preparing.submit(pod, placed, written=True),
         )
+        may_write = election.is_leader if election is not None else lambda: True
         self._binder = Binder(
             client,
             rng=rng,
             mirror=self._mirror,
             reporter=self._reporter,
             recorder=self._recorder,
-            may_write=election.is_leader if election is not None else lambda: True,
+            may_write=may_write,
+        )
+        self._preparing = Preparing(
+            client,
+            clock=clock,
+            rng=rng,
+            snapshot=self.snapshot,
+            gpu_nodes=self._gpu_nodes,
+            mirror=self._mirror,
+            reporter=self._reporter,
+            recorder=self._recorder,
+            bind=self._binder.submit,
+            may_write=may_write,
         )
 
     async def run(self) -> None:
@@ -165,6 +189,7 @@ class Scheduler:
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._binder.run(), name="binder")
+            tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._reporter.run(), name="reporter")
             await self._decide()
 
@@ -175,7 +200,10 @@ class Scheduler:
             self._wake.clear()
             outcome = cycle.run(self.snapshot, self.pending, self._rankings, limit=_DECISIONS_PER_TURN)
             for bind in outcome.binds:
-                self._binder.submit(bind)
+                if bind.placed.reserved:
+                    self._preparing.submit(bind.pod, bind.placed)
+                else:
+                    self._binder.submit(bind)
             look_again_at = self._explain(outcome.waiting, loop.time())
             if outcome.more:
                 await asyncio.sleep(0)
@@ -224,3 +252,4 @@ class Scheduler:
     def _forget(self, name: str) -> None:
         self._reporter.forget(name)
         self._binder.forget(name)
+        self._preparing.forget(name)

@@ -1,19 +1,21 @@
 """Keeps the core's Snapshot and Pending in step with the API: caches call in, the cycle reads.
 
-A pod is in one of these places, never two: pending; assumed on a node (decided, not yet seen bound); held back (its
-last bind failed, and it waits a while); on a node; ended. What the API shows wins over what was decided, except that
+A pod is in one of these places, never two: pending; assumed on a node (decided, not yet seen bound), perhaps with a
+reservation (its devices are still being made); held back (its last bind failed, and it waits a while); on a node; ended. What the API shows wins over what was decided, except that
 an old view of a pod just decided on ("still without a node") does not undo the decision: only its failure does.
 """
 
 from collections.abc import Callable, Collection
 
 from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
+from aliquot.partition.demand import Classes
 from aliquot.scheduler import nodes
 from aliquot.scheduler.core.pending import Pending
-from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.pods import PodReader
 
@@ -22,7 +24,8 @@ _TERMINAL = ("Succeeded", "Failed")
 
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `gated` and `gone` with pods that wait for their gates and keys that need no word any more.
+    become possible, `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
+    `reserved` with pods that say of themselves that their devices are being made.
     """
 
     def __init__(
@@ -35,14 +38,21 @@ class Mirror:
         gpu_nodes: Cache[GPUNode],
         names: Collection[str],
         changed: Callable[[], None],
+        gpu_classes: Cache[GPUClass],
         gated: Callable[[Pod], None],
         gone: Callable[[str], None],
+        reserved: Callable[[PodRequest, PlacedPod], None],
     ) -> None:
         self._snapshot = snapshot
         self._pending = pending
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
+        self._gpu_classes = gpu_classes
+        self._classes: Classes = {}
+        self._reserved = reserved
+        self._seen_reserved: set[str] = set()
+        """Pods that the API shows with a reservation: once it shows them without, they have none."""
         self._names = frozenset(names)
         self._changed = changed
         self._gated = gated
@@ -56,6 +66,7 @@ class Mirror:
             self._pods.subscribe(self._pod_changed),
             self._nodes.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_changed),
+            self._gpu_classes.subscribe(self._gpu_class_changed),
         )
 
         def stop() -> None:
@@ -105,6 +116,7 @@ class Mirror:
         elif new.spec.node_name:
             self._pending.discard(name)
             self._held_back.discard(name)
+            self._seen_reserved.discard(name)
             known = self._snapshot.pods.get(name)
             self._snapshot.set_pod(self._reader.placed(new))
             self._gone(name)
@@ -114,7 +126,23 @@ class Mirror:
             self._waiting(name, new)
 
     def _waiting(self, name: str, pod: Pod) -> None:
+        placed = self._reader.reserved(pod) if pod.spec.scheduler_name in self._names else None
+        if placed is not None:
+            self._seen_reserved.add(name)
+        elif name in self._seen_reserved:
+            # Given up, by us or by another that led.
+            self._seen_reserved.discard(name)
+            known = self._snapshot.pods.get(name)
+            if known is not None and known.reserved:
+                self._snapshot.remove_pod(name)
+                self._gone(name)
+                self._changed()
         if name in self._snapshot.pods or name in self._held_back:
+            return
+        if placed is not None and pod.metadata.deletion_timestamp is None:
+            self._pending.discard(name)
+            self._snapshot.set_pod(placed)
+            self._reserved(self._reader.request(pod), placed)
             return
         if pod.spec.scheduler_name not in self._names or pod.metadata.deletion_timestamp is not None:
             self._pending.discard(name)
@@ -124,7 +152,19 @@ class Mirror:
         elif self._pending.put(self._reader.request(pod)):
             self._changed()
 
+    def _gpu_class_changed(self, old: GPUClass | None, new: GPUClass | None) -> None:
+        either = new or old
+        assert either is not None
+        classes = {name: spec for name, spec in self._classes.items() if name != either.metadata.name}
+        if new is not None:
+            classes[new.metadata.name] = new.spec
+        if classes != self._classes:
+            self._classes = classes
+            for node in self._nodes.values():
+                self._set_facts(node, self._gpu_nodes.get(node.metadata.name))
+
     def _forget(self, name: str) -> None:
+        self._seen_reserved.discard(name)
         self._pending.discard(name)
         self._held_back.discard(name)
         self._snapshot.remove_pod(name)
@@ -147,5 +187,5 @@ class Mirror:
             self._set_facts(node, new)
 
     def _set_facts(self, node: Node, gpu_node: GPUNode | None) -> None:
-        if self._snapshot.set_facts(nodes.facts(node, gpu_node)):
+        if self._snapshot.set_facts(nodes.facts(node, gpu_node, self._classes)):
             self._changed()

@@ -6,16 +6,27 @@ import structlog
 
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Node
-from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Health, WantedGPU
+from aliquot.kube.api.gpuclass import CLASS_PREFIX, resource_of
+from aliquot.kube.api.gpunode import (
+    GPUInstance,
+    GPUNode,
+    GPUStatus,
+    Health,
+    Sharing,
+    WantedGPU,
+    WantedSharing,
+)
 from aliquot.kube.quantity import QuantityError
+from aliquot.partition.demand import Classes
+from aliquot.partition.gpus import gpus_of
+from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.matching import Taint, TaintEffect
-from aliquot.scheduler.core.node import DeviceId, Devices, DeviceState, NodeFacts, Withheld
+from aliquot.scheduler.core.reservations import WHOLE_GPU_SLOTS
 
 _log = structlog.get_logger()
 
 _NOT_READY = Taint("node.kubernetes.io/not-ready", TaintEffect.NO_SCHEDULE)
 _UNREACHABLE = Taint("node.kubernetes.io/unreachable", TaintEffect.NO_SCHEDULE)
-_WHOLE_GPU_SLOTS = 8
 
 LINK_SCORES: Mapping[str, int] = {
     "NVLink": 100,
@@ -29,8 +40,8 @@ LINK_SCORES: Mapping[str, int] = {
 """As NVIDIA's go-gpuallocator scores them; NVLink counts once for each lane."""
 
 
-def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
-    """A node with its devices, where its agent lists them."""
+def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) -> NodeFacts:
+    """A node with its devices, where its agent lists them. `classes`: the GPUClasses that there are."""
     gpus = gpu_node.status.gpus if gpu_node is not None else []
     wanted = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus} if gpu_node is not None else {}
     allocatable: dict[str, int] = {}
@@ -47,20 +58,23 @@ def facts(node: Node, gpu_node: GPUNode | None) -> NodeFacts:
             continue
         if amount:
             allocatable[resource] = amount
+    labels = node.metadata.labels or {}
     return NodeFacts(
         name=node.metadata.name,
-        labels=node.metadata.labels or {},
+        labels=labels,
         taints=_taints(node),
         unschedulable=node.spec.unschedulable,
         allocatable=allocatable,
         devices=_devices(gpus, wanted),
+        gpus=gpus_of(gpu_node, labels) if gpu_node is not None else (),
+        classes=classes or {},
     )
 
 
 def _is_of_agent(resource: str) -> bool:
     """Counted from GPUNode alone, also when nothing of it is there just now: node.status trails it by up to ten seconds,
     and forgets nothing it once knew."""
-    return resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-"))
+    return resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-", CLASS_PREFIX))
 
 
 def _taints(node: Node) -> tuple[Taint, ...]:
@@ -92,33 +106,53 @@ def _devices(gpus: Sequence[GPUStatus], wanted: Mapping[str, WantedGPU]) -> Devi
     return Devices(devices.values(), links)
 
 
-def _stays(wanted: WantedGPU | None) -> Callable[[GPUInstance | None], bool]:
-    """Whether a slice, or the whole GPU (None), is to stay as it is."""
+def _stays(wanted: WantedGPU | None) -> Callable[[GPUStatus | GPUInstance], bool]:
+    """Whether a slice, or the GPU as a whole, is to stay as it is, and under the name it has."""
     if wanted is None:
-        return lambda _: True
+        wanted = WantedGPU(uuid="")
     slices = None if wanted.instances is None else {(i.profile, i.start) for i in wanted.instances}
+    classes = {one.start: one.class_name for one in wanted.slice_classes}
 
-    def stays(instance: GPUInstance | None) -> bool:
-        if instance is None:
-            return wanted.mig is not True
-        return wanted.mig is not False and (slices is None or (instance.profile, instance.start) in slices)
+    def stays(device: GPUStatus | GPUInstance) -> bool:
+        if isinstance(device, GPUStatus):
+            kept, class_name = wanted.mig is not True, wanted.class_name
+        else:
+            kept = wanted.mig is not False and (slices is None or (device.profile, device.start) in slices)
+            class_name = classes.get(device.start, "")
+        return kept and _named_so(device, class_name) and _shared_so(device, wanted.sharing)
 
     return stays
 
 
-def _whole(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iterator[DeviceState]:
+def _named_so(device: GPUStatus | GPUInstance, class_name: str) -> bool:
+    if class_name:
+        return device.resource == resource_of(class_name)
+    return not device.resource.startswith(CLASS_PREFIX)
+
+
+def _shared_so(device: GPUStatus | GPUInstance, wanted: WantedSharing | None) -> bool:
+    """What the configuration says of sharing is not known here."""
+    if wanted is None:
+        return True
+    if device.shares is None:
+        return wanted.strategy is Sharing.NONE
+    return (device.shares.strategy, device.shares.replicas) == (wanted.strategy, wanted.replicas)
+
+
+def _whole(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> Iterator[DeviceState]:
     if gpu.resource:
         yield DeviceState(
             resource=gpu.resource,
             gpu=gpu.uuid,
-            size=_WHOLE_GPU_SLOTS,
-            withheld=_withheld(gpu, gpu.ready, stays(None)),
+            size=WHOLE_GPU_SLOTS,
+            withheld=_withheld(gpu, gpu.ready, stays(gpu)),
             holders=_holders(gpu),
             shares=gpu.shares.replicas if gpu.shares is not None else 0,
+            sharing=gpu.shares.strategy if gpu.shares is not None else Sharing.NONE,
         )
 
 
-def _slices(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iterator[DeviceState]:
+def _slices(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> Iterator[DeviceState]:
     for instance in sorted(gpu.instances, key=lambda i: i.start):
         if instance.resource:
             yield DeviceState(
@@ -130,6 +164,7 @@ def _slices(gpu: GPUStatus, stays: Callable[[GPUInstance | None], bool]) -> Iter
                 withheld=_withheld(gpu, instance.ready, stays(instance)),
                 holders=_holders(instance),
                 shares=instance.shares.replicas if instance.shares is not None else 0,
+                sharing=instance.shares.strategy if instance.shares is not None else Sharing.NONE,
             )
 
 

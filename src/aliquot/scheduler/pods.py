@@ -84,9 +84,26 @@ class PodReader:
             uid=pod.metadata.uid,
             node=pod.spec.node_name,
             request=takes.request,
-            devices=_assigned(pod),
+            devices=_chosen(_assignment(pod)),
             host_ports=takes.host_ports,
             admitted=_is_admitted(pod),
+        )
+
+    def reserved(self, pod: Pod) -> PlacedPod | None:
+        """A pod without a node whose devices are being made; None when it says of none."""
+        assignment = _assignment(pod)
+        if assignment is None or not assignment.node:
+            return None
+        request = self.shape(pod.spec)
+        return PlacedPod(
+            key=key(pod),
+            uid=pod.metadata.uid,
+            node=assignment.node,
+            request=request.request,
+            devices=_chosen(assignment),
+            host_ports=request.host_ports,
+            assumed=True,
+            reserved=True,
         )
 
     def shape(self, spec: PodSpec) -> PodShape:
@@ -257,24 +274,28 @@ def _is_admitted(pod: Pod) -> bool:
     )
 
 
-def _assigned(pod: Pod) -> tuple[DeviceChoice, ...]:
+def _assignment(pod: Pod) -> Assignment | None:
     text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
     if not text:
-        return ()
+        return None
     try:
-        assignment = decode(text)
+        return decode(text)
     except ValueError as error:
         _log.warning("assignment not readable", pod=key(pod), error=str(error))
-        return ()
+        return None
+
+
+def _chosen(assignment: Assignment | None) -> tuple[DeviceChoice, ...]:
     return tuple(
-        DeviceChoice(d.container, d.resource, d.gpu, d.profile, d.start, d.shares) for d in assignment.devices
+        DeviceChoice(d.container, d.resource, d.gpu, d.profile, d.start, d.shares, d.sharing, d.replicas)
+        for d in (assignment.devices if assignment is not None else ())
     )
 
 
-def annotations(placed: PlacedPod) -> dict[str, str]:
-    """What travels with the Binding; empty for a pod without listed devices."""
+def assignment_of(placed: PlacedPod) -> Assignment | None:
+    """As it is written on the pod; None for a pod without listed devices."""
     if not placed.devices:
-        return {}
+        return None
     devices = tuple(
         AssignedDevice(
             container=d.container,
@@ -283,7 +304,15 @@ def annotations(placed: PlacedPod) -> dict[str, str]:
             profile=d.profile,
             start=d.start,
             shares=d.shares,
+            sharing=d.sharing,
+            replicas=d.replicas,
         )
         for d in placed.devices
     )
-    return {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices))}
+    return Assignment(devices=devices, node=placed.node if placed.reserved else "")
+
+
+def annotations(placed: PlacedPod) -> dict[str, str]:
+    """What travels with the Binding; empty for a pod without listed devices."""
+    assignment = assignment_of(placed)
+    return {ASSIGNMENT_ANNOTATION: encode(assignment)} if assignment is not None else {}

@@ -8,6 +8,7 @@ pod("p", gpu=2)                                asks for two whole GPUs
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from aliquot.scheduler.core.facts import Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.matching import (
     NodeTerm,
     Operator,
@@ -18,7 +19,6 @@ from aliquot.scheduler.core.matching import (
     Toleration,
     TolerationOperator,
 )
-from aliquot.scheduler.core.node import Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.pod import (
     ContainerKind,
     ContainerRequest,

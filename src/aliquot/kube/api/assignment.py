@@ -7,6 +7,8 @@ first, the annotation comes before the Binding, and names the node as well.
 
 import msgspec
 
+from aliquot.kube.api.gpunode import Sharing
+
 ASSIGNMENT_ANNOTATION = "aliquot.dev/assignment"
 
 
@@ -23,6 +25,9 @@ class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults
     """First memory slot. The MIG UUID is not named: the slice may still have to be cut."""
     shares: int = 0
     """How many of the device's shares; 0: the device as a whole. Which ones does not matter."""
+    sharing: Sharing = Sharing.NONE
+    """Where the shares are still to be made: in which way, and how many in all."""
+    replicas: int = 0
 
 
 class Assignment(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):

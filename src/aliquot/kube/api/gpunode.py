@@ -114,7 +114,20 @@ class Disruption(StrEnum):
     """They are evicted, and nobody gets what they held: pods of the GPUs that change, and no others."""
 
 
+class Partitioning(StrEnum):
+    """Who decides how the GPUs of a node are cut and shared."""
+
+    STATIC = "static"
+    """Whoever writes `gpus`; only names of what is there change by themselves."""
+    ON_DEMAND = "onDemand"
+    """The partitioner, as pods need it, out of what nobody has."""
+    BUDGETED = "budgeted"
+    """The partitioner, and it may also move pods within its budget."""
+
+
 class GPUNodeSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    partitioning: Partitioning | None = None
+    """Absent: what the partitioner does by default. A node with the label `nvidia.com/mig.config` is static."""
     gpus: Annotated[list[WantedGPU], list_map("uuid")] = []
     disruption: Disruption = Disruption.WAIT
     eviction_deadline_seconds: Annotated[int, Meta(ge=1)] = 600
@@ -180,6 +193,14 @@ class GPUAilment(Struct, kw_only=True, rename="camel"):
     """RFC 3339"""
     measured: bool = False
     """The GPU tells it whenever it is asked."""
+
+
+PUBLISHED_BY_DRA = "PublishedByDRA"
+HELD_BY_CLAIM = "HeldByClaim"
+OTHER_DEVICE_PLUGIN = "OtherDevicePlugin"
+HELD_OTHERWISE = "HeldOtherwise"
+SOMEBODY_ELSES = frozenset({PUBLISHED_BY_DRA, HELD_BY_CLAIM, OTHER_DEVICE_PLUGIN, HELD_OTHERWISE})
+"""Reasons of a GPU that the agent leaves alone."""
 
 
 class GPUStatus(Struct, kw_only=True, rename="camel"):

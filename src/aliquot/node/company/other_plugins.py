@@ -5,12 +5,10 @@ Kubelet counts by resource name: it does not know that a GPU under one name is t
 
 from collections.abc import Collection, Mapping, Sequence
 
+from aliquot.kube.api.gpunode import HELD_OTHERWISE, OTHER_DEVICE_PLUGIN
 from aliquot.node.advertise import Device, device_of
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.status import Note
-
-OTHER_DEVICE_PLUGIN = "OtherDevicePlugin"
-HELD_OTHERWISE = "HeldOtherwise"
 
 PATIENCE_S = 10.0
 """For kubelet to drop what an earlier agent, or this one, offered otherwise."""

@@ -7,14 +7,13 @@ one that its pool has outgrown: claims that were allocated from it may still be 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from aliquot.kube.api.gpunode import HELD_BY_CLAIM, PUBLISHED_BY_DRA
 from aliquot.kube.api.resource_slice import ResourceSlice, SliceDevice
 from aliquot.node.inventory import ObservedGpu
 from aliquot.node.pod_resources import ClaimedDevice
 from aliquot.node.status import Note
 
 DRIVER = "gpu.nvidia.com"
-PUBLISHED_BY_DRA = "PublishedByDRA"
-HELD_BY_CLAIM = "HeldByClaim"
 
 _DEVICE = re.compile(r"gpu-(\d+)(-mig-.+)?")
 """How that driver names a GPU, by its minor number, and a MIG device on it."""

@@ -1,4 +1,4 @@
-"""The decisions. Imports nothing of Kubernetes, waits for nothing, tells no time.
+"""The decisions. Asks nothing of Kubernetes, waits for nothing, tells no time.
 
     Pending --order--> cycle --filters, scores--> Ranking --assign--> Session --undo or keep--> Snapshot
 

@@ -8,9 +8,10 @@ import heapq
 from dataclasses import dataclass
 
 from aliquot.scheduler.core.explain import explain
+from aliquot.scheduler.core.making import Makings, asks
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
-from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.policies import Judge, Policies
 from aliquot.scheduler.core.ranking import Ranking
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.session import Session
@@ -18,27 +19,38 @@ from aliquot.scheduler.core.snapshot import Snapshot
 
 
 class Rankings:
-    """One Ranking for each shape that was asked for lately."""
+    """One Ranking for each shape that was asked for lately: of the nodes as they are, and as they could be made."""
 
     def __init__(self, policies: Policies, *, most: int = 512) -> None:
         self.policies = policies
+        self.makings = Makings(policies)
         self._most = most
-        self._by_signature: dict[str, Ranking] = {}
+        self._there: dict[str, Ranking] = {}
+        self._made: dict[str, Ranking] = {}
 
     def of(self, shape: PodShape) -> Ranking:
-        ranking = self._by_signature.pop(shape.signature, None) or Ranking(shape, self.policies)
-        self._by_signature[shape.signature] = ranking
-        if len(self._by_signature) > self._most:
-            del self._by_signature[next(iter(self._by_signature))]
+        return self._kept(self._there, shape, self.policies)
+
+    def of_made(self, shape: PodShape) -> Ranking:
+        return self._kept(self._made, shape, self.makings)
+
+    def _kept(self, rankings: dict[str, Ranking], shape: PodShape, judge: Judge) -> Ranking:
+        ranking = rankings.pop(shape.signature, None) or Ranking(shape, judge)
+        rankings[shape.signature] = ranking
+        if len(rankings) > self._most:
+            del rankings[next(iter(rankings))]
         return ranking
 
     def clear(self) -> None:
         """Judge all nodes anew."""
-        self._by_signature.clear()
+        self._there.clear()
+        self._made.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
+    """`placed.reserved`: only once its devices are made."""
+
     pod: PodRequest
     placed: PlacedPod
 
@@ -80,11 +92,17 @@ def place(session: Session, pod: PodRequest, rankings: Rankings) -> Bind | None:
     """The best node and its devices for one pod, taken in the session; None when no node will do."""
     if pod.shape.refusal is not None:
         return None
-    name = rankings.of(pod.shape).best(session.snapshot)
+    snapshot, shape = session.snapshot, pod.shape
+    name = rankings.of(shape).best(snapshot)
+    if name is not None:
+        return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
+    if not asks(shape):
+        return None
+    name = rankings.of_made(shape).best(snapshot)
     if name is None:
         return None
-    devices = rankings.policies.assign(pod.shape, session.snapshot.nodes[name])
-    return Bind(pod, session.place(pod, name, devices))
+    devices = rankings.makings.assign(shape, snapshot.nodes[name])
+    return Bind(pod, session.place(pod, name, devices, reserved=True))
 
 
 def why(snapshot: Snapshot, shape: PodShape, rankings: Rankings) -> Explanation:

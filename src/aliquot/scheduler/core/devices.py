@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import comb
 
-from aliquot.scheduler.core.node import Devices, DeviceState, NodeState
+from aliquot.scheduler.core.facts import Devices, DeviceState
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
 from aliquot.scheduler.core.shares import share_out
 

@@ -15,8 +15,9 @@ In this order, the first that applies:
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from aliquot.scheduler.core.facts import Withheld
 from aliquot.scheduler.core.filters import is_extended
-from aliquot.scheduler.core.node import NodeState, Withheld
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import CPU, PODS, PodShape
 from aliquot.scheduler.core.reasons import (
     CAPACITY,

@@ -11,132 +11,18 @@ as many free devices are kept back for it.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import cached_property
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
-from aliquot.scheduler.core.matching import Taint
+from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld, device_id
 from aliquot.scheduler.core.pod import Amounts, HostPort, PlacedPod
-
-DeviceId: TypeAlias = tuple[str, int]
-"""GPU UUID and start slot, -1 for the whole GPU. Not the MIG UUID: a slice may have to be cut yet."""
-
-_WHOLE = -1
-
-
-def device_id(gpu: str, start: int | None) -> DeviceId:
-    return gpu, _WHOLE if start is None else start
-
-
-class Withheld(StrEnum):
-    """Why nobody is given a device, in words that follow a number."""
-
-    UNHEALTHY = "unhealthy"
-    TO_BE_CUT = "to be cut otherwise"
-    """GPUNode.spec wants something else in its place."""
-    NOT_ADVERTISED = "not advertised"
-    """Kubelet would not allocate it now."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceState:
-    """One allocatable thing: a whole GPU (`start` None) or a slice of one."""
-
-    resource: str
-    gpu: str
-    profile: str = ""
-    start: int | None = None
-    size: int = 1
-    """Memory slots; tells a GPU that is mostly used from one that is not."""
-    withheld: Withheld | None = None
-    """None: kubelet would allocate it now."""
-    holders: tuple[str, ...] = ()
-    """Pods that kubelet has given it to, as `namespace/name`; a pod that holds several shares as often as that."""
-    shares: int = 0
-    """How many containers may have one at the same time; 0: it is one container's alone."""
-
-    @property
-    def id(self) -> DeviceId:
-        return device_id(self.gpu, self.start)
-
-    @property
-    def usable(self) -> bool:
-        return self.withheld is None
-
-    @property
-    def capacity(self) -> int:
-        """How often it can be asked for."""
-        return self.shares or 1
-
-    def free(self, holders: int) -> int:
-        """What is left of it when it is held that often."""
-        return max(0, self.capacity - holders) if self.usable else 0
-
-
-class Devices:
-    """The devices that a node lists, indexed once. Compared by content; never changed."""
-
-    def __init__(
-        self, devices: Iterable[DeviceState] = (), links: Mapping[tuple[str, str], int] | None = None
-    ):
-        self.all: tuple[DeviceState, ...] = tuple(devices)
-        self.links: Mapping[tuple[str, str], int] = links or {}
-        """How well two GPUs reach each other, higher is better, by their UUIDs in both orders."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Devices) and self.all == other.all and self.links == other.links
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"Devices({self.all!r}, {dict(self.links)!r})"
-
-    @cached_property
-    def by_resource(self) -> Mapping[str, tuple[DeviceState, ...]]:
-        found: dict[str, list[DeviceState]] = {}
-        for device in self.all:
-            found.setdefault(device.resource, []).append(device)
-        return {resource: tuple(devices) for resource, devices in found.items()}
-
-    @cached_property
-    def shared(self) -> frozenset[str]:
-        """Resources of which some devices are shared."""
-        return frozenset(device.resource for device in self.all if device.shares)
-
-    @cached_property
-    def by_id(self) -> Mapping[DeviceId, DeviceState]:
-        return {device.id: device for device in self.all}
-
-    @cached_property
-    def by_holder(self) -> Mapping[str, tuple[DeviceState, ...]]:
-        found: dict[str, list[DeviceState]] = {}
-        for device in self.all:
-            for holder in device.holders:
-                found.setdefault(holder, []).append(device)
-        return {holder: tuple(devices) for holder, devices in found.items()}
-
-    @cached_property
-    def gpus(self) -> tuple[str, ...]:
-        """UUIDs in the order listed."""
-        return tuple(dict.fromkeys(device.gpu for device in self.all))
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """`allocatable` leaves out the resources that `devices` lists one by one."""
-
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    taints: tuple[Taint, ...] = ()
-    unschedulable: bool = False
-    allocatable: Amounts = field(default_factory=dict)
-    devices: Devices = field(default_factory=Devices)
+from aliquot.scheduler.core.reservations import with_reserved
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
+    reported: NodeFacts
     facts: NodeFacts
+    """As they will be once what pods have reserved is made."""
     used: Amounts
     """Sum of the requests of the pods here."""
     held: Mapping[DeviceId, tuple[str, ...]]
@@ -179,8 +65,9 @@ class NodeState:
         return self.facts.allocatable.get(resource, 0) - self.used.get(resource, 0)
 
 
-def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
+def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
     """The state from nothing. `ended`: pods of the node that are over, whatever its device list still says."""
+    facts = with_reserved(reported, pods)
     used: dict[str, int] = {}
     ports: list[HostPort] = []
     held: dict[DeviceId, list[str]] = {}
@@ -202,6 +89,7 @@ def derive(facts: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str]
             if holder not in live and holder not in over:
                 held.setdefault(device_state.id, []).append(holder)
     return NodeState(
+        reported=reported,
         facts=facts,
         used=used,
         held={device: tuple(sorted(holders)) for device, holders in held.items()},
@@ -232,7 +120,7 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
-    return NodeState(state.facts, used, held, free, ports, state.ended)
+    return replace(state, used=used, held=held, free=free, host_ports=ports)
 
 
 def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
@@ -263,7 +151,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for port in pod.host_ports:
             left.remove(port)
         ports = tuple(left)
-    return NodeState(state.facts, used, held, free, ports, state.ended)
+    return replace(state, used=used, held=held, free=free, host_ports=ports)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
+from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
 from aliquot.scheduler.core.reasons import Reason
 
@@ -94,6 +95,9 @@ class DeviceChoice:
     start: int | None = None
     shares: int = 0
     """0: the device as a whole."""
+    sharing: Sharing = Sharing.NONE
+    """For shares that are still to be made: in which way, and how many in all."""
+    replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class PlacedPod:
     admitted: bool = False
     """Kubelet has taken it in, and so has given it its devices."""
     assumed: bool = False
+    reserved: bool = False
+    """Its devices are still being made: it is bound once they are there."""
 
 
 def effective_request(

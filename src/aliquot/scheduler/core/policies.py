@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from aliquot.scheduler.core import devices, filters, scores
 from aliquot.scheduler.core.filters import Filter
@@ -16,6 +16,14 @@ Order: TypeAlias = Callable[[PodRequest], Rank]
 Assign: TypeAlias = Callable[[PodShape, NodeState], tuple[DeviceChoice, ...]]
 
 
+class Judge(Protocol):
+    """Which nodes will do for a pod, how well, and with which devices."""
+
+    def reject(self, shape: PodShape, node: NodeState) -> Reason | None: ...
+    def score(self, shape: PodShape, node: NodeState) -> int: ...
+    def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]: ...
+
+
 def by_priority_then_age(pod: PodRequest) -> Rank:
     return -pod.priority, pod.created_s, pod.key
 
@@ -26,7 +34,7 @@ class Policies:
     """Who goes first: the lowest rank. Must not depend on the cluster, or the line would have to be sorted anew."""
     filters: tuple[Filter, ...] = filters.FILTERS
     scores: tuple[Score, ...] = scores.SCORES
-    assign: Assign = devices.assign
+    choose: Assign = devices.assign
 
     def reject(self, shape: PodShape, node: NodeState) -> Reason | None:
         """The first filter's answer that is a no."""
@@ -42,3 +50,6 @@ class Policies:
         for score in self.scores:
             total = total * (BEST + 1) + score(shape, node)
         return total
+
+    def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
+        return self.choose(shape, node)

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aliquot.scheduler.core.pod import PodShape
-from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.policies import Judge
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.snapshot import Snapshot
 
 
 class Ranking:
-    def __init__(self, shape: PodShape, policies: Policies) -> None:
+    def __init__(self, shape: PodShape, judge: Judge) -> None:
         self.shape = shape
-        self._policies = policies
+        self._judge_by = judge
         self._scores: dict[str, int] = {}
         self._rejections: dict[str, Reason] = {}
         # Best first. An entry whose score is no longer the node's is passed over when it comes up.
@@ -59,13 +59,13 @@ class Ranking:
             self._scores.pop(name, None)
             self._rejections.pop(name, None)
             return
-        reason = self._policies.reject(self.shape, node)
+        reason = self._judge_by.reject(self.shape, node)
         if reason is not None:
             self._scores.pop(name, None)
             self._rejections[name] = reason
             return
         self._rejections.pop(name, None)
-        score = self._policies.score(self.shape, node)
+        score = self._judge_by.score(self.shape, node)
         if self._scores.get(name) != score:
             self._scores[name] = score
             heapq.heappush(self._heap, (-score, name))

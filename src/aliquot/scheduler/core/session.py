@@ -17,7 +17,9 @@ class Session:
         self._journal: list[tuple[str, PlacedPod | None]] = []
         """Per step: the pod, and what was known of it before."""
 
-    def place(self, pod: PodRequest, node: str, devices: Sequence[DeviceChoice] = ()) -> PlacedPod:
+    def place(
+        self, pod: PodRequest, node: str, devices: Sequence[DeviceChoice] = (), *, reserved: bool = False
+    ) -> PlacedPod:
         placed = PlacedPod(
             key=pod.key,
             uid=pod.uid,
@@ -26,6 +28,7 @@ class Session:
             devices=tuple(devices),
             host_ports=pod.shape.host_ports,
             assumed=True,
+            reserved=reserved,
         )
         self._journal.append((pod.key, self.snapshot.pods.get(pod.key)))
         self.snapshot.set_pod(placed)

@@ -7,7 +7,8 @@ be whole; a container that asks for several and finds no device with so many sha
 
 from collections.abc import Sequence
 
-from aliquot.scheduler.core.node import DeviceId, DeviceState, NodeState
+from aliquot.scheduler.core.facts import DeviceId, DeviceState
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, ContainerRequest, DeviceChoice, PodShape
 
 

@@ -9,7 +9,8 @@ again.
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from aliquot.scheduler.core.node import NodeFacts, NodeState, derive, with_pod, without_pod
+from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.node import NodeState, derive, with_pod, without_pod
 from aliquot.scheduler.core.pod import PlacedPod
 
 _SHORTEST_LOG = 4096
@@ -52,7 +53,7 @@ class Snapshot:
     def set_facts(self, facts: NodeFacts) -> bool:
         """A node as it is now. Returns whether that was news."""
         known = self._nodes.get(facts.name)
-        if known is not None and known.facts == facts:
+        if known is not None and known.reported == facts:
             return False
         self._derive(facts)
         return True
@@ -101,8 +102,8 @@ class Snapshot:
         state = self._nodes.get(pod.node)
         if state is None:
             return
-        if pod.key in state.facts.devices.by_holder:
-            self._derive(state.facts)
+        if pod.reserved or pod.key in state.facts.devices.by_holder:
+            self._derive(state.reported)
             return
         self._nodes[pod.node] = with_pod(state, pod) if added else without_pod(state, pod)
         self._changed(pod.node)
@@ -119,7 +120,7 @@ class Snapshot:
     def _rederive_if_listed(self, key: str, node: str) -> None:
         state = self._nodes.get(node)
         if state is not None and key in state.facts.devices.by_holder:
-            self._derive(state.facts)
+            self._derive(state.reported)
 
     def _derive(self, facts: NodeFacts) -> None:
         pods = self._pods_on.get(facts.name, {})

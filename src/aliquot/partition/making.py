@@ -1,0 +1,193 @@
+"""What could be made on one GPU for one more container, beside what is held there: a slice cut, a GPU shared, a name changed.
+
+Nothing that somebody holds, or is about to get, is touched. What is free may go: a slice in the way of another, a name,
+a way of sharing. MIG mode changes only where no reset is needed and nobody has anything of the GPU.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.layout import Geometry, Slice, geometry_of
+from aliquot.kube.api.gpunode import Sharing
+from aliquot.partition.value import loss
+from aliquot.partition.ways import GpuWay, SliceWay, WayOn
+
+
+class Effort(IntEnum):
+    """What has to be done; the more, the longer it takes."""
+
+    NONE = 0
+    """It is there, or on its way."""
+    RENAME = 1
+    """It is there, and is offered under another name or in other shares."""
+    CUT = 2
+    """Into memory that no slice has."""
+    RECUT = 3
+    """Slices that nobody has go first."""
+    CHANGE_MODE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A slice, or the GPU as a whole (`start` None), as it is offered, or will be once what is decided is done."""
+
+    resource: str
+    profile: str = ""
+    start: int | None = None
+    held: int = 0
+    """How many have it, or are about to get it."""
+    sharing: Sharing = Sharing.NONE
+    replicas: int = 1
+    usable: bool = True
+    """Whether it could be given to somebody at all; an ailing one could not."""
+
+    @property
+    def room(self) -> int:
+        return self.replicas - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class GpuNow:
+    """One GPU, and what may be done with it."""
+
+    uuid: str
+    profiles: tuple[InstanceProfile, ...]
+    """Empty: it has no MIG, or nobody knows its profiles."""
+    mig_on: bool
+    pieces: tuple[Piece, ...]
+    may_cut: bool = False
+    """Whether slices and shares are made as they are needed; else only names change."""
+    may_change_mode: bool = False
+    """Whether MIG can be switched without a reset."""
+
+    @property
+    def geometry(self) -> Geometry:
+        return geometry_of(self.profiles)
+
+    @property
+    def held(self) -> bool:
+        return any(piece.held for piece in self.pieces)
+
+    @property
+    def sound(self) -> bool:
+        return all(piece.usable for piece in self.pieces)
+
+    def slice_of(self, piece: Piece) -> Slice | None:
+        profile = next((p for p in self.profiles if p.name == piece.profile), None)
+        return None if profile is None or piece.start is None else Slice(profile.profile_id, piece.start)
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """One thing that could be made; `piece` is what it will be offered as."""
+
+    gpu: str
+    piece: Piece
+    effort: Effort
+    loss: float = 0.0
+    """How much less the GPU is worth to those who come later; for slices alone."""
+    gone: tuple[Piece, ...] = ()
+    """What nobody has and goes for it."""
+
+    @property
+    def order(self) -> tuple[int, float, int]:
+        """The least is best."""
+        return self.effort, self.loss, len(self.gone)
+
+
+def makings(gpu: GpuNow, way: WayOn, resource: str, shares: int = 1) -> Iterator[Making]:
+    """All that could be made of the GPU, or is there, for a container that asks for `resource`; of what is shared it gets
+    as many as `shares`."""
+    if not gpu.sound:
+        return
+    match way:
+        case SliceWay(profile):
+            yield from _slices(gpu, profile, resource)
+        case GpuWay(sharing, replicas):
+            if replicas >= (shares if replicas > 1 else 1):
+                yield from _whole(gpu, sharing, replicas, resource, shares)
+
+
+def after(gpu: GpuNow, making: Making, shares: int = 1) -> GpuNow:
+    """The GPU once it is made, and somebody has it, or as many shares of it."""
+    made = replace(making.piece, held=making.piece.held + (shares if making.piece.replicas > 1 else 1))
+    stays = tuple(
+        piece
+        for piece in gpu.pieces
+        if piece not in making.gone and piece.start != making.piece.start and piece.start is not None
+    )
+    if making.piece.start is None:
+        return replace(gpu, mig_on=False, pieces=(made,))
+    return replace(gpu, mig_on=True, pieces=tuple(sorted((*stays, made), key=_start)))
+
+
+def _start(piece: Piece) -> int:
+    return -1 if piece.start is None else piece.start
+
+
+def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Making]:
+    if not gpu.mig_on:
+        if gpu.may_cut and gpu.may_change_mode and not gpu.held:
+            for placement in sorted(profile.placements, key=lambda placement: placement.start):
+                piece = Piece(resource, profile.name, placement.start)
+                lost = loss(gpu.profiles, (), Slice(profile.profile_id, placement.start))
+                yield Making(gpu.uuid, piece, Effort.CHANGE_MODE, lost, gpu.pieces)
+        return
+    there = [(piece, found) for piece in gpu.pieces if (found := gpu.slice_of(piece)) is not None]
+    held = [found for piece, found in there if piece.held]
+    free = [(piece, found) for piece, found in there if not piece.held]
+    for piece, found in free:
+        if piece.profile == profile.name and piece.replicas == 1:
+            effort = Effort.NONE if piece.resource == resource else Effort.RENAME
+            offered = replace(piece, resource=resource)
+            yield Making(gpu.uuid, offered, effort, loss(gpu.profiles, held, found))
+    if not gpu.may_cut:
+        return
+    taken = {found for _, found in free if found.profile_id == profile.profile_id}
+    for placement in gpu.geometry.free_placements(profile.profile_id, held):
+        wanted = Slice(profile.profile_id, placement.start)
+        if wanted in taken:
+            continue
+        gone = tuple(piece for piece, found in free if not gpu.geometry.fits(wanted, (found,)))
+        stay = [found for piece, found in free if piece not in gone]
+        if not gpu.geometry.fits(wanted, (*held, *stay)):
+            # Media engines: what is in the way of the whole set goes as well.
+            gone, stay = tuple(piece for piece, _ in free), []
+        effort = Effort.RECUT if gone else Effort.CUT
+        piece = Piece(resource, profile.name, placement.start)
+        yield Making(gpu.uuid, piece, effort, loss(gpu.profiles, held, wanted), gone)
+
+
+def _whole(gpu: GpuNow, sharing: Sharing, replicas: int, resource: str, shares: int) -> Iterator[Making]:
+    now = next((one for one in gpu.pieces if one.start is None), None)
+    same_form = now is not None and (now.sharing, now.replicas) == (sharing, replicas)
+    if now is not None and same_form and now.resource == resource:
+        if now.room >= (shares if replicas > 1 else 1):
+            yield Making(gpu.uuid, now, Effort.NONE)
+        return
+    if gpu.held:
+        return
+    piece = Piece(resource, sharing=sharing, replicas=replicas)
+    if gpu.mig_on:
+        if gpu.may_cut and gpu.may_change_mode:
+            yield Making(gpu.uuid, piece, Effort.CHANGE_MODE, gone=gpu.pieces)
+    elif now is not None and (same_form or gpu.may_cut):
+        yield Making(gpu.uuid, piece, Effort.RENAME)
+
+
+def best(
+    gpus: Sequence[GpuNow], ways: Sequence[Sequence[WayOn]], resource: str, shares: int = 1
+) -> tuple[int, Making] | None:
+    """The number of the way, and what to make, on the best of `gpus`. `ways` of each, in order; None: nothing."""
+    found: tuple[tuple[int, int, float, int], Making] | None = None
+    for gpu, its_ways in zip(gpus, ways, strict=True):
+        for number, way in enumerate(its_ways):
+            if found is not None and number > found[0][0]:
+                break
+            for making in makings(gpu, way, resource, shares):
+                rank = (number, *making.order)
+                if found is None or rank < found[0]:
+                    found = rank, making
+    return (found[0][0], found[1]) if found is not None else None

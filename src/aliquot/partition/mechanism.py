@@ -1,0 +1,133 @@
+"""MIG slice, MPS share, time slice or whole GPU: which of them serves a need on a board, and at what price.
+
+The price is what the container gets beyond its need, and nobody else can have meanwhile. Less waste goes first; of equal
+waste, the way that keeps its users further apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.kube import quantity
+from aliquot.kube.api.gpuclass import GPUClassSpec, Isolation
+from aliquot.kube.api.gpunode import Sharing
+from aliquot.partition.ways import GpuWay, SliceWay, WayOn
+
+MOST_CLIENTS = 48
+"""Of one MPS server, Volta and later (NVIDIA, Multi-Process Service). As many take turns at most, too."""
+_MIB = 1 << 20
+_STRENGTH = (Isolation.NONE, Isolation.LIMITS, Isolation.HARDWARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    memory_mib: int = 0
+    compute_percent: int = 0
+    isolation: Isolation = Isolation.NONE
+
+    @classmethod
+    def of(cls, spec: GPUClassSpec) -> "Needs":
+        """Raises QuantityError."""
+        memory_bytes = quantity.whole(spec.memory) if spec.memory else 0
+        return cls(-(-memory_bytes // _MIB), spec.compute_percent, spec.isolation)
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A way that serves, with what it gives and what of that is wasted."""
+
+    way: WayOn
+    memory_mib: int | None
+    compute_percent: float
+    isolation: Isolation
+    wasted_memory_mib: int | None
+    wasted_compute_percent: float
+    waste: float
+    """Of a GPU: the mean of the parts of its memory and its compute that are wasted."""
+
+    def __str__(self) -> str:
+        memory = "" if self.wasted_memory_mib is None else f"{self.wasted_memory_mib / 1024:.1f} GiB and "
+        return f"{self.way}: wastes {memory}{self.wasted_compute_percent:.0f} % of the compute"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """A way that does not serve, and why."""
+
+    what: str
+    reason: str
+
+
+def choose(
+    needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None
+) -> tuple[tuple[Priced, ...], tuple[Unfit, ...]]:
+    """The ways that serve on a board of these profiles and this memory, best first; and those that do not."""
+    found: list[Priced] = []
+    unfit: list[Unfit] = []
+    most_compute = max((profile.compute_slices for profile in profiles), default=0)
+    for profile in profiles:
+        if not profile.attributes:
+            given = 100 * profile.compute_slices / most_compute
+            _judge(
+                found,
+                unfit,
+                needs,
+                SliceWay(profile),
+                profile.memory_mib,
+                given,
+                Isolation.HARDWARE,
+                memory_mib,
+            )
+    for sharing, isolation in ((Sharing.MPS, Isolation.LIMITS), (Sharing.TIME_SLICING, Isolation.NONE)):
+        replicas = _replicas(needs, memory_mib)
+        if replicas < 2:
+            unfit.append(Unfit(str(sharing), "the need leaves no room for a second one on the GPU"))
+            continue
+        part = memory_mib // replicas if memory_mib is not None else None
+        way = GpuWay(sharing, replicas)
+        _judge(found, unfit, needs, way, part, 100 / replicas, isolation, memory_mib)
+    _judge(found, unfit, needs, GpuWay(), memory_mib, 100.0, Isolation.HARDWARE, memory_mib)
+    found.sort(key=lambda one: (round(one.waste, 6), -_STRENGTH.index(one.isolation)))
+    return tuple(found), tuple(unfit)
+
+
+def ways_on(needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None) -> tuple[WayOn, ...]:
+    """Those that serve, best first."""
+    return tuple(priced.way for priced in choose(needs, profiles, memory_mib)[0])
+
+
+def _replicas(needs: Needs, memory_mib: int | None) -> int:
+    by_memory = (
+        memory_mib // needs.memory_mib if needs.memory_mib and memory_mib is not None else MOST_CLIENTS
+    )
+    by_compute = 100 // needs.compute_percent if needs.compute_percent else MOST_CLIENTS
+    return min(by_memory, by_compute, MOST_CLIENTS)
+
+
+def _judge(
+    found: list[Priced],
+    unfit: list[Unfit],
+    needs: Needs,
+    way: WayOn,
+    memory_mib: int | None,
+    compute_percent: float,
+    isolation: Isolation,
+    board_memory_mib: int | None,
+) -> None:
+    reason = ""
+    if needs.memory_mib and memory_mib is None:
+        reason = "how much memory it has is not known"
+    elif memory_mib is not None and memory_mib < needs.memory_mib:
+        reason = f"it has {memory_mib / 1024:.1f} GiB, {needs.memory_mib / 1024:.1f} are needed"
+    elif round(compute_percent, 6) < needs.compute_percent:
+        reason = f"it has {compute_percent:.0f} % of the compute, {needs.compute_percent} are needed"
+    elif _STRENGTH.index(isolation) < _STRENGTH.index(needs.isolation):
+        reason = f"its isolation is {isolation}, {needs.isolation} is needed"
+    if reason:
+        unfit.append(Unfit(str(way), reason))
+        return
+    wasted_memory = memory_mib - needs.memory_mib if memory_mib is not None else None
+    wasted_compute = compute_percent - needs.compute_percent
+    part = (wasted_memory or 0) / board_memory_mib if board_memory_mib else 0.0
+    waste = (part + wasted_compute / 100) / 2
+    found.append(Priced(way, memory_mib, compute_percent, isolation, wasted_memory, wasted_compute, waste))

@@ -1,0 +1,189 @@
+"""Pods whose devices have to be made first: the assignment is written on the pod, and the bind follows when they are ready.
+
+The annotation is what the partitioner acts on, and what a restarted scheduler goes on from. Ready means that the node's
+agent lists the devices as kubelet's to give, whatever node.status says by then. What is not ready in time is given back,
+with the node's own reason.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.kube import errors
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client, PatchKind
+from aliquot.kube.controller import Controller
+from aliquot.kube.events import Recorder, Severity
+from aliquot.kube.resources import PODS, split_key
+from aliquot.kube.retry import RetryPolicy
+from aliquot.scheduler.core.cycle import Bind
+from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod, PodRequest
+from aliquot.scheduler.core.reservations import ready
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.pods import annotations
+from aliquot.scheduler.reporter import UNSCHEDULABLE, Notice, Reporter
+
+_log = structlog.get_logger()
+
+DEADLINE_S = 60.0
+"""A slice takes a fraction of a second, a change of mode some seconds."""
+_WORKERS = 16
+_RETRY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    pod: PodRequest
+    placed: PlacedPod
+    until: float
+    written: bool = False
+    """Whether the assignment is on the pod."""
+
+
+class Preparing:
+    """`bind` is given what is ready. `may_write` as in Binder."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        snapshot: Snapshot,
+        gpu_nodes: Cache[GPUNode],
+        mirror: Mirror,
+        reporter: Reporter,
+        recorder: Recorder,
+        bind: Callable[[Bind], None],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._snapshot = snapshot
+        self._gpu_nodes = gpu_nodes
+        self._mirror = mirror
+        self._reporter = reporter
+        self._recorder = recorder
+        self._bind = bind
+        self._may_write = may_write
+        self._waiting: dict[str, _Waiting] = {}
+        self._failures: dict[str, int] = {}
+        self._controller = Controller("preparing", self._carry_out, rng=rng, workers=_WORKERS)
+
+    async def run(self) -> None:
+        """Until cancelled. May be run again."""
+        unsubscribe = self._controller.watch(self._gpu_nodes, self._waiting_for)
+        try:
+            for key in self._waiting:
+                self._controller.enqueue(key)
+            await self._controller.run()
+        finally:
+            unsubscribe()
+
+    def submit(self, pod: PodRequest, placed: PlacedPod, *, written: bool = False) -> None:
+        """`written`: the assignment is on the pod already; somebody began it before."""
+        self._waiting[pod.key] = _Waiting(pod, placed, self._clock.now() + DEADLINE_S, written)
+        self._controller.enqueue(pod.key)
+
+    def forget(self, key: str) -> None:
+        """The pod is on its node, or gone."""
+        self._waiting.pop(key, None)
+        self._failures.pop(key, None)
+
+    def _waiting_for(self, node: GPUNode) -> list[str]:
+        name = node.metadata.name
+        return [key for key, waiting in self._waiting.items() if waiting.placed.node == name]
+
+    async def _carry_out(self, key: str) -> float | None:
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._mirror.reconsider(key)
+            return None
+        if not self._may_write():
+            return None
+        if not waiting.written:
+            if not await self._write(waiting, annotations(waiting.placed)):
+                return None
+            waiting.written = True
+            self._tell_begun(waiting)
+        node = self._snapshot.nodes.get(waiting.placed.node)
+        if node is not None and ready(waiting.placed.devices, node.reported.devices):
+            del self._waiting[key]
+            self._failures.pop(key, None)
+            self._bind(Bind(waiting.pod, waiting.placed))
+            return None
+        left_s = waiting.until - self._clock.now()
+        if left_s > 0 and node is not None:
+            return left_s
+        return await self._give_up(waiting)
+
+    async def _write(self, waiting: _Waiting, annotation: dict[str, Any]) -> bool:
+        """False: the pod is gone, or somebody else's by now."""
+        pod = waiting.pod
+        namespace, name = split_key(pod.key)
+        body = {"metadata": {"uid": pod.uid, "annotations": annotation}}
+        try:
+            await self._client.patch(PODS, name, body, namespace, kind=PatchKind.MERGE)
+        except (errors.NotFound, errors.Conflict):
+            self._waiting.pop(pod.key, None)
+            self._mirror.release(pod)
+            return False
+        return True
+
+    async def _give_up(self, waiting: _Waiting) -> float | None:
+        pod = waiting.pod
+        if not await self._write(waiting, {ASSIGNMENT_ANNOTATION: None}):
+            return None
+        del self._waiting[pod.key]
+        failures = self._failures[pod.key] = self._failures.get(pod.key, 0) + 1
+        message = (
+            f"{self._described(waiting.placed)} was not ready within {DEADLINE_S:.0f} s: {self._why(waiting)}"
+        )
+        _log.warning("not made in time", pod=pod.key, node=waiting.placed.node, reason=message)
+        self._reporter.tell(pod.key, Notice(pod.uid, UNSCHEDULABLE, message))
+        self._mirror.hold_back(pod)
+        return _RETRY.delay_s(failures, self._rng)
+
+    def _why(self, waiting: _Waiting) -> str:
+        """In the words of the node's agent."""
+        node = self._gpu_nodes.get(waiting.placed.node)
+        if node is None:
+            return "the node is gone, or its agent has not reported"
+        uuids = {choice.gpu for choice in waiting.placed.devices}
+        for gpu in node.status.gpus:
+            if gpu.uuid in uuids and gpu.reason:
+                return f"GPU {gpu.index}: {gpu.message or gpu.reason}"
+        if node.status.observed_generation != node.metadata.generation:
+            return "its agent has not taken up the change"
+        return "nothing was changed; is the partitioner running (aliquot partition controller)?"
+
+    def _tell_begun(self, waiting: _Waiting) -> None:
+        pod = waiting.pod
+        namespace, name = split_key(pod.key)
+        subject = {"metadata": {"namespace": namespace, "name": name, "uid": pod.uid}}
+        message = f"{self._described(waiting.placed)} is being made for the pod"
+        self._recorder.event(PODS, subject, Severity.NORMAL, "MakingDevice", message)
+
+    def _described(self, placed: PlacedPod) -> str:
+        node = self._gpu_nodes.get(placed.node)
+        indexes = {gpu.uuid: gpu.index for gpu in node.status.gpus} if node is not None else {}
+        parts = dict.fromkeys(_spelled(choice, indexes.get(choice.gpu)) for choice in placed.devices)
+        return f"{' and '.join(parts)} on node {placed.node}"
+
+
+def _spelled(choice: DeviceChoice, index: int | None) -> str:
+    where = f"GPU {index}" if index is not None else choice.gpu
+    name = f" as {choice.resource}"
+    if choice.start is not None:
+        return f"{choice.profile} at slot {choice.start} of {where}{name}"
+    if choice.replicas:
+        return f"{where} in {choice.replicas} shares ({choice.sharing}){name}"
+    return f"{where}{name}"
