@@ -8,8 +8,9 @@ from typing import Any
 from aliquot.node.cdi.writer import CdiFiles
 from aliquot.node.host import Host
 from aliquot.node.plugin_config.file import DeviceListStrategy
-from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.plugin_config.settings import Companion, Settings
 from tests.node.conftest import Site, virtual, wanted
+from tests.node.test_companions import CHANNEL, laid_out
 
 CDI = Settings(device_list_strategies=(DeviceListStrategy.CDI_CRI,))
 
@@ -42,6 +43,26 @@ def test_a_new_slice_is_described_before_it_is_offered(tmp_path: Path) -> None:
         site.api.want(wanted(site.gpus[0]))
         await asyncio.sleep(60)
         assert described(tmp_path) == set()
+        await site.stop()
+
+    virtual(main())
+
+
+def test_without_the_imex_channel_that_is_required_nothing_is_handed_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        asked = Settings(companions=(Companion.IMEX_CHANNEL, Companion.GDRCOPY), imex_required=True)
+        site = Site("h100-80gb:1", asked)
+        site.host = Host(CdiFiles(tmp_path / "cdi"), root=tmp_path)
+        await site.start()
+        assert site.offered() == {}
+        assert site.api.condition("Configured")[:2] == ("False", "NoIMEXChannel")
+        laid_out(tmp_path, CHANNEL)
+        await asyncio.sleep(15)
+        assert site.offered() == {"nvidia.com/gpu": 1}
+        answer = await site.kubelet.allocate("nvidia.com/gpu", [site.gpus[0].uuid])
+        assert answer.envs["NVIDIA_IMEX_CHANNELS"] == "0"
+        assert "NVIDIA_GDRCOPY" not in answer.envs
+        assert [device.container_path for device in answer.devices] == [f"/{CHANNEL}"]
         await site.stop()
 
     virtual(main())

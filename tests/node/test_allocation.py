@@ -7,7 +7,7 @@ from aliquot.kube.api.gpunode import Sharing
 from aliquot.node.advertise import Device, Shares, Slice
 from aliquot.node.allocation import Given, answer, refusal
 from aliquot.node.plugin_config.file import DeviceIdStrategy, DeviceListStrategy
-from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.plugin_config.settings import Companion, Settings
 
 GPU = "nvidia.com/gpu"
 WHOLE = [Device(f"GPU-{i}", GPU, f"GPU-{i}", i, i, memory_mib=81920) for i in range(2)]
@@ -108,7 +108,7 @@ def test_a_device_is_named_by_index_where_that_is_asked_for() -> None:
 
 
 def test_companions_and_channels_come_with_the_devices() -> None:
-    settings = by(ENVVAR, CRI, gdrcopy=True, gds=True, mofed=True, imex_channel=True)
+    settings = by(ENVVAR, CRI, companions=tuple(Companion))
     said = answer(given(WHOLE[0]), settings, lambda: "u")
     assert [device.name for device in said.cdi_devices] == [
         "k8s.device-plugin.nvidia.com/gpu=GPU-0",
@@ -124,8 +124,17 @@ def test_companions_and_channels_come_with_the_devices() -> None:
         "NVIDIA_GDS": "enabled",
         "NVIDIA_MOFED": "enabled",
     }
-    mounted = answer(given(WHOLE[0]), by(MOUNTS, imex_channel=True), lambda: "u").mounts
+    mounted = answer(given(WHOLE[0]), by(MOUNTS, companions=(Companion.IMEX_CHANNEL,)), lambda: "u").mounts
     assert mounted[-1].container_path == "/var/run/nvidia-container-devices/imex/0"
+
+
+def test_with_cdi_alone_companions_are_still_in_the_environment() -> None:
+    said = answer(given(WHOLE[0]), by(CRI, companions=tuple(Companion)), lambda: "u")
+    assert dict(said.envs) == {
+        "NVIDIA_GDRCOPY": "enabled",
+        "NVIDIA_GDS": "enabled",
+        "NVIDIA_MOFED": "enabled",
+    }
 
 
 @pytest.mark.parametrize(

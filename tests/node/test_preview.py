@@ -1,8 +1,9 @@
 """What would be served, without serving it."""
 
+from aliquot.node.companions import CompanionFiles
 from aliquot.node.inventory import observe
 from aliquot.node.plugin_config.file import Flags, MigStrategy, parse
-from aliquot.node.plugin_config.settings import Settings, resolve
+from aliquot.node.plugin_config.settings import Companion, Settings, resolve
 from aliquot.node.preview import changes, preview
 from tests.node.conftest import cut, machine
 
@@ -49,6 +50,25 @@ def test_a_preview_has_the_labels_of_the_node() -> None:
     assert labels["nvidia.com/mig-1g.10gb.me.count"] == "1"
     assert labels["nvidia.com/gpu.machine"] == "DGX-H100"
     assert "nvidia.com/gfd.timestamp" not in labels
+
+
+def test_companions_that_the_machine_does_not_have_are_left_out_and_told() -> None:
+    settings = Settings(companions=(Companion.GDRCOPY, Companion.GDS))
+    found = preview(
+        observe(machine("h100-80gb:1")), settings, companions={Companion.GDS: CompanionFiles(("/dev/x",))}
+    )
+    (device,) = found.resources[0].devices
+    assert "NVIDIA_GDS" in device.answer.environment
+    assert "NVIDIA_GDRCOPY" not in device.answer.environment
+    assert found.notes == ("gdrcopyEnabled: this machine has no /dev/gdrdrv, so containers get none",)
+
+
+def test_nothing_is_counted_without_the_channel_that_is_required() -> None:
+    settings = Settings(companions=(Companion.IMEX_CHANNEL,), imex_required=True)
+    found = preview(observe(machine("h100-80gb:1")), settings, companions={})
+    (problem,) = found.problems
+    assert problem.startswith("imex.required: this machine has no ")
+    assert [(r.count, r.devices[0].fault) for r in found.resources if r.devices] == [(0, problem)]
 
 
 def test_two_configurations_are_told_apart_by_what_they_come_to() -> None:

@@ -287,16 +287,24 @@ def preview(
 
     Exit code 1 when something cannot be advertised; stderr says what and why.
     """
+    from aliquot.gpu.simulated import SimulatedDriver
     from aliquot.node import preview as previews
+    from aliquot.node.host import Host
     from aliquot.node.inventory import observe
     from aliquot.node.labels.machine_type import read_machine_type
 
-    settings = settle(given, read_config(config_file))
-    machine_type = read_machine_type(settings.machine_type_file)
-    snapshot = observe(open_driver(driver_name, node_name))
-    shown = previews.preview(snapshot, settings, machine_type)
+    driver = open_driver(driver_name, node_name)
+    snapshot = observe(driver)
+    host = Host(driver_here=not isinstance(driver, SimulatedDriver))
+
+    def previewed(path: Path | None) -> "Preview":
+        settings = settle(given, read_config(path))
+        machine_type = read_machine_type(settings.machine_type_file)
+        return previews.preview(snapshot, settings, machine_type, host.companions(settings))
+
+    shown = previewed(config_file)
     if against is not None:
-        before = previews.preview(snapshot, settle(given, read_config(against)), machine_type)
+        before = previewed(against)
         changes = previews.changes(before, shown)
         told = [(change.what, change.before or "-", change.after or "-") for change in changes]
         emit(output, lambda: changes, columns=("WHAT", "BEFORE", "AFTER"), rows=told)

@@ -45,7 +45,6 @@ from aliquot.node.mps.control import Control
 from aliquot.node.mps.daemons import Daemons
 from aliquot.node.observer import Observer
 from aliquot.node.offers import Offers
-from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
@@ -174,7 +173,7 @@ class Agent:
             )
         self._handing_out = HandingOut(
             pods=lambda: self._pods.of(node_name),
-            settings=lambda: configuration.settings,
+            settings=lambda: self._prepared.settings,
             counts=self._counts,
             clock=clock,
             rng=rng,
@@ -192,7 +191,7 @@ class Agent:
         self._form_changes = FormChanges()
         self._uses: Mapping[str, str] | None = None
         """None before the first look that knew the pods."""
-        self._prepared = Prepared()
+        self._prepared = Prepared(configuration.settings)
         self._slices_fault = ""
         self._allocations = Allocations()
         self._offers = Offers()
@@ -264,8 +263,7 @@ class Agent:
             self._allocations = await self._pod_resources.ask()
         self._take(remember(self._snapshot, await self._observer.look(self._snapshot, patient=bool(busy))))
         await self._breathe()
-        if self._host is not None:
-            self._prepared = await self._run_blocking(self._host.prepare, *self._to_prepare())
+        self._prepared = await self._prepare()
         if self._mps is not None:
             self._mps.want(self._staying(), self._configuration.settings)
         self._slices_fault = await self._time_slices.look(
@@ -294,10 +292,15 @@ class Agent:
         self._report(notes)
         return self._unsettled()
 
-    def _to_prepare(self) -> tuple[Sequence[Device], str, Settings]:
-        version = self._snapshot.version
+    async def _prepare(self) -> Prepared:
+        settings, version = self._configuration.settings, self._snapshot.version
+        if self._host is None:
+            return Prepared(settings)
         driver_version = version.driver if version is not None else ""
-        return self._advertisement.devices, driver_version, self._configuration.settings
+        prepared: Prepared = await self._run_blocking(
+            self._host.prepare, self._advertisement.devices, driver_version, settings
+        )
+        return prepared
 
     def _staying(self) -> list[Device]:
         """What is about to be taken away is to be free of MPS as well."""
@@ -424,7 +427,9 @@ class Agent:
 
     def _unready(self, device: Device) -> str:
         """What a container would miss that got it now."""
-        return self._prepared.fault or (self._mps.fault(device.id) if self._mps is not None else "")
+        if self._prepared.faults:
+            return self._prepared.faults[0].message
+        return self._mps.fault(device.id) if self._mps is not None else ""
 
     def _stream_changed(self) -> None:
         self._registrar.wake()
@@ -466,8 +471,8 @@ class Agent:
 
     def _configured(self) -> Note:
         """What keeps the configuration from being in effect as a whole."""
-        if self._prepared.fault:
-            return Note("CDINotWritten", self._prepared.fault)
+        if self._prepared.faults:
+            return self._prepared.faults[0]
         if self._configuration.problem.reason:
             return self._configuration.problem
         if self._slices_fault:

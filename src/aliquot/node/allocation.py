@@ -7,7 +7,7 @@ always survives. A runtime that wants both joins the values; the toolkit does so
 setting. Mounts, CDI names and device nodes do not have this problem, kubelet adds them up.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +22,7 @@ from aliquot.node.advertise import Device
 from aliquot.node.cdi import spec as cdi
 from aliquot.node.mps.directories import Directories
 from aliquot.node.plugin_config.file import DeviceIdStrategy, DeviceListStrategy
-from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.plugin_config.settings import Companion, Settings
 
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 VOLUME_ROOT = "/var/run/nvidia-container-devices"
@@ -66,7 +66,7 @@ def answer(given: Given, settings: Settings, new_id: Callable[[], str]) -> Conta
     response = ContainerAllocateResponse()
     if settings.uses_cdi:
         cdi_names = [f"{cdi.VENDOR}/{cdi.GPU}={name}" for name in names]
-        cdi_names += _more_cdi_names(settings)
+        cdi_names += [f"{cdi.VENDOR}/{one}={cdi.companion_name(one)}" for one in settings.companions]
         if DeviceListStrategy.CDI_ANNOTATIONS in strategies:
             key = f"{settings.cdi_annotation_prefix}nvidia-device-plugin_{new_id()}"
             response.annotations[key] = ",".join(cdi_names)
@@ -75,13 +75,16 @@ def answer(given: Given, settings: Settings, new_id: Callable[[], str]) -> Conta
     shares = given.devices[0].shares
     if shares is not None and shares.strategy is Sharing.MPS:
         _with_mps(response, given, shares.replicas, settings)
+    for companion in settings.companions:
+        if companion is not Companion.IMEX_CHANNEL:
+            response.envs[f"NVIDIA_{companion.upper()}"] = "enabled"
     if all(one in (DeviceListStrategy.CDI_ANNOTATIONS, DeviceListStrategy.CDI_CRI) for one in strategies):
         return response
     if DeviceListStrategy.ENVVAR in strategies:
         _with_variables(response, given.resource, names, settings)
     if DeviceListStrategy.VOLUME_MOUNTS in strategies:
         response.envs[VISIBLE_DEVICES] = VOLUME_ROOT
-        mounted = [*names, *(["imex/0"] if settings.imex_channel else [])]
+        mounted = [*names, *(["imex/0"] if Companion.IMEX_CHANNEL in settings.companions else [])]
         response.mounts.extend(
             Mount(host_path="/dev/null", container_path=f"{VOLUME_ROOT}/{name}") for name in mounted
         )
@@ -90,26 +93,11 @@ def answer(given: Given, settings: Settings, new_id: Callable[[], str]) -> Conta
             DeviceSpec(container_path=path, host_path=_on_host(path, settings), permissions="rw")
             for path in given.files
         )
-    for name, wanted in _companions(settings):
-        if wanted:
-            response.envs[f"NVIDIA_{name.upper()}"] = "enabled"
     return response
 
 
 def _name(device: Device, settings: Settings) -> str:
     return device.index_name if settings.device_id_strategy is DeviceIdStrategy.INDEX else device.id
-
-
-def _companions(settings: Settings) -> tuple[tuple[str, bool], ...]:
-    return ("gdrcopy", settings.gdrcopy), ("gds", settings.gds), ("mofed", settings.mofed)
-
-
-def _more_cdi_names(settings: Settings) -> Iterator[str]:
-    if settings.imex_channel:
-        yield f"{cdi.VENDOR}/imex-channel=0"
-    for name, wanted in _companions(settings):
-        if wanted:
-            yield f"{cdi.VENDOR}/{name}=all"
 
 
 def _with_variables(
@@ -119,7 +107,7 @@ def _with_variables(
     suffix = "".join(c if c.isalnum() else "_" for c in resource.rpartition("/")[2].upper())
     response.envs[VISIBLE_DEVICES] = listed
     response.envs[f"ALIQUOT_VISIBLE_DEVICES_{suffix}"] = listed
-    if settings.imex_channel:
+    if Companion.IMEX_CHANNEL in settings.companions:
         response.envs["NVIDIA_IMEX_CHANNELS"] = "0"
 
 

@@ -7,9 +7,10 @@ from aliquot.kube.api.gpunode import Sharing
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.node.advertise import Device, advertise
 from aliquot.node.allocation import Given, answer
+from aliquot.node.companions import CompanionFiles, fit
 from aliquot.node.inventory import Snapshot
 from aliquot.node.labels.features import UNKNOWN, feature_labels
-from aliquot.node.plugin_config.settings import Settings
+from aliquot.node.plugin_config.settings import Companion, Settings
 from aliquot.node.sharing import RISKS, share
 
 
@@ -63,7 +64,15 @@ class Preview:
     """That the Node would have; without the timestamp, which is of the moment."""
 
 
-def preview(snapshot: Snapshot, settings: Settings, machine_type: str = UNKNOWN) -> Preview:
+def preview(
+    snapshot: Snapshot,
+    settings: Settings,
+    machine_type: str = UNKNOWN,
+    companions: Mapping[Companion, CompanionFiles] | None = None,
+) -> Preview:
+    """`companions` that the machine has; None: whatever is asked for."""
+    fitted = fit(settings, companions)
+    settings = fitted.settings
     whole = advertise(snapshot.gpus, settings.mig_strategy, settings.naming)
     shared = share(whole, snapshot.gpus, settings)
     advertisement = shared.advertisement
@@ -80,14 +89,15 @@ def preview(snapshot: Snapshot, settings: Settings, machine_type: str = UNKNOWN)
                 device.numa_node,
                 _sharing(device),
                 device.kubelet_ids,
-                device.unusable or _failure(snapshot, device.gpu_uuid),
+                device.unusable or fitted.fault or _failure(snapshot, device.gpu_uuid),
                 _answer(name, device, settings),
             )
             for device in devices
         )
-        count = sum(len(device.kubelet_ids) for device in devices if not device.unusable)
+        count = sum(len(device.kubelet_ids) for device in devices if not device.unusable and not fitted.fault)
         resources.append(PreviewedResource(name, count, previewed))
     problems = [] if snapshot.failure is None else [f"the driver does not answer: {snapshot.failure}"]
+    problems += [fitted.fault] if fitted.fault else []
     # Strategy single says the same of every GPU.
     by_text: dict[str, list[int]] = {}
     for uuid, text in advertisement.withheld.items():
@@ -100,7 +110,7 @@ def preview(snapshot: Snapshot, settings: Settings, machine_type: str = UNKNOWN)
     return Preview(
         tuple(resources),
         (*problems, *(text for text in shared.problems if text not in by_text)),
-        (*risks, *settings.without_effect),
+        (*risks, *fitted.notes, *settings.without_effect),
         feature_labels(snapshot, advertisement, settings, machine_type),
     )
 

@@ -25,8 +25,6 @@ def test_what_the_driver_has_is_found_and_nothing_else(tmp_path: Path) -> None:
         "run/nvidia-persistenced/socket",
         "dev/nvidiactl",
         "dev/nvidia-uvm",
-        "dev/gdrdrv",
-        "dev/infiniband/uverbs0",
     )
     assert find("580.1", root, root) == DriverFiles(
         version="580.1",
@@ -38,8 +36,6 @@ def test_what_the_driver_has_is_found_and_nothing_else(tmp_path: Path) -> None:
         firmware=("/lib/firmware/nvidia/580.1/gsp_tu10x.bin",),
         sockets=("/run/nvidia-persistenced/socket",),
         control_nodes=("/dev/nvidiactl", "/dev/nvidia-uvm"),
-        gdrcopy=("/dev/gdrdrv",),
-        mofed=("/dev/infiniband/uverbs0",),
     )
 
 

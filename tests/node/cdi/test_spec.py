@@ -5,6 +5,8 @@ from typing import Any
 from aliquot.gpu.driver import Placement
 from aliquot.node.advertise import Device, Slice
 from aliquot.node.cdi.spec import DriverFiles, Roots, file_name, specs
+from aliquot.node.companions import CompanionFiles
+from aliquot.node.plugin_config.settings import Companion
 
 WHOLE = Device("GPU-a", "nvidia.com/gpu", "GPU-a", 0, 0)
 PART = Device("MIG-b", "r", "GPU-b", 1, 1, slice=Slice("1g.5gb", Placement(0, 1), 7, 0, 2))
@@ -105,9 +107,23 @@ def test_without_a_driver_nothing_is_promised_that_is_not_there() -> None:
 
 
 def test_companions_have_specs_of_their_own_where_they_are() -> None:
-    driver = DriverFiles(imex_channel=("/dev/nvidia-caps-imex-channels/channel0",), gdrcopy=("/dev/gdrdrv",))
-    found = specs([], {}, driver, Roots())
-    assert list(found) == ["gpu", "imex-channel", "gdrcopy"]
+    here = {
+        Companion.IMEX_CHANNEL: CompanionFiles(("/dev/nvidia-caps-imex-channels/channel0",)),
+        Companion.GDRCOPY: CompanionFiles(("/dev/gdrdrv",)),
+        Companion.GDS: CompanionFiles(("/dev/nvidia-fs0", "/dev/nvidia-fs1"), ("/run/udev",)),
+        Companion.MOFED: CompanionFiles(),
+    }
+    found = specs([], {}, DriverFiles(), Roots(driver="/drv", dev="/drv"), here)
+    assert list(found) == ["gpu", "imex-channel", "gdrcopy", "gds", "mofed"]
+    (gds,) = found["gds"]["devices"]
+    assert gds["name"] == "all"
+    assert [node["hostPath"] for node in gds["containerEdits"]["deviceNodes"]] == [
+        "/drv/dev/nvidia-fs0",
+        "/drv/dev/nvidia-fs1",
+    ]
+    assert [mount["hostPath"] for mount in gds["containerEdits"]["mounts"]] == ["/drv/run/udev"]
+    (simulated,) = found["mofed"]["devices"]
+    assert simulated["containerEdits"] == {"env": ["ALIQUOT_SIMULATED_DEVICE=mofed"]}
     assert found["gdrcopy"]["kind"] == "k8s.device-plugin.nvidia.com/gdrcopy"
     assert [one["name"] for one in found["imex-channel"]["devices"]] == ["0"]
     assert file_name("gdrcopy") == "k8s.device-plugin.nvidia.com-gdrcopy.json"

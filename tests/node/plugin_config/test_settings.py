@@ -9,7 +9,7 @@ from aliquot.node.plugin_config.file import (
     PluginFlags,
     parse,
 )
-from aliquot.node.plugin_config.settings import Settings, SettingsError, resolve
+from aliquot.node.plugin_config.settings import Companion, Settings, SettingsError, resolve
 
 
 def of(text: str, given: Flags | None = None) -> Settings:
@@ -39,7 +39,19 @@ def test_the_dev_root_is_the_driver_root_unless_it_is_given() -> None:
 
 
 def test_a_false_that_is_given_counts() -> None:
-    assert of("flags: {gdsEnabled: true}", Flags(gds_enabled=False)).gds is False
+    assert of("flags: {gdsEnabled: true}", Flags(gds_enabled=False)).companions == ()
+
+
+def test_companions_are_those_that_are_asked_for() -> None:
+    text = "flags: {gdrcopyEnabled: true, gdsEnabled: false}\nimex: {channelIDs: [0], required: true}"
+    settings = of(text, Flags(mofed_enabled=True))
+    assert settings.companions == (Companion.IMEX_CHANNEL, Companion.GDRCOPY, Companion.MOFED)
+    assert settings.imex_required
+
+
+def test_a_channel_that_is_required_and_not_asked_for_is_told() -> None:
+    settings = of("imex: {required: true}")
+    assert settings.without_effect == ("imex.required: no channel is asked for: give channelIDs: [0]",)
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,6 @@ def find(version: str, root: Path = Path("/"), dev_root: Path = Path("/")) -> Dr
         ),
         sockets=tuple(f"/{name}" for name in _SOCKETS if (root / name).exists()),
         control_nodes=tuple(f"/dev/{name}" for name in _CONTROL if (dev_root / "dev" / name).exists()),
-        imex_channel=tuple(_dev(dev_root, ["nvidia-caps-imex-channels/channel0"])),
-        gdrcopy=tuple(_dev(dev_root, ["gdrdrv"])),
-        gds=tuple(_dev(dev_root, ["nvidia-fs*"])),
-        mofed=tuple(_dev(dev_root, ["infiniband/*"])),
     )
 
 
@@ -62,11 +58,6 @@ def _first_of(names: Iterable[str], directories: Iterable[str], root: Path) -> I
         found = next((root / d / name for d in directories if (root / d / name).exists()), None)
         if found is not None:
             yield from _names([found], root)
-
-
-def _dev(root: Path, patterns: Iterable[str]) -> Iterator[str]:
-    for pattern in patterns:
-        yield from _names(sorted((root / "dev").glob(pattern)), root)
 
 
 def _names(paths: Iterable[Path], root: Path) -> Iterator[str]:

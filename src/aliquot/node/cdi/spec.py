@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aliquot.node.advertise import Device
+from aliquot.node.companions import CompanionFiles
+from aliquot.node.plugin_config.settings import Companion
 
 VENDOR = "k8s.device-plugin.nvidia.com"
 GPU = "gpu"
@@ -29,10 +31,6 @@ class DriverFiles:
     sockets: tuple[str, ...] = ()
     control_nodes: tuple[str, ...] = ()
     """Device nodes that every GPU needs."""
-    imex_channel: tuple[str, ...] = ()
-    gdrcopy: tuple[str, ...] = ()
-    gds: tuple[str, ...] = ()
-    mofed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +48,23 @@ def specs(
     nodes: Mapping[str, Sequence[str]],
     driver: DriverFiles,
     roots: Roots,
+    companions: Mapping[Companion, CompanionFiles] | None = None,
 ) -> Mapping[str, Spec]:
     """By kind. `nodes`: device id to its device nodes, as the container names them."""
     found = {GPU: _gpus(devices, nodes, driver, roots)}
-    for kind, name, paths in (
-        ("imex-channel", "0", driver.imex_channel),
-        ("gdrcopy", "all", driver.gdrcopy),
-        ("gds", "all", driver.gds),
-        ("mofed", "all", driver.mofed),
-    ):
-        if paths:
-            edits = {"deviceNodes": _nodes(paths, roots)}
-            found[kind] = _spec(kind, [{"name": name, "containerEdits": edits}], {})
+    for companion, files in (companions or {}).items():
+        edits: dict[str, Any] = (
+            {"deviceNodes": _nodes(files.nodes, roots)} if files.nodes else _told(companion)
+        )
+        if files.mounts:
+            edits["mounts"] = [_mount(path, roots) for path in files.mounts]
+        entry = {"name": companion_name(companion), "containerEdits": edits}
+        found[companion] = _spec(companion, [entry], {})
     return found
+
+
+def companion_name(companion: Companion) -> str:
+    return "0" if companion is Companion.IMEX_CHANNEL else "all"
 
 
 def file_name(kind: str) -> str:

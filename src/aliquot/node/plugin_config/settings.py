@@ -1,6 +1,7 @@
 """What a node goes by: command line before environment before file before default."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +25,15 @@ class SettingsError(ValueError):
     """One line: which settings do not go together."""
 
 
+class Companion(StrEnum):
+    """What a container may be given beside its devices, by NVIDIA's CDI kinds."""
+
+    IMEX_CHANNEL = "imex-channel"
+    GDRCOPY = "gdrcopy"
+    GDS = "gds"
+    MOFED = "mofed"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     mig_strategy: MigStrategy = MigStrategy.MIXED
@@ -41,11 +51,9 @@ class Settings:
     cdi_annotation_prefix: str = "cdi.k8s.io/"
     nvidia_ctk_path: str = "/usr/bin/nvidia-ctk"
     container_driver_root: str = "/driver-root"
-    gdrcopy: bool = False
-    gds: bool = False
-    mofed: bool = False
-    imex_channel: bool = False
+    companions: tuple[Companion, ...] = ()
     imex_required: bool = False
+    """Whether nothing is to be handed out without the IMEX channel that is asked for."""
     mps_root: str = ""
     naming: Naming = field(default_factory=Naming)
     time_slicing: SharingSection | None = None
@@ -92,6 +100,12 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         raise SettingsError("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
     if mps_root and not mps_root.startswith("/"):
         raise SettingsError(f"mpsRoot {mps_root} is no path from the root of the host (--mps-root, MPS_ROOT)")
+    asked_for = {
+        Companion.IMEX_CHANNEL: config.imex_channel,
+        Companion.GDRCOPY: flags.gdrcopy_enabled,
+        Companion.GDS: flags.gds_enabled,
+        Companion.MOFED: flags.mofed_enabled,
+    }
     return Settings(
         mig_strategy=_or(flags.mig_strategy, _DEFAULTS.mig_strategy),
         fail_on_init_error=_or(flags.fail_on_init_error, _DEFAULTS.fail_on_init_error),
@@ -104,10 +118,7 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         cdi_annotation_prefix=_or(plugin.cdi_annotation_prefix, _DEFAULTS.cdi_annotation_prefix),
         nvidia_ctk_path=_or(plugin.nvidia_ctk_path, _DEFAULTS.nvidia_ctk_path),
         container_driver_root=_or(plugin.container_driver_root, _DEFAULTS.container_driver_root),
-        gdrcopy=bool(flags.gdrcopy_enabled),
-        gds=bool(flags.gds_enabled),
-        mofed=bool(flags.mofed_enabled),
-        imex_channel=config.imex_channel,
+        companions=tuple(companion for companion, asked in asked_for.items() if asked),
         imex_required=config.imex_required,
         mps_root=mps_root,
         naming=config.naming,
@@ -115,7 +126,7 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         mps=config.mps,
         labels_timestamp=not features.no_timestamp,
         machine_type_file=_or(features.machine_type_file, _DEFAULTS.machine_type_file),
-        without_effect=_without_effect(flags, features),
+        without_effect=_without_effect(flags, features, config),
     )
 
 
@@ -129,12 +140,16 @@ def _or(value: _T | None, default: _T) -> _T:
     return default if value is None else value
 
 
-def _without_effect(flags: Flags, features: FeatureFlags) -> tuple[str, ...]:
+def _without_effect(flags: Flags, features: FeatureFlags, config: PluginConfig) -> tuple[str, ...]:
     """NVIDIA's feature discovery is a program of its own, which looks every minute and writes a file."""
     reasons = {
         "useNodeFeatureAPI": (flags.use_node_feature_api, "labels are written to the Node itself"),
         "gfd.oneshot": (features.oneshot, "labels follow every change"),
         "gfd.sleepInterval": (features.sleep_interval, "labels follow every change at once"),
         "gfd.outputFile": (features.output_file, "labels are written to the Node itself"),
+        "imex.required": (
+            True if config.imex_required and not config.imex_channel else None,
+            "no channel is asked for: give channelIDs: [0]",
+        ),
     }
     return tuple(f"{name}: {reason}" for name, (value, reason) in reasons.items() if value is not None)
