@@ -23,6 +23,11 @@ COMMANDS = {
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "mig": ("aliquot.cli.mig.group", "mig", "Cut GPUs into MIG slices: plan, apply, verify, put back."),
     "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
+    "partition": (
+        "aliquot.cli.partition.group",
+        "partition",
+        "Which GPU is cut how: pack a demand, make room for what waits.",
+    ),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
     "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of what it stands on."),
     "completion": ("aliquot.cli.completion", "completion", "Print the shell's completion script."),

@@ -1,0 +1,1 @@
+"""`aliquot partition`: which GPU is cut how. One module for each command."""
