@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from aliquot.kube.api.core import Node
-from aliquot.kube.api.gpunode import GPUNode, WantedGPU
+from aliquot.kube.api.gpunode import AllocationPolicy, GPUNode, WantedGPU
 from aliquot.scheduler.core.facts import DeviceState, Withheld
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
@@ -120,6 +120,29 @@ def wanting(gpu_node: GPUNode, wanted: dict[str, Any] | None) -> GPUNode:
     if wanted is not None:
         gpu_node.spec.gpus.append(msgspec.convert({"uuid": "GPU-0", **wanted}, WantedGPU))
     return gpu_node
+
+
+@pytest.mark.parametrize(
+    ("policy", "packs_shares", "packs_slices"),
+    [(None, False, True), ("packed", True, True), ("distributed", False, False)],
+)
+def test_the_policy_that_the_node_goes_by_is_followed(
+    policy: str | None, packs_shares: bool, packs_slices: bool
+) -> None:
+    listed = gpu_node(gpu(0))
+    listed.status.allocation_policy = AllocationPolicy(policy) if policy else None
+    read = facts(node(), listed)
+    assert (read.packs_shares, read.packs_slices) == (packs_shares, packs_slices)
+
+
+@pytest.mark.parametrize("said", [{}, {"onePerContainer": False}, {"onePerContainer": True}])
+def test_how_many_shares_a_container_may_have_is_read(said: dict[str, bool]) -> None:
+    shares = {"strategy": "mps", "replicas": 4, **said}
+    whole = gpu(0, resource="nvidia.com/gpu", ready=True, shares=shares)
+    cut = gpu(1, migMode="Enabled", instances=[instance(0, shares=shares)])
+    one_each = said.get("onePerContainer", False)
+    for device in facts(node(), gpu_node(whole, cut)).devices.all:
+        assert (device.shares, device.one_per_container) == (4, one_each)
 
 
 def test_what_the_agent_lists_is_not_counted_twice() -> None:

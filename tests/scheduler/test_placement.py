@@ -275,6 +275,13 @@ def test_matching(case: Case) -> None:
         go={"p": "a gpu1@0"},
     ),
     Case(
+        "slices go to the GPU that is used the least, where the node distributes",
+        [node("a", SEVEN, SEVEN, packs_slices=False)],
+        [pod("p", wants={mig("1g.10gb"): 1}), pod("q", wants={mig("1g.10gb"): 3})],
+        running=[(pod("r", wants={mig("1g.10gb"): 2}), "a gpu0@5 gpu0@6")],
+        go={"p": "a gpu1@0", "q": "a gpu1@1 gpu0@0 gpu1@2"},
+    ),
+    Case(
         "several slices stay on one GPU where one has room",
         [node("a", "1g.10gb@0 1g.10gb@1", "1g.10gb@0 1g.10gb@1 1g.10gb@2")],
         [pod("p", wants={mig("1g.10gb"): 3})],

@@ -55,6 +55,69 @@ from tests.scheduler.test_placement import Case, check, rows
         wait={"r": "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free, 2 in use, 2 unhealthy"},
     ),
     Case(
+        "of the GPU that is used most, where the node packs",
+        [node("a", "whole*4", "whole*4=default/x", "whole*4=default/y+default/y", packs_shares=True)],
+        [pod(name, gpu=1) for name in "pqrst"],
+        go={"p": "a gpu2*1", "q": "a gpu2*1", "r": "a gpu1*1", "s": "a gpu1*1", "t": "a gpu1*1"},
+    ),
+    Case(
+        "packed: not where too few are left",
+        [node("a", "whole*4", "whole*4=default/x+default/x+default/x", packs_shares=True)],
+        [pod("p", gpu=2)],
+        go={"p": "a gpu0*2"},
+    ),
+    Case(
+        "several where a container may have one",
+        [node("a", "whole*4/1", "whole*4/1")],
+        [pod("p", gpu=2)],
+        wait={
+            "p": "no node gives one container 2 nvidia.com/gpu: it may have 1 where GPUs are shared",
+        },
+    ),
+    Case(
+        "one for each container",
+        [node("a", "whole*2/1=default/x", "whole*2/1")],
+        [pod("p", container("one", gpu=1), container("two", gpu=1))],
+        go={"p": "a one=gpu1*1 two=gpu0*1"},
+    ),
+    Case(
+        "one for each container beside an init container",
+        [node("a", "whole*2/1=default/x", "whole*2/1")],
+        [
+            pod(
+                "p",
+                container("first", kind=ContainerKind.INIT, gpu=1),
+                container("one", gpu=1),
+                container("two", gpu=1),
+            )
+        ],
+        go={"p": "a first=gpu1*1 one=gpu1*1 two=gpu1*1"},
+    ),
+    Case(
+        "whole GPUs where a container may have one share",
+        [node("a", "whole*4/1", "whole", "whole")],
+        [pod("p", gpu=2)],
+        go={"p": "a gpu1 gpu2"},
+    ),
+    Case(
+        "another node gives more than one",
+        [node("a", "whole*4/1"), node("b", "whole*4")],
+        [pod("p", gpu=2)],
+        go={"p": "b gpu0*2"},
+    ),
+    Case(
+        "another node would give more than one, and is full",
+        [node("a", "whole*4/1"), node("b", "whole*2=default/x")],
+        [pod("p", gpu=2)],
+        wait={"p": "1 node matches, it is full: needs 2 nvidia.com/gpu, 1 free"},
+    ),
+    Case(
+        "more than a GPU has shares",
+        [node("a", "whole*4", "whole*4")],
+        [pod("p", gpu=5)],
+        wait={"p": "no node gives one container 5 nvidia.com/gpu: it may have 4 where GPUs are shared"},
+    ),
+    Case(
         "shares of a slice",
         [node("a", "3g.40gb@0*2 3g.40gb@4*2=default/x")],
         [pod("p", container("main", _3g_40gb=2))],

@@ -8,6 +8,7 @@ from aliquot.kube import quantity
 from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, resource_of
 from aliquot.kube.api.gpunode import (
+    AllocationPolicy,
     GPUInstance,
     GPUNode,
     GPUStatus,
@@ -44,6 +45,7 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
     """A node with its devices, where its agent lists them. `classes`: the GPUClasses that there are."""
     gpus = gpu_node.status.gpus if gpu_node is not None else []
     wanted = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus} if gpu_node is not None else {}
+    policy = gpu_node.status.allocation_policy if gpu_node is not None else None
     allocatable: dict[str, int] = {}
     listed = {gpu.resource for gpu in gpus} | {one.resource for gpu in gpus for one in gpu.instances}
     for resource, text in (node.status.allocatable or {}).items():
@@ -68,6 +70,8 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
         devices=_devices(gpus, wanted),
         gpus=gpus_of(gpu_node, labels) if gpu_node is not None else (),
         classes=classes or {},
+        packs_shares=policy is AllocationPolicy.PACKED,
+        packs_slices=policy is not AllocationPolicy.DISTRIBUTED,
     )
 
 
@@ -149,6 +153,7 @@ def _whole(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> 
             holders=_holders(gpu),
             shares=gpu.shares.replicas if gpu.shares is not None else 0,
             sharing=gpu.shares.strategy if gpu.shares is not None else Sharing.NONE,
+            one_per_container=gpu.shares is not None and gpu.shares.one_per_container,
         )
 
 
@@ -165,6 +170,7 @@ def _slices(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) ->
                 holders=_holders(instance),
                 shares=instance.shares.replicas if instance.shares is not None else 0,
                 sharing=instance.shares.strategy if instance.shares is not None else Sharing.NONE,
+                one_per_container=instance.shares is not None and instance.shares.one_per_container,
             )
 
 

@@ -62,9 +62,11 @@ def node(
     taints: Sequence[str] = (),
     cordoned: bool = False,
     links: Mapping[tuple[int, int], int] | None = None,
+    packs_shares: bool = False,
+    packs_slices: bool = True,
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `*SHARES`, then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
+    between. A device may end in `*SHARES` (`*SHARES/1`: one for each container), then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
     shares several with `+` between). `links`: score by GPU indexes.
     """
     listed: list[DeviceState] = []
@@ -89,6 +91,8 @@ def node(
         unschedulable=cordoned,
         allocatable={resource: amount for resource, amount in allocatable.items() if amount},
         devices=Devices(listed, both_ways),
+        packs_shares=packs_shares,
+        packs_slices=packs_slices,
     )
 
 
@@ -96,6 +100,7 @@ def _device(gpu: str, text: str) -> DeviceState:
     text, _, holders = text.partition("=")
     text, _, flaw = text.partition("!")
     text, _, shares = text.partition("*")
+    shares, _, most = shares.partition("/")
     profile, _, start = text.partition("@")
     whole = profile == "whole"
     return DeviceState(
@@ -107,6 +112,7 @@ def _device(gpu: str, text: str) -> DeviceState:
         withheld=_FLAWS[flaw],
         holders=tuple(sorted(holders.split("+"))) if holders else (),
         shares=int(shares or 0),
+        one_per_container=most == "1",
     )
 
 

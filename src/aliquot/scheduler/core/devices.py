@@ -1,8 +1,9 @@
 """Which devices of the chosen node, for each container.
 
 Whole GPUs: the set that reaches itself best, and of equal sets the one that leaves the best links behind. Slices:
-onto the GPU that is used the most already, so that whole GPUs stay free. Shares: see `shares`. Containers that run at the same time never
-share a device; an init container is given devices that the containers after it get too, as kubelet does.
+onto the GPU that is used the most already, so that whole GPUs stay free; or the least, where the node says so. Shares: see
+`shares`. Containers that run at the same time never share a device; an init container is given devices that the containers
+after it get too, as kubelet does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,10 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         count = shape.request[resource]
         if len(free) < count:
             raise LookupError(f"{node.name}: {count} {resource} wanted, {len(free)} free")
-        pool = _best_linked(free, count, listed) if free[0].start is None else _packed(free, count, weight)
+        if free[0].start is None:
+            pool = _best_linked(free, count, listed)
+        else:
+            pool = (_packed if node.facts.packs_slices else _distributed)(free, count, weight)
         for device in pool:
             weight[device.gpu] += device.size
         pools[resource] = pool
@@ -68,6 +72,19 @@ def _packed(free: Sequence[DeviceState], count: int, weight: Mapping[str, int]) 
     for gpu in order:
         by_start = sorted(by_gpu[gpu], key=lambda d: -1 if d.start is None else d.start)
         chosen.extend(by_start[: count - len(chosen)])
+    return chosen
+
+
+def _distributed(free: Sequence[DeviceState], count: int, weight: Mapping[str, int]) -> list[DeviceState]:
+    """One by one, each of the GPU that is used least by then."""
+    use = dict(weight)
+    left = list(free)
+    chosen: list[DeviceState] = []
+    while len(chosen) < count:
+        least = min(left, key=lambda device: use[device.gpu])
+        left.remove(least)
+        use[least.gpu] += least.size
+        chosen.append(least)
     return chosen
 
 

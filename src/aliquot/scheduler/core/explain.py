@@ -58,6 +58,11 @@ def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[
         if largest < needed:
             most = bare(resource, largest)
             return Kind.TOO_LARGE, f"no node{which} has {amount(resource, needed)}: the largest has {most}"
+        asked = shape.largest_of_one_container(resource)
+        most_given = max(node.most_per_container(resource) for node in nodes)
+        if most_given < asked:
+            wish = f"no node{which} gives one container {amount(resource, asked)}"
+            return Kind.TOO_LARGE, f"{wish}: it may have {most_given} where GPUs are shared"
     return None
 
 
@@ -95,7 +100,12 @@ def _taken(
 
 
 def _too_small(shape: PodShape, node: NodeState) -> list[str]:
-    return [resource for resource, needed in shape.request.items() if node.total(resource) < needed]
+    return [
+        resource
+        for resource, needed in shape.request.items()
+        if node.total(resource) < needed
+        or node.most_per_container(resource) < shape.largest_of_one_container(resource)
+    ]
 
 
 def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | None:

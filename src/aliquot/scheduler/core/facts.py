@@ -54,6 +54,8 @@ class DeviceState:
     shares: int = 0
     """How many containers may have one at the same time; 0: it is one container's alone."""
     sharing: Sharing = Sharing.NONE
+    one_per_container: bool = False
+    """Whether a container that asks for several shares is refused."""
 
     @property
     def id(self) -> DeviceId:
@@ -67,6 +69,10 @@ class DeviceState:
     def capacity(self) -> int:
         """How often it can be asked for."""
         return self.shares or 1
+
+    @property
+    def most_per_container(self) -> int:
+        return 1 if self.one_per_container else self.capacity
 
     def free(self, holders: int) -> int:
         """What is left of it when it is held that often."""
@@ -134,3 +140,7 @@ class NodeFacts:
     gpus: tuple[GpuFacts, ...] = ()
     """Those of which devices can be made."""
     classes: Classes = field(default_factory=dict)
+    packs_shares: bool = False
+    """Onto the device that is used the most, not the least."""
+    packs_slices: bool = True
+    """Onto the GPU that is used the most, not the least."""

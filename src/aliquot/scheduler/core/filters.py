@@ -59,7 +59,7 @@ def devices(shape: PodShape, node: NodeState) -> Reason | None:
         return short
     for resource in shape.request:
         if resource in node.facts.devices.shared and share_out(resource, shape, node) is None:
-            needed = max(container.requests.get(resource, 0) for container in shape.containers)
+            needed = shape.largest_of_one_container(resource)
             most = max(node.free_of(device) for device in node.facts.devices.by_resource[resource])
             total = node.total(resource)
             shortage = Shortage(resource, needed=needed, free=most, total=total, of_one=True)

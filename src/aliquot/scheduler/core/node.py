@@ -45,6 +45,14 @@ class NodeState:
             return self.facts.allocatable.get(resource, 0)
         return sum(device.capacity for device in listed)
 
+    def most_per_container(self, resource: str) -> int:
+        """How much of the total one container could have: shares of one device, or all the devices that are whole."""
+        if resource not in self.facts.devices.shared:
+            return self.total(resource)
+        listed = self.facts.devices.by_resource[resource]
+        whole = sum(not device.shares for device in listed)
+        return max(whole, *(device.most_per_container for device in listed))
+
     def withheld(self, resource: str) -> Counter[Withheld]:
         """Of the total, how many are not in use and yet given to nobody, by cause."""
         found: Counter[Withheld] = Counter()

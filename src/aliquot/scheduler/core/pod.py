@@ -71,6 +71,9 @@ class PodShape:
     host_ports: tuple[HostPort, ...] = ()
     refusal: Reason | None = None
 
+    def largest_of_one_container(self, resource: str) -> int:
+        return max((container.requests.get(resource, 0) for container in self.containers), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class PodRequest:

@@ -1,8 +1,9 @@
 """Shares of the chosen node's GPUs and slices, for each container.
 
 A container's shares are all of one device: two halves on two GPUs would be two small GPUs. Of those that have enough
-left it is the least used one, since who shares a GPU runs the slower the more there are. Some devices of a resource may
-be whole; a container that asks for several and finds no device with so many shares gets whole ones.
+left it is the least used one, since who shares a GPU runs the slower the more there are; or the most used one, where the
+node packs. Some devices of a resource may be whole; a container that asks for several and finds no device with so many
+shares gets whole ones.
 """
 
 from collections.abc import Sequence
@@ -17,12 +18,13 @@ def share_out(resource: str, shape: PodShape, node: NodeState) -> tuple[DeviceCh
     devices = node.facts.devices.by_resource[resource]
     left = {device.id: node.free_of(device) for device in devices}
     asking = [c for c in shape.containers if c.requests.get(resource, 0)]
-    given = _together(resource, shape, asking, devices, left)
+    packs = node.facts.packs_shares
+    given = _together(resource, shape, asking, devices, left, packs=packs)
     # The largest first: they have the fewest devices to choose from.
     for container in sorted(asking, key=lambda c: -c.requests[resource]):
         if container.name not in given:
             count = container.requests[resource]
-            found = _found(count, devices, left)
+            found = _found(count, count, devices, left, packs=packs)
             if found is None:
                 return None
             given[container.name] = found
@@ -48,20 +50,29 @@ def _together(
     asking: Sequence[ContainerRequest],
     devices: Sequence[DeviceState],
     left: dict[DeviceId, int],
+    *,
+    packs: bool,
 ) -> dict[str, tuple[DeviceState, ...]]:
     """All on one device, where some container runs to its end first: kubelet gives what that had to those after it."""
     if any(container.kind is ContainerKind.INIT for container in asking):
-        found = _found(shape.request[resource], devices, left)
+        largest = shape.largest_of_one_container(resource)
+        found = _found(shape.request[resource], largest, devices, left, packs=packs)
         if found is not None and found[0].shares:
             return {container.name: found for container in asking}
     return {}
 
 
 def _found(
-    count: int, devices: Sequence[DeviceState], left: dict[DeviceId, int]
+    count: int, largest: int, devices: Sequence[DeviceState], left: dict[DeviceId, int], *, packs: bool
 ) -> tuple[DeviceState, ...] | None:
-    shared = [device for device in devices if device.shares and left[device.id] >= count]
+    """`largest`: what of `count` goes to one container."""
+    shared = [
+        device
+        for device in devices
+        if device.shares and left[device.id] >= count and device.most_per_container >= largest
+    ]
     if shared:
-        return (max(shared, key=lambda device: left[device.id] / device.capacity),)
+        best = min if packs else max
+        return (best(shared, key=lambda device: left[device.id] / device.capacity),)
     whole = [device for device in devices if not device.shares and left[device.id]]
     return tuple(whole[:count]) if len(whole) >= count else None
