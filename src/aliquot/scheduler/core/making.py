@@ -163,4 +163,6 @@ def _now(gpu: GpuFacts, node: NodeState) -> GpuNow:
     for profile, start in gpu.wanted:
         if (profile, start) not in known and profile in by_name:
             pieces.append(Piece("", profile, start, held=1))
-    return GpuNow(gpu.uuid, gpu.profiles, gpu.mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode)
+    # A change of mode that is on its way shows in what will be there.
+    mig_on = all(piece.start is not None for piece in pieces) if pieces else gpu.mig_on
+    return GpuNow(gpu.uuid, gpu.profiles, mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode)
