@@ -1,6 +1,5 @@
 """The event loop on traces of a few requests, and its measures computed by hand."""
 
-from collections.abc import Sequence
 from itertools import count
 from math import isnan
 
@@ -22,6 +21,9 @@ class OneRow:
         self.running: list[list[int]] = []
         self.placed = 0
 
+    def observe(self, profile: int) -> None:
+        pass
+
     def place(self, profile: int) -> list[int] | None:
         if self.free < (1, 2, 4)[profile]:
             return None
@@ -34,14 +36,12 @@ class OneRow:
         self.running = [one for one in self.running if one is not instance]
         self.free += (1, 2, 4)[instance[0]]
 
-    def withdraw(self, gpus: range) -> Sequence[list[int]]:
-        gone, self.running, self.kept_out = (
-            self.running,
-            [],
-            self.free + sum((1, 2, 4)[i[0]] for i in self.running),
-        )
-        self.free = 0
-        return gone
+    def gpu_of(self, instance: list[int]) -> int:
+        return 0
+
+    def withdraw(self, gpus: range) -> None:
+        assert not self.running
+        self.kept_out, self.free = self.free, 0
 
     def restore(self, gpus: range) -> None:
         self.free = self.kept_out

@@ -2,7 +2,9 @@
 
 import click
 
+from aliquot.cli.partition.bench import bench
 from aliquot.cli.partition.packing import pack
+from aliquot.cli.partition.simulate import simulate
 
 
 @click.group()
@@ -10,5 +12,5 @@ def partition() -> None:
     """Which GPU is cut how: the fewest GPUs for a demand, and how to make room for what waits."""
 
 
-for command in (pack,):
+for command in (pack, simulate, bench):
     partition.add_command(command)

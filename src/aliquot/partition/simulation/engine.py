@@ -38,6 +38,9 @@ class Churn(NamedTuple):
 class Allocator(Protocol):
     """A fleet with a policy."""
 
+    def observe(self, profile: int) -> None:
+        """A request has come: once for each, before it is placed."""
+
     def place(self, profile: int) -> Instance | None: ...
 
     def release(self, instance: Instance) -> None: ...
@@ -50,8 +53,10 @@ class Allocator(Protocol):
 class Breakable(Allocator, Protocol):
     """It knows what runs where, and can lose GPUs."""
 
-    def withdraw(self, gpus: range) -> Sequence[Instance]:
-        """Takes GPUs out of service; gives what ran there, which is gone."""
+    def gpu_of(self, instance: Instance) -> int: ...
+
+    def withdraw(self, gpus: range) -> None:
+        """Takes GPUs out of service. Nothing runs there any more."""
         ...
 
     def restore(self, gpus: range) -> None:
@@ -129,10 +134,11 @@ class _Run:
             self.mark(trace.warm_up + window * number / SAMPLES, self._sample)
 
     def play(self, queueing: bool) -> Outcome:
-        events, waiting, place = self.events, self.waiting, self.place
+        events, waiting, place, observe = self.events, self.waiting, self.place, self.allocator.observe
         for number, (now, profile) in enumerate(zip(self.trace.times, self.trace.profiles, strict=True)):
             if events[0][0] <= now:
                 self._until(now)
+            observe(profile)
             if profile in waiting:
                 waiting[profile].append(number)
             elif (instance := place(profile)) is not None:
@@ -187,11 +193,12 @@ class _Run:
         self.outcome.samples.append(Sample(now, self.allocator.usage(), self.allocator.churn()))
 
     def fail(self, allocator: Breakable, gpus: range, now: float) -> None:
-        gone = {id(instance) for instance in allocator.withdraw(gpus)}
-        for number in [number for number, instance in self.running.items() if id(instance) in gone]:
-            del self.running[number]
+        gpu_of = allocator.gpu_of
+        for number in [number for number, instance in self.running.items() if gpu_of(instance) in gpus]:
+            allocator.release(self.running.pop(number))
             self.outcome.ended[number] = now
             self.outcome.lost.append(number)
+        allocator.withdraw(gpus)
 
     def repair(self, allocator: Breakable, gpus: range, now: float) -> None:
         allocator.restore(gpus)

@@ -24,6 +24,9 @@ class FreeMigration:
         self._room = list(self._capacity)
         self._placed = self._released = 0
 
+    def observe(self, profile: int) -> None:
+        """All profiles are alike to it."""
+
     def place(self, profile: int) -> list[int] | None:
         """A list, so that each instance is an object of its own."""
         weights, room = self._weights[profile], self._room
