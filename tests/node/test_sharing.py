@@ -122,13 +122,55 @@ def test_more_than_one_share_is_refused_as_the_way_has_it(way: str, said: str, f
     ("entries", "problem"),
     [
         (["name: mig-9g.1gb, replicas: 2"], "f:5: this node has no nvidia.com/mig-9g.1gb"),
-        (["name: gpu, replicas: 2, devices: [7]"], "f:5: none of 7 is a nvidia.com/gpu of this node"),
+        (["name: gpu, replicas: 2, devices: [7]"], "f:5: this node has no GPU 7"),
+        (["name: gpu, replicas: 2, devices: ['0:1']"], "f:5: none of 0:1 is a nvidia.com/gpu of this node"),
     ],
 )
 def test_what_the_node_has_not_is_said(entries: list[str], problem: str) -> None:
     shared = found("h100-80gb:2", slicing(*entries))
     assert shared.problems == (problem,)
     assert counts(shared) == {"nvidia.com/gpu": 2}
+
+
+def test_what_is_there_is_shared_and_what_is_not_is_said() -> None:
+    shared = found("h100-80gb:2", slicing("name: gpu, replicas: 4, devices: [1, 7]"))
+    assert counts(shared) == {"nvidia.com/gpu": 1 + 4}
+    assert shared.problems == ("f:5: this node has no GPU 7",)
+
+
+def test_a_gpu_that_is_not_cut_yet_is_there() -> None:
+    shared = found("h100-80gb:1:mig,h100-80gb:1", slicing("name: gpu, replicas: 4, devices: [0, 1]"))
+    assert shared.problems == ()
+
+
+def test_all_that_does_not_fit_is_said() -> None:
+    entries = ["name: gpu, replicas: 49, devices: [0]", "name: mig-9g.1gb, replicas: 2"]
+    shared = found("h100-80gb:1", slicing(*entries, way="mps"))
+    assert shared.problems == (
+        "f:6: this node has no nvidia.com/mig-9g.1gb",
+        "49 MPS shares of GPU 0: NVIDIA H100 80GB HBM3 takes 48 clients",
+    )
+
+
+def test_what_is_somebody_else_s_to_hand_out_is_no_slip_of_the_configuration() -> None:
+    snapshot = observe(machine("h100-80gb:2"))
+    asked = settings(slicing("name: gpu, replicas: 2, devices: [0]"))
+    whole = advertise(
+        snapshot.gpus, asked.mig_strategy, left_alone={snapshot.gpus[0].gpu.uuid: "a DRA driver has it"}
+    )
+    shared = share(whole, snapshot.gpus, asked)
+    assert shared.problems == ()
+    assert shared.notes == ("f:5: what it shares is not offered just now (GPU 0: a DRA driver has it)",)
+
+
+def test_where_both_ways_are_given_it_is_said_which_counts() -> None:
+    both = (
+        "sharing:\n  timeSlicing:\n    resources:\n    - {name: gpu, replicas: 2}\n"
+        "  mps:\n    resources:\n    - {name: gpu, replicas: 3}"
+    )
+    assert found("h100-80gb:2", both).notes == (
+        "f:7 and f:4 share the same devices, by MPS and by time slices: MPS counts",
+    )
 
 
 def test_two_entries_for_one_gpu_share_it_in_neither_way() -> None:

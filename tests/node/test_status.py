@@ -37,6 +37,12 @@ def findings(strategy: MigStrategy = MigStrategy.MIXED) -> Findings:
     return Findings(snapshot, strategy, advertise(snapshot.gpus, strategy), Allocations(failure=""))
 
 
+def uncut() -> Findings:
+    snapshot = observe(machine("h100-80gb:1:mig"))
+    offered = advertise(snapshot.gpus, MigStrategy.MIXED)
+    return Findings(snapshot, MigStrategy.MIXED, offered, Allocations(failure=""))
+
+
 FOUND = findings()
 FIRST, SECOND = (observed.gpu.uuid for observed in FOUND.snapshot.gpus)
 SLICE = next(d.id for d in FOUND.advertisement.devices if d.slice)
@@ -150,10 +156,43 @@ def test_readiness_has_one_dominant_reason() -> None:
             ("False", "DriverNotAnswering", "no driver"),
         ),
         (replace(FOUND, snapshot=Snapshot()), ("False", "NoGPU", "the driver lists no GPU")),
+        (replace(FOUND, faults=[Note("NoSpec", "no spec")]), ("False", "NoSpec", "no spec")),
+        (
+            replace(FOUND, left_alone={FIRST: Note("Other", "theirs")}),
+            ("True", "Serving", "1 of 2 GPUs are served to kubelet"),
+        ),
+        (
+            replace(FOUND, left_alone=dict.fromkeys((FIRST, SECOND), Note("Other", "theirs"))),
+            ("True", "NothingOffered", "none of 2 GPUs is served to kubelet; GPU 0: theirs"),
+        ),
+        (
+            uncut(),
+            (
+                "True",
+                "NothingOffered",
+                "none of 1 GPUs is served to kubelet; GPU 0: MIG is on, and nothing is cut",
+            ),
+        ),
         (findings(MigStrategy.SINGLE), ("False", "LayoutsDiffer")),
     ]
     for found, expected in cases:
         assert condition(build(found, (), NOW), "Ready")[: len(expected)] == expected
+
+
+def test_all_that_keeps_the_configuration_from_being_in_effect_is_told() -> None:
+    found = replace(
+        FOUND,
+        faults=[Note("CDINotWritten", "no place")],
+        configured=[Note("DoesNotFit", "no GPU 7"), Note("WaitingForUsers", "held", in_progress=True)],
+        remarks=["a remark"],
+    )
+    told = condition(build(found, (), NOW), "Configured")
+    assert told == ("False", "CDINotWritten", "no place; no GPU 7; held")
+
+
+def test_what_should_be_known_of_what_is_in_effect_is_told() -> None:
+    told = condition(build(replace(FOUND, remarks=["one thing", "another"]), (), NOW), "Configured")
+    assert told == ("True", "InEffect", "one thing; another")
 
 
 def test_what_is_stuck_comes_before_what_is_under_way() -> None:

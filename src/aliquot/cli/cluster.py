@@ -25,7 +25,7 @@ from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import crds, roles
 from aliquot.kube.api.core import Node, NodeCondition, Pod
-from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.gpunode import GPUNode, Partitioning
 from aliquot.kube.api.meta import Condition
 from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
@@ -47,6 +47,7 @@ from aliquot.node.feed import (
     resource_slices_by_node,
 )
 from aliquot.node.watched import Watched, config_maps
+from aliquot.partition.controller.partitioner import Partitioner
 from aliquot.scheduler.controller import Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -76,7 +77,8 @@ class Cluster:
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
-    `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets'. Each component draws its
+    `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
+    say none of their own. Each component draws its
     chance from `seed` and its own name.
     """
 
@@ -93,6 +95,7 @@ class Cluster:
         authority: Authority | None = None,
         agents: bool = True,
         plugin_patience_s: float = 0.0,
+        partitioning: Partitioning = Partitioning.STATIC,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -102,6 +105,7 @@ class Cluster:
         self._run_blocking = run_blocking
         self._authority = authority
         self._agents = agents
+        self._partitioning = partitioning
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -143,6 +147,7 @@ class Cluster:
         # Asked at every look while a fleet comes up, and what an inventory says does not change.
         self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
         self._scheduler_client = self._client("scheduler", scheduler)
+        self._partitioner_client = self._client("partitioner", identities.account("aliquot-partitioner"))
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
         self._installer = self._client("installer", identities.INSTALLER)
 
@@ -160,6 +165,7 @@ class Cluster:
             supervisor.start("cache resourceslices", self._slices.run)
         supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
+        supervisor.start("partitioner", self._partitioner)
         supervisor.start("kubelets", self.fleet.run)
         for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))
@@ -208,6 +214,18 @@ class Cluster:
             gpu_nodes=self.gpu_nodes,
         )
         await scheduler.run()
+
+    async def _partitioner(self) -> None:
+        partitioner = Partitioner(
+            self._partitioner_client,
+            clock=self._clock,
+            rng=self._rng("partitioner"),
+            mode=self._partitioning,
+            pods=self.pods,
+            nodes=self.node_objects,
+            gpu_nodes=self.gpu_nodes,
+        )
+        await partitioner.run()
 
     async def agent(self, name: str) -> None:
         """The agent of one node, until cancelled. Like the pod of a DaemonSet, it starts once there is a Node."""

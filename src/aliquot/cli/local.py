@@ -33,6 +33,7 @@ from aliquot.emulator.storage.persistence import StoreError
 from aliquot.emulator.storage.store import Store
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
+from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
@@ -147,6 +148,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 authority=authority,
                 agents=plan.agents,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
+                partitioning=Partitioning(plan.partitioning),
             )
             nodes.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)

@@ -328,7 +328,7 @@ def _end_preview(shown: "Preview") -> None:
     for note in shown.notes:
         click.echo(f"note: {note}", err=True)
     if shown.problems:
-        raise click.ClickException("; ".join(shown.problems))
+        raise click.ClickException("\n       ".join(shown.problems))
 
 
 def _row(resource: "PreviewedResource", device: "PreviewedDevice") -> tuple[str, str, str, str, str]:

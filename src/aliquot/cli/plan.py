@@ -25,6 +25,7 @@ MOST_NODES_ON_SOCKETS = 50
 """Kubelets and agents of larger fleets are joined in memory: the same servicers, no sockets."""
 DEFAULT_GPUS = "h100-80gb:8"
 DEFAULT_RUNTIME = "simulated"
+DEFAULT_PARTITIONING = "static"
 
 
 class LocalClusterError(Exception):
@@ -55,6 +56,8 @@ class Plan:
     accepted: Accepted = field(default_factory=Accepted)
     faults: Path | None = None
     """A file that was found to be good."""
+    partitioning: str = DEFAULT_PARTITIONING
+    """Of nodes that say none of their own."""
 
 
 def plan(
@@ -74,6 +77,7 @@ def plan(
     audit_log: Path | None,
     audit_webhook: str | None,
     authentication: Mapping[str, Any],
+    partitioning: str = DEFAULT_PARTITIONING,
 ) -> Plan:
     """What is None is as the last time. Raises LocalClusterError."""
     try:
@@ -127,6 +131,7 @@ def plan(
         audit=audit,
         accepted=let_in,
         faults=faults,
+        partitioning=partitioning,
     )
 
 

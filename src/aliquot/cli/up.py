@@ -69,6 +69,13 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Start no node agents: run 'aliquot node run' yourself, on the kubelet directories that 'aliquot status' shows.",
 )
 @click.option(
+    "--partitioning",
+    type=click.Choice(["static", "onDemand"]),
+    default="static",
+    show_default=True,
+    help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them.",
+)
+@click.option(
     "--faults",
     type=click.Path(dir_okay=False, path_type=Path),
     help="What is to go wrong for clients of the API, from a YAML file (docs/emulator.md); its changes are taken up at once.",
@@ -116,6 +123,7 @@ def up(
     runtime_config: str | None,
     runtime: str | None,
     no_agents: bool,
+    partitioning: str,
     faults: Path | None,
     port: int,
     audit_policy: Path | None,
@@ -164,6 +172,7 @@ def up(
                 audit_log=audit_log,
                 audit_webhook=audit_webhook,
                 authentication=authentication,
+                partitioning=partitioning,
             )
             local.run_in_foreground(wanted, say=logs.say)
     except LocalClusterError as error:

@@ -78,9 +78,19 @@ SCHEDULER = role(
     rule("create", "coordination.k8s.io", "leases"),
     rule("get patch", "coordination.k8s.io", "leases", names="aliquot-scheduler"),
 )
+PARTITIONER = role(
+    "aliquot-partitioner",
+    rule("get list watch", "", "nodes pods"),
+    rule("get list watch patch", "aliquot.dev", "gpunodes"),
+    rule("get list watch", "aliquot.dev", "gpuclasses"),
+    rule("patch", "aliquot.dev", "gpuclasses/status"),
+    rule("create patch", "", "events"),
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-partitioner"),
+)
 ALL: tuple[dict[str, Any], ...] = tuple(
     part
-    for one in (NODE_AGENT, SCHEDULER)
+    for one in (NODE_AGENT, SCHEDULER, PARTITIONER)
     for part in (one, binding(one["metadata"]["name"], account(one["metadata"]["name"])))
 )
 

@@ -460,6 +460,8 @@ class Agent:
             self._health.boot_id,
             self._left_alone,
             self._configuration.settings.allocation_policy,
+            self._prepared.faults,
+            (*self._prepared.notes, *self._sharing.notes),
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)
@@ -469,20 +471,16 @@ class Agent:
         reasons, wanted = self._registrar.reasons(), self._advertisement.resources
         return {resource: reason for resource, reason in reasons.items() if resource in wanted}
 
-    def _configured(self) -> Note:
-        """What keeps the configuration from being in effect as a whole."""
-        if self._prepared.faults:
-            return self._prepared.faults[0]
-        if self._configuration.problem.reason:
-            return self._configuration.problem
+    def _configured(self) -> list[Note]:
+        """What keeps the configuration from being in effect as a whole, beside what is wrong with this machine."""
+        notes = [self._configuration.problem] if self._configuration.problem.reason else []
         if self._slices_fault:
-            return Note("TimeSliceNotSet", self._slices_fault)
-        if self._sharing.problems:
-            return Note("DoesNotFit", "; ".join(self._sharing.problems))
+            notes.append(Note("TimeSliceNotSet", self._slices_fault))
+        notes += [Note("DoesNotFit", problem) for problem in self._sharing.problems]
         if waiting := self._waiting_for_users():
             text = f"as they were given until nobody holds them: {', '.join(waiting)}"
-            return Note("WaitingForUsers", text, in_progress=True)
-        return Note()
+            notes.append(Note("WaitingForUsers", text, in_progress=True))
+        return notes
 
     def _waiting_for_users(self) -> list[str]:
         """Of what is left alone no other form is wanted."""

@@ -110,7 +110,7 @@ def preview(
     return Preview(
         tuple(resources),
         (*problems, *(text for text in shared.problems if text not in by_text)),
-        (*risks, *fitted.notes, *settings.without_effect),
+        (*risks, *fitted.notes, *shared.notes, *settings.without_effect),
         feature_labels(snapshot, advertisement, settings, machine_type),
     )
 

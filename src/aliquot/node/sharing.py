@@ -4,13 +4,14 @@ A shared device stays one device; kubelet is shown its shares, `<id>::0` and so 
 GPUNode.spec wants of a GPU goes before the configuration file. `RISKS` says what each way leaves open.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aliquot.gpu.driver import Gpu
 from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
 from aliquot.node.advertise import Advertisement, Device, Shares
 from aliquot.node.inventory import ObservedGpu
+from aliquot.node.misnomers import misnomers
 from aliquot.node.plugin_config.file import Replicas, SharingSection
 from aliquot.node.plugin_config.names import MAX_LENGTH, shared_name
 from aliquot.node.plugin_config.references import Named
@@ -35,6 +36,8 @@ class Shared:
     advertisement: Advertisement
     problems: tuple[str, ...] = ()
     """What the configuration says and does not fit this node, one line each."""
+    notes: tuple[str, ...] = ()
+    """What is in effect and may surprise, one line each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class _Rule:
     resource: str = ""
     fault: str = ""
     """Why it cannot be had; the device is then not advertised."""
+    place: str = ""
+    """Where it is written."""
 
 
 def share(
@@ -60,15 +65,22 @@ def share(
         for strategy, section in ((Sharing.TIME_SLICING, settings.time_slicing), (Sharing.MPS, settings.mps))
         if section is not None
     ]
+    notes = [*misnomers(gpus, settings)]
     if not wishes and not sections:
-        return Shared(advertisement)
+        return Shared(advertisement, notes=tuple(notes))
     by_uuid = {observed.gpu.uuid: observed.gpu for observed in gpus}
     named = {device.id: _named(device, by_uuid[device.gpu_uuid]) for device in advertisement.devices}
     rules: dict[str, _Rule] = {}
     problems: list[str] = []
     for strategy, section in sections:
         # MPS comes last: where both are given it counts, as in NVIDIA's plugin.
-        rules |= _rules(strategy, section, advertisement, named, problems)
+        more = _rules(strategy, section, advertisement, by_uuid.values(), named, problems, notes)
+        twice = (
+            (rules[device_id].place, rule.place) for device_id, rule in more.items() if device_id in rules
+        )
+        for sliced, mps in dict.fromkeys(twice):
+            notes.append(f"{mps} and {sliced} share the same devices, by MPS and by time slices: MPS counts")
+        rules |= more
     offered: dict[str, list[Device]] = {name: [] for name in advertisement.resources}
     for name in [name for _, section in sections for name in _names(section, advertisement)]:
         offered.setdefault(name, [])
@@ -79,17 +91,17 @@ def share(
         wish = wishes.get(gpu.uuid)
         rule = rules.get(device.id) if wish is None else _wished(wish, device)
         if rule is not None and rule.shares is not None and device.resource and not device.unusable:
-            fault = rule.fault or _fault(rule, gpu, settings)
-            if fault:
+            faults = [rule.fault] if rule.fault else _faults(rule, gpu, settings)
+            for fault in faults:
                 withheld.setdefault(gpu.uuid, fault)
                 if fault not in problems:
                     problems.append(fault)
-            device = replace(device, resource="" if fault else rule.resource, shares=rule.shares)
+            device = replace(device, resource="" if faults else rule.resource, shares=rule.shares)
         devices.append(device)
         if device.resource:
             offered.setdefault(device.resource, []).append(device)
     resources = {name: tuple(found) for name, found in sorted(offered.items())}
-    return Shared(Advertisement(resources, withheld, tuple(devices)), tuple(problems))
+    return Shared(Advertisement(resources, withheld, tuple(devices)), tuple(problems), tuple(notes))
 
 
 def _named(device: Device, gpu: Gpu) -> Named:
@@ -103,8 +115,10 @@ def _rules(
     strategy: Sharing,
     section: SharingSection,
     advertisement: Advertisement,
+    gpus: Collection[Gpu],
     named: Mapping[str, Named],
     problems: list[str],
+    notes: list[str],
 ) -> dict[str, _Rule]:
     rules: dict[str, _Rule] = {}
     first: dict[str, str] = {}
@@ -113,9 +127,10 @@ def _rules(
         if entry.resource not in advertisement.resources:
             problems.append(f"{entry.place}: this node has no {entry.resource}")
         meant = entry.devices.among([named[device.id] for device in offered])
-        if offered and not meant:
-            names = ", ".join(entry.devices.names)
-            problems.append(f"{entry.place}: none of {names} is a {entry.resource} of this node")
+        if absent := entry.devices.absent(gpus):
+            problems.append(f"{entry.place}: this node has no GPU {', '.join(absent)}")
+        elif offered and not meant:
+            _tell_of_none(entry, advertisement, named, problems, notes)
         for device_id in meant:
             fault = ""
             if device_id in rules:
@@ -123,9 +138,27 @@ def _rules(
                     f"{entry.place} and {first[device_id]} both share {device_id}: give each its own devices"
                 )
             shares = Shares(strategy, entry.replicas, _fails_above_one(strategy, section))
-            rules[device_id] = _Rule(shares, _renamed(entry, section), fault)
+            rules[device_id] = _Rule(shares, _renamed(entry, section), fault, entry.place)
             first[device_id] = entry.place
     return rules
+
+
+def _tell_of_none(
+    entry: Replicas,
+    advertisement: Advertisement,
+    named: Mapping[str, Named],
+    problems: list[str],
+    notes: list[str],
+) -> None:
+    """What it names is there, and is nothing of its resource; why not is told elsewhere where nothing is offered of it."""
+    meant = {named[device_id].gpu for device_id in entry.devices.among(list(named.values()))}
+    reasons = {gpu.index: advertisement.withheld.get(gpu.uuid, "") for gpu in meant}
+    if reasons and all(reasons.values()):
+        told = "; ".join(f"GPU {index}: {reason}" for index, reason in sorted(reasons.items()))
+        notes.append(f"{entry.place}: what it shares is not offered just now ({told})")
+        return
+    names = ", ".join(entry.devices.names)
+    problems.append(f"{entry.place}: none of {names} is a {entry.resource} of this node")
 
 
 def _names(section: SharingSection, advertisement: Advertisement) -> Iterator[str]:
@@ -154,15 +187,16 @@ def _wished(wish: WantedSharing, device: Device) -> _Rule:
     return _Rule(Shares(wish.strategy, wish.replicas, False), shared_name(device.resource))
 
 
-def _fault(rule: _Rule, gpu: Gpu, settings: Settings) -> str:
+def _faults(rule: _Rule, gpu: Gpu, settings: Settings) -> list[str]:
     shares, name = rule.shares, rule.resource
+    faults = []
     if len(name) > MAX_LENGTH:
-        return f"{name} has {len(name)} characters, resource names at most {MAX_LENGTH}"
+        faults.append(f"{name} has {len(name)} characters, resource names at most {MAX_LENGTH}")
     if shares is None or shares.strategy is not Sharing.MPS:
-        return ""
+        return faults
     if not settings.mps_root:
-        return "MPS needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)"
+        faults.append("MPS needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
     limit = client_limit(gpu.compute_capability)
     if shares.replicas > limit:
-        return f"{shares.replicas} MPS shares of GPU {gpu.index}: {gpu.product} takes {limit} clients"
-    return ""
+        faults.append(f"{shares.replicas} MPS shares of GPU {gpu.index}: {gpu.product} takes {limit} clients")
+    return faults

@@ -73,12 +73,16 @@ class Findings:
     observed_generation: int = 0
     config_problem: Note = field(default_factory=Note)
     """Why what the node's MIG label asks for cannot be had."""
-    configured: Note = field(default_factory=Note)
+    configured: Sequence[Note] = ()
     """Why the configuration is not in effect as a whole."""
     boot_id: str = ""
     left_alone: Mapping[str, Note] = field(default_factory=dict)
     """GPU UUID -> why it is somebody else's to hand out."""
     allocation_policy: AllocationPolicy | None = None
+    faults: Sequence[Note] = ()
+    """Why nothing at all is handed out."""
+    remarks: Sequence[str] = ()
+    """What is in effect and should be known."""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -299,9 +303,25 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
     if sick or losses:
         ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid][0].message}" for o in sick]
         return len(sick) < len(gpus), "UnhealthyGPU", "; ".join([*ailing, *losses])
-    if left := sum(observed.gpu.uuid in findings.left_alone for observed in gpus):
-        return True, "Serving", f"{len(gpus) - left} of {len(gpus)} GPUs are served to kubelet"
-    return True, "Serving", f"{len(gpus)} GPUs are served to kubelet"
+    if findings.faults:
+        return False, findings.faults[0].reason, findings.faults[0].message
+    served = {d.gpu_uuid for d in findings.advertisement.devices if d.resource and not d.unusable}
+    served -= findings.left_alone.keys()
+    if not served:
+        return True, "NothingOffered", f"none of {len(gpus)} GPUs is served to kubelet{_nothing_of(findings)}"
+    some = "" if len(served) == len(gpus) else f"{len(served)} of "
+    return True, "Serving", f"{some}{len(gpus)} GPUs are served to kubelet"
+
+
+def _nothing_of(findings: Findings) -> str:
+    """Why the first GPU is not served, where that is known."""
+    observed = findings.snapshot.gpus[0]
+    uuid = observed.gpu.uuid
+    devices = [device for device in findings.advertisement.devices if device.gpu_uuid == uuid]
+    _, message = _reason(observed, devices, findings)
+    if not message and observed.mig_on and not devices:
+        message = "MIG is on, and nothing is cut"
+    return f"; GPU {observed.gpu.index}: {message}" if message else ""
 
 
 def _sole_provider(findings: Findings) -> tuple[bool, str, str]:
@@ -344,12 +364,11 @@ def _as_the_spec_wants(findings: Findings) -> tuple[bool, str, str]:
 
 
 def _configured(findings: Findings) -> tuple[bool, str, str]:
-    note = findings.configured
-    if note.reason:
-        return False, note.reason, note.message
+    if notes := [*findings.faults, *findings.configured]:
+        return False, notes[0].reason, "; ".join(note.message for note in notes)
     ways = [device.shares.strategy for device in findings.advertisement.devices if device.shares is not None]
-    risks = "; ".join(RISKS[way] for way in dict.fromkeys(ways))
-    return True, "InEffect", risks or "the configuration is in effect"
+    known = [*(RISKS[way] for way in dict.fromkeys(ways)), *findings.remarks]
+    return True, "InEffect", "; ".join(known) or "the configuration is in effect"
 
 
 def _condition(kind: str, state: tuple[bool, str, str], generation: int) -> Condition:

@@ -122,6 +122,8 @@ def test_a_file_is_taken(text: str) -> None:
         ("flags: {plugin: {deviceListStrategy: cdi}}", "'cdi' is not a known value"),
         ("flags: {plugin: {deviceIDStrategy: name}}", "'name' is not a known value"),
         ("flags: {gfd: {sleepInterval: soon}}", "'soon' is no duration"),
+        ("flags: {gfd: {sleepInterval: -5s}}", "'-5s' is less than nothing"),
+        ("flags: {gfd: {sleepInterval: -1}}", "'-1' is less than nothing"),
         ("imex: {channelIDs: [1]}", "channelIDs is [] or [0], not [1]"),
         ("imex: {channelIDs: [0, 1]}", "channelIDs is [] or [0]"),
         ("sharing: {timeSlicing: {}}", "field 'resources' is missing"),

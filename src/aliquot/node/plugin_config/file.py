@@ -291,3 +291,5 @@ INFINITE = "infinite"
 def _check_duration(parsed: Document, path: _Place, value: int | str) -> None:
     if isinstance(value, str) and value != INFINITE and not _GO_DURATION.fullmatch(value):
         raise parsed.error(path, f"'{value}' is no duration: give one like 60s, nanoseconds, or '{INFINITE}'")
+    if str(value).startswith("-"):
+        raise parsed.error(path, f"'{value}' is less than nothing: give a duration like 60s, or '{INFINITE}'")

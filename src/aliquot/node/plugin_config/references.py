@@ -1,7 +1,7 @@
 """How a configuration names devices: `all`, a number of them, or a list of indexes and UUIDs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.driver import Gpu
@@ -77,6 +77,12 @@ class References:
         if self.count is not None:
             return tuple(device.id for device in devices[: self.count])
         return tuple(device.id for device in devices if self._names(device))
+
+    def absent(self, gpus: Iterable[Gpu]) -> tuple[str, ...]:
+        """Names of GPUs that are not among `gpus`. A slice that is not there may still come."""
+        there = {name for gpu in gpus for name in (str(gpu.index), gpu.uuid)}
+        whole = (name for name in self.names if _GPU_INDEX.fullmatch(name) or _GPU_UUID.fullmatch(name))
+        return tuple(name for name in whole if name not in there)
 
     def _names(self, device: Named) -> bool:
         gpu = {str(device.gpu.index), device.gpu.uuid}

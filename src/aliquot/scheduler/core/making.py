@@ -4,7 +4,7 @@ The same questions are asked as for a pod whose devices are there, but for wheth
 the pod gets what its GPUClass names first, with the least effort, on the GPU that loses least by it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from aliquot.partition import demand
@@ -98,7 +98,8 @@ def _short(made: PodShape, node: NodeState) -> Iterator[Shortage]:
 
 
 def _plan(shape: PodShape, node: NodeState) -> _Plan | None:
-    gpus = {gpu.uuid: _now(gpu, node) for gpu in node.facts.gpus}
+    awaited = {resource for resource in node.free if node.kept_back(resource) > 0}
+    gpus = {gpu.uuid: _now(gpu, node, awaited) for gpu in node.facts.gpus}
     choices: list[DeviceChoice] = []
     way, effort, loss = 0, Effort.NONE, 0.0
     made_for: dict[tuple[str, int], tuple[DeviceChoice, ...]] = {}
@@ -143,13 +144,16 @@ def _ways(resource: str, node: NodeState, gpu: GpuFacts) -> tuple[WayOn, ...]:
     return demand.ways(resource, node.facts.classes, gpu.board, gpu.profiles, gpu.memory_mib)
 
 
-def _now(gpu: GpuFacts, node: NodeState) -> GpuNow:
+def _now(gpu: GpuFacts, node: NodeState, awaited: Collection[str]) -> GpuNow:
+    """`awaited`: resources of which somebody is still to get one; which one is kubelet's choice, so it may be any."""
     pieces = [
         Piece(
             device.resource,
             device.profile,
             device.start,
-            len(node.held.get(device.id, ())),
+            device.capacity
+            if device.usable and device.resource in awaited
+            else len(node.held.get(device.id, ())),
             device.sharing,
             device.shares or 1,
             usable=device.withheld is not Withheld.UNHEALTHY,
@@ -163,4 +167,6 @@ def _now(gpu: GpuFacts, node: NodeState) -> GpuNow:
     for profile, start in gpu.wanted:
         if (profile, start) not in known and profile in by_name:
             pieces.append(Piece("", profile, start, held=1))
-    return GpuNow(gpu.uuid, gpu.profiles, gpu.mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode)
+    # A change of mode that is on its way shows in what will be there.
+    mig_on = all(piece.start is not None for piece in pieces) if pieces else gpu.mig_on
+    return GpuNow(gpu.uuid, gpu.profiles, mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode)

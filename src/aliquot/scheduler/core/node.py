@@ -62,6 +62,11 @@ class NodeState:
                 found[device.withheld] += unheld
         return found
 
+    def kept_back(self, resource: str) -> int:
+        """How many of those that nobody is known to hold pods here will get all the same, which ones is not known yet."""
+        listed = self.facts.devices.by_resource.get(resource, ())
+        return sum(self.free_of(device) for device in listed) - self.free.get(resource, 0)
+
     def free_of(self, device: DeviceState) -> int:
         """How often the device can be given now."""
         return device.free(len(self.held.get(device.id, ())))

@@ -1,0 +1,236 @@
+"""What GPUNode.spec is to say of one GPU: what pods hold and are to get, and of the rest what is not idle or in the way."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from aliquot.gpu.layout import Slice, geometry_of
+from aliquot.gpu.profiles import ProfileName
+from aliquot.kube.api.assignment import AssignedDevice
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.kube.api.gpunode import (
+    GPUInstance,
+    GPUStatus,
+    MigMode,
+    Sharing,
+    SliceClass,
+    WantedGPU,
+    WantedInstance,
+    WantedSharing,
+)
+from aliquot.partition.gpus import GpuFacts
+
+Idle = Collection[int | None]
+"""Starts of the slices that nobody has needed for long enough; None: the GPU as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    gpu: WantedGPU
+    refused: tuple[AssignedDevice, ...] = ()
+    """Claims that cannot be: something that is held, or claimed before, is in their way."""
+
+
+def wish(
+    status: GPUStatus,
+    facts: GpuFacts,
+    before: WantedGPU | None,
+    claims: Sequence[AssignedDevice],
+    idle: Idle = (),
+) -> Wish | None:
+    """`claims` on this GPU, the oldest first: of pods that wait for it, and of bound pods. None: the spec need say nothing
+    of it."""
+    if not facts.may_cut:
+        return _names_alone(status, before, claims, idle)
+    whole = [claim for claim in claims if claim.start is None]
+    sliced = [claim for claim in claims if claim.start is not None]
+    holds_slices = any(instance.pods for instance in status.instances)
+    if holds_slices or (sliced and not status.pods and not _goes_first(whole, sliced, claims)):
+        found = _cut(status, facts, before, sliced, idle)
+        refused = (*found.refused, *(claim for claim in whole if _differs(claim, status)))
+        found = Wish(found.gpu, refused)
+    elif whole or status.pods:
+        found = _whole(status, before, whole, idle)
+        found = Wish(found.gpu, (*found.refused, *sliced))
+    elif status.mig_mode is MigMode.ENABLED or (before is not None and before.mig):
+        found = _cut(status, facts, before, (), idle)
+    else:
+        found = _whole(status, before, (), idle)
+    if before is None and not found.refused and _is_so(found.gpu, status):
+        return None
+    return found
+
+
+def _goes_first(
+    whole: Sequence[AssignedDevice], sliced: Sequence[AssignedDevice], claims: Sequence[AssignedDevice]
+) -> bool:
+    return bool(whole) and (not sliced or claims.index(whole[0]) < claims.index(sliced[0]))
+
+
+def _differs(claim: AssignedDevice, status: GPUStatus) -> bool:
+    return claim.resource != status.resource
+
+
+# --- as slices ---
+
+
+def _cut(
+    status: GPUStatus,
+    facts: GpuFacts,
+    before: WantedGPU | None,
+    claims: Sequence[AssignedDevice],
+    idle: Idle,
+) -> Wish:
+    geometry = geometry_of(facts.profiles)
+    ids = {profile.name: profile.profile_id for profile in facts.profiles}
+
+    def fits(profile: str, start: int) -> bool:
+        beside = [Slice(ids[one.profile], one.start) for one in placed.values() if one.profile in ids]
+        return profile in ids and geometry.fits(Slice(ids[profile], start), beside)
+
+    placed: dict[int, WantedInstance] = {}
+    classes: dict[int, str] = {}
+    refused: list[AssignedDevice] = []
+    claimed = {(claim.profile, claim.start) for claim in claims}
+    there, free = _instances(status), list[_There]()
+    for one in there:
+        if one.held or (one.wanted.profile, one.wanted.start) in claimed:
+            placed[one.wanted.start] = one.wanted
+            if one.held and one.class_name:
+                classes[one.wanted.start] = one.class_name
+        else:
+            free.append(one)
+    for claim in claims:
+        assert claim.start is not None
+        found = placed.get(claim.start)
+        if found is None and fits(claim.profile, claim.start):
+            found = placed[claim.start] = WantedInstance(start=claim.start, profile=claim.profile)
+        name = _class_of(claim.resource)
+        if found is None or found.profile != claim.profile or classes.get(claim.start, name) != name:
+            refused.append(claim)
+        elif name:
+            classes[claim.start] = name
+    for one in free:
+        start = one.wanted.start
+        if start not in idle and start not in placed and fits(one.wanted.profile, start):
+            placed[start] = one.wanted
+            if one.class_name:
+                classes[start] = one.class_name
+    return Wish(
+        WantedGPU(
+            uuid=status.uuid,
+            mig=True,
+            instances=[placed[start] for start in sorted(placed)],
+            slice_classes=[
+                SliceClass(start=start, class_name=classes[start])
+                for start in sorted(classes)
+                if start in placed
+            ],
+        ),
+        tuple(refused),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """A GPU instance with its compute instances, as the spec would ask for it."""
+
+    wanted: WantedInstance
+    held: bool
+    class_name: str
+
+
+def _instances(status: GPUStatus) -> list[_There]:
+    """The status lists each compute instance."""
+    by_gi: dict[int, list[GPUInstance]] = {}
+    for instance in status.instances:
+        by_gi.setdefault(instance.gi_id, []).append(instance)
+    found = []
+    for parts in by_gi.values():
+        names = [ProfileName.parse(part.profile) for part in sorted(parts, key=lambda part: part.ci_id)]
+        name = names[0]
+        whole = ProfileName(name.gpu_slices, name.gpu_slices, name.memory_gb, name.attributes)
+        compute = [] if names == [whole] else [part.compute_slices for part in names]
+        found.append(
+            _There(
+                WantedInstance(start=parts[0].start, profile=str(whole), compute=compute),
+                any(part.pods for part in parts),
+                _class_of(parts[0].resource),
+            )
+        )
+    return found
+
+
+# --- as a whole, or in shares ---
+
+
+def _whole(status: GPUStatus, before: WantedGPU | None, claims: Sequence[AssignedDevice], idle: Idle) -> Wish:
+    found = WantedGPU(uuid=status.uuid, mig=False if status.mig_mode is not MigMode.UNSUPPORTED else None)
+    if status.mig_mode is not MigMode.UNSUPPORTED:
+        found.instances = []
+    refused: list[AssignedDevice] = []
+    if status.pods:
+        _as_it_is(found, status)
+        refused = [claim for claim in claims if _differs(claim, status)]
+    elif claims:
+        first = claims[0]
+        found.class_name = _class_of(first.resource)
+        if first.replicas or found.class_name:
+            found.sharing = WantedSharing(strategy=first.sharing, replicas=max(first.replicas, 1))
+        elif status.resource == first.resource:
+            _as_it_is(found, status)
+        refused = [claim for claim in claims if claim.resource != first.resource]
+    elif None not in idle and before is not None and before.mig is not True:
+        found.class_name, found.sharing = before.class_name, before.sharing
+    return Wish(found, tuple(refused))
+
+
+def _as_it_is(found: WantedGPU, status: GPUStatus) -> None:
+    """Also where the shares are the configuration's: they are to stay while somebody has them."""
+    found.class_name = _class_of(status.resource)
+    if found.class_name:
+        shares = status.shares
+        strategy, replicas = (shares.strategy, shares.replicas) if shares is not None else (Sharing.NONE, 1)
+        found.sharing = WantedSharing(strategy=strategy, replicas=replicas)
+
+
+# --- names alone ---
+
+
+def _names_alone(
+    status: GPUStatus, before: WantedGPU | None, claims: Sequence[AssignedDevice], idle: Idle
+) -> Wish | None:
+    """Somebody else decides how it is cut."""
+    found = WantedGPU(uuid=status.uuid)
+    held_by_class = _class_of(status.resource) if status.pods or None not in idle else ""
+    found.class_name = next(
+        (name for claim in claims if claim.start is None and (name := _class_of(claim.resource))),
+        held_by_class,
+    )
+    names = {
+        instance.start: name
+        for instance in status.instances
+        if (name := _class_of(instance.resource)) and (instance.pods or instance.start not in idle)
+    }
+    names |= {claim.start: _class_of(claim.resource) for claim in claims if claim.start is not None}
+    found.slice_classes = [
+        SliceClass(start=start, class_name=name) for start, name in sorted(names.items()) if name
+    ]
+    if before is None and not found.class_name and not found.slice_classes:
+        return None
+    return Wish(found)
+
+
+def _class_of(resource: str) -> str:
+    return resource.removeprefix(CLASS_PREFIX) if resource.startswith(CLASS_PREFIX) else ""
+
+
+def _is_so(wanted: WantedGPU, status: GPUStatus) -> bool:
+    """Whether the GPU is that way already, so that nobody has to ask for it."""
+    if wanted.class_name or wanted.slice_classes or (wanted.sharing and wanted.sharing.replicas > 1):
+        return False
+    if wanted.mig is True:
+        there = {(one.wanted.profile, one.wanted.start) for one in _instances(status)}
+        return status.mig_mode is MigMode.ENABLED and there == {
+            (one.profile, one.start) for one in wanted.instances or ()
+        }
+    return status.mig_mode in (MigMode.DISABLED, MigMode.UNSUPPORTED)
