@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
-from aliquot.cli.output import Format, emit, output_option, table
-from aliquot.cli.plugin_options import follow, plugin_options, read_config, settle
+from aliquot.cli.drivers import driver_option, open_driver
+from aliquot.cli.plugin_options import config_file_option, follow, plugin_options
+from aliquot.cli.preview import preview
 from aliquot.cli.state import SIMULATED_GPUS
 from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from aliquot.node.configuration import Configuration
     from aliquot.node.health.policy import HealthPolicy
     from aliquot.node.plugin_config.file import Flags
-    from aliquot.node.preview import Preview, PreviewedDevice, PreviewedResource
 
 _METRICS_PORT = 9400
 """dcgm-exporter's, so that who scrapes it finds us."""
@@ -32,24 +32,7 @@ def node() -> None:
     """The agent of a GPU node."""
 
 
-def _driver_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--driver",
-        "driver_name",
-        default="nvml",
-        show_default=True,
-        metavar="nvml|simulated:INVENTORY",
-        help="The real driver, or a simulated one with the GPUs of an inventory.",
-    )(command)
-
-
-def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
-    return click.option(
-        "--config-file",
-        envvar="CONFIG_FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Configuration of NVIDIA's device plugin, version v1.  [env: CONFIG_FILE]",
-    )(command)
+node.add_command(preview)
 
 
 @node.command("run")
@@ -93,7 +76,7 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     envvar="CDI_DISABLE_HOOKS",
     help="Hooks that CDI specs leave out, with commas; 'all' of them.  [env: CDI_DISABLE_HOOKS]",
 )
-@_config_file_option
+@config_file_option
 @click.option(
     "--config-map",
     default=PLUGIN_CONFIG_MAP,
@@ -130,7 +113,7 @@ def _config_file_option(command: click.decorators.FC) -> click.decorators.FC:
     help="The same of those that do, whatever is disabled or ignored unasked.  [env: DP_ENABLE_HEALTHCHECKS]",
 )
 @plugin_options
-@_driver_option
+@driver_option
 @cluster_options
 def run_agent(
     node_name: str | None,
@@ -262,134 +245,3 @@ async def _serving_metrics(
             fix = "give another --metrics-address or --metrics-port; port 0: no metrics"
             raise click.ClickException(f"metrics cannot be served on {where}: {cause}; {fix}") from error
         yield
-
-
-@node.command()
-@_driver_option
-@click.option("--node-name", default="node-0", show_default=True, help="Which node of the inventory.")
-@_config_file_option
-@click.option(
-    "--against",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Another configuration: print what --config-file would change of it.",
-)
-@plugin_options
-@output_option
-def preview(
-    driver_name: str,
-    node_name: str,
-    config_file: Path | None,
-    against: Path | None,
-    given: "Flags",
-    output: Format,
-) -> None:
-    """Print what this node would advertise: resources, device ids, what Allocate would answer, and the Node's labels.
-
-    Exit code 1 when something cannot be advertised; stderr says what and why.
-    """
-    from aliquot.gpu.simulated import SimulatedDriver
-    from aliquot.node import preview as previews
-    from aliquot.node.host import Host
-    from aliquot.node.inventory import observe
-    from aliquot.node.labels.machine_type import read_machine_type
-
-    driver = open_driver(driver_name, node_name)
-    snapshot = observe(driver)
-    host = Host(driver_here=not isinstance(driver, SimulatedDriver))
-
-    def previewed(path: Path | None) -> "Preview":
-        settings = settle(given, read_config(path))
-        machine_type = read_machine_type(settings.machine_type_file)
-        return previews.preview(snapshot, settings, machine_type, host.companions(settings))
-
-    shown = previewed(config_file)
-    if against is not None:
-        before = previewed(against)
-        changes = previews.changes(before, shown)
-        told = [(change.what, change.before or "-", change.after or "-") for change in changes]
-        emit(output, lambda: changes, columns=("WHAT", "BEFORE", "AFTER"), rows=told)
-        _end_preview(shown)
-        return
-    rows = []
-    for resource in shown.resources:
-        rows += [_row(resource, device) for device in resource.devices] or [
-            (resource.name, "", "none now", "", "")
-        ]
-    emit(
-        output, lambda: shown, columns=("RESOURCE", "GPU", "WHAT", "DEVICE ID", "ALLOCATE ANSWERS"), rows=rows
-    )
-    if output.is_table and shown.labels:
-        click.echo()
-        table(("LABEL", "VALUE"), list(shown.labels.items()))
-    _end_preview(shown)
-
-
-def _end_preview(shown: "Preview") -> None:
-    for note in shown.notes:
-        click.echo(f"note: {note}", err=True)
-    if shown.problems:
-        raise click.ClickException("\n       ".join(shown.problems))
-
-
-def _row(resource: "PreviewedResource", device: "PreviewedDevice") -> tuple[str, str, str, str, str]:
-    what = f"{device.profile} at slot {device.start}" if device.profile else "whole GPU"
-    ids = device.kubelet_ids
-    if ids != (device.id,):
-        what = f"{what}, {device.sharing} x {len(ids)}"
-    answer = device.answer
-    said = [f"{key}={value}" for key, value in sorted(answer.environment.items())]
-    said += [f"{host}:{inside}" for inside, host in sorted(answer.mounts.items())]
-    said += [f"{key}={value}" for key, value in sorted(answer.annotations.items())]
-    said += [name for name in answer.cdi_devices if not answer.annotations]
-    shown_id = ids[0] if len(ids) == 1 else f"{ids[0]} to {ids[-1].rpartition('::')[2]}"
-    return (
-        resource.name,
-        f"{device.gpu_index} {device.product}",
-        what,
-        shown_id,
-        device.fault or " ".join(said),
-    )
-
-
-def open_driver(name: str, node_name: str, *, state_file: Path | None = None, wait: bool = False) -> "Driver":
-    """The driver that `--driver` names; a simulated one keeps its state in `state_file`. `wait`: the real one may come
-    later.
-
-    Raises click.ClickException with the fix.
-    """
-    from aliquot.document import DocumentError
-    from aliquot.gpu.driver import DriverError
-
-    kind, _, inventory_path = name.partition(":")
-    if kind == "nvml" and not inventory_path:
-        from aliquot.gpu.late_driver import late
-        from aliquot.gpu.nvml import NvmlDriver
-
-        if wait:
-            return late(NvmlDriver)
-        try:
-            return NvmlDriver()
-        except DriverError as error:
-            raise click.ClickException(
-                f"{error}; without a GPU, try --driver simulated:INVENTORY; to wait for the driver, "
-                "--fail-on-init-error=false"
-            ) from error
-    if kind == "simulated" and inventory_path:
-        from aliquot.gpu import inventory
-        from aliquot.gpu.simulated import SimulatedDriver
-
-        try:
-            machine = inventory.load(Path(inventory_path)).node(node_name)
-        except DocumentError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyError as error:
-            raise click.ClickException(f"{inventory_path}: {error.args[0]}") from error
-        try:
-            return SimulatedDriver(machine.gpus, node=node_name, state_file=state_file)
-        except ValueError as error:
-            raise click.ClickException(f"{state_file}: {error}; delete the file to begin anew") from error
-        except OSError as error:
-            raise click.ClickException(
-                f"{state_file}: {error.strerror}; is --kubelet-dir one that 'aliquot status' shows?"
-            ) from error
-    raise click.UsageError(f"--driver {name!r} is neither 'nvml' nor 'simulated:INVENTORY'")

@@ -126,6 +126,15 @@ def plugin_options(command: _F) -> _F:
     return wrapped  # type: ignore[no-any-return]
 
 
+def config_file_option(command: click.decorators.FC) -> click.decorators.FC:
+    return click.option(
+        "--config-file",
+        envvar="CONFIG_FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Configuration of NVIDIA's device plugin, version v1.  [env: CONFIG_FILE]",
+    )(command)
+
+
 def read_config(path: Path | None) -> "PluginConfig":
     """Raises click.ClickException."""
     from aliquot.document import DocumentError
