@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aliquot.partition.board_states import BoardStates, Placing
 from aliquot.partition.fleet import Fleet
 from aliquot.partition.placer import Choice, place
-from aliquot.partition.policies.capability import MOST_CAPABILITY
+from aliquot.partition.policies.capability import MOST_CAPABILITY, MOST_SLOT_CAPABILITY
 from aliquot.partition.policies.fit import BEST_FIT, FIRST_FIT, HAMI, WORST_FIT
 from aliquot.partition.policies.fragmentation import least_fragmentation
 from aliquot.partition.policies.policy import Policy
@@ -21,6 +21,7 @@ POLICIES = (
     BEST_FIT,
     WORST_FIT,
     MOST_CAPABILITY,
+    MOST_SLOT_CAPABILITY,
     least_fragmentation((0.4, 0.15, 0.25, 0.1, 0.05, 0.05)),
 )
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.board_states import BoardStates, Occupancy
 from aliquot.partition.index_set import NOTHING, IndexSet
+from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu
 from aliquot.partition.policies.policy import Policy, Ranking, rank
 
 
-class Fleet:
+class Fleet(Occupancies):
     """A `Placer` by a policy. Of GPUs that the policy finds equal it takes the lowest.
 
     For each profile the occupancies stand in the policy's order, one bit each, set where a GPU has it: the lowest
@@ -18,14 +19,11 @@ class Fleet:
     def __init__(
         self, states: BoardStates, policy: Policy, gpus: Iterable[Gpu] | Mapping[Gpu, Occupancy] = ()
     ) -> None:
-        """`gpus`: those of a mapping have something taken, others are empty."""
-        self.states = states
-        self._occupancy: dict[Gpu, Occupancy] = {}
+        super().__init__(states)
         self._buckets = {occupancy: IndexSet() for occupancy in states.occupancies}
         self._lowest = dict.fromkeys(states.occupancies, NOTHING)
         self.follow(policy)
-        for gpu in gpus:
-            self.add(gpu, gpus[gpu] if isinstance(gpus, Mapping) else 0)
+        self.add_all(gpus)
 
     def follow(self, policy: Policy) -> None:
         """Decide by another policy from now on."""
@@ -48,9 +46,6 @@ class Fleet:
             if lowest != NOTHING:
                 self._appear(occupancy)
 
-    def observe(self, profile: int) -> None:
-        """The policy is what it is."""
-
     def choose(self, profile: int) -> Choice | None:
         present = self._present[profile]
         if not present:
@@ -60,50 +55,11 @@ class Fleet:
         gpu = lowest[tier[0]] if len(tier) == 1 else min(map(lowest.__getitem__, tier))
         return gpu, self._placing[profile][self._occupancy[gpu]]
 
-    def commit(self, gpu: Gpu, placing: Placing) -> None:
-        before = self._occupancy[gpu]
-        if before & placing.mask:
-            raise ValueError(f"GPU {gpu}: slots {placing.mask & before:#b} are taken")
-        self._move(gpu, before, before | placing.mask)
-
-    def release(self, gpu: Gpu, placing: Placing) -> None:
-        before = self._occupancy[gpu]
-        if placing.mask & ~before:
-            raise ValueError(f"GPU {gpu}: slots {placing.mask & ~before:#b} are not taken")
-        self._move(gpu, before, before ^ placing.mask)
-
-    def add(self, gpu: Gpu, occupancy: Occupancy = 0) -> None:
-        if gpu in self._occupancy:
-            raise ValueError(f"GPU {gpu} is there already")
-        if occupancy not in self._buckets:
-            raise ValueError(f"GPU {gpu}: the board cannot have slots {occupancy:#b} taken")
-        self._occupancy[gpu] = occupancy
-        self._enter(gpu, occupancy)
-
-    def remove(self, gpu: Gpu) -> Occupancy:
-        occupancy = self._occupancy.pop(gpu)
-        self._leave(gpu, occupancy)
-        return occupancy
-
-    def occupancy(self, gpu: Gpu) -> Occupancy:
-        return self._occupancy[gpu]
-
-    def gpus(self) -> Iterable[Gpu]:
-        return self._occupancy.keys()
-
-    def __len__(self) -> int:
-        return len(self._occupancy)
-
     def counts(self) -> dict[Occupancy, int]:
         """How many GPUs have it, of each occupancy that any has: what re-planning starts from."""
         return {
             occupancy: len(bucket) for occupancy, bucket in self._buckets.items() if bucket.lowest != NOTHING
         }
-
-    def _move(self, gpu: Gpu, before: Occupancy, after: Occupancy) -> None:
-        self._enter(gpu, after)  # first: raises where the board cannot have it
-        self._occupancy[gpu] = after
-        self._leave(gpu, before)
 
     def _enter(self, gpu: Gpu, occupancy: Occupancy) -> None:
         self._buckets[occupancy].add(gpu)
