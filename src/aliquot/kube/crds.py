@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from aliquot.kube.api.core import CustomResourceDefinition
-from aliquot.kube.api.gpuclass import GPUClass
+from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CRDS
@@ -44,8 +44,14 @@ GPUCLASS_CRD = crd(
         PrinterColumn("Isolation", ".spec.isolation"),
         PrinterColumn("In use", ".status.inUse", type="integer"),
         PrinterColumn("Available", ".status.available", type="integer"),
+        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
     ],
+    rules={
+        f"self.metadata.name.size() <= {LONGEST_NAME}": f"the name is too long: with {CLASS_PREFIX} before it, it is one "
+        f"of a resource, which leaves {LONGEST_NAME} characters"
+    },
 )
 
 ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD)

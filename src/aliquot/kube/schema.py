@@ -57,10 +57,12 @@ def crd(
     printer_columns: Sequence[PrinterColumn] = (),
     status: bool = True,
     scale: Scale | None = None,
+    rules: Mapping[str, str] | None = None,
 ) -> Schema:
     """The CRD of `struct`, whose fields `api_version` and `kind` have the group, version and kind as defaults.
 
-    `status`: with the status subresource. Raises SchemaError.
+    `status`: with the status subresource. `rules` in CEL are about the whole object, with what is told where one does not
+    hold. Raises SchemaError.
     """
     info = types.type_info(struct)
     assert isinstance(info, types.StructType)
@@ -77,11 +79,16 @@ def crd(
         subresources["scale"] = paths | (
             {"labelSelectorPath": scale.label_selector} if scale.label_selector else {}
         )
+    schema = root_schema(struct)
+    if rules:
+        schema["x-kubernetes-validations"] = [
+            {"rule": rule, "message": message} for rule, message in rules.items()
+        ]
     served: Schema = {
         "name": version,
         "served": True,
         "storage": True,
-        "schema": {"openAPIV3Schema": root_schema(struct)},
+        "schema": {"openAPIV3Schema": schema},
     }
     if subresources:
         served["subresources"] = subresources

@@ -14,6 +14,8 @@ from aliquot.kube.api.gpunode import API_VERSION, MOST_SHARES, Sharing, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
 
 CLASS_PREFIX = "class.aliquot.dev/"
+LONGEST_NAME = 63 - len(CLASS_PREFIX)
+"""Kubelet takes no longer names of resources from a device plugin."""
 
 
 def resource_of(class_name: str) -> str:
@@ -89,11 +91,24 @@ _EACH_IS_ONE = Meta(
 )
 
 
+_QUANTITY = Meta(
+    max_length=32,
+    extra_json_schema={
+        "x-kubernetes-validations": [
+            {
+                "rule": "isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+                "message": "memory is a quantity above zero, like 10Gi",
+            }
+        ]
+    },
+)
+
+
 class GPUClassSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """What is asked for, and the ways to provide it. Without `ways` they follow from what is asked for and the board, those
     that waste least first."""
 
-    memory: str = ""
+    memory: Annotated[str, _QUANTITY] = ""
     """At least so much, as a quantity: `10Gi`."""
     compute_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     """At least this part of a GPU's compute."""
@@ -101,6 +116,38 @@ class GPUClassSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     ways: Annotated[list[Way], _EACH_IS_ONE] = []
     boards: Annotated[list[str], Meta(max_length=32)] = []
     """Keys of the boards it may be on (`h100-80gb`); empty: any."""
+
+
+# Ways are taken as they are named: what they do not provide is refused here, or nobody would notice.
+_CONSISTENT = Meta(
+    extra_json_schema={
+        "x-kubernetes-validations": [
+            {
+                "rule": "has(self.memory) || (has(self.computePercent) && self.computePercent > 0) "
+                "|| (has(self.ways) && self.ways.size() > 0)",
+                "message": "nothing is asked for: give memory, computePercent or ways",
+            },
+            {
+                "rule": "!has(self.isolation) || self.isolation != 'Hardware' || !has(self.ways) "
+                "|| self.ways.all(w, has(w.mig) || has(w.whole))",
+                "message": "isolation Hardware is what mps and timeSlicing do not give: leave them out of ways, or ask "
+                "for less isolation",
+            },
+            {
+                "rule": "!has(self.isolation) || self.isolation != 'Limits' || !has(self.ways) "
+                "|| self.ways.all(w, !has(w.timeSlicing))",
+                "message": "isolation Limits is what timeSlicing does not give: leave it out of ways, or ask for "
+                "isolation None",
+            },
+            {
+                "rule": "!has(self.computePercent) || !has(self.ways) || self.ways.all(w, "
+                "(!has(w.mps) || w.mps.replicas * self.computePercent <= 100) && "
+                "(!has(w.timeSlicing) || w.timeSlicing.replicas * self.computePercent <= 100))",
+                "message": "one of so many replicas has less than computePercent of a GPU: name fewer, or ask for less",
+            },
+        ]
+    }
+)
 
 
 class GPUClassStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -113,7 +160,7 @@ class GPUClassStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
 
 class GPUClass(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
-    spec: GPUClassSpec
+    spec: Annotated[GPUClassSpec, _CONSISTENT]
     status: GPUClassStatus = field(default_factory=GPUClassStatus)
     api_version: str = API_VERSION
     kind: str = "GPUClass"
