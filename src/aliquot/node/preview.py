@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aliquot.kube.api.gpunode import Sharing
+from aliquot.kube.api.gpunode import SHARING_RISKS, Sharing
 from aliquot.kube.kubeletapi.deviceplugin_pb2 import ContainerAllocateResponse
 from aliquot.node.advertise import Device, advertise
 from aliquot.node.allocation import Given, answer
@@ -11,7 +11,7 @@ from aliquot.node.companions import CompanionFiles, fit
 from aliquot.node.inventory import Snapshot
 from aliquot.node.labels.features import UNKNOWN, feature_labels
 from aliquot.node.plugin_config.settings import Companion, Settings
-from aliquot.node.sharing import RISKS, share
+from aliquot.node.sharing import share
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def preview(
         listed = ", ".join(map(str, indexes))
         problems.append(text if len(indexes) == len(gpus) > 1 else f"GPU {listed}: {text}")
     ways = dict.fromkeys(_sharing(device) for device in advertisement.devices if device.resource)
-    risks = [f"{way}: {RISKS[way]}" for way in ways if way in RISKS]
+    risks = [f"{way}: {SHARING_RISKS[way]}" for way in ways if way in SHARING_RISKS]
     return Preview(
         tuple(resources),
         (*problems, *(text for text in shared.problems if text not in by_text)),

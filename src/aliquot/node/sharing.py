@@ -1,7 +1,7 @@
 """Several containers on one device: which devices are shared, by how many, and under which resource name.
 
 A shared device stays one device; kubelet is shown its shares, `<id>::0` and so on, as NVIDIA's plugin names them. What
-GPUNode.spec wants of a GPU goes before the configuration file. `RISKS` says what each way leaves open.
+GPUNode.spec wants of a GPU goes before the configuration file.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,12 +17,6 @@ from aliquot.node.plugin_config.names import MAX_LENGTH, shared_name
 from aliquot.node.plugin_config.references import Named
 from aliquot.node.plugin_config.settings import Settings
 
-RISKS: Mapping[Sharing, str] = {
-    Sharing.TIME_SLICING: "time slices isolate neither memory nor faults: one container may take all of the memory, "
-    "and its fault ends the others",
-    Sharing.MPS: "MPS does not isolate faults: a fatal fault of one container ends all on the GPU; its limits are for "
-    "each process, and a container may lift them",
-}
 _VOLTA = (7, 0)
 
 

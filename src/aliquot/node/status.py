@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from aliquot.clock import rfc3339
 from aliquot.gpu.driver import Link, LinkKind, MigState
 from aliquot.kube.api.gpunode import (
+    SHARING_RISKS,
     AllocationPolicy,
     GPUAilment,
     GPUInstance,
@@ -26,7 +27,6 @@ from aliquot.node.health.ailment import Ailment
 from aliquot.node.inventory import ObservedGpu, Snapshot
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations
-from aliquot.node.sharing import RISKS
 
 READY = "Ready"
 MIG_CONFIGURED = "MIGConfigured"
@@ -367,7 +367,7 @@ def _configured(findings: Findings) -> tuple[bool, str, str]:
     if notes := [*findings.faults, *findings.configured]:
         return False, notes[0].reason, "; ".join(note.message for note in notes)
     ways = [device.shares.strategy for device in findings.advertisement.devices if device.shares is not None]
-    known = [*(RISKS[way] for way in dict.fromkeys(ways)), *findings.remarks]
+    known = [*(SHARING_RISKS[way] for way in dict.fromkeys(ways)), *findings.remarks]
     return True, "InEffect", "; ".join(known) or "the configuration is in effect"
 
 

@@ -5,6 +5,7 @@ user, `status` to the node agent; GPUs are keyed by UUID and instances by start 
 managers can each own their part through server-side apply.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -55,6 +56,15 @@ class Sharing(StrEnum):
     NONE = "none"
     TIME_SLICING = "timeSlicing"
     MPS = "mps"
+
+
+SHARING_RISKS: Mapping[Sharing, str] = {
+    Sharing.TIME_SLICING: "time slices isolate neither memory nor faults: one container may take all of the memory, "
+    "and its fault ends the others",
+    Sharing.MPS: "MPS does not isolate faults: a fatal fault of one container ends all on the GPU; its limits are for "
+    "each process, and a container may lift them",
+}
+"""What each way leaves open, for whoever chooses it."""
 
 
 class AllocationPolicy(StrEnum):
