@@ -11,7 +11,7 @@ from aliquot.node.advertise import Advertisement, advertise, possible_names
 from aliquot.node.inventory import ObservedGpu, Snapshot, observe, remember
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.plugin_config.names import Naming
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 
 def observed(text: str, *layouts: tuple[tuple[str, int], ...]) -> tuple[ObservedGpu, ...]:

@@ -9,7 +9,8 @@ import pytest
 
 from aliquot.node.mig.journal import Journal, Layout, forget
 from aliquot.node.mig.one_writer import GpuHeld, held
-from tests.node.conftest import Site, run_site, wanted
+from tests.node.fake_api import wanted
+from tests.node.site import Site, run_site
 
 
 def beside(directory: Path, scenario: Callable[[Site], Coroutine[Any, Any, None]]) -> None:

@@ -4,7 +4,9 @@ import asyncio
 
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
-from tests.node.conftest import Site, placed, run_site, virtual, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import placed, virtual
+from tests.node.site import Site, run_site
 
 GPU, SHARED = "nvidia.com/gpu", "nvidia.com/gpu.shared"
 

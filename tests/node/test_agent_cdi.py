@@ -9,7 +9,9 @@ from aliquot.node.cdi.writer import CdiFiles
 from aliquot.node.host import Host
 from aliquot.node.plugin_config.file import DeviceListStrategy
 from aliquot.node.plugin_config.settings import Companion, Settings
-from tests.node.conftest import Site, virtual, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import virtual
+from tests.node.site import Site
 from tests.node.test_companions import CHANNEL, laid_out
 
 CDI = Settings(device_list_strategies=(DeviceListStrategy.CDI_CRI,))

@@ -3,7 +3,8 @@
 import asyncio
 
 from aliquot.kube.api.assignment import AssignedDevice
-from tests.node.conftest import Site, pod, run_site
+from tests.node.fake_api import pod
+from tests.node.site import Site, run_site
 
 
 def test_the_scheduler_s_choice_is_what_kubelet_gets() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 from aliquot.kube.api.gpunode import Sharing, SliceClass, WantedGPU, WantedSharing
 from aliquot.node.advertise import device_of
-from tests.node.conftest import Site, cut, run_site
+from tests.node.machines import cut
+from tests.node.site import Site, run_site
 
 GPU = "nvidia.com/gpu"
 SLICE = "nvidia.com/mig-1g.10gb"

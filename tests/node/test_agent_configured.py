@@ -5,7 +5,8 @@ import asyncio
 from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 from aliquot.node.advertise import device_of
 from aliquot.node.plugin_config.choice import LABEL
-from tests.node.conftest import NODE, Site, virtual
+from tests.node.machines import NODE, virtual
+from tests.node.site import Site
 
 GPU = "nvidia.com/gpu"
 

@@ -9,7 +9,9 @@ import pytest
 from aliquot.gpu.driver import DriverError, ReturnCode
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.gpunode import MigMode, WantedGPU
-from tests.node.conftest import Site, cut, placed, pod, run_site, wanted
+from tests.node.fake_api import pod, wanted
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
 SEVEN = [("1g.10gb", start) for start in range(7)]

@@ -8,7 +8,9 @@ import pytest
 
 from aliquot.kube.api.gpunode import Disruption, WantedGPU
 from aliquot.node.mig.labelled import CONFIG, DISRUPTION, STATE
-from tests.node.conftest import Site, cut, placed, run_site, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
 BEFORE = [("1g.10gb", 0), ("1g.10gb", 1), ("3g.40gb", 4)]

@@ -8,7 +8,8 @@ from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
 from aliquot.node.labels.writer import TIMESTAMP
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.plugin_config.settings import Settings
-from tests.node.conftest import Site, run_site, wanted
+from tests.node.fake_api import wanted
+from tests.node.site import Site, run_site
 
 WITHIN_S = 2.0
 

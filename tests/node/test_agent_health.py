@@ -8,7 +8,10 @@ from aliquot.gpu.driver import DriverError, RecoveryAction, ReturnCode, Telemetr
 from aliquot.kube.api.gpunode import Health
 from aliquot.node.health.policy import HealthPolicy
 from aliquot.node.health.watch import FIGURES_S
-from tests.node.conftest import Refused, Site, cut, pod, run_site, virtual
+from tests.node.fake_api import pod
+from tests.node.kubelet import Refused
+from tests.node.machines import cut, virtual
+from tests.node.site import Site, run_site
 
 GPU = "nvidia.com/gpu"
 

@@ -16,7 +16,10 @@ from aliquot.kube.api.resource_slice import (
 )
 from aliquot.node.plugin_config.file import Flags, MigStrategy, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
-from tests.node.conftest import NODE, Refused, Site, cut, placed, run_site, virtual, wanted
+from tests.node.fake_api import wanted
+from tests.node.kubelet import Refused
+from tests.node.machines import NODE, cut, placed, virtual
+from tests.node.site import Site, run_site
 
 GPU = "nvidia.com/gpu"
 PUBLISHED = "DRA driver gpu.nvidia.com publishes it in pool gpu-0"

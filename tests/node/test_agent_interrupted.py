@@ -6,7 +6,9 @@ import random
 import pytest
 
 from aliquot.node.mig.labelled import CONFIG, DISRUPTION, STATE
-from tests.node.conftest import Refused, Site, cut, placed, run_site
+from tests.node.kubelet import Refused
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 BALANCED = {("1g.10gb", 0), ("1g.10gb", 1), ("2g.20gb", 2), ("3g.40gb", 4)}
 SEVENTHS = [("1g.10gb", start) for start in range(7)]

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from aliquot.gpu.layout import Geometry
 from aliquot.kube.api.assignment import AssignedDevice
-from tests.node.conftest import Site, machine, pod, run_site, wanted
+from tests.node.fake_api import pod, wanted
+from tests.node.machines import machine
+from tests.node.site import Site, run_site
 
 _DRIVER = machine("a100-40gb:1:mig")
 _GPU = _DRIVER.gpus()[0]

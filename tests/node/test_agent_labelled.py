@@ -8,7 +8,8 @@ from aliquot.gpu.driver import DriverError, MigState, ReturnCode
 from aliquot.kube.api.gpunode import MigMode
 from aliquot.kube.roles import MIG_CONFIG_MAP
 from aliquot.node.mig.labelled import CONFIG, STATE
-from tests.node.conftest import Site, cut, placed, run_site
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 BALANCED = {("1g.10gb", 0), ("1g.10gb", 1), ("2g.20gb", 2), ("3g.40gb", 4)}
 OWN = """\

@@ -10,7 +10,10 @@ from aliquot.node.cdi.writer import CdiFiles
 from aliquot.node.host import Host
 from aliquot.node.plugin_config.file import DeviceListStrategy
 from aliquot.node.plugin_config.settings import Settings
-from tests.node.conftest import Refused, Site, run_site, virtual, wanted
+from tests.node.fake_api import wanted
+from tests.node.kubelet import Refused
+from tests.node.machines import virtual
+from tests.node.site import Site, run_site
 
 GPU = "nvidia.com/gpu"
 AFTER_S = 15.0

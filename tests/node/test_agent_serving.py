@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
-from tests.node.conftest import Refused, Site, cut, pod, run_site
+from tests.node.fake_api import pod
+from tests.node.kubelet import Refused
+from tests.node.machines import cut
+from tests.node.site import Site, run_site
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
 

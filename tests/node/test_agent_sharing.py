@@ -9,7 +9,10 @@ from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
 from aliquot.node.advertise import device_of
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
-from tests.node.conftest import Refused, Site, cut, placed, pod, run_site, wanted
+from tests.node.fake_api import pod, wanted
+from tests.node.kubelet import Refused
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 GPU = "nvidia.com/gpu"
 SHARED = "nvidia.com/gpu.shared"

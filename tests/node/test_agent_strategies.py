@@ -4,7 +4,9 @@ import asyncio
 
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.plugin_config.settings import Settings
-from tests.node.conftest import Site, cut, placed, run_site, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import cut, placed
+from tests.node.site import Site, run_site
 
 SEVEN = [("1g.10gb", start) for start in range(7)]
 

@@ -13,7 +13,7 @@ from aliquot.node import assignments
 from aliquot.node.advertise import Device, Slice
 from aliquot.node.assignments import Claim, Places, Promise, Question, promises, unlisted
 from aliquot.node.pod_resources import Holding
-from tests.node.conftest import pod
+from tests.node.fake_api import pod
 
 GPU = "nvidia.com/gpu"
 SEVENTH = "nvidia.com/mig-1g.10gb"

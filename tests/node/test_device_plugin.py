@@ -16,7 +16,7 @@ from aliquot.node.assignments import Question
 from aliquot.node.device_plugin import DevicePlugin, Offer
 from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.registration import Registrar
-from tests.node.conftest import Kubelet, Refused
+from tests.node.kubelet import Kubelet, Refused
 
 GPU = "nvidia.com/gpu"
 DEVICES = [Device(f"GPU-{i}", GPU, f"GPU-{i}", i, i, numa_node=i // 2) for i in range(4)]

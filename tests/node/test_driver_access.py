@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aliquot.node.driver_access import DriverAccess, to_the_end
-from tests.node.conftest import virtual
+from tests.node.machines import virtual
 
 CALL_S = 1.0
 

@@ -1,6 +1,7 @@
 """Changes are told to whom they concern."""
 
-from tests.node.conftest import Api, pod, virtual
+from tests.node.fake_api import Api, pod
+from tests.node.machines import virtual
 
 
 def test_only_the_listeners_of_a_node_hear_of_its_pods() -> None:

@@ -9,7 +9,8 @@ import msgspec
 
 from aliquot.kube.api.gpunode import GPUNodeStatus
 from aliquot.node.gpunode_writer import GPUNodeWriter
-from tests.node.conftest import NODE, Api, virtual
+from tests.node.fake_api import Api
+from tests.node.machines import NODE, virtual
 
 ONE, TWO = GPUNodeStatus(driver_version="1"), GPUNodeStatus(driver_version="2")
 

@@ -22,7 +22,7 @@ from benchmarks.link_tables import (
     LinkTable,
 )
 from benchmarks.partition_search import divisions, preferred, set_score
-from tests.node.conftest import machine
+from tests.node.machines import machine
 
 
 class Wired:

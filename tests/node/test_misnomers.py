@@ -6,7 +6,7 @@ from aliquot.node.inventory import observe
 from aliquot.node.misnomers import misnomers
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import resolve
-from tests.node.conftest import machine
+from tests.node.machines import machine
 
 GPUS = observe(machine("h100-80gb:1")).gpus
 SMALL = "resources.mig: 1g.10gb slices are called nvidia.com/gpu: who asks for it counts on a whole GPU"

@@ -9,7 +9,7 @@ from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.inventory import Snapshot, observe_gpu, roll_call
 from aliquot.node.observer import LIMIT_S, Observer
-from tests.node.conftest import machine, virtual
+from tests.node.machines import machine, virtual
 
 
 class Threads:

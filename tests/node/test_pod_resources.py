@@ -13,7 +13,8 @@ from aliquot.kube.kubeletapi.podresources_pb2 import (
 from aliquot.kube.kubeletapi.sockets import MemorySockets
 from aliquot.node.pod_resources import Allocations, ClaimedDevice, Holding, allocatable, claimed, holdings
 from aliquot.node.pod_resources import PodResources as Asking
-from tests.node.conftest import Kubelet, claiming, virtual
+from tests.node.kubelet import Kubelet, claiming
+from tests.node.machines import virtual
 
 
 def numa(node: int, *ids: str, resource: str = "nvidia.com/gpu") -> ContainerDevices:

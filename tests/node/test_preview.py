@@ -5,7 +5,7 @@ from aliquot.node.inventory import observe
 from aliquot.node.plugin_config.file import Flags, MigStrategy, parse
 from aliquot.node.plugin_config.settings import Companion, Settings, resolve
 from aliquot.node.preview import changes, preview
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 
 def test_a_preview_names_resources_devices_and_environment() -> None:

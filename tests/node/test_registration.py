@@ -16,7 +16,8 @@ from aliquot.node.allocation import Given
 from aliquot.node.assignments import Question
 from aliquot.node.device_plugin import DevicePlugin
 from aliquot.node.registration import Registrar
-from tests.node.conftest import Kubelet, virtual
+from tests.node.kubelet import Kubelet
+from tests.node.machines import virtual
 
 GPU, SEVENTH = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 

@@ -10,7 +10,7 @@ from aliquot.node.inventory import Snapshot, observe
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
 from aliquot.node.sharing import Shared, client_limit, share
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 
 def settings(text: str) -> Settings:

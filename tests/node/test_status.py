@@ -25,7 +25,7 @@ from aliquot.node.plugin_config.settings import Settings
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.sharing import share
 from aliquot.node.status import Findings, Note, build
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 NOW = 1_767_225_600.0
 

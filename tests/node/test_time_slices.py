@@ -8,7 +8,7 @@ from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
 from aliquot.node.sharing import share
 from aliquot.node.time_slices import TimeSlices
-from tests.node.conftest import directly, machine
+from tests.node.machines import directly, machine
 
 
 def settings(interval: str, devices: str = "[0]") -> Settings:

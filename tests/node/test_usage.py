@@ -12,7 +12,7 @@ from aliquot.node.inventory import ObservedGpu, observe
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding
 from aliquot.node.usage import SETTLE_S, Answer, Answers, served_claim, uses
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
 

@@ -9,7 +9,7 @@ from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.node.company.published import gpus_by_device, held_by_claims, published
 from aliquot.node.inventory import observe
 from aliquot.node.pod_resources import ClaimedDevice
-from tests.node.conftest import NODE, cut, machine
+from tests.node.machines import NODE, cut, machine
 
 GPU_OF = {"GPU-a": "GPU-a", "GPU-b": "GPU-b", "MIG-b1": "GPU-b"}
 Attributes = dict[str, dict[str, Any]]

@@ -14,7 +14,7 @@ from aliquot.node.health.policy import IGNORED_XIDS, HealthPolicy
 from aliquot.node.inventory import Snapshot, observe
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.status import Findings, build
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 
 def cut_machine() -> tuple[Snapshot, tuple[Device, ...]]:

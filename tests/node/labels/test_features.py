@@ -16,7 +16,7 @@ from aliquot.node.labels.features import feature_labels
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
 from aliquot.node.sharing import share
-from tests.node.conftest import cut, machine
+from tests.node.machines import cut, machine
 
 Cuts = Mapping[int, Sequence[tuple[str, int]]]
 """GPU index -> (profile, start)"""

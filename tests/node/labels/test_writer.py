@@ -14,7 +14,8 @@ from aliquot.node.advertise import Advertisement, advertise
 from aliquot.node.inventory import Snapshot, observe
 from aliquot.node.labels.writer import TIMESTAMP, LabelWriter
 from aliquot.node.plugin_config.settings import Settings
-from tests.node.conftest import NODE, Api, directly, machine, virtual
+from tests.node.fake_api import Api
+from tests.node.machines import NODE, directly, machine, virtual
 
 COUNT = "nvidia.com/gpu.count"
 MACHINE = "nvidia.com/gpu.machine"

@@ -14,7 +14,9 @@ from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.holders import Holder
 from aliquot.node.plugin_config.file import MigStrategy
-from tests.node.conftest import NODE, Site, cut, machine, run_site, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import NODE, cut, machine
+from tests.node.site import Site, run_site
 
 HOLDER = Holder("ml", "train", "main")
 

@@ -11,7 +11,7 @@ from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.gpu_figures import gpu_families
 from aliquot.node.metrics.holders import holders_by_device
 from aliquot.node.pod_resources import Holding
-from tests.node.conftest import NODE, cut, machine
+from tests.node.machines import NODE, cut, machine
 
 
 def shown(

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aliquot.node.metrics.server import serving
-from tests.node.conftest import Site
+from tests.node.site import Site
 
 
 async def get(port: int, path: str) -> tuple[int, str, str]:

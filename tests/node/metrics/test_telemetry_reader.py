@@ -8,7 +8,8 @@ import pytest
 
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.metrics.telemetry_reader import AT_MOST_EVERY_S, LIMIT_S, TelemetryReader
-from tests.node.conftest import Site, machine, run_site, virtual
+from tests.node.machines import machine, virtual
+from tests.node.site import Site, run_site
 
 
 class Bench:
@@ -137,5 +138,5 @@ def test_the_agent_goes_on_while_a_gpu_hangs_in_a_scrape(monkeypatch: pytest.Mon
         assert [site.gpu_status(index).ready for index in (0, 1)] == [True, False]
         assert await site.kubelet.admit("train", "nvidia.com/gpu") == (first,)
 
-    monkeypatch.setattr("tests.node.conftest.directly", call)
+    monkeypatch.setattr("tests.node.site.directly", call)
     run_site("l4:2", scenario)

@@ -34,7 +34,7 @@ from aliquot.node.inventory import observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
 from aliquot.node.mig.journal import Layout, layout_after, unfinished
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
-from tests.node.conftest import virtual
+from tests.node.machines import virtual
 from tests.node.mig.troubled import CHANGING, Killed
 
 BOARDS = ("h100-80gb", "a100-40gb", "a30-24gb", "rtx-pro-6000-96gb")

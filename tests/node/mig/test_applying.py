@@ -16,7 +16,7 @@ from aliquot.node.mig.applying import Applying, Done, Failed, Result, Way, Work
 from aliquot.node.mig.journal import unfinished
 from aliquot.node.mig.one_writer import held
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
-from tests.node.conftest import cut, directly, machine, placed, virtual
+from tests.node.machines import cut, directly, machine, placed, virtual
 from tests.node.mig.troubled import Killed, Trouble, Troubled, dying, failing
 
 SEVENTHS = Goal(True, tuple(Demand(19) for _ in range(3)))
@@ -249,7 +249,7 @@ def test_what_another_took_up_meanwhile_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_gpu_that_is_gone_keeps_its_journal(tmp_path: Path) -> None:
     driver = half_done(tmp_path)
-    driver.lose_gpu(driver._uuids[0])
+    driver.lose_gpu(driver.gpus()[0].uuid)
     (failed,) = recover(driver, tmp_path, Way.FINISH)
     assert isinstance(failed, Failed) and failed.open and failed.code is ReturnCode.GPU_IS_LOST
     assert len(journals(tmp_path)) == 1

@@ -12,7 +12,7 @@ from aliquot.gpu.layout import CreateCompute, CreateInstance, DestroyCompute, De
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.mig.executor import Executor, StepFailed
 from aliquot.node.mig.steps import ApplyPendingMode, SetMode, Step
-from tests.node.conftest import cut, directly, machine, placed, virtual
+from tests.node.machines import cut, directly, machine, placed, virtual
 
 
 def carry_out(

@@ -16,7 +16,7 @@ from aliquot.node.inventory import observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Waits, Way, Work
 from aliquot.node.mig.journal import unfinished
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
-from tests.node.conftest import cut, directly, machine, placed, virtual
+from tests.node.machines import cut, directly, machine, placed, virtual
 from tests.node.mig.troubled import Trouble, Troubled, dying, failing
 
 HALVES = Goal(True, (Demand(9), Demand(9)))

@@ -16,7 +16,7 @@ from aliquot.node.inventory import observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Failed, Result, Work
 from aliquot.node.mig.reconfiguration import Change, Goal, Refused, reconfigure
 from tests.gpu.conftest import fake_library, machine, nvml_machine
-from tests.node.conftest import directly, virtual
+from tests.node.machines import directly, virtual
 
 __all__ = ["fake_library", "machine", "nvml_machine"]  # fixtures
 

@@ -22,7 +22,7 @@ from aliquot.node.inventory import ObservedGpu, observe_gpu
 from aliquot.node.mig.applying import Applying, Done, Work
 from aliquot.node.mig.goals import goal
 from aliquot.node.mig.reconfiguration import Change, Goal, reconfigure
-from tests.node.conftest import directly, virtual
+from tests.node.machines import directly, virtual
 
 MIXES = [
     ["h100-80gb", "h100-80gb", "h100-80gb"],

@@ -8,8 +8,10 @@ import pytest
 from aliquot.node.mps import daemons
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
-from tests.node.conftest import Site, cut, placed, virtual, wanted
+from tests.node.fake_api import wanted
+from tests.node.machines import cut, placed, virtual
 from tests.node.mps.control import FakeControl
+from tests.node.site import Site
 
 GPU = "nvidia.com/gpu"
 
