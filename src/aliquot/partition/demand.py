@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from aliquot.document import nearest
 from aliquot.gpu.driver import InstanceProfile
-from aliquot.gpu.profiles import RESOURCE_PREFIX, resource_name
+from aliquot.gpu.profiles import RESOURCE_PREFIX, BadProfileName, ProfileName, resource_name
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, GPUClassSpec, Way
-from aliquot.partition.mechanism import Needs, ways_on
+from aliquot.kube.quantity import QuantityError
+from aliquot.partition.mechanism import Needs, Priced, Unfit, choose, judge
 from aliquot.partition.ways import GpuWay, SliceWay, WayOn
 
 _MIG_PREFIX = RESOURCE_PREFIX + "mig-"
@@ -27,14 +29,62 @@ def ways(
     if resource.startswith(_MIG_PREFIX):
         return tuple(SliceWay(profile) for profile in profiles if resource_name(profile.name) == resource)
     spec = classes.get(resource.removeprefix(CLASS_PREFIX)) if resource.startswith(CLASS_PREFIX) else None
-    if spec is None or (spec.boards and board not in spec.boards):
+    if spec is None or not may_be_on(spec, board):
         return ()
-    if spec.ways:
-        return tuple(found for way in spec.ways for found in _on_board(way, profiles))
-    return ways_on(Needs.of(spec), profiles, memory_mib)
+    try:
+        return tuple(priced.way for priced in judged(spec, profiles, memory_mib)[0])
+    except QuantityError:
+        # Of a time when nobody refused it; the class says so itself.
+        return ()
 
 
-def _on_board(way: Way, profiles: Sequence[InstanceProfile]) -> tuple[WayOn, ...]:
-    if way.mig is not None:
-        return tuple(SliceWay(profile) for profile in profiles if profile.name == way.mig.profile)
-    return (GpuWay(way.sharing, way.replicas),)
+def may_be_on(spec: GPUClassSpec, board: str) -> bool:
+    return not spec.boards or board in spec.boards
+
+
+def judged(
+    spec: GPUClassSpec, profiles: Sequence[InstanceProfile], memory_mib: int | None
+) -> tuple[tuple[Priced, ...], tuple[Unfit, ...]]:
+    """The ways to provide a class on a board, in the order in which they are tried; and those that do not serve there.
+
+    Raises QuantityError.
+    """
+    needs = Needs.of(spec)
+    if not spec.ways:
+        return choose(needs, profiles, memory_mib)
+    found: list[Priced] = []
+    unfit: list[Unfit] = []
+    for named in spec.ways:
+        way = _on_board(named, profiles)
+        if way is None:
+            assert named.mig is not None
+            unfit.append(Unfit(str(named), _no_such_profile(named.mig.profile, profiles)))
+            continue
+        one = judge(needs, way, profiles, memory_mib)
+        found.append(one) if isinstance(one, Priced) else unfit.append(one)
+    return tuple(found), tuple(unfit)
+
+
+def _no_such_profile(name: str, profiles: Sequence[InstanceProfile]) -> str:
+    """With the nearest one that there is: of as many compute slices where it can be, then of as much memory."""
+    if not profiles:
+        return "the board has no MIG"
+    text = "the board has no such profile"
+    try:
+        wanted = ProfileName.parse(name)
+    except BadProfileName:
+        return text + nearest(name, [profile.name for profile in profiles])
+    known = [ProfileName.parse(profile.name) for profile in profiles]
+
+    def distance(one: ProfileName) -> tuple[int, int, int]:
+        slices, memory = one.gpu_slices - wanted.gpu_slices, one.memory_gb - wanted.memory_gb
+        return abs(slices), abs(memory), len(one.attributes ^ wanted.attributes)
+
+    return f"{text}; the nearest is {min(known, key=distance)}"
+
+
+def _on_board(way: Way, profiles: Sequence[InstanceProfile]) -> WayOn | None:
+    if way.mig is None:
+        return GpuWay(way.sharing, way.replicas)
+    profile = next((profile for profile in profiles if profile.name == way.mig.profile), None)
+    return SliceWay(profile) if profile is not None else None

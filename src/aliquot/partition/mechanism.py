@@ -11,12 +11,17 @@ from aliquot.gpu.driver import InstanceProfile
 from aliquot.kube import quantity
 from aliquot.kube.api.gpuclass import GPUClassSpec, Isolation
 from aliquot.kube.api.gpunode import Sharing
-from aliquot.partition.ways import GpuWay, SliceWay, WayOn
+from aliquot.partition.ways import GpuWay, SliceWay, WayOn, in_words
 
 MOST_CLIENTS = 48
 """Of one MPS server, Volta and later (NVIDIA, Multi-Process Service). As many take turns at most, too."""
 _MIB = 1 << 20
 _STRENGTH = (Isolation.NONE, Isolation.LIMITS, Isolation.HARDWARE)
+_ISOLATION = {
+    Sharing.NONE: Isolation.HARDWARE,
+    Sharing.MPS: Isolation.LIMITS,
+    Sharing.TIME_SLICING: Isolation.NONE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,36 +69,18 @@ def choose(
     """The ways that serve on a board of these profiles and this memory, best first; and those that do not."""
     found: list[Priced] = []
     unfit: list[Unfit] = []
-    most_compute = max((profile.compute_slices for profile in profiles), default=0)
-    for profile in profiles:
-        if not profile.attributes:
-            given = 100 * profile.compute_slices / most_compute
-            _judge(
-                found,
-                unfit,
-                needs,
-                SliceWay(profile),
-                profile.memory_mib,
-                given,
-                Isolation.HARDWARE,
-                memory_mib,
-            )
-    for sharing, isolation in ((Sharing.MPS, Isolation.LIMITS), (Sharing.TIME_SLICING, Isolation.NONE)):
-        replicas = _replicas(needs, memory_mib)
+    replicas = _replicas(needs, memory_mib)
+    ways: list[WayOn] = [SliceWay(profile) for profile in profiles if not profile.attributes]
+    for sharing in (Sharing.MPS, Sharing.TIME_SLICING):
         if replicas < 2:
-            unfit.append(Unfit(str(sharing), "the need leaves no room for a second one on the GPU"))
-            continue
-        part = memory_mib // replicas if memory_mib is not None else None
-        way = GpuWay(sharing, replicas)
-        _judge(found, unfit, needs, way, part, 100 / replicas, isolation, memory_mib)
-    _judge(found, unfit, needs, GpuWay(), memory_mib, 100.0, Isolation.HARDWARE, memory_mib)
+            unfit.append(Unfit(in_words(sharing), "the need leaves no room for a second one on the GPU"))
+        else:
+            ways.append(GpuWay(sharing, replicas))
+    for way in (*ways, GpuWay()):
+        judged = judge(needs, way, profiles, memory_mib)
+        found.append(judged) if isinstance(judged, Priced) else unfit.append(judged)
     found.sort(key=lambda one: (round(one.waste, 6), -_STRENGTH.index(one.isolation)))
     return tuple(found), tuple(unfit)
-
-
-def ways_on(needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None) -> tuple[WayOn, ...]:
-    """Those that serve, best first."""
-    return tuple(priced.way for priced in choose(needs, profiles, memory_mib)[0])
 
 
 def _replicas(needs: Needs, memory_mib: int | None) -> int:
@@ -104,16 +91,11 @@ def _replicas(needs: Needs, memory_mib: int | None) -> int:
     return min(by_memory, by_compute, MOST_CLIENTS)
 
 
-def _judge(
-    found: list[Priced],
-    unfit: list[Unfit],
-    needs: Needs,
-    way: WayOn,
-    memory_mib: int | None,
-    compute_percent: float,
-    isolation: Isolation,
-    board_memory_mib: int | None,
-) -> None:
+def judge(
+    needs: Needs, way: WayOn, profiles: Sequence[InstanceProfile], board_memory_mib: int | None
+) -> Priced | Unfit:
+    """One way on a board of these profiles and this memory."""
+    memory_mib, compute_percent, isolation = _given(way, profiles, board_memory_mib)
     reason = ""
     if needs.memory_mib and memory_mib is None:
         reason = "how much memory it has is not known"
@@ -124,10 +106,20 @@ def _judge(
     elif _STRENGTH.index(isolation) < _STRENGTH.index(needs.isolation):
         reason = f"its isolation is {isolation}, {needs.isolation} is needed"
     if reason:
-        unfit.append(Unfit(str(way), reason))
-        return
+        return Unfit(str(way), reason)
     wasted_memory = memory_mib - needs.memory_mib if memory_mib is not None else None
     wasted_compute = compute_percent - needs.compute_percent
     part = (wasted_memory or 0) / board_memory_mib if board_memory_mib else 0.0
     waste = (part + wasted_compute / 100) / 2
-    found.append(Priced(way, memory_mib, compute_percent, isolation, wasted_memory, wasted_compute, waste))
+    return Priced(way, memory_mib, compute_percent, isolation, wasted_memory, wasted_compute, waste)
+
+
+def _given(
+    way: WayOn, profiles: Sequence[InstanceProfile], board_memory_mib: int | None
+) -> tuple[int | None, float, Isolation]:
+    """Memory, percent of the compute, isolation."""
+    if isinstance(way, SliceWay):
+        most_compute = max(profile.compute_slices for profile in profiles)
+        return way.profile.memory_mib, 100 * way.profile.compute_slices / most_compute, Isolation.HARDWARE
+    part = board_memory_mib // way.replicas if board_memory_mib is not None else None
+    return part, 100 / way.replicas, _ISOLATION[way.sharing]

@@ -6,7 +6,11 @@ from typing import TypeAlias
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.kube.api.gpunode import Sharing
 
-_WORDS = {Sharing.MPS: "MPS share", Sharing.TIME_SLICING: "time slice"}
+_WORDS = {Sharing.NONE: "whole GPU", Sharing.MPS: "MPS share", Sharing.TIME_SLICING: "time slice"}
+
+
+def in_words(sharing: Sharing) -> str:
+    return _WORDS[sharing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,8 @@ class GpuWay:
     replicas: int = 1
 
     def __str__(self) -> str:
-        name = _WORDS.get(self.sharing)
-        return f"{name}, 1 of {self.replicas}" if name else "whole GPU"
+        name = in_words(self.sharing)
+        return name if self.sharing is Sharing.NONE else f"{name}, 1 of {self.replicas}"
 
 
 WayOn: TypeAlias = SliceWay | GpuWay

@@ -3,14 +3,15 @@
 import click
 
 from aliquot.cli.partition.bench import bench
+from aliquot.cli.partition.choose import choose
 from aliquot.cli.partition.packing import pack
 from aliquot.cli.partition.simulate import simulate
 
 
 @click.group()
 def partition() -> None:
-    """Which GPU is cut how: the fewest GPUs for a demand, and how to make room for what waits."""
+    """Which GPU is cut how: the fewest GPUs for a demand, and which way serves a need."""
 
 
-for command in (pack, simulate, bench):
+for command in (pack, choose, simulate, bench):
     partition.add_command(command)
