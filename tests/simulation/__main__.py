@@ -2,6 +2,7 @@
 
 python -m tests.simulation --seed 17        one life, with its log
 python -m tests.simulation --seeds 1000     as many lives; the failing seeds are named at the end
+python -m tests.simulation --world partitioned ...   of a cluster that cuts its GPUs as pods need them
 """
 
 import argparse
@@ -11,7 +12,10 @@ import time
 
 import structlog
 
-from tests.simulation.world import simulate
+from tests.simulation.partitioned import PartitionedWorld
+from tests.simulation.world import World, simulate
+
+WORLDS: dict[str, type[World]] = {"demo": World, "partitioned": PartitionedWorld}
 
 
 def main() -> int:
@@ -20,6 +24,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--world", choices=WORLDS, default="demo")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--storm-s", type=float, default=600.0, help="virtual seconds of trouble")
     parser.add_argument("--quiet", action="store_true")
@@ -34,7 +39,7 @@ def main() -> int:
     for seed in [options.seed] if one else range(options.first, options.first + options.seeds):
         started = time.perf_counter()
         try:
-            digest = simulate(seed, storm_s=options.storm_s)
+            digest = simulate(seed, storm_s=options.storm_s, kind=WORLDS[options.world])
         except Exception as error:
             failed.append(seed)
             print(f"seed {seed} FAILED: {error}", flush=True)

@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +28,7 @@ from aliquot.emulator.storage.store import Store
 from aliquot.gpu import inventory
 from aliquot.gpu.profiles import resource_name
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
 from aliquot.kube.errors import NotFound
@@ -67,9 +68,14 @@ def manifests() -> Iterator[dict[str, Any]]:
 
 
 class World:
-    """Made inside a running virtual-time loop."""
+    """Made inside a running virtual-time loop. `nodes` None: those of the demo, whose manifests are applied."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        nodes: Sequence[inventory.InventoryNode] | None = None,
+        partitioning: Partitioning = Partitioning.STATIC,
+    ) -> None:
         self.rng = random.Random(f"{seed} world")
         self.clock = VirtualClock()
         self.down: set[str] = set()
@@ -81,21 +87,24 @@ class World:
         self.api = ApiServer(self.store, clock=self.clock, rng=random.Random(f"{seed} api"))
         self.weather = Weather(self.api.app, random.Random(f"{seed} faults"))
         self.sockets: dict[str, MemorySockets] = {}
-        nodes = [self._node(node) for node in inventory.load(EXAMPLES / "inventories/three-nodes.yaml").nodes]
+        if nodes is None:
+            nodes = inventory.load(EXAMPLES / "inventories/three-nodes.yaml").nodes
+        emulated = [self._node(node) for node in nodes]
         self.cluster = Cluster(
             self.weather.app,
-            nodes,
+            emulated,
             clock=self.clock,
             seed=seed,
             run_blocking=_at_once,
             dress=lambda name, inner: self.weather.over(inner, random.Random(f"{seed} weather {name}")),
+            partitioning=partitioning,
         )
         self._transport = AsgiTransport(self.api.app, "user", ["system:masters"])
         self.user = Client(self._transport, clock=self.clock, rng=random.Random(f"{seed} user"))
         """Of the person at the keyboard: under no weather."""
         self.supervisor: Supervisor | None = None
         self._most = Counter(
-            {(node.machine.name, "nvidia.com/gpu"): len(node.driver.gpus()) for node in nodes}
+            {(node.machine.name, "nvidia.com/gpu"): len(node.driver.gpus()) for node in emulated}
         ) + Counter(
             (manifest["metadata"]["name"], f"nvidia.com/mig-{instance['profile']}")
             for manifest in manifests()
@@ -260,6 +269,52 @@ class World:
         too_many = {place: count for place, count in promised.items() if count > self._most[place]}
         assert not too_many, f"promised more than there is: {too_many}"
 
+    async def live(self, storm_s: float) -> None:
+        """Raises AssertionError when a promise is broken."""
+        await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
+        await self.apply_examples()
+        await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+        self.weather.storm()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + storm_s
+        while loop.time() < end:
+            await asyncio.sleep(self.rng.expovariate(1 / 8))
+            await self.misfortune()
+            await self.check_always()
+            if self.rng.random() < 0.2:
+                await self.replace_failed()
+        self.note("calm")
+        self.weather.calm()
+        await self.configure("")
+        await self.until(lambda: not self.down, within_s=120, what="nodes back")
+
+        promises: dict[str, bool] = {}
+        judge = demo()
+        for _ in range(40):
+            await self.restart_sharers()
+            await self.replace_failed()
+            await asyncio.sleep(15)
+            await self.check_always()
+            pods = (await self.user.list(PODS, "default")).items
+            gpu_nodes = (await self.user.list(GPUNODES)).items
+            promises = judge.expectations(pods, judge.devices(gpu_nodes))
+            if all(promises.values()):
+                break
+        broken = [promise for promise, is_so in promises.items() if not is_so]
+        assert not broken, f"not so ten virtual minutes after the storm: {broken}; {summary(pods)}"
+        nodes = (await self.user.list(NODES)).items
+        assert [node["metadata"]["name"] for node in nodes] == sorted(self.cluster.nodes)
+        for node in nodes:
+            told = {
+                key: int(value)
+                for key, value in node["metadata"]["labels"].items()
+                if key == "nvidia.com/gpu.count"
+                or (key.startswith("nvidia.com/mig-") and key.endswith(".count"))
+            }
+            assert told == _counts(self.cluster.nodes[node["metadata"]["name"]].driver), node["metadata"][
+                "name"
+            ]
+
     def digest(self) -> str:
         """Of every object as it is now, with its revision: equal for two runs of a seed."""
         state = hashlib.sha256()
@@ -292,14 +347,14 @@ async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-async def run(seed: int, *, storm_s: float = 600.0) -> World:
+async def run(seed: int, *, storm_s: float = 600.0, kind: type[World] = World) -> World:
     """One life of the world: calm, storm, calm; raises AssertionError, with the diary, when a promise is broken."""
-    world = World(seed)
+    world = kind(seed)
     try:
         await world.api.start()
         async with asyncio.TaskGroup() as group:
             world.supervisor = await world.cluster.run(group)
-            await _live(world, storm_s)
+            await world.live(storm_s)
             for name in world.supervisor.names():
                 await world.supervisor.stop(name)
     except* AssertionError as failures:
@@ -312,50 +367,7 @@ async def run(seed: int, *, storm_s: float = 600.0) -> World:
     return world
 
 
-async def _live(world: World, storm_s: float) -> None:
-    await world.until(lambda: not world.cluster.not_ready(), within_s=120, what="nodes ready")
-    await world.apply_examples()
-    await world.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
-    world.weather.storm()
-    loop = asyncio.get_running_loop()
-    end = loop.time() + storm_s
-    while loop.time() < end:
-        await asyncio.sleep(world.rng.expovariate(1 / 8))
-        await world.misfortune()
-        await world.check_always()
-        if world.rng.random() < 0.2:
-            await world.replace_failed()
-    world.note("calm")
-    world.weather.calm()
-    await world.configure("")
-    await world.until(lambda: not world.down, within_s=120, what="nodes back")
-
-    promises: dict[str, bool] = {}
-    judge = demo()
-    for _ in range(40):
-        await world.restart_sharers()
-        await world.replace_failed()
-        await asyncio.sleep(15)
-        await world.check_always()
-        pods = (await world.user.list(PODS, "default")).items
-        gpu_nodes = (await world.user.list(GPUNODES)).items
-        promises = judge.expectations(pods, judge.devices(gpu_nodes))
-        if all(promises.values()):
-            break
-    broken = [promise for promise, is_so in promises.items() if not is_so]
-    assert not broken, f"not so ten virtual minutes after the storm: {broken}; {_summary(pods)}"
-    nodes = (await world.user.list(NODES)).items
-    assert [node["metadata"]["name"] for node in nodes] == sorted(world.cluster.nodes)
-    for node in nodes:
-        told = {
-            key: int(value)
-            for key, value in node["metadata"]["labels"].items()
-            if key == "nvidia.com/gpu.count" or (key.startswith("nvidia.com/mig-") and key.endswith(".count"))
-        }
-        assert told == _counts(world.cluster.nodes[node["metadata"]["name"]].driver), node["metadata"]["name"]
-
-
-def _summary(pods: list[dict[str, Any]]) -> list[str]:
+def summary(pods: list[dict[str, Any]]) -> list[str]:
     lines = []
     for pod in pods:
         status = pod["status"]
@@ -366,7 +378,7 @@ def _summary(pods: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def simulate(seed: int, *, storm_s: float = 600.0) -> str:
+def simulate(seed: int, *, storm_s: float = 600.0, kind: type[World] = World) -> str:
     """Run a seed on a loop of its own; the digest of the final state."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(run(seed, storm_s=storm_s)).digest()
+        return runner.run(run(seed, storm_s=storm_s, kind=kind)).digest()

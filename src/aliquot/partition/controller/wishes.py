@@ -173,11 +173,12 @@ def _whole(status: GPUStatus, before: WantedGPU | None, claims: Sequence[Assigne
         refused = [claim for claim in claims if _differs(claim, status)]
     elif claims:
         first = claims[0]
-        found.class_name = _class_of(first.resource)
-        if first.replicas or found.class_name:
-            found.sharing = WantedSharing(strategy=first.sharing, replicas=max(first.replicas, 1))
-        elif status.resource == first.resource:
+        if not first.replicas and status.resource == first.resource:
+            # Chosen as it is.
             _as_it_is(found, status)
+        elif first.replicas or _class_of(first.resource):
+            found.class_name = _class_of(first.resource)
+            found.sharing = WantedSharing(strategy=first.sharing, replicas=max(first.replicas, 1))
         refused = [claim for claim in claims if claim.resource != first.resource]
     elif None not in idle and before is not None and before.mig is not True:
         found.class_name, found.sharing = before.class_name, before.sharing

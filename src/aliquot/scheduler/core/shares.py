@@ -8,6 +8,7 @@ shares gets whole ones.
 
 from collections.abc import Sequence
 
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.scheduler.core.facts import DeviceId, DeviceState
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, ContainerRequest, DeviceChoice, PodShape
@@ -18,7 +19,8 @@ def share_out(resource: str, shape: PodShape, node: NodeState) -> tuple[DeviceCh
     devices = node.facts.devices.by_resource[resource]
     left = {device.id: node.free_of(device) for device in devices}
     asking = [c for c in shape.containers if c.requests.get(resource, 0)]
-    packs = node.facts.packs_shares
+    # A GPU that was shared for a class serves other needs again once nobody has a share of it.
+    packs = node.facts.packs_shares or resource.startswith(CLASS_PREFIX)
     given = _together(resource, shape, asking, devices, left, packs=packs)
     # The largest first: they have the fewest devices to choose from.
     for container in sorted(asking, key=lambda c: -c.requests[resource]):
