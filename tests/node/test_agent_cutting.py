@@ -301,6 +301,19 @@ def test_slices_need_mig(gpus: str, mig: bool | None, reason: str) -> None:
     run_site(gpus, scenario)
 
 
+@pytest.mark.parametrize("gpus", ["h100-80gb:1", "a100-80gb:1"])
+def test_for_slices_that_cannot_be_a_gpu_is_not_taken_out_of_service(gpus: str) -> None:
+    async def scenario(site: Site) -> None:
+        half, quarter = ("3g.40gb", 2), ("4g.40gb", 0)
+        site.api.want(wanted(site.gpus[0], half, quarter, mig=True))
+        await asyncio.sleep(10)
+        assert site.api.condition("MIGConfigured")[:2] == ("False", "BadStart")
+        assert site.gpu_status(0).mig_mode is MigMode.DISABLED
+        assert site.offered() == {"nvidia.com/gpu": 1}
+
+    run_site(gpus, scenario)
+
+
 def test_a_wish_for_a_gpu_that_is_not_here_is_said() -> None:
     async def scenario(site: Site) -> None:
         site.api.want(WantedGPU(uuid="GPU-elsewhere", mig=True))

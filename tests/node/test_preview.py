@@ -38,6 +38,16 @@ def test_a_fault_of_one_gpu_names_it() -> None:
     assert problem == "GPU 1: GPU instance 0 has no compute instance, so it is no device"
 
 
+def test_all_that_is_wrong_is_said_once_each() -> None:
+    text = "flags: {mpsRoot: /m}\nsharing: {mps: {resources: [{name: gpu, replicas: 49}, {name: mig-9g.1gb, replicas: 2}]}}"
+    found = preview(observe(machine("h100-80gb:2")), resolve(Flags(), parse(text, source="f")))
+    assert found.problems == (
+        "f:2: this node has no nvidia.com/mig-9g.1gb",
+        "49 MPS shares of GPU 0: NVIDIA H100 80GB HBM3 takes 48 clients",
+        "49 MPS shares of GPU 1: NVIDIA H100 80GB HBM3 takes 48 clients",
+    )
+
+
 def test_a_gpu_that_cannot_be_used_says_why() -> None:
     found = preview(observe(machine("h100-80gb:1:mig")), Settings(mig_strategy=MigStrategy.NONE))
     assert "MIG strategy is none" in found.resources[0].devices[0].fault

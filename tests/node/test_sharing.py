@@ -169,7 +169,7 @@ def test_where_both_ways_are_given_it_is_said_which_counts() -> None:
         "  mps:\n    resources:\n    - {name: gpu, replicas: 3}"
     )
     assert found("h100-80gb:2", both).notes == (
-        "f:7 and f:4 share the same devices, by MPS and by time slices: MPS counts",
+        "mps at f:7 and timeSlicing at f:4 share the same devices: MPS counts",
     )
 
 

@@ -101,7 +101,8 @@ def preview(
     # Strategy single says the same of every GPU.
     by_text: dict[str, list[int]] = {}
     for uuid, text in advertisement.withheld.items():
-        by_text.setdefault(text, []).append(gpus[uuid].gpu.index)
+        if text not in shared.problems:
+            by_text.setdefault(text, []).append(gpus[uuid].gpu.index)
     for text, indexes in by_text.items():
         listed = ", ".join(map(str, indexes))
         problems.append(text if len(indexes) == len(gpus) > 1 else f"GPU {listed}: {text}")
@@ -109,7 +110,7 @@ def preview(
     risks = [f"{way}: {SHARING_RISKS[way]}" for way in ways if way in SHARING_RISKS]
     return Preview(
         tuple(resources),
-        (*problems, *(text for text in shared.problems if text not in by_text)),
+        (*problems, *shared.problems),
         (*risks, *fitted.notes, *shared.notes, *settings.without_effect),
         feature_labels(snapshot, advertisement, settings, machine_type),
     )

@@ -73,7 +73,7 @@ def share(
             (rules[device_id].place, rule.place) for device_id, rule in more.items() if device_id in rules
         )
         for sliced, mps in dict.fromkeys(twice):
-            notes.append(f"{mps} and {sliced} share the same devices, by MPS and by time slices: MPS counts")
+            notes.append(f"mps at {mps} and timeSlicing at {sliced} share the same devices: MPS counts")
         rules |= more
     offered: dict[str, list[Device]] = {name: [] for name in advertisement.resources}
     for name in [name for _, section in sections for name in _names(section, advertisement)]:

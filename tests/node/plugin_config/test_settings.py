@@ -75,7 +75,12 @@ def test_strategies_are_one_or_several(strategies: str, expected: tuple[DeviceLi
     [
         ("flags: {plugin: {deviceListStrategy: []}}", "deviceListStrategy is empty"),
         ("flags: {deviceDiscoveryStrategy: tegra}", "deviceDiscoveryStrategy tegra is not supported"),
-        ("flags: {mpsRoot: run/mps}", "mpsRoot run/mps is no path from the root of the host"),
+        ("flags: {mpsRoot: run/mps}", "mpsRoot run/mps is no path from the root: begin it with /"),
+        ("flags: {nvidiaDriverRoot: drv}", "nvidiaDriverRoot drv is no path from the root"),
+        ("flags: {nvidiaDevRoot: drv}", "nvidiaDevRoot drv is no path from the root"),
+        ("flags: {plugin: {nvidiaCTKPath: nvidia-ctk}}", "nvidiaCTKPath nvidia-ctk is no path from the root"),
+        ("flags: {plugin: {cdiAnnotationPrefix: 'two words/'}}", "'two words/' makes no annotation"),
+        ("flags: {plugin: {cdiAnnotationPrefix: cdi.k8s.io}}", "'cdi.k8s.io' makes no annotation"),
         ("sharing: {mps: {resources: [{name: gpu, replicas: 2}]}}", "sharing.mps needs mpsRoot"),
     ],
 )

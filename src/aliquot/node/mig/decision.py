@@ -89,7 +89,7 @@ def decide(wanted: WantedGPU, now: Situation) -> Decision:
             return Blocked("MIGUnsupported", f"{gpu.product} has no MIG")
         return Settled()
     if wanted.mig is True and gpu.mig is not MigState.ENABLED:
-        return _enable(now)
+        return _impossible(wanted, now) or _enable(now)
     if wanted.mig is False and gpu.mig is not MigState.DISABLED:
         return _disable(now)
     if wanted.instances is not None:
@@ -106,6 +106,18 @@ def decide(wanted: WantedGPU, now: Situation) -> Decision:
             "ResetPending", "a change of MIG mode waits for a reset, and the spec asks for neither mode"
         )
     return Settled()
+
+
+def _impossible(wanted: WantedGPU, now: Situation) -> Blocked | None:
+    """Slices that not even an empty GPU could have: for them it is not taken out of service."""
+    profiles = known_profiles(now.observed)
+    if not profiles:
+        return None
+    try:
+        plan = layout.plan(profiles, (), _resolve(wanted, profiles, now.observed))
+    except UnknownProfile as error:
+        return Blocked("UnknownProfile", str(error))
+    return Blocked(plan.reason.value, plan.message) if isinstance(plan, layout.Refusal) else None
 
 
 def _enable(now: Situation) -> Decision:

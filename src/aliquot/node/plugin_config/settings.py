@@ -1,5 +1,6 @@
 """What a node goes by: command line before environment before file before default."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -72,6 +73,8 @@ class Settings:
 
 
 _DEFAULTS = Settings()
+_ANNOTATION_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?/([A-Za-z0-9][-_.A-Za-z0-9]{0,5})?", re.ASCII)
+"""A domain, and perhaps the beginning of a name: 63 characters are the limit, and what follows has 57."""
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -98,8 +101,20 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
     mps_root = flags.mps_root or ""
     if config.mps is not None and not mps_root:
         raise SettingsError("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
-    if mps_root and not mps_root.startswith("/"):
-        raise SettingsError(f"mpsRoot {mps_root} is no path from the root of the host (--mps-root, MPS_ROOT)")
+    for option, path in (
+        ("mpsRoot", mps_root),
+        ("nvidiaDriverRoot", driver_root),
+        ("nvidiaDevRoot", flags.nvidia_dev_root),
+        ("nvidiaCTKPath", plugin.nvidia_ctk_path),
+        ("containerDriverRoot", plugin.container_driver_root),
+    ):
+        if path and not path.startswith("/"):
+            raise SettingsError(f"{option} {path} is no path from the root: begin it with /")
+    prefix = plugin.cdi_annotation_prefix
+    if prefix is not None and not _ANNOTATION_PREFIX.fullmatch(prefix):
+        raise SettingsError(
+            f"cdiAnnotationPrefix '{prefix}' makes no annotation: give one like {_DEFAULTS.cdi_annotation_prefix}"
+        )
     asked_for = {
         Companion.IMEX_CHANNEL: config.imex_channel,
         Companion.GDRCOPY: flags.gdrcopy_enabled,
