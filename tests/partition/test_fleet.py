@@ -28,9 +28,9 @@ POLICIES = (
 
 def best_of_all(fleet: Fleet, policy: Policy, wanted: int) -> Choice | None:
     """By score, then by GPU, then by the policy's order of starts."""
-    score = policy.scores(fleet.states)
+    score = policy.scores(fleet.divisions)
     ways = [
-        (-round(score(fleet.occupancy(gpu), way), 9), gpu, number, way)
+        (-round(score(fleet.division(gpu), way), 9), gpu, number, way)
         for gpu in fleet.gpus()
         for number, way in enumerate(
             policy.starts(fleet.states, fleet.states.fitting(wanted, fleet.occupancy(gpu)))
@@ -87,7 +87,7 @@ def test_it_chooses_as_if_it_looked_at_every_gpu(
 def test_release_undoes_commit(policy: Policy) -> None:
     tables = states()
     rng = random.Random(3)
-    fleet = Fleet(tables, policy, {gpu: rng.choice(tables.occupancies) for gpu in range(40)})
+    fleet = Fleet(tables, policy, {gpu: rng.choice(tables.states) for gpu in range(40)})
     for wanted in range(len(tables.profiles)):
         choice = fleet.choose(wanted)
         if choice is None:
@@ -104,7 +104,7 @@ def test_release_undoes_commit(policy: Policy) -> None:
 def test_another_policy_decides_on_what_is_there() -> None:
     tables = states()
     rng = random.Random(5)
-    layout = {gpu: rng.choice(tables.occupancies) for gpu in range(30)}
+    layout = {gpu: rng.choice(tables.states) for gpu in range(30)}
     turned = Fleet(tables, FIRST_FIT, layout)
     turned.follow(BEST_FIT)
     fresh = Fleet(tables, BEST_FIT, layout)
@@ -120,18 +120,20 @@ def _way(tables: BoardStates, name: str, start: int) -> Placing:
 def test_what_is_wrong_changes_nothing() -> None:
     tables = states()
     half = _way(tables, "3g.40gb", 0)
-    fleet = Fleet(tables, FIRST_FIT, {4: half.mask, 5: 0})
-    with pytest.raises(ValueError, match="GPU 4: slots 0b11 are taken"):
+    fleet = Fleet(tables, FIRST_FIT, {4: [half], 5: []})
+    with pytest.raises(ValueError, match="GPU 4: slots 0b11 are not free beside 0b1111"):
         fleet.commit(4, _way(tables, "2g.20gb", 0))
-    with pytest.raises(ValueError, match="GPU 5: slots 0b1111 are not taken"):
+    with pytest.raises(ValueError, match="GPU 5: slots 0b1111 are not those of one instance"):
         fleet.release(5, half)
     with pytest.raises(ValueError, match="GPU 4 is there already"):
         fleet.add(4)
-    with pytest.raises(ValueError, match="GPU 6: the board cannot have slots 0b100000000 taken"):
-        fleet.add(6, 1 << 8)
+    with pytest.raises(ValueError, match="GPU 4: slots 0b11 are not those of one instance"):
+        fleet.release(4, _way(tables, "2g.20gb", 0))
+    with pytest.raises(ValueError, match="GPU 6: it cannot hold slots 0b11 beside the others"):
+        fleet.add(6, [half, _way(tables, "2g.20gb", 0)])
     with pytest.raises(KeyError):
         fleet.remove(6)
-    assert fleet.counts() == {0: 1, half.mask: 1}
+    assert {fleet.divisions.occupancies[one]: n for one, n in fleet.counts().items()} == {0: 1, half.mask: 1}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,7 @@ def test_what_is_wrong_changes_nothing() -> None:
 def test_what_a_policy_takes(policy: Policy, name: str, gpu: int, start: int) -> None:
     """GPU 0 is empty, 1 has its lower half taken, 2 has one slice of two slots and that half."""
     tables = states()
-    fleet = Fleet(tables, policy, {0: 0, 1: 0b1111, 2: 0b111111})
+    half, quarter = _way(tables, "3g.40gb", 0), _way(tables, "2g.20gb", 4)
+    fleet = Fleet(tables, policy, {0: [], 1: [half], 2: [half, quarter]})
     choice = fleet.choose(profile(tables, name))
     assert choice is not None and (choice[0], choice[1].start) == (gpu, start)

@@ -3,69 +3,81 @@
 from collections.abc import Iterable, Mapping
 
 from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.divisions import Division, divisions_of
 from aliquot.partition.placer import Gpu
 
 
 class Occupancies:
     """A `Placer` without a choice. Who chooses keeps its own tables by `_enter` and `_leave`.
 
-    A GPU whose occupancy changes enters with the new one before it leaves with the old one.
+    A GPU whose division changes enters with the new one before it leaves with the old one.
     """
 
     def __init__(self, states: BoardStates) -> None:
         self.states = states
-        self._occupancy: dict[Gpu, Occupancy] = {}
-        self._possible = frozenset(states.occupancies)
+        self.divisions = divisions_of(states)
+        self._division: dict[Gpu, Division] = {}
+        self._after = self.divisions.after
+        self._without = self.divisions.without
 
-    def _enter(self, gpu: Gpu, occupancy: Occupancy) -> None:
+    def _enter(self, gpu: Gpu, division: Division) -> None:
         raise NotImplementedError
 
-    def _leave(self, gpu: Gpu, occupancy: Occupancy) -> None:
+    def _leave(self, gpu: Gpu, division: Division) -> None:
         raise NotImplementedError
 
     def observe(self, profile: int) -> None:
         """Most ways of placement do not adapt."""
 
     def commit(self, gpu: Gpu, placing: Placing) -> None:
-        before = self._occupancy[gpu]
-        if before & placing.mask:
-            raise ValueError(f"GPU {gpu}: slots {placing.mask & before:#b} are taken")
-        self._move(gpu, before, before | placing.mask)
+        before = self._division[gpu]
+        after = self._after[before].get(placing.mask)
+        if after is None:
+            raise ValueError(
+                f"GPU {gpu}: slots {placing.mask:#b} are not free beside {self.occupancy(gpu):#b}"
+            )
+        self._enter(gpu, after)
+        self._division[gpu] = after
+        self._leave(gpu, before)
 
     def release(self, gpu: Gpu, placing: Placing) -> None:
-        before = self._occupancy[gpu]
-        if placing.mask & ~before:
-            raise ValueError(f"GPU {gpu}: slots {placing.mask & ~before:#b} are not taken")
-        self._move(gpu, before, before ^ placing.mask)
+        before = self._division[gpu]
+        after = self._without[before].get(placing.mask)
+        if after is None:
+            raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not those of one instance")
+        self._enter(gpu, after)
+        self._division[gpu] = after
+        self._leave(gpu, before)
 
-    def add(self, gpu: Gpu, occupancy: Occupancy = 0) -> None:
-        if gpu in self._occupancy:
+    def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
+        if gpu in self._division:
             raise ValueError(f"GPU {gpu} is there already")
-        if occupancy not in self._possible:
-            raise ValueError(f"GPU {gpu}: the board cannot have slots {occupancy:#b} taken")
-        self._occupancy[gpu] = occupancy
-        self._enter(gpu, occupancy)
+        division = 0
+        for placing in held:
+            after = self._after[division].get(placing.mask)
+            if after is None:
+                raise ValueError(f"GPU {gpu}: it cannot hold slots {placing.mask:#b} beside the others")
+            division = after
+        self._division[gpu] = division
+        self._enter(gpu, division)
 
-    def add_all(self, gpus: Iterable[Gpu] | Mapping[Gpu, Occupancy]) -> None:
-        """Those of a mapping have something taken, others are empty."""
+    def add_all(self, gpus: Iterable[Gpu] | Mapping[Gpu, Iterable[Placing]]) -> None:
+        """Those of a mapping hold something, others are empty."""
         for gpu in gpus:
-            self.add(gpu, gpus[gpu] if isinstance(gpus, Mapping) else 0)
+            self.add(gpu, gpus[gpu] if isinstance(gpus, Mapping) else ())
 
-    def remove(self, gpu: Gpu) -> Occupancy:
-        occupancy = self._occupancy.pop(gpu)
-        self._leave(gpu, occupancy)
-        return occupancy
+    def remove(self, gpu: Gpu) -> None:
+        self._leave(gpu, self._division.pop(gpu))
 
     def occupancy(self, gpu: Gpu) -> Occupancy:
-        return self._occupancy[gpu]
+        return self.divisions.occupancies[self._division[gpu]]
+
+    def division(self, gpu: Gpu) -> Division:
+        """Raises KeyError for a GPU that is not there."""
+        return self._division[gpu]
 
     def gpus(self) -> Iterable[Gpu]:
-        return self._occupancy.keys()
+        return self._division.keys()
 
     def __len__(self) -> int:
-        return len(self._occupancy)
-
-    def _move(self, gpu: Gpu, before: Occupancy, after: Occupancy) -> None:
-        self._enter(gpu, after)
-        self._occupancy[gpu] = after
-        self._leave(gpu, before)
+        return len(self._division)

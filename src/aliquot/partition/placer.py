@@ -27,13 +27,13 @@ class Placer(Protocol):
         """Raises ValueError where it does not fit beside what is there."""
 
     def release(self, gpu: Gpu, placing: Placing) -> None:
-        """Raises ValueError where that is not taken."""
+        """Raises ValueError where no instance is just there."""
 
-    def add(self, gpu: Gpu, occupancy: Occupancy = 0) -> None:
-        """Raises ValueError for a GPU that is there already, and for an occupancy that the board cannot have."""
+    def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
+        """Raises ValueError for a GPU that is there already, and for instances that the board cannot hold."""
 
-    def remove(self, gpu: Gpu) -> Occupancy:
-        """A GPU is gone, with what is on it; its instances are not to be released. Returns what was taken."""
+    def remove(self, gpu: Gpu) -> None:
+        """A GPU is gone, with what is on it: its instances are not to be released."""
 
     def occupancy(self, gpu: Gpu) -> Occupancy:
         """Raises KeyError for a GPU that is not there."""

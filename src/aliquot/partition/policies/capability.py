@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from aliquot.partition.board_states import BoardStates, Occupancy
-from aliquot.partition.policies.policy import by_value, small_ones_high
+from aliquot.partition.policies.look_ahead import looking_ahead
+from aliquot.partition.policies.policy import by_occupancy_value, small_ones_high
 
 
 def capability(states: BoardStates) -> Callable[[Occupancy], float]:
@@ -12,7 +13,7 @@ def capability(states: BoardStates) -> Callable[[Occupancy], float]:
     return lambda occupancy: float(sum(1 for placing in states.placings if not placing.mask & occupancy))
 
 
-MOST_CAPABILITY = by_value("max-capability", capability, small_ones_high)
+MOST_CAPABILITY = by_occupancy_value("max-capability", capability, small_ones_high)
 """Loses fewest of them. The loss is compared, not what is left: the latter is largest on empty GPUs, and spreads."""
 
 
@@ -23,6 +24,6 @@ def slot_capability(states: BoardStates) -> Callable[[Occupancy], float]:
     )
 
 
-MOST_SLOT_CAPABILITY = by_value("max-slot-capability", slot_capability, small_ones_high)
-"""Loses fewest of those. It needs no mix, and is the best of the rules made by hand, or level with it, on all mixes that
-it was compared on (`aliquot partition bench`)."""
+MOST_SLOT_CAPABILITY = looking_ahead("max-slot-capability", slot_capability)
+"""Loses fewest of those, looked ahead. It needs no mix, and is the best of the rules made by hand, or level with it, on all
+mixes that it was compared on (`aliquot partition bench`)."""

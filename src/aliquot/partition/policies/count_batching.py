@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, permutations
 
-from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.board_states import BoardStates, Placing
+from aliquot.partition.divisions import Division
 from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu, place
 
@@ -62,18 +63,14 @@ class CountBatching(Occupancies):
         self._used[gpu].remove(placing)
         self._idle[gpu].append(placing)
 
-    def add(self, gpu: Gpu, occupancy: Occupancy = 0) -> None:
-        if occupancy:
-            raise ValueError(
-                f"GPU {gpu}: it counts instances, and cannot tell which take slots {occupancy:#b}"
-            )
-        super().add(gpu, occupancy)
-        self._used[gpu], self._idle[gpu] = [], []
+    def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
+        used = list(held)
+        super().add(gpu, used)
+        self._used[gpu], self._idle[gpu] = used, []
 
-    def remove(self, gpu: Gpu) -> Occupancy:
-        occupancy = super().remove(gpu)
+    def remove(self, gpu: Gpu) -> None:
+        super().remove(gpu)
         del self._used[gpu], self._idle[gpu]
-        return occupancy
 
     def place_batch(self, profiles: Sequence[int]) -> list[Choice | None]:
         """One after the other, smallest first; the answers in the order of `profiles`."""
@@ -104,7 +101,7 @@ class CountBatching(Occupancies):
         used = Counter(placing.profile for placing in self._used[gpu])
         missing = [p for p, count in enumerate(geometry) for _ in range(count - used[p])]
         for order in islice(_different(missing), ORDERS_TRIED):
-            taken = self._occupancy[gpu]
+            taken = self.occupancy(gpu)
             made: list[Placing] = []
             for profile in order:
                 fitting = self.states.fitting(profile, taken)
@@ -123,10 +120,10 @@ class CountBatching(Occupancies):
             raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not what it would be cut into")
         return made
 
-    def _enter(self, gpu: Gpu, occupancy: Occupancy) -> None:
+    def _enter(self, gpu: Gpu, division: Division) -> None:
         """What is in use is known by instance."""
 
-    def _leave(self, gpu: Gpu, occupancy: Occupancy) -> None:
+    def _leave(self, gpu: Gpu, division: Division) -> None:
         """What is in use is known by instance."""
 
 

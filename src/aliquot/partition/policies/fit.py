@@ -1,19 +1,19 @@
 """Policies that look at how much is taken, or at nothing at all."""
 
-from aliquot.partition.board_states import BoardStates
+from aliquot.partition.divisions import Divisions
 from aliquot.partition.policies.policy import Policy, Score, small_ones_high
 
 
-def _nothing(_states: BoardStates) -> Score:
-    return lambda occupancy, placing: 0.0
+def _nothing(_divisions: Divisions) -> Score:
+    return lambda division, placing: 0.0
 
 
-def _fullest(_states: BoardStates) -> Score:
-    return lambda occupancy, placing: float(occupancy.bit_count())
+def _fullest(divisions: Divisions) -> Score:
+    return lambda division, placing: float(divisions.occupancies[division].bit_count())
 
 
-def _emptiest(_states: BoardStates) -> Score:
-    return lambda occupancy, placing: -float(occupancy.bit_count())
+def _emptiest(divisions: Divisions) -> Score:
+    return lambda division, placing: -float(divisions.occupancies[division].bit_count())
 
 
 FIRST_FIT = Policy("first-fit", _nothing)

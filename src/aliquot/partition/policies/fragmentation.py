@@ -7,7 +7,7 @@ fragmentation of a GPU; the policy places where it grows least.
 from collections.abc import Callable, Sequence
 
 from aliquot.partition.board_states import BoardStates, Occupancy
-from aliquot.partition.policies.policy import Policy, by_value, small_ones_high
+from aliquot.partition.policies.policy import Policy, by_occupancy_value, small_ones_high
 
 
 def unusable_slots(states: BoardStates, mix: Sequence[float]) -> Callable[[Occupancy], float]:
@@ -49,4 +49,4 @@ def least_fragmentation(mix: Sequence[float]) -> Policy:
         fragmentation = unusable_slots(states, mix)
         return lambda occupancy: -fragmentation(occupancy)
 
-    return by_value("fragmentation-gradient", value, small_ones_high)
+    return by_occupancy_value("fragmentation-gradient", value, small_ones_high)

@@ -6,7 +6,8 @@ first GPU where the profile fits, at the first start that NVML lists.
 
 from collections.abc import Iterable
 
-from aliquot.partition.board_states import BoardStates, Occupancy
+from aliquot.partition.board_states import BoardStates, Placing
+from aliquot.partition.divisions import Division
 from aliquot.partition.index_set import IndexSet
 from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu
@@ -33,26 +34,28 @@ class NodeSpreading(Occupancies):
         for nodes in reversed(self._nodes_of):
             for node in nodes:
                 for gpu in self._gpus_of[node]:
-                    if fitting := self.states.fitting(profile, self._occupancy[gpu]):
+                    if fitting := self.states.fitting(profile, self.occupancy(gpu)):
                         return gpu, fitting[0]
         return None
 
-    def add(self, gpu: Gpu, occupancy: Occupancy = 0) -> None:
-        super().add(gpu, occupancy)
+    def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
+        super().add(gpu, held)
         gpus = self._gpus_of.setdefault(gpu // self._gpus_per_node, [])
         gpus.append(gpu)
         gpus.sort()
 
-    def remove(self, gpu: Gpu) -> Occupancy:
-        occupancy = super().remove(gpu)
+    def remove(self, gpu: Gpu) -> None:
+        super().remove(gpu)
         self._gpus_of[gpu // self._gpus_per_node].remove(gpu)
-        return occupancy
 
-    def _enter(self, gpu: Gpu, occupancy: Occupancy) -> None:
-        self._change(gpu // self._gpus_per_node, self.states.memory_slots - occupancy.bit_count())
+    def _enter(self, gpu: Gpu, division: Division) -> None:
+        self._change(gpu // self._gpus_per_node, self._free_slots(division))
 
-    def _leave(self, gpu: Gpu, occupancy: Occupancy) -> None:
-        self._change(gpu // self._gpus_per_node, occupancy.bit_count() - self.states.memory_slots)
+    def _leave(self, gpu: Gpu, division: Division) -> None:
+        self._change(gpu // self._gpus_per_node, -self._free_slots(division))
+
+    def _free_slots(self, division: Division) -> int:
+        return self.states.memory_slots - self.divisions.occupancies[division].bit_count()
 
     def _change(self, node: int, slots: int) -> None:
         before = self._free.get(node)

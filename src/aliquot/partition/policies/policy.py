@@ -1,17 +1,19 @@
-"""A policy as a score of (what is taken, placing), and the tables that it comes to on a board.
+"""A policy as a score of (how a GPU is divided, placing), and the tables that it comes to on a board.
 
-GPUs of one occupancy are alike, so a policy is asked once for every profile, occupancy and start, and never for a GPU.
+GPUs of one division are alike, so a policy is asked once for every profile, division and start, and never for a GPU.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import TypeAlias
 
 from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.divisions import Division, Divisions
 
-Score: TypeAlias = Callable[[Occupancy, Placing], float]
-"""The higher, the rather."""
+Score: TypeAlias = Callable[[Division, Placing], float]
+"""Of a placing on a GPU that is divided so: the higher, the rather."""
 
 StartOrder: TypeAlias = Callable[[BoardStates, Sequence[Placing]], Sequence[Placing]]
 """Among starts of equal score on one GPU: the preferred one first."""
@@ -34,54 +36,64 @@ def small_ones_high(states: BoardStates, placings: Sequence[Placing]) -> Sequenc
 @dataclass(frozen=True, slots=True)
 class Policy:
     name: str
-    scores: Callable[[BoardStates], Score]
+    scores: Callable[[Divisions], Score]
     starts: StartOrder = lowest_start
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """How a policy ranks the occupancies of a board for one profile."""
+    """How a policy ranks the divisions of a board for one profile."""
 
-    placing: dict[Occupancy, Placing]
-    """By occupancy where the profile fits: the start that the policy takes."""
-    tiers: tuple[tuple[Occupancy, ...], ...]
-    """Occupancies of equal score together, the best first: between them the lowest GPU decides."""
+    placing: dict[Division, Placing]
+    """By division where the profile fits: the start that the policy takes."""
+    tiers: tuple[tuple[Division, ...], ...]
+    """Divisions of equal score together, the best first: between them the lowest GPU decides."""
 
 
-def rank(policy: Policy, states: BoardStates) -> tuple[Ranking, ...]:
+def rank(policy: Policy, divisions: Divisions) -> tuple[Ranking, ...]:
     """By profile."""
-    score = policy.scores(states)
-    return tuple(_rank(policy, states, score, profile) for profile in range(len(states.profiles)))
+    score = policy.scores(divisions)
+    return tuple(
+        _rank(policy, divisions, score, profile) for profile in range(len(divisions.states.profiles))
+    )
 
 
-def _rank(policy: Policy, states: BoardStates, score: Score, profile: int) -> Ranking:
-    placing: dict[Occupancy, Placing] = {}
-    scored: list[tuple[float, Occupancy]] = []
-    for occupancy in states.occupancies:
+def _rank(policy: Policy, divisions: Divisions, score: Score, profile: int) -> Ranking:
+    states = divisions.states
+    candidates = {
+        occupancy: policy.starts(states, states.fitting(profile, occupancy))
+        for occupancy in states.occupancies
+    }
+    placing: dict[Division, Placing] = {}
+    scored: list[tuple[float, Division]] = []
+    for division, occupancy in enumerate(divisions.occupancies):
         best: float | None = None
-        for candidate in policy.starts(states, states.fitting(profile, occupancy)):
-            value = round(score(occupancy, candidate), _DIGITS)
+        for candidate in candidates[occupancy]:
+            value = round(score(division, candidate), _DIGITS)
             if best is None or value > best:
                 best = value
-                placing[occupancy] = candidate
+                placing[division] = candidate
         if best is not None:
-            scored.append((-best, occupancy))
+            scored.append((-best, division))
     scored.sort()
-    tiers = tuple(tuple(o for _, o in tier) for _, tier in groupby(scored, key=lambda pair: pair[0]))
+    tiers = tuple(tuple(division for _, division in tier) for _, tier in groupby(scored, itemgetter(0)))
     return Ranking(placing, tiers)
 
 
-def by_value(
-    name: str, value: Callable[[BoardStates], Callable[[Occupancy], float]], starts: StartOrder
-) -> Policy:
-    """Takes the placing that gains most value, or loses least: V(after) - V(before)."""
+def by_gain(values: Sequence[float], divisions: Divisions) -> Score:
+    """What the placing gains of values by division, or loses: V(after) - V(before)."""
+    return lambda division, placing: values[divisions.after[division][placing.mask]] - values[division]
 
-    def scores(states: BoardStates) -> Score:
-        worth = {
-            occupancy: value_of(occupancy)
-            for value_of in (value(states),)
-            for occupancy in states.occupancies
-        }
-        return lambda occupancy, placing: worth[occupancy | placing.mask] - worth[occupancy]
+
+OccupancyValue: TypeAlias = Callable[[BoardStates], Callable[[Occupancy], float]]
+
+
+def by_occupancy_value(name: str, value: OccupancyValue, starts: StartOrder) -> Policy:
+    """Takes the placing that gains most value, or loses least, where only what is taken counts."""
+
+    def scores(divisions: Divisions) -> Score:
+        value_of = value(divisions.states)
+        by_occupancy = {occupancy: value_of(occupancy) for occupancy in divisions.states.occupancies}
+        return by_gain([by_occupancy[occupancy] for occupancy in divisions.occupancies], divisions)
 
     return Policy(name, scores, starts)

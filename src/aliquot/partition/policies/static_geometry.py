@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from aliquot.gpu.mig_config.generate import BALANCED, Kind, generate
-from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.board_states import BoardStates, Placing
+from aliquot.partition.divisions import Division
 from aliquot.partition.index_set import IndexSet
 from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu
@@ -29,13 +30,14 @@ class StaticGeometry(Occupancies):
         gpu, _, placing = min(ways, key=lambda way: way[:2])
         return gpu, placing
 
-    def _enter(self, gpu: Gpu, occupancy: Occupancy) -> None:
+    def _enter(self, gpu: Gpu, division: Division) -> None:
+        occupancy = self.divisions.occupancies[division]
         for placing, gpus in self._free.items():
             if not placing.mask & occupancy:
                 gpus.add(gpu)
 
-    def _leave(self, gpu: Gpu, occupancy: Occupancy) -> None:
-        now = self._occupancy.get(gpu)
+    def _leave(self, gpu: Gpu, division: Division) -> None:
+        now = self.occupancy(gpu) if gpu in self._division else None
         for placing, gpus in self._free.items():
             if gpu in gpus and (now is None or placing.mask & now):
                 gpus.remove(gpu)

@@ -1,0 +1,143 @@
+"""Learns how to value occupancies from the requests that a cluster has: an evolution strategy that plays them again.
+
+The search is a (1+1)-ES with Rechenberg's rule: one candidate at a time, the step grows with success and shrinks without.
+Every candidate plays the same requests, so that two differ by what they do and not by their luck.
+
+`acceptance` is a loss system and nothing else, made to be played thousands of times; `simulation` is the one that
+measures.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import accumulate
+from math import exp
+from random import Random
+
+from aliquot.partition.board_states import BoardStates
+from aliquot.partition.fleet import Fleet
+from aliquot.partition.placer import Choice
+from aliquot.partition.policies.learned import Weights, features, learned, slot_capability_weights
+from aliquot.partition.policies.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    profile: int
+    """Index in `BoardStates.profiles`."""
+    arrives: float
+    stays: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What requests are like: drawn from independently."""
+
+    shares: tuple[float, ...]
+    """Of the profiles, by index."""
+    stays: tuple[tuple[float, ...], ...] = ()
+    """By profile: how long those stayed that were seen. Empty: exponentially, 1 on average."""
+
+
+def demand_of(states: BoardStates, history: Sequence[tuple[int, float]]) -> Demand:
+    """From (profile, time it stayed) of a cluster's own requests."""
+    stays: list[list[float]] = [[] for _ in states.profiles]
+    for profile, stayed in history:
+        stays[profile].append(stayed)
+    shares = tuple(len(seen) / len(history) for seen in stays)
+    return Demand(shares, tuple(map(tuple, stays)))
+
+
+def draw(states: BoardStates, demand: Demand, gpus: int, load: float, random: Random) -> list[Request]:
+    """A run at a load: work that is offered, in memory slots, by what the GPUs have. Twelve mean stays long."""
+    stays = demand.stays or ((),) * len(demand.shares)
+    means = [sum(seen) / len(seen) if seen else 1.0 for seen in stays]
+    work = sum(
+        share * mean * profile.memory_slots
+        for share, mean, profile in zip(demand.shares, means, states.profiles, strict=True)
+    )
+    rate = load * gpus * states.memory_slots / work
+    mean = sum(share * mean for share, mean in zip(demand.shares, means, strict=True))
+    cumulated = list(accumulate(demand.shares))
+    requests = []
+    now = 0.0
+    while (now := now + random.expovariate(rate)) < RUN_STAYS * mean:
+        profile = random.choices(range(len(cumulated)), cum_weights=cumulated)[0]
+        seen = stays[profile]
+        requests.append(Request(profile, now, random.choice(seen) if seen else random.expovariate(1.0)))
+    return requests
+
+
+RUN_STAYS = 12.0
+WARM_UP = 0.25
+"""Of a run: not counted."""
+
+
+def acceptance(states: BoardStates, policy: Policy, gpus: int, requests: Sequence[Request]) -> float:
+    """The part of the requests that found room, each weighted with its memory slots; the others are turned away."""
+    fleet = Fleet(states, policy, range(gpus))
+    slots = [profile.memory_slots for profile in states.profiles]
+    counted_from = WARM_UP * requests[-1].arrives if requests else 0.0
+    ends: list[tuple[float, int, Choice]] = []
+    offered = placed = 0
+    for number, request in enumerate(requests):
+        while ends and ends[0][0] <= request.arrives:
+            fleet.release(*heappop(ends)[2])
+        choice = fleet.choose(request.profile)
+        if choice is not None:
+            fleet.commit(*choice)
+            heappush(ends, (request.arrives + request.stays, number, choice))
+        if request.arrives >= counted_from:
+            offered += slots[request.profile]
+            placed += slots[request.profile] if choice is not None else 0
+    return placed / offered if offered else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the search is after a candidate."""
+
+    candidates: int
+    weights: Weights
+    acceptance: float
+    began_at: float
+    """The acceptance of `max-slot-capability`."""
+
+
+FIRST_STEP = 0.4
+"""Beside a largest weight of 1."""
+SMALLEST_STEP = 0.03
+CHANGED = 0.4
+"""The part of the weights that a candidate changes."""
+
+
+def train(
+    states: BoardStates, runs: Sequence[Sequence[Request]], gpus: int, random: Random
+) -> Iterator[Step]:
+    """Better and better weights for these runs, one step for each candidate, until the caller has enough."""
+
+    def judge(weights: Weights) -> float:
+        policy = learned("candidate", weights)
+        return sum(acceptance(states, policy, gpus, run) for run in runs) / len(runs)
+
+    yield from evolve(dict.fromkeys(features(states), 0.0) | slot_capability_weights(states), judge, random)
+
+
+def evolve(start: Weights, judge: Callable[[Weights], float], random: Random) -> Iterator[Step]:
+    """Towards what `judge` likes more. Success makes the step 1.5 times as large; four failures undo it."""
+    best, reached = dict(start), judge(start)
+    began_at, step = reached, FIRST_STEP
+    candidates = 0
+    while True:
+        candidate = {
+            name: weight + random.gauss(0.0, step) if random.random() < CHANGED else weight
+            for name, weight in best.items()
+        }
+        judged = judge(candidate)
+        candidates += 1
+        if judged > reached:
+            best, reached = candidate, judged
+            step *= 1.5
+        else:
+            step = max(SMALLEST_STEP, step * exp(-0.25 * 0.405))  # 0.405: the logarithm of 1.5
+        yield Step(candidates, best, reached, began_at)
