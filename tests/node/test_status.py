@@ -137,6 +137,13 @@ def test_the_dominant_reason_of_a_gpu(
     assert (gpu.health, gpu.reason) == (health, reason)
 
 
+def test_a_gpu_that_waits_for_its_users_says_so() -> None:
+    first, second = build(replace(FOUND, changing=[SECOND]), (), NOW).gpus
+    assert first.reason == ""
+    assert second.reason == "WaitingForUsers"
+    assert second.message == "it is configured otherwise by now, and offered so once nobody holds it"
+
+
 def test_readiness_has_one_dominant_reason() -> None:
     sick = {FIRST: ailing("XID79", "XID 79: gone")}
     cases = [
@@ -164,6 +171,14 @@ def test_readiness_has_one_dominant_reason() -> None:
         (
             replace(FOUND, left_alone=dict.fromkeys((FIRST, SECOND), Note("Other", "theirs"))),
             ("True", "NothingOffered", "none of 2 GPUs is served to kubelet; GPU 0: theirs"),
+        ),
+        (
+            replace(FOUND, changing=[SECOND]),
+            ("True", "Serving", "1 of 2 GPUs are served to kubelet"),
+        ),
+        (
+            replace(FOUND, faults=[Note("NoSpec", "no spec")], ailments=sick),
+            ("False", "NoSpec", "no spec"),
         ),
         (
             uncut(),

@@ -300,6 +300,9 @@ class Agent:
         prepared: Prepared = await self._run_blocking(
             self._host.prepare, self._advertisement.devices, driver_version, settings
         )
+        if prepared.faults != self._prepared.faults:
+            for fault in prepared.faults:
+                _log.warning("nothing is handed out", reason=fault.reason, error=fault.message)
         return prepared
 
     def _staying(self) -> list[Device]:
@@ -462,6 +465,7 @@ class Agent:
             self._configuration.settings.allocation_policy,
             self._prepared.faults,
             (*self._prepared.notes, *self._sharing.notes),
+            self._waiting_for_users(),
         )
         self._reported = status.build(found, last.conditions if last else (), self._clock.now())
         self._writer.submit(self._reported)

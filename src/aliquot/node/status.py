@@ -1,6 +1,6 @@
 """GPUNode.status from what the agent found: pure, so that equal findings give equal status and nothing is written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -83,6 +83,8 @@ class Findings:
     """Why nothing at all is handed out."""
     remarks: Sequence[str] = ()
     """What is in effect and should be known."""
+    changing: Collection[str] = ()
+    """Devices that are not handed out as they are offered, for they are configured otherwise by now."""
 
 
 def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNodeStatus:
@@ -244,6 +246,8 @@ def _reason(observed: ObservedGpu, devices: Sequence[Device], findings: Findings
     note = findings.notes.get(uuid, Note())
     if note.reason:
         return note.reason, note.message
+    if any(device.id in findings.changing for device in devices):
+        return "WaitingForUsers", "it is configured otherwise by now, and offered so once nobody holds it"
     if withheld := findings.advertisement.withheld.get(uuid):
         return "NotAdvertised", withheld
     unusable = next((device.unusable for device in devices if device.unusable), "")
@@ -299,13 +303,14 @@ def _ready(findings: Findings) -> tuple[bool, str, str]:
     ]
     if findings.strategy is MigStrategy.SINGLE and withheld:
         return False, "LayoutsDiffer", withheld[0]
+    if findings.faults:
+        return False, findings.faults[0].reason, findings.faults[0].message
     sick = [observed for observed in gpus if observed.gpu.uuid in findings.ailments]
     if sick or losses:
         ailing = [f"GPU {o.gpu.index}: {findings.ailments[o.gpu.uuid][0].message}" for o in sick]
         return len(sick) < len(gpus), "UnhealthyGPU", "; ".join([*ailing, *losses])
-    if findings.faults:
-        return False, findings.faults[0].reason, findings.faults[0].message
-    served = {d.gpu_uuid for d in findings.advertisement.devices if d.resource and not d.unusable}
+    devices = (d for d in findings.advertisement.devices if d.resource and not d.unusable)
+    served = {device.gpu_uuid for device in devices if device.id not in findings.changing}
     served -= findings.left_alone.keys()
     if not served:
         return True, "NothingOffered", f"none of {len(gpus)} GPUs is served to kubelet{_nothing_of(findings)}"
