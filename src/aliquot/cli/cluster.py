@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aliquot.admission import installation as admission
 from aliquot.cli import identities
 from aliquot.cli.identities import Identity
 from aliquot.cli.supervisor import Supervisor
@@ -154,6 +155,7 @@ class Cluster:
     async def run(self, group: asyncio.TaskGroup) -> Supervisor:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
         await crds.install(self._installer)
+        await admission.install_policies(self._installer)
         await roles.install(self._installer)
         await roles.install(self._installer, identities.cluster_roles())
         supervisor = Supervisor(group)

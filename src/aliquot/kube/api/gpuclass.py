@@ -17,6 +17,9 @@ CLASS_PREFIX = "class.aliquot.dev/"
 LONGEST_NAME = 63 - len(CLASS_PREFIX)
 """Kubelet takes no longer names of resources from a device plugin."""
 
+CLASS_ANNOTATION = "aliquot.dev/gpu-class"
+"""On a pod: the name of the GPUClass of which its first container is to get one."""
+
 
 def resource_of(class_name: str) -> str:
     return CLASS_PREFIX + class_name
