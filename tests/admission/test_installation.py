@@ -1,7 +1,7 @@
 """Which policies a cluster is given."""
 
 import random
-from collections.abc import AsyncIterator, Callable, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest

@@ -90,6 +90,13 @@ def test_settings_that_do_not_go_together_are_refused(text: str, complaint: str)
     assert complaint in str(refused.value)
 
 
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    text = "flags: {mpsRoot: mps, nvidiaDriverRoot: drv, plugin: {deviceListStrategy: []}}"
+    with pytest.raises(SettingsError) as refused:
+        of(text)
+    assert str(refused.value).count(";") == 2
+
+
 def test_an_allocation_policy_is_nobodys_until_it_is_given() -> None:
     assert of("").allocation_policy is None
     given = "flags: {plugin: {sharedDevicesAllocationPolicy: packed}}"

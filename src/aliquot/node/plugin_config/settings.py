@@ -1,6 +1,7 @@
 """What a node goes by: command line before environment before file before default."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -80,7 +81,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 def resolve(given: Flags, config: PluginConfig) -> Settings:
-    """`given` on the command line or in the environment. Raises SettingsError."""
+    """`given` on the command line or in the environment. Raises SettingsError, with all that is wrong."""
     flags = _over(given, config.flags)
     plugin = _over(given.plugin or PluginFlags(), config.flags.plugin or PluginFlags())
     features = _over(given.gfd or FeatureFlags(), config.flags.gfd or FeatureFlags())
@@ -90,31 +91,13 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         strategies = list(_DEFAULTS.device_list_strategies)
     elif isinstance(strategies, DeviceListStrategy):
         strategies = [strategies]
+    problems = [*_problems(flags, plugin)]
     if not strategies:
-        raise SettingsError(
-            "deviceListStrategy is empty: give envvar, volume-mounts, cdi-annotations or cdi-cri"
-        )
-    if flags.device_discovery_strategy in (Discovery.TEGRA, Discovery.VFIO):
-        raise SettingsError(
-            f"deviceDiscoveryStrategy {flags.device_discovery_strategy} is not supported: give auto or nvml"
-        )
-    mps_root = flags.mps_root or ""
-    if config.mps is not None and not mps_root:
-        raise SettingsError("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
-    for option, path in (
-        ("mpsRoot", mps_root),
-        ("nvidiaDriverRoot", driver_root),
-        ("nvidiaDevRoot", flags.nvidia_dev_root),
-        ("nvidiaCTKPath", plugin.nvidia_ctk_path),
-        ("containerDriverRoot", plugin.container_driver_root),
-    ):
-        if path and not path.startswith("/"):
-            raise SettingsError(f"{option} {path} is no path from the root: begin it with /")
-    prefix = plugin.cdi_annotation_prefix
-    if prefix is not None and not _ANNOTATION_PREFIX.fullmatch(prefix):
-        raise SettingsError(
-            f"cdiAnnotationPrefix '{prefix}' makes no annotation: give one like {_DEFAULTS.cdi_annotation_prefix}"
-        )
+        problems.append("deviceListStrategy is empty: give envvar, volume-mounts, cdi-annotations or cdi-cri")
+    if config.mps is not None and not flags.mps_root:
+        problems.append("sharing.mps needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
+    if problems:
+        raise SettingsError("; ".join(problems))
     asked_for = {
         Companion.IMEX_CHANNEL: config.imex_channel,
         Companion.GDRCOPY: flags.gdrcopy_enabled,
@@ -135,7 +118,7 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         container_driver_root=_or(plugin.container_driver_root, _DEFAULTS.container_driver_root),
         companions=tuple(companion for companion, asked in asked_for.items() if asked),
         imex_required=config.imex_required,
-        mps_root=mps_root,
+        mps_root=flags.mps_root or "",
         naming=config.naming,
         time_slicing=config.time_slicing,
         mps=config.mps,
@@ -143,6 +126,24 @@ def resolve(given: Flags, config: PluginConfig) -> Settings:
         machine_type_file=_or(features.machine_type_file, _DEFAULTS.machine_type_file),
         without_effect=_without_effect(flags, features, config),
     )
+
+
+def _problems(flags: Flags, plugin: PluginFlags) -> Iterator[str]:
+    if flags.device_discovery_strategy in (Discovery.TEGRA, Discovery.VFIO):
+        yield f"deviceDiscoveryStrategy {flags.device_discovery_strategy} is not supported: give auto or nvml"
+    for option, path in (
+        ("mpsRoot", flags.mps_root),
+        ("nvidiaDriverRoot", flags.nvidia_driver_root),
+        ("nvidiaDevRoot", flags.nvidia_dev_root),
+        ("nvidiaCTKPath", plugin.nvidia_ctk_path),
+        ("containerDriverRoot", plugin.container_driver_root),
+    ):
+        if path and not path.startswith("/"):
+            yield f"{option} {path} is no path from the root: begin it with /"
+    prefix = plugin.cdi_annotation_prefix
+    if prefix is not None and not _ANNOTATION_PREFIX.fullmatch(prefix):
+        like = _DEFAULTS.cdi_annotation_prefix
+        yield f"cdiAnnotationPrefix '{prefix}' makes no annotation: give one like {like}"
 
 
 def _over(upper: _S, lower: _S) -> _S:
