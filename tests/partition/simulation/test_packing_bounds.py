@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from aliquot.gpu.boards import boards
+from aliquot.partition.integer_program import IntegerProgram
 from aliquot.partition.simulation.packing_bounds import PackingBound, packing_bounds
 from tests.partition.simulation.boards import states
 
@@ -48,14 +49,9 @@ def test_what_no_bound_forbids_packs(key: str) -> None:
 
 
 def fewest_gpus(patterns: tuple[tuple[int, ...], ...], counts: list[int]) -> int:
-    highspy = pytest.importorskip("highspy")
-    solver = highspy.Highs()
-    solver.silent()
-    used = [solver.addIntegral(lb=0) for _ in patterns]
+    program = IntegerProgram()
+    used = [program.column(sum(counts)) for _ in patterns]
     for profile, count in enumerate(counts):
-        held = sum(
-            pattern[profile] * x for pattern, x in zip(patterns, used, strict=True) if pattern[profile]
-        )
-        solver.addConstr(held >= count)
-    solver.minimize(sum(used))
-    return round(float(solver.getInfo().objective_function_value))
+        held = [(x, pattern[profile]) for pattern, x in zip(patterns, used, strict=True) if pattern[profile]]
+        program.row(held, at_least=count)
+    return round(program.minimise(dict.fromkeys(used, 1.0), within_s=10).objective)
