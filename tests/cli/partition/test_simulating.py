@@ -52,6 +52,7 @@ def test_bench_short_plays_every_policy_in_every_cell() -> None:
     assert shown.exit_code == 0, shown.output
     for name in CONTENDERS:
         assert f"\n{name} " in shown.output
+    assert "S6         16          15     yes" in shown.output
     for mix in ("uniform 1", "skew-small 1", "skew-big 1", "bimodal 1"):
         assert mix in shown.output
 

@@ -40,3 +40,11 @@ def test_gpus_out_of_service_take_nothing() -> None:
     fleet.restore(range(1))
     instance = fleet.place(WHOLE)
     assert instance is not None and fleet.gpu_of(instance) == 0
+
+
+def test_instances_that_stand_are_neither_made_nor_destroyed() -> None:
+    fleet = Placements(H100, Fleet(H100, FIRST_FIT, range(1)), cuts=False)
+    instance = fleet.place(TWO)
+    assert instance is not None
+    fleet.release(instance)
+    assert fleet.churn() == Churn(0, 0, 0)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 class Section(StrEnum):
+    PACKING = "packing"
     LOSS = "loss"
     MOVES = "moves"
     QUEUEING = "queueing"
@@ -42,12 +43,15 @@ _BUDGET_CELL = "bimodal"
 class _Bench:
     profiles: "tuple[InstanceProfile, ...]"
     contenders: list[str]
+    """In the cells of loss, which are the suite's core."""
+    quick: list[str]
+    """In the other cells: these without the slow ones."""
     base: "Workload"
     loads: tuple[float, ...]
     seeds: range
     spread: "Spread"
 
-    def play(self, cells: "Sequence[Cell]", contenders: Sequence[str] | None = None) -> "list[Result]":
+    def play(self, cells: "Sequence[Cell]", contenders: Sequence[str]) -> "list[Result]":
         from time import perf_counter
 
         from aliquot.partition.simulation.suite import play_suite
@@ -55,7 +59,7 @@ class _Bench:
         playing = play_suite(
             self.profiles,
             cells,
-            self.contenders if contenders is None else contenders,
+            contenders,
             self.seeds,
             spread=self.spread,
             timer=perf_counter,
@@ -64,8 +68,8 @@ class _Bench:
 
 
 @click.command(short_help="The suite: every policy in every cell against first fit.")
-@click.option("--short", is_flag=True, help="3 seeds of shorter runs, a table in less than a minute.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Runs of each cell.  [default: 30; 3 with --short]")
+@click.option("--short", is_flag=True, help="2 seeds of shorter runs: a table in less than a minute.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Runs of each cell.  [default: 30; 2 with --short]")
 @click.option("--gpus", type=click.IntRange(min=1), default=100, show_default=True, help="Size of the fleet.")
 @click.option(
     "--load",
@@ -81,7 +85,7 @@ class _Bench:
     "sections",
     type=click.Choice([section.value for section in Section]),
     multiple=True,
-    help="Only this part, or these.  [default: all; loss with --short]",
+    help="Only this part, or these.  [default: all; packing and loss with --short]",
 )
 @run_options
 @output_option
@@ -97,23 +101,30 @@ def bench(
     loads: tuple[float, ...],
     sections: tuple[str, ...],
 ) -> None:
-    """The whole suite: mixes and loads with and without queues, drift, failures, and what a few moves reach.
+    """The whole suite: packing, mixes and loads with and without queues, drift, failures, what a few moves reach.
 
     Every policy meets the same requests, seed by seed. Differences to first fit are in percentage points with their
     95 % confidence interval; 30 seeds are the least to claim anything by.
     """
+    from aliquot.partition.simulation.contenders import QUICK
     from aliquot.partition.simulation.workload import MIXES, Workload
 
-    base = Workload(MIXES["uniform"], 1.0, gpus, *((25.0, 5.0) if short else ()))
-    wanted = [Section(name) for name in sections] or ([Section.LOSS] if short else list(Section))
-    count = seeds or (3 if short else 30)
+    names = chosen(policies)
+    quick = names if policies else [name for name in names if name in QUICK]
+    base = Workload(MIXES["uniform"], 1.0, gpus, *((20.0, 5.0) if short else ()))
+    wanted = [Section(name) for name in sections] or (
+        [Section.PACKING, Section.LOSS] if short else list(Section)
+    )
+    count = seeds or (2 if short else 30)
     documents: dict[str, Any] = {}
     with spread_over(processes) as spread:
-        suite = _Bench(profiles_of(board), chosen(policies), base, loads, range(count), spread)
-        for section in Section:
-            if section in wanted:
-                results = _SECTIONS[section](suite, output.is_table, plots)
-                documents[section] = [document_of(result) for result in results]
+        suite = _Bench(profiles_of(board), names, quick, base, loads, range(count), spread)
+        for section in (section for section in Section if section in wanted):
+            if section is Section.PACKING:
+                documents[section] = _packing(output.is_table)
+                continue
+            results = _SECTIONS[section](suite, output.is_table, plots)
+            documents[section] = [document_of(result) for result in results]
     if output is Format.JSON:
         click.echo(msgspec.json.format(msgspec.json.encode(documents), indent=2))
     elif output is Format.YAML:
@@ -125,7 +136,7 @@ def bench(
 def _loss(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
     from aliquot.partition.simulation.suite import loss_cells
 
-    results = suite.play(loss_cells(suite.base, suite.loads))
+    results = suite.play(loss_cells(suite.base, suite.loads), suite.contenders)
     if shown:
         _head(suite, "who finds no room is turned away")
         _show_figure(results, "request_acceptance", "requests admitted")
@@ -137,6 +148,44 @@ def _loss(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
 
         plot_acceptance(results, plots, "loss.png")
     return results
+
+
+def _packing(shown: bool) -> list[dict[str, Any]]:
+    """Every board has its own: this is of A100s, which were measured."""
+    from time import perf_counter
+
+    from aliquot.partition.simulation.parvagpu import fewest_gpus, scenarios
+
+    found = []
+    for scenario in scenarios():
+        began = perf_counter()
+        gpus, proven = fewest_gpus(scenario)
+        found.append(
+            {
+                "scenario": scenario.name,
+                "publishedGpus": scenario.published_gpus,
+                "gpus": gpus,
+                "proven": proven,
+                "ms": 1000 * (perf_counter() - began),
+            }
+        )
+    if shown:
+        click.echo("== ParvaGPU's serving scenarios on A100-80GB: the fewest GPUs")
+        table(
+            ("SCENARIO", "PUBLISHED", "HERE", "PROVEN", "SOLVED IN"),
+            [
+                (
+                    str(one["scenario"]),
+                    str(one["publishedGpus"]),
+                    str(one["gpus"]),
+                    "yes" if one["proven"] else "no",
+                    f"{one['ms']:.0f} ms",
+                )
+                for one in found
+            ],
+        )
+        click.echo()
+    return found
 
 
 def _moves(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
@@ -174,9 +223,7 @@ def _moves(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
 def _queueing(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
     from aliquot.partition.simulation.suite import queueing_cells
 
-    results = suite.play(
-        queueing_cells(suite.base, [load for load in suite.loads if load < 1] or suite.loads)
-    )
+    results = suite.play(queueing_cells(suite.base, [min(suite.loads)]), suite.quick)
     if shown:
         _head(suite, "who finds no room waits; in mean durations of a request, P50/P95/P99")
         _show(
@@ -191,7 +238,7 @@ def _queueing(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
 def _drift(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
     from aliquot.partition.simulation.suite import drift_cells
 
-    results = suite.play(drift_cells(suite.base, suite.loads))
+    results = suite.play(drift_cells(suite.base, [max(suite.loads)]), suite.quick)
     if shown:
         _head(suite, "the mix changes in the middle")
         _show_figure(results, "slice_acceptance", "memory slots admitted")
@@ -201,7 +248,7 @@ def _drift(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
 def _failures(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
     from aliquot.partition.simulation.suite import failure_cells
 
-    results = suite.play(failure_cells(suite.base, suite.loads))
+    results = suite.play(failure_cells(suite.base, [min(suite.loads)]), suite.quick)
     if shown:
         _head(suite, "nodes of 8 GPUs fail, each every 200 mean durations, and are away for 2")
         _show_figure(results, "slice_acceptance", "memory slots admitted")

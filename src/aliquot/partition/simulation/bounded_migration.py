@@ -1,8 +1,8 @@
 """Placement with a few moves: where a request finds no room, one or two instances are moved to make it.
 
-Moves are counted against a budget, a part of the instances admitted, and are spent where they are worth it: a request
-has to bring `least_slots_per_move` for each. Of all ways with the fewest moves the one is taken that loses least worth
-of the fleet. A move is a restart for who is moved.
+Moves are counted against a budget, a part of the instances admitted, and are spent where they bring most: the price of
+a move is slots of the request that is let in, a whole GPU's when nothing is saved, and less the more is saved. Of all
+ways with the fewest moves the one is taken that loses least worth of the fleet. A move is a restart for who is moved.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +22,8 @@ class MoveBudget:
     """Moves that each admitted instance allows."""
     most_saved: float = 10.0
     """Moves. What a quiet time does not use is not kept for long."""
-    least_slots_per_move: float = 4.0
-    """Memory slots of the request that is let in."""
+    least_slots_per_move: float = 2.0
+    """The price when savings are full."""
     most_moves: int = 2
     """For one request."""
 
@@ -126,8 +126,9 @@ class BoundedMigration:
 
     def _make_room(self, profile: int) -> tuple[int, Placing] | None:
         slots = self._board.profiles[profile].memory_slots
+        price = self._price()
         for moves in range(1, self._budget.most_moves + 1):
-            if moves > self._credit or slots < moves * self._budget.least_slots_per_move:
+            if moves > self._credit or slots < moves * price:
                 return None
             best = min(self._relocations(profile, moves), key=lambda found: found.loss, default=None)
             if best is not None:
@@ -136,6 +137,10 @@ class BoundedMigration:
                 self._moves += moves
                 return best.gpu, best.opening.placing
         return None
+
+    def _price(self) -> float:
+        saved = self._credit / self._budget.most_saved
+        return max(self._budget.least_slots_per_move, self._board.memory_slots * (1 - saved))
 
     def _relocations(self, profile: int, moves: int) -> Iterator[_Relocation]:
         for state, gpus in list(self._alike.items()):

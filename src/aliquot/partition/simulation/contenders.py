@@ -1,4 +1,4 @@
-"""Who is compared: the policies, what others place by, and the references, by the names that commands know them by."""
+"""Who is compared: the ways of placement, those that may move a few, and the reference, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,10 +7,8 @@ from math import inf
 
 from aliquot.partition.board_states import BoardStates
 from aliquot.partition.fleet import Fleet
-from aliquot.partition.policies.capability import MOST_CAPABILITY, capability
-from aliquot.partition.policies.fit import BEST_FIT, FIRST_FIT, HAMI, WORST_FIT
-from aliquot.partition.policies.fragmentation import least_fragmentation
-from aliquot.partition.policies.policy import Policy
+from aliquot.partition.policies.baselines import BASELINES, Maker
+from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY, slot_capability
 from aliquot.partition.simulation.bounded_migration import BoundedMigration, MoveBudget
 from aliquot.partition.simulation.engine import Allocator
 from aliquot.partition.simulation.free_migration import FreeMigration
@@ -20,29 +18,27 @@ from aliquot.partition.simulation.workload import Workload
 BASELINE = "first-fit"
 REFERENCE = "free-migration"
 
+_STANDING = {"static-balanced"}
+"""Their instances are there from the beginning, and stay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
     name: str
-    models: str
-    """One line."""
     make: Callable[[BoardStates, Workload], Allocator]
     """An empty fleet for it."""
     knows_places: bool = True
     """Whether it can lose a GPU: a `Breakable`."""
 
 
-def _fixed(policy: Policy, board: BoardStates, workload: Workload) -> Allocator:
-    return Placements(board, Fleet(board, policy, range(workload.gpus)))
-
-
-def _fragmentation(board: BoardStates, workload: Workload) -> Allocator:
-    return _fixed(least_fragmentation(workload.mix.shares), board, workload)
+def _placed_once(maker: Maker, cuts: bool, board: BoardStates, workload: Workload) -> Allocator:
+    placer = maker(board, range(workload.gpus), workload.mix.shares)
+    return Placements(board, placer, cuts=cuts)
 
 
 def _few_moves(budget: MoveBudget, board: BoardStates, workload: Workload) -> Allocator:
-    fleet = Fleet(board, least_fragmentation(workload.mix.shares), range(workload.gpus))
-    return BoundedMigration(board, fleet, capability(board), budget)
+    fleet = Fleet(board, MOST_SLOT_CAPABILITY, range(workload.gpus))
+    return BoundedMigration(board, fleet, slot_capability(board), budget)
 
 
 def _free_migration(board: BoardStates, workload: Workload) -> Allocator:
@@ -58,23 +54,24 @@ _MOVES = "moves-"
 
 
 def _of_budget(part: float) -> Contender:
-    models = f"fragmentation-gradient that may move {100 * part:g} % of what it admits"
-    return Contender(moves(part), models, partial(_few_moves, MoveBudget(part)))
+    return Contender(moves(part), partial(_few_moves, MoveBudget(part)))
 
 
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender(BASELINE, "dynamic resource allocation today", partial(_fixed, FIRST_FIT)),
-        Contender("hami", "HAMi v2.10's order of starts", partial(_fixed, HAMI)),
-        Contender("best-fit", "the fullest GPU", partial(_fixed, BEST_FIT)),
-        Contender("worst-fit", "the emptiest GPU", partial(_fixed, WORST_FIT)),
-        Contender("max-capability", "most placements left (MCC)", partial(_fixed, MOST_CAPABILITY)),
-        Contender("fragmentation-gradient", "FGD's rule; it knows the mix", _fragmentation),
+        *(
+            Contender(name, partial(_placed_once, maker, name not in _STANDING))
+            for name, maker in BASELINES.items()
+        ),
         _of_budget(0.01),
-        Contender(REFERENCE, "everything may move at any time", _free_migration, knows_places=False),
+        Contender(REFERENCE, _free_migration, knows_places=False),
     )
 }
+
+
+QUICK = tuple(name for name in CONTENDERS if name not in ("node-spreading", "count-batching"))
+"""Without those that look at every node or GPU for a decision."""
 
 
 class UnknownContender(ValueError):

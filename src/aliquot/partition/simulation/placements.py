@@ -9,13 +9,14 @@ from aliquot.partition.simulation.engine import Churn, Usage
 
 
 class Placements:
-    """An instance is the placer's choice: GPU and placing."""
+    """An instance is the placer's choice: GPU and placing. `cuts`: it is made for the request, and destroyed after."""
 
-    def __init__(self, board: BoardStates, placer: Placer) -> None:
+    def __init__(self, board: BoardStates, placer: Placer, *, cuts: bool = True) -> None:
         self._board = board
         self._placer = placer
         self._compute_slices = tuple(profile.compute_slices for profile in board.profiles)
         self._running_slices = 0
+        self._cuts = cuts
         self._placed = self._released = 0
         self.observe = placer.observe
 
@@ -48,7 +49,7 @@ class Placements:
         return usage_of(self._board, self._placer, self._running_slices)
 
     def churn(self) -> Churn:
-        return Churn(self._placed, self._released, 0)
+        return Churn(self._placed, self._released, 0) if self._cuts else Churn(0, 0, 0)
 
 
 def usage_of(board: BoardStates, placer: Placer, running_slices: int) -> Usage:

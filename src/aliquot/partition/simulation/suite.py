@@ -137,7 +137,7 @@ def loss_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
 
 
 def queueing_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
-    """At load 1 and above queues grow without end, and waits say how long the run was."""
+    """At load 1 and above queues grow as long as the run lasts."""
     return [replace(cell, queueing=True) for cell in loss_cells(base, loads)]
 
 
