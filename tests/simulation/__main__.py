@@ -12,10 +12,14 @@ import time
 
 import structlog
 
-from tests.simulation.partitioned import PartitionedWorld
+from tests.simulation.partitioned import PartitionedWorld, UndisturbedNodes
 from tests.simulation.world import World, simulate
 
-WORLDS: dict[str, type[World]] = {"demo": World, "partitioned": PartitionedWorld}
+WORLDS: dict[str, type[World]] = {
+    "demo": World,
+    "partitioned": PartitionedWorld,
+    "undisturbed": UndisturbedNodes,
+}
 
 
 def main() -> int:

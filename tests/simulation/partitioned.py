@@ -42,6 +42,9 @@ LAST = Counter(
 _MOST_PODS = 16
 
 
+_NODE_SIDE = ("agent", "kubelets")
+
+
 class PartitionedWorld(World):
     def __init__(self, seed: int) -> None:
         super().__init__(seed, NODES, Partitioning.ON_DEMAND)
@@ -142,3 +145,25 @@ class PartitionedWorld(World):
         if not self._rebooted:
             gone = {device for device in map(device_of, held) if device not in there}
             assert not gone, f"destroyed while somebody had it: {gone}"
+
+
+class UndisturbedNodes(PartitionedWorld):
+    """Nothing happens to nodes, kubelets and agents: so no pod may ever be refused by a kubelet, which is for good."""
+
+    async def misfortune(self) -> None:
+        assert self.supervisor is not None
+        if self.rng.random() < 0.8:
+            pods = (await self.user.list(PODS, "default")).items
+            if len(pods) < _MOST_PODS:
+                await self.start_pod(self.rng.choice(DEMANDS))
+            else:
+                await self.delete_pod(self.rng.choice(sorted(pod["metadata"]["name"] for pod in pods)))
+            return
+        name = self.rng.choice([name for name in self.supervisor.names() if not name.startswith(_NODE_SIDE)])
+        self.note(f"kill {name}")
+        self.supervisor.kill(name)
+
+    async def _bury(self) -> list[str]:
+        refused = await super()._bury()
+        assert not refused, f"refused by a kubelet: {refused}"
+        return refused

@@ -75,6 +75,7 @@ class World:
         seed: int,
         nodes: Sequence[inventory.InventoryNode] | None = None,
         partitioning: Partitioning = Partitioning.STATIC,
+        idle_s: float = 15.0,
     ) -> None:
         self.rng = random.Random(f"{seed} world")
         self.clock = VirtualClock()
@@ -98,6 +99,7 @@ class World:
             run_blocking=_at_once,
             dress=lambda name, inner: self.weather.over(inner, random.Random(f"{seed} weather {name}")),
             partitioning=partitioning,
+            idle_s=idle_s,
         )
         self._transport = AsgiTransport(self.api.app, "user", ["system:masters"])
         self.user = Client(self._transport, clock=self.clock, rng=random.Random(f"{seed} user"))

@@ -80,7 +80,7 @@ class NodeState:
 
 def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
     """The state from nothing. `ended`: pods of the node that are over, whatever its device list still says."""
-    facts = with_reserved(reported, pods)
+    facts = with_reserved(reported, pods, ended)
     used: dict[str, int] = {}
     ports: list[HostPort] = []
     held: dict[DeviceId, list[str]] = {}

@@ -4,7 +4,7 @@ A pod is assigned a slice that does not exist yet, or a GPU under a name that it
 is free in its place is nobody's, though the node lists it still.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from aliquot.partition.gpus import GpuFacts
@@ -32,8 +32,9 @@ def ready(choices: Iterable[DeviceChoice], devices: Devices) -> bool:
     )
 
 
-def with_reserved(facts: NodeFacts, pods: Iterable[PlacedPod]) -> NodeFacts:
-    """`facts` as they will be once what `pods` have reserved is made; the same where nothing is."""
+def with_reserved(facts: NodeFacts, pods: Iterable[PlacedPod], ended: Collection[str] = ()) -> NodeFacts:
+    """`facts` as they will be once what `pods` have reserved is made; the same where nothing is. `ended`: pods that are over,
+    whatever the device list still says of them."""
     gpus = {gpu.uuid: gpu for gpu in facts.gpus}
     choices = [
         choice
@@ -47,17 +48,19 @@ def with_reserved(facts: NodeFacts, pods: Iterable[PlacedPod]) -> NodeFacts:
     devices = facts.devices
     for choice in choices:
         if not exists(choice, devices):
-            devices = _made(devices, choice, gpus)
+            devices = _made(devices, choice, gpus, ended)
     return replace(facts, devices=devices)
 
 
-def _made(devices: Devices, choice: DeviceChoice, gpus: Mapping[str, GpuFacts]) -> Devices:
+def _made(
+    devices: Devices, choice: DeviceChoice, gpus: Mapping[str, GpuFacts], ended: Collection[str]
+) -> Devices:
     size = _slots(gpus[choice.gpu], choice)
     if size is None:
         return devices
     here = [device for device in devices.all if device.gpu == choice.gpu]
     in_the_way = [device for device in here if _overlap(device, choice, size)]
-    if any(device.holders for device in in_the_way):
+    if any(holder not in ended for device in in_the_way for holder in device.holders):
         # Somebody came between: what is there counts.
         return devices
     made = DeviceState(
