@@ -1,5 +1,6 @@
 """`aliquot partition bench`: the whole suite, every policy against first fit."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,7 +65,14 @@ class _Bench:
             spread=self.spread,
             timer=perf_counter,
         )
-        return list(playing)
+        with click.progressbar(
+            playing,
+            length=len(cells),
+            label=f"{len(cells)} cells",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as results:
+            return list(results)
 
 
 @click.command(short_help="The suite: every policy in every cell against first fit.")
