@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from aliquot.partition.simulation.metrics import Estimate
     from aliquot.partition.simulation.suite import Result, Spread
 
-POLICY_HELP = "Policy to play, more than one if given several times.  [default: all]"
-
 
 def complete_policy(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     from aliquot.partition.simulation.contenders import CONTENDERS
@@ -41,7 +39,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             multiple=True,
             shell_complete=complete_policy,
-            help=POLICY_HELP,
+            help="Policy to play, beside first fit; may be given several times.  [default: all]",
         ),
         click.option(
             "--board",
@@ -112,10 +110,6 @@ def points(found: "Estimate") -> str:
     """A difference of parts, in percentage points: `+1.36 ±0.08`; of one seed without its spread."""
     width = f" ±{100 * found.half_width:.2f}" if found.half_width < 1 else ""
     return f"{100 * found.mean:+.2f}{width}"
-
-
-def part(found: "Estimate") -> str:
-    return f"{found.mean:.4f}"
 
 
 def closed(result: "Result", contender: str, figure: str) -> str:

@@ -103,11 +103,6 @@ class Estimate:
     mean: float
     half_width: float
 
-    @property
-    def certain(self) -> bool:
-        """Whether the interval excludes zero."""
-        return abs(self.mean) > self.half_width
-
 
 def estimate(values: Sequence[float]) -> Estimate:
     """By Student's distribution. One value says nothing about its spread: the width is infinite."""
