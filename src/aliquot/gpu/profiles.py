@@ -7,7 +7,7 @@ under the next), so a profile's identity is its shape: slices, memory slots and 
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from aliquot.document import nearest
@@ -63,6 +63,17 @@ class ProfileName:
         plus = ",".join(sorted(self.attributes - {WITHOUT_MEDIA}))
         minus = WITHOUT_MEDIA if WITHOUT_MEDIA in self.attributes else ""
         return f"{part}{self.gpu_slices}g.{self.memory_gb}gb{'+' if plus else ''}{plus}{minus}"
+
+
+def of_gpu_instance(name: str) -> str:
+    """The profile of the GPU instance that a MIG device of this name is, or is a part of: `1c.3g.40gb` -> `3g.40gb`. A name
+    of another make is its own."""
+    try:
+        parsed = ProfileName.parse(name)
+    except BadProfileName:
+        return name
+    whole = replace(parsed, compute_slices=parsed.gpu_slices)
+    return name if whole == parsed else str(whole)
 
 
 class Shape(NamedTuple):

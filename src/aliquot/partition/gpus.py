@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from aliquot.gpu.boards import boards
 from aliquot.gpu.driver import InstanceProfile, Placement
-from aliquot.gpu.profiles import ProfileName
+from aliquot.gpu.profiles import ProfileName, of_gpu_instance
 from aliquot.kube.api.gpunode import (
     SOMEBODY_ELSES,
     GPUNode,
@@ -68,7 +68,7 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
 
 
 def _to_come(gpu: GPUStatus, wanted: WantedGPU | None) -> tuple[tuple[str, int], ...]:
-    there = {(instance.profile, instance.start) for instance in gpu.instances}
+    there = {(of_gpu_instance(instance.profile), instance.start) for instance in gpu.instances}
     asked = [(one.profile, one.start) for one in (wanted.instances or ())] if wanted is not None else []
     return tuple(one for one in asked if one not in there)
 

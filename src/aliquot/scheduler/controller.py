@@ -126,6 +126,7 @@ class Scheduler:
             gated=self._tell_gated,
             gone=self._forget,
             reserved=lambda pod, placed: self._preparing.submit(pod, placed, written=True),
+            unreserved=self._unreserved,
         )
         may_write = election.is_leader if election is not None else lambda: True
         self._binder = Binder(
@@ -248,6 +249,9 @@ class Scheduler:
 
     def _tell_gated(self, pod: Pod) -> None:
         self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))
+
+    def _unreserved(self, name: str) -> None:
+        self._preparing.drop(name)
 
     def _forget(self, name: str) -> None:
         self._reporter.forget(name)

@@ -25,7 +25,8 @@ _TERMINAL = ("Succeeded", "Failed")
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
     become possible, `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
-    `reserved` with pods that say of themselves that their devices are being made.
+    `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
+    that say so no more.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Mirror:
         gated: Callable[[Pod], None],
         gone: Callable[[str], None],
         reserved: Callable[[PodRequest, PlacedPod], None],
+        unreserved: Callable[[str], None],
     ) -> None:
         self._snapshot = snapshot
         self._pending = pending
@@ -51,6 +53,7 @@ class Mirror:
         self._gpu_classes = gpu_classes
         self._classes: Classes = {}
         self._reserved = reserved
+        self._unreserved = unreserved
         self._seen_reserved: set[str] = set()
         """Pods that the API shows with a reservation: once it shows them without, they have none."""
         self._names = frozenset(names)
@@ -90,6 +93,10 @@ class Mirror:
     def hold_back(self, pod: PodRequest) -> None:
         """Release `pod`, and keep it out of the line until `reconsider`."""
         self.release(pod)
+        self.keep_out(pod)
+
+    def keep_out(self, pod: PodRequest) -> None:
+        """Keep `pod` out of the line until `reconsider`; what was assumed for it stays taken."""
         if self._pods.get(pod.key) is not None:
             self._held_back.add(pod.key)
 
@@ -135,11 +142,12 @@ class Mirror:
             known = self._snapshot.pods.get(name)
             if known is not None and known.reserved:
                 self._snapshot.remove_pod(name)
-                self._gone(name)
+                self._unreserved(name)
                 self._changed()
         if name in self._snapshot.pods or name in self._held_back:
             return
-        if placed is not None and pod.metadata.deletion_timestamp is None:
+        waits = pod.metadata.deletion_timestamp is None and not pod.spec.scheduling_gates
+        if placed is not None and waits:
             self._pending.discard(name)
             self._snapshot.set_pod(placed)
             self._reserved(self._reader.request(pod), placed)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 
+from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.kube import quantity
 from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, resource_of
@@ -121,7 +122,8 @@ def _stays(wanted: WantedGPU | None) -> Callable[[GPUStatus | GPUInstance], bool
         if isinstance(device, GPUStatus):
             kept, class_name = wanted.mig is not True, wanted.class_name
         else:
-            kept = wanted.mig is not False and (slices is None or (device.profile, device.start) in slices)
+            profile = of_gpu_instance(device.profile)
+            kept = wanted.mig is not False and (slices is None or (profile, device.start) in slices)
             class_name = classes.get(device.start, "")
         return kept and _named_so(device, class_name) and _shared_so(device, wanted.sharing)
 

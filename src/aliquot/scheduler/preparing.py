@@ -23,12 +23,14 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 from aliquot.kube.retry import RetryPolicy
 from aliquot.scheduler.core.cycle import Bind
+from aliquot.scheduler.core.facts import device_id
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod, PodRequest
 from aliquot.scheduler.core.reservations import ready
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import annotations
-from aliquot.scheduler.reporter import UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.reporter import SCHEDULER_ERROR, UNSCHEDULABLE, Notice, Reporter
 
 _log = structlog.get_logger()
 
@@ -79,7 +81,8 @@ class Preparing:
         self._controller = Controller("preparing", self._carry_out, rng=rng, workers=_WORKERS)
 
     async def run(self) -> None:
-        """Until cancelled. May be run again."""
+        """Until cancelled. May be run again: what no pod says of itself by then is decided anew, since another may lead in
+        between who cannot know of it."""
         unsubscribe = self._controller.watch(self._gpu_nodes, self._waiting_for)
         try:
             for key in self._waiting:
@@ -87,15 +90,22 @@ class Preparing:
             await self._controller.run()
         finally:
             unsubscribe()
+            for waiting in [one for one in self._waiting.values() if not one.written]:
+                self.drop(waiting.pod.key)
+                self._mirror.give_back(waiting.pod)
 
     def submit(self, pod: PodRequest, placed: PlacedPod, *, written: bool = False) -> None:
         """`written`: the assignment is on the pod already; somebody began it before."""
         self._waiting[pod.key] = _Waiting(pod, placed, self._clock.now() + DEADLINE_S, written)
         self._controller.enqueue(pod.key)
 
+    def drop(self, key: str) -> None:
+        """Nothing is made for the pod any more."""
+        self._waiting.pop(key, None)
+
     def forget(self, key: str) -> None:
         """The pod is on its node, or gone."""
-        self._waiting.pop(key, None)
+        self.drop(key)
         self._failures.pop(key, None)
 
     def _waiting_for(self, node: GPUNode) -> list[str]:
@@ -110,12 +120,20 @@ class Preparing:
         if not self._may_write():
             return None
         if not waiting.written:
-            if not await self._write(waiting, annotations(waiting.placed)):
-                return None
+            try:
+                if not await self._write(waiting, annotations(waiting.placed)):
+                    return None
+            except (errors.Unavailable, errors.TooManyRequests):
+                raise  # to be called again, after a wait that grows
+            except errors.ApiError as error:
+                message = f"the devices that it is to get could not be written on the pod: {error.message}"
+                return self._held_back(waiting, SCHEDULER_ERROR, message)
             waiting.written = True
             self._tell_begun(waiting)
+            if self._waiting.get(key) is not waiting:
+                return None
         node = self._snapshot.nodes.get(waiting.placed.node)
-        if node is not None and ready(waiting.placed.devices, node.reported.devices):
+        if node is not None and _ready(waiting.placed, node):
             del self._waiting[key]
             self._failures.pop(key, None)
             self._bind(Bind(waiting.pod, waiting.placed))
@@ -139,16 +157,23 @@ class Preparing:
         return True
 
     async def _give_up(self, waiting: _Waiting) -> float | None:
-        pod = waiting.pod
-        if not await self._write(waiting, {ASSIGNMENT_ANNOTATION: None}):
-            return None
-        del self._waiting[pod.key]
-        failures = self._failures[pod.key] = self._failures.get(pod.key, 0) + 1
+        # First, since the pod may be seen without its annotation before the answer is here.
+        self._mirror.keep_out(waiting.pod)
         message = (
             f"{self._described(waiting.placed)} was not ready within {DEADLINE_S:.0f} s: {self._why(waiting)}"
         )
-        _log.warning("not made in time", pod=pod.key, node=waiting.placed.node, reason=message)
-        self._reporter.tell(pod.key, Notice(pod.uid, UNSCHEDULABLE, message))
+        if not await self._write(waiting, {ASSIGNMENT_ANNOTATION: None}):
+            self._mirror.reconsider(waiting.pod.key)
+            return None
+        return self._held_back(waiting, UNSCHEDULABLE, message)
+
+    def _held_back(self, waiting: _Waiting, reason: str, message: str) -> float | None:
+        """Tell why nothing is made for the pod. Returns after how many seconds it is decided on anew."""
+        pod = waiting.pod
+        self.drop(pod.key)
+        failures = self._failures[pod.key] = self._failures.get(pod.key, 0) + 1
+        _log.warning("not made", pod=pod.key, node=waiting.placed.node, reason=message)
+        self._reporter.tell(pod.key, Notice(pod.uid, reason, message))
         self._mirror.hold_back(pod)
         return _RETRY.delay_s(failures, self._rng)
 
@@ -161,6 +186,9 @@ class Preparing:
         for gpu in node.status.gpus:
             if gpu.uuid in uuids and gpu.reason:
                 return f"GPU {gpu.index}: {gpu.message or gpu.reason}"
+        state = self._snapshot.nodes.get(waiting.placed.node)
+        if state is not None and ready(waiting.placed.devices, state.reported.devices):
+            return "other pods have it"
         if node.status.observed_generation != node.metadata.generation:
             return "its agent has not taken up the change"
         return "nothing was changed; is the partitioner running (aliquot partition controller)?"
@@ -177,6 +205,23 @@ class Preparing:
         indexes = {gpu.uuid: gpu.index for gpu in node.status.gpus} if node is not None else {}
         parts = dict.fromkeys(_spelled(choice, indexes.get(choice.gpu)) for choice in placed.devices)
         return f"{' and '.join(parts)} on node {placed.node}"
+
+
+def _ready(placed: PlacedPod, node: NodeState) -> bool:
+    """Whether all of it is there, and nobody else's. It may be where somebody who leads no more, or who wrote a pod's
+    assignment by hand, has promised what was not free."""
+    return ready(placed.devices, node.reported.devices) and all(
+        _is_its_own(placed, choice, node) for choice in placed.devices
+    )
+
+
+def _is_its_own(placed: PlacedPod, choice: DeviceChoice, node: NodeState) -> bool:
+    id_ = device_id(choice.gpu, choice.start)
+    holders = node.held.get(id_, ())
+    if placed.key not in holders:
+        # Kubelet gave it to another, whose device this pod gets: equal ones may be exchanged, if there are enough.
+        return node.available(choice.resource) >= 0
+    return len(holders) <= node.facts.devices.by_id[id_].capacity
 
 
 def _spelled(choice: DeviceChoice, index: int | None) -> str:

@@ -2,12 +2,19 @@
 
 node("a", "whole", "1g.10gb@0 1g.10gb@1")      two GPUs: one whole, one with two slices
 node("b", gpus=8)                              no GPUNode: eight GPUs, known by number only
+node("c", "whole", "1g.10gb@0", cut="h100-80gb")   GPUs of that board, cut and shared as pods need it
 pod("p", gpu=2)                                asks for two whole GPUs
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 
+from aliquot.gpu.boards import board
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.kube.api.gpuclass import GPUClassSpec, MigWay, SharesWay, Way, WholeWay, resource_of
+from aliquot.kube.api.gpunode import Sharing
+from aliquot.partition.gpus import GpuFacts
 from aliquot.scheduler.core.facts import Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.matching import (
     NodeTerm,
@@ -64,10 +71,14 @@ def node(
     links: Mapping[tuple[int, int], int] | None = None,
     packs_shares: bool = False,
     packs_slices: bool = True,
+    cut: str = "",
+    static: bool = False,
+    classes: Mapping[str, GPUClassSpec] | None = None,
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `*SHARES` (`*SHARES/1`: one for each container), then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
-    shares several with `+` between). `links`: score by GPU indexes.
+    between. A device may end in `:CLASS`, its name, then `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`), then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
+    shares several with `+` between). `links`: score by GPU indexes. `cut`: the key of the GPUs' board; slices and shares
+    are made of them as pods need it, or with `static` only names change. MIG is on where a layout is not `whole`.
     """
     listed: list[DeviceState] = []
     for index, layout in enumerate(layouts):
@@ -91,20 +102,61 @@ def node(
         unschedulable=cordoned,
         allocatable={resource: amount for resource, amount in allocatable.items() if amount},
         devices=Devices(listed, both_ways),
+        gpus=tuple(_gpu(gpu_uuid(name, index), cut, layout, static) for index, layout in enumerate(layouts))
+        if cut
+        else (),
+        classes=classes or {},
         packs_shares=packs_shares,
         packs_slices=packs_slices,
     )
+
+
+def _gpu(uuid: str, key: str, layout: str, static: bool) -> GpuFacts:
+    found = board(key)
+    return GpuFacts(
+        uuid=uuid,
+        board=key,
+        memory_mib=found.memory_mib,
+        profiles=profiles(key),
+        mig_on=not layout.startswith("whole"),
+        may_cut=not static,
+        may_change_mode=found.mig is not None and found.mig.mode_change_needs_reset is False,
+    )
+
+
+@cache
+def profiles(key: str) -> tuple[InstanceProfile, ...]:
+    """Of a board, by its key; always the same object."""
+    mig = board(key).mig
+    return mig.instance_profiles() if mig is not None else ()
+
+
+def ways(*texts: str) -> GPUClassSpec:
+    """A class with these ways: `whole`, `1g.10gb`, `1/4 mps`, `1/4 timeSlicing`."""
+    return GPUClassSpec(ways=[_way(text) for text in texts])
+
+
+def _way(text: str) -> Way:
+    if text == "whole":
+        return Way(whole=WholeWay())
+    part, _, sharing = text.partition(" ")
+    if not sharing:
+        return Way(mig=MigWay(profile=part))
+    shares = SharesWay(replicas=int(part.removeprefix("1/")))
+    return Way(mps=shares) if sharing == "mps" else Way(time_slicing=shares)
 
 
 def _device(gpu: str, text: str) -> DeviceState:
     text, _, holders = text.partition("=")
     text, _, flaw = text.partition("!")
     text, _, shares = text.partition("*")
+    shares, _, sharing = shares.partition(",")
     shares, _, most = shares.partition("/")
+    text, _, class_name = text.partition(":")
     profile, _, start = text.partition("@")
     whole = profile == "whole"
     return DeviceState(
-        resource=GPU if whole else mig(profile),
+        resource=resource_of(class_name) if class_name else GPU if whole else mig(profile),
         gpu=gpu,
         profile="" if whole else profile,
         start=None if whole else int(start),
@@ -112,6 +164,7 @@ def _device(gpu: str, text: str) -> DeviceState:
         withheld=_FLAWS[flaw],
         holders=tuple(sorted(holders.split("+"))) if holders else (),
         shares=int(shares or 0),
+        sharing=Sharing(sharing) if sharing else Sharing.NONE,
         one_per_container=most == "1",
     )
 

@@ -32,7 +32,9 @@ class Claims:
         self._node_of: dict[str, str] = {}
 
     def follow(self) -> Callable[[], None]:
-        """Start to listen; returns the function that stops it."""
+        """Start to listen; returns the function that stops it. What was seen before, and may be gone, is forgotten."""
+        self._by_node.clear()
+        self._node_of.clear()
         return self._pods.subscribe(self._pod_changed)
 
     def on(self, node: str) -> list[Claim]:
@@ -59,9 +61,12 @@ class Claims:
 
 
 def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:
-    """The node, and what the pod is to get there; nothing of a pod that is over, or that nobody has placed."""
+    """The node, and what the pod is to get there; nothing of a pod that is over, or will never be bound, or that nobody has
+    placed."""
     text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
     if not text or pod.status.phase in _OVER:
+        return "", ()
+    if pod.metadata.deletion_timestamp is not None and not pod.spec.node_name:
         return "", ()
     try:
         assignment = decode(text)

@@ -75,7 +75,8 @@ class Loop:
         self._claims = Claims(pods, self._controller.enqueue)
 
     async def run(self) -> None:
-        """Until cancelled. The caches have synced."""
+        """Until cancelled. The caches have synced. May be run again: what was seen before counts for nothing then."""
+        self._idle.clear()
         stops = [
             self._claims.follow(),
             self._controller.watch(self._gpu_nodes),
@@ -191,9 +192,12 @@ def _same_names(wanted: WantedGPU, before: WantedGPU | None) -> bool:
 def _free(gpu_node: GPUNode, claims: Sequence[Claim]) -> list[Place]:
     """What nobody holds and nobody is to get: slices, and GPUs that are offered as one of a class."""
     claimed = {(claim.device.gpu, claim.device.start) for claim in claims}
+    # Also one that could not be offered so, and so is offered to nobody.
+    named = {gpu.uuid for gpu in gpu_node.spec.gpus if gpu.class_name}
     found: list[Place] = []
     for gpu in gpu_node.status.gpus:
-        if gpu.resource.startswith(CLASS_PREFIX) and not gpu.pods and (gpu.uuid, None) not in claimed:
+        of_class = gpu.resource.startswith(CLASS_PREFIX) or gpu.uuid in named
+        if of_class and not gpu.pods and (gpu.uuid, None) not in claimed:
             found.append((gpu.uuid, None))
         held = {instance.start for instance in gpu.instances if instance.pods}
         found += [

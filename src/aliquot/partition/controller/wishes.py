@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.layout import Slice, geometry_of
-from aliquot.gpu.profiles import ProfileName
+from aliquot.gpu.profiles import ProfileName, of_gpu_instance
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.kube.api.gpunode import (
@@ -39,31 +39,41 @@ def wish(
 ) -> Wish | None:
     """`claims` on this GPU, the oldest first: of pods that wait for it, and of bound pods. None: the spec need say nothing
     of it."""
-    if not facts.may_cut:
-        return _names_alone(status, before, claims, idle)
     whole = [claim for claim in claims if claim.start is None]
     sliced = [claim for claim in claims if claim.start is not None]
-    holds_slices = any(instance.pods for instance in status.instances)
-    if holds_slices or (sliced and not status.pods and not _goes_first(whole, sliced, claims)):
-        found = _cut(status, facts, before, sliced, idle)
-        refused = (*found.refused, *(claim for claim in whole if _differs(claim, status)))
-        found = Wish(found.gpu, refused)
-    elif whole or status.pods:
-        found = _whole(status, before, whole, idle)
-        found = Wish(found.gpu, (*found.refused, *sliced))
-    elif status.mig_mode is MigMode.ENABLED or (before is not None and before.mig):
-        found = _cut(status, facts, before, (), idle)
+    if not facts.may_cut or _is_anothers(status, facts, whole):
+        return _names_alone(status, before, claims, idle)
+    if _as_slices(status, facts, before, claims):
+        found = _cut(status, facts, sliced, idle)
+        others = [claim for claim in whole if _differs(claim, status)]
     else:
-        found = _whole(status, before, (), idle)
+        found, others = _whole(status, before, whole, idle), sliced
+    found = Wish(found.gpu, (*found.refused, *others))
     if before is None and not found.refused and _is_so(found.gpu, status):
         return None
     return found
 
 
-def _goes_first(
-    whole: Sequence[AssignedDevice], sliced: Sequence[AssignedDevice], claims: Sequence[AssignedDevice]
+def _is_anothers(status: GPUStatus, facts: GpuFacts, whole: Sequence[AssignedDevice]) -> bool:
+    """What cannot be judged here stays as somebody else made it: a mode that waits for a reset, and slices where they have
+    no names of their own or nobody tells what the board can be cut into."""
+    if status.mig_mode in (MigMode.PENDING_ENABLE, MigMode.PENDING_DISABLE):
+        return True
+    held = any(instance.pods for instance in status.instances)
+    return status.mig_mode is MigMode.ENABLED and not facts.profiles and (held or not whole)
+
+
+def _as_slices(
+    status: GPUStatus, facts: GpuFacts, before: WantedGPU | None, claims: Sequence[AssignedDevice]
 ) -> bool:
-    return bool(whole) and (not sliced or claims.index(whole[0]) < claims.index(sliced[0]))
+    """As it is held; else as the first claim has it, where the mode can change for that; else as it is."""
+    if any(instance.pods for instance in status.instances):
+        return True
+    if status.pods:
+        return False
+    if claims and facts.may_change_mode:
+        return claims[0].start is not None
+    return status.mig_mode is MigMode.ENABLED or (before is not None and before.mig is True)
 
 
 def _differs(claim: AssignedDevice, status: GPUStatus) -> bool:
@@ -76,7 +86,6 @@ def _differs(claim: AssignedDevice, status: GPUStatus) -> bool:
 def _cut(
     status: GPUStatus,
     facts: GpuFacts,
-    before: WantedGPU | None,
     claims: Sequence[AssignedDevice],
     idle: Idle,
 ) -> Wish:
@@ -89,13 +98,14 @@ def _cut(
 
     placed: dict[int, WantedInstance] = {}
     classes: dict[int, str] = {}
+    """By start; empty: the driver's name."""
     refused: list[AssignedDevice] = []
     claimed = {(claim.profile, claim.start) for claim in claims}
     there, free = _instances(status), list[_There]()
     for one in there:
         if one.held or (one.wanted.profile, one.wanted.start) in claimed:
             placed[one.wanted.start] = one.wanted
-            if one.held and one.class_name:
+            if one.held:
                 classes[one.wanted.start] = one.class_name
         else:
             free.append(one)
@@ -107,7 +117,7 @@ def _cut(
         name = _class_of(claim.resource)
         if found is None or found.profile != claim.profile or classes.get(claim.start, name) != name:
             refused.append(claim)
-        elif name:
+        else:
             classes[claim.start] = name
     for one in free:
         start = one.wanted.start
@@ -123,7 +133,7 @@ def _cut(
             slice_classes=[
                 SliceClass(start=start, class_name=classes[start])
                 for start in sorted(classes)
-                if start in placed
+                if start in placed and classes[start]
             ],
         ),
         tuple(refused),
@@ -146,13 +156,12 @@ def _instances(status: GPUStatus) -> list[_There]:
         by_gi.setdefault(instance.gi_id, []).append(instance)
     found = []
     for parts in by_gi.values():
-        names = [ProfileName.parse(part.profile) for part in sorted(parts, key=lambda part: part.ci_id)]
-        name = names[0]
-        whole = ProfileName(name.gpu_slices, name.gpu_slices, name.memory_gb, name.attributes)
-        compute = [] if names == [whole] else [part.compute_slices for part in names]
+        names = [part.profile for part in sorted(parts, key=lambda part: part.ci_id)]
+        whole = of_gpu_instance(parts[0].profile)
+        compute = [] if names == [whole] else [ProfileName.parse(name).compute_slices for name in names]
         found.append(
             _There(
-                WantedInstance(start=parts[0].start, profile=str(whole), compute=compute),
+                WantedInstance(start=parts[0].start, profile=whole, compute=compute),
                 any(part.pods for part in parts),
                 _class_of(parts[0].resource),
             )
@@ -179,10 +188,16 @@ def _whole(status: GPUStatus, before: WantedGPU | None, claims: Sequence[Assigne
         elif first.replicas or _class_of(first.resource):
             found.class_name = _class_of(first.resource)
             found.sharing = WantedSharing(strategy=first.sharing, replicas=max(first.replicas, 1))
-        refused = [claim for claim in claims if claim.resource != first.resource]
+        refused = [claim for claim in claims if not _alike(claim, first, found.sharing)]
     elif None not in idle and before is not None and before.mig is not True:
         found.class_name, found.sharing = before.class_name, before.sharing
     return Wish(found, tuple(refused))
+
+
+def _alike(claim: AssignedDevice, first: AssignedDevice, sharing: WantedSharing | None) -> bool:
+    """Whether the GPU can be both at the same time. `sharing`: the form that it gets for the first."""
+    same_form = sharing is None or (claim.sharing, claim.replicas) == (sharing.strategy, sharing.replicas)
+    return claim.resource == first.resource and (not claim.replicas or same_form)
 
 
 def _as_it_is(found: WantedGPU, status: GPUStatus) -> None:
@@ -201,24 +216,34 @@ def _names_alone(
     status: GPUStatus, before: WantedGPU | None, claims: Sequence[AssignedDevice], idle: Idle
 ) -> Wish | None:
     """Somebody else decides how it is cut."""
-    found = WantedGPU(uuid=status.uuid)
-    held_by_class = _class_of(status.resource) if status.pods or None not in idle else ""
-    found.class_name = next(
-        (name for claim in claims if claim.start is None and (name := _class_of(claim.resource))),
-        held_by_class,
-    )
-    names = {
-        instance.start: name
-        for instance in status.instances
-        if (name := _class_of(instance.resource)) and (instance.pods or instance.start not in idle)
+    names: dict[int | None, str] = {
+        instance.start: _class_of(instance.resource) for instance in status.instances
     }
-    names |= {claim.start: _class_of(claim.resource) for claim in claims if claim.start is not None}
-    found.slice_classes = [
-        SliceClass(start=start, class_name=name) for start, name in sorted(names.items()) if name
-    ]
-    if before is None and not found.class_name and not found.slice_classes:
+    held: set[int | None] = {instance.start for instance in status.instances if instance.pods}
+    names[None] = _class_of(status.resource)
+    if status.pods:
+        held.add(None)
+    names = {start: name for start, name in names.items() if start in held or start not in idle}
+    refused = []
+    for claim in claims:
+        name = _class_of(claim.resource)
+        if claim.start in held and names[claim.start] != name:
+            refused.append(claim)
+            continue
+        names[claim.start] = name
+        held.add(claim.start)
+    found = WantedGPU(
+        uuid=status.uuid,
+        class_name=names.pop(None, ""),
+        slice_classes=[
+            SliceClass(start=start, class_name=name)
+            for start, name in sorted((start, name) for start, name in names.items() if start is not None)
+            if name
+        ],
+    )
+    if before is None and not refused and not found.class_name and not found.slice_classes:
         return None
-    return Wish(found)
+    return Wish(found, tuple(refused))
 
 
 def _class_of(resource: str) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.kube.api.gpunode import GPUStatus, MigMode, WantedGPU
 from aliquot.partition.controller.claims import Claim
 
@@ -14,7 +15,7 @@ def change_in_words(status: GPUStatus, wanted: WantedGPU, claims: Sequence[Claim
         parts.append("switches MIG on")
     if wanted.mig is False and status.mig_mode is MigMode.ENABLED:
         parts.append("switches MIG off")
-    there = {(instance.profile, instance.start) for instance in status.instances}
+    there = {(of_gpu_instance(instance.profile), instance.start) for instance in status.instances}
     asked = {(one.profile, one.start) for one in wanted.instances or ()}
     if wanted.instances is not None:
         if made := sorted(asked - there, key=lambda one: one[1]):

@@ -15,6 +15,9 @@ In this order, the first that applies:
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.partition import demand
+from aliquot.scheduler.core import making
 from aliquot.scheduler.core.facts import Withheld
 from aliquot.scheduler.core.filters import is_extended
 from aliquot.scheduler.core.node import NodeState
@@ -52,14 +55,17 @@ def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[
     """What no node of `nodes` has enough of, even empty. `which` narrows them down in words."""
     for resource in _most_telling_first(shape.request):
         needed = shape.request[resource]
-        largest = max(node.total(resource) for node in nodes)
+        largest = max(_total(resource, node) for node in nodes)
         if largest == 0 and is_extended(resource):
+            name = resource.removeprefix(CLASS_PREFIX)
+            if name != resource and not any(name in node.facts.classes for node in nodes):
+                return Kind.NOT_OFFERED, f"there is no GPUClass {name}"
             return Kind.NOT_OFFERED, f"{resource} is not offered by any node{which}"
         if largest < needed:
             most = bare(resource, largest)
             return Kind.TOO_LARGE, f"no node{which} has {amount(resource, needed)}: the largest has {most}"
         asked = shape.largest_of_one_container(resource)
-        most_given = max(node.most_per_container(resource) for node in nodes)
+        most_given = max(_most_per_container(resource, node) for node in nodes)
         if most_given < asked:
             wish = f"no node{which} gives one container {amount(resource, asked)}"
             return Kind.TOO_LARGE, f"{wish}: it may have {most_given} where GPUs are shared"
@@ -103,9 +109,22 @@ def _too_small(shape: PodShape, node: NodeState) -> list[str]:
     return [
         resource
         for resource, needed in shape.request.items()
-        if node.total(resource) < needed
-        or node.most_per_container(resource) < shape.largest_of_one_container(resource)
+        if _total(resource, node) < needed
+        or _most_per_container(resource, node) < shape.largest_of_one_container(resource)
     ]
+
+
+def _total(resource: str, node: NodeState) -> int:
+    """Also what could be made there if the node were empty."""
+    there = node.total(resource)
+    return max(there, making.most(resource, node)) if demand.could_be_made(resource) else there
+
+
+def _most_per_container(resource: str, node: NodeState) -> int:
+    there = node.most_per_container(resource)
+    if not demand.could_be_made(resource):
+        return there
+    return max(there, making.most_of_one_container(resource, node))
 
 
 def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | None:

@@ -60,8 +60,9 @@ def _made(
         return devices
     here = [device for device in devices.all if device.gpu == choice.gpu]
     in_the_way = [device for device in here if _overlap(device, choice, size)]
-    if any(holder not in ended for device in in_the_way for holder in device.holders):
-        # Somebody came between: what is there counts.
+    held = any(holder not in ended for device in in_the_way for holder in device.holders)
+    if held or any(device.withheld is Withheld.BEING_MADE for device in in_the_way):
+        # Somebody came between: what is there, or is being made for another, counts.
         return devices
     made = DeviceState(
         resource=choice.resource,
