@@ -92,9 +92,10 @@ class Making:
     """What nobody has and goes for it."""
 
     @property
-    def order(self) -> tuple[int, float, int]:
-        """The least is best."""
-        return self.effort, self.loss, len(self.gone)
+    def order(self) -> tuple[bool, float, int, int]:
+        """The least is best. A slice is cut in a fraction of a second, and where it is cut matters for as long as it is
+        used; a change of mode takes seconds."""
+        return self.effort is Effort.CHANGE_MODE, self.loss, self.effort, len(self.gone)
 
 
 def makings(gpu: GpuNow, way: WayOn, resource: str, shares: int = 1) -> Iterator[Making]:
@@ -181,7 +182,7 @@ def best(
     gpus: Sequence[GpuNow], ways: Sequence[Sequence[WayOn]], resource: str, shares: int = 1
 ) -> tuple[int, Making] | None:
     """The number of the way, and what to make, on the best of `gpus`. `ways` of each, in order; None: nothing."""
-    found: tuple[tuple[int, int, float, int], Making] | None = None
+    found: tuple[tuple[int, bool, float, int, int], Making] | None = None
     for gpu, its_ways in zip(gpus, ways, strict=True):
         for number, way in enumerate(its_ways):
             if found is not None and number > found[0][0]:

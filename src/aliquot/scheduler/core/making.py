@@ -54,10 +54,10 @@ class Makings:
     def score(self, shape: PodShape, node: NodeState) -> int:
         plan = self._plan(shape, node)
         assert plan is not None
-        least = (plan.way * len(Effort) + plan.effort) * _LOSS_STEPS + min(
-            round(plan.loss * 1000), _LOSS_STEPS - 1
-        )
-        return _MOST_WAYS * len(Effort) * _LOSS_STEPS - least
+        changes_mode = plan.effort is Effort.CHANGE_MODE
+        loss = min(round(plan.loss * 1000), _LOSS_STEPS - 1)
+        least = ((plan.way * 2 + changes_mode) * _LOSS_STEPS + loss) * len(Effort) + plan.effort
+        return _MOST_WAYS * 2 * _LOSS_STEPS * len(Effort) - least
 
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         """Raises LookupError where nothing can be made: ask `reject` first."""
