@@ -232,6 +232,7 @@ def test_gpus_and_shares(row: Row) -> None:
 
 @rows(
     Row("MIG goes on for the older claim", status("whole"), ["1g.10gb@0", "whole:big"], "mig 1g.10gb@0", [1]),
+    Row("then nobody gets it whole", status("whole"), ["1g.10gb@0", "whole"], "mig 1g.10gb@0", [1]),
     Row("or stays off for it", status("whole"), ["whole:big", "1g.10gb@0"], "whole :big", [1]),
     Row("MIG goes off", status("1g.10gb@0"), ["whole:big"], "whole :big"),
     Row("not under a slice in use", status("1g.10gb@0=a"), ["whole:big"], "mig 1g.10gb@0", [0]),

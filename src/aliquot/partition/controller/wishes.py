@@ -44,8 +44,7 @@ def wish(
     if not facts.may_cut or _is_anothers(status, facts, whole):
         return _names_alone(status, before, claims, idle)
     if _as_slices(status, facts, before, claims):
-        found = _cut(status, facts, sliced, idle)
-        others = [claim for claim in whole if _differs(claim, status)]
+        found, others = _cut(status, facts, sliced, idle), whole
     else:
         found, others = _whole(status, before, whole, idle), sliced
     found = Wish(found.gpu, (*found.refused, *others))
