@@ -82,4 +82,4 @@ def test_what_is_named_and_does_not_serve_says_why(profile: str, reason: str) ->
 
 def test_a_board_without_mig() -> None:
     _, (unfit,) = judged(spec(ways=[mig("1g.10gb")]), (), 24 * 1024)
-    assert unfit.reason == "the board has no MIG"
+    assert unfit.reason == "no MIG profile is to be had there"

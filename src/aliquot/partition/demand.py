@@ -68,7 +68,7 @@ def judged(
 def _no_such_profile(name: str, profiles: Sequence[InstanceProfile]) -> str:
     """With the nearest one that there is: of as many compute slices where it can be, then of as much memory."""
     if not profiles:
-        return "the board has no MIG"
+        return "no MIG profile is to be had there"
     text = "the board has no such profile"
     try:
         wanted = ProfileName.parse(name)

@@ -6,12 +6,14 @@ from typing import Any
 
 from aliquot.clock import Clock
 from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
-from aliquot.kube.resources import GPUNODES, NODES, PODS
+from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
+from aliquot.partition.controller.classes import ClassStatuses
 from aliquot.partition.controller.loop import Loop
 
 COMPONENT = "aliquot-partitioner"
@@ -32,15 +34,24 @@ class Partitioner:
         pods: Cache[Pod] | None = None,
         nodes: Cache[Node] | None = None,
         gpu_nodes: Cache[GPUNode] | None = None,
+        gpu_classes: Cache[GPUClass] | None = None,
         election: LeaderElection | None = None,
     ) -> None:
         self._pods = Cache(client, PODS, Pod) if pods is None else pods
         self._nodes = Cache(client, NODES, Node) if nodes is None else nodes
         self._gpu_nodes = Cache(client, GPUNODES, GPUNode) if gpu_nodes is None else gpu_nodes
-        given = ((self._pods, pods), (self._nodes, nodes), (self._gpu_nodes, gpu_nodes))
+        self._gpu_classes = Cache(client, GPUCLASSES, GPUClass) if gpu_classes is None else gpu_classes
+        given: tuple[tuple[Cache[Any], Cache[Any] | None], ...] = (
+            (self._pods, pods),
+            (self._nodes, nodes),
+            (self._gpu_nodes, gpu_nodes),
+            (self._gpu_classes, gpu_classes),
+        )
+        self._caches = [own for own, _ in given]
         self._own_caches: list[Cache[Any]] = [own for own, passed in given if passed is None]
         self._election = election
         self._recorder = Recorder(client, COMPONENT)
+        may_write = election.is_leader if election is not None else lambda: True
         self._loop = Loop(
             client,
             clock=clock,
@@ -51,7 +62,17 @@ class Partitioner:
             recorder=self._recorder,
             mode=mode,
             idle_s=idle_s,
-            may_write=election.is_leader if election is not None else lambda: True,
+            may_write=may_write,
+        )
+        self._classes = ClassStatuses(
+            client,
+            clock=clock,
+            rng=rng,
+            pods=self._pods,
+            nodes=self._nodes,
+            gpu_nodes=self._gpu_nodes,
+            gpu_classes=self._gpu_classes,
+            may_write=may_write,
         )
 
     async def run(self) -> None:
@@ -60,9 +81,14 @@ class Partitioner:
             for cache in self._own_caches:
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
             tasks.create_task(self._recorder.run(), name="event recorder")
-            for cache in (self._pods, self._nodes, self._gpu_nodes):
+            for cache in self._caches:
                 await cache.synced()
             if self._election is not None:
-                await self._election.run(self._loop.run)
+                await self._election.run(self._loops)
             else:
-                await self._loop.run()
+                await self._loops()
+
+    async def _loops(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._loop.run(), name="gpunodes")
+            tasks.create_task(self._classes.run(), name="gpuclasses")

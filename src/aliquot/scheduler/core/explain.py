@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.partition import demand
+from aliquot.partition.served import class_verdict, with_boards
 from aliquot.scheduler.core import making
 from aliquot.scheduler.core.facts import Withheld
 from aliquot.scheduler.core.filters import is_extended
@@ -57,10 +58,7 @@ def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[
         needed = shape.request[resource]
         largest = max(_total(resource, node) for node in nodes)
         if largest == 0 and is_extended(resource):
-            name = resource.removeprefix(CLASS_PREFIX)
-            if name != resource and not any(name in node.facts.classes for node in nodes):
-                return Kind.NOT_OFFERED, f"there is no GPUClass {name}"
-            return Kind.NOT_OFFERED, f"{resource} is not offered by any node{which}"
+            return Kind.NOT_OFFERED, _not_offered(resource, nodes, which)
         if largest < needed:
             most = bare(resource, largest)
             return Kind.TOO_LARGE, f"no node{which} has {amount(resource, needed)}: the largest has {most}"
@@ -70,6 +68,16 @@ def _hopeless(shape: PodShape, nodes: Sequence[NodeState], which: str) -> tuple[
             wish = f"no node{which} gives one container {amount(resource, asked)}"
             return Kind.TOO_LARGE, f"{wish}: it may have {most_given} where GPUs are shared"
     return None
+
+
+def _not_offered(resource: str, nodes: Sequence[NodeState], which: str) -> str:
+    if resource.startswith(CLASS_PREFIX):
+        boards = {board for board, _ in with_boards(gpu for node in nodes for gpu in node.facts.gpus)}
+        name = resource.removeprefix(CLASS_PREFIX)
+        found = class_verdict(name, nodes[0].facts.classes, boards)
+        if not found.ready:
+            return found.message
+    return f"{resource} is not offered by any node{which}"
 
 
 def _unmatched(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind, str] | None:

@@ -1,0 +1,39 @@
+"""Why a pod of a GPUClass waits."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from aliquot.kube.api.gpuclass import GPUClassSpec
+from aliquot.partition.gpus import GpuFacts
+from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.testing import GPU, node, placed, pod
+
+CLASSES = {
+    name: msgspec.convert(spec, GPUClassSpec)
+    for name, spec in {
+        "small": {"ways": [{"mig": {"profile": "1g.10gb"}}]},
+        "whole": {"ways": [{"whole": {}}]},
+    }.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("smal", "there is no GPUClass smal; did you mean 'small'?"),
+        ("small", "GPUClass small: MIG slice 1g.10gb on l4: no MIG profile is to be had there"),
+        ("whole", "class.aliquot.dev/whole is not offered by any node"),
+    ],
+)
+def test_why(name: str, reason: str) -> None:
+    policies = Policies()
+    snapshot, rankings = Snapshot(), cycle.Rankings(policies)
+    gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034)
+    snapshot.set_facts(replace(node("a", "whole"), gpus=(gpu,), classes=CLASSES))
+    snapshot.set_pod(placed(pod("holder", wants={GPU: 1}), "a gpu0", admitted=True))
+    waiting = pod("p", wants={f"class.aliquot.dev/{name}": 1})
+    assert cycle.why(snapshot, waiting.shape, rankings).message == reason
