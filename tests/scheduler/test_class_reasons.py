@@ -17,6 +17,7 @@ CLASSES = {
     for name, spec in {
         "small": {"ways": [{"mig": {"profile": "1g.10gb"}}]},
         "whole": {"ways": [{"whole": {}}]},
+        "quarter": {"ways": [{"timeSlicing": {"replicas": 4}}]},
     }.items()
 }
 
@@ -26,7 +27,9 @@ CLASSES = {
     [
         ("smal", "there is no GPUClass smal; did you mean 'small'?"),
         ("small", "GPUClass small: MIG slice 1g.10gb on l4: no MIG profile is to be had there"),
-        ("whole", "class.aliquot.dev/whole is not offered by any node"),
+        # Where nobody may share a GPU, none of them will be there.
+        ("quarter", "class.aliquot.dev/quarter is not offered by any node"),
+        ("whole", "1 node matches, it is full: needs 1 class.aliquot.dev/whole, 0 free"),
     ],
 )
 def test_why(name: str, reason: str) -> None:
