@@ -12,6 +12,7 @@ NAMES = (
     "sharing",
     "scheduling",
     "mig",
+    "placement",
     "metrics",
     "startup",
     "pods",

@@ -155,3 +155,21 @@ def test_what_a_policy_takes(policy: Policy, name: str, gpu: int, start: int) ->
     fleet = Fleet(tables, policy, {0: [], 1: [half], 2: [half, quarter]})
     choice = fleet.choose(profile(tables, name))
     assert choice is not None and (choice[0], choice[1].start) == (gpu, start)
+
+
+def test_a_long_life_leaves_nothing_behind() -> None:
+    """Whoever leaves by a release is forgotten later: what is kept stays in proportion to the GPUs that are there."""
+    tables = states()
+    rng = random.Random(7)
+    fleet = Fleet(tables, BEST_FIT, range(50))
+    held: list[Choice] = []
+    for _ in range(20_000):
+        choice = place(fleet, rng.randrange(3))
+        if choice is not None:
+            held.append(choice)
+        if choice is None or rng.random() < 0.5:
+            fleet.release(*held.pop(rng.randrange(len(held))))
+    check(fleet, held)
+    assert sum(map(len, fleet._heaps)) < 3 * len(fleet) + 65 * len(fleet.divisions)
+    for wanted in range(len(tables.profiles)):
+        assert fleet.choose(wanted) == best_of_all(fleet, BEST_FIT, wanted)

@@ -1,7 +1,6 @@
 """A set of small numbers that always knows its lowest: bits in words, and bits that say which words have any.
 
-Every operation costs the same at a hundred members as at a hundred thousand, the last one too: a heap that forgets
-lazily is as fast on average, and stops for milliseconds when it is swept.
+Every operation costs the same at a hundred members as at a hundred thousand, the last one too.
 """
 
 from collections.abc import Iterator

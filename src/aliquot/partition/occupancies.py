@@ -36,8 +36,8 @@ class Occupancies:
             raise ValueError(
                 f"GPU {gpu}: slots {placing.mask:#b} are not free beside {self.occupancy(gpu):#b}"
             )
-        self._enter(gpu, after)
         self._division[gpu] = after
+        self._enter(gpu, after)
         self._leave(gpu, before)
 
     def release(self, gpu: Gpu, placing: Placing) -> None:
@@ -45,8 +45,8 @@ class Occupancies:
         after = self._without[before].get(placing.mask)
         if after is None:
             raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not those of one instance")
-        self._enter(gpu, after)
         self._division[gpu] = after
+        self._enter(gpu, after)
         self._leave(gpu, before)
 
     def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:

@@ -17,7 +17,7 @@ from random import Random
 from aliquot.partition.board_states import BoardStates
 from aliquot.partition.fleet import Fleet
 from aliquot.partition.placer import Choice
-from aliquot.partition.policies.learned import Weights, features, learned, slot_capability_weights
+from aliquot.partition.policies.learned import INSTANCES, Weights, features, learned, slot_capability_weights
 from aliquot.partition.policies.policy import Policy
 
 
@@ -49,7 +49,7 @@ def demand_of(states: BoardStates, history: Sequence[tuple[int, float]]) -> Dema
 
 
 def draw(states: BoardStates, demand: Demand, gpus: int, load: float, random: Random) -> list[Request]:
-    """A run at a load: work that is offered, in memory slots, by what the GPUs have. Twelve mean stays long."""
+    """A run at a load: work that is offered, in memory slots, by what the GPUs have. Twenty mean stays long."""
     stays = demand.stays or ((),) * len(demand.shares)
     means = [sum(seen) / len(seen) if seen else 1.0 for seen in stays]
     work = sum(
@@ -68,7 +68,17 @@ def draw(states: BoardStates, demand: Demand, gpus: int, load: float, random: Ra
     return requests
 
 
-RUN_STAYS = 12.0
+RUN_STAYS = 20.0
+RUNS_PER_LOAD = 4
+
+
+def draw_runs(
+    states: BoardStates, demand: Demand, gpus: int, loads: Sequence[float], random: Random
+) -> list[list[Request]]:
+    """What candidates are judged by: some runs at each load."""
+    return [draw(states, demand, gpus, load, random) for load in loads for _ in range(RUNS_PER_LOAD)]
+
+
 WARM_UP = 0.25
 """Of a run: not counted."""
 
@@ -93,6 +103,12 @@ def acceptance(states: BoardStates, policy: Policy, gpus: int, requests: Sequenc
     return placed / offered if offered else 1.0
 
 
+def mean_acceptance(
+    states: BoardStates, policy: Policy, gpus: int, runs: Sequence[Sequence[Request]]
+) -> float:
+    return sum(acceptance(states, policy, gpus, run) for run in runs) / len(runs)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """Where the search is after a candidate."""
@@ -101,7 +117,7 @@ class Step:
     weights: Weights
     acceptance: float
     began_at: float
-    """The acceptance of `max-slot-capability`."""
+    """The acceptance of what the search began with."""
 
 
 FIRST_STEP = 0.4
@@ -112,15 +128,22 @@ CHANGED = 0.4
 
 
 def train(
-    states: BoardStates, runs: Sequence[Sequence[Request]], gpus: int, random: Random
+    states: BoardStates,
+    runs: Sequence[Sequence[Request]],
+    gpus: int,
+    random: Random,
+    start: Weights | None = None,
 ) -> Iterator[Step]:
-    """Better and better weights for these runs, one step for each candidate, until the caller has enough."""
+    """Better and better weights for these runs, one step for each candidate, until the caller has enough.
+
+    `start`: where the search begins, if not at the rule that needs no learning.
+    """
 
     def judge(weights: Weights) -> float:
-        policy = learned("candidate", weights)
-        return sum(acceptance(states, policy, gpus, run) for run in runs) / len(runs)
+        return mean_acceptance(states, learned("candidate", weights), gpus, runs)
 
-    yield from evolve(dict.fromkeys(features(states), 0.0) | slot_capability_weights(states), judge, random)
+    begin = slot_capability_weights(states) if start is None else start
+    yield from evolve(dict.fromkeys((*features(states), INSTANCES), 0.0) | dict(begin), judge, random)
 
 
 def evolve(start: Weights, judge: Callable[[Weights], float], random: Random) -> Iterator[Step]:

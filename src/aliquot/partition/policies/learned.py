@@ -2,7 +2,8 @@
 
 The features are those from which the hand-made values are put together, apart for each profile: starts that are left
 (capability), whether it fits, how often it fits (the usable slots of the fragmentation gradient), each in slots; and
-whether the GPU is empty, the square of its free slots, and how many runs they are in. Which weights serve a mix is found
+whether the GPU is empty, the square of its free slots, how many runs they are in, and how many instances there are. Which
+weights serve a mix is found
 by playing (`training`); the weights that stand for `max-slot-capability` are where that begins.
 """
 
@@ -13,14 +14,18 @@ from typing import TypeAlias
 
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.partition.board_states import BoardStates, Occupancy
+from aliquot.partition.divisions import Divisions
 from aliquot.partition.policies.fragmentation import most_instances
-from aliquot.partition.policies.look_ahead import looking_ahead
-from aliquot.partition.policies.policy import Policy
+from aliquot.partition.policies.look_ahead import expected
+from aliquot.partition.policies.policy import Policy, Score, by_gain, small_ones_high
 
 Weights: TypeAlias = Mapping[str, float]
 """By feature; those that are not named weigh nothing."""
 
 Feature: TypeAlias = Mapping[Occupancy, float]
+
+INSTANCES = "instances"
+"""The one feature that an occupancy does not tell, in single instances."""
 
 
 def shape(profile: InstanceProfile) -> str:
@@ -30,7 +35,7 @@ def shape(profile: InstanceProfile) -> str:
 
 @lru_cache(maxsize=16)
 def features(states: BoardStates) -> Mapping[str, Feature]:
-    """By name, each scaled to a deviation of 1 over the occupancies, so that weights can be compared."""
+    """Those of occupancies, by name, each scaled to a deviation of 1 over the occupancies, so that weights can be compared."""
     most = most_instances(states)
     found: dict[str, Feature] = {}
     for number, profile in enumerate(states.profiles):
@@ -59,10 +64,19 @@ def slot_capability_weights(states: BoardStates) -> dict[str, float]:
 def learned(name: str, weights: Weights) -> Policy:
     def value(states: BoardStates) -> Callable[[Occupancy], float]:
         known = features(states)
-        weighed = [(known[feature], weight) for feature, weight in weights.items() if weight]
+        weighed = [(known[feature], weight) for feature, weight in weights.items() if feature in known]
         return lambda occupancy: sum(weight * feature[occupancy] for feature, weight in weighed)
 
-    return looking_ahead(name, value)
+    def scores(divisions: Divisions) -> Score:
+        per_instance = weights.get(INSTANCES, 0.0)
+        ahead = expected(divisions, value(divisions.states))
+        values = [
+            worth + per_instance * len(instances)
+            for worth, instances in zip(ahead, divisions.instances, strict=True)
+        ]
+        return by_gain(values, divisions)
+
+    return Policy(name, scores, small_ones_high)
 
 
 def _free_runs(occupancy: Occupancy, slots: int) -> int:
