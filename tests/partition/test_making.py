@@ -1,5 +1,6 @@
 """What could be made on one GPU: each row is a GPU as it is, what is asked for, and what is offered, best first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -94,13 +95,13 @@ MIG_1G = "nvidia.com/mig-1g.10gb"
 
 
 @rows(
-    Row("a free slice of that name", now("1g.10gb@0"), "1g.10gb", ["NONE 1g.10gb@0"], MIG_1G, all=False),
-    Row("a free slice gets the name", now("1g.10gb@0"), "1g.10gb", ["RENAME 1g.10gb@0"], all=False),
+    Row("a free slice of that name", now("1g.10gb@6"), "1g.10gb", ["NONE 1g.10gb@6"], MIG_1G, all=False),
+    Row("a free slice gets the name", now("1g.10gb@6"), "1g.10gb", ["RENAME 1g.10gb@6"], all=False),
     Row(
         "a slice that is one of a class gets the driver's name",
-        now("1g.10gb@0:small"),
+        now("1g.10gb@6:small"),
         "1g.10gb",
-        ["RENAME 1g.10gb@0"],
+        ["RENAME 1g.10gb@6"],
         MIG_1G,
         all=False,
     ),
@@ -109,10 +110,10 @@ MIG_1G = "nvidia.com/mig-1g.10gb"
     Row("of a slice that is shared nothing", now("7g.80gb@0*2,timeSlicing"), "7g.80gb", []),
     Row("what nobody has may go", now("7g.80gb@0"), "4g.40gb", ["RECUT 4g.40gb@0 for 7g.80gb@0"]),
     Row(
-        "where nothing is in the way, it stays",
+        "where it costs those who come least, whatever is free there",
         now("1g.10gb@0 3g.40gb@4"),
         "2g.20gb",
-        ["CUT 2g.20gb@2", "RECUT 2g.20gb@4 for 3g.40gb@4", "RECUT 2g.20gb@0 for 1g.10gb@0"],
+        ["RECUT 2g.20gb@4 for 3g.40gb@4", "CUT 2g.20gb@2", "RECUT 2g.20gb@0 for 1g.10gb@0"],
     ),
     Row("not a second media extension", now("1g.10gb+me@6=1"), "1g.10gb+me", []),
     Row(
@@ -194,11 +195,24 @@ def test_the_way_named_first_goes_before_less_effort() -> None:
     assert (found[0], told(found[1])) == (1, "CUT 1g.10gb@1")
 
 
-def test_of_equal_ways_the_least_effort_whatever_the_gpu() -> None:
-    gpus = [replace(now(layout), uuid=layout) for layout in ("whole", "7g.80gb@0", "empty", "1g.10gb@0")]
-    found = best(gpus, [(way("1g.10gb"),)] * 4, SMALL)
+@pytest.mark.parametrize(
+    ("layouts", "chosen"),
+    [
+        (("whole", "7g.80gb@0", "empty", "1g.10gb@6"), "1g.10gb@6"),
+        (("whole", "7g.80gb@0", "empty"), "empty"),
+        (("whole", "7g.80gb@0"), "7g.80gb@0"),
+        (("whole",), "whole"),
+        (("1g.10gb@0", "1g.10gb@6"), "1g.10gb@6"),
+        (("whole", "1g.10gb@0"), "1g.10gb@0"),
+    ],
+)
+def test_of_equal_loss_the_least_effort_and_a_change_of_mode_last(
+    layouts: Sequence[str], chosen: str
+) -> None:
+    gpus = [replace(now(layout), uuid=layout) for layout in layouts]
+    found = best(gpus, [(way("1g.10gb"),)] * len(gpus), SMALL)
     assert found is not None
-    assert found[1].gpu == "1g.10gb@0"
+    assert found[1].gpu == chosen
 
 
 # --- for all GPUs ---
