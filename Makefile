@@ -75,6 +75,7 @@ generate: setup
 	@$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src src/aliquot/kube/kubeletapi/*.proto
 	@$(BIN)/python -m aliquot.kube.crds > deploy/crds.yaml
 	@$(BIN)/python -m aliquot.kube.roles > deploy/roles.yaml
+	@$(BIN)/python -m aliquot.admission.installation > deploy/admission.yaml
 
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock

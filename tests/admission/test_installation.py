@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,3 +70,9 @@ async def test_a_dry_run_changes_nothing(start: Start) -> None:
     api, client = await start(Surface("1.36"))
     await installation.apply(client, installation.policies("v1"), dry_run=True)
     assert await names(api, "v1", "mutatingadmissionpolicies") == []
+
+
+def test_the_manifest_is_what_the_code_says() -> None:
+    """`make generate` writes it."""
+    manifest = Path(__file__).parents[2] / "deploy/admission.yaml"
+    assert manifest.read_text() == installation.manifests()

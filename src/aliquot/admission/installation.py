@@ -1,5 +1,9 @@
-"""The policies, put into a cluster that can follow them."""
+"""The policies, put into a cluster that can follow them.
 
+`deploy/admission.yaml` is what this module prints, for `kubectl apply`.
+"""
+
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,3 +57,14 @@ def resource(obj: dict[str, Any]) -> Resource:
     plural = f"{lower.removesuffix('y')}ies" if lower.endswith("y") else f"{lower}s"
     version = obj["apiVersion"].partition("/")[2]
     return Resource(policy.GROUP, version, plural, kind, namespaced=False)
+
+
+def manifests() -> str:
+    """Of the version that stays."""
+    import yaml
+
+    return yaml.safe_dump_all(policies("v1"), sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manifests())

@@ -28,6 +28,11 @@ COMMANDS = {
         "partition",
         "Which GPU is cut how: pack a demand, make room for what waits.",
     ),
+    "admission": (
+        "aliquot.cli.admission",
+        "admission",
+        "What is done to pods at the door: a GPUClass by annotation.",
+    ),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
     "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of what it stands on."),
     "completion": ("aliquot.cli.completion", "completion", "Print the shell's completion script."),

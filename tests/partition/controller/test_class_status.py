@@ -37,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any], GPUNode, Sequence[Claim], int, int]] = [
         0,
     ),
     ("beside what is held", SMALL, gpu_node(sliced(0, instance("3g.40gb", 0, "d/p"))), (), 3, 0),
+    ("parts of a slice stay", SMALL, gpu_node(sliced(0, instance("1c.3g.40gb", 0))), (), 3, 0),
     ("in the place of what is free", HALF, gpu_node(sliced(0, instance("1g.10gb", 0))), (), 2, 0),
     ("of a whole GPU that is held, none", SMALL, gpu_node(gpu(0, pods=["d/p"])), (), 0, 0),
     ("held under the class", SMALL, gpu_node(sliced(0, instance("1g.10gb", 6, "d/p", resource=C))), (), 6, 1),

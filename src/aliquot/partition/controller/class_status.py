@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from aliquot.gpu.layout import Slice
+from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.gpuclass import GPUClassSpec, resource_of
 from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Sharing
@@ -111,7 +112,6 @@ def _gpu_now(facts: GpuFacts, status: GPUStatus, claimed: Iterable[AssignedDevic
         pieces[None] = _piece(status)
     for instance in status.instances:
         if instance.resource:
-            # Two compute instances at one start cannot be told apart by an assignment.
             pieces.setdefault(instance.start, _piece(instance, instance.profile, instance.start))
     gpu = GpuNow(facts.uuid, facts.profiles, facts.mig_on, (), facts.may_cut, facts.may_change_mode)
     for device in claimed:
@@ -125,6 +125,9 @@ def _gpu_now(facts: GpuFacts, status: GPUStatus, claimed: Iterable[AssignedDevic
 
 
 def _piece(device: GPUStatus | GPUInstance, profile: str = "", start: int | None = None) -> Piece:
+    if profile and (whole := of_gpu_instance(profile)) != profile:
+        # One part of a GPU instance stands for all of them.
+        return Piece("", whole, start, held=1)
     shares = device.shares
     strategy, replicas = (shares.strategy, shares.replicas) if shares is not None else (Sharing.NONE, 1)
     return Piece(device.resource, profile, start, _holders(device), strategy, replicas)
