@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 
+from aliquot.partition.adaptive import AdaptiveFleet
 from aliquot.partition.board_states import BoardStates
 from aliquot.partition.fleet import Fleet
 from aliquot.partition.policies.baselines import BASELINES, Maker
@@ -36,6 +37,10 @@ def _placed_once(maker: Maker, cuts: bool, board: BoardStates, workload: Workloa
     return Placements(board, placer, cuts=cuts)
 
 
+def _default(board: BoardStates, workload: Workload) -> Allocator:
+    return Placements(board, AdaptiveFleet(board, range(workload.gpus)))
+
+
 def _few_moves(budget: MoveBudget, board: BoardStates, workload: Workload) -> Allocator:
     fleet = Fleet(board, MOST_SLOT_CAPABILITY, range(workload.gpus))
     return BoundedMigration(board, fleet, slot_capability(board), budget)
@@ -64,6 +69,7 @@ CONTENDERS = {
             Contender(name, partial(_placed_once, maker, name not in _STANDING))
             for name, maker in BASELINES.items()
         ),
+        Contender("default", _default),
         _of_budget(0.01),
         Contender(REFERENCE, _free_migration, knows_places=False),
     )
