@@ -29,7 +29,8 @@ class Refused(Exception):
 
 
 class FakeApi:
-    """List, watch, get, create, bindings, strategic patches of pod conditions, merge patches of a lease's spec."""
+    """List, watch, get, create, bindings, strategic patches of pod conditions, merge patches of a lease's spec and of
+    annotations, and a spec applied by one who owns all of the fields that it names."""
 
     def __init__(self, *, kinds: tuple[str, ...] = KINDS) -> None:
         self.objects: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
@@ -154,10 +155,25 @@ class FakeApi:
                 raise Refused(409, "Conflict")
             obj["spec"] |= body["spec"]
             return self.put(kind, obj)
+        if not subresource:
+            return self._patch(kind, obj, body)
         assert (method, subresource) == ("PATCH", "status"), (method, path)
         conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions", ())}
         conditions |= {c["type"]: c for c in body["status"]["conditions"]}
         obj["status"]["conditions"] = list(conditions.values())
+        return self.put(kind, obj)
+
+    def _patch(self, kind: str, obj: Json, body: Json) -> Json:
+        version = obj["metadata"]["resourceVersion"]
+        if body["metadata"].get("resourceVersion", version) != version:
+            raise Refused(409, "Conflict", "the object has been modified")
+        annotations = obj["metadata"].setdefault("annotations", {})
+        for name, value in body["metadata"].get("annotations", {}).items():
+            if value is None:
+                annotations.pop(name, None)
+            else:
+                annotations[name] = value
+        obj.setdefault("spec", {}).update(body.get("spec", {}))
         return self.put(kind, obj)
 
     def _bind(self, key: str, obj: Json, body: Json) -> Json:
