@@ -12,13 +12,14 @@ import time
 
 import structlog
 
-from tests.simulation.partitioned import PartitionedWorld, UndisturbedNodes
+from tests.simulation.partitioned import PartitionedWorld, PlainlyScheduled, UndisturbedNodes
 from tests.simulation.world import World, simulate
 
 WORLDS: dict[str, type[World]] = {
     "demo": World,
     "partitioned": PartitionedWorld,
     "undisturbed": UndisturbedNodes,
+    "plain": PlainlyScheduled,
 }
 
 

@@ -9,6 +9,7 @@ from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NAMESPACES, PODS
 from aliquot.kube.roles import NAMESPACE
 from aliquot.node.advertise import device_of
+from tests.simulation import plain_scheduler
 from tests.simulation.world import World, summary
 
 NODES = (
@@ -46,8 +47,12 @@ _NODE_SIDE = ("agent", "kubelets")
 
 
 class PartitionedWorld(World):
+    scheduler = "default-scheduler"
+    idle_s = 15.0
+    last = LAST
+
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, NODES, Partitioning.ON_DEMAND)
+        super().__init__(seed, NODES, Partitioning.ON_DEMAND, self.idle_s)
         self._count = 0
         self._rebooted: set[str] = set()
 
@@ -76,7 +81,9 @@ class PartitionedWorld(World):
         self.note(f"pod {name} wants {resource}")
         limits = {resource: "1"}
         container = {"name": "main", "image": "none", "resources": {"limits": limits}}
-        pod = {"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}}
+        metadata = {"name": name, "namespace": "default"}
+        spec = {"schedulerName": self.scheduler, "containers": [container]}
+        pod = {"metadata": metadata, "spec": spec}
         await self.user.create(PODS, {"apiVersion": "v1", "kind": "Pod", **pod})
 
     async def live(self, storm_s: float) -> None:
@@ -100,7 +107,7 @@ class PartitionedWorld(World):
         await self.until(lambda: not self.down, within_s=120, what="nodes back")
         for pod in (await self.user.list(PODS, "default")).items:
             await self.delete_pod(pod["metadata"]["name"])
-        last = sorted(LAST.elements())
+        last = sorted(self.last.elements())
         self.rng.shuffle(last)
         last.sort(key=lambda resource: resource != "class.aliquot.dev/slow")
         for resource in last:
@@ -168,3 +175,19 @@ class UndisturbedNodes(PartitionedWorld):
         refused = await super()._bury()
         assert not refused, f"refused by a kubelet: {refused}"
         return refused
+
+
+class PlainlyScheduled(PartitionedWorld):
+    """All pods are those of a scheduler that knows node.status alone. That trails by ten seconds, so what was made into
+    something else meanwhile is given in vain; in the end all run all the same."""
+
+    scheduler = plain_scheduler.NAME
+    last = LAST - Counter({"class.aliquot.dev/slow": 2})
+    """It binds to what is left of the storm, and so may keep every GPU that could be without MIG."""
+
+    async def live(self, storm_s: float) -> None:
+        plain = asyncio.create_task(plain_scheduler.schedule(self.user, self.clock))
+        try:
+            await super().live(storm_s)
+        finally:
+            plain.cancel()

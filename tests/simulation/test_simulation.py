@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from tests.simulation.world import simulate
+from tests.simulation.partitioned import PartitionedWorld, PlainlyScheduled, UndisturbedNodes
+from tests.simulation.world import World, simulate
 
 SEEDS = range(int(os.environ.get("ALIQUOT_SEEDS", "50")))
+SEEDS_PARTITIONED = range(max(1, len(SEEDS) // 6))
 
 pytestmark = pytest.mark.simulation
 
@@ -16,6 +18,12 @@ pytestmark = pytest.mark.simulation
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_promise_holds_after_a_storm(seed: int) -> None:
     simulate(seed, storm_s=240)
+
+
+@pytest.mark.parametrize("kind", [PartitionedWorld, UndisturbedNodes, PlainlyScheduled])
+@pytest.mark.parametrize("seed", SEEDS_PARTITIONED)
+def test_gpus_are_cut_as_pods_need_them(kind: type[World], seed: int) -> None:
+    simulate(seed, storm_s=120, kind=kind)
 
 
 def test_a_seed_is_a_reproduction() -> None:

@@ -49,7 +49,7 @@ from aliquot.node.feed import (
 )
 from aliquot.node.watched import Watched, config_maps
 from aliquot.partition.controller.partitioner import IDLE_S, Partitioner
-from aliquot.scheduler.controller import Scheduler
+from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
 _DELETED = (
@@ -226,6 +226,7 @@ class Cluster:
             rng=self._rng("partitioner"),
             mode=self._partitioning,
             idle_s=self._idle_s,
+            placed_elsewhere=DEFAULT_NAMES,
             pods=self.pods,
             nodes=self.node_objects,
             gpu_nodes=self.gpu_nodes,

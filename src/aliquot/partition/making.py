@@ -179,9 +179,15 @@ def _whole(gpu: GpuNow, sharing: Sharing, replicas: int, resource: str, shares: 
 
 
 def best(
-    gpus: Sequence[GpuNow], ways: Sequence[Sequence[WayOn]], resource: str, shares: int = 1
+    gpus: Sequence[GpuNow],
+    ways: Sequence[Sequence[WayOn]],
+    resource: str,
+    shares: int = 1,
+    *,
+    most: Effort = Effort.CHANGE_MODE,
 ) -> tuple[int, Making] | None:
-    """The number of the way, and what to make, on the best of `gpus`. `ways` of each, in order; None: nothing."""
+    """The number of the way, and what to make with an effort of `most`, on the best of `gpus`. `ways` of each, in order;
+    None: nothing."""
     found: tuple[tuple[int, bool, float, int, int], Making] | None = None
     for gpu, its_ways in zip(gpus, ways, strict=True):
         for number, way in enumerate(its_ways):
@@ -189,6 +195,6 @@ def best(
                 break
             for making in makings(gpu, way, resource, shares):
                 rank = (number, *making.order)
-                if found is None or rank < found[0]:
+                if making.effort <= most and (found is None or rank < found[0]):
                     found = rank, making
     return (found[0][0], found[1]) if found is not None else None

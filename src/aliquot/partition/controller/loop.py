@@ -4,8 +4,9 @@ A write names the revision that it was decided on: who came between is looked at
 and whether it can, is in GPUNode.status; nothing is waited for here.
 """
 
+import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.kube import errors
 from aliquot.kube.api.core import Node, Pod
-from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.kube.api.gpuclass import CLASS_PREFIX, GPUClass
 from aliquot.kube.api.gpunode import GPUNode, GPUStatus, Partitioning, WantedGPU
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
@@ -24,6 +25,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import GPUNODES
 from aliquot.partition.controller.claims import Claim, Claims, open_claims
 from aliquot.partition.controller.idle import IdleSince, Place
+from aliquot.partition.controller.others import OtherSchedulers
 from aliquot.partition.controller.wishes import Wish, wish
 from aliquot.partition.controller.wording import change_in_words
 from aliquot.partition.gpus import gpus_of, partitioning_of
@@ -45,7 +47,7 @@ class _Decided:
 
 class Loop:
     """`mode` is for nodes that say none of their own; `idle_s`: how long nobody has to need a device before it is given
-    back. `may_write` is asked right before each write: leadership, where there is an election."""
+    back. `placed_elsewhere`: schedulers that write assignments. `may_write` is asked right before each write: leadership, where there is an election."""
 
     def __init__(
         self,
@@ -56,6 +58,8 @@ class Loop:
         pods: Cache[Pod],
         nodes: Cache[Node],
         gpu_nodes: Cache[GPUNode],
+        gpu_classes: Cache[GPUClass],
+        placed_elsewhere: Collection[str],
         recorder: Recorder,
         mode: Partitioning,
         idle_s: float,
@@ -73,6 +77,15 @@ class Loop:
         self._idle: dict[str, IdleSince] = {}
         self._controller = Controller("partitioner", self._reconcile, rng=rng, workers=_WORKERS)
         self._claims = Claims(pods, self._controller.enqueue)
+        self._others = OtherSchedulers(
+            pods=pods,
+            nodes=nodes,
+            gpu_nodes=gpu_nodes,
+            gpu_classes=gpu_classes,
+            claims=self._claims,
+            placed_elsewhere=placed_elsewhere,
+            changed=self._controller.enqueue,
+        )
 
     async def run(self) -> None:
         """Until cancelled. The caches have synced. May be run again: what was seen before counts for nothing then."""
@@ -83,7 +96,9 @@ class Loop:
             self._controller.watch(self._nodes),
         ]
         try:
-            await self._controller.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._others.run(), name="other schedulers")
+                tasks.create_task(self._controller.run(), name="partitioner")
         finally:
             for stop in stops:
                 stop()
@@ -106,7 +121,8 @@ class Loop:
         return self._idle[name].next_in_s(self._idle_s, now)
 
     def _decide(self, gpu_node: GPUNode, labels: Mapping[str, str], now: float) -> _Decided:
-        claims = open_claims(self._claims.on(gpu_node.metadata.name), gpu_node.status)
+        name = gpu_node.metadata.name
+        claims = [*open_claims(self._claims.on(name), gpu_node.status), *self._others.on(name)]
         idle = self._idle.setdefault(gpu_node.metadata.name, IdleSince())
         idle.look(_free(gpu_node, claims), now)
         long_idle = idle.longer_than(self._idle_s, now)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Collection
 from typing import Any
 
 from aliquot.clock import Clock
@@ -21,7 +22,10 @@ IDLE_S = 600.0
 
 
 class Partitioner:
-    """Caches that are passed in are shared and run by their owner; those left out are its own. `run` may be called once."""
+    """`placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself.
+
+    Caches that are passed in are shared and run by their owner; those left out are its own. `run` may be called once.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class Partitioner:
         rng: random.Random,
         mode: Partitioning = Partitioning.ON_DEMAND,
         idle_s: float = IDLE_S,
+        placed_elsewhere: Collection[str] = ("aliquot",),
         pods: Cache[Pod] | None = None,
         nodes: Cache[Node] | None = None,
         gpu_nodes: Cache[GPUNode] | None = None,
@@ -59,6 +64,8 @@ class Partitioner:
             pods=self._pods,
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
+            gpu_classes=self._gpu_classes,
+            placed_elsewhere=placed_elsewhere,
             recorder=self._recorder,
             mode=mode,
             idle_s=idle_s,

@@ -1,0 +1,86 @@
+"""`aliquot partition controller`: cut and share GPUs as pods need them."""
+
+import random
+
+import click
+
+from aliquot.cli.connect import cluster_options, connect, serve
+from aliquot.cli.parameters import GivenName, Seconds
+
+
+@click.command("controller")
+@click.option(
+    "--mode",
+    type=click.Choice(["static", "onDemand"]),
+    default="onDemand",
+    show_default=True,
+    help="Of nodes whose GPUNode.spec.partitioning says none. static: only names change; onDemand: free GPUs and slices are cut and shared for pods that wait, and given back when idle.",
+)
+@click.option(
+    "--idle-after",
+    "idle_s",
+    type=Seconds(),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long nobody has to need a slice, a share or a class's GPU before it is given back.",
+)
+@click.option(
+    "--scheduler-name",
+    "names",
+    type=GivenName(),
+    multiple=True,
+    default=["aliquot"],
+    show_default=True,
+    help="Pods with this spec.schedulerName are placed by Aliquot's scheduler, which says itself what it needs; may be given several times.",
+)
+@click.option(
+    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
+)
+@cluster_options
+def controller(
+    mode: str,
+    idle_s: float,
+    names: tuple[str, ...],
+    leader_elect: bool,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    """Write GPUNode.spec as pods need it; node agents carry it out. Runs until stopped."""
+    serve(lambda: _control(mode, idle_s, names, leader_elect, kubeconfig, context))
+
+
+async def _control(
+    mode: str,
+    idle_s: float,
+    names: tuple[str, ...],
+    leader_elect: bool,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    import os
+    import socket
+
+    from aliquot.clock import SystemClock
+    from aliquot.kube.api.gpunode import Partitioning
+    from aliquot.kube.election import LeaderElection
+    from aliquot.partition.controller.partitioner import Partitioner
+
+    rng = random.Random()
+    async with connect(kubeconfig, context) as client:
+        election = LeaderElection(
+            client,
+            namespace="kube-system",
+            name="aliquot-partitioner",
+            identity=f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}",
+        )
+        partitioner = Partitioner(
+            client,
+            clock=SystemClock(),
+            rng=rng,
+            mode=Partitioning(mode),
+            idle_s=idle_s,
+            placed_elsewhere=names,
+            election=election if leader_elect else None,
+        )
+        await partitioner.run()
