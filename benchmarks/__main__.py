@@ -12,6 +12,7 @@ NAMES = (
     "sharing",
     "scheduling",
     "mig",
+    "cutting",
     "placement",
     "metrics",
     "startup",

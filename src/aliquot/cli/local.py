@@ -15,6 +15,7 @@ import structlog
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.cluster import Cluster
 from aliquot.cli.failures import innermost
+from aliquot.cli.driver_times import as_long_as_real
 from aliquot.cli.plan import LocalClusterError, Plan, encode
 from aliquot.cli.readiness import MOST_NAMED, Readiness
 from aliquot.cli.state import Running, replace_file, way_out
@@ -144,7 +145,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 clock=clock,
                 surface=plan.surface,
                 seed=secrets.randbits(64),
-                run_blocking=_at_once,
+                run_blocking=as_long_as_real,
                 authority=authority,
                 agents=plan.agents,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
@@ -285,11 +286,6 @@ class _Nodes:
         if self.fleet is None:
             raise SessionRefused(503, _NOT_STARTED)
         return self.fleet
-
-
-async def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
-    """A simulated driver never blocks: no thread is needed."""
-    return function(*arguments)
 
 
 def _rng() -> random.Random:
