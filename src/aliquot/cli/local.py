@@ -14,8 +14,8 @@ import structlog
 
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.cluster import Cluster
-from aliquot.cli.failures import innermost
 from aliquot.cli.driver_times import as_long_as_real
+from aliquot.cli.failures import innermost
 from aliquot.cli.plan import LocalClusterError, Plan, encode
 from aliquot.cli.readiness import MOST_NAMED, Readiness
 from aliquot.cli.state import Running, replace_file, way_out
