@@ -24,7 +24,7 @@ from aliquot.node.advertise import Advertisement, Device, advertise
 from aliquot.node.classes import name_classes
 from aliquot.node.company.neighbours import Neighbours
 from aliquot.node.configuration import Configuration
-from aliquot.node.device_plugin import DevicePlugin, Offer
+from aliquot.node.device_plugin import Offer
 from aliquot.node.driver_access import DriverAccess, RunBlocking
 from aliquot.node.forms import Form, FormChanges, of_devices, of_holdings, of_status
 from aliquot.node.gpunode_writer import GPUNodeWriter
@@ -45,6 +45,7 @@ from aliquot.node.mps.control import Control
 from aliquot.node.mps.daemons import Daemons
 from aliquot.node.observer import Observer
 from aliquot.node.offers import Offers
+from aliquot.node.plugins import Plugins
 from aliquot.node.pod_resources import Allocations, PodResources
 from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
@@ -179,7 +180,7 @@ class Agent:
             rng=rng,
             allocated=self._wake.set,
         )
-        self._plugins: dict[str, DevicePlugin] = {}
+        self._plugins = Plugins(self._handing_out, self._registrar, self._stream_changed)
 
         self._started = 0.0
         # What the last look found.
@@ -338,8 +339,7 @@ class Agent:
         self._health_watch.look(snapshot)
 
     def _owned_by_others(self, snapshot: Snapshot) -> Mapping[str, Note]:
-        watched = [resource for resource, plugin in self._plugins.items() if plugin.streams]
-        devices = self._advertisement.devices
+        devices, watched = self._advertisement.devices, self._plugins.watched()
         return self._neighbours.left_alone(snapshot, self._allocations, devices, watched, self._clock.now())
 
     def _forms(self) -> tuple[Mapping[str, Form], frozenset[str]]:
@@ -397,17 +397,7 @@ class Agent:
     # --- what kubelet sees ---
 
     def _offer(self) -> None:
-        offered = {
-            resource: [offer for device in devices for offer in self._offers_of(device)]
-            for resource, devices in self._advertisement.resources.items()
-        }
-        for resource in sorted(offered.keys() - self._plugins.keys()):
-            self._plugins[resource] = DevicePlugin(resource, self._handing_out, self._stream_changed)
-        # What moves from one name to another leaves first.
-        losing = [name for name, plugin in self._plugins.items() if plugin.would_lose(offered.get(name, ()))]
-        for resource in dict.fromkeys((*losing, *self._plugins)):
-            self._plugins[resource].offer(offered.get(resource, ()))
-        self._registrar.serve(tuple(self._plugins.values()))
+        self._plugins.offer(self._advertisement, self._offers_of)
 
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)
