@@ -1,7 +1,7 @@
 """Which policies a cluster is given."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,29 @@ async def test_a_dry_run_changes_nothing(start: Start) -> None:
     assert await names(api, "v1", "mutatingadmissionpolicies") == []
 
 
-def test_the_manifest_is_what_the_code_says() -> None:
-    """`make generate` writes it."""
-    manifest = Path(__file__).parents[2] / "deploy/admission.yaml"
-    assert manifest.read_text() == installation.manifests()
+@pytest.mark.parametrize(
+    ("name", "objects"),
+    [("admission", installation.policies("v1")), ("admission-webhook", installation.webhook())],
+)
+def test_the_manifests_are_what_the_code_says(name: str, objects: Sequence[dict[str, Any]]) -> None:
+    """`make generate` writes them."""
+    manifest = Path(__file__).parents[2] / f"deploy/{name}.yaml"
+    assert manifest.read_text() == installation.manifests(objects)
+
+
+async def test_what_the_webhook_stands_on(start: Start) -> None:
+    api, client = await start(Surface("1.35"))
+    for _ in range(2):
+        await installation.apply(client, installation.webhook())
+    found = await api.ok("GET", "/api/v1/namespaces/aliquot-system/services/aliquot-admission")
+    assert found["spec"]["ports"][0]["targetPort"] == 8443
+
+
+async def test_policies_take_the_place_of_the_webhook(start: Start) -> None:
+    api, client = await start(Surface("1.36"))
+    await installation.forget_webhook(client)
+    body = {"apiVersion": f"{GROUP}/v1", "kind": "MutatingWebhookConfiguration"}
+    path = f"/apis/{GROUP}/v1/mutatingwebhookconfigurations"
+    await api.ok("POST", path, {**body, "metadata": {"name": "aliquot-gpu-class"}})
+    await installation.forget_webhook(client)
+    assert (await api.ok("GET", path))["items"] == []

@@ -1,6 +1,6 @@
-"""The policies, put into a cluster that can follow them.
+"""What is put into a cluster: policies where it can follow them, else what the webhook stands on.
 
-`deploy/admission.yaml` is what this module prints, for `kubectl apply`.
+`deploy/admission.yaml` and `deploy/admission-webhook.yaml` are what this module prints, for `kubectl apply`.
 """
 
 import sys
@@ -11,13 +11,31 @@ import msgspec
 
 from aliquot.admission import policy
 from aliquot.admission.pods import SCHEDULER
-from aliquot.kube import errors
+from aliquot.admission.registration import CONFIGURATIONS
+from aliquot.kube import errors, roles
 from aliquot.kube.client import Client
-from aliquot.kube.resources import Resource
+from aliquot.kube.resources import NAMESPACES, SERVICEACCOUNTS, SERVICES, Resource
 
 FIELD_MANAGER = "aliquot-install"
+SERVICE = "aliquot-admission"
+PORT = 8443
+"""That the webhook listens on."""
 VERSIONS = ("v1", "v1beta1", "v1alpha1")
 """Of mutating policies, the best first; which of them a cluster serves is its administrator's choice until v1."""
+
+_RBAC = "rbac.authorization.k8s.io"
+_RESOURCES = {
+    one.kind: one
+    for one in (
+        NAMESPACES,
+        SERVICEACCOUNTS,
+        SERVICES,
+        roles.CLUSTER_ROLES,
+        roles.CLUSTER_ROLE_BINDINGS,
+        Resource(_RBAC, "v1", "roles", "Role"),
+        Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
+    )
+}
 
 
 async def served_version(client: Client) -> str:
@@ -40,8 +58,46 @@ async def install_policies(client: Client, *, scheduler: str = SCHEDULER) -> str
     return version
 
 
+async def forget_webhook(client: Client) -> None:
+    """Where policies have taken its place: one that nobody serves any more would refuse what it is asked about."""
+    try:
+        await client.delete(CONFIGURATIONS, policy.NAME)
+    except errors.NotFound:
+        return
+
+
 def policies(version: str, *, scheduler: str = SCHEDULER) -> tuple[dict[str, Any], ...]:
     return (*policy.mutating(version, scheduler=scheduler), *policy.validating())
+
+
+def webhook() -> tuple[dict[str, Any], ...]:
+    """What `aliquot admission serve` runs as, and where it is found. It registers itself."""
+    account = roles.account("aliquot-admission")
+    placed = {"name": account["name"], "namespace": roles.NAMESPACE}
+    reference = {"apiGroup": _RBAC, "kind": "Role", "name": account["name"]}
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": roles.NAMESPACE}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": placed},
+        roles.ADMISSION,
+        roles.binding(roles.ADMISSION["metadata"]["name"], account),
+        roles.ADMISSION_SECRET,
+        {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": placed,
+            "roleRef": reference,
+            "subjects": [account],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": SERVICE, "namespace": roles.NAMESPACE},
+            "spec": {
+                "selector": {"app.kubernetes.io/name": SERVICE},
+                "ports": [{"name": "https", "port": 443, "targetPort": PORT}],
+            },
+        },
+    )
 
 
 async def apply(client: Client, objects: Sequence[dict[str, Any]], *, dry_run: bool = False) -> None:
@@ -51,20 +107,25 @@ async def apply(client: Client, objects: Sequence[dict[str, Any]], *, dry_run: b
 
 
 def resource(obj: dict[str, Any]) -> Resource:
-    """Of the kinds of admission registration."""
     kind = obj["kind"]
+    if kind in _RESOURCES:
+        return _RESOURCES[kind]
     lower = kind.lower()
     plural = f"{lower.removesuffix('y')}ies" if lower.endswith("y") else f"{lower}s"
-    version = obj["apiVersion"].partition("/")[2]
-    return Resource(policy.GROUP, version, plural, kind, namespaced=False)
+    return Resource(policy.GROUP, obj["apiVersion"].partition("/")[2], plural, kind, namespaced=False)
 
 
-def manifests() -> str:
-    """Of the version that stays."""
+def manifests(objects: Sequence[dict[str, Any]]) -> str:
     import yaml
 
-    return yaml.safe_dump_all(policies("v1"), sort_keys=False)
+    class Plain(yaml.SafeDumper):
+        """What comes up twice is written twice."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump_all(objects, Dumper=Plain, sort_keys=False)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(manifests())
+    sys.stdout.write(manifests(webhook() if sys.argv[1:] == ["webhook"] else policies("v1")))

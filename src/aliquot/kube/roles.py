@@ -88,6 +88,26 @@ PARTITIONER = role(
     rule("create", "coordination.k8s.io", "leases"),
     rule("get patch", "coordination.k8s.io", "leases", names="aliquot-partitioner"),
 )
+ADMISSION = role(
+    "aliquot-admission",
+    rule("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    rule(
+        "get patch",
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+        names="aliquot-gpu-class",
+    ),
+)
+"""Of the webhook, where there is one: not among `ALL`. What it may do in its own namespace is `ADMISSION_SECRET`."""
+ADMISSION_SECRET = {
+    **role(
+        "aliquot-admission",
+        rule("create", "", "secrets"),
+        rule("get patch", "", "secrets", names="aliquot-admission-certificate"),
+    ),
+    "kind": "Role",
+    "metadata": {"name": "aliquot-admission", "namespace": NAMESPACE},
+}
 ALL: tuple[dict[str, Any], ...] = tuple(
     part
     for one in (NODE_AGENT, SCHEDULER, PARTITIONER)
