@@ -1,9 +1,11 @@
 """The default way of placement: a fleet that knows its mix places by what was learned from one like it.
 
-Learned values serve the mix that they were learned from, and may harm another. So requests are counted, and the counts
-compared with the mixes of the tables, by total variation distance (half the sum of the differences of the shares: the
-part of the requests that would have to be other ones). While none is near, and before enough was seen, the fleet places
-by `max-slot-capability`, which needs no mix.
+Learned values serve the mix that they were learned from, and may harm another: on random mixes around it they gained
+0.1 points of the work admitted, on average, while less than a tenth of the requests were other ones (0.7 points less than
+the rule at the worst), and lost up to 6 points, even to first fit, when a fifth were. So requests are counted, and the
+counts compared with the mixes of the tables, by total variation distance (half the sum of the differences of the shares:
+the part of the requests that would have to be other ones). While none is near, and before enough was seen, the fleet
+places by `max-slot-capability`, which needs no mix, and was better than first fit on every one of a hundred random mixes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,9 +17,9 @@ from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY
 from aliquot.partition.policies.policy import Policy, Ranking, rank
 from aliquot.partition.value_tables import ValueTable, shipped
 
-NEAR = 0.12
+NEAR = 0.10
 """The largest distance at which a table is used."""
-LEAVE = 0.16
+LEAVE = 0.13
 """The distance at which the one in use is left: chance moves the counts, and must not turn the fleet to and fro."""
 CLOSER = 0.04
 """By how much another must be nearer to take over."""
