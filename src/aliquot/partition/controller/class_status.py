@@ -49,12 +49,17 @@ class ClassCount:
         return sum(self._more(board, gpu) for board, gpu in node.gpus)
 
     def _more(self, board: BoardHere, gpu: GpuNow) -> int:
+        gpu = replace(gpu, pieces=tuple(self._as_it_matters(piece) for piece in gpu.pieces))
         key = board, gpu.mig_on, gpu.may_cut, gpu.may_change_mode, gpu.pieces
         if key not in self._alike:
             if len(self._alike) >= _MOST_ALIKE:
                 self._alike.clear()
             self._alike[key] = _taken(gpu, self._ways_on(board), self._resource)
         return self._alike[key]
+
+    def _as_it_matters(self, piece: Piece) -> Piece:
+        """What other name it has does not; so more are alike."""
+        return piece if piece.resource in (self._resource, "") else replace(piece, resource="")
 
     def _ways_on(self, board: BoardHere) -> tuple[WayOn, ...]:
         if board not in self._ways:
