@@ -14,7 +14,7 @@ from aliquot.partition.ways import GpuWay, SliceWay, WayOn
 _MIG_PREFIX = RESOURCE_PREFIX + "mig-"
 
 Classes: TypeAlias = Mapping[str, GPUClassSpec]
-"""By name."""
+"""By name. Never changed in place."""
 
 
 def could_be_made(resource: str) -> bool:
@@ -26,6 +26,27 @@ def ways(
     resource: str, classes: Classes, board: str, profiles: Sequence[InstanceProfile], memory_mib: int | None
 ) -> tuple[WayOn, ...]:
     """The ways to provide `resource` on a GPU of a board that reports these profiles, in order; empty: none."""
+    # By identity: asked of every GPU of the cluster, and there are few boards and classes.
+    key = (resource, id(classes), board, id(profiles), memory_mib)
+    known = _remembered.get(key)
+    if known is None:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        found = _ways(resource, classes, board, profiles, memory_mib)
+        # With what it was made of, so that the identities stay theirs.
+        known = _remembered[key] = classes, profiles, found
+    return known[2]
+
+
+_MOST_REMEMBERED = 10_000
+_remembered: dict[
+    tuple[str, int, str, int, int | None], tuple[Classes, Sequence[InstanceProfile], tuple[WayOn, ...]]
+] = {}
+
+
+def _ways(
+    resource: str, classes: Classes, board: str, profiles: Sequence[InstanceProfile], memory_mib: int | None
+) -> tuple[WayOn, ...]:
     if resource.startswith(_MIG_PREFIX):
         return tuple(SliceWay(profile) for profile in profiles if resource_name(profile.name) == resource)
     spec = classes.get(resource.removeprefix(CLASS_PREFIX)) if resource.startswith(CLASS_PREFIX) else None

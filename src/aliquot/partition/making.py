@@ -188,13 +188,31 @@ def best(
 ) -> tuple[int, Making] | None:
     """The number of the way, and what to make with an effort of `most`, on the best of `gpus`. `ways` of each, in order;
     None: nothing."""
-    found: tuple[tuple[int, bool, float, int, int], Making] | None = None
+    found: tuple[tuple[int, bool, float, int, int], GpuNow, Making] | None = None
     for gpu, its_ways in zip(gpus, ways, strict=True):
         for number, way in enumerate(its_ways):
             if found is not None and number > found[0][0]:
                 break
-            for making in makings(gpu, way, resource, shares):
-                rank = (number, *making.order)
-                if making.effort <= most and (found is None or rank < found[0]):
-                    found = rank, making
-    return (found[0][0], found[1]) if found is not None else None
+            making = _best_of_like(gpu, way, resource, shares, most)
+            if making is not None and (found is None or (number, *making.order) < found[0]):
+                found = (number, *making.order), gpu, making
+    return (found[0][0], replace(found[2], gpu=found[1].uuid)) if found is not None else None
+
+
+_MOST_REMEMBERED = 100_000
+_remembered: dict[tuple[object, ...], tuple[object, Making | None]] = {}
+
+
+def _best_of_like(gpu: GpuNow, way: WayOn, resource: str, shares: int, most: Effort) -> Making | None:
+    """For all GPUs in the same state the same, found once: a large cluster has many GPUs and few states."""
+    part = way.profile.profile_id if isinstance(way, SliceWay) else (way.sharing, way.replicas)
+    # Profiles by identity, since to hash them takes longer than the rest; kept with the answer, so that it stays theirs.
+    state = (id(gpu.profiles), gpu.pieces, gpu.mig_on, gpu.may_cut, gpu.may_change_mode)
+    key = (*state, part, resource, shares, most)
+    known = _remembered.get(key)
+    if known is None:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        found = (one for one in makings(gpu, way, resource, shares) if one.effort <= most)
+        known = _remembered[key] = gpu.profiles, min(found, key=lambda one: one.order, default=None)
+    return known[1]

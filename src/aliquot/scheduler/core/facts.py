@@ -122,6 +122,13 @@ class Devices:
         return {holder: tuple(devices) for holder, devices in found.items()}
 
     @cached_property
+    def by_gpu(self) -> Mapping[str, tuple[DeviceState, ...]]:
+        found: dict[str, list[DeviceState]] = {}
+        for device in self.all:
+            found.setdefault(device.gpu, []).append(device)
+        return {gpu: tuple(devices) for gpu, devices in found.items()}
+
+    @cached_property
     def gpus(self) -> tuple[str, ...]:
         """UUIDs in the order listed."""
         return tuple(dict.fromkeys(device.gpu for device in self.all))

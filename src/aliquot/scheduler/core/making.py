@@ -106,9 +106,8 @@ def _could_be(resource: str, node: NodeState, gpu: GpuFacts) -> Iterator[tuple[i
     for way in _ways(resource, node, gpu):
         is_slice, shared = isinstance(way, SliceWay), _is_shared(way)
         if not gpu.may_cut:
-            pieces = [
-                _piece(device, node, (), ()) for device in node.facts.devices.all if device.gpu == gpu.uuid
-            ]
+            devices = node.facts.devices.by_gpu.get(gpu.uuid, ())
+            pieces = [_piece(device, node, (), ()) for device in devices]
             yield sum(piece.replicas for piece in pieces if _has_form(piece, way)), shared
         elif gpu.may_change_mode or gpu.mig_on is is_slice:
             yield way.profile.max_instances if isinstance(way, SliceWay) else way.replicas, shared
@@ -282,14 +281,12 @@ def _ways(resource: str, node: NodeState, gpu: GpuFacts) -> tuple[WayOn, ...]:
 
 def _now(gpu: GpuFacts, node: NodeState, awaited: Collection[str], taken: Collection[DeviceId]) -> GpuNow:
     """`awaited`: resources of which somebody is still to get one; which one is kubelet's choice, so it may be any."""
-    pieces = [
-        _piece(device, node, awaited, taken) for device in node.facts.devices.all if device.gpu == gpu.uuid
-    ]
+    devices = node.facts.devices.by_gpu.get(gpu.uuid, ())
+    pieces = [_piece(device, node, awaited, taken) for device in devices]
     # Wanted for somebody else, whom this scheduler does not place.
     known = {(piece.profile, piece.start) for piece in pieces}
-    by_name = {profile.name: profile for profile in gpu.profiles}
     for profile, start in gpu.wanted:
-        if (profile, start) not in known and profile in by_name:
+        if (profile, start) not in known and any(one.name == profile for one in gpu.profiles):
             pieces.append(Piece("", profile, start, held=1))
     # A change of mode that is on its way shows in what will be there.
     mig_on = all(piece.start is not None for piece in pieces) if pieces else gpu.mig_on
