@@ -1,7 +1,9 @@
 """Online placement: how long one decision takes (choose and commit), beside a scan of all GPUs, and what a fleet weighs.
 
 The fleet is kept nearly full, so that big requests find no room now and then, and GPUs are divided in as many ways as come
-about. The scan is the same policy plainly written: the first GPU of the best rank, by one look at each.
+about. The scan is the same policy plainly written: the first GPU of the best rank, by one look at each. Every decision is
+taken, undone and taken again: the first time tells what a caller sees on this machine now, the least of all what the
+decision costs without other programs in between.
 """
 
 import random
@@ -24,8 +26,10 @@ MIX = (0.40, 0.15, 0.25, 0.10, 0.05, 0.05)
 SIZES = (100, 10_000, 100_000)
 FULL = 0.95
 """Of the slots: above it, somebody leaves."""
-DECISIONS = 100_000
+DECISIONS = 50_000
 SCANS = 100
+TRIES = 4
+"""Of each decision."""
 
 
 def main(short: bool = False) -> None:
@@ -77,11 +81,12 @@ def _measure(name: str, states: BoardStates, fleet: Fleet, gpus: int, decisions:
     crowd = _Crowd(states, fleet, gpus)
     while not crowd.full():
         _decide(fleet, crowd)
-    took_us = []
+    first_us, least_us = [], []
     refused = 0
     for _ in range(decisions):
-        took, choice = _decide(fleet, crowd)
-        took_us.append(1e6 * took)
+        tries, choice = _decide(fleet, crowd, TRIES)
+        first_us.append(1e6 * tries[0])
+        least_us.append(1e6 * min(tries))
         refused += choice is None
     scanned_us = []
     rankings = rank(fleet.policy, fleet.divisions)
@@ -92,22 +97,32 @@ def _measure(name: str, states: BoardStates, fleet: Fleet, gpus: int, decisions:
         scanned_us.append(1e6 * (time.perf_counter() - began))
         assert found == fleet.choose(profile), "the scan finds another"
         _decide(fleet, crowd)
-    ratio = percentile(scanned_us, 0.5) / percentile(took_us, 0.5)
+    ratio = percentile(scanned_us, 0.5) / percentile(first_us, 0.5)
     print(
         f"  {gpus:7,} GPUs  {name:9}  {len(fleet.counts()):3} divisions  {refused / decisions:5.1%} refused   "
-        + "   ".join(f"p{100 * share:g} {percentile(took_us, share):.1f} us" for share in (0.5, 0.99, 0.999))
-        + f"   scan p50 {percentile(scanned_us, 0.5):,.0f} us: {ratio:,.0f} times as long"
+        f"first {_spread(first_us)}   least of {TRIES} {_spread(least_us)}   "
+        f"scan p50 {percentile(scanned_us, 0.5):,.0f} us: {ratio:,.0f} times as long"
     )
 
 
-def _decide(fleet: Fleet, crowd: _Crowd) -> tuple[float, Choice | None]:
+def _spread(took_us: list[float]) -> str:
+    return "p50 {:.1f} p99 {:.1f} p99.9 {:.1f} us".format(
+        *(percentile(took_us, share) for share in (0.5, 0.99, 0.999))
+    )
+
+
+def _decide(fleet: Fleet, crowd: _Crowd, tries: int = 1) -> tuple[list[float], Choice | None]:
     profile = crowd.asks()
-    began = time.perf_counter()
     fleet.observe(profile)
-    choice = fleet.choose(profile)
-    if choice is not None:
-        fleet.commit(*choice)
-    took = time.perf_counter() - began
+    took = []
+    for number in range(tries):
+        began = time.perf_counter()
+        choice = fleet.choose(profile)
+        if choice is not None:
+            fleet.commit(*choice)
+        took.append(time.perf_counter() - began)
+        if choice is not None and number < tries - 1:
+            fleet.release(*choice)
     crowd.settle(choice)
     return took, choice
 
