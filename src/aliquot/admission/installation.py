@@ -58,6 +58,11 @@ async def install_policies(client: Client, *, scheduler: str = SCHEDULER) -> str
     return version
 
 
+def installed() -> frozenset[tuple[str, str]]:
+    """(resource, name) of the policies."""
+    return frozenset((resource(one).name, one["metadata"]["name"]) for one in policies("v1"))
+
+
 async def forget_webhook(client: Client) -> None:
     """Where policies have taken its place: one that nobody serves any more would refuse what it is asked about."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from aliquot.admission import installation as admission
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.cluster import Cluster
 from aliquot.cli.driver_times import as_long_as_real
@@ -103,7 +104,7 @@ async def _live(plan: Plan, say: Say) -> None:
             if plan.audit is not None
             else None,
         )
-        await api.start()
+        await api.start(made_anew=admission.installed())
         faults = FaultyApplication(api.app, rng=_rng(), who=api.user_of)
         async with (
             _server(api, authority, plan, faults if plan.faults is not None else None) as server,

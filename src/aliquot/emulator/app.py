@@ -9,7 +9,7 @@ included: it opens no sockets of its own, starts no threads, and every task that
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -137,10 +137,12 @@ class ApiServer:
         self._deleter = Deleter(self.storage, chain, clock=clock, rng=rng)
         self._stopping = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, made_anew: Collection[tuple[str, str]] = ()) -> None:
         """Takes over what is stored, makes what every cluster has and this one lacks, and finishes what a stop
-        interrupted. Raises StoreError for a state that another version wrote and this one cannot serve."""
-        await take_over(self.store, self.registry, self.surface)
+        interrupted. `made_anew`: (storage, name) of what the caller makes at each start, and can do without.
+
+        Raises StoreError for a state that another version wrote and this one cannot serve."""
+        await take_over(self.store, self.registry, self.surface, made_anew)
         # Asks nobody else: a webhook that is away must not keep the server from starting.
         writer = Writer(self.storage, self.authorizer, built_in(), clock=self._clock, rng=self._rng)
         for obj in bootstrap.objects(self.surface.minor):

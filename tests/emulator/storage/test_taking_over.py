@@ -1,5 +1,6 @@
 """A state directory under another Kubernetes version than the one that wrote it."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from aliquot.emulator.app import ApiServer
 from aliquot.emulator.storage.persistence import StoreError
 from aliquot.emulator.storage.store import Store
 from aliquot.emulator.versions import Surface
+from tests.emulator.admission.policies.objects import collection, lay, mutating
 from tests.emulator.api import PODS, Api, FixedClock, new_api, pod
 
 BETA = "resource.k8s.io/v1beta1"
@@ -173,3 +176,25 @@ async def test_what_cannot_be_served_is_refused_in_one_line(
     assert state.read_bytes() == untouched
     async with started(state, before) as api:
         assert (await api.get(f"{path}/{obj['metadata']['name']}"))[0] == 200
+
+
+async def test_what_is_made_anew_at_each_start_does_not_hold_a_state_to_its_version(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    kind = "mutatingadmissionpolicies.admissionregistration.k8s.io"
+    async with started(path, surface("1.36")) as api:
+        await api.ok("POST", PODS, pod())
+        policy = mutating("ours", lay("Object{}"))
+        await api.ok("POST", collection(policy), policy)
+    store = Store(path)
+    try:
+        server = ApiServer(store, clock=FixedClock(), rng=random.Random(1), surface=surface("1.33"))
+        with pytest.raises(StoreError, match=f"holds 1 {kind}"):
+            await server.start(made_anew={(kind, "another")})
+        await server.start(made_anew={(kind, "ours")})
+        api = Api(server)
+        await api.ok("GET", f"{PODS}/p")
+        assert not store.list(kind).records
+        server.stop()
+        await api.close()
+    finally:
+        store.close()

@@ -2,11 +2,13 @@
 
 As with a real cluster, a newer version reads what an older one stored: objects are stored anew in the version that is
 preferred now. Fields that this version does not know are dropped. A state with objects that this version has no kind
-for, or whose version is an alpha that is gone, is refused, and nothing of it is changed.
+for, or whose version is an alpha that is gone, is refused, and nothing of it is changed: but for objects that whoever
+starts the server makes anew each time, which go.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 
 import msgspec
 
@@ -24,10 +26,12 @@ class _Versioned(msgspec.Struct):
     apiVersion: str  # noqa: N815 - as on the wire
 
 
-async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
-    """Raises StoreError for a state that this surface cannot serve."""
+async def take_over(
+    store: Store, registry: Registry, surface: Surface, made_anew: Collection[tuple[str, str]] = ()
+) -> None:
+    """`made_anew`: (storage, name). Raises StoreError for a state that this surface cannot serve."""
     written_by = f"1.{store.stamp}" if store.stamp else ONCE_ALONE
-    moved = []
+    moved, gone = [], []
     refused: Counter[tuple[str, str]] = Counter()
     for storage in store.resources():
         api_versions = discovery.stored_versions(storage)
@@ -37,7 +41,9 @@ async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
             continue
         for record in store.list(storage).records:
             api_version = msgspec.json.decode(record.body, type=_Versioned).apiVersion
-            if served is None or not discovery.readable(storage, api_version, surface.minor):
+            if served is None and (storage, record.name) in made_anew:
+                gone.append(record)
+            elif served is None or not discovery.readable(storage, api_version, surface.minor):
                 refused[storage, api_version] += 1
             elif not alike or api_version != served.storage_api_version:
                 moved.append((served, record))
@@ -53,7 +59,7 @@ async def take_over(store: Store, registry: Registry, surface: Surface) -> None:
         decoded, _ = served.schema.decode(from_stored(served, was))
         if decoded != was:
             changed.append(rewrite(record, decoded))
-    await asyncio.gather(*changed)
+    await asyncio.gather(*changed, *(store.delete(record) for record in gone))
     store.set_stamp(surface.minor)
 
 
