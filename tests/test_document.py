@@ -26,6 +26,7 @@ class Item(Struct):
 
 class Box(Struct, rename="camel"):
     items: list[Item] = []
+    keyed: Annotated[list[Item], Meta(extra_json_schema={"x-kubernetes-list-type": "map"})] = []
     by_name: dict[str, Item] = {}
     limits: dict[int, str] = {}
     either: int | str | None = None
@@ -87,7 +88,8 @@ def test_json_reads_as_json(text: str, expected: object) -> None:
             "f.yaml:3: unknown field 'cout' in items[0]; did you mean 'count'?",
         ),
         ("item: []", "f.yaml:1: unknown field 'item'; did you mean 'items'?"),
-        ("zzz: 1", "f.yaml:1: unknown field 'zzz'; known: byName, either, items, limits, ratio"),
+        ("zzz: 1", "f.yaml:1: unknown field 'zzz'; known: byName, either, items, keyed, limits, ratio"),
+        ("keyed:\n- {name: a, cout: 1}", "f.yaml:2: unknown field 'cout' in keyed[0]; did you mean 'count'?"),
         ("byName:\n  x:\n    nam: a\n", "f.yaml:3: unknown field 'nam' in byName.x; did you mean 'name'?"),
         ("items:\n- {}\n", "f.yaml:2: items[0]: field 'name' is missing"),
         ("items:\n- name: 1\n", "f.yaml:2: items[0].name: text is expected, not a whole number"),

@@ -57,8 +57,11 @@ def kind_of(value: Value) -> str:
 
 
 def _refuse_unknown_fields(path: tuple[Key, ...], value: Value, type_: Any) -> None:
-    """Walks value and type together. msgspec would ignore fields that a type does not name."""
+    """Walks value and type together. msgspec would ignore fields that a type does not name. What is annotated with a schema of
+    its own is in an envelope (`Metadata`)."""
     inspect = msgspec.inspect
+    if isinstance(type_, inspect.Metadata):
+        type_ = type_.type
     if isinstance(type_, inspect.UnionType):
         fitting = [t for t in type_.types if _takes(t, value)]
         if len(fitting) == 1:

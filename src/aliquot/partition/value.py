@@ -1,36 +1,50 @@
-"""What a GPU is worth to those who come later: how much of what its board can hold still fits beside what is held."""
+"""What a GPU is worth to those who come later, as placement by `max-slot-capability` counts it: for single GPUs.
+
+`Fleet` keeps GPUs by how they are divided and places by the same scores; this is for those who know one GPU at a time,
+with slices on it that could also go.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from aliquot.gpu.driver import InstanceProfile
-from aliquot.gpu.layout import Geometry, Slice, geometry_of, mask
-from aliquot.partition.board_states import ordinary
+from aliquot.gpu.layout import Geometry, Slice, geometry_of
+from aliquot.partition.board_states import BoardStates, Placing, ordinary
+from aliquot.partition.divisions import Divisions, divisions_of
+from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY
+from aliquot.partition.policies.policy import Score
 
-_WORTH: WeakKeyDictionary[Geometry, dict[int, float]] = WeakKeyDictionary()
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    divisions: Divisions
+    score: Score
+
+
+_TABLES: WeakKeyDictionary[Geometry, _Tables] = WeakKeyDictionary()
 
 
 def loss(profiles: Sequence[InstanceProfile], held: Sequence[Slice], new: Slice) -> float:
-    """By how much the GPU is worth less once `new` is beside `held`; less is better.
-
-    Best fit and few fragments in one number: a full GPU loses less by one more slice than an empty one, and a start that
-    leaves large placements open loses less than one that closes them.
-    """
+    """By how much the GPU is worth less, in memory slots, once `new` is beside `held`; less is better."""
     geometry = geometry_of(profiles)
-    before = geometry.occupancy(held)
-    return worth(geometry, before) - worth(geometry, before | geometry.occupancy((new,)))
+    tables = _TABLES.get(geometry)
+    if tables is None:
+        divisions = divisions_of(BoardStates(_of_different_slots(tuple(geometry.profiles.values()))))
+        tables = _TABLES[geometry] = _Tables(divisions, MOST_SLOT_CAPABILITY.scores(divisions))
+    division = 0
+    for slice_ in held:
+        division = tables.divisions.after[division][geometry.occupancy((slice_,))]
+    # Profiles that differ in media engines alone take the same slots.
+    placing = Placing(0, new.start, geometry.occupancy((new,)))
+    return -tables.score(division, placing)
 
 
-def worth(geometry: Geometry, occupancy: int) -> float:
-    """The slots of all placements that still fit, of the profiles without attributes."""
-    known = _WORTH.setdefault(geometry, {})
-    if occupancy not in known:
-        known[occupancy] = float(
-            sum(
-                placement.size
-                for profile in ordinary(tuple(geometry.profiles.values()))
-                for placement in profile.placements
-                if not mask(placement) & occupancy
-            )
-        )
-    return known[occupancy]
+def _of_different_slots(profiles: Sequence[InstanceProfile]) -> tuple[InstanceProfile, ...]:
+    """The ordinary ones, and of the others those whose slots none of these takes."""
+    found = list(ordinary(profiles))
+    for profile in profiles:
+        taken = {placement for one in found for placement in one.placements}
+        if not taken.issuperset(profile.placements):
+            found.append(profile)
+    return tuple(found)
