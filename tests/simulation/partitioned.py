@@ -32,14 +32,16 @@ DEMANDS = (
 )
 LAST = Counter(
     {
-        "class.aliquot.dev/small": 3,
         "class.aliquot.dev/slow": 2,
-        "nvidia.com/mig-3g.40gb": 2,
+        "nvidia.com/gpu": 1,
+        "class.aliquot.dev/small": 3,
+        "nvidia.com/mig-3g.40gb": 1,
         "nvidia.com/mig-2g.20gb": 1,
         "nvidia.com/mig-1g.10gb": 2,
     }
 )
-"""Has room on three of the four GPUs; what needs one without MIG comes first."""
+"""Has room on the four GPUs; what needs one without MIG comes first."""
+_WITHOUT_MIG = ("class.aliquot.dev/slow", "nvidia.com/gpu")
 _MOST_PODS = 16
 
 
@@ -109,8 +111,11 @@ class PartitionedWorld(World):
             await self.delete_pod(pod["metadata"]["name"])
         last = sorted(self.last.elements())
         self.rng.shuffle(last)
-        last.sort(key=lambda resource: resource != "class.aliquot.dev/slow")
+        last.sort(key=lambda resource: resource not in _WITHOUT_MIG)
         for resource in last:
+            if resource not in _WITHOUT_MIG:
+                # Slices that are still there are taken at once, wherever they are: those who need a whole GPU go first.
+                await asyncio.sleep(15)
             await self.start_pod(resource)
         for _ in range(40):
             await asyncio.sleep(15)
@@ -182,7 +187,7 @@ class PlainlyScheduled(PartitionedWorld):
     something else meanwhile is given in vain; in the end all run all the same."""
 
     scheduler = plain_scheduler.NAME
-    last = LAST - Counter({"class.aliquot.dev/slow": 2})
+    last = LAST - Counter(dict.fromkeys(_WITHOUT_MIG, 2))
     """It binds to what is left of the storm, and so may keep every GPU that could be without MIG."""
 
     async def live(self, storm_s: float) -> None:

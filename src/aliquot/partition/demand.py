@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from aliquot.document import nearest
 from aliquot.gpu.driver import InstanceProfile
-from aliquot.gpu.profiles import RESOURCE_PREFIX, BadProfileName, ProfileName, resource_name
+from aliquot.gpu.profiles import GPU_RESOURCE, RESOURCE_PREFIX, BadProfileName, ProfileName, resource_name
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, GPUClassSpec, Way
 from aliquot.kube.quantity import QuantityError
 from aliquot.partition.mechanism import Needs, Priced, Unfit, choose, judge
@@ -19,7 +19,7 @@ Classes: TypeAlias = Mapping[str, GPUClassSpec]
 
 def could_be_made(resource: str) -> bool:
     """Whether it is a name of something that can be made, on whatever board."""
-    return resource.startswith((_MIG_PREFIX, CLASS_PREFIX))
+    return resource == GPU_RESOURCE or resource.startswith((_MIG_PREFIX, CLASS_PREFIX))
 
 
 def ways(
@@ -47,6 +47,8 @@ _remembered: dict[
 def _ways(
     resource: str, classes: Classes, board: str, profiles: Sequence[InstanceProfile], memory_mib: int | None
 ) -> tuple[WayOn, ...]:
+    if resource == GPU_RESOURCE:
+        return (GpuWay(),)
     if resource.startswith(_MIG_PREFIX):
         return tuple(SliceWay(profile) for profile in profiles if resource_name(profile.name) == resource)
     spec = classes.get(resource.removeprefix(CLASS_PREFIX)) if resource.startswith(CLASS_PREFIX) else None

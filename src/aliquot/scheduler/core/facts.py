@@ -151,3 +151,8 @@ class NodeFacts:
     """Onto the device that is used the most, not the least."""
     packs_slices: bool = True
     """Onto the GPU that is used the most, not the least."""
+
+    @property
+    def makes_devices(self) -> bool:
+        """Whether anything on it becomes something else as pods need it."""
+        return bool(self.classes) or any(gpu.may_cut for gpu in self.gpus)

@@ -47,6 +47,8 @@ class Makings:
         reason = self._policies.reject(there, node)
         if reason is not None:
             return reason
+        if not node.facts.makes_devices:
+            return Reason(Kind.DEVICES, shortages=tuple(_short(made, node)))
         if self._plan(shape, node) is not None:
             return None
         return Reason(Kind.DEVICES, shortages=tuple(_short(made, node)))
