@@ -125,6 +125,9 @@ MIG_1G = "nvidia.com/mig-1g.10gb"
     ),
     Row("where others cut, only names change", now("1g.10gb@0", cut=False), "1g.10gb", ["RENAME 1g.10gb@0"]),
     Row("where others cut, nothing is cut", now("empty", cut=False), "1g.10gb", []),
+    Row("what the board cannot hold is not in the way", now("3g.40gb@1=1"), "7g.80gb", ["CUT 7g.80gb@0"]),
+    Row("beside what contradicts itself", now("1g.10gb@0=1 7g.80gb@0=1 1g.10gb@1"), "1g.10gb", []),
+    Row("of one instance in parts, beside it", now("4g.40gb@0=1 4g.40gb@0=1"), "3g.40gb", ["CUT 3g.40gb@4"]),
     Row("an ailing GPU", now("1g.10gb@0! 1g.10gb@1"), "1g.10gb", []),
 )
 def test_slices(row: Row) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.kube.election import LeaderElection
@@ -256,5 +257,45 @@ def test_a_pod_behind_gates_reserves_nothing() -> None:
             await until(lambda: api.condition("p")[1] == "SchedulingGated")
             api.put("pods", pod("q"))
             await until(lambda: api.node_of("q") == "a", 1)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"devices":[],"node":"a"}',
+        '{"devices":[{"container":"main","resource":"nvidia.com/gpu","gpu":"gpu0"}],"node":"a"}',
+        "garbage",
+    ],
+)
+def test_an_assignment_that_does_not_fit_the_pod_counts_as_none(written: str) -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "7g.80gb@0=default/x")
+        async with running(scheduler(world)):
+            api.put("pods", pod("p", annotations={ASSIGNMENT_ANNOTATION: written}))
+            await until(lambda: "is full" in api.condition("p")[2], 5)
+            assert api.node_of("p") == ""
+
+    simulate(scenario)
+
+
+def test_an_assignment_of_what_no_board_holds_is_in_nobodys_way() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "empty")
+        device = {
+            "container": "main",
+            "resource": mig("3g.40gb"),
+            "gpu": "gpu0",
+            "profile": "3g.40gb",
+            "start": 1,
+        }
+        text = json.dumps({"devices": [device], "node": "a"})
+        async with running(scheduler(world)):
+            api.put("pods", pod("wrong", mig("3g.40gb"), annotations={ASSIGNMENT_ANNOTATION: text}))
+            api.put("pods", pod("p", mig("7g.80gb")))
+            await until(lambda: given(api, "p") == "a: 7g.80gb@0 of gpu0", 1)
 
     simulate(scenario)

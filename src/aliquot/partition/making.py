@@ -75,8 +75,12 @@ class GpuNow:
         return all(piece.usable for piece in self.pieces)
 
     def slice_of(self, piece: Piece) -> Slice | None:
+        """None for what the board cannot hold: a spec may ask for that, and nothing comes of it."""
         profile = next((p for p in self.profiles if p.name == piece.profile), None)
-        return None if profile is None or piece.start is None else Slice(profile.profile_id, piece.start)
+        if profile is None or piece.start is None:
+            return None
+        starts = (placement.start for placement in profile.placements)
+        return Slice(profile.profile_id, piece.start) if piece.start in starts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,10 @@ def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Ma
                 yield Making(gpu.uuid, piece, Effort.CHANGE_MODE, lost, gpu.pieces)
         return
     there = [(piece, found) for piece in gpu.pieces if (found := gpu.slice_of(piece)) is not None]
-    held = [found for piece, found in there if piece.held]
+    held = list(dict.fromkeys(found for piece, found in there if piece.held))
+    if not gpu.geometry.legal(held):
+        # A spec asks for what is in the way of what somebody has: nobody knows what will be there.
+        return
     free = [(piece, found) for piece, found in there if not piece.held]
     for piece, found in free:
         if piece.profile == profile.name and piece.replicas == 1:

@@ -13,10 +13,11 @@ import structlog
 from aliquot.clock import parse_rfc3339
 from aliquot.kube import quantity
 from aliquot.kube.api import core
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, decode, encode
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
 from aliquot.kube.api.core import Container, Pod, PodSpec, Quantities
 from aliquot.kube.quantity import QuantityError
 from aliquot.kube.resources import key
+from aliquot.partition.assigned import assigned
 from aliquot.scheduler.core.matching import (
     NodeTerm,
     Operator,
@@ -275,13 +276,10 @@ def _is_admitted(pod: Pod) -> bool:
 
 
 def _assignment(pod: Pod) -> Assignment | None:
-    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
-    if not text:
-        return None
     try:
-        return decode(text)
+        return assigned(pod)
     except ValueError as error:
-        _log.warning("assignment not readable", pod=key(pod), error=str(error))
+        _log.warning("assignment counts as none", pod=key(pod), error=str(error))
         return None
 
 

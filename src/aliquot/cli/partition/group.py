@@ -4,6 +4,7 @@ import click
 
 from aliquot.cli.partition.bench import bench
 from aliquot.cli.partition.choose import choose
+from aliquot.cli.partition.controller import controller
 from aliquot.cli.partition.packing import pack
 from aliquot.cli.partition.simulate import simulate
 from aliquot.cli.partition.train import train
@@ -11,8 +12,8 @@ from aliquot.cli.partition.train import train
 
 @click.group()
 def partition() -> None:
-    """Which GPU is cut how: the fewest GPUs for a demand, and which way serves a need."""
+    """Which GPU is cut how: the fewest GPUs for a demand, which way serves a need, and GPUs cut as pods need them."""
 
 
-for command in (pack, choose, simulate, bench, train):
+for command in (pack, choose, controller, simulate, bench, train):
     partition.add_command(command)

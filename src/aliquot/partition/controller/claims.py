@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from aliquot.clock import parse_rfc3339
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, decode
+from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.gpunode import GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
+from aliquot.partition.assigned import assigned
 
 _OVER = ("Succeeded", "Failed")
 
@@ -63,14 +64,16 @@ class Claims:
 def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:
     """The node, and what the pod is to get there; nothing of a pod that is over, or will never be bound, or that nobody has
     placed."""
-    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
-    if not text or pod.status.phase in _OVER:
+    if pod.status.phase in _OVER:
         return "", ()
     if pod.metadata.deletion_timestamp is not None and not pod.spec.node_name:
         return "", ()
     try:
-        assignment = decode(text)
+        assignment = assigned(pod)
     except ValueError:
+        # Its scheduler says so, and decides anew.
+        return "", ()
+    if assignment is None:
         return "", ()
     node = pod.spec.node_name or assignment.node
     if not node:

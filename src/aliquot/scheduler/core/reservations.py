@@ -84,10 +84,12 @@ def _after(device: DeviceState, made: DeviceState) -> bool:
 
 
 def _slots(gpu: GpuFacts, choice: DeviceChoice) -> int | None:
-    """None: the GPU has no such profile."""
+    """None: the GPU has no such profile, or not there."""
     if choice.start is None:
         return WHOLE_GPU_SLOTS
-    return next((p.memory_slots for p in gpu.profiles if p.name == choice.profile), None)
+    found = next((p for p in gpu.profiles if p.name == choice.profile), None)
+    fits = found is not None and any(placement.start == choice.start for placement in found.placements)
+    return found.memory_slots if found is not None and fits else None
 
 
 def _overlap(device: DeviceState, choice: DeviceChoice, size: int) -> bool:
