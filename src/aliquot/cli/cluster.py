@@ -48,7 +48,7 @@ from aliquot.node.feed import (
     resource_slices_by_node,
 )
 from aliquot.node.watched import Watched, config_maps
-from aliquot.partition.controller.partitioner import IDLE_S, Partitioner
+from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, Partitioner
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
 
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
@@ -79,7 +79,7 @@ class Cluster:
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
-    say none of their own, `idle_s` after which a device that nobody needs is given back. Each component draws its
+    say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved. Each component draws its
     chance from `seed` and its own name.
     """
 
@@ -98,6 +98,7 @@ class Cluster:
         plugin_patience_s: float = 0.0,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
+        minimum_run_s: float = MINIMUM_RUN_S,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -109,6 +110,7 @@ class Cluster:
         self._agents = agents
         self._partitioning = partitioning
         self._idle_s = idle_s
+        self._minimum_run_s = minimum_run_s
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -226,6 +228,7 @@ class Cluster:
             rng=self._rng("partitioner"),
             mode=self._partitioning,
             idle_s=self._idle_s,
+            minimum_run_s=self._minimum_run_s,
             placed_elsewhere=DEFAULT_NAMES,
             pods=self.pods,
             nodes=self.node_objects,

@@ -41,6 +41,8 @@ from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import SocketError
 
+_MINIMUM_RUN_S = 10.0
+"""Before a pod is moved for another. Nobody watches an emulated cluster for five minutes."""
 _NOT_STARTED = "the nodes have not started yet"
 _LOOK_WHILE_STARTING_S = 0.02
 _LOOKS_APART = 20
@@ -151,6 +153,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 agents=plan.agents,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
                 partitioning=Partitioning(plan.partitioning),
+                minimum_run_s=_MINIMUM_RUN_S,
             )
             nodes.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)

@@ -70,10 +70,10 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 )
 @click.option(
     "--partitioning",
-    type=click.Choice(["static", "onDemand"]),
+    type=click.Choice(["static", "onDemand", "budgeted"]),
     default="static",
     show_default=True,
-    help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them.",
+    help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them, budgeted moves pods for others as well.",
 )
 @click.option(
     "--faults",

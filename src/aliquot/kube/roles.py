@@ -80,7 +80,9 @@ SCHEDULER = role(
 )
 PARTITIONER = role(
     "aliquot-partitioner",
-    rule("get list watch", "", "nodes pods"),
+    rule("get list watch", "", "nodes"),
+    rule("get list watch patch", "", "pods"),
+    rule("create", "", "pods/eviction"),
     rule("get list watch patch", "aliquot.dev", "gpunodes"),
     rule("get list watch", "aliquot.dev", "gpuclasses"),
     rule("patch", "aliquot.dev", "gpuclasses/status"),

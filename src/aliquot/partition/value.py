@@ -34,10 +34,11 @@ def loss(profiles: Sequence[InstanceProfile], held: Sequence[Slice], new: Slice)
         tables = _TABLES[geometry] = _Tables(divisions, MOST_SLOT_CAPABILITY.scores(divisions))
     division = 0
     for slice_ in held:
-        division = tables.divisions.after[division][geometry.occupancy((slice_,))]
+        # Of two in the same slots the second waits for the first to go.
+        division = tables.divisions.after[division].get(geometry.occupancy((slice_,)), division)
     # Profiles that differ in media engines alone take the same slots.
     placing = Placing(0, new.start, geometry.occupancy((new,)))
-    return -tables.score(division, placing)
+    return -tables.score(division, placing) if placing.mask in tables.divisions.after[division] else 0.0
 
 
 def _of_different_slots(profiles: Sequence[InstanceProfile]) -> tuple[InstanceProfile, ...]:

@@ -1,6 +1,7 @@
 """`aliquot partition controller`: cut and share GPUs as pods need them."""
 
 import random
+from typing import Any
 
 import click
 
@@ -11,10 +12,26 @@ from aliquot.cli.parameters import GivenName, Seconds
 @click.command("controller")
 @click.option(
     "--mode",
-    type=click.Choice(["static", "onDemand"]),
+    type=click.Choice(["static", "onDemand", "budgeted"]),
     default="onDemand",
     show_default=True,
-    help="Of nodes whose GPUNode.spec.partitioning says none. static: only names change; onDemand: free GPUs and slices are cut and shared for pods that wait, and given back when idle.",
+    help="Of nodes whose GPUNode.spec.partitioning says none. static: only names change; onDemand: free GPUs and slices are cut and shared for pods that wait, and given back when idle; budgeted: pods are also moved for others.",
+)
+@click.option(
+    "--moves-per-hour",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many pods may be moved in any hour, on budgeted nodes.",
+)
+@click.option(
+    "--minimum-run",
+    "minimum_run_s",
+    type=Seconds(),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="A pod is not moved before it is so old.",
 )
 @click.option(
     "--idle-after",
@@ -40,6 +57,8 @@ from aliquot.cli.parameters import GivenName, Seconds
 @cluster_options
 def controller(
     mode: str,
+    moves_per_hour: int,
+    minimum_run_s: float,
     idle_s: float,
     names: tuple[str, ...],
     leader_elect: bool,
@@ -47,12 +66,13 @@ def controller(
     context: str | None,
 ) -> None:
     """Write GPUNode.spec as pods need it; node agents carry it out. Runs until stopped."""
-    serve(lambda: _control(mode, idle_s, names, leader_elect, kubeconfig, context))
+    budgets = {"idle_s": idle_s, "moves_per_hour": moves_per_hour, "minimum_run_s": minimum_run_s}
+    serve(lambda: _control(mode, budgets, names, leader_elect, kubeconfig, context))
 
 
 async def _control(
     mode: str,
-    idle_s: float,
+    budgets: dict[str, Any],
     names: tuple[str, ...],
     leader_elect: bool,
     kubeconfig: str | None,
@@ -79,7 +99,7 @@ async def _control(
             clock=SystemClock(),
             rng=rng,
             mode=Partitioning(mode),
-            idle_s=idle_s,
+            **budgets,
             placed_elsewhere=names,
             election=election if leader_elect else None,
         )

@@ -76,7 +76,7 @@ class Loop:
         self._may_write = may_write
         self._idle: dict[str, IdleSince] = {}
         self._controller = Controller("partitioner", self._reconcile, rng=rng, workers=_WORKERS)
-        self._claims = Claims(pods, self._controller.enqueue)
+        self.claims = self._claims = Claims(pods, self._controller.enqueue)
         self._others = OtherSchedulers(
             pods=pods,
             nodes=nodes,

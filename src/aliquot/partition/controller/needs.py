@@ -6,7 +6,7 @@ pods are its to bind. What is there already, or on its way, counts first; the re
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aliquot.clock import parse_rfc3339
 from aliquot.gpu.profiles import resource_name
@@ -76,7 +76,17 @@ def place_of(
     statuses = {gpu.uuid: gpu for gpu in gpu_node.status.gpus}
     claimed = Counter((claim.device.gpu, claim.device.start) for claim in claims)
     gpus = {one.uuid: _now(one, statuses[one.uuid], claimed, awaited) for one in facts}
+    for claim in claims:
+        # What it is about is still to be made; those who are in its place may still have to go.
+        device, gpu = claim.device, gpus.get(claim.device.gpu)
+        if gpu is not None and device.start is not None and not _has(gpu, device):
+            piece = Piece(device.resource, device.profile, device.start, held=1)
+            gpus[device.gpu] = replace(gpu, pieces=(*gpu.pieces, piece))
     return Place(node.metadata.name, labels, facts, gpus)
+
+
+def _has(gpu: GpuNow, device: AssignedDevice) -> bool:
+    return any((piece.profile, piece.start) == (device.profile, device.start) for piece in gpu.pieces)
 
 
 def supply(needs: Iterable[Need], places: Sequence[Place], classes: Classes) -> dict[str, list[Claim]]:

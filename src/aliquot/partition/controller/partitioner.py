@@ -14,15 +14,19 @@ from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
+from aliquot.partition.controller.budget import MoveBudget
 from aliquot.partition.controller.classes import ClassStatuses
 from aliquot.partition.controller.loop import Loop
+from aliquot.partition.controller.relocating import Relocating
 
 COMPONENT = "aliquot-partitioner"
 IDLE_S = 600.0
+MOVES_PER_HOUR = 20
+MINIMUM_RUN_S = 300.0
 
 
 class Partitioner:
-    """`placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself.
+    """`moves_per_hour` and `minimum_run_s` are for nodes that are budgeted. `placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself.
 
     Caches that are passed in are shared and run by their owner; those left out are its own. `run` may be called once.
     """
@@ -35,6 +39,8 @@ class Partitioner:
         rng: random.Random,
         mode: Partitioning = Partitioning.ON_DEMAND,
         idle_s: float = IDLE_S,
+        moves_per_hour: int = MOVES_PER_HOUR,
+        minimum_run_s: float = MINIMUM_RUN_S,
         placed_elsewhere: Collection[str] = ("aliquot",),
         pods: Cache[Pod] | None = None,
         nodes: Cache[Node] | None = None,
@@ -71,6 +77,20 @@ class Partitioner:
             idle_s=idle_s,
             may_write=may_write,
         )
+        self._relocating = Relocating(
+            client,
+            clock=clock,
+            pods=self._pods,
+            nodes=self._nodes,
+            gpu_nodes=self._gpu_nodes,
+            gpu_classes=self._gpu_classes,
+            claims=self._loop.claims,
+            names=placed_elsewhere,
+            recorder=self._recorder,
+            budget=MoveBudget(moves_per_hour),
+            minimum_run_s=minimum_run_s,
+            may_write=may_write,
+        )
         self._classes = ClassStatuses(
             client,
             clock=clock,
@@ -99,3 +119,4 @@ class Partitioner:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._loop.run(), name="gpunodes")
             tasks.create_task(self._classes.run(), name="gpuclasses")
+            tasks.create_task(self._relocating.run(), name="relocating")

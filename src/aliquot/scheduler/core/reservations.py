@@ -58,12 +58,12 @@ def _made(
     size = _slots(gpus[choice.gpu], choice)
     if size is None:
         return devices
-    here = [device for device in devices.all if device.gpu == choice.gpu]
-    in_the_way = [device for device in here if _overlap(device, choice, size)]
-    held = any(holder not in ended for device in in_the_way for holder in device.holders)
-    if held or any(device.withheld is Withheld.BEING_MADE for device in in_the_way):
-        # Somebody came between: what is there, or is being made for another, counts.
+    here = [d for d in devices.all if d.gpu == choice.gpu and _overlap(d, choice, size)]
+    if any(device.withheld is Withheld.BEING_MADE for device in here):
+        # What is being made for another counts.
         return devices
+    # What somebody has stays until he is gone; what is free in the way is nobody else's from now on.
+    in_the_way = [device for device in here if all(holder in ended for holder in device.holders)]
     made = DeviceState(
         resource=choice.resource,
         gpu=choice.gpu,

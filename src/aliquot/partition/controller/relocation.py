@@ -1,0 +1,168 @@
+"""Room for a pod by moving another: who is evicted, where its like finds a place again, and what that frees. Pure.
+
+There is no move in place: a pod is evicted, and the one that takes its place goes where there is room. So there has to be
+room for it before, and what it costs is a start: the fewest pods are moved, and of these the smallest.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.layout import Slice
+from aliquot.gpu.profiles import resource_name
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.partition.controller.needs import Need, Place
+from aliquot.partition.demand import Classes, ways
+from aliquot.partition.gpus import GpuFacts
+from aliquot.partition.making import Effort, GpuNow, Piece, after, best
+from aliquot.partition.value import loss
+from aliquot.partition.ways import SliceWay
+
+Holders = Mapping[tuple[str, int], str]
+"""GPU UUID and start -> the pod that has the slice, where one pod has it alone."""
+MOST_VICTIMS = 3
+"""Of one relocation: who has to move more is better served by waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    pod: str
+    profile: str
+    start: int
+    to: str
+    """Where its like has room, in words: a node and a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    need: Need
+    node: str
+    gpu: str
+    profile: str
+    start: int
+    victims: tuple[Victim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A place for the need that somebody is in."""
+
+    place: Place
+    facts: GpuFacts
+    profile: InstanceProfile
+    start: int
+    inside: tuple[Piece, ...]
+    cost: tuple[int, int, float]
+    """How many have to go, of how many memory slots, and by how much the GPU is worth less."""
+
+
+def relocation(
+    need: Need,
+    places: Sequence[Place],
+    classes: Classes,
+    holders: Holders,
+    stays: Callable[[str], str],
+) -> Relocation | None:
+    """The cheapest one for a pod that needs one slice. `stays`: why a pod is not to be moved; empty: it may be. None: nothing
+    that may be moved makes room, or there is nowhere to move it to."""
+    if need.count != 1:
+        return None
+    spots = sorted(_spots(need, places, classes, holders, stays), key=lambda spot: spot.cost)
+    for spot in spots:
+        found = _moved(need, spot, places, classes, holders)
+        if found is not None:
+            return found
+    return None
+
+
+def _spots(
+    need: Need,
+    places: Sequence[Place],
+    classes: Classes,
+    holders: Holders,
+    stays: Callable[[str], str],
+) -> Iterator[_Spot]:
+    for place in places:
+        if any(place.labels.get(name) != value for name, value in need.selector):
+            continue
+        for facts in place.facts:
+            gpu = place.gpus[facts.uuid]
+            if not (facts.may_cut and gpu.mig_on and gpu.sound):
+                continue
+            for way in ways(need.resource, classes, facts.board, facts.profiles, facts.memory_mib):
+                if isinstance(way, SliceWay):
+                    yield from _spots_of(place, facts, gpu, way.profile, holders, stays)
+
+
+def _spots_of(
+    place: Place,
+    facts: GpuFacts,
+    gpu: GpuNow,
+    profile: InstanceProfile,
+    holders: Holders,
+    stays: Callable[[str], str],
+) -> Iterator[_Spot]:
+    held = [
+        (piece, found) for piece in gpu.pieces if piece.held and (found := gpu.slice_of(piece)) is not None
+    ]
+    for placement in profile.placements:
+        wanted = Slice(profile.profile_id, placement.start)
+        inside = [(piece, found) for piece, found in held if not gpu.geometry.fits(wanted, (found,))]
+        if not 0 < len(inside) <= MOST_VICTIMS:
+            continue
+        rest = [found for _, found in held if all(found != other for _, other in inside)]
+        if not gpu.geometry.fits(wanted, rest):
+            continue
+        pods = [holders.get((gpu.uuid, piece.start or 0), "") for piece, _ in inside]
+        if any(
+            piece.replicas > 1 or not pod or stays(pod) for (piece, _), pod in zip(inside, pods, strict=True)
+        ):
+            continue
+        slots = sum(gpu.geometry.profiles[found.profile_id].memory_slots for _, found in inside)
+        cost = len(inside), slots, loss(gpu.profiles, rest, wanted)
+        yield _Spot(place, facts, profile, placement.start, tuple(piece for piece, _ in inside), cost)
+
+
+def _moved(
+    need: Need, spot: _Spot, places: Sequence[Place], classes: Classes, holders: Holders
+) -> Relocation | None:
+    """None where not all who are moved find a place again."""
+    gpus = {facts.uuid: place.gpus[facts.uuid] for place in places for facts in place.facts}
+    before = gpus[spot.facts.uuid]
+    taken = Piece(need.resource, spot.profile.name, spot.start, held=1)
+    wanted = Slice(spot.profile.profile_id, spot.start)
+    kept = [
+        piece
+        for piece in before.pieces
+        if piece not in spot.inside
+        and (found := before.slice_of(piece)) is not None
+        and before.geometry.fits(wanted, (found,))
+    ]
+    gpus[before.uuid] = replace(before, pieces=(*kept, taken))
+    victims = []
+    for piece in spot.inside:
+        where = _elsewhere(piece, places, classes, gpus)
+        if where is None:
+            return None
+        victims.append(Victim(holders[before.uuid, piece.start or 0], piece.profile, piece.start or 0, where))
+    return Relocation(need, spot.place.name, before.uuid, spot.profile.name, spot.start, tuple(victims))
+
+
+def _elsewhere(
+    piece: Piece, places: Sequence[Place], classes: Classes, gpus: dict[str, GpuNow]
+) -> str | None:
+    """Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
+    resource = piece.resource or resource_name(piece.profile)
+    for place in places:
+        on_each = [
+            ways(resource, classes, facts.board, facts.profiles, facts.memory_mib)
+            if resource.startswith(CLASS_PREFIX)
+            else tuple(SliceWay(profile) for profile in facts.profiles if profile.name == piece.profile)
+            for facts in place.facts
+        ]
+        found = best([gpus[facts.uuid] for facts in place.facts], on_each, resource, most=Effort.RECUT)
+        if found is not None:
+            making = found[1]
+            gpus[making.gpu] = after(gpus[making.gpu], making)
+            return f"{making.gpu} of {place.name}"
+    return None
