@@ -19,7 +19,7 @@ from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, GPUClass
 from aliquot.kube.api.gpunode import GPUNode, GPUStatus, Partitioning, WantedGPU
 from aliquot.kube.cache import Cache
-from aliquot.kube.client import Client
+from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import GPUNODES
@@ -117,7 +117,9 @@ class Loop:
         now = self._clock.now()
         decided = self._decide(gpu_node, labels, now)
         if entries := self._to_write(gpu_node, labels, decided):
-            await self._write(gpu_node, entries, decided)
+            written = await self._write(gpu_node, entries, decided)
+            if partitioning_of(gpu_node, labels) is not Partitioning.STATIC:
+                await self._overrule(written, entries)
         return self._idle[name].next_in_s(self._idle_s, now)
 
     def _decide(self, gpu_node: GPUNode, labels: Mapping[str, str], now: float) -> _Decided:
@@ -158,9 +160,11 @@ class Loop:
             gpu for uuid, gpu in wanted.items() if uuid not in before
         ]
 
-    async def _write(self, gpu_node: GPUNode, entries: Sequence[WantedGPU], decided: _Decided) -> None:
+    async def _write(self, gpu_node: GPUNode, entries: Sequence[WantedGPU], decided: _Decided) -> GPUNode:
         body = _body(gpu_node, {"gpus": msgspec.to_builtins(entries)})
-        await self._client.apply(GPUNODES, body, field_manager=FIELD_MANAGER, force=True)
+        written = await self._client.apply(
+            GPUNODES, body, field_manager=FIELD_MANAGER, force=True, into=GPUNode
+        )
         before = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus}
         statuses = {gpu.uuid: gpu for gpu in gpu_node.status.gpus}
         for entry in entries:
@@ -169,6 +173,24 @@ class Loop:
                 continue
             claims = [claim for claim in decided.claims if claim.device.gpu == entry.uuid and not claim.bound]
             self._tell(gpu_node, status, entry, claims)
+        return written
+
+    async def _overrule(self, written: GPUNode, entries: Sequence[WantedGPU]) -> None:
+        """An apply takes away nothing that others have written besides, and the agent would be asked for both."""
+        wanted = {entry.uuid: _in_order(entry) for entry in entries}
+        others = [gpu for gpu in written.spec.gpus if wanted.get(gpu.uuid) != _in_order(gpu)]
+        if not others:
+            return
+        body = _body(written, {"gpus": msgspec.to_builtins(entries)})
+        await self._client.patch(GPUNODES, written.metadata.name, body, kind=PatchKind.MERGE)
+        indexes = {gpu.uuid: gpu.index for gpu in written.status.gpus}
+        named = ", ".join(sorted(str(indexes.get(gpu.uuid, gpu.uuid)) for gpu in others))
+        message = (
+            f"GPU {named}: what else was written into the spec is gone; this node is cut as pods need it: "
+            "set spec.partitioning to static to say it yourself"
+        )
+        _log.warning("overruled", node=written.metadata.name, gpus=named)
+        self._recorder.event(GPUNODES, written, Severity.WARNING, "Overruled", message)
 
     def _tell(self, gpu_node: GPUNode, status: GPUStatus, entry: WantedGPU, claims: Sequence[Claim]) -> None:
         message = change_in_words(status, entry, claims)
@@ -197,6 +219,12 @@ def _body(gpu_node: GPUNode, spec: dict[str, Any]) -> dict[str, Any]:
         },
         "spec": spec,
     }
+
+
+def _in_order(gpu: WantedGPU) -> WantedGPU:
+    instances = None if gpu.instances is None else sorted(gpu.instances, key=lambda one: one.start)
+    names = sorted(gpu.slice_classes, key=lambda one: one.start)
+    return msgspec.structs.replace(gpu, instances=instances, slice_classes=names)
 
 
 def _same_names(wanted: WantedGPU, before: WantedGPU | None) -> bool:
