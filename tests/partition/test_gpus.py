@@ -121,3 +121,25 @@ def test_the_mode_is_the_one_in_effect(mode: MigMode, on: bool) -> None:
 def test_what_is_wanted_and_not_there_yet(layout: str, to_come: tuple[tuple[str, int], ...]) -> None:
     (gpu,) = gpus_of(gpu_node(status(layout), gpu0=["3g.40gb@0", "1g.10gb@4"]), {})
     assert gpu.wanted == to_come
+
+
+@pytest.mark.parametrize(
+    ("layout", "wanted", "mig", "to_go"),
+    [
+        ("whole", ["3g.40gb@0"], True, {None}),
+        ("whole", [], None, set()),
+        ("3g.40gb@0 1g.10gb@4 1g.10gb@5", ["3g.40gb@0", "1g.10gb@5"], True, {4}),
+        ("1g.10gb@0", ["3g.40gb@0"], True, {0}),
+        ("1g.10gb@0 1g.10gb@1", [], False, {0, 1}),
+        ("1g.10gb@0", None, True, set()),
+    ],
+)
+def test_what_others_want_gone(
+    layout: str, wanted: list[str] | None, mig: bool | None, to_go: set[int | None]
+) -> None:
+    instances = None if wanted is None else [_wanted(text) for text in wanted]
+    node = gpu_node(status(layout), mode=Partitioning.STATIC)
+    node.spec.gpus = [WantedGPU(uuid="gpu0", mig=mig, instances=instances)]
+    assert gpus_of(node, {})[0].going == to_go
+    node.spec.partitioning = Partitioning.ON_DEMAND
+    assert gpus_of(node, {})[0].going == frozenset()

@@ -128,6 +128,12 @@ MIG_1G = "nvidia.com/mig-1g.10gb"
     Row("what the board cannot hold is not in the way", now("3g.40gb@1=1"), "7g.80gb", ["CUT 7g.80gb@0"]),
     Row("beside what contradicts itself", now("1g.10gb@0=1 7g.80gb@0=1 1g.10gb@1"), "1g.10gb", []),
     Row("of one instance in parts, beside it", now("4g.40gb@0=1 4g.40gb@0=1"), "3g.40gb", ["CUT 3g.40gb@4"]),
+    Row(
+        "what somebody else wants gone gets no name",
+        replace(now("1g.10gb@0 1g.10gb@1", cut=False), going=frozenset({0})),
+        "1g.10gb",
+        ["RENAME 1g.10gb@1"],
+    ),
     Row("an ailing GPU", now("1g.10gb@0! 1g.10gb@1"), "1g.10gb", []),
 )
 def test_slices(row: Row) -> None:
@@ -167,6 +173,12 @@ def test_the_mode_changes_only_where_nobody_has_anything(row: Row) -> None:
         now("whole:big*4,mps", cut=False),
         "1/4 mps",
         ["RENAME whole in 4"],
+    ),
+    Row(
+        "a GPU that somebody else cuts",
+        replace(now("whole", cut=False), going=frozenset({None})),
+        "whole",
+        [],
     ),
 )
 def test_gpus_and_shares(row: Row) -> None:

@@ -37,6 +37,8 @@ class GpuFacts:
     """Whether MIG can be switched without a reset."""
     wanted: tuple[tuple[str, int], ...] = ()
     """(profile, start) of the slices that are to be, and are not there yet."""
+    going: frozenset[int | None] = frozenset()
+    """Where others decide: starts of the slices that are not to be any more; None: the GPU as a whole."""
 
 
 def partitioning_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> Partitioning:
@@ -61,6 +63,7 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
             may_cut=may_cut,
             may_change_mode=_needs_no_reset(gpu.board),
             wanted=_to_come(gpu, wanted.get(gpu.uuid)),
+            going=frozenset() if may_cut else _to_go(gpu, wanted.get(gpu.uuid)),
         )
         for gpu in sorted(gpu_node.status.gpus, key=lambda gpu: gpu.index)
         if gpu.health is Health.HEALTHY and gpu.reason not in SOMEBODY_ELSES
@@ -71,6 +74,20 @@ def _to_come(gpu: GPUStatus, wanted: WantedGPU | None) -> tuple[tuple[str, int],
     there = {(of_gpu_instance(instance.profile), instance.start) for instance in gpu.instances}
     asked = [(one.profile, one.start) for one in (wanted.instances or ())] if wanted is not None else []
     return tuple(one for one in asked if one not in there)
+
+
+def _to_go(gpu: GPUStatus, wanted: WantedGPU | None) -> frozenset[int | None]:
+    if wanted is None:
+        return frozenset()
+    if wanted.mig is True and gpu.mig_mode is MigMode.DISABLED:
+        return frozenset({None})
+    asked = {(one.profile, one.start) for one in wanted.instances or ()}
+    all_stay = wanted.mig is not False and wanted.instances is None
+    return frozenset(
+        instance.start
+        for instance in gpu.instances
+        if not all_stay and (of_gpu_instance(instance.profile), instance.start) not in asked
+    )
 
 
 def _by_product(reported: Sequence[MigProfile]) -> Mapping[str, tuple[InstanceProfile, ...]]:

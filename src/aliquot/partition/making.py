@@ -61,6 +61,8 @@ class GpuNow:
     """Whether slices and shares are made as they are needed; else only names change."""
     may_change_mode: bool = False
     """Whether MIG can be switched without a reset."""
+    going: frozenset[int | None] = frozenset()
+    """Starts of what somebody else wants gone, free or not; None: the GPU as a whole."""
 
     @property
     def geometry(self) -> Geometry:
@@ -145,7 +147,7 @@ def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Ma
     if not gpu.geometry.legal(held):
         # A spec asks for what is in the way of what somebody has: nobody knows what will be there.
         return
-    free = [(piece, found) for piece, found in there if not piece.held]
+    free = [(piece, found) for piece, found in there if not piece.held and piece.start not in gpu.going]
     for piece, found in free:
         if piece.profile == profile.name and piece.replicas == 1:
             effort = Effort.NONE if piece.resource == resource else Effort.RENAME
@@ -175,7 +177,7 @@ def _whole(gpu: GpuNow, sharing: Sharing, replicas: int, resource: str, shares: 
         if now.room >= (shares if replicas > 1 else 1):
             yield Making(gpu.uuid, now, Effort.NONE)
         return
-    if gpu.held:
+    if gpu.held or None in gpu.going:
         return
     piece = Piece(resource, sharing=sharing, replicas=replicas)
     if gpu.mig_on:
@@ -214,7 +216,7 @@ def _best_of_like(gpu: GpuNow, way: WayOn, resource: str, shares: int, most: Eff
     """For all GPUs in the same state the same, found once: a large cluster has many GPUs and few states."""
     part = way.profile.profile_id if isinstance(way, SliceWay) else (way.sharing, way.replicas)
     # Profiles by identity, since to hash them takes longer than the rest; kept with the answer, so that it stays theirs.
-    state = (id(gpu.profiles), gpu.pieces, gpu.mig_on, gpu.may_cut, gpu.may_change_mode)
+    state = (id(gpu.profiles), gpu.pieces, gpu.mig_on, gpu.may_cut, gpu.may_change_mode, gpu.going)
     key = (*state, part, resource, shares, most)
     known = _remembered.get(key)
     if known is None:

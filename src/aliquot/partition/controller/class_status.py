@@ -43,14 +43,16 @@ class ClassCount:
         self._classes = {name: spec}
         self._resource = resource_of(name)
         self._ways: dict[BoardHere, tuple[WayOn, ...]] = {}
-        self._alike: dict[tuple[BoardHere, bool, bool, bool, tuple[Piece, ...]], int] = {}
+        self._alike: dict[
+            tuple[BoardHere, bool, bool, bool, frozenset[int | None], tuple[Piece, ...]], int
+        ] = {}
 
     def on(self, node: NodeNow) -> int:
         return sum(self._more(board, gpu) for board, gpu in node.gpus)
 
     def _more(self, board: BoardHere, gpu: GpuNow) -> int:
         gpu = replace(gpu, pieces=tuple(self._as_it_matters(piece) for piece in gpu.pieces))
-        key = board, gpu.mig_on, gpu.may_cut, gpu.may_change_mode, gpu.pieces
+        key = board, gpu.mig_on, gpu.may_cut, gpu.may_change_mode, gpu.going, gpu.pieces
         if key not in self._alike:
             if len(self._alike) >= _MOST_ALIKE:
                 self._alike.clear()
@@ -118,7 +120,9 @@ def _gpu_now(facts: GpuFacts, status: GPUStatus, claimed: Iterable[AssignedDevic
     for instance in status.instances:
         if instance.resource:
             pieces.setdefault(instance.start, _piece(instance, instance.profile, instance.start))
-    gpu = GpuNow(facts.uuid, facts.profiles, facts.mig_on, (), facts.may_cut, facts.may_change_mode)
+    gpu = GpuNow(
+        facts.uuid, facts.profiles, facts.mig_on, (), facts.may_cut, facts.may_change_mode, facts.going
+    )
     for device in claimed:
         _claim(pieces, gpu, device)
     for profile, start in facts.wanted:

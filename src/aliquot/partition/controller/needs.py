@@ -176,7 +176,9 @@ def _now(
         pieces.append(Piece(resource_name(profile), profile, start, held=claimed[status.uuid, start]))
     mig_on = any(piece.start is not None for piece in pieces) or facts.mig_on
     whole = [piece for piece in pieces if piece.start is not None] if mig_on else pieces
-    return GpuNow(facts.uuid, facts.profiles, mig_on, tuple(whole), facts.may_cut, facts.may_change_mode)
+    return GpuNow(
+        facts.uuid, facts.profiles, mig_on, tuple(whole), facts.may_cut, facts.may_change_mode, facts.going
+    )
 
 
 def _piece(

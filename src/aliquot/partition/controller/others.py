@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from aliquot.kube import quantity
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
@@ -127,7 +128,7 @@ def _asked(pod: Pod) -> Counter[str]:
     for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
         for resource, text in (container.resources.limits or {}).items():
             if could_be_made(resource):
-                found[resource] += int(text)
+                found[resource] += quantity.whole(text)
     return found
 
 

@@ -292,7 +292,7 @@ def _now(gpu: GpuFacts, node: NodeState, awaited: Collection[str], taken: Collec
             pieces.append(Piece("", profile, start, held=1))
     # A change of mode that is on its way shows in what will be there.
     mig_on = all(piece.start is not None for piece in pieces) if pieces else gpu.mig_on
-    return GpuNow(gpu.uuid, gpu.profiles, mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode)
+    return GpuNow(gpu.uuid, gpu.profiles, mig_on, tuple(pieces), gpu.may_cut, gpu.may_change_mode, gpu.going)
 
 
 def _piece(
