@@ -7,7 +7,7 @@ SECONDS ?= 600
 TOOLS := .venv/tools
 SCHEMATHESIS := schemathesis==4.32.5
 
-.PHONY: setup tools demo up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
+.PHONY: setup tools demo demo-healing up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
 
 setup: .venv/.ready
 
@@ -22,6 +22,9 @@ setup: .venv/.ready
 
 demo: setup
 	@$(BIN)/python examples/demo.py
+
+demo-healing: setup
+	@$(BIN)/python examples/healing.py
 
 up: setup
 	@$(BIN)/aliquot up

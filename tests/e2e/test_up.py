@@ -43,6 +43,18 @@ def test_the_demo_holds_its_promises() -> None:
     assert "FAIL" not in done.stdout
 
 
+def test_a_fragmented_cluster_heals_itself() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/healing.py"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+
+
 def test_status_says_what_runs_and_how_it_is_joined(state: Path) -> None:
     assert aliquot("status", "--state", state).code == 1
     assert aliquot("up", "--detach", "--state", state, "--nodes", "1", "--gpus", "l4:2").code == 0

@@ -221,13 +221,14 @@ class Relocating:
         )
 
     def _tell(self, pod: Pod, found: Relocation, now: float) -> None:
+        indexes = {gpu.uuid: gpu.index for node in self._gpu_nodes.values() for gpu in node.status.gpus}
         moved = ", ".join(
-            f"{one.pod} ({one.profile} at slot {one.start}, room for it on {one.to})" for one in found.victims
+            f"{one.pod} ({one.profile} at slot {one.start}; GPU {indexes.get(one.to_gpu)} of {one.to_node} has room)"
+            for one in found.victims
         )
         left = f"{self._budget.left(now)} of {self._budget.per_hour} moves left in this hour"
-        message = (
-            f"{found.profile} at slot {found.start} of {found.gpu} on {found.node}: moves {moved}; {left}"
-        )
+        where = f"{found.profile} at slot {found.start} of GPU {indexes.get(found.gpu)} of {found.node}"
+        message = f"{where}: moves {moved}; {left}"
         _log.info("relocation", pod=key(pod), change=message)
         self._recorder.event(PODS, pod, Severity.NORMAL, "Relocating", message)
         for victim in found.victims:

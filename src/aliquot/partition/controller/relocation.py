@@ -29,8 +29,9 @@ class Victim:
     pod: str
     profile: str
     start: int
-    to: str
-    """Where its like has room, in words: a node and a GPU."""
+    to_node: str
+    to_gpu: str
+    """Where its like has room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +145,15 @@ def _moved(
         where = _elsewhere(piece, places, classes, gpus)
         if where is None:
             return None
-        victims.append(Victim(holders[before.uuid, piece.start or 0], piece.profile, piece.start or 0, where))
+        start = piece.start or 0
+        victims.append(Victim(holders[before.uuid, start], piece.profile, start, *where))
     return Relocation(need, spot.place.name, before.uuid, spot.profile.name, spot.start, tuple(victims))
 
 
 def _elsewhere(
     piece: Piece, places: Sequence[Place], classes: Classes, gpus: dict[str, GpuNow]
-) -> str | None:
-    """Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
+) -> tuple[str, str] | None:
+    """Node and GPU. Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
     resource = piece.resource or resource_name(piece.profile)
     for place in places:
         on_each = [
@@ -164,5 +166,5 @@ def _elsewhere(
         if found is not None:
             making = found[1]
             gpus[making.gpu] = after(gpus[making.gpu], making)
-            return f"{making.gpu} of {place.name}"
+            return place.name, making.gpu
     return None
