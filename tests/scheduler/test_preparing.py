@@ -299,3 +299,16 @@ def test_an_assignment_of_what_no_board_holds_is_in_nobodys_way() -> None:
             await until(lambda: given(api, "p") == "a: 7g.80gb@0 of gpu0", 1)
 
     simulate(scenario)
+
+
+def test_a_node_that_is_not_cut_on_demand_any_more_is_told() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "whole")
+        async with running(scheduler(world)):
+            api.put("pods", pod("p"))
+            await until(lambda: given(api, "p") != "")
+            api.put("gpunodes", {**gpu_node("whole"), "spec": {"partitioning": "static"}})
+            await until(lambda: "has spec.partitioning static" in api.condition("p")[2], DEADLINE_S + 1)
+
+    simulate(scenario)

@@ -189,6 +189,11 @@ class Preparing:
         state = self._snapshot.nodes.get(waiting.placed.node)
         if state is not None and ready(waiting.placed.devices, state.reported.devices):
             return "other pods have it"
+        if state is not None and not any(gpu.may_cut for gpu in state.facts.gpus if gpu.uuid in uuids):
+            return (
+                "the node is not cut as pods need it any more: its GPUNode has spec.partitioning static, "
+                "or the Node a label nvidia.com/mig.config"
+            )
         if node.status.observed_generation != node.metadata.generation:
             return "its agent has not taken up the change"
         return "nothing was changed; is the partitioner running (aliquot partition controller)?"

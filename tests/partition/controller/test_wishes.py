@@ -277,6 +277,23 @@ def test_the_mode(row: Row) -> None:
         facts=facts(cut=False),
     ),
     Row("nothing to name", status("1g.10gb@0"), [], "", facts=facts(cut=False)),
+    Row(
+        "not another slice that is in its place",
+        status("1g.10gb@0"),
+        ["3g.40gb@0:big", "1g.10gb@0:small"],
+        "names 0:small",
+        [0],
+        facts=facts(cut=False),
+    ),
+    Row(
+        "nor what is not there",
+        status("1g.10gb@0"),
+        ["1g.10gb@1:small"],
+        "names",
+        [0],
+        facts=facts(cut=False),
+    ),
+    Row("nor a GPU that is cut", status("1g.10gb@0"), ["whole:big"], "names", [0], facts=facts(cut=False)),
     Row("a slice", status("1g.10gb@0"), ["1g.10gb@0:small"], "names 0:small", facts=facts(cut=False)),
     Row("a GPU", status("whole"), ["whole:big"], "names :big", facts=facts(cut=False)),
     Row(

@@ -218,6 +218,11 @@ def _names_alone(
     names: dict[int | None, str] = {
         instance.start: _class_of(instance.resource) for instance in status.instances
     }
+    there: set[tuple[int | None, str]] = {
+        (instance.start, of_gpu_instance(instance.profile)) for instance in status.instances
+    }
+    if status.mig_mode is not MigMode.ENABLED:
+        there.add((None, ""))
     held: set[int | None] = {instance.start for instance in status.instances if instance.pods}
     names[None] = _class_of(status.resource)
     if status.pods:
@@ -226,7 +231,8 @@ def _names_alone(
     refused = []
     for claim in claims:
         name = _class_of(claim.resource)
-        if claim.start in held and names[claim.start] != name:
+        exists = (claim.start, of_gpu_instance(claim.profile) if claim.profile else "") in there
+        if not exists or (claim.start in held and names[claim.start] != name):
             refused.append(claim)
             continue
         names[claim.start] = name
