@@ -297,6 +297,14 @@ def test_the_mode(row: Row) -> None:
     Row("a slice", status("1g.10gb@0"), ["1g.10gb@0:small"], "names 0:small", facts=facts(cut=False)),
     Row("a GPU", status("whole"), ["whole:big"], "names :big", facts=facts(cut=False)),
     Row(
+        "not a slice of another profile",
+        status("1g.10gb@0"),
+        ["2g.20gb@0", "1g.10gb@0:small"],
+        "names 0:small",
+        [0],
+        facts=facts(cut=False),
+    ),
+    Row(
         "kept while it is held",
         status("1g.10gb@0:small=a 1g.10gb@1:small"),
         [],
