@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from demo import ALIQUOT, BIN, EXAMPLES, KUBECTL, run
+from demo import ALIQUOT, BIN, EXAMPLES, KUBECTL, run  # type: ignore[import-not-found]  # the script beside this one
 
 _FITS_S = 60.0
 _OLD_ENOUGH_S = 12.0
@@ -71,7 +71,9 @@ def pods(env: dict[str, str]) -> dict[str, str]:
     """Name -> uid of those that run."""
     found = json.loads(run(KUBECTL, "get", "pods", "-o", "json", env=env, show=False))["items"]
     return {
-        pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in found if pod["status"]["phase"] == "Running"
+        pod["metadata"]["name"]: pod["metadata"]["uid"]
+        for pod in found
+        if pod["status"]["phase"] == "Running"
     }
 
 
