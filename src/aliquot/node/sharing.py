@@ -54,6 +54,7 @@ def share(
 ) -> Shared:
     """`advertisement` with the shares that are asked for. `wanted` is GPUNode.spec's."""
     wishes = {gpu.uuid: gpu.sharing for gpu in wanted if gpu.sharing is not None}
+    of_a_class = {(gpu.uuid, one.start) for gpu in wanted for one in gpu.slice_classes if one.class_name}
     sections = [
         (strategy, section)
         for strategy, section in ((Sharing.TIME_SLICING, settings.time_slicing), (Sharing.MPS, settings.mps))
@@ -83,6 +84,9 @@ def share(
     for device in advertisement.devices:
         gpu = by_uuid[device.gpu_uuid]
         wish = wishes.get(gpu.uuid)
+        if wish is None and device.slice and (gpu.uuid, device.slice.placement.start) in of_a_class:
+            # Whoever asks for the class was promised a slice, and not a part of one.
+            wish = WantedSharing()
         rule = rules.get(device.id) if wish is None else _wished(wish, device)
         if rule is not None and rule.shares is not None and device.resource and not device.unusable:
             faults = [rule.fault] if rule.fault else _faults(rule, gpu, settings)
