@@ -103,6 +103,14 @@ def test_a_class_of_time_slices_shares_another_gpu(kubectl: Kubectl) -> None:
     eventually(lambda: classes(kubectl)["notebook"] == {"in use": "1", "available": "3"})
 
 
+def test_a_class_of_mps_shares_is_had_without_more_ado(kubectl: Kubectl) -> None:
+    halves = WRONG.replace("mig: {profile: 1g.5gb}", "mps: {replicas: 2}").replace("wrong", "half")
+    kubectl("delete", "pod", "by-limits", "--wait")
+    kubectl("apply", "-f", "-", stdin=halves)
+    kubectl("apply", "-f", "-", stdin=pod("one-half", "half") + "---" + pod("other-half", "half"))
+    eventually(lambda: phase(kubectl, "one-half") == phase(kubectl, "other-half") == "Running")
+
+
 def test_a_class_that_no_board_has_says_so_and_its_pods_too(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=WRONG)
     kubectl("apply", "-f", "-", stdin=pod("wrong", "wrong") + "---" + pod("nobodys", "smal"))

@@ -312,3 +312,17 @@ def test_a_node_that_is_not_cut_on_demand_any_more_is_told() -> None:
             await until(lambda: "has spec.partitioning static" in api.condition("p")[2], DEADLINE_S + 1)
 
     simulate(scenario)
+
+
+def test_what_the_configuration_shares_is_told() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "empty")
+        async with running(scheduler(world)):
+            api.put("pods", pod("p"))
+            await until(lambda: given(api, "p") == "a: 1g.10gb@6 of gpu0", 1)
+            api.put("gpunodes", gpu_node("1g.10gb@6*3,timeSlicing"))
+            await until(lambda: "was not ready" in api.condition("p")[2], DEADLINE_S + 1)
+            assert "it is there as nvidia.com/mig-1g.10gb in 3 shares" in api.condition("p")[2]
+
+    simulate(scenario)

@@ -47,10 +47,13 @@ from aliquot.node.feed import (
     pods_by_node,
     resource_slices_by_node,
 )
+from aliquot.node.plugin_config.file import Flags
 from aliquot.node.watched import Watched, config_maps
 from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, Partitioner
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
 
+_MPS_ROOT = "/run/nvidia/mps"
+"""Of the host, where NVIDIA's chart has it. GPUs are simulated here: nothing is put there."""
 _NOT_REGISTERED = "its kubelet has not registered it; the log says what is in the way"
 _DELETED = (
     "its Node was deleted, and a kubelet registers only when it starts: "
@@ -249,7 +252,7 @@ class Cluster:
             clock=self._clock,
             rng=self._rng(f"agent {name}"),
             run_blocking=self._run_blocking,
-            configuration=Configuration(config_map=PLUGIN_CONFIG_MAP),
+            configuration=Configuration(Flags(mps_root=_MPS_ROOT), config_map=PLUGIN_CONFIG_MAP),
             watched=self._watched,
         )
         await agent.run()

@@ -189,6 +189,9 @@ class Preparing:
         state = self._snapshot.nodes.get(waiting.placed.node)
         if state is not None and ready(waiting.placed.devices, state.reported.devices):
             return "other pods have it"
+        otherwise = state is not None and _made_otherwise(waiting.placed, state)
+        if otherwise:
+            return otherwise
         if state is not None and not any(gpu.may_cut for gpu in state.facts.gpus if gpu.uuid in uuids):
             return (
                 "the node is not cut as pods need it any more: its GPUNode has spec.partitioning static, "
@@ -218,6 +221,18 @@ def _ready(placed: PlacedPod, node: NodeState) -> bool:
     return ready(placed.devices, node.reported.devices) and all(
         _is_its_own(placed, choice, node) for choice in placed.devices
     )
+
+
+def _made_otherwise(placed: PlacedPod, node: NodeState) -> str:
+    """The slice is there, and the agent's configuration makes something else of it; empty where that is not so."""
+    for choice in placed.devices:
+        found = node.reported.devices.by_id.get(device_id(choice.gpu, choice.start))
+        if found is not None and found.usable and found.profile == choice.profile and found.profile:
+            form = f"{found.resource} in {found.shares} shares" if found.shares else found.resource
+            wanted = f"{choice.resource} in {choice.replicas} shares" if choice.replicas else choice.resource
+            if form != wanted:
+                return f"it is there as {form}: see what the device plugin's configuration shares and renames"
+    return ""
 
 
 def _is_its_own(placed: PlacedPod, choice: DeviceChoice, node: NodeState) -> bool:
