@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from aliquot.partition.adaptive import ENOUGH, NEAR, REMEMBERED, AdaptiveFleet, distance
+from aliquot.partition.adaptive import AdaptiveFleet
 from aliquot.partition.placer import place
 from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY
+from aliquot.partition.suited import ENOUGH, NEAR, REMEMBERED, distance
 from aliquot.partition.value_tables import ValueTable, shipped
 from tests.partition.boards import states
 

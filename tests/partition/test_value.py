@@ -8,7 +8,7 @@ from aliquot.gpu import boards
 from aliquot.gpu.layout import Slice, geometry_of
 from aliquot.partition.fleet import Fleet
 from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY
-from aliquot.partition.value import loss
+from aliquot.partition.value import BY_RULE
 from tests.partition.boards import states as tables
 
 BOARDS = [board.key for board in boards.boards() if board.mig and board.mig.instance_profiles()]
@@ -24,7 +24,7 @@ def test_every_slice_that_fits_has_a_loss(key: str) -> None:
         held: list[Slice] = []
         while fitting := [slice_ for slice_ in geometry.placements if geometry.fits(slice_, held)]:
             for slice_ in fitting:
-                assert loss(profiles, held, slice_) >= 0
+                assert BY_RULE.loss(profiles, held, slice_) >= 0
             held.append(rng.choice(fitting))
 
 
@@ -37,7 +37,9 @@ def test_the_least_loss_is_where_the_fleet_places() -> None:
         held = [Slice(profiles[placing.profile].profile_id, placing.start) for placing in state]
         for number, profile in enumerate(profiles):
             fitting = states.fitting(number, states.occupancy(state))
-            losses = {p.start: loss(profiles, held, Slice(profile.profile_id, p.start)) for p in fitting}
+            losses = {
+                p.start: BY_RULE.loss(profiles, held, Slice(profile.profile_id, p.start)) for p in fitting
+            }
             chosen = fleet.choose(number)
             if chosen is None:
                 assert not losses

@@ -136,13 +136,13 @@ SLICE = mig("1g.10gb")
         "two for one container",
         [cut("a", "whole")],
         [wants("p", SLICE + "*2")],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0"},
     ),
     Row(
         "one of them is there",
         [cut("a", "1g.10gb@6")],
         [wants("p", SLICE + "*2")],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0"},
     ),
     Row(
         "MIG is not switched on where that takes a reset",
@@ -180,7 +180,7 @@ def test_slices(row: Row) -> None:
         "names alone, where others cut",
         [cut("a", "1g.10gb@0 1g.10gb@1", "whole", static=True)],
         [wants("p", of("small")), wants("q", of("big")), wants("r", of("half"))],
-        {"p": "makes a: 1g.10gb@0 of gpu0", "q": "makes a: gpu1"},
+        {"p": "makes a: 1g.10gb@1 of gpu0", "q": "makes a: gpu1"},
         {"r": "class.aliquot.dev/half is not offered by any node"},
     ),
     Row(
@@ -257,7 +257,7 @@ def test_classes(row: Row) -> None:
         "containers that run together have one each",
         [cut("a", "whole")],
         [wants("p", SLICE, SLICE)],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0"},
     ),
     Row(
         "what an init container had, those after it get",
@@ -269,13 +269,13 @@ def test_classes(row: Row) -> None:
         "though it had more of them",
         [cut("a", "whole")],
         [pod("p", init(SLICE + "*2"), asks("main", SLICE))],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0, 1g.10gb@6 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0, 1g.10gb@6 of gpu0"},
     ),
     Row(
         "or fewer",
         [cut("a", "whole")],
         [pod("p", init(SLICE), asks("main", SLICE + "*2"))],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0"},
     ),
     Row(
         "one after the other",
@@ -287,7 +287,7 @@ def test_classes(row: Row) -> None:
         "a sidecar keeps its own",
         [cut("a", "whole")],
         [pod("p", sidecar(SLICE), init(SLICE), asks("main", SLICE))],
-        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@4 of gpu0, 1g.10gb@4 of gpu0"},
+        {"p": "makes a: 1g.10gb@6 of gpu0, 1g.10gb@5 of gpu0, 1g.10gb@5 of gpu0"},
     ),
     Row(
         "shares as well",

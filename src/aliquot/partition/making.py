@@ -11,7 +11,7 @@ from enum import IntEnum
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.layout import Geometry, Slice, geometry_of
 from aliquot.kube.api.gpunode import Sharing
-from aliquot.partition.value import loss
+from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import GpuWay, SliceWay, WayOn
 
 
@@ -104,14 +104,16 @@ class Making:
         return self.effort is Effort.CHANGE_MODE, self.loss, self.effort, len(self.gone)
 
 
-def makings(gpu: GpuNow, way: WayOn, resource: str, shares: int = 1) -> Iterator[Making]:
+def makings(
+    gpu: GpuNow, way: WayOn, resource: str, shares: int = 1, valuation: Valuation = BY_RULE
+) -> Iterator[Making]:
     """All that could be made of the GPU, or is there, for a container that asks for `resource`; of what is shared it gets
-    as many as `shares`."""
+    as many as `shares`. Slices of the same order are in the order of the policy."""
     if not gpu.sound:
         return
     match way:
         case SliceWay(profile):
-            yield from _slices(gpu, profile, resource)
+            yield from _slices(gpu, profile, resource, valuation)
         case GpuWay(sharing, replicas):
             if replicas >= (shares if replicas > 1 else 1):
                 yield from _whole(gpu, sharing, replicas, resource, shares)
@@ -134,12 +136,13 @@ def _start(piece: Piece) -> int:
     return -1 if piece.start is None else piece.start
 
 
-def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Making]:
+def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str, valuation: Valuation) -> Iterator[Making]:
+    turns = {start: turn for turn, start in enumerate(valuation.starts(gpu.profiles, profile))}
     if not gpu.mig_on:
         if gpu.may_cut and gpu.may_change_mode and not gpu.held:
-            for placement in sorted(profile.placements, key=lambda placement: placement.start):
-                piece = Piece(resource, profile.name, placement.start)
-                lost = loss(gpu.profiles, (), Slice(profile.profile_id, placement.start))
+            for start in turns:
+                piece = Piece(resource, profile.name, start)
+                lost = valuation.loss(gpu.profiles, (), Slice(profile.profile_id, start))
                 yield Making(gpu.uuid, piece, Effort.CHANGE_MODE, lost, gpu.pieces)
         return
     there = [(piece, found) for piece in gpu.pieces if (found := gpu.slice_of(piece)) is not None]
@@ -148,16 +151,17 @@ def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Ma
         # A spec asks for what is in the way of what somebody has: nobody knows what will be there.
         return
     free = [(piece, found) for piece, found in there if not piece.held and piece.start not in gpu.going]
-    for piece, found in free:
+    for piece, found in sorted(free, key=lambda one: turns.get(one[1].start, 0)):
         if piece.profile == profile.name and piece.replicas == 1:
             effort = Effort.NONE if piece.resource == resource else Effort.RENAME
             offered = replace(piece, resource=resource)
-            yield Making(gpu.uuid, offered, effort, loss(gpu.profiles, held, found))
+            yield Making(gpu.uuid, offered, effort, valuation.loss(gpu.profiles, held, found))
     if not gpu.may_cut:
         return
     taken = {found for _, found in free if found.profile_id == profile.profile_id}
-    for placement in gpu.geometry.free_placements(profile.profile_id, held):
-        wanted = Slice(profile.profile_id, placement.start)
+    open_starts = {one.start for one in gpu.geometry.free_placements(profile.profile_id, held)}
+    for start in (start for start in turns if start in open_starts):
+        wanted = Slice(profile.profile_id, start)
         if wanted in taken:
             continue
         gone = tuple(piece for piece, found in free if not gpu.geometry.fits(wanted, (found,)))
@@ -166,8 +170,8 @@ def _slices(gpu: GpuNow, profile: InstanceProfile, resource: str) -> Iterator[Ma
             # Media engines: what is in the way of the whole set goes as well.
             gone, stay = tuple(piece for piece, _ in free), []
         effort = Effort.RECUT if gone else Effort.CUT
-        piece = Piece(resource, profile.name, placement.start)
-        yield Making(gpu.uuid, piece, effort, loss(gpu.profiles, held, wanted), gone)
+        piece = Piece(resource, profile.name, start)
+        yield Making(gpu.uuid, piece, effort, valuation.loss(gpu.profiles, held, wanted), gone)
 
 
 def _whole(gpu: GpuNow, sharing: Sharing, replicas: int, resource: str, shares: int) -> Iterator[Making]:
@@ -194,6 +198,7 @@ def best(
     shares: int = 1,
     *,
     most: Effort = Effort.CHANGE_MODE,
+    valuation: Valuation = BY_RULE,
 ) -> tuple[int, Making] | None:
     """The number of the way, and what to make with an effort of `most`, on the best of `gpus`. `ways` of each, in order;
     None: nothing."""
@@ -202,7 +207,7 @@ def best(
         for number, way in enumerate(its_ways):
             if found is not None and number > found[0][0]:
                 break
-            making = _best_of_like(gpu, way, resource, shares, most)
+            making = _best_of_like(gpu, way, resource, shares, most, valuation)
             if making is not None and (found is None or (number, *making.order) < found[0]):
                 found = (number, *making.order), gpu, making
     return (found[0][0], replace(found[2], gpu=found[1].uuid)) if found is not None else None
@@ -212,16 +217,29 @@ _MOST_REMEMBERED = 100_000
 _remembered: dict[tuple[object, ...], tuple[object, Making | None]] = {}
 
 
-def _best_of_like(gpu: GpuNow, way: WayOn, resource: str, shares: int, most: Effort) -> Making | None:
+def _best_of_like(
+    gpu: GpuNow, way: WayOn, resource: str, shares: int, most: Effort, valuation: Valuation
+) -> Making | None:
     """For all GPUs in the same state the same, found once: a large cluster has many GPUs and few states."""
+    policy = valuation.policy(gpu.profiles)
     part = way.profile.profile_id if isinstance(way, SliceWay) else (way.sharing, way.replicas)
-    # Profiles by identity, since to hash them takes longer than the rest; kept with the answer, so that it stays theirs.
-    state = (id(gpu.profiles), gpu.pieces, gpu.mig_on, gpu.may_cut, gpu.may_change_mode, gpu.going)
+    # Profiles and policy by identity, since to hash them takes longer than the rest; kept with the answer, so that it stays
+    # theirs.
+    state = (
+        id(gpu.profiles),
+        id(policy),
+        gpu.pieces,
+        gpu.mig_on,
+        gpu.may_cut,
+        gpu.may_change_mode,
+        gpu.going,
+    )
     key = (*state, part, resource, shares, most)
     known = _remembered.get(key)
     if known is None:
         if len(_remembered) >= _MOST_REMEMBERED:
             _remembered.clear()
-        found = (one for one in makings(gpu, way, resource, shares) if one.effort <= most)
-        known = _remembered[key] = gpu.profiles, min(found, key=lambda one: one.order, default=None)
+        found = (one for one in makings(gpu, way, resource, shares, valuation) if one.effort <= most)
+        best_one = min(found, key=lambda one: one.order, default=None)
+        known = _remembered[key] = (gpu.profiles, policy), best_one
     return known[1]

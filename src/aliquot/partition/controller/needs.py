@@ -19,6 +19,7 @@ from aliquot.partition.controller.claims import Claim
 from aliquot.partition.demand import Classes, could_be_made, ways
 from aliquot.partition.gpus import GpuFacts, gpus_of
 from aliquot.partition.making import Effort, GpuNow, Making, Piece, after, best
+from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import WayOn
 
 
@@ -89,7 +90,9 @@ def _has(gpu: GpuNow, device: AssignedDevice) -> bool:
     return any((piece.profile, piece.start) == (device.profile, device.start) for piece in gpu.pieces)
 
 
-def supply(needs: Iterable[Need], places: Sequence[Place], classes: Classes) -> dict[str, list[Claim]]:
+def supply(
+    needs: Iterable[Need], places: Sequence[Place], classes: Classes, valuation: Valuation = BY_RULE
+) -> dict[str, list[Claim]]:
     """By node, what is to be there for the pods that wait, the oldest first. Takes from `places` what it gives.
 
     Whoever finds what he needs as it is gets that before anything is made of it for another: his scheduler sees it, and will
@@ -100,7 +103,7 @@ def supply(needs: Iterable[Need], places: Sequence[Place], classes: Classes) -> 
     for most in (Effort.NONE, max(Effort)):
         unmet = []
         for need in waiting:
-            node, claims = _met(need, places, classes, most)
+            node, claims = _met(need, places, classes, most, valuation)
             if claims:
                 found.setdefault(node, []).extend(claims)
             else:
@@ -109,13 +112,15 @@ def supply(needs: Iterable[Need], places: Sequence[Place], classes: Classes) -> 
     return found
 
 
-def _met(need: Need, places: Sequence[Place], classes: Classes, most: Effort) -> tuple[str, list[Claim]]:
+def _met(
+    need: Need, places: Sequence[Place], classes: Classes, most: Effort, valuation: Valuation
+) -> tuple[str, list[Claim]]:
     """All of it on one node, the first of those where the least is lost; nothing where no node has room for all."""
     chosen: tuple[tuple[int, int, float, int], Place, dict[str, GpuNow], list[Claim]] | None = None
     for place in places:
         if any(place.labels.get(name) != value for name, value in need.selector):
             continue
-        tried = _tried(need, place, classes, most)
+        tried = _tried(need, place, classes, most, valuation)
         if tried is not None and (chosen is None or tried[0] < chosen[0]):
             chosen = tried[0], place, *tried[1:]
     if chosen is None:
@@ -126,7 +131,7 @@ def _met(need: Need, places: Sequence[Place], classes: Classes, most: Effort) ->
 
 
 def _tried(
-    need: Need, place: Place, classes: Classes, most: Effort
+    need: Need, place: Place, classes: Classes, most: Effort, valuation: Valuation
 ) -> tuple[tuple[int, int, float, int], dict[str, GpuNow], list[Claim]] | None:
     gpus = dict(place.gpus)
     on_each: list[Sequence[WayOn]] = [
@@ -135,7 +140,8 @@ def _tried(
     claims: list[Claim] = []
     way, effort, loss = 0, 0, 0.0
     for _ in range(need.count):
-        found = best([gpus[facts.uuid] for facts in place.facts], on_each, need.resource, most=most)
+        now = [gpus[facts.uuid] for facts in place.facts]
+        found = best(now, on_each, need.resource, most=most, valuation=valuation)
         if found is None:
             return None
         number, making = found

@@ -15,7 +15,7 @@ from aliquot.partition.controller.needs import Need, Place
 from aliquot.partition.demand import Classes, ways
 from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.making import Effort, GpuNow, Piece, after, best
-from aliquot.partition.value import loss
+from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import SliceWay
 
 Holders = Mapping[tuple[str, int], str]
@@ -63,14 +63,15 @@ def relocation(
     classes: Classes,
     holders: Holders,
     stays: Callable[[str], str],
+    valuation: Valuation = BY_RULE,
 ) -> Relocation | None:
     """The cheapest one for a pod that needs one slice. `stays`: why a pod is not to be moved; empty: it may be. None: nothing
     that may be moved makes room, or there is nowhere to move it to."""
     if need.count != 1:
         return None
-    spots = sorted(_spots(need, places, classes, holders, stays), key=lambda spot: spot.cost)
+    spots = sorted(_spots(need, places, classes, holders, stays, valuation), key=lambda spot: spot.cost)
     for spot in spots:
-        found = _moved(need, spot, places, classes, holders)
+        found = _moved(need, spot, places, classes, holders, valuation)
         if found is not None:
             return found
     return None
@@ -82,6 +83,7 @@ def _spots(
     classes: Classes,
     holders: Holders,
     stays: Callable[[str], str],
+    valuation: Valuation,
 ) -> Iterator[_Spot]:
     for place in places:
         if any(place.labels.get(name) != value for name, value in need.selector):
@@ -92,7 +94,7 @@ def _spots(
                 continue
             for way in ways(need.resource, classes, facts.board, facts.profiles, facts.memory_mib):
                 if isinstance(way, SliceWay):
-                    yield from _spots_of(place, facts, gpu, way.profile, holders, stays)
+                    yield from _spots_of(place, facts, gpu, way.profile, holders, stays, valuation)
 
 
 def _spots_of(
@@ -102,6 +104,7 @@ def _spots_of(
     profile: InstanceProfile,
     holders: Holders,
     stays: Callable[[str], str],
+    valuation: Valuation,
 ) -> Iterator[_Spot]:
     held = [
         (piece, found) for piece in gpu.pieces if piece.held and (found := gpu.slice_of(piece)) is not None
@@ -120,12 +123,17 @@ def _spots_of(
         ):
             continue
         slots = sum(gpu.geometry.profiles[found.profile_id].memory_slots for _, found in inside)
-        cost = len(inside), slots, loss(gpu.profiles, rest, wanted)
+        cost = len(inside), slots, valuation.loss(gpu.profiles, rest, wanted)
         yield _Spot(place, facts, profile, placement.start, tuple(piece for piece, _ in inside), cost)
 
 
 def _moved(
-    need: Need, spot: _Spot, places: Sequence[Place], classes: Classes, holders: Holders
+    need: Need,
+    spot: _Spot,
+    places: Sequence[Place],
+    classes: Classes,
+    holders: Holders,
+    valuation: Valuation,
 ) -> Relocation | None:
     """None where not all who are moved find a place again."""
     gpus = {facts.uuid: place.gpus[facts.uuid] for place in places for facts in place.facts}
@@ -142,7 +150,7 @@ def _moved(
     gpus[before.uuid] = replace(before, pieces=(*kept, taken))
     victims = []
     for piece in spot.inside:
-        where = _elsewhere(piece, places, classes, gpus)
+        where = _elsewhere(piece, places, classes, gpus, valuation)
         if where is None:
             return None
         start = piece.start or 0
@@ -151,7 +159,7 @@ def _moved(
 
 
 def _elsewhere(
-    piece: Piece, places: Sequence[Place], classes: Classes, gpus: dict[str, GpuNow]
+    piece: Piece, places: Sequence[Place], classes: Classes, gpus: dict[str, GpuNow], valuation: Valuation
 ) -> tuple[str, str] | None:
     """Node and GPU. Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
     resource = piece.resource or resource_name(piece.profile)
@@ -162,7 +170,8 @@ def _elsewhere(
             else tuple(SliceWay(profile) for profile in facts.profiles if profile.name == piece.profile)
             for facts in place.facts
         ]
-        found = best([gpus[facts.uuid] for facts in place.facts], on_each, resource, most=Effort.RECUT)
+        now = [gpus[facts.uuid] for facts in place.facts]
+        found = best(now, on_each, resource, most=Effort.RECUT, valuation=valuation)
         if found is not None:
             making = found[1]
             gpus[making.gpu] = after(gpus[making.gpu], making)

@@ -22,6 +22,11 @@ _DIGITS = 9
 """Scores that differ by less are equal: sums of floats in different order."""
 
 
+def same_score(score: float) -> float:
+    """As scores are compared."""
+    return round(score, _DIGITS)
+
+
 def lowest_start(_states: BoardStates, placings: Sequence[Placing]) -> Sequence[Placing]:
     """The order in which NVML lists possible placements."""
     return placings
@@ -69,7 +74,7 @@ def _rank(policy: Policy, divisions: Divisions, score: Score, profile: int) -> R
     for division, occupancy in enumerate(divisions.occupancies):
         best: float | None = None
         for candidate in candidates[occupancy]:
-            value = round(score(division, candidate), _DIGITS)
+            value = same_score(score(division, candidate))
             if best is None or value > best:
                 best = value
                 placing[division] = candidate

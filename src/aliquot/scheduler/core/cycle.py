@@ -7,6 +7,7 @@ the first pod of a shape that finds no node answers for the rest of its shape.
 import heapq
 from dataclasses import dataclass
 
+from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.scheduler.core.explain import explain
 from aliquot.scheduler.core.making import Makings, asks
 from aliquot.scheduler.core.pending import Pending
@@ -19,11 +20,12 @@ from aliquot.scheduler.core.snapshot import Snapshot
 
 
 class Rankings:
-    """One Ranking for each shape that was asked for lately: of the nodes as they are, and as they could be made."""
+    """One Ranking for each shape that was asked for lately: of the nodes as they are, and as they could be made. When another
+    policy of the valuation comes into use, whoever noticed it calls `clear`."""
 
-    def __init__(self, policies: Policies, *, most: int = 512) -> None:
+    def __init__(self, policies: Policies, valuation: Valuation = BY_RULE, *, most: int = 512) -> None:
         self.policies = policies
-        self.makings = Makings(policies)
+        self.makings = Makings(policies, valuation)
         self._most = most
         self._there: dict[str, Ranking] = {}
         self._made: dict[str, Ranking] = {}
@@ -45,6 +47,7 @@ class Rankings:
         """Judge all nodes anew."""
         self._there.clear()
         self._made.clear()
+        self.makings.forget()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.partition import demand
 from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.making import Effort, GpuNow, Piece, after, best
+from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import GpuWay, SliceWay, WayOn
 from aliquot.scheduler.core.facts import DeviceId, DeviceState, Withheld, device_id
 from aliquot.scheduler.core.node import NodeState
@@ -20,7 +21,11 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
 
 _MOST_WAYS = 100
-_LOSS_STEPS = 1_000_000
+_LOSS_PARTS = 1_000_000_000
+"""Of what is lost, so that two losses which placement tells apart are told apart."""
+_MOST_LOSS = 1_000
+"""A board has fewer slots for all profiles at all starts together; what was learned is of the same order, above 0 and below."""
+_LOSS_STEPS = 2 * _MOST_LOSS * _LOSS_PARTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,9 @@ class _Plan:
 class Makings:
     """A `Judge` of nodes by what could be made on them; `policies` judge all else."""
 
-    def __init__(self, policies: Policies) -> None:
+    def __init__(self, policies: Policies, valuation: Valuation = BY_RULE) -> None:
         self._policies = policies
+        self._valuation = valuation
         self._plans: dict[str, tuple[NodeState, str, _Plan | None]] = {}
         """By node, the last one: asked for in turn by all that a decision needs."""
 
@@ -57,7 +63,8 @@ class Makings:
         plan = self._plan(shape, node)
         assert plan is not None
         changes_mode = plan.effort is Effort.CHANGE_MODE
-        loss = min(round(plan.loss * 1000), _LOSS_STEPS - 1)
+        most = _MOST_LOSS * _LOSS_PARTS - 1
+        loss = most + max(-most, min(round(plan.loss * _LOSS_PARTS), most))
         least = ((plan.way * 2 + changes_mode) * _LOSS_STEPS + loss) * len(Effort) + plan.effort
         return _MOST_WAYS * 2 * _LOSS_STEPS * len(Effort) - least
 
@@ -67,6 +74,10 @@ class Makings:
         if plan is None:
             raise LookupError(f"{node.name}: nothing can be made for the pod")
         return (*self._besides(shape, node), *plan.choices)
+
+    def forget(self) -> None:
+        """What was decided by another policy of the valuation."""
+        self._plans.clear()
 
     def _besides(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         """Devices that are there, for the rest of what it asks for."""
@@ -78,7 +89,7 @@ class Makings:
         if known is not None and known[0] is node and known[1] == shape.signature:
             return known[2]
         taken = [device_id(choice.gpu, choice.start) for choice in self._besides(shape, node)]
-        plan = _plan(shape, node, taken)
+        plan = _plan(shape, node, taken, self._valuation)
         self._plans[node.name] = node, shape.signature, plan
         return plan
 
@@ -139,7 +150,9 @@ def _short(made: PodShape, node: NodeState) -> Iterator[Shortage]:
             yield Shortage(resource, needed, max(0, node.available(resource)), node.total(resource))
 
 
-def _plan(shape: PodShape, node: NodeState, taken: Collection[DeviceId]) -> _Plan | None:
+def _plan(
+    shape: PodShape, node: NodeState, taken: Collection[DeviceId], valuation: Valuation
+) -> _Plan | None:
     """`taken`: devices of the node that the pod is to have besides."""
     awaited = {resource for resource in node.free if node.kept_back(resource) > 0}
     gpus: _Gpus = {gpu.uuid: _now(gpu, node, awaited, taken) for gpu in node.facts.gpus}
@@ -152,7 +165,7 @@ def _plan(shape: PodShape, node: NodeState, taken: Collection[DeviceId]) -> _Pla
                 continue
             ways = {gpu.uuid: _ways(resource, node, gpu) for gpu in node.facts.gpus}
             again = _again(container, had.get(resource, ()), count)
-            found = _made(container, resource, count, again, gpus, ways)
+            found = _made(container, resource, count, again, gpus, ways, valuation)
             if found is None:
                 return None
             gpus, given, cost = found
@@ -180,20 +193,21 @@ def _made(
     again: Sequence[DeviceChoice],
     gpus: _Gpus,
     ways: _Ways,
+    valuation: Valuation,
 ) -> tuple[_Gpus, tuple[DeviceChoice, ...], _Plan] | None:
     """`again`, and what is made besides. Never shares and other devices for one container: Allocate refuses that."""
     if again and again[0].shares:
         lot = again[0]
         ways = {lot.gpu: [way for way in ways[lot.gpu] if _is_shared(way)]}
-        return _shares(container, resource, count, lot.shares, gpus, ways)
+        return _shares(container, resource, count, lot.shares, gpus, ways, valuation)
     alone = {uuid: [way for way in its if not _is_shared(way)] for uuid, its in ways.items()}
     shared = {uuid: [way for way in its if _is_shared(way)] for uuid, its in ways.items()}
     if not again:
-        first = best(list(gpus.values()), list(ways.values()), resource, count)
+        first = best(list(gpus.values()), list(ways.values()), resource, count, valuation=valuation)
         if first is not None and first[1].piece.replicas > 1:
-            return _shares(container, resource, count, 0, gpus, ways)
-    return _alone(container, resource, count, again, gpus, alone) or (
-        None if again else _shares(container, resource, count, 0, gpus, shared)
+            return _shares(container, resource, count, 0, gpus, ways, valuation)
+    return _alone(container, resource, count, again, gpus, alone, valuation) or (
+        None if again else _shares(container, resource, count, 0, gpus, shared, valuation)
     )
 
 
@@ -204,10 +218,11 @@ def _alone(
     again: Sequence[DeviceChoice],
     gpus: _Gpus,
     ways: _Ways,
+    valuation: Valuation,
 ) -> tuple[_Gpus, tuple[DeviceChoice, ...], _Plan] | None:
     given, cost = list(again), _Plan(())
     while len(given) < count:
-        found = best(list(gpus.values()), list(ways.values()), resource)
+        found = best(list(gpus.values()), list(ways.values()), resource, valuation=valuation)
         if found is None:
             return None
         number, making = found
@@ -218,11 +233,17 @@ def _alone(
 
 
 def _shares(
-    container: ContainerRequest, resource: str, count: int, had: int, gpus: _Gpus, ways: _Ways
+    container: ContainerRequest,
+    resource: str,
+    count: int,
+    had: int,
+    gpus: _Gpus,
+    ways: _Ways,
+    valuation: Valuation,
 ) -> tuple[_Gpus, tuple[DeviceChoice, ...], _Plan] | None:
     """All of one GPU; of those it has `had` already."""
     among = [gpus[uuid] for uuid in ways]
-    found = best(among, list(ways.values()), resource, max(count - had, 0))
+    found = best(among, list(ways.values()), resource, max(count - had, 0), valuation=valuation)
     if found is None:
         return None
     number, making = found
