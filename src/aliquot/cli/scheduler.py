@@ -1,11 +1,17 @@
 """`aliquot scheduler`: which pod, which node, which device."""
 
 import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.parameters import GivenName
+from aliquot.cli.value_tables import read_value_tables, value_table_option
+
+if TYPE_CHECKING:
+    from aliquot.partition.value_tables import ValueTable
 
 
 @click.group()
@@ -26,16 +32,26 @@ def scheduler() -> None:
 @click.option(
     "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
 )
+@value_table_option
 @cluster_options
 def run_scheduler(
-    names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
+    names: tuple[str, ...],
+    leader_elect: bool,
+    value_tables: Sequence[str],
+    kubeconfig: str | None,
+    context: str | None,
 ) -> None:
     """Place pods on nodes and devices. Runs until stopped."""
-    serve(lambda: _schedule(names, leader_elect, kubeconfig, context))
+    tables = read_value_tables(value_tables)
+    serve(lambda: _schedule(names, leader_elect, tables, kubeconfig, context))
 
 
 async def _schedule(
-    names: tuple[str, ...], leader_elect: bool, kubeconfig: str | None, context: str | None
+    names: tuple[str, ...],
+    leader_elect: bool,
+    tables: "Sequence[ValueTable]",
+    kubeconfig: str | None,
+    context: str | None,
 ) -> None:
     import os
     import socket
@@ -53,6 +69,11 @@ async def _schedule(
             identity=f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}",
         )
         scheduler = Scheduler(
-            client, clock=SystemClock(), rng=rng, names=names, election=election if leader_elect else None
+            client,
+            clock=SystemClock(),
+            rng=rng,
+            names=names,
+            election=election if leader_elect else None,
+            value_tables=tables,
         )
         await scheduler.run()

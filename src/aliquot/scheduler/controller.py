@@ -8,7 +8,7 @@ turn of the event loop together and decides. Nothing is polled; what waits is ju
 import asyncio
 import math
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -25,6 +25,9 @@ from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS, key
 from aliquot.kube.retry import Backoff
+from aliquot.partition.asking import Asking
+from aliquot.partition.value import Valuation
+from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.pending import Pending
@@ -69,7 +72,8 @@ class Scheduler:
     """Places the pods whose spec.schedulerName is one of `names`.
 
     Caches that are passed in are shared and run by their owner; those left out are its own. So is `recorder`. With
-    an `election` it follows from the start and decides while it leads. `run` may be called once.
+    an `election` it follows from the start and decides while it leads. `value_tables`: the shipped ones, unless others are
+    given. `run` may be called once.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Scheduler:
         recorder: Recorder | None = None,
         election: LeaderElection | None = None,
         policies: Policies = Policies(),  # noqa: B008 - frozen
+        value_tables: Sequence[ValueTable] | None = None,
     ) -> None:
         self._client = client
         self._rng = rng
@@ -110,7 +115,15 @@ class Scheduler:
 
         self.snapshot = Snapshot()
         self.pending = Pending(policies.order)
-        self._rankings = cycle.Rankings(policies)
+        valuation = Valuation(value_tables)
+        self._rankings = cycle.Rankings(policies, valuation)
+        self._asking = Asking(
+            valuation,
+            pods=self._pods,
+            gpu_nodes=self._gpu_nodes,
+            gpu_classes=self._gpu_classes,
+            changed=self._rankings.clear,
+        )
         self._wake = asyncio.Event()
         self._told: dict[str, _Told] = {}
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
@@ -160,14 +173,15 @@ class Scheduler:
             await self._pods.synced()
             await self._nodes.synced()
             await self._gpu_nodes_known()
-            stop = self._mirror.follow()
+            stops = self._asking.follow(), self._mirror.follow()
             try:
                 if self._election is not None:
                     await self._election.run(self._lead)
                 else:
                     await self._lead()
             finally:
-                stop()
+                for stop in stops:
+                    stop()
 
     async def _gpu_nodes_known(self) -> None:
         """GPUNodes are synced, or this cluster has no such thing (yet): GPUs are then counted from node.status."""

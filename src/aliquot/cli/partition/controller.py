@@ -1,12 +1,17 @@
 """`aliquot partition controller`: cut and share GPUs as pods need them."""
 
 import random
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.parameters import GivenName, Seconds
+from aliquot.cli.value_tables import read_value_tables, value_table_option
+
+if TYPE_CHECKING:
+    from aliquot.partition.value_tables import ValueTable
 
 
 @click.command("controller")
@@ -54,6 +59,7 @@ from aliquot.cli.parameters import GivenName, Seconds
 @click.option(
     "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
 )
+@value_table_option
 @cluster_options
 def controller(
     mode: str,
@@ -62,12 +68,14 @@ def controller(
     idle_s: float,
     names: tuple[str, ...],
     leader_elect: bool,
+    value_tables: Sequence[str],
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
     """Write GPUNode.spec as pods need it; node agents carry it out. Runs until stopped."""
     budgets = {"idle_s": idle_s, "moves_per_hour": moves_per_hour, "minimum_run_s": minimum_run_s}
-    serve(lambda: _control(mode, budgets, names, leader_elect, kubeconfig, context))
+    tables = read_value_tables(value_tables)
+    serve(lambda: _control(mode, budgets, names, leader_elect, tables, kubeconfig, context))
 
 
 async def _control(
@@ -75,6 +83,7 @@ async def _control(
     budgets: dict[str, Any],
     names: tuple[str, ...],
     leader_elect: bool,
+    tables: "Sequence[ValueTable]",
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -101,6 +110,7 @@ async def _control(
             mode=Partitioning(mode),
             **budgets,
             placed_elsewhere=names,
+            value_tables=tables,
             election=election if leader_elect else None,
         )
         await partitioner.run()

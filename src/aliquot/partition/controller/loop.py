@@ -29,6 +29,7 @@ from aliquot.partition.controller.others import OtherSchedulers
 from aliquot.partition.controller.wishes import Wish, wish
 from aliquot.partition.controller.wording import change_in_words
 from aliquot.partition.gpus import gpus_of, partitioning_of
+from aliquot.partition.value import BY_RULE, Valuation
 
 _log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Loop:
         recorder: Recorder,
         mode: Partitioning,
         idle_s: float,
+        valuation: Valuation = BY_RULE,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
@@ -85,6 +87,7 @@ class Loop:
             claims=self._claims,
             placed_elsewhere=placed_elsewhere,
             changed=self._controller.enqueue,
+            valuation=valuation,
         )
 
     async def run(self) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from aliquot.clock import parse_rfc3339
 from aliquot.gpu.profiles import resource_name
-from aliquot.kube import quantity
 from aliquot.kube.api.assignment import AssignedDevice
-from aliquot.kube.api.core import Container, Node, Pod
+from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Sharing
 from aliquot.kube.resources import key
+from aliquot.partition.asked import asked_of
 from aliquot.partition.controller.claims import Claim
-from aliquot.partition.demand import Classes, could_be_made, ways
+from aliquot.partition.demand import Classes, ways
 from aliquot.partition.gpus import GpuFacts, gpus_of
 from aliquot.partition.making import Effort, GpuNow, Making, Piece, after, best
 from aliquot.partition.value import BY_RULE, Valuation
@@ -47,21 +47,12 @@ def needs_of(pod: Pod) -> tuple[Need, ...]:
     """Of a pod that its scheduler found no node for; nothing of any other."""
     if pod.spec.node_name or pod.metadata.deletion_timestamp is not None or not _unschedulable(pod):
         return ()
-    together: Counter[str] = Counter()
-    starting: Counter[str] = Counter()
-    for container in pod.spec.containers:
-        together.update(_asked(container))
-    for container in pod.spec.init_containers or ():
-        if container.restart_policy == "Always":
-            together.update(_asked(container))
-        else:
-            starting |= _asked(container)
     stamp = pod.metadata.creation_timestamp
     created_s = parse_rfc3339(stamp) if stamp else 0.0
     selector = tuple(sorted((pod.spec.node_selector or {}).items()))
     return tuple(
         Need(key(pod), resource, count, created_s, selector)
-        for resource, count in sorted((together | starting).items())
+        for resource, count in sorted(asked_of(pod).items())
     )
 
 
@@ -210,8 +201,3 @@ def _unschedulable(pod: Pod) -> bool:
         and condition.reason == "Unschedulable"
         for condition in pod.status.conditions or ()
     )
-
-
-def _asked(container: Container) -> Counter[str]:
-    amounts = {**(container.resources.limits or {}), **(container.resources.requests or {})}
-    return Counter({name: quantity.whole(text) for name, text in amounts.items() if could_be_made(name)})

@@ -13,6 +13,7 @@ from aliquot.kube.resources import key
 from aliquot.partition.controller.claims import Claim, Claims, claimed, open_claims
 from aliquot.partition.controller.needs import Need, needs_of, place_of, supply
 from aliquot.partition.demand import could_be_made
+from aliquot.partition.value import Valuation
 
 _SETTLE_S = 0.05
 """Pods that come together are looked at together."""
@@ -33,6 +34,7 @@ class OtherSchedulers:
         claims: Claims,
         placed_elsewhere: Collection[str],
         changed: Callable[[str], None],
+        valuation: Valuation,
     ) -> None:
         self._pods = pods
         self._nodes = nodes
@@ -41,6 +43,7 @@ class OtherSchedulers:
         self._claims = claims
         self._placed_elsewhere = frozenset(placed_elsewhere)
         self._changed = changed
+        self._valuation = valuation
         self._needs: dict[str, tuple[Need, ...]] = {}
         self._unlisted: dict[str, tuple[str, Counter[str]]] = {}
         """Live pods that were bound without an assignment: node, and what of ours they are to get there."""
@@ -85,7 +88,8 @@ class OtherSchedulers:
             place = place_of(node, gpu_node, claims, awaited.get(name, ())) if node is not None else None
             if place is not None:
                 places.append(place)
-        return supply((need for needs in self._needs.values() for need in needs), places, classes)
+        needs = (need for needs in self._needs.values() for need in needs)
+        return supply(needs, places, classes, self._valuation)
 
     def _awaited(self) -> Mapping[str, set[str]]:
         """By node, the resources of which not all bound pods are listed with theirs."""

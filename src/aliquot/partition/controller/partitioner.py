@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from aliquot.clock import Clock
@@ -14,10 +14,13 @@ from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
+from aliquot.partition.asking import Asking
 from aliquot.partition.controller.budget import MoveBudget
 from aliquot.partition.controller.classes import ClassStatuses
 from aliquot.partition.controller.loop import Loop
 from aliquot.partition.controller.relocating import Relocating
+from aliquot.partition.value import Valuation
+from aliquot.partition.value_tables import ValueTable
 
 COMPONENT = "aliquot-partitioner"
 IDLE_S = 600.0
@@ -26,7 +29,7 @@ MINIMUM_RUN_S = 300.0
 
 
 class Partitioner:
-    """`moves_per_hour` and `minimum_run_s` are for nodes that are budgeted. `placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself.
+    """`moves_per_hour` and `minimum_run_s` are for nodes that are budgeted. `placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself. `value_tables`: the shipped ones, unless others are given.
 
     Caches that are passed in are shared and run by their owner; those left out are its own. `run` may be called once.
     """
@@ -42,6 +45,7 @@ class Partitioner:
         moves_per_hour: int = MOVES_PER_HOUR,
         minimum_run_s: float = MINIMUM_RUN_S,
         placed_elsewhere: Collection[str] = ("aliquot",),
+        value_tables: Sequence[ValueTable] | None = None,
         pods: Cache[Pod] | None = None,
         nodes: Cache[Node] | None = None,
         gpu_nodes: Cache[GPUNode] | None = None,
@@ -63,6 +67,10 @@ class Partitioner:
         self._election = election
         self._recorder = Recorder(client, COMPONENT)
         may_write = election.is_leader if election is not None else lambda: True
+        valuation = Valuation(value_tables)
+        self._asking = Asking(
+            valuation, pods=self._pods, gpu_nodes=self._gpu_nodes, gpu_classes=self._gpu_classes
+        )
         self._loop = Loop(
             client,
             clock=clock,
@@ -75,6 +83,7 @@ class Partitioner:
             recorder=self._recorder,
             mode=mode,
             idle_s=idle_s,
+            valuation=valuation,
             may_write=may_write,
         )
         self._relocating = Relocating(
@@ -89,6 +98,7 @@ class Partitioner:
             recorder=self._recorder,
             budget=MoveBudget(moves_per_hour),
             minimum_run_s=minimum_run_s,
+            valuation=valuation,
             may_write=may_write,
         )
         self._classes = ClassStatuses(
@@ -110,10 +120,14 @@ class Partitioner:
             tasks.create_task(self._recorder.run(), name="event recorder")
             for cache in self._caches:
                 await cache.synced()
-            if self._election is not None:
-                await self._election.run(self._loops)
-            else:
-                await self._loops()
+            stop = self._asking.follow()
+            try:
+                if self._election is not None:
+                    await self._election.run(self._loops)
+                else:
+                    await self._loops()
+            finally:
+                stop()
 
     async def _loops(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -27,6 +27,7 @@ from aliquot.partition.controller.claims import Claims, open_claims
 from aliquot.partition.controller.needs import Need, Place, needs_of, place_of
 from aliquot.partition.controller.relocation import Relocation, relocation
 from aliquot.partition.gpus import partitioning_of
+from aliquot.partition.value import BY_RULE, Valuation
 
 _log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Relocating:
         budget: MoveBudget,
         minimum_run_s: float,
         may_write: Callable[[], bool],
+        valuation: Valuation = BY_RULE,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -71,6 +73,7 @@ class Relocating:
         self._budget = budget
         self._minimum_run_s = minimum_run_s
         self._may_write = may_write
+        self._valuation = valuation
         self._under_way = ""
         """The pod that room is being made for."""
         self._refused: dict[str, tuple[float, str]] = {}
@@ -97,7 +100,7 @@ class Relocating:
         holders = self._holders()
         for pod, need in waiting[:_MOST_ASKED]:
             stays = partial(self._why_it_stays, pod, now)
-            found = relocation(need, places, classes, holders, stays)
+            found = relocation(need, places, classes, holders, stays, self._valuation)
             if found is not None and len(found.victims) <= self._budget.left(now):
                 await self._carry_out(pod, found, now)
                 return

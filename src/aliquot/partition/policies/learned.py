@@ -7,7 +7,7 @@ weights serve a mix is found
 by playing (`training`); the weights that stand for `max-slot-capability` are where that begins.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from statistics import fmean, pstdev
 from typing import TypeAlias
@@ -31,6 +31,15 @@ INSTANCES = "instances"
 def shape(profile: InstanceProfile) -> str:
     """`3/4`: compute slices and memory slots. Boards with equal shapes have equal tables, whatever their profiles' names."""
     return f"{profile.compute_slices}/{profile.memory_slots}"
+
+
+_OF_PROFILE = ("starts", "fits", "usable")
+_OF_GPU = ("empty", "free squared", "free runs")
+
+
+def feature_names(shapes: Iterable[str]) -> frozenset[str]:
+    """All that there are on a board with profiles of these shapes."""
+    return frozenset((*(f"{kind} {one}" for one in shapes for kind in _OF_PROFILE), *_OF_GPU, INSTANCES))
 
 
 @lru_cache(maxsize=16)
