@@ -102,7 +102,7 @@ def test_pods_go_where_the_fleet_places_also_across_nodes() -> None:
     valuation = Valuation()
     rankings = cycle.Rankings(policies, valuation)
     for name in "abc":
-        snapshot.set_facts(node(name, "empty", "empty", cut=H100))
+        snapshot.set_facts(node(name, "", "", cut=H100))
     fleet = AdaptiveFleet(tables, range(6))
     small = [profile for profile, share in enumerate((40, 15, 25, 10, 5, 5)) for _ in range(share)]
     placed = []
