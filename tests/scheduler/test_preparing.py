@@ -180,8 +180,8 @@ def test_another_scheduler_goes_on_from_what_is_written() -> None:
         writes = len(api.writes)
         async with running(scheduler(world, 2)):
             api.put("pods", pod("q"))
-            await until(lambda: given(api, "q") == "a: 1g.10gb@4 of gpu0", 1)
-            api.put("gpunodes", gpu_node("1g.10gb@4 1g.10gb@6"))
+            await until(lambda: given(api, "q") == "a: 1g.10gb@5 of gpu0", 1)
+            api.put("gpunodes", gpu_node("1g.10gb@5 1g.10gb@6"))
             await until(lambda: api.node_of("p") == api.node_of("q") == "a", 1)
         assert api.writes[writes:].count(("PATCH", "/api/v1/namespaces/default/pods/p")) == 0
 
