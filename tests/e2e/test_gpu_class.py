@@ -87,6 +87,7 @@ def test_a_pod_that_names_a_class_gets_what_did_not_exist(kubectl: Kubectl) -> N
 
 
 def test_a_class_of_time_slices_shares_another_gpu(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", str(EXAMPLES / "pods.yaml"))
     eventually(lambda: phase(kubectl, "by-limits") == "Running")
     eventually(
         lambda: (
@@ -105,10 +106,13 @@ def test_a_class_of_time_slices_shares_another_gpu(kubectl: Kubectl) -> None:
 
 def test_a_class_of_mps_shares_is_had_without_more_ado(kubectl: Kubectl) -> None:
     halves = WRONG.replace("mig: {profile: 1g.5gb}", "mps: {replicas: 2}").replace("wrong", "half")
-    kubectl("delete", "pod", "by-limits", "--wait")
+    kubectl("delete", "pod", "by-limits", "--wait", "--ignore-not-found")
     kubectl("apply", "-f", "-", stdin=halves)
     kubectl("apply", "-f", "-", stdin=pod("one-half", "half") + "---" + pod("other-half", "half"))
     eventually(lambda: phase(kubectl, "one-half") == phase(kubectl, "other-half") == "Running")
+    # The tests of this file may come in any order.
+    kubectl("delete", "pod", "one-half", "other-half", "--wait")
+    kubectl("delete", "gpuclass", "half")
 
 
 def test_a_class_that_no_board_has_says_so_and_its_pods_too(kubectl: Kubectl) -> None:

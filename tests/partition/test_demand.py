@@ -57,12 +57,13 @@ def test_a_class_that_is_not_there_has_no_ways() -> None:
         ("nvidia.com/mig-1g.10gb", ["MIG slice 1g.10gb"]),
         ("nvidia.com/mig-1g.10gb.me", ["MIG slice 1g.10gb+me"]),
         ("nvidia.com/mig-1g.5gb", []),
-        ("nvidia.com/gpu", []),
+        ("nvidia.com/gpu", ["whole GPU"]),
+        ("nvidia.com/gpu.shared", []),
     ],
 )
 def test_slices_are_asked_for_by_profile(resource: str, found: list[str]) -> None:
     assert [str(way) for way in ways(resource, {}, "h100-80gb", PROFILES, None)] == found
-    assert could_be_made(resource) is (resource != "nvidia.com/gpu")
+    assert could_be_made(resource) is (resource != "nvidia.com/gpu.shared")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ class PartitionedWorld(World):
         await self.until(lambda: not self.down, within_s=120, what="nodes back")
         for pod in (await self.user.list(PODS, "default")).items:
             await self.delete_pod(pod["metadata"]["name"])
+        # Until nobody holds anything and what was shared and named is given back: else what is left decides who has room.
+        await asyncio.sleep(60 + self.idle_s)
         last = sorted(self.last.elements())
         self.rng.shuffle(last)
         last.sort(key=lambda resource: resource not in _WITHOUT_MIG)
