@@ -13,6 +13,7 @@ from aliquot.partition.policies.policy import rank
 from aliquot.partition.training import (
     Demand,
     Request,
+    Stay,
     acceptance,
     demand_of,
     draw,
@@ -36,10 +37,35 @@ def test_requests_offer_the_load() -> None:
 
 def test_a_history_is_drawn_from_as_it_was() -> None:
     tables = states()
-    demand = demand_of(tables, [(0, 10.0), (0, 30.0), (5, 400.0), (2, 50.0)])
+    demand = demand_of(tables, [Stay(0, 10.0), Stay(0, 30.0), Stay(5, 400.0), Stay(2, 50.0)])
     assert demand.shares == (0.5, 0, 0.25, 0, 0, 0.25)
     seen = {(one.profile, one.stays) for one in draw(tables, demand, 50, 1.0, Random(1))}
     assert seen == {(0, 10.0), (0, 30.0), (5, 400.0), (2, 50.0)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "history", "stays"),
+    [
+        (
+            "who goes on lasts as those that lasted longer",
+            [Stay(0, 10.0), Stay(0, 30.0), Stay(0, 50.0), Stay(0, 20.0, ended=False)],
+            (10.0, 30.0, 50.0, 40.0),
+        ),
+        ("or as long as it has", [Stay(0, 10.0), Stay(0, 20.0, ended=False)], (10.0, 20.0)),
+        (
+            "who waits lasts as any",
+            [Stay(0, 10.0), Stay(0, 30.0), Stay(0, 0.0, ended=False)],
+            (10.0, 30.0, 20.0),
+        ),
+        ("or as those of other profiles", [Stay(0, 0.0, ended=False), Stay(1, 7.0)], (7.0,)),
+        ("where nothing is known, as a rule", [Stay(0, 0.0, ended=False)], ()),
+    ],
+)
+def test_who_has_not_ended_counts_too(rule: str, history: list[Stay], stays: tuple[float, ...]) -> None:
+    demand = demand_of(states(), history)
+    assert demand.stays[0] == stays, rule
+    assert demand.shares[0] == sum(1 for stay in history if stay.profile == 0) / len(history)
+    assert draw(states(), demand, 3, 1.0, Random(1))
 
 
 def test_who_finds_no_room_is_turned_away_and_weighs_its_slots() -> None:

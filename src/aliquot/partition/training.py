@@ -7,6 +7,7 @@ Every candidate plays the same requests, so that two differ by what they do and 
 measures.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -39,13 +40,38 @@ class Demand:
     """By profile: how long those stayed that were seen. Empty: exponentially, 1 on average."""
 
 
-def demand_of(states: BoardStates, history: Sequence[tuple[int, float]]) -> Demand:
-    """From (profile, time it stayed) of a cluster's own requests."""
-    stays: list[list[float]] = [[] for _ in states.profiles]
-    for profile, stayed in history:
-        stays[profile].append(stayed)
-    shares = tuple(len(seen) / len(history) for seen in stays)
-    return Demand(shares, tuple(map(tuple, stays)))
+@dataclass(frozen=True, slots=True)
+class Stay:
+    profile: int
+    """Index in `BoardStates.profiles`."""
+    lasted: float
+    ended: bool = True
+    """Else it has lasted so long, and goes on, or has yet to begin."""
+
+
+def demand_of(states: BoardStates, history: Sequence[Stay]) -> Demand:
+    """From a cluster's own requests. One that goes on is taken to last as long as those of its profile that lasted longer
+    did, on average; where there are none, as long as it has. A profile of which nothing is known lasts as the others."""
+    by_profile = [
+        [stay for stay in history if stay.profile == number] for number in range(len(states.profiles))
+    ]
+    stays = [_lasting(seen) for seen in by_profile]
+    known = tuple(lasting for seen in stays for lasting in seen)
+    shares = tuple(len(seen) / len(history) for seen in by_profile)
+    return Demand(
+        shares, tuple((seen or known) if share else () for seen, share in zip(stays, shares, strict=True))
+    )
+
+
+def _lasting(seen: Sequence[Stay]) -> tuple[float, ...]:
+    ended = sorted(stay.lasted for stay in seen if stay.ended)
+    above = [*accumulate(reversed(ended), initial=0.0)]
+    """By how many of the longest: their sum."""
+    found = []
+    for stay in seen:
+        longer = 0 if stay.ended else len(ended) - bisect_right(ended, stay.lasted)
+        found.append(above[longer] / longer if longer else stay.lasted)
+    return tuple(lasting for lasting in found if lasting > 0)
 
 
 def draw(states: BoardStates, demand: Demand, gpus: int, load: float, random: Random) -> list[Request]:

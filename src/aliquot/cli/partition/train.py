@@ -25,7 +25,7 @@ _TOLD_EVERY = 20
 @click.option(
     "--history",
     type=GivenPath(exists=True, dir_okay=False),
-    help="Learn from a file with 'history: [{profile: 1g.10gb, stayed: 5400}, ...]'.",
+    help="Learn from a file with 'history: [{profile: 1g.10gb, stayed: 5400}, ...]', as `aliquot partition history` writes it.",
 )
 @click.option("--name", type=GivenName(), help="Of the table.  [default: the mix, or 'history']")
 @click.option(
@@ -78,6 +78,9 @@ def train(
 
     Candidates play the same requests, and the best is kept; it is then compared, on requests that it has not seen,
     with the rule that needs no learning. Takes minutes.
+
+    A cluster learns from itself so: `aliquot partition history --follow` notes what its pods ask for, this learns from
+    that, and `aliquot scheduler run` and `aliquot partition controller` are started with the table by --value-table.
     """
     from itertools import islice
     from random import Random
