@@ -1,5 +1,6 @@
 """The command against an API in memory."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from aliquot.kube.client import Client
 from aliquot.partition.history_file import parse
 from aliquot.partition.training import Stay
 from tests.partition.boards import states
-from tests.scheduler.fake_api import FakeApi, Json
+from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 
 H100 = [profile.name for profile in states().profiles]
 
@@ -112,3 +113,31 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, monkeypatch: pyt
     into.write_text("{}")
     code, text = run(monkeypatch, into, ("h100-80gb",))
     assert code == 1 and "history.json:1" in text and into.read_text() == "{}"
+
+
+def test_who_follows_sees_pods_end_that_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    into = tmp_path / "history.json"
+
+    async def scenario(world: World) -> None:
+        @asynccontextmanager
+        async def connect(*_: object) -> AsyncIterator[Client]:
+            yield world.client()
+
+        monkeypatch.setattr(history, "connect", connect)
+        runs = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+        world.api.put("pods", pod("first", "nvidia.com/mig-1g.10gb", **runs))
+        following = asyncio.create_task(history._note(into, "h100-80gb", True, None, None))
+        await asyncio.sleep(1)
+        assert [stay.ended for stay in parse(into.read_text(), H100, source="f")] == [False]
+        world.api.delete("pods", "default/first")
+        await asyncio.sleep(10)
+        assert [stay.ended for stay in parse(into.read_text(), H100, source="f")] == [True]
+        # What came just before it is stopped is written too.
+        world.api.put("pods", pod("second", "nvidia.com/mig-7g.80gb", phase="Pending"))
+        await asyncio.sleep(1)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        ended = [(stay.profile, stay.ended) for stay in parse(into.read_text(), H100, source="f")]
+        assert ended == [(0, True), (5, False)]
+
+    simulate(scenario)
