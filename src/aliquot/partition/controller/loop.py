@@ -48,7 +48,8 @@ class _Decided:
 
 class Loop:
     """`mode` is for nodes that say none of their own; `idle_s`: how long nobody has to need a device before it is given
-    back. `placed_elsewhere`: schedulers that write assignments. `may_write` is asked right before each write: leadership, where there is an election."""
+    back. `placed_elsewhere`: schedulers that write assignments. `may_write` is asked right before each write: leadership,
+    where there is an election."""
 
     def __init__(
         self,
