@@ -185,9 +185,7 @@ def test_an_eviction_refused_for_now_is_left_to_the_caller() -> None:
         api = FakeApi()
         api.fault = refusing(429)
         with pytest.raises(errors.TooManyRequests):
-            await client_of(api).create(
-                PODS, {"kind": "Eviction"}, "default", subresource="eviction", name="a"
-            )
+            await client_of(api).evict("default", "a")
         assert len(api.requests) == 1
 
     virtual(main())
@@ -355,6 +353,21 @@ def test_bind_carries_annotations_and_the_pods_identity() -> None:
             "kind": "Binding",
             "metadata": {"name": "p", "namespace": "ns", "uid": "u", "annotations": {"a": "b"}},
             "target": {"apiVersion": "v1", "kind": "Node", "name": "node-1"},
+        }
+
+    virtual(main())
+
+
+def test_an_eviction_is_of_one_pod_and_may_be_dry() -> None:
+    async def main() -> None:
+        app = Recording()
+        await app.client().evict("ns", "p", uid="u", dry_run=True)
+        assert (app.method, app.target) == ("POST", "/api/v1/namespaces/ns/pods/p/eviction?dryRun=All")
+        assert app.body == {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": "p", "namespace": "ns"},
+            "deleteOptions": {"preconditions": {"uid": "u"}},
         }
 
     virtual(main())

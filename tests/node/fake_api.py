@@ -28,7 +28,7 @@ from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
-from aliquot.kube.resources import EVENTS, NODES, PODS, Resource, key
+from aliquot.kube.resources import EVENTS, NODES, Resource, key
 from aliquot.node.feed import (
     Feed,
     config_maps_by_name,
@@ -160,25 +160,18 @@ class Api:
                 metadata["generation"] = old.metadata.generation + 1
         return self._merge(metadata["name"], body)
 
-    async def create(
-        self,
-        resource: Resource,
-        obj: dict[str, Any],
-        namespace: str = "",
-        *,
-        subresource: str = "",
-        name: str = "",
-    ) -> Any:
+    async def create(self, resource: Resource, obj: dict[str, Any], namespace: str = "") -> Any:
         self._reach()
-        if resource is EVENTS:
-            self.events[obj["metadata"]["name"]] = obj
-            return None
-        assert (resource, subresource, obj["kind"]) == (PODS, "eviction", "Eviction")
-        pod = f"{namespace}/{name}"
-        self.evictions.append(pod)
-        if pod in self.refused_evictions:
-            raise errors.TooManyRequests(self.refused_evictions[pod], code=429)
-        self.evicted(pod)
+        assert resource is EVENTS
+        self.events[obj["metadata"]["name"]] = obj
+
+    async def evict(self, namespace: str, pod: str) -> None:
+        self._reach()
+        name = f"{namespace}/{pod}"
+        self.evictions.append(name)
+        if name in self.refused_evictions:
+            raise errors.TooManyRequests(self.refused_evictions[name], code=429)
+        self.evicted(name)
 
     async def patch(
         self,

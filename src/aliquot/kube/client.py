@@ -336,6 +336,21 @@ class Client:
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
         await self._caller.call("POST", PODS.path(namespace, pod, "binding"), body=binding, repeatable=False)
 
+    async def evict(self, namespace: str, pod: str, *, uid: str = "", dry_run: bool = False) -> None:
+        """Ask for the end of the pod, as far as PodDisruptionBudgets allow it.
+
+        Raises TooManyRequests when none allows it now, and Conflict when the pod is not the one of `uid`.
+        """
+        eviction: JsonObject = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+        }
+        if uid:
+            eviction["deleteOptions"] = {"preconditions": {"uid": uid}}
+        path = PODS.path(namespace, pod, "eviction")
+        await self._caller.call("POST", path, _dry_run(dry_run), eviction, repeatable=False)
+
     async def logs(
         self,
         namespace: str,

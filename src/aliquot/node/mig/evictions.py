@@ -8,7 +8,7 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.kube import errors
 from aliquot.kube.client import Client
-from aliquot.kube.resources import PODS
+from aliquot.kube.resources import split_key
 
 _AGAIN_S = 5.0
 """Between two askings for the same pod: its budget may allow it by then, and its grace period needs its time."""
@@ -39,14 +39,9 @@ class Evictions:
             self.refusals.pop(pod, None)
 
     async def _evict(self, pod: str) -> None:
-        namespace, _, name = pod.partition("/")
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
+        namespace, name = split_key(pod)
         try:
-            await self._client.create(PODS, eviction, namespace, subresource="eviction", name=name)
+            await self._client.evict(namespace, name)
         except errors.NotFound:
             self.refusals.pop(pod, None)
         except errors.ApiError as error:

@@ -213,14 +213,11 @@ class Relocating:
         await self._client.patch(PODS, name, {"metadata": metadata}, namespace, kind=PatchKind.MERGE)
 
     async def _evict(self, pod: str, *, dry_run: bool = False) -> None:
+        """That one: another of its name may have come since."""
+        seen = self._pods.get(pod)
         namespace, name = split_key(pod)
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-        }
-        await self._client.create(
-            PODS, eviction, namespace, subresource="eviction", name=name, dry_run=dry_run
+        await self._client.evict(
+            namespace, name, uid=seen.metadata.uid if seen is not None else "", dry_run=dry_run
         )
 
     def _tell(self, pod: Pod, found: Relocation, now: float) -> None:
