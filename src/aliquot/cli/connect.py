@@ -5,13 +5,17 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aliquot.cli.failures import innermost
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.kube.client import Client
+    from aliquot.kube.election import LeaderElection
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +42,22 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
         yield Client(transport, clock=SystemClock(), rng=random.Random())
     finally:
         await transport.close()
+
+
+leader_elect_option = click.option(
+    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
+)
+
+
+def election(client: "Client", name: str, rng: random.Random) -> "LeaderElection":
+    """By the lease `name`, under an identity that no other process has."""
+    import os
+    import socket
+
+    from aliquot.kube.election import LeaderElection
+
+    identity = f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}"
+    return LeaderElection(client, namespace="kube-system", name=name, identity=identity)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

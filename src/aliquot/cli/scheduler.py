@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.connect import cluster_options, connect, serve
+from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.parameters import GivenName
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
@@ -29,9 +29,7 @@ def scheduler() -> None:
     show_default=True,
     help="Pods with this spec.schedulerName are ours; may be given several times.",
 )
-@click.option(
-    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
-)
+@leader_elect_option
 @value_table_option
 @cluster_options
 def run_scheduler(
@@ -53,27 +51,17 @@ async def _schedule(
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
-    import os
-    import socket
-
     from aliquot.clock import SystemClock
-    from aliquot.kube.election import LeaderElection
     from aliquot.scheduler.controller import Scheduler
 
     rng = random.Random()
     async with connect(kubeconfig, context) as client:
-        election = LeaderElection(
-            client,
-            namespace="kube-system",
-            name="aliquot-scheduler",
-            identity=f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}",
-        )
         scheduler = Scheduler(
             client,
             clock=SystemClock(),
             rng=rng,
             names=names,
-            election=election if leader_elect else None,
+            election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
         )
         await scheduler.run()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.connect import cluster_options, connect, serve
+from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.parameters import GivenName, Seconds
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
@@ -56,9 +56,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Pods with this spec.schedulerName are placed by Aliquot's scheduler, which says itself what it needs; may be given several times.",
 )
-@click.option(
-    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="Run beside other replicas."
-)
+@leader_elect_option
 @value_table_option
 @cluster_options
 def controller(
@@ -87,22 +85,12 @@ async def _control(
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
-    import os
-    import socket
-
     from aliquot.clock import SystemClock
     from aliquot.kube.api.gpunode import Partitioning
-    from aliquot.kube.election import LeaderElection
     from aliquot.partition.controller.partitioner import Partitioner
 
     rng = random.Random()
     async with connect(kubeconfig, context) as client:
-        election = LeaderElection(
-            client,
-            namespace="kube-system",
-            name="aliquot-partitioner",
-            identity=f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}",
-        )
         partitioner = Partitioner(
             client,
             clock=SystemClock(),
@@ -111,6 +99,6 @@ async def _control(
             **budgets,
             placed_elsewhere=names,
             value_tables=tables,
-            election=election if leader_elect else None,
+            election=election(client, "aliquot-partitioner", rng) if leader_elect else None,
         )
         await partitioner.run()
