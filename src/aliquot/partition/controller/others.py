@@ -4,15 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from aliquot.kube import quantity
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
+from aliquot.partition.asked import asked_of
 from aliquot.partition.controller.claims import Claim, Claims, claimed, open_claims
 from aliquot.partition.controller.needs import Need, needs_of, place_of, supply
-from aliquot.partition.demand import could_be_made
 from aliquot.partition.value import Valuation
 
 _SETTLE_S = 0.05
@@ -117,7 +116,7 @@ class OtherSchedulers:
         if self._unlisted.pop(name, None) is not None:
             self._wake.set()
         if new is not None and new.spec.node_name and new.status.phase not in _OVER and not claimed(new)[1]:
-            amounts = _asked(new)
+            amounts = asked_of(new)
             if amounts:
                 self._unlisted[name] = new.spec.node_name, amounts
                 self._wake.set()
@@ -125,15 +124,6 @@ class OtherSchedulers:
     def _something_changed(self, _old: object, _new: object) -> None:
         if self._needs:
             self._wake.set()
-
-
-def _asked(pod: Pod) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for container in (*pod.spec.containers, *(pod.spec.init_containers or ())):
-        for resource, text in (container.resources.limits or {}).items():
-            if could_be_made(resource):
-                found[resource] += quantity.whole(text)
-    return found
 
 
 def _held(gpu_node: GPUNode, pods: Collection[str]) -> Counter[str]:
