@@ -17,7 +17,7 @@ from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.asked import MOST_OF_A_POD, asked_of, slice_for
-from aliquot.partition.demand import Classes
+from aliquot.partition.class_specs import ClassSpecs
 from aliquot.partition.gpus import GpuFacts, gpus_of
 from aliquot.partition.value import Valuation
 
@@ -41,9 +41,8 @@ class Asking:
         self._valuation = valuation
         self._pods = pods
         self._gpu_nodes = gpu_nodes
-        self._gpu_classes = gpu_classes
+        self._classes = ClassSpecs(gpu_classes)
         self._changed = changed
-        self._classes: Classes = {}
         self._boards: dict[tuple[str, int | None, Geometry], GpuFacts] = {}
         """One GPU of each kind that was ever there."""
         self._counted: dict[str, str] = {}
@@ -52,7 +51,7 @@ class Asking:
     def follow(self) -> Callable[[], None]:
         """Start to listen, boards and classes first; returns the function that stops it."""
         stops = (
-            self._gpu_classes.subscribe(self._gpu_class_changed),
+            self._classes.follow(),
             self._gpu_nodes.subscribe(self._gpu_node_changed),
             self._pods.subscribe(self._pod_changed),
         )
@@ -62,14 +61,6 @@ class Asking:
                 one()
 
         return stop
-
-    def _gpu_class_changed(self, old: GPUClass | None, new: GPUClass | None) -> None:
-        either = new or old
-        assert either is not None
-        classes = {name: spec for name, spec in self._classes.items() if name != either.metadata.name}
-        if new is not None:
-            classes[new.metadata.name] = new.spec
-        self._classes = classes
 
     def _gpu_node_changed(self, old: GPUNode | None, new: GPUNode | None) -> None:
         if new is None or (old is not None and _same_boards(old, new)):
@@ -107,7 +98,7 @@ class Asking:
         """What a request for it counts as, once for all boards that are cut alike."""
         told = set()
         for (_, _, geometry), board in self._boards.items():
-            profile = slice_for(resource, self._classes, board)
+            profile = slice_for(resource, self._classes.now, board)
             if profile is not None and geometry not in told:
                 told.add(geometry)
                 yield board.profiles, profile

@@ -12,7 +12,7 @@ from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
-from aliquot.partition.demand import Classes
+from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
@@ -50,8 +50,7 @@ class Mirror:
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
-        self._gpu_classes = gpu_classes
-        self._classes: Classes = {}
+        self._classes = ClassSpecs(gpu_classes)
         self._reserved = reserved
         self._unreserved = unreserved
         self._seen_reserved: set[str] = set()
@@ -69,7 +68,7 @@ class Mirror:
             self._pods.subscribe(self._pod_changed),
             self._nodes.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_changed),
-            self._gpu_classes.subscribe(self._gpu_class_changed),
+            self._classes.follow(self._classes_changed),
         )
 
         def stop() -> None:
@@ -160,16 +159,9 @@ class Mirror:
         elif self._pending.put(self._reader.request(pod)):
             self._changed()
 
-    def _gpu_class_changed(self, old: GPUClass | None, new: GPUClass | None) -> None:
-        either = new or old
-        assert either is not None
-        classes = {name: spec for name, spec in self._classes.items() if name != either.metadata.name}
-        if new is not None:
-            classes[new.metadata.name] = new.spec
-        if classes != self._classes:
-            self._classes = classes
-            for node in self._nodes.values():
-                self._set_facts(node, self._gpu_nodes.get(node.metadata.name))
+    def _classes_changed(self) -> None:
+        for node in self._nodes.values():
+            self._set_facts(node, self._gpu_nodes.get(node.metadata.name))
 
     def _forget(self, name: str) -> None:
         self._seen_reserved.discard(name)
@@ -195,5 +187,5 @@ class Mirror:
             self._set_facts(node, new)
 
     def _set_facts(self, node: Node, gpu_node: GPUNode | None) -> None:
-        if self._snapshot.set_facts(nodes.facts(node, gpu_node, self._classes)):
+        if self._snapshot.set_facts(nodes.facts(node, gpu_node, self._classes.now)):
             self._changed()

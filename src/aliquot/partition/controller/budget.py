@@ -17,7 +17,3 @@ class MoveBudget:
 
     def use(self, moves: int, now: float) -> None:
         self._used.extend([now] * moves)
-
-    def next_in_s(self, now: float) -> float:
-        """When there will be more; infinity when nothing was used."""
-        return self._used[0] + _HOUR_S - now if self._used else float("inf")

@@ -10,6 +10,7 @@ from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.asked import asked_of
+from aliquot.partition.class_specs import ClassSpecs
 from aliquot.partition.controller.claims import Claim, Claims, claimed, open_claims
 from aliquot.partition.controller.needs import Need, needs_of, place_of, supply
 from aliquot.partition.value import Valuation
@@ -38,7 +39,7 @@ class OtherSchedulers:
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
-        self._gpu_classes = gpu_classes
+        self._classes = ClassSpecs(gpu_classes)
         self._claims = claims
         self._placed_elsewhere = frozenset(placed_elsewhere)
         self._changed = changed
@@ -58,7 +59,7 @@ class OtherSchedulers:
             self._pods.subscribe(self._pod_changed),
             self._nodes.subscribe(self._something_changed),
             self._gpu_nodes.subscribe(self._something_changed),
-            self._gpu_classes.subscribe(self._something_changed),
+            self._classes.follow(self._something_changed),
         ]
         try:
             while True:
@@ -77,7 +78,6 @@ class OtherSchedulers:
                 self._changed(node)
 
     def _supplied(self) -> Mapping[str, Sequence[Claim]]:
-        classes = {one.metadata.name: one.spec for one in self._gpu_classes.values()}
         awaited = self._awaited()
         places = []
         for gpu_node in sorted(self._gpu_nodes.values(), key=lambda one: one.metadata.name):
@@ -88,7 +88,7 @@ class OtherSchedulers:
             if place is not None:
                 places.append(place)
         needs = (need for needs in self._needs.values() for need in needs)
-        return supply(needs, places, classes, self._valuation)
+        return supply(needs, places, self._classes.now, self._valuation)
 
     def _awaited(self) -> Mapping[str, set[str]]:
         """By node, the resources of which not all bound pods are listed with theirs."""
@@ -121,7 +121,7 @@ class OtherSchedulers:
                 self._unlisted[name] = new.spec.node_name, amounts
                 self._wake.set()
 
-    def _something_changed(self, _old: object, _new: object) -> None:
+    def _something_changed(self, *_: object) -> None:
         if self._needs:
             self._wake.set()
 

@@ -22,6 +22,7 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, key, split_key
+from aliquot.partition.class_specs import ClassSpecs
 from aliquot.partition.controller.budget import MoveBudget
 from aliquot.partition.controller.claims import Claims, open_claims
 from aliquot.partition.controller.needs import Need, Place, needs_of, place_of
@@ -66,7 +67,7 @@ class Relocating:
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
-        self._gpu_classes = gpu_classes
+        self._classes = ClassSpecs(gpu_classes)
         self._claims = claims
         self._names = frozenset(names)
         self._recorder = recorder
@@ -81,23 +82,30 @@ class Relocating:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if not self._may_write():
-                continue
-            try:
-                await self._look()
-            except errors.ApiError as error:
-                _log.warning("relocation failed", error=error.message)
+        stop = self._classes.follow()
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_S)
+                if not self._may_write():
+                    continue
+                try:
+                    await self._look()
+                except errors.ApiError as error:
+                    _log.warning("relocation failed", error=error.message)
+        finally:
+            stop()
 
     async def _look(self) -> None:
         now = self._clock.now()
         if self._budget.left(now) < 1 or self._is_under_way():
             return
-        places = self._places()
-        waiting = self._waiting(now) if places else []
-        classes = {one.metadata.name: one.spec for one in self._gpu_classes.values()}
-        holders = self._holders()
+        # Most clusters move nobody, and most of the time nobody waits: the rest is looked at only then.
+        nodes = self._budgeted()
+        waiting = self._waiting(now) if nodes else ()
+        if not waiting:
+            return
+        self._refused = {name: one for name, one in self._refused.items() if now < one[0]}
+        places, holders, classes = self._places(nodes), self._holders(nodes), self._classes.now
         for pod, need in waiting[:_MOST_ASKED]:
             stays = partial(self._why_it_stays, pod, now)
             found = relocation(need, places, classes, holders, stays, self._valuation)
@@ -124,23 +132,30 @@ class Relocating:
                 found.append((pod, needs[0]))
         return sorted(found, key=lambda one: (-one[0].spec.priority, one[1].created_s, one[1].pod))
 
-    def _places(self) -> list[Place]:
-        places = []
-        for gpu_node in sorted(self._gpu_nodes.values(), key=lambda one: one.metadata.name):
+    def _budgeted(self) -> Sequence[tuple[Node, GPUNode]]:
+        found = []
+        for gpu_node in self._gpu_nodes.values():
             node = self._nodes.get(gpu_node.metadata.name)
-            if node is None:
+            if gpu_node.spec.partitioning is not Partitioning.BUDGETED or node is None:
                 continue
             if partitioning_of(gpu_node, node.metadata.labels or {}) is Partitioning.BUDGETED:
-                claims = open_claims(self._claims.on(node.metadata.name), gpu_node.status)
-                place = place_of(node, gpu_node, claims, ())
-                if place is not None:
-                    places.append(place)
-        return places
+                found.append((node, gpu_node))
+        return sorted(found, key=lambda one: one[0].metadata.name)
 
-    def _holders(self) -> Mapping[tuple[str, int], str]:
+    def _places(self, nodes: Sequence[tuple[Node, GPUNode]]) -> list[Place]:
+        found = []
+        for node, gpu_node in nodes:
+            claims = open_claims(self._claims.on(node.metadata.name), gpu_node.status)
+            place = place_of(node, gpu_node, claims, ())
+            if place is not None:
+                found.append(place)
+        return found
+
+    @staticmethod
+    def _holders(nodes: Sequence[tuple[Node, GPUNode]]) -> Mapping[tuple[str, int], str]:
         return {
             (gpu.uuid, instance.start): instance.pods[0]
-            for gpu_node in self._gpu_nodes.values()
+            for _, gpu_node in nodes
             for gpu in gpu_node.status.gpus
             for instance in gpu.instances
             if len(instance.pods) == 1 and instance.shares is None
@@ -159,8 +174,7 @@ class Relocating:
             return "its priority is higher"
         if now - _created_s(pod) < self._minimum_run_s:
             return "it has not run for long enough"
-        until, why = self._refused.get(name, (0.0, ""))
-        return why if now < until else ""
+        return self._refused.get(name, (0.0, ""))[1]
 
     async def _carry_out(self, pod: Pod, found: Relocation, now: float) -> None:
         for victim in found.victims:
