@@ -2,6 +2,10 @@
 
 import os
 import signal
+from collections.abc import Iterator
+
+import pytest
+import structlog
 
 # In a shell's background, or under nohup, these are ignored: programs would inherit it, and nothing could be tried on
 # them. A handler is not inherited.
@@ -11,3 +15,10 @@ for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGH
 
 # Without bytecode every `aliquot` that a test runs compiles hundreds of modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_first() -> Iterator[None]:
+    """A command that a test runs in this process says how much is logged: for that test alone."""
+    yield
+    structlog.reset_defaults()

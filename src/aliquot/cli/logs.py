@@ -35,7 +35,6 @@ def configure(*, verbose: bool = True) -> None:
             logging.WARNING if readable and not verbose else logging.INFO
         ),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
-        cache_logger_on_first_use=True,
     )
 
 
