@@ -20,7 +20,7 @@ def gpu_node(name: str, *layouts: str) -> GPUNode:
 
 def place(name: str, *layouts: str, labels: dict[str, str] | None = None) -> Place:
     node = Node(metadata=ObjectMeta(name=name, labels=labels or {}))
-    found = place_of(node, gpu_node(name, *layouts), (), ())
+    found = place_of(node, gpu_node(name, *layouts), ())
     assert found is not None
     return found
 

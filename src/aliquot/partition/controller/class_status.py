@@ -7,14 +7,12 @@ as if nobody asked for another meanwhile.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aliquot.gpu.layout import Slice
-from aliquot.gpu.profiles import of_gpu_instance
-from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.gpuclass import GPUClassSpec, resource_of
-from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Sharing
+from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus
 from aliquot.partition.controller.claims import Claim, open_claims
+from aliquot.partition.controller.present import devices_of, gpu_now, holders
 from aliquot.partition.demand import ways
-from aliquot.partition.gpus import GpuFacts, gpus_of
+from aliquot.partition.gpus import gpus_of
 from aliquot.partition.making import GpuNow, Piece, after, best
 from aliquot.partition.served import BoardHere, with_boards
 from aliquot.partition.ways import WayOn
@@ -86,14 +84,12 @@ def node_now(
     gpu_node: GPUNode, labels: Mapping[str, str], claims: Sequence[Claim], *, takes_pods: bool
 ) -> NodeNow:
     """`claims` on the node. One that takes no more pods has nothing to give."""
-    to_come = open_claims(claims, gpu_node.status)
-    # An init container has what the others of its pod get.
-    devices = {(claim.pod, claim.device.gpu, claim.device.start): claim.device for claim in to_come}.values()
+    devices = devices_of(open_claims(claims, gpu_node.status))
     held: dict[str, int] = {}
     for gpu in gpu_node.status.gpus:
         there: list[GPUStatus | GPUInstance] = [gpu, *gpu.instances]
         for device in there:
-            held[device.resource] = held.get(device.resource, 0) + _holders(device)
+            held[device.resource] = held.get(device.resource, 0) + holders(device)
     for claimed in devices:
         held[claimed.resource] = held.get(claimed.resource, 0) + max(claimed.shares, 1)
     held.pop("", None)
@@ -102,67 +98,8 @@ def node_now(
     statuses = {gpu.uuid: gpu for gpu in gpu_node.status.gpus}
     return NodeNow(
         tuple(
-            (board, _gpu_now(facts, statuses[facts.uuid], [one for one in devices if one.gpu == facts.uuid]))
+            (board, gpu_now(facts, statuses[facts.uuid], devices))
             for board, facts in with_boards(gpus_of(gpu_node, labels))
         ),
         held,
     )
-
-
-def _holders(device: GPUStatus | GPUInstance) -> int:
-    return len(device.pods) if device.shares is None else sum(held.shares for held in device.shares.held)
-
-
-def _gpu_now(facts: GpuFacts, status: GPUStatus, claimed: Iterable[AssignedDevice]) -> GpuNow:
-    pieces: dict[int | None, Piece] = {}
-    if status.resource:
-        pieces[None] = _piece(status)
-    for instance in status.instances:
-        if instance.resource:
-            pieces.setdefault(instance.start, _piece(instance, instance.profile, instance.start))
-    gpu = GpuNow(
-        facts.uuid, facts.profiles, facts.mig_on, (), facts.may_cut, facts.may_change_mode, facts.going
-    )
-    for device in claimed:
-        _claim(pieces, gpu, device)
-    for profile, start in facts.wanted:
-        # For whoever wrote the spec.
-        if start not in pieces:
-            _put(pieces, gpu, Piece("", profile, start, held=1))
-    mig_on = all(start is not None for start in pieces) if pieces else facts.mig_on
-    return replace(gpu, mig_on=mig_on, pieces=tuple(pieces.values()))
-
-
-def _piece(device: GPUStatus | GPUInstance, profile: str = "", start: int | None = None) -> Piece:
-    if profile and (whole := of_gpu_instance(profile)) != profile:
-        # One part of a GPU instance stands for all of them.
-        return Piece("", whole, start, held=1)
-    shares = device.shares
-    strategy, replicas = (shares.strategy, shares.replicas) if shares is not None else (Sharing.NONE, 1)
-    return Piece(device.resource, profile, start, _holders(device), strategy, replicas)
-
-
-def _claim(pieces: dict[int | None, Piece], gpu: GpuNow, device: AssignedDevice) -> None:
-    there = pieces.get(device.start)
-    shares = max(device.shares, 1)
-    if there is not None and (there.resource, there.profile) == (device.resource, device.profile):
-        pieces[device.start] = replace(there, held=there.held + shares)
-        return
-    piece = Piece(
-        device.resource, device.profile, device.start, shares, device.sharing, max(device.replicas, 1)
-    )
-    _put(pieces, gpu, piece)
-
-
-def _put(pieces: dict[int | None, Piece], gpu: GpuNow, piece: Piece) -> None:
-    """In the place of what is in its way."""
-    new = gpu.slice_of(piece)
-    for start, other in list(pieces.items()):
-        found = gpu.slice_of(other)
-        if new is None or found is None or not _fit(gpu, new, found):
-            del pieces[start]
-    pieces[piece.start] = piece
-
-
-def _fit(gpu: GpuNow, one: Slice, other: Slice) -> bool:
-    return gpu.geometry.fits(one, (other,))

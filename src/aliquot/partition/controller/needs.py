@@ -4,21 +4,20 @@ Another scheduler knows what node.status offers and nothing of what could be mad
 pods are its to bind. What is there already, or on its way, counts first; the rest is made where least is lost.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from aliquot.clock import parse_rfc3339
-from aliquot.gpu.profiles import resource_name
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.core import Node, Pod
-from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus, Sharing
+from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.resources import key
 from aliquot.partition.asked import asked_of
 from aliquot.partition.controller.claims import Claim
+from aliquot.partition.controller.present import devices_of, gpu_now
 from aliquot.partition.demand import Classes, ways
 from aliquot.partition.gpus import GpuFacts, gpus_of
-from aliquot.partition.making import Effort, GpuNow, Making, Piece, after, best
+from aliquot.partition.making import Effort, GpuNow, Making, after, best
 from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import WayOn
 
@@ -57,28 +56,26 @@ def needs_of(pod: Pod) -> tuple[Need, ...]:
 
 
 def place_of(
-    node: Node, gpu_node: GPUNode, claims: Sequence[Claim], awaited: Collection[str]
+    node: Node,
+    gpu_node: GPUNode,
+    claims: Sequence[Claim],
+    *,
+    awaited: Collection[str] = (),
+    to_come_is_free: bool = False,
 ) -> Place | None:
-    """None where pods are not to come. `claims`: what is spoken for there. `awaited`: resources of which a bound pod is still
-    to get one, whichever kubelet takes."""
+    """None where pods are not to come. `claims`: what is spoken for there. `awaited` and `to_come_is_free` as in
+    `present.gpu_now`."""
     if node.spec.unschedulable:
         return None
     labels = node.metadata.labels or {}
     facts = gpus_of(gpu_node, labels)
     statuses = {gpu.uuid: gpu for gpu in gpu_node.status.gpus}
-    claimed = Counter((claim.device.gpu, claim.device.start) for claim in claims)
-    gpus = {one.uuid: _now(one, statuses[one.uuid], claimed, awaited) for one in facts}
-    for claim in claims:
-        # What it is about is still to be made; those who are in its place may still have to go.
-        device, gpu = claim.device, gpus.get(claim.device.gpu)
-        if gpu is not None and device.start is not None and not _has(gpu, device):
-            piece = Piece(device.resource, device.profile, device.start, held=1)
-            gpus[device.gpu] = replace(gpu, pieces=(*gpu.pieces, piece))
+    devices = devices_of(claims)
+    gpus = {
+        one.uuid: gpu_now(one, statuses[one.uuid], devices, awaited=awaited, to_come_is_free=to_come_is_free)
+        for one in facts
+    }
     return Place(node.metadata.name, labels, facts, gpus)
-
-
-def _has(gpu: GpuNow, device: AssignedDevice) -> bool:
-    return any((piece.profile, piece.start) == (device.profile, device.start) for piece in gpu.pieces)
 
 
 def supply(
@@ -155,43 +152,6 @@ def _claim(need: Need, making: Making) -> Claim:
         replicas=piece.replicas if piece.replicas > 1 else 0,
     )
     return Claim(need.pod, device, bound=False, created_s=need.created_s)
-
-
-def _now(
-    facts: GpuFacts,
-    status: GPUStatus,
-    claimed: Mapping[tuple[str, int | None], int],
-    awaited: Collection[str],
-) -> GpuNow:
-    pieces = [_piece(status, None, claimed[status.uuid, None], awaited)] if status.resource else []
-    pieces += [
-        _piece(instance, instance.start, claimed[status.uuid, instance.start], awaited)
-        for instance in status.instances
-        if instance.resource
-    ]
-    for profile, start in facts.wanted:
-        pieces.append(Piece(resource_name(profile), profile, start, held=claimed[status.uuid, start]))
-    mig_on = any(piece.start is not None for piece in pieces) or facts.mig_on
-    whole = [piece for piece in pieces if piece.start is not None] if mig_on else pieces
-    return GpuNow(
-        facts.uuid, facts.profiles, mig_on, tuple(whole), facts.may_cut, facts.may_change_mode, facts.going
-    )
-
-
-def _piece(
-    device: GPUStatus | GPUInstance, start: int | None, claimed: int, awaited: Collection[str]
-) -> Piece:
-    shares = device.shares
-    held = sum(one.shares for one in shares.held) if shares is not None else len(device.pods)
-    replicas = shares.replicas if shares is not None else 1
-    return Piece(
-        device.resource,
-        device.profile if isinstance(device, GPUInstance) else "",
-        start,
-        replicas if device.resource in awaited else held + claimed,
-        shares.strategy if shares is not None else Sharing.NONE,
-        replicas,
-    )
 
 
 def _unschedulable(pod: Pod) -> bool:

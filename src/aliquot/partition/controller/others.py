@@ -82,9 +82,11 @@ class OtherSchedulers:
         places = []
         for gpu_node in sorted(self._gpu_nodes.values(), key=lambda one: one.metadata.name):
             name = gpu_node.metadata.name
-            node = self._nodes.get(name)
+            if (node := self._nodes.get(name)) is None:
+                continue
             claims = open_claims(self._claims.on(name), gpu_node.status)
-            place = place_of(node, gpu_node, claims, awaited.get(name, ())) if node is not None else None
+            # What was asked for in an earlier look is for whoever needs it now.
+            place = place_of(node, gpu_node, claims, awaited=awaited.get(name, ()), to_come_is_free=True)
             if place is not None:
                 places.append(place)
         needs = (need for needs in self._needs.values() for need in needs)

@@ -146,7 +146,7 @@ class Relocating:
         found = []
         for node, gpu_node in nodes:
             claims = open_claims(self._claims.on(node.metadata.name), gpu_node.status)
-            place = place_of(node, gpu_node, claims, ())
+            place = place_of(node, gpu_node, claims)
             if place is not None:
                 found.append(place)
         return found
