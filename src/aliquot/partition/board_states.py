@@ -81,6 +81,14 @@ class BoardStates:
             )
         )
 
+    def placing(self, profile: str, start: int) -> Placing | None:
+        """The placing of a profile, by its name, at a slot; None where the board has none such."""
+        return self._by_name.get((profile, start))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, int], Placing]:
+        return {(self.profiles[placing.profile].name, placing.start): placing for placing in self.placings}
+
     def fitting(self, profile: int, occupancy: Occupancy) -> tuple[Placing, ...]:
         """Where one more instance fits beside what is taken, by start."""
         return self._fitting[profile].get(occupancy, ())

@@ -35,6 +35,11 @@ def gpus_taken(states: BoardStates, counts: Mapping[int, int]) -> int:
     return sum(alike.gpus for alike in opened)
 
 
+def most_of_one(states: BoardStates, profile: int, occupancy: Occupancy) -> int:
+    """How many slices of one profile fit beside what is taken, lowest starts first."""
+    return _filled(states, profile, occupancy)[1]
+
+
 def _place(states: BoardStates, profile: int, alike: _Alike, left: int, row: list[_Alike]) -> int:
     """Puts what becomes of `alike` on `row`; says how many slices are left over."""
     occupancy, each = _filled(states, profile, alike.occupancy)

@@ -23,6 +23,10 @@ Entries = Iterable[tuple[int, float]]
 _TOLERANCE = 1e-6
 """HiGHS's own, of feasibility and of whole numbers."""
 
+_SLOW_RULES = 1 << 15 | 1 << 16
+"""Presolve by probing and by enumeration: with thousands of columns they take longer than the rest, and pay no heed to the
+time limit."""
+
 
 class Outcome(Enum):
     OPTIMAL = "optimal"
@@ -45,6 +49,13 @@ class Solution:
     @property
     def found(self) -> bool:
         return self.outcome in (Outcome.OPTIMAL, Outcome.BEST_SO_FAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    outcome: Outcome
+    values: Sequence[float]
+    """By column; empty where there are none."""
 
 
 class IntegerProgram:
@@ -86,18 +97,29 @@ class IntegerProgram:
         """From here on the aim stays at `value` or below."""
         self.row(aim.items(), at_most=value)
 
-    def relaxed(self, aim: Mapping[int, float]) -> Sequence[float]:
-        """The best values where fractions are allowed, which takes a fraction of the time; empty where there are none."""
+    @property
+    def widest(self) -> float:
+        """The largest number that a column may be."""
+        return max(self._upper, default=0)
+
+    def relaxed(self, aim: Mapping[int, float], *, within_s: float = INFINITE) -> "Relaxed":
+        """The best values where fractions are allowed, which takes a fraction of the time."""
         import highspy
 
+        if within_s <= 0:
+            return Relaxed(Outcome.NOTHING, ())
         highs = _solver()()
+        highs.setOptionValue("time_limit", within_s)
         model = self._model(aim)
         model.integrality_ = []
         highs.passModel(model)
         highs.run()
-        if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            return ()
-        return list(highs.getSolution().col_value)
+        status = highs.getModelStatus()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            return Relaxed(Outcome.INFEASIBLE, ())
+        if status != highspy.HighsModelStatus.kOptimal:
+            return Relaxed(Outcome.NOTHING, ())
+        return Relaxed(Outcome.OPTIMAL, list(highs.getSolution().col_value))
 
     def minimise(
         self,
@@ -106,25 +128,31 @@ class IntegerProgram:
         within_s: float,
         start: Sequence[int] | None = None,
         at_least: Mapping[int, int] | None = None,
+        near: tuple[Sequence[float], int] | None = None,
     ) -> Solution:
         """`start`: a solution that is known. Where time is up and nothing better is found, it is the answer.
 
-        `at_least`: columns below which nothing is looked for this time.
+        `at_least`: columns below which nothing is looked for this time. `near`: values, and how far from them columns are
+        looked at this time. Then the bound is that of the part that is looked at, and so is "infeasible".
         """
         if within_s <= 0:
             if start is None:
                 return Solution(Outcome.NOTHING, (), INFINITE, -INFINITE)
-            return Solution(Outcome.BEST_SO_FAR, start, _value(aim, start), -INFINITE)
+            return Solution(Outcome.BEST_SO_FAR, start, value_of(aim, start), -INFINITE)
         import highspy
 
         highs = _solver()()
         for option, value in (
             ("time_limit", within_s),
             ("mip_rel_gap", 0.0),
+            ("presolve_rule_off", _SLOW_RULES),
             ("mip_abs_gap", _TOLERANCE),
         ):
             highs.setOptionValue(option, value)
-        highs.passModel(self._model(aim, at_least or {}))
+        model = self._model(aim, at_least or {})
+        if near is not None:
+            _narrow(model, *near)
+        highs.passModel(model)
         if start is not None:
             known = highspy.HighsSolution()
             known.col_value = [float(value) for value in start]
@@ -136,12 +164,12 @@ class IntegerProgram:
         if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
             if start is not None:
                 return Solution(
-                    Outcome.BEST_SO_FAR, start, _value(aim, start), _bound_of(info.mip_dual_bound)
+                    Outcome.BEST_SO_FAR, start, value_of(aim, start), _bound_of(info.mip_dual_bound)
                 )
             return Solution(Outcome.NOTHING, (), INFINITE, _bound_of(info.mip_dual_bound))
         values = [round(value) for value in highs.getSolution().col_value]
         optimal = status == highspy.HighsModelStatus.kOptimal
-        objective = _value(aim, values)
+        objective = value_of(aim, values)
         return Solution(
             Outcome.OPTIMAL if optimal else Outcome.BEST_SO_FAR,
             values,
@@ -194,12 +222,27 @@ def _solver() -> "type[highspy.Highs]":
     return Silent
 
 
-def whole_bound(bound: float) -> float:
-    """Of an aim that only takes whole numbers: the least of these that is not below the bound."""
-    return math.ceil(bound - _TOLERANCE * max(1.0, abs(bound))) if math.isfinite(bound) else bound
+def _narrow(model: "highspy.HighsLp", values: Sequence[float], width: int) -> None:
+    import numpy as np
+
+    middle = np.array(values)
+    model.col_lower_ = np.maximum(np.asarray(model.col_lower_), np.floor(middle) - width)
+    model.col_upper_ = np.minimum(np.asarray(model.col_upper_), np.ceil(middle) + width)
 
 
-def _value(aim: Mapping[int, float], values: Sequence[int]) -> float:
+def whole_bound(bound: float, step: int = 1) -> float:
+    """Of an aim that only takes whole numbers, multiples of `step`: the least of these that is not below the bound."""
+    if not math.isfinite(bound):
+        return bound
+    return math.ceil((bound - _TOLERANCE * max(1.0, abs(bound))) / step) * step
+
+
+def step_of(aim: Mapping[int, float]) -> int:
+    """Values of the aim are multiples of it."""
+    return math.gcd(*(int(coefficient) for coefficient in aim.values())) or 1
+
+
+def value_of(aim: Mapping[int, float], values: Sequence[float]) -> float:
     return math.fsum(coefficient * values[column] for column, coefficient in aim.items())
 
 

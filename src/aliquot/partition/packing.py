@@ -138,7 +138,7 @@ def _fewest(program: IntegerProgram, aim: Mapping[int, float], within_s: float) 
 
     Where that comes to the relaxed optimum rounded up, as it nearly always does, it is proven; else all is searched.
     """
-    relaxed = program.relaxed(aim)
+    relaxed = program.relaxed(aim, within_s=within_s).values
     if relaxed:
         bound = whole_bound(sum(relaxed[column] for column in aim))
         most = {c: whole - _LEFT_TO_CHOOSE for c in aim if (whole := int(relaxed[c])) > _LEFT_TO_CHOOSE}
