@@ -20,6 +20,8 @@ class Operator(StrEnum):
     NOT_IN = "NotIn"
     EXISTS = "Exists"
     DOES_NOT_EXIST = "DoesNotExist"
+    GREATER = "Gt"
+    LESS = "Lt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class Requirement:
             return value is not None
         if self.operator is Operator.DOES_NOT_EXIST:
             return value is None
+        if self.operator in (Operator.GREATER, Operator.LESS):
+            try:
+                has, bound = int(value or ""), int(self.values[0])
+            except (ValueError, IndexError):
+                return False
+            return has > bound if self.operator is Operator.GREATER else has < bound
         return (value in self.values) is (self.operator is Operator.IN)
 
 

@@ -7,6 +7,7 @@ from aliquot.cli.partition.choose import choose
 from aliquot.cli.partition.controller import controller
 from aliquot.cli.partition.history import history
 from aliquot.cli.partition.packing import pack
+from aliquot.cli.partition.planning import plan
 from aliquot.cli.partition.simulate import simulate
 from aliquot.cli.partition.train import train
 
@@ -16,5 +17,5 @@ def partition() -> None:
     """Which GPU is cut how: the fewest GPUs for a demand, which way serves a need, and GPUs cut as pods need them."""
 
 
-for command in (pack, choose, controller, simulate, bench, history, train):
+for command in (pack, plan, choose, controller, simulate, bench, history, train):
     partition.add_command(command)

@@ -28,11 +28,11 @@ from aliquot.partition.controller.claims import Claims, open_claims
 from aliquot.partition.controller.needs import Need, Place, needs_of, place_of
 from aliquot.partition.controller.relocation import Relocation, relocation
 from aliquot.partition.gpus import partitioning_of
+from aliquot.partition.reading import DO_NOT_DISRUPT
 from aliquot.partition.value import BY_RULE, Valuation
 
 _log = structlog.get_logger()
 
-DO_NOT_DISRUPT = ("aliquot.dev/do-not-disrupt", "karpenter.sh/do-not-disrupt")
 PATIENCE_S = 5.0
 """A pod waits so long before another is moved for it: something may come free, or be made."""
 _LOOK_S = 2.0

@@ -11,7 +11,7 @@ from aliquot.partition.replanning.limits import Limit, Limits
 from aliquot.partition.replanning.ordering import in_order, touched_nodes
 from aliquot.partition.replanning.plan import Plan, apply
 from aliquot.partition.replanning.pools import Pools, closed, pools_of, slices
-from aliquot.partition.replanning.solving import Infeasible, NoTime, Solved, solve
+from aliquot.partition.replanning.solving import Infeasible, NoTime, Solved, admission_of, solve
 
 DEFAULT_WITHIN_S = 3.0
 MOST_LIMITS_COMBINED = 8
@@ -64,13 +64,18 @@ def _plan(cluster: Cluster, pools: Pools, solved: Solved) -> Plan:
     )
     after = apply(bare, cluster)
     admitted = set(bare.admitted)
-    waiting = {pod.key: _why_waits(pod, pools) for pod in cluster.pending if pod.key not in admitted}
+    proven = {one.aim for one in solved.reached if one.proven}
+    waiting = {
+        pod.key: _why_waits(pod, pools, admission_of(pod.priority) in proven)
+        for pod in cluster.pending
+        if pod.key not in admitted
+    }
     before_room, after_room = _room(cluster), _room(after)
     room = {profile: (count, after_room.get(profile, 0)) for profile, count in before_room.items()}
     return Plan(operations, solved.reached, waiting, pools.fixed, bare.basis, room, note)
 
 
-def _why_waits(pod: PendingPod, pools: Pools) -> str:
+def _why_waits(pod: PendingPod, pools: Pools, proven: bool) -> str:
     listed = " and ".join(f"{count} x {profile}" for profile, count in pod.needs)
     if not any(pool.where_allows(pod.where) for pool in pools.pools):
         return "no node with an open GPU in MIG mode is one of those it asks for"
@@ -80,6 +85,8 @@ def _why_waits(pod: PendingPod, pools: Pools) -> str:
         ):
             return f"no node that was looked at has {listed}"
         return f"no board it could be on has {listed}"
+    if not proven:
+        return f"no room for {listed} was found in time"
     return f"no room for {listed}, not even by moving what may be moved"
 
 

@@ -45,6 +45,11 @@ class Reached:
         return abs(self.value - self.bound) / largest if largest else 0.0
 
 
+def admission_of(priority: int) -> str:
+    """The name of the aim."""
+    return f"admitted {priority}"
+
+
 @dataclass(frozen=True, slots=True)
 class Solved:
     model: Model
@@ -130,7 +135,7 @@ class _Search:
         if not priorities:
             priorities = [0]
         for priority, lower in zip(priorities, [*priorities[1:], None], strict=True):
-            if not self._pursue(model, f"admitted {priority}", model.admission(priority), sign=-1):
+            if not self._pursue(model, admission_of(priority), model.admission(priority), sign=-1):
                 return False
             if lower is not None and moving and self._heed_priorities:
                 above = model.evicted(above=lower)
