@@ -12,6 +12,7 @@ NAMES = (
     "sharing",
     "scheduling",
     "mig",
+    "planning",
     "cutting",
     "placement",
     "metrics",
