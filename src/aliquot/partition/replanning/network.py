@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from aliquot.partition.board_states import BoardStates, Occupancy, Placing
+from aliquot.partition.policies.capability import slot_capability
 
 Fill = tuple[Occupancy, frozenset[Placing]]
 """(taken by slices in use, idle slices)"""
@@ -79,8 +80,6 @@ class Network:
 
 @lru_cache(maxsize=1 << 16)
 def worth(states: BoardStates, occupancy: Occupancy) -> int:
-    """What is free on a GPU, in what could be made of it: the slots of all placings that still fit.
-
-    A hole that only small slices fit in counts for little, however many slots it has.
-    """
-    return sum(placing.mask.bit_count() for placing in states.placings if not placing.mask & occupancy)
+    """What is free on a GPU, in what could be made of it: by the rule that placement falls back to, so that a plan and what
+    is placed after it pull the same way."""
+    return int(slot_capability(states)(occupancy))
