@@ -71,6 +71,10 @@ def test_what_is_beyond_the_need_is_its_price() -> None:
             "its isolation is None, Limits is needed",
         ),
         (Needs(isolation=Isolation.LIMITS), GpuWay(Sharing.MPS, 2), ""),
+        (Needs(), GpuWay(Sharing.MPS, 49), "49 shares, and an MPS server takes 48 clients"),
+        (Needs(), GpuWay(Sharing.MPS, 48), ""),
+        # Turns have no such end.
+        (Needs(), GpuWay(Sharing.TIME_SLICING, 49), ""),
         (Needs(40 * GIB, 100, Isolation.HARDWARE), GpuWay(), ""),
     ],
 )

@@ -97,7 +97,9 @@ def judge(
     """One way on a board of these profiles and this memory."""
     memory_mib, compute_percent, isolation = _given(way, profiles, board_memory_mib)
     reason = ""
-    if needs.memory_mib and memory_mib is None:
+    if isinstance(way, GpuWay) and way.sharing is Sharing.MPS and way.replicas > MOST_CLIENTS:
+        reason = f"{way.replicas} shares, and an MPS server takes {MOST_CLIENTS} clients"
+    elif needs.memory_mib and memory_mib is None:
         reason = "how much memory it has is not known"
     elif memory_mib is not None and memory_mib < needs.memory_mib:
         reason = f"it has {memory_mib / 1024:.1f} GiB, {needs.memory_mib / 1024:.1f} are needed"
