@@ -1,5 +1,6 @@
 """What is taken on each GPU of a class, kept right: the part that all ways of placement share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
 from aliquot.partition.board_states import BoardStates, Occupancy, Placing
@@ -7,7 +8,7 @@ from aliquot.partition.divisions import Division, divisions_of
 from aliquot.partition.placer import Gpu
 
 
-class Occupancies:
+class Occupancies(ABC):
     """A `Placer` without a choice. Who chooses keeps its own tables by `_enter` and `_leave`.
 
     A GPU whose division changes enters with the new one before it leaves with the old one.
@@ -20,13 +21,13 @@ class Occupancies:
         self._after = self.divisions.after
         self._without = self.divisions.without
 
-    def _enter(self, gpu: Gpu, division: Division) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _enter(self, gpu: Gpu, division: Division) -> None: ...
 
-    def _leave(self, gpu: Gpu, division: Division) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _leave(self, gpu: Gpu, division: Division) -> None: ...
 
-    def observe(self, profile: int) -> None:
+    def observe(self, profile: int) -> None:  # noqa: B027 - nothing to do is the rule
         """Most ways of placement do not adapt."""
 
     def commit(self, gpu: Gpu, placing: Placing) -> None:
