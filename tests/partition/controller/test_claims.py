@@ -7,7 +7,7 @@ import pytest
 
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, Assignment, encode
 from aliquot.kube.api.core import Pod
-from aliquot.kube.api.gpunode import GPUNodeStatus
+from aliquot.kube.api.gpunode import GPUNodeStatus, GPUStatus, HeldShares
 from aliquot.partition.controller.claims import Claim, claimed, open_claims
 from tests.partition.controller.test_wishes import claim
 from tests.partition.objects import status
@@ -79,3 +79,69 @@ def test_what_kubelet_has_given_is_no_claim_any_more(
     one = Claim("default/p", claim("1g.10gb@0"), bound, 0.0)
     found = open_claims([one], GPUNodeStatus(gpus=[status(layout)]))
     assert (list(found) == [one]) is is_open, rule
+
+
+def shared(replicas: int, uuid: str, **held: int) -> GPUStatus:
+    """A GPU in shares; `held`: how many of them each pod has."""
+    gpu = status(f"whole:small*{replicas},mps", uuid)
+    assert gpu.shares is not None
+    gpu.pods = [f"default/{name}" for name in held]
+    gpu.shares.held = [HeldShares(pod=f"default/{name}", shares=count) for name, count in held.items()]
+    return gpu
+
+
+@pytest.mark.parametrize(
+    ("rule", "gpus", "claims", "still_open"),
+    [
+        ("it has one of two", "1g.10gb@0=p 1g.10gb@1 1g.10gb@2", "1g.10gb@0 1g.10gb@1", "1g.10gb@1"),
+        (
+            "it has another in place of one of two: the first of them is taken for given",
+            "1g.10gb@0 1g.10gb@1 1g.10gb@2=p",
+            "1g.10gb@0 1g.10gb@1",
+            "1g.10gb@1",
+        ),
+        ("it has two others", "1g.10gb@0 1g.10gb@1=p 1g.10gb@2=p", "1g.10gb@0 1g.10gb@3", ""),
+        ("one of its own, one other", "1g.10gb@0 1g.10gb@1=p 1g.10gb@2=p", "1g.10gb@0 1g.10gb@1", ""),
+        (
+            "of each resource it is to get its own count",
+            "1g.10gb@0=p 1g.10gb@1=p 2g.20gb@2",
+            "1g.10gb@0 2g.20gb@2",
+            "2g.20gb@2",
+        ),
+        ("what two containers name is one device", "1g.10gb@0=p 1g.10gb@1", "1g.10gb@0 1g.10gb@0", ""),
+        ("also where kubelet gave another", "1g.10gb@0 1g.10gb@1=p", "1g.10gb@0 1g.10gb@0", ""),
+    ],
+)
+def test_of_several_devices_each_is_a_claim_until_it_is_given(
+    rule: str, gpus: str, claims: str, still_open: str
+) -> None:
+    bound = [Claim("default/p", claim(one), True, 0.0) for one in claims.split()]
+    found = open_claims(bound, GPUNodeStatus(gpus=[status(gpus)]))
+    assert [one.device for one in found] == [claim(one) for one in still_open.split()], rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "here", "there", "wanted", "still_open"),
+    [
+        ("a share of each", {"p": 1}, {"p": 1}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 0),
+        ("one is to come", {"p": 1}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 1),
+        ("both of one", {"p": 2}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 0),
+        ("several at once, elsewhere", {}, {"p": 3, "q": 1}, ["whole:small*3/8,mps@here"], 0),
+        (
+            "two of one are given, and one of another is to come",
+            {"p": 2},
+            {},
+            ["whole:small*1/8,mps@here", "whole:small*1/8,mps@here", "whole:small*1/8,mps@there"],
+            1,
+        ),
+    ],
+)
+def test_shares_are_counted_one_by_one(
+    rule: str, here: dict[str, int], there: dict[str, int], wanted: list[str], still_open: int
+) -> None:
+    bound = []
+    for one in wanted:
+        text, _, gpu = one.rpartition("@")
+        bound.append(Claim("default/p", msgspec.structs.replace(claim(text), gpu=gpu), True, 0.0))
+    found = open_claims(bound, GPUNodeStatus(gpus=[shared(8, "here", **here), shared(8, "there", **there)]))
+    assert len(found) == still_open, rule

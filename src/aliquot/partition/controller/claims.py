@@ -1,12 +1,14 @@
 """What pods are to get, by node: the devices that a scheduler has assigned to those that wait and to those that are bound."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.core import Pod
-from aliquot.kube.api.gpunode import GPUNodeStatus
+from aliquot.kube.api.gpunode import GPUInstance, GPUNodeStatus, GPUStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.assigned import assigned
@@ -84,17 +86,52 @@ def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:
     return node, tuple(Claim(name, device, bound, created_s) for device in assignment.devices)
 
 
-def open_claims(claims: Iterable[Claim], status: GPUNodeStatus) -> Sequence[Claim]:
-    """Those of pods that the node does not list as holding the resource yet: kubelet may have given them another device,
-    and the list is the truth."""
-    holding = _holding(status)
-    return [claim for claim in claims if not (claim.bound and (claim.pod, claim.device.resource) in holding)]
+def open_claims(claims: Sequence[Claim], status: GPUNodeStatus) -> Sequence[Claim]:
+    """Those that the node does not list as given yet. The list is the truth: for a device that the pod was to get, kubelet may
+    have given it another of the same resource. Each that it has beyond those stands for one of them."""
+    held = _held(status)
+    wanted = Counter[_Held]()
+    for claim in claims:
+        wanted[_of(claim)] += claim.device.shares or 1
+    others = Counter[tuple[str, str]]()
+    for place, count in (held - wanted).items():
+        others[place.pod, place.resource] += count
+    exchanged: set[_Held] = set()
+    found = []
+    for claim in claims:
+        place, needed = _of(claim), claim.device.shares or 1
+        # What an init container was to get is named again by those after it.
+        if claim.bound and (held[place] or place in exchanged):
+            continue
+        if claim.bound and others[claim.pod, place.resource] >= needed:
+            others[claim.pod, place.resource] -= needed
+            exchanged.add(place)
+            continue
+        found.append(claim)
+    return found
 
 
-def _holding(status: GPUNodeStatus) -> frozenset[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+class _Held(NamedTuple):
+    """A device, as a pod has it."""
+
+    pod: str
+    resource: str
+    gpu: str
+    start: int | None
+
+
+def _of(claim: Claim) -> _Held:
+    return _Held(claim.pod, claim.device.resource, claim.device.gpu, claim.device.start)
+
+
+def _held(status: GPUNodeStatus) -> Counter[_Held]:
+    """As often as the pod has shares of it."""
+    found = Counter[_Held]()
     for gpu in status.gpus:
-        found.update((pod, gpu.resource) for pod in gpu.pods)
-        for instance in gpu.instances:
-            found.update((pod, instance.resource) for pod in instance.pods)
-    return frozenset(found)
+        places: list[tuple[int | None, GPUStatus | GPUInstance]] = [(None, gpu)]
+        places += [(instance.start, instance) for instance in gpu.instances]
+        for start, device in places:
+            shares = {one.pod: one.shares for one in device.shares.held} if device.shares is not None else {}
+            for pod in device.pods:
+                found[_Held(pod, device.resource, gpu.uuid, start)] += shares.get(pod, 1)
+    return found
