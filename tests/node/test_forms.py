@@ -56,10 +56,10 @@ def test_a_free_device_changes_once_kubelet_has_let_go_of_it() -> None:
     changes = FormChanges()
     old = changes.settle(new, before, (), listed(1.0, ID), 1.0)
     assert old.resources == {A: (device(A),), B: ()}
-    assert changes.device_ids() == KNOWN
+    assert changes.withdrawn() == KNOWN
     assert changes.settle(new, before, (), listed(2.0, ID), 2.0).resources[B] == ()
     assert changes.settle(new, before, (), listed(3.0), 3.0) is new
-    assert not changes.device_ids()
+    assert not changes.withdrawn()
 
 
 def test_a_held_device_keeps_its_form_until_it_is_free() -> None:
@@ -71,12 +71,27 @@ def test_a_held_device_keeps_its_form_until_it_is_free() -> None:
     assert changes.settle(new, before, (), listed(61.0), 61.0) is new
 
 
+def test_what_a_bound_pod_is_to_get_stays_offered_until_it_has_it() -> None:
+    before, new = of_devices([device(A)]), offered(device(B))
+    changes = FormChanges()
+    changes.settle(new, before, (), listed(1.0, ID), 1.0)
+    # Kubelet has let go of it, but a pod was bound for it meanwhile.
+    kept = changes.settle(new, before, (), listed(2.0), 2.0, awaited=KNOWN)
+    assert kept.resources == {A: (device(A),), B: ()}
+    assert changes.kept == KNOWN
+    assert not changes.withdrawn()
+    changes.settle(new, before, (), listed(3.0, ID), 3.0)
+    assert changes.kept == changes.withdrawn() == KNOWN
+    assert changes.settle(new, before, (), listed(4.0), 4.0) is new
+    assert not changes.kept
+
+
 def test_a_change_that_is_taken_back_is_forgotten() -> None:
     before, same = of_devices([device(A)]), offered(device(A))
     changes = FormChanges()
     changes.settle(offered(device(B)), before, (), listed(1.0, ID), 1.0)
     assert changes.settle(same, before, (), listed(2.0, ID), 2.0) is same
-    assert not changes.device_ids()
+    assert not changes.withdrawn()
 
 
 def test_a_device_that_was_not_offered_before_has_no_form_to_keep() -> None:

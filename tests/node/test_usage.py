@@ -93,6 +93,14 @@ def test_a_bound_pod_without_assignment_uses_whatever_it_may_get() -> None:
     assert set(used_starts(claims=(claim(),))) == {0, 1, 2}
 
 
+@pytest.mark.parametrize(("pending", "uses_all"), [(True, True), (False, False)])
+def test_a_pod_whose_slice_kubelet_gave_to_another_may_get_any_like_it(pending: bool, uses_all: bool) -> None:
+    """One that runs has what it got."""
+    found = used_starts(held=(1,), claims=(replace(claim(1), pending=pending),))
+    others = dict.fromkeys((0, 2), "default/train, which is bound here and may get it") if uses_all else {}
+    assert found == {1: "default/holder", **others}
+
+
 def test_an_assignment_of_what_is_not_there_uses_nothing() -> None:
     assert used_starts(claims=(claim(6),)) == {}
 

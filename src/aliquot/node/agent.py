@@ -51,7 +51,7 @@ from aliquot.node.registration import Registrar
 from aliquot.node.sharing import Shared, share
 from aliquot.node.status import Findings, Note
 from aliquot.node.time_slices import TimeSlices
-from aliquot.node.usage import uses
+from aliquot.node.usage import awaited, uses
 from aliquot.node.watched import Watched
 
 _log = structlog.get_logger()
@@ -329,7 +329,8 @@ class Agent:
             *self._forms(),
             self._allocations,
             self._clock.now(),
-            frozen=not self._configuration.is_known,
+            awaited=self._awaited(),
+            frozen=not (self._configuration.is_known and self._pods.is_synced),
         )
         if advertisement is not self._advertisement:
             self._advertisement = advertisement
@@ -354,6 +355,11 @@ class Agent:
             forms = of_devices(self._advertisement.devices)
             held = self._handing_out.answered().union(self._uses)
         return forms, held
+
+    def _awaited(self) -> frozenset[str]:
+        """Devices that kubelet is yet to give to pods that are bound here."""
+        devices = self._advertisement.devices
+        return awaited(self._handing_out.outstanding(), devices, self._allocations).ids(devices)
 
     def _change(self, busy: frozenset[str], tasks: asyncio.TaskGroup) -> Mapping[str, Note]:
         spec = self._spec()
@@ -380,10 +386,10 @@ class Agent:
             for device in devices
             if not device.unusable
             and self._health.of(device) is None
-            and device.id not in self._form_changes.device_ids()
+            and device.id not in self._form_changes.withdrawn()
             for kubelet_id in device.kubelet_ids
         }
-        changing = self._form_changes.device_ids() - (self._uses or {}).keys()
+        changing = self._form_changes.kept - (self._uses or {}).keys()
         return bool(
             changing
             or self._neighbours.are_in_doubt
@@ -401,7 +407,7 @@ class Agent:
 
     def _offers_of(self, device: Device) -> list[Offer]:
         fault, closed = self._fault(device)
-        if not fault and device.id in self._form_changes.device_ids():
+        if not fault and device.id in self._form_changes.withdrawn():
             # All of it, also what is held: freed later, nobody is to be sent for it.
             fault = "it is about to be offered otherwise"
         files = self._prepared.files.get(device.id, ())
@@ -478,7 +484,7 @@ class Agent:
 
     def _waiting_for_users(self) -> list[str]:
         """Of what is left alone no other form is wanted."""
-        changing = self._form_changes.device_ids()
+        changing = self._form_changes.kept
         return sorted(
             device.id
             for device in self._advertisement.devices

@@ -2,7 +2,8 @@
 
 Kubelet counts by resource name, and hears of each name by a stream of its own. Were a GPU offered whole under one name
 while a share of it is held under another, or while kubelet still believes in the old name, it would be given twice. So the
-old form is withdrawn first, like a slice that is to be cut away.
+old form is withdrawn first, like a slice that is to be cut away. What a bound pod is still to get is not withdrawn before
+the pod has it or is gone: kubelet would refuse it for good.
 """
 
 from collections.abc import Collection, Iterable, KeysView, Mapping
@@ -86,9 +87,11 @@ class FormChanges:
 
     def __init__(self) -> None:
         self._withdrawals = Withdrawals()
+        self.kept: frozenset[str] = frozenset()
+        """Devices that have their old form for now."""
 
-    def device_ids(self) -> KeysView[str]:
-        """Those that keep their old form for now. What nobody has of them is not to be handed out any more."""
+    def withdrawn(self) -> KeysView[str]:
+        """Those of them that are not to be handed out any more."""
         return self._withdrawals.device_ids()
 
     def settle(
@@ -99,10 +102,12 @@ class FormChanges:
         allocations: Allocations,
         now: float,
         *,
+        awaited: Collection[str] = (),
         frozen: bool = False,
     ) -> Advertisement:
-        """`new`, in which every device whose time has not come has the form it had `before`. `frozen`: it is not known
-        what is wanted, so all stay as they were."""
+        """`new`, in which every device whose time has not come has the form it had `before`. `awaited`: what kubelet is yet
+        to give to pods that are bound for it. `frozen`: it is not known what is wanted, or for whom, so all stay as they
+        were."""
         changing = {
             device.id
             for device in new.devices
@@ -110,11 +115,13 @@ class FormChanges:
         }
         self._withdrawals.look(allocations)
         if frozen:
+            self.kept = frozenset()
             self._withdrawals.want((), now)
             return _with_forms(new, {device_id: before[device_id] for device_id in changing})
-        staying = changing - (self._withdrawals.released(allocations) - set(in_use))
-        self._withdrawals.want(staying, now)
-        return _with_forms(new, {device_id: before[device_id] for device_id in staying})
+        released = self._withdrawals.released(allocations).difference(in_use, awaited)
+        self.kept = frozenset(changing - released)
+        self._withdrawals.want(self.kept.difference(awaited), now)
+        return _with_forms(new, {device_id: before[device_id] for device_id in self.kept})
 
 
 def _with_forms(new: Advertisement, forms: Mapping[str, Form]) -> Advertisement:

@@ -105,10 +105,10 @@ class HandingOut:
         if self._scores is None:
             self._scores = pair_scores(self._snapshot.gpus)
         policy = self._settings().allocation_policy
-        return prefer(question, self._outstanding(), self._places, held, self._scores, policy)
+        return prefer(question, self.outstanding(), self._places, held, self._scores, policy)
 
     def allocate(self, resource: str, ids: Sequence[str], given: Given) -> ContainerAllocateResponse:
-        claim = served_claim(resource, ids, self._outstanding())
+        claim = served_claim(resource, ids, self.outstanding())
         self._answers.add(Answer(tuple(ids), self._clock.now(), claim.id if claim is not None else None))
         self._counts.allocated(resource)
         # Who holds what is in GPUNode; a line for each would cost more than the rest of the answer.
@@ -116,7 +116,8 @@ class HandingOut:
         self._allocated()
         return answer(given, self._settings(), self._new_id)
 
-    def _outstanding(self) -> Sequence[Promise]:
+    def outstanding(self) -> Sequence[Promise]:
+        """Those for which kubelet has yet to ask."""
         return outstanding(self.promises(), self._answers.claims())
 
     def _new_id(self) -> str:

@@ -75,6 +75,46 @@ def served_claim(resource: str, device_ids: Collection[str], promised: Iterable[
     return oldest
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What bound pods are still to get, with the pod that is."""
+
+    devices: Mapping[str, str]
+    """By device id: chosen for it."""
+    resources: Mapping[str, str]
+    """Of these, kubelet may give it any device."""
+
+    def ids(self, devices: Iterable[Device]) -> frozenset[str]:
+        """Those of `devices` that somebody is to get or may get."""
+        return frozenset(
+            device.id
+            for device in devices
+            if device.id in self.devices or (device.resource and device.resource in self.resources)
+        )
+
+
+def awaited(promised: Iterable[Promise], devices: Iterable[Device], allocations: Allocations) -> Awaited:
+    """`promised` are of pods that kubelet does not list (`assignments.unlisted`)."""
+    capacity = {device.id: len(device.kubelet_ids) for device in devices}
+    chosen: dict[str, str] = {}
+    anyones: dict[str, str] = {}
+    for promise in promised:
+        claim = promise.claim
+        ids = promise.ids if promise.shared is None else (promise.shared,)
+        count = 1 if promise.shared is None else claim.count
+        if ids is None:
+            if not claim.assigned:
+                anyones[claim.resource] = claim.pod
+            continue
+        chosen.update((device_id, claim.pod) for device_id in ids)
+        taken = [sum(allocations.shares_by_device.get(device_id, {}).values()) for device_id in ids]
+        has_room = all(capacity[i] - used >= count for i, used in zip(ids, taken, strict=True))
+        if claim.pending and not has_room:
+            # Kubelet gave it to another, who was to get an equal one: this pod gets that, or one more like it.
+            anyones[claim.resource] = claim.pod
+    return Awaited(chosen, anyones)
+
+
 def uses(
     devices: Sequence[Device],
     gpus: Iterable[ObservedGpu],
@@ -84,21 +124,12 @@ def uses(
 ) -> Mapping[str, str]:
     """Device id -> by whom it is in use, in words; devices not named are free. A device is in use if a share of it is.
 
-    `promised` are those of live pods that kubelet does not list (`assignments.unlisted`). One without an assignment
-    may be given any free device of its resource, so it counts on all of them.
+    `promised` as in `awaited`. One without an assignment may be given any free device of its resource, so it counts on all
+    of them.
     """
     processes = {observed.gpu.uuid: observed.processes for observed in gpus}
-    assigned: dict[str, str] = {}
-    anyones: dict[str, str] = {}
+    to_get = awaited(promised, devices, allocations)
     answered = frozenset(map(device_of, answered))
-    for promise in promised:
-        claim = promise.claim
-        if promise.shared is not None:
-            assigned[promise.shared] = claim.pod
-        elif promise.ids is not None:
-            assigned.update((device_id, claim.pod) for device_id in promise.ids)
-        elif not claim.assigned:
-            anyones[claim.resource] = claim.pod
     found: dict[str, str] = {}
     for device in devices:
         running = _pids_on(device, processes.get(device.gpu_uuid, ()))
@@ -108,10 +139,10 @@ def uses(
             found[device.id] = f"process {', '.join(map(str, running))}"
         elif device.id in answered:
             found[device.id] = "a pod that kubelet is admitting"
-        elif device.id in assigned:
-            found[device.id] = f"{assigned[device.id]}, which is bound here for it"
-        elif device.resource in anyones:
-            found[device.id] = f"{anyones[device.resource]}, which is bound here and may get it"
+        elif device.id in to_get.devices:
+            found[device.id] = f"{to_get.devices[device.id]}, which is bound here for it"
+        elif device.resource in to_get.resources:
+            found[device.id] = f"{to_get.resources[device.resource]}, which is bound here and may get it"
     return found
 
 
