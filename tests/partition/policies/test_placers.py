@@ -56,6 +56,81 @@ def test_what_is_placed_stays_where_it_is_and_shares_no_slot(
         assert {gpu: placer.occupancy(gpu) for gpu in placer.gpus()} == taken
 
 
+class ScannedNodes(NodeSpreading):
+    """The rule by one look at each node and GPU."""
+
+    def choose(self, profile: int) -> Choice | None:
+        free = {
+            node: sum(self.states.memory_slots - self.occupancy(gpu).bit_count() for gpu in gpus)
+            for node, gpus in self._gpus_of.items()
+        }
+        for node in sorted(free, key=lambda node: (-free[node], node)):
+            for gpu in self._gpus_of[node]:
+                if fitting := self.states.fitting(profile, self.occupancy(gpu)):
+                    return gpu, fitting[0]
+        return None
+
+
+class ScannedCounts(CountBatching):
+    """The rule by one look at each GPU."""
+
+    def choose(self, profile: int) -> Choice | None:
+        for gpu in sorted(self.gpus()):
+            for placing in self._idle[gpu]:
+                if placing.profile == profile:
+                    return gpu, placing
+        for gpu in sorted(self.gpus()):
+            if geometry := self._geometry(gpu, profile):
+                made = self._cut(gpu, geometry)
+                return next(((gpu, new) for new in made or () if new.profile == profile), None)
+        return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "scanned"),
+    [
+        (
+            lambda tables, gpus: NodeSpreading(tables, gpus, gpus_per_node=2),
+            lambda tables, gpus: ScannedNodes(tables, gpus, gpus_per_node=2),
+        ),
+        (CountBatching, ScannedCounts),
+    ],
+    ids=["node-spreading", "count-batching"],
+)
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1_000)), max_size=60), gpus=st.integers(1, 6)
+)
+def test_a_decision_is_what_a_look_at_every_gpu_would_come_to(
+    kind: Callable[[BoardStates, range], Placer],
+    scanned: Callable[[BoardStates, range], Placer],
+    steps: list[tuple[int, int]],
+    gpus: int,
+) -> None:
+    tables = states()
+    pair = kind(tables, range(gpus)), scanned(tables, range(gpus))
+    held: list[Choice] = []
+    for what, number in steps:
+        if what < 6:
+            choice, plain = (place(placer, number % len(tables.profiles)) for placer in pair)
+            assert choice == plain
+            if choice is not None:
+                held.append(choice)
+        elif what < 8 and held:
+            left = held.pop(number % len(held))
+            for placer in pair:
+                placer.release(*left)
+        elif what == 8:
+            gone = number % gpus
+            if gone in set(pair[0].gpus()):
+                for placer in pair:
+                    placer.remove(gone)
+                held = [choice for choice in held if choice[0] != gone]
+        elif number % gpus not in set(pair[0].gpus()):
+            for placer in pair:
+                placer.add(number % gpus)
+
+
 def placed(placer: Placer, tables: BoardStates, names: list[str]) -> list[tuple[int, int] | None]:
     """(GPU, start) of each."""
     choices = [place(placer, profile(tables, name)) for name in names]

@@ -13,13 +13,19 @@ Creation takes the lowest start that is free.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, permutations
+from operator import sub
+from typing import TypeAlias
 
-from aliquot.partition.board_states import BoardStates, Placing
+from aliquot.partition.board_states import BoardStates, Occupancy, Placing
 from aliquot.partition.divisions import Division
+from aliquot.partition.index_set import NOTHING, IndexSet
 from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu, place
 
 ORDERS_TRIED = 20
+
+_Counts: TypeAlias = tuple[int, ...]
+"""By profile."""
 
 
 class CountBatching(Occupancies):
@@ -30,47 +36,58 @@ class CountBatching(Occupancies):
         self._used: dict[Gpu, list[Placing]] = {}
         self._idle: dict[Gpu, list[Placing]] = {}
         """Instances that exist and nobody has."""
+        self._counts: dict[Gpu, _Counts] = {}
+        """Of what is in use."""
+        self._alike: dict[_Counts, IndexSet] = {}
+        """GPUs by these counts: a plan looks at no more of them."""
+        self._having = [IndexSet() for _ in states.profiles]
+        """By profile: GPUs with an idle instance of it."""
+        self._room: dict[_Counts, tuple[bool, ...]] = {}
+        """By counts: whether a geometry has one more, for each profile."""
+        self._cuts: dict[tuple[Occupancy, tuple[int, ...]], tuple[Placing, ...] | None] = {}
+        """What `_cut` has found, by what is taken and what is missing."""
         self._lacking: Counter[int] = Counter()
         """Of the batch that is placed: how many of each profile."""
         self.add_all(gpus)
 
     def choose(self, profile: int) -> Choice | None:
-        for gpu in sorted(self._idle):
-            for placing in self._idle[gpu]:
-                if placing.profile == profile:
-                    return gpu, placing
-        for gpu in sorted(self._used):
-            geometry = self._geometry(gpu, profile)
-            if geometry is not None:
-                # The plan is made, and the pod waits for this GPU, whether it can be cut so or not.
-                made = self._cut(gpu, geometry)
-                return next(((gpu, new) for new in made or () if new.profile == profile), None)
-        return None
+        gpu = self._having[profile].lowest
+        if gpu != NOTHING:
+            return gpu, next(placing for placing in self._idle[gpu] if placing.profile == profile)
+        gpu = min(
+            (gpus.lowest for counts, gpus in self._alike.items() if self._has_room(counts)[profile]),
+            default=NOTHING,
+        )
+        if gpu == NOTHING:
+            return None
+        # The plan is made, and the pod waits for this GPU, whether it can be cut so or not.
+        made = self._cut(gpu, self._geometry(gpu, profile))
+        return next(((gpu, new) for new in made or () if new.profile == profile), None)
 
     def commit(self, gpu: Gpu, placing: Placing) -> None:
         idle = self._idle[gpu]
         made = None if placing in idle else self._made_for(gpu, placing)
         super().commit(gpu, placing)
-        if made is not None:
-            self._idle[gpu] = idle = list(made)
-        idle.remove(placing)
-        self._used[gpu].append(placing)
+        left = list(idle if made is None else made)
+        left.remove(placing)
+        self._set(gpu, [*self._used[gpu], placing], left)
 
     def release(self, gpu: Gpu, placing: Placing) -> None:
         if placing not in self._used[gpu]:
             raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not one instance in use")
         super().release(gpu, placing)
-        self._used[gpu].remove(placing)
-        self._idle[gpu].append(placing)
+        used = list(self._used[gpu])
+        used.remove(placing)
+        self._set(gpu, used, [*self._idle[gpu], placing])
 
     def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
         used = list(held)
         super().add(gpu, used)
-        self._used[gpu], self._idle[gpu] = used, []
+        self._set(gpu, used, [])
 
     def remove(self, gpu: Gpu) -> None:
         super().remove(gpu)
-        del self._used[gpu], self._idle[gpu]
+        self._forget(gpu)
 
     def place_batch(self, profiles: Sequence[int]) -> list[Choice | None]:
         """One after the other, smallest first; the answers in the order of `profiles`."""
@@ -83,25 +100,67 @@ class CountBatching(Occupancies):
         self._lacking.clear()
         return placed
 
+    def _set(self, gpu: Gpu, used: list[Placing], idle: list[Placing]) -> None:
+        """What is on it from now on."""
+        if gpu in self._used:
+            self._forget(gpu)
+        self._used[gpu], self._idle[gpu] = used, idle
+        counts = [0] * len(self._having)
+        for placing in used:
+            counts[placing.profile] += 1
+        self._counts[gpu] = kind = tuple(counts)
+        alike = self._alike.get(kind)
+        if alike is None:
+            alike = self._alike[kind] = IndexSet()
+        alike.add(gpu)
+        for placing in idle:
+            self._having[placing.profile].add(gpu)
+
+    def _forget(self, gpu: Gpu) -> None:
+        kind = self._counts.pop(gpu)
+        alike = self._alike[kind]
+        alike.remove(gpu)
+        if alike.lowest == NOTHING:
+            del self._alike[kind]
+        for profile in {placing.profile for placing in self._idle.pop(gpu)}:
+            self._having[profile].remove(gpu)
+        del self._used[gpu]
+
+    def _has_room(self, used: _Counts) -> tuple[bool, ...]:
+        known = self._room.get(used)
+        if known is None:
+            known = self._room[used] = tuple(
+                any(_holds_more(counts, used, profile) for counts in self.states.maximal_counts)
+                for profile in range(len(used))
+            )
+        return known
+
     def _geometry(self, gpu: Gpu, profile: int) -> tuple[int, ...] | None:
         """That offers most of what is lacking, and the profile more often than it is in use."""
-        used = Counter(placing.profile for placing in self._used[gpu])
+        used = self._counts[gpu]
         lacking = self._lacking or Counter((profile,))
         best, most = None, 0
         for counts in self.states.maximal_counts:
-            if counts[profile] <= used[profile] or any(counts[p] < n for p, n in used.items()):
+            if not _holds_more(counts, used, profile):
                 continue
             offered = sum(min(counts[p] - used[p], n) for p, n in lacking.items() if n > 0)
             if offered > most:
                 best, most = counts, offered
         return best
 
-    def _cut(self, gpu: Gpu, geometry: tuple[int, ...]) -> tuple[Placing, ...] | None:
+    def _cut(self, gpu: Gpu, geometry: tuple[int, ...] | None) -> tuple[Placing, ...] | None:
         """The instances of the geometry that are made beside those in use, by the first order that succeeds."""
-        used = Counter(placing.profile for placing in self._used[gpu])
-        missing = [p for p, count in enumerate(geometry) for _ in range(count - used[p])]
-        for order in islice(_different(missing), ORDERS_TRIED):
-            taken = self.occupancy(gpu)
+        if geometry is None:
+            return None
+        key = self.occupancy(gpu), tuple(map(sub, geometry, self._counts[gpu]))
+        if key not in self._cuts:
+            self._cuts[key] = self._make(*key)
+        return self._cuts[key]
+
+    def _make(self, occupancy: Occupancy, missing: tuple[int, ...]) -> tuple[Placing, ...] | None:
+        wanted = [profile for profile, count in enumerate(missing) for _ in range(count)]
+        for order in islice(_different(wanted), ORDERS_TRIED):
+            taken = occupancy
             made: list[Placing] = []
             for profile in order:
                 fitting = self.states.fitting(profile, taken)
@@ -114,8 +173,7 @@ class CountBatching(Occupancies):
         return None
 
     def _made_for(self, gpu: Gpu, placing: Placing) -> tuple[Placing, ...]:
-        geometry = self._geometry(gpu, placing.profile)
-        made = self._cut(gpu, geometry) if geometry is not None else None
+        made = self._cut(gpu, self._geometry(gpu, placing.profile))
         if made is None or placing not in made:
             raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not what it would be cut into")
         return made
@@ -125,6 +183,11 @@ class CountBatching(Occupancies):
 
     def _leave(self, gpu: Gpu, division: Division) -> None:
         """What is in use is known by instance."""
+
+
+def _holds_more(counts: _Counts, used: _Counts, profile: int) -> bool:
+    """All that is in use, and one more of the profile."""
+    return counts[profile] > used[profile] and all(count >= n for count, n in zip(counts, used, strict=True))
 
 
 def _different(items: Sequence[int]) -> Iterator[tuple[int, ...]]:

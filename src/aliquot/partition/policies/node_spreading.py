@@ -4,11 +4,12 @@ As its source has it (April 2026): the scheduler plugin scores a node by its fre
 first GPU where the profile fits, at the first start that NVML lists.
 """
 
+from bisect import insort
 from collections.abc import Iterable
 
-from aliquot.partition.board_states import BoardStates, Placing
+from aliquot.partition.board_states import BoardStates
 from aliquot.partition.divisions import Division
-from aliquot.partition.index_set import IndexSet
+from aliquot.partition.index_set import NOTHING, IndexSet
 from aliquot.partition.occupancies import Occupancies
 from aliquot.partition.placer import Choice, Gpu
 
@@ -16,7 +17,11 @@ GPUS_PER_NODE = 10
 
 
 class NodeSpreading(Occupancies):
-    """A `Placer`. Of nodes with equally many free slots it takes the lowest."""
+    """A `Placer`. Of nodes with equally many free slots it takes the lowest.
+
+    Nodes that are alike, in what fits there and in free slots, are kept together: a decision looks at kinds of nodes and
+    at the GPUs of one node, however many nodes there are.
+    """
 
     def __init__(
         self, states: BoardStates, gpus: Iterable[Gpu] = (), gpus_per_node: int = GPUS_PER_NODE
@@ -24,42 +29,64 @@ class NodeSpreading(Occupancies):
         super().__init__(states)
         self._gpus_per_node = gpus_per_node
         self._gpus_of: dict[int, list[Gpu]] = {}
-        self._free: dict[int, int] = {}
-        """By node: slots."""
-        self._nodes_of = [IndexSet() for _ in range(2 * gpus_per_node * states.memory_slots + 1)]
-        """By free slots; a GPU that changes counts twice for a moment."""
+        self._fits = [
+            sum(1 << profile for profile in range(len(states.profiles)) if states.fitting(profile, occupancy))
+            for occupancy in self.divisions.occupancies
+        ]
+        """By division: a bit for each profile that fits."""
+        self._free = [states.memory_slots - occupancy.bit_count() for occupancy in self.divisions.occupancies]
+        """By division: slots."""
+        self._kind: dict[int, tuple[int, int]] = {}
+        """By node: what fits on some GPU of it, and its free slots."""
+        self._nodes_of: dict[tuple[int, int], IndexSet] = {}
+        """By kind."""
+        self._levels: dict[int, int] = {}
+        """By what fits: a bit for each number of free slots that a node has."""
         self.add_all(gpus)
 
     def choose(self, profile: int) -> Choice | None:
-        for nodes in reversed(self._nodes_of):
-            for node in nodes:
-                for gpu in self._gpus_of[node]:
-                    if fitting := self.states.fitting(profile, self.occupancy(gpu)):
-                        return gpu, fitting[0]
-        return None
-
-    def add(self, gpu: Gpu, held: Iterable[Placing] = ()) -> None:
-        super().add(gpu, held)
-        gpus = self._gpus_of.setdefault(gpu // self._gpus_per_node, [])
-        gpus.append(gpu)
-        gpus.sort()
-
-    def remove(self, gpu: Gpu) -> None:
-        super().remove(gpu)
-        self._gpus_of[gpu // self._gpus_per_node].remove(gpu)
+        wanted = 1 << profile
+        best, most = NOTHING, -1
+        for fits, levels in self._levels.items():
+            if fits & wanted and levels:
+                free = levels.bit_length() - 1
+                node = self._nodes_of[fits, free].lowest
+                if free > most or (free == most and node < best):
+                    best, most = node, free
+        if best == NOTHING:
+            return None
+        gpu = next(gpu for gpu in self._gpus_of[best] if self._fits[self._division[gpu]] & wanted)
+        return gpu, self.states.fitting(profile, self.occupancy(gpu))[0]
 
     def _enter(self, gpu: Gpu, division: Division) -> None:
-        self._change(gpu // self._gpus_per_node, self._free_slots(division))
+        node = gpu // self._gpus_per_node
+        gpus = self._gpus_of.setdefault(node, [])
+        if gpu not in gpus:
+            insort(gpus, gpu)
+        self._file(node)
 
     def _leave(self, gpu: Gpu, division: Division) -> None:
-        self._change(gpu // self._gpus_per_node, -self._free_slots(division))
+        if gpu not in self._division:
+            node = gpu // self._gpus_per_node
+            self._gpus_of[node].remove(gpu)
+            self._file(node)
 
-    def _free_slots(self, division: Division) -> int:
-        return self.states.memory_slots - self.divisions.occupancies[division].bit_count()
-
-    def _change(self, node: int, slots: int) -> None:
-        before = self._free.get(node)
+    def _file(self, node: int) -> None:
+        """Under the kind that it now is."""
+        fits = free = 0
+        for gpu in self._gpus_of[node]:
+            division = self._division[gpu]
+            fits |= self._fits[division]
+            free += self._free[division]
+        before, after = self._kind.get(node), (fits, free)
+        if before == after:
+            return
         if before is not None:
-            self._nodes_of[before].remove(node)
-        after = self._free[node] = (before or 0) + slots
-        self._nodes_of[after].add(node)
+            nodes = self._nodes_of[before]
+            nodes.remove(node)
+            if nodes.lowest == NOTHING:
+                self._levels[before[0]] ^= 1 << before[1]
+        self._kind[node] = after
+        nodes = self._nodes_of.setdefault(after, IndexSet())
+        nodes.add(node)
+        self._levels[fits] = self._levels.get(fits, 0) | 1 << free
