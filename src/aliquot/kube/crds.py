@@ -7,6 +7,7 @@ from typing import Any
 from aliquot.kube.api.core import CustomResourceDefinition
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.podgroup import PodGroup, Topology
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CRDS
 from aliquot.kube.schema import PrinterColumn, crd
@@ -54,7 +55,41 @@ GPUCLASS_CRD = crd(
     },
 )
 
-ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD)
+PODGROUP_CRD = crd(
+    PodGroup,
+    "podgroups",
+    short_names=["apg"],
+    categories=["aliquot"],
+    namespaced=True,
+    printer_columns=[
+        PrinterColumn("Phase", ".status.phase"),
+        PrinterColumn("Queue", ".spec.queue"),
+        PrinterColumn("Min", ".spec.minMember", type="integer", description="Pods that it needs at least."),
+        PrinterColumn("Scheduled", ".status.pods.scheduled", type="integer"),
+        PrinterColumn("Reason", ".status.waiting.reason", description="Why it waits."),
+        # A column of type date shows a time to come as invalid.
+        PrinterColumn("Predicted start", ".status.predictedStart"),
+        PrinterColumn("Running", ".status.pods.running", type="integer", priority=1),
+        PrinterColumn("Pending", ".status.pods.pending", type="integer", priority=1),
+        PrinterColumn("Priority class", ".spec.priorityClassName", priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+)
+
+TOPOLOGY_CRD = crd(
+    Topology,
+    "topologies",
+    singular="topology",
+    categories=["aliquot"],
+    printer_columns=[
+        PrinterColumn("Coarsest", ".spec.levels[0].nodeLabel"),
+        PrinterColumn("Next", ".spec.levels[1].nodeLabel"),
+        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+)
+
+ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD, PODGROUP_CRD, TOPOLOGY_CRD)
 
 
 class NotEstablished(Exception):

@@ -102,3 +102,4 @@ APISERVICES = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIServic
 GPUNODES = Resource("aliquot.dev", "v1alpha1", "gpunodes", "GPUNode", namespaced=False)
 GPUCLASSES = Resource("aliquot.dev", "v1alpha1", "gpuclasses", "GPUClass", namespaced=False)
 PODGROUPS = Resource("aliquot.dev", "v1alpha1", "podgroups", "PodGroup")
+TOPOLOGIES = Resource("aliquot.dev", "v1alpha1", "topologies", "Topology", namespaced=False)

@@ -1,0 +1,18 @@
+"""Durations as Kubernetes' kinds write them: `90s`, `45m`, `1h30m`."""
+
+import re
+
+PATTERN = "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
+"""What a field of our own kinds takes; in the words of RE2."""
+
+_WHOLE = re.compile(PATTERN, re.ASCII)
+_PART = re.compile(r"([0-9.]+)(ms|s|m|h)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Raises ValueError."""
+    # A line's end is not part of a duration, though `$` would let one through.
+    if not _WHOLE.match(text) or text.endswith("\n"):
+        raise ValueError(f"{text!r} is not a duration: write 90s, 45m or 1h30m")
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

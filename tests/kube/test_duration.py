@@ -1,0 +1,17 @@
+import pytest
+
+from aliquot.kube import duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("45m", 2700), ("1h30m", 5400), ("1.5h", 5400), ("250ms", 0.25), ("0s", 0)],
+)
+def test_what_it_says(text: str, seconds: float) -> None:
+    assert duration.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "1d", "-5m", "1 h", "h", "1.h", "5m\n", "\u0665m"])
+def test_what_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration: write 90s, 45m or 1h30m"):
+        duration.seconds(text)
