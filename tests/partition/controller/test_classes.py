@@ -17,6 +17,7 @@ from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CRDS, GPUCLASSES, GPUNODES, NODES, PODS
+from aliquot.partition.controller.claims import Claims
 from aliquot.partition.controller.classes import ClassStatuses
 from tests.emulator.api import MERGE, Api, on_virtual_time
 from tests.partition.controller.nodes import gpu, gpu_node, instance, sliced
@@ -78,19 +79,21 @@ async def followed(api: Api) -> AsyncIterator[World]:
     await world.node()
     caches = Cache(client, PODS, Pod), Cache(client, NODES, Node), Cache(client, GPUNODES, GPUNode)
     classes = Cache(client, GPUCLASSES, GPUClass)
+    claims = Claims(caches[0])
     statuses = ClassStatuses(
         client,
         clock=VirtualClock(),
         rng=random.Random(2),
-        pods=caches[0],
         nodes=caches[1],
         gpu_nodes=caches[2],
         gpu_classes=classes,
+        claims=claims,
         may_write=lambda: world.may_write,
     )
     tasks = [asyncio.create_task(cache.run()) for cache in (*caches, classes)]
     for cache in (*caches, classes):
         await cache.synced()
+    claims.follow()
     tasks.append(asyncio.create_task(statuses.run()))
     yield world
     for task in tasks:

@@ -26,19 +26,23 @@ class Claim:
 
 
 class Claims:
-    """Follows the pods. `changed` is called with the name of each node of which something is claimed otherwise."""
+    """Follows the pods, from `follow` on."""
 
-    def __init__(self, pods: Cache[Pod], changed: Callable[[str], None]) -> None:
+    def __init__(self, pods: Cache[Pod]) -> None:
         self._pods = pods
-        self._changed = changed
         self._by_node: dict[str, dict[str, tuple[Claim, ...]]] = {}
         self._node_of: dict[str, str] = {}
+        self._subscribers: list[Callable[[str], None]] = []
 
     def follow(self) -> Callable[[], None]:
-        """Start to listen; returns the function that stops it. What was seen before, and may be gone, is forgotten."""
-        self._by_node.clear()
-        self._node_of.clear()
+        """Start to listen; returns the function that stops it."""
         return self._pods.subscribe(self._pod_changed)
+
+    def subscribe(self, changed: Callable[[str], None]) -> Callable[[], None]:
+        """Call `changed` with the name of each node of which something is claimed otherwise from now on; returns the function
+        that ends it."""
+        self._subscribers.append(changed)
+        return lambda: self._subscribers.remove(changed)
 
     def on(self, node: str) -> list[Claim]:
         """Bound pods first, then the oldest."""
@@ -53,14 +57,18 @@ class Claims:
         before = self._node_of.pop(name, "")
         if before and (before != node or self._by_node[before].get(name) != claims):
             del self._by_node[before][name]
-            self._changed(before)
+            self._tell(before)
         if not claims:
             return
         self._node_of[name] = node
         here = self._by_node.setdefault(node, {})
         if here.get(name) != claims:
             here[name] = claims
-            self._changed(node)
+            self._tell(node)
+
+    def _tell(self, node: str) -> None:
+        for changed in tuple(self._subscribers):
+            changed(node)
 
 
 def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:

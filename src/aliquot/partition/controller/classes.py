@@ -14,7 +14,7 @@ import msgspec
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.kube import errors
-from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpuclass import GPUClass, GPUClassSpec, GPUClassStatus, resource_of
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition
@@ -42,10 +42,10 @@ class ClassStatuses:
         *,
         clock: Clock,
         rng: random.Random,
-        pods: Cache[Pod],
         nodes: Cache[Node],
         gpu_nodes: Cache[GPUNode],
         gpu_classes: Cache[GPUClass],
+        claims: Claims,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._client = client
@@ -55,7 +55,7 @@ class ClassStatuses:
         self._gpu_classes = gpu_classes
         self._may_write = may_write
         self._controller = Controller("gpuclasses", self._reconcile, rng=rng)
-        self._claims = Claims(pods, self._node_changed)
+        self._claims = claims
         self._now: dict[str, NodeNow] = {}
         self._outdated: set[str] = set()
         """Nodes that are to be looked at again."""
@@ -63,9 +63,9 @@ class ClassStatuses:
         """By class."""
 
     async def run(self) -> None:
-        """Until cancelled. The caches have synced. May be run again."""
+        """Until cancelled. The caches have synced, and the claims are followed. May be run again."""
         stops = [
-            self._claims.follow(),
+            self._claims.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_object_changed),
             self._nodes.subscribe(self._node_object_changed),
             self._controller.watch(self._gpu_classes),

@@ -61,6 +61,7 @@ class Loop:
         nodes: Cache[Node],
         gpu_nodes: Cache[GPUNode],
         gpu_classes: Cache[GPUClass],
+        claims: Claims,
         placed_elsewhere: Collection[str],
         recorder: Recorder,
         mode: Partitioning,
@@ -70,7 +71,6 @@ class Loop:
     ) -> None:
         self._client = client
         self._clock = clock
-        self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
         self._recorder = recorder
@@ -79,23 +79,24 @@ class Loop:
         self._may_write = may_write
         self._idle: dict[str, IdleSince] = {}
         self._controller = Controller("partitioner", self._reconcile, rng=rng, workers=_WORKERS)
-        self.claims = self._claims = Claims(pods, self._controller.enqueue)
+        self._claims = claims
         self._others = OtherSchedulers(
             pods=pods,
             nodes=nodes,
             gpu_nodes=gpu_nodes,
             gpu_classes=gpu_classes,
-            claims=self._claims,
+            claims=claims,
             placed_elsewhere=placed_elsewhere,
             changed=self._controller.enqueue,
             valuation=valuation,
         )
 
     async def run(self) -> None:
-        """Until cancelled. The caches have synced. May be run again: what was seen before counts for nothing then."""
+        """Until cancelled. The caches have synced, and the claims are followed. May be run again: what was seen before counts for
+        nothing then."""
         self._idle.clear()
         stops = [
-            self._claims.follow(),
+            self._claims.subscribe(self._controller.enqueue),
             self._controller.watch(self._gpu_nodes),
             self._controller.watch(self._nodes),
         ]

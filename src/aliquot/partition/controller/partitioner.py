@@ -16,6 +16,7 @@ from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
 from aliquot.partition.asking import Asking
 from aliquot.partition.controller.budget import MoveBudget
+from aliquot.partition.controller.claims import Claims
 from aliquot.partition.controller.classes import ClassStatuses
 from aliquot.partition.controller.loop import Loop
 from aliquot.partition.controller.relocating import Relocating
@@ -71,6 +72,7 @@ class Partitioner:
         self._asking = Asking(
             valuation, pods=self._pods, gpu_nodes=self._gpu_nodes, gpu_classes=self._gpu_classes
         )
+        self._claims = Claims(self._pods)
         self._loop = Loop(
             client,
             clock=clock,
@@ -79,6 +81,7 @@ class Partitioner:
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
             gpu_classes=self._gpu_classes,
+            claims=self._claims,
             placed_elsewhere=placed_elsewhere,
             recorder=self._recorder,
             mode=mode,
@@ -93,7 +96,7 @@ class Partitioner:
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
             gpu_classes=self._gpu_classes,
-            claims=self._loop.claims,
+            claims=self._claims,
             names=placed_elsewhere,
             recorder=self._recorder,
             budget=MoveBudget(moves_per_hour),
@@ -105,10 +108,10 @@ class Partitioner:
             client,
             clock=clock,
             rng=rng,
-            pods=self._pods,
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
             gpu_classes=self._gpu_classes,
+            claims=self._claims,
             may_write=may_write,
         )
 
@@ -120,14 +123,15 @@ class Partitioner:
             tasks.create_task(self._recorder.run(), name="event recorder")
             for cache in self._caches:
                 await cache.synced()
-            stop = self._asking.follow()
+            stops = self._asking.follow(), self._claims.follow()
             try:
                 if self._election is not None:
                     await self._election.run(self._loops)
                 else:
                     await self._loops()
             finally:
-                stop()
+                for stop in stops:
+                    stop()
 
     async def _loops(self) -> None:
         async with asyncio.TaskGroup() as tasks:
