@@ -29,8 +29,17 @@ class World:
     def __init__(self, api: Api, client: Client) -> None:
         self.api = api
         self.client = client
-        self.writes = 0
         self.may_write = True
+        self.statuses: ClassStatuses
+        self._leading: asyncio.Task[None] | None = None
+
+    def lead(self) -> None:
+        self._leading = asyncio.create_task(self.statuses.run())
+
+    async def lead_no_more(self) -> None:
+        assert self._leading is not None
+        self._leading.cancel()
+        await asyncio.gather(self._leading, return_exceptions=True)
 
     async def classes(self, *specs: tuple[str, dict[str, Any]]) -> None:
         for name, spec in specs:
@@ -80,7 +89,7 @@ async def followed(api: Api) -> AsyncIterator[World]:
     caches = Cache(client, PODS, Pod), Cache(client, NODES, Node), Cache(client, GPUNODES, GPUNode)
     classes = Cache(client, GPUCLASSES, GPUClass)
     claims = Claims(caches[0])
-    statuses = ClassStatuses(
+    world.statuses = ClassStatuses(
         client,
         clock=VirtualClock(),
         rng=random.Random(2),
@@ -94,8 +103,9 @@ async def followed(api: Api) -> AsyncIterator[World]:
     for cache in (*caches, classes):
         await cache.synced()
     claims.follow()
-    tasks.append(asyncio.create_task(statuses.run()))
+    world.lead()
     yield world
+    await world.lead_no_more()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -191,5 +201,22 @@ def test_a_class_that_goes_is_forgotten() -> None:
         await world.gpus(gpu_node(gpu(0), gpu(1)))
         await asyncio.sleep(2)
         assert await world.counts("other") == (2, 0)
+
+    simulated(test)
+
+
+def test_a_node_that_went_while_it_did_not_lead_counts_no_more() -> None:
+    async def test(world: World) -> None:
+        await world.classes(("small", {"ways": [{"whole": {}}]}))
+        await world.gpus(gpu_node(gpu(0)))
+        await asyncio.sleep(2)
+        assert await world.counts() == (1, 0)
+        await world.lead_no_more()
+        for resource in (GPUNODES, NODES):
+            await world.api.ok("DELETE", resource.path(None, "a"))
+        await asyncio.sleep(2)
+        world.lead()
+        await asyncio.sleep(2)
+        assert await world.counts() == (0, 0)
 
     simulated(test)

@@ -64,6 +64,8 @@ class ClassStatuses:
 
     async def run(self) -> None:
         """Until cancelled. The caches have synced, and the claims are followed. May be run again."""
+        # Some of them may have gone since an earlier run.
+        self._outdated.update(self._now)
         stops = [
             self._claims.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_object_changed),
