@@ -106,6 +106,34 @@ def test_what_is_not_ready_in_time_is_given_back_with_the_nodes_reason() -> None
     simulate(scenario)
 
 
+@pytest.mark.parametrize(
+    ("gone", "reason"),
+    [
+        (("nodes",), "the node is gone"),
+        (("gpunodes",), "the node's GPUNode is gone"),
+        (("gpunodes", "nodes"), ""),
+        (("nodes", "gpunodes"), "the node is gone"),
+    ],
+    ids=("node", "gpunode", "gpunode-first", "node-first"),
+)
+def test_a_pod_whose_node_goes_is_decided_anew_at_once(gone: tuple[str, ...], reason: str) -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "whole")
+        async with running(scheduler(world)):
+            api.put("pods", pod("p"))
+            await until(lambda: given(api, "p") == "a: 1g.10gb@6 of gpu0", 1)
+            for kind in gone:
+                api.delete(kind, "a")
+            await until(lambda: given(api, "p") == "", 0.1)
+            await until(lambda: f"node a will not come: {reason}" in api.condition("p")[2], 0.1)
+            api.put("nodes", node("b"))
+            api.put("gpunodes", {**gpu_node("whole"), "metadata": {"name": "b"}})
+            await until(lambda: given(api, "p") == "b: 1g.10gb@6 of gpu0", 2)
+
+    simulate(scenario)
+
+
 def test_a_pod_is_tried_again_ever_later() -> None:
     async def scenario(world: World) -> None:
         api = world.api

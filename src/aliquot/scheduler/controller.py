@@ -155,6 +155,7 @@ class Scheduler:
             clock=clock,
             rng=rng,
             snapshot=self.snapshot,
+            nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
             mirror=self._mirror,
             reporter=self._reporter,

@@ -2,7 +2,7 @@
 
 The annotation is what the partitioner acts on, and what a restarted scheduler goes on from. Ready means that the node's
 agent lists the devices as kubelet's to give, whatever node.status says by then. What is not ready in time is given back,
-with the node's own reason.
+with the node's own reason; what was to be on a node that is gone, at once.
 """
 
 import random
@@ -15,6 +15,7 @@ import structlog
 from aliquot.clock import Clock
 from aliquot.kube import errors
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
+from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client, PatchKind
@@ -59,6 +60,7 @@ class Preparing:
         clock: Clock,
         rng: random.Random,
         snapshot: Snapshot,
+        nodes: Cache[Node],
         gpu_nodes: Cache[GPUNode],
         mirror: Mirror,
         reporter: Reporter,
@@ -70,6 +72,7 @@ class Preparing:
         self._clock = clock
         self._rng = rng
         self._snapshot = snapshot
+        self._nodes = nodes
         self._gpu_nodes = gpu_nodes
         self._mirror = mirror
         self._reporter = reporter
@@ -83,13 +86,17 @@ class Preparing:
     async def run(self) -> None:
         """Until cancelled. May be run again: what no pod says of itself by then is decided anew, since another may lead in
         between who cannot know of it."""
-        unsubscribe = self._controller.watch(self._gpu_nodes, self._waiting_for)
+        stops = (
+            self._nodes.subscribe(self._node_changed),
+            self._controller.watch(self._gpu_nodes, self._waiting_for),
+        )
         try:
             for key in self._waiting:
                 self._controller.enqueue(key)
             await self._controller.run()
         finally:
-            unsubscribe()
+            for stop in stops:
+                stop()
             for waiting in [one for one in self._waiting.values() if not one.written]:
                 self.drop(waiting.pod.key)
                 self._mirror.give_back(waiting.pod)
@@ -108,7 +115,13 @@ class Preparing:
         self.drop(key)
         self._failures.pop(key, None)
 
-    def _waiting_for(self, node: GPUNode) -> list[str]:
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        # Most changes of a Node are its heartbeat.
+        if old is not None and new is None:
+            for key in self._waiting_for(old):
+                self._controller.enqueue(key)
+
+    def _waiting_for(self, node: Node | GPUNode) -> list[str]:
         name = node.metadata.name
         return [key for key, waiting in self._waiting.items() if waiting.placed.node == name]
 
@@ -132,16 +145,21 @@ class Preparing:
             self._tell_begun(waiting)
             if self._waiting.get(key) is not waiting:
                 return None
-        node = self._snapshot.nodes.get(waiting.placed.node)
-        if node is not None and _ready(waiting.placed, node):
+        name = waiting.placed.node
+        node, gpu_node = self._snapshot.nodes.get(name), self._gpu_nodes.get(name)
+        if node is None or gpu_node is None:
+            gone = "the node" if node is None else "the node's GPUNode"
+            return await self._give_up(waiting, f"will not come: {gone} is gone")
+        if _ready(waiting.placed, node):
             del self._waiting[key]
             self._failures.pop(key, None)
             self._bind(Bind(waiting.pod, waiting.placed))
             return None
         left_s = waiting.until - self._clock.now()
-        if left_s > 0 and node is not None:
+        if left_s > 0:
             return left_s
-        return await self._give_up(waiting)
+        why = _why(waiting.placed, node, gpu_node)
+        return await self._give_up(waiting, f"was not ready within {DEADLINE_S:.0f} s: {why}")
 
     async def _write(self, waiting: _Waiting, annotation: dict[str, Any]) -> bool:
         """False: the pod is gone, or somebody else's by now."""
@@ -156,12 +174,10 @@ class Preparing:
             return False
         return True
 
-    async def _give_up(self, waiting: _Waiting) -> float | None:
+    async def _give_up(self, waiting: _Waiting, why: str) -> float | None:
         # First, since the pod may be seen without its annotation before the answer is here.
         self._mirror.keep_out(waiting.pod)
-        message = (
-            f"{self._described(waiting.placed)} was not ready within {DEADLINE_S:.0f} s: {self._why(waiting)}"
-        )
+        message = f"{self._described(waiting.placed)} {why}"
         if not await self._write(waiting, {ASSIGNMENT_ANNOTATION: None}):
             self._mirror.reconsider(waiting.pod.key)
             return None
@@ -176,30 +192,6 @@ class Preparing:
         self._reporter.tell(pod.key, Notice(pod.uid, reason, message))
         self._mirror.hold_back(pod)
         return _RETRY.delay_s(failures, self._rng)
-
-    def _why(self, waiting: _Waiting) -> str:
-        """In the words of the node's agent."""
-        node = self._gpu_nodes.get(waiting.placed.node)
-        if node is None:
-            return "the node is gone, or its agent has not reported"
-        uuids = {choice.gpu for choice in waiting.placed.devices}
-        for gpu in node.status.gpus:
-            if gpu.uuid in uuids and gpu.reason:
-                return f"GPU {gpu.index}: {gpu.message or gpu.reason}"
-        state = self._snapshot.nodes.get(waiting.placed.node)
-        if state is not None and ready(waiting.placed.devices, state.reported.devices):
-            return "other pods have it"
-        otherwise = state is not None and _made_otherwise(waiting.placed, state)
-        if otherwise:
-            return otherwise
-        if state is not None and not any(gpu.may_cut for gpu in state.facts.gpus if gpu.uuid in uuids):
-            return (
-                "the node is not cut as pods need it any more: its GPUNode has spec.partitioning static, "
-                "or the Node a label nvidia.com/mig.config"
-            )
-        if node.status.observed_generation != node.metadata.generation:
-            return "its agent has not taken up the change"
-        return "nothing was changed; is the partitioner running (aliquot partition controller)?"
 
     def _tell_begun(self, waiting: _Waiting) -> None:
         pod = waiting.pod
@@ -221,6 +213,26 @@ def _ready(placed: PlacedPod, node: NodeState) -> bool:
     return ready(placed.devices, node.reported.devices) and all(
         _is_its_own(placed, choice, node) for choice in placed.devices
     )
+
+
+def _why(placed: PlacedPod, node: NodeState, gpu_node: GPUNode) -> str:
+    """It is not ready: in the words of the node's agent, where it has any."""
+    uuids = {choice.gpu for choice in placed.devices}
+    for gpu in gpu_node.status.gpus:
+        if gpu.uuid in uuids and gpu.reason:
+            return f"GPU {gpu.index}: {gpu.message or gpu.reason}"
+    if ready(placed.devices, node.reported.devices):
+        return "other pods have it"
+    if otherwise := _made_otherwise(placed, node):
+        return otherwise
+    if not any(gpu.may_cut for gpu in node.facts.gpus if gpu.uuid in uuids):
+        return (
+            "the node is not cut as pods need it any more: its GPUNode has spec.partitioning static, "
+            "or the Node a label nvidia.com/mig.config"
+        )
+    if gpu_node.status.observed_generation != gpu_node.metadata.generation:
+        return "its agent has not taken up the change"
+    return "nothing was changed; is the partitioner running (aliquot partition controller)?"
 
 
 def _made_otherwise(placed: PlacedPod, node: NodeState) -> str:
