@@ -12,6 +12,7 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import node, pod
@@ -47,7 +48,7 @@ def cluster() -> Snapshot:
 def by_cycle(waiting: Sequence[PodRequest]) -> tuple[float, dict[str, str]]:
     """CPU seconds, and the node of each pod."""
     policies = Policies()
-    snapshot, pending, rankings = cluster(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = cluster(), Pending(policies.order), Rankings(policies)
     began = time.process_time()
     for request in waiting:
         pending.put(request)
@@ -78,7 +79,7 @@ def by_scan(waiting: Sequence[PodRequest]) -> tuple[float, dict[str, str]]:
 def latencies_ms(waiting: Sequence[PodRequest]) -> list[float]:
     """A full cluster, 4,000 pods wait: a pod ends, and its GPU goes to the first in line."""
     policies = Policies()
-    snapshot, pending, rankings = cluster(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = cluster(), Pending(policies.order), Rankings(policies)
     for request in waiting:
         pending.put(request)
     for number in range(PODS):

@@ -7,8 +7,9 @@ import pytest
 
 from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.partition.gpus import GpuFacts
-from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.attempts import why_no_node
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import GPU, node, placed, pod
 
@@ -34,9 +35,9 @@ CLASSES = {
 )
 def test_why(name: str, reason: str) -> None:
     policies = Policies()
-    snapshot, rankings = Snapshot(), cycle.Rankings(policies)
+    snapshot, rankings = Snapshot(), Rankings(policies)
     gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034)
     snapshot.set_facts(replace(node("a", "whole"), gpus=(gpu,), classes=CLASSES))
     snapshot.set_pod(placed(pod("holder", wants={GPU: 1}), "a gpu0", admitted=True))
     waiting = pod("p", wants={f"class.aliquot.dev/{name}": 1})
-    assert cycle.why(snapshot, waiting.shape, rankings).message == reason
+    assert why_no_node(snapshot, waiting.shape, rankings).message == reason

@@ -14,6 +14,7 @@ from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.ranking import Ranking
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import container, linked, mig, node, placed, pod, term
@@ -98,8 +99,8 @@ def clusters(draw: st.DrawFn) -> tuple[list[NodeFacts], list[PodRequest]]:
 
 def decided(
     facts: list[NodeFacts], waiting: list[PodRequest]
-) -> tuple[Snapshot, Pending, cycle.Rankings, cycle.Outcome]:
-    snapshot, pending, rankings = Snapshot(), Pending(POLICIES.order), cycle.Rankings(POLICIES)
+) -> tuple[Snapshot, Pending, Rankings, cycle.Outcome]:
+    snapshot, pending, rankings = Snapshot(), Pending(POLICIES.order), Rankings(POLICIES)
     for one in facts:
         snapshot.set_facts(one)
     for request in waiting:
@@ -165,16 +166,16 @@ def test_the_outcome_does_not_depend_on_the_order_of_arrival(
     _, _, _, outcome = decided(facts, waiting)
     _, _, _, again = decided(rng.sample(facts, len(facts)), rng.sample(waiting, len(waiting)))
     assert outcome.binds == again.binds
-    assert {s.signature for s in outcome.waiting} == {s.signature for s in again.waiting}
+    assert {one.alike for one in outcome.blocked} == {one.alike for one in again.blocked}
 
 
 @given(clusters())
 @thorough
 def test_whoever_waits_is_told_why(cluster: tuple[list[NodeFacts], list[PodRequest]]) -> None:
     snapshot, pending, rankings, outcome = decided(*cluster)
-    assert {shape.signature for shape in outcome.waiting} == set(pending.lines)
-    for shape in outcome.waiting:
-        told = cycle.why(snapshot, shape, rankings)
+    assert {one.alike for one in outcome.blocked} == set(pending.lines)
+    for one in outcome.blocked:
+        told = cycle.why(snapshot, pending, one, rankings)
         assert told.message
         assert told.detail.startswith(f"0/{len(snapshot.nodes)} nodes are available")
 
@@ -322,7 +323,7 @@ def test_a_policy_that_raises_leaves_everything_as_it_was() -> None:
         return ()
 
     policies = Policies(choose=failing)
-    snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
     snapshot.set_facts(node("a", gpus=2))
     before = dict(snapshot.nodes)
     for name in ("p", "q"):

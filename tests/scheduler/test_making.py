@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.attempts import why_no_node
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, ContainerRequest, DeviceChoice, PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import GPU, container, mig, node, placed, pod, ways
 
@@ -82,7 +84,7 @@ def rows(*cases: Row) -> pytest.MarkDecorator:
 
 def check(row: Row) -> None:
     policies = Policies()
-    snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
     for facts in row.nodes:
         snapshot.set_facts(facts)
     for request, where in row.bound:
@@ -92,7 +94,7 @@ def check(row: Row) -> None:
     outcome = cycle.run(snapshot, pending, rankings)
     go = {bind.pod.key.removeprefix("default/"): told(bind.placed) for bind in outcome.binds}
     wait = {
-        key.removeprefix("default/"): cycle.why(snapshot, request.shape, rankings).message
+        key.removeprefix("default/"): why_no_node(snapshot, request.shape, rankings).message
         for key, request in pending.pods.items()
     }
     assert (go, wait) == (dict(row.go), dict(row.wait))

@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 
-from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.policies import by_priority_then_age
 from aliquot.scheduler.testing import pod
 
 FIRST, SECOND = pod("first", gpu=1, created_s=1), pod("second", gpu=1, created_s=2)
-SIGNATURE = FIRST.shape.signature
+
+
+def alike(pending: Pending) -> Alike:
+    (found,) = pending.lines
+    return found
 
 
 def line(pending: Pending) -> list[str]:
-    return [rank[-1] for rank in pending.lines.get(SIGNATURE, ())]
+    return [rank[-1] for rank in pending.lines[alike(pending)]]
 
 
 def test_a_pod_that_changes_changes_its_place() -> None:
@@ -26,9 +30,9 @@ def test_a_pod_that_changes_changes_its_place() -> None:
 def test_what_is_there_already_is_no_news() -> None:
     pending = Pending(by_priority_then_age)
     pending.put(FIRST)
-    pending.newcomers(SIGNATURE)
+    pending.newcomers(alike(pending))
     assert not pending.put(replace(FIRST))
-    assert pending.newcomers(SIGNATURE) == []
+    assert pending.newcomers(alike(pending)) == []
 
 
 def test_newcomers_are_named_once_and_only_while_they_wait() -> None:
@@ -36,8 +40,8 @@ def test_newcomers_are_named_once_and_only_while_they_wait() -> None:
     pending.put(FIRST)
     pending.put(SECOND)
     pending.discard("default/first")
-    assert pending.newcomers(SIGNATURE) == ["default/second"]
-    assert pending.newcomers(SIGNATURE) == []
+    assert pending.newcomers(alike(pending)) == ["default/second"]
+    assert pending.newcomers(alike(pending)) == []
 
 
 def test_whoever_leaves_is_gone_from_line_and_count() -> None:

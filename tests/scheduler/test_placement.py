@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.attempts import why_no_node
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, PodRequest
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import GPU, container, describe, linked, mig, node, placed, pod, term
 
@@ -33,7 +35,7 @@ class Case:
 
 def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
     policies = Policies()
-    snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
     for facts in case.nodes:
         snapshot.set_facts(facts)
     for request, where in case.bound:
@@ -45,7 +47,7 @@ def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
     outcome = cycle.run(snapshot, pending, rankings)
     go = {bind.pod.key.removeprefix("default/"): describe(bind.placed) for bind in outcome.binds}
     wait = {
-        key.removeprefix("default/"): cycle.why(snapshot, request.shape, rankings).message
+        key.removeprefix("default/"): why_no_node(snapshot, request.shape, rankings).message
         for key, request in pending.pods.items()
     }
     return go, wait
@@ -559,7 +561,7 @@ def test_order(case: Case) -> None:
 
 def test_upstream_counts_are_the_detail() -> None:
     policies = Policies()
-    snapshot, rankings = Snapshot(), cycle.Rankings(policies)
+    snapshot, rankings = Snapshot(), Rankings(policies)
     for facts in (
         node("a", gpus=1),
         node("b", gpus=1, taints=["x=y:NoSchedule"]),
@@ -567,7 +569,7 @@ def test_upstream_counts_are_the_detail() -> None:
         node("d", gpus=8, cpu=1, memory_gib=1, pods=0),
     ):
         snapshot.set_facts(facts)
-    explanation = cycle.why(snapshot, pod("p", gpu=2, cpu=2, memory_gib=2).shape, rankings)
+    explanation = why_no_node(snapshot, pod("p", gpu=2, cpu=2, memory_gib=2).shape, rankings)
     assert explanation.detail == (
         "0/4 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 Insufficient nvidia.com/gpu, "
         "1 Too many pods, 1 node(s) had untolerated taint {x=y:NoSchedule}, 1 node(s) were unschedulable."
@@ -576,7 +578,7 @@ def test_upstream_counts_are_the_detail() -> None:
 
 def test_a_limited_pass_goes_on_where_it_stopped() -> None:
     policies = Policies()
-    snapshot, pending, rankings = Snapshot(), Pending(policies.order), cycle.Rankings(policies)
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
     snapshot.set_facts(node("a", gpus=8))
     for i in range(5):
         pending.put(pod(f"p{i}", gpu=1, created_s=i))

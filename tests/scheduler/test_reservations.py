@@ -14,6 +14,7 @@ from aliquot.scheduler.core.facts import NodeFacts, device_id
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reservations import exists, ready, with_reserved
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import GPU, mig, node, pod, ways
@@ -184,7 +185,7 @@ class Machine:
         self.pods: dict[str, PlacedPod] = {}
         policies = Policies()
         self.snapshot, self.pending = Snapshot(), Pending(policies.order)
-        self.rankings = cycle.Rankings(policies)
+        self.rankings = Rankings(policies)
         self.count = 0
         self.report()
 

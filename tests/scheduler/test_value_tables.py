@@ -14,6 +14,7 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import mig, node, pod, profiles
 from tests.partition.boards import states
@@ -100,7 +101,7 @@ def test_pods_go_where_the_fleet_places_also_across_nodes() -> None:
     tables, policies = states(H100), Policies()
     snapshot, pending = Snapshot(), Pending(policies.order)
     valuation = Valuation()
-    rankings = cycle.Rankings(policies, valuation)
+    rankings = Rankings(policies, valuation)
     for name in "abc":
         snapshot.set_facts(node(name, "", "", cut=H100))
     fleet = AdaptiveFleet(tables, range(6))

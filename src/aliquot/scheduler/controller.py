@@ -30,9 +30,10 @@ from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.pending import Pending
-from aliquot.scheduler.core.pod import PodShape
+from aliquot.scheduler.core.cycle import Blocked
+from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
@@ -55,7 +56,7 @@ _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 
 @dataclass(slots=True)
 class _Told:
-    """What the pods of one shape were told, and as of which version of the snapshot that was looked at last."""
+    """What the pods of jobs that are alike were told, and as of which version of the snapshot that was looked at last."""
 
     explanation: Explanation
     version: int
@@ -116,7 +117,7 @@ class Scheduler:
         self.snapshot = Snapshot()
         self.pending = Pending(policies.order)
         valuation = Valuation(value_tables)
-        self._rankings = cycle.Rankings(policies, valuation)
+        self._rankings = Rankings(policies, valuation)
         self._asking = Asking(
             valuation,
             pods=self._pods,
@@ -125,7 +126,7 @@ class Scheduler:
             changed=self._rankings.clear,
         )
         self._wake = asyncio.Event()
-        self._told: dict[str, _Told] = {}
+        self._told: dict[Alike, _Told] = {}
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
         self._mirror = Mirror(
             self.snapshot,
@@ -220,12 +221,12 @@ class Scheduler:
                     self._preparing.submit(bind.pod, bind.placed)
                 else:
                     self._binder.submit(bind)
-            look_again_at = self._explain(outcome.waiting, loop.time())
+            look_again_at = self._explain(outcome.blocked, loop.time())
             if outcome.more:
                 await asyncio.sleep(0)
                 continue
-            waits = {shape.signature for shape in outcome.waiting}
-            self._told = {signature: told for signature, told in self._told.items() if signature in waits}
+            waits = {blocked.alike for blocked in outcome.blocked}
+            self._told = {alike: told for alike, told in self._told.items() if alike in waits}
             try:
                 async with asyncio.timeout_at(min(review_at, look_again_at)):
                     await self._wake.wait()
@@ -234,25 +235,23 @@ class Scheduler:
                     self._rankings.clear()
                     review_at = loop.time() + REVIEW_S
 
-    def _explain(self, waiting: Collection[PodShape], now: float) -> float:
+    def _explain(self, blocked: Collection[Blocked], now: float) -> float:
         """Tell those who wait, as often as is useful. Returns when there is more to tell."""
         again_at = math.inf
-        for shape in waiting:
-            told = self._told.get(shape.signature)
-            keys = self.pending.newcomers(shape.signature)
+        for one in blocked:
+            told = self._told.get(one.alike)
+            keys = self.pending.newcomers(one.alike)
             if told is None:
-                told = self._told[shape.signature] = _Told(
-                    cycle.why(self.snapshot, shape, self._rankings), self.snapshot.version, now, now
-                )
+                told = self._told[one.alike] = _Told(self._why(one), self.snapshot.version, now, now)
             elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
                 pass  # too soon to look again
             elif told.version != self.snapshot.version or told.overdue(now):
-                latest = cycle.why(self.snapshot, shape, self._rankings)
+                latest = self._why(one)
                 told.version, told.looked_at = self.snapshot.version, now
                 told.stale = latest != told.explanation
                 if latest.kind is not told.explanation.kind or told.overdue(now):
                     told.explanation, told.told_at, told.stale = latest, now, False
-                    keys = [rank[-1] for rank in self.pending.lines[shape.signature]]
+                    keys = [pod.key for pod in self.pending.pods_of(one.alike)]
             if told.version != self.snapshot.version:
                 again_at = min(again_at, told.looked_at + EXPLAIN_S)
             elif told.stale:
@@ -261,6 +260,9 @@ class Scheduler:
                 uid = self.pending.pods[name].uid
                 self._reporter.tell(name, Notice(uid, UNSCHEDULABLE, str(told.explanation)))
         return again_at
+
+    def _why(self, blocked: Blocked) -> Explanation:
+        return cycle.why(self.snapshot, self.pending, blocked, self._rankings)
 
     def _tell_gated(self, pod: Pod) -> None:
         self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))

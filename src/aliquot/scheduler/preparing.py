@@ -23,7 +23,7 @@ from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 from aliquot.kube.retry import RetryPolicy
-from aliquot.scheduler.core.cycle import Bind
+from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.facts import device_id
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod, PodRequest

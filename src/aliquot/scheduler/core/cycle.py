@@ -1,113 +1,197 @@
 """One pass over those who wait: decisions out, and what was decided kept in the snapshot.
 
-Highest rank first. A pod that finds no node does not hold up those behind it. Within a pass room only shrinks, so
-the first pod of a shape that finds no node answers for the rest of its shape.
+Highest rank first; jobs that lost members before all others, extras last. A job that finds no room does not hold up those
+behind it. Within a pass room only shrinks, so the first of those that are alike answers for the rest of them.
 """
 
 import heapq
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from aliquot.partition.value import BY_RULE, Valuation
-from aliquot.scheduler.core.explain import explain
-from aliquot.scheduler.core.making import Makings, asks
-from aliquot.scheduler.core.pending import Pending
-from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
-from aliquot.scheduler.core.policies import Judge, Policies
-from aliquot.scheduler.core.ranking import Ranking
-from aliquot.scheduler.core.reasons import Explanation
+from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
+from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
+from aliquot.scheduler.core.pending import Alike, Job, Pending
+from aliquot.scheduler.core.policies import Rank
+from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.topology import Topology
 
+_BROKEN, _WHOLE, _EXTRAS = range(3)
+"""Jobs that have begun and are below their minimum; jobs that have not begun; what comes on top."""
 
-class Rankings:
-    """One Ranking for each shape that was asked for lately: of the nodes as they are, and as they could be made. When another
-    policy of the valuation comes into use, whoever noticed it calls `clear`."""
-
-    def __init__(self, policies: Policies, valuation: Valuation = BY_RULE, *, most: int = 512) -> None:
-        self.policies = policies
-        self.makings = Makings(policies, valuation)
-        self._most = most
-        self._there: dict[str, Ranking] = {}
-        self._made: dict[str, Ranking] = {}
-
-    def of(self, shape: PodShape) -> Ranking:
-        return self._kept(self._there, shape, self.policies)
-
-    def of_made(self, shape: PodShape) -> Ranking:
-        return self._kept(self._made, shape, self.makings)
-
-    def _kept(self, rankings: dict[str, Ranking], shape: PodShape, judge: Judge) -> Ranking:
-        ranking = rankings.pop(shape.signature, None) or Ranking(shape, judge)
-        rankings[shape.signature] = ranking
-        if len(rankings) > self._most:
-            del rankings[next(iter(rankings))]
-        return ranking
-
-    def clear(self) -> None:
-        """Judge all nodes anew."""
-        self._there.clear()
-        self._made.clear()
-        self.makings.forget()
+_Head: TypeAlias = tuple[int, Rank, Alike, int]
+"""(turn, rank, what it is like, its position among those): the last two of jobs that have not begun."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bind:
-    """`placed.reserved`: only once its devices are made."""
+class Decision:
+    """Pods of one job that go together: all of them are bound, or none."""
 
-    pod: PodRequest
-    placed: PlacedPod
+    job: JobSpec
+    binds: tuple[Bind, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A job that found no room, for all that are like it."""
+
+    job: JobSpec
+    alike: Alike
+    shortfall: Shortfall
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    binds: tuple[Bind, ...]
+    decisions: tuple[Decision, ...]
     """Now assumed in the snapshot and no longer pending."""
-    waiting: tuple[PodShape, ...]
-    """Shapes that found no node. Their pods are still pending; `why` says what for."""
+    blocked: tuple[Blocked, ...]
+    """Their pods are still pending; `why` says what for."""
     more: bool
     """The limit was reached: call again."""
 
+    @property
+    def binds(self) -> tuple[Bind, ...]:
+        return tuple(bind for decision in self.decisions for bind in decision.binds)
 
-def run(snapshot: Snapshot, pending: Pending, rankings: Rankings, *, limit: int | None = None) -> Outcome:
-    """Decide on at most `limit` pods. When a policy raises, nothing has changed."""
-    binds: list[Bind] = []
-    waiting: list[PodShape] = []
-    lines = pending.lines
-    heads = [(line[0], signature, 0) for signature, line in lines.items()]
-    heapq.heapify(heads)
+
+def run(
+    snapshot: Snapshot,
+    pending: Pending,
+    rankings: Rankings,
+    topologies: Mapping[str, Topology] | None = None,
+    *,
+    limit: int | None = None,
+) -> Outcome:
+    """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed."""
     with Session(snapshot) as session:
-        while heads and (limit is None or len(binds) < limit):
-            rank, signature, position = heapq.heappop(heads)
-            pod = pending.pods[rank[-1]]
-            bind = place(session, pod, rankings)
-            if bind is None:
-                waiting.append(pod.shape)
+        one = _Pass(session, pending, rankings, topologies or {})
+        try:
+            more = one.run(limit)
+        except BaseException:
+            one.take_back()
+            raise
+    return Outcome(tuple(one.decisions), tuple(one.blocked), more)
+
+
+def why(
+    snapshot: Snapshot,
+    pending: Pending,
+    blocked: Blocked,
+    rankings: Rankings,
+    topologies: Mapping[str, Topology] | None = None,
+) -> Explanation:
+    """Why the job finds no room, as things are now. Of a gang: what the first of its pods that found no node lacks, with the
+    others on theirs."""
+    shortfall = blocked.shortfall
+    if shortfall.reason is not None:
+        return Explanation(shortfall.reason.kind, shortfall.reason.detail)
+    job = pending.jobs.get(blocked.job.key)
+    if job is None or shortfall.needed == 1 or not (lacks := _sought(job)):
+        return why_no_node(snapshot, shortfall.shape, rankings)
+    session = Session(snapshot)
+    found = place_job(session, job, lacks, rankings, topologies or {}, telling=True)
+    if not isinstance(found, Shortfall):
+        session.undo()
+        return Explanation(Kind.FULL, "there is room by now")
+    if found.told is None:
+        reason = found.reason or Reason(Kind.FULL)
+        return Explanation(reason.kind, reason.detail)
+    where = f" in one {found.level}" if found.level else ""
+    message = (
+        f"{found.placed} of {found.needed} pods find a node{where}, and all are needed: {found.told.message}"
+    )
+    return Explanation(found.told.kind, message, found.told.detail)
+
+
+def _sought(job: Job) -> Mapping[str, int] | None:
+    """The pods that a place is looked for together, by leaf."""
+    lacks = job.lacks()
+    if lacks == {} and job.spec.root is not None:
+        return next(iter(extras(job.spec.root, job.there, job.here)), None)
+    return lacks
+
+
+class _Pass:
+    def __init__(
+        self, session: Session, pending: Pending, rankings: Rankings, topologies: Mapping[str, Topology]
+    ) -> None:
+        self._session = session
+        self._pending = pending
+        self._rankings = rankings
+        self._topologies = topologies
+        self._lines = pending.lines
+        self._heads: list[_Head] = []
+        self.decisions: list[Decision] = []
+        self.blocked: list[Blocked] = []
+
+    def run(self, limit: int | None) -> bool:
+        self._heads = [(_WHOLE, line[0], alike, 0) for alike, line in self._lines.items()]
+        for alike, rank in self._pending.begun.items():
+            turn = _EXTRAS if self._pending.jobs[rank[-1]].lacks() == {} else _BROKEN
+            self._heads.append((turn, rank, alike, 0))
+        heapq.heapify(self._heads)
+        placed = 0
+        while self._heads and (limit is None or placed < limit):
+            turn, rank, alike, position = heapq.heappop(self._heads)
+            job = self._pending.jobs[rank[-1]]
+            found = self._extra(job) if turn == _EXTRAS else self._whole(job)
+            if isinstance(found, Shortfall):
+                self.blocked.append(Blocked(job.spec, alike, found))
                 continue
-            binds.append(bind)
-            if position + 1 < len(lines[signature]):
-                heapq.heappush(heads, (lines[signature][position + 1], signature, position + 1))
-    for bind in binds:
-        pending.discard(bind.pod.key)
-    return Outcome(tuple(binds), tuple(waiting), more=bool(heads))
+            if found:
+                placed += len(found)
+                self._decide(job, found)
+                if job.waiting:
+                    heapq.heappush(self._heads, (_EXTRAS, rank, (rank[-1],), 0))
+            if turn == _WHOLE and position + 1 < len(self._lines[alike]):
+                heapq.heappush(self._heads, (_WHOLE, self._lines[alike][position + 1], alike, position + 1))
+        return bool(self._heads)
+
+    def take_back(self) -> None:
+        """What was decided: the session is undone by then."""
+        for decision in self.decisions:
+            for bind in decision.binds:
+                self._pending.put(bind.pod, decision.job, bind.leaf)
+
+    def _whole(self, job: Job) -> Sequence[Bind] | Shortfall:
+        spec = job.spec
+        if spec.refusal is not None:
+            return self._refused(job, spec.refusal)
+        if spec.root is None:
+            (pod,) = job.waiting[""].values()
+            bind = place(self._session, pod, self._rankings)
+            return Shortfall(pod.shape) if bind is None else (bind,)
+        lacks = job.lacks()
+        if lacks is None:
+            return self._refused(job, _members_missing(spec.root, job))
+        return place_job(self._session, job, lacks, self._rankings, self._topologies)
+
+    def _extra(self, job: Job) -> Sequence[Bind] | Shortfall:
+        assert job.spec.root is not None
+        first: Shortfall | None = None
+        for unit in extras(job.spec.root, job.there, job.here):
+            found = place_job(self._session, job, unit, self._rankings, self._topologies)
+            if not isinstance(found, Shortfall):
+                return found
+            first = first or found
+        return first or ()
+
+    def _decide(self, job: Job, binds: Sequence[Bind]) -> None:
+        self.decisions.append(Decision(job.spec, tuple(binds)))
+        for bind in binds:
+            self._pending.hold(bind.pod.key, job.spec, bind.leaf)
+
+    def _refused(self, job: Job, reason: Reason) -> Shortfall:
+        pods = next(iter(job.waiting.values()))
+        return Shortfall(next(iter(pods.values())).shape, reason=reason)
 
 
-def place(session: Session, pod: PodRequest, rankings: Rankings) -> Bind | None:
-    """The best node and its devices for one pod, taken in the session; None when no node will do."""
-    if pod.shape.refusal is not None:
-        return None
-    snapshot, shape = session.snapshot, pod.shape
-    name = rankings.of(shape).best(snapshot)
-    if name is not None:
-        return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
-    if not asks(shape):
-        return None
-    name = rankings.of_made(shape).best(snapshot)
-    if name is None:
-        return None
-    devices = rankings.makings.assign(shape, snapshot.nodes[name])
-    return Bind(pod, session.place(pod, name, devices, reserved=True))
-
-
-def why(snapshot: Snapshot, shape: PodShape, rankings: Rankings) -> Explanation:
-    """Why no node takes a pod of this shape, as things are now."""
-    return explain(shape, snapshot.nodes, rankings.of(shape).rejections(snapshot))
+def _members_missing(root: Group, job: Job) -> Reason:
+    have = sum(job.here.values()) + len(job.placed)
+    return Reason(
+        Kind.MEMBERS,
+        f"{have} of the {least_pods(root)} pods that it takes exist; the others have to be made first",
+    )

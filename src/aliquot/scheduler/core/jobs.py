@@ -6,7 +6,7 @@ needs 6. What comes beyond the minimum are extras: placed later one by one, and 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aliquot.scheduler.core.reasons import Reason
 
@@ -45,7 +45,8 @@ class JobSpec:
 
     key: str
     """`namespace/name` of its PodGroup; of a pod that is a job of its own, the pod's."""
-    root: Group = field(default_factory=Group)
+    root: Group | None = None
+    """None: it is one pod, and never more."""
     queue: str = ""
     """Empty: the default queue."""
     priority: int = 0
@@ -84,6 +85,18 @@ def lacking(root: Group, placed: Mapping[str, int], waiting: Mapping[str, int]) 
     return together
 
 
+def extras(root: Group, placed: Mapping[str, int], waiting: Mapping[str, int]) -> list[dict[str, int]]:
+    """What a job at its minimum could take besides, each a unit that is of use by itself: a pod, or a group's minimum."""
+    lacks = lacking(root, placed, waiting)
+    if lacks is None:
+        return []
+    if lacks:
+        return [lacks]
+    if not root.groups:
+        return [{root.name: 1}] if waiting.get(root.name) else []
+    return [unit for group in root.groups for unit in extras(group, placed, waiting)]
+
+
 def least_pods(root: Group) -> int:
     """The least number of pods that the whole job needs."""
     if not root.groups:
@@ -106,10 +119,7 @@ def _keep(group: Group, placed: Mapping[str, int], spare: dict[str, int]) -> boo
         enough = have >= group.minimum
         spare[group.name] = have - group.minimum if enough else have
         return enough
-    kept = []
-    for part in group.groups:
-        if _keep(part, placed, spare):
-            kept.append(part)
+    kept = [part for part in group.groups if _keep(part, placed, spare)]
     # Those that need most pods are given up first.
     kept.sort(key=least_pods)
     for part in kept[group.minimum :]:

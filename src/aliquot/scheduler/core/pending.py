@@ -1,60 +1,212 @@
-"""The line of pods that wait for a node, in the order of a policy, grouped by shape.
+"""The jobs that wait, wholly or in part, in the order of a policy; those that are alike in one line.
 
-Grouped, because what one pod of a shape learns holds for the rest of it: when the first finds no node, the cycle
-passes over the others without asking.
+In lines, because what one job learns holds for all that are like it: when the first finds no room, the cycle passes over
+the rest without asking. Jobs that have begun stand apart: those that lost members and are below their minimum come before
+all others, since their room was theirs a moment ago; extras come after.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
+from aliquot.scheduler.core.jobs import JobSpec, lacking
 from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.policies import Order, Rank
+
+Alike: TypeAlias = tuple[object, ...]
+"""Jobs of one are interchangeable but for their rank."""
+
+
+@dataclass(slots=True)
+class Job:
+    spec: JobSpec
+    waiting: dict[str, dict[str, PodRequest]] = field(default_factory=dict)
+    """By leaf, by the pod's key; no leaf without pods."""
+    placed: dict[str, str] = field(default_factory=dict)
+    """Pods that have a node, or have been decided on, to their leaf."""
+
+    @property
+    def here(self) -> dict[str, int]:
+        """Pods that wait, by leaf."""
+        return {leaf: len(pods) for leaf, pods in self.waiting.items()}
+
+    @property
+    def there(self) -> dict[str, int]:
+        """Pods that are placed, by leaf."""
+        return Counter(self.placed.values())
+
+    def lacks(self) -> dict[str, int] | None:
+        """How many pods of which leaf more it takes; as `lacking`."""
+        if self.spec.root is None:
+            return {leaf: len(pods) for leaf, pods in self.waiting.items()}
+        return lacking(self.spec.root, self.there, self.here)
+
+    def alike(self) -> Alike:
+        spec = self.spec
+        if spec.root is None:
+            (pod,) = self.waiting[""].values()
+            return spec.queue, spec.preemptible, spec.refusal, pod.shape.signature
+        shapes = Counter(
+            (leaf, pod.shape.signature) for leaf, pods in self.waiting.items() for pod in pods.values()
+        )
+        return spec.queue, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
 
 
 class Pending:
     def __init__(self, order: Order) -> None:
         self._order = order
+        self._jobs: dict[str, Job] = {}
+        self._job_of: dict[str, str] = {}
+        """Of every pod, waiting or placed, that is not alone in its job."""
         self._pods: dict[str, PodRequest] = {}
-        self._lines: dict[str, list[Rank]] = {}
-        """By shape signature; never empty. A Rank ends in the pod's key."""
+        self._lines: dict[Alike, list[Rank]] = {}
+        """Jobs that have not begun; never empty. A Rank ends in the job's key."""
+        self._in_line: dict[str, tuple[Alike, Rank]] = {}
+        """Of all jobs of which a pod waits."""
+        self._begun: dict[Alike, Rank] = {}
+        """Jobs of which some pods are placed and some wait: like themselves alone."""
+        self._changed: dict[str, None] = {}
+        """Jobs whose place is to be found anew, once somebody looks."""
         self._newcomers: dict[str, dict[str, None]] = {}
+        """Pods that nobody has been told of, by job."""
+        self._with_newcomers: dict[Alike, dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
 
     @property
     def pods(self) -> Mapping[str, PodRequest]:
+        """Those that wait."""
         return MappingProxyType(self._pods)
 
-    def put(self, pod: PodRequest) -> bool:
-        """Add, or take the place of the pod of that key. Returns whether that was news."""
-        if self._pods.get(pod.key) == pod:
-            return False
-        self.discard(pod.key)
-        self._pods[pod.key] = pod
-        signature = pod.shape.signature
-        insort(self._lines.setdefault(signature, []), self._order(pod))
-        self._newcomers.setdefault(signature, {})[pod.key] = None
-        return True
-
-    def discard(self, key: str) -> None:
-        pod = self._pods.pop(key, None)
-        if pod is None:
-            return
-        signature = pod.shape.signature
-        line = self._lines[signature]
-        del line[bisect_left(line, self._order(pod))]
-        self._newcomers.get(signature, {}).pop(key, None)
-        if not line:
-            del self._lines[signature]
-            self._newcomers.pop(signature, None)
-
-    def newcomers(self, signature: str) -> list[str]:
-        """Keys of those of the shape who wait and were not among an earlier answer."""
-        return list(self._newcomers.pop(signature, ()))
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """All of which a pod waits, and those of several pods of which one is placed."""
+        return MappingProxyType(self._jobs)
 
     @property
-    def lines(self) -> Mapping[str, Sequence[Rank]]:
-        """By shape signature, the ranks of those who wait, first in line first."""
+    def lines(self) -> Mapping[Alike, list[Rank]]:
+        self._settle()
         return MappingProxyType(self._lines)
+
+    @property
+    def begun(self) -> Mapping[Alike, Rank]:
+        self._settle()
+        return MappingProxyType(self._begun)
+
+    def put(self, pod: PodRequest, spec: JobSpec | None = None, leaf: str = "") -> bool:
+        """A pod waits; it takes the place of what was known of it. Without `spec` it is a job of its own. Returns whether that
+        was news."""
+        if spec is None:
+            spec = JobSpec(pod.key, priority=pod.priority, created_s=pod.created_s)
+        job = self._jobs.get(spec.key)
+        if (
+            job is not None
+            and self._pods.get(pod.key) == pod
+            and job.spec == spec
+            and pod.key in job.waiting.get(leaf, ())
+        ):
+            return False
+        self._leave(pod.key)
+        job = self._joined(spec)
+        job.waiting.setdefault(leaf, {})[pod.key] = pod
+        self._pods[pod.key] = pod
+        if spec.root is not None:
+            self._job_of[pod.key] = spec.key
+        self._newcomers.setdefault(spec.key, {})[pod.key] = None
+        self._changed[spec.key] = None
+        return True
+
+    def hold(self, key: str, spec: JobSpec, leaf: str = "") -> None:
+        """The pod has a node, or has been decided on. Of a job of one pod nothing is kept."""
+        job = self._jobs.get(spec.key)
+        if job is not None and job.placed.get(key) == leaf and job.spec == spec and key not in self._pods:
+            return
+        self._leave(key)
+        if spec.root is None:
+            return
+        self._joined(spec).placed[key] = leaf
+        self._job_of[key] = spec.key
+        self._changed[spec.key] = None
+
+    def discard(self, key: str) -> None:
+        """The pod is gone, or at its end, or somebody else's."""
+        self._leave(key)
+
+    def newcomers(self, alike: Alike) -> list[str]:
+        """Keys of the pods of such jobs that wait and were not among an earlier answer."""
+        self._settle()
+        jobs = self._with_newcomers.pop(alike, ())
+        return [key for name in jobs for key in self._newcomers.pop(name, ()) if key in self._pods]
+
+    def pods_of(self, alike: Alike) -> list[PodRequest]:
+        """Those that wait, of all such jobs."""
+        self._settle()
+        ranks = self._lines.get(alike) or [rank for rank in (self._begun.get(alike),) if rank is not None]
+        jobs = [self._jobs[rank[-1]] for rank in ranks]
+        return [pod for job in jobs for pods in job.waiting.values() for pod in pods.values()]
+
+    def _joined(self, spec: JobSpec) -> Job:
+        job = self._jobs.get(spec.key)
+        if job is None:
+            job = self._jobs[spec.key] = Job(spec)
+        else:
+            job.spec = spec
+        return job
+
+    def _leave(self, key: str) -> None:
+        name = self._job_of.pop(key, key)
+        job = self._jobs.get(name)
+        if job is None:
+            return
+        if self._pods.pop(key, None) is not None:
+            for leaf, pods in job.waiting.items():
+                if pods.pop(key, None) is not None:
+                    if not pods:
+                        del job.waiting[leaf]
+                    break
+        elif job.placed.pop(key, None) is None:
+            return
+        self._changed[name] = None
+        if not job.waiting and not job.placed:
+            del self._jobs[name]
+
+    def _settle(self) -> None:
+        for name in self._changed:
+            self._out_of_line(name)
+            job = self._jobs.get(name)
+            if job is None or not job.waiting:
+                self._newcomers.pop(name, None)
+                continue
+            rank = self._order(job.spec)
+            alike: Alike
+            if job.placed:
+                alike = (name,)
+                self._begun[alike] = rank
+            else:
+                alike = job.alike()
+                insort(self._lines.setdefault(alike, []), rank)
+            self._in_line[name] = alike, rank
+            if name in self._newcomers:
+                self._with_newcomers.setdefault(alike, {})[name] = None
+        self._changed.clear()
+
+    def _out_of_line(self, name: str) -> None:
+        where = self._in_line.pop(name, None)
+        if where is None:
+            return
+        alike, rank = where
+        newcomers = self._with_newcomers.get(alike)
+        if newcomers is not None:
+            newcomers.pop(name, None)
+            if not newcomers:
+                del self._with_newcomers[alike]
+        if self._begun.pop(alike, None) is not None:
+            return
+        line = self._lines[alike]
+        del line[bisect_left(line, rank)]
+        if not line:
+            del self._lines[alike]

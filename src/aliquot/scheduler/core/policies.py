@@ -7,12 +7,25 @@ from typing import Protocol, TypeAlias
 from aliquot.scheduler.core import devices, filters, scores
 from aliquot.scheduler.core.filters import Filter
 from aliquot.scheduler.core.node import NodeState
-from aliquot.scheduler.core.pod import DeviceChoice, PodRequest, PodShape
+from aliquot.scheduler.core.pod import DeviceChoice, PodShape
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.scores import BEST, Score
 
 Rank: TypeAlias = tuple[float, float, str]
-Order: TypeAlias = Callable[[PodRequest], Rank]
+
+
+class Ranked(Protocol):
+    """A job, or a pod that is one."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def created_s(self) -> float: ...
+
+
+Order: TypeAlias = Callable[[Ranked], Rank]
 Assign: TypeAlias = Callable[[PodShape, NodeState], tuple[DeviceChoice, ...]]
 
 
@@ -24,8 +37,8 @@ class Judge(Protocol):
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]: ...
 
 
-def by_priority_then_age(pod: PodRequest) -> Rank:
-    return -pod.priority, pod.created_s, pod.key
+def by_priority_then_age(job: Ranked) -> Rank:
+    return -job.priority, job.created_s, job.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ scan of all nodes would: tests hold the two against each other.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from aliquot.scheduler.core.pod import PodShape
@@ -25,9 +25,13 @@ class Ranking:
         self._heap: list[tuple[int, str]] = []
         self._seen_version = -1
 
-    def best(self, snapshot: Snapshot) -> str | None:
-        """The best node for one more pod of this shape, as the snapshot is now; None when none will do."""
+    def best(self, snapshot: Snapshot, within: Collection[str] | None = None) -> str | None:
+        """The best node for one more pod of this shape, as the snapshot is now; None when none will do. `within`: of these nodes
+        alone, in time proportional to their number."""
         self._catch_up(snapshot)
+        if within is not None:
+            fits = [(-score, name) for name in within if (score := self._scores.get(name)) is not None]
+            return min(fits)[1] if fits else None
         while self._heap:
             score, name = self._heap[0]
             if self._scores.get(name) == -score:

@@ -28,6 +28,9 @@ class Kind(StrEnum):
     NOT_OFFERED = "NotOffered"
     TOO_LARGE = "TooLarge"
     FULL = "Full"
+    # Of a job:
+    MEMBERS = "MembersMissing"
+    TOPOLOGY = "Topology"
 
 
 MISMATCH = frozenset({Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY})
