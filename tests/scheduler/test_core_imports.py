@@ -10,7 +10,7 @@ import pytest
 import aliquot.scheduler.core as core
 
 CORE = core.__name__
-MODULES = sorted(Path(core.__path__[0]).glob("*.py"))
+MODULES = sorted(Path(core.__path__[0]).rglob("*.py"))
 ALLOWED = {
     "aliquot.gpu.profiles",
     "aliquot.kube.api.gpuclass",
@@ -55,7 +55,7 @@ def _is_module(name: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(core.__path__[0])))
 def test_core_imports_only_itself_and_pure_modules(module: Path) -> None:
     names = set(imported(module.read_text()))
     assert {name for name in names - ALLOWED if not name.startswith(f"{CORE}.")} == set()

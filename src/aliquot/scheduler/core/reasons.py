@@ -31,6 +31,20 @@ class Kind(StrEnum):
     # Of a job:
     MEMBERS = "MembersMissing"
     TOPOLOGY = "Topology"
+    # Of a job, by its queue:
+    QUEUE_UNKNOWN = "QueueDoesNotExist"
+    QUEUE_NOT_LEAF = "QueueNotLeaf"
+    QUEUE_CLOSED = "QueueClosed"
+    LARGER_THAN_LIMIT = "LargerThanLimit"
+    """Of its queue or of one above, even empty."""
+    OVER_LIMIT = "OverLimit"
+    LARGER_THAN_QUOTA = "LargerThanQuota"
+    """Cannot be preempted, and would not fit into the quota of an empty queue."""
+    NON_PREEMPTIBLE_OVER_QUOTA = "NonPreemptibleOverQuota"
+    # Of a queue:
+    QUEUE_PARENT_UNKNOWN = "ParentDoesNotExist"
+    QUEUE_CYCLE = "QueueCycle"
+    QUEUE_DUPLICATE = "QueueDuplicate"
 
 
 MISMATCH = frozenset({Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY})
@@ -50,12 +64,24 @@ class Shortage:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueBound:
+    """What a queue may have at most, and how far that is used: the limit, or for jobs that cannot be preempted the quota."""
+
+    queue: str
+    resource: str
+    asked: int
+    allocated: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label or port."""
 
     kind: Kind
     detail: str = ""
     shortages: tuple[Shortage, ...] = ()
+    bound: QueueBound | None = None
 
 
 @dataclass(frozen=True, slots=True)
