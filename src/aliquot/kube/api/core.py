@@ -77,6 +77,11 @@ class PodVolume(Wire, kw_only=True, frozen=True):
         return f"{pod_name}-{self.name}" if self.ephemeral is not None else ""
 
 
+class SchedulingGroup(Wire, kw_only=True, frozen=True):
+    pod_group_name: str = ""
+    """Of a PodGroup of scheduling.k8s.io."""
+
+
 class PodSpec(Wire, kw_only=True, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] | None = None
@@ -84,6 +89,7 @@ class PodSpec(Wire, kw_only=True, frozen=True):
     node_name: str = ""
     scheduler_name: str = ""
     scheduling_gates: tuple[SchedulingGate, ...] | None = None
+    scheduling_group: SchedulingGroup | None = None
     node_selector: dict[str, str] | None = None
     affinity: dict[str, Any] | None = None
     tolerations: tuple[Toleration, ...] | None = None

@@ -16,6 +16,7 @@ class TopologyWish:
     """Where the pods of a group should be together. Levels are node labels of the named Topology, coarse to fine."""
 
     topology: str
+    """Empty: that which has the level."""
     required: str = ""
     """All pods in one domain of this level, or none is placed."""
     preferred: str = ""
@@ -44,7 +45,7 @@ class JobSpec:
     """What is known of a job beside its pods."""
 
     key: str
-    """`namespace/name` of its PodGroup; of a pod that is a job of its own, the pod's."""
+    """Of a pod that is a job of its own, the pod's `namespace/name`; else `namespace/kind.group:name` of what makes it one."""
     root: Group | None = None
     """None: it is one pod, and never more."""
     queue: str = ""

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     TOO_LARGE = "TooLarge"
     FULL = "Full"
     # Of a job:
+    POD_GROUP = "PodGroup"
+    """What is said of the pods that belong together contradicts itself, or is missing."""
     MEMBERS = "MembersMissing"
     TOPOLOGY = "Topology"
     # Of a job, by its queue:

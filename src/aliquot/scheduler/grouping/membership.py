@@ -1,0 +1,174 @@
+"""A pod's job, out of all that is said of it.
+
+Who has the word, from the first: a group that the pod names (doors, in their order); YuniKorn's task groups and Spark's labels; the
+workload that owns it. Who says nothing of queue, priority and the like leaves it to labels and annotations: of the group, of
+the owners from the top, of the pod.
+
+A pod whose group contradicts itself or is not there is a job of its own, with the reason why it is not placed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aliquot.clock import parse_rfc3339
+from aliquot.kube.api.core import ObjectReference, Pod
+from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.resources import key
+from aliquot.scheduler.core.jobs import JobSpec, least_pods
+from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.grouping import doors
+from aliquot.scheduler.grouping.doors import GroupObjects, yunikorn
+from aliquot.scheduler.grouping.drawn import Drawn, Refused, reference
+from aliquot.scheduler.grouping.kinds import spark
+from aliquot.scheduler.grouping.owners import Owner, by_owner
+from aliquot.scheduler.grouping.wishes import NEVER_S, Wishes, wishes
+
+_KAI_PRIORITIES: Mapping[str, int] = {"train": 50, "build-preemptible": 75, "build": 100, "inference": 125}
+"""KAI brings these classes along; its users' pods name them."""
+_KAI_PREEMPTIBLE_BELOW = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    job: JobSpec
+    leaf: str
+    """The group of `job.root` that the pod is in; empty where it is a job of its own."""
+    source: ObjectReference
+    """What makes the job: a PodGroup, a workload, the pod."""
+
+
+def membership(
+    pod: Pod,
+    owners: Callable[[], Sequence[Owner]],
+    objects: GroupObjects,
+    priority_of: Callable[[str], int | None],
+) -> Membership:
+    """`owners` of the pod from itself up, asked for where they count. `priority_of` a PriorityClass; None: there is none.
+
+    What the pods of a job say each for itself may differ: see `joined`.
+    """
+    try:
+        drawn = doors.by_door(pod, objects)
+        if drawn is not None:
+            return _from_door(pod, drawn, owners, priority_of)
+        found = owners()
+        above = tuple(owner.metadata for owner in reversed(found))
+        drawn = yunikorn.draw(pod, above) or spark.draw(pod, above) or by_owner(pod, found)
+        if drawn is None:
+            drawn = _alone(pod, above)
+        return _member(pod, drawn, wishes((*drawn.metadata, pod.metadata)), priority_of)
+    except Refused as refused:
+        reason = Reason(Kind.POD_GROUP, str(refused))
+        alone = _alone(pod, ())
+        return Membership(
+            JobSpec(alone.key, created_s=_seconds(alone.created), priority=pod.spec.priority, refusal=reason),
+            alone.leaf,
+            alone.source,
+        )
+
+
+def joined(first: JobSpec, second: JobSpec) -> JobSpec:
+    """The job of two pods that say it of one job. Where what they say differs: the larger minimum, the higher priority, the
+    earlier time, the shorter run; it is preemptible if both say so. Two queues are a contradiction.
+
+    In whatever order pods are joined, the outcome is the same.
+    """
+    assert first.key == second.key and first.root is not None and second.root is not None
+    if first == second:
+        return first
+    refusal = first.refusal or second.refusal
+    queues = sorted({first.queue, second.queue} - {""})
+    if len(queues) > 1:
+        refusal = Reason(Kind.POD_GROUP, "its pods name different queues: give all of them the same")
+    never_stale = first.stale_after_s is None or second.stale_after_s is None
+    return JobSpec(
+        first.key,
+        root=max(first.root, second.root, key=lambda root: (least_pods(root), repr(root))),
+        queue=queues[0] if queues else "",
+        priority=max(first.priority, second.priority),
+        preemptible=first.preemptible and second.preemptible,
+        created_s=min(first.created_s, second.created_s),
+        max_runtime_s=_least(first.max_runtime_s, second.max_runtime_s),
+        minimum_runtime_s=_most(first.minimum_runtime_s, second.minimum_runtime_s),
+        stale_after_s=None if never_stale else _most(first.stale_after_s, second.stale_after_s),
+        after=tuple(sorted({*first.after, *second.after})),
+        refusal=refusal,
+    )
+
+
+def _from_door(
+    pod: Pod,
+    drawn: Drawn,
+    owners: Callable[[], Sequence[Owner]],
+    priority_of: Callable[[str], int | None],
+) -> Membership:
+    said = wishes((*drawn.metadata, pod.metadata))
+    if not (drawn.queue or said.queue):
+        # An operator makes the group and the pods, and leaves the label on the workload.
+        above = tuple(owner.metadata for owner in reversed(owners()))
+        said = replace(said, queue=wishes(above).queue)
+    return _member(pod, drawn, said, priority_of)
+
+
+def _member(pod: Pod, drawn: Drawn, said: Wishes, priority_of: Callable[[str], int | None]) -> Membership:
+    priority = _priority(pod, drawn, said, priority_of)
+    preemptible = drawn.preemptible if drawn.preemptible is not None else said.preemptible
+    if preemptible is None:
+        by_priority = drawn.preemptible_by_priority or said.preemptible_by_priority
+        preemptible = priority < _KAI_PREEMPTIBLE_BELOW if by_priority else True
+    root = drawn.root
+    if root is not None and root.topology is None and said.topology is not None:
+        root = replace(root, topology=said.topology)
+    stale_after_s = said.stale_after_s if drawn.stale_after_s is None else drawn.stale_after_s
+    job = JobSpec(
+        drawn.key,
+        root=root,
+        queue=drawn.queue or said.queue,
+        priority=priority,
+        preemptible=preemptible,
+        created_s=_seconds(drawn.created),
+        max_runtime_s=_least(drawn.max_runtime_s, said.max_runtime_s),
+        minimum_runtime_s=said.minimum_runtime_s
+        if drawn.minimum_runtime_s is None
+        else drawn.minimum_runtime_s,
+        after=drawn.after,
+    )
+    if stale_after_s is not None:
+        job = replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
+    return Membership(job, drawn.leaf, drawn.source)
+
+
+def _priority(pod: Pod, drawn: Drawn, said: Wishes, priority_of: Callable[[str], int | None]) -> int:
+    if drawn.priority is not None:
+        return drawn.priority
+    name = drawn.priority_class or said.priority_class
+    if not name:
+        return pod.spec.priority
+    found = priority_of(name)
+    if found is None:
+        found = _KAI_PRIORITIES.get(name)
+    if found is None:
+        raise Refused(f"its PriorityClass {name!r} does not exist: create it, or name another")
+    return found
+
+
+def _alone(pod: Pod, above: tuple[ObjectMeta, ...]) -> Drawn:
+    return Drawn(
+        source=reference("v1", "Pod", pod.metadata),
+        key=key(pod),
+        root=None,
+        metadata=above,
+        created=pod.metadata.creation_timestamp,
+    )
+
+
+def _seconds(stamp: str | None) -> float:
+    return parse_rfc3339(stamp) if stamp else 0.0
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _most(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else max(one, other)

@@ -1,0 +1,170 @@
+"""What labels and annotations add to a job, and a job whose pods say different things of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import reduce
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
+from aliquot.scheduler.core.reasons import Kind
+from aliquot.scheduler.grouping.membership import joined
+from tests.scheduler.grouping.objects import Cluster, owner, pod, refusal
+
+WORKLOAD = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: train}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "value"),
+    [
+        ({"aliquot.dev/queue": "a"}, "queue", "a"),
+        ({"kai.scheduler/queue": "a"}, "queue", "a"),
+        ({"kueue.x-k8s.io/queue-name": "a"}, "queue", "a"),
+        ({"scheduling.volcano.sh/queue-name": "a"}, "queue", "a"),
+        ({"volcano.sh/queue-name": "a"}, "queue", "a"),
+        ({"yunikorn.apache.org/queue": "root.a"}, "queue", "root.a"),
+        ({"kai.scheduler/queue": "b", "aliquot.dev/queue": "a"}, "queue", "a"),
+        ({"priorityClassName": "high"}, "priority", 1000),
+        ({"priorityClassName": "high"}, "preemptible", False),
+        ({"priorityClassName": "train"}, "priority", 50),
+        ({"priorityClassName": "train"}, "preemptible", True),
+        ({"priorityClassName": "high", "kai.scheduler/preemptibility": "preemptible"}, "preemptible", True),
+        ({"ray.io/priority-class-name": "high"}, "preemptible", True),
+        ({"aliquot.dev/preemptibility": "NonPreemptible"}, "preemptible", False),
+        ({"volcano.sh/preemptable": "false"}, "preemptible", False),
+        ({"volcano.sh/preemptable": "true"}, "preemptible", True),
+        ({"aliquot.dev/max-runtime": "90m"}, "max_runtime_s", 5400.0),
+        ({"kueue.x-k8s.io/max-exec-time-seconds": "60"}, "max_runtime_s", 60.0),
+        ({"aliquot.dev/min-runtime": "5m"}, "minimum_runtime_s", 300.0),
+        ({"aliquot.dev/staleness-grace-period": "5m"}, "stale_after_s", 300.0),
+        ({"kai.scheduler/staleness-grace-period": "-1s"}, "stale_after_s", None),
+        ({}, "stale_after_s", 60.0),
+        ({}, "preemptible", True),
+    ],
+)
+def test_what_is_said_of_a_job(said: Mapping[str, str], field: str, value: object) -> None:
+    """On the pod or on the workload, as a label or as an annotation."""
+    cluster = Cluster(priorities={"high": 1000})
+    for one in (pod("p", said), pod("p", annotations=said)):
+        assert getattr(cluster.membership(one).job, field) == value
+    labels = ", ".join(f"{key}: '{text}'" for key, text in said.items())
+    workload = owner(WORKLOAD.replace("{name: train}", "{name: train, labels: {" + labels + "}}"))
+    assert getattr(cluster.membership(pod("p"), workload).job, field) == value
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        (
+            {"aliquot.dev/topology": "racks", "aliquot.dev/required-topology-level": "rack"},
+            TopologyWish("racks", required="rack"),
+        ),
+        (
+            {
+                "kai.scheduler/topology": "racks",
+                "kai.scheduler/topology-required-placement": "block",
+                "kai.scheduler/topology-preferred-placement": "rack",
+            },
+            TopologyWish("racks", required="block", preferred="rack"),
+        ),
+        ({"kueue.x-k8s.io/podset-preferred-topology": "rack"}, TopologyWish("", preferred="rack")),
+        ({"kai.scheduler/topology": "racks"}, None),
+    ],
+)
+def test_where_its_pods_should_be(said: Mapping[str, str], wish: TopologyWish | None) -> None:
+    root = Cluster().membership(pod("p", annotations=said), owner(WORKLOAD)).job.root
+    assert root is not None and root.topology == wish
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            {"aliquot.dev/preemptibility": "maybe"},
+            "aliquot.dev/preemptibility is 'maybe': give Preemptible or NonPreemptible",
+        ),
+        (
+            {"aliquot.dev/max-runtime": "tomorrow"},
+            "aliquot.dev/max-runtime: 'tomorrow' is not a duration: write 90s, 45m or 1h30m",
+        ),
+        (
+            {"kueue.x-k8s.io/max-exec-time-seconds": "-4"},
+            "kueue.x-k8s.io/max-exec-time-seconds is -4: give at least 1",
+        ),
+        (
+            {"priorityClassName": "gone"},
+            "its PriorityClass 'gone' does not exist: create it, or name another",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused(said: Mapping[str, str], reason: str) -> None:
+    found = Cluster().membership(pod("p", said), owner(WORKLOAD))
+    assert refusal(found) == reason
+    assert found.job.refusal is not None and found.job.refusal.kind is Kind.POD_GROUP
+
+
+def test_what_makes_the_job_is_named() -> None:
+    assert Cluster().membership(pod("p")).source.kind == "Pod"
+    source = Cluster().membership(pod("p"), owner(WORKLOAD)).source
+    assert (source.api_version, source.kind, source.name, source.uid) == (
+        "batch/v1",
+        "Job",
+        "train",
+        "uid-train",
+    )
+
+
+ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", priority=5, created_s=7.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"root": Group(minimum=3)}, {"root": Group(minimum=3)}),
+        ({"priority": 9}, {"priority": 9}),
+        ({"created_s": 3.0}, {"created_s": 3.0}),
+        ({"queue": ""}, {}),
+        ({"preemptible": False}, {"preemptible": False}),
+        ({"max_runtime_s": 9.0}, {"max_runtime_s": 9.0}),
+        ({"minimum_runtime_s": 9.0}, {"minimum_runtime_s": 9.0}),
+        ({"stale_after_s": None}, {"stale_after_s": None}),
+        ({"stale_after_s": 90.0}, {"stale_after_s": 90.0}),
+        ({"after": (("team-a/y", True),)}, {"after": (("team-a/y", True),)}),
+    ],
+)
+def test_what_counts_where_pods_differ(change: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    assert joined(ONE, replace(ONE, **change)) == replace(ONE, **expected)  # type: ignore[arg-type]
+
+
+def test_two_queues_are_a_contradiction() -> None:
+    found = joined(ONE, replace(ONE, queue="b"))
+    assert found.refusal is not None
+    assert found.refusal.detail == "its pods name different queues: give all of them the same"
+
+
+SPECS = st.builds(
+    JobSpec,
+    st.just("team-a/x"),
+    root=st.sampled_from([Group(minimum=n) for n in (1, 2)] + [Group("", 1, (Group("a", 2),))]),
+    queue=st.sampled_from(["", "a", "b"]),
+    priority=st.integers(0, 2),
+    preemptible=st.booleans(),
+    created_s=st.sampled_from([1.0, 2.0]),
+    max_runtime_s=st.sampled_from([None, 1.0, 2.0]),
+    minimum_runtime_s=st.sampled_from([None, 1.0, 2.0]),
+    stale_after_s=st.sampled_from([None, 1.0, 2.0]),
+    after=st.sampled_from([(), (("y", True),), (("z", False),)]),
+)
+
+
+@given(st.lists(SPECS, min_size=3, max_size=3))
+def test_the_order_of_pods_does_not_count_nor_does_a_second_look(specs: list[JobSpec]) -> None:
+    outcomes = {reduce(joined, order) for order in permutations([*specs, specs[0]])}
+    assert len(outcomes) == 1
