@@ -8,7 +8,7 @@ turn of the event loop together and decides. Nothing is polled; what waits is ju
 import asyncio
 import math
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -31,7 +31,9 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.cycle import Blocked
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
+from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation
@@ -39,6 +41,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.together import Together
 
 _log = structlog.get_logger()
 
@@ -92,6 +95,7 @@ class Scheduler:
         election: LeaderElection | None = None,
         policies: Policies = Policies(),  # noqa: B008 - frozen
         value_tables: Sequence[ValueTable] | None = None,
+        member: Callable[[Pod], tuple[JobSpec, str] | None] = lambda pod: None,
     ) -> None:
         self._client = client
         self._rng = rng
@@ -139,7 +143,8 @@ class Scheduler:
             changed=self._wake.set,
             gated=self._tell_gated,
             gone=self._forget,
-            reserved=lambda pod, placed: self._preparing.submit(pod, placed, written=True),
+            member=member,
+            reserved=self._go_on,
             unreserved=self._unreserved,
         )
         may_write = election.is_leader if election is not None else lambda: True
@@ -151,6 +156,7 @@ class Scheduler:
             recorder=self._recorder,
             may_write=may_write,
         )
+        self._together = Together(mirror=self._mirror, bind=self._binder.submit)
         self._preparing = Preparing(
             client,
             clock=clock,
@@ -161,7 +167,8 @@ class Scheduler:
             mirror=self._mirror,
             reporter=self._reporter,
             recorder=self._recorder,
-            bind=self._binder.submit,
+            ready=self._together.ready,
+            refused=lambda key: self._together.refused(key, self._preparing),
             may_write=may_write,
         )
 
@@ -208,7 +215,10 @@ class Scheduler:
             tasks.create_task(self._binder.run(), name="binder")
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._reporter.run(), name="reporter")
-            await self._decide()
+            try:
+                await self._decide()
+            finally:
+                self._together.stop()
 
     async def _decide(self) -> None:
         loop = asyncio.get_running_loop()
@@ -216,11 +226,8 @@ class Scheduler:
         while True:
             self._wake.clear()
             outcome = cycle.run(self.snapshot, self.pending, self._rankings, limit=_DECISIONS_PER_TURN)
-            for bind in outcome.binds:
-                if bind.placed.reserved:
-                    self._preparing.submit(bind.pod, bind.placed)
-                else:
-                    self._binder.submit(bind)
+            for decision in outcome.decisions:
+                self._together.submit(decision, self._preparing)
             look_again_at = self._explain(outcome.blocked, loop.time())
             if outcome.more:
                 await asyncio.sleep(0)
@@ -267,6 +274,11 @@ class Scheduler:
     def _tell_gated(self, pod: Pod) -> None:
         self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))
 
+    def _go_on(self, pod: PodRequest, placed: PlacedPod, job: str) -> None:
+        """With what another leader began, or this one before it was restarted."""
+        self._together.begun(job, pod.key)
+        self._preparing.submit(pod, placed, written=True)
+
     def _unreserved(self, name: str) -> None:
         self._preparing.drop(name)
 
@@ -274,3 +286,5 @@ class Scheduler:
         self._reporter.forget(name)
         self._binder.forget(name)
         self._preparing.forget(name)
+        # One that is gone while it waited for others of its job.
+        self._together.refused(name, self._preparing)

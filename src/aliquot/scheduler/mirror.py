@@ -14,6 +14,7 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -24,7 +25,7 @@ _TERMINAL = ("Succeeded", "Failed")
 
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
+    become possible, `member` tells the job of a pod and its group there (None: it is a job of its own), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
     `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
     that say so no more.
     """
@@ -42,7 +43,8 @@ class Mirror:
         gpu_classes: Cache[GPUClass],
         gated: Callable[[Pod], None],
         gone: Callable[[str], None],
-        reserved: Callable[[PodRequest, PlacedPod], None],
+        member: Callable[[Pod], tuple[JobSpec, str] | None],
+        reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
     ) -> None:
         self._snapshot = snapshot
@@ -51,6 +53,7 @@ class Mirror:
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
+        self._member = member
         self._reserved = reserved
         self._unreserved = unreserved
         self._seen_reserved: set[str] = set()
@@ -120,11 +123,11 @@ class Mirror:
             self._gone(name)
             self._changed()
         elif new.spec.node_name:
-            self._pending.discard(name)
             self._held_back.discard(name)
             self._seen_reserved.discard(name)
             known = self._snapshot.pods.get(name)
             self._snapshot.set_pod(self._reader.placed(new))
+            self._hold(name, new)
             self._gone(name)
             if known is not None and known.node != new.spec.node_name:
                 self._changed()
@@ -147,17 +150,25 @@ class Mirror:
             return
         waits = pod.metadata.deletion_timestamp is None and not pod.spec.scheduling_gates
         if placed is not None and waits:
-            self._pending.discard(name)
             self._snapshot.set_pod(placed)
-            self._reserved(self._reader.request(pod), placed)
+            self._reserved(self._reader.request(pod), placed, self._hold(name, pod))
             return
         if pod.spec.scheduler_name not in self._names or pod.metadata.deletion_timestamp is not None:
             self._pending.discard(name)
         elif pod.spec.scheduling_gates:
             self._pending.discard(name)
             self._gated(pod)
-        elif self._pending.put(self._reader.request(pod)):
+        elif self._pending.put(self._reader.request(pod), *(self._member(pod) or ())):
             self._changed()
+
+    def _hold(self, name: str, pod: Pod) -> str:
+        """The pod has a place. Returns the key of its job."""
+        member = self._member(pod) if pod.spec.scheduler_name in self._names else None
+        if member is None:
+            self._pending.discard(name)
+            return name
+        self._pending.hold(name, *member)
+        return member[0].key
 
     def _classes_changed(self) -> None:
         for node in self._nodes.values():

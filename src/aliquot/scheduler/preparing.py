@@ -48,10 +48,13 @@ class _Waiting:
     until: float
     written: bool = False
     """Whether the assignment is on the pod."""
+    cancelled: str = ""
+    """Why it is to be given up at once."""
 
 
 class Preparing:
-    """`bind` is given what is ready. `may_write` as in Binder."""
+    """`ready` is given what is there, `refused` the keys of pods that do not get what they were to have. `may_write` as in
+    Binder."""
 
     def __init__(
         self,
@@ -65,7 +68,8 @@ class Preparing:
         mirror: Mirror,
         reporter: Reporter,
         recorder: Recorder,
-        bind: Callable[[Bind], None],
+        ready: Callable[[Bind], None],
+        refused: Callable[[str], None],
         may_write: Callable[[], bool],
     ) -> None:
         self._client = client
@@ -77,7 +81,8 @@ class Preparing:
         self._mirror = mirror
         self._reporter = reporter
         self._recorder = recorder
-        self._bind = bind
+        self._ready = ready
+        self._refused = refused
         self._may_write = may_write
         self._waiting: dict[str, _Waiting] = {}
         self._failures: dict[str, int] = {}
@@ -106,9 +111,17 @@ class Preparing:
         self._waiting[pod.key] = _Waiting(pod, placed, self._clock.now() + DEADLINE_S, written)
         self._controller.enqueue(pod.key)
 
+    def cancel(self, key: str, why: str) -> None:
+        """Give up what is being made for the pod, and say why."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.cancelled = why
+            self._controller.enqueue(key)
+
     def drop(self, key: str) -> None:
         """Nothing is made for the pod any more."""
-        self._waiting.pop(key, None)
+        if self._waiting.pop(key, None) is not None:
+            self._refused(key)
 
     def forget(self, key: str) -> None:
         """The pod is on its node, or gone."""
@@ -132,6 +145,8 @@ class Preparing:
             return None
         if not self._may_write():
             return None
+        if waiting.cancelled:
+            return await self._give_up(waiting, f"is not made: {waiting.cancelled}")
         if not waiting.written:
             try:
                 if not await self._write(waiting, annotations(waiting.placed)):
@@ -153,7 +168,7 @@ class Preparing:
         if _ready(waiting.placed, node):
             del self._waiting[key]
             self._failures.pop(key, None)
-            self._bind(Bind(waiting.pod, waiting.placed))
+            self._ready(Bind(waiting.pod, waiting.placed))
             return None
         left_s = waiting.until - self._clock.now()
         if left_s > 0:
@@ -169,7 +184,7 @@ class Preparing:
         try:
             await self._client.patch(PODS, name, body, namespace, kind=PatchKind.MERGE)
         except (errors.NotFound, errors.Conflict):
-            self._waiting.pop(pod.key, None)
+            self.drop(pod.key)
             self._mirror.release(pod)
             return False
         return True
