@@ -318,7 +318,7 @@ def waiting_pod(gpu_uuid: str, start: int) -> Pod:
             name=name,
             namespace="bench",
             uid=name,
-            annotations={ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,)))},
+            annotations={ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,), pod_uid=name))},
         ),
         spec=PodSpec(
             node_name=NODE,

@@ -292,7 +292,11 @@ def pod(
     container: str = "main",
     node: str = NODE,
 ) -> Pod:
-    annotations = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=tuple(assigned)))} if assigned else None
+    annotations = (
+        {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=tuple(assigned), pod_uid=f"uid-{name}"))}
+        if assigned
+        else None
+    )
     return Pod(
         metadata=ObjectMeta(name=name, namespace="default", uid=f"uid-{name}", annotations=annotations),
         spec=PodSpec(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +108,13 @@ def test_an_unreadable_assignment_is_no_assignment() -> None:
     assert broken.metadata.annotations is not None
     broken.metadata.annotations["aliquot.dev/assignment"] = "{"
     (found,) = unlisted([broken], ())
+    assert found.assigned == ()
+
+
+def test_what_was_written_for_another_pod_is_no_assignment() -> None:
+    written = pod("train", assigned=[on(WHOLE[0])])
+    metadata = msgspec.structs.replace(written.metadata, uid="uid-of-the-next")
+    (found,) = unlisted([msgspec.structs.replace(written, metadata=metadata)], ())
     assert found.assigned == ()
 
 

@@ -22,12 +22,12 @@ SHARES = {"container": "b", "resource": SHARED, "gpu": "gpu1", "shares": 3, "sha
 
 
 def pod(text: str) -> Pod:
-    metadata = {"name": "p", "annotations": {ASSIGNMENT_ANNOTATION: text} if text else {}}
+    metadata = {"name": "p", "uid": "u", "annotations": {ASSIGNMENT_ANNOTATION: text} if text else {}}
     return msgspec.convert({"metadata": metadata, "spec": {"containers": CONTAINERS}}, Pod)
 
 
-def written(*devices: dict[str, Any], node: str = "n") -> str:
-    return json.dumps({"devices": devices, "node": node})
+def written(*devices: dict[str, Any], node: str = "n", pod_uid: str = "u") -> str:
+    return json.dumps({"devices": devices, "podUid": pod_uid, "node": node})
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,8 @@ def test_nobody_has_assigned_anything() -> None:
     ("text", "why"),
     [
         ("garbage", "malformed"),
+        (json.dumps({"devices": [FIRST, SECOND, SHARES], "node": "n"}), "podUid"),
+        (written(FIRST, SECOND, SHARES, pod_uid="v"), "for another pod, and copied"),
         (written(), "it leaves out nvidia.com/mig-1g.10gb of container 'a'"),
         (written(FIRST, SECOND), "it leaves out class.aliquot.dev/notebook of container 'b'"),
         (written(FIRST, SHARES), "1 x nvidia.com/mig-1g.10gb for container 'a'"),

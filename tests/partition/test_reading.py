@@ -130,7 +130,7 @@ def test_what_is_promised_is_taken() -> None:
     device = AssignedDevice(
         container="c", resource="nvidia.com/mig-2g.20gb", gpu="GPU-0", profile="2g.20gb", start=2
     )
-    annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,)))}
+    annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,), pod_uid="u"))}
     soon = pod("soon", metadata={"annotations": annotation}, node="", status=PodStatus(phase="Pending"))
     found = cluster_of(gpu_node(instance("1g.10gb", 3, 1), instance("1g.10gb", 4, 1)), soon)
     assert found.gpus[0].instances == (Instance("2g.20gb", 2, 2, ("ml/soon",)), Instance("1g.10gb", 4, 1))

@@ -252,6 +252,6 @@ def test_slices_are_assigned_by_profile_and_start() -> None:
     assert annotations(sent) == {
         ASSIGNMENT_ANNOTATION: (
             '{"devices":[{"container":"main","resource":"nvidia.com/mig-1g.10gb","gpu":"GPU-1",'
-            '"profile":"1g.10gb","start":0}]}'
+            '"profile":"1g.10gb","start":0}],"podUid":"1"}'
         )
     }

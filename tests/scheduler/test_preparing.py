@@ -61,6 +61,12 @@ def given(api: FakeApi, name: str) -> str:
     return f"{assignment.get('node', '')}: {', '.join(devices)}"
 
 
+def written(resource: str, profile: str, at: int, pod_uid: str, gpu: str = "gpu0", to: str = "a") -> str:
+    """As a scheduler writes it on a pod for which a slice is being made."""
+    device = {"container": "main", "resource": resource, "gpu": gpu, "profile": profile, "start": at}
+    return json.dumps({"devices": [device], "podUid": pod_uid, "node": to})
+
+
 def start(api: FakeApi, *layouts: str, **more: Any) -> None:
     api.put("nodes", node("a"))
     api.put("gpunodes", gpu_node(*layouts, **more))
@@ -251,8 +257,6 @@ def test_what_a_former_leader_decided_and_never_wrote_ends_with_its_leadership()
 
 
 def test_a_place_that_is_promised_twice_is_not_bound() -> None:
-    """A pod made from a copy of another, with its annotations."""
-
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "whole", "whole=x")
@@ -261,14 +265,53 @@ def test_a_place_that_is_promised_twice_is_not_bound() -> None:
             await until(lambda: given(api, "p") != "")
             api.put("gpunodes", gpu_node("7g.80gb@0", "whole=x"))
             await until(lambda: api.node_of("p") == "a")
-            copied = api.pod("p")["metadata"]["annotations"]
-            api.put("pods", pod("copy", mig("7g.80gb"), annotations=copied))
+            text = written(mig("7g.80gb"), "7g.80gb", 0, "u")
+            api.put("pods", pod("q", mig("7g.80gb"), uid="u", annotations={ASSIGNMENT_ANNOTATION: text}))
             api.put("gpunodes", gpu_node("7g.80gb@0=p", "whole=x"))
-            await until(lambda: given(api, "copy") == "", DEADLINE_S + 1)
-            await until(lambda: api.condition("copy")[2].endswith("other pods have it"), 1)
+            await until(lambda: given(api, "q") == "", DEADLINE_S + 1)
+            await until(lambda: api.condition("q")[2].endswith("other pods have it"), 1)
             api.put("gpunodes", gpu_node("7g.80gb@0=p", "whole"))
-            await until(lambda: given(api, "copy") == "a: 7g.80gb@0 of gpu1")
-        assert api.node_of("copy") == ""
+            await until(lambda: given(api, "q") == "a: 7g.80gb@0 of gpu1")
+        assert api.node_of("q") == ""
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("kept_from", ["it is held", "its labels", "cordoned"])
+def test_what_was_copied_from_another_pod_is_written_over_at_once(kept_from: str) -> None:
+    """As a Deployment does whose template has the annotations of a pod that runs."""
+
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", unschedulable=kept_from == "cordoned"))
+        api.put("gpunodes", gpu_node("1g.10gb@6=x" if kept_from == "it is held" else "1g.10gb@6"))
+        api.put("nodes", {**node("b"), "metadata": {"name": "b", "labels": {"tier": "b"}}})
+        api.put("gpunodes", {**gpu_node("whole"), "metadata": {"name": "b"}})
+        copied = {ASSIGNMENT_ANNOTATION: written(SLICE, "1g.10gb", 6, "of-another")}
+        one = pod("p", annotations=copied)
+        one["spec"]["nodeSelector"] = {"tier": "b"} if kept_from != "cordoned" else {}
+        async with running(scheduler(world)):
+            api.put("pods", one)
+            await until(lambda: given(api, "p") == "b: 1g.10gb@6 of gpu0", 0.1)
+            await until(lambda: bool(api.events("AssignmentIgnored")), 1)
+        assert api.node_of("p") == ""
+        assert api.events("AssignmentIgnored") == [
+            "the annotation aliquot.dev/assignment counts as none: it was written for another pod, and copied "
+            "with its manifest"
+        ]
+
+    simulate(scenario)
+
+
+def test_what_was_copied_does_not_come_with_the_binding() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "1g.10gb@5 1g.10gb@6=x")
+        copied = {ASSIGNMENT_ANNOTATION: written(SLICE, "1g.10gb", 6, "of-another")}
+        async with running(scheduler(world)):
+            api.put("pods", pod("p", annotations=copied))
+            await until(lambda: api.node_of("p") == "a", 0.1)
+        assert given(api, "p") == ": 1g.10gb@5 of gpu0"
 
     simulate(scenario)
 
@@ -277,8 +320,8 @@ def test_a_pod_behind_gates_reserves_nothing() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "1g.10gb@6")
-        text = '{"devices":[{"container":"main","resource":"%s","gpu":"gpu0","profile":"1g.10gb","start":6}],"node":"a"}'
-        one = pod("p", annotations={ASSIGNMENT_ANNOTATION: text % SLICE})
+        text = written(SLICE, "1g.10gb", 6, "u")
+        one = pod("p", uid="u", annotations={ASSIGNMENT_ANNOTATION: text})
         one["spec"]["schedulingGates"] = [{"name": "example.com/wait"}]
         async with running(scheduler(world)):
             api.put("pods", one)
@@ -290,19 +333,20 @@ def test_a_pod_behind_gates_reserves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "written",
+    "text",
     [
-        '{"devices":[],"node":"a"}',
-        '{"devices":[{"container":"main","resource":"nvidia.com/gpu","gpu":"gpu0"}],"node":"a"}',
+        '{"devices":[],"podUid":"u","node":"a"}',
+        '{"devices":[{"container":"main","resource":"nvidia.com/gpu","gpu":"gpu0"}],"podUid":"u","node":"a"}',
+        written(SLICE, "1g.10gb", 6, "v"),
         "garbage",
     ],
 )
-def test_an_assignment_that_does_not_fit_the_pod_counts_as_none(written: str) -> None:
+def test_an_assignment_that_does_not_fit_the_pod_counts_as_none(text: str) -> None:
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "7g.80gb@0=default/x")
         async with running(scheduler(world)):
-            api.put("pods", pod("p", annotations={ASSIGNMENT_ANNOTATION: written}))
+            api.put("pods", pod("p", uid="u", annotations={ASSIGNMENT_ANNOTATION: text}))
             await until(lambda: "is full" in api.condition("p")[2], 5)
             assert api.node_of("p") == ""
 
@@ -313,16 +357,9 @@ def test_an_assignment_of_what_no_board_holds_is_in_nobodys_way() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "empty")
-        device = {
-            "container": "main",
-            "resource": mig("3g.40gb"),
-            "gpu": "gpu0",
-            "profile": "3g.40gb",
-            "start": 1,
-        }
-        text = json.dumps({"devices": [device], "node": "a"})
+        annotations = {ASSIGNMENT_ANNOTATION: written(mig("3g.40gb"), "3g.40gb", 1, "u")}
         async with running(scheduler(world)):
-            api.put("pods", pod("wrong", mig("3g.40gb"), annotations={ASSIGNMENT_ANNOTATION: text}))
+            api.put("pods", pod("wrong", mig("3g.40gb"), uid="u", annotations=annotations))
             api.put("pods", pod("p", mig("7g.80gb")))
             await until(lambda: given(api, "p") == "a: 7g.80gb@0 of gpu0", 1)
 

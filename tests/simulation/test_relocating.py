@@ -39,9 +39,12 @@ class Fragmented(World):
         await asyncio.sleep(MINIMUM_RUN_S if self.old_enough else 60)
         self.services = {name: uid for name, (uid, _) in (await self.pods()).items()}
         assert sorted(self.services) == [f"service-{number}" for number in range(4)]
-        training = yaml.safe_load((EXAMPLES / "healing/training.yaml").read_text())
-        await self.user.create(PODS, training, "default")
+        await self.user.create(PODS, await self.training(), "default")
         await self.then()
+
+    async def training(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((EXAMPLES / "healing/training.yaml").read_text())
+        return found
 
     def _manifests(self) -> list[dict[str, Any]]:
         found = list(yaml.safe_load_all((EXAMPLES / "healing/fragments.yaml").read_text()))
@@ -61,6 +64,17 @@ class Fragmented(World):
         await asyncio.sleep(90)
         assert {phase for _, phase in (await self.pods()).values()} == {"Running"}
         assert len(await self.moved()) == 1
+
+
+class MadeFromACopy(Fragmented):
+    """What another has been assigned is on the pod that waits as well."""
+
+    async def training(self) -> dict[str, Any]:
+        found = await super().training()
+        service = await self.user.get(PODS, "service-0", "default")
+        found["metadata"]["annotations"] = service["metadata"]["annotations"]
+        assert "aliquot.dev/assignment" in found["metadata"]["annotations"]
+        return found
 
 
 class NobodyMoves(Fragmented):
@@ -103,7 +117,10 @@ class MoreImportant(NobodyMoves):
         return found
 
 
-@pytest.mark.parametrize("kind", [Fragmented, DoNotDisrupt, UnderABudget, TooYoung, MoreImportant])
+@pytest.mark.parametrize(
+    "kind",
+    [Fragmented, MadeFromACopy, DoNotDisrupt, UnderABudget, TooYoung, MoreImportant],
+)
 def test_a_pod_is_moved_only_where_it_may_be(kind: type[Fragmented]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(run(0, kind=kind))

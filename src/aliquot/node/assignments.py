@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aliquot.clock import parse_rfc3339
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, decode
+from aliquot.kube.api.assignment import AssignedDevice, assignment_on
 from aliquot.kube.api.core import Container, Pod
 from aliquot.kube.api.gpunode import AllocationPolicy
 from aliquot.kube.quantity import parse
@@ -99,12 +99,12 @@ def outstanding(
 
 
 def _assignment(pod: Pod) -> tuple[AssignedDevice, ...]:
-    """Empty when absent or unreadable: kubelet then gets a good default instead of an error."""
-    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION, "")
+    """Empty when absent, unreadable or another pod's: kubelet then gets a good default instead of an error."""
     try:
-        return decode(text).devices if text else ()
+        assignment = assignment_on(pod)
     except ValueError:
         return ()
+    return assignment.devices if assignment is not None else ()
 
 
 def _wanted(container: Container) -> list[tuple[str, int]]:

@@ -1,24 +1,23 @@
 """What a pod says that it is to get, where that is what it asks for.
 
-Anybody who may create a pod may write the annotation, and copies it along with a manifest. One that fits its containers does
-no more than what a scheduler would have chosen; any other counts as none.
+Anybody who may write a pod may write the annotation. One that names the pod, and fits its containers, does no more than what a
+scheduler could have chosen; any other counts as none.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 
 from aliquot.kube import quantity
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, decode
+from aliquot.kube.api.assignment import AssignedDevice, Assignment, assignment_on
 from aliquot.kube.api.core import Container, Pod
 from aliquot.partition.demand import could_be_made
 
 
 def assigned(pod: Pod) -> Assignment | None:
     """None where nobody has assigned it anything. Raises ValueError where it cannot be read, or is for another pod."""
-    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
-    if not text:
+    assignment = assignment_on(pod)
+    if assignment is None:
         return None
-    assignment = decode(text)
     asked = dict(_asked(pod))
     given = Counter[tuple[str, str]]()
     for device in assignment.devices:

@@ -16,13 +16,14 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.kube import errors
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
-from aliquot.kube.events import Recorder
+from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS, key
 from aliquot.kube.retry import Backoff
 from aliquot.partition.asking import Asking
@@ -39,6 +40,7 @@ from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 from aliquot.scheduler.together import Together
@@ -227,6 +229,8 @@ class Scheduler:
             self._wake.clear()
             outcome = cycle.run(self.snapshot, self.pending, self._rankings, limit=_DECISIONS_PER_TURN)
             for decision in outcome.decisions:
+                for bind in decision.binds:
+                    self._tell_ignored(bind.pod.key)
                 self._together.submit(decision, self._preparing)
             look_again_at = self._explain(outcome.blocked, loop.time())
             if outcome.more:
@@ -270,6 +274,14 @@ class Scheduler:
 
     def _why(self, blocked: Blocked) -> Explanation:
         return cycle.why(self.snapshot, self.pending, blocked, self._rankings)
+
+    def _tell_ignored(self, name: str) -> None:
+        """An assignment that the decision was made without."""
+        pod = self._pods.get(name)
+        if pod is not None and (why := ignored_assignment(pod)):
+            _log.warning("assignment counts as none", pod=name, why=why)
+            message = f"the annotation {ASSIGNMENT_ANNOTATION} counts as none: {why}"
+            self._recorder.event(PODS, pod, Severity.WARNING, "AssignmentIgnored", message)
 
     def _tell_gated(self, pod: Pod) -> None:
         self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))

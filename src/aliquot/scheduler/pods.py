@@ -278,9 +278,17 @@ def _is_admitted(pod: Pod) -> bool:
 def _assignment(pod: Pod) -> Assignment | None:
     try:
         return assigned(pod)
-    except ValueError as error:
-        _log.warning("assignment counts as none", pod=key(pod), error=str(error))
+    except ValueError:
         return None
+
+
+def ignored_assignment(pod: Pod) -> str:
+    """Why what is written on the pod counts as none; empty where nothing is, or it counts."""
+    try:
+        assigned(pod)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _chosen(assignment: Assignment | None) -> tuple[DeviceChoice, ...]:
@@ -307,7 +315,7 @@ def assignment_of(placed: PlacedPod) -> Assignment | None:
         )
         for d in placed.devices
     )
-    return Assignment(devices=devices, node=placed.node if placed.reserved else "")
+    return Assignment(devices=devices, pod_uid=placed.uid, node=placed.node if placed.reserved else "")
 
 
 def annotations(placed: PlacedPod) -> dict[str, str]:

@@ -19,15 +19,24 @@ def pod(
     made_on: str = "",
     phase: str = "Pending",
     text: str | None = None,
+    written_for: str = "u",
     **metadata: Any,
 ) -> Pod:
     """`on`: the node it is bound to; `made_on`: the node that its assignment names."""
-    assignment = encode(Assignment(devices=tuple(claim(one) for one in devices), node=made_on))
+    assignment = encode(
+        Assignment(devices=tuple(claim(one) for one in devices), pod_uid=written_for, node=made_on)
+    )
     asked = {claim(one).resource: str(len(devices)) for one in devices}
     annotations = {ASSIGNMENT_ANNOTATION: assignment if text is None else text}
     return msgspec.convert(
         {
-            "metadata": {"name": "p", "namespace": "default", "annotations": annotations, **metadata},
+            "metadata": {
+                "name": "p",
+                "namespace": "default",
+                "uid": "u",
+                "annotations": annotations,
+                **metadata,
+            },
             "spec": {"nodeName": on, "containers": [{"name": "main", "resources": {"limits": asked}}]},
             "status": {"phase": phase},
         },
@@ -51,6 +60,8 @@ def pod(
             1,
         ),
         ("it goes unbound", pod("1g.10gb@0", made_on="a", deletionTimestamp="2026-01-01T00:00:00Z"), "", 0),
+        ("it says what another was to get", pod("1g.10gb@0", made_on="a", written_for="v"), "", 0),
+        ("also where it is bound", pod("1g.10gb@0", on="a", written_for="v"), "", 0),
         ("what it says cannot be read", pod(made_on="a", text="{"), "", 0),
         ("it says nothing", pod(text=""), "", 0),
     ],

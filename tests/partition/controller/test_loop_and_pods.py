@@ -59,9 +59,14 @@ def put(api: FakeApi, *layouts: str, mode: str | None = "onDemand", **labels: st
 
 def pod(name: str, device: str, *, gpu: str = "gpu0", bound: bool = False) -> Json:
     one = msgspec.structs.replace(claim(device), gpu=gpu)
-    text = encode(Assignment(devices=(one,), node="a"))
+    text = encode(Assignment(devices=(one,), pod_uid=name, node="a"))
     return {
-        "metadata": {"name": name, "namespace": "default", "annotations": {ASSIGNMENT_ANNOTATION: text}},
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "uid": name,
+            "annotations": {ASSIGNMENT_ANNOTATION: text},
+        },
         "spec": {
             "containers": [{"name": "main", "resources": {"limits": {one.resource: "1"}}}],
             **({"nodeName": "a"} if bound else {}),

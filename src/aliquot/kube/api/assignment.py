@@ -3,10 +3,14 @@
 Allocate never says which pod it is for, and kubelet would choose by itself. So the choice travels with the
 Binding as a pod annotation; the agent reads it back when kubelet asks for its preference. Where a device has to be made
 first, the annotation comes before the Binding, and names the node as well.
+
+Annotations are copied along with manifests. So it names the pod that it was written for, and on another it is nothing: who
+schedules after a restart, or leads after another, knows a pod's own from a copy.
 """
 
 import msgspec
 
+from aliquot.kube.api.core import Pod
 from aliquot.kube.api.gpunode import Sharing
 
 ASSIGNMENT_ANNOTATION = "aliquot.dev/assignment"
@@ -32,12 +36,25 @@ class AssignedDevice(msgspec.Struct, kw_only=True, rename="camel", omit_defaults
 
 class Assignment(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True, frozen=True):
     devices: tuple[AssignedDevice, ...]
+    pod_uid: str
+    """Whose they are."""
     node: str = ""
     """Of a pod that is not bound yet: where its devices are being made for it."""
 
 
 def encode(assignment: Assignment) -> str:
     return msgspec.json.encode(assignment).decode()
+
+
+def assignment_on(pod: Pod) -> Assignment | None:
+    """None where nothing is written. Raises ValueError where it cannot be read, or was written for another pod."""
+    text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
+    if not text:
+        return None
+    assignment = decode(text)
+    if assignment.pod_uid != pod.metadata.uid:
+        raise ValueError("it was written for another pod, and copied with its manifest")
+    return assignment
 
 
 def decode(text: str) -> Assignment:

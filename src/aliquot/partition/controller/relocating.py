@@ -24,7 +24,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, key, split_key
 from aliquot.partition.class_specs import ClassSpecs
 from aliquot.partition.controller.budget import MoveBudget
-from aliquot.partition.controller.claims import Claims, open_claims
+from aliquot.partition.controller.claims import Claims, claimed, open_claims
 from aliquot.partition.controller.needs import Need, Place, needs_of, place_of
 from aliquot.partition.controller.relocation import Relocation, relocation
 from aliquot.partition.gpus import partitioning_of
@@ -212,7 +212,7 @@ class Relocating:
             profile=found.profile,
             start=found.start,
         )
-        text = encode(Assignment(devices=(device,), node=found.node))
+        text = encode(Assignment(devices=(device,), pod_uid=pod.metadata.uid, node=found.node))
         try:
             await self._annotate(pod, {ASSIGNMENT_ANNOTATION: text}, pod.metadata.resource_version)
         except (errors.Conflict, errors.NotFound):
@@ -253,7 +253,7 @@ class Relocating:
 
 
 def _assigned(pod: Pod) -> bool:
-    return bool((pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION))
+    return bool(claimed(pod)[1])
 
 
 def _created_s(pod: Pod) -> float:
