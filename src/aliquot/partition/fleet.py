@@ -29,8 +29,7 @@ class Fleet(Occupancies):
     ) -> None:
         """`gpus`: those of a mapping hold something, others are empty."""
         super().__init__(states)
-        self._count = [0] * len(self.divisions)
-        self._heaps: list[list[Gpu]] = [[] for _ in self._count]
+        self._heaps: list[list[Gpu]] = [[] for _ in range(len(self.divisions))]
         """By division, unless nothing fits there: its GPUs, and some that have left; the lowest is no such one."""
         self._lowest = [NOTHING] * len(self.divisions)
         self.follow(policy)
@@ -71,12 +70,7 @@ class Fleet(Occupancies):
         gpu = lowest[tier[0]] if len(tier) == 1 else min(map(lowest.__getitem__, tier))
         return gpu, self._placing[profile][self._division[gpu]]
 
-    def counts(self) -> dict[Division, int]:
-        """How many GPUs have it, of each division that any has."""
-        return {division: count for division, count in enumerate(self._count) if count}
-
     def _enter(self, gpu: Gpu, division: Division) -> None:
-        self._count[division] += 1
         bits = self._bits[division]
         if not bits:
             return
@@ -89,7 +83,6 @@ class Fleet(Occupancies):
                 self._present |= bits
 
     def _leave(self, gpu: Gpu, division: Division) -> None:
-        self._count[division] -= 1
         if not self._bits[division]:
             return
         heap, division_of = self._heaps[division], self._division

@@ -18,6 +18,8 @@ class Occupancies(ABC):
         self.states = states
         self.divisions = divisions_of(states)
         self._division: dict[Gpu, Division] = {}
+        self._count = [0] * len(self.divisions)
+        """By division: how many GPUs have it."""
         self._after = self.divisions.after
         self._without = self.divisions.without
 
@@ -38,6 +40,8 @@ class Occupancies(ABC):
                 f"GPU {gpu}: slots {placing.mask:#b} are not free beside {self.occupancy(gpu):#b}"
             )
         self._division[gpu] = after
+        self._count[after] += 1
+        self._count[before] -= 1
         self._enter(gpu, after)
         self._leave(gpu, before)
 
@@ -47,6 +51,8 @@ class Occupancies(ABC):
         if after is None:
             raise ValueError(f"GPU {gpu}: slots {placing.mask:#b} are not those of one instance")
         self._division[gpu] = after
+        self._count[after] += 1
+        self._count[before] -= 1
         self._enter(gpu, after)
         self._leave(gpu, before)
 
@@ -60,6 +66,7 @@ class Occupancies(ABC):
                 raise ValueError(f"GPU {gpu}: it cannot hold slots {placing.mask:#b} beside the others")
             division = after
         self._division[gpu] = division
+        self._count[division] += 1
         self._enter(gpu, division)
 
     def add_all(self, gpus: Iterable[Gpu] | Mapping[Gpu, Iterable[Placing]]) -> None:
@@ -68,7 +75,9 @@ class Occupancies(ABC):
             self.add(gpu, gpus[gpu] if isinstance(gpus, Mapping) else ())
 
     def remove(self, gpu: Gpu) -> None:
-        self._leave(gpu, self._division.pop(gpu))
+        division = self._division.pop(gpu)
+        self._count[division] -= 1
+        self._leave(gpu, division)
 
     def occupancy(self, gpu: Gpu) -> Occupancy:
         return self.divisions.occupancies[self._division[gpu]]
@@ -76,6 +85,9 @@ class Occupancies(ABC):
     def division(self, gpu: Gpu) -> Division:
         """Raises KeyError for a GPU that is not there."""
         return self._division[gpu]
+
+    def counts(self) -> dict[Division, int]:
+        return {division: count for division, count in enumerate(self._count) if count}
 
     def gpus(self) -> Iterable[Gpu]:
         return self._division.keys()

@@ -1,9 +1,10 @@
 """What every way of online placement has in common: requests come one by one, and what is placed cannot move."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from aliquot.partition.board_states import Occupancy, Placing
+from aliquot.partition.divisions import Division
 
 Gpu: TypeAlias = int
 """Index of a GPU in its class; where a way of placement looks at nodes, neighbours in number share one."""
@@ -37,6 +38,9 @@ class Placer(Protocol):
 
     def occupancy(self, gpu: Gpu) -> Occupancy:
         """Raises KeyError for a GPU that is not there."""
+
+    def counts(self) -> Mapping[Division, int]:
+        """How many GPUs are divided so, for each way in which any is."""
 
     def gpus(self) -> Iterable[Gpu]:
         """Those that are there."""

@@ -145,6 +145,16 @@ def test_the_emptiest_node_is_taken_first() -> None:
     assert placed(placer, tables, names) == [(0, 0), (2, 0), (2, 1), (3, 0), (1, 0), None]
 
 
+def test_of_nodes_with_as_many_free_slots_the_lowest_is_taken_whatever_else_fits_there() -> None:
+    tables = states()
+    placer = NodeSpreading(tables, range(4), gpus_per_node=2)
+    half, quarter, small = (profile(tables, name) for name in ("4g.40gb", "2g.20gb", "1g.10gb"))
+    placer.commit(0, tables.fitting(half, 0)[0])
+    for gpu in (2, 3):
+        placer.commit(gpu, tables.fitting(quarter, 0)[0])
+    assert placer.choose(small) == (0, tables.fitting(small, placer.occupancy(0))[0])
+
+
 def test_a_static_geometry_offers_what_it_has() -> None:
     tables = states()
     placer = StaticGeometry(tables, balanced(tables), range(2))

@@ -1,9 +1,9 @@
 """A `Placer` as the simulation drives it: with counts of what was done, and of what is out of reach."""
 
-from collections import Counter
 from functools import lru_cache
 
 from aliquot.partition.board_states import BoardStates, Occupancy
+from aliquot.partition.divisions import divisions_of
 from aliquot.partition.placer import Choice, Placer
 from aliquot.partition.simulation.engine import Churn, Usage
 
@@ -57,8 +57,9 @@ def usage_of(board: BoardStates, placer: Placer, running_slices: int) -> Usage:
     reach = _reach(board)
     per_gpu = max(profile.compute_slices for profile in board.profiles)
     in_use = compute = memory = 0
-    for occupancy, gpus in Counter(map(placer.occupancy, placer.gpus())).items():
-        if occupancy:
+    occupancies = divisions_of(board).occupancies
+    for division, gpus in placer.counts().items():
+        if occupancy := occupancies[division]:
             more_compute, more_memory = reach[occupancy]
             in_use += gpus
             compute += gpus * (per_gpu - more_compute)
