@@ -11,9 +11,9 @@ Creation takes the lowest start that is free.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, permutations
-from operator import sub
+from operator import lt, sub
 from typing import TypeAlias
 
 from aliquot.partition.board_states import BoardStates, Occupancy, Placing
@@ -39,12 +39,14 @@ class CountBatching(Occupancies):
         self._counts: dict[Gpu, _Counts] = {}
         """Of what is in use."""
         self._alike: dict[_Counts, IndexSet] = {}
-        """GPUs by these counts: a plan looks at no more of them."""
+        """GPUs by these counts: a plan looks at nothing else of them."""
+        self._open: list[dict[_Counts, IndexSet]] = [{} for _ in states.profiles]
+        """By profile: those of them for which a geometry has one more."""
         self._having = [IndexSet() for _ in states.profiles]
         """By profile: GPUs with an idle instance of it."""
-        self._room: dict[_Counts, tuple[bool, ...]] = {}
-        """By counts: whether a geometry has one more, for each profile."""
-        self._cuts: dict[tuple[Occupancy, tuple[int, ...]], tuple[Placing, ...] | None] = {}
+        self._geometries: dict[tuple[_Counts, int], _Counts | None] = {}
+        """What `_alone` has found."""
+        self._cuts: dict[tuple[Occupancy, _Counts], tuple[Placing, ...] | None] = {}
         """What `_cut` has found, by what is taken and what is missing."""
         self._lacking: Counter[int] = Counter()
         """Of the batch that is placed: how many of each profile."""
@@ -54,10 +56,7 @@ class CountBatching(Occupancies):
         gpu = self._having[profile].lowest
         if gpu != NOTHING:
             return gpu, next(placing for placing in self._idle[gpu] if placing.profile == profile)
-        gpu = min(
-            (gpus.lowest for counts, gpus in self._alike.items() if self._has_room(counts)[profile]),
-            default=NOTHING,
-        )
+        gpu = min((gpus.lowest for gpus in self._open[profile].values()), default=NOTHING)
         if gpu == NOTHING:
             return None
         # The plan is made, and the pod waits for this GPU, whether it can be cut so or not.
@@ -112,9 +111,12 @@ class CountBatching(Occupancies):
         alike = self._alike.get(kind)
         if alike is None:
             alike = self._alike[kind] = IndexSet()
+            for profile, having_room in enumerate(self._open):
+                if self._alone(kind, profile) is not None:
+                    having_room[kind] = alike
         alike.add(gpu)
-        for placing in idle:
-            self._having[placing.profile].add(gpu)
+        for profile in {placing.profile for placing in idle}:
+            self._having[profile].add(gpu)
 
     def _forget(self, gpu: Gpu) -> None:
         kind = self._counts.pop(gpu)
@@ -122,33 +124,35 @@ class CountBatching(Occupancies):
         alike.remove(gpu)
         if alike.lowest == NOTHING:
             del self._alike[kind]
+            for having_room in self._open:
+                having_room.pop(kind, None)
         for profile in {placing.profile for placing in self._idle.pop(gpu)}:
             self._having[profile].remove(gpu)
         del self._used[gpu]
 
-    def _has_room(self, used: _Counts) -> tuple[bool, ...]:
-        known = self._room.get(used)
-        if known is None:
-            known = self._room[used] = tuple(
-                any(_holds_more(counts, used, profile) for counts in self.states.maximal_counts)
-                for profile in range(len(used))
-            )
-        return known
-
-    def _geometry(self, gpu: Gpu, profile: int) -> tuple[int, ...] | None:
+    def _geometry(self, gpu: Gpu, profile: int) -> _Counts | None:
         """That offers most of what is lacking, and the profile more often than it is in use."""
         used = self._counts[gpu]
-        lacking = self._lacking or Counter((profile,))
+        return self._offering(used, profile, self._lacking) if self._lacking else self._alone(used, profile)
+
+    def _alone(self, used: _Counts, profile: int) -> _Counts | None:
+        """Where nothing else is lacking."""
+        key = used, profile
+        if key not in self._geometries:
+            self._geometries[key] = self._offering(used, profile, {profile: 1})
+        return self._geometries[key]
+
+    def _offering(self, used: _Counts, profile: int, lacking: Mapping[int, int]) -> _Counts | None:
         best, most = None, 0
         for counts in self.states.maximal_counts:
-            if not _holds_more(counts, used, profile):
+            if counts[profile] <= used[profile] or any(map(lt, counts, used)):
                 continue
             offered = sum(min(counts[p] - used[p], n) for p, n in lacking.items() if n > 0)
             if offered > most:
                 best, most = counts, offered
         return best
 
-    def _cut(self, gpu: Gpu, geometry: tuple[int, ...] | None) -> tuple[Placing, ...] | None:
+    def _cut(self, gpu: Gpu, geometry: _Counts | None) -> tuple[Placing, ...] | None:
         """The instances of the geometry that are made beside those in use, by the first order that succeeds."""
         if geometry is None:
             return None
@@ -157,7 +161,7 @@ class CountBatching(Occupancies):
             self._cuts[key] = self._make(*key)
         return self._cuts[key]
 
-    def _make(self, occupancy: Occupancy, missing: tuple[int, ...]) -> tuple[Placing, ...] | None:
+    def _make(self, occupancy: Occupancy, missing: _Counts) -> tuple[Placing, ...] | None:
         wanted = [profile for profile, count in enumerate(missing) for _ in range(count)]
         for order in islice(_different(wanted), ORDERS_TRIED):
             taken = occupancy
@@ -183,11 +187,6 @@ class CountBatching(Occupancies):
 
     def _leave(self, gpu: Gpu, division: Division) -> None:
         """What is in use is known by instance."""
-
-
-def _holds_more(counts: _Counts, used: _Counts, profile: int) -> bool:
-    """All that is in use, and one more of the profile."""
-    return counts[profile] > used[profile] and all(count >= n for count, n in zip(counts, used, strict=True))
 
 
 def _different(items: Sequence[int]) -> Iterator[tuple[int, ...]]:

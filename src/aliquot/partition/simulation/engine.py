@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from math import nan
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -171,17 +171,23 @@ class _Run:
 
     def _admit(self, now: float) -> None:
         """Of those that wait, all for whom there is room."""
-        full: set[int] = set()
-        while self.waiting.keys() - full:
-            profile = min(self.waiting.keys() - full, key=lambda profile: self.waiting[profile][0])
-            instance = self.place(profile)
+        waiting, place = self.waiting, self.place
+        oldest = [(queue[0], profile) for profile, queue in waiting.items()]
+        heapify(oldest)
+        while oldest:
+            number, profile = oldest[0]
+            instance = place(profile)
             if instance is None:
-                full.add(profile)
+                heappop(oldest)
                 continue
-            queue = self.waiting[profile]
-            self._start(queue.popleft(), instance, now)
-            if not queue:
-                del self.waiting[profile]
+            self._start(number, instance, now)
+            queue = waiting[profile]
+            queue.popleft()
+            if queue:
+                heapreplace(oldest, (queue[0], profile))
+            else:
+                heappop(oldest)
+                del waiting[profile]
 
     # --- marks ---
 
