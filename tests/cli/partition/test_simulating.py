@@ -48,7 +48,8 @@ def test_the_same_command_says_the_same() -> None:
 def test_bench_short_plays_every_policy_in_every_cell() -> None:
     from aliquot.partition.simulation.contenders import CONTENDERS
 
-    shown = partition("bench", "--short", *TINY, "--load", "1.0")
+    sections = ("--section", "packing", "--section", "loss")
+    shown = partition("bench", "--short", *TINY, *sections, "--load", "1.0", "--horizon", "6")
     assert shown.exit_code == 0, shown.output
     for name in CONTENDERS:
         assert f"\n{name} " in shown.output
@@ -57,16 +58,66 @@ def test_bench_short_plays_every_policy_in_every_cell() -> None:
         assert mix in shown.output
 
 
-def test_bench_has_its_sections(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    arguments = [part for name in ("moves", "drift", "queueing", "failures") for part in ("--section", name)]
-    shown = partition(
-        "bench", "--short", *TINY, *arguments, "--policy", "hami", "--load", "0.85", "--plots", str(tmp_path)
-    )
+def test_bench_short_plays_every_section() -> None:
+    arguments = ("--policy", "hami", "--load", "1.0", "--horizon", "4", "--warm-up", "1")
+    shown = partition("bench", "--short", *TINY, *arguments)
     assert shown.exit_code == 0, shown.output
-    for part in ("BUDGET", "the mix changes", "who finds no room waits", "lost with their node"):
-        assert part in shown.output
-    assert [path.name for path in tmp_path.iterdir()] == ["moves.png"]
+    parts = (
+        *(
+            "ParvaGPU",
+            "who finds no room is turned away",
+            "BUDGET",
+            "who finds no room waits",
+            "P95 of the waits",
+        ),
+        *("the mix changes", "lost with their node", "between first-fit and optimum", "what a run costs"),
+    )
+    assert [part for part in parts if part not in shown.output] == []
+
+
+def test_bench_plays_the_sections_that_are_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = (
+        "--section",
+        "loss",
+        "--section",
+        "moves",
+        "--policy",
+        "hami",
+        "--load",
+        "0.85",
+        "--horizon",
+        "6",
+    )
+    shown = partition("bench", "--short", *TINY, *arguments, "--plots", str(tmp_path))
+    assert shown.exit_code == 0, shown.output
+    assert "BUDGET" in shown.output
+    assert "the mix changes" not in shown.output
+    assert {path.name for path in tmp_path.iterdir()} == {"loss.png", "moves.png"}
+
+
+def test_bench_tells_what_a_run_costs_at_each_size() -> None:
+    shown = partition("bench", "--short", "--section", "scale", "--policy", "best-fit", "-o", "json")
+    assert shown.exit_code == 0, shown.output
+    cells = json.loads(shown.output)["scale"]
+    assert [cell["cell"] for cell in cells] == ["100 GPUs", "1,000 GPUs"]
+    for cell in cells:
+        assert set(cell["policies"]) == {"first-fit", "best-fit"}
+        for figures in cell["policies"].values():
+            assert 0 < figures["decisionP50Us"] <= figures["decisionP99Us"]
+            assert figures["tookS"] > 0
+            assert figures["peakMemoryMib"] > 5
+
+
+def test_an_optimum_that_is_not_found_in_time_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aliquot.partition.simulation import contenders
+
+    monkeypatch.setattr(contenders, "_PROVEN_WITHIN_S", 0.0)
+    shown = partition(
+        "simulate", *TINY, "--horizon", "2", "--warm-up", "0", "--policy", "optimum", "--processes", "1"
+    )
+    assert shown.exit_code == 1
+    assert "take fewer GPUs, or a shorter run" in shown.output
 
 
 @pytest.mark.parametrize(
@@ -77,6 +128,7 @@ def test_bench_has_its_sections(tmp_path: Path) -> None:
         (("simulate", "--board", "a30-24gb"), "the mixes are of the six profiles of an A100 or H100"),
         (("bench", "--board", "l4"), "board 'l4' has none"),
         (("simulate", "--warm-up", "60"), "nothing is counted"),
+        (("bench", "--horizon", "8"), "the warm-up of 10 takes the whole 8"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:

@@ -4,17 +4,27 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 import msgspec
 
 from aliquot.cli.output import Format, output_option, table
-from aliquot.cli.partition.simulate import decision, document_of
+from aliquot.cli.partition.bench_tables import (
+    head,
+    moved,
+    show,
+    show_admitted,
+    show_costs,
+    show_figure,
+    show_gaps,
+    show_time,
+)
+from aliquot.cli.partition.simulate import document_of
 from aliquot.cli.partition.simulating import (
     chosen,
     closed,
+    counted,
     points,
     profiles_of,
     run_options,
@@ -34,22 +44,47 @@ class Section(StrEnum):
     QUEUEING = "queueing"
     DRIFT = "drift"
     FAILURES = "failures"
+    OPTIMUM = "optimum"
+    SCALE = "scale"
 
+
+_Documents: TypeAlias = list[dict[str, Any]]
+"""Of a section: of each of its cells."""
+
+SCALED = ("first-fit", "fragmentation-gradient", "max-slot-capability", "default")
+"""Today's way, the best rule of others, the best that needs no mix, and what Aliquot does."""
 
 BUDGETS = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 _BUDGET_CELL = "bimodal"
 
 
 @dataclass(frozen=True, slots=True)
+class _Extent:
+    """What is played unless something else is asked for."""
+
+    seeds: int
+    horizon: float
+    warm_up: float
+    loads: tuple[float, ...]
+    sizes: tuple[int, ...]
+    """GPUs of the fleets in the section `scale`."""
+
+
+_FULL = _Extent(30, 60.0, 10.0, loads=(0.7, 0.85, 1.0, 1.1), sizes=(100, 1_000, 10_000, 100_000))
+_SHORT = _Extent(2, 12.0, 4.0, loads=(0.85, 1.0), sizes=(100, 1_000))
+
+
+@dataclass(frozen=True, slots=True)
 class _Bench:
     profiles: "tuple[InstanceProfile, ...]"
-    contenders: list[str]
-    """In the cells of loss, which are the suite's core."""
-    quick: list[str]
-    """In the other cells: these without the slow ones."""
+    contenders: Sequence[str]
+    scaled: Sequence[str]
+    """Who plays in the section `scale`."""
     base: "Workload"
     loads: tuple[float, ...]
     seeds: range
+    sizes: tuple[int, ...]
+    """GPUs, in the section `scale`."""
     spread: "Spread"
 
     def play(self, cells: "Sequence[Cell]", contenders: Sequence[str]) -> "list[Result]":
@@ -78,22 +113,31 @@ class _Bench:
 @click.command(short_help="The suite: every policy in every cell against first fit.")
 @click.option("--short", is_flag=True, help="2 seeds of shorter runs: a table in less than a minute.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Runs of each cell.  [default: 30; 2 with --short]")
+@click.option(
+    "--horizon",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Length of a run, in mean durations of a request.  [default: 60; 12 with --short]",
+)
+@click.option(
+    "--warm-up",
+    type=click.FloatRange(min=0),
+    help="What of it is not counted.  [default: 10; 4 with --short]",
+)
 @click.option("--gpus", type=click.IntRange(min=1), default=100, show_default=True, help="Size of the fleet.")
 @click.option(
     "--load",
     "loads",
     type=click.FloatRange(min=0, min_open=True),
     multiple=True,
-    default=(0.85, 1.0),
-    show_default=True,
-    help="Offered memory slots by those of the fleet; may be given several times.",
+    help="Offered memory slots by those of the fleet; may be given several times."
+    "  [default: 0.7, 0.85, 1.0, 1.1; 0.85 and 1.0 with --short]",
 )
 @click.option(
     "--section",
     "sections",
     type=click.Choice([section.value for section in Section]),
     multiple=True,
-    help="Only this part, or these.  [default: all; packing and loss with --short]",
+    help="Only this part, or these.  [default: all]",
 )
 @run_options
 @output_option
@@ -105,34 +149,37 @@ def bench(
     output: Format,
     short: bool,
     seeds: int | None,
+    horizon: float | None,
+    warm_up: float | None,
     gpus: int,
     loads: tuple[float, ...],
     sections: tuple[str, ...],
 ) -> None:
-    """The whole suite: packing, mixes and loads with and without queues, drift, failures, what a few moves reach.
+    """The whole suite: packing; mixes and loads with and without queues, drift and failures; what a few moves reach; the
+    optimum in hindsight; fleets of up to 100,000 GPUs.
 
     Every policy meets the same requests, seed by seed. Differences to first fit are in percentage points with their
     95 % confidence interval; 30 seeds are the least to claim anything by.
     """
-    from aliquot.partition.simulation.contenders import QUICK
     from aliquot.partition.simulation.workload import MIXES, Workload
 
     names = chosen(policies)
-    quick = names if policies else [name for name in names if name in QUICK]
-    base = Workload(MIXES["uniform"], 1.0, gpus, *((20.0, 5.0) if short else ()))
-    wanted = [Section(name) for name in sections] or (
-        [Section.PACKING, Section.LOSS] if short else list(Section)
-    )
-    count = seeds or (2 if short else 30)
+    extent = _SHORT if short else _FULL
+    count, loads, sizes = seeds or extent.seeds, loads or extent.loads, extent.sizes
+    if horizon is None:
+        horizon = extent.horizon
+    if warm_up is None:
+        warm_up = extent.warm_up
+    base = Workload(MIXES["uniform"], 1.0, gpus, horizon, warm_up)
+    counted(base)
+    wanted = [Section(name) for name in sections] or list(Section)
     documents: dict[str, Any] = {}
     with spread_over(processes) as spread:
-        suite = _Bench(profiles_of(board), names, quick, base, loads, range(count), spread)
+        suite = _Bench(
+            profiles_of(board), names, names if policies else SCALED, base, loads, range(count), sizes, spread
+        )
         for section in (section for section in Section if section in wanted):
-            if section is Section.PACKING:
-                documents[section] = _packing(output.is_table)
-                continue
-            results = _SECTIONS[section](suite, output.is_table, plots)
-            documents[section] = [document_of(result) for result in results]
+            documents[section] = _SECTIONS[section](suite, output.is_table, plots)
     if output is Format.JSON:
         click.echo(msgspec.json.format(msgspec.json.encode(documents), indent=2))
     elif output is Format.YAML:
@@ -141,24 +188,23 @@ def bench(
         click.echo(yaml.safe_dump(msgspec.to_builtins(documents), sort_keys=False), nl=False)
 
 
-def _loss(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
+def _loss(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
     from aliquot.partition.simulation.suite import loss_cells
 
     results = suite.play(loss_cells(suite.base, suite.loads), suite.contenders)
     if shown:
-        _head(suite, "who finds no room is turned away")
-        _show_figure(results, "request_acceptance", "requests admitted")
-        _show_figure(results, "slice_acceptance", "memory slots admitted")
-        _show_gaps(results)
-        _show_costs(results)
+        head(results, "who finds no room is turned away")
+        show_admitted(results)
+        show_gaps(results)
+        show_costs(results)
     if plots is not None:
         from aliquot.cli.partition.plots import plot_acceptance
 
         plot_acceptance(results, plots, "loss.png")
-    return results
+    return [document_of(result) for result in results]
 
 
-def _packing(shown: bool) -> list[dict[str, Any]]:
+def _packing(_suite: _Bench, shown: bool, _plots: str | None) -> _Documents:
     """Every board has its own: this is of A100s, which were measured."""
     from time import perf_counter
 
@@ -196,7 +242,7 @@ def _packing(shown: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _moves(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
+def _moves(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
     """How far a budget of moves reaches where it is hardest: small and whole-GPU requests, at full load."""
     from aliquot.partition.simulation.contenders import BASELINE, REFERENCE, moves
     from aliquot.partition.simulation.suite import loss_cells
@@ -205,13 +251,13 @@ def _moves(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
     budgets = [moves(budget) for budget in BUDGETS]
     [result] = suite.play([cell], [BASELINE, *budgets, REFERENCE])
     if shown:
-        _head(suite, f"{cell.name}: what a budget of moves reaches")
+        head([result], f"{cell.name}: what a budget of moves reaches")
         table(
             ("BUDGET", "MOVES", "MEMORY SLOTS ADMITTED", "OVER FIRST FIT", "GAP CLOSED"),
             [
                 (
                     f"{budget:.2%}",
-                    f"{_moved(result, contender):.2%}",
+                    f"{moved(result, contender):.2%}",
                     f"{result.mean(contender, 'slice_acceptance').mean:.4f}",
                     points(result.gain(contender, "slice_acceptance")),
                     closed(result, contender, "slice_acceptance"),
@@ -225,136 +271,85 @@ def _moves(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
 
         gaps = [result.gap_closed(contender, "slice_acceptance") or 0.0 for contender in budgets]
         plot_budgets(BUDGETS, gaps, cell.name, plots, "moves.png")
-    return [result]
+    return [document_of(result)]
 
 
-def _queueing(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
+def _queueing(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
     from aliquot.partition.simulation.suite import queueing_cells
 
-    results = suite.play(queueing_cells(suite.base, [min(suite.loads)]), suite.quick)
+    results = suite.play(queueing_cells(suite.base, suite.loads), suite.contenders)
     if shown:
-        _head(suite, "who finds no room waits; in mean durations of a request, P50/P95/P99")
-        _show(
+        head(results, "who finds no room waits")
+        click.echo(
+            "waits in mean durations of a request, P50/P95/P99; from load 1 on they grow as the run does"
+        )
+        show(
             results,
             lambda result, name: "/".join(
                 f"{result.mean(name, f'wait_p{percent}').mean:.2f}" for percent in (50, 95, 99)
             ),
         )
-    return results
+        show_time(results, "wait_p95", "P95 of the waits")
+        show_figure(results, "utilisation", "memory slots in use")
+        show_figure(results, "slice_acceptance", "memory slots that had their place by the end")
+    return [document_of(result) for result in results]
 
 
-def _drift(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
+def _drift(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
     from aliquot.partition.simulation.suite import drift_cells
 
-    results = suite.play(drift_cells(suite.base, [max(suite.loads)]), suite.quick)
+    results = suite.play(drift_cells(suite.base, suite.loads), suite.contenders)
     if shown:
-        _head(suite, "the mix changes in the middle")
-        _show_figure(results, "slice_acceptance", "memory slots admitted")
-    return results
+        head(results, "the mix changes when the warm-up ends, and what comes after is counted")
+        show_admitted(results)
+        show_gaps(results)
+    return [document_of(result) for result in results]
 
 
-def _failures(suite: _Bench, shown: bool, plots: str | None) -> "list[Result]":
+def _failures(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
     from aliquot.partition.simulation.suite import failure_cells
 
-    results = suite.play(failure_cells(suite.base, [min(suite.loads)]), suite.quick)
+    results = suite.play(failure_cells(suite.base, suite.loads), suite.contenders)
     if shown:
-        _head(suite, "nodes of 8 GPUs fail, each every 200 mean durations, and are away for 2")
-        _show_figure(results, "slice_acceptance", "memory slots admitted")
+        head(results, "nodes of 8 GPUs fail, each every 200 mean durations, and are away for 2")
+        show_admitted(results)
         click.echo("requests lost with their node, per run")
-        _show(results, lambda result, name: f"{result.mean(name, 'evictions').mean:.1f}")
-    return results
+        show(results, lambda result, name: f"{result.mean(name, 'evictions').mean:.1f}")
+    return [document_of(result) for result in results]
 
 
-_SECTIONS: dict[Section, Callable[[_Bench, bool, str | None], "list[Result]"]] = {
+def _optimum(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
+    from aliquot.partition.simulation.contenders import OPTIMUM
+    from aliquot.partition.simulation.suite import optimum_cells
+
+    results = suite.play(
+        optimum_cells(suite.base, suite.loads), list(dict.fromkeys((*suite.contenders, OPTIMUM)))
+    )
+    if shown:
+        head(results, "beside the proven optimum of who knows all that will come")
+        show_admitted(results)
+        show_gaps(results, OPTIMUM)
+    return [document_of(result) for result in results]
+
+
+def _scale(suite: _Bench, shown: bool, plots: str | None) -> _Documents:
+    from aliquot.cli.partition.bench_scale import document_of_size, play_sizes, show_sizes
+    from aliquot.partition.simulation.suite import scale_cells
+
+    played = list(play_sizes(suite.profiles, scale_cells(suite.sizes), suite.scaled))
+    if shown:
+        head([result for result, _ in played], "what a run costs as the fleet grows")
+        show_sizes(played)
+    return [document_of_size(*one) for one in played]
+
+
+_SECTIONS: dict[Section, Callable[[_Bench, bool, str | None], _Documents]] = {
+    Section.PACKING: _packing,
     Section.LOSS: _loss,
     Section.MOVES: _moves,
     Section.QUEUEING: _queueing,
     Section.DRIFT: _drift,
     Section.FAILURES: _failures,
+    Section.OPTIMUM: _optimum,
+    Section.SCALE: _scale,
 }
-
-
-# --- tables ---
-
-
-def _head(suite: _Bench, what: str) -> None:
-    base = suite.base
-    click.echo(
-        f"== {what}: {base.gpus} GPUs, {len(suite.seeds)} seeds, "
-        f"{base.horizon:g} mean durations of which {base.warm_up:g} are not counted"
-    )
-
-
-def _show(results: "Sequence[Result]", cell: "Callable[[Result, str], str]") -> None:
-    table(
-        ("POLICY", *(result.cell.name for result in results)),
-        [
-            (name, *(cell(result, name) if name in result.contenders else "-" for result in results))
-            for name in results[0].contenders
-        ],
-    )
-    click.echo()
-
-
-def _show_figure(results: "Sequence[Result]", figure: str, what: str) -> None:
-    """First fit as it is, the others by their difference to it."""
-    from aliquot.partition.simulation.contenders import BASELINE
-
-    click.echo(f"{what}: {BASELINE} in parts of those asked for, others in points against it")
-
-    def cell(result: "Result", name: str) -> str:
-        if name == BASELINE:
-            return f"{result.mean(name, figure).mean:.4f}"
-        return points(result.gain(name, figure))
-
-    _show(results, cell)
-
-
-def _show_gaps(results: "Sequence[Result]") -> None:
-    click.echo("part of the gap in memory slots between first fit and free migration that is closed")
-    _show(results, lambda result, name: closed(result, name, "slice_acceptance"))
-
-
-def _show_costs(results: "Sequence[Result]") -> None:
-    click.echo(
-        "means over these cells; wasted: out of reach on GPUs in use; decisions as timed with the first seed"
-    )
-
-    def mean(name: str, figure: str) -> float:
-        return fmean(result.mean(name, figure).mean for result in results)
-
-    table(
-        (
-            "POLICY",
-            "USE",
-            "GPUS",
-            "WASTED COMPUTE",
-            "WASTED MEMORY",
-            "CREATES",
-            "DESTROYS",
-            "MOVES",
-            "DECISION P50/P99",
-        ),
-        [
-            (
-                name,
-                f"{mean(name, 'utilisation'):.3f}",
-                f"{mean(name, 'gpus_in_use'):.1f}",
-                f"{mean(name, 'wasted_compute_slices'):.1f}",
-                f"{mean(name, 'wasted_memory_slots'):.1f}",
-                f"{mean(name, 'creates'):.0f}",
-                f"{mean(name, 'destroys'):.0f}",
-                f"{fmean(_moved(result, name) for result in results):.2%}",
-                decision(results[-1], name),
-            )
-            for name in results[0].contenders
-        ],
-    )
-    click.echo()
-
-
-def _moved(result: "Result", contender: str) -> float:
-    """Moves by instances admitted."""
-    moves = result.mean(contender, "moves").mean
-    admitted = result.mean(contender, "creates").mean - moves
-    return moves / admitted if admitted else 0.0

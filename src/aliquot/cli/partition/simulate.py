@@ -8,6 +8,7 @@ from aliquot.cli.output import Format, emit, output_option
 from aliquot.cli.partition.simulating import (
     chosen,
     closed,
+    counted,
     points,
     profiles_of,
     run_options,
@@ -107,14 +108,12 @@ def _cell(
     from aliquot.partition.simulation.suite import Cell
     from aliquot.partition.simulation.workload import MIXES, Drift, Durations, Outages, Workload
 
-    if warm_up >= horizon:
-        raise click.ClickException(
-            f"nothing is counted: the warm-up of {warm_up:g} takes the whole {horizon:g}"
-        )
     drift = Drift(MIXES[drift_to], (warm_up + horizon) / 2) if drift_to is not None else None
+    workload = Workload(MIXES[mix], load, gpus, horizon, warm_up, Durations(durations), drift)
+    counted(workload)
     return Cell(
         f"{mix} {load:g}",
-        Workload(MIXES[mix], load, gpus, horizon, warm_up, Durations(durations), drift),
+        workload,
         queueing,
         Outages(mean_time_between=node_failures) if node_failures is not None else None,
     )
@@ -166,7 +165,7 @@ _FIGURES = (
 
 
 def document_of(result: "Result") -> dict[str, Any]:
-    """Means over seeds; `vsFirstFit` in parts, with half the width of the 95 % interval."""
+    """Means over seeds; `vsFirstFit` in the same units, with half the width of the 95 % interval."""
     return {
         "cell": result.cell.name,
         "seeds": len(result.runs),
@@ -178,7 +177,7 @@ def document_of(result: "Result") -> dict[str, Any]:
                         "mean": result.gain(name, figure).mean,
                         "halfWidth": _finite(result.gain(name, figure).half_width),
                     }
-                    for figure in ("request_acceptance", "slice_acceptance")
+                    for figure in ("request_acceptance", "slice_acceptance", "utilisation", "wait_p95")
                 },
                 "gapClosed": result.gap_closed(name, "slice_acceptance"),
                 "decisionP50Us": result.timed(name, "decision_p50_us"),

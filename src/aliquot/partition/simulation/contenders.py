@@ -1,4 +1,4 @@
-"""Who is compared: the ways of placement, those that may move a few, and the reference, by name."""
+"""Who is compared: the ways of placement, those that may move a few, and what could be had at best, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,16 @@ from aliquot.partition.policies.capability import MOST_SLOT_CAPABILITY, slot_cap
 from aliquot.partition.simulation.bounded_migration import BoundedMigration, MoveBudget
 from aliquot.partition.simulation.engine import Allocator
 from aliquot.partition.simulation.free_migration import FreeMigration
+from aliquot.partition.simulation.hindsight import Hindsight, best_choice
 from aliquot.partition.simulation.placements import Placements
-from aliquot.partition.simulation.workload import Workload
+from aliquot.partition.simulation.workload import Trace, Workload
 
 BASELINE = "first-fit"
 REFERENCE = "free-migration"
+OPTIMUM = "optimum"
+
+_PROVEN_WITHIN_S = 120.0
+"""Some ten times what the largest cell of the suite takes."""
 
 _STANDING = {"static-balanced"}
 """Their instances are there from the beginning, and stay."""
@@ -26,28 +31,41 @@ _STANDING = {"static-balanced"}
 @dataclass(frozen=True, slots=True)
 class Contender:
     name: str
-    make: Callable[[BoardStates, Workload], Allocator]
+    make: Callable[[BoardStates, Workload, Trace], Allocator]
     """An empty fleet for it."""
     knows_places: bool = True
     """Whether it can lose a GPU: a `Breakable`."""
+    foresees: bool = False
+    """It knows the trace, and so has nobody wait."""
+
+    def plays(self, *, queueing: bool, outages: bool) -> bool:
+        return (self.knows_places or not outages) and not (self.foresees and queueing)
 
 
-def _placed_once(maker: Maker, cuts: bool, board: BoardStates, workload: Workload) -> Allocator:
+def _placed_once(
+    maker: Maker, cuts: bool, board: BoardStates, workload: Workload, _trace: Trace
+) -> Allocator:
     placer = maker(board, range(workload.gpus), workload.mix.shares)
     return Placements(board, placer, cuts=cuts)
 
 
-def _default(board: BoardStates, workload: Workload) -> Allocator:
+def _default(board: BoardStates, workload: Workload, _trace: Trace) -> Allocator:
     return Placements(board, AdaptiveFleet(board, range(workload.gpus)))
 
 
-def _few_moves(budget: MoveBudget, board: BoardStates, workload: Workload) -> Allocator:
+def _few_moves(budget: MoveBudget, board: BoardStates, workload: Workload, _trace: Trace) -> Allocator:
     fleet = Fleet(board, MOST_SLOT_CAPABILITY, range(workload.gpus))
     return BoundedMigration(board, fleet, slot_capability(board), budget)
 
 
-def _free_migration(board: BoardStates, workload: Workload) -> Allocator:
+def _free_migration(board: BoardStates, workload: Workload, _trace: Trace) -> Allocator:
     return FreeMigration(board, workload.gpus)
+
+
+def _hindsight(board: BoardStates, workload: Workload, trace: Trace) -> Allocator:
+    return Hindsight(
+        board, workload.gpus, best_choice(board, workload.gpus, trace, within_s=_PROVEN_WITHIN_S)
+    )
 
 
 def moves(part: float) -> str:
@@ -74,10 +92,9 @@ CONTENDERS = {
         Contender(REFERENCE, _free_migration, knows_places=False),
     )
 }
+"""Those that play at every size."""
 
-
-QUICK = tuple(name for name in CONTENDERS if name not in ("node-spreading", "count-batching"))
-"""Without those that look at every node or GPU for a decision."""
+_BY_NAME = {**CONTENDERS, OPTIMUM: Contender(OPTIMUM, _hindsight, knows_places=False, foresees=True)}
 
 
 class UnknownContender(ValueError):
@@ -85,9 +102,9 @@ class UnknownContender(ValueError):
 
 
 def contender_of(name: str) -> Contender:
-    """One of CONTENDERS, or `moves-PART%`. Raises UnknownContender."""
-    if name in CONTENDERS:
-        return CONTENDERS[name]
+    """One of CONTENDERS, `moves-PART%`, or `optimum`. Raises UnknownContender."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
     if name.startswith(_MOVES) and name.endswith("%"):
         try:
             percent = float(name[len(_MOVES) : -1])
@@ -95,6 +112,4 @@ def contender_of(name: str) -> Contender:
             percent = -1.0
         if 0 <= percent < inf:
             return _of_budget(percent / 100)
-    raise UnknownContender(
-        f"no policy '{name}'; there are {', '.join(CONTENDERS)}, and moves-2% and the like"
-    )
+    raise UnknownContender(f"no policy '{name}'; there are {', '.join(_BY_NAME)}, and moves-2% and the like")

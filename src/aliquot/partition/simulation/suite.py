@@ -55,13 +55,13 @@ def play(job: Job) -> Played:
     broken = draw_outages(cell.outages, workload, random) if cell.outages is not None else ()
     found = {}
     for contender in map(contender_of, job.contenders):
-        allocator = contender.make(board, workload)
+        if not contender.plays(queueing=cell.queueing, outages=cell.outages is not None):
+            continue
+        allocator = contender.make(board, workload, trace)
         if cell.outages is None:
             outcome = run(trace, allocator, queueing=cell.queueing, timer=job.timer)
-        elif contender.knows_places:
-            outcome = run_with_outages(trace, cast(Breakable, allocator), broken, queueing=cell.queueing)
         else:
-            continue
+            outcome = run_with_outages(trace, cast(Breakable, allocator), broken, queueing=cell.queueing)
         found[contender.name] = measure(board, workload.gpus, outcome, queueing=cell.queueing)
     return found
 
@@ -91,11 +91,11 @@ class Result:
         """Over first fit, seed by seed."""
         return paired(self.values(contender, figure), self.values(BASELINE, figure))
 
-    def gap_closed(self, contender: str, figure: str) -> float | None:
-        """The part of the way from first fit to free migration; None where these do not differ or were not run."""
-        if not {BASELINE, REFERENCE} <= set(self.contenders):
+    def gap_closed(self, contender: str, figure: str, reference: str = REFERENCE) -> float | None:
+        """The part of the way from first fit to the reference; None where these do not differ or were not run."""
+        if not {BASELINE, reference} <= set(self.contenders):
             return None
-        gap = self.gain(REFERENCE, figure).mean
+        gap = self.gain(reference, figure).mean
         return self.gain(contender, figure).mean / gap if gap else None
 
     def timed(self, contender: str, figure: str) -> float:
@@ -142,13 +142,15 @@ def queueing_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
 
 
 def drift_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
-    """The mix changes when half of the counted time is over. What knows the mix knows the first one."""
-    at = (base.warm_up + base.horizon) / 2
-    turns = (("skew-small", "skew-big"), ("skew-big", "skew-small"), ("uniform", "bimodal"))
+    """The mix changes when the warm-up ends: all that is counted comes after. What is told the mix is told the first."""
+    turns = (
+        *(("skew-small", "skew-big"), ("skew-big", "skew-small")),
+        *(("uniform", "bimodal"), ("bimodal", "uniform")),
+    )
     return [
         Cell(
             f"{before} to {after} {load:g}",
-            replace(base, mix=MIXES[before], load=load, drift=Drift(MIXES[after], at)),
+            replace(base, mix=MIXES[before], load=load, drift=Drift(MIXES[after], base.warm_up)),
         )
         for load in loads
         for before, after in turns
@@ -157,3 +159,17 @@ def drift_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
 
 def failure_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
     return [replace(cell, outages=Outages()) for cell in loss_cells(base, loads)]
+
+
+def optimum_cells(base: Workload, loads: Sequence[float]) -> list[Cell]:
+    """Two nodes at most, whose optimum is found in seconds. All is counted: the optimum is that of the whole run."""
+    small = replace(base, gpus=min(base.gpus, 16), horizon=min(base.horizon, 20.0), warm_up=0.0)
+    return loss_cells(small, loads)
+
+
+def scale_cells(sizes: Sequence[int]) -> list[Cell]:
+    """Just long enough to fill the fleet and see it full: how costs grow is what they are for."""
+    return [
+        Cell(f"{gpus:,} GPUs", Workload(MIXES["uniform"], 1.0, gpus, horizon=5.0, warm_up=3.0))
+        for gpus in sizes
+    ]
