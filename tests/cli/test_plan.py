@@ -25,15 +25,26 @@ def planned(state: Path, **options: object) -> Plan:
         "audit_log": None,
         "audit_webhook": None,
         "authentication": {},
+        "partitioning": None,
     }
     return plan(StateDirectory(state), **{**defaults, **options})  # type: ignore[arg-type]
 
 
-def last_start(state: Path, inventory_yaml: str, *, runtime: str = "process") -> None:
+def last_start(
+    state: Path, inventory_yaml: str, *, runtime: str = "process", partitioning: str = "static"
+) -> None:
     directory = StateDirectory(state)
     directory.inventory.write_bytes(encode(inventory.parse(inventory_yaml, source="f")))
     directory.write_running(
-        Running(pid=1, server="https://127.0.0.1:7", ready=True, nodes=1, joined_by="memory", runtime=runtime)
+        Running(
+            pid=1,
+            server="https://127.0.0.1:7",
+            ready=True,
+            nodes=1,
+            joined_by="memory",
+            runtime=runtime,
+            partitioning=partitioning,
+        )
     )
 
 
@@ -48,6 +59,24 @@ def test_what_is_not_said_is_as_last_time(tmp_path: Path) -> None:
     found = planned(tmp_path)
     assert found.inventory == inventory.load(tmp_path / "inventory.yaml")
     assert (found.runtime, found.last_runtime, found.last_port) == ("process", "process", 7)
+
+
+@pytest.mark.parametrize(
+    ("last", "asked", "wanted"),
+    [
+        ("", None, "static"),
+        ("", "onDemand", "onDemand"),
+        ("onDemand", None, "onDemand"),
+        ("onDemand", "budgeted", "budgeted"),
+        ("onDemand", "static", "static"),
+    ],
+)
+def test_how_nodes_are_cut_stays_until_another_way_is_asked_for(
+    tmp_path: Path, last: str, asked: str | None, wanted: str
+) -> None:
+    if last:
+        last_start(tmp_path, "nodes: [{name: a}]", partitioning=last)
+    assert planned(tmp_path, partitioning=asked).partitioning == wanted
 
 
 def test_what_the_inventory_gave_up_is_named(tmp_path: Path) -> None:

@@ -373,6 +373,16 @@ def test_a_deleted_node_stays_away_until_the_next_start_and_status_says_so(state
     kubectl("wait", "node/node-1", "--for=condition=Ready", "--timeout=10s")
 
 
+def test_a_node_that_comes_later_is_cut_as_the_cluster_was_brought_up(state: Path) -> None:
+    up = ("up", "--detach", "--state", state, "--gpus", "l4:1")
+    assert aliquot(*up, "--nodes", "1", "--partitioning", "onDemand").code == 0
+    assert aliquot("down", "--state", state).code == 0
+    assert aliquot(*up, "--nodes", "2").code == 0
+    kubectl = Kubectl(state / "kubeconfig")
+    kubectl("wait", "gpunode/node-1", "--for=jsonpath={.spec.partitioning}=onDemand", "--timeout=10s")
+    assert json.loads(aliquot("status", "--state", state, "-o", "json").out)["partitioning"] == "onDemand"
+
+
 def test_a_full_disk_costs_words_and_not_the_cluster(state: Path) -> None:
     """What it prints goes nowhere, and what `aliquot status` reads cannot be written for a while."""
     with Path("/dev/full").open("w") as full:

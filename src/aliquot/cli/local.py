@@ -133,6 +133,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 runtime=plan.runtime,
                 kubernetes_version=plan.surface.version,
                 enabled_apis=tuple(sorted(plan.surface.enabled)),
+                partitioning=plan.partitioning,
                 agents=plan.agents,
                 kubelet_directories={name: str(state.kubelet_directory(name)) for name in names}
                 if plan.sockets

@@ -11,7 +11,7 @@ import msgspec
 from aliquot.cli.auditing import AuditOptionError, AuditOptions, read_options
 from aliquot.cli.authenticating import AuthenticationOptionError, accepted
 from aliquot.cli.pod_networks import MOST_NODES
-from aliquot.cli.state import Running, StateDirectory
+from aliquot.cli.state import DEFAULT_PARTITIONING, Running, StateDirectory
 from aliquot.document import DocumentError
 from aliquot.emulator import discovery, versions
 from aliquot.emulator.authentication import Accepted
@@ -25,7 +25,6 @@ MOST_NODES_ON_SOCKETS = 50
 """Kubelets and agents of larger fleets are joined in memory: the same servicers, no sockets."""
 DEFAULT_GPUS = "h100-80gb:8"
 DEFAULT_RUNTIME = "simulated"
-DEFAULT_PARTITIONING = "static"
 
 
 class LocalClusterError(Exception):
@@ -77,7 +76,7 @@ def plan(
     audit_log: Path | None,
     audit_webhook: str | None,
     authentication: Mapping[str, Any],
-    partitioning: str = DEFAULT_PARTITIONING,
+    partitioning: str | None,
 ) -> Plan:
     """What is None is as the last time. Raises LocalClusterError."""
     try:
@@ -131,7 +130,7 @@ def plan(
         audit=audit,
         accepted=let_in,
         faults=faults,
-        partitioning=partitioning,
+        partitioning=partitioning or (running.partitioning if running is not None else DEFAULT_PARTITIONING),
     )
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from aliquot.emulator.versions import ONCE_ALONE
 
+DEFAULT_PARTITIONING = "static"
 _PID_WIDTH = 20
 """So that a shorter number covers a longer one."""
 
@@ -53,6 +54,8 @@ class Running(msgspec.Struct, kw_only=True):
     joined_by: str
     """`unix sockets` or `memory`: how kubelets and agents are joined."""
     runtime: str
+    partitioning: str = DEFAULT_PARTITIONING
+    """Of nodes that say none of their own."""
     agents: bool = True
     """Whether the node agents run in this process."""
     kubernetes_version: str = ONCE_ALONE

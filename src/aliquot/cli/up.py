@@ -71,9 +71,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--partitioning",
     type=click.Choice(["static", "onDemand", "budgeted"]),
-    default="static",
-    show_default=True,
-    help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them, budgeted moves pods for others as well.",
+    help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them, budgeted moves pods for others as well.  [default: that of the last time, or static]",
 )
 @click.option(
     "--faults",
@@ -123,7 +121,7 @@ def up(
     runtime_config: str | None,
     runtime: str | None,
     no_agents: bool,
-    partitioning: str,
+    partitioning: str | None,
     faults: Path | None,
     port: int,
     audit_policy: Path | None,
@@ -138,7 +136,7 @@ def up(
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
     State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
-    --inventory the nodes are those of the last time; so are version, runtime and port.
+    --inventory the nodes are those of the last time; so are version, runtime, partitioning and port.
 
     A node that does not become ready holds nobody up: the cluster stays, and says why. Exit code with --detach: 0 all
     nodes are ready; 3 the cluster is up, some nodes are not ready; 1 it is not up.
@@ -226,6 +224,7 @@ def status(state_path: Path, output: Format) -> None:
             ("kubelets and agents joined by", running.joined_by),
             ("agents", "in this process" if running.agents else "yours: aliquot node run"),
             ("runtime", running.runtime),
+            ("partitioning", f"{running.partitioning}, of nodes that say none of their own"),
         ],
     )
     if output is not Format.TABLE:
