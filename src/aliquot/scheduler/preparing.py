@@ -265,10 +265,10 @@ def _made_otherwise(placed: PlacedPod, node: NodeState) -> str:
 def _is_its_own(placed: PlacedPod, choice: DeviceChoice, node: NodeState) -> bool:
     id_ = device_id(choice.gpu, choice.start)
     holders = node.held.get(id_, ())
-    if placed.key not in holders:
-        # Kubelet gave it to another, whose device this pod gets: equal ones may be exchanged, if there are enough.
-        return node.available(choice.resource) >= 0
-    return len(holders) <= node.facts.devices.by_id[id_].capacity
+    if placed.key in holders and len(holders) <= node.facts.devices.by_id[id_].capacity:
+        return True
+    # Kubelet gave it to another, whose device this pod gets: equal ones may be exchanged, if there are enough.
+    return node.available(choice.resource) >= 0
 
 
 def _spelled(choice: DeviceChoice, index: int | None) -> str:
