@@ -11,7 +11,7 @@ from aliquot.scheduler.core.attempts import why_no_node
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.testing import GPU, node, placed, pod
+from aliquot.scheduler.testing import GPU, node, placed, pod, ways
 
 CLASSES = {
     name: msgspec.convert(spec, GPUClassSpec)
@@ -41,3 +41,26 @@ def test_why(name: str, reason: str) -> None:
     snapshot.set_pod(placed(pod("holder", wants={GPU: 1}), "a gpu0", admitted=True))
     waiting = pod("p", wants={f"class.aliquot.dev/{name}": 1})
     assert why_no_node(snapshot, waiting.shape, rankings).message == reason
+
+
+@pytest.mark.parametrize(
+    ("layouts", "reason"),
+    [
+        (["whole:big!outdated"], "1 of that name is not what the GPUClass asks for"),
+        # Also what others have: nobody will get it after them.
+        (
+            ["whole:big!outdated=default/x", "whole:big!outdated"],
+            "2 of that name are not what the GPUClass asks for",
+        ),
+    ],
+)
+def test_what_bears_the_name_and_is_not_what_the_class_asks_for_is_told(
+    layouts: list[str], reason: str
+) -> None:
+    policies = Policies()
+    snapshot, rankings = Snapshot(), Rankings(policies)
+    big = {"big": ways("1/4 mps")}
+    snapshot.set_facts(node("a", *layouts, cut="h100-80gb", static=True, classes=big))
+    waiting = pod("p", wants={"class.aliquot.dev/big": 1})
+    told = why_no_node(snapshot, waiting.shape, rankings).message
+    assert told == f"class.aliquot.dev/big is not offered by any node: {reason}"

@@ -105,6 +105,28 @@ SLICE = mig("1g.10gb")
 
 @rows(
     Row(
+        "a slice that is not what the class asks for any more is not taken, and goes for one that is",
+        [cut("a", "7g.80gb@0:small!outdated")],
+        [wants("p", of("small"))],
+        {"p": "makes a: 1g.10gb@6 of gpu0"},
+    ),
+    Row(
+        "it is the driver's again where it serves so",
+        [cut("a", "7g.80gb@0:small!outdated")],
+        [wants("p", mig("7g.80gb"))],
+        {"p": "makes a: 7g.80gb@0 of gpu0"},
+    ),
+    Row(
+        "not while a bound pod may be given it",
+        [cut("a", "7g.80gb@0:small!outdated")],
+        [wants("p", of("small"))],
+        wait={
+            "p": "1 node matches, it has not enough to give: needs 1 class.aliquot.dev/small, 0 free, "
+            "1 not what the GPUClass asks for"
+        },
+        bound=[(wants("q", of("small")), "a")],
+    ),
+    Row(
         "one that is there is taken",
         [cut("a", "1g.10gb@0")],
         [wants("p", SLICE)],

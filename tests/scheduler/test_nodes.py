@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from aliquot.kube.api.core import Node
+from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.kube.api.gpunode import AllocationPolicy, GPUNode, WantedGPU
 from aliquot.scheduler.core.facts import DeviceState, Withheld
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
+from tests.partition.objects import PRODUCT, reported
 
 
 def node(*, spec: dict[str, Any] | None = None, **status: Any) -> Node:
@@ -114,6 +116,31 @@ def test_what_will_last_is_the_cause(
     listed = gpu_node(gpu(0, resource="nvidia.com/gpu", ready=ready, health=health))
     (device,) = facts(node(), wanting(listed, {"mig": mig})).devices.all
     assert device.withheld is withheld
+
+
+@pytest.mark.parametrize(
+    ("memory", "ready", "pods", "withheld"),
+    [
+        ("9Gi", True, [], None),
+        ("15Gi", True, [], Withheld.OUTDATED),
+        ("15Gi", True, ["ns/p"], Withheld.OUTDATED),
+        ("15Gi", False, [], Withheld.NOT_ADVERTISED),
+        # The class is gone.
+        ("", True, [], Withheld.OUTDATED),
+    ],
+)
+def test_what_is_not_what_its_class_asks_for_is_given_to_nobody(
+    memory: str, ready: bool, pods: list[str], withheld: Withheld | None
+) -> None:
+    small = instance(0, resource="class.aliquot.dev/small", ready=ready, pods=pods)
+    listed = wanting(
+        gpu_node(gpu(0, product=PRODUCT, migMode="Enabled", instances=[small])),
+        {"sliceClasses": [{"start": 0, "className": "small"}]},
+    )
+    listed.status.mig_strategy, listed.status.mig_profiles = "mixed", reported()
+    classes = {"small": GPUClassSpec(memory=memory)} if memory else {}
+    (device,) = facts(node(), listed, classes).devices.all
+    assert (device.withheld, device.holders) == (withheld, tuple(pods))
 
 
 def wanting(gpu_node: GPUNode, wanted: dict[str, Any] | None) -> GPUNode:

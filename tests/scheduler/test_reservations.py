@@ -145,6 +145,10 @@ def test_ready_is_what_kubelet_would_give_now(flaw: str) -> None:
     assert not ready(chosen, cut(f"1g.10gb@0 1g.10gb@1!{flaw}").devices)
 
 
+def test_what_was_decided_on_before_its_class_was_changed_is_ready_all_the_same() -> None:
+    assert ready([choice("1g.10gb@0:small")], cut("1g.10gb@0:small!outdated").devices)
+
+
 # --- a node of which devices are made, whatever comes in whatever order ---
 
 WANTED = (

@@ -5,6 +5,7 @@ import pytest
 from aliquot.scheduler.testing import node, pod
 from tests.scheduler.test_placement import Case, check, rows
 
+BIG = "class.aliquot.dev/big"
 IN_USE = [(pod(f"r{index}", gpu=1), f"a gpu{index}") for index in range(4)]
 
 
@@ -43,6 +44,14 @@ IN_USE = [(pod(f"r{index}", gpu=1), f"a gpu{index}") for index in range(4)]
         },
     ),
     Case(
+        "of a class that was changed, beside one that is as it asks",
+        [node("a", "whole:big!outdated", "whole:big=default/x")],
+        [pod("p", wants={BIG: 1})],
+        wait={
+            "p": f"1 node matches, it is full: needs 1 {BIG}, 0 free, 1 in use, 1 not what the GPUClass asks for"
+        },
+    ),
+    Case(
         "over several nodes",
         [node("a", "whole!recut", "whole"), node("b", "whole!unhealthy", "whole")],
         [pod("p", gpu=2)],
@@ -63,6 +72,6 @@ def test_the_reason_counts_devices_by_cause(case: Case) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("flaw", ["unhealthy", "recut", "unadvertised"])
+@pytest.mark.parametrize("flaw", ["unhealthy", "recut", "unadvertised", "outdated"])
 def test_what_is_withheld_is_given_to_nobody(flaw: str) -> None:
     check(Case(flaw, [node("a", f"whole!{flaw}", "whole")], [pod("p", gpu=1)], go={"p": "a gpu1"}))

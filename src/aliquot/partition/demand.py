@@ -65,6 +65,21 @@ def may_be_on(spec: GPUClassSpec, board: str) -> bool:
     return not spec.boards or board in spec.boards
 
 
+def fulfils(
+    spec: GPUClassSpec, way: WayOn, board: str, profiles: Sequence[InstanceProfile], memory_mib: int | None
+) -> bool:
+    """Whether `way` is one that the class names, or, where it names none, gives what it asks for: also more than any way
+    that would be made for it."""
+    if not may_be_on(spec, board):
+        return False
+    try:
+        if spec.ways:
+            return any(priced.way == way for priced in judged(spec, profiles, memory_mib)[0])
+        return isinstance(judge(Needs.of(spec), way, profiles, memory_mib), Priced)
+    except QuantityError:
+        return False
+
+
 def judged(
     spec: GPUClassSpec, profiles: Sequence[InstanceProfile], memory_mib: int | None
 ) -> tuple[tuple[Priced, ...], tuple[Unfit, ...]]:

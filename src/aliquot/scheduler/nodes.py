@@ -1,6 +1,7 @@
 """Nodes of the API, with the devices that their agents list, as the core knows them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import structlog
 
@@ -21,6 +22,7 @@ from aliquot.kube.api.gpunode import (
 from aliquot.kube.quantity import QuantityError
 from aliquot.partition.demand import Classes
 from aliquot.partition.gpus import gpus_of
+from aliquot.partition.outdated import outdated
 from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.matching import Taint, TaintEffect
 from aliquot.scheduler.core.reservations import WHOLE_GPU_SLOTS
@@ -62,15 +64,19 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
         if amount:
             allocatable[resource] = amount
     labels = node.metadata.labels or {}
+    of_gpus = gpus_of(gpu_node, labels) if gpu_node is not None else ()
+    classes = classes or {}
+    statuses = {gpu.uuid: gpu for gpu in gpus}
+    unfit = {one.uuid: outdated(statuses[one.uuid], one, classes) for one in of_gpus}
     return NodeFacts(
         name=node.metadata.name,
         labels=labels,
         taints=_taints(node),
         unschedulable=node.spec.unschedulable,
         allocatable=allocatable,
-        devices=_devices(gpus, wanted),
-        gpus=gpus_of(gpu_node, labels) if gpu_node is not None else (),
-        classes=classes or {},
+        devices=_devices(gpus, wanted, unfit),
+        gpus=of_gpus,
+        classes=classes,
         packs_shares=policy is AllocationPolicy.PACKED,
         packs_slices=policy is not AllocationPolicy.DISTRIBUTED,
     )
@@ -95,13 +101,19 @@ def _taints(node: Node) -> tuple[Taint, ...]:
     return tuple(taints)
 
 
-def _devices(gpus: Sequence[GPUStatus], wanted: Mapping[str, WantedGPU]) -> Devices:
-    """`wanted`, by UUID, is GPUNode.spec: what is to be cut away is given to nobody, though it still is there."""
+def _devices(
+    gpus: Sequence[GPUStatus],
+    wanted: Mapping[str, WantedGPU],
+    unfit: Mapping[str, Collection[int | None]],
+) -> Devices:
+    """`wanted`, by UUID, is GPUNode.spec: what is to be cut away is given to nobody, though it still is there. `unfit`, by
+    UUID: starts of what is not what its class asks for."""
     devices: dict[DeviceId, DeviceState] = {}
     links: dict[tuple[str, str], int] = {}
     for gpu in sorted(gpus, key=lambda g: g.index):
         stays = _stays(wanted.get(gpu.uuid))
-        for device in (*_whole(gpu, stays), *_slices(gpu, stays)):
+        unfit_here = unfit.get(gpu.uuid, ())
+        for device in (*_whole(gpu, stays, unfit_here), *_slices(gpu, stays, unfit_here)):
             # Two compute instances at one start slot cannot be told apart by an assignment: the first counts.
             devices.setdefault(device.id, device)
         for link in gpu.links:
@@ -111,7 +123,10 @@ def _devices(gpus: Sequence[GPUStatus], wanted: Mapping[str, WantedGPU]) -> Devi
     return Devices(devices.values(), links)
 
 
-def _stays(wanted: WantedGPU | None) -> Callable[[GPUStatus | GPUInstance], bool]:
+_Stays: TypeAlias = Callable[[GPUStatus | GPUInstance], bool]
+
+
+def _stays(wanted: WantedGPU | None) -> _Stays:
     """Whether a slice, or the GPU as a whole, is to stay as it is, and under the name it has."""
     if wanted is None:
         wanted = WantedGPU(uuid="")
@@ -145,13 +160,13 @@ def _shared_so(device: GPUStatus | GPUInstance, wanted: WantedSharing | None) ->
     return (device.shares.strategy, device.shares.replicas) == (wanted.strategy, wanted.replicas)
 
 
-def _whole(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> Iterator[DeviceState]:
+def _whole(gpu: GPUStatus, stays: _Stays, unfit: Collection[int | None]) -> Iterator[DeviceState]:
     if gpu.resource:
         yield DeviceState(
             resource=gpu.resource,
             gpu=gpu.uuid,
             size=WHOLE_GPU_SLOTS,
-            withheld=_withheld(gpu, gpu.ready, stays(gpu)),
+            withheld=_withheld(gpu, gpu.ready, stays(gpu), None in unfit),
             holders=_holders(gpu),
             shares=gpu.shares.replicas if gpu.shares is not None else 0,
             sharing=gpu.shares.strategy if gpu.shares is not None else Sharing.NONE,
@@ -159,7 +174,7 @@ def _whole(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> 
         )
 
 
-def _slices(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) -> Iterator[DeviceState]:
+def _slices(gpu: GPUStatus, stays: _Stays, unfit: Collection[int | None]) -> Iterator[DeviceState]:
     for instance in sorted(gpu.instances, key=lambda i: i.start):
         if instance.resource:
             yield DeviceState(
@@ -168,7 +183,7 @@ def _slices(gpu: GPUStatus, stays: Callable[[GPUStatus | GPUInstance], bool]) ->
                 profile=instance.profile,
                 start=instance.start,
                 size=instance.size,
-                withheld=_withheld(gpu, instance.ready, stays(instance)),
+                withheld=_withheld(gpu, instance.ready, stays(instance), instance.start in unfit),
                 holders=_holders(instance),
                 shares=instance.shares.replicas if instance.shares is not None else 0,
                 sharing=instance.shares.strategy if instance.shares is not None else Sharing.NONE,
@@ -182,10 +197,12 @@ def _holders(device: GPUStatus | GPUInstance) -> tuple[str, ...]:
     return tuple(sorted(held.pod for held in device.shares.held for _ in range(held.shares)))
 
 
-def _withheld(gpu: GPUStatus, ready: bool, stays: bool) -> Withheld | None:
+def _withheld(gpu: GPUStatus, ready: bool, stays: bool, unfit: bool) -> Withheld | None:
     """The cause that will last: an ailing device or one on its way out is not advertised either."""
     if gpu.health is not Health.HEALTHY:
         return Withheld.UNHEALTHY
     if not stays:
         return Withheld.TO_BE_CUT
-    return None if ready else Withheld.NOT_ADVERTISED
+    if not ready:
+        return Withheld.NOT_ADVERTISED
+    return Withheld.OUTDATED if unfit else None

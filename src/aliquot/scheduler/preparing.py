@@ -254,7 +254,7 @@ def _made_otherwise(placed: PlacedPod, node: NodeState) -> str:
     """The slice is there, and the agent's configuration makes something else of it; empty where that is not so."""
     for choice in placed.devices:
         found = node.reported.devices.by_id.get(device_id(choice.gpu, choice.start))
-        if found is not None and found.usable and found.profile == choice.profile and found.profile:
+        if found is not None and found.offered and found.profile == choice.profile and found.profile:
             form = f"{found.resource} in {found.shares} shares" if found.shares else found.resource
             wanted = f"{choice.resource} in {choice.replicas} shares" if choice.replicas else choice.resource
             if form != wanted:

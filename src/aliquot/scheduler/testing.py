@@ -44,6 +44,7 @@ _FLAWS = {
     "unhealthy": Withheld.UNHEALTHY,
     "recut": Withheld.TO_BE_CUT,
     "unadvertised": Withheld.NOT_ADVERTISED,
+    "outdated": Withheld.OUTDATED,
 }
 _SLOTS = {"1": 1, "2": 2, "3": 4, "4": 4, "7": 8}
 
@@ -76,7 +77,7 @@ def node(
     classes: Mapping[str, GPUClassSpec] | None = None,
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `:CLASS`, its name, then `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`), then `!unhealthy`, `!recut`, `!unadvertised`, then `=HOLDER` (a pod's key; of
+    between. A device may end in `:CLASS`, its name, then `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`), then `!unhealthy`, `!recut`, `!unadvertised`, `!outdated`, then `=HOLDER` (a pod's key; of
     shares several with `+` between). `links`: score by GPU indexes. `cut`: the key of the GPUs' board; slices and shares
     are made of them as pods need it, or with `static` only names change. MIG is on where a layout is not `whole`.
     """

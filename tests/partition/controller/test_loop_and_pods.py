@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+import pytest
 
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, Assignment, encode
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
@@ -197,6 +198,38 @@ def test_a_node_that_says_nothing_is_told_the_mode_and_a_labelled_one_is_left_al
             api.put("pods", pod("q", "1g.10gb@0:small"))
             await asyncio.sleep(2 * IDLE_S)
             assert wanted(api) == {"gpu0": "names 0:small"}
+
+    simulate(scenario)
+
+
+def gpu_class(name: str, **spec: Any) -> Json:
+    return {
+        "apiVersion": "aliquot.dev/v1alpha1",
+        "kind": "GPUClass",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_free_loses_the_name_of_a_class_that_is_changed_or_gone(gone: bool) -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("gpuclasses", gpu_class("small", memory="9Gi"))
+        put(api, "1g.10gb@0:small 1g.10gb@1:small=x 2g.20gb@2:small", "whole")
+        async with running(world):
+            api.put("pods", pod("p", "1g.10gb@6:small"))
+            await asyncio.sleep(5)
+            before = "mig 1g.10gb@0:small 1g.10gb@1:small 2g.20gb@2:small 1g.10gb@6:small"
+            assert wanted(api) == {"gpu0": before}
+            if gone:
+                api.delete("gpuclasses", "small")
+            else:
+                api.put("gpuclasses", gpu_class("small", memory="15Gi"))
+            await asyncio.sleep(1)
+            # Who has one keeps it, and who was decided on before gets it.
+            kept = "2g.20gb@2" if gone else "2g.20gb@2:small"
+            assert wanted(api) == {"gpu0": f"mig 1g.10gb@0 1g.10gb@1:small {kept} 1g.10gb@6:small"}
 
     simulate(scenario)
 

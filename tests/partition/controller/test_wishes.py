@@ -81,6 +81,7 @@ class Row:
     before: str = ""
     idle: frozenset[int | None] = frozenset()
     facts: GpuFacts = field(default_factory=facts)
+    outdated: frozenset[int | None] = frozenset()
 
 
 def rows(*cases: Row) -> pytest.MarkDecorator:
@@ -89,7 +90,7 @@ def rows(*cases: Row) -> pytest.MarkDecorator:
 
 def check(row: Row) -> None:
     claims = [claim(text) for text in row.claims]
-    found = wish(row.gpu, row.facts, before(row.before), claims, row.idle)
+    found = wish(row.gpu, row.facts, before(row.before), claims, row.idle, row.outdated)
     assert (spelled(found.gpu) if found is not None else "") == row.wanted
     assert list(found.refused if found is not None else ()) == [claims[number] for number in row.refused]
 
@@ -227,6 +228,52 @@ def test_names_of_slices(row: Row) -> None:
     Row("and goes", status("whole:small*4,mps"), [], "whole", before="whole :small*4,mps", idle=ALL),
 )
 def test_gpus_and_shares(row: Row) -> None:
+    check(row)
+
+
+@rows(
+    Row("a slice stays and loses its name", status("1g.10gb@0:small"), [], "", outdated=ALL),
+    Row("not one that is held", status("1g.10gb@0:small=a"), [], "mig 1g.10gb@0:small", outdated=ALL),
+    Row(
+        "nor one that was decided on before",
+        status("1g.10gb@0:small"),
+        ["1g.10gb@0:small"],
+        "mig 1g.10gb@0:small",
+        outdated=ALL,
+    ),
+    Row(
+        "others of the name keep it",
+        status("1g.10gb@0:small 2g.20gb@2:small"),
+        [],
+        "mig 1g.10gb@0 2g.20gb@2:small",
+        outdated=frozenset({0}),
+    ),
+    Row(
+        "shares are given back",
+        status("whole:small*4,mps"),
+        [],
+        "whole",
+        before="whole :small*4,mps",
+        outdated=ALL,
+    ),
+    Row(
+        "not while some are held",
+        status("whole:small*4,mps=a"),
+        [],
+        "whole :small*4,mps",
+        before="whole :small*4,mps",
+        outdated=ALL,
+    ),
+    Row(
+        "where others decide how it is cut, the same",
+        status("1g.10gb@0:small 1g.10gb@1:small=a 1g.10gb@2:small"),
+        ["1g.10gb@2:small"],
+        "names 1:small 2:small",
+        outdated=ALL,
+        facts=facts(cut=False),
+    ),
+)
+def test_what_is_not_what_its_class_asks_for(row: Row) -> None:
     check(row)
 
 

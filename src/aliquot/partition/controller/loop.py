@@ -23,12 +23,14 @@ from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import GPUNODES
+from aliquot.partition.class_specs import ClassSpecs
 from aliquot.partition.controller.claims import Claim, Claims, open_claims
 from aliquot.partition.controller.idle import IdleSince, Place
 from aliquot.partition.controller.others import OtherSchedulers
 from aliquot.partition.controller.wishes import Wish, wish
 from aliquot.partition.controller.wording import change_in_words
 from aliquot.partition.gpus import gpus_of, partitioning_of
+from aliquot.partition.outdated import outdated
 from aliquot.partition.value import BY_RULE, Valuation
 
 _log = structlog.get_logger()
@@ -78,6 +80,7 @@ class Loop:
         self._idle_s = idle_s
         self._may_write = may_write
         self._idle: dict[str, IdleSince] = {}
+        self._classes = ClassSpecs(gpu_classes)
         self._controller = Controller("partitioner", self._reconcile, rng=rng, workers=_WORKERS)
         self._claims = claims
         self._others = OtherSchedulers(
@@ -99,6 +102,7 @@ class Loop:
             self._claims.subscribe(self._controller.enqueue),
             self._controller.watch(self._gpu_nodes),
             self._controller.watch(self._nodes),
+            self._classes.follow(self._classes_changed),
         ]
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -107,6 +111,10 @@ class Loop:
         finally:
             for stop in stops:
                 stop()
+
+    def _classes_changed(self) -> None:
+        for gpu_node in self._gpu_nodes.values():
+            self._controller.enqueue(gpu_node.metadata.name)
 
     async def _reconcile(self, name: str) -> float | None:
         gpu_node, node = self._gpu_nodes.get(name), self._nodes.get(name)
@@ -143,6 +151,7 @@ class Loop:
                 before.get(facts.uuid),
                 [claim.device for claim in claims if claim.device.gpu == facts.uuid],
                 {start for uuid, start in long_idle if uuid == facts.uuid},
+                outdated(statuses[facts.uuid], facts, self._classes.now),
             )
             if found is not None:
                 wishes[facts.uuid] = found

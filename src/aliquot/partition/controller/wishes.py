@@ -36,17 +36,19 @@ def wish(
     before: WantedGPU | None,
     claims: Sequence[AssignedDevice],
     idle: Idle = (),
+    outdated: Collection[int | None] = (),
 ) -> Wish | None:
-    """`claims` on this GPU, the oldest first: of pods that wait for it, and of bound pods. None: the spec need say nothing
-    of it."""
+    """`claims` on this GPU, the oldest first: of pods that wait for it, and of bound pods. `outdated`: starts of what is not
+    what the GPUClass asks for whose name it has; it loses the name once nobody has it. None: the spec need say nothing of
+    it."""
     whole = [claim for claim in claims if claim.start is None]
     sliced = [claim for claim in claims if claim.start is not None]
     if not facts.may_cut or _is_anothers(status, facts, whole):
-        return _names_alone(status, before, claims, idle)
+        return _names_alone(status, before, claims, {*idle, *outdated})
     if _as_slices(status, facts, before, claims):
-        found, others = _cut(status, facts, sliced, idle), whole
+        found, others = _cut(status, facts, sliced, idle, outdated), whole
     else:
-        found, others = _whole(status, before, whole, idle), sliced
+        found, others = _whole(status, before, whole, {*idle, *outdated}), sliced
     found = Wish(found.gpu, (*found.refused, *others))
     if before is None and not found.refused and _is_so(found.gpu, status):
         return None
@@ -87,6 +89,7 @@ def _cut(
     facts: GpuFacts,
     claims: Sequence[AssignedDevice],
     idle: Idle,
+    outdated: Collection[int | None],
 ) -> Wish:
     geometry = geometry_of(facts.profiles)
     ids = {profile.name: profile.profile_id for profile in facts.profiles}
@@ -122,7 +125,7 @@ def _cut(
         start = one.wanted.start
         if start not in idle and start not in placed and fits(one.wanted.profile, start):
             placed[start] = one.wanted
-            if one.class_name:
+            if one.class_name and start not in outdated:
                 classes[start] = one.class_name
     return Wish(
         WantedGPU(

@@ -77,7 +77,9 @@ def _not_offered(resource: str, nodes: Sequence[NodeState], which: str) -> str:
         found = class_verdict(name, nodes[0].facts.classes, boards)
         if not found.ready:
             return found.message
-    return f"{resource} is not offered by any node{which}"
+    outdated = sum(node.outdated(resource) for node in nodes)
+    there = f": {outdated} of that name {'is' if outdated == 1 else 'are'} {Withheld.OUTDATED}"
+    return f"{resource} is not offered by any node{which}" + (there if outdated else "")
 
 
 def _unmatched(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind, str] | None:
@@ -123,8 +125,8 @@ def _too_small(shape: PodShape, node: NodeState) -> list[str]:
 
 
 def _total(resource: str, node: NodeState) -> int:
-    """Also what could be made there if the node were empty."""
-    there = node.total(resource)
+    """Also what could be made there if the node were empty. What is outdated nobody will ever get under that name."""
+    there = node.total(resource) - node.outdated(resource)
     return max(there, making.most(resource, node)) if demand.could_be_made(resource) else there
 
 

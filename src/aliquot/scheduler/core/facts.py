@@ -33,6 +33,8 @@ class Withheld(StrEnum):
     """GPUNode.spec wants something else in its place."""
     NOT_ADVERTISED = "not advertised"
     """Kubelet would not allocate it now."""
+    OUTDATED = "not what the GPUClass asks for"
+    """It bears the name of a GPUClass that was changed, or is gone: kubelet would allocate it, and nobody is sent for it."""
     BEING_MADE = "being made"
     """For a pod that waits for it."""
 
@@ -48,7 +50,7 @@ class DeviceState:
     size: int = 1
     """Memory slots; tells a GPU that is mostly used from one that is not."""
     withheld: Withheld | None = None
-    """None: kubelet would allocate it now."""
+    """None: whoever asks for it may be sent for it."""
     holders: tuple[str, ...] = ()
     """Pods that kubelet has given it to, as `namespace/name`; a pod that holds several shares as often as that."""
     shares: int = 0
@@ -64,6 +66,11 @@ class DeviceState:
     @property
     def usable(self) -> bool:
         return self.withheld is None
+
+    @property
+    def offered(self) -> bool:
+        """Whether kubelet would allocate it now."""
+        return self.withheld in (None, Withheld.OUTDATED)
 
     @property
     def capacity(self) -> int:

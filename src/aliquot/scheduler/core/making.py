@@ -324,7 +324,7 @@ def _piece(
     if profile != device.profile:
         # One part of a GPU instance stands here for all of them: who has the others is not known.
         return Piece("", profile, device.start, held=1, usable=usable)
-    anyones = device.usable and device.resource in awaited
+    anyones = device.offered and device.resource in awaited
     held = device.capacity if anyones else len(node.held.get(device.id, ())) + (device.id in taken)
     return Piece(
         device.resource, profile, device.start, held, device.sharing, device.shares or 1, usable=usable

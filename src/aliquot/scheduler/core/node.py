@@ -45,6 +45,11 @@ class NodeState:
             return self.facts.allocatable.get(resource, 0)
         return sum(device.capacity for device in listed)
 
+    def outdated(self, resource: str) -> int:
+        """Of the total, how many nobody is given any more, though some may have them still."""
+        listed = self.facts.devices.by_resource.get(resource, ())
+        return sum(device.capacity for device in listed if device.withheld is Withheld.OUTDATED)
+
     def most_per_container(self, resource: str) -> int:
         """How much of the total one container could have: shares of one device, or all the devices that are whole."""
         if resource not in self.facts.devices.shared:

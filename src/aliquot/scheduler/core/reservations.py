@@ -25,9 +25,9 @@ def exists(choice: DeviceChoice, devices: Devices) -> bool:
 
 
 def ready(choices: Iterable[DeviceChoice], devices: Devices) -> bool:
-    """Whether kubelet would allocate all of them now."""
+    """Whether kubelet would allocate all of them now. What was decided before a GPUClass was changed stays decided."""
     return all(
-        exists(choice, devices) and devices.by_id[device_id(choice.gpu, choice.start)].usable
+        exists(choice, devices) and devices.by_id[device_id(choice.gpu, choice.start)].offered
         for choice in choices
     )
 
