@@ -48,6 +48,21 @@ def test_the_label_chooses_and_a_change_is_followed_at_once() -> None:
     virtual(main())
 
 
+def test_whether_there_could_be_mps_is_told_once_the_configuration_is_known() -> None:
+    async def main() -> None:
+        site = await started("h100-80gb:1", default="flags: {migstrategy: none}")
+        assert site.api.gpu_node.status.mps is None
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": "flags: {mpsRoot: /run/mps}"})
+        await asyncio.sleep(2)
+        assert site.api.gpu_node.status.mps is True
+        site.api.put_config_map(PLUGIN_CONFIG_MAP, {"default": ""})
+        await asyncio.sleep(2)
+        assert site.api.gpu_node.status.mps is False
+        await site.stop()
+
+    virtual(main())
+
+
 def test_without_a_config_map_nothing_is_shared() -> None:
     async def main() -> None:
         site = await started("h100-80gb:2")

@@ -135,3 +135,11 @@ def test_gpunode_shares_a_gpu_and_makes_it_whole_again() -> None:
         assert site.offered() == {GPU: 2}
 
     run_site("h100-80gb:2", scenario)
+
+
+@pytest.mark.parametrize(("root", "told"), [("/run/mps", True), ("", False)])
+def test_whether_there_could_be_shares_under_mps_is_reported(root: str, told: bool) -> None:
+    async def scenario(site: Site) -> None:
+        assert site.api.gpu_node.status.mps is told
+
+    run_site("h100-80gb:1", scenario, Settings(mps_root=root))

@@ -55,10 +55,12 @@ def pod(asked: dict[str, int], *, uid: str = "1", node: str = "", phase: str = "
     return msgspec.convert({"metadata": metadata, "spec": spec, "status": {"phase": phase}}, Pod)
 
 
-def told(*pods: Pod | None, boards: Sequence[str] = ("h100-80gb",)) -> list[str]:
+def told(*pods: Pod | None, boards: Sequence[str] = ("h100-80gb",), mps: bool | None = None) -> list[str]:
     valuation, source = Told(), Source()
     classes = [GPUClass(metadata=ObjectMeta(name=name), spec=spec) for name, spec in CLASSES.items()]
     nodes = [gpu_node(*(gpu(index, board=board) for index, board in enumerate(boards)))] if boards else []
+    for node in nodes:
+        node.status.mps = mps
     asking = Asking(
         valuation,
         pods=source,  # type: ignore[arg-type]
@@ -104,6 +106,10 @@ LEAVES = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 )
 def test_who_is_counted(rule: str, pods: list[Pod | None], names: list[str]) -> None:
     assert told(*pods) == names, rule
+
+
+def test_a_class_that_is_shared_first_is_a_slice_where_there_is_no_mps() -> None:
+    assert told(pod({"class.aliquot.dev/shared": 1}), mps=False) == ["1g.10gb"]
 
 
 def test_boards_that_are_cut_alike_are_one_and_others_have_their_own_mix() -> None:

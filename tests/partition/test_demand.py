@@ -1,5 +1,6 @@
 """From what is asked for by name to the ways to provide it."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,10 +9,12 @@ import pytest
 from aliquot.gpu import boards
 from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.partition.demand import could_be_made, judged, ways
+from aliquot.partition.gpus import GpuFacts
 
 H100 = boards.board("h100-80gb")
 assert H100.mig is not None
 PROFILES = H100.mig.instance_profiles()
+ON_H100 = GpuFacts("", "h100-80gb", H100.memory_mib, PROFILES)
 
 
 def spec(**fields: Any) -> GPUClassSpec:
@@ -43,12 +46,40 @@ WHOLE: dict[str, Any] = {"whole": {}}
 )
 def test_the_ways_of_a_class_on_a_board(given: dict[str, Any], found: list[str]) -> None:
     classes = {"c": spec(**given)}
-    made = ways("class.aliquot.dev/c", classes, "h100-80gb", PROFILES, H100.memory_mib)
+    made = ways("class.aliquot.dev/c", classes, ON_H100)
     assert [str(way) for way in made] == found
 
 
+@pytest.mark.parametrize(
+    ("given", "with_mps", "without"),
+    [
+        ({"ways": [MPS, WHOLE]}, ["MPS share, 1 of 4", "whole GPU"], ["whole GPU"]),
+        ({"ways": [MPS]}, ["MPS share, 1 of 4"], []),
+        (
+            {"memory": "30Gi", "isolation": "Limits", "computePercent": 45},
+            ["MPS share, 1 of 2", "MIG slice 4g.40gb"],
+            ["MIG slice 4g.40gb", "MIG slice 7g.80gb"],
+        ),
+    ],
+)
+def test_mps_is_no_way_where_the_node_has_none(
+    given: dict[str, Any], with_mps: list[str], without: list[str]
+) -> None:
+    classes = {"c": spec(**given)}
+    for gpu, expected in ((ON_H100, with_mps), (replace(ON_H100, mps=False), without)):
+        found = [str(way) for way in ways("class.aliquot.dev/c", classes, gpu)]
+        assert found[:2] == expected
+
+
+def test_why_mps_is_no_way_is_told() -> None:
+    _, unfit = judged(spec(ways=[MPS]), replace(ON_H100, mps=False))
+    assert [(one.what, one.reason) for one in unfit] == [
+        ("MPS share, 1 of 4", "the agent of its node has no mpsRoot")
+    ]
+
+
 def test_a_class_that_is_not_there_has_no_ways() -> None:
-    assert ways("class.aliquot.dev/c", {}, "h100-80gb", PROFILES, H100.memory_mib) == ()
+    assert ways("class.aliquot.dev/c", {}, ON_H100) == ()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +93,7 @@ def test_a_class_that_is_not_there_has_no_ways() -> None:
     ],
 )
 def test_slices_are_asked_for_by_profile(resource: str, found: list[str]) -> None:
-    assert [str(way) for way in ways(resource, {}, "h100-80gb", PROFILES, None)] == found
+    assert [str(way) for way in ways(resource, {}, GpuFacts("", "h100-80gb", None, PROFILES))] == found
     assert could_be_made(resource) is (resource != "nvidia.com/gpu.shared")
 
 
@@ -77,10 +108,10 @@ def test_slices_are_asked_for_by_profile(resource: str, found: list[str]) -> Non
     ],
 )
 def test_what_is_named_and_does_not_serve_says_why(profile: str, reason: str) -> None:
-    _, (unfit,) = judged(spec(memory="15Gi", ways=[mig(profile)]), PROFILES, H100.memory_mib)
+    _, (unfit,) = judged(spec(memory="15Gi", ways=[mig(profile)]), ON_H100)
     assert (unfit.what, unfit.reason) == (f"MIG slice {profile}", reason)
 
 
 def test_a_board_without_mig() -> None:
-    _, (unfit,) = judged(spec(ways=[mig("1g.10gb")]), (), 24 * 1024)
+    _, (unfit,) = judged(spec(ways=[mig("1g.10gb")]), GpuFacts("", memory_mib=24 * 1024))
     assert unfit.reason == "no MIG profile is to be had there"

@@ -143,3 +143,10 @@ def test_what_others_want_gone(
     assert gpus_of(node, {})[0].going == to_go
     node.spec.partitioning = Partitioning.ON_DEMAND
     assert gpus_of(node, {})[0].going == frozenset()
+
+
+@pytest.mark.parametrize(("said", "mps"), [(None, True), (True, True), (False, False)])
+def test_mps_is_to_be_had_unless_the_agent_says_otherwise(said: bool | None, mps: bool) -> None:
+    node = gpu_node(status("whole"))
+    node.status.mps = said
+    assert [gpu.mps for gpu in gpus_of(node, {})] == [mps]

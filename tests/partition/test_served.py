@@ -77,3 +77,36 @@ def test_a_class_that_is_not_there() -> None:
     found = class_verdict("smal", classes, here("l4"))
     assert (found.ready, found.message) == (False, "there is no GPUClass smal; did you mean 'small'?")
     assert class_verdict("small", classes, here("l4")).message.startswith("GPUClass small: on l4: ")
+
+
+MPS = {"mps": {"replicas": 4}}
+
+
+@pytest.mark.parametrize(
+    ("ways", "reason", "message"),
+    [
+        (
+            [MPS, {"whole": {}}],
+            "Served",
+            "on h100-80gb: MPS share, 1 of 4, else whole GPU; on h100-80gb without MPS: whole GPU",
+        ),
+        # What has nothing to do with MPS is told once.
+        ([mig("1g.10gb")], "Served", "on h100-80gb: MIG slice 1g.10gb"),
+        ([mig("1g.5gb")], "NoSuchProfile", "MIG slice 1g.5gb on h100-80gb: the board has no such profile"),
+    ],
+)
+def test_nodes_with_and_without_mps(ways: list[dict[str, Any]], reason: str, message: str) -> None:
+    (board,) = here("h100-80gb")
+    both = [board, board_here(board.board, board.profiles, board.memory_mib, mps=False)]
+    found = verdict(msgspec.convert({"ways": ways}, GPUClassSpec), both)
+    assert (found.reason, found.message.partition("; the nearest")[0]) == (reason, message)
+
+
+def test_no_node_has_mps() -> None:
+    (board,) = here("h100-80gb")
+    without = board_here(board.board, board.profiles, board.memory_mib, mps=False)
+    found = verdict(msgspec.convert({"ways": [MPS]}, GPUClassSpec), [without])
+    assert (found.reason, found.message) == (
+        "NoWay",
+        "MPS share, 1 of 4 on h100-80gb: the agent of its node has no mpsRoot",
+    )

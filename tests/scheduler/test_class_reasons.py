@@ -19,6 +19,7 @@ CLASSES = {
         "small": {"ways": [{"mig": {"profile": "1g.10gb"}}]},
         "whole": {"ways": [{"whole": {}}]},
         "quarter": {"ways": [{"timeSlicing": {"replicas": 4}}]},
+        "half": {"ways": [{"mps": {"replicas": 2}}]},
     }.items()
 }
 
@@ -30,13 +31,14 @@ CLASSES = {
         ("small", "GPUClass small: MIG slice 1g.10gb on l4: no MIG profile is to be had there"),
         # Where nobody may share a GPU, none of them will be there.
         ("quarter", "class.aliquot.dev/quarter is not offered by any node"),
+        ("half", "GPUClass half: MPS share, 1 of 2 on l4: the agent of its node has no mpsRoot"),
         ("whole", "1 node matches, it is full: needs 1 class.aliquot.dev/whole, 0 free"),
     ],
 )
 def test_why(name: str, reason: str) -> None:
     policies = Policies()
     snapshot, rankings = Snapshot(), Rankings(policies)
-    gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034)
+    gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034, mps=False)
     snapshot.set_facts(replace(node("a", "whole"), gpus=(gpu,), classes=CLASSES))
     snapshot.set_pod(placed(pod("holder", wants={GPU: 1}), "a gpu0", admitted=True))
     waiting = pod("p", wants={f"class.aliquot.dev/{name}": 1})

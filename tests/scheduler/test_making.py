@@ -1,7 +1,7 @@
 """Devices made for pods that find none: each row is a cluster, those who wait, and what is made for them where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -32,6 +32,10 @@ def of(name: str) -> str:
 
 def cut(name: str, *layouts: str, board: str = H100, static: bool = False, cpu: float = 64) -> NodeFacts:
     return node(name, *layouts, cut=board, static=static, classes=CLASSES, cpu=cpu)
+
+
+def without_mps(facts: NodeFacts) -> NodeFacts:
+    return replace(facts, gpus=tuple(replace(gpu, mps=False) for gpu in facts.gpus))
 
 
 def wants(name: str, *resources: str) -> PodRequest:
@@ -115,6 +119,18 @@ SLICE = mig("1g.10gb")
         [cut("a", "7g.80gb@0:small!outdated")],
         [wants("p", mig("7g.80gb"))],
         {"p": "makes a: 7g.80gb@0 of gpu0"},
+    ),
+    Row(
+        "a share under MPS is made where there is MPS",
+        [without_mps(cut("a", "whole")), cut("b", "whole")],
+        [wants("p", of("half"))],
+        {"p": "makes b: 1/2 mps of gpu0"},
+    ),
+    Row(
+        "and where there is none the pod says so",
+        [without_mps(cut("a", "whole"))],
+        [wants("p", of("half"))],
+        wait={"p": "GPUClass half: MPS share, 1 of 2 on h100-80gb: the agent of its node has no mpsRoot"},
     ),
     Row(
         "not while a bound pod may be given it",

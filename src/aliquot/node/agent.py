@@ -459,6 +459,7 @@ class Agent:
             self._health.boot_id,
             self._left_alone,
             self._configuration.settings.allocation_policy,
+            bool(self._configuration.settings.mps_root) if self._configuration.is_known else None,
             self._prepared.faults,
             (*self._prepared.notes, *self._sharing.notes),
             self._waiting_for_users(),

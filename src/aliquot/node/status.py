@@ -79,6 +79,8 @@ class Findings:
     left_alone: Mapping[str, Note] = field(default_factory=dict)
     """GPU UUID -> why it is somebody else's to hand out."""
     allocation_policy: AllocationPolicy | None = None
+    mps: bool | None = None
+    """Whether GPUs could be shared under MPS; None: not known yet."""
     faults: Sequence[Note] = ()
     """Why nothing at all is handed out."""
     remarks: Sequence[str] = ()
@@ -103,6 +105,7 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         cuda_version=version.cuda if version else "",
         mig_strategy=findings.strategy.value,
         allocation_policy=findings.allocation_policy,
+        mps=findings.mps,
         boot_id=findings.boot_id,
         gpus=[_gpu(observed, findings) for observed in findings.snapshot.gpus],
         mig_profiles=_mig_profiles(findings.snapshot.gpus),

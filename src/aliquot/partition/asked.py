@@ -35,5 +35,5 @@ def _asked(container: Container) -> Counter[str]:
 def slice_for(resource: str, classes: Classes, board: GpuFacts) -> InstanceProfile | None:
     """The slice that `resource` is on GPUs of the board, or, of a GPUClass, is by its first way there. None: it is something
     else, or not to be had there."""
-    found = ways(resource, classes, board.board, board.profiles, board.memory_mib)
+    found = ways(resource, classes, board)
     return found[0].profile if found and isinstance(found[0], SliceWay) else None

@@ -43,7 +43,7 @@ class Asking:
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
         self._changed = changed
-        self._boards: dict[tuple[str, int | None, Geometry], GpuFacts] = {}
+        self._boards: dict[tuple[str, int | None, Geometry, bool], GpuFacts] = {}
         """One GPU of each kind that was ever there."""
         self._counted: dict[str, str] = {}
         """Pods that wait, and have been told of: their uid by key."""
@@ -67,7 +67,8 @@ class Asking:
             return
         for gpu in gpus_of(new, {}):
             if gpu.profiles:
-                self._boards.setdefault((gpu.board, gpu.memory_mib, geometry_of(gpu.profiles)), gpu)
+                kind = gpu.board, gpu.memory_mib, geometry_of(gpu.profiles), gpu.mps
+                self._boards.setdefault(kind, gpu)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         either = new or old
@@ -97,7 +98,7 @@ class Asking:
     def _slices(self, resource: str) -> Iterator[tuple[tuple[InstanceProfile, ...], InstanceProfile]]:
         """What a request for it counts as, once for all boards that are cut alike."""
         told = set()
-        for (_, _, geometry), board in self._boards.items():
+        for (_, _, geometry, _), board in self._boards.items():
             profile = slice_for(resource, self._classes.now, board)
             if profile is not None and geometry not in told:
                 told.add(geometry)
@@ -106,7 +107,7 @@ class Asking:
 
 def _same_boards(one: GPUNode, other: GPUNode) -> bool:
     return (
-        one.status.mig_strategy == other.status.mig_strategy
+        (one.status.mig_strategy, one.status.mps) == (other.status.mig_strategy, other.status.mps)
         and one.status.mig_profiles == other.status.mig_profiles
         and [(gpu.board, gpu.health, gpu.reason) for gpu in one.status.gpus]
         == [(gpu.board, gpu.health, gpu.reason) for gpu in other.status.gpus]

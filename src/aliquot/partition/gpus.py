@@ -30,6 +30,8 @@ class GpuFacts:
     memory_mib: int | None = None
     profiles: tuple[InstanceProfile, ...] = ()
     """As its driver reports them; empty where slices have no names of their own."""
+    mps: bool = True
+    """Whether its node's agent could share it under MPS, as far as is known."""
     mig_on: bool = False
     may_cut: bool = False
     """Whether the partitioner cuts and shares it as pods need it; else only the names of what is there change."""
@@ -59,6 +61,7 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
             board=gpu.board,
             memory_mib=gpu.memory_mib,
             profiles=profiles.get(gpu.product, ()),
+            mps=gpu_node.status.mps is not False,
             mig_on=gpu.mig_mode in (MigMode.ENABLED, MigMode.PENDING_DISABLE),
             may_cut=may_cut,
             may_change_mode=_needs_no_reset(gpu.board),

@@ -15,6 +15,7 @@ from aliquot.partition.ways import GpuWay, SliceWay, WayOn, in_words
 
 MOST_CLIENTS = 48
 """Of one MPS server, Volta and later (NVIDIA, Multi-Process Service). As many take turns at most, too."""
+NO_MPS = "the agent of its node has no mpsRoot"
 _MIB = 1 << 20
 _STRENGTH = (Isolation.NONE, Isolation.LIMITS, Isolation.HARDWARE)
 _ISOLATION = {
@@ -64,9 +65,10 @@ class Unfit:
 
 
 def choose(
-    needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None
+    needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None, *, mps: bool = True
 ) -> tuple[tuple[Priced, ...], tuple[Unfit, ...]]:
-    """The ways that serve on a board of these profiles and this memory, best first; and those that do not."""
+    """The ways that serve on a board of these profiles and this memory, best first; and those that do not. `mps`: whether
+    its node has MPS."""
     found: list[Priced] = []
     unfit: list[Unfit] = []
     replicas = _replicas(needs, memory_mib)
@@ -77,7 +79,7 @@ def choose(
         else:
             ways.append(GpuWay(sharing, replicas))
     for way in (*ways, GpuWay()):
-        judged = judge(needs, way, profiles, memory_mib)
+        judged = judge(needs, way, profiles, memory_mib, mps=mps)
         found.append(judged) if isinstance(judged, Priced) else unfit.append(judged)
     found.sort(key=lambda one: (round(one.waste, 6), -_STRENGTH.index(one.isolation)))
     return tuple(found), tuple(unfit)
@@ -92,9 +94,14 @@ def _replicas(needs: Needs, memory_mib: int | None) -> int:
 
 
 def judge(
-    needs: Needs, way: WayOn, profiles: Sequence[InstanceProfile], board_memory_mib: int | None
+    needs: Needs,
+    way: WayOn,
+    profiles: Sequence[InstanceProfile],
+    board_memory_mib: int | None,
+    *,
+    mps: bool = True,
 ) -> Priced | Unfit:
-    """One way on a board of these profiles and this memory."""
+    """One way, as `choose` does."""
     memory_mib, compute_percent, isolation = _given(way, profiles, board_memory_mib)
     reason = ""
     if isinstance(way, GpuWay) and way.sharing is Sharing.MPS and way.replicas > MOST_CLIENTS:
@@ -107,6 +114,8 @@ def judge(
         reason = f"it has {compute_percent:.0f} % of the compute, {needs.compute_percent} are needed"
     elif _STRENGTH.index(isolation) < _STRENGTH.index(needs.isolation):
         reason = f"its isolation is {isolation}, {needs.isolation} is needed"
+    elif isinstance(way, GpuWay) and way.sharing is Sharing.MPS and not mps:
+        reason = NO_MPS
     if reason:
         return Unfit(str(way), reason)
     wasted_memory = memory_mib - needs.memory_mib if memory_mib is not None else None

@@ -39,4 +39,4 @@ def _is_outdated(resource: str, way: WayOn | None, facts: GpuFacts, classes: Cla
     spec = classes.get(resource.removeprefix(CLASS_PREFIX))
     if spec is None or way is None:
         return spec is None
-    return not fulfils(spec, way, facts.board, facts.profiles, facts.memory_mib)
+    return not fulfils(spec, way, facts)

@@ -10,7 +10,7 @@ from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.kube.quantity import QuantityError
 from aliquot.partition.demand import Classes, judged, may_be_on
 from aliquot.partition.gpus import GpuFacts
-from aliquot.partition.mechanism import Unfit
+from aliquot.partition.mechanism import NO_MPS, Unfit
 
 SERVED = "Served"
 NO_CLASS = "NoClass"
@@ -25,26 +25,29 @@ _SHOWN = 3
 class BoardHere:
     """A kind of GPU that some node has. One object for each: compared and kept in tables by identity."""
 
-    key: str
+    board: str
     profiles: tuple[InstanceProfile, ...]
     memory_mib: int | None
+    mps: bool
 
     def __str__(self) -> str:
-        return self.key or "a board that is not in the catalogue"
+        return self.board or "a board that is not in the catalogue"
 
 
 @lru_cache(maxsize=1024)
-def board_here(key: str, profiles: tuple[InstanceProfile, ...], memory_mib: int | None) -> BoardHere:
-    return BoardHere(key, profiles, memory_mib)
+def board_here(
+    board: str, profiles: tuple[InstanceProfile, ...], memory_mib: int | None, mps: bool = True
+) -> BoardHere:
+    return BoardHere(board, profiles, memory_mib, mps)
 
 
 def with_boards(gpus: Iterable[GpuFacts]) -> Iterator[tuple[BoardHere, GpuFacts]]:
     # GPUs of one product share their profiles, and to compare those takes longer than all else here.
-    known: dict[tuple[str, int, int | None], BoardHere] = {}
+    known: dict[tuple[str, int, int | None, bool], BoardHere] = {}
     for gpu in gpus:
-        key = gpu.board, id(gpu.profiles), gpu.memory_mib
+        key = gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps
         if key not in known:
-            known[key] = board_here(gpu.board, gpu.profiles, gpu.memory_mib)
+            known[key] = board_here(gpu.board, gpu.profiles, gpu.memory_mib, gpu.mps)
         yield known[key], gpu
 
 
@@ -67,26 +70,26 @@ def verdict(spec: GPUClassSpec, boards: Collection[BoardHere]) -> Verdict:
     """`boards`: those that the nodes have."""
     if not boards:
         return Verdict(False, NO_BOARD, "no node that takes pods has a GPU that is healthy and ours to give")
-    listed = sorted(boards, key=lambda board: (board.key, board.memory_mib or 0))
-    meant = [board for board in listed if may_be_on(spec, board.key)]
+    listed = sorted(boards, key=lambda board: (board.board, board.memory_mib or 0, not board.mps))
+    meant = [board for board in listed if may_be_on(spec, board.board)]
     if not meant:
-        return Verdict(False, NO_BOARD, _no_board(spec, [board.key for board in listed]))
+        return Verdict(False, NO_BOARD, _no_board(spec, [board.board for board in listed]))
     served: list[str] = []
     unfit: list[tuple[BoardHere, Unfit]] = []
     for board in meant:
         try:
-            found, not_found = judged(spec, board.profiles, board.memory_mib)
+            found, not_found = judged(spec, board)
         except QuantityError as error:
             return Verdict(False, BAD_QUANTITY, f"memory: {error}")
         if found:
-            served.append(f"on {board}: {_some([str(one.way) for one in found], ', else ')}")
+            without = " without MPS" if any(one.reason == NO_MPS for one in not_found) else ""
+            served.append(f"on {board}{without}: {_some([str(one.way) for one in found], ', else ')}")
         unfit += [(board, one) for one in not_found]
     if served:
-        return Verdict(True, SERVED, _some(served, "; "))
+        return Verdict(True, SERVED, _some(list(dict.fromkeys(served)), "; "))
     reason = NO_SUCH_PROFILE if _no_profile(spec, meant) else NO_WAY
-    return Verdict(
-        False, reason, _some([f"{one.what} on {board}: {one.reason}" for board, one in unfit], "; ")
-    )
+    told = dict.fromkeys(f"{one.what} on {board}: {one.reason}" for board, one in unfit)
+    return Verdict(False, reason, _some(list(told), "; "))
 
 
 def _no_board(spec: GPUClassSpec, keys: Sequence[str]) -> str:

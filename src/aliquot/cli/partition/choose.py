@@ -68,6 +68,7 @@ def choose(
     from aliquot.gpu import boards
     from aliquot.kube.quantity import QuantityError
     from aliquot.partition.demand import judged, may_be_on
+    from aliquot.partition.served import board_here
 
     try:
         board = boards.board(board_key)
@@ -78,7 +79,7 @@ def choose(
         listed = ", ".join(spec.boards)
         raise click.ClickException(f"class {class_} is for boards {listed}, and not for '{board.key}'")
     try:
-        found, unfit = judged(spec, _profiles(board), board.memory_mib)
+        found, unfit = judged(spec, board_here(board.key, tuple(_profiles(board)), board.memory_mib))
     except QuantityError as error:
         raise click.ClickException(f"memory: {error}") from error
     if not output.is_table:

@@ -260,6 +260,8 @@ class GPUNodeStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     mig_strategy: str = ""
     allocation_policy: AllocationPolicy | None = None
     """Null: shares are distributed, and slices packed, so that other GPUs stay whole."""
+    mps: bool | None = None
+    """Whether GPUs can be shared under MPS: the agent has an `mpsRoot`. Null: the agent has not said."""
     boot_id: str = field(name="bootID", default="")
     """Of the machine, as the Node has it: a reboot resets the GPUs."""
     gpus: Annotated[list[GPUStatus], list_map("uuid")] = []

@@ -63,9 +63,7 @@ class ClassCount:
 
     def _ways_on(self, board: BoardHere) -> tuple[WayOn, ...]:
         if board not in self._ways:
-            self._ways[board] = ways(
-                self._resource, self._classes, board.key, board.profiles, board.memory_mib
-            )
+            self._ways[board] = ways(self._resource, self._classes, board)
         return self._ways[board]
 
 

@@ -122,9 +122,7 @@ def _tried(
     need: Need, place: Place, classes: Classes, most: Effort, valuation: Valuation
 ) -> tuple[tuple[int, int, float, int], dict[str, GpuNow], list[Claim]] | None:
     gpus = dict(place.gpus)
-    on_each: list[Sequence[WayOn]] = [
-        ways(need.resource, classes, facts.board, facts.profiles, facts.memory_mib) for facts in place.facts
-    ]
+    on_each: list[Sequence[WayOn]] = [ways(need.resource, classes, facts) for facts in place.facts]
     claims: list[Claim] = []
     way, effort, loss = 0, 0, 0.0
     for _ in range(need.count):

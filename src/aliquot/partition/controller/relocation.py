@@ -92,7 +92,7 @@ def _spots(
             gpu = place.gpus[facts.uuid]
             if not (facts.may_cut and gpu.mig_on and gpu.sound):
                 continue
-            for way in ways(need.resource, classes, facts.board, facts.profiles, facts.memory_mib):
+            for way in ways(need.resource, classes, facts):
                 if isinstance(way, SliceWay):
                     yield from _spots_of(place, facts, gpu, way.profile, holders, stays, valuation)
 
@@ -165,7 +165,7 @@ def _elsewhere(
     resource = piece.resource or resource_name(piece.profile)
     for place in places:
         on_each = [
-            ways(resource, classes, facts.board, facts.profiles, facts.memory_mib)
+            ways(resource, classes, facts)
             if resource.startswith(CLASS_PREFIX)
             else tuple(SliceWay(profile) for profile in facts.profiles if profile.name == piece.profile)
             for facts in place.facts

@@ -299,7 +299,7 @@ def _choice(container: ContainerRequest, resource: str, gpu: str, piece: Piece, 
 
 
 def _ways(resource: str, node: NodeState, gpu: GpuFacts) -> tuple[WayOn, ...]:
-    return demand.ways(resource, node.facts.classes, gpu.board, gpu.profiles, gpu.memory_mib)
+    return demand.ways(resource, node.facts.classes, gpu)
 
 
 def _now(gpu: GpuFacts, node: NodeState, awaited: Collection[str], taken: Collection[DeviceId]) -> GpuNow:
