@@ -11,7 +11,7 @@ What a queue gets is then divided among those below it. All numbers are whole un
 left over by rounding go to the largest remainders, one each, among equal ones to the first name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aliquot.scheduler.core.pod import Amounts
@@ -55,41 +55,52 @@ def fair_shares(
 ) -> Shares:
     """`requested`, by leaf: what its jobs hold and what those that wait ask for. `past` moves only what is divided by weight,
     never what is guaranteed."""
+    asked = _placed(tree, requested)
+    had = _placed(tree, past.used) if past is not None else None
     wanted, guaranteed, fair = {}, {}, {}
     for resource in tree.resources:
-        wanted[resource] = _summed(tree, resource, requested, tree.most[resource])
+        there_is = capacity.get(resource, 0)
+        wanted[resource] = _summed(tree, resource, asked, tree.most[resource])
+        used = _summed(tree, resource, had, [there_is] * len(tree.nodes)) if had is not None else None
         guaranteed[resource], fair[resource] = _divided(
-            tree, resource, wanted[resource], capacity.get(resource, 0), past
+            tree, resource, wanted[resource], there_is, used, past.strength if past is not None else 0.0
         )
     return Shares(tree, wanted, guaranteed, fair)
 
 
+def _placed(tree: QueueTree, by_leaf: Mapping[str, Amounts]) -> list[tuple[int, Amounts]]:
+    """By place in the tree. Of queues that take no jobs nobody is due anything."""
+    places = ((tree.path(leaf)[0], amounts) for leaf, amounts in by_leaf.items())
+    return [(index, amounts) for index, amounts in places if index != ROOT]
+
+
 def _summed(
-    tree: QueueTree, resource: str, by_leaf: Mapping[str, Amounts], bounds: Sequence[int]
+    tree: QueueTree, resource: str, by_leaf: Iterable[tuple[int, Amounts]], most: Sequence[int]
 ) -> list[int]:
     found = [0] * len(tree.nodes)
-    for leaf, amounts in by_leaf.items():
-        amount = amounts.get(resource, 0)
-        if amount:
-            found[tree.path(leaf)[0]] += amount
+    for index, amounts in by_leaf:
+        if resource in amounts:
+            found[index] = amounts[resource]
     parents = tree.parents
     for index in range(len(found) - 1, ROOT, -1):
         amount = found[index]
         if amount:
-            if amount > bounds[index]:
-                amount = found[index] = bounds[index]
+            if amount > most[index]:
+                amount = found[index] = most[index]
             found[parents[index]] += amount
     return found
 
 
 def _divided(
-    tree: QueueTree, resource: str, wanted: Sequence[int], capacity: int, past: Past | None
+    tree: QueueTree,
+    resource: str,
+    wanted: Sequence[int],
+    capacity: int,
+    used: Sequence[int] | None,
+    strength: float,
 ) -> tuple[list[int], list[int]]:
     quotas, weights = tree.quotas[resource], tree.weights
-    used = None
-    if past is not None:
-        used = _summed(tree, resource, past.used, [capacity] * len(wanted))
-    guaranteed = [min(quota, want) for quota, want in zip(quotas, wanted, strict=True)]
+    guaranteed = list(map(min, quotas, wanted))
     fair = list(wanted)
     fair[ROOT] = guaranteed[ROOT] = min(capacity, wanted[ROOT])
     for node in tree.nodes:
@@ -121,9 +132,9 @@ def _divided(
                 break
             needs = [wanted[child] - fair[child] for child in bucket]
             shares = [weights[resource][child] for child in bucket]
-            if used is not None and past is not None:
+            if used is not None:
                 divided = capacity if node.index == ROOT else amount
-                shares = with_past(shares, [used[child] for child in bucket], divided, past.strength)
+                shares = with_past(shares, [used[child] for child in bucket], divided, strength)
             for child, given in zip(bucket, fill(over, needs, shares), strict=True):
                 fair[child] += given
                 over -= given
