@@ -78,7 +78,7 @@ def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
         for name, where in job.runs.items():
             leaf = name.rstrip("0123456789")
             snapshot.set_pod(placed(pod(f"{job.name}-{name}", gpu=job.asked(leaf)), where, admitted=True))
-            pending.hold(f"default/{job.name}-{name}", job.spec(), leaf)
+            pending.hold(pod(f"{job.name}-{name}", gpu=job.asked(leaf)), job.spec(), leaf)
         for request, leaf in job.requests():
             pending.put(request, job.spec(), leaf)
     outcome = cycle.run(snapshot, pending, rankings, {"net": TREE})

@@ -163,12 +163,12 @@ class Mirror:
 
     def _hold(self, name: str, pod: Pod) -> str:
         """The pod has a place. Returns the key of its job."""
-        member = self._member(pod) if pod.spec.scheduler_name in self._names else None
-        if member is None:
+        if pod.spec.scheduler_name not in self._names:
             self._pending.discard(name)
             return name
-        self._pending.hold(name, *member)
-        return member[0].key
+        member = self._member(pod)
+        self._pending.hold(self._reader.request(pod), *(member or ()))
+        return name if member is None else member[0].key
 
     def _classes_changed(self) -> None:
         for node in self._nodes.values():

@@ -4,26 +4,20 @@ Highest rank first; jobs that lost members before all others, extras last. A job
 behind it. Within a pass room only shrinks, so the first of those that are alike answers for the rest of them.
 """
 
-import heapq
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
 from aliquot.scheduler.core.pending import Alike, Job, Pending
-from aliquot.scheduler.core.policies import Rank
+from aliquot.scheduler.core.queues.words import told
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
+from aliquot.scheduler.core.serving import ByQueue, Head, OneLine, Serving
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
-
-_BROKEN, _WHOLE, _EXTRAS = range(3)
-"""Jobs that have begun and are below their minimum; jobs that have not begun; what comes on top."""
-
-_Head: TypeAlias = tuple[int, Rank, Alike, int]
-"""(turn, rank, what it is like, its position among those): the last two of jobs that have not begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,7 @@ def why(
     others on theirs."""
     shortfall = blocked.shortfall
     if shortfall.reason is not None:
-        return Explanation(shortfall.reason.kind, shortfall.reason.detail)
+        return Explanation(shortfall.reason.kind, told(shortfall.reason))
     job = pending.jobs.get(blocked.job.key)
     if job is None or shortfall.needed == 1 or not (lacks := _sought(job)):
         return why_no_node(snapshot, shortfall.shape, rankings)
@@ -116,39 +110,58 @@ def _sought(job: Job) -> Mapping[str, int] | None:
 
 class _Pass:
     def __init__(
-        self, session: Session, pending: Pending, rankings: Rankings, topologies: Mapping[str, Topology]
+        self,
+        session: Session,
+        pending: Pending,
+        rankings: Rankings,
+        topologies: Mapping[str, Topology],
     ) -> None:
         self._session = session
         self._pending = pending
         self._rankings = rankings
         self._topologies = topologies
         self._lines = pending.lines
-        self._heads: list[_Head] = []
+        self._room = 0
+        """For how many pods there is room before the limit."""
+        self._extras: list[Head] = []
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
 
     def run(self, limit: int | None) -> bool:
-        self._heads = [(_WHOLE, line[0], alike, 0) for alike, line in self._lines.items()]
+        """Whether the limit was reached."""
+        self._room = sys.maxsize if limit is None else limit
+        broken: list[Head] = []
         for alike, rank in self._pending.begun.items():
-            turn = _EXTRAS if self._pending.jobs[rank[-1]].lacks() == {} else _BROKEN
-            self._heads.append((turn, rank, alike, 0))
-        heapq.heapify(self._heads)
-        placed = 0
-        while self._heads and (limit is None or placed < limit):
-            turn, rank, alike, position = heapq.heappop(self._heads)
+            extra = self._pending.jobs[rank[-1]].lacks() == {}
+            (self._extras if extra else broken).append((rank, alike, 0))
+        whole = [(line[0], alike, 0) for alike, line in self._lines.items()]
+        return self._serve(broken) or self._serve(whole) or self._serve(self._extras, extras=True)
+
+    def _serve(self, heads: Iterable[Head], *, extras: bool = False) -> bool:
+        """One head after the other. Whether the limit was reached before all were looked at."""
+        accounts = self._pending.accounts
+        turns: Serving = ByQueue(heads, self._pending, accounts) if accounts.declared else OneLine(heads)
+        while (head := turns.next()) is not None:
+            if self._room <= 0:
+                return True
+            rank, alike, position = head
             job = self._pending.jobs[rank[-1]]
-            found = self._extra(job) if turn == _EXTRAS else self._whole(job)
+            found = self._extra(job) if extras else self._whole(job)
             if isinstance(found, Shortfall):
                 self.blocked.append(Blocked(job.spec, alike, found))
+                turns.served(None)
                 continue
-            if found:
-                placed += len(found)
-                self._decide(job, found)
+            self._decide(job, found)
+            after: Head | None = None
+            if extras:
+                after = (rank, alike, 0) if found and job.waiting else None
+            else:
                 if job.waiting:
-                    heapq.heappush(self._heads, (_EXTRAS, rank, (rank[-1],), 0))
-            if turn == _WHOLE and position + 1 < len(self._lines[alike]):
-                heapq.heappush(self._heads, (_WHOLE, self._lines[alike][position + 1], alike, position + 1))
-        return bool(self._heads)
+                    self._extras.append((rank, (rank[-1],), 0))
+                if position + 1 < len(self._lines.get(alike, ())):
+                    after = (self._lines[alike][position + 1], alike, position + 1)
+            turns.served(after)
+        return False
 
     def take_back(self) -> None:
         """What was decided: the session is undone by then."""
@@ -158,21 +171,27 @@ class _Pass:
 
     def _whole(self, job: Job) -> Sequence[Bind] | Shortfall:
         spec = job.spec
-        if spec.refusal is not None:
-            return self._refused(job, spec.refusal)
+        lacks = job.lacks()
+        reason = spec.refusal or self._pending.accounts.closed(spec)
+        if reason is None and lacks is None and spec.root is not None:
+            reason = _members_missing(spec.root, job)
+        if reason is None and lacks is not None:
+            reason = self._beyond_its_queue(job, lacks)
+        if reason is not None or lacks is None:
+            return self._refused(job, reason)
         if spec.root is None:
             (pod,) = job.waiting[""].values()
             bind = place(self._session, pod, self._rankings)
             return Shortfall(pod.shape) if bind is None else (bind,)
-        lacks = job.lacks()
-        if lacks is None:
-            return self._refused(job, _members_missing(spec.root, job))
         return place_job(self._session, job, lacks, self._rankings, self._topologies)
 
     def _extra(self, job: Job) -> Sequence[Bind] | Shortfall:
         assert job.spec.root is not None
         first: Shortfall | None = None
         for unit in extras(job.spec.root, job.there, job.here):
+            reason = self._beyond_its_queue(job, unit)
+            if reason is not None:
+                return self._refused(job, reason)
             found = place_job(self._session, job, unit, self._rankings, self._topologies)
             if not isinstance(found, Shortfall):
                 return found
@@ -182,9 +201,13 @@ class _Pass:
     def _decide(self, job: Job, binds: Sequence[Bind]) -> None:
         self.decisions.append(Decision(job.spec, tuple(binds)))
         for bind in binds:
-            self._pending.hold(bind.pod.key, job.spec, bind.leaf)
+            self._pending.hold(bind.pod, job.spec, bind.leaf)
 
-    def _refused(self, job: Job, reason: Reason) -> Shortfall:
+    def _beyond_its_queue(self, job: Job, lacks: Mapping[str, int]) -> Reason | None:
+        accounts = self._pending.accounts
+        return accounts.refusal(job.spec, self._pending.amounts(job, lacks)) if accounts.declared else None
+
+    def _refused(self, job: Job, reason: Reason | None) -> Shortfall:
         pods = next(iter(job.waiting.values()))
         return Shortfall(next(iter(pods.values())).shape, reason=reason)
 

@@ -1,4 +1,4 @@
-"""The jobs that wait, wholly or in part, in the order of a policy; those that are alike in one line.
+"""The jobs: those that wait, wholly or in part, in the order of a policy, those that are alike in one line; and those that run.
 
 In lines, because what one job learns holds for all that are like it: when the first finds no room, the cycle passes over
 the rest without asking. Jobs that have begun stand apart: those that lost members and are below their minimum come before
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from aliquot.scheduler.core.jobs import JobSpec, lacking
-from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.accounts import Accounts, Counted, entry_of
+from aliquot.scheduler.core.jobs import JobSpec, extras, lacking
+from aliquot.scheduler.core.pod import Amounts, PodRequest
 from aliquot.scheduler.core.policies import Order, Rank
+from aliquot.scheduler.core.queues.terms import together
 
 Alike: TypeAlias = tuple[object, ...]
 """Jobs of one are interchangeable but for their rank."""
@@ -55,9 +57,20 @@ class Job:
         return spec.queue, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
 
 
+def alone(pod: PodRequest) -> JobSpec:
+    """The job of a pod that is one by itself."""
+    return JobSpec(pod.key, priority=pod.priority, created_s=pod.created_s)
+
+
 class Pending:
-    def __init__(self, order: Order) -> None:
+    """`counted`: what a pod counts for in `accounts`."""
+
+    def __init__(
+        self, order: Order, accounts: Accounts | None = None, counted: Counted = lambda shape: {}
+    ) -> None:
         self._order = order
+        self.accounts = Accounts() if accounts is None else accounts
+        self._counted = counted
         self._jobs: dict[str, Job] = {}
         self._job_of: dict[str, str] = {}
         """Of every pod, waiting or placed, that is not alone in its job."""
@@ -84,7 +97,7 @@ class Pending:
 
     @property
     def jobs(self) -> Mapping[str, Job]:
-        """All of which a pod waits, and those of several pods of which one is placed."""
+        """All that have a pod, waiting or placed."""
         return MappingProxyType(self._jobs)
 
     @property
@@ -101,7 +114,7 @@ class Pending:
         """A pod waits; it takes the place of what was known of it. Without `spec` it is a job of its own. Returns whether that
         was news."""
         if spec is None:
-            spec = JobSpec(pod.key, priority=pod.priority, created_s=pod.created_s)
+            spec = alone(pod)
         job = self._jobs.get(spec.key)
         if (
             job is not None
@@ -114,27 +127,46 @@ class Pending:
         job = self._joined(spec)
         job.waiting.setdefault(leaf, {})[pod.key] = pod
         self._pods[pod.key] = pod
+        self.accounts.wait(pod.key, entry_of(spec, self._counted(pod.shape)))
         if spec.root is not None:
             self._job_of[pod.key] = spec.key
         self._newcomers.setdefault(spec.key, {})[pod.key] = None
         self._changed[spec.key] = None
         return True
 
-    def hold(self, key: str, spec: JobSpec, leaf: str = "") -> None:
-        """The pod has a node, or has been decided on. Of a job of one pod nothing is kept."""
-        job = self._jobs.get(spec.key)
+    def hold(self, pod: PodRequest, spec: JobSpec | None = None, leaf: str = "") -> None:
+        """The pod has a node, or has been decided on."""
+        if spec is None:
+            spec = alone(pod)
+        key, job = pod.key, self._jobs.get(spec.key)
         if job is not None and job.placed.get(key) == leaf and job.spec == spec and key not in self._pods:
             return
         self._leave(key)
-        if spec.root is None:
-            return
         self._joined(spec).placed[key] = leaf
-        self._job_of[key] = spec.key
+        self.accounts.place(key, entry_of(spec, self._counted(pod.shape)))
+        if spec.root is not None:
+            self._job_of[key] = spec.key
         self._changed[spec.key] = None
 
     def discard(self, key: str) -> None:
         """The pod is gone, or at its end, or somebody else's."""
         self._leave(key)
+
+    def asked(self, job: Job) -> Amounts:
+        """What the job would be given next: what it lacks, or one of its extras."""
+        lacks = job.lacks()
+        if not lacks and job.spec.root is not None:
+            lacks = next(iter(extras(job.spec.root, job.there, job.here)), None)
+        return self.amounts(job, lacks or {})
+
+    def amounts(self, job: Job, lacks: Mapping[str, int]) -> Amounts:
+        """What so many of its waiting pods count for together, by leaf."""
+        total: Amounts = {}
+        for leaf, count in lacks.items():
+            pods = job.waiting.get(leaf, {})
+            for key in sorted(pods)[:count]:
+                total = together(total, self._counted(pods[key].shape))
+        return total
 
     def newcomers(self, alike: Alike) -> list[str]:
         """Keys of the pods of such jobs that wait and were not among an earlier answer."""
@@ -162,6 +194,7 @@ class Pending:
         job = self._jobs.get(name)
         if job is None:
             return
+        self.accounts.forget(key)
         if self._pods.pop(key, None) is not None:
             for leaf, pods in job.waiting.items():
                 if pods.pop(key, None) is not None:

@@ -1,0 +1,119 @@
+"""What queues hold, want and are due: kept in step with what is placed and what waits.
+
+Where no queue is declared there is nothing to divide, and nothing is asked.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.pod import Amounts, PodShape
+from aliquot.scheduler.core.queues.fair_share import Shares, fair_shares
+from aliquot.scheduler.core.queues.ledger import Ledger
+from aliquot.scheduler.core.queues.terms import QueueSpec
+from aliquot.scheduler.core.queues.tree import DEFAULT, QueueTree
+from aliquot.scheduler.core.reasons import Reason
+
+Counted: TypeAlias = Callable[[PodShape], Amounts]
+"""What a pod of the shape counts for, in the currency of queues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A pod, in the books of its queue."""
+
+    queue: str
+    amounts: Amounts
+    preemptible: bool = True
+
+
+def entry_of(spec: JobSpec, amounts: Amounts) -> Entry:
+    return Entry(spec.queue or DEFAULT, amounts, spec.preemptible)
+
+
+class Accounts:
+    def __init__(self, specs: Iterable[QueueSpec] = ()) -> None:
+        self.ledger = Ledger(QueueTree())
+        self.declared = False
+        self._placed: dict[str, Entry] = {}
+        self._waiting: dict[str, Entry] = {}
+        self._wanted: dict[str, dict[str, int]] = {}
+        """By queue, what those that wait ask for."""
+        self._offered: dict[str, Amounts] = {}
+        """By node."""
+        self._capacity: dict[str, int] = {}
+        self.declare(specs)
+
+    @property
+    def tree(self) -> QueueTree:
+        return self.ledger.tree
+
+    def declare(self, specs: Iterable[QueueSpec]) -> None:
+        """These are the queues from now on."""
+        found = list(specs)
+        self.declared = bool(found)
+        self.ledger = self.ledger.under(QueueTree(found))
+
+    def entry(self, key: str) -> Entry | None:
+        """Of a pod that is placed."""
+        return self._placed.get(key)
+
+    def wait(self, key: str, entry: Entry) -> None:
+        """The pod asks for so much."""
+        self.forget(key)
+        self._waiting[key] = entry
+        self._want(entry, 1)
+
+    def place(self, key: str, entry: Entry) -> None:
+        """The pod holds so much."""
+        self.forget(key)
+        self._placed[key] = entry
+        self.ledger.add(entry.queue, entry.amounts, preemptible=entry.preemptible)
+
+    def forget(self, key: str) -> None:
+        """It neither asks nor holds."""
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            self._want(waiting, -1)
+        placed = self._placed.pop(key, None)
+        if placed is not None:
+            self.ledger.remove(placed.queue, placed.amounts, preemptible=placed.preemptible)
+
+    def closed(self, spec: JobSpec) -> Reason | None:
+        """Why the job's queue takes no jobs at all."""
+        return self.tree.refusal(spec.queue or DEFAULT) if self.declared or spec.queue else None
+
+    def refusal(self, spec: JobSpec, amounts: Amounts) -> Reason | None:
+        """Why the job may not have so much more now."""
+        return self.ledger.refusal(spec.queue or DEFAULT, amounts, preemptible=spec.preemptible)
+
+    def offer(self, node: str, amounts: Amounts) -> None:
+        """What a node has to divide; nothing where it is gone."""
+        for resource, amount in self._offered.pop(node, {}).items():
+            self._capacity[resource] -= amount
+        if amounts:
+            self._offered[node] = amounts
+        for resource, amount in amounts.items():
+            self._capacity[resource] = self._capacity.get(resource, 0) + amount
+
+    def shares(self) -> Shares:
+        requested: dict[str, dict[str, int]] = {}
+        for queue in self.tree.leaves:
+            wanted = dict(self.ledger.allocated(queue))
+            for resource, amount in self._wanted.get(queue, {}).items():
+                wanted[resource] = wanted.get(resource, 0) + amount
+            if wanted:
+                requested[queue] = wanted
+        return fair_shares(self.tree, requested, self._capacity)
+
+    def _want(self, entry: Entry, sign: int) -> None:
+        wanted = self._wanted.setdefault(entry.queue, {})
+        for resource, amount in entry.amounts.items():
+            left = wanted.get(resource, 0) + sign * amount
+            if left:
+                wanted[resource] = left
+            else:
+                wanted.pop(resource, None)
+        if not wanted:
+            del self._wanted[entry.queue]
