@@ -51,8 +51,8 @@ class Section(StrEnum):
 _Documents: TypeAlias = list[dict[str, Any]]
 """Of a section: of each of its cells."""
 
-SCALED = ("first-fit", "fragmentation-gradient", "max-slot-capability", "default")
-"""Today's way, the best rule of others, the best that needs no mix, and what Aliquot does."""
+SCALED = ("first-fit", "fragmentation-gradient", "default")
+"""Today's way, the best rule of others, and what Aliquot does."""
 
 BUDGETS = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
 _BUDGET_CELL = "bimodal"
@@ -71,7 +71,7 @@ class _Extent:
 
 
 _FULL = _Extent(30, 60.0, 10.0, loads=(0.7, 0.85, 1.0, 1.1), sizes=(100, 1_000, 10_000, 100_000))
-_SHORT = _Extent(2, 12.0, 4.0, loads=(0.85, 1.0), sizes=(100, 1_000))
+_SHORT = _Extent(2, 8.0, 3.0, loads=(0.85, 1.0), sizes=(100, 1_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ class _Bench:
 @click.option(
     "--horizon",
     type=click.FloatRange(min=0, min_open=True),
-    help="Length of a run, in mean durations of a request.  [default: 60; 12 with --short]",
+    help="Length of a run, in mean durations of a request.  [default: 60; 8 with --short]",
 )
 @click.option(
     "--warm-up",
     type=click.FloatRange(min=0),
-    help="What of it is not counted.  [default: 10; 4 with --short]",
+    help="What of it is not counted.  [default: 10; 3 with --short]",
 )
 @click.option("--gpus", type=click.IntRange(min=1), default=100, show_default=True, help="Size of the fleet.")
 @click.option(

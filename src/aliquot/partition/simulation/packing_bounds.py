@@ -7,6 +7,7 @@ catalogue. An H100 has four: compute slices, memory slots, one 4g or 7g per GPU,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
 
@@ -28,8 +29,9 @@ class PackingBound:
         )
 
 
-def packing_bounds(multisets: Sequence[Sequence[int]]) -> tuple[PackingBound, ...]:
-    """All that matter, for GPUs that can hold these multisets and what is contained in them.
+@lru_cache(maxsize=64)
+def packing_bounds(multisets: tuple[tuple[int, ...], ...]) -> tuple[PackingBound, ...]:
+    """All that matter, for GPUs that can hold these multisets and what is contained in them. Found once for each board.
 
     Bounds are the vertices of {weights >= 0: weights x multiset <= 1 for all}, found by the double description method
     (Motzkin et al. 1953) over integers: rays (weights, per_gpu) of the cone are cut by one multiset after the other.
