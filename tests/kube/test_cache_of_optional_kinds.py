@@ -82,11 +82,13 @@ def test_what_is_not_to_be_had_is_said_once_asked_for_rarely_and_found_when_it_c
         api = FakeApi()
         api.fault = fault  # type: ignore[assignment]
         cache = following(api)
+        served: list[bool] = []
+        cache.subscribe_served(lambda: served.append(cache.is_served))
         with capture_logs() as logs:
             async with running(cache):
                 async with asyncio.timeout(1):
                     await cache.synced()
-                assert len(cache) == 0
+                assert len(cache) == 0 and not cache.is_served
                 await asyncio.sleep(HOUR_S)
                 assert 6 <= len(api.requests) <= 3 * 12 + 3
                 told = [(entry["log_level"], entry["event"]) for entry in logs]
@@ -95,6 +97,7 @@ def test_what_is_not_to_be_had_is_said_once_asked_for_rarely_and_found_when_it_c
                 api.put(V1, a_slice("a"))
                 await asyncio.sleep(HOUR_S)
                 assert len(cache) == 1
+                assert served == [False, True]
 
     virtual(main())
 

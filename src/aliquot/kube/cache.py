@@ -80,6 +80,7 @@ class Cache(Generic[T]):
         self._objects: dict[str, T] = {}
         self._indexes: dict[str, dict[str, dict[str, T]]] = {name: {} for name in self._index_functions}
         self._subscribers: list[Callable[[T | None, T | None], None]] = []
+        self._served_subscribers: list[Callable[[], None]] = []
         self._synced = asyncio.Event()
         # Where the watch is to go on; empty: nowhere, take a snapshot.
         self._version = ""
@@ -95,6 +96,11 @@ class Cache(Generic[T]):
     @property
     def is_synced(self) -> bool:
         return self._synced.is_set()
+
+    @property
+    def is_served(self) -> bool:
+        """False from when the server was found not to have an optional kind, or not to show it, until it does."""
+        return not self._is_absent
 
     def get(self, key: str) -> T | None:
         return self._objects.get(key)
@@ -122,6 +128,16 @@ class Cache(Generic[T]):
         def unsubscribe() -> None:
             if handler in self._subscribers:
                 self._subscribers.remove(handler)
+
+        return unsubscribe
+
+    def subscribe_served(self, handler: Callable[[], None]) -> Callable[[], None]:
+        """Call `handler` whenever `is_served` is another. Returns the function that ends it."""
+        self._served_subscribers.append(handler)
+
+        def unsubscribe() -> None:
+            if handler in self._served_subscribers:
+                self._served_subscribers.remove(handler)
 
         return unsubscribe
 
@@ -185,8 +201,18 @@ class Cache(Generic[T]):
         self._synced.set()
         if not self._is_absent:
             _log.info("cache stays empty", resource=self.resource.name, error=error.message)
-            self._is_absent = True
+            self._set_absent(True)
         await asyncio.sleep(_ABSENT_S * (1.0 + self._client.rng.random()))
+
+    def _set_absent(self, is_absent: bool) -> None:
+        if is_absent is self._is_absent:
+            return
+        self._is_absent = is_absent
+        for handler in tuple(self._served_subscribers):
+            try:
+                handler()
+            except Exception:
+                _log.exception("subscriber failed", resource=self.resource.name)
 
     async def _follow(self) -> None:
         """One watch to its end, after a snapshot where one is needed. Raises ApiError."""
@@ -281,7 +307,7 @@ class Cache(Generic[T]):
         self._version = version
         if version:
             self._missing.clear()
-            self._is_absent = False
+            self._set_absent(False)
         self._synced.set()
 
     def _change(self, name: str, new: T | None) -> None:

@@ -67,9 +67,37 @@ NODE_AGENT = role(
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
 )
+_POD_OWNERS = (
+    rule("get list watch", "", "replicationcontrollers"),
+    rule("get list watch", "apps", "deployments replicasets statefulsets"),
+    rule("get", "apps", "daemonsets"),
+    rule("get list watch", "batch", "jobs"),
+    rule("get", "batch", "cronjobs"),
+    rule("get list watch", "jobset.x-k8s.io", "jobsets"),
+    rule("get list watch", "leaderworkerset.x-k8s.io", "leaderworkersets"),
+    rule("get list watch", "kubeflow.org", "jaxjobs mpijobs paddlejobs pytorchjobs tfjobs xgboostjobs"),
+    rule("get", "kubeflow.org", "scheduledworkflows"),
+    rule("get", "trainer.kubeflow.org", "trainjobs"),
+    rule("get list watch", "ray.io", "rayclusters"),
+    rule("get", "ray.io", "rayjobs rayservices"),
+    rule("get", "argoproj.io", "cronworkflows workflows"),
+    rule("get", "tekton.dev", "pipelineruns taskruns"),
+    rule("get", "sparkoperator.k8s.io", "sparkapplications"),
+    rule("get", "workload.codeflare.dev", "appwrappers"),
+)
+"""To see which pods belong together. Kinds that a cluster does not have do no harm here."""
+_POD_GROUPS = (
+    rule("get list watch", "aliquot.dev", "podgroups topologies"),
+    rule("get list watch", "scheduling.k8s.io", "priorityclasses podgroups compositepodgroups"),
+    rule("get list watch", "scheduling.x-k8s.io", "podgroups"),
+    rule("get list watch", "scheduling.run.ai", "podgroups"),
+    rule("get list watch", "scheduling.volcano.sh", "podgroups"),
+)
 SCHEDULER = role(
     "aliquot-scheduler",
     rule("get list watch", "", "nodes pods"),
+    *_POD_OWNERS,
+    *_POD_GROUPS,
     rule("patch", "", "pods"),
     rule("get list watch", "aliquot.dev", "gpunodes gpuclasses"),
     rule("create", "", "pods/binding"),

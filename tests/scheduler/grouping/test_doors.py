@@ -363,7 +363,11 @@ def test_a_group_that_is_not_there_is_waited_for_with_a_reason(group: str, label
             ours(),
             "PodGroup train waits for its own end: take it out of its list `after`",
         ),
-        ([OURS], ours(), "its PriorityClass 'high' does not exist: create it, or name another"),
+        (
+            [OURS],
+            ours(),
+            "its PriorityClass 'high' does not exist, or is not shown to the scheduler: create it, or name another",
+        ),
         (
             [OURS.replace("maxRuntime: 2h", "maxRuntime: 2d")],
             ours(),

@@ -100,7 +100,7 @@ def test_where_its_pods_should_be(said: Mapping[str, str], wish: TopologyWish | 
         ),
         (
             {"priorityClassName": "gone"},
-            "its PriorityClass 'gone' does not exist: create it, or name another",
+            "its PriorityClass 'gone' does not exist, or is not shown to the scheduler: create it, or name another",
         ),
     ],
 )

@@ -72,13 +72,20 @@ def value(metadata: ObjectMeta, key: str) -> str:
     return (metadata.labels or {}).get(key, "") or (metadata.annotations or {}).get(key, "")
 
 
-def first(metadata: Iterable[ObjectMeta], keys: Iterable[str]) -> tuple[str, str]:
-    """The first of `keys` that any of them has, with what it says; two empty strings where none has any."""
-    objects = tuple(metadata)
+def said(objects: Sequence[ObjectMeta]) -> dict[str, str]:
+    """Labels and annotations of all of them. Of those with one key the first object's counts, and its label."""
+    found: dict[str, str] = {}
+    for one in reversed(objects):
+        found.update(one.annotations or ())
+        found.update(one.labels or ())
+    return found
+
+
+def first(said: Mapping[str, str], keys: Iterable[str]) -> tuple[str, str]:
+    """The first of `keys` that says anything, with what it says; two empty strings where none does."""
     for key in keys:
-        for one in objects:
-            if found := value(one, key):
-                return key, found
+        if found := said.get(key, ""):
+            return key, found
     return "", ""
 
 
@@ -175,7 +182,7 @@ def tree(parts: Sequence[Part], minimum: int | None, topology: TopologyWish | No
 def leaf_of(root: Group, metadata: ObjectMeta, keys: Sequence[str]) -> str:
     """The leaf that the pod names; the only one, where it names none. Raises Refused."""
     leaves = [leaf.name for leaf in root.leaves]
-    key, named = first((metadata,), keys)
+    key, named = first(said((metadata,)), keys)
     if named in leaves:
         return named
     if len(leaves) == 1 and not named:

@@ -18,7 +18,7 @@ from aliquot.scheduler.core.jobs import JobSpec, least_pods
 from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.grouping import doors
 from aliquot.scheduler.grouping.doors import GroupObjects, yunikorn
-from aliquot.scheduler.grouping.drawn import Drawn, Refused, reference
+from aliquot.scheduler.grouping.drawn import Drawn, Refused, reference, said
 from aliquot.scheduler.grouping.kinds import spark
 from aliquot.scheduler.grouping.owners import Owner, by_owner
 from aliquot.scheduler.grouping.wishes import NEVER_S, Wishes, wishes
@@ -56,7 +56,7 @@ def membership(
         drawn = yunikorn.draw(pod, above) or spark.draw(pod, above) or by_owner(pod, found)
         if drawn is None:
             drawn = _alone(pod, above)
-        return _member(pod, drawn, wishes((*drawn.metadata, pod.metadata)), priority_of)
+        return _member(pod, drawn, wishes(said((*drawn.metadata, pod.metadata))), priority_of)
     except Refused as refused:
         reason = Reason(Kind.POD_GROUP, str(refused))
         alone = _alone(pod, ())
@@ -102,33 +102,33 @@ def _from_door(
     owners: Callable[[], Sequence[Owner]],
     priority_of: Callable[[str], int | None],
 ) -> Membership:
-    said = wishes((*drawn.metadata, pod.metadata))
-    if not (drawn.queue or said.queue):
+    wanted = wishes(said((*drawn.metadata, pod.metadata)))
+    if not (drawn.queue or wanted.queue):
         # An operator makes the group and the pods, and leaves the label on the workload.
         above = tuple(owner.metadata for owner in reversed(owners()))
-        said = replace(said, queue=wishes(above).queue)
-    return _member(pod, drawn, said, priority_of)
+        wanted = replace(wanted, queue=wishes(said(above)).queue)
+    return _member(pod, drawn, wanted, priority_of)
 
 
-def _member(pod: Pod, drawn: Drawn, said: Wishes, priority_of: Callable[[str], int | None]) -> Membership:
-    priority = _priority(pod, drawn, said, priority_of)
-    preemptible = drawn.preemptible if drawn.preemptible is not None else said.preemptible
+def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> Membership:
+    priority = _priority(pod, drawn, wanted, priority_of)
+    preemptible = drawn.preemptible if drawn.preemptible is not None else wanted.preemptible
     if preemptible is None:
-        by_priority = drawn.preemptible_by_priority or said.preemptible_by_priority
+        by_priority = drawn.preemptible_by_priority or wanted.preemptible_by_priority
         preemptible = priority < _KAI_PREEMPTIBLE_BELOW if by_priority else True
     root = drawn.root
-    if root is not None and root.topology is None and said.topology is not None:
-        root = replace(root, topology=said.topology)
-    stale_after_s = said.stale_after_s if drawn.stale_after_s is None else drawn.stale_after_s
+    if root is not None and root.topology is None and wanted.topology is not None:
+        root = replace(root, topology=wanted.topology)
+    stale_after_s = wanted.stale_after_s if drawn.stale_after_s is None else drawn.stale_after_s
     job = JobSpec(
         drawn.key,
         root=root,
-        queue=drawn.queue or said.queue,
+        queue=drawn.queue or wanted.queue,
         priority=priority,
         preemptible=preemptible,
         created_s=_seconds(drawn.created),
-        max_runtime_s=_least(drawn.max_runtime_s, said.max_runtime_s),
-        minimum_runtime_s=said.minimum_runtime_s
+        max_runtime_s=_least(drawn.max_runtime_s, wanted.max_runtime_s),
+        minimum_runtime_s=wanted.minimum_runtime_s
         if drawn.minimum_runtime_s is None
         else drawn.minimum_runtime_s,
         after=drawn.after,
@@ -138,17 +138,19 @@ def _member(pod: Pod, drawn: Drawn, said: Wishes, priority_of: Callable[[str], i
     return Membership(job, drawn.leaf, drawn.source)
 
 
-def _priority(pod: Pod, drawn: Drawn, said: Wishes, priority_of: Callable[[str], int | None]) -> int:
+def _priority(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> int:
     if drawn.priority is not None:
         return drawn.priority
-    name = drawn.priority_class or said.priority_class
+    name = drawn.priority_class or wanted.priority_class
     if not name:
         return pod.spec.priority
     found = priority_of(name)
     if found is None:
         found = _KAI_PRIORITIES.get(name)
     if found is None:
-        raise Refused(f"its PriorityClass {name!r} does not exist: create it, or name another")
+        raise Refused(
+            f"its PriorityClass {name!r} does not exist, or is not shown to the scheduler: create it, or name another"
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from aliquot.kube.api.meta import ObjectMeta, OwnerReference, Wire
 from aliquot.kube.resources import Resource
 from aliquot.scheduler.core.jobs import Group
 from aliquot.scheduler.grouping import wishes
-from aliquot.scheduler.grouping.drawn import Drawn, Refused, job_key, reference
+from aliquot.scheduler.grouping.drawn import Drawn, Refused, job_key, reference, said
 from aliquot.scheduler.grouping.kinds import (
     Asked,
     Share,
@@ -53,6 +53,8 @@ class OwnerKind:
     grouper: Grouper | None = None
     """None: it is passed over."""
     reading: Reading = Reading.FOLLOWED
+    mostly_alone: bool = False
+    """Nearly always its pods are jobs of their own: so they are taken where it cannot be read."""
 
     def resource(self, version: str) -> Resource:
         return Resource(self.group, version, self.plural, self.kind)
@@ -60,7 +62,7 @@ class OwnerKind:
 
 def _kinds() -> Mapping[tuple[str, str], OwnerKind]:
     kinds = [
-        OwnerKind("batch", "Job", "jobs", batch.Job, batch.job),
+        OwnerKind("batch", "Job", "jobs", batch.Job, batch.job, mostly_alone=True),
         OwnerKind("jobset.x-k8s.io", "JobSet", "jobsets", batch.JobSet, batch.job_set),
         OwnerKind("ray.io", "RayCluster", "rayclusters", ray.RayCluster, ray.ray_cluster),
         OwnerKind(
@@ -70,17 +72,27 @@ def _kinds() -> Mapping[tuple[str, str], OwnerKind]:
             leader_worker_set.LeaderWorkerSet,
             leader_worker_set.leader_worker_set,
         ),
+    ]
+    kinds += [
         OwnerKind(
-            "apps", "DaemonSet", "daemonsets", replicated.OnEachNode, replicated.on_each_node, Reading.ONCE
-        ),
-        OwnerKind("", "Node", "nodes", replicated.OnEachNode, replicated.on_each_node, Reading.NEVER),
+            group,
+            kind,
+            f"{kind.lower()}s",
+            replicated.OnEachNode,
+            replicated.on_each_node,
+            reading,
+            mostly_alone=True,
+        )
+        for group, kind, reading in (("apps", "DaemonSet", Reading.ONCE), ("", "Node", Reading.NEVER))
     ]
     kinds += [
         OwnerKind("kubeflow.org", kind, f"{kind.lower()}s", kubeflow.TrainingJob, kubeflow.training_job)
         for kind in ("PyTorchJob", "TFJob", "XGBoostJob", "PaddleJob", "JAXJob", "MPIJob")
     ]
     kinds += [
-        OwnerKind(group, kind, f"{kind.lower()}s", replicated.Replicated, replicated.replicated)
+        OwnerKind(
+            group, kind, f"{kind.lower()}s", replicated.Replicated, replicated.replicated, mostly_alone=True
+        )
         for group, kind in (
             ("apps", "Deployment"),
             ("apps", "ReplicaSet"),
@@ -138,20 +150,22 @@ def owner_reference(metadata: ObjectMeta) -> OwnerReference | None:
 def by_owner(pod: Pod, owners: Sequence[Owner]) -> Drawn | None:
     """`owners`: from the pod's up. None: the pod is a job of its own. Raises Refused."""
     above = tuple(owner.metadata for owner in reversed(owners))
-    asked = Asked(*wishes.minimum((*above, pod.metadata)))
-    workload, grouper = _workload(owners)
+    asked = Asked(*wishes.minimum(said((*above, pod.metadata))))
+    workload, kind = _workload(owners)
     if workload is None:
         if asked.minimum is not None and asked.minimum > 1:
             raise Refused(
                 f"{asked.said_by} is {asked.minimum}, and nothing tells the others: name their PodGroup"
             )
         return None
-    if grouper is None:
+    if kind is None:
         share: Share | None = Share(Group(minimum=asked.minimum or 1))
-    elif workload.body is None:
-        raise Refused(f"how many pods its {workload.kind} needs is not known: {workload.problem}")
+    elif workload.body is not None and kind.grouper is not None:
+        share = kind.grouper(workload.body, pod, asked)
+    elif kind.mostly_alone:
+        share = None if asked.minimum is None else Share(Group(minimum=asked.minimum))
     else:
-        share = grouper(workload.body, pod, asked)
+        raise Refused(f"how many pods its {workload.kind} needs is not known: {workload.problem}")
     if share is None:
         return None
     names = (workload.metadata.name, share.name) if share.name else (workload.metadata.name,)
@@ -168,13 +182,13 @@ def by_owner(pod: Pod, owners: Sequence[Owner]) -> Drawn | None:
     )
 
 
-def _workload(owners: Sequence[Owner]) -> tuple[Owner | None, Grouper | None]:
-    """With its grouper; of a kind that nobody knows here, without one."""
+def _workload(owners: Sequence[Owner]) -> tuple[Owner | None, OwnerKind | None]:
+    """With its kind; None for one that nobody knows here."""
     unknown: Owner | None = None
     for owner in reversed(owners):
         kind = OWNER_KINDS.get((owner.group, owner.kind))
         if kind is None:
             unknown = unknown or owner
         elif kind.grouper is not None:
-            return owner, kind.grouper
+            return owner, kind
     return unknown, None

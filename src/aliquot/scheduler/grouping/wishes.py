@@ -1,13 +1,26 @@
 """What labels and annotations say of a job."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aliquot.kube import duration
-from aliquot.kube.api.meta import ObjectMeta
 from aliquot.scheduler.core.jobs import TopologyWish
 from aliquot.scheduler.grouping import keys
 from aliquot.scheduler.grouping.drawn import Refused, first, number
+
+_KEYS = frozenset(
+    (
+        *keys.QUEUES,
+        *keys.PRIORITY_CLASSES,
+        *keys.PREEMPTIBILITIES,
+        keys.MAX_RUNTIME,
+        keys.KUEUE_MAX_RUNTIME,
+        keys.MIN_RUNTIME,
+        *keys.STALENESS,
+        *(key for _, *levels in keys.TOPOLOGIES for key in levels),
+    )
+)
+"""Without any of which nothing is wished for."""
 
 NEVER_S = -1.0
 """For a time after which something happens: it does not happen."""
@@ -34,24 +47,29 @@ class Wishes:
     """`NEVER_S`: never."""
 
 
-def wishes(objects: Sequence[ObjectMeta]) -> Wishes:
-    """`objects`: those whose word counts most first. Raises Refused."""
-    class_key, priority_class = first(objects, keys.PRIORITY_CLASSES)
+_NONE = Wishes()
+
+
+def wishes(said: Mapping[str, str]) -> Wishes:
+    """`said`: in labels and annotations. Raises Refused."""
+    if _KEYS.isdisjoint(said):
+        return _NONE
+    class_key, priority_class = first(said, keys.PRIORITY_CLASSES)
     return Wishes(
-        queue=first(objects, keys.QUEUES)[1],
+        queue=first(said, keys.QUEUES)[1],
         priority_class=priority_class,
-        preemptible=_preemptible(*first(objects, keys.PREEMPTIBILITIES)),
+        preemptible=_preemptible(*first(said, keys.PREEMPTIBILITIES)),
         preemptible_by_priority=class_key == keys.KAI_PRIORITY_CLASS,
-        topology=_topology(objects),
-        max_runtime_s=_max_runtime_s(objects),
-        minimum_runtime_s=_seconds(*first(objects, (keys.MIN_RUNTIME,))),
-        stale_after_s=_stale_after_s(*first(objects, keys.STALENESS)),
+        topology=_topology(said),
+        max_runtime_s=_max_runtime_s(said),
+        minimum_runtime_s=_seconds(keys.MIN_RUNTIME, said.get(keys.MIN_RUNTIME, "")),
+        stale_after_s=_stale_after_s(*first(said, keys.STALENESS)),
     )
 
 
-def minimum(objects: Sequence[ObjectMeta]) -> tuple[int | None, str]:
+def minimum(said: Mapping[str, str]) -> tuple[int | None, str]:
     """How many pods a workload needs, where somebody says so, and by which key. Raises Refused."""
-    key, text = first(objects, keys.MINIMA)
+    key, text = first(said, keys.MINIMA)
     return (number(text, key), key) if text else (None, "")
 
 
@@ -67,22 +85,19 @@ def _preemptible(key: str, text: str) -> bool | None:
     return preemptible(key, text) if text else None
 
 
-def _topology(objects: Sequence[ObjectMeta]) -> TopologyWish | None:
+def _topology(said: Mapping[str, str]) -> TopologyWish | None:
     for name_key, required_key, preferred_key in keys.TOPOLOGIES:
-        required = first(objects, (required_key,))[1]
-        preferred = first(objects, (preferred_key,))[1]
+        required, preferred = said.get(required_key, ""), said.get(preferred_key, "")
         if required or preferred:
-            name = first(objects, (name_key,))[1] if name_key else ""
-            return TopologyWish(name, required=required, preferred=preferred)
+            return TopologyWish(said.get(name_key, ""), required=required, preferred=preferred)
     return None
 
 
-def _max_runtime_s(objects: Sequence[ObjectMeta]) -> float | None:
-    key, text = first(objects, (keys.MAX_RUNTIME,))
-    if text:
-        return _seconds(key, text)
-    key, text = first(objects, (keys.KUEUE_MAX_RUNTIME,))
-    return float(number(text, key)) if text else None
+def _max_runtime_s(said: Mapping[str, str]) -> float | None:
+    if text := said.get(keys.MAX_RUNTIME):
+        return _seconds(keys.MAX_RUNTIME, text)
+    text = said.get(keys.KUEUE_MAX_RUNTIME)
+    return float(number(text, keys.KUEUE_MAX_RUNTIME)) if text else None
 
 
 def _stale_after_s(key: str, text: str) -> float | None:

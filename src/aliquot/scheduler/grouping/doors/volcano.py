@@ -14,6 +14,7 @@ from aliquot.scheduler.grouping.drawn import (
     job_key,
     number,
     reference,
+    said,
     value,
     with_others,
 )
@@ -37,7 +38,7 @@ class PodGroup(Wire, kw_only=True, frozen=True):
 
 
 def draw(pod: Pod, groups: Served[PodGroup]) -> Drawn | None:
-    key, name = first((pod.metadata,), keys.VOLCANO_POD_GROUPS)
+    key, name = first(said((pod.metadata,)), keys.VOLCANO_POD_GROUPS)
     if not name:
         return None
     namespace = pod.metadata.namespace

@@ -15,6 +15,7 @@ from aliquot.scheduler.grouping.drawn import (
     first,
     job_key,
     reference,
+    said,
     value,
     with_others,
 )
@@ -27,9 +28,9 @@ class TaskGroup(Struct, rename="camel"):
 
 def draw(pod: Pod, above: Sequence[ObjectMeta]) -> Drawn | None:
     """`above`: of those who own it."""
-    application = first((pod.metadata,), keys.YUNIKORN_APPLICATIONS)[1]
-    _, listed = first((pod.metadata, *above), (keys.YUNIKORN_TASK_GROUPS,))
-    if not application or not listed:
+    application = first(said((pod.metadata,)), keys.YUNIKORN_APPLICATIONS)[1]
+    listed = said((pod.metadata, *above)).get(keys.YUNIKORN_TASK_GROUPS) if application else ""
+    if not listed:
         return None
     try:
         groups = msgspec.json.decode(listed, type=list[TaskGroup])

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import ObjectMeta, Wire
-from aliquot.scheduler.grouping.drawn import Refused, first, of_roles
+from aliquot.scheduler.grouping.drawn import Refused, first, of_roles, said
 from aliquot.scheduler.grouping.kinds import Asked, Share
 
 Count = Annotated[int, Meta(ge=0)]
@@ -88,14 +88,12 @@ def training_job(job: TrainingJob, pod: Pod, asked: Asked) -> Share:
     """All replicas of all roles, or as many as it says: `elasticPolicy.minReplicas`, then what is asked for, then
     `schedulingPolicy.minAvailable`."""
     sizes = job.spec.sizes
-    said = _minimum(job.spec, asked)
-    if said.minimum is not None and said.minimum < 1:
-        raise Refused(f"{said.said_by} is {said.minimum}: give at least 1")
-    if _launcher_comes_later(job) and said.minimum is None:
-        said = Asked(sum(sizes.values()) - sizes[_LAUNCHER], _LATER)
-        root = of_roles(sizes, said.minimum, said.said_by, elastic=_LAUNCHER)
-    else:
-        root = of_roles(sizes, said.minimum, said.said_by, elastic=_WORKER)
+    wanted, elastic = _minimum(job.spec, asked), _WORKER
+    if wanted.minimum is not None and wanted.minimum < 1:
+        raise Refused(f"{wanted.said_by} is {wanted.minimum}: give at least 1")
+    if wanted.minimum is None and _launcher_comes_later(job):
+        wanted, elastic = Asked(sum(sizes.values()) - sizes[_LAUNCHER], _LATER), _LAUNCHER
+    root = of_roles(sizes, wanted.minimum, wanted.said_by, elastic)
     policy = _policy(job.spec)
     deadline_s = job.spec.run_policy.active_deadline_seconds if job.spec.run_policy is not None else None
     return Share(
@@ -130,7 +128,7 @@ def _launcher_comes_later(job: TrainingJob) -> bool:
 
 
 def _role(pod: Pod, sizes: dict[str, int]) -> str:
-    key, role = first((pod.metadata,), _ROLES)
+    key, role = first(said((pod.metadata,)), _ROLES)
     if role.lower() in sizes:
         return role.lower()
     if not role:

@@ -1,0 +1,331 @@
+"""Which job a pod is in, kept up with the API: group objects, owners and priority classes in, memberships out.
+
+A kind that the cluster does not serve is a closed door. It is looked for again every few minutes, for it may come.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import structlog
+
+from aliquot.kube.api.core import Pod, PriorityClass
+from aliquot.kube.api.podgroup import PodGroup
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.resources import PODGROUPS, PRIORITYCLASSES, key
+from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
+from aliquot.scheduler.grouping.membership import Membership, joined, membership
+from aliquot.scheduler.owner_chains import OWNER, NotYet, OwnerChains
+
+T = TypeVar("T")
+
+Need: TypeAlias = tuple[str, str]
+"""Something that a membership rests on: a kind, and which of it."""
+
+_log = structlog.get_logger()
+
+_NAMESPACE = "namespace"
+_DOOR = ""
+"""Needed of a kind: whether it is served."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A pod that somebody asked about, and what was found."""
+
+    pod: Pod
+    own: Membership | None
+    """As the pod by itself has it; None: not known yet."""
+    needs: frozenset[Need]
+
+
+@dataclass(slots=True)
+class _Job:
+    members: dict[str, JobSpec] = field(default_factory=dict)
+    """As each pod has it."""
+    spec: JobSpec | None = None
+    """As all of them have it."""
+
+
+class _Shelf(Generic[T]):
+    """What the cluster has of a kind of group objects; who looks is noted."""
+
+    def __init__(self, cache: Cache[T], needs: Callable[[Need], None]) -> None:
+        self._cache = cache
+        self._needs = needs
+
+    @property
+    def is_open(self) -> bool:
+        self._needs((self._cache.resource.name, _DOOR))
+        if not self._cache.is_synced:
+            raise NotYet
+        # Objects of a kind that is no longer shown to us are taken to be as they were.
+        return self._cache.is_served or len(self._cache) > 0
+
+    def get(self, key: str) -> T | None:
+        self._needs((self._cache.resource.name, key))
+        return self._cache.get(key)
+
+    def in_namespace(self, namespace: str) -> Iterable[T]:
+        self._needs((self._cache.resource.name, f"{namespace}/"))
+        return self._cache.indexed(_NAMESPACE, namespace)
+
+
+class Groups:
+    """Answers `membership` for pods of `pods`, and tells subscribers the keys of those for whom the answer is another.
+
+    Caches that are passed in are shared and run by their owner; those left out are its own. A pod is remembered from when it was
+    asked about until it is gone. `run` may be called once.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        rng: random.Random,
+        pods: Cache[Pod],
+        pod_groups: Cache[PodGroup] | None = None,
+        priority_classes: Cache[PriorityClass] | None = None,
+    ) -> None:
+        self._pods = pods
+        # An empty cache is false: ask for None.
+        own_groups = Cache(client, PODGROUPS, PodGroup, optional=True) if pod_groups is None else pod_groups
+        self._priorities = (
+            Cache(client, PRIORITYCLASSES, PriorityClass, optional=True)
+            if priority_classes is None
+            else priority_classes
+        )
+        by_namespace = {_NAMESPACE: _namespace_of}
+        others: tuple[Cache[Any], ...] = (
+            Cache(
+                client,
+                upstream.PODGROUPS,
+                upstream.PodGroup,
+                older=upstream.OLDER_PODGROUPS,
+                optional=True,
+                indexes=by_namespace,
+            ),
+            Cache(client, upstream.COMPOSITES, upstream.PodGroup, optional=True, indexes=by_namespace),
+            Cache(client, coscheduling.PODGROUPS, coscheduling.PodGroup, optional=True),
+            Cache(client, kai.PODGROUPS, kai.PodGroup, optional=True),
+            Cache(client, volcano.PODGROUPS, volcano.PodGroup, optional=True),
+        )
+        self._caches: tuple[Cache[Any], ...] = (own_groups, self._priorities, *others)
+        self._own_caches = [
+            cache for cache in self._caches if cache is not pod_groups and cache is not priority_classes
+        ]
+        self._objects = GroupObjects(
+            _Shelf(own_groups, self._need), *(_Shelf(cache, self._need) for cache in others)
+        )
+        self._chains = OwnerChains(
+            client,
+            rng=rng,
+            pods=pods,
+            changed=self._need_changed,
+            is_needed=lambda uid: (OWNER, uid) in self._needed_by,
+        )
+        self._asked: dict[str, _Asked] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._needed_by: dict[Need, set[str]] = {}
+        self._needs: set[Need] = set()
+        """Of the pod that is being looked at."""
+        self._to_look_at: set[str] = set()
+        self._to_tell: set[str] = set()
+        self._is_due = False
+        self._subscribers: list[Callable[[frozenset[str]], None]] = []
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        stops = [cache.subscribe(self._listener(cache)) for cache in self._caches]
+        stops += [cache.subscribe_served(self._door_listener(cache)) for cache in self._caches]
+        stops.append(self._pods.subscribe(self._pod_changed))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for cache in self._own_caches:
+                    tasks.create_task(cache.run(), name=f"cache {cache.resource.name}")
+                for cache in self._caches:
+                    tasks.create_task(self._tell_when_synced(cache), name=f"synced {cache.resource.name}")
+                await self._chains.run()
+        finally:
+            for stop in stops:
+                stop()
+
+    def membership(self, pod: Pod) -> Membership | None:
+        """None while what it rests on is being read: subscribers hear when it is there."""
+        name = key(pod)
+        asked = self._asked.get(name)
+        if asked is None or not _says_the_same(asked.pod, pod):
+            asked = self._look(name, pod)
+        if asked.own is None or asked.own.job.root is None:
+            return asked.own
+        spec = self._jobs[asked.own.job.key].spec
+        assert spec is not None
+        return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
+
+    def subscribe(self, changed: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Returns the function that ends it."""
+        self._subscribers.append(changed)
+
+        def unsubscribe() -> None:
+            if changed in self._subscribers:
+                self._subscribers.remove(changed)
+
+        return unsubscribe
+
+    # Looking at one pod.
+
+    def _look(self, name: str, pod: Pod) -> _Asked:
+        self._needs = set()
+        own: Membership | None
+        try:
+            own = membership(pod, lambda: self._chains.of(pod, self._need), self._objects, self._priority_of)
+        except NotYet:
+            own = None
+        before = self._asked.get(name)
+        after = self._asked[name] = _Asked(pod, own, frozenset(self._needs))
+        self._keep_needs(name, before.needs if before is not None else frozenset(), after.needs)
+        left = _job_of(before.own) if before is not None else ""
+        if left and left != _job_of(own):
+            self._leave(left, name)
+        if own is not None and own.job.root is not None:
+            self._join(own.job, name)
+        return after
+
+    def _need(self, need: Need) -> None:
+        self._needs.add(need)
+
+    def _priority_of(self, name: str) -> int | None:
+        self._need((PRIORITYCLASSES.name, name))
+        if not self._priorities.is_synced:
+            self._need((PRIORITYCLASSES.name, _DOOR))
+            raise NotYet
+        found = self._priorities.get(name)
+        return found.value if found is not None else None
+
+    def _keep_needs(self, name: str, before: frozenset[Need], after: frozenset[Need]) -> None:
+        for need in after - before:
+            self._needed_by.setdefault(need, set()).add(name)
+        for need in before - after:
+            left = self._needed_by[need]
+            left.discard(name)
+            if not left:
+                del self._needed_by[need]
+                if need[0] == OWNER:
+                    self._chains.forget(need[1])
+
+    def _join(self, spec: JobSpec, name: str) -> None:
+        job = self._jobs.setdefault(spec.key, _Job())
+        if job.members.get(name) == spec:
+            return
+        job.members[name] = spec
+        self._agree(job, but=name)
+
+    def _leave(self, job_key: str, name: str) -> None:
+        job = self._jobs[job_key]
+        del job.members[name]
+        if job.members:
+            self._agree(job, but=name)
+        else:
+            del self._jobs[job_key]
+
+    def _agree(self, job: _Job, *, but: str) -> None:
+        spec = reduce(joined, dict.fromkeys(job.members.values()))
+        if spec != job.spec:
+            if job.spec is not None:
+                self._to_tell.update(name for name in job.members if name != but)
+                self._come_back()
+            job.spec = spec
+
+    # Hearing of changes.
+
+    def _listener(self, cache: Cache[T]) -> Callable[[T | None, T | None], None]:
+        def changed(old: T | None, new: T | None) -> None:
+            if old is not None and new is not None and _object_says_the_same(old, new):
+                return
+            name = key(new if new is not None else old)
+            namespace, slash, _ = name.partition("/")
+            for part in (name, namespace + slash):
+                self._need_changed((cache.resource.name, part))
+
+        return changed
+
+    def _door_listener(self, cache: Cache[Any]) -> Callable[[], None]:
+        return lambda: self._need_changed((cache.resource.name, _DOOR))
+
+    async def _tell_when_synced(self, cache: Cache[Any]) -> None:
+        await cache.synced()
+        self._door_listener(cache)()
+
+    def _need_changed(self, need: Need) -> None:
+        if names := self._needed_by.get(need):
+            self._to_look_at |= names
+            self._come_back()
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            assert old is not None
+            asked = self._asked.pop(key(old), None)
+            if asked is not None:
+                self._keep_needs(key(old), asked.needs, frozenset())
+                if job := _job_of(asked.own):
+                    self._leave(job, key(old))
+
+    def _come_back(self) -> None:
+        """All that comes in one turn of the loop is looked at together."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._is_due = False
+        names, self._to_look_at = self._to_look_at, set()
+        for name in names:
+            asked = self._asked.get(name)
+            if asked is not None:
+                before = asked.own
+                if self._look(name, asked.pod).own != before:
+                    self._to_tell.add(name)
+        told, self._to_tell = frozenset(self._to_tell), set()
+        if told:
+            for subscriber in tuple(self._subscribers):
+                try:
+                    subscriber(told)
+                except Exception:
+                    _log.exception("subscriber failed", pods=len(told))
+
+
+def _job_of(found: Membership | None) -> str:
+    """Key of the job of several pods that it is in; empty where there is none."""
+    return found.job.key if found is not None and found.job.root is not None else ""
+
+
+def _says_the_same(old: Pod, new: Pod) -> bool:
+    """All that a membership reads of a pod."""
+    return old is new or (
+        old.metadata.uid == new.metadata.uid
+        and old.metadata.labels == new.metadata.labels
+        and old.metadata.annotations == new.metadata.annotations
+        and old.metadata.owner_references == new.metadata.owner_references
+        and old.spec.scheduling_group == new.spec.scheduling_group
+        and old.spec.priority == new.spec.priority
+    )
+
+
+def _object_says_the_same(old: Any, new: Any) -> bool:
+    """But for what we wrote ourselves: its status."""
+    if isinstance(new, PriorityClass):
+        return bool(old.value == new.value)
+    return bool(
+        old.spec == new.spec
+        and old.metadata.labels == new.metadata.labels
+        and old.metadata.annotations == new.metadata.annotations
+    )
+
+
+def _namespace_of(group: upstream.PodGroup) -> tuple[str]:
+    return (group.metadata.namespace,)
