@@ -12,6 +12,7 @@ import aliquot.scheduler.core as core
 CORE = core.__name__
 MODULES = sorted(Path(core.__path__[0]).rglob("*.py"))
 ALLOWED = {
+    "aliquot.gpu.driver",
     "aliquot.gpu.profiles",
     "aliquot.kube.api.gpuclass",
     "aliquot.kube.api.gpunode",

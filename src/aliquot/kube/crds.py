@@ -8,6 +8,8 @@ from aliquot.kube.api.core import CustomResourceDefinition
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.podgroup import PodGroup, Topology
+from aliquot.kube.api.queue import LONGEST_NAME as LONGEST_QUEUE_NAME
+from aliquot.kube.api.queue import QUEUE_LABEL, Queue
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CRDS
 from aliquot.kube.schema import PrinterColumn, crd
@@ -89,7 +91,34 @@ TOPOLOGY_CRD = crd(
     ],
 )
 
-ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD, PODGROUP_CRD, TOPOLOGY_CRD)
+QUEUE_CRD = crd(
+    Queue,
+    "queues",
+    short_names=["aq"],
+    categories=["aliquot"],
+    printer_columns=[
+        PrinterColumn("Parent", ".spec.parent"),
+        PrinterColumn("Quota", ".spec.resources.gpu.quota", description="GPUs."),
+        PrinterColumn("Limit", ".spec.resources.gpu.limit", description="GPUs."),
+        PrinterColumn("Allocated", ".status.allocated.gpu", description="GPUs."),
+        PrinterColumn("Share", ".status.fairShare.gpu", description="GPUs that it is due as things are."),
+        PrinterColumn("Pending", ".status.pendingJobs", type="integer", description="Jobs that wait."),
+        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Priority", ".spec.priority", type="integer", priority=1),
+        PrinterColumn("CPU", ".status.allocated.cpu", priority=1),
+        PrinterColumn("Memory", ".status.allocated.memory", priority=1),
+        PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+    rules={
+        f"self.metadata.name.size() <= {LONGEST_QUEUE_NAME}": "the name is too long: it is the value of the label "
+        f"{QUEUE_LABEL}, which has {LONGEST_QUEUE_NAME} characters at most",
+        "!has(self.spec) || !has(self.spec.parent) || self.spec.parent != self.metadata.name": "spec.parent is the queue "
+        "itself: name another one, or none",
+    },
+)
+
+ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD, PODGROUP_CRD, TOPOLOGY_CRD, QUEUE_CRD)
 
 
 class NotEstablished(Exception):

@@ -67,8 +67,9 @@ class Holding:
     priority: int = 0
     preemptible: bool = True
     since_s: float = 0.0
-    """When it was placed. For one that waits: now."""
+    """When it was placed, each later than those before. For one that waits: now."""
     extra: bool = False
+    """Beyond the least that `job` can do with. That has to be among the holdings too, if only with nothing."""
 
     @property
     def rank(self) -> tuple[bool, int, float, bool, str]:

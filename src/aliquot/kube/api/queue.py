@@ -1,0 +1,124 @@
+"""Queue: who may have how much of the cluster, and of what is lent to others.
+
+Queues are a tree of any depth; jobs go to its leaves, by the label `aliquot.dev/queue`. The fields that KAI's Queue has too
+mean what they do there; amounts are Kubernetes quantities, and -1 is unlimited. GPUs are counted in one currency: a MIG slice
+or a share as the part of a GPU that it takes.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from aliquot.kube import duration
+from aliquot.kube.api.gpunode import API_VERSION, list_map
+from aliquot.kube.api.meta import Condition, ObjectMeta
+
+QUEUE_LABEL = "aliquot.dev/queue"
+"""On a pod: the name of its queue."""
+UNLIMITED = -1
+DEFAULT_PRIORITY = 100
+LONGEST_NAME = 63
+"""It is a label's value."""
+
+_MOST_MODELS = 32
+
+
+def _validated(*rules: tuple[str, str]) -> dict[str, list[dict[str, str]]]:
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+# A pattern, not a rule: how long the text of an integer or string may be does not count when the API server estimates
+# what a rule costs.
+_AMOUNT = Meta(
+    extra_json_schema={
+        "minimum": -1,
+        "maxLength": 32,
+        "pattern": r"^(-1|([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?)$",
+    }
+)
+
+
+def _duration(name: str) -> Meta:
+    return Meta(
+        max_length=32,
+        extra_json_schema=_validated(
+            (
+                f"self.matches('{duration.PATTERN}')".replace("\\", "\\\\"),
+                f"{name} is a duration, like 90s, 45m or 1h30m",
+            )
+        ),
+    )
+
+
+class QueueResource(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Of one resource. GPUs: `8`, or `500m` for half of one; cores: `64`; memory: `512Gi`."""
+
+    quota: Annotated[int | str | None, _AMOUNT] = None
+    """Guaranteed: what others borrow of it is given back when it is wanted. null: nothing is guaranteed, and jobs that are not
+    preemptible are not held to it."""
+    limit: Annotated[int | str | None, _AMOUNT] = None
+    """Never more, borrowed or not; null: unlimited. A quota above it is worth no more."""
+    over_quota_weight: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+    """How large a part of what is left when all quotas are served, beside the weights of the siblings; null: 1, 0: none."""
+
+
+class QueueResources(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    gpu: QueueResource | None = None
+    cpu: QueueResource | None = None
+    memory: QueueResource | None = None
+
+
+class QueueGPUModel(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Of GPUs of one model, beside what holds for all GPUs."""
+
+    product: Annotated[str, Meta(min_length=1, max_length=63)]
+    """As the node label nvidia.com/gpu.product has it, of a node that does not share its GPUs: NVIDIA-H100-80GB-HBM3."""
+    quota: Annotated[int | str | None, _AMOUNT] = None
+    limit: Annotated[int | str | None, _AMOUNT] = None
+
+
+class QueueSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    parent: Annotated[str, Meta(max_length=253)] = ""
+    """Empty: it is at the top."""
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | None = None
+    """Among its siblings; the higher one is served first of what is left when all quotas are served. null: 100."""
+    resources: QueueResources | None = None
+    gpu_models: Annotated[
+        list[QueueGPUModel],
+        list_map("product"),
+        Meta(max_length=_MOST_MODELS),
+    ] = []
+    preempt_min_runtime: Annotated[str, _duration("preemptMinRuntime")] | None = None
+    """So long a job runs before one of the same queue may take its place; null: as the parent has it, else 0."""
+    reclaim_min_runtime: Annotated[str, _duration("reclaimMinRuntime")] | None = None
+    """So long a job runs before another queue may take its place; null: as the parent has it, else 0."""
+
+
+class QueueAmounts(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Quantities."""
+
+    gpu: str = ""
+    cpu: str = ""
+    memory: str = ""
+    gpu_models: dict[str, str] = {}
+
+
+class QueueStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    observed_generation: int = 0
+    allocated: QueueAmounts | None = None
+    """By its jobs and those of the queues below it."""
+    allocated_non_preemptible: QueueAmounts | None = None
+    requested: QueueAmounts | None = None
+    """Allocated, and what jobs that wait ask for."""
+    fair_share: QueueAmounts | None = None
+    """Of what is requested, what it is due as things are."""
+    pending_jobs: int | None = None
+    conditions: Annotated[list[Condition], list_map("type")] = []
+
+
+class Queue(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    metadata: ObjectMeta
+    spec: QueueSpec = field(default_factory=QueueSpec)
+    status: QueueStatus = field(default_factory=QueueStatus)
+    api_version: str = API_VERSION
+    kind: str = "Queue"
