@@ -62,13 +62,19 @@ HALF = """
 apiVersion: scheduling.k8s.io/v1alpha3
 kind: CompositePodGroup
 metadata: {name: half}
-spec: {parentCompositePodGroupName: whole, schedulingPolicy: {gang: {minGroupCount: 2}}}
+spec:
+  parentCompositePodGroupName: whole
+  workloadRef: {workloadName: llm, templateName: half}
+  schedulingPolicy: {gang: {minGroupCount: 2}}
 """
 WHOLE = """
 apiVersion: scheduling.k8s.io/v1alpha3
 kind: CompositePodGroup
 metadata: {name: whole}
-spec: {schedulingPolicy: {basic: {}}, priorityClassName: high}
+spec:
+  workloadRef: {workloadName: llm, templateName: whole}
+  schedulingPolicy: {basic: {}}
+  priorityClassName: high
 """
 COSCHEDULING = """
 apiVersion: scheduling.x-k8s.io/v1alpha1
@@ -415,7 +421,7 @@ def test_what_contradicts_itself_is_refused(manifests: list[str], labels: Said, 
 
 
 def test_composites_in_a_circle_are_refused() -> None:
-    circle = WHOLE.replace("spec: {", "spec: {parentCompositePodGroupName: half, ")
+    circle = WHOLE + "  parentCompositePodGroupName: half\n"
     found = Cluster(UPSTREAM_CHILD, HALF, circle).membership(
         pod("p", schedulingGroup={"podGroupName": "train"})
     )
