@@ -8,6 +8,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.parameters import GivenName
+from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 @click.group()
 def scheduler() -> None:
     """The scheduler."""
+
+
+scheduler.add_command(simulate)
 
 
 @scheduler.command("run")

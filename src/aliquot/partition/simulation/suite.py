@@ -7,7 +7,7 @@ All contenders of a cell meet the same requests (and failures) for one seed, so 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 from aliquot.gpu.driver import InstanceProfile
 from aliquot.partition.board_states import states_of
@@ -66,8 +66,14 @@ def play(job: Job) -> Played:
     return found
 
 
+_Job = TypeVar("_Job")
+_Found = TypeVar("_Found")
+
+
 class Spread(Protocol):
-    def __call__(self, function: Callable[[Job], Played], jobs: Iterable[Job], /) -> Iterable[Played]: ...
+    """Does jobs, of whatever kind, here or in other processes, and keeps their order."""
+
+    def __call__(self, function: Callable[[_Job], _Found], jobs: Iterable[_Job], /) -> Iterable[_Found]: ...
 
 
 @dataclass(frozen=True, slots=True)

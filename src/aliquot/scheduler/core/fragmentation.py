@@ -5,8 +5,7 @@ and a typical task, the fragmented part is all its free GPU where the task canno
 that are too small for it. `Popularity` weighs the tasks.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from typing import TypeAlias
@@ -15,7 +14,7 @@ WHOLE_MILLI = 1000
 """One GPU."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """What counts of a pod when GPUs are divided."""
 
@@ -40,18 +39,17 @@ Popularity: TypeAlias = Mapping[Task, float]
 TYPICAL_COVER = 0.95
 
 
-def typical(tasks: Iterable[Task], cover: float = TYPICAL_COVER) -> Popularity:
+def typical(demand: Mapping[Task, int], cover: float = TYPICAL_COVER) -> Popularity:
     """The most frequent tasks that make up this part of all, weighed by how often they come."""
-    counts = Counter(tasks)
-    total = counts.total()
+    total = sum(demand.values())
     found: dict[Task, int] = {}
     covered = 0
-    for task, count in sorted(counts.items(), key=lambda item: (item[1], _key(item[0])), reverse=True):
+    for task, times in sorted(demand.items(), key=lambda item: (item[1], _key(item[0])), reverse=True):
         if covered >= cover * total:
             break
-        found[task] = count
-        covered += count
-    return {task: count / covered for task, count in found.items()}
+        found[task] = times
+        covered += times
+    return {task: times / covered for task, times in found.items()}
 
 
 def _key(task: Task) -> tuple[int, int, int, list[str]]:

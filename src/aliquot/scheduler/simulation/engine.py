@@ -1,45 +1,45 @@
-"""Pods come one by one; a policy says where each goes."""
+"""Pods come one by one; a policy says where each goes.
 
-from collections.abc import Callable, Sequence
+Pods of one kind see every node alike, and placing a pod changes one node. So a decision costs the nodes that changed
+since a pod of that kind came last, scored all at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 import numpy as np
 
-from aliquot.scheduler.core.fragmentation import Popularity, Task
-from aliquot.scheduler.simulation.fleet import Bools, Fleet, Floats, Rows
+from aliquot.scheduler.core.fragmentation import Task
+from aliquot.scheduler.simulation.fleet import Fleet, Floats, Rows
 from aliquot.scheduler.simulation.protocol import Arrivals
 from aliquot.scheduler.simulation.trace import Pod
 
+UNFIT = -np.inf
+"""The score of a node on which a pod does not fit."""
+
 
 class Policy(Protocol):
-    """Scores of a node are a function of the node as it is: they are kept until it changes."""
-
     def scores(self, task: Task, rows: Rows) -> Floats:
-        """Of nodes on which it fits; the highest wins, and the first of equal ones."""
+        """Of nodes on which it fits, the higher the better. They hold until the node changes."""
+        ...
+
+    def pick(self, scores: Floats) -> int:
+        """A node with a score that is not UNFIT."""
         ...
 
     def gpus(self, task: Task, row: int) -> Sequence[int]:
-        """On the node that won."""
+        """Of the node that was picked."""
         ...
 
     def took(self, task: Task, row: int) -> None:
-        """The fleet has changed so."""
+        """The node has changed so."""
         ...
 
 
-MakePolicy = Callable[[Fleet, Popularity, Random], Policy]
-
-
-class _Ranking:
-    """Of all nodes for one kind of pod."""
-
-    __slots__ = ("scores", "seen")
-
-    def __init__(self, nodes: int) -> None:
-        self.scores = np.full(nodes, -np.inf)
-        self.seen = -1
+MakePolicy = Callable[[Fleet, Mapping[Task, int], Random], Policy]
+"""Of the nodes, how often the list has each task, and chance."""
 
 
 @dataclass(slots=True)
@@ -54,26 +54,26 @@ class Outcome:
 
 
 def run(arrivals: Arrivals, make: MakePolicy, random: Random, timer: Callable[[], float]) -> Outcome:
+    """`timer` gives seconds."""
     fleet = Fleet(arrivals.nodes)
-    began = timer()
-    policy = make(fleet, arrivals.popularity, random)
     outcome = Outcome(int(fleet.gpu_milli.sum()))
     rankings: dict[tuple[Task, int], _Ranking] = {}
     arrived = allocated = 0
+    began = timer()
+    policy = make(fleet, arrivals.demand, random)
     for pod in arrivals.pods:
         task = pod.task
         arrived += task.total_gpu_milli
-        ranking = rankings.get((task, pod.memory_mib))
+        key = (task, pod.memory_mib)
+        ranking = rankings.get(key)
         if ranking is None:
-            ranking = rankings[task, pod.memory_mib] = _Ranking(len(fleet))
-        _catch_up(ranking, fleet, policy, pod)
-        row = int(ranking.scores.argmax())
-        if ranking.scores[row] > -np.inf:
+            ranking = rankings[key] = _Ranking(len(fleet))
+        row = -1
+        if ranking.catch_up(fleet, policy, pod):
+            row = policy.pick(ranking.scores)
             fleet.take(pod, row, policy.gpus(task, row) if task.gpus else ())
             policy.took(task, row)
             allocated += task.total_gpu_milli
-        else:
-            row = -1
         outcome.rows.append(row)
         outcome.arrived_gpu_milli.append(arrived)
         outcome.allocated_gpu_milli.append(allocated)
@@ -81,12 +81,25 @@ def run(arrivals: Arrivals, make: MakePolicy, random: Random, timer: Callable[[]
     return outcome
 
 
-def _catch_up(ranking: _Ranking, fleet: Fleet, policy: Policy, pod: Pod) -> None:
-    rows = fleet.changed_since(ranking.seen)
-    if len(rows):
-        fits: Bools = fleet.fits(pod, rows)
-        ranking.scores[rows] = -np.inf
-        able = rows[fits]
-        if len(able):
-            ranking.scores[able] = policy.scores(pod.task, able)
-    ranking.seen = fleet.changes
+class _Ranking:
+    """All nodes for one kind of pod."""
+
+    __slots__ = ("_seen", "scores")
+
+    def __init__(self, nodes: int) -> None:
+        self.scores: Floats = np.zeros(nodes)
+        self._seen = -1
+
+    def catch_up(self, fleet: Fleet, policy: Policy, pod: Pod) -> bool:
+        """Whether any node will do. One that was unfit stays so."""
+        scores = self.scores
+        rows = ((fleet.changed_at > self._seen) & (scores > UNFIT)).nonzero()[0]
+        self._seen = fleet.changes
+        if len(rows):
+            fits = fleet.fits(pod, rows)
+            scores[rows[~fits]] = UNFIT
+            rows = rows[fits]
+            if len(rows):
+                scores[rows] = policy.scores(pod.task, rows)
+                return True
+        return bool(scores.max() > UNFIT)

@@ -1,77 +1,112 @@
 """Fragmentation gradient descent, as published: whole-numbered scores of how much a placement fragments its node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aliquot.scheduler.core.fragmentation import WHOLE_MILLI, Popularity, Task, UsableTables
+from aliquot.scheduler.core.fragmentation import (
+    WHOLE_MILLI,
+    Popularity,
+    Task,
+    UsableTables,
+    fgd_score,
+    typical,
+)
 from aliquot.scheduler.simulation.fleet import Fleet, Floats, Integers, Rows
+from aliquot.scheduler.simulation.policy import Highest, whole_gpus
 
 
-class Usable:
-    """What is not fragmented, of many nodes at once."""
+class Fgd(Highest):
+    def __init__(self, fleet: Fleet, demand: Mapping[Task, int]) -> None:
+        self._fleet = fleet
+        self._tables = _Tables(fleet, typical(demand))
+        rows = np.arange(len(fleet))
+        self._usable = self._tables.usable(fleet, rows, self._tables.levels(fleet.model, fleet.cpu_milli))
+        """Milli-GPU of each node that are not fragmented."""
+        self._taking: dict[int, Floats] = {}
+
+    def scores(self, task: Task, rows: Rows) -> Floats:
+        lost = self._usable[rows] - self._after(task, rows)
+        # Free GPU shrinks by what the task takes: what else is lost to others fragments.
+        found: Floats = np.floor(100 / (1 + np.exp((lost - task.total_gpu_milli) / 1000)))
+        return found
+
+    def gpus(self, task: Task, row: int) -> Sequence[int]:
+        """The first of those that score best."""
+        parts = self._fleet.parts[row]
+        if task.gpu_milli == WHOLE_MILLI:
+            return whole_gpus(parts, task.gpus)
+        rows = np.array([row])
+        level = int(
+            self._tables.levels(self._fleet.model[rows], self._fleet.cpu_milli[rows] - task.cpu_milli)[0]
+        )
+        usable = self._tables.usable(self._fleet, rows, np.array([level]))[0]
+        best, chosen = -1, -1
+        for gpu, left in enumerate(parts):
+            if left >= task.gpu_milli and left not in parts[:gpu]:
+                after = usable + self._gain(task.gpu_milli)[level, left]
+                if left == WHOLE_MILLI:
+                    after += self._tables.one_fewer[level, parts.count(WHOLE_MILLI)]
+                score = fgd_score(0, self._usable[row] - after - task.gpu_milli)
+                if score > best:
+                    best, chosen = score, gpu
+        return (chosen,)
+
+    def took(self, task: Task, row: int) -> None:
+        rows = np.array([row])
+        levels = self._tables.levels(self._fleet.model[rows], self._fleet.cpu_milli[rows])
+        self._usable[row] = self._tables.usable(self._fleet, rows, levels)[0]
+
+    def _after(self, task: Task, rows: Rows) -> Floats:
+        """Usable milli-GPU, with the task on the GPU where most is left."""
+        fleet, tables = self._fleet, self._tables
+        levels = tables.levels(fleet.model[rows], fleet.cpu_milli[rows] - task.cpu_milli)
+        free = fleet.free[rows]
+        if task.gpus == 0:
+            return tables.usable(fleet, rows, levels)
+        if task.gpu_milli == WHOLE_MILLI:
+            others = tables.of_gpus(fleet, rows, levels) - task.gpus * tables.of_gpu[levels, WHOLE_MILLI]
+            left: Floats = others + tables.of_free[levels, free - task.gpus]
+            return left
+        gain = self._gain(task.gpu_milli)
+        parts = fleet.gpu_milli[rows]
+        best = np.where(parts == WHOLE_MILLI, -np.inf, gain[levels[:, None], parts]).max(axis=1)
+        begun = np.where(free > 0, gain[levels, WHOLE_MILLI] + tables.one_fewer[levels, free], -np.inf)
+        found: Floats = tables.usable(fleet, rows, levels) + np.maximum(best, begun)
+        return found
+
+    def _gain(self, gpu_milli: int) -> Floats:
+        """By level and milli free of a GPU: by how much more of it is usable once the task is there, as a rule negative."""
+        if gpu_milli not in self._taking:
+            of_gpu = self._tables.of_gpu
+            gain = np.full_like(of_gpu, -np.inf)
+            gain[:, gpu_milli:] = of_gpu[:, : of_gpu.shape[1] - gpu_milli] - of_gpu[:, gpu_milli:]
+            self._taking[gpu_milli] = gain
+        return self._taking[gpu_milli]
+
+
+class _Tables:
+    """The UsableTables of all models below each other: a level of CPU is one of one model."""
 
     def __init__(self, fleet: Fleet, popularity: Popularity) -> None:
         tables = [UsableTables(popularity, model, fleet.most_gpus) for model in fleet.models]
-        self._levels = [np.array(table.levels) for table in tables]
-        self._first = np.cumsum([0, *(len(table.levels) for table in tables)])[:-1]
         self.of_gpu: Floats = np.array([row for table in tables for row in table.of_gpu])
         self.of_free: Floats = np.array([row for table in tables for row in table.of_free])
-        # All levels of all models in one sorted array: a model's are moved beyond those of the one before.
-        self._step = 1 + int(fleet.cpu_milli.max(initial=0)) + max(int(levels[-1]) for levels in self._levels)
-        self._all = np.concatenate([levels + n * self._step for n, levels in enumerate(self._levels)])
+        self.one_fewer: Floats = np.diff(self.of_free, axis=1, prepend=0) * -1
+        """What a free GPU adds to `of_free` when it is begun, by level and free GPUs."""
+        most = max([int(fleet.cpu_milli.max()), *(table.levels[-1] for table in tables)])
+        self._apart = most + 1
+        self._least = np.array(
+            [model * self._apart + low for model, t in enumerate(tables) for low in t.levels]
+        )
 
-    def level(self, model: Rows, cpu_milli: Integers) -> Rows:
-        """Rows of the tables."""
-        return self._all.searchsorted(model * self._step + cpu_milli, side="right") - 1
+    def levels(self, model: Rows, cpu_milli: Integers) -> Rows:
+        return self._least.searchsorted(model * self._apart + cpu_milli, side="right") - 1
 
+    def of_gpus(self, fleet: Fleet, rows: Rows, levels: Rows) -> Floats:
+        found: Floats = self.of_gpu[levels[:, None], fleet.gpu_milli[rows]].sum(axis=1)
+        return found
 
-class Fgd:
-    def __init__(self, fleet: Fleet, popularity: Popularity) -> None:
-        self._fleet = fleet
-        self._usable = Usable(fleet, popularity)
-        everywhere = np.arange(len(fleet))
-        self._now = self._value(everywhere, fleet.cpu_milli)
-
-    def _value(self, rows: Rows, cpu_milli: Integers) -> Floats:
-        fleet, usable = self._fleet, self._usable
-        level = usable.level(fleet.model[rows], cpu_milli)
-        parts = fleet.gpu_milli[rows]
-        free = (parts == WHOLE_MILLI).sum(axis=1)
-        of_gpus: Floats = usable.of_gpu[level[:, None], parts].sum(axis=1)
-        return of_gpus + usable.of_free[level, free]
-
-    def scores(self, task: Task, rows: Rows) -> Floats:
-        best: Floats = self._by_gpu(task, rows).max(axis=1)
-        return best
-
-    def gpus(self, task: Task, row: int) -> Sequence[int]:
-        if task.gpu_milli == WHOLE_MILLI:
-            return np.flatnonzero(self._fleet.gpu_milli[row] == WHOLE_MILLI)[: task.gpus].tolist()
-        return (int(self._by_gpu(task, np.array([row]))[0].argmax()),)
-
-    def took(self, task: Task, row: int) -> None:
-        self._now[row] = self._value(np.array([row]), self._fleet.cpu_milli[[row]])[0]
-
-    def _by_gpu(self, task: Task, rows: Rows) -> Floats:
-        """Scores by node and GPU; of tasks that do not share one, by node alone."""
-        fleet, usable = self._fleet, self._usable
-        level = usable.level(fleet.model[rows], fleet.cpu_milli[rows] - task.cpu_milli)
-        parts = fleet.gpu_milli[rows]
-        free = (parts == WHOLE_MILLI).sum(axis=1)
-        of_gpu = usable.of_gpu[level[:, None], parts]
-        together = of_gpu.sum(axis=1)
-        if task.gpus == 0 or task.gpu_milli == WHOLE_MILLI:
-            after = together - task.gpus * usable.of_gpu[level, WHOLE_MILLI] + usable.of_free[level, free - task.gpus]
-            usable_less = (self._now[rows] - after)[:, None]
-        else:
-            left = parts - task.gpu_milli
-            taken = usable.of_gpu[level[:, None], np.maximum(left, 0)] - of_gpu
-            after = together[:, None] + taken
-            after += usable.of_free[level[:, None], free[:, None] - (parts == WHOLE_MILLI)]
-            usable_less = np.where(left >= 0, self._now[rows, None] - after, np.inf)
-        # Free GPU shrinks by what the task takes, usable by what is counted here: the rest is what fragments.
-        fragmented = usable_less - task.total_gpu_milli
-        with np.errstate(over="ignore"):
-            scores: Floats = np.floor(100 / (1 + np.exp(fragmented / 1000)))
-        return scores
+    def usable(self, fleet: Fleet, rows: Rows, levels: Rows) -> Floats:
+        found: Floats = self.of_gpus(fleet, rows, levels) + self.of_free[levels, fleet.free[rows]]
+        return found

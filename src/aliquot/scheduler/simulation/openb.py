@@ -37,7 +37,9 @@ def read_pods(lines: Iterable[str], *, source: str) -> list[Pod]:
         if (gpus == 0) != (gpu_milli == 0):
             raise line.error("gpu_milli", f"is {gpu_milli}, but num_gpu is {gpus}")
         if gpus > 1 and gpu_milli < WHOLE_MILLI:
-            raise line.error("gpu_milli", f"is {gpu_milli} of {gpus} GPUs; only one GPU can be asked for in part")
+            raise line.error(
+                "gpu_milli", f"is {gpu_milli} of {gpus} GPUs; only one GPU can be asked for in part"
+            )
         models = frozenset(filter(None, line.text("gpu_spec").split("|")))
         task = Task(line.count("cpu_milli"), gpu_milli, gpus, models)
         pod = Pod(line.name("name"), task, line.count("memory_mib"))

@@ -4,11 +4,12 @@ Pods of the list in random order, then pods drawn from the list until the GPUs a
 are there. Nobody leaves; who does not fit is turned away. A random order of the nodes, fixed at the start, breaks ties.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from aliquot.scheduler.core.fragmentation import Popularity, typical
+from aliquot.scheduler.core.fragmentation import Task
 from aliquot.scheduler.simulation.trace import Node, Pod
 
 LOAD = 1.3
@@ -21,12 +22,11 @@ class Arrivals:
     """In the order that breaks ties."""
     pods: Sequence[Pod]
     """In the order of arrival."""
-    popularity: Popularity
-    """Of the list as it was given: what a policy may know of the future."""
+    demand: Mapping[Task, int]
+    """How often the list has each task: what a policy may know of the future."""
 
 
 def draw(nodes: Sequence[Node], pods: Sequence[Pod], random: Random, load: float = LOAD) -> Arrivals:
-    popularity = typical(pod.task for pod in pods)
     most = load * 1000 * sum(node.gpus for node in nodes)
     order = sorted(pods, key=lambda pod: pod.name)
     random.shuffle(order)
@@ -42,4 +42,4 @@ def draw(nodes: Sequence[Node], pods: Sequence[Pod], random: Random, load: float
             order.append(pod)
     tied = sorted(nodes, key=lambda node: node.name)
     random.shuffle(tied)
-    return Arrivals(tied, order, popularity)
+    return Arrivals(tied, order, Counter(pod.task for pod in pods))

@@ -1,0 +1,1 @@
+"""Commands of `aliquot scheduler` beside `run`."""
