@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aliquot.gpu.boards import board
+from aliquot.gpu.profiles import resource_name
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
 from aliquot.kube.api.core import (
     Container,
@@ -126,15 +127,54 @@ def test_devices_of_one_gpu_instance_are_one_slice_of_all_who_hold_them() -> Non
     assert set(found.running) == {"ml/a", "ml/b"}
 
 
-def test_what_is_promised_is_taken() -> None:
-    device = AssignedDevice(
-        container="c", resource="nvidia.com/mig-2g.20gb", gpu="GPU-0", profile="2g.20gb", start=2
+def promised(name: str, profile: str, *starts: int, node: str = "n0") -> Pod:
+    """`node` empty: it is not bound yet."""
+    resource = resource_name(profile)
+    devices = tuple(
+        AssignedDevice(container="c", resource=resource, gpu="GPU-0", profile=profile, start=start)
+        for start in starts
     )
-    annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=(device,), pod_uid="u"))}
-    soon = pod("soon", metadata={"annotations": annotation}, node="", status=PodStatus(phase="Pending"))
-    found = cluster_of(gpu_node(instance("1g.10gb", 3, 1), instance("1g.10gb", 4, 1)), soon)
+    annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices, pod_uid=name, node="n0"))}
+    container = Container(name="c", resources=ResourceRequirements(limits={resource: str(len(starts))}))
+    return pod(name, node=node, metadata={"annotations": annotation, "uid": name}, spec={"containers": (container,)})
+
+
+def test_what_is_promised_is_taken() -> None:
+    found = cluster_of(
+        gpu_node(instance("1g.10gb", 3, 1), instance("1g.10gb", 4, 1)),
+        promised("soon", "2g.20gb", 2, node=""),
+    )
     assert found.gpus[0].instances == (Instance("2g.20gb", 2, 2, ("ml/soon",)), Instance("1g.10gb", 4, 1))
     assert found.running["ml/soon"].fixed == "it does not run yet" and found.pending == ()
+
+
+def test_what_was_given_instead_is_not_taken_twice() -> None:
+    """Kubelet exchanged the slices of two pods, and has still to give the third its second one."""
+    node = gpu_node(
+        instance("1g.10gb", 0, 1, "ml/b"),
+        instance("1g.10gb", 1, 1, "ml/a"),
+        instance("1g.10gb", 2, 1, "ml/c"),
+    )
+    found = cluster_of(
+        node, promised("a", "1g.10gb", 0), promised("b", "1g.10gb", 1), promised("c", "1g.10gb", 2, 3)
+    )
+    assert [(one.start, one.pods) for one in found.gpus[0].instances] == [
+        (0, ("ml/b",)),
+        (1, ("ml/a",)),
+        (2, ("ml/c",)),
+        (3, ("ml/c",)),
+    ]
+
+
+def test_the_oldest_waits_first() -> None:
+    limits: dict[str, str | int | float] = {"nvidia.com/mig-1g.10gb": 1}
+    ages = {"b": "2026-01-01T00:00:00Z", "c": "2026-01-03T00:00:00Z", "a": "2026-01-03T00:00:00Z"}
+    container = Container(name="c", resources=ResourceRequirements(limits=limits))
+    pods = [
+        pod(name, node="", metadata={"creation_timestamp": age}, spec={"containers": (container,)})
+        for name, age in ages.items()
+    ]
+    assert [one.key for one in cluster_of(gpu_node(), *pods).pending] == ["ml/b", "ml/a", "ml/c"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +220,17 @@ DAEMON = (OwnerReference(api_version="apps/v1", kind="DaemonSet", name="d", uid=
         (pod("x", metadata={"owner_references": DAEMON}), "its DaemonSet wants it on that node"),
         (pod("x", metadata={"deletion_timestamp": "2026-01-01T00:00:00Z"}), "it is going already"),
         (pod("x", status=PodStatus(phase="Pending")), "it does not run yet"),
+        (
+            pod(
+                "x",
+                spec={
+                    "containers": (
+                        Container(name="c", resources=ResourceRequirements(limits={"nvidia.com/gpu": 1})),
+                    )
+                },
+            ),
+            "it has a whole GPU besides",
+        ),
     ],
 )
 def test_pods_that_stay_whatever_the_limits(one: Pod, why: str) -> None:

@@ -8,6 +8,7 @@ under the next), so a profile's identity is its shape: slices, memory slots and 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from aliquot.document import nearest
@@ -65,6 +66,7 @@ class ProfileName:
         return f"{part}{self.gpu_slices}g.{self.memory_gb}gb{'+' if plus else ''}{plus}{minus}"
 
 
+@lru_cache(maxsize=1024)
 def of_gpu_instance(name: str) -> str:
     """The profile of the GPU instance that a MIG device of this name is, or is a part of: `1c.3g.40gb` -> `3g.40gb`. A name
     of another make is its own."""

@@ -140,6 +140,7 @@ class Cluster:
     gpus: tuple[PlannedGpu, ...]
     running: Mapping[str, RunningPod]
     pending: tuple[PendingPod, ...]
+    """The oldest first."""
     budgets: Mapping[str, int] = field(default_factory=dict)
     """PodDisruptionBudget -> how many of its pods may be disrupted now."""
 

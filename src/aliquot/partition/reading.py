@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aliquot.clock import parse_rfc3339
-from aliquot.gpu.profiles import RESOURCE_PREFIX, of_gpu_instance, resource_name
-from aliquot.kube import quantity
+from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.profiles import GPU_RESOURCE, RESOURCE_PREFIX, of_gpu_instance, resource_name
 from aliquot.kube.api import core
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, decode
+from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, most_devices
 from aliquot.kube.api.gpunode import GPUNode, GPUStatus, MigMode, Partitioning
 from aliquot.kube.api.policy import LabelSelector, PodDisruptionBudget
 from aliquot.kube.resources import key
+from aliquot.partition.asked import asked_of
 from aliquot.partition.board_states import BoardStates, ordinary, states_of
 from aliquot.partition.cluster import (
     ANYWHERE,
@@ -30,6 +31,7 @@ from aliquot.partition.cluster import (
     RunningPod,
     Where,
 )
+from aliquot.partition.controller.claims import Claim, claimed, open_claims
 from aliquot.partition.gpus import MIG_CONFIG_LABEL, gpus_of
 
 DO_NOT_DISRUPT = ("aliquot.dev/do-not-disrupt", "karpenter.sh/do-not-disrupt")
@@ -47,12 +49,15 @@ def read(
 ) -> Cluster:
     """`required`: keys of pods that wait and have to be admitted."""
     by_name = {node.metadata.name: node for node in nodes}
-    assigned = _assigned(pods)
+    known = sorted(
+        (one for one in gpu_nodes if one.metadata.name in by_name), key=lambda one: one.metadata.name
+    )
+    promised = _promised(pods, known)
+    tables: _Tables = {}
     gpus = tuple(
         gpu
-        for gpu_node in sorted(gpu_nodes, key=lambda one: one.metadata.name)
-        if gpu_node.metadata.name in by_name
-        for gpu in _gpus(gpu_node, by_name[gpu_node.metadata.name], assigned)
+        for gpu_node in known
+        for gpu in _gpus(gpu_node, by_name[gpu_node.metadata.name], promised, tables)
     )
     profiles = {
         resource_name(profile.name): profile.name
@@ -70,13 +75,20 @@ def read(
     }
     musts = frozenset(required)
     guards = _Guards(budgets)
+    running: dict[str, RunningPod] = {}
+    pending: list[tuple[str, PendingPod]] = []
+    for pod in pods:
+        name = key(pod)
+        if name in holding:
+            running[name] = _running(pod, name, guards, name in sharing)
+        elif (waits := _pending(pod, name, profiles, name in musts)) is not None:
+            pending.append((pod.metadata.creation_timestamp or "", waits))
+    pending.sort(key=lambda one: (one[0], one[1].key))
     return Cluster(
-        nodes=tuple(
-            _node(by_name[one.metadata.name], one) for one in gpu_nodes if one.metadata.name in by_name
-        ),
+        nodes=tuple(_node(by_name[one.metadata.name], one) for one in known),
         gpus=gpus,
-        running={key(pod): _running(pod, guards, key(pod) in sharing) for pod in pods if key(pod) in holding},
-        pending=tuple(_pending(pods, profiles, holding, musts)),
+        running=running,
+        pending=tuple(waits for _, waits in pending),
         budgets={key(budget): budget.status.disruptions_allowed for budget in budgets},
     )
 
@@ -101,37 +113,51 @@ def _closed(node: core.Node, gpu_node: GPUNode) -> str:
     return ""
 
 
+_Tables = dict[int, tuple[tuple[InstanceProfile, ...], BoardStates]]
+"""Boards met before, by the identity of their profiles, which are kept with them: to compare profiles takes longer than the rest."""
+
+
 def _gpus(
-    gpu_node: GPUNode, node: core.Node, assigned: Mapping[str, list[tuple[str, AssignedDevice]]]
+    gpu_node: GPUNode,
+    node: core.Node,
+    promised: Mapping[str, list[tuple[str, AssignedDevice]]],
+    tables: _Tables,
 ) -> Iterator[PlannedGpu]:
     facts = {one.uuid: one for one in gpus_of(gpu_node, node.metadata.labels or {})}
     for gpu in gpu_node.status.gpus:
         known = facts.get(gpu.uuid)
         if gpu.mig_mode is not MigMode.ENABLED or known is None or not known.profiles:
             continue
-        states = states_of(ordinary(known.profiles))
+        if id(known.profiles) not in tables:
+            tables[id(known.profiles)] = known.profiles, states_of(ordinary(known.profiles))
+        _, states = tables[id(known.profiles)]
         yield PlannedGpu(
             gpu.uuid,
             gpu_node.metadata.name,
             gpu.board,
             states,
-            _instances(gpu, states, assigned.get(gpu.uuid, ())),
+            _instances(gpu, states, promised.get(gpu.uuid, ())),
         )
 
 
 def _instances(
-    gpu: GPUStatus, states: BoardStates, assigned: Sequence[tuple[str, AssignedDevice]]
+    gpu: GPUStatus, states: BoardStates, promises: Sequence[tuple[str, AssignedDevice]]
 ) -> tuple[Instance, ...]:
     """GPU instances with all who hold one of their devices, or are about to: what is promised is taken."""
     found: dict[int, Instance] = {}
     for device in gpu.instances:
         before = found.get(device.start)
+        if before is None and device.shares is None:
+            # As nearly all are; of the others there may be several in one place.
+            profile = of_gpu_instance(device.profile)
+            found[device.start] = Instance(profile, device.start, device.size, tuple(sorted(device.pods)))
+            continue
         shared = [held.pod for held in device.shares.held] if device.shares is not None else []
         holders = {*(before.pods if before else ()), *device.pods, *shared}
         found[device.start] = Instance(
             of_gpu_instance(device.profile), device.start, device.size, tuple(sorted(holders))
         )
-    for pod, promised in assigned:
+    for pod, promised in promises:
         placing = states.placing(promised.profile, promised.start) if promised.start is not None else None
         if placing is None:
             continue
@@ -151,33 +177,41 @@ def _instances(
 # --- pods ---
 
 
-def _assigned(pods: Iterable[core.Pod]) -> dict[str, list[tuple[str, AssignedDevice]]]:
-    """GPU -> what of it pods have been promised, and may have already."""
-    found: dict[str, list[tuple[str, AssignedDevice]]] = {}
+def _promised(
+    pods: Iterable[core.Pod], gpu_nodes: Sequence[GPUNode]
+) -> dict[str, list[tuple[str, AssignedDevice]]]:
+    """GPU -> what of it pods have been promised and have not been given yet, that or another like it."""
+    listed: Counter[str] = Counter()
+    for gpu_node in gpu_nodes:
+        for gpu in gpu_node.status.gpus:
+            listed.update(gpu.pods)
+            for instance in gpu.instances:
+                listed.update(instance.pods)
+    on_node: dict[str, list[Claim]] = {}
     for pod in pods:
         text = (pod.metadata.annotations or {}).get(ASSIGNMENT_ANNOTATION)
-        if not text or pod.status.phase in ("Succeeded", "Failed"):
-            continue
-        try:
-            assignment = decode(text)
-        except ValueError:
-            continue
-        for device in assignment.devices:
-            found.setdefault(device.gpu, []).append((key(pod), device))
+        if text and listed[key(pod)] < most_devices(text):
+            node, its = claimed(pod)
+            on_node.setdefault(node, []).extend(its)
+    found: dict[str, list[tuple[str, AssignedDevice]]] = {}
+    for gpu_node in gpu_nodes:
+        if (claims := on_node.get(gpu_node.metadata.name)) is not None:
+            for claim in open_claims(claims, gpu_node.status):
+                found.setdefault(claim.device.gpu, []).append((claim.pod, claim.device))
     return found
 
 
-def _running(pod: core.Pod, guards: "_Guards", shares: bool) -> RunningPod:
+def _running(pod: core.Pod, name: str, guards: "_Guards", shares: bool) -> RunningPod:
     annotations = pod.metadata.annotations or {}
     budgets = guards.of(pod)
     started = pod.status.start_time
     return RunningPod(
-        key(pod),
+        name,
         pod.spec.priority,
         parse_rfc3339(started) if started else None,
         _where(pod.spec),
         budgets[0] if budgets else "",
-        any(annotations.get(name) == "true" for name in DO_NOT_DISRUPT),
+        any(annotations.get(mark) == "true" for mark in DO_NOT_DISRUPT),
         _why_fixed(pod, budgets, shares),
     )
 
@@ -194,30 +228,28 @@ def _why_fixed(pod: core.Pod, budgets: Sequence[str], shares: bool) -> str:
         return "its DaemonSet wants it on that node"
     if len(budgets) > 1:
         return "it has more than one PodDisruptionBudget, which the eviction API refuses"
+    if any(GPU_RESOURCE in (container.resources.limits or ()) for container in pod.spec.containers):
+        return "it has a whole GPU besides"
     return "it has a share of its slice" if shares else ""
 
 
-def _pending(
-    pods: Iterable[core.Pod], profiles: Mapping[str, str], holding: set[str], required: frozenset[str]
-) -> Iterator[PendingPod]:
-    for pod in pods:
-        name = key(pod)
-        if pod.spec.node_name or name in holding or pod.metadata.deletion_timestamp is not None:
-            continue
-        if pod.status.phase in ("Succeeded", "Failed") or pod.spec.scheduling_gates:
-            continue
-        asked: Counter[str] = Counter()
-        for container in pod.spec.containers:
-            for resource, amount in (container.resources.limits or {}).items():
-                if resource.startswith(_MIG_PREFIX):
-                    profile = profiles.get(resource, resource.removeprefix(_MIG_PREFIX))
-                    asked[profile] += quantity.whole(amount)
-        if needs := tuple(sorted((+asked).items())):
-            yield PendingPod(name, needs, pod.spec.priority, _where(pod.spec), name in required)
+def _pending(pod: core.Pod, name: str, profiles: Mapping[str, str], required: bool) -> PendingPod | None:
+    if pod.spec.node_name or pod.metadata.deletion_timestamp is not None:
+        return None
+    if pod.status.phase in ("Succeeded", "Failed") or pod.spec.scheduling_gates:
+        return None
+    asked: Counter[str] = Counter()
+    for resource, amount in asked_of(pod).items():
+        if resource.startswith(_MIG_PREFIX):
+            asked[profiles.get(resource, resource.removeprefix(_MIG_PREFIX))] += amount
+    needs = tuple(sorted((+asked).items()))
+    return PendingPod(name, needs, pod.spec.priority, _where(pod.spec), required) if needs else None
 
 
 def _where(spec: core.PodSpec) -> Where:
     """By node selector and required node affinity."""
+    if not spec.node_selector and not spec.affinity:
+        return ANYWHERE
     selected = tuple(
         Requirement(label, Operator.IN, (value,))
         for label, value in sorted((spec.node_selector or {}).items())
@@ -249,10 +281,13 @@ class _Guards:
                 own.append((key(budget), _requirements(selector)))
 
     def of(self, pod: core.Pod) -> tuple[str, ...]:
+        here = self._by_namespace.get(pod.metadata.namespace)
+        if here is None:
+            return ()
         labels = pod.metadata.labels or {}
         return tuple(
             name
-            for name, requirements in self._by_namespace.get(pod.metadata.namespace, ())
+            for name, requirements in here
             if all(one.met_by(labels.get(one.key)) for one in requirements)
         )
 

@@ -60,3 +60,8 @@ def assignment_on(pod: Pod) -> Assignment | None:
 def decode(text: str) -> Assignment:
     """Raises msgspec.DecodeError or msgspec.ValidationError (both ValueError) on anything else than `encode` wrote."""
     return msgspec.json.decode(text, type=Assignment)
+
+
+def most_devices(text: str) -> int:
+    """The encoded assignment has at most so many. Not decoded: for those who look at all pods of a cluster."""
+    return text.count('"gpu":')

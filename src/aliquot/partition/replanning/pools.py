@@ -26,7 +26,7 @@ def slices(needs: Needs) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Pods that wait and are alike."""
+    """Pods that wait and are alike: of these, the first of the cluster's are admitted."""
 
     needs: Needs
     priority: int
@@ -128,7 +128,7 @@ class Pools:
 
 def pools_of(cluster: Cluster, limits: Limits, now_s: float) -> Pools:
     demands: dict[Demand, list[PendingPod]] = {}
-    for pod in sorted(cluster.pending, key=lambda pod: pod.key):
+    for pod in cluster.pending:
         where = pod.where if limits.heed(Rule.PLACES) else Where()
         demands.setdefault(Demand(pod.needs, pod.priority, where, pod.required), []).append(pod)
     highest = max((demand.priority for demand in demands), default=0)
