@@ -136,7 +136,9 @@ def promised(name: str, profile: str, *starts: int, node: str = "n0") -> Pod:
     )
     annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices, pod_uid=name, node="n0"))}
     container = Container(name="c", resources=ResourceRequirements(limits={resource: str(len(starts))}))
-    return pod(name, node=node, metadata={"annotations": annotation, "uid": name}, spec={"containers": (container,)})
+    return pod(
+        name, node=node, metadata={"annotations": annotation, "uid": name}, spec={"containers": (container,)}
+    )
 
 
 def test_what_is_promised_is_taken() -> None:

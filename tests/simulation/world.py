@@ -76,6 +76,7 @@ class World:
         nodes: Sequence[inventory.InventoryNode] | None = None,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = 15.0,
+        **more: Any,
     ) -> None:
         self.rng = random.Random(f"{seed} world")
         self.clock = VirtualClock()
@@ -100,6 +101,8 @@ class World:
             dress=lambda name, inner: self.weather.over(inner, random.Random(f"{seed} weather {name}")),
             partitioning=partitioning,
             idle_s=idle_s,
+            run_aside=_at_once,
+            **more,
         )
         self._transport = AsgiTransport(self.api.app, "user", ["system:masters"])
         self.user = Client(self._transport, clock=self.clock, rng=random.Random(f"{seed} user"))

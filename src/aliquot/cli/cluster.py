@@ -49,7 +49,8 @@ from aliquot.node.feed import (
 )
 from aliquot.node.plugin_config.file import Flags
 from aliquot.node.watched import Watched, config_maps
-from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, Partitioner
+from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, MOVES_PER_HOUR, Partitioner
+from aliquot.partition.controller.relocating import RunAside
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
 
 _MPS_ROOT = "/run/nvidia/mps"
@@ -82,8 +83,9 @@ class Cluster:
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
-    say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved. Each component draws its
-    chance from `seed` and its own name.
+    say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
+    `moves_per_hour` how many are. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
+    its own name.
     """
 
     def __init__(
@@ -102,6 +104,8 @@ class Cluster:
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
         minimum_run_s: float = MINIMUM_RUN_S,
+        moves_per_hour: int = MOVES_PER_HOUR,
+        run_aside: RunAside = asyncio.to_thread,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -114,6 +118,8 @@ class Cluster:
         self._partitioning = partitioning
         self._idle_s = idle_s
         self._minimum_run_s = minimum_run_s
+        self._moves_per_hour = moves_per_hour
+        self._run_aside = run_aside
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -232,6 +238,8 @@ class Cluster:
             mode=self._partitioning,
             idle_s=self._idle_s,
             minimum_run_s=self._minimum_run_s,
+            moves_per_hour=self._moves_per_hour,
+            run_aside=self._run_aside,
             placed_elsewhere=DEFAULT_NAMES,
             pods=self.pods,
             nodes=self.node_objects,

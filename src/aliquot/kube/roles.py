@@ -111,6 +111,7 @@ PARTITIONER = role(
     rule("get list watch", "", "nodes"),
     rule("get list watch patch", "", "pods"),
     rule("create", "", "pods/eviction"),
+    rule("get list watch", "policy", "poddisruptionbudgets"),
     rule("get list watch patch", "aliquot.dev", "gpunodes"),
     rule("get list watch", "aliquot.dev", "gpuclasses"),
     rule("patch", "aliquot.dev", "gpuclasses/status"),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,12 @@ class IntegerProgram:
         model.a_matrix_.value_ = np.array(self._coefficients, dtype=float)
         model.integrality_ = [highspy.HighsVarType.kInteger] * self.columns
         return model
+
+
+@cache
+def is_installed() -> bool:
+    """Whether there is a solver: the extra `partition` brings it."""
+    return all(find_spec(name) is not None for name in ("highspy", "numpy"))
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aliquot.partition.controller.relocation import Relocation, relocation
+from aliquot.partition.controller.moves import Relocation
+from aliquot.partition.controller.relocation import relocation
 from tests.partition.controller.places import holders, need, place
 
 
@@ -20,8 +21,9 @@ def spelled(one: Relocation | None) -> str:
     """`7g.80gb@0 on n-0, moves a to n-1`"""
     if one is None:
         return ""
-    moved = " and ".join(f"{v.pod.removeprefix('default/')} to {v.to_gpu}" for v in one.victims)
-    return f"{one.profile}@{one.start} on {one.gpu}, moves {moved}"
+    moved = " and ".join(f"{v.pod.removeprefix('default/')} to {v.to[0].uuid}" for v in one.victims)
+    ((_, spot),) = one.slices
+    return f"{spot.profile}@{spot.start} on {spot.uuid}, moves {moved}"
 
 
 @pytest.mark.parametrize(

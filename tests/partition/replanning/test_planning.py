@@ -427,6 +427,11 @@ def test_a_plan_is_refused_once_its_nodes_changed() -> None:
         apply(found, moved)
     with pytest.raises(StaleSnapshot, match=r"^the plan is stale: node n0 is gone; plan again$"):
         apply(found, replace(of, nodes=()))
+    cordoned = replace(of, nodes=(Node("n0", closed="it is cordoned"),))
+    with pytest.raises(
+        StaleSnapshot, match=r"^the plan is stale: node n0 is closed: it is cordoned; plan again$"
+    ):
+        apply(found, cordoned)
     beside = replace(of, nodes=(*of.nodes, Node("n1")), gpus=(*of.gpus, gpu(7, H100, node="n1")))
     assert apply(found, beside).pending == ()
     assert of.state_hash != moved.state_hash

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aliquot.cli.connect import cluster_options, connect, run
-from aliquot.cli.output import Format, counted, emit, output_option, table
+from aliquot.cli.output import Format, emit, output_option, table
 from aliquot.cli.parameters import GivenName, GivenPath, Seconds
 
 if TYPE_CHECKING:
     from aliquot.partition.cluster import Cluster
     from aliquot.partition.replanning.plan import Operation, Plan, Spot
-    from aliquot.partition.replanning.solving import Reached
 
 
 @click.command("plan", short_help="Make room for pods that wait: what would move, and why.")
@@ -157,48 +156,18 @@ def show(found: "Plan") -> None:
 
 
 def summary(found: "Plan") -> list[str]:
-    from aliquot.partition.replanning.plan import Create, Destroy, Evict
+    from aliquot.partition.replanning.plan import Evict
+    from aliquot.partition.replanning.wording import done_in_words, gaps_in_words
 
-    waits = len(found.admitted) + len(found.waiting)
-    if not waits:
+    if not found.admitted and not found.waiting:
         return ["no pod waits for slices: nothing to do"]
-    made = sum(1 for op in found.operations if isinstance(op, Create))
-    gone = sum(1 for op in found.operations if isinstance(op, Destroy))
-    lines = [
-        f"{len(found.admitted)} of {counted(waits, 'waiting pod')} admitted, {counted(len(found.evicted), 'pod')} moved; "
-        f"{counted(made, 'slice')} made, {gone} destroyed"
-    ]
-    gaps = [text for reached in found.reached if (text := _gap(reached))]
-    lines += gaps or ["proven optimal"]
+    lines = [done_in_words(found), *(gaps_in_words(found) or ["proven optimal"])]
     gapped = [op.pod for op in found.operations if isinstance(op, Evict) and op.gap]
     if gapped:
         lines.append(f"evicted before there is a place: {', '.join(gapped)}")
     if found.note:
         lines.append(found.note)
     return lines
-
-
-def _gap(reached: "Reached") -> str:
-    if reached.proven:
-        return ""
-    aim, _, rest = reached.aim.partition(" ")
-    names = {
-        "admitted": f"memory admitted of priority {rest}",
-        "evictions": f"evictions {rest}".strip(),
-        "operations": "slices made and destroyed",
-        "loss": "worth of what is free",
-    }
-    if reached.bound is None:
-        return f"{names[aim]}: time was up before it was known how good it is"
-    word = "at most" if aim == "admitted" else "at least"
-    unit = 64 if aim == "admitted" else 1
-    size = " GPUs" if aim == "admitted" else ""
-    if aim == "loss":
-        return f"{names[aim]}: may be better, by at most {reached.value - reached.bound:,.0f}"
-    return (
-        f"{names[aim]}: {reached.value / unit:,.6g}{size}, {word} {reached.bound / unit:,.6g} could be "
-        f"(gap {reached.gap:.2%})"
-    )
 
 
 def _row(op: "Operation") -> tuple[str, str, str, str]:

@@ -9,17 +9,18 @@ from aliquot.clock import Clock
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
+from aliquot.kube.api.policy import PodDisruptionBudget
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
-from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
+from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODDISRUPTIONBUDGETS, PODS
 from aliquot.partition.asking import Asking
 from aliquot.partition.controller.budget import MoveBudget
 from aliquot.partition.controller.claims import Claims
 from aliquot.partition.controller.classes import ClassStatuses
 from aliquot.partition.controller.loop import Loop
-from aliquot.partition.controller.relocating import Relocating
+from aliquot.partition.controller.relocating import Relocating, RunAside
 from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
 
@@ -30,7 +31,7 @@ MINIMUM_RUN_S = 300.0
 
 
 class Partitioner:
-    """`moves_per_hour` and `minimum_run_s` are for nodes that are budgeted. `placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself. `value_tables`: the shipped ones, unless others are given.
+    """`moves_per_hour` and `minimum_run_s` are for nodes that are budgeted. `placed_elsewhere`: names of the schedulers that write assignments; for pods of all others it looks itself. `value_tables`: the shipped ones, unless others are given. `run_aside`: plans take seconds.
 
     Caches that are passed in are shared and run by their owner; those left out are its own. `run` may be called once.
     """
@@ -51,17 +52,21 @@ class Partitioner:
         nodes: Cache[Node] | None = None,
         gpu_nodes: Cache[GPUNode] | None = None,
         gpu_classes: Cache[GPUClass] | None = None,
+        run_aside: RunAside = asyncio.to_thread,
         election: LeaderElection | None = None,
     ) -> None:
         self._pods = Cache(client, PODS, Pod) if pods is None else pods
         self._nodes = Cache(client, NODES, Node) if nodes is None else nodes
         self._gpu_nodes = Cache(client, GPUNODES, GPUNode) if gpu_nodes is None else gpu_nodes
         self._gpu_classes = Cache(client, GPUCLASSES, GPUClass) if gpu_classes is None else gpu_classes
+        # Who may not see them goes without: an eviction that they forbid is refused all the same.
+        self._budgets = Cache(client, PODDISRUPTIONBUDGETS, PodDisruptionBudget, optional=True)
         given: tuple[tuple[Cache[Any], Cache[Any] | None], ...] = (
             (self._pods, pods),
             (self._nodes, nodes),
             (self._gpu_nodes, gpu_nodes),
             (self._gpu_classes, gpu_classes),
+            (self._budgets, None),
         )
         self._caches = [own for own, _ in given]
         self._own_caches: list[Cache[Any]] = [own for own, passed in given if passed is None]
@@ -96,6 +101,7 @@ class Partitioner:
             nodes=self._nodes,
             gpu_nodes=self._gpu_nodes,
             gpu_classes=self._gpu_classes,
+            budgets=self._budgets,
             claims=self._claims,
             names=placed_elsewhere,
             recorder=self._recorder,
@@ -103,6 +109,7 @@ class Partitioner:
             minimum_run_s=minimum_run_s,
             valuation=valuation,
             may_write=may_write,
+            run_aside=run_aside,
         )
         self._classes = ClassStatuses(
             client,

@@ -1,4 +1,7 @@
-"""Room for a pod by moving another: who is evicted, where its like finds a place again, and what that frees. Pure.
+"""Room for one pod by moving others, searched: who is evicted, where their likes find a place again. Pure.
+
+Of pods that ask for slices by profile the exact planner decides (`replanned`), where it is installed. This search knows ways
+of GPUClasses as well, and looks one pod ahead.
 
 There is no move in place: a pod is evicted, and the one that takes its place goes where there is room. So there has to be
 room for it before, and what it costs is a start: the fewest pods are moved, and of these the smallest.
@@ -11,10 +14,12 @@ from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.layout import Slice
 from aliquot.gpu.profiles import resource_name
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.partition.controller.moves import Relocation, Victim
 from aliquot.partition.controller.needs import Need, Place
 from aliquot.partition.demand import Classes, ways
 from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.making import Effort, GpuNow, Piece, after, best
+from aliquot.partition.replanning.plan import Spot
 from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import SliceWay
 
@@ -22,26 +27,6 @@ Holders = Mapping[tuple[str, int], str]
 """GPU UUID and start -> the pod that has the slice, where one pod has it alone."""
 MOST_VICTIMS = 3
 """Of one relocation: who has to move more is better served by waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Victim:
-    pod: str
-    profile: str
-    start: int
-    to_node: str
-    to_gpu: str
-    """Where its like has room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relocation:
-    need: Need
-    node: str
-    gpu: str
-    profile: str
-    start: int
-    victims: tuple[Victim, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +139,21 @@ def _moved(
         if where is None:
             return None
         start = piece.start or 0
-        victims.append(Victim(holders[before.uuid, start], piece.profile, start, *where))
-    return Relocation(need, spot.place.name, before.uuid, spot.profile.name, spot.start, tuple(victims))
+        victims.append(
+            Victim(
+                holders[before.uuid, start],
+                (_spot(spot.place, before, piece.profile, start),),
+                (where,),
+            )
+        )
+    wanted_spot = _spot(spot.place, before, spot.profile.name, spot.start)
+    return Relocation(need.pod, ((need.resource, wanted_spot),), tuple(victims))
 
 
 def _elsewhere(
     piece: Piece, places: Sequence[Place], classes: Classes, gpus: dict[str, GpuNow], valuation: Valuation
-) -> tuple[str, str] | None:
-    """Node and GPU. Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
+) -> Spot | None:
+    """Takes the place in `gpus`. Without a change of mode: it may take long, and would cost a whole GPU."""
     resource = piece.resource or resource_name(piece.profile)
     for place in places:
         on_each = [
@@ -174,6 +166,12 @@ def _elsewhere(
         found = best(now, on_each, resource, most=Effort.RECUT, valuation=valuation)
         if found is not None:
             making = found[1]
-            gpus[making.gpu] = after(gpus[making.gpu], making)
-            return place.name, making.gpu
+            gpu = gpus[making.gpu] = after(gpus[making.gpu], making)
+            return _spot(place, gpu, making.piece.profile, making.piece.start or 0)
     return None
+
+
+def _spot(place: Place, gpu: GpuNow, profile: str, start: int) -> Spot:
+    """A GPU as a whole takes all slots."""
+    sizes = {one.name: one.memory_slots for one in gpu.profiles}
+    return Spot(place.name, gpu.uuid, profile, start, sizes.get(profile, max(sizes.values(), default=0)))

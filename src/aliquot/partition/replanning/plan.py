@@ -94,14 +94,12 @@ class BrokenPlan(Exception):
 
 
 def check_basis(plan: Plan, cluster: Cluster) -> None:
-    """Raises StaleSnapshot where a node that the plan touches has changed, or is gone."""
+    """Raises StaleSnapshot where a node that the plan touches has changed, takes nothing any more, or is gone."""
     now = cluster.basis(plan.basis)
-    gone = [node for node in plan.basis if node not in now]
-    changed = [node for node in plan.basis if node in now and now[node] != plan.basis[node]]
-    if gone or changed:
-        parts = [f"node {node} is gone" for node in gone] + [
-            f"the GPUs of {node} changed" for node in changed
-        ]
+    parts = [f"node {node} is gone" for node in plan.basis if node not in now]
+    parts += [f"the GPUs of {node} changed" for node in now if now[node] != plan.basis[node]]
+    parts += [f"node {node} is closed: {why}" for node in now if (why := cluster.node[node].closed)]
+    if parts:
         told = ", ".join(parts[:3]) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
         raise StaleSnapshot(f"the plan is stale: {told}; plan again")
 
