@@ -92,6 +92,22 @@ def test_who_is_due_what(
         assert found == {name: round(1000 * count) for name, count in due.items()}
 
 
+def test_the_example_of_the_docs() -> None:
+    tree = QueueTree(
+        [
+            queue("research", 8),
+            queue("vision", 4, parent="research"),
+            queue("language", 4, parent="research"),
+            queue("products", 4),
+            queue("serving", 4, parent="products"),
+        ]
+    )
+    wanted = {"vision": {GPU: 10_000}, "language": {GPU: 2000}, "serving": {GPU: 8000}}
+    shares = fair_shares(tree, wanted, {GPU: 16_000})
+    due = {node.name: shares.of(node.name).get(GPU, 0) // 1000 for node in tree.nodes[1:]}
+    assert due == {"default": 0, "research": 10, "vision": 8, "language": 2, "products": 6, "serving": 6}
+
+
 def test_resources_are_divided_each_by_itself_and_models_by_the_weight_for_gpus() -> None:
     h100 = of_model("H100")
     tree = QueueTree(

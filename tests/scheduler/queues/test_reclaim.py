@@ -138,6 +138,10 @@ class Case:
         Case({"y1": 8, "x1": 2}, ("x1", 1, SHARE), ("y1", 3, BORROWED), False),
         Case({"y1": 8, "x1": 2}, ("x1", 2, SHARE), ("y1", 2, BORROWED), False),
         Case({"y1": 8, "x1": 2}, ("x1", 1, SHARE), ("y1", 2, SHARE), False),
+        # It is the department that keeps its share; in it, whoever is above its own gives.
+        Case({"x1": 4, "x2": 5, "y1": 4}, ("y1", 1, SHARE), ("x1", 2, BORROWED), True),
+        Case({"x1": 3, "x2": 6, "y1": 4}, ("y1", 1, SHARE), ("x1", 2, BORROWED), False),
+        Case({"x1": 4, "x2": 3, "y1": 4}, ("y1", 1, SHARE), ("x1", 2, BORROWED), False),
         # Never for borrowed room.
         Case({"y1": 8}, ("x1", 1, BORROWED), ("y1", 1, BORROWED), False),
         # Between sisters, their department has no part in it.

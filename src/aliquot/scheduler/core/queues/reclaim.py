@@ -12,7 +12,7 @@ however long it has run, and the job of 3 beside it is not. The pods that a job 
 the rest of it and only where that has its claim.
 
 *Reclaim* (of another queue): only for a better claim than the victim's, so never for borrowed room. By `QUOTA`, the victim's
-queue has to be above its quota; by `SHARE`, it keeps at least its fair share. *Preempt* (in the same queue): only for a
+queue has to be above its quota; by `SHARE`, it is above its fair share and keeps at least that. *Preempt* (in the same queue): only for a
 higher priority, and a claim that is as good or better.
 
 Why this ends
@@ -135,8 +135,11 @@ class Party:
 
 def may_reclaim(ledger: Ledger, shares: Shares, reclaimer: Party, victim: Party) -> bool:
     """Whether one queue's job may take the room of another's. `ledger`: without those that are evicted for it already, and
-    without the reclaimer. Looked at are the queues below the first one that both have above them, each resource that the
-    reclaimer needs.
+    without the reclaimer.
+
+    Looked at are the queues on both paths below the first one that both have above them, in the resources that the reclaimer
+    needs: its own stay within what it claims by, the others are above theirs. By `SHARE`, the topmost of these keeps its
+    share; by `QUOTA` a gang that is partly on borrowed room may go all the same, or the guarantee were none.
     """
     if not victim.preemptible or reclaimer.claim <= victim.claim:
         return False
@@ -151,14 +154,13 @@ def may_reclaim(ledger: Ledger, shares: Shares, reclaimer: Party, victim: Party)
     by = reclaimer.claim
     if not all(_fits(shares, index, ledger.held(index), reclaimer.amounts, by) for index in ours):
         return False
+    most = shares.guaranteed if by is Claim.QUOTA else shares.fair
+    if not all(any(ledger.held(index).get(r, 0) > most[r][index] for r in given) for index in theirs):
+        return False
     if by is Claim.QUOTA:
-        return all(
-            any(ledger.held(index).get(r, 0) > shares.guaranteed[r][index] for r in given) for index in theirs
-        )
-    return all(
-        any(ledger.held(index).get(r, 0) - victim.amounts[r] >= shares.fair[r][index] for r in given)
-        for index in theirs
-    )
+        return True
+    top = theirs[-1]
+    return any(ledger.held(top).get(r, 0) - victim.amounts[r] >= shares.fair[r][top] for r in given)
 
 
 def may_preempt(preemptor: Party, victim: Party) -> bool:
