@@ -4,9 +4,9 @@ Highest rank first; jobs that lost members before all others, extras last. A job
 behind it. Within a pass room only shrinks, so the first of those that are alike answers for the rest of them.
 """
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
@@ -121,7 +121,7 @@ class _Pass:
         self._rankings = rankings
         self._topologies = topologies
         self._lines = pending.lines
-        self._room = 0
+        self._room = 0.0
         """For how many pods there is room before the limit."""
         self._extras: list[Head] = []
         self.decisions: list[Decision] = []
@@ -129,7 +129,7 @@ class _Pass:
 
     def run(self, limit: int | None) -> bool:
         """Whether the limit was reached."""
-        self._room = sys.maxsize if limit is None else limit
+        self._room = inf if limit is None else limit
         broken: list[Head] = []
         for alike, rank in self._pending.begun.items():
             extra = self._pending.jobs[rank[-1]].lacks() == {}
@@ -200,6 +200,7 @@ class _Pass:
 
     def _decide(self, job: Job, binds: Sequence[Bind]) -> None:
         self.decisions.append(Decision(job.spec, tuple(binds)))
+        self._room -= len(binds)
         for bind in binds:
             self._pending.hold(bind.pod, job.spec, bind.leaf)
 
