@@ -1,9 +1,11 @@
 """What the API server refuses of a PodGroup and a Topology, in one line each."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from aliquot.kube.crds import PODGROUP_CRD, TOPOLOGY_CRD
 from aliquot.kube.resources import CRDS, PODGROUPS, TOPOLOGIES
@@ -76,6 +78,13 @@ def topology(*labels: str) -> Json:
 )
 async def test_what_makes_sense_is_taken(api: Api, spec: Json) -> None:
     await api.ok("POST", PODGROUPS.path("default"), pod_group(spec))
+
+
+async def test_the_example_of_the_docs_is_taken(api: Api) -> None:
+    docs = (Path(__file__).parents[2] / "docs/scheduler.md").read_text()
+    section = docs.partition("## Which pods belong together")[2]
+    example = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
+    await api.ok("POST", PODGROUPS.path("default"), example)
 
 
 @pytest.mark.parametrize(
