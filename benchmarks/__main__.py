@@ -11,6 +11,7 @@ NAMES = (
     "node",
     "sharing",
     "scheduling",
+    "queues",
     "mig",
     "planning",
     "cutting",

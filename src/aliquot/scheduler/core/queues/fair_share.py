@@ -169,7 +169,8 @@ def fill(amount: int, needs: Sequence[int], weights: Sequence[int]) -> list[int]
             given[index] = needs[index]
         return given
     # True division of integers is rounded correctly: it keeps the order, or makes equal what is all but equal.
-    order.sort(key=lambda index: needs[index] / weights[index])
+    levels = [need / weight if weight else 0.0 for need, weight in zip(needs, weights, strict=True)]
+    order.sort(key=levels.__getitem__)
     total = sum([weights[index] for index in order])
     met = 0
     for index in order:
@@ -180,20 +181,20 @@ def fill(amount: int, needs: Sequence[int], weights: Sequence[int]) -> list[int]
         left -= need
         total -= weight
         met += 1
-    rest = order[met:]
     # Those of equal remainder: by their place.
-    rest.sort()
+    rest = sorted(order[met:])
+    remainders = [0] * len(needs)
     spare = left
-    remainders = []
     for index in rest:
-        part, remainder = divmod(left * weights[index], total)
-        part = min(part, needs[index])
+        part, remainders[index] = divmod(left * weights[index], total)
+        if part > needs[index]:
+            part = needs[index]
         given[index] = part
         spare -= part
-        remainders.append(-remainder)
-    for place in sorted(range(len(rest)), key=remainders.__getitem__):
-        index = rest[place]
-        if spare and given[index] < needs[index]:
-            given[index] += 1
-            spare -= 1
+    if spare:
+        rest.sort(key=remainders.__getitem__, reverse=True)
+        for index in rest:
+            if spare and given[index] < needs[index]:
+                given[index] += 1
+                spare -= 1
     return given
