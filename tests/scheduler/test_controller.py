@@ -270,24 +270,69 @@ def test_gated_pods_are_left_alone_until_the_gates_go() -> None:
 
 
 def test_what_it_does_not_know_is_refused_with_a_reason() -> None:
-    spread = [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]
-    anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}}
+    template = {"name": "gpu", "resourceClaimTemplateName": "one"}
 
     async def scenario(world: World) -> None:
         api = world.api
         api.put("nodes", node("a"))
         api.put("pods", pod("claims", resourceClaims=[{"name": "gpu", "resourceClaimName": "one"}]))
-        api.put("pods", pod("spread", topologySpreadConstraints=spread))
-        api.put("pods", pod("anti", affinity=anti))
+        api.put("pods", pod("template", resourceClaims=[template]))
         async with running(scheduler(world)):
-            await until(lambda: all(api.condition(name)[0] for name in ("claims", "spread", "anti")))
+            await until(lambda: all(api.condition(name)[0] for name in ("claims", "template")))
         assert api.binds == []
-        assert api.condition("claims")[1:] == (
-            "Unschedulable",
-            "resource claims (gpu) are not supported: ask for an extended resource such as nvidia.com/gpu",
-        )
-        assert api.condition("spread")[2].startswith("topology spread with whenUnsatisfiable DoNotSchedule")
-        assert api.condition("anti")[2].startswith("required pod anti-affinity is not supported")
+        for name in ("claims", "template"):
+            assert api.condition(name)[1:] == (
+                "Unschedulable",
+                "resource claims (gpu) are not supported: ask for an extended resource such as nvidia.com/gpu",
+            )
+
+    simulate(scenario)
+
+
+def labelled(obj: Json, **labels: str) -> Json:
+    return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
+
+
+def apart_from(**labels: str) -> Json:
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": labels}}
+    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def near_to(**labels: str) -> Json:
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": labels}}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def test_a_pod_that_waits_learns_of_rules_that_come_later() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        async with running(scheduler(world)):
+            api.put("pods", labelled(pod("web"), app="web"))
+            await until(lambda: "no nodes" in api.condition("web")[2])
+            api.put("pods", pod("other", nodeName="a", affinity=apart_from(app="web")))
+            api.put("nodes", labelled(node("a"), zone="1"))
+            await until(lambda: "keeps it out" in api.condition("web")[2])
+            assert api.condition("web")[2].startswith(
+                "1 node has room, but the pod anti-affinity of a pod there keeps it out: app in (web) by zone"
+            )
+            api.delete("pods", "default/other")
+            await until(lambda: api.node_of("web") == "a")
+
+    simulate(scenario)
+
+
+def test_a_pod_that_waits_for_company_is_placed_once_that_is_there() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        for name, zone in (("a", "1"), ("b", "2")):
+            api.put("nodes", labelled(node(name), zone=zone))
+        async with running(scheduler(world)):
+            api.put("pods", pod("web", affinity=near_to(app="db")))
+            await until(lambda: "pod affinity asks for" in api.condition("web")[2])
+            # Another scheduler's pod: nothing else changes.
+            api.put("pods", labelled(pod("db", scheduler="volcano", nodeName="b"), app="db"))
+            took = await until(lambda: api.node_of("web") == "b")
+        assert took < 1
 
     simulate(scenario)
 

@@ -33,6 +33,7 @@ ALLOWED = {
     "math",
     "types",
     "typing",
+    "weakref",
 }
 """Each by its own name: a package may have pure modules and shells side by side."""
 

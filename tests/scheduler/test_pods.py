@@ -123,11 +123,9 @@ def test_constraints() -> None:
                             }
                         ],
                     },
-                    "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{}]},
                 },
-                "topologySpreadConstraints": [{"whenUnsatisfiable": "ScheduleAnyway"}],
             }
-        ).spec
+        )
     )
     assert shape.refusal is None
     assert shape.node_selector == (("a", "1"), ("b", "2"))
@@ -139,8 +137,8 @@ def test_constraints() -> None:
 def test_host_ports() -> None:
     ports = [{"containerPort": 8080}, {"containerPort": 80, "hostPort": 81, "protocol": "UDP"}]
     reader = PodReader()
-    plain = reader.shape(pod({"containers": [container(ports=ports)]}).spec)
-    on_host = reader.shape(pod({"containers": [container(ports=ports)], "hostNetwork": True}).spec)
+    plain = reader.shape(pod({"containers": [container(ports=ports)]}))
+    on_host = reader.shape(pod({"containers": [container(ports=ports)], "hostNetwork": True}))
     assert plain.host_ports == (HostPort(81, "UDP"),)
     assert on_host.host_ports == (HostPort(8080), HostPort(81, "UDP"))
 
@@ -168,6 +166,27 @@ def test_host_port_clashes(one: HostPort, other: HostPort, clash: bool) -> None:
             "resource claims (a, b) are not supported: ask for an extended resource such as nvidia.com/gpu",
         ),
         (
+            {
+                "containers": [container()],
+                "resourceClaims": [{"name": "a", "resourceClaimTemplateName": "one-gpu"}],
+            },
+            Kind.RESOURCE_CLAIMS,
+            "resource claims (a) are not supported: ask for an extended resource such as nvidia.com/gpu",
+        ),
+        (
+            {"containers": [container()], "topologySpreadConstraints": [{"maxSkew": 1}]},
+            Kind.UNSUPPORTED,
+            "the pod's scheduling fields cannot be read: KeyError: 'topologyKey'",
+        ),
+        (
+            {
+                "containers": [container()],
+                "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}},
+            },
+            Kind.UNSUPPORTED,
+            "the pod's scheduling fields cannot be read: KeyError: 'topologyKey'",
+        ),
+        (
             {"containers": [container(limits={"cpu": "lots"})]},
             Kind.UNSUPPORTED,
             "the pod's scheduling fields cannot be read: 'lots' is not a quantity",
@@ -180,7 +199,7 @@ def test_host_port_clashes(one: HostPort, other: HostPort, clash: bool) -> None:
     ],
 )
 def test_refusals(spec: dict[str, Any], kind: Kind, message: str) -> None:
-    refusal = PodReader().shape(pod(spec).spec).refusal
+    refusal = PodReader().shape(pod(spec)).refusal
     assert refusal is not None
     assert refusal.kind is kind
     assert refusal.detail.startswith(message)
@@ -189,8 +208,8 @@ def test_refusals(spec: dict[str, Any], kind: Kind, message: str) -> None:
 def test_pods_of_one_template_share_a_shape_and_no_others_do() -> None:
     reader = PodReader()
     base: dict[str, Any] = {"containers": [container(limits={"nvidia.com/gpu": 1})]}
-    shape = reader.shape(pod(base).spec)
-    assert reader.shape(pod(base).spec) is shape
+    shape = reader.shape(pod(base))
+    assert reader.shape(pod(base)) is shape
     differing: list[dict[str, Any]] = [
         {"containers": [container(limits={"nvidia.com/gpu": 2})]},
         {"containers": [container("other", limits={"nvidia.com/gpu": 1})]},
@@ -204,7 +223,7 @@ def test_pods_of_one_template_share_a_shape_and_no_others_do() -> None:
         {**base, "initContainers": [container("x")]},
         {**base, "initContainers": [container("x", restartPolicy="Always")]},
     ]
-    assert len({reader.shape(pod(spec).spec).signature for spec in [base, *differing]}) == 1 + len(differing)
+    assert len({reader.shape(pod(spec)).signature for spec in [base, *differing]}) == 1 + len(differing)
 
 
 def test_an_assignment_comes_back_as_it_was_sent() -> None:

@@ -18,6 +18,7 @@ from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.pod_rules import selected
 from aliquot.scheduler.pods import PodReader
 
 _TERMINAL = ("Succeeded", "Failed")
@@ -68,7 +69,7 @@ class Mirror:
     def follow(self) -> Callable[[], None]:
         """Start to listen; returns the function that stops it."""
         stops = (
-            self._pods.subscribe(self._pod_changed),
+            self._pods.subscribe(self._pod_told),
             self._nodes.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_changed),
             self._classes.follow(self._classes_changed),
@@ -108,6 +109,19 @@ class Mirror:
         if pod is not None:
             self._pod_changed(pod, pod)
 
+    def _pod_told(self, old: Pod | None, new: Pod | None) -> None:
+        self._pod_changed(old, new)
+        news = self._reader.rules.take_news()
+        if news:
+            self._read_again([pod.key for pod in self._pending.pods.values() if selected(news, pod.kin)])
+
+    def _read_again(self, names: Collection[str]) -> None:
+        """What is known of these pods beside themselves has changed."""
+        for name in names:
+            pod = self._pods.get(name)
+            if pod is not None:
+                self._pod_changed(pod, pod)
+
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:
             assert old is not None
@@ -125,14 +139,20 @@ class Mirror:
         elif new.spec.node_name:
             self._held_back.discard(name)
             self._seen_reserved.discard(name)
-            known = self._snapshot.pods.get(name)
-            self._snapshot.set_pod(self._reader.placed(new))
+            known, placed = self._snapshot.pods.get(name), self._reader.placed(new)
+            self._snapshot.set_pod(placed)
             self._hold(name, new)
             self._gone(name)
-            if known is not None and known.node != new.spec.node_name:
+            if (known is not None and known.node != placed.node) or self._may_open(known, placed):
                 self._changed()
         else:
             self._waiting(name, new)
+
+    def _may_open(self, known: PlacedPod | None, placed: PlacedPod) -> bool:
+        """Whether a rule that somebody waits under may look at the pod otherwise now."""
+        return self._reader.rules.may_open and (
+            known is None or (known.kin, known.terminating) != (placed.kin, placed.terminating)
+        )
 
     def _waiting(self, name: str, pod: Pod) -> None:
         placed = self._reader.reserved(pod) if pod.spec.scheduler_name in self._names else None

@@ -39,12 +39,15 @@ from aliquot.scheduler.core.pod import (
     effective_request,
 )
 from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.core.rules import Rules
+from aliquot.scheduler.pod_rules import RuleReader
 
 _log = structlog.get_logger()
 
 T = TypeVar("T")
 
 _MOST_KNOWN = 20_000
+_UNREADABLE = (KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class PodReader:
     """Reads pods; remembers the shapes it has met."""
 
     def __init__(self) -> None:
+        self.rules = RuleReader()
         self._takes: dict[str, _Takes] = {}
         self._shapes: dict[str, PodShape] = {}
 
@@ -68,9 +72,10 @@ class PodReader:
         return PodRequest(
             key=key(pod),
             uid=pod.metadata.uid,
-            shape=self.shape(pod.spec),
+            shape=self.shape(pod),
             priority=pod.spec.priority,
             created_s=parse_rfc3339(stamp) if stamp else 0.0,
+            kin=self.rules.kin(pod),
         )
 
     def placed(self, pod: Pod) -> PlacedPod:
@@ -88,6 +93,8 @@ class PodReader:
             devices=_chosen(_assignment(pod)),
             host_ports=takes.host_ports,
             admitted=_is_admitted(pod),
+            terminating=pod.metadata.deletion_timestamp is not None,
+            kin=self.rules.kin(pod),
         )
 
     def reserved(self, pod: Pod) -> PlacedPod | None:
@@ -95,7 +102,7 @@ class PodReader:
         assignment = _assignment(pod)
         if assignment is None or not assignment.node:
             return None
-        request = self.shape(pod.spec)
+        request = self.shape(pod)
         return PlacedPod(
             key=key(pod),
             uid=pod.metadata.uid,
@@ -105,9 +112,11 @@ class PodReader:
             host_ports=request.host_ports,
             assumed=True,
             reserved=True,
+            kin=self.rules.kin(pod),
         )
 
-    def shape(self, spec: PodSpec) -> PodShape:
+    def shape(self, pod: Pod) -> PodShape:
+        spec = pod.spec
         asks = (
             spec.node_name,
             spec.node_selector,
@@ -117,9 +126,14 @@ class PodReader:
             spec.resource_claims,
         )
         signature = _takes_signature(spec) + _spelled(asks)
+        try:
+            found = self.rules.of(pod, self.rules.kin(pod))
+        except _UNREADABLE as error:
+            return _unreadable(signature, error)
+        signature += found.signature
         known = self._shapes.get(signature)
         if known is None:
-            known = _remember(self._shapes, signature, self._read_shape(signature, spec))
+            known = _remember(self._shapes, signature, self._read_shape(signature, spec, found.rules))
         return known
 
     def _takes_of(self, spec: PodSpec) -> _Takes:
@@ -129,7 +143,7 @@ class PodReader:
             known = _remember(self._takes, signature, _read_takes(spec))
         return known
 
-    def _read_shape(self, signature: str, spec: PodSpec) -> PodShape:
+    def _read_shape(self, signature: str, spec: PodSpec, rules: Rules) -> PodShape:
         try:
             takes = self._takes_of(spec)
             affinity = (spec.affinity or {}).get("nodeAffinity") or {}
@@ -147,15 +161,18 @@ class PodReader:
                 preferred=tuple(PreferredTerm(p["weight"], _term(p["preference"])) for p in preferred or ()),
                 tolerations=tuple(map(_toleration, spec.tolerations or ())),
                 host_ports=takes.host_ports,
+                rules=rules,
                 refusal=_unsupported(spec),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            # The API server lets none of this through; another server may.
-            told = str(error) if isinstance(error, QuantityError) else f"{type(error).__name__}: {error}"
-            refusal = Reason(Kind.UNSUPPORTED, f"the pod's scheduling fields cannot be read: {told}")
-            return PodShape(
-                signature=signature, containers=(), request=effective_request(()), refusal=refusal
-            )
+        except _UNREADABLE as error:
+            return _unreadable(signature, error)
+
+
+def _unreadable(signature: str, error: Exception) -> PodShape:
+    """The API server lets none of this through; another server may."""
+    told = str(error) if isinstance(error, QuantityError) else f"{type(error).__name__}: {error}"
+    refusal = Reason(Kind.UNSUPPORTED, f"the pod's scheduling fields cannot be read: {told}")
+    return PodShape(signature=signature, containers=(), request=effective_request(()), refusal=refusal)
 
 
 def _remember(known: dict[str, T], signature: str, value: T) -> T:
@@ -198,18 +215,6 @@ def _unsupported(spec: PodSpec) -> Reason | None:
             Kind.RESOURCE_CLAIMS,
             f"resource claims ({names}) are not supported: ask for an extended resource such as nvidia.com/gpu",
         )
-    affinity = spec.affinity or {}
-    for field, words in (("podAffinity", "pod affinity"), ("podAntiAffinity", "pod anti-affinity")):
-        if (affinity.get(field) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
-            return Reason(
-                Kind.UNSUPPORTED, f"required {words} is not supported: make it preferred, or leave it out"
-            )
-    for constraint in spec.topology_spread_constraints or ():
-        if constraint.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule":
-            return Reason(
-                Kind.UNSUPPORTED,
-                "topology spread with whenUnsatisfiable DoNotSchedule is not supported: use ScheduleAnyway",
-            )
     return None
 
 

@@ -279,6 +279,7 @@ def placed(request: PodRequest, where: str, *, admitted: bool = False) -> Placed
         devices=tuple(_choice(node_name, text, request) for text in devices),
         host_ports=request.shape.host_ports,
         admitted=admitted,
+        kin=request.kin,
     )
 
 

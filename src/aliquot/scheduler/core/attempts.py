@@ -15,7 +15,7 @@ from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
+from aliquot.scheduler.core.reasons import NEIGHBOURS, Explanation, Kind, Reason
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Domain, Topology, domain_of, domains
@@ -72,6 +72,10 @@ def place(session: Session, pod: PodRequest, rankings: Rankings, within: Names =
 def why_no_node(snapshot: Snapshot, shape: PodShape, rankings: Rankings, within: Names = None) -> Explanation:
     """Why none of the nodes takes a pod of the shape, as things are."""
     nodes, rejections = snapshot.nodes, rankings.of(shape).rejections(snapshot)
+    if asks(shape) and shape.rules:
+        # Nodes where its devices could be made, but for the pods that are there.
+        made = rankings.of_made(shape).rejections(snapshot)
+        rejections = {**rejections, **{n: reason for n, reason in made.items() if reason.kind in NEIGHBOURS}}
     if within is not None:
         nodes = {name: nodes[name] for name in within}
         rejections = {name: rejections[name] for name in within if name in rejections}

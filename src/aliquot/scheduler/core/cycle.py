@@ -1,7 +1,9 @@
 """One pass over those who wait: decisions out, and what was decided kept in the snapshot.
 
 Highest rank first; jobs that lost members before all others, extras last. A job that finds no room does not hold up those
-behind it. Within a pass room only shrinks, so the first of those that are alike answers for the rest of them.
+behind it. Within a pass room only shrinks, so the first of those that are alike answers for the rest of them. Only rules
+between pods may open a node when another pod is placed: a job that waits under such a one is looked at again once the
+others are through.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -108,6 +110,17 @@ def _sought(job: Job) -> Mapping[str, int] | None:
     return lacks
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """One to whom another pod may open a node."""
+
+    head: Head
+    extras: bool
+    blocked: Blocked
+    decisions: int
+    """How many had been made when it found none."""
+
+
 class _Pass:
     def __init__(
         self,
@@ -124,6 +137,7 @@ class _Pass:
         self._room = 0.0
         """For how many pods there is room before the limit."""
         self._extras: list[Head] = []
+        self._closed: list[_Closed] = []
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
 
@@ -135,7 +149,28 @@ class _Pass:
             extra = self._pending.jobs[rank[-1]].lacks() == {}
             (self._extras if extra else broken).append((rank, alike, 0))
         whole = [(line[0], alike, 0) for alike, line in self._lines.items()]
-        return self._serve(broken) or self._serve(whole) or self._serve(self._extras, extras=True)
+        return (
+            self._serve(broken)
+            or self._serve(whole)
+            or self._serve(self._take_extras(), extras=True)
+            or self._serve_reopened()
+        )
+
+    def _take_extras(self) -> list[Head]:
+        extras, self._extras = self._extras, []
+        return extras
+
+    def _serve_reopened(self) -> bool:
+        """Look again at those to whom what was placed since may have opened a node, as long as that is so for any."""
+        while again := [closed for closed in self._closed if closed.decisions < len(self.decisions)]:
+            self._closed = [closed for closed in self._closed if closed.decisions == len(self.decisions)]
+            told_again = {id(closed.blocked) for closed in again}
+            self.blocked = [blocked for blocked in self.blocked if id(blocked) not in told_again]
+            self._extras += [closed.head for closed in again if closed.extras]
+            whole = [closed.head for closed in again if not closed.extras]
+            if self._serve(whole) or self._serve(self._take_extras(), extras=True):
+                return True
+        return False
 
     def _serve(self, heads: Iterable[Head], *, extras: bool = False) -> bool:
         """One head after the other. Whether the limit was reached before all were looked at."""
@@ -149,6 +184,8 @@ class _Pass:
             found = self._extra(job) if extras else self._whole(job)
             if isinstance(found, Shortfall):
                 self.blocked.append(Blocked(job.spec, alike, found))
+                if found.shape.rules.may_open:
+                    self._closed.append(_Closed(head, extras, self.blocked[-1], len(self.decisions)))
                 turns.served(None)
                 continue
             self._decide(job, found)

@@ -8,7 +8,8 @@ In this order, the first that applies:
 4. no node matches what the pod says of nodes (name, selector, affinity): told by the nodes that got furthest;
 5. of the nodes that match, none offers a resource, or none is large enough;
 6. those that are large enough are cordoned or tainted;
-7. they are full. Told by the resource that is short on all of them, a GPU before CPU, with what keeps its devices
+7. some have room, and rules between pods keep it out of them: the rule is named;
+8. they are full. Told by the resource that is short on all of them, a GPU before CPU, with what keeps its devices
    from being free; where each node lacks something else, each is named.
 """
 
@@ -26,6 +27,7 @@ from aliquot.scheduler.core.pod import CPU, PODS, PodShape
 from aliquot.scheduler.core.reasons import (
     CAPACITY,
     MISMATCH,
+    NEIGHBOURS,
     Explanation,
     Kind,
     Reason,
@@ -138,18 +140,23 @@ def _most_per_container(resource: str, node: NodeState) -> int:
 
 
 def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | None:
-    """All cordoned or tainted, though large enough."""
+    """All that are large enough are cordoned or tainted; or those that have room are closed by a rule between pods."""
     furthest = max((reason.kind for reason in large.values()), key=_FUNNEL.index)
     if furthest in CAPACITY:
         return None
     told = [reason.detail for reason in large.values() if reason.kind is furthest]
     count = len(told)
+    most = Counter(sorted(told)).most_common(1)[0][0]
+    if furthest in NEIGHBOURS:
+        return (
+            furthest,
+            f"{'1 node has' if count == 1 else f'{count} nodes have'} room, {_closed(furthest, most)}",
+        )
     these = (
         _match(count)
         if len(large) == matching
         else f"{_match(count)} and {'is' if count == 1 else 'are'} large enough"
     )
-    most = Counter(sorted(told)).most_common(1)[0][0]
     match furthest:
         case Kind.CORDONED:
             return furthest, f"{these}, {'it is' if count == 1 else 'all are'} cordoned"
@@ -158,6 +165,20 @@ def _kept_out(large: Mapping[str, Reason], matching: int) -> tuple[Kind, str] | 
             return furthest, f"{these}, {has} a taint that is not tolerated: {most}"
         case _:
             return furthest, f"{these}: {most or furthest}"
+
+
+def _closed(kind: Kind, rule: str) -> str:
+    match kind:
+        case Kind.SPREAD_LABEL:
+            return f"but no label {rule}, by which the pod is to be spread"
+        case Kind.SPREAD:
+            return f"but topology spread keeps the pod out: {rule}"
+        case Kind.POD_AFFINITY:
+            return f"but no pod that its pod affinity asks for is there: {rule}"
+        case Kind.POD_ANTI_AFFINITY:
+            return f"but a pod that its pod anti-affinity avoids is there: {rule}"
+        case _:
+            return f"but the pod anti-affinity of a pod there keeps it out: {rule}"
 
 
 def _full(shape: PodShape, nodes: Mapping[str, NodeState], large: Mapping[str, Reason]) -> tuple[Kind, str]:

@@ -17,7 +17,7 @@ from aliquot.scheduler.core.shares import share_out
 
 Filter: TypeAlias = Callable[[PodShape, NodeState], Reason | None]
 
-_HARD = frozenset({TaintEffect.NO_SCHEDULE, TaintEffect.NO_EXECUTE})
+HARD = frozenset({TaintEffect.NO_SCHEDULE, TaintEffect.NO_EXECUTE})
 _CORDON = NodeTaint("node.kubernetes.io/unschedulable", TaintEffect.NO_SCHEDULE)
 
 
@@ -48,7 +48,7 @@ def cordoned(shape: PodShape, node: NodeState) -> Reason | None:
 
 
 def taints(shape: PodShape, node: NodeState) -> Reason | None:
-    taint = first_untolerated(node.facts.taints, shape.tolerations, _HARD)
+    taint = first_untolerated(node.facts.taints, shape.tolerations, HARD)
     return None if taint is None else Reason(Kind.TAINT, str(taint))
 
 

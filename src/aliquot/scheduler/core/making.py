@@ -14,6 +14,7 @@ from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.making import Effort, GpuNow, Piece, after, best
 from aliquot.partition.value import BY_RULE, Valuation
 from aliquot.partition.ways import GpuWay, SliceWay, WayOn
+from aliquot.scheduler.core.domains import Preference
 from aliquot.scheduler.core.facts import DeviceId, DeviceState, Withheld, device_id
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, ContainerRequest, DeviceChoice, PodShape
@@ -67,6 +68,9 @@ class Makings:
         loss = most + max(-most, min(round(plan.loss * _LOSS_PARTS), most))
         least = ((plan.way * 2 + changes_mode) * _LOSS_STEPS + loss) * len(Effort) + plan.effort
         return _MOST_WAYS * 2 * _LOSS_STEPS * len(Effort) - least
+
+    def weigh(self, score: int, preference: Preference) -> tuple[float, ...]:
+        return (score, *preference)
 
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         """Raises LookupError where nothing can be made: ask `reject` first."""

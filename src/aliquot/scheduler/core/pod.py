@@ -11,6 +11,7 @@ from typing import TypeAlias
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
 from aliquot.scheduler.core.reasons import Reason
+from aliquot.scheduler.core.rules import NO_KIN, NO_RULES, Kin, Rules
 
 Amounts: TypeAlias = Mapping[str, int]
 """Resource name to amount; a resource that is absent counts as zero, and zeros are left out. Never changed in place."""
@@ -69,6 +70,7 @@ class PodShape:
     preferred: tuple[PreferredTerm, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    rules: Rules = NO_RULES
     refusal: Reason | None = None
 
     def largest_of_one_container(self, resource: str) -> int:
@@ -85,6 +87,7 @@ class PodRequest:
     shape: PodShape
     priority: int = 0
     created_s: float = 0.0
+    kin: Kin = NO_KIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,9 @@ class PlacedPod:
     assumed: bool = False
     reserved: bool = False
     """Its devices are still being made: it is bound once they are there."""
+    terminating: bool = False
+    """It is being deleted."""
+    kin: Kin = NO_KIN
 
 
 def effective_request(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from aliquot.scheduler.core import devices, filters, scores
+from aliquot.scheduler.core.domains import Preference
 from aliquot.scheduler.core.filters import Filter
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import DeviceChoice, PodShape
@@ -34,6 +35,7 @@ class Judge(Protocol):
 
     def reject(self, shape: PodShape, node: NodeState) -> Reason | None: ...
     def score(self, shape: PodShape, node: NodeState) -> int: ...
+    def weigh(self, score: int, preference: Preference) -> tuple[float, ...]: ...
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]: ...
 
 
@@ -63,6 +65,12 @@ class Policies:
         for score in self.scores:
             total = total * (BEST + 1) + score(shape, node)
         return total
+
+    def weigh(self, score: int, preference: Preference) -> tuple[float, ...]:
+        """`score` with what the pod's rules say of the node's domains put in; the larger the better."""
+        behind = max(0, len(self.scores) - scores.BEFORE_NEIGHBOURS)
+        foremost, rest = divmod(score, (BEST + 1) ** behind)
+        return (foremost, *preference, rest)
 
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
         return self.choose(shape, node)

@@ -3,16 +3,27 @@
 Pods of one shape see every node alike, and placing a pod changes one node. So after the first look at all nodes, a
 decision costs the nodes that changed since the last one, not the size of the cluster. `best` answers exactly what a
 scan of all nodes would: tests hold the two against each other.
+
+Where rules between pods concern the shape, nodes are ranked by cell (see `domains`), and the cells by their best node:
+a rule's verdict and preference hold for a whole cell, so they change no order within it.
 """
 
 import heapq
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
+from aliquot.scheduler.core.domains import Cell, Domains
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Judge
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.snapshot import Snapshot
+
+_Entry: TypeAlias = tuple[int, str]
+_Rank: TypeAlias = tuple[tuple[float, ...], str]
+"""Of a cell: how good its best node is there, the smallest the best, and that node."""
+_ALL: Cell = ()
+"""The one cell there is without rules."""
 
 
 class Ranking:
@@ -21,8 +32,13 @@ class Ranking:
         self._judge_by = judge
         self._scores: dict[str, int] = {}
         self._rejections: dict[str, Reason] = {}
-        # Best first. An entry whose score is no longer the node's is passed over when it comes up.
-        self._heap: list[tuple[int, str]] = []
+        self._domains: Domains | None = None
+        # Best first. An entry that is not the node's any more, or the cell's, is passed over when it comes up.
+        self._heaps: dict[Cell, list[_Entry]] = {}
+        self._ranks: dict[Cell, _Rank] = {}
+        self._cells: list[tuple[_Rank, int, Cell]] = []
+        self._serial = 0
+        self._entries = 0
         self._seen_version = -1
 
     def best(self, snapshot: Snapshot, within: Collection[str] | None = None) -> str | None:
@@ -30,32 +46,67 @@ class Ranking:
         alone, in time proportional to their number."""
         self._catch_up(snapshot)
         if within is not None:
-            fits = [(-score, name) for name in within if (score := self._scores.get(name)) is not None]
-            return min(fits)[1] if fits else None
-        while self._heap:
-            score, name = self._heap[0]
-            if self._scores.get(name) == -score:
-                return name
-            heapq.heappop(self._heap)
+            return self._best_of(within)
+        if self._domains is None:
+            top = self._top(_ALL)
+            return top[1] if top is not None else None
+        while self._cells:
+            rank, _, cell = self._cells[0]
+            if self._ranks.get(cell) == rank:
+                return rank[1]
+            heapq.heappop(self._cells)
+            self._entries -= 1
         return None
+
+    def _best_of(self, names: Collection[str]) -> str | None:
+        fits = [(-score, name) for name in names if (score := self._scores.get(name)) is not None]
+        if self._domains is None:
+            return min(fits)[1] if fits else None
+        tops: dict[Cell, _Entry] = {}
+        for entry in fits:
+            cell = self._domains.cell(entry[1])
+            tops[cell] = min(entry, tops.get(cell, entry))
+        ranks = [
+            rank for cell, top in tops.items() if (rank := self._rank(cell, top, self._domains)) is not None
+        ]
+        return min(ranks)[1] if ranks else None
 
     def rejections(self, snapshot: Snapshot) -> Mapping[str, Reason]:
         """Why each of the other nodes will not do."""
         self._catch_up(snapshot)
-        return MappingProxyType(self._rejections)
+        if self._domains is None:
+            return MappingProxyType(self._rejections)
+        cells = {name: self._domains.cell(name) for name in self._scores}
+        verdicts = {cell: self._domains.reject(cell) for cell in dict.fromkeys(cells.values())}
+        closed = {name: reason for name, cell in cells.items() if (reason := verdicts[cell]) is not None}
+        return {**self._rejections, **closed}
 
     def _catch_up(self, snapshot: Snapshot) -> None:
         if self._seen_version == snapshot.version:
             return
         changed = snapshot.changed_since(self._seen_version) if self._seen_version >= 0 else None
-        if changed is None or len(self._heap) > 64 + 8 * len(self._scores):
-            self._scores.clear()
-            self._rejections.clear()
-            self._heap.clear()
+        if changed is None or self._entries > 64 + 8 * len(self._scores):
+            self._begin_anew(snapshot)
             changed = snapshot.nodes
-        for name in changed:
-            self._judge(name, snapshot)
+        if self._domains is None:
+            for name in changed:
+                self._judge(name, snapshot)
+        else:
+            cells = self._domains.look_at(changed, snapshot.nodes)
+            for name in changed:
+                self._judge(name, snapshot)
+            for cell in cells:
+                self._place(cell, self._domains)
         self._seen_version = snapshot.version
+
+    def _begin_anew(self, snapshot: Snapshot) -> None:
+        self._scores.clear()
+        self._rejections.clear()
+        self._heaps.clear()
+        self._ranks.clear()
+        self._cells.clear()
+        self._entries = 0
+        self._domains = Domains(self.shape, snapshot.neighbours) if self.shape.rules else None
 
     def _judge(self, name: str, snapshot: Snapshot) -> None:
         node = snapshot.nodes.get(name)
@@ -70,6 +121,45 @@ class Ranking:
             return
         self._rejections.pop(name, None)
         score = self._judge_by.score(self.shape, node)
-        if self._scores.get(name) != score:
-            self._scores[name] = score
-            heapq.heappush(self._heap, (-score, name))
+        if self._domains is None:
+            if self._scores.get(name) != score:
+                self._push(_ALL, (-score, name))
+        elif self._scores.get(name) != score or self._domains.has_moved(name):
+            self._push(self._domains.cell(name), (-score, name))
+        self._scores[name] = score
+
+    def _push(self, cell: Cell, entry: _Entry) -> None:
+        heapq.heappush(self._heaps.setdefault(cell, []), entry)
+        self._entries += 1
+
+    def _top(self, cell: Cell) -> _Entry | None:
+        """The best node of a cell."""
+        heap = self._heaps.get(cell)
+        while heap:
+            score, name = heap[0]
+            if self._scores.get(name) == -score and (
+                self._domains is None or self._domains.cell(name) == cell
+            ):
+                return heap[0]
+            heapq.heappop(heap)
+            self._entries -= 1
+        return None
+
+    def _rank(self, cell: Cell, top: _Entry, domains: Domains) -> _Rank | None:
+        """None: rules keep the pod out of it."""
+        if domains.reject(cell) is not None:
+            return None
+        weight = self._judge_by.weigh(-top[0], domains.preference(cell))
+        return tuple(-part for part in weight), top[1]
+
+    def _place(self, cell: Cell, domains: Domains) -> None:
+        """Put the cell where it belongs among the cells."""
+        top = self._top(cell)
+        rank = self._rank(cell, top, domains) if top is not None else None
+        if rank is None:
+            self._ranks.pop(cell, None)
+        elif self._ranks.get(cell) != rank:
+            self._ranks[cell] = rank
+            self._serial += 1
+            heapq.heappush(self._cells, (rank, self._serial, cell))
+            self._entries += 1

@@ -21,6 +21,13 @@ class Kind(StrEnum):
     RESOURCES = "Resources"
     """CPU, memory, storage, number of pods."""
     HOST_PORTS = "HostPorts"
+    SPREAD_LABEL = "TopologySpreadLabel"
+    """The node has no such topology key."""
+    SPREAD = "TopologySpread"
+    POD_AFFINITY = "PodAffinity"
+    POD_ANTI_AFFINITY = "PodAntiAffinity"
+    KEPT_OUT = "ExistingPodAntiAffinity"
+    """By the anti-affinity of a pod that is there."""
     # Of a whole pod only:
     RESOURCE_CLAIMS = "ResourceClaims"
     UNSUPPORTED = "Unsupported"
@@ -55,6 +62,12 @@ CAPACITY = frozenset({Kind.DEVICES, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_POR
 """The node would do, were it empty or larger."""
 
 
+NEIGHBOURS = frozenset(
+    {Kind.SPREAD_LABEL, Kind.SPREAD, Kind.POD_AFFINITY, Kind.POD_ANTI_AFFINITY, Kind.KEPT_OUT}
+)
+"""The node has room, but not beside those that run already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shortage:
     resource: str
@@ -78,7 +91,7 @@ class QueueBound:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label or port."""
+    """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label, port or rule."""
 
     kind: Kind
     detail: str = ""
@@ -121,6 +134,16 @@ def _upstream_phrases(reason: Reason) -> list[str]:
             return [f"node(s) had untolerated taint {{{reason.detail}}}"]
         case Kind.HOST_PORTS:
             return ["node(s) didn't have free ports for the requested pod ports"]
+        case Kind.SPREAD_LABEL:
+            return ["node(s) didn't match pod topology spread constraints (missing required label)"]
+        case Kind.SPREAD:
+            return ["node(s) didn't match pod topology spread constraints"]
+        case Kind.POD_AFFINITY:
+            return ["node(s) didn't match pod affinity rules"]
+        case Kind.POD_ANTI_AFFINITY:
+            return ["node(s) didn't match pod anti-affinity rules"]
+        case Kind.KEPT_OUT:
+            return ["node(s) didn't satisfy existing pods anti-affinity rules"]
         case _:
             return [
                 "Too many pods" if shortage.resource == "pods" else f"Insufficient {shortage.resource}"

@@ -64,6 +64,8 @@ def spread(shape: PodShape, node: NodeState) -> int:
 
 
 SCORES: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, packed, spread)
+BEFORE_NEIGHBOURS = 2
+"""So many of them weigh more than what the pod and other pods prefer of each other, the rest less."""
 
 
 @lru_cache(maxsize=4096)

@@ -29,6 +29,7 @@ class Session:
             host_ports=pod.shape.host_ports,
             assumed=True,
             reserved=reserved,
+            kin=pod.kin,
         )
         self._journal.append((pod.key, self.snapshot.pods.get(pod.key)))
         self.snapshot.set_pod(placed)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.neighbours import Neighbours
 from aliquot.scheduler.core.node import NodeState, derive, with_pod, without_pod
 from aliquot.scheduler.core.pod import PlacedPod
 
@@ -26,6 +27,7 @@ class Snapshot:
         self._ended_on: dict[str, set[str]] = {}
         self._changes: list[str] = []
         self._first_change = 0
+        self.neighbours = Neighbours(self._pods)
 
     @property
     def nodes(self) -> Mapping[str, NodeState]:
@@ -73,6 +75,7 @@ class Snapshot:
             self._remove(known)
         self._pods[pod.key] = pod
         self._pods_on.setdefault(pod.node, {})[pod.key] = pod
+        self.neighbours.pod_came(pod)
         self._update(pod, added=True)
 
     def end_pod(self, key: str, node: str) -> None:
@@ -96,6 +99,7 @@ class Snapshot:
         del here[pod.key]
         if not here:
             del self._pods_on[pod.node]
+        self.neighbours.pod_went(pod)
         self._update(pod, added=False)
 
     def _update(self, pod: PlacedPod, *, added: bool) -> None:
