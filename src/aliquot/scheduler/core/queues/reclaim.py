@@ -78,7 +78,7 @@ class Holding:
 
 
 def claims(shares: Shares, queue: str, holdings: Iterable[Holding]) -> Mapping[str, Claim]:
-    """Of all that a leaf has, by key. For what waits: put it beside them."""
+    """Of all that a leaf has, by key. For what waits: put it beside them. `shares`: here and below without a past."""
     index = shares.tree.node(queue).index
     ranked = sorted(holdings, key=lambda holding: holding.rank)
     within_share = _fitting(shares, index, ranked, Claim.SHARE)
