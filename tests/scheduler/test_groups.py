@@ -449,6 +449,22 @@ def test_what_pods_of_a_job_say_differently_counts_for_all_of_them() -> None:
     simulate(scenario)
 
 
+def test_a_minimum_that_rests_on_a_status_follows_it() -> None:
+    async def scenario(world: World) -> None:
+        metadata = {"annotations": {"aliquot.dev/min-member": "4"}}
+        job = world.put(JOBS, "run", metadata=metadata, spec={"completions": 8, "parallelism": 8})
+        world.pod("p", job)
+        await asyncio.sleep(SETTLED_S)
+        assert tree(await world.settled("p")) == "4"
+        world.heard.clear()
+        world.api.put(JOBS, {**job, "status": {"succeeded": 6}})
+        await asyncio.sleep(SETTLED_S)
+        assert world.heard == [frozenset({"a/p"})]
+        assert tree(world.membership("p")) == "2"
+
+    simulate(scenario)
+
+
 def test_a_pod_that_goes_over_to_another_group_takes_its_word_along() -> None:
     async def scenario(world: World) -> None:
         for name in ("one", "other"):
@@ -480,12 +496,16 @@ def test_no_pod_is_looked_at_for_what_nobody_reads(monkeypatch: pytest.MonkeyPat
     async def scenario(world: World) -> None:
         group = world.put(PODGROUPS, "train", spec={"minMember": 1})
         job = world.put(PYTORCHJOBS, "mnist", spec=pytorch(2))
+        run = world.put(JOBS, "run", spec={"completions": 8, "parallelism": 8})
         world.pod("p", labels={"aliquot.dev/pod-group": "train"})
         world.pod("w", job, WORKER)
+        world.pod("r", run)
         await asyncio.sleep(SETTLED_S)
         await world.settled("p")
         await world.settled("w")
+        await world.settled("r")
         looks.clear()
+        world.api.put(JOBS, {**run, "status": {"succeeded": 7}})
         world.api.put(PODGROUPS, {**group, "status": {"phase": "Running"}})
         world.api.put(PYTORCHJOBS, {**job, "status": {"conditions": [{"type": "Running"}]}})
         world.api.put(PODS, {**world.api.objects(PODS)["a/w"], "status": {"phase": "Running"}})

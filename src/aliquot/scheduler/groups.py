@@ -5,6 +5,7 @@ A kind that the cluster does not serve is a closed door. It is looked for again 
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -20,7 +21,7 @@ from aliquot.kube.resources import PODGROUPS, PRIORITYCLASSES, key
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
 from aliquot.scheduler.grouping.membership import Membership, joined, membership
-from aliquot.scheduler.owner_chains import OWNER, NotYet, OwnerChains
+from aliquot.scheduler.owner_chains import OWNER, STATUS, NotYet, OwnerChains
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ Need: TypeAlias = tuple[str, str]
 
 _log = structlog.get_logger()
 
-_NAMESPACE = "namespace"
+_PARENT = "parent"
 _DOOR = ""
 """Needed of a kind: whether it is served."""
 
@@ -44,12 +45,27 @@ class _Asked:
     needs: frozenset[Need]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spelling:
+    """A JobSpec that is told from others without a look at all of its tree, which may have thousands of leaves."""
+
+    spec: JobSpec
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Spelling) and self.spec == other.spec
+
+    def __hash__(self) -> int:
+        return hash((self.spec.queue, self.spec.priority, self.spec.created_s))
+
+
 @dataclass(slots=True)
 class _Job:
+    spec: JobSpec
+    """As all of its pods have it."""
     members: dict[str, JobSpec] = field(default_factory=dict)
-    """As each pod has it."""
-    spec: JobSpec | None = None
-    """As all of them have it."""
+    """As each of them has it."""
+    spelled: Counter[_Spelling] = field(default_factory=Counter)
+    """How many have it so."""
 
 
 class _Shelf(Generic[T]):
@@ -71,9 +87,9 @@ class _Shelf(Generic[T]):
         self._needs((self._cache.resource.name, key))
         return self._cache.get(key)
 
-    def in_namespace(self, namespace: str) -> Iterable[T]:
-        self._needs((self._cache.resource.name, f"{namespace}/"))
-        return self._cache.indexed(_NAMESPACE, namespace)
+    def inside(self, key: str) -> Iterable[T]:
+        self._needs((self._cache.resource.name, _members_of(key)))
+        return self._cache.indexed(_PARENT, key)
 
 
 class Groups:
@@ -100,7 +116,7 @@ class Groups:
             if priority_classes is None
             else priority_classes
         )
-        by_namespace = {_NAMESPACE: _namespace_of}
+        by_parent = {_PARENT: _parent_of}
         others: tuple[Cache[Any], ...] = (
             Cache(
                 client,
@@ -108,9 +124,9 @@ class Groups:
                 upstream.PodGroup,
                 older=upstream.OLDER_PODGROUPS,
                 optional=True,
-                indexes=by_namespace,
+                indexes=by_parent,
             ),
-            Cache(client, upstream.COMPOSITES, upstream.PodGroup, optional=True, indexes=by_namespace),
+            Cache(client, upstream.COMPOSITES, upstream.PodGroup, optional=True, indexes=by_parent),
             Cache(client, coscheduling.PODGROUPS, coscheduling.PodGroup, optional=True),
             Cache(client, kai.PODGROUPS, kai.PodGroup, optional=True),
             Cache(client, volcano.PODGROUPS, volcano.PodGroup, optional=True),
@@ -164,7 +180,6 @@ class Groups:
         if asked.own is None or asked.own.job.root is None:
             return asked.own
         spec = self._jobs[asked.own.job.key].spec
-        assert spec is not None
         return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
 
     def subscribe(self, changed: Callable[[frozenset[str]], None]) -> Callable[[], None]:
@@ -186,6 +201,8 @@ class Groups:
             own = membership(pod, lambda: self._chains.of(pod, self._need), self._objects, self._priority_of)
         except NotYet:
             own = None
+        if own is not None and own.by_status:
+            self._need((STATUS, own.source.uid))
         before = self._asked.get(name)
         after = self._asked[name] = _Asked(pod, own, frozenset(self._needs))
         self._keep_needs(name, before.needs if before is not None else frozenset(), after.needs)
@@ -219,27 +236,37 @@ class Groups:
                     self._chains.forget(need[1])
 
     def _join(self, spec: JobSpec, name: str) -> None:
-        job = self._jobs.setdefault(spec.key, _Job())
-        if job.members.get(name) == spec:
+        job = self._jobs.setdefault(spec.key, _Job(spec))
+        before = job.members.get(name)
+        if before == spec:
             return
         job.members[name] = spec
-        self._agree(job, but=name)
+        job.spelled[_Spelling(spec)] += 1
+        if before is None:
+            self._agree(job, joined(job.spec, spec), but=name)
+        else:
+            self._without(job, before, but=name)
 
     def _leave(self, job_key: str, name: str) -> None:
         job = self._jobs[job_key]
-        del job.members[name]
+        left = job.members.pop(name)
         if job.members:
-            self._agree(job, but=name)
+            self._without(job, left, but=name)
         else:
             del self._jobs[job_key]
 
-    def _agree(self, job: _Job, *, but: str) -> None:
-        spec = reduce(joined, dict.fromkeys(job.members.values()))
+    def _without(self, job: _Job, spec: JobSpec, *, but: str) -> None:
+        spelling = _Spelling(spec)
+        job.spelled[spelling] -= 1
+        if not job.spelled[spelling]:
+            del job.spelled[spelling]
+            self._agree(job, reduce(joined, (one.spec for one in job.spelled)), but=but)
+
+    def _agree(self, job: _Job, spec: JobSpec, *, but: str) -> None:
         if spec != job.spec:
-            if job.spec is not None:
-                self._to_tell.update(name for name in job.members if name != but)
-                self._come_back()
             job.spec = spec
+            self._to_tell.update(name for name in job.members if name != but)
+            self._come_back()
 
     # Hearing of changes.
 
@@ -247,10 +274,11 @@ class Groups:
         def changed(old: T | None, new: T | None) -> None:
             if old is not None and new is not None and _object_says_the_same(old, new):
                 return
-            name = key(new if new is not None else old)
-            namespace, slash, _ = name.partition("/")
-            for part in (name, namespace + slash):
-                self._need_changed((cache.resource.name, part))
+            self._need_changed((cache.resource.name, key(new if new is not None else old)))
+            for one in (old, new):
+                if isinstance(one, upstream.PodGroup):
+                    for parent in _parent_of(one):
+                        self._need_changed((cache.resource.name, _members_of(parent)))
 
         return changed
 
@@ -327,5 +355,10 @@ def _object_says_the_same(old: Any, new: Any) -> bool:
     )
 
 
-def _namespace_of(group: upstream.PodGroup) -> tuple[str]:
-    return (group.metadata.namespace,)
+def _parent_of(group: upstream.PodGroup) -> tuple[str, ...]:
+    parent = group.spec.parent_composite_pod_group_name
+    return (f"{group.metadata.namespace}/{parent}",) if parent else ()
+
+
+def _members_of(parent: str) -> str:
+    return f"in {parent}"

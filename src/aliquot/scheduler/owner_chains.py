@@ -24,6 +24,8 @@ from aliquot.scheduler.grouping.owners import OWNER_KINDS, Owner, OwnerKind, Rea
 
 OWNER = "owner"
 """What a chain needs: an owner, by its uid."""
+STATUS = "status"
+"""And its status, by its uid."""
 FOLLOWED = "followed"
 """And a kind that is followed, by its resource's name."""
 
@@ -46,7 +48,8 @@ class _Wanted:
 
 
 class OwnerChains:
-    """`changed` is called with what has become known or is another: `(OWNER, uid)`, `(FOLLOWED, name)`. `is_needed` says whether
+    """`changed` is called with what has become known or is another: `(OWNER, uid)`, `(STATUS, uid)`,
+    `(FOLLOWED, name)`. `is_needed` says whether
     anybody still needs the owner with that uid."""
 
     def __init__(
@@ -151,8 +154,12 @@ class OwnerChains:
                 self._read[old.metadata.uid] = _owner(resource, old.metadata, old)
             return
         uid = new.metadata.uid
-        if self._is_needed(uid) and not (old is not None and _says_the_same(old, new)):
+        if not self._is_needed(uid):
+            return
+        if old is None or not _says_the_same(old, new):
             self._changed((OWNER, uid))
+        elif not isinstance(new, Pod) and getattr(old, "status", None) != getattr(new, "status", None):
+            self._changed((STATUS, uid))
 
     async def _look(self, uid: str) -> float | None:
         """Raises ApiError, and is called again then."""
@@ -175,13 +182,12 @@ class OwnerChains:
 
 
 def _says_the_same(old: Any, new: Any) -> bool:
-    """All that is read of an owner: of a pod what every object has, of others all that their type declares."""
-    fields = () if isinstance(new, Pod) else new.__struct_fields__
-    return (
+    """All that is read of an owner but its status: of a pod what every object has, of others what is wanted too."""
+    return bool(
         old.metadata.labels == new.metadata.labels
         and old.metadata.annotations == new.metadata.annotations
         and old.metadata.owner_references == new.metadata.owner_references
-        and all(getattr(old, field) == getattr(new, field) for field in fields if field != "metadata")
+        and (isinstance(new, Pod) or getattr(old, "spec", None) == getattr(new, "spec", None))
     )
 
 

@@ -77,8 +77,14 @@ class Shelf(Generic[T]):
     def get(self, key: str) -> T | None:
         return self.objects.get(key)
 
-    def in_namespace(self, namespace: str) -> Iterable[T]:
-        return [one for key, one in self.objects.items() if key.startswith(f"{namespace}/")]
+    def inside(self, key: str) -> Iterable[T]:
+        found: list[T] = []
+        for name, one in self.objects.items():
+            assert isinstance(one, upstream.PodGroup)
+            parent = one.spec.parent_composite_pod_group_name
+            if parent and f"{name.partition('/')[0]}/{parent}" == key:
+                found.append(one)
+        return found
 
 
 class Cluster:

@@ -22,6 +22,7 @@ ALLOWED = {
     "collections.abc",
     "dataclasses",
     "enum",
+    "functools",
     "msgspec",
     "typing",
 }

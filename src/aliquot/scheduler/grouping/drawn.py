@@ -1,7 +1,7 @@
 """A job as one object draws it, before labels and annotations have their say."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aliquot.kube.api.core import ObjectReference
@@ -25,7 +25,9 @@ class Served(Protocol[T_co]):
 
     def get(self, key: str) -> T_co | None: ...
 
-    def in_namespace(self, namespace: str) -> Iterable[T_co]: ...
+    def inside(self, key: str) -> Iterable[T_co]:
+        """Those that name the one with that key as what they are in."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class Drawn:
     max_runtime_s: float | None = None
     minimum_runtime_s: float | None = None
     stale_after_s: float | None = None
-    after: tuple[tuple[str, bool], ...] = field(default=())
+    after: tuple[tuple[str, bool], ...] = ()
+    by_status: bool = False
+    """It rests on the status of `source` too."""
 
 
 def job_key(namespace: str, kind: str, group: str, *names: str) -> str:

@@ -35,6 +35,8 @@ class Membership:
     """The group of `job.root` that the pod is in; empty where it is a job of its own."""
     source: ObjectReference
     """What makes the job: a PodGroup, a workload, the pod."""
+    by_status: bool = False
+    """It rests on the status of `source` too, which changes far more often than what was asked for."""
 
 
 def membership(
@@ -135,7 +137,7 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
     )
     if stale_after_s is not None:
         job = replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
-    return Membership(job, drawn.leaf, drawn.source)
+    return Membership(job, drawn.leaf, drawn.source, drawn.by_status)
 
 
 def _priority(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> int:

@@ -179,6 +179,7 @@ def by_owner(pod: Pod, owners: Sequence[Owner]) -> Drawn | None:
         queue=share.queue,
         priority_class=share.priority_class,
         max_runtime_s=share.max_runtime_s,
+        by_status=share.by_status,
     )
 
 

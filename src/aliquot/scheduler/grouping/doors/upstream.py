@@ -5,7 +5,7 @@ The job is then the outermost, and its members are found by their word, for a co
 come count as missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import ObjectMeta, Wire
@@ -69,7 +69,7 @@ def draw(pod: Pod, groups: Served[PodGroup], composites: Served[PodGroup]) -> Dr
     above = _above(group, composites)
     outermost = above[-1] if above else group
     kind = COMPOSITES if above else PODGROUPS
-    root = _composed(outermost.metadata, groups, composites) if above else _leaf(group)
+    root = _composed(outermost, groups, composites) if above else _leaf(group)
     priorities = [one.spec.priority for one in (*reversed(above), group) if one.spec.priority is not None]
     classes = [one.spec.priority_class_name for one in (*reversed(above), group)]
     return Drawn(
@@ -102,36 +102,26 @@ def _above(group: PodGroup, composites: Served[PodGroup]) -> Sequence[PodGroup]:
     return found
 
 
-def _composed(outermost: ObjectMeta, groups: Served[PodGroup], composites: Served[PodGroup]) -> Group:
-    namespace = outermost.namespace
-    leaves: dict[str, list[PodGroup]] = {}
-    inner: dict[str, list[PodGroup]] = {}
-    for group in groups.in_namespace(namespace):
-        leaves.setdefault(group.spec.parent_composite_pod_group_name or "", []).append(group)
-    for composite in composites.in_namespace(namespace):
-        inner.setdefault(composite.spec.parent_composite_pod_group_name or "", []).append(composite)
-
-    def grown(composite: PodGroup, depth: int) -> Group:
-        name = composite.metadata.name
-        if depth > _DEEPEST:
-            raise Refused(f"CompositePodGroup {namespace}/{name} is too deep: give it no parent")
-        gang = composite.spec.scheduling_policy.gang
-        parts = [_leaf(group) for group in _by_name(leaves.get(name, ()))]
-        parts += [grown(one, depth + 1) for one in _by_name(inner.get(name, ()))]
-        return Group(
-            # A composite may have the name of a group in it.
-            name=f"composite:{name}",
-            minimum=max(1, gang.min_group_count or 1) if gang is not None else 1,
-            groups=tuple(parts),
-            topology=_wish(composite.spec),
-        )
-
-    found = composites.get(f"{namespace}/{outermost.name}")
-    assert found is not None
-    return grown(found, 1)
+def _composed(
+    composite: PodGroup, groups: Served[PodGroup], composites: Served[PodGroup], depth: int = 1
+) -> Group:
+    namespace, name = composite.metadata.namespace, composite.metadata.name
+    if depth > _DEEPEST:
+        raise Refused(f"CompositePodGroup {namespace}/{name} is too deep: give it no parent")
+    inner = f"{namespace}/{name}"
+    parts = [_leaf(group) for group in _by_name(groups.inside(inner))]
+    parts += [_composed(one, groups, composites, depth + 1) for one in _by_name(composites.inside(inner))]
+    gang = composite.spec.scheduling_policy.gang
+    return Group(
+        # A composite may have the name of a group in it.
+        name=f"composite:{name}",
+        minimum=max(1, gang.min_group_count or 1) if gang is not None else 1,
+        groups=tuple(parts),
+        topology=_wish(composite.spec),
+    )
 
 
-def _by_name(groups: Sequence[PodGroup]) -> list[PodGroup]:
+def _by_name(groups: Iterable[PodGroup]) -> list[PodGroup]:
     # Whatever order they came in, the tree is the same.
     return sorted(groups, key=lambda one: one.metadata.name)
 

@@ -28,3 +28,5 @@ class Share:
     queue: str = ""
     priority_class: str = ""
     max_runtime_s: float | None = None
+    by_status: bool = False
+    """It rests on the workload's status too."""

@@ -1,5 +1,6 @@
 """batch/v1 Job, and JobSet, which is several of them."""
 
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -49,7 +50,11 @@ def job(job: Job, pod: Pod, asked: Asked) -> Share:
         # Toward the end there are fewer pods, and no more will come.
         minimum = min(minimum, max(1, spec.completions - (job.status.succeeded or 0)))
     deadline_s = spec.active_deadline_seconds
-    return Share(Group(minimum=minimum), max_runtime_s=None if deadline_s is None else float(deadline_s))
+    return Share(
+        Group(minimum=minimum),
+        max_runtime_s=None if deadline_s is None else float(deadline_s),
+        by_status=asked.minimum is not None,
+    )
 
 
 class JobTemplate(Wire, kw_only=True, frozen=True):
@@ -91,17 +96,23 @@ def job_set(jobs: JobSet, pod: Pod, asked: Asked) -> Share | None:
     Those that wait for others come later: where they start in order, the first is the minimum.
     """
     replicated, index = value(pod.metadata, _REPLICATED_JOB), value(pod.metadata, _JOB_INDEX)
-    found = [one for one in jobs.spec.replicated_jobs or () if one.count]
-    if not any(one.name == replicated and index in map(str, range(one.count)) for one in found):
+    count = next((one.count for one in jobs.spec.replicated_jobs or () if one.name == replicated), 0)
+    if not index.isdecimal() or int(index) >= count:
         # Of one that was scaled down or taken out: it is about to go.
         return None
-    policy = jobs.spec.startup_policy
-    in_order = policy is not None and policy.startup_policy_order == _IN_ORDER
-    at_once = 1 if in_order else sum(1 for one in found if not one.depends_on)
+    return Share(_root(jobs.spec, asked), leaf=_leaf(replicated, index))
+
+
+@lru_cache(maxsize=256)
+def _root(spec: JobSetSpec, asked: Asked) -> Group:
+    """It may have thousands of leaves, and each of its pods asks for it."""
+    replicated = [one for one in spec.replicated_jobs or () if one.count]
+    in_order = spec.startup_policy is not None and spec.startup_policy.startup_policy_order == _IN_ORDER
+    at_once = 1 if in_order else sum(1 for one in replicated if not one.depends_on)
     groups = tuple(
-        Group(name=one.name, minimum=one.count, groups=tuple(_jobs_of(one, asked))) for one in found
+        Group(name=one.name, minimum=one.count, groups=tuple(_jobs_of(one, asked))) for one in replicated
     )
-    return Share(Group(minimum=max(1, at_once), groups=groups), leaf=_leaf(replicated, index))
+    return Group(minimum=max(1, at_once), groups=groups)
 
 
 def _jobs_of(replicated: ReplicatedJob, asked: Asked) -> list[Group]:

@@ -102,6 +102,7 @@ def training_job(job: TrainingJob, pod: Pod, asked: Asked) -> Share:
         queue=policy.queue or "",
         priority_class=policy.priority_class or "",
         max_runtime_s=None if deadline_s is None else float(deadline_s),
+        by_status=job.spec.launcher_creation_policy == _LATER,
     )
 
 
