@@ -1,165 +1,30 @@
 """Memberships kept up with an API in memory, on virtual time: what is asked of it, and what is heard when."""
 
 import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from aliquot.kube.api.core import Pod
-from aliquot.kube.cache import Cache
-from aliquot.kube.resources import (
-    CRONJOBS,
-    JOBS,
-    PODGROUPS,
-    PODS,
-    PRIORITYCLASSES,
-    REPLICASETS,
-    Resource,
-    key,
-)
+from aliquot.kube.resources import CRONJOBS, JOBS, PODGROUPS, PODS, REPLICASETS, Resource
 from aliquot.scheduler.grouping.doors import coscheduling, upstream
 from aliquot.scheduler.grouping.membership import Membership, membership
-from aliquot.scheduler.groups import Groups
-from tests.kube.fake_api import FakeApi, Json, Refused, client_of, virtual
-from tests.scheduler.grouping.objects import shown
-
-PYTORCHJOBS = Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob")
-LWS = Resource("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet")
-STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
-BUILT_IN = {PODS, JOBS, CRONJOBS, REPLICASETS, STATEFULSETS, PRIORITYCLASSES}
-WORKER = {"training.kubeflow.org/replica-type": "worker"}
-SETTLED_S = 1.0
-RARELY_S = 700.0
-"""Longer than a kind that was not there is left alone."""
-
-
-class World:
-    def __init__(self) -> None:
-        self.api = FakeApi()
-        self.served = {*BUILT_IN, PODGROUPS, PYTORCHJOBS, LWS}
-        self.forbidden: set[Resource] = set()
-        self.is_down = False
-        self.api.fault = self._fault
-        client = client_of(self.api)
-        self.pods = Cache(client, PODS, Pod)
-        self.groups = Groups(client, rng=random.Random(1), pods=self.pods)
-        self.heard: list[frozenset[str]] = []
-        self.groups.subscribe(self.heard.append)
-
-    async def _fault(self, _method: str, path: str) -> None:
-        if self.is_down and not path.endswith("/pods"):
-            raise Refused(500, "InternalError", "down")
-        plural = next(part for part in path.split("/") if part in self._plurals())
-        for resource in self.forbidden:
-            if resource.plural == plural and path.startswith(f"/apis/{resource.group}/"):
-                raise Refused(403, "Forbidden", "not yours to see")
-        if not any(
-            path.startswith(f"{resource.path().rsplit('/', 1)[0]}/") and resource.plural == plural
-            for resource in self.served
-        ):
-            raise Refused(404, "NotFound", "the server could not find the requested resource")
-
-    def _plurals(self) -> set[str]:
-        return {resource.plural for resource in self.served} | {
-            "podgroups",
-            "compositepodgroups",
-            "rayclusters",
-        }
-
-    def put(self, resource: Resource, name: str, **fields: Any) -> Json:
-        metadata = {"name": name, "namespace": "a"} | fields.pop("metadata", {})
-        if not resource.namespaced:
-            del metadata["namespace"]
-        identity = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return self.api.put(resource, {**identity, "metadata": metadata, **fields})
-
-    def pod(
-        self, name: str, owner: Json | None = None, labels: dict[str, str] | None = None, **spec: Any
-    ) -> None:
-        metadata: Json = {"labels": labels or {}}
-        if owner is not None:
-            metadata["ownerReferences"] = [reference(owner)]
-        self.put(PODS, name, metadata=metadata, spec=spec)
-
-    def membership(self, name: str) -> Membership | None:
-        pod = self.pods.get(f"a/{name}")
-        assert pod is not None
-        return self.groups.membership(pod)
-
-    async def settled(self, name: str) -> Membership:
-        """Asked, and asked again when it is known."""
-        self.membership(name)
-        await asyncio.sleep(SETTLED_S)
-        found = self.membership(name)
-        assert found is not None
-        return found
-
-    def reads(self, resource: Resource) -> list[str]:
-        """Paths of GETs of one object of the kind."""
-        prefix = f"{resource.path()[: -len(resource.plural)]}namespaces/a/{resource.plural}/"
-        return [
-            path for method, path, _, _ in self.api.requests if method == "GET" and path.startswith(prefix)
-        ]
-
-    def collection_requests(self, resource: Resource) -> int:
-        return sum(1 for _, path, _, _ in self.api.requests if path == resource.path())
-
-
-def reference(obj: Json) -> Json:
-    return {
-        "apiVersion": obj["apiVersion"],
-        "kind": obj["kind"],
-        "name": obj["metadata"]["name"],
-        "uid": obj["metadata"]["uid"],
-        "controller": True,
-    }
-
-
-def relabelled(obj: Json, **labels: str) -> Json:
-    metadata = obj["metadata"]
-    return {**obj, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **labels}}}
-
-
-def pytorch(workers: Any) -> Json:
-    return {"pytorchReplicaSpecs": {"Master": {"replicas": 1}, "Worker": {"replicas": workers}}}
-
-
-@contextlib.asynccontextmanager
-async def running(world: World) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(world.pods.run()), asyncio.create_task(world.groups.run())]
-    try:
-        await asyncio.sleep(SETTLED_S)
-        yield
-        for task in tasks:
-            if task.done():
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-
-def simulate(scenario: Callable[[World], Awaitable[None]]) -> None:
-    async def main() -> None:
-        world = World()
-        async with running(world):
-            await scenario(world)
-
-    virtual(main())
-
-
-def refusal(found: Membership | None) -> str:
-    return found.job.refusal.detail if found is not None and found.job.refusal is not None else ""
-
-
-def tree(found: Membership | None) -> str:
-    return shown(found.job.root) if found is not None else "?"
+from tests.kube.fake_api import Json
+from tests.scheduler.groups_world import (
+    LWS,
+    PYTORCHJOBS,
+    RARELY_S,
+    SETTLED_S,
+    STATEFULSETS,
+    WORKER,
+    World,
+    pytorch,
+    reference,
+    refusal,
+    relabelled,
+    simulate,
+    tree,
+)
 
 
 def test_thousands_of_pods_cost_one_watch_of_their_owners_kind_and_no_read() -> None:
@@ -465,6 +330,26 @@ def test_a_minimum_that_rests_on_a_status_follows_it() -> None:
     simulate(scenario)
 
 
+def test_a_pod_that_says_something_else_than_before() -> None:
+    async def scenario(world: World) -> None:
+        job = world.put(JOBS, "sweep", spec={"parallelism": 3})
+        for name in ("p", "q", "r"):
+            world.pod(name, job, {"aliquot.dev/max-runtime": "2h"})
+        await asyncio.sleep(SETTLED_S)
+        for name in ("p", "q", "r"):
+            assert (await world.settled(name)).job.max_runtime_s == 7200
+        for text, seconds in (("1h", 3600), ("2h", 7200)):
+            world.heard.clear()
+            said = {"aliquot.dev/max-runtime": text}
+            world.api.put(PODS, relabelled(world.api.objects(PODS)["a/q"], **said))
+            await asyncio.sleep(SETTLED_S)
+            assert (await world.settled("q")).job.max_runtime_s == seconds
+            assert world.heard == [frozenset({"a/p", "a/r"})]
+            assert (await world.settled("p")).job.max_runtime_s == seconds
+
+    simulate(scenario)
+
+
 def test_a_pod_that_goes_over_to_another_group_takes_its_word_along() -> None:
     async def scenario(world: World) -> None:
         for name in ("one", "other"):
@@ -566,101 +451,18 @@ def test_what_nobody_needs_is_forgotten() -> None:
     simulate(scenario)
 
 
-class Listener:
-    """One who asks when a pod changes and when it hears, and never else."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.known: dict[str, Membership | None] = {}
-        world.groups.subscribe(self._heard)
-        world.pods.subscribe(self._pod_changed)
-
-    def _heard(self, names: frozenset[str]) -> None:
-        for name in names:
-            pod = self._world.pods.get(name)
-            if pod is not None:
-                self.known[name] = self._world.groups.membership(pod)
-
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        if new is not None:
-            self.known[key(new)] = self._world.groups.membership(new)
-        elif old is not None:
-            self.known.pop(key(old), None)
-
-
-CHANGES = st.lists(
-    st.tuples(
-        st.sampled_from(["pod", "group", "job", "cron", "close", "open", "down", "wait"]),
-        st.integers(0, 2),
-        st.integers(0, 2),
-    ),
-    max_size=25,
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(CHANGES)
-def test_whoever_listens_ends_up_knowing_what_is(changes: list[tuple[str, int, int]]) -> None:
-    async def scenario(world: World) -> None:
-        listener = Listener(world)
-        crons = [world.put(CRONJOBS, f"c{n}") for n in range(3)]
-        for what, which, how in changes:
-            await change(world, crons, what, which, how)
-        world.is_down = False
-        # A deleted owner is remembered by those who saw it; a newcomer did not.
-        for number in range(3):
-            world.pod(f"p{number}", labels={"aliquot.dev/pod-group": f"g{number}"})
-        await asyncio.sleep(2 * RARELY_S)
-        anew = Groups(client_of(world.api), rng=random.Random(2), pods=world.pods)
-        task = asyncio.create_task(anew.run())
-        await asyncio.sleep(SETTLED_S)
-        for pod in world.pods.values():
-            anew.membership(pod)
-        await asyncio.sleep(SETTLED_S)
-        fresh = {key(pod): anew.membership(pod) for pod in world.pods.values()}
-        task.cancel()
-        assert None not in fresh.values()
-        assert listener.known == fresh
-
-    async def change(world: World, crons: list[Json], what: str, which: int, how: int) -> None:
-        match what:
-            case "pod":
-                owner = world.api.objects(JOBS).get(f"a/j{how}")
-                world.pod(f"p{which}", owner, {"aliquot.dev/pod-group": f"g{how}"}, priority=how)
-                world.pod(f"q{which}", owner, priority=which)
-            case "group" if how:
-                world.put(PODGROUPS, f"g{which}", spec={"minMember": how})
-            case "group" if f"a/g{which}" in world.api.objects(PODGROUPS):
-                world.api.remove(PODGROUPS, f"a/g{which}")
-            case "job":
-                metadata = {"ownerReferences": [reference(crons[how])]}
-                world.put(JOBS, f"j{which}", metadata=metadata, spec={"activeDeadlineSeconds": how + 1})
-            case "close":
-                world.served.discard(PODGROUPS)
-                world.api.end_watches()
-            case "open":
-                world.served.add(PODGROUPS)
-            case "down":
-                world.is_down = which == 0
-                world.api.end_watches()
-            case "wait":
-                await asyncio.sleep([0.0, 1.0, RARELY_S][which])
-
-    simulate(scenario)
-
-
 def test_a_subscriber_that_fails_does_not_keep_others_from_hearing() -> None:
     async def scenario(world: World) -> None:
-        def failing(_names: frozenset[str]) -> None:
+        def failing(_names: tuple[str, ...]) -> None:
             raise RuntimeError
 
-        heard: list[frozenset[str]] = []
+        heard: list[tuple[str, ...]] = []
         world.groups.subscribe(failing)
         stop = world.groups.subscribe(heard.append)
         world.pod("p", world.put(JOBS, "run", spec={}))
         await asyncio.sleep(SETTLED_S)
         await world.settled("p")
-        assert heard == [frozenset({"a/p"})]
+        assert heard == [("a/p",)]
         stop()
         world.api.put(JOBS, {**world.api.objects(JOBS)["a/run"], "spec": {"activeDeadlineSeconds": 5}})
         await asyncio.sleep(SETTLED_S)

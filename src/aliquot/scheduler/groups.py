@@ -147,13 +147,14 @@ class Groups:
         )
         self._asked: dict[str, _Asked] = {}
         self._jobs: dict[str, _Job] = {}
-        self._needed_by: dict[Need, set[str]] = {}
+        self._needed_by: dict[Need, dict[str, None]] = {}
         self._needs: set[Need] = set()
         """Of the pod that is being looked at."""
-        self._to_look_at: set[str] = set()
-        self._to_tell: set[str] = set()
+        # In order: what is told is then the same in each run.
+        self._to_look_at: dict[str, None] = {}
+        self._to_tell: dict[str, None] = {}
         self._is_due = False
-        self._subscribers: list[Callable[[frozenset[str]], None]] = []
+        self._subscribers: list[Callable[[tuple[str, ...]], None]] = []
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -182,7 +183,7 @@ class Groups:
         spec = self._jobs[asked.own.job.key].spec
         return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
 
-    def subscribe(self, changed: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+    def subscribe(self, changed: Callable[[tuple[str, ...]], None]) -> Callable[[], None]:
         """Returns the function that ends it."""
         self._subscribers.append(changed)
 
@@ -226,10 +227,10 @@ class Groups:
 
     def _keep_needs(self, name: str, before: frozenset[Need], after: frozenset[Need]) -> None:
         for need in after - before:
-            self._needed_by.setdefault(need, set()).add(name)
+            self._needed_by.setdefault(need, {})[name] = None
         for need in before - after:
             left = self._needed_by[need]
-            left.discard(name)
+            left.pop(name, None)
             if not left:
                 del self._needed_by[need]
                 if need[0] == OWNER:
@@ -242,30 +243,33 @@ class Groups:
             return
         job.members[name] = spec
         job.spelled[_Spelling(spec)] += 1
-        if before is None:
-            self._agree(job, joined(job.spec, spec), but=name)
+        if before is not None and self._is_last(job, before):
+            self._agree(job, _of_all(job), but=name)
         else:
-            self._without(job, before, but=name)
+            self._agree(job, joined(job.spec, spec), but=name)
 
     def _leave(self, job_key: str, name: str) -> None:
         job = self._jobs[job_key]
-        left = job.members.pop(name)
-        if job.members:
-            self._without(job, left, but=name)
-        else:
+        is_last = self._is_last(job, job.members.pop(name))
+        if not job.members:
             del self._jobs[job_key]
+        elif is_last:
+            self._agree(job, _of_all(job), but=name)
 
-    def _without(self, job: _Job, spec: JobSpec, *, but: str) -> None:
+    @staticmethod
+    def _is_last(job: _Job, spec: JobSpec) -> bool:
+        """One less of its pods has it so; whether that was the last."""
         spelling = _Spelling(spec)
         job.spelled[spelling] -= 1
-        if not job.spelled[spelling]:
-            del job.spelled[spelling]
-            self._agree(job, reduce(joined, (one.spec for one in job.spelled)), but=but)
+        if job.spelled[spelling]:
+            return False
+        del job.spelled[spelling]
+        return True
 
     def _agree(self, job: _Job, spec: JobSpec, *, but: str) -> None:
         if spec != job.spec:
             job.spec = spec
-            self._to_tell.update(name for name in job.members if name != but)
+            self._to_tell |= {name: None for name in job.members if name != but}
             self._come_back()
 
     # Hearing of changes.
@@ -311,20 +315,24 @@ class Groups:
 
     def _look_again(self) -> None:
         self._is_due = False
-        names, self._to_look_at = self._to_look_at, set()
+        names, self._to_look_at = self._to_look_at, {}
         for name in names:
             asked = self._asked.get(name)
             if asked is not None:
                 before = asked.own
                 if self._look(name, asked.pod).own != before:
-                    self._to_tell.add(name)
-        told, self._to_tell = frozenset(self._to_tell), set()
+                    self._to_tell[name] = None
+        told, self._to_tell = tuple(self._to_tell), {}
         if told:
             for subscriber in tuple(self._subscribers):
                 try:
                     subscriber(told)
                 except Exception:
                     _log.exception("subscriber failed", pods=len(told))
+
+
+def _of_all(job: _Job) -> JobSpec:
+    return reduce(joined, (spelling.spec for spelling in job.spelled))
 
 
 def _job_of(found: Membership | None) -> str:
