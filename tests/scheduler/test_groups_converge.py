@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.kube.api.core import Pod
@@ -46,7 +46,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CHANGES)
 def test_whoever_listens_ends_up_knowing_what_is(changes: list[tuple[str, int, int]]) -> None:
     async def scenario(world: World) -> None:

@@ -6,7 +6,7 @@ from functools import reduce
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
@@ -164,6 +164,7 @@ SPECS = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SPECS, min_size=3, max_size=3))
 def test_the_order_of_pods_does_not_count_nor_does_a_second_look(specs: list[JobSpec]) -> None:
     outcomes = {reduce(joined, order) for order in permutations([*specs, specs[0]])}
