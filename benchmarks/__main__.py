@@ -16,6 +16,7 @@ NAMES = (
     "planning",
     "cutting",
     "placement",
+    "packing",
     "metrics",
     "startup",
     "pods",
