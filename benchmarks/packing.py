@@ -1,8 +1,8 @@
 """How much of a cluster's GPUs the scheduler gets to use: recorded workloads, beside FGD and other policies.
 
-ALIQUOT_TRACES names a directory with openb/ (the node list and pod lists of Alibaba's GPU trace of 2023) and, if
-there, fgd_expected_results/allocation_percent.csv (what the authors of FGD got, run by run); docs/scheduler.md tells where they come from.
-Decisions are counted by CPU time of one thread.
+ALIQUOT_TRACES names a directory with openb/ (the node list and pod lists of Alibaba's GPU trace of 2023) and, if there,
+fgd_expected_results/allocation_percent.csv (what the authors of FGD got, run by run); docs/scheduler.md tells where they
+come from. Decisions are counted by CPU time of one thread.
 """
 
 import csv

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,31 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     )
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: {tmp_path}/other.csv: it is no text in UTF-8")
+
+
+def test_without_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("aliquot.scheduler.simulation")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    code, text = run(tmp_path)
+    assert code == 1
+    assert (
+        text.endswith("simulations need numpy: pip install 'aliquot[partition]'\n") and text.count("\n") == 1
+    )
+
+
+def test_several_processes_come_to_the_same(tmp_path: Path) -> None:
+    code, alone = run(tmp_path, "--policy", "random,fgd", "--seeds", "2", "-o", "json")
+    several_code, several = run(
+        tmp_path, "--policy", "random,fgd", "--seeds", "2", "--processes", "2", "-o", "json"
+    )
+    assert code == several_code == 0
+    timed = ("decisions_per_s",)
+    one, other = (
+        [
+            {name: value for name, value in run.items() if name not in timed}
+            for run in json.loads(text)["runs"]
+        ]
+        for text in (alone, several)
+    )
+    assert one == other

@@ -12,6 +12,7 @@ from aliquot.cli.partition.simulating import spread_over
 
 if TYPE_CHECKING:
     from aliquot.scheduler.simulation.suite import Result
+    from aliquot.scheduler.simulation.trace import Node, Pod
 
 _POLICIES = ("aliquot", "fgd", "bestfit", "packing", "clustering", "dotprod", "random")
 """As `simulation.policies` has them, which is read when one is played."""
@@ -90,15 +91,22 @@ def simulate(
         raise click.ClickException(
             f"{error}; simulations need numpy: pip install 'aliquot[partition]'"
         ) from error
-    from aliquot.scheduler.simulation.openb import read_nodes, read_pods
 
-    nodes, pods = _read(nodes_path, read_nodes), _read(pods_path, read_pods)
+    nodes, pods = _trace(trace_format, nodes_path, pods_path)
     with spread_over(min(seeds, processes) if processes else (1 if seeds == 1 else None)) as spread:
         result = play_suite(
             nodes, pods, policies, range(FIRST_SEED, FIRST_SEED + seeds), spread=spread, timer=process_time
         )
     columns, rows = table_of(result)
     emit(output, lambda: document_of(result), columns=columns, rows=rows)
+
+
+def _trace(trace_format: str, nodes: str, pods: str) -> "tuple[Sequence[Node], Sequence[Pod]]":
+    from aliquot.scheduler.simulation import openb
+
+    readers = {"openb": (openb.read_nodes, openb.read_pods)}
+    read_nodes, read_pods = readers[trace_format]
+    return _read(nodes, read_nodes), _read(pods, read_pods)
 
 
 def _read(path: str, read: "Callable[..., Sequence[_Read]]") -> "Sequence[_Read]":

@@ -53,7 +53,9 @@ def play(job: Job) -> list[Run]:
         outcome = run(arrivals, POLICIES[policy], Random(job.seed), job.timer)
         shown = tuple(allocation_percent(outcome, percent) for percent in SHOWN)
         away = sum(1 for row in outcome.rows if row < 0)
-        found.append(Run(policy, job.seed, shown, away, len(outcome.rows) / outcome.took_s))
+        # A timer may stand still over a run of few pods.
+        speed = len(outcome.rows) / max(outcome.took_s, 1e-6)
+        found.append(Run(policy, job.seed, shown, away, speed))
     return found
 
 
