@@ -376,7 +376,7 @@ def test_out_of_time_without_a_plan_changes_nothing(monkeypatch: pytest.MonkeyPa
         assert (await world.moved(), await world.reserved()) == ([], [])
         (message,) = await world.told("NotRelocating")
         assert message.startswith("no room for 1 x 7g.80gb was found in time; 0 pods may not be moved")
-        assert "memory admitted of priority 0: time was up before it was known how good it is" in message
+        assert "memory admitted of priority 0: 0 GPUs, at most 1 could be (gap 100.00%)" in message
 
     simulated(test)
 

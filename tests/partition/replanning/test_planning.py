@@ -414,7 +414,16 @@ def test_where_pods_may_be_is_a_limit_that_can_be_named() -> None:
 def test_no_time_changes_nothing() -> None:
     found = plan(spread(), within_s=0.0)
     assert found.operations == () and not found.reached[0].proven
-    assert found.reached[0].bound is None
+    # What waits, since more is free.
+    assert (found.reached[0].value, found.reached[0].bound) == (0, 64)
+
+
+def test_what_is_free_bounds_what_could_be_admitted_even_in_no_time() -> None:
+    of = cluster([gpu(0, H100, ("4g.40gb", 0, "x"), ("1g.10gb", 4, ""))], {"w": "7g.80gb", "v": "3g.40gb"})
+    more = PendingPod("more", (("1g.10gb", 1),), priority=1)
+    found = plan(replace(of, pending=(*of.pending, more)), within_s=0.0)
+    bounds = {one.aim: one.bound for one in found.reached}
+    assert bounds["admitted 1"] == 8 and bounds["admitted 0"] == 32
 
 
 def test_a_plan_is_refused_once_its_nodes_changed() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aliquot.partition.integer_program import IntegerProgram, Outcome, step_of, value_of, whole_bound
 from aliquot.partition.replanning.limits import Limits, Rule
-from aliquot.partition.replanning.model import Aim, Model, build, without_moving_as_start
+from aliquot.partition.replanning.model import Aim, Model, build, memory, without_moving_as_start
 from aliquot.partition.replanning.pools import Pools
 
 PART_OF_WHAT_IS_LEFT = 0.7
@@ -135,7 +135,9 @@ class _Search:
         if not priorities:
             priorities = [0]
         for priority, lower in zip(priorities, [*priorities[1:], None], strict=True):
-            if not self._pursue(model, admission_of(priority), model.admission(priority), sign=-1):
+            least = -self._most_admitted(model, priority)
+            aim = model.admission(priority)
+            if not self._pursue(model, admission_of(priority), aim, sign=-1, least=least):
                 return False
             if lower is not None and moving and self._heed_priorities:
                 above = model.evicted(above=lower)
@@ -143,7 +145,42 @@ class _Search:
                     self._pursue(model, f"evictions above {lower}", above)
         return True
 
-    def _pursue(self, model: Model, name: str, aim: Aim, *, sign: int = 1, last: bool = False) -> bool:
+    def _most_admitted(self, model: Model, priority: int) -> float:
+        """No plan admits more memory of the priority: by what waits, and, on boards of one kind, by what is free. Who is evicted
+        goes on, and takes as much again."""
+        pools = self._pools.pools
+        waits = sum(
+            len(pods)
+            * max(memory(pool, demand.needs) for pool in pools if pool.allows(demand.where, demand.needs))
+            for demand, pods in self._pools.demands.items()
+            if demand.priority == priority and any(pool.allows(demand.where, demand.needs) for pool in pools)
+        )
+        slots = {pool.states.memory_slots for pool in pools}
+        if len({id(pool.states) for pool in pools}) != 1 or 64 % min(slots):
+            return waits
+        free = sum(
+            len(gpus) * (pool.states.memory_slots - alike.occupancy.bit_count())
+            for pool in pools
+            for alike, gpus in pool.groups.items()
+        )
+        before = sum(
+            memory(pools[pool], demand.needs) * self._values[column]
+            for (demand, pool), column in model.admitted.items()
+            if self._values is not None and demand.priority > priority
+        )
+        return min(waits, free * 64 // min(slots) - before)
+
+    def _pursue(
+        self,
+        model: Model,
+        name: str,
+        aim: Aim,
+        *,
+        sign: int = 1,
+        last: bool = False,
+        least: float | None = None,
+    ) -> bool:
+        """`least`: known beforehand that the aim is not below it."""
         left = self._deadline - self._monotonic()
         until = self._deadline if last else self._deadline - left * (1 - PART_OF_WHAT_IS_LEFT)
         if not aim and self._values is not None:
@@ -153,9 +190,14 @@ class _Search:
         if self._values is None:
             return False
         value = value_of(aim, self._values)
-        if bound is None and all(coefficient >= 0 for coefficient in aim.values()):
-            bound = 0.0
-        self._reached.append(Reached(name, sign * value, None if bound is None else sign * bound))
+        if least is None and all(coefficient >= 0 for coefficient in aim.values()):
+            least = 0.0
+        if least is not None:
+            bound = least if bound is None else max(bound, least)
+        # No minus zero.
+        self._reached.append(
+            Reached(name, sign * value or 0.0, None if bound is None else sign * bound or 0.0)
+        )
         model.program.hold(aim, value)
         return True
 
