@@ -98,7 +98,7 @@ def decide(case: Case) -> tuple[str, dict[str, str]]:
             6,
             ["b"] * 6 + ["a"] * 6,
             "a b a a b a",
-            blocked={name: "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free" for name in "ab"},
+            blocked=dict.fromkeys("ab", "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free"),
         ),
         Case(
             "within the quota before who borrows",
@@ -152,7 +152,7 @@ def decide(case: Case) -> tuple[str, dict[str, str]]:
             4,
             ["a", "a", "b", "b"],
             "a b",
-            blocked={name: "1 GPU is asked for, and queue top has 2 of 2 at most" for name in "ab"},
+            blocked=dict.fromkeys("ab", "1 GPU is asked for, and queue top has 2 of 2 at most"),
         ),
         Case(
             "a queue that nobody made",
