@@ -240,6 +240,16 @@ def within(required: str = "", preferred: str = "", topology: str = "net") -> To
             wait={"g": "there is no Topology nvl"},
         ),
         Case(
+            "the topology that has the level, where none is named",
+            racks(1, 1),
+            [
+                Waits("g", Group("", 1, topology=within("rack", topology="")), {"": 1}, 8),
+                Waits("h", Group("", 1, topology=within("zone", topology="")), {"": 1}),
+            ],
+            go={"g": "r0n0*1"},
+            wait={"h": "no Topology has the level zone"},
+        ),
+        Case(
             "a level that the topology lacks",
             racks(1),
             [Waits("g", Group("", 1, topology=within("zone")), {"": 1})],

@@ -55,9 +55,9 @@ class Case:
 
 
 def decide(case: Case) -> tuple[str, dict[str, str]]:
-    policies, accounts = Policies(), Accounts(case.queues)
+    policies, accounts = Policies(), Accounts(case.queues, counted)
     snapshot, rankings = Snapshot(), Rankings(policies)
-    pending = Pending(policies.order, accounts, counted)
+    pending = Pending(policies.order, accounts)
     snapshot.set_facts(node("a", gpus=case.gpus))
     accounts.offer("a", {GPU: 1000 * case.gpus})
     for name, count in case.runs.items():

@@ -2,21 +2,19 @@
 
 import asyncio
 
-from aliquot.kube.api.core import Pod
-from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.preparing import DEADLINE_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.test_controller import node, running, scheduler, until
 from tests.scheduler.test_preparing import SLICE, given, gpu_node, pod, start
 
 
-def member(pod: Pod) -> tuple[JobSpec, str] | None:
-    minimum = (pod.metadata.labels or {}).get("gang")
-    return (JobSpec("default/gang", Group("", int(minimum))), "") if minimum else None
-
-
 def of_gang(name: str, resource: str = SLICE, minimum: int = 2) -> Json:
-    return pod(name, resource, labels={"gang": str(minimum)})
+    return pod(
+        name,
+        resource,
+        labels={"kueue.x-k8s.io/pod-group-name": "gang"},
+        annotations={"kueue.x-k8s.io/pod-group-total-count": str(minimum)},
+    )
 
 
 def gang(api: FakeApi, *names: str) -> None:
@@ -33,7 +31,7 @@ def test_none_is_bound_before_the_devices_of_all_are_there() -> None:
         api = world.api
         # One of the two slices is there already.
         start(api, "1g.10gb@6")
-        async with running(scheduler(world, member=member)):
+        async with running(scheduler(world)):
             gang(api, "p", "q")
             await until(lambda: bool(given(api, "p") or given(api, "q")), 1)
             await asyncio.sleep(5)
@@ -48,7 +46,7 @@ def test_when_one_cannot_be_made_all_are_given_back() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "1g.10gb@6")
-        async with running(scheduler(world, member=member)):
+        async with running(scheduler(world)):
             gang(api, "p", "q", "r")
             await until(lambda: sum(bool(given(api, name)) for name in "pqr") == 2, 1)
             first, second = [name for name in "pqr" if given(api, name)]
@@ -64,7 +62,7 @@ def test_when_one_goes_meanwhile_the_others_are_given_back() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         start(api, "1g.10gb@6")
-        async with running(scheduler(world, member=member)):
+        async with running(scheduler(world)):
             gang(api, "p", "q")
             await until(lambda: bool(given(api, "p") or given(api, "q")), 1)
             made, held = ("p", "q") if given(api, "p") else ("q", "p")
@@ -83,10 +81,10 @@ def test_what_another_leader_began_is_bound_together_too() -> None:
         api = world.api
         start(api, "1g.10gb@6")
 
-        async with running(scheduler(world, 1, member=member)):
+        async with running(scheduler(world, 1)):
             gang(api, "p", "q")
             await until(lambda: bool(given(api, "p") or given(api, "q")), 1)
-        async with running(scheduler(world, 2, member=member)):
+        async with running(scheduler(world, 2)):
             await asyncio.sleep(40)
             assert api.binds == []
             api.put("gpunodes", gpu_node("1g.10gb@5 1g.10gb@6"))
@@ -99,7 +97,7 @@ def test_a_gang_without_such_devices_is_bound_at_once() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         api.put("nodes", node("a", gpus=2))
-        async with running(scheduler(world, member=member)):
+        async with running(scheduler(world)):
             api.put("pods", of_gang("p", "nvidia.com/gpu"))
             await until(lambda: api.condition("p")[0] == "False", 1)
             api.put("pods", of_gang("q", "nvidia.com/gpu"))

@@ -87,7 +87,7 @@ _POD_OWNERS = (
 )
 """To see which pods belong together. Kinds that a cluster does not have do no harm here."""
 _POD_GROUPS = (
-    rule("get list watch", "aliquot.dev", "podgroups topologies"),
+    rule("get list watch", "aliquot.dev", "podgroups queues topologies"),
     rule("get list watch", "scheduling.k8s.io", "priorityclasses podgroups compositepodgroups"),
     rule("get list watch", "scheduling.x-k8s.io", "podgroups"),
     rule("get list watch", "scheduling.run.ai", "podgroups"),

@@ -8,7 +8,7 @@ turn of the event loop together and decides. Nothing is polled; what waits is ju
 import asyncio
 import math
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -32,13 +32,14 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.cycle import Blocked
-from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.dividing import Dividing
+from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
@@ -97,7 +98,6 @@ class Scheduler:
         election: LeaderElection | None = None,
         policies: Policies = Policies(),  # noqa: B008 - frozen
         value_tables: Sequence[ValueTable] | None = None,
-        member: Callable[[Pod], tuple[JobSpec, str] | None] = lambda pod: None,
     ) -> None:
         self._client = client
         self._rng = rng
@@ -134,6 +134,8 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._told: dict[Alike, _Told] = {}
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
+        self._groups = Groups(client, rng=rng, pods=self._pods)
+        self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
         self._mirror = Mirror(
             self.snapshot,
             self.pending,
@@ -145,7 +147,8 @@ class Scheduler:
             changed=self._wake.set,
             gated=self._tell_gated,
             gone=self._forget,
-            member=member,
+            member=self._groups.membership,
+            facts_changed=self._dividing.node_changed,
             reserved=self._go_on,
             unreserved=self._unreserved,
         )
@@ -181,10 +184,18 @@ class Scheduler:
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
             if self._own_recorder:
                 tasks.create_task(self._recorder.run(), name="event recorder")
+            tasks.create_task(self._groups.run(), name="groups")
+            tasks.create_task(self._dividing.run(), name="queues")
             await self._pods.synced()
             await self._nodes.synced()
             await self._gpu_nodes_known()
-            stops = self._asking.follow(), self._mirror.follow()
+            await self._dividing.synced()
+            stops = (
+                self._asking.follow(),
+                self._dividing.follow(),
+                self._groups.subscribe(self._mirror.members_changed),
+                self._mirror.follow(),
+            )
             try:
                 if self._election is not None:
                     await self._election.run(self._lead)
@@ -227,7 +238,14 @@ class Scheduler:
         review_at = loop.time() + REVIEW_S
         while True:
             self._wake.clear()
-            outcome = cycle.run(self.snapshot, self.pending, self._rankings, limit=_DECISIONS_PER_TURN)
+            self._dividing.settle()
+            outcome = cycle.run(
+                self.snapshot,
+                self.pending,
+                self._rankings,
+                self._dividing.topologies,
+                limit=_DECISIONS_PER_TURN,
+            )
             for decision in outcome.decisions:
                 for bind in decision.binds:
                     self._tell_ignored(bind.pod.key)
@@ -273,7 +291,7 @@ class Scheduler:
         return again_at
 
     def _why(self, blocked: Blocked) -> Explanation:
-        return cycle.why(self.snapshot, self.pending, blocked, self._rankings)
+        return cycle.why(self.snapshot, self.pending, blocked, self._rankings, self._dividing.topologies)
 
     def _tell_ignored(self, name: str) -> None:
         """An assignment that the decision was made without."""

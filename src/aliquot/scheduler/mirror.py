@@ -14,10 +14,11 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
-from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.grouping.membership import Membership
 from aliquot.scheduler.pod_rules import selected
 from aliquot.scheduler.pods import PodReader
 
@@ -26,7 +27,7 @@ _TERMINAL = ("Succeeded", "Failed")
 
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `member` tells the job of a pod and its group there (None: it is a job of its own), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
+    become possible, `facts_changed` with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
     `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
     that say so no more.
     """
@@ -44,7 +45,8 @@ class Mirror:
         gpu_classes: Cache[GPUClass],
         gated: Callable[[Pod], None],
         gone: Callable[[str], None],
-        member: Callable[[Pod], tuple[JobSpec, str] | None],
+        member: Callable[[Pod], Membership | None],
+        facts_changed: Callable[[str, NodeFacts | None], None],
         reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
     ) -> None:
@@ -55,6 +57,7 @@ class Mirror:
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
         self._member = member
+        self._facts_changed = facts_changed
         self._reserved = reserved
         self._unreserved = unreserved
         self._seen_reserved: set[str] = set()
@@ -122,6 +125,18 @@ class Mirror:
             if pod is not None:
                 self._pod_changed(pod, pod)
 
+    def members_changed(self, keys: Collection[str]) -> None:
+        """The jobs of these pods are others now, or known at last."""
+        for key_ in keys:
+            pod = self._pods.get(key_)
+            if pod is None:
+                continue
+            if key_ in self._snapshot.pods and pod.status.phase not in _TERMINAL:
+                self._hold(key_, pod)
+                self._changed()
+            else:
+                self._pod_changed(pod, pod)
+
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:
             assert old is not None
@@ -178,7 +193,9 @@ class Mirror:
         elif pod.spec.scheduling_gates:
             self._pending.discard(name)
             self._gated(pod)
-        elif self._pending.put(self._reader.request(pod), *(self._member(pod) or ())):
+        elif (member := self._member(pod)) is None:
+            self._pending.discard(name)
+        elif self._pending.put(self._reader.request(pod), member.job, member.leaf):
             self._changed()
 
     def _hold(self, name: str, pod: Pod) -> str:
@@ -187,8 +204,11 @@ class Mirror:
             self._pending.discard(name)
             return name
         member = self._member(pod)
-        self._pending.hold(self._reader.request(pod), *(member or ()))
-        return name if member is None else member[0].key
+        if member is None:
+            self._pending.discard(name)
+            return name
+        self._pending.hold(self._reader.request(pod), member.job, member.leaf)
+        return member.job.key
 
     def _classes_changed(self) -> None:
         for node in self._nodes.values():
@@ -206,6 +226,7 @@ class Mirror:
         if new is None:
             assert old is not None
             self._snapshot.remove_facts(old.metadata.name)
+            self._facts_changed(old.metadata.name, None)
             self._changed()
         else:
             self._set_facts(new, self._gpu_nodes.get(new.metadata.name))
@@ -218,5 +239,7 @@ class Mirror:
             self._set_facts(node, new)
 
     def _set_facts(self, node: Node, gpu_node: GPUNode | None) -> None:
-        if self._snapshot.set_facts(nodes.facts(node, gpu_node, self._classes.now)):
+        found = nodes.facts(node, gpu_node, self._classes.now)
+        if self._snapshot.set_facts(found):
+            self._facts_changed(found.name, found)
             self._changed()

@@ -4,7 +4,7 @@ Where no queue is declared there is nothing to divide, and nothing is asked.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from aliquot.scheduler.core.jobs import JobSpec
@@ -24,16 +24,18 @@ class Entry:
     """A pod, in the books of its queue."""
 
     queue: str
+    shape: PodShape
     amounts: Amounts
     preemptible: bool = True
 
 
-def entry_of(spec: JobSpec, amounts: Amounts) -> Entry:
-    return Entry(spec.queue or DEFAULT, amounts, spec.preemptible)
+def nothing(shape: PodShape) -> Amounts:
+    return {}
 
 
 class Accounts:
-    def __init__(self, specs: Iterable[QueueSpec] = ()) -> None:
+    def __init__(self, specs: Iterable[QueueSpec] = (), counted: Counted = nothing) -> None:
+        self.counted = counted
         self.ledger = Ledger(QueueTree())
         self.declared = False
         self._placed: dict[str, Entry] = {}
@@ -55,21 +57,40 @@ class Accounts:
         self.declared = bool(found)
         self.ledger = self.ledger.under(QueueTree(found))
 
+    def price(self, counted: Counted) -> None:
+        """From now on a pod counts so much: those that are there too."""
+        self.counted = counted
+        waiting, placed = self._waiting, self._placed
+        for key, entry in list(waiting.items()):
+            self._wait(key, replace(entry, amounts=counted(entry.shape)))
+        for key, entry in list(placed.items()):
+            self.restore(key, replace(entry, amounts=counted(entry.shape)))
+
     def entry(self, key: str) -> Entry | None:
         """Of a pod that is placed."""
         return self._placed.get(key)
 
-    def wait(self, key: str, entry: Entry) -> None:
-        """The pod asks for so much."""
+    def wait(self, key: str, spec: JobSpec, shape: PodShape) -> None:
+        """The pod asks for what its shape counts."""
+        self._wait(key, self._entry(spec, shape))
+
+    def place(self, key: str, spec: JobSpec, shape: PodShape) -> None:
+        """The pod holds what its shape counts."""
+        self.restore(key, self._entry(spec, shape))
+
+    def restore(self, key: str, entry: Entry) -> None:
+        """The pod holds what it held before."""
+        self.forget(key)
+        self._placed[key] = entry
+        self.ledger.add(entry.queue, entry.amounts, preemptible=entry.preemptible)
+
+    def _wait(self, key: str, entry: Entry) -> None:
         self.forget(key)
         self._waiting[key] = entry
         self._want(entry, 1)
 
-    def place(self, key: str, entry: Entry) -> None:
-        """The pod holds so much."""
-        self.forget(key)
-        self._placed[key] = entry
-        self.ledger.add(entry.queue, entry.amounts, preemptible=entry.preemptible)
+    def _entry(self, spec: JobSpec, shape: PodShape) -> Entry:
+        return Entry(spec.queue or DEFAULT, shape, self.counted(shape), spec.preemptible)
 
     def forget(self, key: str) -> None:
         """It neither asks nor holds."""

@@ -184,14 +184,12 @@ class _Attempt:
 
     def _candidates(self, group: Group, wish: TopologyWish, within: Names) -> Iterator[Names]:
         """Sets of nodes to try, best first."""
-        topology = self._topologies.get(wish.topology)
-        if topology is None:
-            raise _Unknown(f"there is no Topology {wish.topology}")
+        topology = self._topology(wish)
         try:
             required = topology.depth(wish.required) if wish.required else 0
             preferred = topology.depth(wish.preferred) if wish.preferred else required
         except KeyError as error:
-            raise _Unknown(f"Topology {wish.topology} has no level {error.args[0]}") from None
+            raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}") from None
         nodes = self._session.snapshot.nodes
         names = nodes.keys() if within is None else within
         theirs = self._where_they_are(group, topology.levels[:required]) if required else None
@@ -204,6 +202,18 @@ class _Attempt:
             if theirs is not None:
                 found = {domain: there for domain, there in found.items() if domain[:required] == theirs}
             yield from self._by_room(group, found)
+
+    def _topology(self, wish: TopologyWish) -> Topology:
+        if wish.topology:
+            found = self._topologies.get(wish.topology)
+            if found is None:
+                raise _Unknown(f"there is no Topology {wish.topology}")
+            return found
+        levels = {wish.required, wish.preferred} - {""}
+        fitting = [name for name, one in self._topologies.items() if levels <= set(one.levels)]
+        if not fitting:
+            raise _Unknown(f"no Topology has the level {' and '.join(sorted(levels))}")
+        return self._topologies[min(fitting)]
 
     def _where_they_are(self, group: Group, levels: Sequence[str]) -> Domain | None:
         """The domain of those of the group that have a node."""

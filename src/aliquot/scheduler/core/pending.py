@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from aliquot.scheduler.core.accounts import Accounts, Counted, entry_of
+from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import JobSpec, extras, lacking
 from aliquot.scheduler.core.pod import Amounts, PodRequest
 from aliquot.scheduler.core.policies import Order, Rank
@@ -63,14 +63,11 @@ def alone(pod: PodRequest) -> JobSpec:
 
 
 class Pending:
-    """`counted`: what a pod counts for in `accounts`."""
+    """Keeps `accounts` in step."""
 
-    def __init__(
-        self, order: Order, accounts: Accounts | None = None, counted: Counted = lambda shape: {}
-    ) -> None:
+    def __init__(self, order: Order, accounts: Accounts | None = None) -> None:
         self._order = order
         self.accounts = Accounts() if accounts is None else accounts
-        self._counted = counted
         self._jobs: dict[str, Job] = {}
         self._job_of: dict[str, str] = {}
         """Of every pod, waiting or placed, that is not alone in its job."""
@@ -127,7 +124,7 @@ class Pending:
         job = self._joined(spec)
         job.waiting.setdefault(leaf, {})[pod.key] = pod
         self._pods[pod.key] = pod
-        self.accounts.wait(pod.key, entry_of(spec, self._counted(pod.shape)))
+        self.accounts.wait(pod.key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[pod.key] = spec.key
         self._newcomers.setdefault(spec.key, {})[pod.key] = None
@@ -143,7 +140,7 @@ class Pending:
             return
         self._leave(key)
         self._joined(spec).placed[key] = leaf
-        self.accounts.place(key, entry_of(spec, self._counted(pod.shape)))
+        self.accounts.place(key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[key] = spec.key
         self._changed[spec.key] = None
@@ -165,7 +162,7 @@ class Pending:
         for leaf, count in lacks.items():
             pods = job.waiting.get(leaf, {})
             for key in sorted(pods)[:count]:
-                total = together(total, self._counted(pods[key].shape))
+                total = together(total, self.accounts.counted(pods[key].shape))
         return total
 
     def newcomers(self, alike: Alike) -> list[str]:

@@ -23,11 +23,15 @@ from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.partition.demand import Classes, GpuKind, could_be_made, ways
 from aliquot.partition.ways import SliceWay, WayOn
+from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pod import CPU, MEMORY, Amounts, DeviceChoice
 from aliquot.scheduler.core.queues.terms import GPU, of_model
 
 WHOLE_MILLI = 1000
 _SHARED = ".shared"
+_PRODUCT_LABEL = "nvidia.com/gpu.product"
+_SHARED_PRODUCT = "-SHARED"
+"""What the label says besides on a node that shares its GPUs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +105,24 @@ def asked(request: Amounts, prices: Prices) -> Amounts:
         if milli:
             _add(amounts, product, milli * count)
     return amounts
+
+
+def offered(facts: NodeFacts, prices: Prices) -> Amounts:
+    """What a node has to divide. GPUs that it lists count whole, however they are cut; else what it offers by number."""
+    amounts = _plain(facts.allocatable)
+    gpus = facts.devices.gpus or facts.gpus
+    if gpus:
+        _add(amounts, product_of(facts), WHOLE_MILLI * len(gpus))
+        return amounts
+    for resource, count in facts.allocatable.items():
+        milli, product = prices.of(resource)
+        _add(amounts, product, milli * count)
+    return amounts
+
+
+def product_of(facts: NodeFacts) -> str:
+    """The model of its GPUs; empty where no label says it."""
+    return facts.labels.get(_PRODUCT_LABEL, "").removesuffix(_SHARED_PRODUCT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,137 @@
+"""What the cluster is divided by: Queues and Topologies of the API, and what its nodes have to divide.
+
+Changes are gathered, and taken over at once by `settle`: one Queue more is a new tree, one board more are new prices.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from aliquot.kube.api import podgroup
+from aliquot.kube.api.queue import Queue
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.resources import QUEUES, TOPOLOGIES
+from aliquot.partition.demand import Classes
+from aliquot.scheduler.core.accounts import Accounts
+from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.pod import Amounts, PodShape
+from aliquot.scheduler.core.queues import currency
+from aliquot.scheduler.core.queues.currency import Board, Prices
+from aliquot.scheduler.core.queues.terms import QueueSpec
+from aliquot.scheduler.core.topology import Topology
+from aliquot.scheduler.queues import Unreadable, spec_of
+
+_log = structlog.get_logger()
+
+
+class Dividing:
+    """Keeps `accounts` in step. `changed` is called when something is to be settled."""
+
+    def __init__(self, client: Client, *, accounts: Accounts, changed: Callable[[], None]) -> None:
+        self._accounts = accounts
+        self._changed = changed
+        self._queues = Cache(client, QUEUES, Queue, optional=True)
+        self._topologies = Cache(client, TOPOLOGIES, podgroup.Topology, optional=True)
+        self.topologies: Mapping[str, Topology] = {}
+        self._nodes: dict[str, NodeFacts] = {}
+        self._prices = Prices((), {})
+        self._classes: Classes = {}
+        self._boards: dict[object, Board] = {}
+        self._unsettled: set[str] = set()
+        """Nodes, since the last time."""
+        self._queues_changed = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for cache in (self._queues, self._topologies):
+                tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
+
+    async def synced(self) -> None:
+        await self._queues.synced()
+        await self._topologies.synced()
+
+    def follow(self) -> Callable[[], None]:
+        """Start to listen; returns the function that stops it."""
+        stops = (
+            self._queues.subscribe(self._queue_changed),
+            self._topologies.subscribe(self._topology_changed),
+        )
+
+        def stop() -> None:
+            for one in stops:
+                one()
+
+        return stop
+
+    def node_changed(self, name: str, facts: NodeFacts | None) -> None:
+        """None: it is gone."""
+        if facts is None:
+            self._nodes.pop(name, None)
+        else:
+            self._nodes[name] = facts
+        self._unsettled.add(name)
+
+    def settle(self) -> None:
+        """Before a decision: what was told since the last one counts from now on."""
+        if self._queues_changed:
+            self._queues_changed = False
+            self._accounts.declare(self._declared())
+        if self._unsettled:
+            self._settle_nodes()
+
+    def _settle_nodes(self) -> None:
+        changed, self._unsettled = self._unsettled, set()
+        boards: dict[object, Board] = {}
+        classes: Classes = {}
+        for facts in self._nodes.values():
+            classes = facts.classes
+            product = currency.product_of(facts)
+            for gpu in facts.gpus:
+                kind = product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps
+                boards.setdefault(kind, Board(product, gpu))
+        if boards.keys() != self._boards.keys() or classes is not self._classes:
+            self._boards, self._classes = boards, classes
+            self._prices = Prices(boards.values(), classes)
+            changed = set(self._nodes) | changed
+            self._accounts.price(_counter(self._prices))
+        for name in changed:
+            found = self._nodes.get(name)
+            self._accounts.offer(name, {} if found is None else currency.offered(found, self._prices))
+
+    def _declared(self) -> list[QueueSpec]:
+        found = []
+        for queue in self._queues.values():
+            try:
+                found.append(spec_of(queue))
+            except Unreadable as error:
+                _log.warning("queue not readable, its jobs wait", queue=queue.metadata.name, error=str(error))
+        return found
+
+    def _queue_changed(self, old: Queue | None, new: Queue | None) -> None:
+        if old is None or new is None or old.spec != new.spec:
+            self._queues_changed = True
+            self._changed()
+
+    def _topology_changed(self, old: podgroup.Topology | None, new: podgroup.Topology | None) -> None:
+        self.topologies = {
+            one.metadata.name: Topology(
+                one.metadata.name, tuple(level.node_label for level in one.spec.levels)
+            )
+            for one in self._topologies.values()
+        }
+        self._changed()
+
+
+def _counter(prices: Prices) -> Callable[[PodShape], Amounts]:
+    known: dict[str, Amounts] = {}
+
+    def counted(shape: PodShape) -> Amounts:
+        found = known.get(shape.signature)
+        if found is None:
+            found = known[shape.signature] = currency.asked(shape.request, prices)
+        return found
+
+    return counted
