@@ -20,6 +20,7 @@ Fault = Callable[[str, str], str]
 
 
 KINDS = ("pods", "nodes", "gpunodes", "gpuclasses", "events", "leases")
+STORAGE = ("persistentvolumeclaims", "persistentvolumes", "storageclasses")
 
 
 class Refused(Exception):
@@ -195,7 +196,7 @@ class FakeApi:
         parts = path.strip("/").split("/")
         parts = parts[2:] if parts[0] == "api" else parts[3:]
         namespace = ""
-        if parts[0] == "namespaces":
+        if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
         kind, name, subresource = (*parts, "", "")[:3]
         if kind not in self.objects:

@@ -30,6 +30,7 @@ from aliquot.partition.asking import Asking
 from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
+from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.cycle import Blocked
 from aliquot.scheduler.core.pending import Alike, Pending
@@ -44,6 +45,7 @@ from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.together import Together
 
 _log = structlog.get_logger()
@@ -136,6 +138,7 @@ class Scheduler:
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
         self._groups = Groups(client, rng=rng, pods=self._pods)
         self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
+        self._surroundings = Surroundings(client, self._pods)
         self._mirror = Mirror(
             self.snapshot,
             self.pending,
@@ -151,6 +154,7 @@ class Scheduler:
             facts_changed=self._dividing.node_changed,
             reserved=self._go_on,
             unreserved=self._unreserved,
+            surroundings=self._surroundings,
         )
         may_write = election.is_leader if election is not None else lambda: True
         self._binder = Binder(
@@ -161,7 +165,19 @@ class Scheduler:
             recorder=self._recorder,
             may_write=may_write,
         )
-        self._together = Together(mirror=self._mirror, bind=self._binder.submit)
+        self._claiming = Claiming(
+            client,
+            clock=clock,
+            rng=rng,
+            snapshot=self.snapshot,
+            pods=self._pods,
+            surroundings=self._surroundings,
+            mirror=self._mirror,
+            reporter=self._reporter,
+            bind=self._binder.submit,
+            may_write=may_write,
+        )
+        self._together = Together(mirror=self._mirror, bind=self._claiming.submit)
         self._preparing = Preparing(
             client,
             clock=clock,
@@ -182,6 +198,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as tasks:
             for cache in self._own_caches:
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
+            tasks.create_task(self._surroundings.run(), name="surroundings")
             if self._own_recorder:
                 tasks.create_task(self._recorder.run(), name="event recorder")
             tasks.create_task(self._groups.run(), name="groups")
@@ -226,6 +243,7 @@ class Scheduler:
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._binder.run(), name="binder")
+            tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._reporter.run(), name="reporter")
             try:
@@ -315,6 +333,7 @@ class Scheduler:
     def _forget(self, name: str) -> None:
         self._reporter.forget(name)
         self._binder.forget(name)
+        self._claiming.forget(name)
         self._preparing.forget(name)
         # One that is gone while it waited for others of its job.
         self._together.refused(name, self._preparing)

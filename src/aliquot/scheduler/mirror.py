@@ -21,6 +21,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.grouping.membership import Membership
 from aliquot.scheduler.pod_rules import selected
 from aliquot.scheduler.pods import PodReader
+from aliquot.scheduler.surroundings import Surroundings
 
 _TERMINAL = ("Succeeded", "Failed")
 
@@ -49,6 +50,7 @@ class Mirror:
         facts_changed: Callable[[str, NodeFacts | None], None],
         reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
+        surroundings: Surroundings,
     ) -> None:
         self._snapshot = snapshot
         self._pending = pending
@@ -66,12 +68,14 @@ class Mirror:
         self._changed = changed
         self._gated = gated
         self._gone = gone
-        self._reader = PodReader()
+        self._around = surroundings
+        self._reader = PodReader(surroundings)
         self._held_back: set[str] = set()
 
     def follow(self) -> Callable[[], None]:
         """Start to listen; returns the function that stops it."""
         stops = (
+            self._around.follow(self._read_again, self._namespaces_changed),
             self._pods.subscribe(self._pod_told),
             self._nodes.subscribe(self._node_changed),
             self._gpu_nodes.subscribe(self._gpu_node_changed),
@@ -117,6 +121,10 @@ class Mirror:
         news = self._reader.rules.take_news()
         if news:
             self._read_again([pod.key for pod in self._pending.pods.values() if selected(news, pod.kin)])
+
+    def _namespaces_changed(self) -> None:
+        self._reader.rules.namespaces = self._around.namespaces
+        self._reader.rules.forget()
 
     def _read_again(self, names: Collection[str]) -> None:
         """What is known of these pods beside themselves has changed."""

@@ -16,6 +16,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.scheduler.core.matching import Operator, Requirement, satisfies
 from aliquot.scheduler.core.rules import NO_RULES, Carried, Kin, PodSelector, PodTerm, Pull, Rules, Spread
 from aliquot.scheduler.core.selector_index import SelectorIndex
+from aliquot.scheduler.label_selectors import label_requirements
 
 C = TypeVar("C", PodTerm, Pull)
 
@@ -157,7 +158,7 @@ class RuleReader:
         selector = term.get("namespaceSelector")
         if selector is None:
             return listed or frozenset((kin.namespace,))
-        requirements = tuple(_label_requirements(selector))
+        requirements = tuple(label_requirements(selector))
         if not requirements:
             return None
         return listed.union(
@@ -209,19 +210,12 @@ def _requirements(rule: Mapping[str, Any], kin: Kin) -> tuple[Requirement, ...] 
     selector = rule.get("labelSelector")
     if selector is None:
         return None
-    found = list(_label_requirements(selector))
+    found = list(label_requirements(selector))
     for keys, operator in (("matchLabelKeys", Operator.IN), ("mismatchLabelKeys", Operator.NOT_IN)):
         for key in rule.get(keys) or ():
             if key in kin.labels and not any(r.key == key and r.operator is operator for r in found):
                 found.append(Requirement(key, operator, (kin.labels[key],)))
     return tuple(found)
-
-
-def _label_requirements(selector: Mapping[str, Any]) -> Iterator[Requirement]:
-    for name, value in sorted((selector.get("matchLabels") or {}).items()):
-        yield Requirement(name, Operator.IN, (value,))
-    for one in selector.get("matchExpressions") or ():
-        yield Requirement(one["key"], Operator(one["operator"]), tuple(one.get("values") or ()))
 
 
 def selected(rules: Iterable[Carried], kin: Kin) -> bool:

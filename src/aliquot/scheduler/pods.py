@@ -3,9 +3,8 @@
 Pods of one template are alike to the scheduler, so what a pod asks for is parsed once for each spelling of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -18,11 +17,10 @@ from aliquot.kube.api.core import Container, Pod, PodSpec, Quantities
 from aliquot.kube.quantity import QuantityError
 from aliquot.kube.resources import key
 from aliquot.partition.assigned import assigned
+from aliquot.scheduler import claims
+from aliquot.scheduler.claims import ClaimReader, PodClaims
 from aliquot.scheduler.core.matching import (
-    NodeTerm,
-    Operator,
     PreferredTerm,
-    Requirement,
     TaintEffect,
     Toleration,
     TolerationOperator,
@@ -40,7 +38,9 @@ from aliquot.scheduler.core.pod import (
 )
 from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.core.rules import Rules
-from aliquot.scheduler.pod_rules import RuleReader
+from aliquot.scheduler.label_selectors import node_term
+from aliquot.scheduler.pod_rules import RuleReader, selects_namespaces
+from aliquot.scheduler.surroundings import Surroundings
 
 _log = structlog.get_logger()
 
@@ -60,9 +60,12 @@ class _Takes:
 
 
 class PodReader:
-    """Reads pods; remembers the shapes it has met."""
+    """Reads pods; remembers the shapes it has met. Without `surroundings` pods with claims, and rules about namespaces by
+    their labels, are as if there were none."""
 
-    def __init__(self) -> None:
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        self._around = surroundings
+        self._claims = ClaimReader(surroundings) if surroundings is not None else None
         self.rules = RuleReader()
         self._takes: dict[str, _Takes] = {}
         self._shapes: dict[str, PodShape] = {}
@@ -128,12 +131,15 @@ class PodReader:
         signature = _takes_signature(spec) + _spelled(asks)
         try:
             found = self.rules.of(pod, self.rules.kin(pod))
+            has = self._claims.of(pod) if self._claims is not None else claims.NONE
         except _UNREADABLE as error:
             return _unreadable(signature, error)
-        signature += found.signature
+        signature += found.signature + (repr(has) if has else "")
+        if self._around is not None and selects_namespaces(pod) and not self._around.of_namespaces.ask():
+            return _refused(signature, Reason(Kind.SURROUNDINGS, "the cluster's namespaces are being read"))
         known = self._shapes.get(signature)
         if known is None:
-            known = _remember(self._shapes, signature, self._read_shape(signature, spec, found.rules))
+            known = _remember(self._shapes, signature, self._read_shape(signature, spec, found.rules, has))
         return known
 
     def _takes_of(self, spec: PodSpec) -> _Takes:
@@ -143,7 +149,7 @@ class PodReader:
             known = _remember(self._takes, signature, _read_takes(spec))
         return known
 
-    def _read_shape(self, signature: str, spec: PodSpec, rules: Rules) -> PodShape:
+    def _read_shape(self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims) -> PodShape:
         try:
             takes = self._takes_of(spec)
             affinity = (spec.affinity or {}).get("nodeAffinity") or {}
@@ -157,12 +163,16 @@ class PodReader:
                 node_selector=tuple(sorted((spec.node_selector or {}).items())),
                 required=None
                 if required is None
-                else tuple(map(_term, required.get("nodeSelectorTerms") or ())),
-                preferred=tuple(PreferredTerm(p["weight"], _term(p["preference"])) for p in preferred or ()),
+                else tuple(map(node_term, required.get("nodeSelectorTerms") or ())),
+                preferred=tuple(
+                    PreferredTerm(p["weight"], node_term(p["preference"])) for p in preferred or ()
+                ),
                 tolerations=tuple(map(_toleration, spec.tolerations or ())),
                 host_ports=takes.host_ports,
                 rules=rules,
-                refusal=_unsupported(spec),
+                bound_claims=has.bound,
+                open_claims=has.open,
+                refusal=_unsupported(spec) or has.refusal,
             )
         except _UNREADABLE as error:
             return _unreadable(signature, error)
@@ -171,8 +181,13 @@ class PodReader:
 def _unreadable(signature: str, error: Exception) -> PodShape:
     """The API server lets none of this through; another server may."""
     told = str(error) if isinstance(error, QuantityError) else f"{type(error).__name__}: {error}"
-    refusal = Reason(Kind.UNSUPPORTED, f"the pod's scheduling fields cannot be read: {told}")
-    return PodShape(signature=signature, containers=(), request=effective_request(()), refusal=refusal)
+    return _refused(
+        signature, Reason(Kind.UNSUPPORTED, f"the pod's scheduling fields cannot be read: {told}")
+    )
+
+
+def _refused(signature: str, why: Reason) -> PodShape:
+    return PodShape(signature + repr(why), containers=(), request=effective_request(()), refusal=why)
 
 
 def _remember(known: dict[str, T], signature: str, value: T) -> T:
@@ -249,18 +264,6 @@ def _host_ports(spec: PodSpec) -> tuple[HostPort, ...]:
             if number:
                 found.append(HostPort(number, port.protocol, port.host_ip or "0.0.0.0"))
     return tuple(dict.fromkeys(found))
-
-
-def _term(term: Mapping[str, Any]) -> NodeTerm:
-    return NodeTerm(
-        labels=tuple(_requirement(r) for r in term.get("matchExpressions") or ()),
-        fields=tuple(_requirement(r) for r in term.get("matchFields") or ()),
-    )
-
-
-def _requirement(requirement: Mapping[str, Any]) -> Requirement:
-    values = requirement.get("values") or ()
-    return Requirement(requirement["key"], Operator(requirement["operator"]), tuple(values))
 
 
 def _toleration(toleration: core.Toleration) -> Toleration:

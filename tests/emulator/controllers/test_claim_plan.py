@@ -15,7 +15,7 @@ from aliquot.emulator.controllers.claim_plan import (
     Wait,
     World,
 )
-from aliquot.emulator.controllers.volume_types import (
+from aliquot.kube.api.storage import (
     BIND_COMPLETED,
     PROVISIONED_BY,
     PROVISIONER,

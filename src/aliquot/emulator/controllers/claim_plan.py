@@ -13,7 +13,10 @@ from typing import Any, TypeAlias
 from aliquot.emulator import selectors
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.status import as_json
-from aliquot.emulator.controllers.volume_types import (
+from aliquot.emulator.kinds import node_affinity, storage_classes
+from aliquot.kube import quantity
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.storage import (
     BETA_PROVISIONER,
     BIND_COMPLETED,
     BOUND_BY_CONTROLLER,
@@ -25,9 +28,6 @@ from aliquot.emulator.controllers.volume_types import (
     StorageClass,
     Volume,
 )
-from aliquot.emulator.kinds import node_affinity, storage_classes
-from aliquot.kube import quantity
-from aliquot.kube.api.core import Node, Pod
 
 _NO_PROVISIONER = "kubernetes.io/no-provisioner"
 

@@ -3,9 +3,9 @@
 import random
 
 from aliquot.emulator.controllers import ownership, pods
-from aliquot.emulator.controllers.volume_types import Claim
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod, PodVolume
+from aliquot.kube.api.storage import Claim
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller

@@ -47,11 +47,11 @@ from aliquot.emulator.controllers.types import (
     StatefulSet,
 )
 from aliquot.emulator.controllers.volume_protection import VolumeProtection
-from aliquot.emulator.controllers.volume_types import Claim, StorageClass, Volume
 from aliquot.emulator.controllers.volumes import Volumes
 from aliquot.emulator.kinds import storage_classes
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.kube.api.core import ConfigMap, Lease, Node, Pod
+from aliquot.kube.api.storage import Claim, StorageClass, Volume
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder

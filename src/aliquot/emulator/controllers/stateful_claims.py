@@ -7,9 +7,9 @@ import msgspec
 from aliquot.emulator.controllers import ownership, stateful_set_plan
 from aliquot.emulator.controllers.ownership import HasMetadata
 from aliquot.emulator.controllers.types import StatefulSet
-from aliquot.emulator.controllers.volume_types import Claim
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
+from aliquot.kube.api.storage import Claim
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import PERSISTENTVOLUMECLAIMS, PODS, STATEFULSETS

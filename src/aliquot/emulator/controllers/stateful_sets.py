@@ -12,8 +12,8 @@ from aliquot.emulator.controllers.stateful_claims import StatefulClaims
 from aliquot.emulator.controllers.stateful_set_plan import Birth, Plan, Revisions
 from aliquot.emulator.controllers.status import status_differs
 from aliquot.emulator.controllers.types import ControllerRevision, StatefulSet
-from aliquot.emulator.controllers.volume_types import Claim
 from aliquot.kube.api.core import Pod
+from aliquot.kube.api.storage import Claim
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.events import Recorder

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aliquot.emulator.controllers.notices import Notice
-from aliquot.emulator.controllers.volume_types import PROVISIONED_BY, Claim, Volume
 from aliquot.emulator.kinds import storage_classes
+from aliquot.kube.api.storage import PROVISIONED_BY, Claim, Volume
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from typing import Any
 from aliquot.emulator.admission.volumes import CLAIM_GUARD, VOLUME_GUARD
 from aliquot.emulator.controllers import pods
 from aliquot.emulator.controllers.ownership import HasMetadata
-from aliquot.emulator.controllers.volume_types import Claim, Volume
 from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
+from aliquot.kube.api.storage import Claim, Volume
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller

@@ -8,9 +8,9 @@ from aliquot.clock import Clock, rfc3339
 from aliquot.emulator.controllers import claim_plan, notices, pods, volume_plan
 from aliquot.emulator.controllers.claim_plan import Amend, Bind, Grow, Lose, Provision, Wait, World
 from aliquot.emulator.controllers.notices import Notice
-from aliquot.emulator.controllers.volume_types import Claim, StorageClass, Volume
 from aliquot.kube import errors
 from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.storage import Claim, StorageClass, Volume
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller

@@ -5,7 +5,8 @@ In this order, the first that applies:
 1. the pod asks for something that this scheduler does not know;
 2. there are no nodes;
 3. no node offers a resource, or none is large enough. Waiting will not help, so nothing else matters;
-4. no node matches what the pod says of nodes (name, selector, affinity): told by the nodes that got furthest;
+4. no node matches what the pod says of nodes (name, selector, affinity), or where its volumes are: told by the nodes that
+   got furthest;
 5. of the nodes that match, none offers a resource, or none is large enough;
 6. those that are large enough are cordoned or tainted;
 7. some have room, and rules between pods keep it out of them: the rule is named;
@@ -94,8 +95,22 @@ def _unmatched(shape: PodShape, rejections: Mapping[str, Reason]) -> tuple[Kind,
             return furthest, f"no node has the label{'s' * (len(shape.node_selector) > 1)} {labels}"
         case Kind.NODE_AFFINITY:
             return furthest, f"no node matches the required node affinity: {_in_words(shape)}"
+        case Kind.VOLUME_AFFINITY:
+            return (
+                furthest,
+                f"the volume of claim {_claims(rejections, furthest)} cannot be reached from any node that matches",
+            )
+        case Kind.VOLUME_BINDING:
+            return (
+                furthest,
+                f"no node that matches has a volume for claim {_claims(rejections, furthest)}, nor may one be made there",
+            )
         case _:
             return None
+
+
+def _claims(rejections: Mapping[str, Reason], kind: Kind) -> str:
+    return " or ".join(sorted({reason.detail for reason in rejections.values() if reason.kind is kind}))
 
 
 def _taken(

@@ -14,6 +14,7 @@ from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
 from aliquot.scheduler.core.shares import share_out
+from aliquot.scheduler.core.volumes import bound
 
 Filter: TypeAlias = Callable[[PodShape, NodeState], Reason | None]
 
@@ -39,6 +40,19 @@ def node_affinity(shape: PodShape, node: NodeState) -> Reason | None:
     if shape.required is None or any_term_matches(shape.required, node.name, node.facts.labels):
         return None
     return Reason(Kind.NODE_AFFINITY)
+
+
+def volumes(shape: PodShape, node: NodeState) -> Reason | None:
+    """Where the pod's volumes can be reached, and those that it has not got yet can be had."""
+    labels = node.facts.labels
+    for claim in shape.bound_claims:
+        if not claim.reached_from(node.name, labels):
+            return Reason(Kind.VOLUME_AFFINITY, claim.claim)
+    if shape.open_claims:
+        found = bound(shape.open_claims, node.name, labels)
+        if isinstance(found, str):
+            return Reason(Kind.VOLUME_BINDING, found)
+    return None
 
 
 def cordoned(shape: PodShape, node: NodeState) -> Reason | None:
@@ -90,6 +104,7 @@ FILTERS: tuple[Filter, ...] = (
     node_name,
     node_selector,
     node_affinity,
+    volumes,
     cordoned,
     taints,
     devices,

@@ -12,6 +12,7 @@ from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.rules import NO_KIN, NO_RULES, Kin, Rules
+from aliquot.scheduler.core.volumes import BoundClaim, OpenClaim
 
 Amounts: TypeAlias = Mapping[str, int]
 """Resource name to amount; a resource that is absent counts as zero, and zeros are left out. Never changed in place."""
@@ -71,6 +72,8 @@ class PodShape:
     tolerations: tuple[Toleration, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
     rules: Rules = NO_RULES
+    bound_claims: tuple[BoundClaim, ...] = ()
+    open_claims: tuple[OpenClaim, ...] = ()
     refusal: Reason | None = None
 
     def largest_of_one_container(self, resource: str) -> int:

@@ -12,6 +12,9 @@ class Kind(StrEnum):
     NODE_NAME = "NodeName"
     NODE_SELECTOR = "NodeSelector"
     NODE_AFFINITY = "NodeAffinity"
+    VOLUME_AFFINITY = "VolumeNodeAffinity"
+    VOLUME_BINDING = "VolumeBinding"
+    """A volume that is not bound yet can be had elsewhere only."""
     CORDONED = "Cordoned"
     TAINT = "Taint"
     DEVICES = "Devices"
@@ -30,6 +33,10 @@ class Kind(StrEnum):
     """By the anti-affinity of a pod that is there."""
     # Of a whole pod only:
     RESOURCE_CLAIMS = "ResourceClaims"
+    VOLUME_CLAIMS = "VolumeClaims"
+    """A claim is missing, or waits itself."""
+    SURROUNDINGS = "Surroundings"
+    """What the pod refers to is still being read."""
     UNSUPPORTED = "Unsupported"
     NO_NODES = "NoNodes"
     NOT_OFFERED = "NotOffered"
@@ -56,8 +63,10 @@ class Kind(StrEnum):
     QUEUE_DUPLICATE = "QueueDuplicate"
 
 
-MISMATCH = frozenset({Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY})
-"""The pod itself asked for other nodes."""
+MISMATCH = frozenset(
+    {Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY, Kind.VOLUME_AFFINITY, Kind.VOLUME_BINDING}
+)
+"""The pod itself asked for other nodes, or its volumes are elsewhere."""
 CAPACITY = frozenset({Kind.DEVICES, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_PORTS})
 """The node would do, were it empty or larger."""
 
@@ -128,6 +137,10 @@ def _upstream_phrases(reason: Reason) -> list[str]:
             return ["node(s) didn't match the requested node name"]
         case Kind.NODE_SELECTOR | Kind.NODE_AFFINITY:
             return ["node(s) didn't match Pod's node affinity/selector"]
+        case Kind.VOLUME_AFFINITY:
+            return ["node(s) had volume node affinity conflict"]
+        case Kind.VOLUME_BINDING:
+            return ["node(s) didn't find available persistent volumes to bind"]
         case Kind.CORDONED:
             return ["node(s) were unschedulable"]
         case Kind.TAINT:

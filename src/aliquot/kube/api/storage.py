@@ -1,5 +1,4 @@
-"""The parts of volumes, of claims to them and of their classes that controllers read. Partial: never PUT what was
-decoded."""
+"""The parts of volumes, of claims to them and of their classes that Aliquot reads. Partial: never PUT what was decoded."""
 
 from typing import Any
 
@@ -85,3 +84,4 @@ class StorageClass(Wire, kw_only=True, frozen=True):
     mount_options: tuple[str, ...] | None = None
     parameters: dict[str, str] | None = None
     allow_volume_expansion: bool = False
+    allowed_topologies: tuple[dict[str, Any], ...] | None = None
