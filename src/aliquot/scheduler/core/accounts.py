@@ -129,6 +129,8 @@ class Accounts:
         return fair_shares(self.tree, requested, self._capacity)
 
     def _want(self, entry: Entry, sign: int) -> None:
+        if not entry.amounts:
+            return
         wanted = self._wanted.setdefault(entry.queue, {})
         for resource, amount in entry.amounts.items():
             left = wanted.get(resource, 0) + sign * amount

@@ -158,11 +158,10 @@ class _Attempt:
                 together += binds
             return together
         found: list[Bind] = []
-        pods = self._job.waiting.get(group.name, {})
-        for key in sorted(pods)[: self._lacking.get(group.name, 0)]:
-            bind = place(self._session, pods[key], self._rankings, within)
+        for pod in self._job.first(group.name, self._lacking.get(group.name, 0)):
+            bind = place(self._session, pod, self._rankings, within)
             if bind is None:
-                shape = pods[key].shape
+                shape = pod.shape
                 told = (
                     why_no_node(self._session.snapshot, shape, self._rankings, within)
                     if self._telling
@@ -170,7 +169,7 @@ class _Attempt:
                 )
                 return Shortfall(shape, self._placed, self._needed, told=told)
             self._placed += 1
-            found.append(replace(bind, leaf=group.name))
+            found.append(Bind(pod, bind.placed, group.name))
         return found
 
     def _refused(self, reason: Reason) -> Shortfall:
@@ -230,9 +229,8 @@ class _Attempt:
         """Those that may have room, the fullest first."""
         wanted: dict[str, list[PodShape]] = {}
         for leaf in group.leaves:
-            pods = self._job.waiting.get(leaf.name, {})
-            for key in sorted(pods)[: self._lacking.get(leaf.name, 0)]:
-                wanted.setdefault(pods[key].shape.signature, []).append(pods[key].shape)
+            for pod in self._job.first(leaf.name, self._lacking.get(leaf.name, 0)):
+                wanted.setdefault(pod.shape.signature, []).append(pod.shape)
         room = []
         for domain, names in found.items():
             nodes = [self._session.snapshot.nodes[name] for name in names]

@@ -6,8 +6,8 @@ onto the GPU that is used the most already, so that whole GPUs stay free; or the
 after it get too, as kubelet does.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, combinations
 from math import comb
 
 from aliquot.scheduler.core.facts import Devices, DeviceState
@@ -26,21 +26,19 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
     """
     listed = node.facts.devices
     pools: dict[str, list[DeviceState]] = {}
-    weight = _use_by_gpu(node)
     wanted = [resource for resource in shape.request if resource in listed.by_resource]
     for resource in sorted(wanted, key=lambda r: (-listed.by_resource[r][0].size, r)):
         if resource in listed.shared:
             continue
-        free = [d for d in listed.by_resource[resource] if d.usable and d.id not in node.held]
+        free = [d for d in listed.usable[resource] if d.id not in node.held]
         count = shape.request[resource]
         if len(free) < count:
             raise LookupError(f"{node.name}: {count} {resource} wanted, {len(free)} free")
         if free[0].start is None:
             pool = _best_linked(free, count, listed)
         else:
-            pool = (_packed if node.facts.packs_slices else _distributed)(free, count, weight)
-        for device in pool:
-            weight[device.gpu] += device.size
+            choose = _packed if node.facts.packs_slices else _distributed
+            pool = choose(free, count, _use_by_gpu(node, pools.values()))
         pools[resource] = pool
     choices: list[DeviceChoice] = []
     for resource in wanted:
@@ -54,10 +52,10 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
     return tuple(choices)
 
 
-def _use_by_gpu(node: NodeState) -> dict[str, int]:
+def _use_by_gpu(node: NodeState, chosen: Iterable[Iterable[DeviceState]]) -> dict[str, int]:
+    """With what is chosen already."""
     use = dict.fromkeys(node.facts.devices.gpus, 0)
-    for held in node.held:
-        device = node.facts.devices.by_id[held]
+    for device in chain(map(node.facts.devices.by_id.__getitem__, node.held), *chosen):
         use[device.gpu] += device.size
     return use
 
@@ -133,7 +131,8 @@ def _hand_out(
             continue
         given = _best_linked(left, count, devices)
         if container.kind is not ContainerKind.INIT:
-            left = [device for device in left if device not in given]
+            taken = {device.id for device in given}
+            left = [device for device in left if device.id not in taken]
         choices.extend(
             DeviceChoice(container.name, resource, device.gpu, device.profile, device.start)
             for device in given

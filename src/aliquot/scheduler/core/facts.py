@@ -58,10 +58,11 @@ class DeviceState:
     sharing: Sharing = Sharing.NONE
     one_per_container: bool = False
     """Whether a container that asks for several shares is refused."""
+    id: DeviceId = field(init=False, repr=False, compare=False)
+    """Kept, as every decision asks for it many times."""
 
-    @property
-    def id(self) -> DeviceId:
-        return device_id(self.gpu, self.start)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", device_id(self.gpu, self.start))
 
     @property
     def usable(self) -> bool:
@@ -110,6 +111,22 @@ class Devices:
         for device in self.all:
             found.setdefault(device.resource, []).append(device)
         return {resource: tuple(devices) for resource, devices in found.items()}
+
+    @cached_property
+    def totals(self) -> Mapping[str, int]:
+        """By resource, how often its devices can be asked for; in use or not, ready or not."""
+        return {
+            resource: sum(device.capacity for device in devices)
+            for resource, devices in self.by_resource.items()
+        }
+
+    @cached_property
+    def usable(self) -> Mapping[str, tuple[DeviceState, ...]]:
+        """By resource, those that are not withheld, in use or not."""
+        return {
+            resource: tuple(device for device in devices if device.usable)
+            for resource, devices in self.by_resource.items()
+        }
 
     @cached_property
     def shared(self) -> frozenset[str]:

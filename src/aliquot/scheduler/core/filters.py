@@ -68,11 +68,12 @@ def taints(shape: PodShape, node: NodeState) -> Reason | None:
 
 def devices(shape: PodShape, node: NodeState) -> Reason | None:
     """GPUs, slices and shares, where the node lists them one by one."""
-    short = _room(Kind.DEVICES, node, (r for r in shape.request if r in node.free), shape)
+    short = _room(Kind.DEVICES, node, [r for r in shape.request if r in node.free], shape)
     if short is not None:
         return short
-    for resource in shape.request:
-        if resource in node.facts.devices.shared and share_out(resource, shape, node) is None:
+    shared = node.facts.devices.shared
+    for resource in shape.request if shared else ():
+        if resource in shared and share_out(resource, shape, node) is None:
             needed = shape.largest_of_one_container(resource)
             most = max(node.free_of(device) for device in node.facts.devices.by_resource[resource])
             total = node.total(resource)
@@ -83,14 +84,14 @@ def devices(shape: PodShape, node: NodeState) -> Reason | None:
 
 def extended_resources(shape: PodShape, node: NodeState) -> Reason | None:
     """Counted resources of a device plugin; a name that the node does not know counts as zero."""
-    return _room(
-        Kind.EXTENDED, node, (r for r in shape.request if is_extended(r) and r not in node.free), shape
-    )
+    extended, _ = _by_kind(shape)
+    return _room(Kind.EXTENDED, node, [r for r in extended if r not in node.free], shape)
 
 
 def resources(shape: PodShape, node: NodeState) -> Reason | None:
     """CPU, memory, storage, number of pods."""
-    return _room(Kind.RESOURCES, node, (r for r in shape.request if not is_extended(r)), shape)
+    _, native = _by_kind(shape)
+    return _room(Kind.RESOURCES, node, native, shape)
 
 
 def host_ports(shape: PodShape, node: NodeState) -> Reason | None:
@@ -121,18 +122,20 @@ def is_extended(resource: str) -> bool:
     return bool(slash) and domain != "kubernetes.io" and not domain.endswith(".kubernetes.io")
 
 
+@lru_cache(maxsize=4096)
+def _by_kind(shape: PodShape) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the pod asks for of extended resources, and of Kubernetes' own."""
+    extended = tuple(resource for resource in shape.request if is_extended(resource))
+    return extended, tuple(resource for resource in shape.request if resource not in extended)
+
+
 def _room(kind: Kind, node: NodeState, wanted: Iterable[str], shape: PodShape) -> Reason | None:
-    short = tuple(
-        Shortage(
-            resource,
-            needed=shape.request[resource],
-            free=max(0, node.available(resource)),
-            total=node.total(resource),
-        )
-        for resource in wanted
-        if shape.request[resource] > node.available(resource)
-    )
-    return Reason(kind, shortages=short) if short else None
+    short = []
+    for resource in wanted:
+        needed, free = shape.request[resource], node.available(resource)
+        if needed > free:
+            short.append(Shortage(resource, needed=needed, free=max(0, free), total=node.total(resource)))
+    return Reason(kind, shortages=tuple(short)) if short else None
 
 
 def _tolerates(tolerations: tuple[Toleration, ...], taint: NodeTaint) -> bool:

@@ -6,6 +6,7 @@ the pod gets what its GPUClass names first, with the least effort, on the GPU th
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from aliquot.gpu.profiles import of_gpu_instance
@@ -136,6 +137,7 @@ def _has_form(piece: Piece, way: WayOn) -> bool:
     return piece.start is None and (piece.sharing, piece.replicas) == (way.sharing, way.replicas)
 
 
+@lru_cache(maxsize=4096)
 def _divided(shape: PodShape) -> tuple[PodShape, PodShape]:
     """What may have to be made of the pod's request, and the rest of the pod."""
     made = {r: amount for r, amount in shape.request.items() if demand.could_be_made(r)}

@@ -11,7 +11,7 @@ as many free devices are kept back for it.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld, device_id
 from aliquot.scheduler.core.pod import Amounts, HostPort, PlacedPod
@@ -40,10 +40,8 @@ class NodeState:
 
     def total(self, resource: str) -> int:
         """How much the node has, in use or not, ready or not."""
-        listed = self.facts.devices.by_resource.get(resource)
-        if listed is None:
-            return self.facts.allocatable.get(resource, 0)
-        return sum(device.capacity for device in listed)
+        listed = self.facts.devices.totals.get(resource)
+        return self.facts.allocatable.get(resource, 0) if listed is None else listed
 
     def outdated(self, resource: str) -> int:
         """Of the total, how many nobody is given any more, though some may have them still."""
@@ -77,10 +75,12 @@ class NodeState:
         return device.free(len(self.held.get(device.id, ())))
 
     def available(self, resource: str) -> int:
-        if resource in self.free:
-            # Two schedulers may have assigned one device to two pods. What live pods asked for is certain.
-            return min(self.free[resource], self.total(resource) - self.used.get(resource, 0))
-        return self.facts.allocatable.get(resource, 0) - self.used.get(resource, 0)
+        free = self.free.get(resource)
+        used = self.used.get(resource, 0)
+        if free is None:
+            return self.facts.allocatable.get(resource, 0) - used
+        # Two schedulers may have assigned one device to two pods. What live pods asked for is certain.
+        return min(free, self.facts.devices.totals[resource] - used)
 
 
 def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
@@ -132,13 +132,13 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         held, free = dict(held), dict(free)
         for device in holding.devices:
             before = held.get(device, ())
-            held[device] = tuple(sorted((*before, pod.key)))
+            held[device] = tuple(sorted((*before, pod.key))) if before else (pod.key,)
             listed = state.facts.devices.by_id[device]
             free[listed.resource] -= listed.free(len(before)) - listed.free(len(before) + 1)
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
-    return replace(state, used=used, held=held, free=free, host_ports=ports)
+    return NodeState(state.reported, state.facts, used, held, free, ports, state.ended)
 
 
 def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
@@ -169,7 +169,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for port in pod.host_ports:
             left.remove(port)
         ports = tuple(left)
-    return replace(state, used=used, held=held, free=free, host_ports=ports)
+    return NodeState(state.reported, state.facts, used, held, free, ports, state.ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,32 +194,40 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
     get: it is to get one that is not listed yet."""
     if not devices.all:
         return _NOTHING
-    listed = Counter(device.id for device in devices.by_holder.get(pod.key, ()))
-    held = listed.copy()
+    by_holder = devices.by_holder.get(pod.key, ())
+    held: dict[DeviceId, int] = {}
+    for device in by_holder:
+        held[device.id] = held.get(device.id, 0) + 1
     unplaced: list[tuple[str, int]] = []
     for resource, needed in pod.request.items():
         if resource not in devices.by_resource:
             continue
-        ids = Counter({i: count for i, count in listed.items() if devices.by_id[i].resource == resource})
-        if ids.total() < needed or not pod.admitted:
-            ids |= _chosen(devices, pod, resource, needed, ended)
-        held |= ids
-        if ids.total() < needed:
-            unplaced.append((resource, needed - ids.total()))
-    return _Holding(tuple(held.elements()), tuple(unplaced)) if held or unplaced else _NOTHING
+        count = sum(device.resource == resource for device in by_holder)
+        if count < needed or not pod.admitted:
+            for id_, chosen in _chosen(devices, pod, resource, needed, ended).items():
+                more = chosen - held.get(id_, 0)
+                if more > 0:
+                    held[id_] = chosen
+                    count += more
+        if count < needed:
+            unplaced.append((resource, needed - count))
+    if not held and not unplaced:
+        return _NOTHING
+    return _Holding(tuple(id_ for id_, count in held.items() for _ in range(count)), tuple(unplaced))
 
 
 def _chosen(
     devices: Devices, pod: PlacedPod, resource: str, needed: int, ended: Collection[str]
-) -> "Counter[DeviceId]":
+) -> dict[DeviceId, int]:
     """What the assignment gives the pod of a resource. What an init container has is had by a later one as well."""
-    found: Counter[DeviceId] = Counter()
+    found: dict[DeviceId, int] = {}
     for choice in pod.devices:
         chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
         if chosen is None or not choice.resource == resource == chosen.resource:
             continue
         if chosen.shares:
-            found[chosen.id] += min(choice.shares, needed - found.total())
+            shares = min(choice.shares, needed - sum(found.values()))
+            found[chosen.id] = found.get(chosen.id, 0) + shares
         elif all(holder == pod.key or holder in ended for holder in chosen.holders):
             found[chosen.id] = 1
     return found

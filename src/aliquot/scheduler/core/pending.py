@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -29,6 +30,10 @@ class Job:
     """By leaf, by the pod's key; no leaf without pods."""
     placed: dict[str, str] = field(default_factory=dict)
     """Pods that have a node, or have been decided on, to their leaf."""
+    _unsorted: set[str] = field(default_factory=set)
+    """Leaves whose waiting pods are not in the order of their keys."""
+    _there: Counter[str] | None = None
+    """Kept in step from when it is first asked for."""
 
     @property
     def here(self) -> dict[str, int]:
@@ -36,9 +41,45 @@ class Job:
         return {leaf: len(pods) for leaf, pods in self.waiting.items()}
 
     @property
-    def there(self) -> dict[str, int]:
+    def there(self) -> Mapping[str, int]:
         """Pods that are placed, by leaf."""
-        return Counter(self.placed.values())
+        if self._there is None:
+            self._there = Counter(self.placed.values())
+        return self._there
+
+    def first(self, leaf: str, count: int) -> list[PodRequest]:
+        """Of the leaf's pods that wait, so many by the order of their keys."""
+        pods = self.waiting.get(leaf, {})
+        if leaf in self._unsorted:
+            pods = self.waiting[leaf] = dict(sorted(pods.items()))
+            self._unsorted.discard(leaf)
+        return list(islice(pods.values(), count))
+
+    def wait(self, pod: PodRequest, leaf: str) -> None:
+        pods = self.waiting.setdefault(leaf, {})
+        if pods and pod.key < next(reversed(pods)):
+            self._unsorted.add(leaf)
+        pods[pod.key] = pod
+
+    def place(self, key: str, leaf: str) -> None:
+        self.placed[key] = leaf
+        if self._there is not None:
+            self._there[leaf] += 1
+
+    def leave(self, key: str) -> bool:
+        """Returns whether the pod waited or was placed."""
+        leaf = self.placed.pop(key, None)
+        if leaf is not None:
+            if self._there is not None:
+                self._there[leaf] -= 1
+            return True
+        for leaf, pods in self.waiting.items():
+            if pods.pop(key, None) is not None:
+                if not pods:
+                    del self.waiting[leaf]
+                    self._unsorted.discard(leaf)
+                return True
+        return False
 
     def lacks(self) -> dict[str, int] | None:
         """How many pods of which leaf more it takes; as `lacking`."""
@@ -120,9 +161,7 @@ class Pending:
             and pod.key in job.waiting.get(leaf, ())
         ):
             return False
-        self._leave(pod.key)
-        job = self._joined(spec)
-        job.waiting.setdefault(leaf, {})[pod.key] = pod
+        self._move(pod.key, spec).wait(pod, leaf)
         self._pods[pod.key] = pod
         self.accounts.wait(pod.key, spec, pod.shape)
         if spec.root is not None:
@@ -138,8 +177,7 @@ class Pending:
         key, job = pod.key, self._jobs.get(spec.key)
         if job is not None and job.placed.get(key) == leaf and job.spec == spec and key not in self._pods:
             return
-        self._leave(key)
-        self._joined(spec).placed[key] = leaf
+        self._move(key, spec).place(key, leaf)
         self.accounts.place(key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[key] = spec.key
@@ -147,7 +185,10 @@ class Pending:
 
     def discard(self, key: str) -> None:
         """The pod is gone, or at its end, or somebody else's."""
-        self._leave(key)
+        job = self._left(key)
+        if job is not None:
+            self.accounts.forget(key)
+            self._drop_if_empty(job)
 
     def asked(self, job: Job) -> Amounts:
         """What the job would be given next: what it lacks, or one of its extras."""
@@ -160,9 +201,8 @@ class Pending:
         """What so many of its waiting pods count for together, by leaf."""
         total: Amounts = {}
         for leaf, count in lacks.items():
-            pods = job.waiting.get(leaf, {})
-            for key in sorted(pods)[:count]:
-                total = together(total, self.accounts.counted(pods[key].shape))
+            for pod in job.first(leaf, count):
+                total = together(total, self.accounts.counted(pod.shape))
         return total
 
     def newcomers(self, alike: Alike) -> list[str]:
@@ -178,65 +218,94 @@ class Pending:
         jobs = [self._jobs[rank[-1]] for rank in ranks]
         return [pod for job in jobs for pods in job.waiting.values() for pod in pods.values()]
 
-    def _joined(self, spec: JobSpec) -> Job:
+    def _move(self, key: str, spec: JobSpec) -> Job:
+        """Out of the job in which the pod is, and the job that it goes to."""
+        before = self._left(key)
         job = self._jobs.get(spec.key)
         if job is None:
             job = self._jobs[spec.key] = Job(spec)
         else:
             job.spec = spec
+        if before is not None and before is not job:
+            self._drop_if_empty(before)
         return job
 
-    def _leave(self, key: str) -> None:
-        name = self._job_of.pop(key, key)
-        job = self._jobs.get(name)
-        if job is None:
-            return
-        self.accounts.forget(key)
-        if self._pods.pop(key, None) is not None:
-            for leaf, pods in job.waiting.items():
-                if pods.pop(key, None) is not None:
-                    if not pods:
-                        del job.waiting[leaf]
-                    break
-        elif job.placed.pop(key, None) is None:
-            return
-        self._changed[name] = None
+    def _left(self, key: str) -> Job | None:
+        """The job in which the pod was until now, waiting or placed."""
+        job = self._jobs.get(self._job_of.pop(key, key))
+        if job is None or not job.leave(key):
+            return None
+        self._pods.pop(key, None)
+        self._changed[job.spec.key] = None
+        return job
+
+    def _drop_if_empty(self, job: Job) -> None:
         if not job.waiting and not job.placed:
-            del self._jobs[name]
+            del self._jobs[job.spec.key]
 
     def _settle(self) -> None:
+        gone: dict[Alike, list[Rank]] = {}
+        come: dict[Alike, list[Rank]] = {}
         for name in self._changed:
-            self._out_of_line(name)
+            where = self._in_line.pop(name, None)
+            if where is not None:
+                alike, rank = where
+                self._forget_newcomers(alike, name)
+                if self._begun.pop(alike, None) is None:
+                    gone.setdefault(alike, []).append(rank)
             job = self._jobs.get(name)
             if job is None or not job.waiting:
                 self._newcomers.pop(name, None)
                 continue
             rank = self._order(job.spec)
-            alike: Alike
             if job.placed:
                 alike = (name,)
                 self._begun[alike] = rank
             else:
                 alike = job.alike()
-                insort(self._lines.setdefault(alike, []), rank)
+                come.setdefault(alike, []).append(rank)
             self._in_line[name] = alike, rank
             if name in self._newcomers:
                 self._with_newcomers.setdefault(alike, {})[name] = None
         self._changed.clear()
+        for alike, ranks in gone.items():
+            _take_out(self._lines[alike], ranks)
+        for alike, ranks in come.items():
+            _put_in(self._lines.setdefault(alike, []), ranks)
+        for alike in gone:
+            if not self._lines[alike]:
+                del self._lines[alike]
 
-    def _out_of_line(self, name: str) -> None:
-        where = self._in_line.pop(name, None)
-        if where is None:
-            return
-        alike, rank = where
+    def _forget_newcomers(self, alike: Alike, name: str) -> None:
         newcomers = self._with_newcomers.get(alike)
         if newcomers is not None:
             newcomers.pop(name, None)
             if not newcomers:
                 del self._with_newcomers[alike]
-        if self._begun.pop(alike, None) is not None:
-            return
-        line = self._lines[alike]
-        del line[bisect_left(line, rank)]
-        if not line:
-            del self._lines[alike]
+
+
+_MANY = 32
+"""So many at once, and a look at the whole line is cheaper than to find each its place."""
+
+
+def _take_out(line: list[Rank], ranks: list[Rank]) -> None:
+    ranks.sort()
+    first = bisect_left(line, ranks[0])
+    if line[first : first + len(ranks)] == ranks:
+        # As a rule it is the head of the line that went, all at once.
+        del line[first : first + len(ranks)]
+    elif len(ranks) < _MANY:
+        for rank in ranks:
+            del line[bisect_left(line, rank)]
+    else:
+        gone = set(ranks)
+        line[:] = [rank for rank in line if rank not in gone]
+
+
+def _put_in(line: list[Rank], ranks: list[Rank]) -> None:
+    if len(ranks) < _MANY:
+        for rank in ranks:
+            insort(line, rank)
+    else:
+        line += ranks
+        line.sort()

@@ -40,7 +40,7 @@ def gpu_nodes_kept_clear(shape: PodShape, node: NodeState) -> int:
 
 def packed(shape: PodShape, node: NodeState) -> int:
     """GPU pods: onto the node whose resource of that kind is the most used, so that whole nodes stay free."""
-    wanted = [resource for resource in shape.request if is_accelerator(resource)]
+    wanted = accelerators(shape)
     if not wanted:
         return 0
     fill = 0
@@ -73,8 +73,14 @@ def is_accelerator(resource: str) -> bool:
     return resource.startswith(_ACCELERATORS)
 
 
+@lru_cache(maxsize=4096)
+def accelerators(shape: PodShape) -> tuple[str, ...]:
+    """What the pod asks for of them."""
+    return tuple(resource for resource in shape.request if is_accelerator(resource))
+
+
 def wants_accelerator(shape: PodShape) -> bool:
-    return any(is_accelerator(resource) for resource in shape.request)
+    return bool(accelerators(shape))
 
 
 def has_accelerator(node: NodeState) -> bool:

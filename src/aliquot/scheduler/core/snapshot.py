@@ -20,7 +20,10 @@ _SHORTEST_LOG = 4096
 class Snapshot:
     def __init__(self) -> None:
         self._nodes: dict[str, NodeState] = {}
+        self.nodes: Mapping[str, NodeState] = MappingProxyType(self._nodes)
         self._pods: dict[str, PlacedPod] = {}
+        self.pods: Mapping[str, PlacedPod] = MappingProxyType(self._pods)
+        """Live pods that have a node, seen and assumed."""
         self._ended: dict[str, str] = {}
         # By node, also for nodes not seen yet:
         self._pods_on: dict[str, dict[str, PlacedPod]] = {}
@@ -28,15 +31,6 @@ class Snapshot:
         self._changes: list[str] = []
         self._first_change = 0
         self.neighbours = Neighbours(self._pods)
-
-    @property
-    def nodes(self) -> Mapping[str, NodeState]:
-        return MappingProxyType(self._nodes)
-
-    @property
-    def pods(self) -> Mapping[str, PlacedPod]:
-        """Live pods that have a node, seen and assumed."""
-        return MappingProxyType(self._pods)
 
     def pods_on(self, node: str) -> Mapping[str, PlacedPod]:
         return MappingProxyType(self._pods_on.get(node, {}))

@@ -30,6 +30,8 @@ class Ledger:
         self._change(queue, amounts, -1, preemptible=preemptible)
 
     def _change(self, queue: str, amounts: Amounts, sign: int, *, preemptible: bool) -> None:
+        if not amounts:
+            return
         path = self.tree.path(queue)
         books = [self._direct.setdefault((queue, preemptible), {}), *(self._held[index] for index in path)]
         if not preemptible:
