@@ -189,6 +189,18 @@ def test_a_pod_goes_where_its_volume_is_or_can_be(objects: Sequence[tuple[str, J
     simulate(scenario, kinds=ALL)
 
 
+def test_those_who_wait_at_the_start_are_told_once() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        zones(api)
+        api.put("pods", user())
+        async with running(scheduler(world)):
+            await asyncio.sleep(60)
+        assert api.events("FailedScheduling") == ["PVC data does not exist"]
+
+    simulate(scenario, kinds=ALL)
+
+
 @pytest.mark.parametrize(
     ("objects", "told"),
     [
@@ -219,7 +231,7 @@ def test_why_a_pod_with_a_claim_waits(objects: Sequence[tuple[str, Json]], told:
             api.put(*one)
         api.put("pods", user())
         async with running(scheduler(world)):
-            await until(lambda: bool(api.condition("p")[2]) and "being read" not in api.condition("p")[2])
+            await until(lambda: bool(api.condition("p")[2]))
             await asyncio.sleep(5)
         assert api.condition("p")[1:] == ("Unschedulable", told)
         assert api.binds == []
@@ -281,9 +293,7 @@ def test_a_claim_that_is_not_bound_in_time_is_told_of() -> None:
         api.put(*claim())
         api.put("pods", user())
         async with running(scheduler(world)):
-            took = await until(
-                lambda: bool(api.condition("p")[2]) and "being read" not in api.condition("p")[2], 700
-            )
+            took = await until(lambda: bool(api.condition("p")[2]), 700)
             assert 599 < took < 602
             assert api.condition("p")[2] == "PVC data was not bound within 600 s for node a"
             async with storage(api):

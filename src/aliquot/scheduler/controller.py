@@ -214,6 +214,7 @@ class Scheduler:
                 self._mirror.follow(),
             )
             try:
+                await self._surroundings.settled()
                 if self._election is not None:
                     await self._election.run(self._lead)
                 else:

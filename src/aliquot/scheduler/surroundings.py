@@ -5,6 +5,7 @@ for no volume. Until then, and before it is all known, such pods wait.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from aliquot.scheduler.pod_rules import selects_namespaces
 
 _TOGETHER_S = 0.1
 """Volumes that change within that time are looked at once."""
+_SETTLING_S = 5.0
 
 
 class OnDemand:
@@ -32,12 +34,20 @@ class OnDemand:
         self._caches = caches
         self._asked = asyncio.Event()
         self.ready: Callable[[], None] = lambda: None
-        self._is_ready = False
+        self._known = asyncio.Event()
 
     def ask(self) -> bool:
         """Whether all is known. `ready` is called when it is."""
         self._asked.set()
-        return self._is_ready
+        return self._known.is_set()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody has asked, and not all is known."""
+        return self._asked.is_set() and not self._known.is_set()
+
+    async def known(self) -> None:
+        await self._known.wait()
 
     async def run(self) -> None:
         await self._asked.wait()
@@ -46,7 +56,7 @@ class OnDemand:
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
             for cache in self._caches:
                 await cache.synced()
-            self._is_ready = True
+            self._known.set()
             self.ready()
 
 
@@ -77,6 +87,15 @@ class Surroundings:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.of_namespaces.run(), name="namespaces")
             tasks.create_task(self.of_claims.run(), name="claims")
+
+    async def settled(self) -> None:
+        """Wait for a moment until what pods have referred to so far is known, so that none is told that it is not."""
+        awaited = [one for one in (self.of_namespaces, self.of_claims) if one.is_awaited]
+        if awaited:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLING_S):
+                    for one in awaited:
+                        await one.known()
 
     def follow(
         self, read_again: Callable[[Collection[str]], None], namespaces_changed: Callable[[], None]
