@@ -30,8 +30,8 @@ class Refused(Exception):
 
 
 class FakeApi:
-    """List, watch, get, create, bindings, strategic patches of pod conditions, merge patches of a lease's spec and of
-    annotations, and a spec applied by one who owns all of the fields that it names."""
+    """List, watch, get, create, bindings, strategic patches of conditions, merge patches of the status of queues and of our pod
+    groups, of a lease's spec and of annotations, and a spec applied by one who owns all of the fields that it names."""
 
     def __init__(self, *, kinds: tuple[str, ...] = KINDS) -> None:
         self.objects: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
@@ -159,6 +159,9 @@ class FakeApi:
         if not subresource:
             return self._patch(kind, obj, body)
         assert (method, subresource) == ("PATCH", "status"), (method, path)
+        if kind in ("queues", "podgroups"):
+            obj["status"] = _merged(obj.get("status", {}), body["status"])
+            return self.put(kind, obj)
         conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions", ())}
         conditions |= {c["type"]: c for c in body["status"]["conditions"]}
         obj["status"]["conditions"] = list(conditions.values())
@@ -194,11 +197,13 @@ class FakeApi:
 
     def _route(self, path: str) -> tuple[str, str, str, str]:
         parts = path.strip("/").split("/")
-        parts = parts[2:] if parts[0] == "api" else parts[3:]
+        group, parts = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
         namespace = ""
         if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
         kind, name, subresource = (*parts, "", "")[:3]
+        if kind == "podgroups" and group != "aliquot.dev":
+            kind = f"podgroups.{group}"
         if kind not in self.objects:
             raise Refused(404, "NotFound", "the server could not find the requested resource")
         return kind, namespace, name, subresource
@@ -224,6 +229,20 @@ class FakeApi:
                 waiting.cancel()
         finally:
             gone.cancel()
+
+
+def _merged(old: Json, patch: Json) -> Json:
+    """RFC 7386."""
+    new = dict(old)
+    for name, value in patch.items():
+        if value is None:
+            new.pop(name, None)
+        elif isinstance(value, dict):
+            before = old.get(name)
+            new[name] = _merged(before if isinstance(before, dict) else {}, value)
+        else:
+            new[name] = value
+    return new
 
 
 def _key(obj: Json) -> str:

@@ -105,6 +105,8 @@ SCHEDULER = role(
     rule("get list watch", "aliquot.dev", "gpunodes gpuclasses"),
     rule("create", "", "pods/binding"),
     rule("patch", "", "pods/status"),
+    rule("patch", "aliquot.dev", "queues/status podgroups/status"),
+    rule("patch", "scheduling.k8s.io", "podgroups/status compositepodgroups/status"),
     rule("create patch", "", "events"),
     rule("create", "coordination.k8s.io", "leases"),
     rule("get patch", "coordination.k8s.io", "leases", names="aliquot-scheduler"),

@@ -44,6 +44,7 @@ from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
+from aliquot.scheduler.queue_status import QueueStatuses
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.together import Together
@@ -193,6 +194,15 @@ class Scheduler:
             may_write=may_write,
         )
 
+        self._queue_statuses = QueueStatuses(
+            client,
+            clock=clock,
+            rng=rng,
+            dividing=self._dividing,
+            pending=self.pending,
+            may_write=may_write,
+        )
+
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -247,6 +257,7 @@ class Scheduler:
             tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._reporter.run(), name="reporter")
+            tasks.create_task(self._queue_statuses.run(), name="queue statuses")
             try:
                 await self._decide()
             finally:
@@ -270,6 +281,7 @@ class Scheduler:
                     self._tell_ignored(bind.pod.key)
                 self._together.submit(decision, self._preparing)
             look_again_at = self._explain(outcome.blocked, loop.time())
+            self._queue_statuses.look()
             if outcome.more:
                 await asyncio.sleep(0)
                 continue

@@ -5,6 +5,7 @@ Changes are gathered, and taken over at once by `settle`: one Queue more is a ne
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -26,13 +27,24 @@ from aliquot.scheduler.queues import Unreadable, spec_of
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A Queue as it was when it was last taken over."""
+
+    generation: int
+    unreadable: str = ""
+    """Why it counts as not there: one line, with the field."""
+
+
 class Dividing:
     """Keeps `accounts` in step. `changed` is called when something is to be settled."""
 
     def __init__(self, client: Client, *, accounts: Accounts, changed: Callable[[], None]) -> None:
         self._accounts = accounts
         self._changed = changed
-        self._queues = Cache(client, QUEUES, Queue, optional=True)
+        self.queues = Cache(client, QUEUES, Queue, optional=True)
+        self.settled: Mapping[str, Settled] = {}
+        """What of each Queue is reckoned with."""
         self._topologies = Cache(client, TOPOLOGIES, podgroup.Topology, optional=True)
         self.topologies: Mapping[str, Topology] = {}
         self._nodes: dict[str, NodeFacts] = {}
@@ -46,17 +58,17 @@ class Dividing:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for cache in (self._queues, self._topologies):
+            for cache in (self.queues, self._topologies):
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
 
     async def synced(self) -> None:
-        await self._queues.synced()
+        await self.queues.synced()
         await self._topologies.synced()
 
     def follow(self) -> Callable[[], None]:
         """Start to listen; returns the function that stops it."""
         stops = (
-            self._queues.subscribe(self._queue_changed),
+            self.queues.subscribe(self._queue_changed),
             self._topologies.subscribe(self._topology_changed),
         )
 
@@ -102,12 +114,16 @@ class Dividing:
             self._accounts.offer(name, {} if found is None else currency.offered(found, self._prices))
 
     def _declared(self) -> list[QueueSpec]:
-        found = []
-        for queue in self._queues.values():
+        found, settled = [], {}
+        for queue in self.queues.values():
+            name, unreadable = queue.metadata.name, ""
             try:
                 found.append(spec_of(queue))
             except Unreadable as error:
-                _log.warning("queue not readable, its jobs wait", queue=queue.metadata.name, error=str(error))
+                unreadable = str(error)
+                _log.warning("queue not readable, its jobs wait", queue=name, error=unreadable)
+            settled[name] = Settled(queue.metadata.generation, unreadable)
+        self.settled = settled
         return found
 
     def _queue_changed(self, old: Queue | None, new: Queue | None) -> None:

@@ -3,7 +3,7 @@
 Where no queue is declared there is nothing to divide, and nothing is asked.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -50,6 +50,11 @@ class Accounts:
     @property
     def tree(self) -> QueueTree:
         return self.ledger.tree
+
+    @property
+    def wanted(self) -> Mapping[str, Amounts]:
+        """By queue as named, what those that wait ask for."""
+        return self._wanted
 
     def declare(self, specs: Iterable[QueueSpec]) -> None:
         """These are the queues from now on."""

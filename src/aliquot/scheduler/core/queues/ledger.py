@@ -60,6 +60,10 @@ class Ledger:
         """Raises KeyError for a queue that is unknown or closed."""
         return MappingProxyType(self._kept[self.tree.node(queue).index])
 
+    def named(self, queue: str, *, preemptible: bool) -> Mapping[str, int]:
+        """By jobs that name that queue, whether it is open or not."""
+        return MappingProxyType(self._direct.get((queue, preemptible), {}))
+
     @property
     def total(self) -> Mapping[str, int]:
         return MappingProxyType(self._held[ROOT])
