@@ -91,13 +91,14 @@ def place_job(
     rankings: Rankings,
     topologies: Mapping[str, Topology],
     *,
+    within: Names = None,
     telling: bool = False,
 ) -> list[Bind] | Shortfall:
     """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
     what was in the way."""
     mark = session.checkpoint()
     attempt = _Attempt(session, job, lacking, rankings, topologies, telling)
-    found = attempt.group(job.spec.root or Group(), None)
+    found = attempt.group(job.spec.root or Group(), within)
     if isinstance(found, Shortfall):
         session.undo(mark)
     return found

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import inf
 
 from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
+from aliquot.scheduler.core.backfill.promises import Promise
+from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
 from aliquot.scheduler.core.pending import Alike, Job, Pending
 from aliquot.scheduler.core.queues.words import told
@@ -47,6 +49,8 @@ class Outcome:
     """Their pods are still pending; `why` says what for."""
     more: bool
     """The limit was reached: call again."""
+    promises: tuple[Promise, ...] = ()
+    """To jobs that are blocked: where and when they start at the latest."""
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -60,16 +64,23 @@ def run(
     topologies: Mapping[str, Topology] | None = None,
     *,
     limit: int | None = None,
+    backfill: Backfill | None = None,
+    now_s: float = 0.0,
 ) -> Outcome:
-    """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed."""
+    """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed. `backfill`: keep promises to jobs
+    that are blocked, and make them; without it nobody waits for another's sake."""
     with Session(snapshot) as session:
-        one = _Pass(session, pending, rankings, topologies or {})
+        stage = None
+        if backfill is not None:
+            stage = Stage(backfill, session, pending, rankings, topologies or {}, now_s)
+        one = _Pass(session, pending, rankings, topologies or {}, stage)
         try:
             more = one.run(limit)
         except BaseException:
             one.take_back()
             raise
-    return Outcome(tuple(one.decisions), tuple(one.blocked), more)
+    promises = tuple(backfill.promises.values()) if backfill is not None else ()
+    return Outcome(tuple(one.decisions), tuple(one.blocked), more, promises)
 
 
 def why(
@@ -128,22 +139,28 @@ class _Pass:
         pending: Pending,
         rankings: Rankings,
         topologies: Mapping[str, Topology],
+        stage: Stage | None = None,
     ) -> None:
+        self._stage = stage
         self._session = session
         self._pending = pending
         self._rankings = rankings
         self._topologies = topologies
-        self._lines = pending.lines
         self._room = 0.0
         """For how many pods there is room before the limit."""
         self._extras: list[Head] = []
         self._closed: list[_Closed] = []
+        self._passed_over: set[Alike] = set()
+        """Of which one was blocked, and others behind it were asked."""
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
 
     def run(self, limit: int | None) -> bool:
         """Whether the limit was reached."""
         self._room = inf if limit is None else limit
+        if self._stage is not None:
+            self._serve_due(self._stage)
+        self._lines = self._pending.lines
         broken: list[Head] = []
         for alike, rank in self._pending.begun.items():
             extra = self._pending.jobs[rank[-1]].lacks() == {}
@@ -181,12 +198,13 @@ class _Pass:
                 return True
             rank, alike, position = head
             job = self._pending.jobs[rank[-1]]
-            found = self._extra(job) if extras else self._whole(job)
+            found = self._tried(job, extras=extras)
             if isinstance(found, Shortfall):
-                self.blocked.append(Blocked(job.spec, alike, found))
-                if found.shape.rules.may_open:
-                    self._closed.append(_Closed(head, extras, self.blocked[-1], len(self.decisions)))
-                turns.served(None)
+                if alike not in self._passed_over:
+                    self.blocked.append(Blocked(job.spec, alike, found))
+                    if found.shape.rules.may_open:
+                        self._closed.append(_Closed(head, extras, self.blocked[-1], len(self.decisions)))
+                turns.served(None if extras else self._behind(head, job, found))
                 continue
             self._decide(job, found)
             after: Head | None = None
@@ -200,11 +218,45 @@ class _Pass:
             turns.served(after)
         return False
 
+    def _tried(self, job: Job, *, extras: bool) -> Sequence[Bind] | Shortfall:
+        if self._stage is None:
+            return self._extra(job) if extras else self._whole(job)
+        if (reason := self._stage.closed) is not None:
+            return self._refused(job, reason)
+        mark = self._session.checkpoint()
+        found = self._extra(job) if extras else self._whole(job)
+        return found if isinstance(found, Shortfall) else self._stage.admit(job, found, mark)
+
+    def _behind(self, head: Head, job: Job, shortfall: Shortfall) -> Head | None:
+        """Who of those that are alike is served after one that is blocked. As a rule nobody: they find no room either."""
+        if self._stage is None:
+            return None
+        self._stage.blocked(job, shortfall)
+        _, alike, position = head
+        line = self._lines.get(alike, ())
+        later = self._stage.behind(line, position, shortfall)
+        if later is None:
+            return None
+        self._passed_over.add(alike)
+        return line[later], alike, later
+
+    def _serve_due(self, stage: Stage) -> None:
+        """Jobs whose time has come as it was promised."""
+        for promise in stage.begin():
+            job = self._pending.jobs[promise.job.key]
+            lacks = job.lacks()
+            if not lacks or self._beyond_its_queue(job, lacks) is not None:
+                stage.drop(promise)
+            elif (binds := stage.kept(job, promise)) is not None:
+                self._decide(job, binds)
+
     def take_back(self) -> None:
         """What was decided: the session is undone by then."""
         for decision in self.decisions:
             for bind in decision.binds:
                 self._pending.put(bind.pod, decision.job, bind.leaf)
+        if self._stage is not None:
+            self._stage.take_back()
 
     def _whole(self, job: Job) -> Sequence[Bind] | Shortfall:
         spec = job.spec
@@ -240,6 +292,8 @@ class _Pass:
         self._room -= len(binds)
         for bind in binds:
             self._pending.hold(bind.pod, job.spec, bind.leaf)
+        if self._stage is not None:
+            self._stage.decided(job, binds)
 
     def _beyond_its_queue(self, job: Job, lacks: Mapping[str, int]) -> Reason | None:
         accounts = self._pending.accounts

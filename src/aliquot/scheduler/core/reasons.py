@@ -47,6 +47,8 @@ class Kind(StrEnum):
     """What is said of the pods that belong together contradicts itself, or is missing."""
     MEMBERS = "MembersMissing"
     TOPOLOGY = "Topology"
+    RESERVED = "Reserved"
+    """There is room, and somebody else was promised it."""
     # Of a job, by its queue:
     QUEUE_UNKNOWN = "QueueDoesNotExist"
     QUEUE_NOT_LEAF = "QueueNotLeaf"

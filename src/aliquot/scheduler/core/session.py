@@ -31,9 +31,19 @@ class Session:
             reserved=reserved,
             kin=pod.kin,
         )
-        self._journal.append((pod.key, self.snapshot.pods.get(pod.key)))
-        self.snapshot.set_pod(placed)
+        self.put(placed)
         return placed
+
+    def put(self, pod: PlacedPod) -> None:
+        """The pod is where it says."""
+        self._journal.append((pod.key, self.snapshot.pods.get(pod.key)))
+        self.snapshot.set_pod(pod)
+
+    def evict(self, key: str) -> None:
+        """The pod has run to its end. Raises KeyError for one that is not there."""
+        pod = self.snapshot.pods[key]
+        self._journal.append((key, pod))
+        self.snapshot.end_pod(key, pod.node)
 
     def checkpoint(self) -> int:
         """A mark for `undo`."""

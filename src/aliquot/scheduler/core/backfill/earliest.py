@@ -1,0 +1,173 @@
+"""The earliest start of a blocked job: what runs is taken away in the order in which it is expected to end, until it fits.
+
+Amounts alone say quickly when it cannot fit yet. From where they would do on, it is really tried, in a session: on the nodes
+that count, without those who will have ended and with those who were promised room there.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from heapq import merge
+from itertools import groupby
+from math import inf
+
+from aliquot.scheduler.core.attempts import Shortfall, place_job
+from aliquot.scheduler.core.backfill.promises import Promise
+from aliquot.scheduler.core.backfill.timetable import Timetable
+from aliquot.scheduler.core.making import asks
+from aliquot.scheduler.core.pending import Job
+from aliquot.scheduler.core.pod import Amounts, PodShape
+from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.reasons import CAPACITY
+from aliquot.scheduler.core.session import Session
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.topology import Topology
+
+_EACH = 8
+"""So many moments are tried one by one; after that ever more are passed over between two tries."""
+
+
+def earliest(
+    session: Session,
+    job: Job,
+    lacks: Mapping[str, int],
+    rankings: Rankings,
+    topologies: Mapping[str, Topology],
+    timetable: Timetable,
+    promises: Collection[Promise],
+    *,
+    now_s: float,
+    runtime_s: float | None,
+    before_s: float = inf,
+) -> Promise | None:
+    """None: not before `before_s`, as far as anything is known of when others end. The session is left as it was."""
+    rooms = [_Room(shape, count, session.snapshot, rankings) for shape, count in _wanted(job, lacks)]
+    others = [promise for promise in promises if promise.job.key != job.spec.key]
+    lasts_s = inf if runtime_s is None else runtime_s
+    tried = passed_over = 0
+    skipped: float | None = None
+    for moment_s, released in _moments(now_s, timetable, others):
+        if moment_s >= before_s:
+            break
+        for key in released:
+            pod = session.snapshot.pods.get(key)
+            if pod is not None:
+                for room in rooms:
+                    room.release(pod.node, pod.request)
+        if not all(room.enough for room in rooms):
+            continue
+        if passed_over:
+            passed_over -= 1
+            skipped = moment_s
+            continue
+        names = {name for room in rooms for name in room.nodes}
+        promise = _tried(
+            session, job, lacks, rankings, topologies, timetable, others, moment_s, moment_s + lasts_s, names
+        )
+        if promise is not None:
+            return promise
+        tried += 1
+        passed_over = 0 if tried < _EACH else 1 << (tried - _EACH)
+        skipped = None
+    if skipped is None:
+        return None
+    names = {name for room in rooms for name in room.nodes}
+    return _tried(
+        session, job, lacks, rankings, topologies, timetable, others, skipped, skipped + lasts_s, names
+    )
+
+
+def _moments(
+    now_s: float, timetable: Timetable, promises: Collection[Promise]
+) -> Iterator[tuple[float, list[str]]]:
+    """When room comes free, and which pods end then; the first is now."""
+    promised = sorted((promise.end_s, "") for promise in promises if promise.end_s < inf)
+    yield now_s, []
+    for moment_s, ends in groupby(merge(timetable.ends, promised), key=lambda end: end[0]):
+        if moment_s > now_s:
+            yield moment_s, [key for _, key in ends if key]
+
+
+def _tried(
+    session: Session,
+    job: Job,
+    lacks: Mapping[str, int],
+    rankings: Rankings,
+    topologies: Mapping[str, Topology],
+    timetable: Timetable,
+    others: Collection[Promise],
+    start_s: float,
+    end_s: float,
+    names: Collection[str],
+) -> Promise | None:
+    mark = session.checkpoint()
+    for name in sorted(names):
+        for key in list(session.snapshot.pods_on(name)):
+            if timetable.end_s(key) <= start_s:
+                session.evict(key)
+    for promise in others:
+        if promise.overlaps(start_s, end_s):
+            for bind in promise.binds:
+                if bind.placed.node in names:
+                    session.put(bind.placed)
+    found = place_job(session, job, lacks, rankings, topologies, within=sorted(names))
+    session.undo(mark)
+    if isinstance(found, Shortfall):
+        return None
+    return Promise(job.spec, start_s, end_s, tuple(found))
+
+
+def _wanted(job: Job, lacks: Mapping[str, int]) -> list[tuple[PodShape, int]]:
+    found: dict[str, tuple[PodShape, int]] = {}
+    for leaf, count in lacks.items():
+        pods = job.waiting.get(leaf, {})
+        for key in sorted(pods)[:count]:
+            shape = pods[key].shape
+            found[shape.signature] = shape, found.get(shape.signature, (shape, 0))[1] + 1
+    return list(found.values())
+
+
+class _Room:
+    """For how many pods of a shape there is room at the very most, node by node, by amounts alone."""
+
+    def __init__(self, shape: PodShape, count: int, snapshot: Snapshot, rankings: Rankings) -> None:
+        self._count = count
+        self._needs: dict[str, list[tuple[str, int]]] = {}
+        self._free: dict[str, dict[str, int]] = {}
+        self._fits: dict[str, int] = {}
+        self._total = 0
+        rejections = rankings.of(shape).rejections(snapshot)
+        makes = asks(shape)
+        for name, node in snapshot.nodes.items():
+            made = makes and node.facts.makes_devices
+            rejected = rejections.get(name)
+            if rejected is not None and rejected.kind not in CAPACITY and not made:
+                continue
+            needs = [(r, n) for r, n in shape.request.items() if n and not (made and r in node.free)]
+            self._needs[name] = needs
+            self._free[name] = {resource: node.available(resource) for resource, _ in needs}
+            self._fits[name] = 0
+            self._look_at(name)
+
+    @property
+    def enough(self) -> bool:
+        return self._total >= self._count
+
+    @property
+    def nodes(self) -> Iterator[str]:
+        return (name for name, fits in self._fits.items() if fits)
+
+    def release(self, name: str, amounts: Amounts) -> None:
+        free = self._free.get(name)
+        if free is None:
+            return
+        for resource in free:
+            free[resource] += amounts.get(resource, 0)
+        self._look_at(name)
+
+    def _look_at(self, name: str) -> None:
+        free = self._free[name]
+        fits = self._count
+        for resource, needed in self._needs[name]:
+            fits = min(fits, free[resource] // needed)
+        fits = max(0, fits)
+        self._total += fits - self._fits[name]
+        self._fits[name] = fits

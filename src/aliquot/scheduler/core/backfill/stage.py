@@ -1,0 +1,274 @@
+"""The part of a cycle that keeps promises, and makes them.
+
+`Backfill` is kept from cycle to cycle; a `Stage` is one pass. A promise stays until its job starts, or is gone; it is replaced
+by an earlier one, or when its time has come and it cannot be kept.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from math import inf
+
+from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job
+from aliquot.scheduler.core.backfill.earliest import earliest
+from aliquot.scheduler.core.backfill.promises import Promise, can_be_kept
+from aliquot.scheduler.core.backfill.runtimes import Estimate, stated
+from aliquot.scheduler.core.backfill.timetable import Timetable
+from aliquot.scheduler.core.backfill.words import duration
+from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.pending import Job, Pending
+from aliquot.scheduler.core.policies import Rank
+from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.core.session import Session
+from aliquot.scheduler.core.topology import Topology
+
+_MOST_LOOKED_AT = 512
+"""Of jobs that are alike, so many are asked whether they are short enough to go in front."""
+
+
+class Style(StrEnum):
+    STRICT = "strict"
+    """Nobody goes in front of a job that is blocked for want of room."""
+    EASY = "easy"
+    """The first that is blocked is promised a start. It is the one that would be served next, of all queues, as soon as
+    something comes free: it alone can starve, since whoever is behind it becomes the first in time. One for each queue would
+    bind room for jobs whose turn it is not."""
+    CONSERVATIVE = "conservative"
+    """So are those behind it."""
+
+
+class Backfill:
+    def __init__(self, style: Style = Style.EASY, *, estimate: Estimate = stated, most: int = 50) -> None:
+        """`most`: how many have a promise at one time, with the conservative style."""
+        self.style = style
+        self.estimate = estimate
+        self.most = {Style.STRICT: 0, Style.EASY: 1, Style.CONSERVATIVE: most}[style]
+        self.timetable = Timetable()
+        self.promises: dict[str, Promise] = {}
+        """By job."""
+        self.may_be_earlier = False
+        """Something ended sooner than was expected since promises were last looked at."""
+
+    def started(self, spec: JobSpec, pods: Sequence[str], at_s: float) -> None:
+        """Pods that run already; those that a cycle decides on it knows."""
+        self.timetable.started(spec, pods, at_s, self.estimate(spec))
+
+    def ended(self, pod: str, now_s: float) -> None:
+        """Or is gone, or was not started after all."""
+        if self.timetable.ended(pod) > now_s:
+            self.may_be_earlier = True
+
+    @property
+    def look_again_s(self) -> float:
+        """When the next promise is due."""
+        return min((promise.start_s for promise in self.promises.values()), default=inf)
+
+
+class Stage:
+    def __init__(
+        self,
+        backfill: Backfill,
+        session: Session,
+        pending: Pending,
+        rankings: Rankings,
+        topologies: Mapping[str, Topology],
+        now_s: float,
+    ) -> None:
+        self._backfill = backfill
+        self._timetable = backfill.timetable
+        self._session = session
+        self._pending = pending
+        self._rankings = rankings
+        self._topologies = topologies
+        self._now_s = now_s
+        self._before = dict(backfill.promises)
+        self._started: list[str] = []
+        self._first_blocked: JobSpec | None = None
+        self._in_front_of: Promise | None = None
+        """Of the last job that was not let in front, whose promise it was for; if shorter ones are let."""
+
+    def begin(self) -> list[Promise]:
+        """Promises that are due."""
+        backfill = self._backfill
+        self._timetable.advance(self._now_s)
+        for key, promise in self._before.items():
+            job = self._pending.jobs.get(key)
+            if job is None or not job.waiting:
+                del backfill.promises[key]
+                backfill.may_be_earlier = True
+            elif not all(name in self._session.snapshot.nodes for name in promise.by_node):
+                self.renew(job)
+        if backfill.may_be_earlier:
+            backfill.may_be_earlier = False
+            for promise in self._in_turn():
+                if promise.start_s > self._now_s:
+                    self._promise(self._pending.jobs[promise.job.key], before_s=promise.start_s)
+        return [promise for promise in self._in_turn() if promise.start_s <= self._now_s]
+
+    def _in_turn(self) -> list[Promise]:
+        return sorted(
+            self._backfill.promises.values(), key=lambda promise: (promise.start_s, promise.job.key)
+        )
+
+    def renew(self, job: Job) -> None:
+        """Its promise cannot be kept: another one, as early as can be."""
+        self._backfill.promises.pop(job.spec.key, None)
+        self._promise(job)
+
+    def drop(self, promise: Promise) -> None:
+        """It is not for want of room that the job does not start."""
+        del self._backfill.promises[promise.job.key]
+        self._backfill.may_be_earlier = True
+
+    def kept(self, job: Job, promise: Promise) -> Sequence[Bind] | None:
+        """A promise that is due: its pods where they were to be, else where others will do. None: it could not be kept, and
+        there is another one."""
+        session, rankings = self._session, self._rankings
+        mark = session.checkpoint()
+        found: list[Bind] = []
+        for bind in promise.binds:
+            pod = job.waiting.get(bind.leaf, {}).get(bind.pod.key)
+            again = place(session, pod, rankings, (bind.placed.node,)) if pod is not None else None
+            if again is None:
+                break
+            found.append(replace(again, leaf=bind.leaf))
+        else:
+            return found
+        session.undo(mark)
+        elsewhere = place_job(session, job, job.lacks() or {}, rankings, self._topologies)
+        if not isinstance(elsewhere, Shortfall):
+            admitted = self.admit(job, elsewhere, mark)
+            if not isinstance(admitted, Shortfall):
+                return admitted
+        self.renew(job)
+        return None
+
+    @property
+    def closed(self) -> Reason | None:
+        """Why nobody is served any more."""
+        first = self._first_blocked
+        if first is None or self._backfill.style is not Style.STRICT:
+            return None
+        return Reason(Kind.RESERVED, f"{first.key} is before it in the line, and waits for room")
+
+    def admit(self, job: Job, binds: Sequence[Bind], mark: int) -> Sequence[Bind] | Shortfall:
+        """What has been placed in the session since `mark`, elsewhere if need be; or it is taken back, because somebody could
+        not start as promised."""
+        self._in_front_of = None
+        end_s = self._end_s(job)
+        promises = [
+            promise
+            for promise in self._backfill.promises.values()
+            if promise.start_s < end_s and promise.job.key != job.spec.key
+        ]
+        if not promises or not binds:
+            return binds
+        lacks = Counter(bind.leaf for bind in binds)
+        shape = binds[0].pod.shape
+        closed: set[str] = set()
+        while broken := self._broken({bind.placed.node for bind in binds}, promises):
+            self._session.undo(mark)
+            closed |= broken.keys()
+            left = [name for name in self._session.snapshot.nodes if name not in closed]
+            found = place_job(self._session, job, lacks, self._rankings, self._topologies, within=left)
+            if isinstance(found, Shortfall):
+                last = max(broken.values(), key=lambda promise: promise.start_s)
+                self._in_front_of = last
+                return Shortfall(shape, needed=len(binds), reason=self._kept_for(last, end_s))
+            binds = found
+        return binds
+
+    def _broken(self, names: set[str], promises: Sequence[Promise]) -> dict[str, Promise]:
+        """Nodes that could not keep what was promised, with the last such promise."""
+        found: dict[str, Promise] = {}
+        for promise in promises:
+            for name in promise.by_node.keys() & names:
+                others = [other for other in promises if other is not promise and name in other.by_node]
+                if not can_be_kept(
+                    promise, name, others, self._session.snapshot, self._timetable, self._rankings
+                ):
+                    found[name] = max(promise, found.get(name, promise), key=lambda one: one.start_s)
+        return found
+
+    def _kept_for(self, promise: Promise, end_s: float) -> Reason:
+        wait = duration(promise.start_s - self._now_s)
+        cure = (
+            "nothing is known of how long this one runs: say so with maxRuntime"
+            if end_s == inf
+            else f"this one is expected to run for {duration(end_s - self._now_s)}"
+        )
+        return Reason(
+            Kind.RESERVED,
+            f"the room that is left is kept for {promise.job.key}, which is to start in {wait}; only what ends before goes in "
+            f"front, and {cure}",
+        )
+
+    def blocked(self, job: Job, shortfall: Shortfall) -> None:
+        """It found no room, or none that is not promised to somebody."""
+        if not _for_want_of_room(shortfall):
+            return
+        self._first_blocked = self._first_blocked or job.spec
+        if job.spec.key not in self._backfill.promises and self._may_promise:
+            self._promise(job)
+
+    @property
+    def _may_promise(self) -> bool:
+        return len(self._backfill.promises) < self._backfill.most
+
+    def behind(self, line: Sequence[Rank], position: int, shortfall: Shortfall) -> int | None:
+        """Who of the line is asked after a job in it that was blocked, by position; None: nobody."""
+        if self._may_promise and self._backfill.style is Style.CONSERVATIVE and _for_want_of_room(shortfall):
+            return position + 1 if position + 1 < len(line) else None
+        promise, self._in_front_of = self._in_front_of, None
+        if promise is None:
+            return None
+        most_s = promise.start_s - self._now_s
+        jobs, estimate = self._pending.jobs, self._backfill.estimate
+        for later in range(position + 1, min(len(line), position + _MOST_LOOKED_AT)):
+            runtime_s = estimate(jobs[line[later][-1]].spec)
+            if runtime_s is not None and runtime_s <= most_s:
+                return later
+        return None
+
+    def decided(self, job: Job, binds: Sequence[Bind]) -> None:
+        keys = [bind.pod.key for bind in binds]
+        self._timetable.started(job.spec, keys, self._now_s, self._backfill.estimate(job.spec))
+        self._started += keys
+        self._backfill.promises.pop(job.spec.key, None)
+
+    def take_back(self) -> None:
+        for key in self._started:
+            self._timetable.ended(key)
+        self._backfill.promises = self._before
+
+    def _promise(self, job: Job, before_s: float = inf) -> None:
+        lacks = job.lacks()
+        if not lacks:
+            return
+        promise = earliest(
+            self._session,
+            job,
+            lacks,
+            self._rankings,
+            self._topologies,
+            self._timetable,
+            self._backfill.promises.values(),
+            now_s=self._now_s,
+            runtime_s=self._backfill.estimate(job.spec),
+            before_s=before_s,
+        )
+        if promise is not None:
+            self._backfill.promises[job.spec.key] = promise
+
+    def _end_s(self, job: Job) -> float:
+        end_s = self._timetable.job_end_s(job.spec.key)
+        if end_s is not None:
+            return end_s
+        runtime_s = self._backfill.estimate(job.spec)
+        return inf if runtime_s is None else self._now_s + runtime_s
+
+
+def _for_want_of_room(shortfall: Shortfall) -> bool:
+    return shortfall.reason is None or shortfall.reason.kind is Kind.RESERVED
