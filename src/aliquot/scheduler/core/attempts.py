@@ -60,7 +60,7 @@ def place(session: Session, pod: PodRequest, rankings: Rankings, within: Names =
     name = rankings.of(shape).best(snapshot, within)
     if name is not None:
         return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
-    if not asks(shape):
+    if not snapshot.makes_devices or not asks(shape):
         return None
     name = rankings.of_made(shape).best(snapshot, within)
     if name is None:

@@ -31,9 +31,15 @@ class Snapshot:
         self._changes: list[str] = []
         self._first_change = 0
         self.neighbours = Neighbours(self._pods)
+        self._makers: set[str] = set()
 
     def pods_on(self, node: str) -> Mapping[str, PlacedPod]:
         return MappingProxyType(self._pods_on.get(node, {}))
+
+    @property
+    def makes_devices(self) -> bool:
+        """Whether any node does."""
+        return bool(self._makers)
 
     @property
     def version(self) -> int:
@@ -56,6 +62,7 @@ class Snapshot:
 
     def remove_facts(self, name: str) -> None:
         """The node is gone. Its pods are remembered until they are told of as well."""
+        self._makers.discard(name)
         if self._nodes.pop(name, None) is not None:
             self._changed(name)
 
@@ -121,6 +128,10 @@ class Snapshot:
             self._derive(state.reported)
 
     def _derive(self, facts: NodeFacts) -> None:
+        if facts.makes_devices:
+            self._makers.add(facts.name)
+        else:
+            self._makers.discard(facts.name)
         pods = self._pods_on.get(facts.name, {})
         self._nodes[facts.name] = derive(facts, pods.values(), self._ended_on.get(facts.name, ()))
         self._changed(facts.name)

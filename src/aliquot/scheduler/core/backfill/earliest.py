@@ -118,9 +118,8 @@ def _tried(
 def _wanted(job: Job, lacks: Mapping[str, int]) -> list[tuple[PodShape, int]]:
     found: dict[str, tuple[PodShape, int]] = {}
     for leaf, count in lacks.items():
-        pods = job.waiting.get(leaf, {})
-        for key in sorted(pods)[:count]:
-            shape = pods[key].shape
+        for pod in job.first(leaf, count):
+            shape = pod.shape
             found[shape.signature] = shape, found.get(shape.signature, (shape, 0))[1] + 1
     return list(found.values())
 

@@ -26,6 +26,8 @@ from aliquot.scheduler.core.topology import Topology
 
 _MOST_LOOKED_AT = 512
 """Of jobs that are alike, so many are asked whether they are short enough to go in front."""
+_MOST_MOVED = 4
+"""So many promises are looked at in a pass, the next ones first, whether they can be had earlier."""
 
 
 class Style(StrEnum):
@@ -102,7 +104,7 @@ class Stage:
                 self.renew(job)
         if backfill.may_be_earlier:
             backfill.may_be_earlier = False
-            for promise in self._in_turn():
+            for promise in self._in_turn()[:_MOST_MOVED]:
                 if promise.start_s > self._now_s:
                     self._promise(self._pending.jobs[promise.job.key], before_s=promise.start_s)
         return [promise for promise in self._in_turn() if promise.start_s <= self._now_s]

@@ -18,7 +18,6 @@ from aliquot.scheduler.core.pod import PODS, Amounts, ContainerKind, ContainerRe
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.queues.terms import GPU, QueueSpec
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Kind
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.simulation.timed.workload import TracedJob
 
@@ -90,9 +89,9 @@ def play(jobs: Iterable[TracedJob], setting: Setting, timer: Callable[[], float]
 class _World:
     def __init__(self, jobs: Iterable[TracedJob], setting: Setting) -> None:
         policies = Policies()
-        accounts = Accounts(setting.queues)
+        accounts = Accounts(setting.queues, _counted)
         self._snapshot = Snapshot()
-        self._pending = Pending(policies.order, accounts, _counted)
+        self._pending = Pending(policies.order, accounts)
         self._rankings = Rankings(policies)
         self._backfill = Backfill(setting.backfill) if setting.backfill is not None else None
         self._stops_overdue = setting.stops_overdue
