@@ -31,6 +31,8 @@ ALLOWED = {
     "heapq",
     "itertools",
     "math",
+    "msgspec",
+    "msgspec.structs",
     "types",
     "typing",
     "weakref",

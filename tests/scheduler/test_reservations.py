@@ -1,11 +1,12 @@
 """Devices that are being made: to all others as good as there, and taken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.kube.api.gpunode import Sharing
@@ -184,7 +185,7 @@ class Machine:
         self.draw = data.draw
         self.there = [
             Truth(DeviceChoice("", GPU, "a-gpu0")),
-            *(Truth(replace(choice(f"1g.10gb@{start}"), gpu="a-gpu1")) for start in (0, 3, 6)),
+            *(Truth(structs.replace(choice(f"1g.10gb@{start}"), gpu="a-gpu1")) for start in (0, 3, 6)),
         ]
         self.pods: dict[str, PlacedPod] = {}
         policies = Policies()
@@ -216,7 +217,7 @@ class Machine:
                 listed = self.snapshot.nodes["a"].reported.devices
                 for one in self.of(reserved=True):
                     if ready(one.devices, listed):
-                        self.set(replace(one, reserved=False, assumed=False))
+                        self.set(structs.replace(one, reserved=False, assumed=False))
             case "admit":
                 if waiting := [one for one in self.of(reserved=False) if not one.admitted]:
                     self.admit(self.draw(st.sampled_from(waiting)))
@@ -237,7 +238,7 @@ class Machine:
 
     def make(self, one: PlacedPod) -> None:
         (chosen,) = one.devices
-        if any(device.choice == replace(chosen, container="", shares=0) for device in self.there):
+        if any(device.choice == structs.replace(chosen, container="", shares=0) for device in self.there):
             return
         size = {"1g": 1, "2g": 2, "3g": 4, "7g": 8, "": 8}[chosen.profile[:2]]
         for device in list(self.there):
@@ -247,7 +248,7 @@ class Machine:
                     f"{device} is taken away for {one.key}: {promised}"
                 )
                 self.there.remove(device)
-        self.there.append(Truth(replace(chosen, container="", shares=0)))
+        self.there.append(Truth(structs.replace(chosen, container="", shares=0)))
         self.there.sort(
             key=lambda device: (device.choice.gpu, -1 if device.choice.start is None else device.choice.start)
         )
@@ -266,7 +267,7 @@ class Machine:
         ]
         assert free, f"{one.key} is bound, and kubelet has nothing for it"
         self.draw(st.sampled_from(free)).holders.append(one.key)
-        self.set(replace(one, admitted=True))
+        self.set(structs.replace(one, admitted=True))
         self.report()
 
 

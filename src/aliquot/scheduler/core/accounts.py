@@ -4,8 +4,10 @@ Where no queue is declared there is nothing to divide, and nothing is asked.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pod import Amounts, PodShape
@@ -19,8 +21,7 @@ Counted: TypeAlias = Callable[[PodShape], Amounts]
 """What a pod of the shape counts for, in the currency of queues."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, gc=False):
     """A pod, in the books of its queue."""
 
     queue: str

@@ -8,6 +8,8 @@ domain is theirs.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import Struct
+
 from aliquot.scheduler.core.explain import explain
 from aliquot.scheduler.core.jobs import Group, TopologyWish
 from aliquot.scheduler.core.making import asks
@@ -24,8 +26,7 @@ Names = Collection[str] | None
 """The nodes that are open to a group; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Struct, frozen=True, gc=False):
     """`placed.reserved`: only once its devices are made."""
 
     pod: PodRequest

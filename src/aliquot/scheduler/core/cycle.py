@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from msgspec import Struct
+
 from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
@@ -24,8 +26,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """Pods of one job that go together: all of them are bound, or none."""
 
     job: JobSpec

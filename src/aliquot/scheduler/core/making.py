@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
+from msgspec import structs
+
 from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.partition import demand
 from aliquot.partition.gpus import GpuFacts
@@ -265,8 +267,8 @@ def _is_shared(way: WayOn) -> bool:
 def _again(container: ContainerRequest, had: Sequence[DeviceChoice], count: int) -> tuple[DeviceChoice, ...]:
     """What of it the container gets: as many devices as it asks for, or all shares of the first GPU."""
     if had and had[0].shares:
-        return (replace(had[0], container=container.name, shares=min(had[0].shares, count)),)
-    return tuple(replace(choice, container=container.name) for choice in had[:count])
+        return (structs.replace(had[0], container=container.name, shares=min(had[0].shares, count)),)
+    return tuple(structs.replace(choice, container=container.name) for choice in had[:count])
 
 
 def _most_of_each(choices: Iterable[DeviceChoice]) -> list[DeviceChoice]:
@@ -287,7 +289,7 @@ def _without(had: Iterable[DeviceChoice], given: Iterable[DeviceChoice]) -> list
         if shares is None:
             left.append(choice)
         elif choice.shares > shares:
-            left.append(replace(choice, shares=choice.shares - shares))
+            left.append(structs.replace(choice, shares=choice.shares - shares))
     return left
 
 

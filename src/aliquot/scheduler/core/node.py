@@ -11,15 +11,15 @@ as many free devices are kept back for it.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld, device_id
 from aliquot.scheduler.core.pod import Amounts, HostPort, PlacedPod
 from aliquot.scheduler.core.reservations import with_reserved
 
 
-@dataclass(frozen=True, slots=True)
-class NodeState:
+class NodeState(Struct, frozen=True, gc=False):
     reported: NodeFacts
     facts: NodeFacts
     """As they will be once what pods have reserved is made."""
@@ -172,8 +172,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
     return NodeState(state.reported, state.facts, used, held, free, ports, state.ended)
 
 
-@dataclass(frozen=True, slots=True)
-class _Holding:
+class _Holding(Struct, frozen=True, gc=False):
     """Which listed devices a pod holds, and how many more it will get, by resource."""
 
     devices: tuple[DeviceId, ...] = ()
@@ -202,7 +201,7 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
     for resource, needed in pod.request.items():
         if resource not in devices.by_resource:
             continue
-        count = sum(device.resource == resource for device in by_holder)
+        count = len([device for device in by_holder if device.resource == resource])
         if count < needed or not pod.admitted:
             for id_, chosen in _chosen(devices, pod, resource, needed, ended).items():
                 more = chosen - held.get(id_, 0)
@@ -222,8 +221,10 @@ def _chosen(
     """What the assignment gives the pod of a resource. What an init container has is had by a later one as well."""
     found: dict[DeviceId, int] = {}
     for choice in pod.devices:
+        if choice.resource != resource:
+            continue
         chosen = devices.by_id.get(device_id(choice.gpu, choice.start))
-        if chosen is None or not choice.resource == resource == chosen.resource:
+        if chosen is None or chosen.resource != resource:
             continue
         if chosen.shares:
             shares = min(choice.shares, needed - sum(found.values()))

@@ -1,12 +1,15 @@
 """What the scheduler knows of a pod: its shape (all that placement depends on) and its place in the line.
 
-Quantities are integers: CPU in thousandths, memory and storage in bytes, everything else in units.
+Quantities are integers: CPU in thousandths, memory and storage in bytes, everything else in units. What every decision
+makes anew is a Struct: made in a fraction of the time that a frozen dataclass takes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
@@ -93,8 +96,7 @@ class PodRequest:
     kin: Kin = NO_KIN
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceChoice:
+class DeviceChoice(Struct, frozen=True, gc=False):
     """One device for one container: a whole GPU (`start` None), or the slice of `profile` at `start`; or shares of it."""
 
     container: str
@@ -109,8 +111,7 @@ class DeviceChoice:
     replicas: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedPod:
+class PlacedPod(Struct, frozen=True, gc=False):
     """A live pod on a node, as seen in the API or as decided a moment ago (`assumed`)."""
 
     key: str
