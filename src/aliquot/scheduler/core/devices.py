@@ -26,12 +26,12 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
     """
     listed = node.facts.devices
     pools: dict[str, list[DeviceState]] = {}
-    wanted = [resource for resource in shape.request if resource in listed.by_resource]
-    for resource in sorted(wanted, key=lambda r: (-listed.by_resource[r][0].size, r)):
-        if resource in listed.shared:
+    held = node.held
+    for resource in listed.largest_first:
+        count = shape.request.get(resource)
+        if count is None or resource in listed.shared:
             continue
-        free = [d for d in listed.usable[resource] if d.id not in node.held]
-        count = shape.request[resource]
+        free = [device for device in listed.usable[resource] if device.id not in held]
         if len(free) < count:
             raise LookupError(f"{node.name}: {count} {resource} wanted, {len(free)} free")
         if free[0].start is None:
@@ -41,9 +41,10 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
             pool = choose(free, count, _use_by_gpu(node, pools.values()))
         pools[resource] = pool
     choices: list[DeviceChoice] = []
-    for resource in wanted:
-        if resource not in listed.shared:
+    for resource in shape.request:
+        if resource in pools:
             choices += _hand_out(resource, pools[resource], shape, listed)
+        if resource not in listed.shared:
             continue
         shares = share_out(resource, shape, node)
         if shares is None:
@@ -86,13 +87,13 @@ def _distributed(free: Sequence[DeviceState], count: int, weight: Mapping[str, i
     return chosen
 
 
-def _best_linked(free: Sequence[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
+def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
     if not devices.links or count == len(free):
-        return list(free[:count])
+        return free[:count]
     links = [[devices.links.get((a.gpu, b.gpu), 0) for b in free] for a in free]
     everything = range(len(free))
     if len({links[a][b] for a, b in combinations(everything, 2)}) == 1:
-        return list(free[:count])
+        return free[:count]
     if comb(len(free), count) > _MOST_SETS:
         return [free[i] for i in sorted(_grown(count, links))]
 
@@ -121,20 +122,20 @@ def _linkage(chosen: Sequence[int], links: Sequence[Sequence[int]]) -> int:
 
 
 def _hand_out(
-    resource: str, pool: Sequence[DeviceState], shape: PodShape, devices: Devices
+    resource: str, pool: list[DeviceState], shape: PodShape, devices: Devices
 ) -> list[DeviceChoice]:
     choices: list[DeviceChoice] = []
-    left = list(pool)
+    left = pool
     for container in shape.containers:
         count = container.requests.get(resource, 0)
         if not count:
             continue
         given = _best_linked(left, count, devices)
+        choices += [
+            DeviceChoice(container.name, resource, device.gpu, device.profile, device.start)
+            for device in given
+        ]
         if container.kind is not ContainerKind.INIT:
             taken = {device.id for device in given}
             left = [device for device in left if device.id not in taken]
-        choices.extend(
-            DeviceChoice(container.name, resource, device.gpu, device.profile, device.start)
-            for device in given
-        )
     return choices

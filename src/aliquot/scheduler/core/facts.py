@@ -113,6 +113,11 @@ class Devices:
         return {resource: tuple(devices) for resource, devices in found.items()}
 
     @cached_property
+    def largest_first(self) -> tuple[str, ...]:
+        """Resources, by the size of their devices."""
+        return tuple(sorted(self.by_resource, key=lambda r: (-self.by_resource[r][0].size, r)))
+
+    @cached_property
     def totals(self) -> Mapping[str, int]:
         """By resource, how often its devices can be asked for; in use or not, ready or not."""
         return {

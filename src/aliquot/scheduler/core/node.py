@@ -10,7 +10,7 @@ as many free devices are kept back for it.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -175,9 +175,9 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
 class _Holding(Struct, frozen=True, gc=False):
     """Which listed devices a pod holds, and how many more it will get, by resource."""
 
-    devices: tuple[DeviceId, ...] = ()
+    devices: Sequence[DeviceId] = ()
     """As often as it holds shares of them."""
-    unplaced: tuple[tuple[str, int], ...] = ()
+    unplaced: Sequence[tuple[str, int]] = ()
 
     def __bool__(self) -> bool:
         return bool(self.devices or self.unplaced)
@@ -193,26 +193,26 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
     get: it is to get one that is not listed yet."""
     if not devices.all:
         return _NOTHING
-    by_holder = devices.by_holder.get(pod.key, ())
+    listed = devices.by_holder.get(pod.key, ())
     held: dict[DeviceId, int] = {}
-    for device in by_holder:
+    for device in listed:
         held[device.id] = held.get(device.id, 0) + 1
     unplaced: list[tuple[str, int]] = []
     for resource, needed in pod.request.items():
         if resource not in devices.by_resource:
             continue
-        count = len([device for device in by_holder if device.resource == resource])
+        count = len([device for device in listed if device.resource == resource])
         if count < needed or not pod.admitted:
             for id_, chosen in _chosen(devices, pod, resource, needed, ended).items():
-                more = chosen - held.get(id_, 0)
-                if more > 0:
+                before = held.get(id_, 0)
+                if chosen > before:
                     held[id_] = chosen
-                    count += more
+                    count += chosen - before
         if count < needed:
             unplaced.append((resource, needed - count))
     if not held and not unplaced:
         return _NOTHING
-    return _Holding(tuple(id_ for id_, count in held.items() for _ in range(count)), tuple(unplaced))
+    return _Holding([id_ for id_, count in held.items() for _ in range(count)], unplaced)
 
 
 def _chosen(
@@ -229,7 +229,7 @@ def _chosen(
         if chosen.shares:
             shares = min(choice.shares, needed - sum(found.values()))
             found[chosen.id] = found.get(chosen.id, 0) + shares
-        elif all(holder == pod.key or holder in ended for holder in chosen.holders):
+        elif not chosen.holders or all(holder == pod.key or holder in ended for holder in chosen.holders):
             found[chosen.id] = 1
     return found
 

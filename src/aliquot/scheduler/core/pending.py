@@ -7,7 +7,7 @@ all others, since their room was theirs a moment ago; extras come after.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
@@ -30,7 +30,7 @@ class Job:
     """By leaf, by the pod's key; no leaf without pods."""
     placed: dict[str, str] = field(default_factory=dict)
     """Pods that have a node, or have been decided on, to their leaf."""
-    _unsorted: set[str] = field(default_factory=set)
+    _unsorted: frozenset[str] = frozenset()
     """Leaves whose waiting pods are not in the order of their keys."""
     _there: Counter[str] | None = None
     """Kept in step from when it is first asked for."""
@@ -52,13 +52,13 @@ class Job:
         pods = self.waiting.get(leaf, {})
         if leaf in self._unsorted:
             pods = self.waiting[leaf] = dict(sorted(pods.items()))
-            self._unsorted.discard(leaf)
+            self._unsorted -= {leaf}
         return list(islice(pods.values(), count))
 
     def wait(self, pod: PodRequest, leaf: str) -> None:
         pods = self.waiting.setdefault(leaf, {})
         if pods and pod.key < next(reversed(pods)):
-            self._unsorted.add(leaf)
+            self._unsorted |= {leaf}
         pods[pod.key] = pod
 
     def place(self, key: str, leaf: str) -> None:
@@ -77,7 +77,7 @@ class Job:
             if pods.pop(key, None) is not None:
                 if not pods:
                     del self.waiting[leaf]
-                    self._unsorted.discard(leaf)
+                    self._unsorted -= {leaf}
                 return True
         return False
 
@@ -121,8 +121,8 @@ class Pending:
         """Jobs of which some pods are placed and some wait: like themselves alone."""
         self._changed: dict[str, None] = {}
         """Jobs whose place is to be found anew, once somebody looks."""
-        self._newcomers: dict[str, dict[str, None]] = {}
-        """Pods that nobody has been told of, by job."""
+        self._newcomers: set[str] = set()
+        """Pods that wait and that nobody has been told of."""
         self._with_newcomers: dict[Alike, dict[str, None]] = {}
 
     def __len__(self) -> int:
@@ -166,7 +166,7 @@ class Pending:
         self.accounts.wait(pod.key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[pod.key] = spec.key
-        self._newcomers.setdefault(spec.key, {})[pod.key] = None
+        self._newcomers.add(pod.key)
         self._changed[spec.key] = None
         return True
 
@@ -209,7 +209,9 @@ class Pending:
         """Keys of the pods of such jobs that wait and were not among an earlier answer."""
         self._settle()
         jobs = self._with_newcomers.pop(alike, ())
-        return [key for name in jobs for key in self._newcomers.pop(name, ()) if key in self._pods]
+        found = [key for name in jobs for key in self._newcomers_of(self._jobs[name])]
+        self._newcomers.difference_update(found)
+        return found
 
     def pods_of(self, alike: Alike) -> list[PodRequest]:
         """Those that wait, of all such jobs."""
@@ -235,7 +237,8 @@ class Pending:
         job = self._jobs.get(self._job_of.pop(key, key))
         if job is None or not job.leave(key):
             return None
-        self._pods.pop(key, None)
+        if self._pods.pop(key, None) is not None:
+            self._newcomers.discard(key)
         self._changed[job.spec.key] = None
         return job
 
@@ -255,7 +258,6 @@ class Pending:
                     gone.setdefault(alike, []).append(rank)
             job = self._jobs.get(name)
             if job is None or not job.waiting:
-                self._newcomers.pop(name, None)
                 continue
             rank = self._order(job.spec)
             if job.placed:
@@ -265,7 +267,7 @@ class Pending:
                 alike = job.alike()
                 come.setdefault(alike, []).append(rank)
             self._in_line[name] = alike, rank
-            if name in self._newcomers:
+            if any(self._newcomers_of(job)):
                 self._with_newcomers.setdefault(alike, {})[name] = None
         self._changed.clear()
         for alike, ranks in gone.items():
@@ -275,6 +277,9 @@ class Pending:
         for alike in gone:
             if not self._lines[alike]:
                 del self._lines[alike]
+
+    def _newcomers_of(self, job: Job) -> Iterator[str]:
+        return (key for pods in job.waiting.values() for key in pods if key in self._newcomers)
 
     def _forget_newcomers(self, alike: Alike, name: str) -> None:
         newcomers = self._with_newcomers.get(alike)

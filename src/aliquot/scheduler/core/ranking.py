@@ -129,8 +129,13 @@ class Ranking:
         self._scores[name] = score
 
     def _push(self, cell: Cell, entry: _Entry) -> None:
-        heapq.heappush(self._heaps.setdefault(cell, []), entry)
-        self._entries += 1
+        heap = self._heaps.setdefault(cell, [])
+        if heap and heap[0][1] == entry[1]:
+            # The node that was the best, as it is after it was given a pod: what it was then is passed over at once.
+            heapq.heapreplace(heap, entry)
+        else:
+            heapq.heappush(heap, entry)
+            self._entries += 1
 
     def _top(self, cell: Cell) -> _Entry | None:
         """The best node of a cell."""
