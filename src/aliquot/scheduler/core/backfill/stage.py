@@ -6,7 +6,6 @@ by an earlier one, or when its time has come and it cannot be kept.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from math import inf
 
@@ -135,7 +134,7 @@ class Stage:
             again = place(session, pod, rankings, (bind.placed.node,)) if pod is not None else None
             if again is None:
                 break
-            found.append(replace(again, leaf=bind.leaf))
+            found.append(Bind(again.pod, again.placed, bind.leaf))
         else:
             return found
         session.undo(mark)
