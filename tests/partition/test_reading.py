@@ -127,14 +127,16 @@ def test_devices_of_one_gpu_instance_are_one_slice_of_all_who_hold_them() -> Non
     assert set(found.running) == {"ml/a", "ml/b"}
 
 
-def promised(name: str, profile: str, *starts: int, node: str = "n0") -> Pod:
+def promised(name: str, profile: str, *starts: int, node: str = "n0", written_for: str = "") -> Pod:
     """`node` empty: it is not bound yet."""
     resource = resource_name(profile)
     devices = tuple(
         AssignedDevice(container="c", resource=resource, gpu="GPU-0", profile=profile, start=start)
         for start in starts
     )
-    annotation = {ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices, pod_uid=name, node="n0"))}
+    annotation = {
+        ASSIGNMENT_ANNOTATION: encode(Assignment(devices=devices, pod_uid=written_for or name, node="n0"))
+    }
     container = Container(name="c", resources=ResourceRequirements(limits={resource: str(len(starts))}))
     return pod(
         name, node=node, metadata={"annotations": annotation, "uid": name}, spec={"containers": (container,)}
@@ -148,6 +150,14 @@ def test_what_is_promised_is_taken() -> None:
     )
     assert found.gpus[0].instances == (Instance("2g.20gb", 2, 2, ("ml/soon",)), Instance("1g.10gb", 4, 1))
     assert found.running["ml/soon"].fixed == "it does not run yet" and found.pending == ()
+
+
+@pytest.mark.parametrize("node", ["", "n0"])
+def test_what_was_promised_to_another_pod_is_not_taken(node: str) -> None:
+    """The annotation was copied with the pod's manifest."""
+    found = cluster_of(gpu_node(), promised("copy", "2g.20gb", 2, node=node, written_for="another"))
+    assert found.gpus[0].instances == ()
+    assert [one.key for one in found.pending] == ([] if node else ["ml/copy"])
 
 
 def test_what_was_given_instead_is_not_taken_twice() -> None:
