@@ -119,8 +119,6 @@ def shared(replicas: int, uuid: str, **held: int) -> GPUStatus:
             "1g.10gb@0 2g.20gb@2",
             "2g.20gb@2",
         ),
-        ("what two containers name is one device", "1g.10gb@0=p 1g.10gb@1", "1g.10gb@0 1g.10gb@0", ""),
-        ("also where kubelet gave another", "1g.10gb@0 1g.10gb@1=p", "1g.10gb@0 1g.10gb@0", ""),
     ],
 )
 def test_of_several_devices_each_is_a_claim_until_it_is_given(
@@ -134,25 +132,76 @@ def test_of_several_devices_each_is_a_claim_until_it_is_given(
 @pytest.mark.parametrize(
     ("rule", "here", "there", "wanted", "still_open"),
     [
-        ("a share of each", {"p": 1}, {"p": 1}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 0),
-        ("one is to come", {"p": 1}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 1),
-        ("both of one", {"p": 2}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], 0),
-        ("several at once, elsewhere", {}, {"p": 3, "q": 1}, ["whole:small*3/8,mps@here"], 0),
+        (
+            "a share of each",
+            {"p": 1},
+            {"p": 1},
+            ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"],
+            [],
+        ),
+        ("one is to come", {"p": 1}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], [1]),
+        ("both of one", {"p": 2}, {}, ["whole:small*1/8,mps@here", "whole:small*1/8,mps@there"], []),
+        ("several at once, elsewhere", {}, {"p": 3, "q": 1}, ["whole:small*3/8,mps@here"], []),
         (
             "two of one are given, and one of another is to come",
             {"p": 2},
             {},
-            ["whole:small*1/8,mps@here", "whole:small*1/8,mps@here", "whole:small*1/8,mps@there"],
-            1,
+            ["whole:small*2/8,mps@here", "whole:small*1/8,mps@there"],
+            [1],
         ),
+        ("one of three is given", {"p": 1}, {}, ["whole:small*3/8,mps@here"], [2]),
+        ("and one elsewhere", {"p": 1}, {"p": 1}, ["whole:small*3/8,mps@here"], [1]),
     ],
 )
 def test_shares_are_counted_one_by_one(
-    rule: str, here: dict[str, int], there: dict[str, int], wanted: list[str], still_open: int
+    rule: str, here: dict[str, int], there: dict[str, int], wanted: list[str], still_open: list[int]
 ) -> None:
     bound = []
     for one in wanted:
         text, _, gpu = one.rpartition("@")
         bound.append(Claim("default/p", msgspec.structs.replace(claim(text), gpu=gpu), True, 0.0))
     found = open_claims(bound, GPUNodeStatus(gpus=[shared(8, "here", **here), shared(8, "there", **there)]))
-    assert len(found) == still_open, rule
+    assert [one.device.shares for one in found] == still_open, rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "containers", "shares"),
+    [
+        ("two that run together", ["main 1", "main 1"], 2),
+        ("what ran before has what runs after", ["init 1", "main 1"], 1),
+        ("the largest moment counts", ["init 3", "main 1", "main 1"], 3),
+        ("one runs after the other", ["init 2", "init 1", "main 1"], 2),
+        ("a sidecar keeps its own", ["init 1", "sidecar 1", "main 1"], 2),
+        ("it is there while others start", ["sidecar 1", "init 2", "main 1"], 3),
+    ],
+)
+def test_of_one_device_a_pod_is_to_get_what_its_containers_have_together(
+    rule: str, containers: list[str], shares: int
+) -> None:
+    (one,) = claimed(of_containers("whole:small*1/8,mps", *containers))[1]
+    assert one.device.shares == shares, rule
+
+
+def test_a_slice_is_claimed_once_by_all_containers_that_are_to_have_it() -> None:
+    claims = claimed(of_containers("1g.10gb@0", "init 1", "main 1"))[1]
+    assert [(one.device.profile, one.device.start, one.device.shares) for one in claims] == [
+        ("1g.10gb", 0, 0)
+    ]
+
+
+def of_containers(device: str, *containers: str) -> Pod:
+    """Each `init COUNT`, `sidecar COUNT` or `main COUNT`, of one and the same device."""
+    devices, groups = [], dict[str, list[dict[str, Any]]]()
+    for number, text in enumerate(containers):
+        kind, count = text.split()
+        one = claim(device)
+        shares = int(count) if one.shares else 0
+        devices.append(msgspec.structs.replace(one, container=str(number), shares=shares))
+        body: dict[str, Any] = {"name": str(number), "resources": {"limits": {one.resource: count}}}
+        if kind == "sidecar":
+            body["restartPolicy"] = "Always"
+        groups.setdefault("containers" if kind == "main" else "initContainers", []).append(body)
+    text = encode(Assignment(devices=tuple(devices), pod_uid="u"))
+    metadata = {"name": "p", "namespace": "default", "uid": "u", "annotations": {ASSIGNMENT_ANNOTATION: text}}
+    spec = {"nodeName": "a", **groups}
+    return msgspec.convert({"metadata": metadata, "spec": spec}, Pod)

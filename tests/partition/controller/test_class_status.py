@@ -69,12 +69,12 @@ CASES: list[tuple[str, dict[str, Any], GPUNode, Sequence[Claim], int, int]] = [
         1,
     ),
     (
-        "an init container has what its pod gets",
-        SMALL,
-        gpu_node(gpu(0)),
-        [claim("d/p", 0, C, profile="1g.10gb", start=0, container=name) for name in ("init", "main")],
-        6,
+        "of what a pod is to get one share is listed",
+        QUARTER,
+        gpu_node(gpu(0, resource=C, shares=shares({"d/p": 1}), pods=["d/p"])),
+        [claim("d/p", 0, C, shares=3, replicas=4, sharing="timeSlicing", bound=True)],
         1,
+        3,
     ),
     (
         "bound, and listed by now",

@@ -1,9 +1,11 @@
 """What pods are to get, by node: the devices that a scheduler has assigned to those that wait and to those that are bound."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import msgspec
 
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.assignment import AssignedDevice
@@ -11,6 +13,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.api.gpunode import GPUInstance, GPUNodeStatus, GPUStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
+from aliquot.partition.asked import neediest
 from aliquot.partition.assigned import assigned
 
 _OVER = ("Succeeded", "Failed")
@@ -21,6 +24,7 @@ class Claim:
     pod: str
     """`namespace/name`"""
     device: AssignedDevice
+    """Whichever of its containers get it, and of its shares as many as they have together."""
     bound: bool
     created_s: float
 
@@ -91,31 +95,43 @@ def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:
     stamp = pod.metadata.creation_timestamp
     created_s = parse_rfc3339(stamp) if stamp else 0.0
     name, bound = key(pod), bool(pod.spec.node_name)
-    return node, tuple(Claim(name, device, bound, created_s) for device in assignment.devices)
+    devices = _of_all_containers(pod, assignment.devices)
+    return node, tuple(Claim(name, device, bound, created_s) for device in devices)
+
+
+def _of_all_containers(pod: Pod, devices: Iterable[AssignedDevice]) -> Iterator[AssignedDevice]:
+    """Each device once. What an init container has, those after it have again; those that run together have theirs apart."""
+    of_each: dict[str, Counter[AssignedDevice]] = {}
+    for device in devices:
+        one = msgspec.structs.replace(device, container="", shares=min(device.shares, 1))
+        of_each.setdefault(device.container, Counter())[one] += device.shares or 1
+    nothing: Counter[AssignedDevice] = Counter()
+    for one, count in neediest(pod, lambda container: of_each.get(container.name, nothing)).items():
+        yield msgspec.structs.replace(one, shares=count) if one.shares else one
 
 
 def open_claims(claims: Sequence[Claim], status: GPUNodeStatus) -> Sequence[Claim]:
-    """Those that the node does not list as given yet. The list is the truth: for a device that the pod was to get, kubelet may
+    """What of them the node does not list as given yet. The list is the truth: for a device that the pod was to get, kubelet may
     have given it another of the same resource. Each that it has beyond those stands for one of them."""
     held = _held(status)
-    wanted = Counter[_Held]()
-    for claim in claims:
-        wanted[_of(claim)] += claim.device.shares or 1
+    wanted = Counter({_of(claim): claim.device.shares or 1 for claim in claims})
     others = Counter[tuple[str, str]]()
     for place, count in (held - wanted).items():
         others[place.pod, place.resource] += count
-    exchanged: set[_Held] = set()
     found = []
     for claim in claims:
-        place, needed = _of(claim), claim.device.shares or 1
-        # What an init container was to get is named again by those after it.
-        if claim.bound and (held[place] or place in exchanged):
+        if not claim.bound:
+            found.append(claim)
             continue
-        if claim.bound and others[claim.pod, place.resource] >= needed:
-            others[claim.pod, place.resource] -= needed
-            exchanged.add(place)
-            continue
-        found.append(claim)
+        place = _of(claim)
+        missing = max(wanted[place] - held[place], 0)
+        exchanged = min(missing, others[place.pod, place.resource])
+        others[place.pod, place.resource] -= exchanged
+        missing -= exchanged
+        if missing:
+            device = claim.device
+            rest = msgspec.structs.replace(device, shares=missing) if device.shares else device
+            found.append(replace(claim, device=rest))
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from aliquot.kube.api.gpuclass import GPUClassSpec, resource_of
 from aliquot.kube.api.gpunode import GPUInstance, GPUNode, GPUStatus
 from aliquot.partition.controller.claims import Claim, open_claims
-from aliquot.partition.controller.present import devices_of, gpu_now, holders
+from aliquot.partition.controller.present import gpu_now, holders
 from aliquot.partition.demand import ways
 from aliquot.partition.gpus import gpus_of
 from aliquot.partition.making import GpuNow, Piece, after, best
@@ -82,7 +82,7 @@ def node_now(
     gpu_node: GPUNode, labels: Mapping[str, str], claims: Sequence[Claim], *, takes_pods: bool
 ) -> NodeNow:
     """`claims` on the node. One that takes no more pods has nothing to give."""
-    devices = devices_of(open_claims(claims, gpu_node.status))
+    devices = [claim.device for claim in open_claims(claims, gpu_node.status)]
     held: dict[str, int] = {}
     for gpu in gpu_node.status.gpus:
         there: list[GPUStatus | GPUInstance] = [gpu, *gpu.instances]

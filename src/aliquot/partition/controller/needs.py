@@ -14,7 +14,7 @@ from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.resources import key
 from aliquot.partition.asked import asked_of
 from aliquot.partition.controller.claims import Claim
-from aliquot.partition.controller.present import devices_of, gpu_now
+from aliquot.partition.controller.present import gpu_now
 from aliquot.partition.demand import Classes, ways
 from aliquot.partition.gpus import GpuFacts, gpus_of
 from aliquot.partition.making import Effort, GpuNow, Making, after, best
@@ -70,7 +70,7 @@ def place_of(
     labels = node.metadata.labels or {}
     facts = gpus_of(gpu_node, labels)
     statuses = {gpu.uuid: gpu for gpu in gpu_node.status.gpus}
-    devices = devices_of(claims)
+    devices = [claim.device for claim in claims]
     gpus = {
         one.uuid: gpu_now(one, statuses[one.uuid], devices, awaited=awaited, to_come_is_free=to_come_is_free)
         for one in facts

@@ -1,20 +1,14 @@
 """A GPU as it is and as it will be, read from its GPUNode and from what pods are to get of it: the ground of every search."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from aliquot.gpu.layout import Slice
 from aliquot.gpu.profiles import of_gpu_instance, resource_name
 from aliquot.kube.api.assignment import AssignedDevice
 from aliquot.kube.api.gpunode import GPUInstance, GPUStatus, Sharing
-from aliquot.partition.controller.claims import Claim
 from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.making import GpuNow, Piece
-
-
-def devices_of(claims: Iterable[Claim]) -> Collection[AssignedDevice]:
-    """Each once: an init container has what the others of its pod get."""
-    return {(claim.pod, claim.device.gpu, claim.device.start): claim.device for claim in claims}.values()
 
 
 def gpu_now(
