@@ -3,7 +3,9 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from aliquot.gpu.boards import board
 from aliquot.partition.board_states import BoardStates, ordinary, states_of
 from aliquot.partition.first_fit import gpus_taken
+from aliquot.partition.integer_program import INFINITE, IntegerProgram, Outcome, Relaxed, Solution
 from aliquot.partition.packing import Packing, Supply, pack
 
 
@@ -117,6 +120,19 @@ def test_a_hundred_thousand_gpus_are_proven() -> None:
     assert packing.proven and packing.gpus > 90_000
     assert sum(cut.gpus * cut.counts.get("2g.20gb", 0) for cut in packing.cuts) == 91_003
     assert len(packing.cuts) < 40
+
+
+def test_where_time_was_up_before_there_is_a_bound_none_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    solved = IntegerProgram.minimise
+
+    def unbounded(program: IntegerProgram, aim: Mapping[int, float], **more: Any) -> Solution:
+        found = solved(program, aim, **more)
+        return replace(found, outcome=Outcome.BEST_SO_FAR, bound=-INFINITE)
+
+    monkeypatch.setattr(IntegerProgram, "minimise", unbounded)
+    monkeypatch.setattr(IntegerProgram, "relaxed", lambda *_, **__: Relaxed(Outcome.NOTHING, ()))
+    packing = pack([h100()], {"1g.10gb": 8})
+    assert (packing.gpus, packing.bound, packing.proven) == (2, 0, False)
 
 
 def test_nothing_asked_for_takes_nothing() -> None:

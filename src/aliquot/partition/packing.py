@@ -123,7 +123,8 @@ def pack(supplies: Sequence[Supply], demand: Mapping[str, int], *, within_s: flo
             Cut(supply, gpus, counts, _placed(supply, counts))
             for supply, gpus, counts in _trimmed(used, placed_counts)
         ),
-        int(whole_bound(fewest.bound)),
+        # Time may be up before the solver has any bound.
+        int(max(0.0, whole_bound(fewest.bound))),
         {name: wanted[name] - count for name, count in placed_counts.items() if count < wanted[name]},
         sure,
     )
