@@ -120,6 +120,16 @@ def test_an_optimum_that_is_not_found_in_time_is_said_in_one_line(monkeypatch: p
     assert "take fewer GPUs, or a shorter run" in shown.output
 
 
+def test_a_packing_that_is_not_found_in_time_is_shown_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aliquot.partition.simulation import parvagpu
+
+    solved = parvagpu.fewest_gpus
+    monkeypatch.setattr(parvagpu, "fewest_gpus", lambda scenario: solved(scenario, within_s=0))
+    shown = partition("bench", "--short", "--section", "packing")
+    assert shown.exit_code == 0, shown.output
+    assert "S6         16          -      no" in shown.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -15,6 +15,10 @@ def test_the_optimum_of_a_scenario_is_proven(name: str, published: int, optimum:
     assert fewest_gpus(scenario) == (optimum, True)
 
 
+def test_no_number_is_known_where_time_was_up_before_the_first_solution() -> None:
+    assert fewest_gpus(scenarios()[-1], within_s=0) == (None, False)
+
+
 def test_throughput_is_of_all_processes_of_an_instance() -> None:
     # Of the published table, for a 1g and a batch of 16: 68.158 for one of two processes, 49.565 for one of three.
     way = best_way("bert", 1, latency_ms=400 / 0.45)

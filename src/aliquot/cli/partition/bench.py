@@ -231,7 +231,7 @@ def _packing(_suite: _Bench, shown: bool, _plots: str | None) -> _Documents:
                 (
                     str(one["scenario"]),
                     str(one["publishedGpus"]),
-                    str(one["gpus"]),
+                    "-" if one["gpus"] is None else str(one["gpus"]),
                     "yes" if one["proven"] else "no",
                     f"{one['ms']:.0f} ms",
                 )
