@@ -15,6 +15,9 @@ from aliquot.emulator.controllers.claim_plan import (
     Wait,
     World,
 )
+from aliquot.emulator.kinds.storage_classes import IS_DEFAULT, SIMULATED
+from aliquot.kube.api.core import Node, ObjectReference, Pod, PodSpec
+from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.api.storage import (
     BIND_COMPLETED,
     PROVISIONED_BY,
@@ -29,9 +32,6 @@ from aliquot.kube.api.storage import (
     VolumeSpec,
     VolumeStatus,
 )
-from aliquot.emulator.kinds.storage_classes import IS_DEFAULT, SIMULATED
-from aliquot.kube.api.core import Node, ObjectReference, Pod, PodSpec
-from aliquot.kube.api.meta import ObjectMeta
 
 
 def claim(

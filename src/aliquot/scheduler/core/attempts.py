@@ -18,6 +18,7 @@ from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import NEIGHBOURS, Explanation, Kind, Reason
+from aliquot.scheduler.core.room import Room
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Domain, Topology, domain_of, domains
@@ -94,11 +95,12 @@ def place_job(
     *,
     within: Names = None,
     telling: bool = False,
+    room: Room | None = None,
 ) -> list[Bind] | Shortfall:
     """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
-    what was in the way."""
+    what was in the way. `room`: made for pods that find none."""
     mark = session.checkpoint()
-    attempt = _Attempt(session, job, lacking, rankings, topologies, telling)
+    attempt = _Attempt(session, job, lacking, rankings, topologies, telling, room)
     found = attempt.group(job.spec.root or Group(), within)
     if isinstance(found, Shortfall):
         session.undo(mark)
@@ -114,7 +116,9 @@ class _Attempt:
         rankings: Rankings,
         topologies: Mapping[str, Topology],
         telling: bool,
+        room: Room | None,
     ) -> None:
+        self._room = room
         self._telling = telling
         self._session = session
         self._job = job
@@ -141,6 +145,8 @@ class _Attempt:
                 return binds
             self._session.undo(mark)
             self._placed = placed
+            if self._room is not None:
+                self._room.look_again()
             if best is None or binds.placed > best.placed:
                 best = binds
         level = group.topology.required
@@ -162,6 +168,8 @@ class _Attempt:
         found: list[Bind] = []
         for pod in self._job.first(group.name, self._lacking.get(group.name, 0)):
             bind = place(self._session, pod, self._rankings, within)
+            if bind is None and self._room is not None:
+                bind = self._where_room_is_made(self._room, pod, within)
             if bind is None:
                 shape = pod.shape
                 told = (
@@ -173,6 +181,17 @@ class _Attempt:
             self._placed += 1
             found.append(Bind(pod, bind.placed, group.name))
         return found
+
+    def _where_room_is_made(self, room: Room, pod: PodRequest, within: Names) -> Bind | None:
+        mark = self._session.checkpoint()
+        names = room.nodes_for(pod, within)
+        for name in names:
+            bind = place(self._session, pod, self._rankings, (name,))
+            if bind is not None:
+                names.close()
+                return bind
+            self._session.undo(mark)
+        return None
 
     def _refused(self, reason: Reason) -> Shortfall:
         return Shortfall(self._a_shape(), 0, self._needed, reason)

@@ -6,8 +6,8 @@ between pods may open a node when another pod is placed: a job that waits under 
 others are through.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 from msgspec import Struct
@@ -17,13 +17,19 @@ from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
 from aliquot.scheduler.core.pending import Alike, Job, Pending
+from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.queues.words import told
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
+from aliquot.scheduler.core.room import Room
 from aliquot.scheduler.core.serving import ByQueue, Head, OneLine, Serving
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
+from aliquot.scheduler.core.victims import Guards, Victims
+
+_MOST_HELPED = 8
+"""Kinds of jobs that room is made for in one pass, in the order in which they were served."""
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -31,6 +37,8 @@ class Decision(Struct, frozen=True, gc=False):
 
     job: JobSpec
     binds: tuple[Bind, ...]
+    after: tuple[PlacedPod, ...] = ()
+    """Pods that have to be gone first. Those that are not terminating are to be evicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +74,21 @@ def run(
     *,
     limit: int | None = None,
     backfill: Backfill | None = None,
+    guards: Guards | None = None,
     now_s: float = 0.0,
 ) -> Outcome:
     """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed. `backfill`: keep promises to jobs
-    that are blocked, and make them; without it nobody waits for another's sake."""
-    with Session(snapshot) as session:
+    that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
+    evicting others; without them nobody is evicted."""
+    with Session(snapshot, pending.accounts) as session:
         stage = None
         if backfill is not None:
             stage = Stage(backfill, session, pending, rankings, topologies or {}, now_s)
         one = _Pass(session, pending, rankings, topologies or {}, stage)
         try:
             more = one.run(limit)
+            if guards is not None and not more:
+                one.make_room(guards, now_s)
         except BaseException:
             one.take_back()
             raise
@@ -288,8 +300,48 @@ class _Pass:
             first = first or found
         return first or ()
 
-    def _decide(self, job: Job, binds: Sequence[Bind]) -> None:
-        self.decisions.append(Decision(job.spec, tuple(binds)))
+    def make_room(self, guards: Guards, now_s: float) -> None:
+        """By evicting others, for the first of those who found none."""
+        blocked, self.blocked = self.blocked, []
+        tried = 0
+        for one in blocked:
+            if one.shortfall.reason is not None or tried == _MOST_HELPED:
+                self.blocked.append(one)
+                continue
+            tried += 1
+            for job in self._alike(one):
+                lacks = job.lacks()
+                if not lacks or not self._with_victims(job, lacks, guards, now_s):
+                    self.blocked.append(replace(one, job=job.spec))
+                    break
+
+    def _alike(self, blocked: Blocked) -> Iterator[Job]:
+        """The job, and after it the others of its line."""
+        yield self._pending.jobs[blocked.job.key]
+        for rank in self._lines.get(blocked.alike, ()):
+            job = self._pending.jobs[rank[-1]]
+            if job.waiting and not job.placed:
+                yield job
+
+    def _with_victims(self, job: Job, lacks: Mapping[str, int], guards: Guards, now_s: float) -> bool:
+        asked = self._pending.amounts(job, lacks)
+        if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
+            return False
+        victims = Victims(self._session, self._pending, job, asked, guards, now_s)
+        if not any(victims.may_go(unit) for unit in victims.units):
+            return False
+        before = set(self._session.evicted)
+        room = Room(self._session, self._rankings, victims)
+        found = place_job(self._session, job, lacks, self._rankings, self._topologies, room=room)
+        if isinstance(found, Shortfall):
+            return False
+        room.give_back()
+        after = [pod for key, pod in self._session.evicted.items() if key not in before]
+        self._decide(job, found, after)
+        return True
+
+    def _decide(self, job: Job, binds: Sequence[Bind], after: Iterable[PlacedPod] = ()) -> None:
+        self.decisions.append(Decision(job.spec, tuple(binds), tuple(after)))
         self._room -= len(binds)
         for bind in binds:
             self._pending.hold(bind.pod, job.spec, bind.leaf)

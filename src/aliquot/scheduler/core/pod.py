@@ -7,6 +7,7 @@ makes anew is a Struct: made in a fraction of the time that a frozen dataclass t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -128,6 +129,8 @@ class PlacedPod(Struct, frozen=True, gc=False):
     terminating: bool = False
     """It is being deleted."""
     kin: Kin = NO_KIN
+    since_s: float = inf
+    """When it started; of one that was decided on a moment ago later than all others."""
 
 
 def effective_request(

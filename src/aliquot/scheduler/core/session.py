@@ -7,15 +7,23 @@ a context manager it keeps what was placed when the block ends, and takes all of
 from collections.abc import Sequence
 from types import TracebackType
 
+from aliquot.scheduler.core.accounts import Accounts, Entry
 from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
 
 
 class Session:
-    def __init__(self, snapshot: Snapshot) -> None:
+    """`accounts`: those of the pods that may be evicted."""
+
+    def __init__(self, snapshot: Snapshot, accounts: Accounts | None = None) -> None:
         self.snapshot = snapshot
-        self._journal: list[tuple[str, PlacedPod | None]] = []
-        """Per step: the pod, and what was known of it before."""
+        self.evicted: dict[str, PlacedPod] = {}
+        """Pods that are to go, as they were, in the order in which they were chosen."""
+        self._accounts = accounts
+        self._entries: dict[str, Entry] = {}
+        """Of the evicted, in the books."""
+        self._journal: list[tuple[str, PlacedPod | None, bool]] = []
+        """Per step: the pod, what was known of it before, and whether it was evicted or put back."""
 
     def place(
         self, pod: PodRequest, node: str, devices: Sequence[DeviceChoice] = (), *, reserved: bool = False
@@ -36,14 +44,32 @@ class Session:
 
     def put(self, pod: PlacedPod) -> None:
         """The pod is where it says."""
-        self._journal.append((pod.key, self.snapshot.pods.get(pod.key)))
+        self._journal.append((pod.key, self.snapshot.pods.get(pod.key), False))
         self.snapshot.set_pod(pod)
 
     def evict(self, key: str) -> None:
-        """The pod has run to its end. Raises KeyError for one that is not there."""
+        """The pod's room is free, as it will be. Raises KeyError for one that is not there."""
         pod = self.snapshot.pods[key]
-        self._journal.append((key, pod))
-        self.snapshot.end_pod(key, pod.node)
+        self._journal.append((key, pod, True))
+        self._out(pod)
+
+    def put_back(self, key: str) -> None:
+        """The evicted pod stays after all."""
+        self._journal.append((key, None, True))
+        self._in(self.evicted[key])
+
+    def _out(self, pod: PlacedPod) -> None:
+        self.evicted[pod.key] = pod
+        if self._accounts is not None and (entry := self._accounts.entry(pod.key)) is not None:
+            self._entries[pod.key] = entry
+            self._accounts.forget(pod.key)
+        self.snapshot.end_pod(pod.key, pod.node)
+
+    def _in(self, pod: PlacedPod) -> None:
+        del self.evicted[pod.key]
+        if self._accounts is not None and (entry := self._entries.pop(pod.key, None)) is not None:
+            self._accounts.restore(pod.key, entry)
+        self.snapshot.set_pod(pod)
 
     def checkpoint(self) -> int:
         """A mark for `undo`."""
@@ -52,8 +78,13 @@ class Session:
     def undo(self, checkpoint: int = 0) -> None:
         """Take back every step since `checkpoint`, last first."""
         while len(self._journal) > checkpoint:
-            key, before = self._journal.pop()
-            if before is None:
+            key, before, evicted = self._journal.pop()
+            if evicted:
+                if before is not None:
+                    self._in(before)
+                else:
+                    self._out(self.snapshot.pods[key])
+            elif before is None:
                 self.snapshot.remove_pod(key)
             else:
                 self.snapshot.set_pod(before)

@@ -1,0 +1,214 @@
+"""Who may be evicted for a job, in units that go together: what a job needs at the least, or one pod that it has beyond.
+
+What is on its way out anyway comes first and harms nobody. Then the worst claim to its place goes, the lowest priority,
+and of equals who has lost least by it: who came last.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeAlias
+
+from aliquot.scheduler.core.accounts import Accounts
+from aliquot.scheduler.core.jobs import JobSpec, surplus
+from aliquot.scheduler.core.pending import Job, Pending
+from aliquot.scheduler.core.pod import Amounts, PlacedPod
+from aliquot.scheduler.core.queues.fair_share import Shares
+from aliquot.scheduler.core.queues.reclaim import (
+    Claim,
+    Holding,
+    Party,
+    claims,
+    may_preempt,
+    may_reclaim,
+    safe_until_s,
+)
+from aliquot.scheduler.core.queues.terms import together
+from aliquot.scheduler.core.queues.tree import DEFAULT
+from aliquot.scheduler.core.session import Session
+
+Cost: TypeAlias = tuple[int, int, float]
+"""Less is better: the claim that is lost, the priority, the time of work that is lost (GPUs times seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What keeps pods where they are, beside the rules of queues."""
+
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Pods that are not evicted, and why."""
+    budgets_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pod to its PodDisruptionBudgets."""
+    allowed: Mapping[str, int] = field(default_factory=dict)
+    """Budget to how many of its pods may be disrupted now."""
+
+    def allow(self, pods: Iterable[str], gone: Iterable[str]) -> bool:
+        """Whether these may go as well as those."""
+        spent: dict[str, int] = {}
+        for pod in gone:
+            for budget in self.budgets_of.get(pod, ()):
+                spent[budget] = spent.get(budget, 0) + 1
+        for pod in pods:
+            if pod in self.kept:
+                return False
+            for budget in self.budgets_of.get(pod, ()):
+                spent[budget] = spent.get(budget, 0) + 1
+                if spent[budget] > self.allowed.get(budget, 0):
+                    return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    pods: tuple[str, ...]
+    queue: str
+    spec: JobSpec | None
+    """None: it is going already."""
+    holding: Holding
+    claim: Claim = Claim.BORROWED
+    lost: float = 0.0
+    needs: tuple[str, ...] = ()
+    """Pods without which these are of no use: of an extra, the least of its job."""
+
+    @property
+    def going(self) -> bool:
+        return self.spec is None
+
+    @property
+    def cost(self) -> Cost:
+        return (-1, 0, 0.0) if self.going else (self.claim, self.holding.priority, self.lost)
+
+
+class Victims:
+    """Of one job that waits. Looks at everybody once; what is allowed is asked anew for each."""
+
+    def __init__(
+        self, session: Session, pending: Pending, job: Job, asked: Amounts, guards: Guards, now_s: float
+    ) -> None:
+        self._session = session
+        self._pending = pending
+        self._accounts: Accounts = pending.accounts
+        self._job = job
+        self._asked = asked
+        self._guards = guards
+        self._now_s = now_s
+        self._queue = job.spec.queue or DEFAULT
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """All that could go, whoever may be allowed to."""
+        found = [
+            Unit((pod.key,), "", None, Holding(pod.key, pod.key, {}))
+            for pod in self._session.snapshot.pods.values()
+            if pod.terminating
+        ]
+        by_queue: dict[str, list[Unit]] = {}
+        for job in self._pending.jobs.values():
+            if job.placed and job.spec.key != self._job.spec.key:
+                for unit in self._units_of(job):
+                    by_queue.setdefault(unit.queue, []).append(unit)
+        for queue, units in by_queue.items():
+            claimed = self._claims(queue, [unit.holding for unit in units])
+            found += [
+                replace(unit, claim=claimed[unit.holding.key]) for unit in units if unit.holding.preemptible
+            ]
+        return found
+
+    def may_go(self, unit: Unit) -> bool:
+        """As things are in the session."""
+        pods = self._session.snapshot.pods
+        if any(key not in pods for key in unit.pods):
+            return False
+        if unit.going:
+            return True
+        assert unit.spec is not None
+        other = unit.queue != self._queue
+        victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)
+        safe_s = safe_until_s(
+            self._accounts.tree,
+            unit.queue,
+            min((pods[key].since_s for key in unit.pods), default=0.0),
+            unit.spec.minimum_runtime_s,
+            by_another_queue=other,
+        )
+        allowed = (
+            may_reclaim(self._accounts.ledger, self._shares, self._party, victim)
+            if other
+            else may_preempt(self._party, victim)
+        )
+        return allowed and safe_s <= self._now_s and self._guards.allow(unit.pods, self._session.evicted)
+
+    @cached_property
+    def _shares(self) -> Shares:
+        return self._accounts.shares()
+
+    @cached_property
+    def _party(self) -> Party:
+        """The job that waits, with the claim that it would have."""
+        spec = self._job.spec
+        mine = Holding(
+            spec.key + "?", spec.key, self._asked, spec.priority, spec.preemptible, since_s=float("inf")
+        )
+        here = [
+            unit.holding
+            for job in self._pending.jobs.values()
+            if job.placed and (job.spec.queue or DEFAULT) == self._queue
+            for unit in self._units_of(job)
+        ]
+        claimed = self._claims(self._queue, [*here, mine])
+        return Party(self._queue, self._asked, claimed[mine.key], spec.priority, spec.preemptible)
+
+    def _claims(self, queue: str, holdings: list[Holding]) -> Mapping[str, Claim]:
+        if queue in self._accounts.tree and self._accounts.tree.refusal(queue) is None:
+            return claims(self._shares, queue, holdings)
+        return {holding.key: Claim.BORROWED for holding in holdings}
+
+    def _units_of(self, job: Job) -> list[Unit]:
+        pods = [
+            (pod, leaf)
+            for key, leaf in job.placed.items()
+            if (pod := self._session.snapshot.pods.get(key)) is not None and not pod.terminating
+        ]
+        if job.spec.root is None:
+            return [self._unit(job.spec, [pod], extra=False) for pod, _ in pods]
+        there: dict[str, int] = {}
+        for _, leaf in pods:
+            there[leaf] = there.get(leaf, 0) + 1
+        spare = surplus(job.spec.root, there)
+        over, least = [], []
+        # Extras: who came last.
+        for pod, leaf in sorted(pods, key=lambda one: (one[0].since_s, one[0].key), reverse=True):
+            if spare.get(leaf, 0) > 0:
+                spare[leaf] -= 1
+                over.append(pod)
+            else:
+                least.append(pod)
+        needs = tuple(pod.key for pod in least)
+        units = [replace(self._unit(job.spec, [pod], extra=True), needs=needs) for pod in over]
+        if least:
+            # Without its minimum the job has no use for extras: they go with it.
+            units.append(self._unit(job.spec, least, extra=False, with_it=[*least, *over]))
+        return units
+
+    def _unit(
+        self, spec: JobSpec, pods: list[PlacedPod], *, extra: bool, with_it: list[PlacedPod] | None = None
+    ) -> Unit:
+        amounts: Amounts = {}
+        lost = 0.0
+        for pod in pods:
+            entry = self._accounts.entry(pod.key)
+            counts = entry.amounts if entry is not None else {}
+            amounts = together(amounts, counts)
+            lost += max(counts.values(), default=0) * max(0.0, self._now_s - pod.since_s)
+        first = min(pods, key=lambda pod: (pod.since_s, pod.key))
+        holding = Holding(
+            first.key if extra or spec.root is None else spec.key,
+            spec.key,
+            amounts,
+            spec.priority,
+            spec.preemptible,
+            first.since_s,
+            extra,
+        )
+        keys = tuple(pod.key for pod in (with_it or pods))
+        return Unit(keys, spec.queue or DEFAULT, spec, holding, lost=lost)
