@@ -1,24 +1,41 @@
 """`aliquot scheduler simulate`: a recorded workload, the policies beside each other."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from time import process_time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.cli.parameters import GivenPath
 from aliquot.cli.partition.simulating import spread_over
+from aliquot.cli.scheduling.over_time import ESTIMATES, Asked, play_over_time, styles
+from aliquot.cli.scheduling.reading import read
 
 if TYPE_CHECKING:
     from aliquot.scheduler.simulation.suite import Result
-    from aliquot.scheduler.simulation.trace import Node, Pod
 
 _POLICIES = ("aliquot", "fgd", "bestfit", "packing", "clustering", "dotprod", "random")
 """As `simulation.policies` has them, which is read when one is played."""
-_FORMATS = ("openb",)
-
-_Read = TypeVar("_Read")
+_FORMATS = ("openb", "philly", "jsonl")
+_PACKING_ONLY = {
+    "pods_path": "--pods",
+    "policies": "--policy",
+    "seeds": "--seeds",
+    "processes": "--processes",
+}
+_OVER_TIME_ONLY = {
+    "jobs": "--jobs",
+    "throughputs": "--throughputs",
+    "gpus_per_node": "--gpus-per-node",
+    "backfill": "--backfill",
+    "estimates": "--estimates",
+    "queues": "--queue",
+    "stops_overdue": "--stop-overdue",
+    "seed": "--seed",
+    "plot": "--plot",
+}
 
 
 class _Policies(click.ParamType[tuple[str, ...]]):
@@ -38,6 +55,22 @@ class _Policies(click.ParamType[tuple[str, ...]]):
         return names
 
 
+class _Styles(click.ParamType[tuple[str, ...]]):
+    """Names with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(styles(str(value)))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command(short_help="Play a recorded workload, policy beside policy.")
 @click.option(
     "--format",
@@ -45,13 +78,49 @@ class _Policies(click.ParamType[tuple[str, ...]]):
     type=click.Choice(_FORMATS),
     default="openb",
     show_default=True,
-    help="Of the files: openb is Alibaba's GPU trace of 2023.",
+    help="Of the files: openb is Alibaba's GPU trace of 2023; philly Microsoft's of 2017, as Gavel has it; jsonl a job a line.",
 )
 @click.option(
-    "--nodes", "nodes_path", type=GivenPath(exists=True, dir_okay=False), required=True, help="CSV of nodes."
+    "--nodes", required=True, help="openb: CSV of nodes. Over time: how many there are.", metavar="FILE|COUNT"
+)
+@click.option("--pods", "pods_path", type=GivenPath(exists=True, dir_okay=False), help="openb: CSV of pods.")
+@click.option(
+    "--jobs", type=GivenPath(exists=True, dir_okay=False), help="Over time: the trace; one job a line."
 )
 @click.option(
-    "--pods", "pods_path", type=GivenPath(exists=True, dir_okay=False), required=True, help="CSV of pods."
+    "--throughputs",
+    type=GivenPath(exists=True, dir_okay=False),
+    help="philly: JSON of steps a second.  [default: simulation_throughputs.json beside the trace]",
+)
+@click.option("--gpus-per-node", type=click.IntRange(min=1), default=8, show_default=True, help="Over time.")
+@click.option(
+    "--backfill",
+    type=_Styles(),
+    default="none,easy",
+    show_default=True,
+    help="Over time: who goes in front of a job that is blocked. none: whoever fits; strict: nobody; easy: who does not delay "
+    "the first that is blocked; conservative: nor those behind it. Several are compared.",
+)
+@click.option(
+    "--estimates",
+    type=click.Choice(ESTIMATES),
+    default="trace",
+    show_default=True,
+    help="Over time: what owners say of run times. exact, poor (a factor of 0.5 to 10), round (limits that people type), none.",
+)
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME.FIELD=VALUE",
+    help="Over time: quota, limit, weight, priority or parent of a queue, in GPUs: research.quota=64. May be given several times.",
+)
+@click.option("--stop-overdue", "stops_overdue", is_flag=True, help="Over time: stop jobs at their estimate.")
+@click.option("--seed", type=int, default=42, show_default=True, help="Over time: of estimates.")
+@click.option(
+    "--plot",
+    type=GivenPath(dir_okay=False),
+    help="Over time: draw use and waits into this PNG, SVG or PDF, or HTML with the tables.",
 )
 @click.option(
     "--policy",
@@ -68,8 +137,73 @@ class _Policies(click.ParamType[tuple[str, ...]]):
     help="Run seeds in this many processes.  [default: as many as there are cores]",
 )
 @output_option
+@click.pass_context
 def simulate(
+    context: click.Context,
     trace_format: str,
+    nodes: str,
+    pods_path: str | None,
+    jobs: str | None,
+    throughputs: str | None,
+    gpus_per_node: int,
+    backfill: tuple[str, ...],
+    estimates: str,
+    queues: tuple[str, ...],
+    stops_overdue: bool,
+    seed: int,
+    plot: str | None,
+    policies: tuple[str, ...],
+    seeds: int,
+    processes: int | None,
+    output: Format,
+) -> None:
+    """A recorded workload, and what becomes of it.
+
+    openb: how much of a cluster's GPUs each policy of placement gets to use. The pods of the list come in random order,
+    then pods drawn from it, until 1.3 times the GPUs are asked for. None leaves; who does not fit is turned away.
+    Allocation is in percent of all GPUs, when as many were asked for as there are, and at the end; every policy meets the
+    same pods, seed by seed. Decisions are counted by CPU time.
+
+    philly, jsonl: jobs over time, on nodes that are alike, with the scheduler's own core: who waits for how long, what was
+    promised to those that are blocked, and how late it came true. Large jobs ask for a whole node or more.
+    """
+    over_time = trace_format != "openb"
+    _refuse(context, trace_format, _PACKING_ONLY if over_time else _OVER_TIME_ONLY)
+    if not over_time:
+        if pods_path is None:
+            raise click.UsageError("openb takes --pods FILE")
+        _play_packing(nodes, pods_path, policies, seeds, processes, output)
+        return
+    if jobs is None:
+        raise click.UsageError(f"{trace_format} takes --jobs FILE")
+    if not nodes.isdecimal() or not int(nodes):
+        raise click.BadParameter(f"'{nodes}' is not a number from 1 on", param_hint="--nodes")
+    if trace_format == "philly" and estimates == "trace":
+        # It has none.
+        estimates = "exact"
+    asked = Asked(
+        trace_format=trace_format,
+        jobs=jobs,
+        throughputs=throughputs,
+        nodes=int(nodes),
+        gpus_per_node=gpus_per_node,
+        styles=backfill,
+        estimates=estimates,
+        queues=queues,
+        stops_overdue=stops_overdue,
+        seed=seed,
+        plot=plot,
+    )
+    play_over_time(asked, output, process_time)
+
+
+def _refuse(context: click.Context, trace_format: str, options: dict[str, str]) -> None:
+    for name, option in options.items():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option} is nothing to {trace_format}; leave it out")
+
+
+def _play_packing(
     nodes_path: str,
     pods_path: str,
     policies: tuple[str, ...],
@@ -77,50 +211,25 @@ def simulate(
     processes: int | None,
     output: Format,
 ) -> None:
-    """How much of a cluster's GPUs each policy gets to use.
-
-    The pods of the list come in random order, then pods drawn from it, until 1.3 times the GPUs are asked for. None
-    leaves; who does not fit is turned away. Allocation is in percent of all GPUs, when as many were asked for as there
-    are, and at the end; every policy meets the same pods, seed by seed. Decisions are counted by CPU time.
-    """
-    from time import process_time
-
     try:
         from aliquot.scheduler.simulation.suite import FIRST_SEED, play_suite
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"{error}; simulations need numpy: pip install 'aliquot[partition]'"
         ) from error
+    from aliquot.scheduler.simulation.openb import read_nodes, read_pods
 
-    nodes, pods = _trace(trace_format, nodes_path, pods_path)
+    if not Path(nodes_path).is_file():
+        raise click.BadParameter(
+            f"there is no file '{nodes_path}'; openb takes a CSV of nodes", param_hint="--nodes"
+        )
+    nodes, pods = read(nodes_path, read_nodes), read(pods_path, read_pods)
     with spread_over(min(seeds, processes) if processes else (1 if seeds == 1 else None)) as spread:
         result = play_suite(
             nodes, pods, policies, range(FIRST_SEED, FIRST_SEED + seeds), spread=spread, timer=process_time
         )
     columns, rows = table_of(result)
     emit(output, lambda: document_of(result), columns=columns, rows=rows)
-
-
-def _trace(trace_format: str, nodes: str, pods: str) -> "tuple[Sequence[Node], Sequence[Pod]]":
-    from aliquot.scheduler.simulation import openb
-
-    readers = {"openb": (openb.read_nodes, openb.read_pods)}
-    read_nodes, read_pods = readers[trace_format]
-    return _read(nodes, read_nodes), _read(pods, read_pods)
-
-
-def _read(path: str, read: "Callable[..., Sequence[_Read]]") -> "Sequence[_Read]":
-    from aliquot.scheduler.simulation.trace import TraceError
-
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as lines:
-            return read(lines, source=path)
-    except TraceError as error:
-        raise click.ClickException(str(error)) from error
-    except UnicodeDecodeError as error:
-        raise click.ClickException(
-            f"{path}: it is no text in UTF-8 ({error.reason}); give a CSV file"
-        ) from error
 
 
 def table_of(result: "Result") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -35,7 +35,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     name: str = ""
 
 
-def read_jobs(lines: Iterable[str], source: str) -> Workload:
+def read_jobs(lines: Iterable[str], *, source: str) -> Workload:
     decoder = msgspec.json.Decoder(_Line)
     found: dict[str, TracedJob] = {}
     for number, text in enumerate(lines, 1):

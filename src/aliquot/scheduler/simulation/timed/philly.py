@@ -38,7 +38,7 @@ def read_throughputs(text: str, source: str, model: str = MODEL) -> Throughputs:
 
 
 def read_jobs(
-    lines: Iterable[str], throughputs: Throughputs, source: str, *, gpus_per_node: int = 8
+    lines: Iterable[str], throughputs: Throughputs, *, source: str, gpus_per_node: int = 8
 ) -> Workload:
     """Of numbers of GPUs that the table lacks the throughput is that of the largest that it has, per GPU."""
     jobs: list[TracedJob] = []

@@ -32,6 +32,7 @@ class Setting:
     gpus_per_node: int = 8
     backfill: Style | None = None
     queues: Sequence[QueueSpec] = ()
+    """None: jobs stand in one line, whatever queue the trace has for them."""
     stops_overdue: bool = False
     """Jobs are stopped once they have run for as long as was estimated."""
 
@@ -150,7 +151,7 @@ class _World:
         spec = JobSpec(
             job.name,
             Group(minimum=job.pods) if job.pods > 1 else None,
-            queue=job.queue,
+            queue=job.queue if self.played.setting.queues else "",
             priority=job.priority,
             created_s=job.submit_s,
             max_runtime_s=job.estimate_s,
