@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.gpu.mps import MOST_CLIENTS
 from aliquot.kube.crds import GPUCLASS_CRD
 from aliquot.kube.resources import CRDS, GPUCLASSES
 from tests.emulator.api import Api, FixedClock, new_api
@@ -47,6 +48,7 @@ def gpu_class(spec: dict[str, Any], name: str = "small") -> dict[str, Any]:
         {"computePercent": 1},
         {"ways": [MIG, mps(4), slices(8), WHOLE]},
         {"ways": [MIG, WHOLE], "isolation": "Hardware", "memory": "9Gi"},
+        {"ways": [mps(MOST_CLIENTS), slices(MOST_CLIENTS + 1)]},
         {"ways": [MIG, mps(4)], "isolation": "Limits", "computePercent": 25},
     ],
 )
@@ -71,6 +73,10 @@ async def test_what_makes_sense_is_taken(api: Api, spec: dict[str, Any]) -> None
         ({"computePercent": 101}, "should be less than or equal to 100"),
         ({"ways": [MIG | WHOLE]}, "each way is exactly one of mig, mps, timeSlicing and whole"),
         ({"ways": [{}]}, "each way is exactly one of mig, mps, timeSlicing and whole"),
+        (
+            {"ways": [WHOLE, mps(MOST_CLIENTS + 1)]},
+            "an MPS server takes 48 clients: name no more replicas of mps, or use timeSlicing",
+        ),
         (
             {"isolation": "Hardware", "ways": [MIG, mps(2)]},
             "isolation Hardware is what mps and timeSlicing do not give: leave them out of ways, or ask for less isolation",

@@ -9,7 +9,7 @@ from aliquot.node.advertise import advertise
 from aliquot.node.inventory import Snapshot, observe
 from aliquot.node.plugin_config.file import Flags, parse
 from aliquot.node.plugin_config.settings import Settings, resolve
-from aliquot.node.sharing import Shared, client_limit, share
+from aliquot.node.sharing import Shared, share
 from tests.node.machines import cut, machine
 
 
@@ -186,13 +186,6 @@ def test_more_shares_than_an_mps_server_takes_are_refused() -> None:
     assert counts(shared) == {}
     (reason,) = shared.advertisement.withheld.values()
     assert reason == "49 MPS shares of GPU 0: NVIDIA H100 80GB HBM3 takes 48 clients"
-
-
-@pytest.mark.parametrize(
-    ("capability", "limit"), [((6, 1), 16), ((7, 0), 48), ((7, 5), 48), ((8, 0), 48), ((9, 0), 48)]
-)
-def test_volta_takes_as_many_clients_as_what_came_after(capability: tuple[int, int], limit: int) -> None:
-    assert client_limit(capability) == limit
 
 
 def wish(uuid: str, strategy: Sharing, replicas: int = 1) -> WantedGPU:

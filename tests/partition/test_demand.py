@@ -66,13 +66,13 @@ def test_mps_is_no_way_where_the_node_has_none(
     given: dict[str, Any], with_mps: list[str], without: list[str]
 ) -> None:
     classes = {"c": spec(**given)}
-    for gpu, expected in ((ON_H100, with_mps), (replace(ON_H100, mps=False), without)):
+    for gpu, expected in ((ON_H100, with_mps), (replace(ON_H100, mps_clients=0), without)):
         found = [str(way) for way in ways("class.aliquot.dev/c", classes, gpu)]
         assert found[:2] == expected
 
 
 def test_why_mps_is_no_way_is_told() -> None:
-    _, unfit = judged(spec(ways=[MPS]), replace(ON_H100, mps=False))
+    _, unfit = judged(spec(ways=[MPS]), replace(ON_H100, mps_clients=0))
     assert [(one.what, one.reason) for one in unfit] == [
         ("MPS share, 1 of 4", "the agent of its node has no mpsRoot")
     ]

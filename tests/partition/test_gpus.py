@@ -72,6 +72,22 @@ def test_without_names_of_their_own_slices_are_not_made() -> None:
     assert gpus_of(node, {})[0].profiles == ()
 
 
+@pytest.mark.parametrize(
+    ("mps", "labels", "clients"),
+    [
+        (True, {"nvidia.com/gpu.compute.major": "9"}, 48),
+        (True, {"nvidia.com/gpu.compute.major": "6"}, 16),
+        (True, {"nvidia.com/gpu.compute.major": "?"}, 48),
+        (None, {}, 48),
+        (False, {"nvidia.com/gpu.compute.major": "9"}, 0),
+    ],
+)
+def test_how_many_clients_an_mps_server_takes(mps: bool | None, labels: dict[str, str], clients: int) -> None:
+    node = gpu_node(status("whole"))
+    node.status.mps = mps
+    assert gpus_of(node, labels)[0].mps_clients == clients
+
+
 @pytest.mark.parametrize("reason", sorted(SOMEBODY_ELSES))
 def test_nothing_is_made_of_what_is_somebody_elses(reason: str) -> None:
     gpu = status("whole")
@@ -143,10 +159,3 @@ def test_what_others_want_gone(
     assert gpus_of(node, {})[0].going == to_go
     node.spec.partitioning = Partitioning.ON_DEMAND
     assert gpus_of(node, {})[0].going == frozenset()
-
-
-@pytest.mark.parametrize(("said", "mps"), [(None, True), (True, True), (False, False)])
-def test_mps_is_to_be_had_unless_the_agent_says_otherwise(said: bool | None, mps: bool) -> None:
-    node = gpu_node(status("whole"))
-    node.status.mps = said
-    assert [gpu.mps for gpu in gpus_of(node, {})] == [mps]

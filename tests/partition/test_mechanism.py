@@ -86,6 +86,15 @@ def test_one_way_is_judged_by_the_first_thing_that_it_lacks(needs: Needs, way: G
         assert isinstance(judged, Priced) and judged.way == way
 
 
+def test_before_volta_an_mps_server_takes_fewer() -> None:
+    way = GpuWay(Sharing.MPS, 17)
+    assert judge(Needs(), way, (), None, mps_clients=16) == Unfit(
+        "MPS share, 1 of 17", "17 shares, and an MPS server takes 16 clients"
+    )
+    found, _ = choose(Needs(0, 2), (), None, mps_clients=16)
+    assert [str(one.way) for one in found] == ["time slice, 1 of 48", "MPS share, 1 of 16", "whole GPU"]
+
+
 def test_memory_that_nobody_published_serves_no_need_of_it() -> None:
     assert judge(Needs(1), GpuWay(), (), None) == Unfit("whole GPU", "how much memory it has is not known")
     assert isinstance(judge(Needs(0, 10), GpuWay(), (), None), Priced)

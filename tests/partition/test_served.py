@@ -97,14 +97,25 @@ MPS = {"mps": {"replicas": 4}}
 )
 def test_nodes_with_and_without_mps(ways: list[dict[str, Any]], reason: str, message: str) -> None:
     (board,) = here("h100-80gb")
-    both = [board, board_here(board.board, board.profiles, board.memory_mib, mps=False)]
+    both = [board, board_here(board.board, board.profiles, board.memory_mib, mps_clients=0)]
     found = verdict(msgspec.convert({"ways": ways}, GPUClassSpec), both)
     assert (found.reason, found.message.partition("; the nearest")[0]) == (reason, message)
 
 
+def test_a_board_whose_mps_takes_fewer_clients() -> None:
+    old = board_here("", (), 16384, mps_clients=16)
+    spec = msgspec.convert({"ways": [{"mps": {"replicas": 17}}]}, GPUClassSpec)
+    found = verdict(spec, [old])
+    assert (found.reason, found.message) == (
+        "NoWay",
+        "MPS share, 1 of 17 on a board that is not in the catalogue: 17 shares, and an MPS server takes 16 clients",
+    )
+    assert verdict(spec, [old, *here("l4")]).message == "on l4: MPS share, 1 of 17"
+
+
 def test_no_node_has_mps() -> None:
     (board,) = here("h100-80gb")
-    without = board_here(board.board, board.profiles, board.memory_mib, mps=False)
+    without = board_here(board.board, board.profiles, board.memory_mib, mps_clients=0)
     found = verdict(msgspec.convert({"ways": [MPS]}, GPUClassSpec), [without])
     assert (found.reason, found.message) == (
         "NoWay",

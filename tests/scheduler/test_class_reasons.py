@@ -38,7 +38,7 @@ CLASSES = {
 def test_why(name: str, reason: str) -> None:
     policies = Policies()
     snapshot, rankings = Snapshot(), Rankings(policies)
-    gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034, mps=False)
+    gpu = GpuFacts("a-gpu0", board="l4", memory_mib=23034, mps_clients=0)
     snapshot.set_facts(replace(node("a", "whole"), gpus=(gpu,), classes=CLASSES))
     snapshot.set_pod(placed(pod("holder", wants={GPU: 1}), "a gpu0", admitted=True))
     waiting = pod("p", wants={f"class.aliquot.dev/{name}": 1})

@@ -35,7 +35,7 @@ def cut(name: str, *layouts: str, board: str = H100, static: bool = False, cpu: 
 
 
 def without_mps(facts: NodeFacts) -> NodeFacts:
-    return replace(facts, gpus=tuple(replace(gpu, mps=False) for gpu in facts.gpus))
+    return replace(facts, gpus=tuple(replace(gpu, mps_clients=0) for gpu in facts.gpus))
 
 
 def wants(name: str, *resources: str) -> PodRequest:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aliquot.gpu.driver import Gpu
+from aliquot.gpu.mps import most_clients
 from aliquot.kube.api.gpunode import Sharing, WantedGPU, WantedSharing
 from aliquot.node.advertise import Advertisement, Device, Shares
 from aliquot.node.inventory import ObservedGpu
@@ -16,13 +17,6 @@ from aliquot.node.plugin_config.file import Replicas, SharingSection
 from aliquot.node.plugin_config.names import MAX_LENGTH, shared_name
 from aliquot.node.plugin_config.references import Named
 from aliquot.node.plugin_config.settings import Settings
-
-_VOLTA = (7, 0)
-
-
-def client_limit(compute_capability: tuple[int, int]) -> int:
-    """How many processes one MPS server takes (NVIDIA, Multi-Process Service, "Client-Server Connection")."""
-    return 48 if compute_capability >= _VOLTA else 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +188,7 @@ def _faults(rule: _Rule, gpu: Gpu, settings: Settings) -> list[str]:
         return faults
     if not settings.mps_root:
         faults.append("MPS needs mpsRoot, a directory of the host (--mps-root, MPS_ROOT)")
-    limit = client_limit(gpu.compute_capability)
+    limit = most_clients(gpu.compute_capability[0])
     if shares.replicas > limit:
         faults.append(f"{shares.replicas} MPS shares of GPU {gpu.index}: {gpu.product} takes {limit} clients")
     return faults

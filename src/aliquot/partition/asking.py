@@ -43,7 +43,7 @@ class Asking:
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
         self._changed = changed
-        self._boards: dict[tuple[str, int | None, Geometry, bool], GpuFacts] = {}
+        self._boards: dict[tuple[str, int | None, Geometry, int], GpuFacts] = {}
         """One GPU of each kind that was ever there."""
         self._counted: dict[str, str] = {}
         """Pods that wait, and have been told of: their uid by key."""
@@ -67,7 +67,7 @@ class Asking:
             return
         for gpu in gpus_of(new, {}):
             if gpu.profiles:
-                kind = gpu.board, gpu.memory_mib, geometry_of(gpu.profiles), gpu.mps
+                kind = gpu.board, gpu.memory_mib, geometry_of(gpu.profiles), gpu.mps_clients
                 self._boards.setdefault(kind, gpu)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:

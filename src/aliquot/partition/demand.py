@@ -28,8 +28,8 @@ class GpuKind(Protocol):
     def memory_mib(self) -> int | None: ...
 
     @property
-    def mps(self) -> bool:
-        """Whether they can be shared under MPS."""
+    def mps_clients(self) -> int:
+        """How many an MPS server takes there; 0: they cannot be shared under MPS."""
 
 
 Classes: TypeAlias = Mapping[str, GPUClassSpec]
@@ -44,7 +44,7 @@ def could_be_made(resource: str) -> bool:
 def ways(resource: str, classes: Classes, gpu: GpuKind) -> tuple[WayOn, ...]:
     """The ways to provide `resource` on such a GPU, in order; empty: none."""
     # By identity: asked of every GPU of the cluster, and there are few kinds and classes.
-    key = (resource, id(classes), gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps)
+    key = (resource, id(classes), gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients)
     known = _remembered.get(key)
     if known is None:
         if len(_remembered) >= _MOST_REMEMBERED:
@@ -57,7 +57,7 @@ def ways(resource: str, classes: Classes, gpu: GpuKind) -> tuple[WayOn, ...]:
 
 _MOST_REMEMBERED = 10_000
 _remembered: dict[
-    tuple[str, int, str, int, int | None, bool],
+    tuple[str, int, str, int, int | None, int],
     tuple[Classes, Sequence[InstanceProfile], tuple[WayOn, ...]],
 ] = {}
 
@@ -101,7 +101,7 @@ def judged(spec: GPUClassSpec, gpu: GpuKind) -> tuple[tuple[Priced, ...], tuple[
     """
     needs = Needs.of(spec)
     if not spec.ways:
-        return choose(needs, gpu.profiles, gpu.memory_mib, mps=gpu.mps)
+        return choose(needs, gpu.profiles, gpu.memory_mib, mps_clients=gpu.mps_clients)
     found: list[Priced] = []
     unfit: list[Unfit] = []
     for named in spec.ways:
@@ -116,7 +116,7 @@ def judged(spec: GPUClassSpec, gpu: GpuKind) -> tuple[tuple[Priced, ...], tuple[
 
 
 def _judge(needs: Needs, way: WayOn, gpu: GpuKind) -> Priced | Unfit:
-    return judge(needs, way, gpu.profiles, gpu.memory_mib, mps=gpu.mps)
+    return judge(needs, way, gpu.profiles, gpu.memory_mib, mps_clients=gpu.mps_clients)
 
 
 def _no_such_profile(name: str, profiles: Sequence[InstanceProfile]) -> str:

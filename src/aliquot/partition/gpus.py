@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from aliquot.gpu.boards import boards
 from aliquot.gpu.driver import InstanceProfile, Placement
+from aliquot.gpu.mps import MOST_CLIENTS, most_clients
 from aliquot.gpu.profiles import ProfileName, of_gpu_instance
 from aliquot.kube.api.gpunode import (
     SOMEBODY_ELSES,
@@ -19,6 +20,7 @@ from aliquot.kube.api.gpunode import (
 )
 
 MIG_CONFIG_LABEL = "nvidia.com/mig.config"
+_COMPUTE_MAJOR_LABEL = "nvidia.com/gpu.compute.major"
 _MIXED = "mixed"
 
 
@@ -30,8 +32,8 @@ class GpuFacts:
     memory_mib: int | None = None
     profiles: tuple[InstanceProfile, ...] = ()
     """As its driver reports them; empty where slices have no names of their own."""
-    mps: bool = True
-    """Whether its node's agent could share it under MPS, as far as is known."""
+    mps_clients: int = MOST_CLIENTS
+    """How many an MPS server takes there; 0: its node's agent cannot share it so. As far as is known."""
     mig_on: bool = False
     may_cut: bool = False
     """Whether the partitioner cuts and shares it as pods need it; else only the names of what is there change."""
@@ -54,6 +56,7 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
     """Those that are healthy and this agent's to hand out, in the order of their indexes."""
     may_cut = partitioning_of(gpu_node, labels) is not Partitioning.STATIC
     wanted = {gpu.uuid: gpu for gpu in gpu_node.spec.gpus}
+    mps_clients = _mps_clients(labels) if gpu_node.status.mps is not False else 0
     profiles = _by_product(gpu_node.status.mig_profiles) if gpu_node.status.mig_strategy == _MIXED else {}
     return tuple(
         GpuFacts(
@@ -61,7 +64,7 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
             board=gpu.board,
             memory_mib=gpu.memory_mib,
             profiles=profiles.get(gpu.product, ()),
-            mps=gpu_node.status.mps is not False,
+            mps_clients=mps_clients,
             mig_on=gpu.mig_mode in (MigMode.ENABLED, MigMode.PENDING_DISABLE),
             may_cut=may_cut,
             may_change_mode=_needs_no_reset(gpu.board),
@@ -71,6 +74,11 @@ def gpus_of(gpu_node: GPUNode, labels: Mapping[str, str]) -> tuple[GpuFacts, ...
         for gpu in sorted(gpu_node.status.gpus, key=lambda gpu: gpu.index)
         if gpu.health is Health.HEALTHY and gpu.reason not in SOMEBODY_ELSES
     )
+
+
+def _mps_clients(labels: Mapping[str, str]) -> int:
+    major = labels.get(_COMPUTE_MAJOR_LABEL, "")
+    return most_clients(int(major)) if major.isdecimal() else MOST_CLIENTS
 
 
 def _to_come(gpu: GPUStatus, wanted: WantedGPU | None) -> tuple[tuple[str, int], ...]:

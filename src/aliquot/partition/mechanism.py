@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.mps import MOST_CLIENTS
 from aliquot.kube import quantity
 from aliquot.kube.api.gpuclass import GPUClassSpec, Isolation
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.partition.ways import GpuWay, SliceWay, WayOn, in_words
 
-MOST_CLIENTS = 48
-"""Of one MPS server, Volta and later (NVIDIA, Multi-Process Service). As many take turns at most, too."""
 NO_MPS = "the agent of its node has no mpsRoot"
 _MIB = 1 << 20
 _STRENGTH = (Isolation.NONE, Isolation.LIMITS, Isolation.HARDWARE)
@@ -65,21 +64,26 @@ class Unfit:
 
 
 def choose(
-    needs: Needs, profiles: Sequence[InstanceProfile], memory_mib: int | None, *, mps: bool = True
+    needs: Needs,
+    profiles: Sequence[InstanceProfile],
+    memory_mib: int | None,
+    *,
+    mps_clients: int = MOST_CLIENTS,
 ) -> tuple[tuple[Priced, ...], tuple[Unfit, ...]]:
-    """The ways that serve on a board of these profiles and this memory, best first; and those that do not. `mps`: whether
-    its node has MPS."""
+    """The ways that serve on a board of these profiles and this memory, best first; and those that do not.
+    `mps_clients`: how many an MPS server takes there; 0: its node has no MPS."""
     found: list[Priced] = []
     unfit: list[Unfit] = []
-    replicas = _replicas(needs, memory_mib)
+    of_turns = _replicas(needs, memory_mib)
+    of_mps = min(of_turns, mps_clients or MOST_CLIENTS)
     ways: list[WayOn] = [SliceWay(profile) for profile in profiles if not profile.attributes]
-    for sharing in (Sharing.MPS, Sharing.TIME_SLICING):
+    for sharing, replicas in ((Sharing.MPS, of_mps), (Sharing.TIME_SLICING, of_turns)):
         if replicas < 2:
             unfit.append(Unfit(in_words(sharing), "the need leaves no room for a second one on the GPU"))
         else:
             ways.append(GpuWay(sharing, replicas))
     for way in (*ways, GpuWay()):
-        judged = judge(needs, way, profiles, memory_mib, mps=mps)
+        judged = judge(needs, way, profiles, memory_mib, mps_clients=mps_clients)
         found.append(judged) if isinstance(judged, Priced) else unfit.append(judged)
     found.sort(key=lambda one: (round(one.waste, 6), -_STRENGTH.index(one.isolation)))
     return tuple(found), tuple(unfit)
@@ -90,6 +94,7 @@ def _replicas(needs: Needs, memory_mib: int | None) -> int:
         memory_mib // needs.memory_mib if needs.memory_mib and memory_mib is not None else MOST_CLIENTS
     )
     by_compute = 100 // needs.compute_percent if needs.compute_percent else MOST_CLIENTS
+    # As many take turns at most, too.
     return min(by_memory, by_compute, MOST_CLIENTS)
 
 
@@ -99,13 +104,15 @@ def judge(
     profiles: Sequence[InstanceProfile],
     board_memory_mib: int | None,
     *,
-    mps: bool = True,
+    mps_clients: int = MOST_CLIENTS,
 ) -> Priced | Unfit:
     """One way, as `choose` does."""
     memory_mib, compute_percent, isolation = _given(way, profiles, board_memory_mib)
     reason = ""
-    if isinstance(way, GpuWay) and way.sharing is Sharing.MPS and way.replicas > MOST_CLIENTS:
-        reason = f"{way.replicas} shares, and an MPS server takes {MOST_CLIENTS} clients"
+    of_mps = way.replicas if isinstance(way, GpuWay) and way.sharing is Sharing.MPS else 0
+    most_of_mps = mps_clients or MOST_CLIENTS
+    if of_mps > most_of_mps:
+        reason = f"{of_mps} shares, and an MPS server takes {most_of_mps} clients"
     elif needs.memory_mib and memory_mib is None:
         reason = "how much memory it has is not known"
     elif memory_mib is not None and memory_mib < needs.memory_mib:
@@ -114,7 +121,7 @@ def judge(
         reason = f"it has {compute_percent:.0f} % of the compute, {needs.compute_percent} are needed"
     elif _STRENGTH.index(isolation) < _STRENGTH.index(needs.isolation):
         reason = f"its isolation is {isolation}, {needs.isolation} is needed"
-    elif isinstance(way, GpuWay) and way.sharing is Sharing.MPS and not mps:
+    elif of_mps and not mps_clients:
         reason = NO_MPS
     if reason:
         return Unfit(str(way), reason)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from aliquot.document import nearest
 from aliquot.gpu.driver import InstanceProfile
+from aliquot.gpu.mps import MOST_CLIENTS
 from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.kube.quantity import QuantityError
 from aliquot.partition.demand import Classes, judged, may_be_on
@@ -28,7 +29,7 @@ class BoardHere:
     board: str
     profiles: tuple[InstanceProfile, ...]
     memory_mib: int | None
-    mps: bool
+    mps_clients: int
 
     def __str__(self) -> str:
         return self.board or "a board that is not in the catalogue"
@@ -36,18 +37,21 @@ class BoardHere:
 
 @lru_cache(maxsize=1024)
 def board_here(
-    board: str, profiles: tuple[InstanceProfile, ...], memory_mib: int | None, mps: bool = True
+    board: str,
+    profiles: tuple[InstanceProfile, ...],
+    memory_mib: int | None,
+    mps_clients: int = MOST_CLIENTS,
 ) -> BoardHere:
-    return BoardHere(board, profiles, memory_mib, mps)
+    return BoardHere(board, profiles, memory_mib, mps_clients)
 
 
 def with_boards(gpus: Iterable[GpuFacts]) -> Iterator[tuple[BoardHere, GpuFacts]]:
     # GPUs of one product share their profiles, and to compare those takes longer than all else here.
-    known: dict[tuple[str, int, int | None, bool], BoardHere] = {}
+    known: dict[tuple[str, int, int | None, int], BoardHere] = {}
     for gpu in gpus:
-        key = gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps
+        key = gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients
         if key not in known:
-            known[key] = board_here(gpu.board, gpu.profiles, gpu.memory_mib, gpu.mps)
+            known[key] = board_here(gpu.board, gpu.profiles, gpu.memory_mib, gpu.mps_clients)
         yield known[key], gpu
 
 
@@ -70,7 +74,7 @@ def verdict(spec: GPUClassSpec, boards: Collection[BoardHere]) -> Verdict:
     """`boards`: those that the nodes have."""
     if not boards:
         return Verdict(False, NO_BOARD, "no node that takes pods has a GPU that is healthy and ours to give")
-    listed = sorted(boards, key=lambda board: (board.board, board.memory_mib or 0, not board.mps))
+    listed = sorted(boards, key=lambda board: (board.board, board.memory_mib or 0, -board.mps_clients))
     meant = [board for board in listed if may_be_on(spec, board.board)]
     if not meant:
         return Verdict(False, NO_BOARD, _no_board(spec, [board.board for board in listed]))

@@ -102,7 +102,7 @@ class Dividing:
             classes = facts.classes
             product = currency.product_of(facts)
             for gpu in facts.gpus:
-                kind = product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps
+                kind = product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients
                 boards.setdefault(kind, Board(product, gpu))
         if boards.keys() != self._boards.keys() or classes is not self._classes:
             self._boards, self._classes = boards, classes

@@ -88,7 +88,12 @@ _EACH_IS_ONE = Meta(
             {
                 "rule": f"self.all(w, {_ONE_OF})",
                 "message": "each way is exactly one of mig, mps, timeSlicing and whole",
-            }
+            },
+            {
+                # NVIDIA, Multi-Process Service. Where a board takes fewer, the class says so once such a node is there.
+                "rule": "self.all(w, !has(w.mps) || w.mps.replicas <= 48)",
+                "message": "an MPS server takes 48 clients: name no more replicas of mps, or use timeSlicing",
+            },
         ]
     },
 )
