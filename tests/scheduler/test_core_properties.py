@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.attempts import Shortfall, place_job
 from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
+from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
@@ -17,6 +19,7 @@ from aliquot.scheduler.core.ranking import Ranking
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.testing import container, linked, mig, node, placed, pod, term
 
 POLICIES = Policies()
@@ -167,6 +170,34 @@ def test_the_outcome_does_not_depend_on_the_order_of_arrival(
     _, _, _, again = decided(rng.sample(facts, len(facts)), rng.sample(waiting, len(waiting)))
     assert outcome.binds == again.binds
     assert {one.alike for one in outcome.blocked} == {one.alike for one in again.blocked}
+
+
+@given(clusters(), st.integers(2, 12), st.booleans())
+@thorough
+def test_a_gang_is_turned_down_at_a_look_only_where_an_attempt_would_fail(
+    cluster: tuple[list[NodeFacts], list[PodRequest]], more: int, in_one_zone: bool
+) -> None:
+    facts, waiting = cluster
+    snapshot, pending, rankings = Snapshot(), Pending(POLICIES.order), Rankings(POLICIES)
+    for one in facts:
+        snapshot.set_facts(one)
+    alike = [replace(waiting[0], key=f"{waiting[0].key}-{number:02}") for number in range(more)]
+    members = [*waiting[1:], *alike]
+    wish = TopologyWish("net", required="zone") if in_one_zone else None
+    spec = JobSpec("default/gang", Group(minimum=len(members), topology=wish))
+    for member in members:
+        pending.put(member, spec)
+    job = pending.jobs[spec.key]
+    found = []
+    for telling in (False, True):
+        # Who tells what is in the way tries in any case.
+        session = Session(snapshot)
+        topologies = {"net": Topology("net", ("zone",))}
+        found.append(place_job(session, job, job.lacks() or {}, rankings, topologies, telling=telling))
+        session.undo()
+    looked, tried = found
+    assert isinstance(looked, Shortfall) == isinstance(tried, Shortfall)
+    assert isinstance(looked, Shortfall) or looked == tried
 
 
 @given(clusters())

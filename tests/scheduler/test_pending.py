@@ -1,9 +1,14 @@
 """The line of those who wait."""
 
+import random
 from dataclasses import replace
 
+import pytest
+
+from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
-from aliquot.scheduler.core.policies import by_priority_then_age
+from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.policies import Rank, by_priority_then_age
 from aliquot.scheduler.testing import pod
 
 FIRST, SECOND = pod("first", gpu=1, created_s=1), pod("second", gpu=1, created_s=2)
@@ -51,3 +56,43 @@ def test_whoever_leaves_is_gone_from_line_and_count() -> None:
     pending.discard("default/never-was-there")
     assert len(pending) == 0
     assert dict(pending.lines) == {}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("between_looks", [1, 40, 400])
+def test_lines_are_in_order_however_many_come_and_go_at_once(between_looks: int, seed: int) -> None:
+    rng = random.Random(seed)
+    pending = Pending(by_priority_then_age)
+    waiting: dict[str, PodRequest] = {}
+    for step in range(1200):
+        which = rng.randrange(200)
+        one = pod(f"p{which}", gpu=1 + which % 2, priority=rng.randrange(3), created_s=rng.randrange(7))
+        if rng.random() < 0.6:
+            waiting[one.key] = one
+            pending.put(one)
+        else:
+            waiting.pop(one.key, None)
+            pending.discard(one.key)
+        if step % between_looks == 0:
+            len(pending.lines)
+    expected: dict[str, list[Rank]] = {}
+    for one in waiting.values():
+        expected.setdefault(one.shape.signature, []).append(by_priority_then_age(one))
+    lines = {alike[-1]: line for alike, line in pending.lines.items()}
+    assert lines == {signature: sorted(ranks) for signature, ranks in expected.items()}
+
+
+def test_the_first_of_a_gang_are_those_whose_names_sort_first_whenever_they_came() -> None:
+    pending = Pending(by_priority_then_age)
+    spec = JobSpec("default/gang", Group(minimum=2))
+    for name in ("c", "a", "d", "b"):
+        pending.put(pod(name), spec)
+    job = pending.jobs[spec.key]
+    assert [one.key for one in job.first("", 3)] == ["default/a", "default/b", "default/c"]
+    pending.hold(pod("a"), spec)
+    pending.put(pod("aa"), spec)
+    assert [one.key for one in job.first("", 9)] == ["default/aa", "default/b", "default/c", "default/d"]
+    assert (job.here, dict(job.there)) == ({"": 4}, {"": 1})
+    pending.hold(pod("b"), spec)
+    pending.discard("default/a")
+    assert (job.here, dict(job.there)) == ({"": 3}, {"": 1})

@@ -157,6 +157,12 @@ class _Attempt:
         return replace(best, level=level or best.level)
 
     def _members(self, group: Group, within: Names) -> list[Bind] | Shortfall:
+        if not self._telling and self._room is None:
+            short = next(
+                (shapes for shapes in self._wanted(group) if not self._may_fit(shapes, within)), None
+            )
+            if short is not None:
+                return Shortfall(short[0], self._placed, self._needed)
         if group.groups:
             together: list[Bind] = []
             for part in group.groups:
@@ -192,6 +198,29 @@ class _Attempt:
                 return bind
             self._session.undo(mark)
         return None
+
+    def _wanted(self, group: Group) -> Collection[list[PodShape]]:
+        """The shapes of the pods that a place is looked for, those that are alike together."""
+        found: dict[str, list[PodShape]] = {}
+        for leaf in group.leaves:
+            for pod in self._job.first(leaf.name, self._lacking.get(leaf.name, 0)):
+                found.setdefault(pod.shape.signature, []).append(pod.shape)
+        return found.values()
+
+    def _may_fit(self, shapes: Sequence[PodShape], within: Names) -> bool:
+        """Whether there may be room for pods of these shapes, which are alike: a look at the nodes, where an attempt places one
+        pod after the other to learn that the last finds none."""
+        if len(shapes) == 1:
+            return True
+        shape, left, nodes = shapes[0], len(shapes), self._session.snapshot.nodes
+        fitting, makes = self._rankings.of(shape).fitting(self._session.snapshot), asks(shape)
+        for name in nodes if within is None else within:
+            node = nodes.get(name)
+            if node is not None and (name in fitting or (makes and node.facts.makes_devices)):
+                left -= at_most(shape, node)
+                if left <= 0:
+                    return True
+        return False
 
     def _refused(self, reason: Reason) -> Shortfall:
         return Shortfall(self._a_shape(), 0, self._needed, reason)
@@ -248,16 +277,11 @@ class _Attempt:
 
     def _by_room(self, group: Group, found: Mapping[Domain, list[str]]) -> Iterator[list[str]]:
         """Those that may have room, the fullest first."""
-        wanted: dict[str, list[PodShape]] = {}
-        for leaf in group.leaves:
-            for pod in self._job.first(leaf.name, self._lacking.get(leaf.name, 0)):
-                wanted.setdefault(pod.shape.signature, []).append(pod.shape)
+        wanted = self._wanted(group)
         room = []
         for domain, names in found.items():
             nodes = [self._session.snapshot.nodes[name] for name in names]
-            fits = [
-                (sum(at_most(shapes[0], node) for node in nodes), len(shapes)) for shapes in wanted.values()
-            ]
+            fits = [(sum(at_most(shapes[0], node) for node in nodes), len(shapes)) for shapes in wanted]
             if all(most >= count for most, count in fits):
                 room.append((sum(most for most, _ in fits), domain))
         room.sort()
@@ -275,8 +299,6 @@ class _Unknown(Exception):
 def at_most(shape: PodShape, node: NodeState) -> int:
     """How many pods of the shape the node could take at the very most: by amounts alone, of devices that are there or could
     be made."""
-    if asks(shape) and node.facts.makes_devices:
-        counted = {r: n for r, n in shape.request.items() if r not in node.free}
-    else:
-        counted = dict(shape.request)
-    return max(0, min((node.available(r) // n for r, n in counted.items() if n), default=0))
+    made = node.free if node.facts.makes_devices and asks(shape) else ()
+    room = [node.available(r) // n for r, n in shape.request.items() if n and r not in made]
+    return max(0, min(room, default=0))

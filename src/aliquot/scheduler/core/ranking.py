@@ -71,6 +71,11 @@ class Ranking:
         ]
         return min(ranks)[1] if ranks else None
 
+    def fitting(self, snapshot: Snapshot) -> Collection[str]:
+        """Nodes that would do but for rules between pods."""
+        self._catch_up(snapshot)
+        return self._scores.keys()
+
     def rejections(self, snapshot: Snapshot) -> Mapping[str, Reason]:
         """Why each of the other nodes will not do."""
         self._catch_up(snapshot)
