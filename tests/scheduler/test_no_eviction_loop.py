@@ -1,9 +1,8 @@
 """Without new input evictions come to an end: whoever is evicted waits again, as its controller would have it."""
 
-from dataclasses import replace
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from aliquot.scheduler.core.jobs import JobSpec, lacking
 from aliquot.scheduler.core.pod import PodRequest
@@ -56,7 +55,7 @@ class World:
         for decision in outcome.decisions:
             for bind in decision.binds:
                 self.now_s += 1
-                cluster.snapshot.set_pod(replace(bind.placed, assumed=False, since_s=self.now_s))
+                cluster.snapshot.set_pod(structs.replace(bind.placed, assumed=False, since_s=self.now_s))
         gone = [pod for decision in outcome.decisions for pod in decision.after]
         for pod in gone:
             cluster.pending.discard(pod.key)

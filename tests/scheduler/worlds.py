@@ -7,7 +7,9 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.accounts import Accounts
@@ -116,7 +118,7 @@ class Cluster:
         line = Line.of(text)
         for number, request in enumerate(line.requests()):
             where = line.nodes[number % len(line.nodes)]
-            one = replace(placed(request, where, admitted=True), since_s=line.since_s)
+            one = structs.replace(placed(request, where, admitted=True), since_s=line.since_s)
             self.snapshot.set_pod(one)
             self.pending.hold(request, line.spec())
 
