@@ -128,23 +128,19 @@ class _Room:
     """For how many pods of a shape there is room at the very most, node by node, by amounts alone."""
 
     def __init__(self, shape: PodShape, count: int, snapshot: Snapshot, rankings: Rankings) -> None:
+        self._shape = shape
         self._count = count
-        self._needs: dict[str, list[tuple[str, int]]] = {}
-        self._free: dict[str, dict[str, int]] = {}
+        self._nodes = snapshot.nodes
+        self._rejections = rankings.of(shape).rejections(snapshot)
+        self._makes = asks(shape)
+        self._free: dict[str, dict[str, int] | None] = {}
+        """Of the nodes looked at: what is free of each resource that counts; None: it will not do, however empty."""
         self._fits: dict[str, int] = {}
         self._total = 0
-        rejections = rankings.of(shape).rejections(snapshot)
-        makes = asks(shape)
         for name, node in snapshot.nodes.items():
-            made = makes and node.facts.makes_devices
-            rejected = rejections.get(name)
-            if rejected is not None and rejected.kind not in CAPACITY and not made:
-                continue
-            needs = [(r, n) for r, n in shape.request.items() if n and not (made and r in node.free)]
-            self._needs[name] = needs
-            self._free[name] = {resource: node.available(resource) for resource, _ in needs}
-            self._fits[name] = 0
-            self._look_at(name)
+            # On the others there is no room before somebody ends.
+            if name not in self._rejections or (self._makes and node.facts.makes_devices):
+                self._look_at(name, {})
 
     @property
     def enough(self) -> bool:
@@ -155,18 +151,27 @@ class _Room:
         return (name for name, fits in self._fits.items() if fits)
 
     def release(self, name: str, amounts: Amounts) -> None:
-        free = self._free.get(name)
+        if name in self._nodes:
+            self._look_at(name, amounts)
+
+    def _look_at(self, name: str, released: Amounts) -> None:
+        if name not in self._free:
+            self._free[name] = self._free_now(name)
+        free = self._free[name]
         if free is None:
             return
-        for resource in free:
-            free[resource] += amounts.get(resource, 0)
-        self._look_at(name)
-
-    def _look_at(self, name: str) -> None:
-        free = self._free[name]
         fits = self._count
-        for resource, needed in self._needs[name]:
-            fits = min(fits, free[resource] // needed)
+        for resource in free:
+            free[resource] += released.get(resource, 0)
+            fits = min(fits, free[resource] // self._shape.request[resource])
         fits = max(0, fits)
-        self._total += fits - self._fits[name]
+        self._total += fits - self._fits.get(name, 0)
         self._fits[name] = fits
+
+    def _free_now(self, name: str) -> dict[str, int] | None:
+        node, request = self._nodes[name], self._shape.request
+        rejected = self._rejections.get(name)
+        made = self._makes and node.facts.makes_devices
+        if rejected is not None and rejected.kind not in CAPACITY and not made:
+            return None
+        return {r: node.available(r) for r, n in request.items() if n and not (made and r in node.free)}
