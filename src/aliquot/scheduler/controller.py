@@ -37,9 +37,10 @@ from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Explanation
+from aliquot.scheduler.core.reasons import Explanation, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.dividing import Dividing
+from aliquot.scheduler.group_status import GroupStatuses
 from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import ignored_assignment
@@ -48,6 +49,7 @@ from aliquot.scheduler.queue_status import QueueStatuses
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.together import Together
+from aliquot.scheduler.upstream_status import UpstreamStatuses
 
 _log = structlog.get_logger()
 
@@ -71,6 +73,8 @@ class _Told:
     version: int
     looked_at: float
     told_at: float
+    reason: Reason | None
+    """Why no node was looked for: its queue is no matter of the snapshot."""
     stale: bool = False
     """The figures have changed since."""
 
@@ -202,6 +206,28 @@ class Scheduler:
             pending=self.pending,
             may_write=may_write,
         )
+        self._group_statuses = GroupStatuses(
+            client,
+            clock=clock,
+            rng=rng,
+            pods=self._pods,
+            groups=self._groups.pod_groups,
+            pending=self.pending,
+            explained=self._explained,
+            standing=self._queue_statuses.standing,
+            recorder=self._recorder,
+            may_write=may_write,
+        )
+        self._upstream_statuses = UpstreamStatuses(
+            client,
+            clock=clock,
+            rng=rng,
+            pods=self._pods,
+            groups=self._groups,
+            pending=self.pending,
+            explained=self._explained,
+            may_write=may_write,
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -258,6 +284,8 @@ class Scheduler:
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._reporter.run(), name="reporter")
             tasks.create_task(self._queue_statuses.run(), name="queue statuses")
+            tasks.create_task(self._group_statuses.run(), name="group statuses")
+            tasks.create_task(self._upstream_statuses.run(), name="upstream statuses")
             try:
                 await self._decide()
             finally:
@@ -302,12 +330,18 @@ class Scheduler:
             told = self._told.get(one.alike)
             keys = self.pending.newcomers(one.alike)
             if told is None:
-                told = self._told[one.alike] = _Told(self._why(one), self.snapshot.version, now, now)
+                told = self._told[one.alike] = _Told(
+                    self._why(one), self.snapshot.version, now, now, one.shortfall.reason
+                )
             elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
                 pass  # too soon to look again
-            elif told.version != self.snapshot.version or told.overdue(now):
+            elif (
+                told.version != self.snapshot.version
+                or told.reason != one.shortfall.reason
+                or told.overdue(now)
+            ):
                 latest = self._why(one)
-                told.version, told.looked_at = self.snapshot.version, now
+                told.version, told.looked_at, told.reason = self.snapshot.version, now, one.shortfall.reason
                 told.stale = latest != told.explanation
                 if latest.kind is not told.explanation.kind or told.overdue(now):
                     told.explanation, told.told_at, told.stale = latest, now, False
@@ -319,7 +353,16 @@ class Scheduler:
             for name in keys:
                 uid = self.pending.pods[name].uid
                 self._reporter.tell(name, Notice(uid, UNSCHEDULABLE, str(told.explanation)))
+                self._group_statuses.pod_told(name)
+                self._upstream_statuses.pod_told(name)
         return again_at
+
+    def _explained(self, name: str) -> Explanation | None:
+        """What the pod was told."""
+        job = self.pending.job_of(name)
+        alike = self.pending.alike_of(job.spec.key) if job is not None else None
+        told = self._told.get(alike) if alike is not None else None
+        return told.explanation if told is not None else None
 
     def _why(self, blocked: Blocked) -> Explanation:
         return cycle.why(self.snapshot, self.pending, blocked, self._rankings, self._dividing.topologies)

@@ -6,7 +6,7 @@ A kind that the cluster does not serve is a closed door. It is looked for again 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -20,6 +20,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import PODGROUPS, PRIORITYCLASSES, key
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
+from aliquot.scheduler.grouping.drawn import Refused
 from aliquot.scheduler.grouping.membership import Membership, joined, membership
 from aliquot.scheduler.owner_chains import OWNER, STATUS, NotYet, OwnerChains
 
@@ -110,33 +111,39 @@ class Groups:
     ) -> None:
         self._pods = pods
         # An empty cache is false: ask for None.
-        own_groups = Cache(client, PODGROUPS, PodGroup, optional=True) if pod_groups is None else pod_groups
+        self.pod_groups = (
+            Cache(client, PODGROUPS, PodGroup, optional=True) if pod_groups is None else pod_groups
+        )
         self._priorities = (
             Cache(client, PRIORITYCLASSES, PriorityClass, optional=True)
             if priority_classes is None
             else priority_classes
         )
         by_parent = {_PARENT: _parent_of}
+        self.upstream_groups = Cache(
+            client,
+            upstream.PODGROUPS,
+            upstream.PodGroup,
+            older=upstream.OLDER_PODGROUPS,
+            optional=True,
+            indexes=by_parent,
+        )
+        self.composites = Cache(
+            client, upstream.COMPOSITES, upstream.PodGroup, optional=True, indexes=by_parent
+        )
         others: tuple[Cache[Any], ...] = (
-            Cache(
-                client,
-                upstream.PODGROUPS,
-                upstream.PodGroup,
-                older=upstream.OLDER_PODGROUPS,
-                optional=True,
-                indexes=by_parent,
-            ),
-            Cache(client, upstream.COMPOSITES, upstream.PodGroup, optional=True, indexes=by_parent),
+            self.upstream_groups,
+            self.composites,
             Cache(client, coscheduling.PODGROUPS, coscheduling.PodGroup, optional=True),
             Cache(client, kai.PODGROUPS, kai.PodGroup, optional=True),
             Cache(client, volcano.PODGROUPS, volcano.PodGroup, optional=True),
         )
-        self._caches: tuple[Cache[Any], ...] = (own_groups, self._priorities, *others)
+        self._caches: tuple[Cache[Any], ...] = (self.pod_groups, self._priorities, *others)
         self._own_caches = [
             cache for cache in self._caches if cache is not pod_groups and cache is not priority_classes
         ]
         self._objects = GroupObjects(
-            _Shelf(own_groups, self._need), *(_Shelf(cache, self._need) for cache in others)
+            _Shelf(self.pod_groups, self._need), *(_Shelf(cache, self._need) for cache in others)
         )
         self._chains = OwnerChains(
             client,
@@ -182,6 +189,13 @@ class Groups:
             return asked.own
         spec = self._jobs[asked.own.job.key].spec
         return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
+
+    def above(self, group: upstream.PodGroup) -> Sequence[upstream.PodGroup]:
+        """The composites that a group of Kubernetes' own is in, from its parent up; none where they lead nowhere."""
+        try:
+            return upstream.above(group, self._objects.composite_pod_groups)
+        except (Refused, NotYet):
+            return ()
 
     def subscribe(self, changed: Callable[[tuple[str, ...]], None]) -> Callable[[], None]:
         """Returns the function that ends it."""

@@ -17,7 +17,7 @@ from aliquot.scheduler.core.queues.tree import QueueTree
 from aliquot.scheduler.core.standing import Standing, standings
 from aliquot.scheduler.dividing import Dividing, Settled
 from aliquot.scheduler.queues import status_amounts
-from aliquot.scheduler.status_writer import StatusWriter
+from aliquot.scheduler.status_writer import StatusWriter, timed
 
 PAUSE_S = 2.0
 
@@ -114,18 +114,4 @@ def status(
         fair_share=status_amounts(standing.fair_share),
         pending_jobs=standing.pending_jobs,
         conditions=[timed(condition, shown, generation, now)],
-    )
-
-
-def timed(condition: Condition, shown: Sequence[Condition], generation: int, now: str) -> Condition:
-    """The condition with its times. `now` counts if it is not one of `shown`."""
-    before = next((one for one in shown if one.type == condition.type), None)
-    goes_on = before is not None and before.status == condition.status
-    return Condition(
-        type=condition.type,
-        status=condition.status,
-        reason=condition.reason,
-        message=condition.message,
-        last_transition_time=before.last_transition_time if before is not None and goes_on else now,
-        observed_generation=generation,
     )

@@ -82,12 +82,19 @@ def _seconds(field: str, text: str | None) -> float | None:
         raise Unreadable(f"spec.{field}: {error}") from None
 
 
+def as_quantity(resource: str, amount: int) -> str:
+    """As in a manifest; `-1` where it is without end."""
+    if amount >= terms.UNLIMITED:
+        return str(UNLIMITED)
+    return quantity.format_like(amount, "1Ki") if resource == MEMORY else _milli(amount)
+
+
 def status_amounts(amounts: Amounts) -> QueueAmounts:
     """As quantities; what there is nothing of is `0`, of models it is left out."""
     return QueueAmounts(
-        gpu=_milli(amounts.get(GPU, 0)),
-        cpu=_milli(amounts.get(CPU, 0)),
-        memory=quantity.format_like(amounts.get(MEMORY, 0), "1Ki"),
+        gpu=as_quantity(GPU, amounts.get(GPU, 0)),
+        cpu=as_quantity(CPU, amounts.get(CPU, 0)),
+        memory=as_quantity(MEMORY, amounts.get(MEMORY, 0)),
         gpu_models={
             model: _milli(amount)
             for resource, amount in sorted(amounts.items())

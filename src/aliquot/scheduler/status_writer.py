@@ -6,7 +6,7 @@ changes is put right.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from aliquot.kube import errors
+from aliquot.kube.api.meta import Condition
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.controller import Controller
@@ -109,3 +110,17 @@ class StatusWriter(Generic[T, S]):
     def _patch(self, known: S, status: S) -> dict[str, Any]:
         after: dict[str, Any] = msgspec.to_builtins(status)
         return after if self._strategic else difference(msgspec.to_builtins(known), after)
+
+
+def timed(condition: Condition, shown: Sequence[Condition], generation: int, now: str) -> Condition:
+    """The condition with its times. `now` counts if it is not one of `shown`."""
+    before = next((one for one in shown if one.type == condition.type), None)
+    goes_on = before is not None and before.status == condition.status
+    return Condition(
+        type=condition.type,
+        status=condition.status,
+        reason=condition.reason,
+        message=condition.message,
+        last_transition_time=before.last_transition_time if before is not None and goes_on else now,
+        observed_generation=generation,
+    )

@@ -15,7 +15,7 @@ from msgspec import Struct
 from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
-from aliquot.scheduler.core.jobs import Group, JobSpec, extras, least_pods
+from aliquot.scheduler.core.jobs import JobSpec, extras, least_pods
 from aliquot.scheduler.core.pending import Alike, Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.queues.words import told
@@ -107,7 +107,7 @@ def why(
     others on theirs."""
     shortfall = blocked.shortfall
     if shortfall.reason is not None:
-        return Explanation(shortfall.reason.kind, told(shortfall.reason))
+        return Explanation(shortfall.reason.kind, told(shortfall.reason), bound=shortfall.reason.bound)
     job = pending.jobs.get(blocked.job.key)
     if job is None or shortfall.needed == 1 or not (lacks := _sought(job)):
         return why_no_node(snapshot, shortfall.shape, rankings)
@@ -276,7 +276,7 @@ class _Pass:
         lacks = job.lacks()
         reason = spec.refusal or self._pending.accounts.closed(spec)
         if reason is None and lacks is None and spec.root is not None:
-            reason = _members_missing(spec.root, job)
+            reason = members_missing(least_pods(spec.root), sum(job.here.values()) + len(job.placed))
         if reason is None and lacks is not None:
             reason = self._beyond_its_queue(job, lacks)
         if reason is not None or lacks is None:
@@ -357,9 +357,8 @@ class _Pass:
         return Shortfall(next(iter(pods.values())).shape, reason=reason)
 
 
-def _members_missing(root: Group, job: Job) -> Reason:
-    have = sum(job.here.values()) + len(job.placed)
+def members_missing(least: int, have: int) -> Reason:
     return Reason(
         Kind.MEMBERS,
-        f"{have} of the {least_pods(root)} pods that it takes exist; the others have to be made first",
+        f"{have} of the {least} pods that it takes exist; the others have to be made first",
     )

@@ -138,6 +138,15 @@ class Pending:
         """All that have a pod, waiting or placed."""
         return MappingProxyType(self._jobs)
 
+    def job_of(self, pod: str) -> Job | None:
+        return self._jobs.get(self._job_of.get(pod, pod))
+
+    def alike_of(self, job: str) -> Alike | None:
+        """What the job is in line with; None: none of its pods waits."""
+        self._settle()
+        where = self._in_line.get(job)
+        return where[0] if where is not None else None
+
     @property
     def lines(self) -> Mapping[Alike, list[Rank]]:
         self._settle()

@@ -117,6 +117,8 @@ class Explanation:
     kind: Kind
     message: str
     detail: str = ""
+    bound: QueueBound | None = None
+    """What of its queue holds it back."""
 
     def __str__(self) -> str:
         return f"{self.message} ({self.detail})" if self.detail else self.message

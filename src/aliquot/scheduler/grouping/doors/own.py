@@ -35,7 +35,7 @@ def draw(pod: Pod, groups: Served[PodGroup]) -> Drawn | None:
             f"PodGroup {namespace}/{name} does not exist: create it, or take the label {keys.POD_GROUP} off the pod"
         )
     spec = group.spec
-    root = _root(group)
+    root = root_of(group)
     return Drawn(
         source=reference(API_VERSION, "PodGroup", group.metadata),
         key=key_of(namespace, name),
@@ -53,7 +53,8 @@ def draw(pod: Pod, groups: Served[PodGroup]) -> Drawn | None:
     )
 
 
-def _root(group: PodGroup) -> Group:
+def root_of(group: PodGroup) -> Group:
+    """Raises Refused."""
     spec = group.spec
     where = f"PodGroup {group.metadata.name}"
     if any(one.name == group.metadata.name for one in spec.after):

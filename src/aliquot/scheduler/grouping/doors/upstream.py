@@ -5,10 +5,10 @@ The job is then the outermost, and its members are found by their word, for a co
 come count as missing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from aliquot.kube.api.core import Pod
-from aliquot.kube.api.meta import ObjectMeta, Wire
+from aliquot.kube.api.meta import Condition, ObjectMeta, Wire
 from aliquot.kube.resources import Resource
 from aliquot.scheduler.core.jobs import Group, TopologyWish
 from aliquot.scheduler.grouping.drawn import Drawn, Refused, Served, job_key, reference
@@ -51,11 +51,16 @@ class PodGroupSpec(Wire, kw_only=True, frozen=True):
     priority: int | None = None
 
 
+class PodGroupStatus(Wire, kw_only=True, frozen=True):
+    conditions: tuple[Condition, ...] = ()
+
+
 class PodGroup(Wire, kw_only=True, frozen=True):
     """Or a CompositePodGroup, which is of the same shape as far as it is read."""
 
     metadata: ObjectMeta
     spec: PodGroupSpec = PodGroupSpec()
+    status: PodGroupStatus = PodGroupStatus()
 
 
 def draw(pod: Pod, groups: Served[PodGroup], composites: Served[PodGroup]) -> Drawn | None:
@@ -66,25 +71,47 @@ def draw(pod: Pod, groups: Served[PodGroup], composites: Served[PodGroup]) -> Dr
     group = groups.get(f"{namespace}/{name}")
     if group is None:
         raise Refused(f"PodGroup {namespace}/{name} of {PODGROUPS.group} does not exist: create it")
-    above = _above(group, composites)
-    outermost = above[-1] if above else group
-    kind = COMPOSITES if above else PODGROUPS
-    root = _composed(outermost, groups, composites) if above else _leaf(group)
-    priorities = [one.spec.priority for one in (*reversed(above), group) if one.spec.priority is not None]
-    classes = [one.spec.priority_class_name for one in (*reversed(above), group)]
+    outer = above(group, composites)
+    outermost = outer[-1] if outer else group
+    kind = COMPOSITES if outer else PODGROUPS
+    root = _composed(outermost, groups, composites) if outer else _leaf(group)
+    priorities = [one.spec.priority for one in (*reversed(outer), group) if one.spec.priority is not None]
+    classes = [one.spec.priority_class_name for one in (*reversed(outer), group)]
     return Drawn(
         source=reference(kind.api_version, kind.kind, outermost.metadata),
-        key=job_key(namespace, kind.kind, kind.group, outermost.metadata.name),
+        key=key_of(kind, outermost),
         root=root,
         leaf=name,
-        metadata=tuple(one.metadata for one in (*reversed(above), group)),
+        metadata=tuple(one.metadata for one in (*reversed(outer), group)),
         created=outermost.metadata.creation_timestamp,
         priority=priorities[0] if priorities else None,
         priority_class=next((one for one in classes if one), ""),
     )
 
 
-def _above(group: PodGroup, composites: Served[PodGroup]) -> Sequence[PodGroup]:
+def key_of(kind: Resource, outermost: PodGroup) -> str:
+    """Of the job that a group makes which is in no other."""
+    return job_key(outermost.metadata.namespace, kind.kind, kind.group, outermost.metadata.name)
+
+
+def part_of(root: Group, kind: Resource, group: PodGroup) -> Group | None:
+    """What the group is in the job that it is a part of."""
+    name = _composite(group.metadata.name) if kind.plural == COMPOSITES.plural else group.metadata.name
+    return next((one for one in _parts(root) if one.name == name), None)
+
+
+def _parts(group: Group) -> Iterator[Group]:
+    yield group
+    for part in group.groups:
+        yield from _parts(part)
+
+
+def _composite(name: str) -> str:
+    """A composite may have the name of a group in it."""
+    return f"composite:{name}"
+
+
+def above(group: PodGroup, composites: Served[PodGroup]) -> Sequence[PodGroup]:
     """From the group's parent to the outermost. Where the cluster has no composites a group stands for itself."""
     found: list[PodGroup] = []
     parent = group.spec.parent_composite_pod_group_name
@@ -113,8 +140,7 @@ def _composed(
     parts += [_composed(one, groups, composites, depth + 1) for one in _by_name(composites.inside(inner))]
     gang = composite.spec.scheduling_policy.gang
     return Group(
-        # A composite may have the name of a group in it.
-        name=f"composite:{name}",
+        name=_composite(name),
         minimum=max(1, gang.min_group_count or 1) if gang is not None else 1,
         groups=tuple(parts),
         topology=_wish(composite.spec),
