@@ -139,6 +139,34 @@ def test_without_the_gpunode_kind_gpus_are_counted() -> None:
     simulate(scenario, kinds=("pods", "nodes", "events"))
 
 
+def test_a_class_waits_for_the_gpunode_and_a_plain_gpu_does_not() -> None:
+    """The GPUNode was deleted, and the agent has not made it anew; node.status knows what kubelet knew."""
+    small = "class.aliquot.dev/small"
+
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("gpuclasses", {"metadata": {"name": "small"}, "spec": {"ways": [{"whole": {}}]}})
+        body = node("a", gpus=1)
+        body["status"]["allocatable"][small] = "1"
+        api.put("nodes", body)
+        api.put("pods", pod("plain", gpus=1))
+        asks = [{"name": "main", "resources": {"limits": {small: 1}}}]
+        api.put("pods", pod("by-class", containers=asks))
+        async with running(scheduler(world)):
+            await until(lambda: api.node_of("plain") == "a")
+            await until(lambda: api.condition("by-class")[0] == "False")
+            told = api.condition("by-class")[2]
+            listed = gpu_node("a", gpus=2, pods={0: ["default/plain"]})
+            listed["spec"] = {"gpus": [{"uuid": "a-gpu1", "className": "small"}]}
+            listed["status"]["gpus"][1]["resource"] = small
+            api.put("gpunodes", listed)
+            await until(lambda: api.node_of("by-class") == "a")
+        assert told.startswith("GPUClass small: no node that takes pods has a GPU that is healthy and ours")
+        assert (assigned(api, "plain"), assigned(api, "by-class")) == ([], ["a-gpu1"])
+
+    simulate(scenario)
+
+
 def test_only_pods_that_name_it_are_placed() -> None:
     async def scenario(world: World) -> None:
         api = world.api

@@ -190,6 +190,13 @@ def test_what_the_agent_lists_is_not_counted_twice() -> None:
     }
 
 
+@pytest.mark.parametrize("known", [None, gpu_node(), gpu_node(gpu(0))])
+def test_a_class_is_never_counted_from_node_status(known: GPUNode | None) -> None:
+    """Without a GPUNode nobody knows what is behind it, nor whether the agent offers it still."""
+    read = facts(node(allocatable={"cpu": "1", "class.aliquot.dev/small": "7"}), known)
+    assert read.allocatable == {"cpu": 1000}
+
+
 def test_links_hold_in_both_directions() -> None:
     read = facts(
         node(),

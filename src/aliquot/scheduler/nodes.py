@@ -52,7 +52,7 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
     allocatable: dict[str, int] = {}
     listed = {gpu.resource for gpu in gpus} | {one.resource for gpu in gpus for one in gpu.instances}
     for resource, text in (node.status.allocatable or {}).items():
-        if gpus and (resource in listed or _is_of_agent(resource)):
+        if resource.startswith(CLASS_PREFIX) or (gpus and (resource in listed or _is_of_agent(resource))):
             continue
         try:
             amount = quantity.milli(text) if resource == "cpu" else quantity.whole(text)
@@ -84,8 +84,9 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
 
 def _is_of_agent(resource: str) -> bool:
     """Counted from GPUNode alone, also when nothing of it is there just now: node.status trails it by up to ten seconds,
-    and forgets nothing it once knew."""
-    return resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-", CLASS_PREFIX))
+    and forgets nothing it once knew. GPUClasses in any case: our agent alone offers them. The other names may be those of
+    another device plugin, where there is no GPUNode."""
+    return resource.startswith(("nvidia.com/gpu", "nvidia.com/mig-"))
 
 
 def _taints(node: Node) -> tuple[Taint, ...]:
