@@ -11,6 +11,7 @@ NAMES = (
     "node",
     "sharing",
     "scheduling",
+    "backfill",
     "queues",
     "mig",
     "planning",

@@ -26,7 +26,7 @@ _EACH = 8
 
 
 def earliest(
-    session: Session,
+    snapshot: Snapshot,
     job: Job,
     lacks: Mapping[str, int],
     rankings: Rankings,
@@ -38,8 +38,8 @@ def earliest(
     runtime_s: float | None,
     before_s: float = inf,
 ) -> Promise | None:
-    """None: not before `before_s`, as far as anything is known of when others end. The session is left as it was."""
-    rooms = [_Room(shape, count, session.snapshot, rankings) for shape, count in _wanted(job, lacks)]
+    """None: not before `before_s`, as far as anything is known of when others end. The snapshot is left as it was."""
+    rooms = [_Room(shape, count, snapshot, rankings) for shape, count in _wanted(job, lacks)]
     others = [promise for promise in promises if promise.job.key != job.spec.key]
     lasts_s = inf if runtime_s is None else runtime_s
     tried = passed_over = 0
@@ -48,7 +48,7 @@ def earliest(
         if moment_s >= before_s:
             break
         for key in released:
-            pod = session.snapshot.pods.get(key)
+            pod = snapshot.pods.get(key)
             if pod is not None:
                 for room in rooms:
                     room.release(pod.node, pod.request)
@@ -60,7 +60,7 @@ def earliest(
             continue
         names = {name for room in rooms for name in room.nodes}
         promise = _tried(
-            session, job, lacks, rankings, topologies, timetable, others, moment_s, moment_s + lasts_s, names
+            snapshot, job, lacks, rankings, topologies, timetable, others, moment_s, moment_s + lasts_s, names
         )
         if promise is not None:
             return promise
@@ -71,7 +71,7 @@ def earliest(
         return None
     names = {name for room in rooms for name in room.nodes}
     return _tried(
-        session, job, lacks, rankings, topologies, timetable, others, skipped, skipped + lasts_s, names
+        snapshot, job, lacks, rankings, topologies, timetable, others, skipped, skipped + lasts_s, names
     )
 
 
@@ -87,7 +87,7 @@ def _moments(
 
 
 def _tried(
-    session: Session,
+    snapshot: Snapshot,
     job: Job,
     lacks: Mapping[str, int],
     rankings: Rankings,
@@ -98,9 +98,10 @@ def _tried(
     end_s: float,
     names: Collection[str],
 ) -> Promise | None:
-    mark = session.checkpoint()
+    # Its own: who is taken away here is not evicted, and stays in the books.
+    session = Session(snapshot)
     for name in sorted(names):
-        for key in list(session.snapshot.pods_on(name)):
+        for key in list(snapshot.pods_on(name)):
             if timetable.end_s(key) <= start_s:
                 session.evict(key)
     for promise in others:
@@ -109,7 +110,7 @@ def _tried(
                 if bind.placed.node in names:
                     session.put(bind.placed)
     found = place_job(session, job, lacks, rankings, topologies, within=sorted(names))
-    session.undo(mark)
+    session.undo()
     if isinstance(found, Shortfall):
         return None
     return Promise(job.spec, start_s, end_s, tuple(found))

@@ -249,7 +249,7 @@ class Stage:
         if not lacks:
             return
         promise = earliest(
-            self._session,
+            self._session.snapshot,
             job,
             lacks,
             self._rankings,
