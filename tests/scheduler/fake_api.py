@@ -42,6 +42,10 @@ class FakeApi:
         """(method, path) of all that was asked for and is not a read."""
         self.reads: list[str] = []
         """Paths of GETs of one object."""
+        self.guarded: set[str] = set()
+        """Pods that no PodDisruptionBudget lets go."""
+        self.evictions: list[str] = []
+        """Keys of pods that were evicted, in order."""
         self.fault: Fault = lambda method, path: ""
         self.before_bind: Callable[[str], None] = lambda key: None
         """Called with the pod's key when a Binding arrives, before it is looked at."""
@@ -119,7 +123,9 @@ class FakeApi:
             fault = self.fault(method, path)
             if fault == "before":
                 raise Refused(503, "ServiceUnavailable")
-            answer = self._handle(method, path, json.loads(body) if body else None)
+            answer = self._handle(
+                method, path, json.loads(body) if body else None, dry_run=query.get("dryRun") == "All"
+            )
             if fault == "after":
                 raise Refused(503, "ServiceUnavailable")
             code = 200
@@ -128,7 +134,7 @@ class FakeApi:
         await send({"type": "http.response.start", "status": code, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
-    def _handle(self, method: str, path: str, body: Any) -> Json:
+    def _handle(self, method: str, path: str, body: Any, *, dry_run: bool = False) -> Json:
         kind, namespace, name, subresource = self._route(path)
         objects = self.objects[kind]
         key = f"{namespace}/{name}" if namespace else name
@@ -151,6 +157,8 @@ class FakeApi:
             raise Refused(409, "Conflict", "uid does not match")
         if subresource == "binding":
             return self._bind(key, obj, body)
+        if subresource == "eviction":
+            return self._evict(key, obj, dry_run=dry_run)
         if kind == "leases":
             if body["metadata"].get("resourceVersion") != obj["metadata"]["resourceVersion"]:
                 raise Refused(409, "Conflict")
@@ -162,8 +170,10 @@ class FakeApi:
         if kind in ("queues", "podgroups"):
             obj["status"] = _merged(obj.get("status", {}), body["status"])
             return self.put(kind, obj)
+        if nominated := body["status"].get("nominatedNodeName"):
+            obj.setdefault("status", {})["nominatedNodeName"] = nominated
         conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions", ())}
-        conditions |= {c["type"]: c for c in body["status"]["conditions"]}
+        conditions |= {c["type"]: c for c in body["status"].get("conditions", ())}
         obj["status"]["conditions"] = list(conditions.values())
         return self.put(kind, obj)
 
@@ -179,6 +189,16 @@ class FakeApi:
                 annotations[name] = value
         obj.setdefault("spec", {}).update(body.get("spec", {}))
         return self.put(kind, obj)
+
+    def _evict(self, key: str, obj: Json, *, dry_run: bool) -> Json:
+        """The pod terminates; the test deletes it."""
+        if key in self.guarded:
+            raise Refused(429, "TooManyRequests", "the disruption budget does not allow it")
+        if not dry_run:
+            self.evictions.append(key)
+            obj["metadata"]["deletionTimestamp"] = rfc3339(1_767_225_600)
+            self.put("pods", obj)
+        return {"kind": "Status", "status": "Success"}
 
     def _bind(self, key: str, obj: Json, body: Json) -> Json:
         if obj["spec"].get("nodeName"):

@@ -141,7 +141,7 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
             ["x on a", "y on a"],
             ["one at 10", "two at 10"],
             {"one": "x"},
-            guards=Guards({}, {"default/x": ("pdb",), "default/y": ("pdb",)}, {"pdb": 1}),
+            guards=Guards(budgets_of=lambda pod: ("pdb",), allowed={"pdb": 1}),
             blocked="two",
         ),
         Case(
@@ -150,7 +150,7 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
             ["x on a", "y at 5 on a"],
             ["high at 10"],
             {"high": "y"},
-            guards=Guards({"default/x": "it is marked do-not-disrupt"}),
+            guards=Guards(kept=lambda pod: "it is marked do-not-disrupt" * (pod == "default/x")),
         ),
     ],
     ids=lambda case: case.rule,

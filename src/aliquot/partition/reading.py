@@ -74,7 +74,7 @@ def read(
         for held in instance.shares.held
     }
     musts = frozenset(required)
-    guards = _Guards(budgets)
+    guards = Budgets(budgets)
     running: dict[str, RunningPod] = {}
     pending: list[tuple[str, PendingPod]] = []
     for pod in pods:
@@ -201,7 +201,7 @@ def _promised(
     return found
 
 
-def _running(pod: core.Pod, name: str, guards: "_Guards", shares: bool) -> RunningPod:
+def _running(pod: core.Pod, name: str, guards: "Budgets", shares: bool) -> RunningPod:
     annotations = pod.metadata.annotations or {}
     budgets = guards.of(pod)
     started = pod.status.start_time
@@ -270,7 +270,7 @@ def _term(term: Mapping[str, Any]) -> Iterator[Requirement]:
             yield Requirement(name, Operator(one["operator"]), tuple(one.get("values") or ()))
 
 
-class _Guards:
+class Budgets:
     """Which PodDisruptionBudgets a pod is under."""
 
     def __init__(self, budgets: Iterable[PodDisruptionBudget]) -> None:

@@ -39,9 +39,11 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.departing import Departing
 from aliquot.scheduler.dividing import Dividing
 from aliquot.scheduler.group_status import GroupStatuses
 from aliquot.scheduler.groups import Groups
+from aliquot.scheduler.guards import Guarding
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
@@ -60,6 +62,10 @@ REVIEW_S = 60.0
 RETELL_S = 30.0
 EXPLAIN_S = 1.0
 """A shape that waits is explained no more often, but at once to a pod that is new."""
+MAKE_ROOM_S = 1.0
+"""Whom to evict is looked for no more often."""
+LOOK_FOR_ROOM_S = 10.0
+"""And no less often, while somebody waits."""
 _DECISIONS_PER_TURN = 256
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 """The API server's own words, so that there is nothing to write where it has said so."""
@@ -107,6 +113,7 @@ class Scheduler:
         value_tables: Sequence[ValueTable] | None = None,
     ) -> None:
         self._client = client
+        self._clock = clock
         self._rng = rng
         self._election = election
         # An empty cache is false: ask for None.
@@ -156,6 +163,7 @@ class Scheduler:
             gated=self._tell_gated,
             gone=self._forget,
             member=self._groups.membership,
+            leaving=self._is_leaving,
             facts_changed=self._dividing.node_changed,
             reserved=self._go_on,
             unreserved=self._unreserved,
@@ -198,6 +206,16 @@ class Scheduler:
             may_write=may_write,
         )
 
+        self._departing = Departing(
+            client,
+            clock=clock,
+            rng=rng,
+            mirror=self._mirror,
+            recorder=self._recorder,
+            submit=lambda decision: self._together.submit(decision, self._preparing),
+            may_write=may_write,
+        )
+        self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
         self._queue_statuses = QueueStatuses(
             client,
             clock=clock,
@@ -239,6 +257,7 @@ class Scheduler:
                 tasks.create_task(self._recorder.run(), name="event recorder")
             tasks.create_task(self._groups.run(), name="groups")
             tasks.create_task(self._dividing.run(), name="queues")
+            tasks.create_task(self._guarding.run(), name="guards")
             await self._pods.synced()
             await self._nodes.synced()
             await self._gpu_nodes_known()
@@ -282,6 +301,7 @@ class Scheduler:
             tasks.create_task(self._binder.run(), name="binder")
             tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")
+            tasks.create_task(self._departing.run(), name="departing")
             tasks.create_task(self._reporter.run(), name="reporter")
             tasks.create_task(self._queue_statuses.run(), name="queue statuses")
             tasks.create_task(self._group_statuses.run(), name="group statuses")
@@ -289,26 +309,39 @@ class Scheduler:
             try:
                 await self._decide()
             finally:
+                self._departing.stop()
                 self._together.stop()
 
     async def _decide(self) -> None:
         loop = asyncio.get_running_loop()
         review_at = loop.time() + REVIEW_S
+        room_at = loop.time()
+        """When others may be evicted again."""
         while True:
             self._wake.clear()
             self._dividing.settle()
+            makes_room = loop.time() >= room_at
             outcome = cycle.run(
                 self.snapshot,
                 self.pending,
                 self._rankings,
                 self._dividing.topologies,
                 limit=_DECISIONS_PER_TURN,
+                guards=self._guarding.now() if makes_room else None,
+                now_s=self._clock.now(),
             )
+            if makes_room and (outcome.blocked or any(one.after for one in outcome.decisions)):
+                room_at = loop.time() + MAKE_ROOM_S
             for decision in outcome.decisions:
                 for bind in decision.binds:
                     self._tell_ignored(bind.pod.key)
-                self._together.submit(decision, self._preparing)
+                self._departing.submit(decision)
             look_again_at = self._explain(outcome.blocked, loop.time())
+            if outcome.blocked:
+                # Time alone may make it possible: a minimum run time, a budget, a refusal that is long ago.
+                look_again_at = min(
+                    look_again_at, room_at if not makes_room else loop.time() + LOOK_FOR_ROOM_S
+                )
             self._queue_statuses.look()
             if outcome.more:
                 await asyncio.sleep(0)
@@ -383,6 +416,9 @@ class Scheduler:
         self._together.begun(job, pod.key)
         self._preparing.submit(pod, placed, written=True)
 
+    def _is_leaving(self, name: str, uid: str) -> bool:
+        return self._departing.is_leaving(name, uid)
+
     def _unreserved(self, name: str) -> None:
         self._preparing.drop(name)
 
@@ -392,4 +428,9 @@ class Scheduler:
         self._claiming.forget(name)
         self._preparing.forget(name)
         # One that is gone while it waited for others of its job.
+        pod = self._pods.get(name)
+        if pod is None or pod.status.phase in ("Succeeded", "Failed"):
+            self._departing.gone(name)
+        else:
+            self._departing.withdrawn(name)
         self._together.refused(name, self._preparing)

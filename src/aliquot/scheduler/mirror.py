@@ -28,7 +28,7 @@ _TERMINAL = ("Succeeded", "Failed")
 
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `facts_changed` with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
+    become possible, `leaving` tells whether the pod of a key and uid is to go, `facts_changed` is called with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
     `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
     that say so no more.
     """
@@ -47,6 +47,7 @@ class Mirror:
         gated: Callable[[Pod], None],
         gone: Callable[[str], None],
         member: Callable[[Pod], Membership | None],
+        leaving: Callable[[str, str], bool],
         facts_changed: Callable[[str, NodeFacts | None], None],
         reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
@@ -59,6 +60,7 @@ class Mirror:
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
         self._member = member
+        self._leaving = leaving
         self._facts_changed = facts_changed
         self._reserved = reserved
         self._unreserved = unreserved
@@ -110,6 +112,13 @@ class Mirror:
         if self._pods.get(pod.key) is not None:
             self._held_back.add(pod.key)
 
+    def stays(self, key_: str) -> None:
+        """The pod was to go, and does not: it has its room again."""
+        pod = self._pods.get(key_)
+        if pod is not None:
+            self._pending.discard(key_)
+            self._pod_changed(pod, pod)
+
     def reconsider(self, key_: str) -> None:
         self._held_back.discard(key_)
         pod = self._pods.get(key_)
@@ -159,6 +168,9 @@ class Mirror:
                 self._snapshot.remove_pod(name)
             self._gone(name)
             self._changed()
+        elif new.spec.node_name and self._leaving(name, new.metadata.uid):
+            # Its room is another's by now.
+            pass
         elif new.spec.node_name:
             self._held_back.discard(name)
             self._seen_reserved.discard(name)

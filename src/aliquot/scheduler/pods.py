@@ -88,10 +88,12 @@ class PodReader:
         except ValueError as error:
             _log.warning("requests not readable, counted as none", pod=key(pod), error=str(error))
             takes = _Takes((), effective_request(()), ())
+        started = pod.status.start_time or pod.metadata.creation_timestamp
         return PlacedPod(
             key=key(pod),
             uid=pod.metadata.uid,
             node=pod.spec.node_name,
+            since_s=parse_rfc3339(started) if started else 0.0,
             request=takes.request,
             devices=_chosen(_assignment(pod)),
             host_ports=takes.host_ports,

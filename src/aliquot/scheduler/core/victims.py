@@ -4,7 +4,8 @@ What is on its way out anyway comes first and harms nobody. Then the worst claim
 and of equals who has lost least by it: who came last.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -35,24 +36,21 @@ Cost: TypeAlias = tuple[int, int, float]
 class Guards:
     """What keeps pods where they are, beside the rules of queues."""
 
-    kept: Mapping[str, str] = field(default_factory=dict)
-    """Pods that are not evicted, and why."""
-    budgets_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Pod to its PodDisruptionBudgets."""
+    kept: Callable[[str], str] = lambda pod: ""
+    """Why a pod is not evicted, by its key; empty: it may be."""
+    budgets_of: Callable[[str], Sequence[str]] = lambda pod: ()
+    """The PodDisruptionBudgets that it is under."""
     allowed: Mapping[str, int] = field(default_factory=dict)
     """Budget to how many of its pods may be disrupted now."""
 
     def allow(self, pods: Iterable[str], gone: Iterable[str]) -> bool:
         """Whether these may go as well as those."""
-        spent: dict[str, int] = {}
-        for pod in gone:
-            for budget in self.budgets_of.get(pod, ()):
-                spent[budget] = spent.get(budget, 0) + 1
+        spent = Counter(budget for pod in gone for budget in self.budgets_of(pod))
         for pod in pods:
-            if pod in self.kept:
+            if self.kept(pod):
                 return False
-            for budget in self.budgets_of.get(pod, ()):
-                spent[budget] = spent.get(budget, 0) + 1
+            for budget in self.budgets_of(pod):
+                spent[budget] += 1
                 if spent[budget] > self.allowed.get(budget, 0):
                     return False
         return True
@@ -120,23 +118,22 @@ class Victims:
         if any(key not in pods for key in unit.pods):
             return False
         if unit.going:
-            return True
+            return not any(self._guards.kept(key) for key in unit.pods)
         assert unit.spec is not None
         other = unit.queue != self._queue
         victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)
+        since_s = min(pods[key].since_s for key in unit.pods)
         safe_s = safe_until_s(
-            self._accounts.tree,
-            unit.queue,
-            min((pods[key].since_s for key in unit.pods), default=0.0),
-            unit.spec.minimum_runtime_s,
-            by_another_queue=other,
+            self._accounts.tree, unit.queue, since_s, unit.spec.minimum_runtime_s, by_another_queue=other
         )
         allowed = (
             may_reclaim(self._accounts.ledger, self._shares, self._party, victim)
             if other
             else may_preempt(self._party, victim)
         )
-        return allowed and safe_s <= self._now_s and self._guards.allow(unit.pods, self._session.evicted)
+        # Without a minimum the clocks of others do not matter.
+        ran_enough = safe_s == since_s or safe_s <= self._now_s
+        return allowed and ran_enough and self._guards.allow(unit.pods, self._session.evicted)
 
     @cached_property
     def _shares(self) -> Shares:

@@ -1,0 +1,230 @@
+"""Decisions that wait until others are gone: evictions are asked for, and nobody is bound where somebody still is.
+
+To the core a pod that is to go is gone, and its room given to another. So what is decided for a node from then on waits for
+all who are leaving it, whoever they leave for. All evictions for a job are tried dry before the first is meant; when one is
+refused, those that were not asked for stay, and the job is decided anew.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.kube import errors
+from aliquot.kube.client import Client, PatchKind
+from aliquot.kube.controller import Controller
+from aliquot.kube.events import Recorder, Severity
+from aliquot.kube.resources import PODS, split_key
+from aliquot.scheduler.core.attempts import Bind
+from aliquot.scheduler.core.cycle import Decision
+from aliquot.scheduler.core.pod import PlacedPod
+from aliquot.scheduler.mirror import Mirror
+
+_log = structlog.get_logger()
+
+STUCK_S = 600.0
+"""A pod that is not gone by then is not waited for any longer."""
+REFUSED_S = 60.0
+"""After which a pod whose eviction was refused is asked again."""
+_WORKERS = 4
+
+
+@dataclass(slots=True)
+class _Leaving:
+    pod: PlacedPod
+    until: float
+    asked: bool
+    """It is on its way: its end cannot be taken back."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    decision: Decision
+    waits_for: set[str] = field(default_factory=set)
+
+
+class Departing:
+    """`submit` is given what need not wait (any longer)."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        mirror: Mirror,
+        recorder: Recorder,
+        submit: Callable[[Decision], None],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._mirror = mirror
+        self._recorder = recorder
+        self._submit = submit
+        self._may_write = may_write
+        self._leaving: dict[str, _Leaving] = {}
+        self._held: dict[str, _Held] = {}
+        """By job, numbered: one job may have several decisions that wait."""
+        self._number = 0
+        self._refused: dict[str, tuple[float, str]] = {}
+        """Pods that are not asked again for a while: until when, and why."""
+        self._controller = Controller("departing", self._carry_out, rng=rng, workers=_WORKERS)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._controller.run()
+
+    def stop(self) -> None:
+        """Leadership is lost: whoever leads next sees who is still there."""
+        held, self._held = list(self._held.values()), {}
+        leaving, self._leaving = list(self._leaving), {}
+        for one in held:
+            self._give_back(one.decision.binds)
+        for key in leaving:
+            self._mirror.stays(key)
+
+    def is_leaving(self, key: str, uid: str) -> bool:
+        """Whether its room counts as free already."""
+        leaving = self._leaving.get(key)
+        return leaving is not None and leaving.pod.uid == uid
+
+    def why_kept(self, key: str) -> str:
+        """Why the pod is not evicted now; empty: it may be asked."""
+        until, why = self._refused.get(key, (0.0, ""))
+        if why and self._clock.now() >= until:
+            del self._refused[key]
+            return ""
+        return why
+
+    def submit(self, decision: Decision) -> None:
+        until = self._clock.now() + STUCK_S
+        for pod in decision.after:
+            self._leaving.setdefault(pod.key, _Leaving(pod, until, asked=pod.terminating))
+        nodes = {bind.placed.node for bind in decision.binds}
+        waits_for = {pod.key for pod in decision.after}
+        waits_for |= {key for key, leaving in self._leaving.items() if leaving.pod.node in nodes}
+        if not waits_for:
+            self._submit(decision)
+            return
+        self._number += 1
+        name = f"{decision.job.key}#{self._number}"
+        self._held[name] = _Held(decision, waits_for)
+        self._controller.enqueue(name)
+
+    def gone(self, key: str) -> None:
+        """The pod has come to its end, or is no more."""
+        self._refused.pop(key, None)
+        if self._leaving.pop(key, None) is not None:
+            self._no_longer_waited_for(key)
+        self.withdrawn(key)
+
+    def withdrawn(self, key: str) -> None:
+        """The pod has no use for room any more. Who was asked to go goes; the others of its job are decided anew."""
+        for name, held in list(self._held.items()):
+            if any(bind.pod.key == key for bind in held.decision.binds):
+                self._cancel(name, held)
+
+    def _no_longer_waited_for(self, key: str) -> None:
+        for name, held in list(self._held.items()):
+            held.waits_for.discard(key)
+            if not held.waits_for:
+                del self._held[name]
+                self._submit(held.decision)
+
+    async def _carry_out(self, name: str) -> float | None:
+        held = self._held.get(name)
+        if held is None or not self._may_write():
+            return None
+        now = self._clock.now()
+        stuck = [key for key in held.waits_for if self._leaving[key].until <= now]
+        if stuck:
+            for key in stuck:
+                self._refused[key] = now + STUCK_S, f"it has not ended within {STUCK_S:.0f} s"
+            self._cancel(name, held)
+            return None
+        to_ask = [pod for pod in held.decision.after if self._is_to_be_asked(pod)]
+        if to_ask:
+            refused = await self._refusal(to_ask, dry_run=True) or await self._refusal(to_ask, dry_run=False)
+            if self._held.get(name) is not held:
+                return None
+            if refused is not None:
+                pod, why = refused
+                _log.warning("eviction refused", pod=pod.key, job=held.decision.job.key, reason=why)
+                self._refused[pod.key] = now + REFUSED_S, why
+                self._cancel(name, held)
+                return None
+            self._tell(held.decision)
+            await self._nominate(held.decision.binds)
+        return max(0.0, min((self._leaving[key].until for key in held.waits_for), default=now) - now)
+
+    def _is_to_be_asked(self, pod: PlacedPod) -> bool:
+        leaving = self._leaving.get(pod.key)
+        return leaving is not None and not leaving.asked
+
+    async def _refusal(self, pods: Iterable[PlacedPod], *, dry_run: bool) -> tuple[PlacedPod, str] | None:
+        """The first that may not go, and why."""
+        for pod in pods:
+            if not self._is_to_be_asked(pod):
+                continue
+            namespace, name = split_key(pod.key)
+            try:
+                await self._client.evict(namespace, name, uid=pod.uid, dry_run=dry_run)
+            except (errors.NotFound, errors.Conflict):
+                # Gone, perhaps made anew: the cache will tell.
+                pass
+            except errors.Unavailable:
+                raise  # to be called again, after a wait that grows
+            except errors.ApiError as error:
+                return pod, error.message
+            leaving = self._leaving.get(pod.key)
+            if leaving is not None and not dry_run:
+                leaving.asked = True
+        return None
+
+    def _cancel(self, name: str, held: _Held) -> None:
+        """Give the decision up. Who has not been asked to go stays."""
+        self._held.pop(name, None)
+        needed = {key for one in self._held.values() for key in one.waits_for}
+        for pod in held.decision.after:
+            leaving = self._leaving.get(pod.key)
+            if leaving is None or pod.key in needed:
+                continue
+            if not leaving.asked or pod.key in self._refused:
+                del self._leaving[pod.key]
+                self._mirror.stays(pod.key)
+        self._give_back(held.decision.binds)
+
+    def _give_back(self, binds: Iterable[Bind]) -> None:
+        for bind in binds:
+            self._mirror.give_back(bind.pod)
+
+    def _tell(self, decision: Decision) -> None:
+        for pod in decision.after:
+            if pod.terminating:
+                continue
+            namespace, name = split_key(pod.key)
+            subject = {"metadata": {"namespace": namespace, "name": name, "uid": pod.uid}}
+            message = (
+                f"{decision.job.key} gets its room on node {pod.node} "
+                f"(priority {decision.job.priority}, queue {decision.job.queue or 'default'})"
+            )
+            self._recorder.event(PODS, subject, Severity.WARNING, "Preempted", message)
+
+    async def _nominate(self, binds: Iterable[Bind]) -> None:
+        """For those who read along, as autoscalers do. Nothing here goes by it."""
+        for bind in binds:
+            namespace, name = split_key(bind.pod.key)
+            body: dict[str, Any] = {
+                "metadata": {"uid": bind.pod.uid},
+                "status": {"nominatedNodeName": bind.placed.node},
+            }
+            try:
+                await self._client.patch(
+                    PODS, name, body, namespace, kind=PatchKind.MERGE, subresource="status"
+                )
+            except errors.ApiError as error:
+                _log.debug("not nominated", pod=bind.pod.key, error=error.message)

@@ -1,0 +1,160 @@
+"""Evictions for others, against an API in memory, on virtual time: the test is kubelet, which ends pods in its own time."""
+
+import asyncio
+from typing import Any
+
+from aliquot.scheduler.departing import REFUSED_S, STUCK_S
+from tests.scheduler.fake_api import FakeApi, Json, World, simulate
+from tests.scheduler.test_controller import node, running, scheduler, until
+
+GPU = "nvidia.com/gpu"
+
+
+def pod(name: str, *, priority: int = 0, gpus: int = 1, on: str = "", **metadata: Any) -> Json:
+    return {
+        "metadata": {"name": name, "namespace": "default", **metadata},
+        "spec": {
+            "schedulerName": "aliquot",
+            "priority": priority,
+            "nodeName": on,
+            "containers": [{"name": "main", "resources": {"limits": {GPU: str(gpus)}}}],
+        },
+        "status": {"phase": "Running" if on else "Pending"},
+    }
+
+
+def ends(api: FakeApi, *names: str) -> None:
+    for name in names:
+        api.delete("pods", f"default/{name}")
+
+
+def evicted(api: FakeApi) -> list[str]:
+    return sorted(key.removeprefix("default/") for key in api.evictions)
+
+
+def test_nobody_is_bound_before_who_was_evicted_is_gone() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["low"], 5)
+            await until(lambda: api.pod("high")["status"].get("nominatedNodeName") == "a", 1)
+            await asyncio.sleep(30)
+            assert api.binds == []
+            ends(api, "low")
+            await until(lambda: api.node_of("high") == "a", 1)
+        assert evicted(api) == ["low"]
+        assert api.events("Preempted") == [
+            "default/high gets its room on node a (priority 10, queue default)"
+        ]
+
+    simulate(scenario)
+
+
+def test_who_comes_later_waits_too_where_somebody_is_leaving() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=4))
+        api.put("pods", pod("low", gpus=4, on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["low"], 5)
+            # There will be room for it, and there is none yet.
+            api.put("pods", pod("later"))
+            await asyncio.sleep(10)
+            assert api.binds == []
+            ends(api, "low")
+            await until(lambda: api.node_of("high") == api.node_of("later") == "a", 1)
+
+    simulate(scenario)
+
+
+def test_when_a_budget_says_no_nobody_is_evicted_and_another_is_looked_for() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("nodes", node("b", gpus=2))
+        for name, where in (("x", "a"), ("y", "a"), ("u", "b"), ("v", "b")):
+            api.put("pods", pod(name, on=where))
+        api.guarded = {"default/x"}
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10, gpus=2))
+            await until(lambda: evicted(api) == ["u", "v"], 10)
+            ends(api, "u", "v")
+            await until(lambda: api.node_of("high") == "b", 1)
+
+    simulate(scenario)
+
+
+def test_a_pod_that_was_refused_is_asked_again_later() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a"))
+        api.guarded = {"default/low"}
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: api.condition("high")[0] == "False", 10)
+            api.guarded = set()
+            await asyncio.sleep(10)
+            assert evicted(api) == []
+            await until(lambda: evicted(api) == ["low"], REFUSED_S * 3)
+
+    simulate(scenario)
+
+
+def test_a_scheduler_that_starts_anew_evicts_nobody_twice() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("nodes", node("b", gpus=1))
+        api.put("pods", pod("low", on="a"))
+        api.put("pods", pod("other", priority=1, on="b"))
+        async with running(scheduler(world, 1)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["low"], 5)
+        async with running(scheduler(world, 2)):
+            await asyncio.sleep(30)
+            assert evicted(api) == ["low"]
+            assert api.binds == []
+            ends(api, "low")
+            await until(lambda: api.node_of("high") == "a", 2)
+
+    simulate(scenario)
+
+
+def test_when_the_pod_that_waited_goes_nobody_else_is_asked() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["low"], 5)
+            ends(api, "high")
+            api.put("pods", pod("next"))
+            await asyncio.sleep(5)
+            assert api.binds == []
+            ends(api, "low")
+            await until(lambda: api.node_of("next") == "a", 2)
+
+    simulate(scenario)
+
+
+def test_one_that_does_not_end_is_not_waited_for_for_ever() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("nodes", node("b", gpus=1))
+        api.put("pods", pod("stuck", on="a"))
+        api.put("pods", pod("other", priority=1, on="b"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["stuck"], 5)
+            await until(lambda: evicted(api) == ["other", "stuck"], STUCK_S + 10)
+            ends(api, "other")
+            await until(lambda: api.node_of("high") == "b", 2)
+
+    simulate(scenario)
