@@ -99,7 +99,9 @@ class Storm:
                     held.setdefault(index, []).append(f"default/{obj['metadata']['name']}")
             self.api.put("gpunodes", gpu_node(name, gpus=NODES[name], pods=held))
             for obj in live_on(self.api, name):
-                if obj["status"]["phase"] == "Pending":
+                if "deletionTimestamp" in obj["metadata"]:
+                    self.api.delete("pods", f"default/{obj['metadata']['name']}")
+                elif obj["status"]["phase"] == "Pending":
                     self.api.update("pods", f"default/{obj['metadata']['name']}", run)
 
     def _something_happens(self) -> None:
