@@ -15,6 +15,7 @@ from aliquot.scheduler.core.backfill.timetable import Timetable
 from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.pod import Amounts, PodShape
+from aliquot.scheduler.core.queues.terms import together
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import CAPACITY
 from aliquot.scheduler.core.session import Session
@@ -54,6 +55,10 @@ def earliest(
                     room.release(pod.node, pod.request)
         if not all(room.enough for room in rooms):
             continue
+        if others:
+            promised = _promised(others, moment_s, moment_s + lasts_s)
+            if not all(room.enough_beside(promised) for room in rooms):
+                continue
         if passed_over:
             passed_over -= 1
             skipped = moment_s
@@ -73,6 +78,17 @@ def earliest(
     return _tried(
         snapshot, job, lacks, rankings, topologies, timetable, others, skipped, skipped + lasts_s, names
     )
+
+
+def _promised(promises: Collection[Promise], start_s: float, end_s: float) -> dict[str, Amounts]:
+    """By node, to all together whose time overlaps that one: more than there are at any moment of it, perhaps."""
+    found: dict[str, Amounts] = {}
+    for promise in promises:
+        if promise.overlaps(start_s, end_s):
+            for bind in promise.binds:
+                node = bind.placed.node
+                found[node] = together(found.get(node, {}), bind.placed.request)
+    return found
 
 
 def _moments(
@@ -147,6 +163,21 @@ class _Room:
     def enough(self) -> bool:
         return self._total >= self._count
 
+    def enough_beside(self, promised: Mapping[str, Amounts]) -> bool:
+        """With that much less on each node."""
+        total = self._total
+        for name, amounts in promised.items():
+            free = self._free.get(name)
+            if free is not None and self._fits[name]:
+                total -= self._fits[name] - self._fitting(free, amounts)
+        return total >= self._count
+
+    def _fitting(self, free: Amounts, without: Amounts) -> int:
+        fits = self._count
+        for resource, amount in free.items():
+            fits = min(fits, (amount - without.get(resource, 0)) // self._shape.request[resource])
+        return max(0, fits)
+
     @property
     def nodes(self) -> Iterator[str]:
         return (name for name, fits in self._fits.items() if fits)
@@ -161,11 +192,9 @@ class _Room:
         free = self._free[name]
         if free is None:
             return
-        fits = self._count
         for resource in free:
             free[resource] += released.get(resource, 0)
-            fits = min(fits, free[resource] // self._shape.request[resource])
-        fits = max(0, fits)
+        fits = self._fitting(free, {})
         self._total += fits - self._fits.get(name, 0)
         self._fits[name] = fits
 

@@ -26,7 +26,7 @@ from aliquot.scheduler.core.topology import Topology
 _MOST_LOOKED_AT = 512
 """Of jobs that are alike, so many are asked whether they are short enough to go in front."""
 _MOST_MOVED = 4
-"""So many promises are looked at in a pass, the next ones first, whether they can be had earlier."""
+"""So many promises are looked at in a pass, in turn, whether they can be had earlier."""
 
 
 class Style(StrEnum):
@@ -50,7 +50,9 @@ class Backfill:
         self.promises: dict[str, Promise] = {}
         """By job."""
         self.may_be_earlier = False
-        """Something ended sooner than was expected since promises were last looked at."""
+        """Room came free sooner than was expected since promises were last looked at."""
+        self.to_look_at: list[str] = []
+        """Jobs with promises that are not looked at again yet."""
 
     def started(self, spec: JobSpec, pods: Sequence[str], at_s: float) -> None:
         """Pods that run already; those that a cycle decides on it knows."""
@@ -101,11 +103,14 @@ class Stage:
                 backfill.may_be_earlier = True
             elif not all(name in self._session.snapshot.nodes for name in promise.by_node):
                 self.renew(job)
-        if backfill.may_be_earlier:
+        if backfill.may_be_earlier and not backfill.to_look_at:
             backfill.may_be_earlier = False
-            for promise in self._in_turn()[:_MOST_MOVED]:
-                if promise.start_s > self._now_s:
-                    self._promise(self._pending.jobs[promise.job.key], before_s=promise.start_s)
+            backfill.to_look_at = [one.job.key for one in self._in_turn()]
+        looked_at, backfill.to_look_at = backfill.to_look_at[:_MOST_MOVED], backfill.to_look_at[_MOST_MOVED:]
+        for key in looked_at:
+            due = backfill.promises.get(key)
+            if due is not None and due.start_s > self._now_s:
+                self._promise(self._pending.jobs[key], before_s=due.start_s)
         return [promise for promise in self._in_turn() if promise.start_s <= self._now_s]
 
     def _in_turn(self) -> list[Promise]:
@@ -237,7 +242,9 @@ class Stage:
         keys = [bind.pod.key for bind in binds]
         self._timetable.started(job.spec, keys, self._now_s, self._backfill.estimate(job.spec))
         self._started += keys
-        self._backfill.promises.pop(job.spec.key, None)
+        promise = self._backfill.promises.pop(job.spec.key, None)
+        if promise is not None and promise.start_s > self._now_s:
+            self._backfill.may_be_earlier = True
 
     def take_back(self) -> None:
         for key in self._started:
