@@ -35,8 +35,8 @@ class Case:
     preemptible: bool = True
 
 
-def gang(count: int, **asks: int) -> list[PodRequest]:
-    return [pod(f"p{number}", **asks) for number in range(count)]
+def gang(count: int, gpu: int) -> list[PodRequest]:
+    return [pod(f"p{number}", gpu=gpu) for number in range(count)]
 
 
 def found(case: Case) -> list[str]:

@@ -33,6 +33,11 @@ COMMANDS = {
         "admission",
         "What is done to pods at the door: a GPUClass by annotation.",
     ),
+    "explain": (
+        "aliquot.cli.explain",
+        "explain",
+        "Why a pod or a PodGroup waits, when it starts, what would let it run.",
+    ),
     "scheduler": ("aliquot.cli.scheduler", "scheduler", "The scheduler."),
     "version": ("aliquot.cli.version", "version", "Versions of Aliquot and of what it stands on."),
     "completion": ("aliquot.cli.completion", "completion", "Print the shell's completion script."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
+from aliquot.cli.explain import explain
 from aliquot.cli.parameters import GivenName
 from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.value_tables import read_value_tables, value_table_option
@@ -21,6 +22,7 @@ def scheduler() -> None:
 
 
 scheduler.add_command(simulate)
+scheduler.add_command(explain)
 
 
 @scheduler.command("run")

@@ -8,7 +8,7 @@ turn of the event loop together and decides. Nothing is polled; what waits is ju
 import asyncio
 import math
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.cycle import Blocked
+from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
@@ -249,15 +249,24 @@ class Scheduler:
 
     async def run(self) -> None:
         """Until cancelled."""
+        election = self._election
+        await self.follow(self._lead if election is None else lambda: election.run(self._lead))
+
+    async def follow(self, then: Callable[[], Awaitable[None]]) -> None:
+        """Learn what the cluster has, and keep up with it while `then` runs. By itself this writes nothing."""
         async with asyncio.TaskGroup() as tasks:
-            for cache in self._own_caches:
+            following = [
                 tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
-            tasks.create_task(self._surroundings.run(), name="surroundings")
+                for cache in self._own_caches
+            ]
             if self._own_recorder:
-                tasks.create_task(self._recorder.run(), name="event recorder")
-            tasks.create_task(self._groups.run(), name="groups")
-            tasks.create_task(self._dividing.run(), name="queues")
-            tasks.create_task(self._guarding.run(), name="guards")
+                following.append(tasks.create_task(self._recorder.run(), name="event recorder"))
+            following += [
+                tasks.create_task(self._surroundings.run(), name="surroundings"),
+                tasks.create_task(self._groups.run(), name="groups"),
+                tasks.create_task(self._dividing.run(), name="queues"),
+                tasks.create_task(self._guarding.run(), name="guards"),
+            ]
             await self._pods.synced()
             await self._nodes.synced()
             await self._gpu_nodes_known()
@@ -270,13 +279,41 @@ class Scheduler:
             )
             try:
                 await self._surroundings.settled()
-                if self._election is not None:
-                    await self._election.run(self._lead)
-                else:
-                    await self._lead()
+                await then()
             finally:
                 for stop in stops:
                     stop()
+            for task in following:
+                task.cancel()
+
+    @property
+    def pods(self) -> Cache[Pod]:
+        return self._pods
+
+    @property
+    def groups(self) -> Groups:
+        return self._groups
+
+    @property
+    def dividing(self) -> Dividing:
+        return self._dividing
+
+    @property
+    def rankings(self) -> Rankings:
+        return self._rankings
+
+    def decide(self, limit: int | None = None, *, makes_room: bool = True) -> Outcome:
+        """One pass, on all that has been told until now. To carry out what comes of it is another matter."""
+        self._dividing.settle()
+        return cycle.run(
+            self.snapshot,
+            self.pending,
+            self._rankings,
+            self._dividing.topologies,
+            limit=limit,
+            guards=self._guarding.now() if makes_room else None,
+            now_s=self._clock.now(),
+        )
 
     async def _gpu_nodes_known(self) -> None:
         """GPUNodes are synced, or this cluster has no such thing (yet): GPUs are then counted from node.status."""
@@ -319,17 +356,8 @@ class Scheduler:
         """When others may be evicted again."""
         while True:
             self._wake.clear()
-            self._dividing.settle()
             makes_room = loop.time() >= room_at
-            outcome = cycle.run(
-                self.snapshot,
-                self.pending,
-                self._rankings,
-                self._dividing.topologies,
-                limit=_DECISIONS_PER_TURN,
-                guards=self._guarding.now() if makes_room else None,
-                now_s=self._clock.now(),
-            )
+            outcome = self.decide(_DECISIONS_PER_TURN, makes_room=makes_room)
             if makes_room and (outcome.blocked or any(one.after for one in outcome.decisions)):
                 room_at = loop.time() + MAKE_ROOM_S
             for decision in outcome.decisions:
@@ -364,7 +392,7 @@ class Scheduler:
             keys = self.pending.newcomers(one.alike)
             if told is None:
                 told = self._told[one.alike] = _Told(
-                    self._why(one), self.snapshot.version, now, now, one.shortfall.reason
+                    self.why(one), self.snapshot.version, now, now, one.shortfall.reason
                 )
             elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
                 pass  # too soon to look again
@@ -373,7 +401,7 @@ class Scheduler:
                 or told.reason != one.shortfall.reason
                 or told.overdue(now)
             ):
-                latest = self._why(one)
+                latest = self.why(one)
                 told.version, told.looked_at, told.reason = self.snapshot.version, now, one.shortfall.reason
                 told.stale = latest != told.explanation
                 if latest.kind is not told.explanation.kind or told.overdue(now):
@@ -397,7 +425,7 @@ class Scheduler:
         told = self._told.get(alike) if alike is not None else None
         return told.explanation if told is not None else None
 
-    def _why(self, blocked: Blocked) -> Explanation:
+    def why(self, blocked: Blocked) -> Explanation:
         return cycle.why(self.snapshot, self.pending, blocked, self._rankings, self._dividing.topologies)
 
     def _tell_ignored(self, name: str) -> None:

@@ -27,7 +27,7 @@ from aliquot.scheduler.core.cycle import members_missing
 from aliquot.scheduler.core.jobs import lacking, least_pods
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import Amounts
-from aliquot.scheduler.core.queues.terms import RESOURCES, UNLIMITED, Terms
+from aliquot.scheduler.core.queues.terms import UNLIMITED, Terms
 from aliquot.scheduler.core.reasons import Explanation, Kind
 from aliquot.scheduler.core.standing import Standing
 from aliquot.scheduler.grouping import keys
@@ -223,7 +223,7 @@ def queue_details(queue: str, asked: Amounts, accounts: Accounts, standing: Stan
             limit="" if terms.limit >= UNLIMITED else as_quantity(resource, terms.limit),
         )
 
-    models = sorted(set(asked) - set(RESOURCES))
+    # Models that no queue has terms on are nobody's matter.
     return QueueDetails(
-        queue=queue, resources=[row(resource) for resource in (*RESOURCES, *models) if asked.get(resource)]
+        queue=queue, resources=[row(resource) for resource in accounts.tree.resources if asked.get(resource)]
     )

@@ -7,6 +7,7 @@ them are divided in some 10 ms.
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.kube.api.meta import Condition
@@ -20,6 +21,7 @@ from aliquot.scheduler.queues import status_amounts
 from aliquot.scheduler.status_writer import StatusWriter, timed
 
 PAUSE_S = 2.0
+_FRESH_S = 0.5
 
 _READY = "Ready"
 _NOTHING = Standing()
@@ -43,6 +45,8 @@ class QueueStatuses:
         self._pending = pending
         self._may_have_changed = asyncio.Event()
         self._now: Mapping[str, tuple[Settled, Standing, Condition]] = {}
+        self._fresh: Mapping[str, Standing] = {}
+        self._fresh_until = -inf
         self._writer = StatusWriter(
             client,
             dividing.queues,
@@ -67,9 +71,11 @@ class QueueStatuses:
         self._may_have_changed.set()
 
     def standing(self, queue: str) -> Standing:
-        """As it was looked at last."""
-        found = self._now.get(queue)
-        return found[1] if found is not None else _NOTHING
+        """As it is, or was a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._fresh_until:
+            self._fresh, self._fresh_until = standings(self._pending, self._dividing.settled), now + _FRESH_S
+        return self._fresh.get(queue, _NOTHING)
 
     def _look(self) -> None:
         before, settled = self._now, self._dividing.settled
