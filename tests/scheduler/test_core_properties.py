@@ -311,7 +311,9 @@ def test_a_snapshot_kept_in_step_equals_one_built_anew(data: st.DataObject) -> N
 def test_a_ranking_answers_as_a_scan_of_all_nodes_would(data: st.DataObject) -> None:
     history = History(data)
     shapes = [data.draw(pods(f"q{index}")).shape for index in range(2)]
-    rankings = [Ranking(shape, POLICIES) for shape in shapes]
+    # Cleared away never, or before every look.
+    spare = data.draw(st.sampled_from((1000, -1000)))
+    rankings = [Ranking(shape, POLICIES, spare=spare) for shape in shapes]
     for _ in range(data.draw(st.integers(1, 10))):
         history.step()
         for ranking in rankings:

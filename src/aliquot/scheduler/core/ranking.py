@@ -27,8 +27,11 @@ _ALL: Cell = ()
 
 
 class Ranking:
-    def __init__(self, shape: PodShape, judge: Judge) -> None:
+    """`spare`: so many entries that are passed over are put up with before they are cleared away."""
+
+    def __init__(self, shape: PodShape, judge: Judge, *, spare: int = 64) -> None:
         self.shape = shape
+        self._spare = spare
         self._judge_by = judge
         self._scores: dict[str, int] = {}
         self._rejections: dict[str, Reason] = {}
@@ -90,9 +93,11 @@ class Ranking:
         if self._seen_version == snapshot.version:
             return
         changed = snapshot.changed_since(self._seen_version) if self._seen_version >= 0 else None
-        if changed is None or self._entries > 64 + 8 * len(self._scores):
+        if changed is None:
             self._begin_anew(snapshot)
             changed = snapshot.nodes
+        elif self._entries > self._spare + 8 * len(self._scores):
+            self._sweep()
         if self._domains is None:
             for name in changed:
                 self._judge(name, snapshot)
@@ -112,6 +117,19 @@ class Ranking:
         self._cells.clear()
         self._entries = 0
         self._domains = Domains(self.shape, snapshot.neighbours) if self.shape.rules else None
+
+    def _sweep(self) -> None:
+        """Entries that would be passed over go, and what was learned stays."""
+        self._heaps.clear()
+        for name, score in self._scores.items():
+            cell = _ALL if self._domains is None else self._domains.cell(name)
+            self._heaps.setdefault(cell, []).append((-score, name))
+        self._cells = [(rank, number, cell) for number, (cell, rank) in enumerate(self._ranks.items())]
+        for heap in self._heaps.values():
+            heapq.heapify(heap)
+        heapq.heapify(self._cells)
+        self._serial = len(self._cells)
+        self._entries = len(self._scores) + len(self._cells)
 
     def _judge(self, name: str, snapshot: Snapshot) -> None:
         node = snapshot.nodes.get(name)
