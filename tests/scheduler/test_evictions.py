@@ -88,6 +88,20 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
             {"high": "g-2 g-3"},
         ),
         Case(
+            "pods that ended well leave more of the others beyond the minimum",
+            {"a": 3},
+            ["g*4/2 done 1 on a"],
+            ["high at 10 gpu 2"],
+            {"high": "g-2 g-3"},
+        ),
+        Case(
+            "and keep a gang whole that has no more than its minimum with them",
+            {"a": 3},
+            ["g*4 done 1 on a"],
+            ["high at 10"],
+            {"high": "g-1 g-2 g-3"},
+        ),
+        Case(
             "a gang gets room on several nodes",
             {"a": 2, "b": 2},
             ["u on a", "v on a", "x on b", "y on b"],

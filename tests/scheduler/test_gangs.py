@@ -21,13 +21,15 @@ TREE = Topology("net", ("block", "rack"))
 
 @dataclass(frozen=True)
 class Waits:
-    """`pods`: leaf to how many wait, each asking for `gpu` (of a leaf, or of all). `runs`: pod name to node."""
+    """`pods`: leaf to how many wait, each asking for `gpu` (of a leaf, or of all). `runs`: pod name to node. `done`: names of pods
+    that have ended well."""
 
     name: str
     root: Group
     pods: Mapping[str, int]
     gpu: int | Mapping[str, int] = 1
     runs: Mapping[str, str] = field(default_factory=dict)
+    done: Sequence[str] = ()
     priority: int = 0
     created_s: float = 0.0
 
@@ -79,6 +81,8 @@ def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
             leaf = name.rstrip("0123456789")
             snapshot.set_pod(placed(pod(f"{job.name}-{name}", gpu=job.asked(leaf)), where, admitted=True))
             pending.hold(pod(f"{job.name}-{name}", gpu=job.asked(leaf)), job.spec(), leaf)
+        for name in job.done:
+            pending.succeed(f"default/{job.name}-{name}", job.spec(), name.rstrip("0123456789"))
         for request, leaf in job.requests():
             pending.put(request, job.spec(), leaf)
     outcome = cycle.run(snapshot, pending, rankings, {"net": TREE})
@@ -145,6 +149,41 @@ def within(required: str = "", preferred: str = "", topology: str = "net") -> To
             wait={
                 "first": "0 of 2 pods find a node, and all are needed: 1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free"
             },
+        ),
+        Case(
+            "a member that ended well is there",
+            [node("a", gpus=4)],
+            [Waits("g", Group("", 3), {"": 1}, runs={"8": "a"}, done=["9"])],
+            go={"g": "a*1"},
+        ),
+        Case(
+            "so is the whole of a role, where the others begin anew",
+            [node("a", gpus=4)],
+            [
+                Waits(
+                    "g",
+                    Group(minimum=2, groups=(Group("head", 1), Group("work", 2))),
+                    {"work": 2},
+                    done=["head9"],
+                )
+            ],
+            go={"g": "a*2"},
+        ),
+        Case(
+            "what comes beside as many as it takes is an extra, whether they run or have ended well",
+            [node("a", gpus=2)],
+            [
+                gang("first", 1, created_s=1),
+                Waits("g", Group("", 2), {"": 1}, runs={"8": "a"}, done=["9"]),
+            ],
+            go={"first": "a*1"},
+            wait={"g": "1 node matches, it is full: needs 1 nvidia.com/gpu, 0 free"},
+        ),
+        Case(
+            "with those that ended well too few exist",
+            [node("a", gpus=4)],
+            [Waits("g", Group("", 4), {"": 1}, runs={"8": "a"}, done=["9"])],
+            wait={"g": "3 of the 4 pods that it takes exist; the others have to be made first"},
         ),
         Case(
             "every role its own minimum",

@@ -224,6 +224,8 @@ _PHASES: Mapping[str, str] = {"runs": "Running", "done": "Succeeded", "failed": 
         Case("too few came through", ":done*1 :failed*1", PodGroupPhase.FAILED),
         Case("each role enough", "head:runs*1 work:runs*2", PodGroupPhase.RUNNING, ROLES),
         Case("as many, but not of each role", "work:runs*3", PodGroupPhase.PENDING, ROLES),
+        Case("each role, one of them through", "head:done*1 work:runs*2", PodGroupPhase.RUNNING, ROLES),
+        Case("as many, some through", "work:runs*2 work:done*1 head:waits*1", PodGroupPhase.PENDING, ROLES),
         Case("contradicts itself", "", PodGroupPhase.PENDING, PodGroupSpec()),
     ],
     ids=lambda case: case.rule,
@@ -232,6 +234,7 @@ def test_phases(case: Case) -> None:
     made = PodGroup(metadata=ObjectMeta(name="g", namespace="default"), spec=case.spec)
     pods: list[Pod] = []
     placed: dict[str, str] = {}
+    succeeded: dict[str, str] = {}
     waits = 0
     for text in case.pods.split():
         leaf, _, rest = text.partition(":")
@@ -245,8 +248,11 @@ def test_phases(case: Case) -> None:
             )
             if state in ("bound", "runs"):
                 placed[f"default/{name}"] = leaf
+            if state == "done":
+                succeeded[f"default/{name}"] = leaf
             waits += state == "waits"
     job = None
-    if placed or waits:
-        job = Job(JobSpec(own.key_of("default", "g"), own.root_of(made)), placed=placed)
+    if placed or waits or succeeded:
+        job_spec = JobSpec(own.key_of("default", "g"), own.root_of(made))
+        job = Job(job_spec, placed=placed, succeeded=succeeded)
     assert phase_of(made, job, gathered(pods)) is case.phase

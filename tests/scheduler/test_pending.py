@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.pod import PodRequest
@@ -96,3 +97,37 @@ def test_the_first_of_a_gang_are_those_whose_names_sort_first_whenever_they_came
     pending.hold(pod("b"), spec)
     pending.discard("default/a")
     assert (job.here, dict(job.there)) == ({"": 3}, {"": 1})
+
+
+GANG = JobSpec("default/gang", Group("", 2))
+
+
+def test_who_ended_well_counts_until_it_is_gone_and_holds_nothing() -> None:
+    accounts = Accounts((), lambda shape: {"gpu": 1000 * shape.request["nvidia.com/gpu"]})
+    pending = Pending(by_priority_then_age, accounts)
+    pending.hold(FIRST, GANG)
+    pending.succeed(FIRST.key, GANG, "")
+    assert (accounts.entry(FIRST.key), pending.jobs[GANG.key].there) == (None, {"": 1})
+    pending.put(SECOND, GANG)
+    assert pending.jobs[GANG.key].lacks() == {"": 1}
+    assert list(pending.begun) == [(GANG.key,)]
+    pending.discard(FIRST.key)
+    assert pending.jobs[GANG.key].lacks() is None
+    pending.discard(SECOND.key)
+    assert dict(pending.jobs) == {}
+
+
+def test_who_ended_well_and_comes_again_under_its_name_waits() -> None:
+    pending = Pending(by_priority_then_age)
+    pending.succeed(FIRST.key, GANG, "")
+    pending.put(FIRST, GANG)
+    assert (pending.jobs[GANG.key].here, pending.jobs[GANG.key].succeeded) == ({"": 1}, {})
+    pending.hold(FIRST, GANG)
+    assert pending.jobs[GANG.key].there == {"": 1}
+
+
+def test_of_a_pod_alone_that_ended_well_nothing_is_left() -> None:
+    pending = Pending(by_priority_then_age)
+    pending.hold(FIRST)
+    pending.succeed(FIRST.key, JobSpec(FIRST.key), "")
+    assert dict(pending.jobs) == {}

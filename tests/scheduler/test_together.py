@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from aliquot.scheduler.preparing import DEADLINE_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.test_controller import node, running, scheduler, until
 from tests.scheduler.test_preparing import SLICE, given, gpu_node, pod, start
+
+_LONG_AGO = "2026-01-01T00:00:00Z"
 
 
 def of_gang(name: str, resource: str = SLICE, minimum: int = 2) -> Json:
@@ -102,5 +106,51 @@ def test_a_gang_without_such_devices_is_bound_at_once() -> None:
             await until(lambda: api.condition("p")[0] == "False", 1)
             api.put("pods", of_gang("q", "nvidia.com/gpu"))
             await until(lambda: places(api, "p", "q") == ["a", "a"], 1)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("phase", "told_to_go", "joins"),
+    [("Succeeded", False, True), ("Succeeded", True, False), ("Failed", False, False)],
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_member_that_ended_well_counts_until_it_is_deleted(
+    phase: str, told_to_go: bool, joins: bool, restarted: bool
+) -> None:
+    def one(name: str) -> Json:
+        return of_gang(name, "nvidia.com/gpu")
+
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        async with running(scheduler(world, 1)) as first:
+            api.put("pods", one("p"))
+            api.put("pods", one("q"))
+            await until(lambda: places(api, "p", "q") == ["a", "a"], 1)
+            if told_to_go:
+                api.update(
+                    "pods", "default/p", lambda obj: obj["metadata"].update(deletionTimestamp=_LONG_AGO)
+                )
+            api.update("pods", "default/p", lambda obj: obj["status"].update(phase=phase))
+            api.delete("pods", "default/q")
+            if not restarted:
+                await until(lambda: not first.snapshot.pods, 1)
+                await replaced(api, one("r"), joins)
+        if restarted:
+            async with running(scheduler(world, 2)):
+                await replaced(api, one("r"), joins)
+
+    async def replaced(api: FakeApi, other: Json, joins: bool) -> None:
+        api.put("pods", other)
+        if joins:
+            await until(lambda: api.node_of("r") == "a", 1)
+            api.delete("pods", "default/r")
+            api.delete("pods", "default/p")
+            api.put("pods", other)
+        await until(lambda: api.condition("r")[0] == "False", 1)
+        assert api.condition("r")[2] == (
+            "1 of the 2 pods that it takes exist; the others have to be made first"
+        )
 
     simulate(scenario)

@@ -1,9 +1,9 @@
 """A cluster of counted GPUs with queues, jobs that run and jobs that wait, in a line each: for tests of who has to go.
 
-    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [at PRIORITY] [since SECONDS] [kept] on NODE[ NODE ...]
+    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [at PRIORITY] [since SECONDS] [done N] [kept] on NODE[ NODE ...]
     waits: NAME[*PODS[/MINIMUM]] [in QUEUE] [at PRIORITY] [gpu N] [kept]
 
-`kept`: it cannot be preempted. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
+`kept`: it cannot be preempted. `done`: its first N pods have ended well. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,6 +67,7 @@ class Line:
     priority: int = 0
     since_s: float = 0.0
     gpu: int = 1
+    done: int = 0
     kept: bool = False
     nodes: tuple[str, ...] = ()
 
@@ -85,6 +86,7 @@ class Line:
             int(said.get("at", 0)),
             float(said.get("since", 0)),
             int(said.get("gpu", 1)),
+            int(said.get("done", 0)),
             "kept" in words,
             tuple(where.split()),
         )
@@ -117,6 +119,9 @@ class Cluster:
     def run(self, text: str) -> None:
         line = Line.of(text)
         for number, request in enumerate(line.requests()):
+            if number < line.done:
+                self.pending.succeed(request.key, line.spec(), "")
+                continue
             where = line.nodes[number % len(line.nodes)]
             one = structs.replace(placed(request, where, admitted=True), since_s=line.since_s)
             self.snapshot.set_pod(one)

@@ -5,6 +5,7 @@ Kubernetes itself are `upstream_status`'s.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from aliquot.clock import Clock, rfc3339
@@ -167,13 +168,10 @@ def phase_of(group: PodGroup, job: Job | None, found: Gathered) -> PodGroupPhase
     if not (counts.pending or counts.scheduled) and (counts.succeeded or counts.failed):
         return PodGroupPhase.SUCCEEDED if counts.succeeded >= least else PodGroupPhase.FAILED
     if counts.scheduled and counts.scheduled + counts.succeeded >= least:
-        if counts.succeeded or job is None or root is None:
-            # Which groups those were in that have ended is not known any more.
+        if job is None or root is None:
             return PodGroupPhase.RUNNING
-        there: dict[str, int] = {}
-        for name, leaf in job.placed.items():
-            if name in found.bound:
-                there[leaf] = there.get(leaf, 0) + 1
+        bound = (leaf for name, leaf in job.placed.items() if name in found.bound)
+        there = Counter((*bound, *job.succeeded.values()))
         if lacking(root, there, {}) == {}:
             return PodGroupPhase.RUNNING
     return PodGroupPhase.PENDING

@@ -161,7 +161,7 @@ class Mirror:
             return
         name = key(new)
         if new.status.phase in _TERMINAL:
-            self._pending.discard(name)
+            self._end(name, new)
             if new.spec.node_name:
                 self._snapshot.end_pod(name, new.spec.node_name)
             else:
@@ -229,6 +229,15 @@ class Mirror:
             return name
         self._pending.hold(self._reader.request(pod), member.job, member.leaf)
         return member.job.key
+
+    def _end(self, name: str, pod: Pod) -> None:
+        """One that ended well counts to its job until it is deleted. Not one that was told to go: it may end well for that."""
+        done = pod.status.phase == "Succeeded" and pod.metadata.deletion_timestamp is None
+        member = self._member(pod) if done and pod.spec.scheduler_name in self._names else None
+        if member is None:
+            self._pending.discard(name)
+        else:
+            self._pending.succeed(name, member.job, member.leaf)
 
     def _classes_changed(self) -> None:
         for node in self._nodes.values():

@@ -6,6 +6,7 @@ PodGroupInitiallyScheduled, which stays true for good. Other conditions of the o
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -112,11 +113,11 @@ class UpstreamStatuses:
         part = upstream.part_of(job.spec.root, resource, group) if job.spec.root is not None else None
         if part is None:
             return None
-        there: dict[str, int] = {}
+        there = Counter(job.succeeded.values())
         for name, leaf in job.placed.items():
             pod = self._pods.get(name)
             if pod is not None and pod.spec.node_name:
-                there[leaf] = there.get(leaf, 0) + 1
+                there[leaf] += 1
         if lacking(part, there, {}) == {}:
             return Condition(
                 type=condition_of(resource),

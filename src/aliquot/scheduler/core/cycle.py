@@ -276,7 +276,7 @@ class _Pass:
         lacks = job.lacks()
         reason = spec.refusal or self._pending.accounts.closed(spec)
         if reason is None and lacks is None and spec.root is not None:
-            reason = members_missing(least_pods(spec.root), sum(job.here.values()) + len(job.placed))
+            reason = members_missing(least_pods(spec.root), sum(job.here.values()) + sum(job.there.values()))
         if reason is None and lacks is not None:
             reason = self._beyond_its_queue(job, lacks)
         if reason is not None or lacks is None:

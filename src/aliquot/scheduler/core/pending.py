@@ -30,6 +30,8 @@ class Job:
     """By leaf, by the pod's key; no leaf without pods."""
     placed: dict[str, str] = field(default_factory=dict)
     """Pods that have a node, or have been decided on, to their leaf."""
+    succeeded: dict[str, str] = field(default_factory=dict)
+    """Pods that have ended well, to their leaf: nobody has to take their place."""
     _unsorted: frozenset[str] = frozenset()
     """Leaves whose waiting pods are not in the order of their keys."""
     _there: Counter[str] | None = None
@@ -42,10 +44,14 @@ class Job:
 
     @property
     def there(self) -> Mapping[str, int]:
-        """Pods that are placed, by leaf."""
+        """Pods that are placed, or have ended well, by leaf."""
         if self._there is None:
-            self._there = Counter(self.placed.values())
+            self._there = Counter((*self.placed.values(), *self.succeeded.values()))
         return self._there
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.placed or self.succeeded)
 
     def first(self, leaf: str, count: int) -> list[PodRequest]:
         """Of the leaf's pods that wait, so many by the order of their keys."""
@@ -66,13 +72,19 @@ class Job:
         if self._there is not None:
             self._there[leaf] += 1
 
+    def succeed(self, key: str, leaf: str) -> None:
+        self.succeeded[key] = leaf
+        if self._there is not None:
+            self._there[leaf] += 1
+
     def leave(self, key: str) -> bool:
-        """Returns whether the pod waited or was placed."""
-        leaf = self.placed.pop(key, None)
-        if leaf is not None:
-            if self._there is not None:
-                self._there[leaf] -= 1
-            return True
+        """Returns whether the pod waited, was placed or had ended well."""
+        for pods_there in (self.placed, self.succeeded):
+            leaf = pods_there.pop(key, None)
+            if leaf is not None:
+                if self._there is not None:
+                    self._there[leaf] -= 1
+                return True
         for leaf, pods in self.waiting.items():
             if pods.pop(key, None) is not None:
                 if not pods:
@@ -111,14 +123,14 @@ class Pending:
         self.accounts = Accounts() if accounts is None else accounts
         self._jobs: dict[str, Job] = {}
         self._job_of: dict[str, str] = {}
-        """Of every pod, waiting or placed, that is not alone in its job."""
+        """Of every pod of a job that is not alone in it."""
         self._pods: dict[str, PodRequest] = {}
         self._lines: dict[Alike, list[Rank]] = {}
         """Jobs that have not begun; never empty. A Rank ends in the job's key."""
         self._in_line: dict[str, tuple[Alike, Rank]] = {}
         """Of all jobs of which a pod waits."""
         self._begun: dict[Alike, Rank] = {}
-        """Jobs of which some pods are placed and some wait: like themselves alone."""
+        """Jobs of which some pods are placed, or have ended well, and some wait: like themselves alone."""
         self._changed: dict[str, None] = {}
         """Jobs whose place is to be found anew, once somebody looks."""
         self._newcomers: set[str] = set()
@@ -135,7 +147,7 @@ class Pending:
 
     @property
     def jobs(self) -> Mapping[str, Job]:
-        """All that have a pod, waiting or placed."""
+        """All that have a pod: it waits, is placed, or has ended well."""
         return MappingProxyType(self._jobs)
 
     def job_of(self, pod: str) -> Job | None:
@@ -192,8 +204,21 @@ class Pending:
             self._job_of[key] = spec.key
         self._changed[spec.key] = None
 
+    def succeed(self, key: str, spec: JobSpec, leaf: str) -> None:
+        """The pod has ended well, and counts as there until it is discarded. Of a job of its own nothing is left."""
+        if spec.root is None:
+            self.discard(key)
+            return
+        job = self._jobs.get(spec.key)
+        if job is not None and job.succeeded.get(key) == leaf and job.spec == spec:
+            return
+        self._move(key, spec).succeed(key, leaf)
+        self.accounts.forget(key)
+        self._job_of[key] = spec.key
+        self._changed[spec.key] = None
+
     def discard(self, key: str) -> None:
-        """The pod is gone, or at its end, or somebody else's."""
+        """The pod is gone, or has failed, or is somebody else's."""
         job = self._left(key)
         if job is not None:
             self.accounts.forget(key)
@@ -242,7 +267,7 @@ class Pending:
         return job
 
     def _left(self, key: str) -> Job | None:
-        """The job in which the pod was until now, waiting or placed."""
+        """The job in which the pod was until now."""
         job = self._jobs.get(self._job_of.pop(key, key))
         if job is None or not job.leave(key):
             return None
@@ -252,7 +277,7 @@ class Pending:
         return job
 
     def _drop_if_empty(self, job: Job) -> None:
-        if not job.waiting and not job.placed:
+        if not job.waiting and not job.has_begun:
             del self._jobs[job.spec.key]
 
     def _settle(self) -> None:
@@ -269,7 +294,7 @@ class Pending:
             if job is None or not job.waiting:
                 continue
             rank = self._order(job.spec)
-            if job.placed:
+            if job.has_begun:
                 alike = (name,)
                 self._begun[alike] = rank
             else:

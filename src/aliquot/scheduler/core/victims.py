@@ -168,9 +168,7 @@ class Victims:
         ]
         if job.spec.root is None:
             return [self._unit(job.spec, [pod], extra=False) for pod, _ in pods]
-        there: dict[str, int] = {}
-        for _, leaf in pods:
-            there[leaf] = there.get(leaf, 0) + 1
+        there = Counter((*(leaf for _, leaf in pods), *job.succeeded.values()))
         spare = surplus(job.spec.root, there)
         over, least = [], []
         # Extras: who came last.
