@@ -88,43 +88,79 @@ def waiting(pending: Pending, rng_jobs: Sequence[tuple[int, int, float | None]])
 spans = st.sampled_from((None, 1.0, 5.0, 10.0, 20.0, 40.0))
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), spans), max_size=6),
-    st.lists(st.tuples(st.sampled_from((1, 1, 2)), st.integers(1, 4), spans), min_size=1, max_size=8),
-    STYLES,
-)
+RUNS = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), spans), max_size=9)
+WAITS = st.lists(st.tuples(st.sampled_from((1, 1, 2)), st.integers(1, 4), spans), min_size=1, max_size=8)
+
+
+class Cluster:
+    """Three nodes of four GPUs after one pass at 0 s."""
+
+    def __init__(
+        self,
+        runs: Sequence[tuple[int, int, float | None]],
+        waits: Sequence[tuple[int, int, float | None]],
+        style: Style,
+    ) -> None:
+        policies = Policies()
+        self.backfill = Backfill(style)
+        self.snapshot, self.pending, self.rankings = Snapshot(), Pending(policies.order), Rankings(policies)
+        for number in range(3):
+            self.snapshot.set_facts(node("abc"[number], gpus=4, cpu=1000, pods=100))
+        for number, (where, gpus, until) in enumerate(runs):
+            if self.snapshot.nodes["abc"[where]].available(GPU) >= gpus:
+                one = pod(f"r{number}", gpu=gpus)
+                self.snapshot.set_pod(placed(one, "abc"[where]))
+                self.backfill.started(JobSpec(one.key, max_runtime_s=until), [one.key], 0.0)
+        waiting(self.pending, waits)
+        self.outcome = cycle.run(
+            self.snapshot, self.pending, self.rankings, backfill=self.backfill, now_s=0.0
+        )
+
+    def fits(self, key: str, *, at_s: float = 0.0, within: Sequence[str] | None = None) -> bool:
+        """With all gone that are expected to have ended by then."""
+        job = self.pending.jobs[key]
+        session = Session(self.snapshot)
+        for end_s, ended in list(self.backfill.timetable.ends):
+            if end_s <= at_s and ended in self.snapshot.pods:
+                session.evict(ended)
+        found = place_job(session, job, job.lacks() or {}, self.rankings, {}, within=within)
+        session.undo()
+        return not isinstance(found, Shortfall)
+
+
+@given(RUNS, WAITS, STYLES)
 @thorough
 def test_nobody_waits_who_is_in_nobody_s_way(
-    runs: list[tuple[int, int, float | None]],
-    waits: list[tuple[int, int, float | None]],
-    style: Style,
+    runs: list[tuple[int, int, float | None]], waits: list[tuple[int, int, float | None]], style: Style
 ) -> None:
-    policies, backfill = Policies(), Backfill(style)
-    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
-    for number in range(3):
-        snapshot.set_facts(node("abc"[number], gpus=4, cpu=1000, pods=100))
-    for number, (where, gpus, until) in enumerate(runs):
-        if snapshot.nodes["abc"[where]].available(GPU) >= gpus:
-            one = pod(f"r{number}", gpu=gpus)
-            snapshot.set_pod(placed(one, "abc"[where]))
-            backfill.started(JobSpec(one.key, max_runtime_s=until), [one.key], 0.0)
-    waiting(pending, waits)
-    outcome = cycle.run(snapshot, pending, rankings, backfill=backfill, now_s=0.0)
-    kept = {name for promise in outcome.promises for name in promise.by_node}
-    elsewhere = [name for name in snapshot.nodes if name not in kept]
-    session = Session(snapshot)
-    for job in pending.jobs.values():
-        lacks = job.lacks()
-        if not job.waiting or not lacks:
+    cluster = Cluster(runs, waits, style)
+    promises = cluster.outcome.promises
+    kept = {name for promise in promises for name in promise.by_node}
+    elsewhere = [name for name in cluster.snapshot.nodes if name not in kept]
+    for job in cluster.pending.jobs.values():
+        if not job.waiting:
             continue
-        lasts_s = backfill.estimate(job.spec)
-        end_s = inf if lasts_s is None else lasts_s
+        lasts_s = cluster.backfill.estimate(job.spec)
         first_s = min(
-            (promise.start_s for promise in outcome.promises if promise.job.key != job.spec.key), default=inf
+            (promise.start_s for promise in promises if promise.job.key != job.spec.key), default=inf
         )
-        open_to_it = list(snapshot.nodes) if end_s <= first_s else elsewhere
-        found = place_job(session, job, lacks, rankings, {}, within=open_to_it)
-        assert isinstance(found, Shortfall), job.spec.key
+        short = lasts_s is not None and lasts_s <= first_s
+        assert not cluster.fits(job.spec.key, within=None if short else elsewhere), job.spec.key
+
+
+@given(RUNS, WAITS)
+@thorough
+def test_a_promise_is_for_the_first_moment_at_which_the_job_fits(
+    runs: list[tuple[int, int, float | None]], waits: list[tuple[int, int, float | None]]
+) -> None:
+    cluster = Cluster(runs, waits, Style.EASY)
+    moments = sorted({end_s for end_s, _ in cluster.backfill.timetable.ends})
+    for promise in cluster.outcome.promises:
+        assert promise.start_s == next(
+            moment for moment in moments if cluster.fits(promise.job.key, at_s=moment)
+        )
+    if not cluster.outcome.promises and cluster.outcome.blocked and moments:
+        assert not cluster.fits(cluster.outcome.blocked[0].job.key, at_s=moments[-1])
 
 
 @pytest.mark.parametrize("style", [None, *Style])
