@@ -9,6 +9,7 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.reasons import Kind
+from aliquot.scheduler.testing import node
 from tests.scheduler.backfill.worlds import World
 
 EASY, CONSERVATIVE, STRICT = Style.EASY, Style.CONSERVATIVE, Style.STRICT
@@ -215,6 +216,32 @@ def test_a_promise_gets_earlier_when_somebody_ends_early() -> None:
     assert promised(world.run(20.0)) == {"big": 50}
     world.end("run-0", 30.0)
     assert started(world.run(30.0)) == "big"
+
+
+def test_who_starts_early_leaves_what_it_was_promised_to_others() -> None:
+    world = World(
+        [4], ["4@a until 10"], ["big: 1x4 for 5", "next: 1x2 for 50", "last: 1x4 for 5"], CONSERVATIVE
+    )
+    assert promised(world.run()) == {"big": 10, "next": 15, "last": 65}
+    world.snapshot.set_facts(node("b", gpus=2, cpu=1000, pods=100))
+    outcome = world.run(1.0)
+    assert (started(outcome), promised(outcome)) == ("next", {"big": 10, "last": 65})
+    assert promised(world.run(2.0)) == {"big": 10, "last": 15}
+
+
+def test_promises_are_looked_at_again_a_few_in_each_pass() -> None:
+    waits = [f"j{number}: 1x4 for 10" for number in range(12)]
+    world = World([4], ["4@a until 100"], waits, CONSERVATIVE)
+    assert promised(world.run()) == {f"j{number}": 100 + 10 * number for number in range(12)}
+    world.end("run-0", 20.0)
+    outcome = world.run(20.0)
+    assert started(outcome) == "j0"
+    passes = 0
+    while promised(outcome)["j11"] > 130:
+        outcome = world.run(20.0)
+        passes += 1
+    assert 1 < passes < 12
+    assert promised(outcome) == {f"j{number}": 20 + 10 * number for number in range(1, 12)}
 
 
 def test_a_promise_that_cannot_be_kept_is_made_anew() -> None:

@@ -50,7 +50,7 @@ class Backfill:
         self.promises: dict[str, Promise] = {}
         """By job."""
         self.may_be_earlier = False
-        """Room came free sooner than was expected since promises were last looked at."""
+        """Room is free sooner than was expected since promises were last looked at. Set it when nodes come, or are open again."""
         self.to_look_at: list[str] = []
         """Jobs with promises that are not looked at again yet."""
 
@@ -111,6 +111,9 @@ class Stage:
             due = backfill.promises.get(key)
             if due is not None and due.start_s > self._now_s:
                 self._promise(self._pending.jobs[key], before_s=due.start_s)
+                if backfill.promises[key] is not due:
+                    # What it would have had later is free for others.
+                    backfill.may_be_earlier = True
         return [promise for promise in self._in_turn() if promise.start_s <= self._now_s]
 
     def _in_turn(self) -> list[Promise]:
