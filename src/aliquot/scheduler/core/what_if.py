@@ -1,7 +1,7 @@
 """What if: the changes that would let a job run, tried one by one on the cluster as it is, the cheapest first.
 
 What the job says of its place goes first, since it costs nobody anything; then its queue's limit; then asking for less; then
-more nodes. Each is one change by itself; only where the queue is in the way of all of them is a higher limit part of each.
+more nodes. Where the queue is in the way as well, a higher limit is part of the change.
 Others that wait are no matter: what runs is all that is in the way.
 """
 
@@ -125,7 +125,7 @@ class _WhatIf:
                 with_raise.append(Change(one.sort, (*raised, one.step), one.size))
             else:
                 alone.append(Change(one.sort, (one.step,), one.size))
-        return sorted(alone or with_raise, key=lambda change: (change.sort, change.size, change.steps))
+        return sorted(alone + with_raise, key=lambda change: (change.sort, change.size, change.steps))
 
     def _tries(self, job: Job, lacks: Lacks | None) -> Iterator[_Try]:
         """Those with which nodes are found."""
