@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -20,7 +21,7 @@ from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
-from aliquot.scheduler.testing import container, linked, mig, node, placed, pod, term
+from aliquot.scheduler.testing import by_usual, container, linked, mig, node, placed, pod, term
 
 POLICIES = Policies()
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -211,12 +212,22 @@ def test_whoever_waits_is_told_why(cluster: tuple[list[NodeFacts], list[PodReque
         assert told.detail.startswith(f"0/{len(snapshot.nodes)} nodes are available")
 
 
-def scan(shape: PodShape, snapshot: Snapshot) -> str | None:
+def usual() -> Policies:
+    """By worth, and with nothing kept from before."""
+    known = [
+        pod("whole", gpu=1, cpu=2, memory_gib=1),
+        pod("small", wants={mig("1g.10gb"): 1}, cpu=1),
+        pod("large", wants={mig("3g.40gb"): 1}, cpu=1),
+    ]
+    return by_usual(known, [node("n", "whole", "1g.10gb@0 3g.40gb@4")])
+
+
+def scan(shape: PodShape, snapshot: Snapshot, policies: Policies) -> str | None:
     """The plain way to find the best node."""
     fits = [
-        (-POLICIES.score(shape, state), name)
+        (-policies.score(shape, state), name)
         for name, state in snapshot.nodes.items()
-        if POLICIES.reject(shape, state) is None
+        if policies.reject(shape, state) is None
     ]
     return min(fits)[1] if fits else None
 
@@ -306,19 +317,23 @@ def test_a_snapshot_kept_in_step_equals_one_built_anew(data: st.DataObject) -> N
         assert history.snapshot.nodes == history.rebuilt().nodes
 
 
-@given(st.data())
+@pytest.mark.parametrize("policies", [Policies, usual], ids=["packed", "by worth"])
+@given(data=st.data())
 @thorough
-def test_a_ranking_answers_as_a_scan_of_all_nodes_would(data: st.DataObject) -> None:
+def test_a_ranking_answers_as_a_scan_of_all_nodes_would(
+    policies: Callable[[], Policies], data: st.DataObject
+) -> None:
     history = History(data)
     shapes = [data.draw(pods(f"q{index}")).shape for index in range(2)]
     # Cleared away never, or before every look.
     spare = data.draw(st.sampled_from((1000, -1000)))
-    rankings = [Ranking(shape, POLICIES, spare=spare) for shape in shapes]
+    kept = policies()
+    rankings = [Ranking(shape, kept, spare=spare) for shape in shapes]
     for _ in range(data.draw(st.integers(1, 10))):
         history.step()
         for ranking in rankings:
             if data.draw(st.booleans()):
-                assert ranking.best(history.snapshot) == scan(ranking.shape, history.snapshot)
+                assert ranking.best(history.snapshot) == scan(ranking.shape, history.snapshot, policies())
                 rejected = ranking.rejections(history.snapshot)
                 assert rejected == {
                     name: reason

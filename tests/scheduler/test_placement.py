@@ -8,12 +8,14 @@ import pytest
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.attempts import why_no_node
 from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.free_gpus import MODEL_LABEL
 from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import ContainerKind, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.testing import GPU, container, describe, linked, mig, node, placed, pod, term
+from aliquot.scheduler.testing import GPU, by_usual, container, describe, linked, mig, node, placed, pod, term
 
 SEVEN = " ".join(f"1g.10gb@{start}" for start in range(7))
 HALVES = "4g.40gb@0 3g.40gb@4"
@@ -33,8 +35,16 @@ class Case:
     """Bound, and taken in by kubelet."""
 
 
-def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
-    policies = Policies()
+USUAL = [
+    *(pod("one", gpu=1, cpu=8, memory_gib=64) for _ in range(4)),
+    pod("two", gpu=2, cpu=16, memory_gib=128),
+    pod("eight", gpu=8, cpu=64, memory_gib=512),
+    *(pod("small", wants={mig("1g.10gb"): 1}, cpu=1, memory_gib=8) for _ in range(4)),
+    *(pod("half", wants={mig(profile): 1}, cpu=4, memory_gib=32) for profile in ("3g.40gb", "4g.40gb")),
+]
+
+
+def decide(case: Case, policies: Policies) -> tuple[dict[str, str], dict[str, str]]:
     snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
     for facts in case.nodes:
         snapshot.set_facts(facts)
@@ -54,8 +64,9 @@ def decide(case: Case) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def check(case: Case) -> None:
-    go, wait = decide(case)
-    assert (go, wait) == (dict(case.go), dict(case.wait))
+    """Rules hold whether or not it is known yet what pods usually ask for."""
+    for policies in (Policies(), by_usual(USUAL, case.nodes)):
+        assert decide(case, policies) == (dict(case.go), dict(case.wait))
 
 
 def rows(*cases: Case) -> pytest.MarkDecorator:
@@ -222,8 +233,11 @@ def test_matching(case: Case) -> None:
     ),
     Case(
         "a small node before a large one",
-        [node("a", *["whole"] * 8), node("b", *["whole"] * 2)],
-        [pod("p", gpu=2)],
+        [
+            node("a", *["whole"] * 8, cpu=128, memory_gib=1024),
+            node("b", *["whole"] * 2, cpu=32, memory_gib=256),
+        ],
+        [pod("p", gpu=2, cpu=16, memory_gib=128)],
         go={"p": "b gpu0 gpu1"},
     ),
     Case(
@@ -347,6 +361,86 @@ def test_matching(case: Case) -> None:
 )
 def test_choice(case: Case) -> None:
     check(case)
+
+
+@rows(
+    Case(
+        "little CPU goes where there is little, much where there is much",
+        [node("a", gpus=8, cpu=128), node("b", gpus=8, cpu=32)],
+        [pod("little", gpu=1, cpu=1), pod("much", gpu=1, cpu=24)],
+        go={"little": "b", "much": "a"},
+    ),
+    Case(
+        "memory counts as CPU does",
+        [node("a", gpus=8, memory_gib=1024), node("b", gpus=8, memory_gib=256)],
+        [pod("little", gpu=1, memory_gib=4), pod("much", gpu=1, memory_gib=200)],
+        go={"little": "b", "much": "a"},
+    ),
+    Case(
+        "CPU pods on GPU nodes go where GPUs are not missed: all are taken, or there is CPU to spare",
+        [node("a", gpus=4, cpu=64), node("b", gpus=4, cpu=48), node("c", gpus=4, cpu=32)],
+        [pod("p", cpu=8), pod("q", cpu=16, selector={"kubernetes.io/hostname": "a"})],
+        running=[(pod("r", gpu=4, cpu=4), "c")],
+        go={"p": "c", "q": "a"},
+    ),
+    Case(
+        "eight free GPUs stay together",
+        [node("a", gpus=8, cpu=256, memory_gib=4096), node("b", gpus=4, cpu=256, memory_gib=4096)],
+        [pod(f"p{i}", gpu=1, created_s=i) for i in range(4)],
+        go=dict.fromkeys(("p0", "p1", "p2", "p3"), "b"),
+    ),
+    Case(
+        "a part of a GPU that others need is left whole, where the node packs shares",
+        [node("a", "whole*100", "whole*100", packs_shares=True)],
+        [
+            pod("p", wants={GPU: 14}, created_s=0),
+            pod("q", wants={GPU: 53}, created_s=1),
+            pod("r", wants={GPU: 53}, created_s=2),
+        ],
+        go={"p": "a gpu0*14", "q": "a gpu0*53", "r": "a gpu1*53"},
+        running=[(pod("x", wants={GPU: 33}), "a gpu0*33"), (pod("y", wants={GPU: 47}), "a gpu1*47")],
+    ),
+    Case(
+        "a model that others ask for by name is left to them",
+        [
+            node("a", gpus=4, cpu=256, memory_gib=4096, labels={MODEL_LABEL: "H200"}),
+            node("b", gpus=4, cpu=256, memory_gib=4096, labels={MODEL_LABEL: "L4"}),
+        ],
+        [
+            pod("any", gpu=1),
+            *(pod(f"h{i}", gpu=1, selector={MODEL_LABEL: "H200"}) for i in range(2)),
+        ],
+        go={"any": "b", "h0": "a", "h1": "a"},
+    ),
+    Case(
+        "slices fill a node's GPUs before those of the next are begun",
+        [node("a", SEVEN, SEVEN, cpu=256), node("b", SEVEN, SEVEN, cpu=256)],
+        [pod("p", wants={mig("1g.10gb"): 1}, cpu=1)],
+        running=[(pod("r", wants={mig("1g.10gb"): 3}), "b gpu0@0 gpu0@1 gpu0@2")],
+        go={"p": "b gpu0@3"},
+    ),
+)
+def test_choice_by_worth(case: Case) -> None:
+    usual = [*USUAL, *case.pods]
+    assert decide(case, by_usual(usual, case.nodes)) == (dict(case.go), dict(case.wait))
+
+
+@rows(
+    Case(
+        "GPU pods keep apart",
+        [node("a", gpus=8), node("b", gpus=4), node("c", *["whole"] * 4)],
+        [pod(f"p{i}", gpu=1, created_s=i) for i in range(4)],
+        go={"p0": "a", "p1": "a", "p2": "b", "p3": "c gpu0"},
+    ),
+    Case(
+        "CPU pods keep off GPU nodes all the same",
+        [node("a", gpus=8), node("b")],
+        [pod("p", cpu=1), pod("q", cpu=1)],
+        go={"p": "b", "q": "b"},
+    ),
+)
+def test_choice_where_pods_are_spread(case: Case) -> None:
+    assert decide(case, starting(Placement.SPREAD)) == (dict(case.go), dict(case.wait))
 
 
 @rows(

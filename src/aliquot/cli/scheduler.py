@@ -15,6 +15,9 @@ from aliquot.cli.value_tables import read_value_tables, value_table_option
 if TYPE_CHECKING:
     from aliquot.partition.value_tables import ValueTable
 
+_PLACEMENTS = ("worth", "pack", "spread")
+"""As `scheduler.core.placement` has them; written here, so that help need not import the scheduler."""
+
 
 @click.group()
 def scheduler() -> None:
@@ -35,11 +38,20 @@ scheduler.add_command(explain)
     show_default=True,
     help="Pods with this spec.schedulerName are ours; may be given several times.",
 )
+@click.option(
+    "--placement",
+    type=click.Choice(_PLACEMENTS),
+    default=_PLACEMENTS[0],
+    show_default=True,
+    help="Where pods with GPUs go: worth, where what is left is of the most use to the pods that usually come; pack, onto the "
+    "nodes used most; spread, onto those used least (for inference).",
+)
 @leader_elect_option
 @value_table_option
 @cluster_options
 def run_scheduler(
     names: tuple[str, ...],
+    placement: str,
     leader_elect: bool,
     value_tables: Sequence[str],
     kubeconfig: str | None,
@@ -47,11 +59,12 @@ def run_scheduler(
 ) -> None:
     """Place pods on nodes and devices. Runs until stopped."""
     tables = read_value_tables(value_tables)
-    serve(lambda: _schedule(names, leader_elect, tables, kubeconfig, context))
+    serve(lambda: _schedule(names, placement, leader_elect, tables, kubeconfig, context))
 
 
 async def _schedule(
     names: tuple[str, ...],
+    placement: str,
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
     kubeconfig: str | None,
@@ -59,6 +72,7 @@ async def _schedule(
 ) -> None:
     from aliquot.clock import SystemClock
     from aliquot.scheduler.controller import Scheduler
+    from aliquot.scheduler.core.placement import Placement
 
     rng = random.Random()
     async with connect(kubeconfig, context) as client:
@@ -67,6 +81,7 @@ async def _schedule(
             clock=SystemClock(),
             rng=rng,
             names=names,
+            placement=Placement(placement),
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
         )

@@ -34,6 +34,7 @@ from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.pending import Alike, Pending
+from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
@@ -52,6 +53,7 @@ from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, 
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.together import Together
 from aliquot.scheduler.upstream_status import UpstreamStatuses
+from aliquot.scheduler.usual_demand import UsualDemand
 
 _log = structlog.get_logger()
 
@@ -93,7 +95,7 @@ class Scheduler:
 
     Caches that are passed in are shared and run by their owner; those left out are its own. So is `recorder`. With
     an `election` it follows from the start and decides while it leads. `value_tables`: the shipped ones, unless others are
-    given. `run` may be called once.
+    given. `policies`: those that `placement` starts with, unless others are given. `run` may be called once.
     """
 
     def __init__(
@@ -109,7 +111,8 @@ class Scheduler:
         gpu_classes: Cache[GPUClass] | None = None,
         recorder: Recorder | None = None,
         election: LeaderElection | None = None,
-        policies: Policies = Policies(),  # noqa: B008 - frozen
+        placement: Placement = Placement.WORTH,
+        policies: Policies | None = None,
         value_tables: Sequence[ValueTable] | None = None,
     ) -> None:
         self._client = client
@@ -135,6 +138,7 @@ class Scheduler:
         self._own_recorder = recorder is None
 
         self.snapshot = Snapshot()
+        policies = policies or starting(placement)
         self.pending = Pending(policies.order)
         valuation = Valuation(value_tables)
         self._rankings = Rankings(policies, valuation)
@@ -144,6 +148,9 @@ class Scheduler:
             gpu_nodes=self._gpu_nodes,
             gpu_classes=self._gpu_classes,
             changed=self._rankings.clear,
+        )
+        self._usual = (
+            UsualDemand(self.snapshot, policies, pods=self._pods) if placement is Placement.WORTH else None
         )
         self._wake = asyncio.Event()
         self._told: dict[Alike, _Told] = {}
@@ -273,6 +280,7 @@ class Scheduler:
             await self._dividing.synced()
             stops = (
                 self._asking.follow(),
+                self._usual.follow() if self._usual is not None else lambda: None,
                 self._dividing.follow(),
                 self._groups.subscribe(self._mirror.members_changed),
                 self._mirror.follow(),
@@ -351,6 +359,7 @@ class Scheduler:
 
     async def _decide(self) -> None:
         loop = asyncio.get_running_loop()
+        self._review()
         review_at = loop.time() + REVIEW_S
         room_at = loop.time()
         """When others may be evicted again."""
@@ -381,8 +390,16 @@ class Scheduler:
                     await self._wake.wait()
             except TimeoutError:
                 if loop.time() >= review_at:
-                    self._rankings.clear()
+                    self._review()
                     review_at = loop.time() + REVIEW_S
+
+    def _review(self) -> None:
+        """Judge all nodes anew, by what pods usually ask for by now."""
+        policies = self._usual.look() if self._usual is not None else None
+        if policies is not None:
+            self._rankings.use(policies)
+        else:
+            self._rankings.clear()
 
     def _explain(self, blocked: Collection[Blocked], now: float) -> float:
         """Tell those who wait, as often as is useful. Returns when there is more to tell."""

@@ -37,7 +37,7 @@ from aliquot.scheduler.core.pod import (
     effective_request,
 )
 from aliquot.scheduler.core.reasons import Kind, Reason
-from aliquot.scheduler.core.rules import Rules
+from aliquot.scheduler.core.rules import NO_RULES, Rules
 from aliquot.scheduler.label_selectors import node_term
 from aliquot.scheduler.pod_rules import RuleReader, selects_namespaces
 from aliquot.scheduler.surroundings import Surroundings
@@ -121,16 +121,7 @@ class PodReader:
         )
 
     def shape(self, pod: Pod) -> PodShape:
-        spec = pod.spec
-        asks = (
-            spec.node_name,
-            spec.node_selector,
-            spec.affinity,
-            spec.tolerations,
-            spec.topology_spread_constraints,
-            spec.resource_claims,
-        )
-        signature = _takes_signature(spec) + _spelled(asks)
+        signature = _signature(pod.spec)
         try:
             found = self.rules.of(pod, self.rules.kin(pod))
             has = self._claims.of(pod) if self._claims is not None else claims.NONE
@@ -139,9 +130,17 @@ class PodReader:
         signature += found.signature + (repr(has) if has else "")
         if self._around is not None and selects_namespaces(pod) and not self._around.of_namespaces.ask():
             return _refused(signature, Reason(Kind.SURROUNDINGS, "the cluster's namespaces are being read"))
+        return self._shape(signature, pod.spec, found.rules, has)
+
+    def shape_alone(self, pod: Pod) -> PodShape:
+        """As it was before the pod had a node, and as if there were nothing but nodes besides: no pods, claims or volumes."""
+        spec = msgspec.structs.replace(pod.spec, node_name="")
+        return self._shape(_signature(spec), spec, NO_RULES, claims.NONE)
+
+    def _shape(self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims) -> PodShape:
         known = self._shapes.get(signature)
         if known is None:
-            known = _remember(self._shapes, signature, self._read_shape(signature, spec, found.rules, has))
+            known = _remember(self._shapes, signature, self._read_shape(signature, spec, rules, has))
         return known
 
     def _takes_of(self, spec: PodSpec) -> _Takes:
@@ -201,6 +200,18 @@ def _remember(known: dict[str, T], signature: str, value: T) -> T:
 
 def _spelled(parts: object) -> str:
     return msgspec.json.encode(parts).decode()
+
+
+def _signature(spec: PodSpec) -> str:
+    asks = (
+        spec.node_name,
+        spec.node_selector,
+        spec.affinity,
+        spec.tolerations,
+        spec.topology_spread_constraints,
+        spec.resource_claims,
+    )
+    return _takes_signature(spec) + _spelled(asks)
 
 
 def _takes_signature(spec: PodSpec) -> str:

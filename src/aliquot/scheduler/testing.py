@@ -6,7 +6,7 @@ node("c", "whole", "1g.10gb@0", cut="h100-80gb")   GPUs of that board, cut and s
 pod("p", gpu=2)                                asks for two whole GPUs
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from aliquot.kube.api.gpuclass import GPUClassSpec, MigWay, SharesWay, Way, Whol
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.partition.gpus import GpuFacts
 from aliquot.scheduler.core.facts import Devices, DeviceState, NodeFacts, Withheld
+from aliquot.scheduler.core.keeping_worth import by_worth
 from aliquot.scheduler.core.matching import (
     NodeTerm,
     Operator,
@@ -26,6 +27,7 @@ from aliquot.scheduler.core.matching import (
     Toleration,
     TolerationOperator,
 )
+from aliquot.scheduler.core.mix import Mix, ask_of, supply_of, worth_to
 from aliquot.scheduler.core.pod import (
     ContainerKind,
     ContainerRequest,
@@ -36,6 +38,7 @@ from aliquot.scheduler.core.pod import (
     PodShape,
     effective_request,
 )
+from aliquot.scheduler.core.policies import Policies
 
 GPU = "nvidia.com/gpu"
 GIB = 1 << 30
@@ -266,6 +269,17 @@ def pod(
         host_ports=host_ports,
     )
     return PodRequest(f"default/{name}", f"uid-{name}", shape, priority, created_s)
+
+
+def by_usual(pods: Iterable[PodRequest], nodes: Sequence[NodeFacts]) -> Policies:
+    """As the scheduler places once it has seen these pods, on these nodes."""
+    mix = Mix()
+    for request in pods:
+        ask = ask_of(request.shape)
+        if ask is not None:
+            mix.count(ask)
+    supply = supply_of(nodes, mix.resources)
+    return by_worth(Policies(), worth_to(mix, supply), supply.units)
 
 
 def placed(request: PodRequest, where: str, *, admitted: bool = False) -> PlacedPod:

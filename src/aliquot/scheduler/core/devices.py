@@ -14,13 +14,15 @@ from aliquot.scheduler.core.facts import Devices, DeviceState
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
 from aliquot.scheduler.core.shares import share_out
+from aliquot.scheduler.core.worth import Worth
 
 _MOST_SETS = 5000
 """More sets of GPUs than this are not all tried: the set grows greedily instead."""
 
 
-def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
-    """Devices for every container that asks for resources which `node` lists one by one, containers in order.
+def assign(shape: PodShape, node: NodeState, worth: Worth | None = None) -> tuple[DeviceChoice, ...]:
+    """Devices for every container that asks for resources which `node` lists one by one, containers in order. `worth`: where
+    the node packs shares, they come from the GPU that loses the least of it.
 
     Raises LookupError when too few are free: ask the `devices` filter first.
     """
@@ -46,7 +48,7 @@ def assign(shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]:
             choices += _hand_out(resource, pools[resource], shape, listed)
         if resource not in listed.shared:
             continue
-        shares = share_out(resource, shape, node)
+        shares = share_out(resource, shape, node, worth)
         if shares is None:
             raise LookupError(f"{node.name}: no GPU has enough shares of {resource} left")
         choices += shares

@@ -24,6 +24,7 @@ class Task:
     gpus: int = 0
     models: frozenset[str] = frozenset()
     """GPUs that will do; empty: any."""
+    memory_mib: int = 0
 
     @property
     def total_gpu_milli(self) -> int:
@@ -52,8 +53,8 @@ def typical(demand: Mapping[Task, int], cover: float = TYPICAL_COVER) -> Popular
     return {task: times / covered for task, times in found.items()}
 
 
-def _key(task: Task) -> tuple[int, int, int, list[str]]:
-    return task.cpu_milli, task.gpu_milli, task.gpus, sorted(task.models)
+def _key(task: Task) -> tuple[int, int, int, list[str], int]:
+    return task.cpu_milli, task.gpu_milli, task.gpus, sorted(task.models), task.memory_mib
 
 
 def fragmentation(cpu_milli: int, gpu_milli: Sequence[int], model: str, popularity: Popularity) -> float:

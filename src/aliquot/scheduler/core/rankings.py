@@ -14,6 +14,7 @@ class Rankings:
     def __init__(self, policies: Policies, valuation: Valuation = BY_RULE, *, most: int = 512) -> None:
         self.policies = policies
         self.makings = Makings(policies, valuation)
+        self._valuation = valuation
         self._most = most
         self._there: dict[str, Ranking] = {}
         self._made: dict[str, Ranking] = {}
@@ -30,6 +31,12 @@ class Rankings:
         if len(rankings) > self._most:
             del rankings[next(iter(rankings))]
         return ranking
+
+    def use(self, policies: Policies) -> None:
+        """Other ones from now on."""
+        self.policies = policies
+        self.makings = Makings(policies, self._valuation)
+        self.clear()
 
     def clear(self) -> None:
         """Judge all nodes anew."""

@@ -1,7 +1,7 @@
 """Which of the nodes that can is the best? Each score is a whole number from 0 to `BEST`; none looks at another node.
 
 `SCORES` is in order of concern: a later score only decides between nodes that all earlier ones hold equal. What is
-left equal goes to the node whose name sorts first.
+left equal goes to the node whose name sorts first. `SPREADING` is for clusters that want GPU pods apart.
 """
 
 from collections.abc import Callable
@@ -51,6 +51,12 @@ def packed(shape: PodShape, node: NodeState) -> int:
     return min(BEST, fill // len(wanted))
 
 
+def unpacked(shape: PodShape, node: NodeState) -> int:
+    """GPU pods: onto the node whose resource of that kind is the least used, so that each has its node's CPU, memory and
+    network as much for itself as can be."""
+    return BEST - packed(shape, node) if wants_accelerator(shape) else 0
+
+
 def spread(shape: PodShape, node: NodeState) -> int:
     """Other pods: onto the node with the largest part of CPU, memory and pod slots left."""
     if wants_accelerator(shape):
@@ -64,6 +70,7 @@ def spread(shape: PodShape, node: NodeState) -> int:
 
 
 SCORES: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, packed, spread)
+SPREADING: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, unpacked, spread)
 BEFORE_NEIGHBOURS = 2
 """So many of them weigh more than what the pod and other pods prefer of each other, the rest less."""
 

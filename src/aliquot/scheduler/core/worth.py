@@ -6,9 +6,9 @@ A pod goes where the worth shrinks the least. Four things make what is left wort
   0.53 as much as a pod of 0.47 takes. Some of that is taken off, as it is not sure that the right one comes: so GPUs
   in use are filled before others are begun, but not by a pod that wastes them.
 - Free GPUs of one node are worth more together, as far as pods ask for several at once.
-- GPUs without CPU are worth nothing, nor is CPU without GPUs. What counts is the scarcer of the two, measured by the
-  CPU that a GPU's pods take on average. It is a smooth minimum, as nobody knows whose CPU will come: where both are
-  near, both cost.
+- GPUs without CPU or memory are worth nothing, nor are those without GPUs. What counts is the scarcest of them, measured
+  by what a GPU's pods take on average. It is a smooth minimum, as nobody knows whose CPU will come: where two are near,
+  both cost. What pods do not ask for is not scarce.
 - GPUs that pods ask for by their model are worth more, by how many are asked for of those that there are.
 """
 
@@ -23,7 +23,7 @@ SURE = 0.88
 TOGETHER = 0.2
 """Of the demand for several GPUs at once, that counts."""
 SHARPNESS = 8.0
-"""Of the minimum of GPUs and CPU: infinite would be the plain one."""
+"""Of the minimum of GPUs, CPU and memory: infinite would be the plain one."""
 BY_NAME = 0.3
 """How much more a GPU is worth whose model is asked for by name, as often as there are GPUs in the cluster."""
 
@@ -34,12 +34,13 @@ class Worth:
     def __init__(self, demand: Mapping[Task, float], supply: Mapping[str, int], most_gpus: int) -> None:
         by_milli: defaultdict[int, float] = defaultdict(float)
         by_gpus: defaultdict[int, float] = defaultdict(float)
-        cpu_milli = 0.0
+        cpu_milli = memory_mib = 0.0
         for task, times in demand.items():
             if task.gpus:
                 by_milli[task.gpu_milli] += task.gpus * times
                 by_gpus[task.gpus] += task.total_gpu_milli * times
                 cpu_milli += task.cpu_milli * times
+                memory_mib += task.memory_mib * times
         total = sum(by_gpus.values())
         parts = worth_by_milli(prices(by_milli))
         self.of_part: tuple[float, ...] = (*(SURE * worth for worth in parts[:WHOLE_MILLI]), 1.0)
@@ -51,19 +52,39 @@ class Worth:
         """By number of free GPUs on a node: what is taken off as pods for several GPUs leave them over."""
         self.gpus_by_cpu_milli: float = total / WHOLE_MILLI / cpu_milli if cpu_milli else 0.0
         """GPUs that one milli of CPU is enough for; 0: they take none."""
+        self.gpus_by_memory_mib: float = total / WHOLE_MILLI / memory_mib if memory_mib else 0.0
         self.of_model: Mapping[str, float] = _by_name(demand, supply, total)
         """What a node's worth is multiplied with."""
 
-    def __call__(self, cpu_milli: int, gpu_milli: Sequence[int], model: str) -> float:
-        """Of a node with so much free CPU and so much free of each GPU; in GPUs."""
+    def __call__(self, cpu_milli: int, gpu_milli: Sequence[int], model: str, memory_mib: int = 0) -> float:
+        """Of a node with so much free CPU and memory and so much free of each GPU; in GPUs."""
         gpus = self.of_gpus(gpu_milli)
         if self.gpus_by_cpu_milli:
             gpus = scarcer(gpus, cpu_milli * self.gpus_by_cpu_milli)
-        return gpus * self.of_model[model]
+        if self.gpus_by_memory_mib:
+            gpus = scarcer(gpus, memory_mib * self.gpus_by_memory_mib)
+        return gpus * self.of_model.get(model, 1.0)
 
     def of_gpus(self, gpu_milli: Sequence[int]) -> float:
-        """With CPU enough, whatever their model."""
-        return sum(self.of_part[milli] for milli in gpu_milli) - self.apart[gpu_milli.count(WHOLE_MILLI)]
+        """With CPU and memory enough, whatever their model."""
+        free = min(gpu_milli.count(WHOLE_MILLI), len(self.apart) - 1)
+        return sum(self.of_part[milli] for milli in gpu_milli) - self.apart[free]
+
+    def lost(self, before_milli: int, after_milli: int, free: int) -> float:
+        """When a GPU is used so, of a node with so many free ones; by GPUs alone."""
+        lost = self.of_part[before_milli] - self.of_part[after_milli]
+        if before_milli == WHOLE_MILLI > after_milli:
+            most = len(self.apart) - 1
+            lost += self.apart[min(free - 1, most)] - self.apart[min(free, most)]
+        return lost
+
+    def asked(self, task: Task) -> float:
+        """What a pod takes, in GPUs: of what it takes most of."""
+        return max(
+            task.total_gpu_milli / WHOLE_MILLI,
+            task.cpu_milli * self.gpus_by_cpu_milli,
+            task.memory_mib * self.gpus_by_memory_mib,
+        )
 
 
 def _by_name(demand: Mapping[Task, float], supply: Mapping[str, int], total: float) -> Mapping[str, float]:
