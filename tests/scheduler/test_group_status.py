@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from aliquot.kube.api.core import Pod, PodStatus
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.api.podgroup import PodGroup, PodGroupPhase, PodGroupSpec, SubGroup
+from aliquot.scheduler.core.backfill.promises import Promise
+from aliquot.scheduler.core.cycle import Outcome
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.group_status import phase_of
@@ -174,6 +177,34 @@ def test_many_pods_are_one_write() -> None:
             await until(lambda: reason(api, "train") == "Full")
             await asyncio.sleep(100)
             assert api.writes.count(("PATCH", path)) - before <= 2
+
+    simulate(scenario, kinds=GROUPS)
+
+
+def test_when_it_starts_at_the_latest() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("podgroups", group("train", 2))
+        for number in range(2):
+            api.put("pods", member(f"p{number}", "train"))
+        one = scheduler(world)
+        decide, starts = one.decide, [1_767_232_800.0]
+
+        def promising(limit: int | None = None, *, makes_room: bool = True) -> Outcome:
+            outcome = decide(limit, makes_room=makes_room)
+            jobs = {blocked.job.key: blocked.job for blocked in outcome.blocked}
+            promises = tuple(Promise(job, starts[0], inf, ()) for job in jobs.values())
+            return replace(outcome, promises=promises)
+
+        one.decide = promising  # type: ignore[method-assign]
+        async with running(one):
+            await until(lambda: shown(api, "train").get("predictedStart") == "2026-01-01T02:00:00Z")
+            starts[0] -= 3600
+            await until(lambda: shown(api, "train")["predictedStart"] == "2026-01-01T01:00:00Z")
+            api.put("nodes", node("b", gpus=1))
+            await until(lambda: phase(api, "train") == "Running")
+            assert "predictedStart" not in shown(api, "train")
 
     simulate(scenario, kinds=GROUPS)
 

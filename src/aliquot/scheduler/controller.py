@@ -32,6 +32,7 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.placement import Placement, starting
@@ -154,6 +155,8 @@ class Scheduler:
         )
         self._wake = asyncio.Event()
         self._told: dict[Alike, _Told] = {}
+        self._promised: dict[str, float] = {}
+        """By job, when it starts at the latest."""
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
         self._groups = Groups(client, rng=rng, pods=self._pods)
         self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
@@ -239,6 +242,7 @@ class Scheduler:
             groups=self._groups.pod_groups,
             pending=self.pending,
             explained=self._explained,
+            promised=self._start_of,
             standing=self._queue_statuses.standing,
             recorder=self._recorder,
             may_write=may_write,
@@ -373,6 +377,7 @@ class Scheduler:
                 for bind in decision.binds:
                     self._tell_ignored(bind.pod.key)
                 self._departing.submit(decision)
+            self._tell_promises(outcome.promises)
             look_again_at = self._explain(outcome.blocked, loop.time())
             if outcome.blocked:
                 # Time alone may make it possible: a minimum run time, a budget, a refusal that is long ago.
@@ -434,6 +439,18 @@ class Scheduler:
                 self._group_statuses.pod_told(name)
                 self._upstream_statuses.pod_told(name)
         return again_at
+
+    def _tell_promises(self, promises: Collection[Promise]) -> None:
+        before, self._promised = self._promised, {one.job.key: one.start_s for one in promises}
+        for name in before.keys() | self._promised.keys():
+            job = self.pending.jobs.get(name)
+            if job is not None and before.get(name) != self._promised.get(name):
+                for pods in job.waiting.values():
+                    # They name one group: the first is enough.
+                    self._group_statuses.pod_told(next(iter(pods)))
+
+    def _start_of(self, job: str) -> float | None:
+        return self._promised.get(job)
 
     def _explained(self, name: str) -> Explanation | None:
         """What the pod was told."""

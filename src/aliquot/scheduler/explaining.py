@@ -286,10 +286,21 @@ class _Look:
         blocked = next((one for one in outcome.blocked if one.alike == alike), None)
         if blocked is None:
             return _with(self._said("Waiting", "waits, and nothing is known against it"), **common)
-        return self._blocked(job, blocked, standing, common)
+        promise = next((one for one in outcome.promises if one.job.key == spec.key), None)
+        prediction = None
+        if promise is not None:
+            prediction = Prediction(promise.start_s, promised=True)
+        elif blocked.shortfall.reason is None:
+            prediction = self._prediction(job)
+        return self._blocked(job, blocked, standing, prediction, common)
 
     def _blocked(
-        self, job: Job, blocked: Blocked, standing: Mapping[str, Standing], common: Mapping[str, object]
+        self,
+        job: Job,
+        blocked: Blocked,
+        standing: Mapping[str, Standing],
+        prediction: Prediction | None,
+        common: Mapping[str, object],
     ) -> Answer:
         scheduler = self._scheduler
         explanation = scheduler.why(blocked)
@@ -306,7 +317,6 @@ class _Look:
             changes=tuple(Cure(steps=change.steps) for change in cures),
             **common,
         )
-        prediction = self._prediction(job) if blocked.shortfall.reason is None else None
         if prediction is None:
             return answer
         start_s = prediction.start_s

@@ -46,8 +46,8 @@ _POD_SCHEDULED = "PodScheduled"
 
 
 class GroupStatuses:
-    """`explained` answers why a pod, by its key, is not placed; None: nothing is known against it. `standing` as in
-    QueueStatuses. `may_write` as in Binder."""
+    """`explained` answers why a pod, by its key, is not placed; None: nothing is known against it. `promised` is when a job starts
+    at the latest, if that is known. `standing` as in QueueStatuses. `may_write` as in Binder."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class GroupStatuses:
         groups: Cache[PodGroup],
         pending: Pending,
         explained: Callable[[str], Explanation | None],
+        promised: Callable[[str], float | None],
         standing: Callable[[str], Standing],
         recorder: Recorder,
         may_write: Callable[[], bool],
@@ -67,6 +68,7 @@ class GroupStatuses:
         self._pods = pods
         self._pending = pending
         self._explained = explained
+        self._promised = promised
         self._standing = standing
         self._recorder = recorder
         self._members = Members(pods, group=group_of, changed=self._look)
@@ -89,7 +91,7 @@ class GroupStatuses:
             stop()
 
     def pod_told(self, name: str) -> None:
-        """The pod was told why it waits."""
+        """The pod was told why it waits, or its job was promised another start."""
         pod = self._pods.get(name)
         if pod is not None and (group := group_of(pod)):
             self._look(group)
@@ -99,10 +101,13 @@ class GroupStatuses:
 
     def _wanted(self, group: PodGroup, shown: PodGroupStatus) -> PodGroupStatus:
         found = gathered(self._members.of(key(group)))
-        job = self._pending.jobs.get(own.key_of(group.metadata.namespace, group.metadata.name))
+        job_key = own.key_of(group.metadata.namespace, group.metadata.name)
+        job = self._pending.jobs.get(job_key)
         phase = phase_of(group, job, found)
         waiting = self._why(group, job, found) if phase is PodGroupPhase.PENDING else None
+        start_s = self._promised(job_key) if phase is PodGroupPhase.PENDING else None
         return PodGroupStatus(
+            predicted_start=rfc3339(start_s) if start_s is not None else None,
             observed_generation=group.metadata.generation,
             phase=phase,
             waiting=waiting,
