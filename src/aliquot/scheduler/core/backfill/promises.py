@@ -7,7 +7,7 @@ from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.backfill.timetable import Timetable
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.node import NodeState, derive, with_pod
-from aliquot.scheduler.core.pod import PlacedPod
+from aliquot.scheduler.core.pod import PlacedPod, PodShape
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 
@@ -39,9 +39,10 @@ def can_be_kept(
     snapshot: Snapshot,
     timetable: Timetable,
     rankings: Rankings,
+    besides: PodShape | None = None,
 ) -> bool:
     """Whether the node has room for its part of the promise then, of those that are there now with all that are not expected to
-    have ended, and with what others were promised there at that moment."""
+    have ended, and with what others were promised there at that moment; and for one more pod `besides`."""
     state = _at(promise.start_s, node, others, snapshot, timetable)
     if state is None:
         return False
@@ -61,7 +62,9 @@ def can_be_kept(
             assumed=True,
         )
         state = with_pod(state, placed)
-    return True
+    if besides is None or rankings.policies.reject(besides, state) is None:
+        return True
+    return state.facts.makes_devices and rankings.makings.reject(besides, state) is None
 
 
 def _at(

@@ -17,6 +17,7 @@ from aliquot.scheduler.core.backfill.timetable import Timetable
 from aliquot.scheduler.core.backfill.words import duration
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job, Pending
+from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Rank
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Kind, Reason
@@ -179,6 +180,9 @@ class Stage:
         closed: set[str] = set()
         while broken := self._broken({bind.placed.node for bind in binds}, promises):
             self._session.undo(mark)
+            if not closed:
+                names = {name for promise in promises for name in promise.by_node}
+                closed |= self._broken(names, promises, besides=shape).keys()
             closed |= broken.keys()
             left = [name for name in self._session.snapshot.nodes if name not in closed]
             found = place_job(self._session, job, lacks, self._rankings, self._topologies, within=left)
@@ -189,14 +193,16 @@ class Stage:
             binds = found
         return binds
 
-    def _broken(self, names: set[str], promises: Sequence[Promise]) -> dict[str, Promise]:
+    def _broken(
+        self, names: set[str], promises: Sequence[Promise], besides: PodShape | None = None
+    ) -> dict[str, Promise]:
         """Nodes that could not keep what was promised, with the last such promise."""
         found: dict[str, Promise] = {}
         for promise in promises:
             for name in promise.by_node.keys() & names:
                 others = [other for other in promises if other is not promise and name in other.by_node]
                 if not can_be_kept(
-                    promise, name, others, self._session.snapshot, self._timetable, self._rankings
+                    promise, name, others, self._session.snapshot, self._timetable, self._rankings, besides
                 ):
                     found[name] = max(promise, found.get(name, promise), key=lambda one: one.start_s)
         return found
