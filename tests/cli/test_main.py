@@ -71,6 +71,11 @@ ONE_GPU = f"simulated:{Path(__file__).parents[2] / 'examples/inventories/three-n
             2,
             "'--scheduler-name': it is empty; leave the option out",
         ),
+        (
+            ["scheduler", "run", "--placement", "tidy"],
+            2,
+            "Invalid value for '--placement': 'tidy' is not one of 'worth', 'pack', 'spread'.",
+        ),
         (["gpu", "list", "--kubeconfig", ""], 2, "Invalid value for '--kubeconfig': it is empty"),
         (
             ["gpu", "list", "--kubeconfig", "/dev/null"],

@@ -43,16 +43,21 @@ class UsualDemand:
         """Start to listen; returns the function that stops it."""
         return self._pods.subscribe(self._pod_changed)
 
+    @property
+    def known(self) -> int:
+        """Pods with GPUs that are remembered."""
+        return self._mix.total
+
     def look(self) -> Policies | None:
         """By what is worth what now; None: no otherwise than when this was asked last, or too little is known yet."""
-        if self._mix.total < ENOUGH:
+        if self.known < ENOUGH:
             return None
         nodes = (state.facts for state in self._snapshot.nodes.values())
         supply = supply_of(nodes, self._mix.resources)
-        if supply == self._supply and self._since_look < _NEWS * self._mix.total:
+        if supply == self._supply and self._since_look < _NEWS * self.known:
             return None
         if self._supply is None:
-            _log.info("GPU pods are placed by worth", known=self._mix.total)
+            _log.info("GPU pods are placed by worth", known=self.known)
         self._supply, self._since_look = supply, 0
         return by_worth(self._base, worth_to(self._mix, supply), supply.units)
 
