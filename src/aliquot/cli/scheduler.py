@@ -46,12 +46,21 @@ scheduler.add_command(explain)
     help="Where pods with GPUs go: worth, where what is left is of the most use to the pods that usually come; pack, onto the "
     "nodes used most; spread, onto those used least (for inference).",
 )
+@click.option(
+    "--backfill",
+    type=click.Choice(["easy", "conservative", "strict"]),
+    default="easy",
+    show_default=True,
+    help="Who goes in front of a job that waits for room: jobs that end before its promised start (easy: the first has a "
+    "promise, conservative: those behind it too), or nobody (strict).",
+)
 @leader_elect_option
 @value_table_option
 @cluster_options
 def run_scheduler(
     names: tuple[str, ...],
     placement: str,
+    backfill: str,
     leader_elect: bool,
     value_tables: Sequence[str],
     kubeconfig: str | None,
@@ -59,12 +68,13 @@ def run_scheduler(
 ) -> None:
     """Place pods on nodes and devices. Runs until stopped."""
     tables = read_value_tables(value_tables)
-    serve(lambda: _schedule(names, placement, leader_elect, tables, kubeconfig, context))
+    serve(lambda: _schedule(names, placement, backfill, leader_elect, tables, kubeconfig, context))
 
 
 async def _schedule(
     names: tuple[str, ...],
     placement: str,
+    backfill: str,
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
     kubeconfig: str | None,
@@ -72,6 +82,7 @@ async def _schedule(
 ) -> None:
     from aliquot.clock import SystemClock
     from aliquot.scheduler.controller import Scheduler
+    from aliquot.scheduler.core.backfill.stage import Style
     from aliquot.scheduler.core.placement import Placement
 
     rng = random.Random()
@@ -84,5 +95,6 @@ async def _schedule(
             placement=Placement(placement),
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
+            backfill=Style(backfill),
         )
         await scheduler.run()

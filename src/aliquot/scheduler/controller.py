@@ -33,6 +33,7 @@ from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.promises import Promise
+from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.placement import Placement, starting
@@ -52,6 +53,7 @@ from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 from aliquot.scheduler.surroundings import Surroundings
+from aliquot.scheduler.timing import Timing
 from aliquot.scheduler.together import Together
 from aliquot.scheduler.upstream_status import UpstreamStatuses
 from aliquot.scheduler.usual_demand import UsualDemand
@@ -67,6 +69,8 @@ EXPLAIN_S = 1.0
 """A shape that waits is explained no more often, but at once to a pod that is new."""
 MAKE_ROOM_S = 1.0
 """Whom to evict is looked for no more often."""
+LEAST_WAIT_S = 1.0
+"""Between two looks for the sake of a promise."""
 LOOK_FOR_ROOM_S = 10.0
 """And no less often, while somebody waits."""
 _DECISIONS_PER_TURN = 256
@@ -115,6 +119,7 @@ class Scheduler:
         placement: Placement = Placement.WORTH,
         policies: Policies | None = None,
         value_tables: Sequence[ValueTable] | None = None,
+        backfill: Style = Style.EASY,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -161,6 +166,7 @@ class Scheduler:
         self._groups = Groups(client, rng=rng, pods=self._pods)
         self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
         self._surroundings = Surroundings(client, self._pods)
+        self._timing = Timing(clock=clock, style=backfill)
         self._mirror = Mirror(
             self.snapshot,
             self.pending,
@@ -174,6 +180,8 @@ class Scheduler:
             gone=self._forget,
             member=self._groups.membership,
             leaving=self._is_leaving,
+            placed=self._timing.placed,
+            released=lambda key: self._timing.gone(key, succeeded=False),
             facts_changed=self._dividing.node_changed,
             reserved=self._go_on,
             unreserved=self._unreserved,
@@ -323,6 +331,7 @@ class Scheduler:
             self._rankings,
             self._dividing.topologies,
             limit=limit,
+            backfill=self._timing.backfill,
             guards=self._guarding.now() if makes_room else None,
             now_s=self._clock.now(),
         )
@@ -385,6 +394,9 @@ class Scheduler:
                     look_again_at, room_at if not makes_room else loop.time() + LOOK_FOR_ROOM_S
                 )
             self._queue_statuses.look()
+            if outcome.promises:
+                due_in_s = self._timing.backfill.look_again_s - self._clock.now()
+                look_again_at = min(look_again_at, loop.time() + max(due_in_s, LEAST_WAIT_S))
             if outcome.more:
                 await asyncio.sleep(0)
                 continue
@@ -492,6 +504,7 @@ class Scheduler:
         # One that is gone while it waited for others of its job.
         pod = self._pods.get(name)
         if pod is None or pod.status.phase in ("Succeeded", "Failed"):
+            self._timing.gone(name, succeeded=pod is not None and pod.status.phase == "Succeeded")
             self._departing.gone(name)
         else:
             self._departing.withdrawn(name)

@@ -15,6 +15,7 @@ from aliquot.kube.resources import key
 from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
 from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -28,7 +29,8 @@ _TERMINAL = ("Succeeded", "Failed")
 
 class Mirror:
     """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `leaving` tells whether the pod of a key and uid is to go, `facts_changed` is called with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
+    become possible, `leaving` tells whether the pod of a key and uid is to go, `placed` is
+    called with pods that have a node, `released` with keys of those whose decision does not come true, `facts_changed` is called with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
     `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
     that say so no more.
     """
@@ -48,6 +50,8 @@ class Mirror:
         gone: Callable[[str], None],
         member: Callable[[Pod], Membership | None],
         leaving: Callable[[str, str], bool],
+        placed: Callable[[Pod, JobSpec], None],
+        released: Callable[[str], None],
         facts_changed: Callable[[str, NodeFacts | None], None],
         reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
@@ -61,6 +65,8 @@ class Mirror:
         self._classes = ClassSpecs(gpu_classes)
         self._member = member
         self._leaving = leaving
+        self._placed = placed
+        self._released = released
         self._facts_changed = facts_changed
         self._reserved = reserved
         self._unreserved = unreserved
@@ -95,6 +101,7 @@ class Mirror:
         known = self._snapshot.pods.get(pod.key)
         if known is not None and known.assumed and known.uid == pod.uid:
             self._snapshot.remove_pod(pod.key)
+            self._released(pod.key)
             self._changed()
 
     def give_back(self, pod: PodRequest) -> None:
@@ -228,6 +235,8 @@ class Mirror:
             self._pending.discard(name)
             return name
         self._pending.hold(self._reader.request(pod), member.job, member.leaf)
+        if pod.spec.node_name:
+            self._placed(pod, member.job)
         return member.job.key
 
     def _end(self, name: str, pod: Pod) -> None:

@@ -174,8 +174,8 @@ def test_who_has_to_wait_for_a_promise_is_told_so() -> None:
     }
     assert told["default/s"].kind is Kind.RESERVED
     assert told["default/s"].message == (
-        "the room that is left is kept for default/big, which is to start in 10m; only what ends before goes in front, "
-        "and this one is expected to run for 2h"
+        "the room that is left is kept for default/big, which is to start in 10m; only what says with maxRuntime that it ends "
+        "before goes in front"
     )
     assert told["default/big"].kind is Kind.FULL
 

@@ -115,7 +115,8 @@ class Victims:
     def may_go(self, unit: Unit) -> bool:
         """As things are in the session."""
         pods = self._session.snapshot.pods
-        if any(key not in pods for key in unit.pods):
+        # What was decided a moment ago may be written by now or not: it is let come true first.
+        if any(key not in pods or pods[key].assumed for key in unit.pods):
             return False
         if unit.going:
             return not any(self._guards.kept(key) for key in unit.pods)

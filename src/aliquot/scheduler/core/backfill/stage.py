@@ -189,7 +189,7 @@ class Stage:
             if isinstance(found, Shortfall):
                 last = max(broken.values(), key=lambda promise: promise.start_s)
                 self._in_front_of = last
-                return Shortfall(shape, needed=len(binds), reason=self._kept_for(last, end_s))
+                return Shortfall(shape, needed=len(binds), reason=self._kept_for(last))
             binds = found
         return binds
 
@@ -207,17 +207,13 @@ class Stage:
                     found[name] = max(promise, found.get(name, promise), key=lambda one: one.start_s)
         return found
 
-    def _kept_for(self, promise: Promise, end_s: float) -> Reason:
+    def _kept_for(self, promise: Promise) -> Reason:
+        # Told to all who are alike, however long each of them runs.
         wait = duration(promise.start_s - self._now_s)
-        cure = (
-            "nothing is known of how long this one runs: say so with maxRuntime"
-            if end_s == inf
-            else f"this one is expected to run for {duration(end_s - self._now_s)}"
-        )
         return Reason(
             Kind.RESERVED,
-            f"the room that is left is kept for {promise.job.key}, which is to start in {wait}; only what ends before goes in "
-            f"front, and {cure}",
+            f"the room that is left is kept for {promise.job.key}, which is to start in {wait}; only what says with maxRuntime that "
+            "it ends before goes in front",
         )
 
     def blocked(self, job: Job, shortfall: Shortfall) -> None:

@@ -1,0 +1,63 @@
+"""Jobs in front of one that is blocked, with an API in memory, on virtual time."""
+
+import asyncio
+
+from aliquot.clock import rfc3339
+from tests.scheduler.fake_api import FakeApi, Json, World, simulate
+from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.test_departing import GPU
+
+
+def pod(world: World, name: str, *, gpus: int = 1, lasts_s: float | None = None, on: str = "") -> Json:
+    said = {} if lasts_s is None else {"aliquot.dev/max-runtime": f"{lasts_s:.0f}s"}
+    status = {"phase": "Running", "startTime": rfc3339(world.clock.now())} if on else {"phase": "Pending"}
+    return {
+        "metadata": {"name": name, "namespace": "default", "annotations": said},
+        "spec": {
+            "schedulerName": "aliquot",
+            "nodeName": on,
+            "containers": [{"name": "main", "resources": {"limits": {GPU: str(gpus)}}}],
+        },
+        "status": status,
+    }
+
+
+def where(api: FakeApi, *names: str) -> list[str]:
+    return [api.node_of(name) for name in names]
+
+
+def test_only_what_ends_in_time_goes_in_front_of_a_job_that_is_blocked() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("pods", pod(world, "runs", lasts_s=600, on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod(world, "big", gpus=2, lasts_s=600))
+            await until(lambda: api.condition("big")[0] == "False", 1)
+            api.put("pods", pod(world, "long", lasts_s=3600))
+            api.put("pods", pod(world, "unknown"))
+            await until(lambda: "kept for default/big" in api.condition("long")[2], 2)
+            await until(lambda: "kept for default/big" in api.condition("unknown")[2], 2)
+            api.put("pods", pod(world, "short", lasts_s=300))
+            await until(lambda: api.node_of("short") == "a", 2)
+            await asyncio.sleep(30)
+            assert where(api, "long", "unknown", "big") == ["", "", ""]
+            api.update("pods", "default/short", lambda obj: obj["status"].update(phase="Succeeded"))
+            api.update("pods", "default/runs", lambda obj: obj["status"].update(phase="Succeeded"))
+            await until(lambda: api.node_of("big") == "a", 2)
+
+    simulate(scenario)
+
+
+def test_without_any_run_times_nobody_waits_for_anothers_sake() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        api.put("pods", pod(world, "runs", on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod(world, "big", gpus=2))
+            await until(lambda: api.condition("big")[0] == "False", 1)
+            api.put("pods", pod(world, "small"))
+            await until(lambda: api.node_of("small") == "a", 2)
+
+    simulate(scenario)
