@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
@@ -222,12 +222,14 @@ def usual() -> Policies:
     return by_usual(known, [node("n", "whole", "1g.10gb@0 3g.40gb@4")])
 
 
-def scan(shape: PodShape, snapshot: Snapshot, policies: Policies) -> str | None:
+def scan(
+    shape: PodShape, snapshot: Snapshot, policies: Policies, within: Collection[str] = NAMES
+) -> str | None:
     """The plain way to find the best node."""
     fits = [
         (-policies.score(shape, state), name)
         for name, state in snapshot.nodes.items()
-        if policies.reject(shape, state) is None
+        if name in within and policies.reject(shape, state) is None
     ]
     return min(fits)[1] if fits else None
 
@@ -329,11 +331,15 @@ def test_a_ranking_answers_as_a_scan_of_all_nodes_would(
     spare = data.draw(st.sampled_from((1000, -1000)))
     kept = policies()
     rankings = [Ranking(shape, kept, spare=spare) for shape in shapes]
+    pair = ["b", "c"]
     for _ in range(data.draw(st.integers(1, 10))):
         history.step()
         for ranking in rankings:
             if data.draw(st.booleans()):
                 assert ranking.best(history.snapshot) == scan(ranking.shape, history.snapshot, policies())
+                within = data.draw(st.sampled_from((["a", "c"], NAMES, (), ["d"], pair, pair)))
+                expected = scan(ranking.shape, history.snapshot, policies(), within)
+                assert ranking.best(history.snapshot, within) == expected
                 rejected = ranking.rejections(history.snapshot)
                 assert rejected == {
                     name: reason
@@ -394,3 +400,23 @@ def test_a_change_log_that_was_cut_makes_rankings_look_at_all_nodes() -> None:
         snapshot.set_facts(node("a", gpus=1 + turn % 2))
     assert snapshot.changed_since(version) is None
     assert ranking.best(snapshot) == "b"
+
+
+@pytest.mark.parametrize("spare", [1000, -1000])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_ranking_that_is_asked_for_long_answers_as_a_scan_would(seed: int, spare: int) -> None:
+    rng = random.Random(seed)
+    snapshot = Snapshot()
+    for name in NAMES:
+        snapshot.set_facts(node(name, gpus=4))
+    ranking = Ranking(pod("q", gpu=1).shape, POLICIES, spare=spare)
+    some = (["a", "c"], ["b", "c", "d"])
+    for _ in range(300):
+        request = pod(f"p{rng.randrange(12)}", gpu=1)
+        if rng.random() < 0.6:
+            snapshot.set_pod(placed(request, rng.choice(NAMES)))
+        else:
+            snapshot.remove_pod(request.key)
+        within = rng.choice((NAMES, some[0], some[0], some[0], some[1]))
+        assert ranking.best(snapshot, within) == scan(ranking.shape, snapshot, POLICIES, within)
+        assert ranking.best(snapshot) == scan(ranking.shape, snapshot, POLICIES)

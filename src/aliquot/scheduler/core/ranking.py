@@ -9,7 +9,7 @@ a rule's verdict and preference hold for a whole cell, so they change no order w
 """
 
 import heapq
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -41,12 +41,17 @@ class Ranking:
         self._ranks: dict[Cell, _Rank] = {}
         self._cells: list[tuple[_Rank, int, Cell]] = []
         self._serial = 0
+        self._open: Collection[str] = ()
+        """The nodes that were open when the best of some was last asked for, and their entries."""
+        self._open_names: frozenset[str] = frozenset()
+        self._open_heap: list[_Entry] = []
         self._entries = 0
         self._seen_version = -1
 
     def best(self, snapshot: Snapshot, within: Collection[str] | None = None) -> str | None:
         """The best node for one more pod of this shape, as the snapshot is now; None when none will do. `within`: of these nodes
-        alone, in time proportional to their number."""
+        alone, in time proportional to their number; without rules between pods, only the first time of those asked for in a row.
+        It must not be changed in between."""
         self._catch_up(snapshot)
         if within is not None:
             return self._best_of(within)
@@ -62,9 +67,14 @@ class Ranking:
         return None
 
     def _best_of(self, names: Collection[str]) -> str | None:
-        fits = [(-score, name) for name in names if (score := self._scores.get(name)) is not None]
         if self._domains is None:
-            return min(fits)[1] if fits else None
+            if names is not self._open or len(self._open_heap) > self._spare + 8 * len(names):
+                self._open, self._open_names = names, frozenset(names)
+                self._open_heap = self._fits(names)
+                heapq.heapify(self._open_heap)
+            top = self._first(self._open_heap)
+            return top[1] if top is not None else None
+        fits = self._fits(names)
         tops: dict[Cell, _Entry] = {}
         for entry in fits:
             cell = self._domains.cell(entry[1])
@@ -73,6 +83,14 @@ class Ranking:
             rank for cell, top in tops.items() if (rank := self._rank(cell, top, self._domains)) is not None
         ]
         return min(ranks)[1] if ranks else None
+
+    def _fits(self, names: Iterable[str]) -> list[_Entry]:
+        return [(-score, name) for name in names if (score := self._scores.get(name)) is not None]
+
+    def _first(self, heap: list[_Entry]) -> _Entry | None:
+        while heap and self._scores.get(heap[0][1]) != -heap[0][0]:
+            heapq.heappop(heap)
+        return heap[0] if heap else None
 
     def fitting(self, snapshot: Snapshot) -> Collection[str]:
         """Nodes that would do but for rules between pods."""
@@ -115,6 +133,7 @@ class Ranking:
         self._heaps.clear()
         self._ranks.clear()
         self._cells.clear()
+        self._open, self._open_names, self._open_heap = (), frozenset(), []
         self._entries = 0
         self._domains = Domains(self.shape, snapshot.neighbours) if self.shape.rules else None
 
@@ -147,6 +166,8 @@ class Ranking:
         if self._domains is None:
             if self._scores.get(name) != score:
                 self._push(_ALL, (-score, name))
+                if name in self._open_names:
+                    heapq.heappush(self._open_heap, (-score, name))
         elif self._scores.get(name) != score or self._domains.has_moved(name):
             self._push(self._domains.cell(name), (-score, name))
         self._scores[name] = score
