@@ -7,7 +7,7 @@ starts and ends, by CPU time. `ALIQUOT_TRACES` names the directory with gavel_ph
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from time import process_time
@@ -53,22 +53,24 @@ def main(short: bool = False) -> None:
             _compare(path.stem, workload, found)
             if short:
                 break
+    _sum_up(found)
+
+
+def _sum_up(found: Mapping[str, Sequence[Figures]]) -> None:
     print("\n  all of them, each virtual cluster counting the same")
     for name, runs in found.items():
-        to_strict = geometric_mean(
-            _mean(run) / _mean(base) for run, base in zip(runs, found["strict"], strict=True)
-        )
-        to_none = geometric_mean(
-            _mean(run) / _mean(base) for run, base in zip(runs, found["none"], strict=True)
-        )
-        large = geometric_mean(
-            _most(run) / _most(base) for run, base in zip(runs, found["none"], strict=True)
-        )
+        to_strict, to_none = _ratio(runs, found["strict"], _mean), _ratio(runs, found["none"], _mean)
+        longest = _ratio(runs, found["none"], _most)
+        late, promised = sum(run.late for run in runs), sum(run.promised for run in runs)
         print(
-            f"  {name:20} mean wait {to_strict - 1:+7.1%} to strict {to_none - 1:+7.1%} to none   longest wait {large - 1:+7.1%} to none   "
-            f"late {sum(run.late for run in runs):4} of {sum(run.promised for run in runs):5} promised   "
-            f"{fmean(run.events_per_s for run in runs):7,.0f} job events/s"
+            f"  {name:20} mean wait {to_strict:+7.1%} to strict {to_none:+7.1%} to none   longest wait {longest:+7.1%} to none   "
+            f"late {late:4} of {promised:5} promised   {fmean(run.events_per_s for run in runs):7,.0f} job events/s"
         )
+
+
+def _ratio(runs: Sequence[Figures], base: Sequence[Figures], figure: Callable[[Figures], float]) -> float:
+    """By how much one is more than the other, the geometric mean."""
+    return geometric_mean(figure(one) / figure(other) for one, other in zip(runs, base, strict=True)) - 1
 
 
 def _compare(name: str, workload: Workload, found: dict[str, list[Figures]]) -> None:
