@@ -254,6 +254,14 @@ def test_a_promise_that_cannot_be_kept_is_made_anew() -> None:
     assert started(world.run(260.0)) == "big"
 
 
+def test_who_is_late_keeps_its_place_before_those_behind_it() -> None:
+    world = World(
+        [4], ["4@a until 100"], ["big: 1x4 for 5", "next: 1x4 for 500", "last: 1x1 for 5"], CONSERVATIVE
+    )
+    assert promised(world.run()) == {"big": 100, "next": 105, "last": 605}
+    assert promised(world.run(100.0)) == {"big": 160, "next": 165, "last": 665}
+
+
 def test_a_promise_moves_when_its_node_goes() -> None:
     world = World([4, 4], ["4@a until 10", "4@b until 20"], ["big: 1x4 for 5"], EASY)
     assert promised(world.run()) == {"big": 10}

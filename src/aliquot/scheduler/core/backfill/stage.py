@@ -97,13 +97,15 @@ class Stage:
         """Promises that are due."""
         backfill = self._backfill
         self._timetable.advance(self._now_s)
-        for key, promise in self._before.items():
+        for key in self._before:
             job = self._pending.jobs.get(key)
             if job is None or not job.waiting:
                 del backfill.promises[key]
                 backfill.may_be_earlier = True
-            elif not all(name in self._session.snapshot.nodes for name in promise.by_node):
-                self.renew(job)
+        nodes = self._session.snapshot.nodes
+        for promise in self._in_turn():
+            if self._stands(promise) and not all(name in nodes for name in promise.by_node):
+                self.renew(self._pending.jobs[promise.job.key])
         if backfill.may_be_earlier and not backfill.to_look_at:
             backfill.may_be_earlier = False
             backfill.to_look_at = [one.job.key for one in self._in_turn()]
@@ -123,18 +125,30 @@ class Stage:
         )
 
     def renew(self, job: Job) -> None:
-        """Its promise cannot be kept: another one, as early as can be."""
-        self._backfill.promises.pop(job.spec.key, None)
+        """Its promise cannot be kept: another one, as early as can be. Those that were to start later do not keep it from that, and
+        are promised anew after it."""
+        promises = self._backfill.promises
+        failed = promises.pop(job.spec.key)
+        behind = [promise for promise in self._in_turn() if promise.start_s >= failed.start_s]
+        for promise in behind:
+            del promises[promise.job.key]
         self._promise(job)
+        for promise in behind:
+            self._promise(self._pending.jobs[promise.job.key])
+
+    def _stands(self, promise: Promise) -> bool:
+        return self._backfill.promises.get(promise.job.key) is promise
 
     def drop(self, promise: Promise) -> None:
         """It is not for want of room that the job does not start."""
-        del self._backfill.promises[promise.job.key]
+        self._backfill.promises.pop(promise.job.key, None)
         self._backfill.may_be_earlier = True
 
     def kept(self, job: Job, promise: Promise) -> Sequence[Bind] | None:
         """A promise that is due: its pods where they were to be, else where others will do. None: it could not be kept, and
         there is another one."""
+        if not self._stands(promise):
+            return None
         session, rankings = self._session, self._rankings
         mark = session.checkpoint()
         found: list[Bind] = []
