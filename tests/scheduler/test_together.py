@@ -154,3 +154,17 @@ def test_a_member_that_ended_well_counts_until_it_is_deleted(
         )
 
     simulate(scenario)
+
+
+def test_the_first_members_hear_too_why_all_of_them_wait() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        async with running(scheduler(world)):
+            api.put("pods", of_gang("p", "nvidia.com/gpu"))
+            await until(lambda: "exist" in api.condition("p")[2], 1)
+            api.put("pods", of_gang("q", "nvidia.com/gpu"))
+            await until(lambda: "pods find a node" in api.condition("q")[2], 1)
+            await until(lambda: api.condition("p") == api.condition("q"), 1)
+
+    simulate(scenario)

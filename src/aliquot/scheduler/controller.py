@@ -40,7 +40,7 @@ from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Explanation, Reason
+from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.departing import Departing
 from aliquot.scheduler.dividing import Dividing
@@ -428,6 +428,9 @@ class Scheduler:
                 told = self._told[one.alike] = _Told(
                     self.why(one), self.snapshot.version, now, now, one.shortfall.reason
                 )
+                if one.job.root is not None and told.explanation.kind is not Kind.MEMBERS:
+                    # While members were missing the first of them were told so.
+                    keys = [pod.key for pod in self.pending.pods_of(one.alike)]
             elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
                 pass  # too soon to look again
             elif (
