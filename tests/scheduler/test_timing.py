@@ -9,7 +9,7 @@ from tests.scheduler.test_departing import GPU
 
 
 def pod(world: World, name: str, *, gpus: int = 1, lasts_s: float | None = None, on: str = "") -> Json:
-    said = {} if lasts_s is None else {"aliquot.dev/max-runtime": f"{lasts_s:.0f}s"}
+    said = {} if lasts_s is None else {"aliquot.dev/max-runtime": f"{round(lasts_s * 1000)}ms"}
     status = {"phase": "Running", "startTime": rfc3339(world.clock.now())} if on else {"phase": "Pending"}
     return {
         "metadata": {"name": name, "namespace": "default", "annotations": said},
@@ -59,5 +59,35 @@ def test_without_any_run_times_nobody_waits_for_anothers_sake() -> None:
             await until(lambda: api.condition("big")[0] == "False", 1)
             api.put("pods", pod(world, "small"))
             await until(lambda: api.node_of("small") == "a", 2)
+
+    simulate(scenario)
+
+
+def test_what_says_how_long_it_runs_at_most_is_stopped_by_then() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        async with running(scheduler(world)):
+            api.put("pods", pod(world, "p", lasts_s=90.5))
+            api.put("pods", pod(world, "q"))
+            await until(lambda: where(api, "p", "q") == ["a", "a"], 2)
+            await until(lambda: api.pod("p")["spec"].get("activeDeadlineSeconds") == 91, 2)
+            await asyncio.sleep(5)
+            assert "activeDeadlineSeconds" not in api.pod("q")["spec"]
+
+    simulate(scenario)
+
+
+def test_an_earlier_deadline_of_its_own_stays() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        async with running(scheduler(world)):
+            own = pod(world, "p", lasts_s=90)
+            own["spec"]["activeDeadlineSeconds"] = 30
+            api.put("pods", own)
+            await until(lambda: api.node_of("p") == "a", 2)
+            await asyncio.sleep(5)
+            assert api.pod("p")["spec"]["activeDeadlineSeconds"] == 30
 
     simulate(scenario)

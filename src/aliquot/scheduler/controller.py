@@ -35,6 +35,7 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
@@ -52,6 +53,7 @@ from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
 from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.runtime_limits import RuntimeLimits
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.timing import Timing
 from aliquot.scheduler.together import Together
@@ -180,7 +182,7 @@ class Scheduler:
             gone=self._forget,
             member=self._groups.membership,
             leaving=self._is_leaving,
-            placed=self._timing.placed,
+            placed=self._has_node,
             released=lambda key: self._timing.gone(key, succeeded=False),
             facts_changed=self._dividing.node_changed,
             reserved=self._go_on,
@@ -233,6 +235,7 @@ class Scheduler:
             submit=lambda decision: self._together.submit(decision, self._preparing),
             may_write=may_write,
         )
+        self._runtime_limits = RuntimeLimits(client, rng=rng, pods=self._pods, may_write=may_write)
         self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
         self._queue_statuses = QueueStatuses(
             client,
@@ -360,6 +363,7 @@ class Scheduler:
             tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._departing.run(), name="departing")
+            tasks.create_task(self._runtime_limits.run(), name="runtime limits")
             tasks.create_task(self._reporter.run(), name="reporter")
             tasks.create_task(self._queue_statuses.run(), name="queue statuses")
             tasks.create_task(self._group_statuses.run(), name="group statuses")
@@ -493,6 +497,10 @@ class Scheduler:
         self._together.begun(job, pod.key)
         self._preparing.submit(pod, placed, written=True)
 
+    def _has_node(self, pod: Pod, spec: JobSpec) -> None:
+        self._timing.placed(pod, spec)
+        self._runtime_limits.placed(pod, spec)
+
     def _is_leaving(self, name: str, uid: str) -> bool:
         return self._departing.is_leaving(name, uid)
 
@@ -508,6 +516,7 @@ class Scheduler:
         pod = self._pods.get(name)
         if pod is None or pod.status.phase in ("Succeeded", "Failed"):
             self._timing.gone(name, succeeded=pod is not None and pod.status.phase == "Succeeded")
+            self._runtime_limits.gone(name)
             self._departing.gone(name)
         else:
             self._departing.withdrawn(name)
