@@ -13,6 +13,7 @@ CORE = core.__name__
 MODULES = sorted(Path(core.__path__[0]).rglob("*.py"))
 ALLOWED = {
     "aliquot.gpu.driver",
+    "aliquot.gpu.layout",
     "aliquot.gpu.profiles",
     "aliquot.kube.api.gpuclass",
     "aliquot.kube.api.gpunode",

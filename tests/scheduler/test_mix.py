@@ -7,6 +7,8 @@ from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.fragmentation import Task
 from aliquot.scheduler.core.free_gpus import MODEL_LABEL
 from aliquot.scheduler.core.mix import (
+    MOST_OF_A_POD,
+    MOST_SIZES,
     REMEMBERED,
     Ask,
     Mix,
@@ -43,6 +45,7 @@ def asked(request: PodRequest) -> Ask:
         (pod("p", wants={mig("7g.80gb"): 1}), {Task(0, 1000, 1): 1}),
         (pod("p", wants={SHARED: 3}), {Task(0, 750, 1): 1}),
         (pod("p", wants={SHARED: 9}), {Task(0, 1000, 2): 1, Task(0, 250, 1): 1}),
+        (pod("p", wants={mig("1g.10gb"): 10**12}), {Task(0, 125, 1): MOST_OF_A_POD}),
         # CPU goes with the larger part.
         (
             pod("p", gpu=1, wants={SHARED: 2}, cpu=3),
@@ -128,3 +131,14 @@ def test_pods_that_no_node_could_hold_do_not_count() -> None:
     for gpus in (1, 10_000):
         mix.count(asked(pod("p", gpu=gpus)))
     assert set(worth_to(mix, Supply({"": 16}, 8, {GPU: Unit(1000)})).apart) == {0.0}
+
+
+def test_of_very_many_sizes_those_that_are_asked_for_most_count() -> None:
+    mix = Mix()
+    shares = Supply({"": 8}, 8, {SHARED: Unit(1, of_one_gpu=True)})
+    for size in range(1, MOST_SIZES + 1):
+        for _ in range(2):
+            mix.count(asked(pod("p", wants={SHARED: 500 + size}, cpu=1)))
+    known = worth_to(mix, shares).of_part
+    mix.count(asked(pod("p", wants={SHARED: 400}, cpu=1)))
+    assert worth_to(mix, shares).of_part == known

@@ -5,10 +5,11 @@ may be cut anew is as free as nobody has anything of it, whatever is cut there n
 alone are known; its slices and shares count as nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from aliquot.gpu.layout import geometry_of
 from aliquot.gpu.profiles import GPU_RESOURCE
 from aliquot.partition.gpus import GpuFacts
 from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
@@ -80,16 +81,12 @@ class Layout:
         """Of resources that are whole GPUs, each of them."""
         if not listed.all and (counted := facts.allocatable.get(GPU_RESOURCE)):
             self.totals = {GPU_RESOURCE: counted}
-        may_be_cut = {gpu.uuid: gpu for gpu in facts.gpus}
-        self.divided: dict[str, DividedGpu] = {}
+        self.divided: Mapping[str, DividedGpu] = {}
         """By UUID."""
-        for uuid in dict.fromkeys((*listed.gpus, *may_be_cut)):
-            here, gpu = listed.by_gpu.get(uuid, ()), may_be_cut.get(uuid)
-            may_cut = gpu is not None and gpu.may_cut
-            if any(one.resource not in self.totals for one in here) or (not here and may_cut):
-                self.divided[uuid] = DividedGpu(slots(gpu, here), here, may_cut)
+        if facts.gpus or len(self.totals) < len(listed.by_resource):
+            self.divided = _divided(facts, self.totals)
         self.gpus = sum(self.totals.values()) + len(self.divided)
-        withheld = sum(not one.usable for r in self.totals for one in listed.by_resource.get(r, ()))
+        withheld = sum(count - len(listed.usable.get(r, range(count))) for r, count in self.totals.items())
         self._whole_at_most = sum(self.totals.values()) - withheld
         self.alike = self._alike(facts)
         """Where all GPUs are shared alike: all there is to say of them but how much is free."""
@@ -148,8 +145,20 @@ class Layout:
         return Free(cpu_milli, memory_mib, whole, begun, self.model, idle)
 
 
+def _divided(facts: NodeFacts, whole: Collection[str]) -> Mapping[str, DividedGpu]:
+    """`whole`: resources that are whole GPUs."""
+    may_be_cut = {gpu.uuid: gpu for gpu in facts.gpus}
+    found = {}
+    for uuid in dict.fromkeys((*facts.devices.gpus, *may_be_cut)):
+        here, gpu = facts.devices.by_gpu.get(uuid, ()), may_be_cut.get(uuid)
+        may_cut = gpu is not None and gpu.may_cut
+        if any(one.resource not in whole for one in here) or (not here and may_cut):
+            found[uuid] = DividedGpu(slots(gpu, here), here, may_cut)
+    return found
+
+
 def slots(gpu: GpuFacts | None, devices: Sequence[DeviceState]) -> int:
     """Memory slots of a GPU: of the profiles that it is known to take, else up to the last slice that there is."""
-    known = [p.start + p.size for profile in gpu.profiles for p in profile.placements] if gpu else []
-    listed = [one.start + one.size for one in devices if one.start is not None]
-    return max(known or listed, default=1)
+    if gpu is not None and gpu.profiles:
+        return geometry_of(gpu.profiles).memory_slots
+    return max((one.start + one.size for one in devices if one.start is not None), default=1)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from math import tanh
 from typing import TypeVar
 
+from msgspec import Struct
+
 from aliquot.scheduler.core import devices, scores
 from aliquot.scheduler.core.fragmentation import Task
 from aliquot.scheduler.core.free_gpus import MIB, Free, Layout
@@ -41,12 +43,13 @@ def by_worth(policies: Policies, worth: Worth, units: Units) -> Policies:
     )
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct, gc=False):
+    """One for each node, told of its state as it changes."""
+
     state: NodeState
     layout: Layout
     free: Free
-    choices: dict[str, tuple[DeviceChoice, ...]] = field(default_factory=dict)
+    choices: dict[str, tuple[DeviceChoice, ...]] | None = None
     """By signature, the devices that a pod would get; those that were looked for."""
 
 
@@ -104,14 +107,21 @@ class KeepingWorth:
     def assign(self, shape: PodShape, state: NodeState) -> tuple[DeviceChoice, ...]:
         """Raises LookupError when too few devices are free."""
         node = self._nodes.get(state.name)
-        known = node.choices.get(shape.signature) if node is not None and node.state is state else None
-        return devices.assign(shape, state, self._worth) if known is None else known
+        if node is not None and node.state is state and node.choices is not None:
+            known = node.choices.get(shape.signature)
+            if known is not None:
+                return known
+        return devices.assign(shape, state, self._worth)
 
-    def _look(self, state: NodeState, known: _Node | None) -> _Node:
-        _bound(self._nodes)
-        layout = known.layout if known is not None and known.state.facts is state.facts else None
-        layout = layout or Layout(state.facts)
-        node = self._nodes[state.name] = _Node(state, layout, layout.free(state))
+    def _look(self, state: NodeState, node: _Node | None) -> _Node:
+        if node is None:
+            _bound(self._nodes)
+            layout = Layout(state.facts)
+            node = self._nodes[state.name] = _Node(state, layout, layout.free(state))
+            return node
+        if node.state.facts is not state.facts:
+            node.layout = Layout(state.facts)
+        node.state, node.free, node.choices = state, node.layout.free(state), None
         return node
 
     def _read(self, shape: PodShape) -> _Pod:
@@ -130,7 +140,10 @@ class KeepingWorth:
     def _after(self, shape: PodShape, pod: _Pod, node: _Node) -> Free:
         parts = {resource: n for resource, n in pod.gpus.items() if resource not in node.layout.totals}
         if len(parts) == len(pod.gpus):
-            choices = node.choices[shape.signature] = devices.assign(shape, node.state, self._worth)
+            choices = devices.assign(shape, node.state, self._worth)
+            if node.choices is None:
+                node.choices = {}
+            node.choices[shape.signature] = choices
         else:
             # Which of the whole GPUs does not matter here, and takes long to find out.
             choices = devices.assign(replace(shape, request=parts), node.state, self._worth)

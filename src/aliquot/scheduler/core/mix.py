@@ -5,7 +5,7 @@ they are needed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aliquot.partition import demand
@@ -23,6 +23,12 @@ REMEMBERED = 4_000
 """Pods with GPUs. Counts are halved at so many, so that the last ones weigh most."""
 ENOUGH = 50
 """Pods with GPUs before the counts are trusted."""
+
+
+MOST_OF_A_POD = 64
+"""Slices that are counted of one pod: who asks for thousands gets none."""
+MOST_SIZES = 32
+"""Of parts of a GPU: their prices take a tenth of a second for so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,15 @@ class Supply:
 
 
 def worth_to(mix: Mix, supply: Supply) -> Worth:
-    """Pods that are too large for every node count as none."""
+    """Pods that are too large for every node count as none, and so do those of sizes that are asked for least, where there
+    are very many."""
     tasks = {task: n for task, n in mix.tasks(supply.units).items() if task.gpus <= supply.most_gpus}
-    return Worth(tasks, supply.gpus, supply.most_gpus)
+    by_size: Counter[int] = Counter()
+    for task, times in tasks.items():
+        by_size[task.gpu_milli] += round(times * task.gpus)
+    sizes = {milli for milli, _ in by_size.most_common(MOST_SIZES)}
+    kept = {task: times for task, times in tasks.items() if task.gpu_milli in sizes}
+    return Worth(kept, supply.gpus, supply.most_gpus)
 
 
 def tasks_of(ask: Ask, units: Units) -> Mapping[Task, int]:
@@ -124,6 +136,7 @@ def tasks_of(ask: Ask, units: Units) -> Mapping[Task, int]:
     if not all(resource in units for resource, _ in ask.gpus):
         return {}
     pieces: Counter[tuple[int, int]] = Counter()
+    """By milli of each GPU and number of GPUs, how many such parts."""
     for resource, count in ask.gpus:
         pieces.update(_pieces(units[resource], count))
     total = sum(milli * gpus * times for (milli, gpus), times in pieces.items())
@@ -135,25 +148,20 @@ def tasks_of(ask: Ask, units: Units) -> Mapping[Task, int]:
     return found
 
 
-def _pieces(unit: Unit, count: int) -> Iterator[tuple[int, int]]:
-    """(milli of each GPU, GPUs)"""
+def _pieces(unit: Unit, count: int) -> Mapping[tuple[int, int], int]:
     if unit.milli < WHOLE_MILLI and not unit.of_one_gpu:
-        yield from [(max(1, round(unit.milli)), 1)] * count
-        return
+        return {(max(1, round(unit.milli)), 1): min(count, MOST_OF_A_POD)}
     whole, rest = divmod(max(1, round(unit.milli * count)), WHOLE_MILLI)
-    if whole:
-        yield WHOLE_MILLI, whole
-    if rest:
-        yield rest, 1
+    return {(milli, gpus): 1 for milli, gpus in ((WHOLE_MILLI, whole), (rest, 1)) if milli and gpus}
 
 
 def supply_of(nodes: Iterable[NodeFacts], resources: Iterable[str]) -> Supply:
-    """A resource is what most nodes have under that name; where none has it, the first way to make it."""
+    """A resource is what there is most of under that name; where there is none, the first way to make it."""
     wanted = frozenset(resources)
     gpus: Counter[str] = Counter()
     most_gpus = 0
     there: defaultdict[str, Counter[Unit]] = defaultdict(Counter)
-    could_be: defaultdict[str, Counter[Unit]] = defaultdict(Counter)
+    boards: dict[tuple[str, int, int], tuple[NodeFacts, GpuFacts]] = {}
     for facts in nodes:
         layout = Layout(facts)
         gpus[layout.model] += layout.gpus
@@ -165,16 +173,13 @@ def supply_of(nodes: Iterable[NodeFacts], resources: Iterable[str]) -> Supply:
                 if device.resource in wanted and device.resource not in layout.totals:
                     unit = Unit(gpu.milli(device) / device.capacity, device.shares > 0)
                     there[device.resource][unit] += 1
-        for gpu_facts in facts.gpus:
-            for resource in wanted:
-                for way in demand.ways(resource, facts.classes, gpu_facts)[:1]:
-                    could_be[resource][_unit(way, gpu_facts)] += 1
-    found = {resource: there.get(resource) or could_be.get(resource) for resource in wanted}
-    units = {
-        resource: max(counts, key=lambda unit: (counts[unit], unit.milli))
-        for resource, counts in found.items()
-        if counts
-    }
+        for one in facts.gpus:
+            boards.setdefault((one.board, id(one.profiles), id(facts.classes)), (facts, one))
+    units = {resource: max(found, key=lambda u: (found[u], u.milli)) for resource, found in there.items()}
+    for resource in wanted.difference(units):
+        for facts, one in boards.values():
+            for way in demand.ways(resource, facts.classes, one)[:1]:
+                units.setdefault(resource, _unit(way, one))
     return Supply({model: count for model, count in gpus.items() if count}, most_gpus, units)
 
 
