@@ -18,22 +18,32 @@ class Guarding:
         self._pods = pods
         self._why_kept = why_kept
         self._budgets = Cache(client, PODDISRUPTIONBUDGETS, PodDisruptionBudget, optional=True)
+        self._now: Guards | None = None
+        """Until a budget is another one."""
 
     async def run(self) -> None:
         """Until cancelled."""
-        await self._budgets.run()
+        unsubscribe = self._budgets.subscribe(self._budget_changed)
+        try:
+            await self._budgets.run()
+        finally:
+            unsubscribe()
 
     def now(self) -> Guards:
-        budgets = list(self._budgets.values())
-        under = Budgets(budgets)
+        if self._now is None:
+            budgets = list(self._budgets.values())
+            under = Budgets(budgets)
 
-        def budgets_of(name: str) -> Sequence[str]:
-            pod = self._pods.get(name)
-            return under.of(pod) if pod is not None else ()
+            def budgets_of(name: str) -> Sequence[str]:
+                pod = self._pods.get(name)
+                return under.of(pod) if pod is not None else ()
 
-        return Guards(
-            self._kept, budgets_of, {key(budget): budget.status.disruptions_allowed for budget in budgets}
-        )
+            allowed = {key(budget): budget.status.disruptions_allowed for budget in budgets}
+            self._now = Guards(self._kept, budgets_of, allowed)
+        return self._now
+
+    def _budget_changed(self, old: PodDisruptionBudget | None, new: PodDisruptionBudget | None) -> None:
+        self._now = None
 
     def _kept(self, name: str) -> str:
         pod = self._pods.get(name)

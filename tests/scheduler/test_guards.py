@@ -1,0 +1,47 @@
+"""What keeps pods from being evicted, with an API in memory, on virtual time."""
+
+import asyncio
+from typing import Any
+
+from tests.scheduler.fake_api import KINDS, Json, World, simulate
+from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.test_departing import evicted, pod
+
+
+def budget(allowed: int) -> Json:
+    return {
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        "status": {"disruptionsAllowed": allowed},
+    }
+
+
+def owned_by(kind: str) -> Json:
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "u", "controller": True}
+    return {"ownerReferences": [owner]}
+
+
+def test_who_may_not_be_disrupted_stays_and_another_goes() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        kept: dict[str, dict[str, Any]] = {
+            "marked": {"annotations": {"aliquot.dev/do-not-disrupt": "true"}},
+            "daemon": owned_by("DaemonSet"),
+            "guarded": {"labels": {"app": "web"}},
+            "free": {},
+        }
+        api.put("poddisruptionbudgets", budget(0))
+        for name, metadata in kept.items():
+            api.put("nodes", node(f"on-{name}", gpus=1))
+            api.put("pods", pod(name, on=f"on-{name}", priority=int(name == "free"), **metadata))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["free"], 5)
+            api.put("pods", pod("next", priority=10))
+            await asyncio.sleep(20)
+            assert evicted(api) == ["free"]
+            # The budget of those who asked for it first is what counts, as it is now.
+            api.put("poddisruptionbudgets", budget(1))
+            await until(lambda: evicted(api) == ["free", "guarded"], 20)
+
+    simulate(scenario, kinds=(*KINDS, "poddisruptionbudgets"))
