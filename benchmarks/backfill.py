@@ -1,7 +1,7 @@
 """Waits with and without backfill, on jobs of Microsoft's Philly clusters as Gavel has them, with the scheduler's own core.
 
 `none` lets whoever fits go in front of a job that is blocked, `strict` nobody: EASY as published is compared with the latter.
-Each virtual cluster of the trace gets as many nodes of 8 GPUs as make its load 70 % of them. Job events are submissions,
+Each virtual cluster of the trace, but for small ones and one where all jobs are of one size, gets as many nodes of 8 GPUs as make its load 70 % of them. Job events are submissions,
 starts and ends, by CPU time. `ALIQUOT_TRACES` names the directory with gavel_philly in it.
 """
 
@@ -49,7 +49,8 @@ def main(short: bool = False) -> None:
     for path in sorted(folder.glob("*.trace")):
         with path.open() as lines:
             workload = philly.read_jobs(lines, throughputs, source=str(path))
-        if len(workload.jobs) >= FEWEST_JOBS:
+        sizes = {job.total_gpus for job in workload.jobs}
+        if len(workload.jobs) >= FEWEST_JOBS and len(sizes) > 1:
             _compare(path.stem, workload, found)
             if short:
                 break
