@@ -1,8 +1,9 @@
 """Waits with and without backfill, on jobs of Microsoft's Philly clusters as Gavel has them, with the scheduler's own core.
 
 `none` lets whoever fits go in front of a job that is blocked, `strict` nobody: EASY as published is compared with the latter.
-Each virtual cluster of the trace, but for small ones and one where all jobs are of one size, gets as many nodes of 8 GPUs as make its load 70 % of them. Job events are submissions,
-starts and ends, by CPU time. `ALIQUOT_TRACES` names the directory with gavel_philly in it.
+Each virtual cluster of the trace, but for small ones and one where all jobs are of one size, gets as many nodes of 8 GPUs as
+make its load 70 % of them. Job events are submissions, starts and ends, by CPU time. `ALIQUOT_TRACES` names the directory with
+gavel_philly in it.
 """
 
 import os
