@@ -27,7 +27,8 @@ from aliquot.scheduler.core.topology import Topology
 _MOST_LOOKED_AT = 512
 """Of jobs that are alike, so many are asked whether they are short enough to go in front."""
 _MOST_MOVED = 4
-"""So many promises are looked at in a pass, in turn, whether they can be had earlier."""
+"""So many promises are looked at in a pass, in turn, whether they can be had earlier; and so many give way to one before them that
+is late."""
 
 
 class Style(StrEnum):
@@ -125,11 +126,11 @@ class Stage:
         )
 
     def renew(self, job: Job) -> None:
-        """Its promise cannot be kept: another one, as early as can be. Those that were to start later do not keep it from that, and
-        are promised anew after it."""
+        """Its promise cannot be kept: another one, as early as can be. The next that were to start later do not keep it from that,
+        and are promised anew after it."""
         promises = self._backfill.promises
         failed = promises.pop(job.spec.key)
-        behind = [promise for promise in self._in_turn() if promise.start_s >= failed.start_s]
+        behind = [promise for promise in self._in_turn() if promise.start_s >= failed.start_s][:_MOST_MOVED]
         for promise in behind:
             del promises[promise.job.key]
         self._promise(job)
