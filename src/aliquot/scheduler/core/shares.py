@@ -1,9 +1,9 @@
 """Shares of the chosen node's GPUs and slices, for each container.
 
 A container's shares are all of one device: two halves on two GPUs would be two small GPUs. Of those that have enough
-left it is the least used one, since who shares a GPU runs the slower the more there are; or the most used one, where the
-node packs. Some devices of a resource may be whole; a container that asks for several and finds no device with so many
-shares gets whole ones.
+left it is the least used one, since who shares a GPU runs the slower the more there are; or, where the node packs, the one
+that loses the least worth, if worth is known, else the most used. Some devices of a resource may be whole; a container that
+asks for several and finds no device with so many shares gets whole ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
