@@ -48,11 +48,11 @@ scheduler.add_command(explain)
 )
 @click.option(
     "--backfill",
-    type=click.Choice(["easy", "conservative", "strict"]),
+    type=click.Choice(["easy", "conservative", "strict", "none"]),
     default="easy",
     show_default=True,
     help="Who goes in front of a job that waits for room: jobs that end before its promised start (easy: the first has a "
-    "promise, conservative: those behind it too), or nobody (strict).",
+    "promise, conservative: those behind it too), nobody (strict), or whoever fits (none).",
 )
 @leader_elect_option
 @value_table_option
@@ -95,6 +95,6 @@ async def _schedule(
             placement=Placement(placement),
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
-            backfill=Style(backfill),
+            backfill=None if backfill == "none" else Style(backfill),
         )
         await scheduler.run()

@@ -35,6 +35,7 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
+from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.placement import Placement, starting
@@ -121,7 +122,7 @@ class Scheduler:
         placement: Placement = Placement.WORTH,
         policies: Policies | None = None,
         value_tables: Sequence[ValueTable] | None = None,
-        backfill: Style = Style.EASY,
+        backfill: Style | None = Style.EASY,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -184,7 +185,7 @@ class Scheduler:
             leaving=self._is_leaving,
             placed=self._has_node,
             released=lambda key: self._timing.gone(key, succeeded=False),
-            facts_changed=self._dividing.node_changed,
+            facts_changed=self._facts_changed,
             reserved=self._go_on,
             unreserved=self._unreserved,
             surroundings=self._surroundings,
@@ -399,7 +400,7 @@ class Scheduler:
                 )
             self._queue_statuses.look()
             if outcome.promises:
-                due_in_s = self._timing.backfill.look_again_s - self._clock.now()
+                due_in_s = min(promise.start_s for promise in outcome.promises) - self._clock.now()
                 look_again_at = min(look_again_at, loop.time() + max(due_in_s, LEAST_WAIT_S))
             if outcome.more:
                 await asyncio.sleep(0)
@@ -496,6 +497,10 @@ class Scheduler:
         """With what another leader began, or this one before it was restarted."""
         self._together.begun(job, pod.key)
         self._preparing.submit(pod, placed, written=True)
+
+    def _facts_changed(self, name: str, facts: NodeFacts | None) -> None:
+        if self._dividing.node_changed(name, facts):
+            self._timing.node_came()
 
     def _has_node(self, pod: Pod, spec: JobSpec) -> None:
         self._timing.placed(pod, spec)

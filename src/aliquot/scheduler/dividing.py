@@ -78,13 +78,15 @@ class Dividing:
 
         return stop
 
-    def node_changed(self, name: str, facts: NodeFacts | None) -> None:
-        """None: it is gone."""
+    def node_changed(self, name: str, facts: NodeFacts | None) -> bool:
+        """None: it is gone. Returns whether it was not there before."""
+        is_new = facts is not None and name not in self._nodes
         if facts is None:
             self._nodes.pop(name, None)
         else:
             self._nodes[name] = facts
         self._unsettled.add(name)
+        return is_new
 
     def settle(self) -> None:
         """Before a decision: what was told since the last one counts from now on."""

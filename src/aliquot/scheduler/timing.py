@@ -9,14 +9,14 @@ from aliquot.scheduler.core.jobs import JobSpec
 
 
 class Timing:
-    """Keeps `backfill` in step."""
+    """Keeps `backfill` in step. Without a style whoever fits goes in front."""
 
-    def __init__(self, *, clock: Clock, style: Style) -> None:
+    def __init__(self, *, clock: Clock, style: Style | None) -> None:
         self._clock = clock
         self._history = RuntimeHistory()
         self._runs: dict[str, tuple[JobSpec, float]] = {}
         """By pod: its job, and when it started."""
-        self.backfill = Backfill(style, estimate=self._history.estimate)
+        self.backfill = None if style is None else Backfill(style, estimate=self._history.estimate)
 
     def placed(self, pod: Pod, spec: JobSpec) -> None:
         """The pod has a node."""
@@ -26,7 +26,8 @@ class Timing:
         if known is not None and known[0] == spec and not started:
             return
         self._runs[key(pod)] = spec, started_s
-        self.backfill.started(spec, [key(pod)], started_s)
+        if self.backfill is not None:
+            self.backfill.started(spec, [key(pod)], started_s)
 
     def gone(self, name: str, *, succeeded: bool) -> None:
         """The pod has ended, or is no more, or does not get its node after all."""
@@ -35,4 +36,10 @@ class Timing:
         if run is not None and succeeded:
             spec, started_s = run
             self._history.ended(spec, max(0.0, now - started_s))
-        self.backfill.ended(name, now)
+        if self.backfill is not None:
+            self.backfill.ended(name, now)
+
+    def node_came(self) -> None:
+        """There is more room than was known of when starts were promised."""
+        if self.backfill is not None:
+            self.backfill.may_be_earlier = True
