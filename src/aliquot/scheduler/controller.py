@@ -76,6 +76,8 @@ LEAST_WAIT_S = 1.0
 """Between two looks for the sake of a promise."""
 LOOK_FOR_ROOM_S = 10.0
 """And no less often, while somebody waits."""
+_SELDOM = 20
+"""So many times as long as it took it is not looked for again."""
 _DECISIONS_PER_TURN = 256
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 """The API server's own words, so that there is nothing to write where it has said so."""
@@ -384,9 +386,11 @@ class Scheduler:
         while True:
             self._wake.clear()
             makes_room = loop.time() >= room_at
+            began = loop.time()
             outcome = self.decide(_DECISIONS_PER_TURN, makes_room=makes_room)
             if makes_room and (outcome.blocked or any(one.after for one in outcome.decisions)):
-                room_at = loop.time() + MAKE_ROOM_S
+                # Whom to evict is a look at everybody: in a large cluster it has to be rarer.
+                room_at = loop.time() + max(MAKE_ROOM_S, _SELDOM * (loop.time() - began))
             for decision in outcome.decisions:
                 for bind in decision.binds:
                     self._tell_ignored(bind.pod.key)

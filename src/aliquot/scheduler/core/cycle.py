@@ -26,7 +26,7 @@ from aliquot.scheduler.core.serving import ByQueue, Head, OneLine, Serving
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
-from aliquot.scheduler.core.victims import Guards, Victims
+from aliquot.scheduler.core.victims import Everybody, Guards, Victims
 
 _MOST_HELPED = 8
 """Kinds of jobs that room is made for in one pass, in the order in which they were served."""
@@ -165,6 +165,8 @@ class _Pass:
         self._closed: list[_Closed] = []
         self._passed_over: set[Alike] = set()
         """Of which one was blocked, and others behind it were asked."""
+        self._everybody: Everybody | None = None
+        """Who could be evicted; None: to be looked at anew."""
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
 
@@ -327,7 +329,9 @@ class _Pass:
         asked = self._pending.amounts(job, lacks)
         if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
             return False
-        victims = Victims(self._session, self._pending, job, asked, guards, now_s)
+        if self._everybody is None:
+            self._everybody = Everybody(self._session, self._pending, now_s)
+        victims = Victims(self._session, self._everybody, job, asked, guards, now_s)
         if not any(victims.may_go(unit) for unit in victims.units):
             return False
         before = set(self._session.evicted)
@@ -337,6 +341,7 @@ class _Pass:
             return False
         room.give_back()
         after = [pod for key, pod in self._session.evicted.items() if key not in before]
+        self._everybody = None
         self._decide(job, found, after)
         return True
 

@@ -77,89 +77,49 @@ class Unit:
         return (-1, 0, 0.0) if self.going else (self.claim, self.holding.priority, self.lost)
 
 
-class Victims:
-    """Of one job that waits. Looks at everybody once; what is allowed is asked anew for each."""
+class Everybody:
+    """All that could go, as things are in the session. Looked at once for all jobs that wait, until somebody does go."""
 
-    def __init__(
-        self, session: Session, pending: Pending, job: Job, asked: Amounts, guards: Guards, now_s: float
-    ) -> None:
+    def __init__(self, session: Session, pending: Pending, now_s: float) -> None:
         self._session = session
         self._pending = pending
-        self._accounts: Accounts = pending.accounts
-        self._job = job
-        self._asked = asked
-        self._guards = guards
+        self.accounts: Accounts = pending.accounts
         self._now_s = now_s
-        self._queue = job.spec.queue or DEFAULT
 
     @cached_property
     def units(self) -> list[Unit]:
-        """All that could go, whoever may be allowed to."""
         found = [
             Unit((pod.key,), "", None, Holding(pod.key, pod.key, {}))
             for pod in self._session.snapshot.pods.values()
             if pod.terminating
         ]
-        by_queue: dict[str, list[Unit]] = {}
-        for job in self._pending.jobs.values():
-            if job.placed and job.spec.key != self._job.spec.key:
-                for unit in self._units_of(job):
-                    by_queue.setdefault(unit.queue, []).append(unit)
-        for queue, units in by_queue.items():
-            claimed = self._claims(queue, [unit.holding for unit in units])
+        for queue, units in self._by_queue.items():
+            claimed = self.claims(queue, [unit.holding for unit in units])
             found += [
                 replace(unit, claim=claimed[unit.holding.key]) for unit in units if unit.holding.preemptible
             ]
         return found
 
-    def may_go(self, unit: Unit) -> bool:
-        """As things are in the session."""
-        pods = self._session.snapshot.pods
-        # What was decided a moment ago may be written by now or not: it is let come true first.
-        if any(key not in pods or pods[key].assumed for key in unit.pods):
-            return False
-        if unit.going:
-            return not any(self._guards.kept(key) for key in unit.pods)
-        assert unit.spec is not None
-        other = unit.queue != self._queue
-        victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)
-        since_s = min(pods[key].since_s for key in unit.pods)
-        safe_s = safe_until_s(
-            self._accounts.tree, unit.queue, since_s, unit.spec.minimum_runtime_s, by_another_queue=other
-        )
-        allowed = (
-            may_reclaim(self._accounts.ledger, self._shares, self._party, victim)
-            if other
-            else may_preempt(self._party, victim)
-        )
-        # Without a minimum the clocks of others do not matter.
-        ran_enough = safe_s == since_s or safe_s <= self._now_s
-        return allowed and ran_enough and self._guards.allow(unit.pods, self._session.evicted)
+    def holdings(self, queue: str) -> list[Holding]:
+        return [unit.holding for unit in self._by_queue.get(queue, ())]
 
-    @cached_property
-    def _shares(self) -> Shares:
-        return self._accounts.shares()
-
-    @cached_property
-    def _party(self) -> Party:
-        """The job that waits, with the claim that it would have."""
-        spec = self._job.spec
-        mine = Holding(
-            spec.key + "?", spec.key, self._asked, spec.priority, spec.preemptible, since_s=float("inf")
-        )
-        here = [
-            unit.holding
-            for job in self._pending.jobs.values()
-            if job.placed and (job.spec.queue or DEFAULT) == self._queue
-            for unit in self._units_of(job)
-        ]
-        claimed = self._claims(self._queue, [*here, mine])
-        return Party(self._queue, self._asked, claimed[mine.key], spec.priority, spec.preemptible)
-
-    def _claims(self, queue: str, holdings: list[Holding]) -> Mapping[str, Claim]:
-        if queue in self._accounts.tree and self._accounts.tree.refusal(queue) is None:
-            return claims(self._shares, queue, holdings)
+    def claims(self, queue: str, holdings: list[Holding]) -> Mapping[str, Claim]:
+        if queue in self.accounts.tree and self.accounts.tree.refusal(queue) is None:
+            return claims(self.shares, queue, holdings)
         return {holding.key: Claim.BORROWED for holding in holdings}
+
+    @cached_property
+    def shares(self) -> Shares:
+        return self.accounts.shares()
+
+    @cached_property
+    def _by_queue(self) -> Mapping[str, list[Unit]]:
+        found: dict[str, list[Unit]] = {}
+        for job in self._pending.jobs.values():
+            if job.placed:
+                for unit in self._units_of(job):
+                    found.setdefault(unit.queue, []).append(unit)
+        return found
 
     def _units_of(self, job: Job) -> list[Unit]:
         pods = [
@@ -192,7 +152,7 @@ class Victims:
         amounts: Amounts = {}
         lost = 0.0
         for pod in pods:
-            entry = self._accounts.entry(pod.key)
+            entry = self.accounts.entry(pod.key)
             counts = entry.amounts if entry is not None else {}
             amounts = together(amounts, counts)
             lost += max(counts.values(), default=0) * max(0.0, self._now_s - pod.since_s)
@@ -208,3 +168,59 @@ class Victims:
         )
         keys = tuple(pod.key for pod in (with_it or pods))
         return Unit(keys, spec.queue or DEFAULT, spec, holding, lost=lost)
+
+
+class Victims:
+    """Of one job that waits: who of everybody may go for it. That is asked anew for each, since it depends on who went before."""
+
+    def __init__(
+        self, session: Session, everybody: Everybody, job: Job, asked: Amounts, guards: Guards, now_s: float
+    ) -> None:
+        self._session = session
+        self._everybody = everybody
+        self._accounts = everybody.accounts
+        self._job = job
+        self._asked = asked
+        self._guards = guards
+        self._now_s = now_s
+        self._queue = job.spec.queue or DEFAULT
+
+    @property
+    def units(self) -> list[Unit]:
+        return self._everybody.units
+
+    def may_go(self, unit: Unit) -> bool:
+        """As things are in the session."""
+        pods = self._session.snapshot.pods
+        # What was decided a moment ago may be written by now or not: it is let come true first.
+        if any(key not in pods or pods[key].assumed for key in unit.pods):
+            return False
+        if unit.going:
+            return not any(self._guards.kept(key) for key in unit.pods)
+        assert unit.spec is not None
+        if unit.spec.key == self._job.spec.key:
+            return False
+        other = unit.queue != self._queue
+        victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)
+        since_s = min(pods[key].since_s for key in unit.pods)
+        safe_s = safe_until_s(
+            self._accounts.tree, unit.queue, since_s, unit.spec.minimum_runtime_s, by_another_queue=other
+        )
+        allowed = (
+            may_reclaim(self._accounts.ledger, self._everybody.shares, self._party, victim)
+            if other
+            else may_preempt(self._party, victim)
+        )
+        # Without a minimum the clocks of others do not matter.
+        ran_enough = safe_s == since_s or safe_s <= self._now_s
+        return allowed and ran_enough and self._guards.allow(unit.pods, self._session.evicted)
+
+    @cached_property
+    def _party(self) -> Party:
+        """The job that waits, with the claim that it would have."""
+        spec = self._job.spec
+        mine = Holding(
+            spec.key + "?", spec.key, self._asked, spec.priority, spec.preemptible, since_s=float("inf")
+        )
+        claimed = self._everybody.claims(self._queue, [*self._everybody.holdings(self._queue), mine])
+        return Party(self._queue, self._asked, claimed[mine.key], spec.priority, spec.preemptible)
