@@ -82,11 +82,11 @@ TOPOLOGY_CRD = crd(
     Topology,
     "topologies",
     singular="topology",
+    status=False,
     categories=["aliquot"],
     printer_columns=[
         PrinterColumn("Coarsest", ".spec.levels[0].nodeLabel"),
         PrinterColumn("Next", ".spec.levels[1].nodeLabel"),
-        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
     ],
 )

@@ -232,14 +232,8 @@ class TopologySpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Coarse to fine: block, rack, node."""
 
 
-class TopologyStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
-    observed_generation: int = 0
-    conditions: Annotated[list[Condition], list_map("type")] = []
-
-
 class Topology(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
     spec: TopologySpec
-    status: TopologyStatus = field(default_factory=TopologyStatus)
     api_version: str = API_VERSION
     kind: str = "Topology"
