@@ -12,6 +12,7 @@ import time
 
 import structlog
 
+from tests.simulation.gangs import Gangs
 from tests.simulation.partitioned import PartitionedWorld, PlainlyScheduled, UndisturbedNodes
 from tests.simulation.world import World, simulate
 
@@ -20,6 +21,7 @@ WORLDS: dict[str, type[World]] = {
     "partitioned": PartitionedWorld,
     "undisturbed": UndisturbedNodes,
     "plain": PlainlyScheduled,
+    "gangs": Gangs,
 }
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.simulation.gangs import Gangs
 from tests.simulation.partitioned import PartitionedWorld, PlainlyScheduled, UndisturbedNodes
 from tests.simulation.world import World, simulate
 
@@ -24,6 +25,11 @@ def test_every_promise_holds_after_a_storm(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS_PARTITIONED)
 def test_gpus_are_cut_as_pods_need_them(kind: type[World], seed: int) -> None:
     simulate(seed, storm_s=120, kind=kind)
+
+
+@pytest.mark.parametrize("seed", SEEDS_PARTITIONED)
+def test_gangs_are_whole_and_queues_within_their_limits(seed: int) -> None:
+    simulate(seed, storm_s=120, kind=Gangs)
 
 
 def test_a_seed_is_a_reproduction() -> None:

@@ -1,0 +1,134 @@
+"""Gangs, queues and priorities, while whoever decides on them is killed again and again: nothing happens to nodes and agents, so
+no pod may be refused by a kubelet, and no queue may ever hold more than its limit."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from aliquot.gpu.inventory import InventoryGpus, InventoryNode
+from aliquot.kube.api.gpunode import Partitioning
+from aliquot.kube.client import Propagation
+from aliquot.kube.errors import NotFound
+from aliquot.kube.resources import JOBS, NAMESPACES, PODS, PRIORITYCLASSES, QUEUES
+from aliquot.kube.roles import NAMESPACE
+from tests.simulation.world import World, summary
+
+NODES = tuple(InventoryNode(f"hopper-{n}", {}, (InventoryGpus("h100-80gb", 4),)) for n in range(2))
+QUEUES_OF = {"research": {"quota": 4, "limit": 6}, "products": {"quota": 3}, "default": {"quota": 0}}
+PRIORITIES = {"low": 1, "high": 10}
+_SIZES = (1, 1, 2, 3, 4, 6)
+_DEMANDS = ("nvidia.com/gpu", "nvidia.com/gpu", "nvidia.com/mig-3g.40gb")
+_MOST_JOBS = 8
+_NODE_SIDE = ("agent", "kubelets")
+_API = {"apiVersion": "aliquot.dev/v1alpha1", "kind": "Queue"}
+
+
+class Gangs(World):
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, NODES, Partitioning.ON_DEMAND)
+        self._count = 0
+
+    async def misfortune(self) -> None:
+        assert self.supervisor is not None
+        jobs = sorted(job["metadata"]["name"] for job in (await self.user.list(JOBS, "default")).items)
+        match self.rng.choice(("start", "start", "end", "pod", "kill")):
+            case "start" if len(jobs) < _MOST_JOBS:
+                await self.start(
+                    self.rng.choice(_SIZES),
+                    self.rng.choice(_DEMANDS),
+                    self.rng.choice(sorted(QUEUES_OF)),
+                    self.rng.choice(sorted(PRIORITIES)),
+                )
+            case "start" | "end" if jobs:
+                await self._end(self.rng.choice(jobs))
+            case "pod" if pods := (await self.user.list(PODS, "default")).items:
+                name = self.rng.choice(sorted(pod["metadata"]["name"] for pod in pods))
+                self.note(f"delete pod {name}")
+                await self.delete_pod(name)
+            case _:
+                names = [name for name in self.supervisor.names() if not name.startswith(_NODE_SIDE)]
+                name = self.rng.choice(names)
+                self.note(f"kill {name}")
+                self.supervisor.kill(name)
+
+    async def start(self, size: int, resource: str, queue: str, priority: str) -> None:
+        self._count += 1
+        name = f"job-{self._count}"
+        self.note(f"{name}: {size} x {resource} in {queue}, {priority}")
+        container = {"name": "main", "image": "none", "resources": {"limits": {resource: "1"}}}
+        spec = {
+            "schedulerName": "default-scheduler",
+            "priorityClassName": priority,
+            "restartPolicy": "Never",
+            "containers": [container],
+        }
+        # Whoever is evicted begins again, however often.
+        job = {
+            "parallelism": size,
+            "completions": size,
+            "backoffLimit": 10_000,
+            "template": {"metadata": {"labels": {"aliquot.dev/queue": queue}}, "spec": spec},
+        }
+        metadata = {
+            "name": name,
+            "namespace": "default",
+            "annotations": {"aliquot.dev/min-member": str(size)},
+        }
+        await self.user.create(
+            JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job}
+        )
+
+    async def _end(self, name: str) -> None:
+        self.note(f"delete {name}")
+        try:
+            await self.user.delete(JOBS, name, "default", propagation=Propagation.BACKGROUND)
+        except NotFound:
+            return
+
+    async def check_always(self) -> None:
+        held = await self.held()
+        for given, holders in sorted(held.items()):
+            assert len(holders) == 1, f"{given} is handed out {len(holders)} times: {holders}"
+        pods = (await self.user.list(PODS, "default")).items
+        # Whoever is evicted fails too, without a reason: it is a pod of a Job, and was killed.
+        refused = [pod["metadata"]["name"] for pod in pods if pod["status"].get("reason")]
+        assert not refused, f"refused by a kubelet: {refused}: {summary(pods)}"
+        holds: Counter[str] = Counter()
+        for pod in pods:
+            if pod["spec"].get("nodeName") and pod["status"].get("phase") not in ("Failed", "Succeeded"):
+                (resource,) = pod["spec"]["containers"][0]["resources"]["limits"]
+                queue = pod["metadata"]["labels"]["aliquot.dev/queue"]
+                holds[queue] += 1000 if resource == "nvidia.com/gpu" else 500
+        assert holds["research"] <= 6000, f"beyond the queue's limit: {holds}"
+
+    async def live(self, storm_s: float) -> None:
+        await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
+        await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+        for name, gpu in QUEUES_OF.items():
+            spec: dict[str, Any] = {"resources": {"gpu": gpu}}
+            await self.user.create(QUEUES, {**_API, "metadata": {"name": name}, "spec": spec})
+        for name, value in PRIORITIES.items():
+            kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+            await self.user.create(PRIORITYCLASSES, {**kind, "metadata": {"name": name}, "value": value})
+        self.weather.storm()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + storm_s
+        while loop.time() < end:
+            await asyncio.sleep(self.rng.expovariate(1 / 4))
+            await self.misfortune()
+            await self.check_always()
+        self.note("calm")
+        self.weather.calm()
+        for job in (await self.user.list(JOBS, "default")).items:
+            await self._end(job["metadata"]["name"])
+        await asyncio.sleep(90)
+        # Six of eight GPUs in one gang, and what is left for those who would go before it if they could.
+        await self.start(6, "nvidia.com/gpu", "research", "high")
+        await self.start(2, "nvidia.com/gpu", "products", "low")
+        for _ in range(40):
+            await asyncio.sleep(15)
+            await self.check_always()
+            pods = (await self.user.list(PODS, "default")).items
+            if len(pods) == 8 and all(pod["status"].get("phase") == "Running" for pod in pods):
+                return
+        raise AssertionError(f"not all run ten virtual minutes after the storm: {summary(pods)}")
