@@ -101,7 +101,7 @@ def test_when_it_is_likely_to_start() -> None:
 
     answer = asked("pod/default/second", put)
     assert answer.why is not None and answer.why.reason == "Full"
-    assert answer.start_told == "starts in about 2h"
+    assert answer.start_told == "starts in 2h at the latest"
     assert answer.predicted_start == "2026-01-01T02:00:00Z"
     assert answer.changes[0].steps == ("add 1 node like a (8 nvidia.com/gpu)",)
 
