@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from aliquot.scheduler.core.facts import NodeFacts
-from aliquot.scheduler.core.free_gpus import MODEL_LABEL, Free, Layout
+from aliquot.scheduler.core.facts import MODEL_LABEL, NodeFacts
+from aliquot.scheduler.core.free_gpus import Free, Layout
 from aliquot.scheduler.core.pod import DeviceChoice, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import GPU, gpu_uuid, mig, node, placed, pod

@@ -3,9 +3,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from aliquot.kube.api.gpuclass import resource_of
-from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.facts import MODEL_LABEL, NodeFacts
 from aliquot.scheduler.core.fragmentation import Task
-from aliquot.scheduler.core.free_gpus import MODEL_LABEL
 from aliquot.scheduler.core.mix import (
     MOST_OF_A_POD,
     MOST_SIZES,

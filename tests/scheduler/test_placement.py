@@ -7,8 +7,7 @@ import pytest
 
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.attempts import why_no_node
-from aliquot.scheduler.core.facts import NodeFacts
-from aliquot.scheduler.core.free_gpus import MODEL_LABEL
+from aliquot.scheduler.core.facts import MODEL_LABEL, NodeFacts
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import ContainerKind, PodRequest

@@ -20,6 +20,9 @@ DeviceId: TypeAlias = tuple[str, int]
 
 _WHOLE = -1
 
+MODEL_LABEL = "nvidia.com/gpu.product"
+"""Of a node: the model of its GPUs."""
+
 
 def device_id(gpu: str, start: int | None) -> DeviceId:
     return gpu, _WHOLE if start is None else start

@@ -12,12 +12,11 @@ from typing import NamedTuple
 from aliquot.gpu.layout import geometry_of
 from aliquot.gpu.profiles import GPU_RESOURCE
 from aliquot.partition.gpus import GpuFacts
-from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
+from aliquot.scheduler.core.facts import MODEL_LABEL, DeviceState, NodeFacts, device_id
 from aliquot.scheduler.core.fragmentation import WHOLE_MILLI
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import CPU, MEMORY, Amounts, DeviceChoice
 
-MODEL_LABEL = "nvidia.com/gpu.product"
 MIB = 1 << 20
 
 

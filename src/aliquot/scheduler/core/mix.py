@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from aliquot.partition import demand
 from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.ways import SliceWay, WayOn
-from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.facts import MODEL_LABEL, NodeFacts
 from aliquot.scheduler.core.fragmentation import WHOLE_MILLI, Task
-from aliquot.scheduler.core.free_gpus import MIB, MODEL_LABEL, Layout, slots
+from aliquot.scheduler.core.free_gpus import MIB, Layout, slots
 from aliquot.scheduler.core.matching import Operator
 from aliquot.scheduler.core.pod import CPU, MEMORY, PodShape
 from aliquot.scheduler.core.scores import accelerators

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.facts import Devices, DeviceState, NodeFacts
+from aliquot.scheduler.core.facts import MODEL_LABEL, Devices, DeviceState, NodeFacts
 from aliquot.scheduler.core.fragmentation import WHOLE_MILLI
-from aliquot.scheduler.core.free_gpus import MIB, MODEL_LABEL
+from aliquot.scheduler.core.free_gpus import MIB
 from aliquot.scheduler.core.keeping_worth import by_worth
 from aliquot.scheduler.core.matching import NodeTerm, Operator, Requirement
 from aliquot.scheduler.core.mix import Mix, ask_of, supply_of, worth_to

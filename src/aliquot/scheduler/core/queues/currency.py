@@ -23,13 +23,12 @@ from aliquot.gpu.driver import InstanceProfile
 from aliquot.gpu.profiles import of_gpu_instance
 from aliquot.partition.demand import Classes, GpuKind, could_be_made, ways
 from aliquot.partition.ways import SliceWay, WayOn
-from aliquot.scheduler.core.facts import NodeFacts
+from aliquot.scheduler.core.facts import MODEL_LABEL, NodeFacts
 from aliquot.scheduler.core.pod import CPU, MEMORY, Amounts, DeviceChoice
 from aliquot.scheduler.core.queues.terms import GPU, of_model
 
 WHOLE_MILLI = 1000
 _SHARED = ".shared"
-_PRODUCT_LABEL = "nvidia.com/gpu.product"
 _SHARED_PRODUCT = "-SHARED"
 """What the label says besides on a node that shares its GPUs."""
 
@@ -122,7 +121,7 @@ def offered(facts: NodeFacts, prices: Prices) -> Amounts:
 
 def product_of(facts: NodeFacts) -> str:
     """The model of its GPUs; empty where no label says it."""
-    return facts.labels.get(_PRODUCT_LABEL, "").removesuffix(_SHARED_PRODUCT)
+    return facts.labels.get(MODEL_LABEL, "").removesuffix(_SHARED_PRODUCT)
 
 
 @dataclass(frozen=True, slots=True)
