@@ -1,30 +1,26 @@
 """The scheduler as it runs: caches in, the core's cycle, Bindings and reasons out.
 
 Driven by events: a change that may help somebody wakes the loop, which takes everything that arrived in the same
-turn of the event loop together and decides. Nothing is polled; what waits is judged anew at least every
-`REVIEW_S`, and reasons that change only in their figures are told no more often than `RETELL_S`.
+turn of the event loop together and decides. Nothing is polled; what waits is judged anew at least every `REVIEW_S`.
 """
 
 import asyncio
-import math
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
 import structlog
 
 from aliquot.clock import Clock
 from aliquot.kube import errors
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
-from aliquot.kube.events import Recorder, Severity
-from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS, key
+from aliquot.kube.events import Recorder
+from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
 from aliquot.kube.retry import Backoff
 from aliquot.partition.asking import Asking
 from aliquot.partition.value import Valuation
@@ -32,17 +28,16 @@ from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
-from aliquot.scheduler.core.pending import Alike, Pending
+from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
+from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.departing import Departing
 from aliquot.scheduler.dividing import Dividing
@@ -50,12 +45,12 @@ from aliquot.scheduler.group_status import GroupStatuses
 from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.guards import Guarding
 from aliquot.scheduler.mirror import Mirror
-from aliquot.scheduler.pods import ignored_assignment
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
-from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.reporter import Reporter
 from aliquot.scheduler.runtime_limits import RuntimeLimits
 from aliquot.scheduler.surroundings import Surroundings
+from aliquot.scheduler.telling import Telling
 from aliquot.scheduler.timing import Timing
 from aliquot.scheduler.together import Together
 from aliquot.scheduler.upstream_status import UpstreamStatuses
@@ -67,9 +62,6 @@ COMPONENT = "aliquot-scheduler"
 DEFAULT_NAMES = ("default-scheduler", "aliquot")
 
 REVIEW_S = 60.0
-RETELL_S = 30.0
-EXPLAIN_S = 1.0
-"""A shape that waits is explained no more often, but at once to a pod that is new."""
 MAKE_ROOM_S = 1.0
 """Whom to evict is looked for no more often."""
 LEAST_WAIT_S = 1.0
@@ -79,25 +71,6 @@ LOOK_FOR_ROOM_S = 10.0
 _SELDOM = 20
 """So many times as long as it took it is not looked for again."""
 _DECISIONS_PER_TURN = 256
-_GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
-"""The API server's own words, so that there is nothing to write where it has said so."""
-
-
-@dataclass(slots=True)
-class _Told:
-    """What the pods of jobs that are alike were told, and as of which version of the snapshot that was looked at last."""
-
-    explanation: Explanation
-    version: int
-    looked_at: float
-    told_at: float
-    reason: Reason | None
-    """Why no node was looked for: its queue is no matter of the snapshot."""
-    stale: bool = False
-    """The figures have changed since."""
-
-    def overdue(self, now: float) -> bool:
-        return self.stale and now >= self.told_at + RETELL_S
 
 
 class Scheduler:
@@ -164,10 +137,15 @@ class Scheduler:
             UsualDemand(self.snapshot, policies, pods=self._pods) if placement is Placement.WORTH else None
         )
         self._wake = asyncio.Event()
-        self._told: dict[Alike, _Told] = {}
-        self._promised: dict[str, float] = {}
-        """By job, when it starts at the latest."""
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
+        self._telling = Telling(
+            snapshot=self.snapshot,
+            pending=self.pending,
+            pods=self._pods,
+            reporter=self._reporter,
+            recorder=self._recorder,
+            why=self.why,
+        )
         self._groups = Groups(client, rng=rng, pods=self._pods)
         self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
         self._surroundings = Surroundings(client, self._pods)
@@ -181,7 +159,7 @@ class Scheduler:
             gpu_classes=self._gpu_classes,
             names=names,
             changed=self._wake.set,
-            gated=self._tell_gated,
+            gated=self._telling.gated,
             gone=self._forget,
             member=self._groups.membership,
             leaving=self._is_leaving,
@@ -255,8 +233,8 @@ class Scheduler:
             pods=self._pods,
             groups=self._groups.pod_groups,
             pending=self.pending,
-            explained=self._explained,
-            promised=self._start_of,
+            explained=self._telling.explained,
+            promised=self._telling.start_of,
             standing=self._queue_statuses.standing,
             recorder=self._recorder,
             may_write=may_write,
@@ -268,9 +246,11 @@ class Scheduler:
             pods=self._pods,
             groups=self._groups,
             pending=self.pending,
-            explained=self._explained,
+            explained=self._telling.explained,
             may_write=may_write,
         )
+        self._telling.subscribe(self._group_statuses.pod_told)
+        self._telling.subscribe(self._upstream_statuses.pod_told)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -393,10 +373,10 @@ class Scheduler:
                 room_at = loop.time() + max(MAKE_ROOM_S, _SELDOM * (loop.time() - began))
             for decision in outcome.decisions:
                 for bind in decision.binds:
-                    self._tell_ignored(bind.pod.key)
+                    self._telling.ignored_assignment(bind.pod.key)
                 self._departing.submit(decision)
-            self._tell_promises(outcome.promises)
-            look_again_at = self._explain(outcome.blocked, loop.time())
+            self._telling.promises(outcome.promises)
+            look_again_at = self._telling.blocked(outcome.blocked, loop.time())
             if outcome.blocked:
                 # Time alone may make it possible: a minimum run time, a budget, a refusal that is long ago.
                 look_again_at = min(
@@ -409,8 +389,7 @@ class Scheduler:
             if outcome.more:
                 await asyncio.sleep(0)
                 continue
-            waits = {blocked.alike for blocked in outcome.blocked}
-            self._told = {alike: told for alike, told in self._told.items() if alike in waits}
+            self._telling.forget_others(outcome.blocked)
             try:
                 async with asyncio.timeout_at(min(review_at, look_again_at)):
                     await self._wake.wait()
@@ -427,75 +406,8 @@ class Scheduler:
         else:
             self._rankings.clear()
 
-    def _explain(self, blocked: Collection[Blocked], now: float) -> float:
-        """Tell those who wait, as often as is useful. Returns when there is more to tell."""
-        again_at = math.inf
-        for one in blocked:
-            told = self._told.get(one.alike)
-            keys = self.pending.newcomers(one.alike)
-            if told is None:
-                told = self._told[one.alike] = _Told(
-                    self.why(one), self.snapshot.version, now, now, one.shortfall.reason
-                )
-                if one.job.root is not None and told.explanation.kind is not Kind.MEMBERS:
-                    # While members were missing the first of them were told so.
-                    keys = [pod.key for pod in self.pending.pods_of(one.alike)]
-            elif told.version != self.snapshot.version and now < told.looked_at + EXPLAIN_S:
-                pass  # too soon to look again
-            elif (
-                told.version != self.snapshot.version
-                or told.reason != one.shortfall.reason
-                or told.overdue(now)
-            ):
-                latest = self.why(one)
-                told.version, told.looked_at, told.reason = self.snapshot.version, now, one.shortfall.reason
-                told.stale = latest != told.explanation
-                if latest.kind is not told.explanation.kind or told.overdue(now):
-                    told.explanation, told.told_at, told.stale = latest, now, False
-                    keys = [pod.key for pod in self.pending.pods_of(one.alike)]
-            if told.version != self.snapshot.version:
-                again_at = min(again_at, told.looked_at + EXPLAIN_S)
-            elif told.stale:
-                again_at = min(again_at, told.told_at + RETELL_S)
-            for name in keys:
-                uid = self.pending.pods[name].uid
-                self._reporter.tell(name, Notice(uid, UNSCHEDULABLE, str(told.explanation)))
-                self._group_statuses.pod_told(name)
-                self._upstream_statuses.pod_told(name)
-        return again_at
-
-    def _tell_promises(self, promises: Collection[Promise]) -> None:
-        before, self._promised = self._promised, {one.job.key: one.start_s for one in promises}
-        for name in before.keys() | self._promised.keys():
-            job = self.pending.jobs.get(name)
-            if job is not None and before.get(name) != self._promised.get(name):
-                for pods in job.waiting.values():
-                    # They name one group: the first is enough.
-                    self._group_statuses.pod_told(next(iter(pods)))
-
-    def _start_of(self, job: str) -> float | None:
-        return self._promised.get(job)
-
-    def _explained(self, name: str) -> Explanation | None:
-        """What the pod was told."""
-        job = self.pending.job_of(name)
-        alike = self.pending.alike_of(job.spec.key) if job is not None else None
-        told = self._told.get(alike) if alike is not None else None
-        return told.explanation if told is not None else None
-
     def why(self, blocked: Blocked) -> Explanation:
         return cycle.why(self.snapshot, self.pending, blocked, self._rankings, self._dividing.topologies)
-
-    def _tell_ignored(self, name: str) -> None:
-        """An assignment that the decision was made without."""
-        pod = self._pods.get(name)
-        if pod is not None and (why := ignored_assignment(pod)):
-            _log.warning("assignment counts as none", pod=name, why=why)
-            message = f"the annotation {ASSIGNMENT_ANNOTATION} counts as none: {why}"
-            self._recorder.event(PODS, pod, Severity.WARNING, "AssignmentIgnored", message)
-
-    def _tell_gated(self, pod: Pod) -> None:
-        self._reporter.tell(key(pod), Notice(pod.metadata.uid, SCHEDULING_GATED, _GATED_MESSAGE))
 
     def _go_on(self, pod: PodRequest, placed: PlacedPod, job: str) -> None:
         """With what another leader began, or this one before it was restarted."""
