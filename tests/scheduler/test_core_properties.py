@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.attempts import Shortfall, place_job
+from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
 from aliquot.scheduler.core.pending import Pending
@@ -194,7 +194,8 @@ def test_a_gang_is_turned_down_at_a_look_only_where_an_attempt_would_fail(
         # Who tells what is in the way tries in any case.
         session = Session(snapshot)
         topologies = {"net": Topology("net", ("zone",))}
-        found.append(place_job(session, job, job.lacks() or {}, rankings, topologies, telling=telling))
+        fitting = Fitting(session, rankings, topologies)
+        found.append(fitting.place_job(job, job.lacks() or {}, telling=telling))
         session.undo()
     looked, tried = found
     assert isinstance(looked, Shortfall) == isinstance(tried, Shortfall)

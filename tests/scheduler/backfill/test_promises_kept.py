@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aliquot.scheduler.core import cycle
-from aliquot.scheduler.core.attempts import Shortfall, place_job
+from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.backfill.stage import Backfill, Style
 from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Pending
@@ -123,7 +123,7 @@ class Cluster:
         for end_s, ended in list(self.backfill.timetable.ends):
             if end_s <= at_s and ended in self.snapshot.pods:
                 session.evict(ended)
-        found = place_job(session, job, job.lacks() or {}, self.rankings, {}, within=within)
+        found = Fitting(session, self.rankings, {}).place_job(job, job.lacks() or {}, within=within)
         session.undo()
         return not isinstance(found, Shortfall)
 

@@ -54,21 +54,47 @@ class Shortfall:
     """What was in the way on the nodes that were open to it; where that was asked for."""
 
 
-def place(session: Session, pod: PodRequest, rankings: Rankings, within: Names = None) -> Bind | None:
-    """The best node and its devices for one pod, taken in the session; None when no node will do."""
-    if pod.shape.refusal is not None:
-        return None
-    snapshot, shape = session.snapshot, pod.shape
-    name = rankings.of(shape).best(snapshot, within)
-    if name is not None:
-        return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
-    if not snapshot.makes_devices or not asks(shape):
-        return None
-    name = rankings.of_made(shape).best(snapshot, within)
-    if name is None:
-        return None
-    devices = rankings.makings.assign(shape, snapshot.nodes[name])
-    return Bind(pod, session.place(pod, name, devices, reserved=True))
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What it takes to find pods a place: the session in which it is taken, the nodes best first, and where those are."""
+
+    session: Session
+    rankings: Rankings
+    topologies: Mapping[str, Topology]
+
+    def place(self, pod: PodRequest, within: Names = None) -> Bind | None:
+        """The best node and its devices for one pod, taken in the session; None when no node will do."""
+        if pod.shape.refusal is not None:
+            return None
+        session, rankings, shape = self.session, self.rankings, pod.shape
+        snapshot = session.snapshot
+        name = rankings.of(shape).best(snapshot, within)
+        if name is not None:
+            return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
+        if not snapshot.makes_devices or not asks(shape):
+            return None
+        name = rankings.of_made(shape).best(snapshot, within)
+        if name is None:
+            return None
+        devices = rankings.makings.assign(shape, snapshot.nodes[name])
+        return Bind(pod, session.place(pod, name, devices, reserved=True))
+
+    def place_job(
+        self,
+        job: Job,
+        lacking: Mapping[str, int],
+        *,
+        within: Names = None,
+        telling: bool = False,
+        room: Room | None = None,
+    ) -> list[Bind] | Shortfall:
+        """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
+        what was in the way. `room`: made for pods that find none."""
+        mark = self.session.checkpoint()
+        found = _Attempt(self, job, lacking, telling, room).group(job.spec.root or Group(), within)
+        if isinstance(found, Shortfall):
+            self.session.undo(mark)
+        return found
 
 
 def why_no_node(snapshot: Snapshot, shape: PodShape, rankings: Rankings, within: Names = None) -> Explanation:
@@ -86,45 +112,18 @@ def why_no_node(snapshot: Snapshot, shape: PodShape, rankings: Rankings, within:
     return explain(shape, nodes, rejections)
 
 
-def place_job(
-    session: Session,
-    job: Job,
-    lacking: Mapping[str, int],
-    rankings: Rankings,
-    topologies: Mapping[str, Topology],
-    *,
-    within: Names = None,
-    telling: bool = False,
-    room: Room | None = None,
-) -> list[Bind] | Shortfall:
-    """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
-    what was in the way. `room`: made for pods that find none."""
-    mark = session.checkpoint()
-    attempt = _Attempt(session, job, lacking, rankings, topologies, telling, room)
-    found = attempt.group(job.spec.root or Group(), within)
-    if isinstance(found, Shortfall):
-        session.undo(mark)
-    return found
-
-
 class _Attempt:
     def __init__(
-        self,
-        session: Session,
-        job: Job,
-        lacking: Mapping[str, int],
-        rankings: Rankings,
-        topologies: Mapping[str, Topology],
-        telling: bool,
-        room: Room | None,
+        self, fitting: Fitting, job: Job, lacking: Mapping[str, int], telling: bool, room: Room | None
     ) -> None:
-        self._room = room
-        self._telling = telling
-        self._session = session
+        self._fitting = fitting
+        self._session = fitting.session
+        self._rankings = fitting.rankings
+        self._topologies = fitting.topologies
         self._job = job
         self._lacking = lacking
-        self._rankings = rankings
-        self._topologies = topologies
+        self._telling = telling
+        self._room = room
         self._needed = sum(lacking.values())
         self._placed = 0
 
@@ -173,7 +172,7 @@ class _Attempt:
             return together
         found: list[Bind] = []
         for pod in self._job.first(group.name, self._lacking.get(group.name, 0)):
-            bind = place(self._session, pod, self._rankings, within)
+            bind = self._fitting.place(pod, within)
             if bind is None and self._room is not None:
                 bind = self._where_room_is_made(self._room, pod, within)
             if bind is None:
@@ -192,7 +191,7 @@ class _Attempt:
         mark = self._session.checkpoint()
         names = room.nodes_for(pod, within)
         for name in names:
-            bind = place(self._session, pod, self._rankings, (name,))
+            bind = self._fitting.place(pod, (name,))
             if bind is not None:
                 names.close()
                 return bind

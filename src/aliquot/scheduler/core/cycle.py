@@ -12,7 +12,7 @@ from math import inf
 
 from msgspec import Struct
 
-from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job, why_no_node
+from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.jobs import JobSpec, extras, least_pods
@@ -81,10 +81,9 @@ def run(
     that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
     evicting others; without them nobody is evicted."""
     with Session(snapshot, pending.accounts) as session:
-        stage = None
-        if backfill is not None:
-            stage = Stage(backfill, session, pending, rankings, topologies or {}, now_s)
-        one = _Pass(session, pending, rankings, topologies or {}, stage)
+        fitting = Fitting(session, rankings, topologies or {})
+        stage = Stage(backfill, fitting, pending, now_s) if backfill is not None else None
+        one = _Pass(fitting, pending, stage)
         try:
             more = one.run(limit)
             if guards is not None and not more:
@@ -112,7 +111,7 @@ def why(
     if job is None or shortfall.needed == 1 or not (lacks := _sought(job)):
         return why_no_node(snapshot, shortfall.shape, rankings)
     session = Session(snapshot)
-    found = place_job(session, job, lacks, rankings, topologies or {}, telling=True)
+    found = Fitting(session, rankings, topologies or {}).place_job(job, lacks, telling=True)
     if not isinstance(found, Shortfall):
         session.undo()
         return Explanation(Kind.FULL, "there is room by now")
@@ -146,19 +145,11 @@ class _Closed:
 
 
 class _Pass:
-    def __init__(
-        self,
-        session: Session,
-        pending: Pending,
-        rankings: Rankings,
-        topologies: Mapping[str, Topology],
-        stage: Stage | None = None,
-    ) -> None:
+    def __init__(self, fitting: Fitting, pending: Pending, stage: Stage | None = None) -> None:
         self._stage = stage
-        self._session = session
+        self._fitting = fitting
+        self._session = fitting.session
         self._pending = pending
-        self._rankings = rankings
-        self._topologies = topologies
         self._room = 0.0
         """For how many pods there is room before the limit."""
         self._extras: list[Head] = []
@@ -285,9 +276,9 @@ class _Pass:
             return self._refused(job, reason)
         if spec.root is None:
             (pod,) = job.waiting[""].values()
-            bind = place(self._session, pod, self._rankings)
+            bind = self._fitting.place(pod)
             return Shortfall(pod.shape) if bind is None else (bind,)
-        return place_job(self._session, job, lacks, self._rankings, self._topologies)
+        return self._fitting.place_job(job, lacks)
 
     def _extra(self, job: Job) -> Sequence[Bind] | Shortfall:
         assert job.spec.root is not None
@@ -296,7 +287,7 @@ class _Pass:
             reason = self._beyond_its_queue(job, unit)
             if reason is not None:
                 return self._refused(job, reason)
-            found = place_job(self._session, job, unit, self._rankings, self._topologies)
+            found = self._fitting.place_job(job, unit)
             if not isinstance(found, Shortfall):
                 return found
             first = first or found
@@ -335,8 +326,8 @@ class _Pass:
         if not any(victims.may_go(unit) for unit in victims.units):
             return False
         before = set(self._session.evicted)
-        room = Room(self._session, self._rankings, victims)
-        found = place_job(self._session, job, lacks, self._rankings, self._topologies, room=room)
+        room = Room(self._session, self._fitting.rankings, victims)
+        found = self._fitting.place_job(job, lacks, room=room)
         if isinstance(found, Shortfall):
             return False
         room.give_back()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias
 
-from aliquot.scheduler.core.attempts import Shortfall, place_job
+from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.explain import amount as in_words
 from aliquot.scheduler.core.explain import bare
 from aliquot.scheduler.core.facts import Devices, NodeFacts
@@ -141,7 +141,7 @@ class _WhatIf:
             self._snapshot.set_facts(facts)
         try:
             session = Session(self._snapshot)
-            found = place_job(session, job, lacks, self._rankings, self._topologies)
+            found = Fitting(session, self._rankings, self._topologies).place_job(job, lacks)
             session.undo()
             return not isinstance(found, Shortfall)
         finally:

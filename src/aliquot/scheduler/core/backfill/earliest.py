@@ -5,11 +5,12 @@ that count, without those who will have ended and with those who were promised r
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from heapq import merge
 from itertools import groupby
 from math import inf
 
-from aliquot.scheduler.core.attempts import Shortfall, place_job
+from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.timetable import Timetable
 from aliquot.scheduler.core.making import asks
@@ -20,18 +21,15 @@ from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import CAPACITY
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.core.topology import Topology
 
 _EACH = 8
 """So many moments are tried one by one; after that ever more are passed over between two tries."""
 
 
 def earliest(
-    snapshot: Snapshot,
+    fitting: Fitting,
     job: Job,
     lacks: Mapping[str, int],
-    rankings: Rankings,
-    topologies: Mapping[str, Topology],
     timetable: Timetable,
     promises: Collection[Promise],
     *,
@@ -40,7 +38,8 @@ def earliest(
     before_s: float = inf,
 ) -> Promise | None:
     """None: not before `before_s`, as far as anything is known of when others end. The snapshot is left as it was."""
-    rooms = [_Room(shape, count, snapshot, rankings) for shape, count in _wanted(job, lacks)]
+    snapshot = fitting.session.snapshot
+    rooms = [_Room(shape, count, snapshot, fitting.rankings) for shape, count in _wanted(job, lacks)]
     others = [promise for promise in promises if promise.job.key != job.spec.key]
     lasts_s = inf if runtime_s is None else runtime_s
     tried = passed_over = 0
@@ -64,9 +63,7 @@ def earliest(
             skipped = moment_s
             continue
         names = {name for room in rooms for name in room.nodes}
-        promise = _tried(
-            snapshot, job, lacks, rankings, topologies, timetable, others, moment_s, moment_s + lasts_s, names
-        )
+        promise = _tried(fitting, job, lacks, timetable, others, moment_s, moment_s + lasts_s, names)
         if promise is not None:
             return promise
         tried += 1
@@ -75,9 +72,7 @@ def earliest(
     if skipped is None:
         return None
     names = {name for room in rooms for name in room.nodes}
-    return _tried(
-        snapshot, job, lacks, rankings, topologies, timetable, others, skipped, skipped + lasts_s, names
-    )
+    return _tried(fitting, job, lacks, timetable, others, skipped, skipped + lasts_s, names)
 
 
 def _promised(promises: Collection[Promise], start_s: float, end_s: float) -> dict[str, Amounts]:
@@ -103,11 +98,9 @@ def _moments(
 
 
 def _tried(
-    snapshot: Snapshot,
+    fitting: Fitting,
     job: Job,
     lacks: Mapping[str, int],
-    rankings: Rankings,
-    topologies: Mapping[str, Topology],
     timetable: Timetable,
     others: Collection[Promise],
     start_s: float,
@@ -115,9 +108,9 @@ def _tried(
     names: Collection[str],
 ) -> Promise | None:
     # Its own: who is taken away here is not evicted, and stays in the books.
-    session = Session(snapshot)
+    session = Session(fitting.session.snapshot)
     for name in sorted(names):
-        for key in list(snapshot.pods_on(name)):
+        for key in list(session.snapshot.pods_on(name)):
             if timetable.end_s(key) <= start_s:
                 session.evict(key)
     for promise in others:
@@ -125,7 +118,7 @@ def _tried(
             for bind in promise.binds:
                 if bind.placed.node in names:
                     session.put(bind.placed)
-    found = place_job(session, job, lacks, rankings, topologies, within=sorted(names))
+    found = replace(fitting, session=session).place_job(job, lacks, within=sorted(names))
     session.undo()
     if isinstance(found, Shortfall):
         return None

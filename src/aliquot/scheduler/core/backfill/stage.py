@@ -5,11 +5,11 @@ by an earlier one, or when its time has come and it cannot be kept.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from math import inf
 
-from aliquot.scheduler.core.attempts import Bind, Shortfall, place, place_job
+from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall
 from aliquot.scheduler.core.backfill.earliest import earliest
 from aliquot.scheduler.core.backfill.promises import Promise, can_be_kept
 from aliquot.scheduler.core.backfill.runtimes import Estimate, stated
@@ -19,10 +19,7 @@ from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Rank
-from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Kind, Reason
-from aliquot.scheduler.core.session import Session
-from aliquot.scheduler.core.topology import Topology
 
 _MOST_LOOKED_AT = 512
 """Of jobs that are alike, so many are asked whether they are short enough to go in front."""
@@ -72,21 +69,12 @@ class Backfill:
 
 
 class Stage:
-    def __init__(
-        self,
-        backfill: Backfill,
-        session: Session,
-        pending: Pending,
-        rankings: Rankings,
-        topologies: Mapping[str, Topology],
-        now_s: float,
-    ) -> None:
+    def __init__(self, backfill: Backfill, fitting: Fitting, pending: Pending, now_s: float) -> None:
         self._backfill = backfill
         self._timetable = backfill.timetable
-        self._session = session
+        self._fitting = fitting
+        self._session = fitting.session
         self._pending = pending
-        self._rankings = rankings
-        self._topologies = topologies
         self._now_s = now_s
         self._before = dict(backfill.promises)
         self._started: list[str] = []
@@ -150,19 +138,19 @@ class Stage:
         there is another one."""
         if not self._stands(promise):
             return None
-        session, rankings = self._session, self._rankings
+        session = self._session
         mark = session.checkpoint()
         found: list[Bind] = []
         for bind in promise.binds:
             pod = job.waiting.get(bind.leaf, {}).get(bind.pod.key)
-            again = place(session, pod, rankings, (bind.placed.node,)) if pod is not None else None
+            again = self._fitting.place(pod, (bind.placed.node,)) if pod is not None else None
             if again is None:
                 break
             found.append(Bind(again.pod, again.placed, bind.leaf))
         else:
             return found
         session.undo(mark)
-        elsewhere = place_job(session, job, job.lacks() or {}, rankings, self._topologies)
+        elsewhere = self._fitting.place_job(job, job.lacks() or {})
         if not isinstance(elsewhere, Shortfall):
             admitted = self.admit(job, elsewhere, mark)
             if not isinstance(admitted, Shortfall):
@@ -200,7 +188,7 @@ class Stage:
                 closed |= self._broken(names, promises, besides=shape).keys()
             closed |= broken.keys()
             left = [name for name in self._session.snapshot.nodes if name not in closed]
-            found = place_job(self._session, job, lacks, self._rankings, self._topologies, within=left)
+            found = self._fitting.place_job(job, lacks, within=left)
             if isinstance(found, Shortfall):
                 last = max(broken.values(), key=lambda promise: promise.start_s)
                 self._in_front_of = last
@@ -217,7 +205,13 @@ class Stage:
             for name in promise.by_node.keys() & names:
                 others = [other for other in promises if other is not promise and name in other.by_node]
                 if not can_be_kept(
-                    promise, name, others, self._session.snapshot, self._timetable, self._rankings, besides
+                    promise,
+                    name,
+                    others,
+                    self._session.snapshot,
+                    self._timetable,
+                    self._fitting.rankings,
+                    besides,
                 ):
                     found[name] = max(promise, found.get(name, promise), key=lambda one: one.start_s)
         return found
@@ -276,11 +270,9 @@ class Stage:
         if not lacks:
             return
         promise = earliest(
-            self._session.snapshot,
+            self._fitting,
             job,
             lacks,
-            self._rankings,
-            self._topologies,
             self._timetable,
             self._backfill.promises.values(),
             now_s=self._now_s,
