@@ -9,7 +9,7 @@ import pytest
 
 from aliquot.kube.api.storage import BIND_COMPLETED, SELECTED_NODE
 from tests.scheduler.fake_api import KINDS, STORAGE, FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import labelled, near_to, node, pod, running, scheduler, until
+from tests.scheduler.running import labelled, near_to, node, pod, running, scheduler, until
 
 ALL = (*KINDS, *STORAGE, "namespaces")
 PATCHED = "PATCH", "/api/v1/namespaces/default/persistentvolumeclaims/data"

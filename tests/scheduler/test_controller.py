@@ -1,99 +1,28 @@
 """The running scheduler against an API in memory, on virtual time."""
 
 import asyncio
-import contextlib
-import json
-import random
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.cache import Cache
-from aliquot.kube.election import LeaderElection
 from aliquot.kube.resources import GPUNODES
-from aliquot.scheduler.controller import Scheduler
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.reasons import Kind, Reason
-from tests.scheduler.fake_api import FakeApi, Json, Refused, World, simulate
-
-GPU = "nvidia.com/gpu"
-
-
-def node(name: str, *, gpus: int = 0, **spec: Any) -> Json:
-    allocatable = {"cpu": "8", "memory": "64Gi", "pods": "110"}
-    if gpus:
-        allocatable[GPU] = str(gpus)
-    return {"metadata": {"name": name}, "spec": spec, "status": {"allocatable": allocatable}}
-
-
-def gpu_node(name: str, *, gpus: int, ready: bool = True, pods: dict[int, list[str]] | None = None) -> Json:
-    listed = [
-        {
-            "uuid": f"{name}-gpu{index}",
-            "index": index,
-            "product": "NVIDIA H100",
-            "board": "h100-80gb",
-            "memoryMib": 81920,
-            "migMode": "Disabled",
-            "resource": GPU,
-            "ready": ready,
-            "pods": (pods or {}).get(index, []),
-        }
-        for index in range(gpus)
-    ]
-    return {"metadata": {"name": name}, "status": {"gpus": listed}}
-
-
-def pod(name: str, *, gpus: int = 0, scheduler: str = "default-scheduler", **spec: Any) -> Json:
-    limits = {GPU: gpus} if gpus else {}
-    return {
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "schedulerName": scheduler,
-            "containers": [{"name": "main", "resources": {"limits": limits}}],
-            **spec,
-        },
-        "status": {"phase": "Pending"},
-    }
-
-
-def assigned(api: FakeApi, name: str) -> list[str]:
-    text = api.pod(name)["metadata"].get("annotations", {}).get(ASSIGNMENT_ANNOTATION)
-    return [device["gpu"] for device in json.loads(text)["devices"]] if text else []
-
-
-def scheduler(world: World, seed: int = 0, **more: Any) -> Scheduler:
-    return Scheduler(world.client(seed), clock=world.clock, rng=random.Random(seed), **more)
-
-
-@contextlib.asynccontextmanager
-async def running(one: Scheduler) -> AsyncIterator[Scheduler]:
-    task = asyncio.create_task(one.run())
-    try:
-        yield one
-        if task.done():
-            task.result()
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def bind_requests(api: FakeApi, name: str) -> int:
-    return api.writes.count(("POST", f"/api/v1/namespaces/default/pods/{name}/binding"))
-
-
-async def until(condition: Callable[[], bool], within_s: float = 120.0, *, every_s: float = 0.001) -> float:
-    """Seconds of virtual time that it took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - the condition is the API's state, not an event
-            await asyncio.sleep(every_s)
-    return loop.time() - began
+from tests.scheduler.fake_api import World, simulate
+from tests.scheduler.running import (
+    apart_from,
+    assigned,
+    bind_requests,
+    gpu_node,
+    labelled,
+    near_to,
+    node,
+    pod,
+    running,
+    scheduler,
+    until,
+)
 
 
 def test_a_pod_is_bound_with_its_devices() -> None:
@@ -317,20 +246,6 @@ def test_what_it_does_not_know_is_refused_with_a_reason() -> None:
     simulate(scenario)
 
 
-def labelled(obj: Json, **labels: str) -> Json:
-    return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
-
-
-def apart_from(**labels: str) -> Json:
-    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": labels}}
-    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-
-
-def near_to(**labels: str) -> Json:
-    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": labels}}
-    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-
-
 def test_a_pod_that_waits_learns_of_rules_that_come_later() -> None:
     async def scenario(world: World) -> None:
         api = world.api
@@ -361,182 +276,6 @@ def test_a_pod_that_waits_for_company_is_placed_once_that_is_there() -> None:
             api.put("pods", labelled(pod("db", scheduler="volcano", nodeName="b"), app="db"))
             took = await until(lambda: api.node_of("web") == "b")
         assert took < 1
-
-    simulate(scenario)
-
-
-def test_a_pod_deleted_before_its_bind_takes_nothing() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-
-        def delete_first(key: str) -> None:
-            if key == "default/p" and key in api.objects["pods"]:
-                api.delete("pods", key)
-
-        api.before_bind = delete_first
-        api.put("pods", pod("p", gpus=1))
-        async with running(scheduler(world)):
-            await until(lambda: "default/p" not in api.objects["pods"])
-            api.put("pods", pod("q", gpus=1))
-            await until(lambda: api.node_of("q") == "a")
-        assert api.binds == [("default/q", "a")]
-
-    simulate(scenario)
-
-
-def test_a_pod_made_anew_under_the_same_name_is_another_pod() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-        replaced: list[str] = []
-
-        def replace(key: str) -> None:
-            if not replaced:
-                replaced.append(key)
-                api.delete("pods", key)
-                api.put("pods", pod("p", gpus=1, priority=1))
-
-        api.before_bind = replace
-        api.put("pods", pod("p", gpus=1, priority=1))
-        api.put("pods", pod("q", gpus=1))
-        async with running(scheduler(world)) as one:
-            await until(lambda: bool(api.binds))
-            await asyncio.sleep(1)
-            # Its own failure frees what was taken for the first p, not what was taken for the second since.
-            assert len(api.binds) == 1
-            bound = api.binds[0][0]
-            assert one.snapshot.pods[bound].uid == api.objects["pods"][bound]["metadata"]["uid"]
-
-    simulate(scenario)
-
-
-def test_a_pod_bound_by_somebody_else_keeps_its_node() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-        api.put("nodes", node("b", gpus=1, unschedulable=True))
-
-        def bind_elsewhere(key: str) -> None:
-            if key == "default/p":
-                api.update("pods", key, lambda obj: obj["spec"].update(nodeName="b"))
-
-        api.before_bind = bind_elsewhere
-        api.put("pods", pod("p", gpus=1, priority=1))
-        api.put("pods", pod("q", gpus=1))
-        async with running(scheduler(world)):
-            await until(lambda: api.node_of("p") == "b")
-            assert await until(lambda: api.node_of("q") == "a") < 0.1
-        assert api.binds == [("default/q", "a")]
-
-    simulate(scenario)
-
-
-def test_a_bind_whose_answer_is_lost_holds_its_device() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-        lost: list[str] = []
-
-        def lose_first_bind(method: str, path: str) -> str:
-            if path.endswith("/binding") and not lost:
-                lost.append(path)
-                api.watching.clear()
-                return "after"
-            return ""
-
-        api.fault = lose_first_bind
-        api.put("pods", pod("p", gpus=1, priority=1))
-        api.put("pods", pod("q", gpus=1))
-        async with running(scheduler(world)):
-            await asyncio.sleep(60)
-            api.watching.set()
-            await asyncio.sleep(60)
-        assert api.binds == [("default/p", "a")]
-
-    simulate(scenario)
-
-
-def test_a_bind_that_never_arrived_is_sent_again() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a"))
-        until_s = asyncio.get_running_loop().time() + 20
-
-        def down(method: str, path: str) -> str:
-            early = asyncio.get_running_loop().time() < until_s
-            return "before" if path.endswith("/binding") and early else ""
-
-        api.fault = down
-        api.put("pods", pod("p"))
-        async with running(scheduler(world)):
-            await until(lambda: api.node_of("p") == "a")
-        assert api.binds == [("default/p", "a")]
-        assert api.condition("p") == ("", "", "")
-
-    simulate(scenario)
-
-
-def test_a_bind_that_is_refused_is_told_and_tried_again_ever_later() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a"))
-        refusing = True
-
-        def refuse(key: str) -> None:
-            if refusing:
-                raise Refused(403, "Forbidden", "not today")
-
-        api.before_bind = refuse
-        api.put("pods", pod("p"))
-        async with running(scheduler(world)):
-            await until(lambda: api.condition("p")[1] == "SchedulerError")
-            assert api.condition("p")[2] == "binding to node a was refused: not today"
-            await asyncio.sleep(30)
-            assert 3 < bind_requests(api, "p") < 10
-            refusing = False
-            await until(lambda: api.node_of("p") == "a")
-
-    simulate(scenario)
-
-
-def test_a_refused_bind_leaves_the_room_to_others() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-
-        def refuse(key: str) -> None:
-            if key == "default/p":
-                raise Refused(403, "Forbidden")
-
-        api.before_bind = refuse
-        api.put("pods", pod("p", gpus=1, priority=1))
-        api.put("pods", pod("q", gpus=1))
-        async with running(scheduler(world)):
-            assert await until(lambda: api.node_of("q") == "a") < 0.1
-
-    simulate(scenario)
-
-
-def test_a_pod_that_changes_while_it_is_bound_keeps_what_was_decided() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a"))
-        api.put("gpunodes", gpu_node("a", gpus=8))
-
-        def relabel(method: str, path: str) -> str:
-            if path.endswith("/binding") and not api.pod("p")["metadata"].get("labels"):
-                api.update("pods", "default/p", lambda obj: obj["metadata"].update(labels={"seen": "yes"}))
-                return "before"
-            return ""
-
-        api.fault = relabel
-        api.put("pods", pod("p", gpus=1))
-        async with running(scheduler(world)):
-            await until(lambda: api.node_of("p") == "a")
-            await asyncio.sleep(5)
-        assert assigned(api, "p") == ["a-gpu0"]
-        assert bind_requests(api, "p") == 2
 
     simulate(scenario)
 
@@ -576,95 +315,3 @@ def test_everything_is_judged_anew_every_minute() -> None:
             assert 50 < await until(lambda: api.node_of("p") == "a") < 61
 
     simulate(scenario)
-
-
-def election(world: World, identity: str) -> LeaderElection:
-    return LeaderElection(
-        world.client(), namespace="kube-system", name="aliquot-scheduler", identity=identity
-    )
-
-
-def test_of_two_schedulers_one_decides_and_the_other_takes_over() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=8))
-        first = asyncio.create_task(scheduler(world, 1, election=election(world, "first")).run())
-        second = asyncio.create_task(scheduler(world, 2, election=election(world, "second")).run())
-        try:
-            api.put("pods", pod("p", gpus=1))
-            await until(lambda: api.node_of("p") == "a")
-            leads = first if holder(api) == "first" else second
-            leads.cancel()
-            await asyncio.wait([leads])
-            api.put("pods", pod("q", gpus=1))
-            await until(lambda: api.node_of("q") == "a")
-            assert holder(api) == ("second" if leads is first else "first")
-            assert bind_requests(api, "p") == bind_requests(api, "q") == 1
-        finally:
-            for task in (first, second):
-                task.cancel()
-            await asyncio.gather(first, second, return_exceptions=True)
-
-    simulate(scenario)
-
-
-def test_what_was_decided_before_leadership_was_lost_is_decided_anew() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-        cut_off = True
-
-        def lose(method: str, path: str) -> str:
-            asked = bind_requests(api, "p") > 0
-            return "before" if cut_off and asked and ("/leases" in path or path.endswith("/binding")) else ""
-
-        api.fault = lose
-        api.put("pods", pod("p", gpus=1))
-        async with running(scheduler(world, election=election(world, "me"))) as one:
-            await until(lambda: bind_requests(api, "p") > 0)
-            # Its lease cannot be renewed; somebody else decides that q gets the GPU.
-            await asyncio.sleep(20)
-            api.put("pods", pod("q", gpus=1, nodeName="a"))
-            await asyncio.sleep(5)
-            cut_off = False
-            await until(lambda: "full" in api.condition("p")[2])
-            assert "default/p" in one.pending.pods
-        assert api.binds == []
-
-    simulate(scenario)
-
-
-def test_a_bind_that_took_unseen_before_leadership_was_lost_keeps_its_device() -> None:
-    async def scenario(world: World) -> None:
-        api = world.api
-        api.put("nodes", node("a", gpus=1))
-        lost = True
-
-        def lose(method: str, path: str) -> str:
-            if path.endswith("/p/binding") and not api.binds:
-                return "after"
-            return "before" if lost and api.binds and ("/leases" in path or path.endswith("/binding")) else ""
-
-        api.fault = lose
-        api.put("pods", pod("p", gpus=1))
-        async with running(scheduler(world, election=election(world, "me"))) as one:
-            await until(lambda: bind_requests(api, "p") > 0, every_s=0.0001)
-            # The last that is seen for long, before the bind takes, is a pod that would go first.
-            api.put("pods", pod("q", gpus=1, priority=1))
-            await asyncio.sleep(0.0005)
-            assert api.binds == []
-            api.watching.clear()
-            await asyncio.sleep(20)
-            assert api.binds == [("default/p", "a")]
-            assert "default/q" in one.pending.pods
-            lost = False
-            await asyncio.sleep(20)
-            assert api.binds == [("default/p", "a")]
-
-    simulate(scenario)
-
-
-def holder(api: FakeApi) -> str:
-    spec = api.objects["leases"]["kube-system/aliquot-scheduler"]["spec"]
-    identity: str = spec["holderIdentity"]
-    return identity

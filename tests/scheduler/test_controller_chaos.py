@@ -11,7 +11,7 @@ import pytest
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.scheduler.controller import Scheduler
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import GPU, gpu_node, node, pod
+from tests.scheduler.running import GPU, gpu_node, node, pod
 
 NODES = {"a": 4, "b": 2, "c": 8}
 STORM_S = 120.0

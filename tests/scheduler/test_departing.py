@@ -5,7 +5,7 @@ from typing import Any
 
 from aliquot.scheduler.departing import REFUSED_S, STUCK_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.running import node, running, scheduler, until
 
 GPU = "nvidia.com/gpu"
 

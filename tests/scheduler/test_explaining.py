@@ -9,7 +9,7 @@ import pytest
 from aliquot.kube import errors
 from aliquot.scheduler.explaining import Answer, Subject, Unknown, explain, spoken
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, pod, running, scheduler, until
+from tests.scheduler.running import node, pod, running, scheduler, until
 from tests.scheduler.test_group_status import GROUPS, group, member
 from tests.scheduler.test_queue_status import queue, queued
 

@@ -19,7 +19,7 @@ from aliquot.scheduler.group_status import phase_of
 from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.members import gathered
 from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, pod, running, scheduler, until
+from tests.scheduler.running import node, pod, running, scheduler, until
 from tests.scheduler.test_queue_status import queue
 
 GROUPS = (*KINDS, "queues", "podgroups")

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.scheduler.fake_api import KINDS, Json, World, simulate
-from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_departing import evicted, pod
 
 

@@ -14,7 +14,7 @@ from aliquot.scheduler.preparing import DEADLINE_S
 from aliquot.scheduler.testing import mig
 from tests.partition.objects import reported, status
 from tests.scheduler.fake_api import FakeApi, Json, Refused, World, simulate
-from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.running import node, running, scheduler, until
 
 SLICE = mig("1g.10gb")
 

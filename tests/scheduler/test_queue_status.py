@@ -6,7 +6,7 @@ from typing import Any
 
 from aliquot.scheduler.queue_status import PAUSE_S
 from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, pod, running, scheduler, until
+from tests.scheduler.running import node, pod, running, scheduler, until
 
 QUEUES = (*KINDS, "queues")
 

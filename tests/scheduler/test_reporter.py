@@ -9,7 +9,7 @@ from aliquot.kube.events import Recorder
 from aliquot.kube.resources import PODS
 from aliquot.scheduler.reporter import Notice, Reporter
 from tests.scheduler.fake_api import World, simulate
-from tests.scheduler.test_controller import pod
+from tests.scheduler.running import pod
 
 
 def test_the_last_word_stands_though_the_cache_lags() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from aliquot.clock import rfc3339
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_departing import GPU
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from aliquot.scheduler.preparing import DEADLINE_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import node, running, scheduler, until
+from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_preparing import SLICE, given, gpu_node, pod, start
 
 _LONG_AGO = "2026-01-01T00:00:00Z"

@@ -13,7 +13,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import NODES, PODS, Resource
 from aliquot.scheduler.controller import Scheduler
 from tests.emulator.api import Api, on_virtual_time
-from tests.scheduler.test_controller import node, running
+from tests.scheduler.running import node, running
 from tests.scheduler.test_groups_emulated import GROUP, resource
 
 WAITS_S = 5.0

@@ -19,7 +19,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.testing import mig, node, pod, profiles
 from tests.partition.boards import states
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
-from tests.scheduler.test_controller import running, scheduler, until
+from tests.scheduler.running import running, scheduler, until
 
 H100 = "h100-80gb"
 SHAPES = ("1/1", "1/2", "2/2", "3/4", "4/4", "7/8")

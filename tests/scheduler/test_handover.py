@@ -1,0 +1,106 @@
+"""Who leads decides; who takes over neither loses nor doubles a bind."""
+
+import asyncio
+
+from aliquot.kube.election import LeaderElection
+from tests.scheduler.fake_api import FakeApi, World, simulate
+from tests.scheduler.running import (
+    bind_requests,
+    node,
+    pod,
+    running,
+    scheduler,
+    until,
+)
+
+
+def election(world: World, identity: str) -> LeaderElection:
+    return LeaderElection(
+        world.client(), namespace="kube-system", name="aliquot-scheduler", identity=identity
+    )
+
+
+def test_of_two_schedulers_one_decides_and_the_other_takes_over() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=8))
+        first = asyncio.create_task(scheduler(world, 1, election=election(world, "first")).run())
+        second = asyncio.create_task(scheduler(world, 2, election=election(world, "second")).run())
+        try:
+            api.put("pods", pod("p", gpus=1))
+            await until(lambda: api.node_of("p") == "a")
+            leads = first if holder(api) == "first" else second
+            leads.cancel()
+            await asyncio.wait([leads])
+            api.put("pods", pod("q", gpus=1))
+            await until(lambda: api.node_of("q") == "a")
+            assert holder(api) == ("second" if leads is first else "first")
+            assert bind_requests(api, "p") == bind_requests(api, "q") == 1
+        finally:
+            for task in (first, second):
+                task.cancel()
+            await asyncio.gather(first, second, return_exceptions=True)
+
+    simulate(scenario)
+
+
+def test_what_was_decided_before_leadership_was_lost_is_decided_anew() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        cut_off = True
+
+        def lose(method: str, path: str) -> str:
+            asked = bind_requests(api, "p") > 0
+            return "before" if cut_off and asked and ("/leases" in path or path.endswith("/binding")) else ""
+
+        api.fault = lose
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world, election=election(world, "me"))) as one:
+            await until(lambda: bind_requests(api, "p") > 0)
+            # Its lease cannot be renewed; somebody else decides that q gets the GPU.
+            await asyncio.sleep(20)
+            api.put("pods", pod("q", gpus=1, nodeName="a"))
+            await asyncio.sleep(5)
+            cut_off = False
+            await until(lambda: "full" in api.condition("p")[2])
+            assert "default/p" in one.pending.pods
+        assert api.binds == []
+
+    simulate(scenario)
+
+
+def test_a_bind_that_took_unseen_before_leadership_was_lost_keeps_its_device() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        lost = True
+
+        def lose(method: str, path: str) -> str:
+            if path.endswith("/p/binding") and not api.binds:
+                return "after"
+            return "before" if lost and api.binds and ("/leases" in path or path.endswith("/binding")) else ""
+
+        api.fault = lose
+        api.put("pods", pod("p", gpus=1))
+        async with running(scheduler(world, election=election(world, "me"))) as one:
+            await until(lambda: bind_requests(api, "p") > 0, every_s=0.0001)
+            # The last that is seen for long, before the bind takes, is a pod that would go first.
+            api.put("pods", pod("q", gpus=1, priority=1))
+            await asyncio.sleep(0.0005)
+            assert api.binds == []
+            api.watching.clear()
+            await asyncio.sleep(20)
+            assert api.binds == [("default/p", "a")]
+            assert "default/q" in one.pending.pods
+            lost = False
+            await asyncio.sleep(20)
+            assert api.binds == [("default/p", "a")]
+
+    simulate(scenario)
+
+
+def holder(api: FakeApi) -> str:
+    spec = api.objects["leases"]["kube-system/aliquot-scheduler"]["spec"]
+    identity: str = spec["holderIdentity"]
+    return identity
