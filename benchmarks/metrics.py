@@ -12,12 +12,12 @@ import aiohttp
 
 from aliquot.gpu.inventory import parse_gpus
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.metrics.server import serving
 from aliquot.node.advertise import advertise
 from aliquot.node.driver_access import DriverAccess
 from aliquot.node.inventory import observe
 from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.scrape import Metrics, Seen
-from aliquot.node.metrics.server import serving
 from aliquot.node.metrics.telemetry_reader import TelemetryReader
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding

@@ -73,7 +73,7 @@ def test_with_real_gpus_it_listens_where_dcgm_exporter_would(
     monkeypatch.setattr(logs, "configure", lambda: None)
     monkeypatch.setattr(Agent, "run", run)
     monkeypatch.setattr(node, "open_driver", lambda *_, **__: object())
-    monkeypatch.setattr(node, "_serving_metrics", serving_metrics)
+    monkeypatch.setattr(node, "serving_metrics", serving_metrics)
     arguments = ["--node-name", "n", "--kubeconfig", str(tmp_path / "kubeconfig"), *given]
     shown = CliRunner().invoke(node.run_agent, arguments, catch_exceptions=False)
     assert (shown.exit_code, ports) == (0, [port] if port is not None else [])

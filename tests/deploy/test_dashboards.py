@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.node.metrics.exposition import Kind
+from aliquot.metrics.exposition import Kind
 from tests.node.metrics.all_families import all_families
 
 DASHBOARDS = sorted((Path(__file__).parents[2] / "deploy/dashboards").glob("*.json"))

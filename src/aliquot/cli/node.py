@@ -2,8 +2,7 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.drivers import driver_option, open_driver
+from aliquot.cli.metrics import serving_metrics
 from aliquot.cli.plugin_options import config_file_option, follow, plugin_options
 from aliquot.cli.preview import preview
 from aliquot.cli.state import SIMULATED_GPUS
@@ -223,25 +223,6 @@ async def _serve(
         )
         if port:
             await services.enter_async_context(
-                _serving_metrics(agent.metrics.text, place.metrics_address, port)
+                serving_metrics(agent.metrics.text, place.metrics_address, port)
             )
         await agent.run()
-
-
-@asynccontextmanager
-async def _serving_metrics(
-    text: Callable[[], Awaitable[str]], address: str, port: int
-) -> AsyncIterator[None]:
-    """Raises click.ClickException where it cannot listen."""
-    from aliquot.node.metrics.server import serving
-
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(serving(text, address, port))
-        except OSError as error:
-            # Names that are not known have numbers of their own, and asyncio's words name the address once more.
-            cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            where = f"{address or 'every address'}, port {port}"
-            fix = "give another --metrics-address or --metrics-port; port 0: no metrics"
-            raise click.ClickException(f"metrics cannot be served on {where}: {cause}; {fix}") from error
-        yield

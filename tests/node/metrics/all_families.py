@@ -1,10 +1,10 @@
 """Every metric of the agent, with every label it may have."""
 
+from aliquot.metrics.exposition import Family
 from aliquot.node.advertise import advertise
 from aliquot.node.inventory import observe
 from aliquot.node.metrics.agent_figures import agent_families
 from aliquot.node.metrics.counts import Counts
-from aliquot.node.metrics.exposition import Family
 from aliquot.node.metrics.gpu_figures import gpu_families
 from aliquot.node.metrics.holders import holders_by_device
 from aliquot.node.plugin_config.file import MigStrategy

@@ -6,12 +6,12 @@ import pytest
 
 from aliquot.gpu.driver import DriverError, GpuInstance, ReturnCode
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.metrics.exposition import render
 from aliquot.node.advertise import advertise
 from aliquot.node.health.figures import REASONS
 from aliquot.node.inventory import observe
 from aliquot.node.metrics.agent_figures import agent_families
 from aliquot.node.metrics.counts import Counts
-from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.holders import Holder
 from aliquot.node.plugin_config.file import MigStrategy
 from tests.node.fake_api import wanted

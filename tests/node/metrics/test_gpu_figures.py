@@ -6,8 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aliquot.gpu.driver import Driver, DriverError, Telemetry
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.metrics.exposition import render
 from aliquot.node.inventory import Snapshot, observe, remember
-from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.gpu_figures import gpu_families
 from aliquot.node.metrics.holders import holders_by_device
 from aliquot.node.pod_resources import Holding

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from aliquot.metrics.exposition import Family, Kind, Sample, labels
 from aliquot.node.advertise import Advertisement, Device
-from aliquot.node.metrics.counts import Counts, Durations
-from aliquot.node.metrics.exposition import Family, Kind, Sample, labels
+from aliquot.node.metrics.counts import Counts
 from aliquot.node.metrics.holders import Holder
 
 _STATES = ("free", "held", "unusable")
@@ -55,7 +55,7 @@ def agent_families(
             for state in _STATES
         ],
     )
-    yield _histogram(node, "aliquot_look_duration_seconds", "Looks at driver, kubelet and API.", counts.looks)
+    yield counts.looks.family("aliquot_look_duration_seconds", "Looks at driver, kubelet and API.", node)
 
 
 def _state(device: Device, holders: Mapping[str, Collection[Holder]], ailing: Collection[str]) -> str:
@@ -67,14 +67,3 @@ def _state(device: Device, holders: Mapping[str, Collection[Holder]], ailing: Co
 def _counter(node: tuple[str, str], name: str, text: str, label: str, values: Mapping[str, int]) -> Family:
     samples = [Sample(labels(node, (label, key)), value) for key, value in sorted(values.items())]
     return Family(name, Kind.COUNTER, text, samples)
-
-
-def _histogram(node: tuple[str, str], name: str, text: str, durations: Durations) -> Family:
-    *below, count = durations.cumulative()
-    buckets = [
-        Sample(labels(node, ("le", repr(bound))), number, "_bucket")
-        for bound, number in zip(durations.bounds_s, below, strict=True)
-    ]
-    everything = Sample(labels(node, ("le", "+Inf")), count, "_bucket")
-    rest = [Sample(labels(node), durations.total_s, "_sum"), Sample(labels(node), count, "_count")]
-    return Family(name, Kind.HISTOGRAM, text, [*buckets, everything, *rest])

@@ -1,10 +1,10 @@
 """What happened since the agent started, counted where it happens."""
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
 from aliquot.gpu.driver import XidEvent
+from aliquot.metrics.histogram import Histogram
 
 RECOVERED = "Recovered"
 """The health change for the better."""
@@ -12,27 +12,6 @@ DONE = "Done"
 """The outcome of a reconfiguration that reached what was wanted; the others are the reasons that GPUNode gives."""
 
 _LOOK_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
-class Durations:
-    """A histogram."""
-
-    def __init__(self, bounds_s: tuple[float, ...]) -> None:
-        self.bounds_s = bounds_s
-        self.total_s = 0.0
-        self._counts = [0] * (len(bounds_s) + 1)
-
-    def add(self, duration_s: float) -> None:
-        self.total_s += duration_s
-        self._counts[bisect_left(self.bounds_s, duration_s)] += 1
-
-    def cumulative(self) -> list[int]:
-        """How many were as short as each bound; the last one: how many there were."""
-        sums, so_far = [], 0
-        for count in self._counts:
-            so_far += count
-            sums.append(so_far)
-        return sums
 
 
 class Counts:
@@ -44,7 +23,7 @@ class Counts:
         """By reason."""
         self.reconfigurations = Counter({DONE: 0, "DriverError": 0})
         """By outcome."""
-        self.looks = Durations(_LOOK_BOUNDS_S)
+        self.looks = Histogram(_LOOK_BOUNDS_S)
         self.last_xids: dict[str, int] = {}
         """GPU UUID -> the last XID, whatever became of it."""
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aliquot.gpu.driver import Memory, Telemetry
+from aliquot.metrics.exposition import Family, Kind, Sample, labels
 from aliquot.node.inventory import ObservedGpu, Snapshot
-from aliquot.node.metrics.exposition import Family, Kind, Sample, labels
 from aliquot.node.metrics.holders import Holder
 
 

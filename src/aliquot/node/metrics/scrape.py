@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from aliquot.metrics.exposition import render
 from aliquot.node.advertise import Advertisement
 from aliquot.node.inventory import Snapshot
 from aliquot.node.metrics.agent_figures import agent_families
 from aliquot.node.metrics.counts import Counts
-from aliquot.node.metrics.exposition import render
 from aliquot.node.metrics.gpu_figures import gpu_families
 from aliquot.node.metrics.holders import holders_by_device
 from aliquot.node.metrics.telemetry_reader import TelemetryReader

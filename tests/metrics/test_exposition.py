@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aliquot.node.metrics.exposition import Family, Kind, Sample, labels, render
+from aliquot.metrics.exposition import Family, Kind, Sample, labels, render
 
 
 def one(value: float, *pairs: tuple[str, str], kind: Kind = Kind.GAUGE) -> str:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aliquot.node.metrics.server import serving
+from aliquot.metrics.server import serving
 from tests.node.site import Site
 
 
@@ -41,6 +41,7 @@ async def test_a_scrape_of_a_running_agent() -> None:
 async def test_what_else_can_be_asked_for() -> None:
     async with serving(saying("m 1\n"), "127.0.0.1", 0) as port:
         assert (await get(port, "/healthz"))[::2] == (200, "ok")
+        assert (await get(port, "/readyz"))[::2] == (200, "ok")
         assert (await get(port, "/"))[0] == 404
 
 
@@ -77,3 +78,12 @@ async def test_a_scrape_under_way_is_answered_before_the_end() -> None:
         await asked.wait()
         answer.set()
     assert (await scrape)[2] == "m 1\n"
+
+
+async def test_who_is_not_ready_says_what_it_waits_for() -> None:
+    missing = ["nodes"]
+    async with serving(saying(""), "127.0.0.1", 0, waits_for=lambda: ", ".join(missing)) as port:
+        assert (await get(port, "/readyz"))[::2] == (503, "not ready: nodes")
+        assert (await get(port, "/healthz"))[0] == 200
+        missing.clear()
+        assert (await get(port, "/readyz"))[::2] == (200, "ok")
