@@ -1,6 +1,7 @@
 """The line of those who wait."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -131,3 +132,73 @@ def test_of_a_pod_alone_that_ended_well_nothing_is_left() -> None:
     pending.hold(FIRST)
     pending.succeed(FIRST.key, JobSpec(FIRST.key), "")
     assert dict(pending.jobs) == {}
+
+
+def gang_of(*names: str) -> tuple[Accounts, Pending]:
+    accounts = Accounts((), lambda shape: {"gpu": 1000 * shape.request["nvidia.com/gpu"]})
+    pending = Pending(by_priority_then_age, accounts)
+    for name in names:
+        pending.hold(pod(name, gpu=1), GANG)
+    return accounts, pending
+
+
+def test_one_that_is_being_deleted_holds_its_room_and_is_not_there() -> None:
+    accounts, pending = gang_of("a", "b")
+    pending.put(pod("c", gpu=1), GANG)
+    job = pending.jobs[GANG.key]
+    assert (job.lacks(), list(pending.below)) == ({}, [])
+    pending.hold(pod("a", gpu=1), GANG, leaves_by_s=9.0)
+    assert (job.lacks(), list(pending.below)) == ({"": 1}, [GANG.key])
+    assert accounts.entry("default/a") is not None
+    pending.discard("default/a")
+    assert (job.lacks(), dict(job.there)) == ({"": 1}, {"": 1})
+    pending.hold(pod("c", gpu=1), GANG)
+    assert (job.lacks(), list(pending.below)) == ({}, [])
+
+
+def test_a_gang_all_of_which_is_evicted_waits_as_a_whole_again() -> None:
+    accounts, pending = gang_of("a", "b")
+    pending.put(pod("c", gpu=1), GANG)
+    pending.put(pod("d", gpu=1), GANG)
+    assert list(pending.begun) == [(GANG.key,)]
+    for key in ("default/a", "default/b"):
+        accounts.forget(key)
+        pending.evict(key)
+    assert (list(pending.begun), line(pending), pending.jobs[GANG.key].lacks()) == ([], [GANG.key], {"": 2})
+    pending.discard("default/a")
+    # The other one stays after all, and holds what it held.
+    pending.hold(pod("b", gpu=1), GANG)
+    assert accounts.entry("default/b") is not None
+    assert (list(pending.begun), pending.jobs[GANG.key].lacks()) == ([(GANG.key,)], {"": 1})
+
+
+@pytest.mark.parametrize(
+    ("what", "happens", "fell"),
+    [
+        ("one of it is gone", lambda pending: pending.discard("default/a"), True),
+        ("one of it has ended well", lambda pending: pending.succeed("default/a", GANG, ""), None),
+        (
+            "one that ended well is tidied up",
+            lambda pending: (pending.succeed("default/a", GANG, ""), pending.discard("default/a")),
+            False,
+        ),
+        (
+            "it is to have more pods than before",
+            lambda pending: pending.hold(pod("a", gpu=1), replace(GANG, root=Group("", 3))),
+            False,
+        ),
+    ],
+)
+def test_whether_a_gang_fell_below_its_minimum_or_has_yet_to_reach_it(
+    what: str, happens: Callable[[Pending], object], fell: bool | None
+) -> None:
+    """None: it is not below."""
+    _, pending = gang_of("a", "b")
+    happens(pending)
+    found = [pending.jobs[key].was_whole for key in pending.below]
+    assert found == ([] if fell is None else [fell]), what
+
+
+def test_a_gang_that_has_never_been_whole_did_not_fall() -> None:
+    _, pending = gang_of("a")
+    assert (list(pending.below), pending.jobs[GANG.key].was_whole) == ([GANG.key], False)

@@ -7,6 +7,7 @@ an old view of a pod just decided on ("still without a node") does not undo the 
 
 from collections.abc import Callable, Collection
 
+from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
 from aliquot.kube.api.gpunode import GPUNode
@@ -123,7 +124,6 @@ class Mirror:
         """The pod was to go, and does not: it has its room again."""
         pod = self._pods.get(key_)
         if pod is not None:
-            self._pending.discard(key_)
             self._pod_changed(pod, pod)
 
     def reconsider(self, key_: str) -> None:
@@ -234,7 +234,9 @@ class Mirror:
         if member is None:
             self._pending.discard(name)
             return name
-        self._pending.hold(self._reader.request(pod), member.job, member.leaf)
+        ends = pod.metadata.deletion_timestamp
+        leaves_by_s = parse_rfc3339(ends) if ends else None
+        self._pending.hold(self._reader.request(pod), member.job, member.leaf, leaves_by_s=leaves_by_s)
         if pod.spec.node_name:
             self._placed(pod, member.job)
         return member.job.key

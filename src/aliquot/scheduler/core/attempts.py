@@ -264,12 +264,12 @@ class _Attempt:
         return self._topologies[min(fitting)]
 
     def _where_they_are(self, group: Group, levels: Sequence[str]) -> Domain | None:
-        """The domain of those of the group that have a node."""
+        """The domain of those of the group that have a node and stay."""
         leaves = {leaf.name for leaf in group.leaves}
         snapshot = self._session.snapshot
         for key, leaf in self._job.placed.items():
-            pod = snapshot.pods.get(key)
-            node = snapshot.nodes.get(pod.node) if pod is not None and leaf in leaves else None
+            pod = snapshot.pods.get(key) if leaf in leaves and key not in self._job.leaving else None
+            node = snapshot.nodes.get(pod.node) if pod is not None else None
             if node is not None:
                 return domain_of(node.facts.labels, levels)
         return None

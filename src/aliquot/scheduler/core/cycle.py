@@ -261,6 +261,8 @@ class _Pass:
         for decision in self.decisions:
             for bind in decision.binds:
                 self._pending.put(bind.pod, decision.job, bind.leaf)
+            for pod in decision.after:
+                self._pending.keep(pod.key)
         if self._stage is not None:
             self._stage.take_back()
 
@@ -313,7 +315,7 @@ class _Pass:
         yield self._pending.jobs[blocked.job.key]
         for rank in self._lines.get(blocked.alike, ()):
             job = self._pending.jobs[rank[-1]]
-            if job.waiting and not job.placed:
+            if job.waiting and not job.has_begun:
                 yield job
 
     def _with_victims(self, job: Job, lacks: Mapping[str, int], guards: Guards, now_s: float) -> bool:
@@ -337,8 +339,11 @@ class _Pass:
         return True
 
     def _decide(self, job: Job, binds: Sequence[Bind], after: Iterable[PlacedPod] = ()) -> None:
-        self.decisions.append(Decision(job.spec, tuple(binds), tuple(after)))
+        decision = Decision(job.spec, tuple(binds), tuple(after))
+        self.decisions.append(decision)
         self._room -= len(binds)
+        for pod in decision.after:
+            self._pending.evict(pod.key)
         for bind in binds:
             self._pending.hold(bind.pod, job.spec, bind.leaf)
         if self._stage is not None:

@@ -7,14 +7,15 @@ all others, since their room was theirs a moment ago; extras come after.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 from types import MappingProxyType
 from typing import TypeAlias
 
 from aliquot.scheduler.core.accounts import Accounts
-from aliquot.scheduler.core.jobs import JobSpec, extras, lacking
+from aliquot.scheduler.core.jobs import Group, JobSpec, extras, lacking, least_pods
 from aliquot.scheduler.core.pod import Amounts, PodRequest
 from aliquot.scheduler.core.policies import Order, Rank
 from aliquot.scheduler.core.queues.terms import together
@@ -32,10 +33,16 @@ class Job:
     """Pods that have a node, or have been decided on, to their leaf."""
     succeeded: dict[str, str] = field(default_factory=dict)
     """Pods that have ended well, to their leaf: nobody has to take their place."""
+    leaving: dict[str, float] = field(default_factory=dict)
+    """Those of `placed` that are on their way out, and by when they have to be: others may take their place."""
+    was_whole: bool = False
+    """It has been at its minimum, as that is now."""
     _unsorted: frozenset[str] = frozenset()
     """Leaves whose waiting pods are not in the order of their keys."""
     _there: Counter[str] | None = None
     """Kept in step from when it is first asked for."""
+    _least: int | None = None
+    """Pods that it needs, once that is asked for."""
 
     @property
     def here(self) -> dict[str, int]:
@@ -44,14 +51,36 @@ class Job:
 
     @property
     def there(self) -> Mapping[str, int]:
-        """Pods that are placed, or have ended well, by leaf."""
+        """Pods that are placed and stay, or have ended well, by leaf."""
         if self._there is None:
-            self._there = Counter((*self.placed.values(), *self.succeeded.values()))
+            stay = (leaf for key, leaf in self.placed.items() if key not in self.leaving)
+            self._there = Counter((*stay, *self.succeeded.values()))
         return self._there
 
     @property
     def has_begun(self) -> bool:
-        return bool(self.placed or self.succeeded)
+        return len(self.placed) > len(self.leaving) or bool(self.succeeded)
+
+    @property
+    def is_below(self) -> bool:
+        """Some of its pods are there, and fewer than it takes."""
+        return self.spec.root is not None and self.has_begun and not self._is_whole(self.spec.root)
+
+    def _is_whole(self, root: Group) -> bool:
+        if self._least is None:
+            self._least = least_pods(root)
+        count = len(self.placed) - len(self.leaving) + len(self.succeeded)
+        return count >= self._least and lacking(root, self.there, {}) == {}
+
+    def become(self, spec: JobSpec) -> None:
+        before, self.spec = self.spec, spec
+        if before.root is not spec.root and before.root != spec.root:
+            self.was_whole, self._least = False, None
+            self._note_whole()
+
+    def _note_whole(self) -> None:
+        if not self.was_whole and self.spec.root is not None:
+            self.was_whole = self._is_whole(self.spec.root)
 
     def first(self, leaf: str, count: int) -> list[PodRequest]:
         """Of the leaf's pods that wait, so many by the order of their keys."""
@@ -71,19 +100,38 @@ class Job:
         self.placed[key] = leaf
         if self._there is not None:
             self._there[leaf] += 1
+        self._note_whole()
 
     def succeed(self, key: str, leaf: str) -> None:
         self.succeeded[key] = leaf
         if self._there is not None:
             self._there[leaf] += 1
+        self._note_whole()
+
+    def go(self, key: str, by_s: float) -> None:
+        """The pod, which is placed, is on its way out."""
+        if key not in self.leaving and self._there is not None:
+            self._there[self.placed[key]] -= 1
+        self.leaving[key] = by_s
+
+    def stay(self, key: str) -> None:
+        """It is not, after all."""
+        if self.leaving.pop(key, None) is not None and self._there is not None:
+            self._there[self.placed[key]] += 1
 
     def leave(self, key: str) -> bool:
         """Returns whether the pod waited, was placed or had ended well."""
+        if key in self.placed:
+            self.stay(key)
         for pods_there in (self.placed, self.succeeded):
             leaf = pods_there.pop(key, None)
             if leaf is not None:
                 if self._there is not None:
                     self._there[leaf] -= 1
+                if pods_there is self.succeeded:
+                    # Somebody tidied up: that is no loss.
+                    self.was_whole = False
+                    self._note_whole()
                 return True
         for leaf, pods in self.waiting.items():
             if pods.pop(key, None) is not None:
@@ -131,6 +179,8 @@ class Pending:
         """Of all jobs of which a pod waits."""
         self._begun: dict[Alike, Rank] = {}
         """Jobs of which some pods are placed, or have ended well, and some wait: like themselves alone."""
+        self._below: dict[str, None] = {}
+        """Jobs of which some pods are there, and fewer than it takes."""
         self._changed: dict[str, None] = {}
         """Jobs whose place is to be found anew, once somebody looks."""
         self._newcomers: set[str] = set()
@@ -169,6 +219,12 @@ class Pending:
         self._settle()
         return MappingProxyType(self._begun)
 
+    @property
+    def below(self) -> Collection[str]:
+        """Keys of the jobs that have begun and are below their minimum."""
+        self._settle()
+        return self._below.keys()
+
     def put(self, pod: PodRequest, spec: JobSpec | None = None, leaf: str = "") -> bool:
         """A pod waits; it takes the place of what was known of it. Without `spec` it is a job of its own. Returns whether that
         was news."""
@@ -191,14 +247,31 @@ class Pending:
         self._changed[spec.key] = None
         return True
 
-    def hold(self, pod: PodRequest, spec: JobSpec | None = None, leaf: str = "") -> None:
-        """The pod has a node, or has been decided on."""
+    def hold(
+        self,
+        pod: PodRequest,
+        spec: JobSpec | None = None,
+        leaf: str = "",
+        *,
+        leaves_by_s: float | None = None,
+    ) -> None:
+        """The pod has a node, or has been decided on. `leaves_by_s`: it is being deleted, and has to have ended by then."""
         if spec is None:
             spec = alone(pod)
         key, job = pod.key, self._jobs.get(spec.key)
-        if job is not None and job.placed.get(key) == leaf and job.spec == spec and key not in self._pods:
+        if (
+            job is not None
+            and job.placed.get(key) == leaf
+            and job.leaving.get(key) == leaves_by_s
+            and job.spec == spec
+            and key not in self._pods
+            and self.accounts.entry(key) is not None
+        ):
             return
-        self._move(key, spec).place(key, leaf)
+        job = self._move(key, spec)
+        job.place(key, leaf)
+        if leaves_by_s is not None:
+            job.go(key, leaves_by_s)
         self.accounts.place(key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[key] = spec.key
@@ -216,6 +289,19 @@ class Pending:
         self.accounts.forget(key)
         self._job_of[key] = spec.key
         self._changed[spec.key] = None
+
+    def evict(self, key: str) -> None:
+        """The pod, which is placed, is to go: to its job it is gone from now on. Taken back by `keep`, or when it is held again."""
+        job = self.job_of(key)
+        if job is not None and key in job.placed and key not in job.leaving:
+            job.go(key, inf)
+            self._changed[job.spec.key] = None
+
+    def keep(self, key: str) -> None:
+        job = self.job_of(key)
+        if job is not None and job.leaving.get(key) == inf:
+            job.stay(key)
+            self._changed[job.spec.key] = None
 
     def discard(self, key: str) -> None:
         """The pod is gone, or has failed, or is somebody else's."""
@@ -261,7 +347,7 @@ class Pending:
         if job is None:
             job = self._jobs[spec.key] = Job(spec)
         else:
-            job.spec = spec
+            job.become(spec)
         if before is not None and before is not job:
             self._drop_if_empty(before)
         return job
@@ -277,7 +363,7 @@ class Pending:
         return job
 
     def _drop_if_empty(self, job: Job) -> None:
-        if not job.waiting and not job.has_begun:
+        if not (job.waiting or job.placed or job.succeeded):
             del self._jobs[job.spec.key]
 
     def _settle(self) -> None:
@@ -291,6 +377,10 @@ class Pending:
                 if self._begun.pop(alike, None) is None:
                     gone.setdefault(alike, []).append(rank)
             job = self._jobs.get(name)
+            if job is not None and job.is_below:
+                self._below[name] = None
+            else:
+                self._below.pop(name, None)
             if job is None or not job.waiting:
                 continue
             rank = self._order(job.spec)

@@ -286,7 +286,7 @@ def _smallest(tried: Callable[[int], _Try | None], most: int) -> _Try | None:
 
 
 def _as(job: Job, spec: JobSpec) -> Job:
-    return Job(spec, job.waiting, job.placed)
+    return Job(spec, job.waiting, job.placed, job.succeeded, job.leaving)
 
 
 def _shapes(job: Job) -> list[PodShape]:
@@ -298,7 +298,7 @@ def _reshaped(job: Job, change: Callable[[PodShape], PodShape]) -> Job:
         return replace(one, shape=change(one.shape))
 
     waiting = {leaf: {key: pod(one) for key, one in pods.items()} for leaf, pods in job.waiting.items()}
-    return Job(job.spec, waiting, job.placed)
+    return Job(job.spec, waiting, job.placed, job.succeeded, job.leaving)
 
 
 def _without_selector(shape: PodShape) -> PodShape | None:
