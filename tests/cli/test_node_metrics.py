@@ -55,10 +55,10 @@ def test_where_it_cannot_listen_one_line_says_so(tmp_path: Path, address: str, c
 
 
 @pytest.mark.parametrize(
-    ("given", "port"), [([], 9400), (["--metrics-port", "9500"], 9500), (["--metrics-port", "0"], None)]
+    ("given", "port"), [([], 9400), (["--metrics-port", "9500"], 9500), (["--metrics-port", "0"], 0)]
 )
 def test_with_real_gpus_it_listens_where_dcgm_exporter_would(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], port: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], port: int
 ) -> None:
     ports: list[int] = []
 
@@ -76,4 +76,4 @@ def test_with_real_gpus_it_listens_where_dcgm_exporter_would(
     monkeypatch.setattr(node, "serving_metrics", serving_metrics)
     arguments = ["--node-name", "n", "--kubeconfig", str(tmp_path / "kubeconfig"), *given]
     shown = CliRunner().invoke(node.run_agent, arguments, catch_exceptions=False)
-    assert (shown.exit_code, ports) == (0, [port] if port is not None else [])
+    assert (shown.exit_code, ports) == (0, [port])

@@ -3,15 +3,38 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
 import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def metrics_options(command: _F) -> _F:
+    """`metrics_port` and `metrics_address`, of a part of which one machine may have many."""
+    port = click.option(
+        "--metrics-port",
+        type=click.IntRange(0, 65535),
+        default=0,
+        show_default=True,
+        help="Where Prometheus finds /metrics, and probes find /healthz and /readyz; 0: nowhere.",
+    )
+    address = click.option(
+        "--metrics-address",
+        default="",
+        help="The address that they listen on.  [default: every one of the machine]",
+    )
+    return port(address(command))
 
 
 @asynccontextmanager
 async def serving_metrics(
     text: Callable[[], Awaitable[str]], address: str, port: int, *, waits_for: Callable[[], str] = lambda: ""
 ) -> AsyncIterator[None]:
-    """As `metrics.server.serving`. Raises click.ClickException where it cannot listen."""
+    """As `metrics.server.serving`; nothing with port 0. Raises click.ClickException where it cannot listen."""
+    if not port:
+        yield
+        return
     from aliquot.metrics.server import serving
 
     async with AsyncExitStack() as stack:

@@ -2,7 +2,6 @@
 
 import os
 import random
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,7 +196,7 @@ async def _serve(
     port = place.metrics_port
     if port is None:
         port = 0 if simulated else _METRICS_PORT
-    async with connect(kubeconfig, context) as client, AsyncExitStack() as services:
+    async with connect(kubeconfig, context) as client:
         watched, caches = of_one_node(client, place.node_name, configuration.config_map)
         agent = Agent(
             place.node_name,
@@ -221,8 +220,5 @@ async def _serve(
             mig_directory=None if simulated else (place.state or STATE_DIRECTORY) / "journal",
             read_machine_type=read_machine_type,
         )
-        if port:
-            await services.enter_async_context(
-                serving_metrics(agent.metrics.text, place.metrics_address, port)
-            )
-        await agent.run()
+        async with serving_metrics(agent.metrics.text, place.metrics_address, port):
+            await agent.run()

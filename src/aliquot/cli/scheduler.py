@@ -8,6 +8,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.explain import explain
+from aliquot.cli.metrics import metrics_options, serving_metrics
 from aliquot.cli.parameters import GivenName
 from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.value_tables import read_value_tables, value_table_option
@@ -56,6 +57,7 @@ scheduler.add_command(explain)
 )
 @leader_elect_option
 @value_table_option
+@metrics_options
 @cluster_options
 def run_scheduler(
     names: tuple[str, ...],
@@ -63,12 +65,15 @@ def run_scheduler(
     backfill: str,
     leader_elect: bool,
     value_tables: Sequence[str],
+    metrics_port: int,
+    metrics_address: str,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
     """Place pods on nodes and devices. Runs until stopped."""
     tables = read_value_tables(value_tables)
-    serve(lambda: _schedule(names, placement, backfill, leader_elect, tables, kubeconfig, context))
+    metrics = metrics_address, metrics_port
+    serve(lambda: _schedule(names, placement, backfill, leader_elect, tables, metrics, kubeconfig, context))
 
 
 async def _schedule(
@@ -77,6 +82,7 @@ async def _schedule(
     backfill: str,
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
+    metrics: tuple[str, int],
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -97,4 +103,5 @@ async def _schedule(
             value_tables=tables,
             backfill=None if backfill == "none" else Style(backfill),
         )
-        await scheduler.run()
+        async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):
+            await scheduler.run()

@@ -20,6 +20,7 @@ from aliquot.kube.resources import PODS, split_key
 from aliquot.kube.retry import RetryPolicy
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.metrics import Counts
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import annotations
 from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
@@ -48,10 +49,12 @@ class Binder:
         mirror: Mirror,
         reporter: Reporter,
         recorder: Recorder,
+        counts: Counts,
         may_write: Callable[[], bool],
     ) -> None:
         self._client = client
         self._rng = rng
+        self._counts = counts
         self._mirror = mirror
         self._reporter = reporter
         self._recorder = recorder
@@ -123,6 +126,7 @@ class Binder:
             return None
         pod, node = decision.bind.pod, decision.bind.placed.node
         self._settle(decision)
+        self._counts.refused()
         self._mirror.hold_back(pod)
         failures = self._failures[pod.key] = self._failures.get(pod.key, 0) + 1
         message = f"binding to node {node} was refused: {error.message}"
@@ -134,6 +138,7 @@ class Binder:
         self._settle(decision)
         pod = decision.bind.pod
         if here:
+            self._counts.bound(pod)
             message = f"Successfully assigned {pod.key} to {decision.bind.placed.node}"
             self._recorder.event(PODS, _subject(pod), Severity.NORMAL, "Scheduled", message)
 

@@ -22,6 +22,7 @@ from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODS
 from aliquot.kube.retry import Backoff
+from aliquot.metrics.exposition import render
 from aliquot.partition.asking import Asking
 from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
@@ -44,6 +45,7 @@ from aliquot.scheduler.dividing import Dividing
 from aliquot.scheduler.group_status import GroupStatuses
 from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.guards import Guarding
+from aliquot.scheduler.metrics import Counts, Seen, families
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
@@ -137,6 +139,7 @@ class Scheduler:
             UsualDemand(self.snapshot, policies, pods=self._pods) if placement is Placement.WORTH else None
         )
         self._wake = asyncio.Event()
+        self._waits_for = "pods"
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
         self._telling = Telling(
             snapshot=self.snapshot,
@@ -171,12 +174,14 @@ class Scheduler:
             surroundings=self._surroundings,
         )
         may_write = election.is_leader if election is not None else lambda: True
+        self.counts = Counts(clock)
         self._binder = Binder(
             client,
             rng=rng,
             mirror=self._mirror,
             reporter=self._reporter,
             recorder=self._recorder,
+            counts=self.counts,
             may_write=may_write,
         )
         self._claiming = Claiming(
@@ -272,10 +277,14 @@ class Scheduler:
                 tasks.create_task(self._dividing.run(), name="queues"),
                 tasks.create_task(self._guarding.run(), name="guards"),
             ]
-            await self._pods.synced()
-            await self._nodes.synced()
-            await self._gpu_nodes_known()
-            await self._dividing.synced()
+            for what, known in (
+                ("pods", self._pods.synced),
+                ("nodes", self._nodes.synced),
+                ("GPUNodes", self._gpu_nodes_known),
+                ("Queues and Topologies", self._dividing.synced),
+            ):
+                self._waits_for = what
+                await known()
             stops = (
                 self._asking.follow(),
                 self._usual.follow() if self._usual is not None else lambda: None,
@@ -284,7 +293,9 @@ class Scheduler:
                 self._mirror.follow(),
             )
             try:
+                self._waits_for = "volumes and namespaces"
                 await self._surroundings.settled()
+                self._waits_for = ""
                 await then()
             finally:
                 for stop in stops:
@@ -307,6 +318,21 @@ class Scheduler:
     @property
     def rankings(self) -> Rankings:
         return self._rankings
+
+    async def metrics(self) -> str:
+        """What Prometheus reads."""
+        election = self._election
+        seen = Seen(
+            leads=election is None or election.is_leader(),
+            nodes=len(self.snapshot.nodes),
+            waiting=self._telling.waiting(),
+            queues=self._queue_statuses.standings(),
+        )
+        return render(families(self.counts, seen))
+
+    def waits_for(self) -> str:
+        """What it has still to learn before it could decide; empty: nothing."""
+        return self._waits_for
 
     def decide(self, limit: int | None = None, *, makes_room: bool = True) -> Outcome:
         """One pass, on all that has been told until now. To carry out what comes of it is another matter."""
@@ -368,6 +394,7 @@ class Scheduler:
             makes_room = loop.time() >= room_at
             began = loop.time()
             outcome = self.decide(_DECISIONS_PER_TURN, makes_room=makes_room)
+            self.counts.cycles.add(loop.time() - began)
             if makes_room and (outcome.blocked or any(one.after for one in outcome.decisions)):
                 # Whom to evict is a look at everybody: in a large cluster it has to be rarer.
                 room_at = loop.time() + max(MAKE_ROOM_S, _SELDOM * (loop.time() - began))

@@ -72,10 +72,14 @@ class QueueStatuses:
 
     def standing(self, queue: str) -> Standing:
         """As it is, or was a moment ago."""
+        return self.standings().get(queue, _NOTHING)
+
+    def standings(self) -> Mapping[str, Standing]:
+        """Of all queues, as `standing`."""
         now = asyncio.get_running_loop().time()
         if now >= self._fresh_until:
             self._fresh, self._fresh_until = standings(self._pending, self._dividing.settled), now + _FRESH_S
-        return self._fresh.get(queue, _NOTHING)
+        return self._fresh
 
     def _look(self) -> None:
         before, settled = self._now, self._dividing.settled

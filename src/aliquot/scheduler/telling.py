@@ -1,6 +1,7 @@
 """What those who wait are told, as often as is useful: at once when the reason is another, seldom when only its figures are."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from aliquot.kube.resources import PODS, key
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.cycle import Blocked
 from aliquot.scheduler.core.pending import Alike, Pending
+from aliquot.scheduler.core.queues.tree import DEFAULT
 from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.pods import ignored_assignment
@@ -134,6 +136,16 @@ class Telling:
     def start_of(self, job: str) -> float | None:
         """When it was promised to start at the latest."""
         return self._promised.get(job)
+
+    def waiting(self) -> Counter[tuple[str, str]]:
+        """How many pods wait, by queue and by the kind of reason that they were told; empty: none yet."""
+        found: Counter[tuple[str, str]] = Counter()
+        for alike in (*self._pending.lines, *self._pending.begun):
+            told = self._told.get(alike)
+            kind = told.explanation.kind if told is not None else ""
+            for job in self._pending.jobs_of(alike):
+                found[job.spec.queue or DEFAULT, kind] += sum(map(len, job.waiting.values()))
+        return found
 
     def _is_due(self, told: _Told, one: Blocked, now: float) -> bool:
         """To look again at why."""

@@ -335,10 +335,14 @@ class Pending:
 
     def pods_of(self, alike: Alike) -> list[PodRequest]:
         """Those that wait, of all such jobs."""
+        jobs = self.jobs_of(alike)
+        return [pod for job in jobs for pods in job.waiting.values() for pod in pods.values()]
+
+    def jobs_of(self, alike: Alike) -> list[Job]:
+        """All such jobs of which a pod waits."""
         self._settle()
         ranks = self._lines.get(alike) or [rank for rank in (self._begun.get(alike),) if rank is not None]
-        jobs = [self._jobs[rank[-1]] for rank in ranks]
-        return [pod for job in jobs for pods in job.waiting.values() for pod in pods.values()]
+        return [self._jobs[rank[-1]] for rank in ranks]
 
     def _move(self, key: str, spec: JobSpec) -> Job:
         """Out of the job in which the pod is, and the job that it goes to."""
