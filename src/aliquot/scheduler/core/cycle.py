@@ -18,15 +18,15 @@ from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.jobs import JobSpec, extras, least_pods
 from aliquot.scheduler.core.pending import Alike, Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
+from aliquot.scheduler.core.preemption import Preemption
 from aliquot.scheduler.core.queues.words import told
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
-from aliquot.scheduler.core.room import Room
 from aliquot.scheduler.core.serving import ByQueue, Head, OneLine, Serving
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
-from aliquot.scheduler.core.victims import Everybody, Guards, Victims
+from aliquot.scheduler.core.victims import Guards
 
 _MOST_HELPED = 8
 """Kinds of jobs that room is made for in one pass, in the order in which they were served."""
@@ -156,8 +156,6 @@ class _Pass:
         self._closed: list[_Closed] = []
         self._passed_over: set[Alike] = set()
         """Of which one was blocked, and others behind it were asked."""
-        self._everybody: Everybody | None = None
-        """Who could be evicted; None: to be looked at anew."""
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
 
@@ -297,6 +295,7 @@ class _Pass:
 
     def make_room(self, guards: Guards, now_s: float) -> None:
         """By evicting others, for the first of those who found none."""
+        preemption = Preemption(self._fitting, self._pending, guards, now_s)
         blocked, self.blocked = self.blocked, []
         tried = 0
         for one in blocked:
@@ -306,9 +305,11 @@ class _Pass:
             tried += 1
             for job in self._alike(one):
                 lacks = job.lacks()
-                if not lacks or not self._with_victims(job, lacks, guards, now_s):
+                made = preemption.room_for(job, lacks) if lacks else None
+                if made is None:
                     self.blocked.append(replace(one, job=job.spec))
                     break
+                self._decide(job, made.binds, made.after)
 
     def _alike(self, blocked: Blocked) -> Iterator[Job]:
         """The job, and after it the others of its line."""
@@ -317,26 +318,6 @@ class _Pass:
             job = self._pending.jobs[rank[-1]]
             if job.waiting and not job.has_begun:
                 yield job
-
-    def _with_victims(self, job: Job, lacks: Mapping[str, int], guards: Guards, now_s: float) -> bool:
-        asked = self._pending.amounts(job, lacks)
-        if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
-            return False
-        if self._everybody is None:
-            self._everybody = Everybody(self._session, self._pending, now_s)
-        victims = Victims(self._session, self._everybody, job, asked, guards, now_s)
-        if not any(victims.may_go(unit) for unit in victims.units):
-            return False
-        before = set(self._session.evicted)
-        room = Room(self._session, self._fitting.rankings, victims)
-        found = self._fitting.place_job(job, lacks, room=room)
-        if isinstance(found, Shortfall):
-            return False
-        room.give_back()
-        after = [pod for key, pod in self._session.evicted.items() if key not in before]
-        self._everybody = None
-        self._decide(job, found, after)
-        return True
 
     def _decide(self, job: Job, binds: Sequence[Bind], after: Iterable[PlacedPod] = ()) -> None:
         decision = Decision(job.spec, tuple(binds), tuple(after))

@@ -1,0 +1,53 @@
+"""Room for a job that finds none, where others may be evicted for it: who is evicted is gone in the session, and what the job
+gets is taken in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall
+from aliquot.scheduler.core.pending import Job, Pending
+from aliquot.scheduler.core.pod import PlacedPod
+from aliquot.scheduler.core.room import Room
+from aliquot.scheduler.core.victims import Everybody, Guards, Victims
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Room that was made for a job."""
+
+    binds: Sequence[Bind]
+    after: Sequence[PlacedPod]
+    """Who is gone for it."""
+
+
+class Preemption:
+    """Of one pass."""
+
+    def __init__(self, fitting: Fitting, pending: Pending, guards: Guards, now_s: float) -> None:
+        self._fitting = fitting
+        self._session = fitting.session
+        self._pending = pending
+        self._guards = guards
+        self._now_s = now_s
+        self._everybody: Everybody | None = None
+        """Who could be evicted; None: to be looked at anew."""
+
+    def room_for(self, job: Job, lacks: Mapping[str, int]) -> Made | None:
+        """None: nobody is evicted for it, and the session is as it was."""
+        asked = self._pending.amounts(job, lacks)
+        if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
+            return None
+        if self._everybody is None:
+            self._everybody = Everybody(self._session, self._pending, self._now_s)
+        victims = Victims(self._session, self._everybody, job, asked, self._guards, self._now_s)
+        if not any(victims.may_go(unit) for unit in victims.units):
+            return None
+        before = set(self._session.evicted)
+        room = Room(self._session, self._fitting.rankings, victims)
+        found = self._fitting.place_job(job, lacks, room=room)
+        if isinstance(found, Shortfall):
+            return None
+        room.give_back()
+        self._everybody = None
+        return Made(found, [pod for key, pod in self._session.evicted.items() if key not in before])
