@@ -68,7 +68,7 @@ def by_scan(
     session = Session(snapshot)
     places: dict[str, str] = {}
     open_to_all = list(names)
-    for one in sorted(waiting, key=policies.order):
+    for one in sorted(waiting, key=policies.order.rank):
         fits = [
             (-policies.score(one.shape, state), name)
             for name, state in ((name, snapshot.nodes[name]) for name in open_to_all)

@@ -1,15 +1,22 @@
 """Without new input evictions come to an end: whoever is evicted waits again, as its controller would have it."""
 
+from collections.abc import Mapping, Sequence
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from aliquot.scheduler.core.jobs import JobSpec, lacking
 from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line as JobOrder
+from aliquot.scheduler.core.queues.terms import QueueSpec
 from aliquot.scheduler.core.victims import Guards
 from tests.scheduler.worlds import Cluster, Line, queue
 
 MOST_ROUNDS = 60
+HALF_LIFE_S = 20.0
 
 queues = st.sampled_from(
     (
@@ -29,18 +36,24 @@ def jobs(draw: st.DrawFn, name: str, names: tuple[str, ...]) -> str:
     where = f" in {draw(st.sampled_from(names))}" if names else ""
     kept = " kept" if draw(st.integers(0, 5)) == 0 else ""
     gpu = draw(st.sampled_from((1, 1, 2))) if size in ("", "*2") else 1
-    return f"{name}{size}{where} at {draw(st.integers(0, 2))} gpu {gpu}{kept}"
+    whose = draw(st.sampled_from(("", " by ann", " by bob")))
+    return f"{name}{size}{where}{whose} at {draw(st.integers(0, 2))} gpu {gpu}{kept}"
 
 
 class World:
-    def __init__(self, data: st.DataObject) -> None:
-        declared = data.draw(queues)
-        parents = {one.parent for one in declared}
-        leaves = tuple(one.name for one in declared if one.name not in parents)
-        self.cluster = Cluster({"x": 4, "y": data.draw(st.integers(1, 4))}, declared)
+    def __init__(
+        self,
+        nodes: Mapping[str, int],
+        declared: Sequence[QueueSpec],
+        *,
+        history: History | None = None,
+        ageing_s: float | None = None,
+    ) -> None:
+        self.history = history
+        self.cluster = Cluster(nodes, declared, history=history, order=JobOrder(ageing_s))
         self.members: dict[str, tuple[PodRequest, JobSpec]] = {}
-        self.lines = [data.draw(jobs(f"j{n}", leaves)) for n in range(data.draw(st.integers(2, 9)))]
         self.now_s = 1000.0
+        self.evicted = 0
 
     def come(self, text: str, age: int) -> None:
         line = Line.of(text)
@@ -48,8 +61,8 @@ class World:
             self.members[request.key] = request, line.spec(age)
             self.cluster.pending.put(request, line.spec(age))
 
-    def round(self) -> int:
-        """How many were evicted."""
+    def round(self) -> bool:
+        """Whether anything was decided. Who was placed a moment ago is not evicted before the next one."""
         cluster = self.cluster
         outcome = cluster.decide(Guards(), self.now_s)
         for decision in outcome.decisions:
@@ -63,23 +76,44 @@ class World:
         for pod in gone:
             request, spec = self.members[pod.key]
             cluster.pending.put(request, spec)
-        self.now_s += 1
-        return len(gone)
+        self.pass_time(1)
+        self.evicted += len(gone)
+        return bool(outcome.decisions)
+
+    def pass_time(self, seconds: float) -> None:
+        """What was had weighs less, and what is held now more."""
+        self.now_s += seconds
+        if self.history is not None:
+            self.history.advance(self.now_s)
+            self.history.look()
 
 
 @given(st.data())
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_evictions_come_to_an_end_and_break_nothing(data: st.DataObject) -> None:
-    world = World(data)
+    declared = data.draw(queues)
+    parents = {one.parent for one in declared}
+    leaves = tuple(one.name for one in declared if one.name not in parents)
+    world = World(
+        {"x": 4, "y": data.draw(st.integers(1, 4))},
+        declared,
+        history=History(HALF_LIFE_S, 1000.0) if data.draw(st.booleans()) else None,
+        ageing_s=data.draw(st.sampled_from((None, 1.0, 10.0))),
+    )
+    lines = [data.draw(jobs(f"j{n}", leaves)) for n in range(data.draw(st.integers(2, 9)))]
     cluster = world.cluster
     rounds = 0
-    for age, text in enumerate(world.lines):
+    for age, text in enumerate(lines):
         world.come(text, age)
         if data.draw(st.booleans()):
             world.round()
     while world.round():
         rounds += 1
-        assert rounds < MOST_ROUNDS, world.lines
+        assert rounds < MOST_ROUNDS, lines
+    for seconds in data.draw(st.lists(st.sampled_from((5.0, HALF_LIFE_S, 30 * HALF_LIFE_S)), max_size=12)):
+        # Whose turn it is changes with time alone. Who may have whose place does not.
+        world.pass_time(seconds)
+        assert not world.round(), lines
     for state in cluster.snapshot.nodes.values():
         for resource, used in state.used.items():
             assert used <= state.facts.allocatable.get(resource, 0)
@@ -90,3 +124,35 @@ def test_evictions_come_to_an_end_and_break_nothing(data: st.DataObject) -> None
     for node in cluster.accounts.tree.nodes:
         for resource, terms in node.spec.terms.items():
             assert cluster.accounts.ledger.held(node.index).get(resource, 0) <= terms.limit
+
+
+@pytest.mark.parametrize(
+    ("declared", "waits"),
+    [
+        # What the one is due by its past goes up while the other runs, and would come down again with all that it took.
+        ((queue("a"), queue("b")), ["j in a"] * 8 + ["j in b"] * 8),
+        ((queue("a", 2), queue("b", 0, weight=3)), ["j in a"] * 8 + ["j in b"] * 8),
+        ((queue("a"), queue("b"), queue("c")), ["j*2 in a"] * 4 + ["j*3 in b"] * 3 + ["j in c"] * 8),
+        (
+            (queue("top"), queue("x", parent="top"), queue("y", parent="top"), queue("b")),
+            ["j in x"] * 8 + ["j in y"] * 8 + ["j in b"] * 8,
+        ),
+        # Within one queue: who waits grows older, and who runs has had more.
+        ((queue("a"),), ["j in a by ann at 1"] * 8 + ["j in a by bob"] * 8),
+    ],
+)
+def test_time_alone_evicts_nobody(declared: Sequence[QueueSpec], waits: Sequence[str]) -> None:
+    history = History(HALF_LIFE_S, 1000.0)
+    world = World({"x": 8}, declared, history=history, ageing_s=HALF_LIFE_S)
+    for age, text in enumerate(waits):
+        world.come(text.replace("j", f"j{age}", 1), age)
+        world.round()
+    while world.round():
+        pass
+    before, evicted = history.past.used, world.evicted
+    for _ in range(60):
+        world.pass_time(HALF_LIFE_S)
+        world.round()
+    assert world.evicted == evicted
+    # It did pass.
+    assert history.past.used != before

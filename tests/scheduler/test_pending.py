@@ -10,7 +10,7 @@ from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.pod import PodRequest
-from aliquot.scheduler.core.policies import Rank, by_priority_then_age
+from aliquot.scheduler.core.queues.line import Line, Rank
 from aliquot.scheduler.testing import pod
 
 FIRST, SECOND = pod("first", gpu=1, created_s=1), pod("second", gpu=1, created_s=2)
@@ -26,7 +26,7 @@ def line(pending: Pending) -> list[str]:
 
 
 def test_a_pod_that_changes_changes_its_place() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     assert pending.put(FIRST)
     assert pending.put(SECOND)
     assert line(pending) == ["default/first", "default/second"]
@@ -35,7 +35,7 @@ def test_a_pod_that_changes_changes_its_place() -> None:
 
 
 def test_what_is_there_already_is_no_news() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     pending.put(FIRST)
     pending.newcomers(alike(pending))
     assert not pending.put(replace(FIRST))
@@ -43,7 +43,7 @@ def test_what_is_there_already_is_no_news() -> None:
 
 
 def test_newcomers_are_named_once_and_only_while_they_wait() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     pending.put(FIRST)
     pending.put(SECOND)
     pending.discard("default/first")
@@ -52,7 +52,7 @@ def test_newcomers_are_named_once_and_only_while_they_wait() -> None:
 
 
 def test_whoever_leaves_is_gone_from_line_and_count() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     pending.put(FIRST)
     pending.discard("default/first")
     pending.discard("default/never-was-there")
@@ -64,7 +64,7 @@ def test_whoever_leaves_is_gone_from_line_and_count() -> None:
 @pytest.mark.parametrize("between_looks", [1, 40, 400])
 def test_lines_are_in_order_however_many_come_and_go_at_once(between_looks: int, seed: int) -> None:
     rng = random.Random(seed)
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     waiting: dict[str, PodRequest] = {}
     for step in range(1200):
         which = rng.randrange(200)
@@ -79,13 +79,13 @@ def test_lines_are_in_order_however_many_come_and_go_at_once(between_looks: int,
             len(pending.lines)
     expected: dict[str, list[Rank]] = {}
     for one in waiting.values():
-        expected.setdefault(one.shape.signature, []).append(by_priority_then_age(one))
+        expected.setdefault(one.shape.signature, []).append(Line().rank(one))
     lines = {alike[-1]: line for alike, line in pending.lines.items()}
     assert lines == {signature: sorted(ranks) for signature, ranks in expected.items()}
 
 
 def test_the_first_of_a_gang_are_those_whose_names_sort_first_whenever_they_came() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     spec = JobSpec("default/gang", Group(minimum=2))
     for name in ("c", "a", "d", "b"):
         pending.put(pod(name), spec)
@@ -105,7 +105,7 @@ GANG = JobSpec("default/gang", Group("", 2))
 
 def test_who_ended_well_counts_until_it_is_gone_and_holds_nothing() -> None:
     accounts = Accounts((), lambda shape: {"gpu": 1000 * shape.request["nvidia.com/gpu"]})
-    pending = Pending(by_priority_then_age, accounts)
+    pending = Pending(Line(), accounts)
     pending.hold(FIRST, GANG)
     pending.succeed(FIRST.key, GANG, "")
     assert (accounts.entry(FIRST.key), pending.jobs[GANG.key].there) == (None, {"": 1})
@@ -119,7 +119,7 @@ def test_who_ended_well_counts_until_it_is_gone_and_holds_nothing() -> None:
 
 
 def test_who_ended_well_and_comes_again_under_its_name_waits() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     pending.succeed(FIRST.key, GANG, "")
     pending.put(FIRST, GANG)
     assert (pending.jobs[GANG.key].here, pending.jobs[GANG.key].succeeded) == ({"": 1}, {})
@@ -128,7 +128,7 @@ def test_who_ended_well_and_comes_again_under_its_name_waits() -> None:
 
 
 def test_of_a_pod_alone_that_ended_well_nothing_is_left() -> None:
-    pending = Pending(by_priority_then_age)
+    pending = Pending(Line())
     pending.hold(FIRST)
     pending.succeed(FIRST.key, JobSpec(FIRST.key), "")
     assert dict(pending.jobs) == {}

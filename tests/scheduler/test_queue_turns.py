@@ -8,9 +8,12 @@ import pytest
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec
+from aliquot.scheduler.core.line_up import line_up
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import Amounts, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line
 from aliquot.scheduler.core.queues.terms import GPU, UNLIMITED, QueueSpec, Terms
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -194,3 +197,126 @@ def decide(case: Case) -> tuple[str, dict[str, str]]:
 )
 def test_turns(case: Case) -> None:
     assert decide(case) == (case.served, dict(case.blocked))
+
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Past:
+    rule: str
+    had: Mapping[str, int]
+    """GPUs held for long and let go now, by `QUEUE` or `QUEUE/USER`."""
+    waits: Sequence[str]
+    """Jobs of one GPU in order of age: `QUEUE`, or `QUEUE/USER`; `!` for a priority higher by one."""
+    served: str
+    queues: Sequence[QueueSpec] = (queue("a"), queue("b"))
+    gpus: int = 4
+    ageing_s: float | None = None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Past("nobody had anything: in turn", {}, ["a", "a", "a", "b", "b"], "a b a b"),
+        Past("who had all is due none of what is over", {"a": 4}, ["a"] * 4 + ["b"] * 4, "b b b b"),
+        Past("what nobody else wants it has all the same", {"a": 4}, ["a"] * 4, "a a a a"),
+        Past(
+            "what is guaranteed is, whatever was had",
+            {"a": 4},
+            ["a"] * 4 + ["b"] * 4,
+            "a a b b",
+            queues=(queue("a", 2), queue("b")),
+        ),
+        Past(
+            "who had just its part keeps it, and who had none gets more",
+            {"a": 3},
+            ["a"] * 6 + ["b"] * 6,
+            "b a b b a b",
+            gpus=6,
+        ),
+        Past(
+            "the past of those below counts for the one above",
+            {"x": 4},
+            ["x"] * 4 + ["y"] * 4 + ["b"] * 4,
+            "b b b b",
+            queues=(queue("a"), queue("x", parent="a"), queue("y", parent="a"), queue("b")),
+        ),
+        Past(
+            "users of a queue in turn, whoever came first",
+            {},
+            ["a/ann"] * 4 + ["a/bob"] * 4,
+            "a/ann a/bob a/ann a/bob",
+        ),
+        Past(
+            "the user who had less first",
+            {"a/ann": 2},
+            ["a/ann"] * 4 + ["a/bob"] * 4,
+            "a/bob a/bob a/bob a/bob",
+        ),
+        Past(
+            "jobs without a user are one user's", {"a": 2}, ["a"] * 2 + ["a/ann"] * 3, "a/ann a/ann a/ann a"
+        ),
+        Past("priority before who had less", {"a/ann": 2}, ["a/bob", "a/ann!", "a/bob"], "a/ann a/bob a/bob"),
+        Past(
+            "what a user had in another queue is no matter",
+            {"b/ann": 4},
+            ["a/ann", "a/bob", "a/ann"],
+            "a/ann a/bob a/ann",
+        ),
+        Past(
+            "with ageing, who had everything stands back by as much as one priority",
+            {"a/ann": 2},
+            ["a/ann", "a/ann!", "a/bob"],
+            "a/ann a/bob a/ann",
+            ageing_s=3 * HOUR,
+        ),
+        Past(
+            "... and no longer: an hour is enough here",
+            {"a/ann": 2},
+            ["a/ann", "a/bob", "a/bob"],
+            "a/ann a/bob a/bob",
+            ageing_s=HOUR / 2,
+        ),
+    ],
+    ids=lambda case: case.rule,
+)
+def test_what_was_had_counts_in_turns(case: Past) -> None:
+    policies, history = Policies(order=Line(case.ageing_s)), History(HOUR)
+    accounts = Accounts(case.queues, counted, history)
+    snapshot, pending = Snapshot(), Pending(policies.order, accounts)
+    snapshot.set_facts(node("a", gpus=case.gpus))
+    accounts.offer("a", {GPU: 1000 * case.gpus})
+    for name, gpus in case.had.items():
+        held, (leaf, _, user) = pod(f"had-{name}", gpu=gpus), name.partition("/")
+        pending.hold(held, JobSpec(held.key, queue=leaf, user=user))
+    history.advance(10 * HOUR)
+    for name in case.had:
+        pending.discard(f"default/had-{name}")
+    history.look()
+    for age, text in enumerate(case.waits):
+        leaf, _, user = text.rstrip("!").partition("/")
+        spec = JobSpec(f"default/{age}", None, leaf, user, priority=text.count("!"), created_s=age * HOUR)
+        pending.put(pod(str(age), gpu=1), spec)
+    outcome = cycle.run(snapshot, pending, Rankings(policies))
+    served = [f"{one.job.queue}/{one.job.user}".rstrip("/") for one in outcome.decisions]
+    assert " ".join(served) == case.served
+
+
+def test_who_is_before_a_job_goes_by_what_users_had() -> None:
+    history = History(HOUR)
+    accounts = Accounts((queue("a"),), counted, history)
+    accounts.offer("a", {GPU: 4000})
+    pending = Pending(Policies().order, accounts)
+    history.hold("a", "ann", {GPU: 1000})
+    history.advance(HOUR)
+    for age, user in enumerate(("ann", "bob", "ann", "bob")):
+        spec = JobSpec(f"default/{user}-{age}", None, "a", user, created_s=age)
+        pending.put(pod(f"{user}-{age}", gpu=1), spec)
+    ordered = line_up(pending, pending.jobs["default/ann-2"])
+    assert [job.spec.key for job in ordered] == [
+        "default/bob-1",
+        "default/bob-3",
+        "default/ann-0",
+        "default/ann-2",
+    ]

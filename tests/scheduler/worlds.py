@@ -1,7 +1,7 @@
 """A cluster of counted GPUs with queues, jobs that run and jobs that wait, in a line each: for tests of who has to go.
 
-    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [at PRIORITY] [since SECONDS] [done N] [kept] on NODE[ NODE ...]
-    waits: NAME[*PODS[/MINIMUM]] [in QUEUE] [at PRIORITY] [gpu N] [kept]
+    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [since SECONDS] [done N] [kept] on NODE[ NODE ...]
+    waits: NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [gpu N] [kept]
 
 `kept`: it cannot be preempted. `done`: its first N pods have ended well. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
 """
@@ -18,6 +18,9 @@ from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import BY_PRIORITY_THEN_AGE
+from aliquot.scheduler.core.queues.line import Line as JobOrder
 from aliquot.scheduler.core.queues.terms import GPU, UNLIMITED, QueueSpec, Terms
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -64,6 +67,7 @@ class Line:
     minimum: int | None = None
     """None: a pod of its own."""
     queue: str = ""
+    user: str = ""
     priority: int = 0
     since_s: float = 0.0
     gpu: int = 1
@@ -83,6 +87,7 @@ class Line:
             int(pods or 1),
             int(minimum or pods) if size else None,
             said.get("in", ""),
+            said.get("by", ""),
             int(said.get("at", 0)),
             float(said.get("since", 0)),
             int(said.get("gpu", 1)),
@@ -94,7 +99,7 @@ class Line:
     def spec(self, age: float = 0.0) -> JobSpec:
         root = None if self.minimum is None else Group("", self.minimum)
         key = f"default/{self.name}"
-        return JobSpec(key, root, self.queue, self.priority, not self.kept, created_s=age)
+        return JobSpec(key, root, self.queue, self.user, self.priority, not self.kept, created_s=age)
 
     def requests(self, age: float = 0.0) -> list[PodRequest]:
         names = [self.name] if self.minimum is None else [f"{self.name}-{n}" for n in range(self.pods)]
@@ -103,12 +108,17 @@ class Line:
 
 class Cluster:
     def __init__(
-        self, nodes: Sequence[NodeFacts] | Mapping[str, int], queues: Sequence[QueueSpec] = ()
+        self,
+        nodes: Sequence[NodeFacts] | Mapping[str, int],
+        queues: Sequence[QueueSpec] = (),
+        *,
+        history: History | None = None,
+        order: JobOrder = BY_PRIORITY_THEN_AGE,
     ) -> None:
         """`nodes`: also by name, with how many GPUs each has."""
-        policies = Policies()
+        policies = Policies(order=order)
         self.snapshot, self.rankings = Snapshot(), Rankings(policies)
-        self.accounts = Accounts(queues, counted)
+        self.accounts = Accounts(queues, counted, history)
         self.pending = Pending(policies.order, self.accounts)
         if isinstance(nodes, Mapping):
             nodes = [node(name, gpus=gpus) for name, gpus in nodes.items()]

@@ -1,6 +1,9 @@
 """What queues hold, want and are due: kept in step with what is placed and what waits.
 
 Where no queue is declared there is nothing to divide, and nothing is asked.
+
+What is due comes in two kinds. By `shares` jobs claim their places: it moves with what is asked, held and declared alone. By
+`turns` they are served: there, with a `history`, what was had before counts too.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +14,10 @@ from msgspec.structs import replace
 
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pod import Amounts, PodShape
-from aliquot.scheduler.core.queues.fair_share import Shares, fair_shares
+from aliquot.scheduler.core.queues.fair_share import Past, Shares, fair_shares
+from aliquot.scheduler.core.queues.history import NOBODY, History
 from aliquot.scheduler.core.queues.ledger import Ledger
+from aliquot.scheduler.core.queues.line import dominant
 from aliquot.scheduler.core.queues.terms import QueueSpec
 from aliquot.scheduler.core.queues.tree import DEFAULT, QueueTree
 from aliquot.scheduler.core.reasons import Reason
@@ -28,6 +33,7 @@ class Entry(Struct, frozen=True, gc=False):
     shape: PodShape
     amounts: Amounts
     preemptible: bool = True
+    user: str = NOBODY
 
 
 def nothing(shape: PodShape) -> Amounts:
@@ -35,8 +41,15 @@ def nothing(shape: PodShape) -> Amounts:
 
 
 class Accounts:
-    def __init__(self, specs: Iterable[QueueSpec] = (), counted: Counted = nothing) -> None:
+    def __init__(
+        self,
+        specs: Iterable[QueueSpec] = (),
+        counted: Counted = nothing,
+        history: History | None = None,
+    ) -> None:
+        """`history`: without one, neither what was had before nor whose a job is counts in turns."""
         self.counted = counted
+        self.history = history
         self.ledger = Ledger(QueueTree())
         self.declared = False
         self._placed: dict[str, Entry] = {}
@@ -89,6 +102,8 @@ class Accounts:
         self.forget(key)
         self._placed[key] = entry
         self.ledger.add(entry.queue, entry.amounts, preemptible=entry.preemptible)
+        if self.history is not None:
+            self.history.hold(entry.queue, entry.user, entry.amounts)
 
     def _wait(self, key: str, entry: Entry) -> None:
         self.forget(key)
@@ -96,7 +111,15 @@ class Accounts:
         self._want(entry, 1)
 
     def _entry(self, spec: JobSpec, shape: PodShape) -> Entry:
-        return Entry(spec.queue or DEFAULT, shape, self.counted(shape), spec.preemptible)
+        return Entry(spec.queue or DEFAULT, shape, self.counted(shape), spec.preemptible, self.user(spec))
+
+    def user(self, spec: JobSpec) -> str:
+        """Whose job it is, where that matters."""
+        return spec.user if self.history is not None else NOBODY
+
+    def had(self, queue: str, user: str) -> float:
+        """The largest part of what the cluster has of anything that the user of the queue had of late."""
+        return 0.0 if self.history is None else dominant(self.history.had(queue, user), self._capacity)
 
     def forget(self, key: str) -> None:
         """It neither asks nor holds."""
@@ -106,6 +129,8 @@ class Accounts:
         placed = self._placed.pop(key, None)
         if placed is not None:
             self.ledger.remove(placed.queue, placed.amounts, preemptible=placed.preemptible)
+            if self.history is not None:
+                self.history.hold(placed.queue, placed.user, placed.amounts, -1)
 
     def closed(self, spec: JobSpec) -> Reason | None:
         """Why the job's queue takes no jobs at all."""
@@ -125,6 +150,14 @@ class Accounts:
             self._capacity[resource] = self._capacity.get(resource, 0) + amount
 
     def shares(self) -> Shares:
+        """What queues are due, and claim their places by."""
+        return self._shares(None)
+
+    def turns(self) -> Shares:
+        """What queues are due with what they have had, as of the last look at it."""
+        return self._shares(None if self.history is None else self.history.past)
+
+    def _shares(self, past: Past | None) -> Shares:
         requested: dict[str, dict[str, int]] = {}
         for queue in self.tree.leaves:
             wanted = dict(self.ledger.allocated(queue))
@@ -132,7 +165,7 @@ class Accounts:
                 wanted[resource] = wanted.get(resource, 0) + amount
             if wanted:
                 requested[queue] = wanted
-        return fair_shares(self.tree, requested, self._capacity)
+        return fair_shares(self.tree, requested, self._capacity, past)
 
     def _want(self, entry: Entry, sign: int) -> None:
         if not entry.amounts:

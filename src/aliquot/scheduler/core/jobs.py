@@ -50,6 +50,8 @@ class JobSpec:
     """None: it is one pod, and never more."""
     queue: str = ""
     """Empty: the default queue."""
+    user: str = ""
+    """Whose it is within the queue, for their turns; jobs without one are one user's."""
     priority: int = 0
     preemptible: bool = True
     created_s: float = 0.0

@@ -3,21 +3,27 @@
 from collections.abc import Iterator
 
 from aliquot.scheduler.core.pending import Job, Pending
-from aliquot.scheduler.core.policies import Rank
+from aliquot.scheduler.core.queues.line import Rank
 from aliquot.scheduler.core.queues.tree import DEFAULT
+from aliquot.scheduler.core.serving import UsersTurns
 
 
 def line_up(pending: Pending, job: Job) -> list[Job]:
     """All that wait in its queue, in the order in which they are served, itself among them: those that lost members, then whole
-    jobs, then extras. One line for all, where no queue is declared."""
+    jobs, then extras. Users stand as they do now: who is given something may stand behind others then. One line for all, where no
+    queue is declared."""
+    accounts = pending.accounts
+    if not accounts.declared:
+        return [pending.jobs[rank[-1]] for _, rank in sorted(_ranked(pending))]
     queue = job.spec.queue or DEFAULT
-    one_line = not pending.accounts.declared
-    ranked = sorted(
-        (stage, rank)
+    mine = [
+        (stage, rank, accounts.user(spec))
         for stage, rank in _ranked(pending)
-        if one_line or (pending.jobs[rank[-1]].spec.queue or DEFAULT) == queue
-    )
-    return [pending.jobs[rank[-1]] for _, rank in ranked]
+        if ((spec := pending.jobs[rank[-1]].spec).queue or DEFAULT) == queue
+    ]
+    turns = UsersTurns(pending, queue, {user for _, _, user in mine})
+    in_turn = sorted((stage, turns.turn(rank, user)) for stage, rank, user in mine)
+    return [pending.jobs[turn[-1]] for _, turn in in_turn]
 
 
 def _ranked(pending: Pending) -> Iterator[tuple[int, Rank]]:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, lacking, least_pods
 from aliquot.scheduler.core.pod import Amounts, PodRequest
-from aliquot.scheduler.core.policies import Order, Rank
+from aliquot.scheduler.core.queues.line import Line, Rank
 from aliquot.scheduler.core.queues.terms import together
 
 Alike: TypeAlias = tuple[object, ...]
@@ -147,15 +147,16 @@ class Job:
             return {leaf: len(pods) for leaf, pods in self.waiting.items()}
         return lacking(self.spec.root, self.there, self.here)
 
-    def alike(self) -> Alike:
+    def alike(self, user: str) -> Alike:
+        """`user`: whose job it is, where that matters."""
         spec = self.spec
         if spec.root is None:
             (pod,) = self.waiting[""].values()
-            return spec.queue, spec.preemptible, spec.refusal, pod.shape.signature
+            return spec.queue, user, spec.preemptible, spec.refusal, pod.shape.signature
         shapes = Counter(
             (leaf, pod.shape.signature) for leaf, pods in self.waiting.items() for pod in pods.values()
         )
-        return spec.queue, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
+        return spec.queue, user, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
 
 
 def alone(pod: PodRequest) -> JobSpec:
@@ -166,8 +167,8 @@ def alone(pod: PodRequest) -> JobSpec:
 class Pending:
     """Keeps `accounts` in step."""
 
-    def __init__(self, order: Order, accounts: Accounts | None = None) -> None:
-        self._order = order
+    def __init__(self, order: Line, accounts: Accounts | None = None) -> None:
+        self.order = order
         self.accounts = Accounts() if accounts is None else accounts
         self._jobs: dict[str, Job] = {}
         self._job_of: dict[str, str] = {}
@@ -387,12 +388,12 @@ class Pending:
                 self._below.pop(name, None)
             if job is None or not job.waiting:
                 continue
-            rank = self._order(job.spec)
+            rank = self.order.rank(job.spec)
             if job.has_begun:
                 alike = (name,)
                 self._begun[alike] = rank
             else:
-                alike = job.alike()
+                alike = job.alike(self.accounts.user(job.spec))
                 come.setdefault(alike, []).append(rank)
             self._in_line[name] = alike, rank
             if any(self._newcomers_of(job)):

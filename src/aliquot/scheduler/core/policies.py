@@ -9,24 +9,10 @@ from aliquot.scheduler.core.domains import Preference
 from aliquot.scheduler.core.filters import Filter
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import DeviceChoice, PodShape
+from aliquot.scheduler.core.queues.line import BY_PRIORITY_THEN_AGE, Line
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.scores import BEST, Score
 
-Rank: TypeAlias = tuple[float, float, str]
-
-
-class Ranked(Protocol):
-    """A job, or a pod that is one."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def priority(self) -> int: ...
-    @property
-    def created_s(self) -> float: ...
-
-
-Order: TypeAlias = Callable[[Ranked], Rank]
 Assign: TypeAlias = Callable[[PodShape, NodeState], tuple[DeviceChoice, ...]]
 
 
@@ -39,14 +25,10 @@ class Judge(Protocol):
     def assign(self, shape: PodShape, node: NodeState) -> tuple[DeviceChoice, ...]: ...
 
 
-def by_priority_then_age(job: Ranked) -> Rank:
-    return -job.priority, job.created_s, job.key
-
-
 @dataclass(frozen=True, slots=True)
 class Policies:
-    order: Order = by_priority_then_age
-    """Who goes first: the lowest rank. Must not depend on the cluster, or the line would have to be sorted anew."""
+    order: Line = BY_PRIORITY_THEN_AGE
+    """Who goes first: the lowest rank. It does not depend on the cluster, or the line would have to be sorted anew."""
     filters: tuple[Filter, ...] = filters.FILTERS
     scores: tuple[Score, ...] = scores.SCORES
     choose: Assign = devices.assign

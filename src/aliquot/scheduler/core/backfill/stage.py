@@ -18,7 +18,7 @@ from aliquot.scheduler.core.backfill.words import duration
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import PodShape
-from aliquot.scheduler.core.policies import Rank
+from aliquot.scheduler.core.queues.line import Rank
 from aliquot.scheduler.core.reasons import Kind, Reason
 
 _MOST_LOOKED_AT = 512

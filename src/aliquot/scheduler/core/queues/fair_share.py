@@ -29,7 +29,7 @@ class Past:
     used: Mapping[str, Amounts]
     """By leaf; see `history`."""
     strength: float
-    """0: the past does not matter. The weight w of a queue, as a part of 1 among its siblings, becomes
+    """0: the past does not matter. The weight w of a queue, as a part of 1 among its siblings that want more, becomes
     max(0, w + strength * (w - u)), u being what it had, as a part of what is divided."""
 
 
@@ -134,6 +134,8 @@ def _divided(
             shares = [weights[resource][child] for child in bucket]
             if used is not None:
                 divided = capacity if node.index == ROOT else amount
+                # Who wants nothing more is no part of the whole.
+                shares = [weight if need else 0 for weight, need in zip(shares, needs, strict=True)]
                 shares = with_past(shares, [used[child] for child in bucket], divided, strength)
             for child, given in zip(bucket, fill(over, needs, shares), strict=True):
                 fair[child] += given
