@@ -295,21 +295,27 @@ class _Pass:
 
     def make_room(self, guards: Guards, now_s: float) -> None:
         """By evicting others, for the first of those who found none."""
-        preemption = Preemption(self._fitting, self._pending, guards, now_s)
+        preemption = Preemption(self._fitting, self._pending, self._stage, guards, now_s)
         blocked, self.blocked = self.blocked, []
         tried = 0
         for one in blocked:
-            if one.shortfall.reason is not None or tried == _MOST_HELPED:
+            reserved = self._is_reserved(one.shortfall)
+            if (one.shortfall.reason is not None and not reserved) or tried == _MOST_HELPED:
                 self.blocked.append(one)
                 continue
             tried += 1
             for job in self._alike(one):
                 lacks = job.lacks()
-                made = preemption.room_for(job, lacks) if lacks else None
+                made = preemption.room_for(job, lacks, reserved=reserved) if lacks else None
                 if made is None:
                     self.blocked.append(replace(one, job=job.spec))
                     break
                 self._decide(job, made.binds, made.after)
+
+    def _is_reserved(self, shortfall: Shortfall) -> bool:
+        """There is room, and others were promised it: these may have to give way. In a strict line nobody does."""
+        closed = self._stage is not None and self._stage.closed is not None
+        return shortfall.reason is not None and shortfall.reason.kind is Kind.RESERVED and not closed
 
     def _alike(self, blocked: Blocked) -> Iterator[Job]:
         """The job, and after it the others of its line."""

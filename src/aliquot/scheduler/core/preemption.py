@@ -1,11 +1,16 @@
 """Room for a job that finds none, where others may be evicted for it: who is evicted is gone in the session, and what the job
 gets is taken in it.
+
+What others were promised stays theirs. But a promise is worth no more than a place: one to a job that could be evicted for this
+one, if it ran, does not count.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall
+from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
+from aliquot.scheduler.core.backfill.stage import Stage
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.room import Room
@@ -24,7 +29,10 @@ class Made:
 class Preemption:
     """Of one pass."""
 
-    def __init__(self, fitting: Fitting, pending: Pending, guards: Guards, now_s: float) -> None:
+    def __init__(
+        self, fitting: Fitting, pending: Pending, stage: Stage | None, guards: Guards, now_s: float
+    ) -> None:
+        self._stage = stage
         self._fitting = fitting
         self._session = fitting.session
         self._pending = pending
@@ -33,21 +41,38 @@ class Preemption:
         self._everybody: Everybody | None = None
         """Who could be evicted; None: to be looked at anew."""
 
-    def room_for(self, job: Job, lacks: Mapping[str, int]) -> Made | None:
-        """None: nobody is evicted for it, and the session is as it was."""
+    def room_for(self, job: Job, lacks: Mapping[str, int], *, reserved: bool) -> Made | None:
+        """None: nobody is evicted for it, and the session is as it was. `reserved`: there is room, which others were promised."""
         asked = self._pending.amounts(job, lacks)
         if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
             return None
         if self._everybody is None:
             self._everybody = Everybody(self._session, self._pending, self._now_s)
         victims = Victims(self._session, self._everybody, job, asked, self._guards, self._now_s)
-        if not any(victims.may_go(unit) for unit in victims.units):
+        if not reserved and not any(victims.may_go(unit) for unit in victims.units):
             return None
         before = set(self._session.evicted)
-        room = Room(self._session, self._fitting.rankings, victims)
-        found = self._fitting.place_job(job, lacks, room=room)
+        found = self._tried(job, lacks, victims)
         if isinstance(found, Shortfall):
             return None
-        room.give_back()
         self._everybody = None
         return Made(found, [pod for key, pod in self._session.evicted.items() if key not in before])
+
+    def _tried(self, job: Job, lacks: Mapping[str, int], victims: Victims) -> Sequence[Bind] | Shortfall:
+        mark = self._session.checkpoint()
+
+        def on(names: Names = None) -> Sequence[Bind] | Shortfall:
+            room = Room(self._session, self._fitting.rankings, victims)
+            found = self._fitting.place_job(job, lacks, within=names, room=room)
+            if not isinstance(found, Shortfall):
+                room.give_back()
+            return found
+
+        def gives_way(other: JobSpec) -> bool:
+            waiting = self._pending.jobs[other.key]
+            return victims.would_give_way(other, self._pending.amounts(waiting, waiting.lacks() or {}))
+
+        found = on()
+        if self._stage is None or isinstance(found, Shortfall):
+            return found
+        return self._stage.admit(job, found, mark, on=on, gives_way=gives_way)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import TypeAlias
 
 from aliquot.scheduler.core.accounts import Accounts
@@ -107,6 +108,13 @@ class Everybody:
         if queue in self.accounts.tree and self.accounts.tree.refusal(queue) is None:
             return claims(self.shares, queue, holdings)
         return {holding.key: Claim.BORROWED for holding in holdings}
+
+    def newcomer(self, spec: JobSpec, asked: Amounts) -> Party:
+        """A job that waits, with the claim that it would have."""
+        queue = spec.queue or DEFAULT
+        its = Holding(spec.key + "?", spec.key, asked, spec.priority, spec.preemptible, since_s=inf)
+        claimed = self.claims(queue, [*self.holdings(queue), its])
+        return Party(queue, asked, claimed[its.key], spec.priority, spec.preemptible)
 
     @cached_property
     def shares(self) -> Shares:
@@ -217,10 +225,16 @@ class Victims:
 
     @cached_property
     def _party(self) -> Party:
-        """The job that waits, with the claim that it would have."""
-        spec = self._job.spec
-        mine = Holding(
-            spec.key + "?", spec.key, self._asked, spec.priority, spec.preemptible, since_s=float("inf")
-        )
-        claimed = self._everybody.claims(self._queue, [*self._everybody.holdings(self._queue), mine])
-        return Party(self._queue, self._asked, claimed[mine.key], spec.priority, spec.preemptible)
+        return self._everybody.newcomer(self._job.spec, self._asked)
+
+    def would_give_way(self, spec: JobSpec, asked: Amounts) -> bool:
+        """Whether another job that waits could be evicted for this one, if it were given what it asks for."""
+        victim = self._everybody.newcomer(spec, asked)
+        if victim.queue == self._queue:
+            return may_preempt(self._party, victim)
+        ledger = self._accounts.ledger
+        ledger.add(victim.queue, victim.amounts, preemptible=victim.preemptible)
+        try:
+            return may_reclaim(ledger, self._everybody.shares, self._party, victim)
+        finally:
+            ledger.remove(victim.queue, victim.amounts, preemptible=victim.preemptible)

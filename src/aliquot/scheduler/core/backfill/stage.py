@@ -5,11 +5,11 @@ by an earlier one, or when its time has come and it cannot be kept.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from math import inf
 
-from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall
+from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.backfill.earliest import earliest
 from aliquot.scheduler.core.backfill.promises import Promise, can_be_kept
 from aliquot.scheduler.core.backfill.runtimes import Estimate, stated
@@ -26,6 +26,9 @@ _MOST_LOOKED_AT = 512
 _MOST_MOVED = 4
 """So many promises are looked at in a pass, in turn, whether they can be had earlier; and so many give way to one before them that
 is late."""
+
+_MOST_TRIED = 8
+"""So many times a job that others are evicted for is placed elsewhere, for the sake of promises."""
 
 
 class Style(StrEnum):
@@ -81,6 +84,8 @@ class Stage:
         self._first_blocked: JobSpec | None = None
         self._in_front_of: Promise | None = None
         """Of the last job that was not let in front, whose promise it was for; if shorter ones are let."""
+        self._gave_way: list[Promise] = []
+        """That gave way to the job that was admitted last."""
 
     def begin(self) -> list[Promise]:
         """Promises that are due."""
@@ -166,29 +171,45 @@ class Stage:
             return None
         return Reason(Kind.RESERVED, f"{first.key} is before it in the line, and waits for room")
 
-    def admit(self, job: Job, binds: Sequence[Bind], mark: int) -> Sequence[Bind] | Shortfall:
+    def admit(
+        self,
+        job: Job,
+        binds: Sequence[Bind],
+        mark: int,
+        *,
+        on: Callable[[Names], Sequence[Bind] | Shortfall] | None = None,
+        gives_way: Callable[[JobSpec], bool] = lambda other: False,
+    ) -> Sequence[Bind] | Shortfall:
         """What has been placed in the session since `mark`, elsewhere if need be; or it is taken back, because somebody could
-        not start as promised."""
+        not start as promised. `on`: how it is placed on some nodes alone, where others are evicted for it. `gives_way`: whose
+        promises do not count."""
         self._in_front_of = None
+        self._gave_way = []
         end_s = self._end_s(job)
-        promises = [
-            promise
-            for promise in self._backfill.promises.values()
-            if promise.start_s < end_s and promise.job.key != job.spec.key
-        ]
+        promises: list[Promise] = []
+        for promise in self._backfill.promises.values():
+            if promise.start_s < end_s and promise.job.key != job.spec.key:
+                (self._gave_way if gives_way(promise.job) else promises).append(promise)
         if not promises or not binds:
             return binds
         lacks = Counter(bind.leaf for bind in binds)
         shape = binds[0].pod.shape
         closed: set[str] = set()
+        tried = 0
         while broken := self._broken({bind.placed.node for bind in binds}, promises):
             self._session.undo(mark)
-            if not closed:
+            if not closed and on is None:
                 names = {name for promise in promises for name in promise.by_node}
                 closed |= self._broken(names, promises, besides=shape).keys()
             closed |= broken.keys()
             left = [name for name in self._session.snapshot.nodes if name not in closed]
-            found = self._fitting.place_job(job, lacks, within=left)
+            tried += 1
+            found: Sequence[Bind] | Shortfall
+            if on is None:
+                found = self._fitting.place_job(job, lacks, within=left)
+            else:
+                # Whether there is room beside a promise depends on who goes: each node is tried.
+                found = on(dict.fromkeys(left)) if tried <= _MOST_TRIED else Shortfall(shape)
             if isinstance(found, Shortfall):
                 last = max(broken.values(), key=lambda promise: promise.start_s)
                 self._in_front_of = last
@@ -259,6 +280,11 @@ class Stage:
         promise = self._backfill.promises.pop(job.spec.key, None)
         if promise is not None and promise.start_s > self._now_s:
             self._backfill.may_be_earlier = True
+        gave_way, self._gave_way = self._gave_way, []
+        nodes = {bind.placed.node for bind in binds}
+        for one in gave_way:
+            if self._stands(one) and self._broken(nodes, [one]):
+                self.renew(self._pending.jobs[one.job.key])
 
     def take_back(self) -> None:
         for key in self._started:
