@@ -9,6 +9,7 @@ from aliquot.kube.api.core import Node
 from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.kube.api.gpunode import AllocationPolicy, GPUNode, WantedGPU
 from aliquot.scheduler.core.facts import DeviceState, Withheld
+from aliquot.scheduler.core.topology import GpuLevel
 from aliquot.scheduler.nodes import facts
 from aliquot.scheduler.testing import taint
 from tests.partition.objects import PRODUCT, reported
@@ -218,6 +219,46 @@ def test_links_hold_in_both_directions() -> None:
         ("GPU-0", "GPU-2"): 20,
         ("GPU-2", "GPU-0"): 20,
     }
+
+
+@pytest.mark.parametrize(
+    ("case", "gpus", "numa", "nvlink"),
+    [
+        ("nothing is told", [{}, {}], [], [{0}, {1}]),
+        ("NUMA nodes by their numbers", [{"numaNode": 1}, {"numaNode": 0}, {}], [{1}, {0}], [{0}, {1}, {2}]),
+        ("a bridge, which one of the two tells", [{"nvlink": [1]}, {}, {}], [], [{0, 1}, {2}]),
+        (
+            "some over others",
+            [{"nvlink": [1]}, {"nvlink": [0, 2]}, {"nvlink": [1]}, {"nvlink": [9]}],
+            [],
+            [{0, 1, 2}, {3}],
+        ),
+    ],
+)
+def test_which_gpus_are_together(
+    case: str, gpus: list[dict[str, Any]], numa: list[set[int]], nvlink: list[set[int]]
+) -> None:
+    read = facts(
+        node(),
+        gpu_node(
+            *(
+                gpu(
+                    index,
+                    **{key: value for key, value in said.items() if key == "numaNode"},
+                    links=[
+                        {"peer": f"GPU-{peer}", "kind": "NVLink", "lanes": 4}
+                        for peer in said.get("nvlink", ())
+                    ],
+                )
+                for index, said in enumerate(gpus)
+            )
+        ),
+    )
+    found = [
+        [{int(uuid.removeprefix("GPU-")) for uuid in domain} for domain in read.devices.domains[level]]
+        for level in (GpuLevel.NUMA, GpuLevel.NVLINK)
+    ]
+    assert found == [numa, nvlink]
 
 
 def test_taints_and_cordon() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION
 from aliquot.kube.api.core import Pod
-from aliquot.scheduler.core.pod import DeviceChoice, HostPort, PlacedPod
-from aliquot.scheduler.core.reasons import Kind
+from aliquot.scheduler.core.pod import DeviceChoice, GpuWish, HostPort, PlacedPod
+from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.core.topology import GpuLevel
 from aliquot.scheduler.pods import PodReader, annotations
 from aliquot.scheduler.testing import placed, term, toleration
 from aliquot.scheduler.testing import pod as request_of
@@ -224,6 +225,37 @@ def test_pods_of_one_template_share_a_shape_and_no_others_do() -> None:
         {**base, "initContainers": [container("x", restartPolicy="Always")]},
     ]
     assert len({reader.shape(pod(spec)).signature for spec in [base, *differing]}) == 1 + len(differing)
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        ({}, None),
+        ({"aliquot.dev/required-gpu-level": "aliquot.dev/numa"}, GpuWish(GpuLevel.NUMA)),
+        (
+            {
+                "aliquot.dev/required-gpu-level": "aliquot.dev/nvlink",
+                "aliquot.dev/preferred-gpu-level": "aliquot.dev/numa",
+            },
+            GpuWish(GpuLevel.NVLINK, GpuLevel.NUMA),
+        ),
+        ({"aliquot.dev/preferred-gpu-level": "aliquot.dev/numa"}, GpuWish(None, GpuLevel.NUMA)),
+    ],
+)
+def test_where_its_gpus_should_be(said: dict[str, str], wish: GpuWish | None) -> None:
+    reader = PodReader()
+    shape = reader.shape(pod({"containers": [container()]}, annotations=said))
+    assert shape.gpu_wish == wish
+    assert (shape is reader.shape(pod({"containers": [container()]}))) == (wish is None)
+
+
+def test_a_level_that_is_none_within_a_node_is_refused() -> None:
+    said = {"aliquot.dev/required-gpu-level": "numa"}
+    refusal = PodReader().shape(pod({"containers": [container()]}, annotations=said)).refusal
+    assert refusal == Reason(
+        Kind.UNSUPPORTED,
+        "annotation aliquot.dev/required-gpu-level is 'numa': give aliquot.dev/numa or aliquot.dev/nvlink",
+    )
 
 
 def test_an_assignment_comes_back_as_it_was_sent() -> None:

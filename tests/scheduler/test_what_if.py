@@ -108,6 +108,16 @@ def found(case: Case) -> list[str]:
             ["take out its nodeSelector"],
         ),
         Case(
+            "that its GPUs be in one NUMA node",
+            [node("a", *["whole=x/o", "whole"] * 4, numa=[range(4), range(4, 8)])],
+            [pod("p", gpu=3, gpus_in="numa")],
+            [
+                "take out aliquot.dev/required-gpu-level",
+                "ask for 2 nvidia.com/gpu instead of 3",
+                "add 1 node like a (8 nvidia.com/gpu)",
+            ],
+        ),
+        Case(
             "its queue's limit, and no more than it takes",
             [node("a", gpus=8)],
             gang(4, gpu=1),

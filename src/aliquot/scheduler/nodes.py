@@ -26,6 +26,7 @@ from aliquot.partition.outdated import outdated
 from aliquot.scheduler.core.facts import DeviceId, Devices, DeviceState, NodeFacts, Withheld
 from aliquot.scheduler.core.matching import Taint, TaintEffect
 from aliquot.scheduler.core.reservations import WHOLE_GPU_SLOTS
+from aliquot.scheduler.core.topology import GpuLevel
 
 _log = structlog.get_logger()
 
@@ -121,7 +122,25 @@ def _devices(
             score = LINK_SCORES.get(link.kind, 0) * (max(1, link.lanes) if link.kind == "NVLink" else 1)
             links[gpu.uuid, link.peer] = score
             links.setdefault((link.peer, gpu.uuid), score)
-    return Devices(devices.values(), links)
+    return Devices(devices.values(), links, _domains(gpus))
+
+
+def _domains(gpus: Sequence[GPUStatus]) -> Mapping[GpuLevel, Sequence[frozenset[str]]]:
+    """Which GPUs are together, as their agent says it: those of one NUMA node, those that NVLinks join."""
+    by_node: dict[int, set[str]] = {}
+    joined: dict[str, set[str]] = {gpu.uuid: {gpu.uuid} for gpu in gpus}
+    for gpu in gpus:
+        if gpu.numa_node is not None:
+            by_node.setdefault(gpu.numa_node, set()).add(gpu.uuid)
+        for link in gpu.links:
+            if link.kind == "NVLink" and link.peer in joined and link.peer not in joined[gpu.uuid]:
+                both = joined[gpu.uuid] | joined[link.peer]
+                for uuid in both:
+                    joined[uuid] = both
+    return {
+        GpuLevel.NUMA: [frozenset(by_node[number]) for number in sorted(by_node)],
+        GpuLevel.NVLINK: list(dict.fromkeys(frozenset(joined[gpu.uuid]) for gpu in gpus)),
+    }
 
 
 _Stays: TypeAlias = Callable[[GPUStatus | GPUInstance], bool]

@@ -30,6 +30,7 @@ from aliquot.scheduler.core.pod import (
     ContainerKind,
     ContainerRequest,
     DeviceChoice,
+    GpuWish,
     HostPort,
     PlacedPod,
     PodRequest,
@@ -38,6 +39,7 @@ from aliquot.scheduler.core.pod import (
 )
 from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.core.rules import NO_RULES, Rules
+from aliquot.scheduler.core.topology import GPU_LEVELS, GpuLevel
 from aliquot.scheduler.label_selectors import node_term
 from aliquot.scheduler.pod_rules import RuleReader, selects_namespaces
 from aliquot.scheduler.surroundings import Surroundings
@@ -45,6 +47,10 @@ from aliquot.scheduler.surroundings import Surroundings
 _log = structlog.get_logger()
 
 T = TypeVar("T")
+
+REQUIRED_GPU_LEVEL = "aliquot.dev/required-gpu-level"
+PREFERRED_GPU_LEVEL = "aliquot.dev/preferred-gpu-level"
+"""Annotations: of the GPUs of each pod for itself, where those of a whole job are the business of its topology levels."""
 
 _MOST_KNOWN = 20_000
 _UNREADABLE = (KeyError, TypeError, ValueError)
@@ -127,20 +133,26 @@ class PodReader:
             has = self._claims.of(pod) if self._claims is not None else claims.NONE
         except _UNREADABLE as error:
             return _unreadable(signature, error)
-        signature += found.signature + (repr(has) if has else "")
+        try:
+            wish = _gpu_wish(pod)
+        except ValueError as error:
+            return _refused(signature, Reason(Kind.UNSUPPORTED, str(error)))
+        signature += found.signature + (repr(has) if has else "") + (repr(wish) if wish is not None else "")
         if self._around is not None and selects_namespaces(pod) and not self._around.of_namespaces.ask():
             return _refused(signature, Reason(Kind.SURROUNDINGS, "the cluster's namespaces are being read"))
-        return self._shape(signature, pod.spec, found.rules, has)
+        return self._shape(signature, pod.spec, found.rules, has, wish)
 
     def shape_alone(self, pod: Pod) -> PodShape:
         """As it was before the pod had a node, and as if there were nothing but nodes besides: no pods, claims or volumes."""
         spec = msgspec.structs.replace(pod.spec, node_name="")
         return self._shape(_signature(spec), spec, NO_RULES, claims.NONE)
 
-    def _shape(self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims) -> PodShape:
+    def _shape(
+        self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims, wish: GpuWish | None = None
+    ) -> PodShape:
         known = self._shapes.get(signature)
         if known is None:
-            known = _remember(self._shapes, signature, self._read_shape(signature, spec, rules, has))
+            known = _remember(self._shapes, signature, self._read_shape(signature, spec, rules, has, wish))
         return known
 
     def _takes_of(self, spec: PodSpec) -> _Takes:
@@ -150,7 +162,9 @@ class PodReader:
             known = _remember(self._takes, signature, _read_takes(spec))
         return known
 
-    def _read_shape(self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims) -> PodShape:
+    def _read_shape(
+        self, signature: str, spec: PodSpec, rules: Rules, has: PodClaims, wish: GpuWish | None
+    ) -> PodShape:
         try:
             takes = self._takes_of(spec)
             affinity = (spec.affinity or {}).get("nodeAffinity") or {}
@@ -173,10 +187,31 @@ class PodReader:
                 rules=rules,
                 bound_claims=has.bound,
                 open_claims=has.open,
+                gpu_wish=wish,
                 refusal=_unsupported(spec) or has.refusal,
             )
         except _UNREADABLE as error:
             return _unreadable(signature, error)
+
+
+def _gpu_wish(pod: Pod) -> GpuWish | None:
+    """Raises ValueError, with what is wrong."""
+    said = pod.metadata.annotations
+    if not said or (REQUIRED_GPU_LEVEL not in said and PREFERRED_GPU_LEVEL not in said):
+        return None
+    required, preferred = (
+        _gpu_level(key, said.get(key)) for key in (REQUIRED_GPU_LEVEL, PREFERRED_GPU_LEVEL)
+    )
+    return GpuWish(required, preferred)
+
+
+def _gpu_level(key: str, text: str | None) -> GpuLevel | None:
+    if not text:
+        return None
+    level = GPU_LEVELS.get(text)
+    if level is None:
+        raise ValueError(f"annotation {key} is {text!r}: give {' or '.join(sorted(GPU_LEVELS))}")
+    return level
 
 
 def _unreadable(signature: str, error: Exception) -> PodShape:

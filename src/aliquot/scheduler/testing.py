@@ -32,6 +32,7 @@ from aliquot.scheduler.core.pod import (
     ContainerKind,
     ContainerRequest,
     DeviceChoice,
+    GpuWish,
     HostPort,
     PlacedPod,
     PodRequest,
@@ -39,6 +40,7 @@ from aliquot.scheduler.core.pod import (
     effective_request,
 )
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.topology import GPU_LEVELS, GpuLevel
 
 GPU = "nvidia.com/gpu"
 GIB = 1 << 30
@@ -73,6 +75,8 @@ def node(
     taints: Sequence[str] = (),
     cordoned: bool = False,
     links: Mapping[tuple[int, int], int] | None = None,
+    numa: Sequence[Sequence[int]] = (),
+    nvlink: Sequence[Sequence[int]] = (),
     packs_shares: bool = False,
     packs_slices: bool = True,
     cut: str = "",
@@ -81,7 +85,7 @@ def node(
 ) -> NodeFacts:
     """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
     between. A device may end in `:CLASS`, its name, then `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`), then `!unhealthy`, `!recut`, `!unadvertised`, `!outdated`, then `=HOLDER` (a pod's key; of
-    shares several with `+` between). `links`: score by GPU indexes. `cut`: the key of the GPUs' board; slices and shares
+    shares several with `+` between). `links`: score by GPU indexes. `numa`, `nvlink`: GPUs that are together. `cut`: the key of the GPUs' board; slices and shares
     are made of them as pods need it, or with `static` only names change. MIG is on where a layout is not `whole`.
     """
     listed: list[DeviceState] = []
@@ -105,7 +109,15 @@ def node(
         taints=tuple(taint(text) for text in taints),
         unschedulable=cordoned,
         allocatable={resource: amount for resource, amount in allocatable.items() if amount},
-        devices=Devices(listed, both_ways),
+        devices=Devices(
+            listed,
+            both_ways,
+            {
+                level: [frozenset(gpu_uuid(name, index) for index in domain) for domain in domains]
+                for level, domains in ((GpuLevel.NUMA, numa), (GpuLevel.NVLINK, nvlink))
+                if domains
+            },
+        ),
         gpus=tuple(_gpu(gpu_uuid(name, index), cut, layout, static) for index, layout in enumerate(layouts))
         if cut
         else (),
@@ -246,8 +258,11 @@ def pod(
     priority: int = 0,
     created_s: float = 0.0,
     on_node: str = "",
+    gpus_in: str = "",
+    gpus_rather_in: str = "",
 ) -> PodRequest:
-    """A pod in namespace `default`. Without `containers`: one, `main`, that asks for `gpu`, `cpu` and `wants`."""
+    """A pod in namespace `default`. Without `containers`: one, `main`, that asks for `gpu`, `cpu` and `wants`.
+    `gpus_in`: `numa` or `nvlink`, in one of which its GPUs have to be; `gpus_rather_in`: should be."""
     if not containers:
         asked = {"cpu": round(cpu * 1000), "memory": memory_gib * GIB, GPU: gpu, **(wants or {})}
         request = {resource: amount for resource, amount in asked.items() if amount}
@@ -257,8 +272,13 @@ def pod(
     likes = tuple(PreferredTerm(weight, preferred_term) for weight, preferred_term in preferred)
     tolerations = tuple(toleration(text) for text in tolerates)
     host_ports = tuple(HostPort(port) for port in ports)
+    wish = None
+    if gpus_in or gpus_rather_in:
+        wish = GpuWish(
+            *(GPU_LEVELS[f"aliquot.dev/{level}"] if level else None for level in (gpus_in, gpus_rather_in))
+        )
     shape = PodShape(
-        signature=repr((containers, node_selector, terms, likes, tolerations, host_ports, on_node)),
+        signature=repr((containers, node_selector, terms, likes, tolerations, host_ports, on_node, wish)),
         containers=tuple(containers),
         request=effective_request(containers),
         node_name=on_node,
@@ -267,6 +287,7 @@ def pod(
         preferred=likes,
         tolerations=tolerations,
         host_ports=host_ports,
+        gpu_wish=wish,
     )
     return PodRequest(f"default/{name}", f"uid-{name}", shape, priority, created_s)
 

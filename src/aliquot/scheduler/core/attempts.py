@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from msgspec import Struct
 
 from aliquot.scheduler.core.explain import explain
+from aliquot.scheduler.core.gpu_domains import requires_gpus_together
 from aliquot.scheduler.core.jobs import Group, TopologyWish
 from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.node import NodeState
@@ -71,7 +72,7 @@ class Fitting:
         name = rankings.of(shape).best(snapshot, within)
         if name is not None:
             return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
-        if not snapshot.makes_devices or not asks(shape):
+        if not snapshot.makes_devices or not asks(shape) or requires_gpus_together(shape):
             return None
         name = rankings.of_made(shape).best(snapshot, within)
         if name is None:

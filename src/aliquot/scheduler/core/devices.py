@@ -11,6 +11,7 @@ from itertools import chain, combinations
 from math import comb
 
 from aliquot.scheduler.core.facts import Devices, DeviceState
+from aliquot.scheduler.core.gpu_domains import together
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
 from aliquot.scheduler.core.shares import share_out
@@ -26,6 +27,8 @@ def assign(shape: PodShape, node: NodeState, worth: Worth | None = None) -> tupl
 
     Raises LookupError when too few are free: ask the `devices` filter first.
     """
+    if shape.gpu_wish is not None:
+        node = together(shape, node)
     listed = node.facts.devices
     pools: dict[str, list[DeviceState]] = {}
     held = node.held

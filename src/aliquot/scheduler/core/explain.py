@@ -202,8 +202,11 @@ def _full(shape: PodShape, nodes: Mapping[str, NodeState], large: Mapping[str, R
     count = len(reasons)
     shortages: dict[str, list[Shortage]] = {}
     ports: list[str] = []
+    apart = {name: reason for name, reason in large.items() if reason.kind is Kind.GPU_TOPOLOGY}
+    if len(apart) == count:
+        return _apart(shape, apart)
     for reason in reasons:
-        for shortage in reason.shortages:
+        for shortage in reason.shortages if reason.kind is not Kind.GPU_TOPOLOGY else ():
             shortages.setdefault(shortage.resource, []).append(shortage)
         if reason.kind is Kind.HOST_PORTS:
             ports.append(reason.detail)
@@ -218,6 +221,9 @@ def _full(shape: PodShape, nodes: Mapping[str, NodeState], large: Mapping[str, R
     parts = [
         f"{len(shortages[r])} {'lacks' if len(shortages[r]) == 1 else 'lack'} {_named(r)}" for r in short
     ]
+    if apart:
+        has = "has" if len(apart) == 1 else "have"
+        parts.append(f"{len(apart)} {has} them in no one {_required(shape)}")
     if ports:
         parts.append(f"host port {min(ports)} is taken on {len(ports)}")
     return Kind.FULL, full + ", ".join(parts)
@@ -246,6 +252,37 @@ def _short_of(shortages: Sequence[Shortage], nodes: Sequence[NodeState]) -> str:
     else:
         state = "it has not enough to give" if one else "none has enough to give"
     return f"{_match(len(nodes))}, {state}: {needs}, {', '.join(counts)}"
+
+
+def _apart(shape: PodShape, reasons: Mapping[str, Reason]) -> tuple[Kind, str]:
+    """Each of these nodes has devices enough, and not in one domain of the required level."""
+    level, count = _required(shape), len(reasons)
+    known = [(name, reason) for name, reason in reasons.items() if reason.shortages]
+    if not known:
+        told = min(reason.detail for reason in reasons.values())
+        return Kind.GPU_TOPOLOGY, f"{_match(count)}, and its GPUs have to be in one {level}: {told}"
+    shortages = [reason.shortages[0] for _, reason in known]
+    largest = max(shortages, key=lambda shortage: (shortage.total, shortage.free))
+    wanted = amount(largest.resource, largest.needed)
+    if all(shortage.total < shortage.needed for shortage in shortages):
+        return (
+            Kind.TOO_LARGE,
+            f"no {level} of the nodes that match has {wanted}: the largest has {largest.total}",
+        )
+    free = f"{largest.needed} free {_named(largest.resource)}"
+    if count == 1:
+        name, reason = known[0]
+        return Kind.GPU_TOPOLOGY, f"no {level} of node {name} has {free} ({reason.detail})"
+    most = max(shortage.free for shortage in shortages)
+    return (
+        Kind.GPU_TOPOLOGY,
+        f"no {level} of the {count} nodes that match has {free}: the most in one is {most}",
+    )
+
+
+def _required(shape: PodShape) -> str:
+    wish = shape.gpu_wish
+    return wish.required.in_words if wish is not None and wish.required is not None else ""
 
 
 def _match(count: int) -> str:

@@ -3,7 +3,7 @@
 Immutable; a change makes new facts. What pods take of it is in `node`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +14,7 @@ from aliquot.partition.demand import Classes
 from aliquot.partition.gpus import GpuFacts
 from aliquot.scheduler.core.matching import Taint
 from aliquot.scheduler.core.pod import Amounts
+from aliquot.scheduler.core.topology import GpuLevel
 
 DeviceId: TypeAlias = tuple[str, int]
 """GPU UUID and start slot, -1 for the whole GPU. Not the MIG UUID: a slice may have to be cut yet."""
@@ -94,19 +95,29 @@ class Devices:
     """The devices that a node lists, indexed once. Compared by content; never changed."""
 
     def __init__(
-        self, devices: Iterable[DeviceState] = (), links: Mapping[tuple[str, str], int] | None = None
+        self,
+        devices: Iterable[DeviceState] = (),
+        links: Mapping[tuple[str, str], int] | None = None,
+        domains: Mapping[GpuLevel, Sequence[frozenset[str]]] | None = None,
     ):
         self.all: tuple[DeviceState, ...] = tuple(devices)
         self.links: Mapping[tuple[str, str], int] = links or {}
         """How well two GPUs reach each other, higher is better, by their UUIDs in both orders."""
+        self.domains: Mapping[GpuLevel, Sequence[frozenset[str]]] = domains or {}
+        """UUIDs of the GPUs that are together, of each level; a GPU of which it is not known is in none."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Devices) and self.all == other.all and self.links == other.links
+        return (
+            isinstance(other, Devices)
+            and self.all == other.all
+            and self.links == other.links
+            and self.domains == other.domains
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Devices({self.all!r}, {dict(self.links)!r})"
+        return f"Devices({self.all!r}, {dict(self.links)!r}, {dict(self.domains)!r})"
 
     @cached_property
     def by_resource(self) -> Mapping[str, tuple[DeviceState, ...]]:

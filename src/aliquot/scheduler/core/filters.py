@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
+from aliquot.scheduler.core.gpu_domains import apart
 from aliquot.scheduler.core.matching import Taint as NodeTaint
 from aliquot.scheduler.core.matching import TaintEffect, Toleration, any_term_matches, first_untolerated
 from aliquot.scheduler.core.node import NodeState
@@ -79,7 +80,7 @@ def devices(shape: PodShape, node: NodeState) -> Reason | None:
             total = node.total(resource)
             shortage = Shortage(resource, needed=needed, free=most, total=total, of_one=True)
             return Reason(Kind.DEVICES, shortages=(shortage,))
-    return None
+    return None if shape.gpu_wish is None else apart(shape, node)
 
 
 def extended_resources(shape: PodShape, node: NodeState) -> Reason | None:

@@ -16,6 +16,7 @@ from aliquot.kube.api.gpunode import Sharing
 from aliquot.scheduler.core.matching import NodeTerm, PreferredTerm, Toleration
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.rules import NO_KIN, NO_RULES, Kin, Rules
+from aliquot.scheduler.core.topology import GpuLevel
 from aliquot.scheduler.core.volumes import BoundClaim, OpenClaim
 
 Amounts: TypeAlias = Mapping[str, int]
@@ -56,6 +57,16 @@ class HostPort:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class GpuWish:
+    """Where in their node the GPUs of one pod should be together, those that its slices and shares are of as well."""
+
+    required: GpuLevel | None = None
+    """All in one domain of this level, or it is not placed there."""
+    preferred: GpuLevel | None = None
+    """In one domain of this level if a node has room so, else as they come."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PodShape:
     """All that a placement depends on. Pods of one `signature` are interchangeable to filters and scores.
@@ -78,6 +89,7 @@ class PodShape:
     rules: Rules = NO_RULES
     bound_claims: tuple[BoundClaim, ...] = ()
     open_claims: tuple[OpenClaim, ...] = ()
+    gpu_wish: GpuWish | None = None
     refusal: Reason | None = None
 
     def largest_of_one_container(self, resource: str) -> int:

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     TAINT = "Taint"
     DEVICES = "Devices"
     """GPUs and slices that GPUNode lists one by one."""
+    GPU_TOPOLOGY = "GPUTopology"
+    """It has devices enough, and not in one domain of the level that the pod requires."""
     EXTENDED = "ExtendedResource"
     """Counted resources with a domain in their name."""
     RESOURCES = "Resources"
@@ -69,7 +71,7 @@ MISMATCH = frozenset(
     {Kind.NODE_NAME, Kind.NODE_SELECTOR, Kind.NODE_AFFINITY, Kind.VOLUME_AFFINITY, Kind.VOLUME_BINDING}
 )
 """The pod itself asked for other nodes, or its volumes are elsewhere."""
-CAPACITY = frozenset({Kind.DEVICES, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_PORTS})
+CAPACITY = frozenset({Kind.DEVICES, Kind.GPU_TOPOLOGY, Kind.EXTENDED, Kind.RESOURCES, Kind.HOST_PORTS})
 """The node would do, were it empty or larger."""
 
 
@@ -149,6 +151,8 @@ def _upstream_phrases(reason: Reason) -> list[str]:
             return ["node(s) were unschedulable"]
         case Kind.TAINT:
             return [f"node(s) had untolerated taint {{{reason.detail}}}"]
+        case Kind.GPU_TOPOLOGY:
+            return ["node(s) didn't have enough free GPUs in one topology domain"]
         case Kind.HOST_PORTS:
             return ["node(s) didn't have free ports for the requested pod ports"]
         case Kind.SPREAD_LABEL:

@@ -76,7 +76,7 @@ def _made(
     )
     kept = [device for device in devices.all if device not in in_the_way]
     place = next((i for i, device in enumerate(kept) if _after(device, made)), len(kept))
-    return Devices((*kept[:place], made, *kept[place:]), devices.links)
+    return Devices((*kept[:place], made, *kept[place:]), devices.links, devices.domains)
 
 
 def _after(device: DeviceState, made: DeviceState) -> bool:

@@ -8,11 +8,13 @@ import heapq
 from collections.abc import Collection, Generator, Iterable
 
 from aliquot.scheduler.core.facts import device_id
+from aliquot.scheduler.core.filters import devices
+from aliquot.scheduler.core.gpu_domains import requires_gpus_together
 from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import CAPACITY
+from aliquot.scheduler.core.reasons import CAPACITY, Kind
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.victims import Cost, Unit, Victims
 
@@ -105,6 +107,8 @@ class Room:
             return None
         if asks(shape) and state.facts.makes_devices:
             return self._all_that_hold(name)
+        if reason.kind in (Kind.DEVICES, Kind.GPU_TOPOLOGY) and requires_gpus_together(shape):
+            return self._until_together(shape, name)
         short = {r: n - state.available(r) for r, n in shape.request.items() if n > state.available(r)}
         chosen: list[Unit] = []
         for unit in self._on.get(name, ()):
@@ -134,13 +138,27 @@ class Room:
         return kept
 
     def _all_that_hold(self, name: str) -> list[Unit] | None:
-        """Which of them are in the way of what could be made is found by giving back."""
+        """Which of them are in the way of what could be made, is found by giving back."""
         units = [
             unit
             for unit in self._on.get(name, ())
             if any(self._devices(key) for key in unit.pods) and self._victims.may_go(unit)
         ]
         return units or None
+
+    def _until_together(self, shape: PodShape, name: str) -> list[Unit] | None:
+        """The cheapest, until the devices are free in one domain. Which of them are of others is found by giving back."""
+        mark = self._session.checkpoint()
+        chosen: list[Unit] = []
+        try:
+            for unit in self._all_that_hold(name) or ():
+                chosen.append(unit)
+                self._go(unit)
+                if devices(shape, self._session.snapshot.nodes[name]) is None:
+                    return chosen
+            return None
+        finally:
+            self._session.undo(mark)
 
     def _devices(self, key: str) -> bool:
         pod = self._session.snapshot.pods.get(key)

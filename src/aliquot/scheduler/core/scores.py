@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
+from aliquot.scheduler.core.gpu_domains import as_preferred
 from aliquot.scheduler.core.matching import TaintEffect, first_untolerated, term_matches
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import CPU, MEMORY, PODS, PodShape
@@ -17,6 +18,8 @@ BEST = 1000
 Score: TypeAlias = Callable[[PodShape, NodeState], int]
 
 _SOFT = frozenset({TaintEffect.PREFER_NO_SCHEDULE})
+_MOST_WEIGHT = 100
+"""Of a preferred term, by Kubernetes' rules."""
 _ACCELERATORS = ("nvidia.com/gpu", "nvidia.com/mig-", "class.aliquot.dev/")
 
 
@@ -26,11 +29,16 @@ def untainted(shape: PodShape, node: NodeState) -> int:
 
 
 def preferred_affinity(shape: PodShape, node: NodeState) -> int:
-    """The weight of the preferred terms that match, of the weight of all."""
-    if not shape.preferred:
+    """The weight of the preferred terms that match, of the weight of all. That its GPUs are together weighs as much as a term
+    can."""
+    if not shape.preferred and shape.gpu_wish is None:
         return 0
     matched = sum(p.weight for p in shape.preferred if term_matches(p.term, node.name, node.facts.labels))
-    return BEST * matched // max(1, sum(p.weight for p in shape.preferred))
+    weights = sum(p.weight for p in shape.preferred)
+    if shape.gpu_wish is not None and shape.gpu_wish.preferred is not None:
+        matched += _MOST_WEIGHT * as_preferred(shape, node)
+        weights += _MOST_WEIGHT
+    return BEST * matched // max(1, weights)
 
 
 def gpu_nodes_kept_clear(shape: PodShape, node: NodeState) -> int:

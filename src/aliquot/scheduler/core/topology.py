@@ -1,4 +1,5 @@
-"""Where nodes are: domains within domains, by the labels that a Topology names, coarse to fine.
+"""Where nodes are: domains within domains, by the labels that a Topology names, coarse to fine. Below them are the levels
+within a node, which are of GPUs and need no label: see `gpu_domains`.
 
 A domain is named by its labels from the top down: rack 1 of block a is not rack 1 of block b. A node that lacks a label is
 in no domain of that level, nor of a finer one.
@@ -6,9 +7,27 @@ in no domain of that level, nor of a finer one.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 Domain: TypeAlias = tuple[str, ...]
+
+
+class GpuLevel(StrEnum):
+    """A level within a node. Neither is always the coarser: an NVLink bridge joins two GPUs of one NUMA node, an NVSwitch the
+    GPUs of both."""
+
+    NVLINK = "aliquot.dev/nvlink"
+    """GPUs that reach each other by NVLink, some of them over others."""
+    NUMA = "aliquot.dev/numa"
+    """GPUs that are near to the same CPUs and memory."""
+
+    @property
+    def in_words(self) -> str:
+        return "NVLink domain" if self is GpuLevel.NVLINK else "NUMA node"
+
+
+GPU_LEVELS: Mapping[str, GpuLevel] = {level.value: level for level in GpuLevel}
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,11 +325,18 @@ def _without_name(shape: PodShape) -> PodShape | None:
     return replace(shape, signature=f"{shape.signature} without name", node_name="")
 
 
+def _without_gpu_level(shape: PodShape) -> PodShape | None:
+    if shape.gpu_wish is None or shape.gpu_wish.required is None:
+        return None
+    return replace(shape, signature=f"{shape.signature} without GPU level", gpu_wish=None)
+
+
 _LOOSER: Sequence[tuple[str, Callable[[PodShape], PodShape | None]]] = (
     ("take out its nodeSelector", _without_selector),
     ("take out its required node affinity", _without_affinity),
     ("take out its rules between pods (pod affinity, anti-affinity, spread)", _without_rules),
     ("do not ask for a node by its name", _without_name),
+    ("take out aliquot.dev/required-gpu-level", _without_gpu_level),
 )
 
 
@@ -392,6 +399,10 @@ def _another(facts: NodeFacts, number: int) -> NodeFacts:
                 for device in facts.devices.all
             ),
             {(one + suffix, other + suffix): score for (one, other), score in facts.devices.links.items()},
+            {
+                level: [frozenset(gpu + suffix for gpu in domain) for domain in domains]
+                for level, domains in facts.devices.domains.items()
+            },
         ),
         gpus=tuple(replace(gpu, uuid=gpu.uuid + suffix) for gpu in facts.gpus),
     )

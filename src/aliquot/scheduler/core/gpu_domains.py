@@ -1,0 +1,150 @@
+"""The topology within a node: all GPUs of a pod in one domain of a level, an NVLink domain or a NUMA node.
+
+A node confined to a domain is one that has all its other GPUs in use. So whoever asks what is free there, or chooses devices, asks
+as of any node.
+"""
+
+from collections.abc import Collection
+
+from msgspec import structs
+
+from aliquot.kube.api.gpuclass import CLASS_PREFIX
+from aliquot.scheduler.core.node import NodeState
+from aliquot.scheduler.core.pod import PodShape
+from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
+from aliquot.scheduler.core.shares import share_out
+from aliquot.scheduler.core.topology import GpuLevel
+
+_ELSEWHERE = "outside the domain"
+"""Who has the other GPUs."""
+_GPUS = ("nvidia.com/gpu", "nvidia.com/mig-", CLASS_PREFIX)
+
+
+def confined(node: NodeState, gpus: Collection[str]) -> NodeState:
+    """As if nobody could get anything but of these GPUs. What pods will get of which it is not known yet where counts here."""
+    devices = node.facts.devices
+    held = dict(node.held)
+    for device in devices.all:
+        if device.gpu not in gpus:
+            held[device.id] = (_ELSEWHERE,) * device.capacity
+    free = {
+        resource: sum(device.free(len(held.get(device.id, ()))) for device in listed)
+        - node.kept_back(resource)
+        for resource, listed in devices.by_resource.items()
+    }
+    return structs.replace(node, held=held, free=free)
+
+
+def apart(shape: PodShape, node: NodeState) -> Reason | None:
+    """Why the level that the pod requires keeps it off a node that has room for it otherwise."""
+    wish = shape.gpu_wish
+    if wish is None or wish.required is None:
+        return None
+    if unknown := _unlisted(shape, node):
+        return Reason(Kind.GPU_TOPOLOGY, f"without a GPUNode it is not known which {unknown[0]} are free")
+    if _is_one_device(shape, node) or _with_room(shape, node, wish.required):
+        return None
+    domains = _domains(node, wish.required)
+    if not domains:
+        return Reason(
+            Kind.GPU_TOPOLOGY, f"its GPUNode does not say which {wish.required.in_words} a GPU is in"
+        )
+    return _shortest(shape, node, domains)
+
+
+def together(shape: PodShape, node: NodeState) -> NodeState:
+    """The node confined to where the pod's GPUs are to be: of the domains that have room the fullest, so that others stay whole.
+
+    Raises LookupError where none has, of a level that is required.
+    """
+    wish = shape.gpu_wish
+    if wish is None or _is_one_device(shape, node):
+        return node
+    levels = _levels(wish.required)
+    if wish.preferred is not None and (found := _with_room(shape, node, *levels, wish.preferred)):
+        return found[0]
+    if not levels:
+        return node
+    found = _with_room(shape, node, *levels)
+    if not found:
+        raise LookupError(f"{node.name}: no {levels[0].in_words} has room")
+    return found[0]
+
+
+def as_preferred(shape: PodShape, node: NodeState) -> bool:
+    """Whether the pod would have its GPUs in one domain of the level that it prefers."""
+    wish = shape.gpu_wish
+    if wish is None or wish.preferred is None or _unlisted(shape, node):
+        return False
+    return _is_one_device(shape, node) or bool(
+        _with_room(shape, node, *_levels(wish.required), wish.preferred)
+    )
+
+
+def requires_gpus_together(shape: PodShape) -> bool:
+    """Where one device alone is always together with itself."""
+    if shape.gpu_wish is None or shape.gpu_wish.required is None:
+        return False
+    return sum(count for resource, count in shape.request.items() if resource.startswith(_GPUS)) > 1
+
+
+def _levels(level: GpuLevel | None) -> tuple[GpuLevel, ...]:
+    return () if level is None else (level,)
+
+
+def _unlisted(shape: PodShape, node: NodeState) -> list[str]:
+    """Resources of GPUs that the node counts, and of which nobody says which are free."""
+    offered = node.facts.allocatable
+    return [r for r in shape.request if r.startswith(_GPUS) and r not in node.free and offered.get(r)]
+
+
+def _is_one_device(shape: PodShape, node: NodeState) -> bool:
+    return sum(count for resource, count in shape.request.items() if resource in node.free) <= 1
+
+
+def _domains(node: NodeState, *levels: GpuLevel) -> list[frozenset[str]]:
+    """GPUs that are together at all of these levels."""
+    found = [frozenset(node.facts.devices.gpus)]
+    for level in levels:
+        of_level = node.facts.devices.domains.get(level, ())
+        found = [both for one in found for domain in of_level if (both := one & domain)]
+    return found
+
+
+def _with_room(shape: PodShape, node: NodeState, *levels: GpuLevel) -> list[NodeState]:
+    """The node confined to each domain that has room, the fullest first."""
+    found = [state for gpus in _domains(node, *levels) if has_devices(shape, state := confined(node, gpus))]
+    found.sort(key=lambda state: sum(state.free[r] for r in shape.request if r in state.free))
+    return found
+
+
+def has_devices(shape: PodShape, node: NodeState) -> bool:
+    """Whether it has all of the listed devices that the pod asks for."""
+    for resource, count in shape.request.items():
+        if resource in node.free:
+            if node.available(resource) < count:
+                return False
+            if resource in node.facts.devices.shared and share_out(resource, shape, node) is None:
+                return False
+    return True
+
+
+def _shortest(shape: PodShape, node: NodeState, domains: Collection[frozenset[str]]) -> Reason:
+    """By the resource of which the domains have the least for what is asked."""
+    states = [confined(node, gpus) for gpus in domains]
+    listed = node.facts.devices.by_resource
+    found = []
+    for resource, count in shape.request.items():
+        if resource in listed:
+            free = [max(0, state.free[resource]) for state in states]
+            most = max(
+                sum(device.capacity for device in listed[resource] if device.gpu in gpus) for gpus in domains
+            )
+            found.append((max(free) - count, free, Shortage(resource, count, max(free), most)))
+    _, free, shortage = min(found, key=lambda one: one[0])
+    return Reason(Kind.GPU_TOPOLOGY, _counted(free), (shortage,))
+
+
+def _counted(free: list[int]) -> str:
+    """`2 and 3`"""
+    return " and ".join([", ".join(map(str, free[:-1])), str(free[-1])] if len(free) > 1 else map(str, free))
