@@ -136,7 +136,7 @@ def test_of_a_pod_alone_that_ended_well_nothing_is_left() -> None:
 
 def gang_of(*names: str) -> tuple[Accounts, Pending]:
     accounts = Accounts((), lambda shape: {"gpu": 1000 * shape.request["nvidia.com/gpu"]})
-    pending = Pending(by_priority_then_age, accounts)
+    pending = Pending(Line(), accounts)
     for name in names:
         pending.hold(pod(name, gpu=1), GANG)
     return accounts, pending
