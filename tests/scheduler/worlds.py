@@ -1,9 +1,10 @@
 """A cluster of counted GPUs with queues, jobs that run and jobs that wait, in a line each: for tests of who has to go.
 
-    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [since SECONDS] [done N] [kept] on NODE[ NODE ...]
+    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [since SECONDS] [done N] [stale SECONDS] [kept] on NODE[ NODE ...]
     waits: NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [gpu N] [kept]
 
-`kept`: it cannot be preempted. `done`: its first N pods have ended well. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
+`kept`: it cannot be preempted. `done`: its first N pods have ended well.
+`stale`: it may be below its minimum for so long; 0: for ever. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from aliquot.scheduler.core.queues.line import Line as JobOrder
 from aliquot.scheduler.core.queues.terms import GPU, UNLIMITED, QueueSpec, Terms
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.stale import Staleness
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.testing import node, placed, pod
 
@@ -72,6 +74,7 @@ class Line:
     since_s: float = 0.0
     gpu: int = 1
     done: int = 0
+    stale_s: int = 60
     kept: bool = False
     nodes: tuple[str, ...] = ()
 
@@ -92,6 +95,7 @@ class Line:
             float(said.get("since", 0)),
             int(said.get("gpu", 1)),
             int(said.get("done", 0)),
+            int(said.get("stale", 60)),
             "kept" in words,
             tuple(where.split()),
         )
@@ -99,7 +103,16 @@ class Line:
     def spec(self, age: float = 0.0) -> JobSpec:
         root = None if self.minimum is None else Group("", self.minimum)
         key = f"default/{self.name}"
-        return JobSpec(key, root, self.queue, self.user, self.priority, not self.kept, created_s=age)
+        return JobSpec(
+            key,
+            root,
+            self.queue,
+            self.user,
+            self.priority,
+            not self.kept,
+            created_s=age,
+            stale_after_s=self.stale_s or None,
+        )
 
     def requests(self, age: float = 0.0) -> list[PodRequest]:
         names = [self.name] if self.minimum is None else [f"{self.name}-{n}" for n in range(self.pods)]
@@ -142,5 +155,21 @@ class Cluster:
         for request in line.requests(age):
             self.pending.put(request, line.spec(age))
 
-    def decide(self, guards: Guards, now_s: float) -> cycle.Outcome:
-        return cycle.run(self.snapshot, self.pending, self.rankings, guards=guards, now_s=now_s)
+    def decide(
+        self,
+        guards: Guards,
+        now_s: float,
+        *,
+        staleness: Staleness | None = None,
+        steady_s: float | None = None,
+    ) -> cycle.Outcome:
+        """`steady_s`: as `now_s`."""
+        return cycle.run(
+            self.snapshot,
+            self.pending,
+            self.rankings,
+            guards=guards,
+            staleness=staleness,
+            now_s=now_s,
+            steady_s=now_s if steady_s is None else steady_s,
+        )

@@ -25,6 +25,7 @@ from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
 from aliquot.scheduler.core.serving import ByQueue, Head, OneLine, Serving
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.stale import Fallen, Staleness
 from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.core.victims import Guards
 
@@ -39,6 +40,8 @@ class Decision(Struct, frozen=True, gc=False):
     binds: tuple[Bind, ...]
     after: tuple[PlacedPod, ...] = ()
     """Pods that have to be gone first. Those that are not terminating are to be evicted."""
+    fallen: Fallen | None = None
+    """Nothing is bound: these pods are all that is left of a gang, and go as it is below its minimum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Outcome:
     """The limit was reached: call again."""
     promises: tuple[Promise, ...] = ()
     """To jobs that are blocked: where and when they start at the latest."""
+    fallen: tuple[Fallen, ...] | None = None
+    """Gangs below their minimum; None: nobody looked."""
 
     @property
     def binds(self) -> tuple[Bind, ...]:
@@ -75,11 +80,14 @@ def run(
     limit: int | None = None,
     backfill: Backfill | None = None,
     guards: Guards | None = None,
+    staleness: Staleness | None = None,
     now_s: float = 0.0,
+    steady_s: float = 0.0,
 ) -> Outcome:
     """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed. `backfill`: keep promises to jobs
     that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
-    evicting others; without them nobody is evicted."""
+    evicting others; without them nobody is evicted. `staleness`: and what is left of gangs that fell below their minimum goes
+    last of all. `steady_s`: of a clock that nobody sets."""
     with Session(snapshot, pending.accounts) as session:
         fitting = Fitting(session, rankings, topologies or {})
         stage = Stage(backfill, fitting, pending, now_s) if backfill is not None else None
@@ -88,11 +96,13 @@ def run(
             more = one.run(limit)
             if guards is not None and not more:
                 one.make_room(guards, now_s)
+                if staleness is not None:
+                    one.give_up(staleness, guards, now_s, steady_s)
         except BaseException:
             one.take_back()
             raise
     promises = tuple(backfill.promises.values()) if backfill is not None else ()
-    return Outcome(tuple(one.decisions), tuple(one.blocked), more, promises)
+    return Outcome(tuple(one.decisions), tuple(one.blocked), more, promises, one.fallen)
 
 
 def why(
@@ -158,6 +168,7 @@ class _Pass:
         """Of which one was blocked, and others behind it were asked."""
         self.decisions: list[Decision] = []
         self.blocked: list[Blocked] = []
+        self.fallen: tuple[Fallen, ...] | None = None
 
     def run(self, limit: int | None) -> bool:
         """Whether the limit was reached."""
@@ -325,8 +336,22 @@ class _Pass:
             if job.waiting and not job.has_begun:
                 yield job
 
-    def _decide(self, job: Job, binds: Sequence[Bind], after: Iterable[PlacedPod] = ()) -> None:
-        decision = Decision(job.spec, tuple(binds), tuple(after))
+    def give_up(self, staleness: Staleness, guards: Guards, now_s: float, steady_s: float) -> None:
+        """What is left of gangs that fell below their minimum and found no way back in time."""
+        found = staleness.look(self._session, self._pending, guards, now_s=now_s, steady_s=steady_s)
+        for fallen in found:
+            if fallen.goes:
+                self._decide(self._pending.jobs[fallen.job.key], (), fallen.left, fallen)
+        self.fallen = tuple(found)
+
+    def _decide(
+        self,
+        job: Job,
+        binds: Sequence[Bind],
+        after: Iterable[PlacedPod] = (),
+        fallen: Fallen | None = None,
+    ) -> None:
+        decision = Decision(job.spec, tuple(binds), tuple(after), fallen)
         self.decisions.append(decision)
         self._room -= len(binds)
         for pod in decision.after:

@@ -46,15 +46,19 @@ class Guards:
 
     def allow(self, pods: Iterable[str], gone: Iterable[str]) -> bool:
         """Whether these may go as well as those."""
+        return not self.refusal(pods, gone)
+
+    def refusal(self, pods: Iterable[str], gone: Iterable[str]) -> str:
+        """Why these may not go as well as those; empty: they may."""
         spent = Counter(budget for pod in gone for budget in self.budgets_of(pod))
         for pod in pods:
-            if self.kept(pod):
-                return False
+            if why := self.kept(pod):
+                return f"pod {pod} stays: {why}"
             for budget in self.budgets_of(pod):
                 spent[budget] += 1
                 if spent[budget] > self.allowed.get(budget, 0):
-                    return False
-        return True
+                    return f"pod {pod} stays: PodDisruptionBudget {budget} does not let it go"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
