@@ -53,10 +53,12 @@ def reason(api: FakeApi, name: str) -> str:
     return found
 
 
-def condition(api: FakeApi, name: str) -> tuple[str, str]:
-    (found,) = shown(api, name)["conditions"]
-    assert found["type"] == "Scheduled"
-    return found["status"], found["reason"]
+def condition(api: FakeApi, name: str, of: str = "Scheduled") -> tuple[str, str]:
+    """Status and reason; empty where there is none."""
+    for found in shown(api, name).get("conditions", ()):
+        if found["type"] == of:
+            return found["status"], found["reason"]
+    return "", ""
 
 
 def about(api: FakeApi, name: str) -> list[tuple[str, str]]:
@@ -191,8 +193,8 @@ def test_when_it_starts_at_the_latest() -> None:
         one = scheduler(world)
         decide, starts = one.decide, [1_767_232_800.0]
 
-        def promising(limit: int | None = None, *, makes_room: bool = True) -> Outcome:
-            outcome = decide(limit, makes_room=makes_room)
+        def promising(limit: int | None = None, **more: Any) -> Outcome:
+            outcome = decide(limit, **more)
             jobs = {blocked.job.key: blocked.job for blocked in outcome.blocked}
             promises = tuple(Promise(job, starts[0], inf, ()) for job in jobs.values())
             return replace(outcome, promises=promises)

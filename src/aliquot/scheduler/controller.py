@@ -51,6 +51,7 @@ from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
 from aliquot.scheduler.reporter import Reporter
 from aliquot.scheduler.runtime_limits import RuntimeLimits
+from aliquot.scheduler.stale_gangs import StaleGangs
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.telling import Telling
 from aliquot.scheduler.timing import Timing
@@ -223,6 +224,12 @@ class Scheduler:
         )
         self._runtime_limits = RuntimeLimits(client, rng=rng, pods=self._pods, may_write=may_write)
         self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
+        self._stale_gangs = StaleGangs(
+            clock=clock,
+            pods=self._pods,
+            groups=self._groups,
+            recorder=self._recorder,
+        )
         self._queue_statuses = QueueStatuses(
             client,
             clock=clock,
@@ -241,6 +248,7 @@ class Scheduler:
             explained=self._telling.explained,
             promised=self._telling.start_of,
             standing=self._queue_statuses.standing,
+            stale=self._stale_gangs.message,
             recorder=self._recorder,
             may_write=may_write,
         )
@@ -256,6 +264,7 @@ class Scheduler:
         )
         self._telling.subscribe(self._group_statuses.pod_told)
         self._telling.subscribe(self._upstream_statuses.pod_told)
+        self._stale_gangs.subscribe(self._group_statuses.look)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -334,8 +343,11 @@ class Scheduler:
         """What it has still to learn before it could decide; empty: nothing."""
         return self._waits_for
 
-    def decide(self, limit: int | None = None, *, makes_room: bool = True) -> Outcome:
-        """One pass, on all that has been told until now. To carry out what comes of it is another matter."""
+    def decide(
+        self, limit: int | None = None, *, makes_room: bool = True, steady_s: float | None = None
+    ) -> Outcome:
+        """One pass, on all that has been told until now. To carry out what comes of it is another matter. `steady_s`: of a clock
+        that nobody sets, to look at gangs below their minimum too."""
         self._dividing.settle()
         return cycle.run(
             self.snapshot,
@@ -345,7 +357,9 @@ class Scheduler:
             limit=limit,
             backfill=self._timing.backfill,
             guards=self._guarding.now() if makes_room else None,
+            staleness=self._stale_gangs.staleness if steady_s is not None else None,
             now_s=self._clock.now(),
+            steady_s=steady_s or 0.0,
         )
 
     async def _gpu_nodes_known(self) -> None:
@@ -393,7 +407,7 @@ class Scheduler:
             self._wake.clear()
             makes_room = loop.time() >= room_at
             began = loop.time()
-            outcome = self.decide(_DECISIONS_PER_TURN, makes_room=makes_room)
+            outcome = self.decide(_DECISIONS_PER_TURN, makes_room=makes_room, steady_s=began)
             self.counts.cycles.add(loop.time() - began)
             if makes_room and (outcome.blocked or any(one.after for one in outcome.decisions)):
                 # Whom to evict is a look at everybody: in a large cluster it has to be rarer.
@@ -409,6 +423,10 @@ class Scheduler:
                 look_again_at = min(
                     look_again_at, room_at if not makes_room else loop.time() + LOOK_FOR_ROOM_S
                 )
+            if outcome.fallen is not None:
+                look_again_at = min(look_again_at, self._stale_gangs.tell(outcome.fallen, began))
+            elif self.pending.below or self._stale_gangs.any_told:
+                look_again_at = min(look_again_at, room_at)
             self._queue_statuses.look()
             if outcome.promises:
                 due_in_s = min(promise.start_s for promise in outcome.promises) - self._clock.now()

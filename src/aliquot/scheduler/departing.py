@@ -21,6 +21,7 @@ from aliquot.kube.resources import PODS, split_key
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.cycle import Decision
 from aliquot.scheduler.core.pod import PlacedPod
+from aliquot.scheduler.core.stale import missing
 from aliquot.scheduler.mirror import Mirror
 
 _log = structlog.get_logger()
@@ -208,11 +209,8 @@ class Departing:
                 continue
             namespace, name = split_key(pod.key)
             subject = {"metadata": {"namespace": namespace, "name": name, "uid": pod.uid}}
-            message = (
-                f"{decision.job.key} gets its room on node {pod.node} "
-                f"(priority {decision.job.priority}, queue {decision.job.queue or 'default'})"
-            )
-            self._recorder.event(PODS, subject, Severity.WARNING, "Preempted", message)
+            reason, message = _why_it_goes(pod, decision)
+            self._recorder.event(PODS, subject, Severity.WARNING, reason, message)
 
     async def _nominate(self, binds: Iterable[Bind]) -> None:
         """For those who read along, as autoscalers do. Nothing here goes by it."""
@@ -228,3 +226,14 @@ class Departing:
                 )
             except errors.ApiError as error:
                 _log.debug("not nominated", pod=bind.pod.key, error=error.message)
+
+
+def _why_it_goes(pod: PlacedPod, decision: Decision) -> tuple[str, str]:
+    """As an event has it."""
+    job = decision.job
+    if decision.fallen is not None:
+        grace = f"for more than its grace period of {job.stale_after_s:g} s"
+        what = f"{job.key} is below its minimum {grace}: {missing(decision.fallen)}"
+        return "StaleGang", f"{what}; what is left of it goes"
+    whose = f"priority {job.priority}, queue {job.queue or 'default'}"
+    return "Preempted", f"{job.key} gets its room on node {pod.node} ({whose})"

@@ -6,7 +6,7 @@ Kubernetes itself are `upstream_status`'s.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.kube.api.core import Pod
@@ -40,6 +40,8 @@ from aliquot.scheduler.reporter import FAILED_SCHEDULING
 from aliquot.scheduler.status_writer import StatusWriter, timed
 
 SCHEDULED = "Scheduled"
+STALE = "Stale"
+BELOW_MINIMUM = "BelowMinimum"
 _PAUSE_S = 0.5
 """What happens within that time is one write: pods of one job come all at once."""
 _POD_SCHEDULED = "PodScheduled"
@@ -47,7 +49,8 @@ _POD_SCHEDULED = "PodScheduled"
 
 class GroupStatuses:
     """`explained` answers why a pod, by its key, is not placed; None: nothing is known against it. `promised` is when a job starts
-    at the latest, if that is known. `standing` as in QueueStatuses. `may_write` as in Binder."""
+    at the latest, if that is known. `standing` as in QueueStatuses. `stale` is what there is to say of a job that fell below its
+    minimum. `may_write` as in Binder."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class GroupStatuses:
         explained: Callable[[str], Explanation | None],
         promised: Callable[[str], float | None],
         standing: Callable[[str], Standing],
+        stale: Callable[[str], str],
         recorder: Recorder,
         may_write: Callable[[], bool],
     ) -> None:
@@ -70,8 +74,9 @@ class GroupStatuses:
         self._explained = explained
         self._promised = promised
         self._standing = standing
+        self._stale = stale
         self._recorder = recorder
-        self._members = Members(pods, group=group_of, changed=self._look)
+        self._members = Members(pods, group=group_of, changed=self.look)
         self._writer = StatusWriter(
             client,
             groups,
@@ -94,9 +99,10 @@ class GroupStatuses:
         """The pod was told why it waits, or its job was promised another start."""
         pod = self._pods.get(name)
         if pod is not None and (group := group_of(pod)):
-            self._look(group)
+            self.look(group)
 
-    def _look(self, group: str) -> None:
+    def look(self, group: str) -> None:
+        """There is something else to say of it."""
         self._writer.look(group, within_s=_PAUSE_S)
 
     def _wanted(self, group: PodGroup, shown: PodGroupStatus) -> PodGroupStatus:
@@ -106,16 +112,39 @@ class GroupStatuses:
         phase = phase_of(group, job, found)
         waiting = self._why(group, job, found) if phase is PodGroupPhase.PENDING else None
         start_s = self._promised(job_key) if phase is PodGroupPhase.PENDING else None
+        has_ended = phase in (PodGroupPhase.SUCCEEDED, PodGroupPhase.FAILED)
+        # What was said before is how it is known that the group had been whole.
+        not_known_yet = job is None and found.counts.scheduled > 0
         return PodGroupStatus(
             predicted_start=rfc3339(start_s) if start_s is not None else None,
             observed_generation=group.metadata.generation,
             phase=phase,
             waiting=waiting,
             pods=found.counts,
-            conditions=conditions(
-                phase, waiting, shown.conditions, group.metadata.generation, rfc3339(self._clock.now())
-            ),
+            conditions=shown.conditions
+            if has_ended or not_known_yet
+            else self._conditions(group, job_key, phase, waiting, shown.conditions),
         )
+
+    def _conditions(
+        self,
+        group: PodGroup,
+        job: str,
+        phase: PodGroupPhase,
+        waiting: WaitingReason | None,
+        shown: list[Condition],
+    ) -> list[Condition]:
+        before = next((one for one in shown if one.type == STALE), None)
+        found, kept = [scheduled(phase, waiting)], []
+        if message := self._stale(job):
+            found.append(Condition(type=STALE, status="True", reason=BELOW_MINIMUM, message=message))
+        elif before is not None and before.status == "True" and job in self._pending.below:
+            # Whoever led before said so.
+            kept.append(before)
+        elif before is not None:
+            found.append(no_longer_stale(phase))
+        now = rfc3339(self._clock.now())
+        return [*(timed(one, shown, group.metadata.generation, now) for one in found), *kept]
 
     def _why(self, group: PodGroup, job: Job | None, found: Gathered) -> WaitingReason | None:
         for pod in found.waiting:
@@ -182,33 +211,20 @@ def phase_of(group: PodGroup, job: Job | None, found: Gathered) -> PodGroupPhase
     return PodGroupPhase.PENDING
 
 
-def conditions(
-    phase: PodGroupPhase,
-    waiting: WaitingReason | None,
-    shown: Sequence[Condition],
-    generation: int,
-    now: str,
-) -> list[Condition]:
-    """`shown`: those that it has. Of a group that has ended they stay as they were."""
-    match phase:
-        case PodGroupPhase.RUNNING:
-            condition = Condition(
-                type=SCHEDULED,
-                status="True",
-                reason=SCHEDULED,
-                message="as many pods as it takes have a node",
-            )
-        case PodGroupPhase.PENDING if waiting is not None:
-            condition = Condition(
-                type=SCHEDULED, status="False", reason=waiting.reason, message=waiting.message
-            )
-        case PodGroupPhase.PENDING:
-            condition = Condition(
-                type=SCHEDULED, status="False", reason="Placing", message="its pods are being placed"
-            )
-        case _:
-            return list(shown)
-    return [timed(condition, shown, generation, now)]
+def scheduled(phase: PodGroupPhase, waiting: WaitingReason | None) -> Condition:
+    """Of one that has not ended."""
+    if phase is PodGroupPhase.RUNNING:
+        message = "as many pods as it takes have a node"
+        return Condition(type=SCHEDULED, status="True", reason=SCHEDULED, message=message)
+    if waiting is None:
+        waiting = WaitingReason(reason="Placing", message="its pods are being placed")
+    return Condition(type=SCHEDULED, status="False", reason=waiting.reason, message=waiting.message)
+
+
+def no_longer_stale(phase: PodGroupPhase) -> Condition:
+    if phase is PodGroupPhase.RUNNING:
+        return Condition(type=STALE, status="False", reason=SCHEDULED, message="it is whole")
+    return Condition(type=STALE, status="False", reason="Waiting", message="nothing of it is left")
 
 
 def queue_details(queue: str, asked: Amounts, accounts: Accounts, standing: Standing) -> QueueDetails:

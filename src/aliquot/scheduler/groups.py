@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import structlog
 
-from aliquot.kube.api.core import Pod, PriorityClass
+from aliquot.kube.api.core import ObjectReference, Pod, PriorityClass
 from aliquot.kube.api.podgroup import PodGroup
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
@@ -189,6 +189,12 @@ class Groups:
             return asked.own
         spec = self._jobs[asked.own.job.key].spec
         return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
+
+    def source_of(self, job: str) -> ObjectReference | None:
+        """What makes the job of several pods with that key: a group, or a workload."""
+        known = self._jobs.get(job)
+        asked = self._asked.get(next(iter(known.members), "")) if known is not None else None
+        return asked.own.source if asked is not None and asked.own is not None else None
 
     def above(self, group: upstream.PodGroup) -> Sequence[upstream.PodGroup]:
         """The composites that a group of Kubernetes' own is in, from its parent up; none where they lead nowhere."""

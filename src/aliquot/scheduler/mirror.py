@@ -125,6 +125,7 @@ class Mirror:
         pod = self._pods.get(key_)
         if pod is not None:
             self._pod_changed(pod, pod)
+            self._changed()
 
     def reconsider(self, key_: str) -> None:
         self._held_back.discard(key_)

@@ -56,7 +56,9 @@ class Staleness:
         for key in sorted(pending.below):
             job = pending.jobs[key]
             left = _left(job, session)
-            if left and (job.was_whole or self._was_whole(key)):
+            if left and not job.was_whole:
+                job.was_whole = self._was_whole(key)
+            if left and job.was_whole:
                 has_s = max(job.leaving.values(), default=now_s) - now_s
                 if has_s > 0:
                     # One that was evicted a moment ago: until when it has is not known yet.
@@ -64,8 +66,14 @@ class Staleness:
                 else:
                     since_s = min(self._since.get(key, steady_s), steady_s)
                 found.append(_judged(job, left, session, guards, since_s, steady_s))
-        self._since = {fallen.job.key: fallen.since_s for fallen in found}
+        # Who was evicted, and is not gone yet, may be refused it after all.
+        leaving = {key: since_s for key, since_s in self._since.items() if _is_leaving(pending.jobs.get(key))}
+        self._since = leaving | {fallen.job.key: fallen.since_s for fallen in found}
         return found
+
+
+def _is_leaving(job: Job | None) -> bool:
+    return job is not None and bool(job.placed) and not job.has_begun
 
 
 def _left(job: Job, session: Session) -> tuple[PlacedPod, ...]:
@@ -92,3 +100,17 @@ def _judged(
             session.evict(key)
     waiting = sum(job.here.values())
     return Fallen(job.spec, lacks or {}, waiting, left, since_s, due_s, kept, goes)
+
+
+def missing(one: Fallen) -> str:
+    """In words: who, and whether anybody waits to take the place."""
+    more = sum(one.lacks.values())
+    of = [f"{count} of {leaf}" for leaf, count in one.lacks.items() if leaf]
+    which = f" ({', '.join(of)})" if of else ""
+    if not one.waiting:
+        made = "and none has been made"
+    elif one.waiting >= more:
+        made = f"and {'waits' if more == 1 else 'wait'} for room"
+    else:
+        made = f"of which {one.waiting} {'has' if one.waiting == 1 else 'have'} been made"
+    return f"{more} more {'pod is' if more == 1 else 'pods are'} needed{which}, {made}"
