@@ -52,6 +52,7 @@ from aliquot.node.watched import Watched, config_maps
 from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, MOVES_PER_HOUR, Partitioner
 from aliquot.partition.controller.relocating import RunAside
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
+from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 
 _MPS_ROOT = "/run/nvidia/mps"
 """Of the host, where NVIDIA's chart has it. GPUs are simulated here: nothing is put there."""
@@ -106,6 +107,7 @@ class Cluster:
         minimum_run_s: float = MINIMUM_RUN_S,
         moves_per_hour: int = MOVES_PER_HOUR,
         run_aside: RunAside = asyncio.to_thread,
+        flight_recorder: FlightRecorder | None = None,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -120,6 +122,7 @@ class Cluster:
         self._minimum_run_s = minimum_run_s
         self._moves_per_hour = moves_per_hour
         self._run_aside = run_aside
+        self._flight_recorder = flight_recorder
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -227,6 +230,7 @@ class Cluster:
             pods=self.pods,
             nodes=self.node_objects,
             gpu_nodes=self.gpu_nodes,
+            flight_recorder=self._flight_recorder,
         )
         await scheduler.run()
 

@@ -40,6 +40,7 @@ from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import SocketError
+from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 
 _MINIMUM_RUN_S = 10.0
 """Before a pod is moved for another. Nobody watches an emulated cluster for five minutes."""
@@ -155,6 +156,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
                 partitioning=Partitioning(plan.partitioning),
                 minimum_run_s=_MINIMUM_RUN_S,
+                flight_recorder=FlightRecorder(state.recordings),
             )
             nodes.fleet = cluster.fleet
             await _tend(cluster, plan, running, stopped, say)

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,13 +10,16 @@ import click
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.explain import explain
 from aliquot.cli.metrics import metrics_options, serving_metrics
-from aliquot.cli.parameters import GivenName
+from aliquot.cli.parameters import GivenName, GivenPath
+from aliquot.cli.scheduling.replay import replay
 from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
 if TYPE_CHECKING:
     from aliquot.partition.value_tables import ValueTable
+    from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 
+_RECORD_LAST = 100
 _PLACEMENTS = ("worth", "pack", "spread")
 """As `scheduler.core.placement` has them; written here, so that help need not import the scheduler."""
 
@@ -27,6 +31,7 @@ def scheduler() -> None:
 
 scheduler.add_command(simulate)
 scheduler.add_command(explain)
+scheduler.add_command(replay)
 
 
 @scheduler.command("run")
@@ -55,6 +60,18 @@ scheduler.add_command(explain)
     help="Who goes in front of a job that waits for room: jobs that end before its promised start (easy: the first has a "
     "promise, conservative: those behind it too), nobody (strict), or whoever fits (none).",
 )
+@click.option(
+    "--record",
+    "directory",
+    type=GivenPath(file_okay=False),
+    help="Keep the last cycles here, for 'aliquot scheduler replay'. Without it only those that fail are kept, in the state "
+    "directory of the user.",
+)
+@click.option(
+    "--record-last",
+    type=click.IntRange(min=1),
+    help=f"How many cycles --record keeps.  [default: {_RECORD_LAST}]",
+)
 @leader_elect_option
 @value_table_option
 @metrics_options
@@ -63,6 +80,8 @@ def run_scheduler(
     names: tuple[str, ...],
     placement: str,
     backfill: str,
+    directory: str | None,
+    record_last: int | None,
     leader_elect: bool,
     value_tables: Sequence[str],
     metrics_port: int,
@@ -73,13 +92,39 @@ def run_scheduler(
     """Place pods on nodes and devices. Runs until stopped."""
     tables = read_value_tables(value_tables)
     metrics = metrics_address, metrics_port
-    serve(lambda: _schedule(names, placement, backfill, leader_elect, tables, metrics, kubeconfig, context))
+    recorder = _flight_recorder(directory, record_last)
+    serve(
+        lambda: _schedule(
+            names, placement, backfill, recorder, leader_elect, tables, metrics, kubeconfig, context
+        )
+    )
+
+
+def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder | None":
+    """None: there is nowhere to keep a cycle that fails."""
+    from aliquot.cli.state import default_path
+    from aliquot.scheduler.recording.flight_recorder import FlightRecorder
+
+    if directory is not None:
+        try:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"--record {directory}: {error.strerror}") from error
+        return FlightRecorder(Path(directory), last=last or _RECORD_LAST)
+    if last is not None:
+        raise click.UsageError("--record-last says how many --record keeps: give --record DIR too")
+    try:
+        return FlightRecorder(default_path().with_name("recordings"))
+    except RuntimeError:
+        # A user without a home directory, as in a container.
+        return None
 
 
 async def _schedule(
     names: tuple[str, ...],
     placement: str,
     backfill: str,
+    recorder: "FlightRecorder | None",
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
     metrics: tuple[str, int],
@@ -102,6 +147,7 @@ async def _schedule(
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
             backfill=None if backfill == "none" else Style(backfill),
+            flight_recorder=recorder,
         )
         async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):
             await scheduler.run()

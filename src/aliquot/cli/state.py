@@ -4,6 +4,7 @@ DIR/kubeconfig       admin access, 0600
 DIR/cluster.json     what `aliquot status` shows; rewritten at each start
 DIR/inventory.yaml   the nodes of the last start
 DIR/log              of a detached cluster
+DIR/recordings       cycles of the scheduler that failed
 DIR/lock             held (flock) by the process that runs the cluster; its process id is in it
 DIR/pki, DIR/store.db, DIR/nodes/NAME   the emulator's own
 """
@@ -76,6 +77,7 @@ class StateDirectory:
         self.kubeconfig = self.path / "kubeconfig"
         self.inventory = self.path / "inventory.yaml"
         self.log = self.path / "log"
+        self.recordings = self.path / "recordings"
         self.store = self.path / "store.db"
         self.export = f"export KUBECONFIG={shlex.quote(str(self.kubeconfig))}"
         """For a shell."""

@@ -41,11 +41,8 @@ class SuitedPolicy:
         """`tables`: the shipped ones, unless others are given. Those of other profiles than the board's are left out."""
         self.policy = fallback
         self._fallback = fallback
-        self._learned = [
-            (table.mix(states), table.policy())
-            for table in (shipped() if tables is None else tables)
-            if table.fits(states)
-        ]
+        self._tables = [table for table in (shipped() if tables is None else tables) if table.fits(states)]
+        self._learned = [(table.mix(states), table.policy()) for table in self._tables]
         self._seen = [0] * len(states.profiles)
         self._since_look = 0
 
@@ -53,6 +50,16 @@ class SuitedPolicy:
     def policies(self) -> tuple[Policy, ...]:
         """All that it may come to."""
         return self._fallback, *(policy for _, policy in self._learned)
+
+    @property
+    def table(self) -> ValueTable | None:
+        """The one in use; None: the fallback is."""
+        learned = zip(self._tables, self._learned, strict=True)
+        return next((table for table, (_, policy) in learned if policy is self.policy), None)
+
+    def use(self, table: ValueTable) -> None:
+        """Until a look finds that another suits. Raises ValueError for one that is not of this board."""
+        self.policy = self._learned[self._tables.index(table)][1]
 
     def observe(self, profile: int) -> bool:
         """A request for `profile` has come. Returns whether another policy suits from now on."""

@@ -4,7 +4,7 @@
 with slices on it that could also go.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aliquot.gpu.driver import InstanceProfile
@@ -50,6 +50,16 @@ class Valuation:
         """The one in use on boards with these profiles: answers hold for as long as it is."""
         board = self._boards.get(geometry_of(profiles))
         return MOST_SLOT_CAPABILITY if board is None else board.suited.policy
+
+    def learned(self) -> Iterator[tuple[tuple[InstanceProfile, ...], ValueTable]]:
+        """Boards, by their profiles, on which a table is in use, and which."""
+        for geometry, board in self._boards.items():
+            if (table := board.suited.table) is not None:
+                yield tuple(geometry.profiles.values()), table
+
+    def use(self, profiles: Sequence[InstanceProfile], table: ValueTable) -> None:
+        """As if what was asked for were like the mix of that table, one of `tables`."""
+        self._board(profiles).suited.use(table)
 
     def observe(self, profiles: Sequence[InstanceProfile], profile: InstanceProfile) -> bool:
         """A slice of `profile` is asked for, once for each. Returns whether another policy is in use from now on."""

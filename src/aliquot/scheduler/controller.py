@@ -49,6 +49,8 @@ from aliquot.scheduler.metrics import Counts, Seen, families
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.preparing import Preparing
 from aliquot.scheduler.queue_status import QueueStatuses
+from aliquot.scheduler.recording.case import Case
+from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 from aliquot.scheduler.reporter import Reporter
 from aliquot.scheduler.runtime_limits import RuntimeLimits
 from aliquot.scheduler.stale_gangs import StaleGangs
@@ -101,11 +103,13 @@ class Scheduler:
         policies: Policies | None = None,
         value_tables: Sequence[ValueTable] | None = None,
         backfill: Style | None = Style.EASY,
+        flight_recorder: FlightRecorder | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
         self._rng = rng
         self._election = election
+        self._flight_recorder = flight_recorder
         # An empty cache is false: ask for None.
         self._pods = Cache(client, PODS, Pod) if pods is None else pods
         self._nodes = Cache(client, NODES, Node) if nodes is None else nodes
@@ -349,7 +353,7 @@ class Scheduler:
         """One pass, on all that has been told until now. To carry out what comes of it is another matter. `steady_s`: of a clock
         that nobody sets, to look at gangs below their minimum too."""
         self._dividing.settle()
-        return cycle.run(
+        case = Case(
             self.snapshot,
             self.pending,
             self._rankings,
@@ -361,6 +365,7 @@ class Scheduler:
             now_s=self._clock.now(),
             steady_s=steady_s or 0.0,
         )
+        return case.run() if self._flight_recorder is None else self._flight_recorder.run(case)
 
     async def _gpu_nodes_known(self) -> None:
         """GPUNodes are synced, or this cluster has no such thing (yet): GPUs are then counted from node.status."""
@@ -382,6 +387,8 @@ class Scheduler:
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            if self._flight_recorder is not None:
+                tasks.create_task(self._flight_recorder.write(), name="flight recorder")
             tasks.create_task(self._binder.run(), name="binder")
             tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")

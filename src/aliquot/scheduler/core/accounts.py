@@ -6,7 +6,7 @@ What is due comes in two kinds. By `shares` jobs claim their places: it moves wi
 `turns` they are served: there, with a `history`, what was had before counts too.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -52,6 +52,8 @@ class Accounts:
         self.history = history
         self.ledger = Ledger(QueueTree())
         self.declared = False
+        self.specs: Sequence[QueueSpec] = ()
+        """As they were declared, those that are closed as well."""
         self._placed: dict[str, Entry] = {}
         self._waiting: dict[str, Entry] = {}
         self._wanted: dict[str, dict[str, int]] = {}
@@ -70,11 +72,16 @@ class Accounts:
         """By queue as named, what those that wait ask for."""
         return self._wanted
 
+    @property
+    def offered(self) -> Mapping[str, Amounts]:
+        """By node, what it has to divide."""
+        return self._offered
+
     def declare(self, specs: Iterable[QueueSpec]) -> None:
         """These are the queues from now on."""
-        found = list(specs)
-        self.declared = bool(found)
-        self.ledger = self.ledger.under(QueueTree(found))
+        self.specs = tuple(specs)
+        self.declared = bool(self.specs)
+        self.ledger = self.ledger.under(QueueTree(self.specs))
 
     def price(self, counted: Counted) -> None:
         """From now on a pod counts so much: those that are there too."""

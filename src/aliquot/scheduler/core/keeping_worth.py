@@ -71,8 +71,8 @@ class KeepingWorth:
     """A Score, and the devices that go with it. `units`: what resources are in GPUs."""
 
     def __init__(self, worth: Worth, units: Units) -> None:
-        self._worth = worth
-        self._units = units
+        self.worth = worth
+        self.units = units
         self._nodes: dict[str, _Node] = {}
         self._pods: dict[str, _Pod] = {}
         self._of_free: dict[Free, float] = {}
@@ -111,7 +111,7 @@ class KeepingWorth:
             known = node.choices.get(shape.signature)
             if known is not None:
                 return known
-        return devices.assign(shape, state, self._worth)
+        return devices.assign(shape, state, self.worth)
 
     def _look(self, state: NodeState, node: _Node | None) -> _Node:
         if node is None:
@@ -128,10 +128,10 @@ class KeepingWorth:
         _bound(self._pods)
         ask = ask_of(shape)
         cpu_milli, memory_mib = shape.request.get(CPU, 0), shape.request.get(MEMORY, 0) // MIB
-        tasks = tasks_of(ask, self._units) if ask is not None else {}
+        tasks = tasks_of(ask, self.units) if ask is not None else {}
         asked = max(
-            self._worth.asked(Task(cpu_milli, memory_mib=memory_mib)),
-            sum(times * self._worth.asked(task) for task, times in tasks.items()),
+            self.worth.asked(Task(cpu_milli, memory_mib=memory_mib)),
+            sum(times * self.worth.asked(task) for task, times in tasks.items()),
         )
         gpus = dict(ask.gpus) if ask is not None else {}
         pod = self._pods[shape.signature] = _Pod(cpu_milli, memory_mib, gpus, asked or 1.0)
@@ -140,13 +140,13 @@ class KeepingWorth:
     def _after(self, shape: PodShape, pod: _Pod, node: _Node) -> Free:
         parts = {resource: n for resource, n in pod.gpus.items() if resource not in node.layout.totals}
         if len(parts) == len(pod.gpus):
-            choices = devices.assign(shape, node.state, self._worth)
+            choices = devices.assign(shape, node.state, self.worth)
             if node.choices is None:
                 node.choices = {}
             node.choices[shape.signature] = choices
         else:
             # Which of the whole GPUs does not matter here, and takes long to find out.
-            choices = devices.assign(replace(shape, request=parts), node.state, self._worth)
+            choices = devices.assign(replace(shape, request=parts), node.state, self.worth)
         return node.layout.free_after(node.state, shape.request, choices)
 
     def _score(self, pod: _Pod, before: Free, after: Free) -> int:
@@ -158,7 +158,7 @@ class KeepingWorth:
         worth = self._of_free.get(free)
         if worth is None:
             _bound(self._of_free)
-            worth = self._worth(free.cpu_milli, free.gpu_milli, free.model, free.memory_mib)
+            worth = self.worth(free.cpu_milli, free.gpu_milli, free.model, free.memory_mib)
             self._of_free[free] = worth
         return worth
 

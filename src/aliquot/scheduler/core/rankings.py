@@ -14,7 +14,7 @@ class Rankings:
     def __init__(self, policies: Policies, valuation: Valuation = BY_RULE, *, most: int = 512) -> None:
         self.policies = policies
         self.makings = Makings(policies, valuation)
-        self._valuation = valuation
+        self.valuation = valuation
         self._most = most
         self._there: dict[str, Ranking] = {}
         self._made: dict[str, Ranking] = {}
@@ -35,7 +35,7 @@ class Rankings:
     def use(self, policies: Policies) -> None:
         """Other ones from now on."""
         self.policies = policies
-        self.makings = Makings(policies, self._valuation)
+        self.makings = Makings(policies, self.valuation)
         self.clear()
 
     def clear(self) -> None:

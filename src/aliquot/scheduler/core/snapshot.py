@@ -37,6 +37,11 @@ class Snapshot:
         return MappingProxyType(self._pods_on.get(node, {}))
 
     @property
+    def ended(self) -> Mapping[str, str]:
+        """Pods that have run to their end, and are there still: to their node."""
+        return MappingProxyType(self._ended)
+
+    @property
     def makes_devices(self) -> bool:
         """Whether any node does."""
         return bool(self._makers)

@@ -32,6 +32,7 @@ class Worth:
     """`demand` says how often each task comes; only ratios count. `supply` says how many GPUs there are of each model."""
 
     def __init__(self, demand: Mapping[Task, float], supply: Mapping[str, int], most_gpus: int) -> None:
+        self.demand, self.supply, self.most_gpus = demand, supply, most_gpus
         by_milli: defaultdict[int, float] = defaultdict(float)
         by_gpus: defaultdict[int, float] = defaultdict(float)
         cpu_milli = memory_mib = 0.0

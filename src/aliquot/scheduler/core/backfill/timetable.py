@@ -1,7 +1,7 @@
 """When what runs is expected to end."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -12,7 +12,7 @@ _LEAST_MORE_S = 60.0
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
     spec: JobSpec
     started_s: float
     promised_end_s: float
@@ -26,9 +26,22 @@ class Timetable:
     """By pod; those of a job end together. A pod that it was not told of is expected to run for ever."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, _Run] = {}
-        self._run_of: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
+        self._run_of: dict[str, Run] = {}
         self._ends: list[tuple[float, str]] = []
+
+    @property
+    def runs(self) -> Collection[Run]:
+        return self._runs.values()
+
+    def resume(self, runs: Iterable[Run]) -> None:
+        """What another timetable knew."""
+        for run in runs:
+            self._runs[run.spec.key] = run
+            self._run_of.update(dict.fromkeys(run.pods, run))
+            if run.end_s < inf:
+                self._ends += [(run.end_s, pod) for pod in run.pods]
+        self._ends.sort()
 
     @property
     def ends(self) -> Sequence[tuple[float, str]]:
@@ -40,7 +53,7 @@ class Timetable:
         run = self._runs.get(spec.key)
         if run is None:
             end_s = inf if runtime_s is None else now_s + runtime_s
-            run = self._runs[spec.key] = _Run(spec, now_s, end_s, end_s)
+            run = self._runs[spec.key] = Run(spec, now_s, end_s, end_s)
         for pod in pods:
             if pod not in self._run_of:
                 self._run_of[pod] = run

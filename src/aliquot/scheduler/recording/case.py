@@ -1,0 +1,39 @@
+"""All that one pass of the cycle goes by, in one hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.backfill.stage import Backfill
+from aliquot.scheduler.core.cycle import Outcome
+from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.topology import Topology
+from aliquot.scheduler.core.victims import Guards
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The arguments of `cycle.run`. To run it changes what it refers to, as a cycle does."""
+
+    snapshot: Snapshot
+    pending: Pending
+    rankings: Rankings
+    topologies: Mapping[str, Topology] = field(default_factory=dict)
+    limit: int | None = None
+    backfill: Backfill | None = None
+    guards: Guards | None = None
+    now_s: float = 0.0
+
+    def run(self) -> Outcome:
+        return cycle.run(
+            self.snapshot,
+            self.pending,
+            self.rankings,
+            self.topologies,
+            limit=self.limit,
+            backfill=self.backfill,
+            guards=self.guards,
+            now_s=self.now_s,
+        )

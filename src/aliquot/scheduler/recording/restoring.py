@@ -1,0 +1,159 @@
+"""A recorded case as the cycle takes it, with nothing in any cache."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aliquot.partition.value import Valuation
+from aliquot.partition.value_tables import ValueTable
+from aliquot.scheduler.core.accounts import Accounts, Counted, Entry
+from aliquot.scheduler.core.attempts import Bind
+from aliquot.scheduler.core.backfill.promises import Promise
+from aliquot.scheduler.core.backfill.runtimes import Estimate
+from aliquot.scheduler.core.backfill.stage import Backfill
+from aliquot.scheduler.core.facts import Devices, NodeFacts
+from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.keeping_worth import by_worth
+from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.placement import starting
+from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
+from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.victims import Guards
+from aliquot.scheduler.core.worth import Worth
+from aliquot.scheduler.recording import document
+from aliquot.scheduler.recording.case import Case
+from aliquot.scheduler.recording.document import Recording
+
+_NO_SHAPE = PodShape("", (), {})
+"""Of a pod that counts for nothing any more."""
+
+
+class OtherPolicies(Exception):
+    """One line: it was decided by policies that are not among ours."""
+
+
+def restored(recording: Recording) -> Case:
+    """Raises OtherPolicies."""
+    rankings = _rankings(recording.placing)
+    backfill, guards = recording.backfill, recording.guards
+    return Case(
+        snapshot=_snapshot(recording),
+        pending=_pending(recording, rankings.policies),
+        rankings=rankings,
+        topologies=recording.topologies,
+        limit=recording.limit,
+        backfill=_backfill(backfill, recording.shapes) if backfill is not None else None,
+        guards=_guards(guards) if guards is not None else None,
+        now_s=recording.now_s,
+    )
+
+
+def _snapshot(recording: Recording) -> Snapshot:
+    snapshot = Snapshot()
+    # Before the nodes: each of those is reckoned up once then.
+    for pod in recording.pods:
+        snapshot.set_pod(pod)
+    for key, node in recording.ended.items():
+        snapshot.end_pod(key, node)
+    for one in recording.nodes:
+        snapshot.set_facts(facts_of(one, recording))
+    return snapshot
+
+
+def facts_of(node: document.Node, recording: Recording) -> NodeFacts:
+    return NodeFacts(
+        name=node.name,
+        labels=node.labels,
+        taints=node.taints,
+        unschedulable=node.unschedulable,
+        allocatable=node.allocatable,
+        devices=Devices(node.devices, node.links),
+        gpus=tuple(replace(gpu, profiles=recording.profiles[position]) for gpu, position in node.gpus),
+        classes=recording.classes[node.classes],
+        packs_shares=node.packs_shares,
+        packs_slices=node.packs_slices,
+    )
+
+
+def _pending(recording: Recording, policies: Policies) -> Pending:
+    shapes = recording.shapes
+    accounts = Accounts(recording.queues, _counted(recording))
+    for name, amounts in recording.offered.items():
+        accounts.offer(name, amounts)
+    pending = Pending(policies.order, accounts)
+    for job in recording.jobs:
+        for one in job.placed:
+            shape = _NO_SHAPE if one.booked is None else shapes[one.booked.shape]
+            pod = PodRequest(one.key, "", shape)
+            pending.hold(pod, job.spec, one.leaf, leaves_by_s=one.leaves_by_s)
+            if one.booked is None:
+                accounts.forget(one.key)
+            else:
+                entry = Entry(one.booked.queue, shape, one.booked.amounts, one.booked.preemptible)
+                accounts.restore(one.key, entry)
+        for key, leaf in job.succeeded:
+            pending.succeed(key, job.spec, leaf)
+        for leaf, pods in job.waiting:
+            for waiting in pods:
+                pending.put(_request(waiting, shapes), job.spec, leaf)
+        pending.jobs[job.spec.key].was_whole = job.was_whole
+    return pending
+
+
+def _counted(recording: Recording) -> Counted:
+    by_signature = {
+        shape.signature: amounts for shape, amounts in zip(recording.shapes, recording.counts, strict=True)
+    }
+
+    def counted(shape: PodShape) -> Amounts:
+        return by_signature.get(shape.signature, {})
+
+    return counted
+
+
+def _request(pod: document.Waiting, shapes: Sequence[PodShape]) -> PodRequest:
+    return PodRequest(pod.key, pod.uid, shapes[pod.shape], pod.priority, pod.created_s, pod.kin)
+
+
+def _rankings(placing: document.Placing) -> Rankings:
+    if placing.placement is None:
+        raise OtherPolicies("it was decided by policies that are not among those of this aliquot")
+    policies = starting(placing.placement)
+    if placing.worth is not None:
+        terms = placing.worth
+        worth = Worth(dict(terms.demand), dict(terms.supply), terms.most_gpus)
+        policies = by_worth(policies, worth, terms.units)
+    tables: list[ValueTable] = []
+    for board in placing.boards:
+        if board.table not in tables:
+            tables.append(board.table)
+    valuation = Valuation(tables)
+    for board in placing.boards:
+        valuation.use(board.profiles, board.table)
+    return Rankings(policies, valuation)
+
+
+def _backfill(state: document.BackfillState, shapes: Sequence[PodShape]) -> Backfill:
+    backfill = Backfill(state.style, estimate=_estimate(state))
+    backfill.most = state.most
+    backfill.timetable.resume(state.runs)
+    for one in state.promises:
+        binds = tuple(Bind(_request(bind.pod, shapes), bind.placed, bind.leaf) for bind in one.binds)
+        backfill.promises[one.job.key] = Promise(one.job, one.start_s, one.end_s, binds)
+    backfill.may_be_earlier = state.may_be_earlier
+    backfill.to_look_at = list(state.to_look_at)
+    return backfill
+
+
+def _estimate(state: document.BackfillState) -> Estimate:
+    def estimate(spec: JobSpec) -> float | None:
+        return state.estimates.get(spec.key, spec.max_runtime_s)
+
+    return estimate
+
+
+def _guards(state: document.GuardState) -> Guards:
+    return Guards(
+        lambda pod: state.kept.get(pod, ""), lambda pod: state.budgets_of.get(pod, ()), state.allowed
+    )
