@@ -25,6 +25,7 @@ NAMES = (
     "api",
     "scale",
     "churn",
+    "binding",
 )
 
 

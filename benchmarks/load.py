@@ -4,8 +4,8 @@ Run as a process of its own, so that what it takes is not taken from the server:
 
     python -m benchmarks.load KUBECONFIG CONNECTIONS < requests.json
 
-reads [[method, path, body], ...] and prints {"seconds", "cpu_seconds", "latencies_ms", "failures"}: requests are
-dealt out to the connections in turn, and each connection sends its next one when it has the whole answer to the last.
+reads [[method, path, body], ...] and prints a Result: requests are dealt out to the connections in turn, and each
+connection sends its next one when it has the whole answer to the last.
 """
 
 import asyncio
@@ -32,10 +32,15 @@ class Result:
     failures: list[str] = field(default_factory=list)
     answer_bytes: int = 0
     """The longest body."""
+    sent_at_s: list[float] = field(default_factory=list)
+    """When each request was sent, in the order of the requests, on the machine's monotonic clock."""
 
     @property
     def per_second(self) -> float:
         return len(self.latencies_ms) / self.seconds
+
+
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class _Connection(asyncio.Protocol):
@@ -47,9 +52,13 @@ class _Connection(asyncio.Protocol):
         self._requests = requests
         self._done = done
         self._next = 0
-        self._began = 0.0
-        self._missing = -1
+        self.sent_at_s: list[float] = []
         self._head = b""
+        self._in_body = False
+        self._length: int | None = None
+        """None: it comes in chunks."""
+        self._seen = 0
+        self._tail = b""
         self.longest = 0
         """Bytes of the longest body."""
         self._latencies: list[float] = []
@@ -67,12 +76,12 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             self._done.set_result((self._latencies, self._failures))
             return
-        self._began = time.perf_counter()
+        self.sent_at_s.append(time.perf_counter())
         self._transport.write(self._requests[self._next])
         self._next += 1
 
     def data_received(self, data: bytes) -> None:
-        if self._missing < 0:
+        if not self._in_body:
             data = self._head + data
             end = data.find(b"\r\n\r\n")
             if end < 0:
@@ -81,14 +90,14 @@ class _Connection(asyncio.Protocol):
             head, self._head = data[:end], b""
             if data[9:10] != b"2":
                 self._failures.append(head.split(b"\r\n", 1)[0].decode())
-            length = _content_length(head)
-            self.longest = max(self.longest, length)
-            self._missing = length - (len(data) - end - 4)
-        else:
-            self._missing -= len(data)
-        if self._missing <= 0:
-            self._missing = -1
-            self._latencies.append(time.perf_counter() - self._began)
+            self._length = _content_length(head)
+            self._in_body, self._seen, data = True, 0, data[end + 4 :]
+        self._seen += len(data)
+        self._tail = (self._tail + data)[-len(_LAST_CHUNK) :]
+        if self._tail == _LAST_CHUNK if self._length is None else self._seen >= self._length:
+            self.longest = max(self.longest, self._seen)
+            self._tail, self._in_body = b"", False
+            self._latencies.append(time.perf_counter() - self.sent_at_s[-1])
             self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -96,10 +105,12 @@ class _Connection(asyncio.Protocol):
             self._done.set_exception(error or ConnectionError("the server closed the connection"))
 
 
-def _content_length(head: bytes) -> int:
+def _content_length(head: bytes) -> int | None:
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return int(line[15:])
+        if line == b"transfer-encoding: chunked":
+            return None
     raise ConnectionError(f"an answer without a length: {head!r}")
 
 
@@ -126,12 +137,17 @@ async def run(url: str, tls: ssl.SSLContext, requests: Sequence[bytes], connecti
     for protocol, _ in opened:
         protocol.start()
     results = await asyncio.gather(*(done for _, done in opened))
+    seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
+    sent_at_s = [0.0] * len(requests)
+    for number, (protocol, _) in enumerate(opened):
+        sent_at_s[number::connections] = protocol.sent_at_s
     return Result(
-        time.perf_counter() - wall,
-        time.process_time() - cpu,
+        seconds,
+        cpu_seconds,
         [1000 * one for latencies, _ in results for one in latencies],
         [one for _, failures in results for one in failures][:5],
         max(protocol.longest for protocol, _ in opened),
+        sent_at_s,
     )
 
 

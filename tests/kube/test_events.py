@@ -130,3 +130,59 @@ def test_what_cannot_be_sent_is_dropped_with_a_line() -> None:
         assert [event["reason"] for event in events(api)] == ["Started"]
 
     virtual(main())
+
+
+def test_a_burst_is_told_whole_a_few_at_a_time() -> None:
+    async def main() -> None:
+        api = FakeApi()
+        under_way: list[str] = []
+        most = 0
+
+        async def slow(method: str, path: str) -> None:
+            nonlocal most
+            under_way.append(path)
+            most = max(most, len(under_way))
+            await asyncio.sleep(0.01)
+            under_way.pop()
+
+        api.fault = slow
+        async with recording(api) as recorder:
+            for number in range(6000):
+                recorder.event(PODS, POD, Severity.NORMAL, "Scheduled", f"on n{number}")
+            await asyncio.sleep(600)
+        assert len(events(api)) == 6000
+        assert most == 8
+
+    virtual(main())
+
+
+def test_an_event_that_repeats_while_it_is_sent_is_still_one_object() -> None:
+    async def main() -> None:
+        api = FakeApi()
+
+        async def slow(method: str, path: str) -> None:
+            await asyncio.sleep(20)
+
+        api.fault = slow
+        async with recording(api) as recorder:
+            for _ in range(10):
+                recorder.event(PODS, POD, Severity.WARNING, "FailedScheduling", "no")
+                await asyncio.sleep(6)
+            await asyncio.sleep(60)
+        assert [event["count"] for event in events(api)] == [10]
+
+    virtual(main())
+
+
+def test_more_than_can_be_kept_is_dropped_oldest_first_with_a_line() -> None:
+    async def main() -> None:
+        api = FakeApi()
+        with capture_logs() as logs:
+            async with recording(api) as recorder:
+                for number in range(20_003):
+                    recorder.event(PODS, POD, Severity.NORMAL, "Scheduled", f"on n{number}")
+                await asyncio.sleep(600)
+        assert [(log["event"], log["events"]) for log in logs] == [("events dropped: too many at once", 3)]
+        assert {event["message"] for event in events(api)} == {f"on n{number}" for number in range(3, 20_003)}
+
+    virtual(main())

@@ -1,12 +1,14 @@
 """Telling the user what happened, where `kubectl describe` shows it: core/v1 Events, repeated ones counted.
 
-Recording never waits and never fails; sending is a task of its own. An event that repeats within ten minutes is
-one object with a count, written at most every few seconds, so that a pod that is refused a thousand times costs
-the API server next to nothing.
+Recording never waits and never fails; sending is a task of its own, a few at a time. An event that repeats within ten
+minutes is one object with a count, written at most every few seconds, so that a pod that is refused a thousand times costs
+the API server next to nothing. When the server takes them more slowly than they come, the oldest that are not sent yet are
+dropped, and how many is logged.
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,6 +24,8 @@ _log = structlog.get_logger()
 
 _SAME_EVENT_S = 600.0
 _REMEMBERED = 4096
+_MOST_UNSENT = 20_000
+_SENDERS = 8
 _MESSAGE_LIMIT = 1024
 
 
@@ -65,7 +69,9 @@ class Recorder:
         self._instance = instance or component
         self._min_interval_s = min_interval_s
         self._records: OrderedDict[_Subject, _Record] = OrderedDict()
-        self._unsent: dict[_Subject, None] = {}
+        self._unsent: OrderedDict[_Subject, None] = OrderedDict()
+        self._dropped = 0
+        """Since it was last told."""
         self._recorded = asyncio.Event()
 
     def event(self, resource: Resource, obj: Any, severity: Severity, reason: str, message: str) -> None:
@@ -93,9 +99,12 @@ class Recorder:
         record.last_at = now
         self._records.move_to_end(subject)
         self._unsent[subject] = None
-        while len(self._records) > _REMEMBERED:
-            forgotten, _ = self._records.popitem(last=False)
-            self._unsent.pop(forgotten, None)
+        if len(self._unsent) > _MOST_UNSENT:
+            dropped, _ = self._unsent.popitem(last=False)
+            del self._records[dropped]
+            self._dropped += 1
+        while len(self._records) > _REMEMBERED and (oldest := next(iter(self._records))) not in self._unsent:
+            del self._records[oldest]
         self._recorded.set()
 
     async def run(self) -> None:
@@ -117,14 +126,28 @@ class Recorder:
 
     async def _send_due(self, *, hurry: bool) -> float | None:
         """Send what is due. Returns the seconds until more is, None when nothing is left."""
+        if self._dropped:
+            _log.warning("events dropped: too many at once", component=self._component, events=self._dropped)
+            self._dropped = 0
         wait_s: float | None = None
-        for subject in list(self._unsent):
-            record = self._records.get(subject)
-            if record is None:
-                continue
-            due_in_s = record.sent_at + self._min_interval_s - self._client.clock.now()
+        due: list[_Subject] = []
+        for subject in self._unsent:
+            due_in_s = self._records[subject].sent_at + self._min_interval_s - self._client.clock.now()
             if due_in_s > 0 and not hurry:
                 wait_s = due_in_s if wait_s is None else min(wait_s, due_in_s)
+            else:
+                due.append(subject)
+        left = iter(due)
+        # All of them end before it begins anew, so that no event is in two hands.
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(min(_SENDERS, len(due))):
+                senders.create_task(self._send_each(left))
+        return wait_s
+
+    async def _send_each(self, subjects: Iterator[_Subject]) -> None:
+        for subject in subjects:
+            record = self._records.get(subject)
+            if record is None or subject not in self._unsent:
                 continue
             del self._unsent[subject]
             try:
@@ -132,7 +155,6 @@ class Recorder:
             except errors.ApiError as error:
                 # An event is not worth more than the client's own retries.
                 _log.warning("event not sent", reason=subject.reason, about=subject.name, error=error.message)
-        return wait_s
 
     async def _send(self, subject: _Subject, record: _Record) -> None:
         count, record.sent_at = record.count, self._client.clock.now()
