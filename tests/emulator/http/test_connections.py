@@ -19,6 +19,8 @@ from aliquot.emulator.storage.store import Store
 from tests.emulator.api import CONFIGS, config
 
 SOON_S = 0.05
+PATIENCE_S = 60
+"""A machine at work on much else may take long over the largest of them."""
 """For deadlines that are to pass while a test waits for what they do."""
 
 
@@ -58,7 +60,7 @@ class Raw:
         return await self.answer()
 
     async def answer(self) -> tuple[int, bytes]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             head = await self.reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
@@ -67,7 +69,7 @@ class Raw:
 
     async def is_cut(self) -> bool:
         """Waits for the other side to end the connection."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             try:
                 while await self.reader.read(1 << 16):
                     pass
@@ -246,7 +248,7 @@ async def test_a_watch_that_nobody_reads_is_cut_off_and_holds_no_memory(
     raw.writer.write(request("GET", POST + b"?watch=1"))
     log = store._resource("configmaps").log
     waiting_bytes = [0]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not log.watchers:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.005)
         for number in range(400):
