@@ -23,6 +23,7 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.queues.terms import GPU
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.stale import Staleness
 from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.pods import PodReader
@@ -67,6 +68,7 @@ class RandomWorld:
             Backfill(rng.choice(list(Style)), estimate=self._estimate) if rng.random() < 0.8 else None
         )
         self._snapshot = Snapshot()
+        self._staleness = Staleness(lambda job: job.endswith("3"))
         self._reader = PodReader()
         self._running: dict[str, JobSpec] = {}
         """By pod."""
@@ -120,6 +122,8 @@ class RandomWorld:
                 rng.choice((None, None, 2)),
                 self._backfill,
                 self._guards() if rng.random() < 0.7 else None,
+                self._staleness,
+                self.now_s,
                 self.now_s,
             )
         )
@@ -156,6 +160,7 @@ class RandomWorld:
             preemptible=rng.random() < 0.8,
             created_s=self.now_s,
             max_runtime_s=rng.choice((None, 60.0, 500.0)),
+            stale_after_s=rng.choice((None, 60.0, 90.0)),
         )
         for number in range(size):
             self._pending.put(self._pod(name if size == 1 else f"{name}-{number}", spec), spec)

@@ -67,6 +67,8 @@ def test_a_random_world_has_all_that_there_is_to_record() -> None:
             learned=len(recording.placing.boards),
             profiles=len(recording.profiles),
             more=outcome.more,
+            fallen=len(recording.stale_since or {}),
+            given_up=sum(one.fallen is not None for one in outcome.decisions),
             budgets=len(recording.guards.budgets_of) if recording.guards is not None else 0,
             rules=sum(bool(shape.rules) for shape in recording.shapes),
             links=sum(bool(node.links) for node in recording.nodes),

@@ -42,11 +42,22 @@ class Fallen:
 
 
 class Staleness:
-    """`was_whole` tells, by a job's key, whether it is known to have been at its minimum before we looked."""
+    """`was_whole` tells, by a job's key, whether it is known to have been at its minimum before we looked. `since`: by job, as
+    somebody else saw it on the same clock."""
 
-    def __init__(self, was_whole: Callable[[str], bool] = lambda job: False) -> None:
-        self._was_whole = was_whole
-        self._since: dict[str, float] = {}
+    def __init__(
+        self,
+        was_whole: Callable[[str], bool] = lambda job: False,
+        *,
+        since: Mapping[str, float] | None = None,
+    ) -> None:
+        self.was_whole = was_whole
+        self._since = dict(since or {})
+
+    @property
+    def since(self) -> Mapping[str, float]:
+        """By job, from when its grace runs."""
+        return self._since
 
     def look(
         self, session: Session, pending: Pending, guards: Guards, *, now_s: float, steady_s: float
@@ -57,7 +68,7 @@ class Staleness:
             job = pending.jobs[key]
             left = _left(job, session)
             if left and not job.was_whole:
-                job.was_whole = self._was_whole(key)
+                job.was_whole = self.was_whole(key)
             if left and job.was_whole:
                 has_s = max(job.leaving.values(), default=now_s) - now_s
                 if has_s > 0:

@@ -117,6 +117,8 @@ class _Capture:
             placing=_placing(case.rankings),
             backfill=backfill,
             guards=_guards(case.guards, snapshot.pods) if case.guards is not None else None,
+            steady_s=case.steady_s,
+            stale_since=dict(case.staleness.since) if case.staleness is not None else None,
         )
 
     def _waiting(self, pod: PodRequest) -> document.Waiting:
@@ -131,8 +133,13 @@ class _Capture:
             ),
             placed=tuple(self._placed(job, key, leaf) for key, leaf in job.placed.items()),
             succeeded=tuple(job.succeeded.items()),
-            was_whole=job.was_whole,
+            was_whole=job.was_whole or self._was_whole(job),
         )
+
+    def _was_whole(self, job: pending.Job) -> bool:
+        """As the cycle would ask."""
+        staleness = self._case.staleness
+        return staleness is not None and job.is_below and staleness.was_whole(job.spec.key)
 
     def _placed(self, job: pending.Job, key: str, leaf: str) -> document.Placed:
         entry = self._case.pending.accounts.entry(key)

@@ -9,6 +9,7 @@ from aliquot.scheduler.core.cycle import Outcome
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.stale import Staleness
 from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.core.victims import Guards
 
@@ -24,7 +25,9 @@ class Case:
     limit: int | None = None
     backfill: Backfill | None = None
     guards: Guards | None = None
+    staleness: Staleness | None = None
     now_s: float = 0.0
+    steady_s: float = 0.0
 
     def run(self) -> Outcome:
         return cycle.run(
@@ -35,5 +38,7 @@ class Case:
             limit=self.limit,
             backfill=self.backfill,
             guards=self.guards,
+            staleness=self.staleness,
             now_s=self.now_s,
+            steady_s=self.steady_s,
         )

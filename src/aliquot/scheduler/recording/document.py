@@ -195,6 +195,15 @@ class Start(Struct, frozen=True, gc=False):
     binds: tuple[Bound, ...]
 
 
+class Below(Struct, frozen=True, gc=False):
+    """A gang below its minimum."""
+
+    job: str
+    due_s: float
+    kept: str
+    goes: bool
+
+
 class Verdict(Struct, frozen=True, gc=False):
     """`Outcome`. Its bytes are the same wherever and whenever it is decided: there is nothing in it that has no order."""
 
@@ -202,6 +211,7 @@ class Verdict(Struct, frozen=True, gc=False):
     blocked: tuple[Waits, ...] = ()
     promises: tuple[Start, ...] = ()
     more: bool = False
+    fallen: tuple[Below, ...] | None = None
     raised: str = ""
     """It was not decided: a policy failed with this."""
 
@@ -229,6 +239,9 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     placing: Placing
     backfill: BackfillState | None
     guards: GuardState | None
+    steady_s: float = 0.0
+    stale_since: Mapping[str, float] | None = None
+    """By job, when it fell below its minimum, on the same clock; None: that is not looked at."""
     verdict: Verdict | None = None
 
 

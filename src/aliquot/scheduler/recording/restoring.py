@@ -19,6 +19,7 @@ from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.stale import Staleness
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.core.worth import Worth
 from aliquot.scheduler.recording import document
@@ -45,7 +46,9 @@ def restored(recording: Recording) -> Case:
         limit=recording.limit,
         backfill=_backfill(backfill, recording.shapes) if backfill is not None else None,
         guards=_guards(guards) if guards is not None else None,
+        staleness=None if recording.stale_since is None else Staleness(since=recording.stale_since),
         now_s=recording.now_s,
+        steady_s=recording.steady_s,
     )
 
 

@@ -8,8 +8,9 @@ import msgspec
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.cycle import Blocked, Outcome
+from aliquot.scheduler.core.stale import Fallen
 from aliquot.scheduler.recording.case import Case
-from aliquot.scheduler.recording.document import Bound, Decided, Start, Verdict, Waits
+from aliquot.scheduler.recording.document import Below, Bound, Decided, Start, Verdict, Waits
 
 
 def decided_again(case: Case) -> tuple[Outcome | None, Verdict]:
@@ -30,6 +31,7 @@ def verdict(outcome: Outcome) -> Verdict:
         blocked=tuple(map(_waits, outcome.blocked)),
         promises=tuple(map(_start, outcome.promises)),
         more=outcome.more,
+        fallen=None if outcome.fallen is None else tuple(map(_below, outcome.fallen)),
     )
 
 
@@ -70,6 +72,10 @@ def _bound(binds: Iterable[Bind]) -> tuple[Bound, ...]:
         Bound(bind.pod.key, bind.placed.node, tuple(bind.placed.devices), bind.placed.reserved)
         for bind in binds
     )
+
+
+def _below(one: Fallen) -> Below:
+    return Below(one.job.key, one.due_s, one.kept, one.goes)
 
 
 def _waits(one: Blocked) -> Waits:
