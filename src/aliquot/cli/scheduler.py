@@ -61,6 +61,14 @@ scheduler.add_command(replay)
     "promise, conservative: those behind it too), nobody (strict), or whoever fits (none).",
 )
 @click.option(
+    "--events",
+    type=click.Choice(["each", "summed"]),
+    default="each",
+    show_default=True,
+    help="What is told of pods that have got a node: each has its event, as of kube-scheduler; summed, in a burst only the first of "
+    "a namespace, and the others share one, which spares the API server a call for each.",
+)
+@click.option(
     "--record",
     "directory",
     type=GivenPath(file_okay=False),
@@ -80,6 +88,7 @@ def run_scheduler(
     names: tuple[str, ...],
     placement: str,
     backfill: str,
+    events: str,
     directory: str | None,
     record_last: int | None,
     leader_elect: bool,
@@ -95,7 +104,7 @@ def run_scheduler(
     recorder = _flight_recorder(directory, record_last)
     serve(
         lambda: _schedule(
-            names, placement, backfill, recorder, leader_elect, tables, metrics, kubeconfig, context
+            names, placement, backfill, events, recorder, leader_elect, tables, metrics, kubeconfig, context
         )
     )
 
@@ -124,6 +133,7 @@ async def _schedule(
     names: tuple[str, ...],
     placement: str,
     backfill: str,
+    events: str,
     recorder: "FlightRecorder | None",
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
@@ -132,6 +142,7 @@ async def _schedule(
     context: str | None,
 ) -> None:
     from aliquot.clock import SystemClock
+    from aliquot.scheduler.announcing import Events
     from aliquot.scheduler.controller import Scheduler
     from aliquot.scheduler.core.backfill.stage import Style
     from aliquot.scheduler.core.placement import Placement
@@ -147,6 +158,7 @@ async def _schedule(
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
             backfill=None if backfill == "none" else Style(backfill),
+            events=Events(events),
             flight_recorder=recorder,
         )
         async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):

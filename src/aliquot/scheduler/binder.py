@@ -15,11 +15,10 @@ from aliquot.kube import errors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller
-from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 from aliquot.kube.retry import RetryPolicy
+from aliquot.scheduler.announcing import Announcer
 from aliquot.scheduler.core.attempts import Bind
-from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.metrics import Counts
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import annotations
@@ -48,7 +47,7 @@ class Binder:
         rng: random.Random,
         mirror: Mirror,
         reporter: Reporter,
-        recorder: Recorder,
+        announcer: Announcer,
         counts: Counts,
         may_write: Callable[[], bool],
     ) -> None:
@@ -57,7 +56,7 @@ class Binder:
         self._counts = counts
         self._mirror = mirror
         self._reporter = reporter
-        self._recorder = recorder
+        self._announcer = announcer
         self._may_write = may_write
         self._decisions: dict[str, _Decision] = {}
         self._failures: dict[str, int] = {}
@@ -139,8 +138,7 @@ class Binder:
         pod = decision.bind.pod
         if here:
             self._counts.bound(pod)
-            message = f"Successfully assigned {pod.key} to {decision.bind.placed.node}"
-            self._recorder.event(PODS, _subject(pod), Severity.NORMAL, "Scheduled", message)
+            self._announcer.bound(pod, decision.bind.placed.node)
 
     def _drop(self, decision: _Decision) -> None:
         self._settle(decision)
@@ -149,8 +147,3 @@ class Binder:
     def _settle(self, decision: _Decision) -> None:
         if self._decisions.get(decision.bind.pod.key) is decision:
             del self._decisions[decision.bind.pod.key]
-
-
-def _subject(pod: PodRequest) -> dict[str, dict[str, str]]:
-    namespace, name = split_key(pod.key)
-    return {"metadata": {"namespace": namespace, "name": name, "uid": pod.uid}}

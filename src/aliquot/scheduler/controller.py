@@ -26,6 +26,7 @@ from aliquot.metrics.exposition import render
 from aliquot.partition.asking import Asking
 from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
+from aliquot.scheduler.announcing import Announcer, Events
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
@@ -104,6 +105,7 @@ class Scheduler:
         value_tables: Sequence[ValueTable] | None = None,
         backfill: Style | None = Style.EASY,
         flight_recorder: FlightRecorder | None = None,
+        events: Events = Events.EACH,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -127,6 +129,7 @@ class Scheduler:
         ]
         self._recorder = recorder or Recorder(client, COMPONENT)
         self._own_recorder = recorder is None
+        self._announcer = Announcer(self._recorder, events)
 
         self.snapshot = Snapshot()
         policies = policies or starting(placement)
@@ -185,7 +188,7 @@ class Scheduler:
             rng=rng,
             mirror=self._mirror,
             reporter=self._reporter,
-            recorder=self._recorder,
+            announcer=self._announcer,
             counts=self.counts,
             may_write=may_write,
         )
@@ -390,6 +393,7 @@ class Scheduler:
             if self._flight_recorder is not None:
                 tasks.create_task(self._flight_recorder.write(), name="flight recorder")
             tasks.create_task(self._binder.run(), name="binder")
+            tasks.create_task(self._announcer.run(), name="announcer")
             tasks.create_task(self._claiming.run(), name="claiming")
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._departing.run(), name="departing")
