@@ -51,6 +51,7 @@ def topology(*labels: str) -> Json:
     "spec",
     [
         {"minMember": 1},
+        {"minMember": 1, "topologyConstraint": {"requiredTopologyLevel": "aliquot.dev/numa"}},
         {
             "minMember": 8,
             "queue": "team-a",
@@ -155,6 +156,10 @@ async def test_levels_that_make_sense(api: Api, labels: tuple[str, ...]) -> None
         (
             ("kubernetes.io/hostname", "rack"),
             "levels go from coarse to fine: kubernetes.io/hostname can only be the last",
+        ),
+        (
+            ("rack", "aliquot.dev/numa"),
+            "aliquot.dev/nvlink and aliquot.dev/numa are levels within a node and of every Topology: leave them out",
         ),
     ],
 )

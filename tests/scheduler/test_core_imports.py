@@ -17,6 +17,7 @@ ALLOWED = {
     "aliquot.gpu.profiles",
     "aliquot.kube.api.gpuclass",
     "aliquot.kube.api.gpunode",
+    "aliquot.kube.api.podgroup",
     "aliquot.partition.demand",
     "aliquot.partition.gpus",
     "aliquot.partition.making",

@@ -40,6 +40,7 @@ from aliquot.scheduler.core.pod import (
 from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.core.rules import NO_RULES, Rules
 from aliquot.scheduler.core.topology import GPU_LEVELS, GpuLevel
+from aliquot.scheduler.grouping.keys import PREFERRED_GPU_LEVEL, REQUIRED_GPU_LEVEL
 from aliquot.scheduler.label_selectors import node_term
 from aliquot.scheduler.pod_rules import RuleReader, selects_namespaces
 from aliquot.scheduler.surroundings import Surroundings
@@ -47,10 +48,6 @@ from aliquot.scheduler.surroundings import Surroundings
 _log = structlog.get_logger()
 
 T = TypeVar("T")
-
-REQUIRED_GPU_LEVEL = "aliquot.dev/required-gpu-level"
-PREFERRED_GPU_LEVEL = "aliquot.dev/preferred-gpu-level"
-"""Annotations: of the GPUs of each pod for itself, where those of a whole job are the business of its topology levels."""
 
 _MOST_KNOWN = 20_000
 _UNREADABLE = (KeyError, TypeError, ValueError)

@@ -19,6 +19,7 @@ ALLOWED = {
     "aliquot.kube.resources",
     "aliquot.scheduler.core.jobs",
     "aliquot.scheduler.core.reasons",
+    "aliquot.scheduler.core.topology",
     "collections.abc",
     "dataclasses",
     "enum",

@@ -110,6 +110,27 @@ def test_what_cannot_be_read_is_refused(said: Mapping[str, str], reason: str) ->
     assert found.job.refusal is not None and found.job.refusal.kind is Kind.POD_GROUP
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            {"aliquot.dev/required-topology-level": "aliquot.dev/numa"},
+            "aliquot.dev/numa is asked for as the topology level of a pod of its own: give it by annotation aliquot.dev/required-gpu-level",
+        ),
+        (
+            {"kai.scheduler/topology-preferred-placement": "aliquot.dev/nvlink"},
+            "aliquot.dev/nvlink is asked for as the topology level of a pod of its own: give it by annotation aliquot.dev/preferred-gpu-level",
+        ),
+    ],
+)
+def test_a_pod_of_its_own_has_no_group_that_its_gpus_could_be_near_to(
+    said: Mapping[str, str], reason: str
+) -> None:
+    assert refusal(Cluster().membership(pod("p", annotations=said))) == reason
+    root = Cluster().membership(pod("p", annotations=said), owner(WORKLOAD)).job.root
+    assert root is not None and root.wishes_gpus_together
+
+
 def test_what_makes_the_job_is_named() -> None:
     assert Cluster().membership(pod("p")).source.kind == "Pod"
     source = Cluster().membership(pod("p"), owner(WORKLOAD)).source

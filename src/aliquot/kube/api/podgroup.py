@@ -14,6 +14,9 @@ from aliquot.kube.api.gpunode import API_VERSION, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
 
 HOSTNAME = "kubernetes.io/hostname"
+NVLINK_LEVEL = "aliquot.dev/nvlink"
+NUMA_LEVEL = "aliquot.dev/numa"
+"""Levels within a node, of GPUs: every Topology has them."""
 
 _MOST_SUB_GROUPS = 256
 _Name = Annotated[str, Meta(min_length=1, max_length=253)]
@@ -46,9 +49,10 @@ class Preemptibility(StrEnum):
 
 
 class TopologyConstraint(Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """Levels are node labels of the Topology."""
+    """Levels are node labels of the Topology, or `aliquot.dev/nvlink` and `aliquot.dev/numa` within a node."""
 
-    topology: _Name
+    topology: Annotated[str, Meta(max_length=253)] = ""
+    """Empty: that which has the level."""
     required_topology_level: Annotated[str, Meta(max_length=317)] = ""
     """All pods in one domain of this level, or none is placed."""
     preferred_topology_level: Annotated[str, Meta(max_length=317)] = ""
@@ -222,6 +226,10 @@ _LEVELS = Meta(
         (
             f"!self.exists(l, l.nodeLabel == '{HOSTNAME}') || self[self.size() - 1].nodeLabel == '{HOSTNAME}'",
             f"levels go from coarse to fine: {HOSTNAME} can only be the last",
+        ),
+        (
+            f"!self.exists(l, l.nodeLabel in ['{NVLINK_LEVEL}', '{NUMA_LEVEL}'])",
+            f"{NVLINK_LEVEL} and {NUMA_LEVEL} are levels within a node and of every Topology: leave them out",
         ),
     ),
 )

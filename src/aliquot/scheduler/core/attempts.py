@@ -2,7 +2,7 @@
 
 Groups that want to be together are tried in one domain after another, the fullest that could hold them first, so that
 empty domains stay whole; from the preferred level up to the required one. Where some of a group run already, its required
-domain is theirs.
+domain is theirs. At a level within a node a domain is some of the GPUs of one node, which is looked at as if it had no others.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,21 +11,41 @@ from dataclasses import dataclass, replace
 from msgspec import Struct
 
 from aliquot.scheduler.core.explain import explain
-from aliquot.scheduler.core.gpu_domains import requires_gpus_together
+from aliquot.scheduler.core.filters import devices
+from aliquot.scheduler.core.gpu_domains import (
+    confined,
+    gpus_held,
+    requires_gpus_together,
+    search,
+    too_large,
+    total,
+    wishing,
+)
 from aliquot.scheduler.core.jobs import Group, TopologyWish
 from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pending import Job
-from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
+from aliquot.scheduler.core.pod import GpuWish, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import NEIGHBOURS, Explanation, Kind, Reason
 from aliquot.scheduler.core.room import Room
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.core.topology import Domain, Topology, domain_of, domains
+from aliquot.scheduler.core.topology import GPU_LEVELS, Domain, GpuLevel, Topology, domain_of, domains
 
 Names = Collection[str] | None
 """The nodes that are open to a group; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is open to a group."""
+
+    names: Names = None
+    gpus: frozenset[str] | None = None
+    """Of the only node; None: all GPUs that the nodes have."""
+    wish: GpuWish | None = None
+    """Where the only pod that a place is looked for should have its GPUs."""
 
 
 class Bind(Struct, frozen=True, gc=False):
@@ -63,13 +83,18 @@ class Fitting:
     rankings: Rankings
     topologies: Mapping[str, Topology]
 
-    def place(self, pod: PodRequest, within: Names = None) -> Bind | None:
-        """The best node and its devices for one pod, taken in the session; None when no node will do."""
+    def place(
+        self, pod: PodRequest, within: Names = None, gpus: Collection[str] | None = None
+    ) -> Bind | None:
+        """The best node and its devices for one pod, taken in the session; None when no node will do. `gpus`: of these alone,
+        where `within` is one node."""
         if pod.shape.refusal is not None:
             return None
         session, rankings, shape = self.session, self.rankings, pod.shape
         snapshot = session.snapshot
         name = rankings.of(shape).best(snapshot, within)
+        if gpus is not None:
+            return None if name is None else self._place_among(pod, snapshot.nodes[name], gpus)
         if name is not None:
             return Bind(pod, session.place(pod, name, rankings.policies.assign(shape, snapshot.nodes[name])))
         if not snapshot.makes_devices or not asks(shape) or requires_gpus_together(shape):
@@ -77,8 +102,15 @@ class Fitting:
         name = rankings.of_made(shape).best(snapshot, within)
         if name is None:
             return None
-        devices = rankings.makings.assign(shape, snapshot.nodes[name])
-        return Bind(pod, session.place(pod, name, devices, reserved=True))
+        made = rankings.makings.assign(shape, snapshot.nodes[name])
+        return Bind(pod, session.place(pod, name, made, reserved=True))
+
+    def _place_among(self, pod: PodRequest, node: NodeState, gpus: Collection[str]) -> Bind | None:
+        state = confined(node, gpus)
+        if devices(pod.shape, state) is not None:
+            return None
+        choices = self.rankings.policies.assign(pod.shape, state)
+        return Bind(pod, self.session.place(pod, node.name, choices))
 
     def place_job(
         self,
@@ -92,7 +124,7 @@ class Fitting:
         """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
         what was in the way. `room`: made for pods that find none."""
         mark = self.session.checkpoint()
-        found = _Attempt(self, job, lacking, telling, room).group(job.spec.root or Group(), within)
+        found = _Attempt(self, job, lacking, telling, room).group(job.spec.root or Group(), _Open(within))
         if isinstance(found, Shortfall):
             self.session.undo(mark)
         return found
@@ -128,7 +160,7 @@ class _Attempt:
         self._needed = sum(lacking.values())
         self._placed = 0
 
-    def group(self, group: Group, within: Names) -> list[Bind] | Shortfall:
+    def group(self, group: Group, within: _Open) -> list[Bind] | Shortfall:
         if not any(self._lacking.get(leaf.name) for leaf in group.leaves):
             return []
         if group.topology is None:
@@ -139,8 +171,8 @@ class _Attempt:
             return self._refused(Reason(Kind.TOPOLOGY, str(error)))
         mark, placed = self._session.checkpoint(), self._placed
         best: Shortfall | None = None
-        for names in found:
-            binds = self._members(group, names)
+        for domain in found:
+            binds = self._members(group, domain)
             if not isinstance(binds, Shortfall):
                 return binds
             self._session.undo(mark)
@@ -151,15 +183,16 @@ class _Attempt:
                 best = binds
         level = group.topology.required
         if best is None:
-            return self._refused(
-                Reason(Kind.TOPOLOGY, f"no node has all labels of the topology down to {level}")
-            )
+            nowhere = f"no node has all labels of the topology down to {level}"
+            if level in GPU_LEVELS:
+                nowhere = self._no_gpu_domain(group, GPU_LEVELS[level])
+            return self._refused(Reason(Kind.TOPOLOGY, nowhere))
         return replace(best, level=level or best.level)
 
-    def _members(self, group: Group, within: Names) -> list[Bind] | Shortfall:
+    def _members(self, group: Group, within: _Open) -> list[Bind] | Shortfall:
         if not self._telling and self._room is None:
             short = next(
-                (shapes for shapes in self._wanted(group) if not self._may_fit(shapes, within)), None
+                (shapes for shapes in self._wanted(group) if not self._may_fit(shapes, within.names)), None
             )
             if short is not None:
                 return Shortfall(short[0], self._placed, self._needed)
@@ -172,25 +205,41 @@ class _Attempt:
                 together += binds
             return together
         found: list[Bind] = []
-        for pod in self._job.first(group.name, self._lacking.get(group.name, 0)):
-            bind = self._fitting.place(pod, within)
+        for member in self._job.first(group.name, self._lacking.get(group.name, 0)):
+            pod = member if within.wish is None else replace(member, shape=wishing(member.shape, within.wish))
+            bind = self._fitting.place(pod, within.names, within.gpus)
             if bind is None and self._room is not None:
                 bind = self._where_room_is_made(self._room, pod, within)
             if bind is None:
-                shape = pod.shape
-                told = (
-                    why_no_node(self._session.snapshot, shape, self._rankings, within)
-                    if self._telling
-                    else None
-                )
-                return Shortfall(shape, self._placed, self._needed, told=told)
+                told = self._why(pod.shape, within) if self._telling else None
+                return Shortfall(pod.shape, self._placed, self._needed, told=told)
             self._placed += 1
-            found.append(Bind(pod, bind.placed, group.name))
+            found.append(Bind(member, bind.placed, group.name))
         return found
 
-    def _where_room_is_made(self, room: Room, pod: PodRequest, within: Names) -> Bind | None:
+    def _why(self, shape: PodShape, within: _Open) -> Explanation:
+        snapshot = self._session.snapshot
+        if within.gpus is not None:
+            state = confined(self._only_node(within), within.gpus)
+            reason = self._rankings.policies.reject(shape, state)
+            if reason is not None:
+                return explain(shape, {state.name: state}, {state.name: reason})
+        return why_no_node(snapshot, shape, self._rankings, within.names)
+
+    def _only_node(self, within: _Open) -> NodeState:
+        (name,) = within.names or ()
+        return self._session.snapshot.nodes[name]
+
+    def _where_room_is_made(self, room: Room, pod: PodRequest, within: _Open) -> Bind | None:
         mark = self._session.checkpoint()
-        names = room.nodes_for(pod, within)
+        if within.gpus is not None:
+            for _ in room.freeing(self._only_node(within).name, within.gpus):
+                bind = self._fitting.place(pod, within.names, within.gpus)
+                if bind is not None:
+                    return bind
+            self._session.undo(mark)
+            return None
+        names = room.nodes_for(pod, within.names)
         for name in names:
             bind = self._fitting.place(pod, (name,))
             if bind is not None:
@@ -231,16 +280,35 @@ class _Attempt:
 
     # --- domains ---
 
-    def _candidates(self, group: Group, wish: TopologyWish, within: Names) -> Iterator[Names]:
-        """Sets of nodes to try, best first."""
+    def _candidates(self, group: Group, wish: TopologyWish, within: _Open) -> Iterator[_Open]:
+        """Domains to try, best first."""
         topology = self._topology(wish)
+        gpus = GpuWish(GPU_LEVELS.get(wish.required), GPU_LEVELS.get(wish.preferred))
+        alone = self._is_one_pod(group, within)
+        if gpus.required is not None:
+            yield from (replace(within, wish=gpus),) if alone else self._gpu_domains(group, gpus, within)
+            return
         try:
             required = topology.depth(wish.required) if wish.required else 0
-            preferred = topology.depth(wish.preferred) if wish.preferred else required
+            preferred = required
+            if wish.preferred and gpus.preferred is None:
+                preferred = topology.depth(wish.preferred)
         except KeyError as error:
             raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}") from None
+        if gpus.preferred is not None and alone:
+            within = replace(within, wish=gpus)
+        elif gpus.preferred is not None:
+            for coarse in self._by_labels(group, topology, required, required, within):
+                yield from self._gpu_domains(group, gpus, coarse)
+            preferred = len(topology.levels)
+        yield from self._by_labels(group, topology, required, preferred, within)
+
+    def _by_labels(
+        self, group: Group, topology: Topology, required: int, preferred: int, within: _Open
+    ) -> Iterator[_Open]:
+        """Domains of the levels down to `preferred`, the finest first."""
         nodes = self._session.snapshot.nodes
-        names = nodes.keys() if within is None else within
+        names = nodes.keys() if within.names is None else within.names
         theirs = self._where_they_are(group, topology.levels[:required]) if required else None
         for depth in range(max(preferred, required), required - 1, -1):
             if depth == 0:
@@ -250,7 +318,50 @@ class _Attempt:
             found = domains(((name, nodes[name].facts.labels) for name in names if name in nodes), levels)
             if theirs is not None:
                 found = {domain: there for domain, there in found.items() if domain[:required] == theirs}
-            yield from self._by_room(group, found)
+            for there in self._by_room(group, found):
+                yield replace(within, names=there)
+
+    def _is_one_pod(self, group: Group, within: _Open) -> bool:
+        """Whether the group's wish is that of the only pod that it has by now."""
+        shapes = [shape for alike in self._wanted(group) for shape in alike]
+        if within.gpus is not None or within.wish is not None or len(shapes) != 1:
+            return False
+        return shapes[0].gpu_wish is None and not any(True for _ in self._placed_of(group))
+
+    def _gpu_domains(self, group: Group, wish: GpuWish, within: _Open) -> Iterator[_Open]:
+        """GPUs of one node that have room for all. Where none have, of the required level those that could have: all of them where
+        room can be made, else one, for its reason alone."""
+        nodes = self._session.snapshot.nodes
+        names = nodes.keys() if within.names is None else within.names
+        theirs: set[str] = set()
+        for pod in self._placed_of(group):
+            theirs |= gpus_held(nodes[pod.node], pod.key)
+            names = [pod.node] if pod.node in names else []
+        wanted = total(shape for alike in self._wanted(group) for shape in alike)
+        there = [nodes[name] for name in names if name in nodes]
+
+        def found(*levels: GpuLevel) -> tuple[list[_Open], list[_Open]]:
+            room, large = search(there, levels, wanted, within.gpus, theirs)
+            return [replace(within, names=(name,), gpus=gpus) for name, gpus in room], [
+                replace(within, names=(name,), gpus=gpus) for name, gpus in large
+            ]
+
+        outer = () if wish.required is None else (wish.required,)
+        if wish.preferred is not None:
+            yield from found(*outer, wish.preferred)[0]
+        if outer:
+            room, large = found(*outer)
+            yield from room
+            if self._room is not None:
+                yield from large[:_MOST_FREED]
+            elif not room:
+                yield from large[:1]
+
+    def _no_gpu_domain(self, group: Group, level: GpuLevel) -> str:
+        if any(True for _ in self._placed_of(group)):
+            return f"there is no one {level.in_words} with those of its pods that have a node and room for the others"
+        wanted = total(shape for alike in self._wanted(group) for shape in alike)
+        return too_large(self._session.snapshot.nodes.values(), level, wanted)
 
     def _topology(self, wish: TopologyWish) -> Topology:
         if wish.topology:
@@ -258,7 +369,9 @@ class _Attempt:
             if found is None:
                 raise _Unknown(f"there is no Topology {wish.topology}")
             return found
-        levels = {wish.required, wish.preferred} - {""}
+        levels = {wish.required, wish.preferred} - {""} - GPU_LEVELS.keys()
+        if not levels:
+            return Topology("", ())
         fitting = [name for name, one in self._topologies.items() if levels <= set(one.levels)]
         if not fitting:
             raise _Unknown(f"no Topology has the level {' and '.join(sorted(levels))}")
@@ -266,14 +379,18 @@ class _Attempt:
 
     def _where_they_are(self, group: Group, levels: Sequence[str]) -> Domain | None:
         """The domain of those of the group that have a node and stay."""
+        for pod in self._placed_of(group):
+            return domain_of(self._session.snapshot.nodes[pod.node].facts.labels, levels)
+        return None
+
+    def _placed_of(self, group: Group) -> Iterator[PlacedPod]:
+        """Those of the group that have a node and stay."""
         leaves = {leaf.name for leaf in group.leaves}
         snapshot = self._session.snapshot
         for key, leaf in self._job.placed.items():
             pod = snapshot.pods.get(key) if leaf in leaves and key not in self._job.leaving else None
-            node = snapshot.nodes.get(pod.node) if pod is not None else None
-            if node is not None:
-                return domain_of(node.facts.labels, levels)
-        return None
+            if pod is not None and pod.node in snapshot.nodes:
+                yield pod
 
     def _by_room(self, group: Group, found: Mapping[Domain, list[str]]) -> Iterator[list[str]]:
         """Those that may have room, the fullest first."""
@@ -290,6 +407,10 @@ class _Attempt:
         # For its reason alone: the one that comes nearest.
         most = max(found, key=lambda domain: len(found[domain]))
         return iter([found[most]])
+
+
+_MOST_FREED = 32
+"""Domains within nodes in which room is tried to be made, for one group."""
 
 
 class _Unknown(Exception):

@@ -118,7 +118,10 @@ def why(
     if shortfall.reason is not None:
         return Explanation(shortfall.reason.kind, told(shortfall.reason), bound=shortfall.reason.bound)
     job = pending.jobs.get(blocked.job.key)
-    if job is None or shortfall.needed == 1 or not (lacks := _sought(job)):
+    if job is None or not (lacks := _sought(job)):
+        return why_no_node(snapshot, shortfall.shape, rankings)
+    beside_others = bool(shortfall.level and job.placed)
+    if shortfall.needed == 1 and not beside_others:
         return why_no_node(snapshot, shortfall.shape, rankings)
     session = Session(snapshot)
     found = Fitting(session, rankings, topologies or {}).place_job(job, lacks, telling=True)
@@ -128,6 +131,9 @@ def why(
     if found.told is None:
         reason = found.reason or Reason(Kind.FULL)
         return Explanation(reason.kind, reason.detail)
+    if found.needed == 1:
+        message = f"it has to be in one {found.level} with the others of its job: {found.told.message}"
+        return Explanation(found.told.kind, message, found.told.detail)
     where = f" in one {found.level}" if found.level else ""
     message = (
         f"{found.placed} of {found.needed} pods find a node{where}, and all are needed: {found.told.message}"

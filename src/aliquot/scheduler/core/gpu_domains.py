@@ -4,13 +4,15 @@ A node confined to a domain is one that has all its other GPUs in use. So whoeve
 as of any node.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from msgspec import structs
 
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.scheduler.core.node import NodeState
-from aliquot.scheduler.core.pod import PodShape
+from aliquot.scheduler.core.pod import Amounts, GpuWish, PodShape
 from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
 from aliquot.scheduler.core.shares import share_out
 from aliquot.scheduler.core.topology import GpuLevel
@@ -18,6 +20,11 @@ from aliquot.scheduler.core.topology import GpuLevel
 _ELSEWHERE = "outside the domain"
 """Who has the other GPUs."""
 _GPUS = ("nvidia.com/gpu", "nvidia.com/mig-", CLASS_PREFIX)
+
+
+class GpuDomain(NamedTuple):
+    node: str
+    gpus: frozenset[str]
 
 
 def confined(node: NodeState, gpus: Collection[str]) -> NodeState:
@@ -81,6 +88,77 @@ def as_preferred(shape: PodShape, node: NodeState) -> bool:
     )
 
 
+def search(
+    nodes: Iterable[NodeState],
+    levels: Sequence[GpuLevel],
+    wanted: Amounts,
+    among: Collection[str] | None = None,
+    theirs: Collection[str] = (),
+) -> tuple[list[GpuDomain], list[GpuDomain]]:
+    """Domains for several pods that ask for `wanted` together: those that have so many devices free, the fullest first; and those
+    that would have, were more of them free, the emptiest first. `among`: of these GPUs alone. `theirs` have to be in it."""
+
+    def has_all(state: NodeState) -> bool:
+        return all(state.available(resource) >= count for resource, count in wanted.items())
+
+    room: list[tuple[int, GpuDomain]] = []
+    large: list[tuple[int, GpuDomain]] = []
+    for node in nodes:
+        listed = node.facts.devices.by_resource
+        asked = {resource: count for resource, count in wanted.items() if resource in listed}
+        if any(resource.startswith(_GPUS) and resource not in listed for resource in wanted):
+            continue
+        for domain in _domains(node, *levels):
+            gpus = domain if among is None else domain & frozenset(among)
+            if any(_most(node, resource, gpus) < count for resource, count in asked.items()) or not (
+                gpus.issuperset(theirs)
+            ):
+                continue
+            # To confine a node takes time: not where it has too little as a whole.
+            state = confined(node, gpus) if has_all(node) else node
+            free = sum(max(0, state.free[resource]) for resource in asked)
+            if state is not node and has_all(state):
+                room.append((free, GpuDomain(node.name, gpus)))
+            else:
+                large.append((-free, GpuDomain(node.name, gpus)))
+    room.sort(key=lambda one: one[0])
+    large.sort(key=lambda one: one[0])
+    return [domain for _, domain in room], [domain for _, domain in large]
+
+
+def too_large(nodes: Iterable[NodeState], level: GpuLevel, wanted: Amounts) -> str:
+    """Why no domain of the level will ever hold so much."""
+    resource = next((r for r in wanted if r.startswith(_GPUS)), next(iter(wanted)))
+    largest = max(
+        (_most(node, resource, gpus) for node in nodes for gpus in _domains(node, level)), default=None
+    )
+    if largest is None:
+        return f"no node says which {level.in_words} its GPUs are in"
+    count = wanted[resource]
+    return f"no {level.in_words} has the {count} {resource} that its pods ask for together: the largest has {largest}"
+
+
+def total(shapes: Iterable[PodShape]) -> Amounts:
+    found: dict[str, int] = {}
+    for shape in shapes:
+        for resource, count in shape.request.items():
+            found[resource] = found.get(resource, 0) + count
+    return found
+
+
+def gpus_held(node: NodeState, pod: str) -> set[str]:
+    return {gpu for (gpu, _), holders in node.held.items() if pod in holders}
+
+
+def wishing(shape: PodShape, wish: GpuWish) -> PodShape:
+    return replace(shape, signature=f"{shape.signature} {wish}", gpu_wish=wish)
+
+
+def _most(node: NodeState, resource: str, gpus: Collection[str]) -> int:
+    """How many of them are of these GPUs, in use or not."""
+    return sum(d.capacity for d in node.facts.devices.by_resource.get(resource, ()) if d.gpu in gpus)
+
+
 def requires_gpus_together(shape: PodShape) -> bool:
     """Where one device alone is always together with itself."""
     if shape.gpu_wish is None or shape.gpu_wish.required is None:
@@ -137,9 +215,7 @@ def _shortest(shape: PodShape, node: NodeState, domains: Collection[frozenset[st
     for resource, count in shape.request.items():
         if resource in listed:
             free = [max(0, state.free[resource]) for state in states]
-            most = max(
-                sum(device.capacity for device in listed[resource] if device.gpu in gpus) for gpus in domains
-            )
+            most = max(_most(node, resource, gpus) for gpus in domains)
             found.append((max(free) - count, free, Shortage(resource, count, max(free), most)))
     _, free, shortage = min(found, key=lambda one: one[0])
     return Reason(Kind.GPU_TOPOLOGY, _counted(free), (shortage,))

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aliquot.scheduler.core.reasons import Reason
+from aliquot.scheduler.core.topology import GPU_LEVELS
 
 
 @dataclass(frozen=True, slots=True)
 class TopologyWish:
-    """Where the pods of a group should be together. Levels are node labels of the named Topology, coarse to fine."""
+    """Where the pods of a group should be together. Levels are node labels of the named Topology, coarse to fine, or those
+    within a node."""
 
     topology: str
     """Empty: that which has the level."""
@@ -31,6 +33,14 @@ class Group:
     """Of the pods of a leaf, else of `groups`."""
     groups: tuple["Group", ...] = ()
     topology: TopologyWish | None = None
+
+    @property
+    def wishes_gpus_together(self) -> bool:
+        """Whether it, or a group in it, names a level within a node."""
+        wish = self.topology
+        if wish is not None and not GPU_LEVELS.keys().isdisjoint((wish.required, wish.preferred)):
+            return True
+        return any(group.wishes_gpus_together for group in self.groups)
 
     @property
     def leaves(self) -> Iterator["Group"]:

@@ -5,11 +5,11 @@ out not to be in the way stays after all.
 """
 
 import heapq
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Iterator
 
 from aliquot.scheduler.core.facts import device_id
 from aliquot.scheduler.core.filters import devices
-from aliquot.scheduler.core.gpu_domains import requires_gpus_together
+from aliquot.scheduler.core.gpu_domains import gpus_held, requires_gpus_together
 from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
@@ -83,6 +83,14 @@ class Room:
                     self._session.undo(mark)
                     break
                 self._session.put_back(pod.key)
+
+    def freeing(self, name: str, gpus: Collection[str]) -> Iterator[None]:
+        """One more of those that have these GPUs of the node is gone each time, the cheapest first."""
+        node = self._session.snapshot.nodes[name]
+        for unit in self._all_that_hold(name) or ():
+            if any(gpus_held(node, key) & set(gpus) for key in unit.pods):
+                self._go(unit)
+                yield
 
     def _go(self, unit: Unit) -> None:
         for key in unit.pods:

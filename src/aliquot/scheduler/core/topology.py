@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from aliquot.kube.api.podgroup import NUMA_LEVEL, NVLINK_LEVEL
+
 Domain: TypeAlias = tuple[str, ...]
 
 
@@ -17,9 +19,9 @@ class GpuLevel(StrEnum):
     """A level within a node. Neither is always the coarser: an NVLink bridge joins two GPUs of one NUMA node, an NVSwitch the
     GPUs of both."""
 
-    NVLINK = "aliquot.dev/nvlink"
+    NVLINK = NVLINK_LEVEL
     """GPUs that reach each other by NVLink, some of them over others."""
-    NUMA = "aliquot.dev/numa"
+    NUMA = NUMA_LEVEL
     """GPUs that are near to the same CPUs and memory."""
 
     @property

@@ -42,5 +42,9 @@ TOPOLOGIES = (
 )
 """Name of the topology, required level, preferred level. Kueue has no name: the level is a node label, which tells."""
 
+REQUIRED_GPU_LEVEL = "aliquot.dev/required-gpu-level"
+PREFERRED_GPU_LEVEL = "aliquot.dev/preferred-gpu-level"
+"""Of a pod, as annotations alone: of the GPUs of each pod for itself."""
+
 SPARK_APPLICATION = "spark-app-selector"
 SPARK_ROLE = "spark-role"

@@ -14,11 +14,13 @@ from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import ObjectReference, Pod
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.resources import key
-from aliquot.scheduler.core.jobs import JobSpec, least_pods
+from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish, least_pods
 from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.core.topology import GPU_LEVELS
 from aliquot.scheduler.grouping import doors
 from aliquot.scheduler.grouping.doors import GroupObjects, yunikorn
 from aliquot.scheduler.grouping.drawn import Drawn, Refused, reference, said
+from aliquot.scheduler.grouping.keys import PREFERRED_GPU_LEVEL, REQUIRED_GPU_LEVEL
 from aliquot.scheduler.grouping.kinds import spark
 from aliquot.scheduler.grouping.owners import Owner, by_owner
 from aliquot.scheduler.grouping.wishes import NEVER_S, Wishes, wishes
@@ -119,6 +121,7 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
         by_priority = drawn.preemptible_by_priority or wanted.preemptible_by_priority
         preemptible = priority < _KAI_PREEMPTIBLE_BELOW if by_priority else True
     root = drawn.root
+    _check_for_gpus(root, wanted.topology)
     if root is not None and root.topology is None and wanted.topology is not None:
         root = replace(root, topology=wanted.topology)
     stale_after_s = wanted.stale_after_s if drawn.stale_after_s is None else drawn.stale_after_s
@@ -138,6 +141,17 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
     if stale_after_s is not None:
         job = replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
     return Membership(job, drawn.leaf, drawn.source, drawn.by_status)
+
+
+def _check_for_gpus(root: Group | None, wish: TopologyWish | None) -> None:
+    """A pod of its own has no group to be near to; what its GPUs should be is said otherwise."""
+    if root is not None or wish is None:
+        return
+    for instead, level in ((REQUIRED_GPU_LEVEL, wish.required), (PREFERRED_GPU_LEVEL, wish.preferred)):
+        if level in GPU_LEVELS:
+            raise Refused(
+                f"{level} is asked for as the topology level of a pod of its own: give it by annotation {instead}"
+            )
 
 
 def _priority(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> int:

@@ -146,9 +146,14 @@ class Stage:
         session = self._session
         mark = session.checkpoint()
         found: list[Bind] = []
+        root = job.spec.root
         for bind in promise.binds:
             pod = job.waiting.get(bind.leaf, {}).get(bind.pod.key)
-            again = self._fitting.place(pod, (bind.placed.node,)) if pod is not None else None
+            gpus: set[str] | None = None
+            if root is not None and root.wishes_gpus_together:
+                # Those that are together were found for all of its pods at once.
+                gpus = {choice.gpu for choice in bind.placed.devices} or None
+            again = self._fitting.place(pod, (bind.placed.node,), gpus) if pod is not None else None
             if again is None:
                 break
             found.append(Bind(again.pod, again.placed, bind.leaf))
