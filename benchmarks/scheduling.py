@@ -1,4 +1,5 @@
-"""The scheduler's core, beside a plain scan of all nodes: decisions per CPU second, gangs, a large cluster at work, memory.
+"""The scheduler's core, beside a plain scan of all nodes: decisions per CPU second, gangs, 2,000 GPUs taken back, a large
+cluster at work, memory.
 
 The scan asks the same filters and scores of every node for every pod and keeps the same snapshot; it differs only in
 not remembering what it learned. Both place the same pods on the same nodes, which is checked. No API server. Times are
@@ -24,6 +25,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import domains
 from aliquot.scheduler.testing import by_usual, node
 from benchmarks.clusters import machine
+from benchmarks.scheduling_reclaim import reclaims
 from benchmarks.scheduling_worlds import (
     CPU_PODS,
     GPUS,
@@ -294,6 +296,7 @@ def main(short: bool) -> None:
     print(f"scheduler's core, {machine()}")
     rates(short)
     all_gangs(short)
+    reclaims(short)
     latencies(4_000, 140_000 - 4_000 * (GPUS + CPU_PODS), short)
     memory()
 

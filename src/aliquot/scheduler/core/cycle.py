@@ -88,7 +88,8 @@ def run(
     that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
     evicting others; without them nobody is evicted. `staleness`: and what is left of gangs that fell below their minimum goes
     last of all. `steady_s`: of a clock that nobody sets."""
-    with Session(snapshot, pending.accounts) as session:
+    budgets_of = guards.budgets_of if guards is not None else Guards().budgets_of
+    with Session(snapshot, pending.accounts, budgets_of) as session:
         fitting = Fitting(session, rankings, topologies or {})
         stage = Stage(backfill, fitting, pending, now_s) if backfill is not None else None
         one = _Pass(fitting, pending, stage)

@@ -4,7 +4,8 @@ Every policy that tries before it decides works through a Session, so that tryin
 a context manager it keeps what was placed when the block ends, and takes all of it back when the block raises.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 
 from aliquot.scheduler.core.accounts import Accounts, Entry
@@ -13,13 +14,21 @@ from aliquot.scheduler.core.snapshot import Snapshot
 
 
 class Session:
-    """`accounts`: those of the pods that may be evicted."""
+    """`accounts`: those of the pods that may be evicted. `budgets_of`: the PodDisruptionBudgets that such a pod is under."""
 
-    def __init__(self, snapshot: Snapshot, accounts: Accounts | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        accounts: Accounts | None = None,
+        budgets_of: Callable[[str], Iterable[str]] = lambda pod: (),
+    ) -> None:
         self.snapshot = snapshot
         self.evicted: dict[str, PlacedPod] = {}
         """Pods that are to go, as they were, in the order in which they were chosen."""
+        self.disrupted: Counter[str] = Counter()
+        """By budget, how many of its pods are evicted."""
         self._accounts = accounts
+        self._budgets_of = budgets_of
         self._entries: dict[str, Entry] = {}
         """Of the evicted, in the books."""
         self._journal: list[tuple[str, PlacedPod | None, bool]] = []
@@ -60,6 +69,7 @@ class Session:
 
     def _out(self, pod: PlacedPod) -> None:
         self.evicted[pod.key] = pod
+        self.disrupted.update(self._budgets_of(pod.key))
         if self._accounts is not None and (entry := self._accounts.entry(pod.key)) is not None:
             self._entries[pod.key] = entry
             self._accounts.forget(pod.key)
@@ -67,6 +77,7 @@ class Session:
 
     def _in(self, pod: PlacedPod) -> None:
         del self.evicted[pod.key]
+        self.disrupted.subtract(self._budgets_of(pod.key))
         if self._accounts is not None and (entry := self._entries.pop(pod.key, None)) is not None:
             self._accounts.restore(pod.key, entry)
         self.snapshot.set_pod(pod)

@@ -104,7 +104,7 @@ def _judged(
     lacks = lacking(job.spec.root, job.there, {leaf.name: _ANY_NUMBER for leaf in job.spec.root.leaves})
     due_s = inf if job.spec.stale_after_s is None else since_s + job.spec.stale_after_s
     keys = [pod.key for pod in left]
-    kept = guards.refusal(keys, session.evicted) if steady_s >= due_s else ""
+    kept = guards.refusal(keys, session.disrupted) if steady_s >= due_s else ""
     goes = steady_s >= due_s and not kept
     if goes:
         for key in keys:

@@ -44,19 +44,15 @@ class Guards:
     allowed: Mapping[str, int] = field(default_factory=dict)
     """Budget to how many of its pods may be disrupted now."""
 
-    def allow(self, pods: Iterable[str], gone: Iterable[str]) -> bool:
-        """Whether these may go as well as those."""
-        return not self.refusal(pods, gone)
-
-    def refusal(self, pods: Iterable[str], gone: Iterable[str]) -> str:
-        """Why these may not go as well as those; empty: they may."""
-        spent = Counter(budget for pod in gone for budget in self.budgets_of(pod))
+    def refusal(self, pods: Iterable[str], disrupted: Mapping[str, int]) -> str:
+        """Why these may not go; empty: they may. `disrupted`: by budget, how many go already."""
+        spent: Counter[str] = Counter()
         for pod in pods:
             if why := self.kept(pod):
                 return f"pod {pod} stays: {why}"
             for budget in self.budgets_of(pod):
                 spent[budget] += 1
-                if spent[budget] > self.allowed.get(budget, 0):
+                if disrupted.get(budget, 0) + spent[budget] > self.allowed.get(budget, 0):
                     return f"pod {pod} stays: PodDisruptionBudget {budget} does not let it go"
         return ""
 
@@ -225,7 +221,7 @@ class Victims:
         )
         # Without a minimum the clocks of others do not matter.
         ran_enough = safe_s == since_s or safe_s <= self._now_s
-        return allowed and ran_enough and self._guards.allow(unit.pods, self._session.evicted)
+        return allowed and ran_enough and not self._guards.refusal(unit.pods, self._session.disrupted)
 
     @cached_property
     def _party(self) -> Party:
