@@ -1,7 +1,7 @@
 """Can this node take this pod? Each filter answers None (yes) or the Reason why not; none looks at another node.
 
-The order of `FILTERS` is the order of questions: first what the pod and the node say of each other, then room. The
-node that gets furthest tells the dominant reason, so an earlier filter must be the more hopeless one.
+They are asked in order: first what the pod and the node say of each other, then room. The node that gets furthest tells
+the dominant reason, so an earlier filter must be the more hopeless one.
 """
 
 from collections.abc import Callable, Iterable
@@ -67,9 +67,26 @@ def taints(shape: PodShape, node: NodeState) -> Reason | None:
     return None if taint is None else Reason(Kind.TAINT, str(taint))
 
 
-def devices(shape: PodShape, node: NodeState) -> Reason | None:
+def room(shape: PodShape, node: NodeState) -> Reason | None:
+    """Of all that is counted. One look says whether there is enough; what is short is asked for kind by kind."""
+    if _has_room(shape, node):
+        return None
+    return _devices(shape, node) or _extended_resources(shape, node) or _resources(shape, node)
+
+
+def _has_room(shape: PodShape, node: NodeState) -> bool:
+    for resource, needed in shape.request.items():
+        if needed > node.available(resource):
+            return False
+    shared = node.facts.devices.shared
+    return not shared or all(
+        share_out(resource, shape, node) is not None for resource in shape.request if resource in shared
+    )
+
+
+def _devices(shape: PodShape, node: NodeState) -> Reason | None:
     """GPUs, slices and shares, where the node lists them one by one."""
-    short = _room(Kind.DEVICES, node, [r for r in shape.request if r in node.free], shape)
+    short = _short(Kind.DEVICES, node, [r for r in shape.request if r in node.free], shape)
     if short is not None:
         return short
     shared = node.facts.devices.shared
@@ -83,16 +100,16 @@ def devices(shape: PodShape, node: NodeState) -> Reason | None:
     return None if shape.gpu_wish is None else apart(shape, node)
 
 
-def extended_resources(shape: PodShape, node: NodeState) -> Reason | None:
+def _extended_resources(shape: PodShape, node: NodeState) -> Reason | None:
     """Counted resources of a device plugin; a name that the node does not know counts as zero."""
     extended, _ = _by_kind(shape)
-    return _room(Kind.EXTENDED, node, [r for r in extended if r not in node.free], shape)
+    return _short(Kind.EXTENDED, node, [r for r in extended if r not in node.free], shape)
 
 
-def resources(shape: PodShape, node: NodeState) -> Reason | None:
+def _resources(shape: PodShape, node: NodeState) -> Reason | None:
     """CPU, memory, storage, number of pods."""
     _, native = _by_kind(shape)
-    return _room(Kind.RESOURCES, node, native, shape)
+    return _short(Kind.RESOURCES, node, native, shape)
 
 
 def host_ports(shape: PodShape, node: NodeState) -> Reason | None:
@@ -102,18 +119,10 @@ def host_ports(shape: PodShape, node: NodeState) -> Reason | None:
     return None
 
 
-FILTERS: tuple[Filter, ...] = (
-    node_name,
-    node_selector,
-    node_affinity,
-    volumes,
-    cordoned,
-    taints,
-    devices,
-    extended_resources,
-    resources,
-    host_ports,
-)
+MATCHING: tuple[Filter, ...] = (node_name, node_selector, node_affinity, volumes, cordoned, taints)
+"""They look at the node's facts alone."""
+ROOM: tuple[Filter, ...] = (room, host_ports)
+"""They look at what its pods have left of it, and give a reason of `CAPACITY`."""
 
 
 @lru_cache(maxsize=4096)
@@ -130,7 +139,7 @@ def _by_kind(shape: PodShape) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return extended, tuple(resource for resource in shape.request if resource not in extended)
 
 
-def _room(kind: Kind, node: NodeState, wanted: Iterable[str], shape: PodShape) -> Reason | None:
+def _short(kind: Kind, node: NodeState, wanted: Iterable[str], shape: PodShape) -> Reason | None:
     short = []
     for resource in wanted:
         needed, free = shape.request[resource], node.available(resource)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from aliquot.scheduler.core import devices, scores
+from aliquot.scheduler.core import devices
 from aliquot.scheduler.core.fragmentation import Task
 from aliquot.scheduler.core.free_gpus import MIB, Free, Layout
 from aliquot.scheduler.core.mix import Units, ask_of, tasks_of
@@ -35,12 +35,7 @@ _MOST_KEPT = 20_000
 def by_worth(policies: Policies, worth: Worth, units: Units) -> Policies:
     """`policies` where GPU pods, and others on GPU nodes, are placed by worth first, and then as they were."""
     keeping = KeepingWorth(worth, units)
-    before = policies.scores.index(scores.packed)
-    return replace(
-        policies,
-        scores=(*policies.scores[:before], keeping, *policies.scores[before:]),
-        choose=keeping.assign,
-    )
+    return replace(policies, by_room=(keeping, *policies.by_room), choose=keeping.assign)
 
 
 class _Node(Struct, gc=False):

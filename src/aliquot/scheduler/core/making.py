@@ -63,6 +63,8 @@ class Makings:
             return None
         return Reason(Kind.DEVICES, shortages=tuple(_short(made, node)))
 
+    lacks_room = reject
+
     def score(self, shape: PodShape, node: NodeState) -> int:
         plan = self._plan(shape, node)
         assert plan is not None
@@ -71,6 +73,9 @@ class Makings:
         loss = most + max(-most, min(round(plan.loss * _LOSS_PARTS), most))
         least = ((plan.way * 2 + changes_mode) * _LOSS_STEPS + loss) * len(Effort) + plan.effort
         return _MOST_WAYS * 2 * _LOSS_STEPS * len(Effort) - least
+
+    def score_anew(self, shape: PodShape, node: NodeState, before: int) -> int:
+        return self.score(shape, node)
 
     def weigh(self, score: int, preference: Preference) -> tuple[float, ...]:
         return (score, *preference)

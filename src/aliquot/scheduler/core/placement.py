@@ -17,4 +17,4 @@ class Placement(StrEnum):
 
 def starting(placement: Placement) -> Policies:
     """What holds before anything is known of the pods."""
-    return Policies(scores=scores.SPREADING if placement is Placement.SPREAD else scores.SCORES)
+    return Policies(by_room=scores.SPREADING if placement is Placement.SPREAD else scores.PACKING)

@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from aliquot.scheduler.core.domains import Cell, Domains
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Judge
-from aliquot.scheduler.core.reasons import Reason
+from aliquot.scheduler.core.reasons import CAPACITY, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
 
 _Entry: TypeAlias = tuple[int, str]
@@ -118,11 +119,11 @@ class Ranking:
             self._sweep()
         if self._domains is None:
             for name in changed:
-                self._judge(name, snapshot)
+                self._look_at(name, snapshot)
         else:
             cells = self._domains.look_at(changed, snapshot.nodes)
             for name in changed:
-                self._judge(name, snapshot)
+                self._look_at(name, snapshot)
             for cell in cells:
                 self._place(cell, self._domains)
         self._seen_version = snapshot.version
@@ -135,6 +136,7 @@ class Ranking:
         self._cells.clear()
         self._open, self._open_names, self._open_heap = (), frozenset(), []
         self._entries = 0
+        self._seen_version = -1
         self._domains = Domains(self.shape, snapshot.neighbours) if self.shape.rules else None
 
     def _sweep(self) -> None:
@@ -150,27 +152,41 @@ class Ranking:
         self._serial = len(self._cells)
         self._entries = len(self._scores) + len(self._cells)
 
-    def _judge(self, name: str, snapshot: Snapshot) -> None:
+    def _look_at(self, name: str, snapshot: Snapshot) -> None:
         node = snapshot.nodes.get(name)
         if node is None:
             self._scores.pop(name, None)
             self._rejections.pop(name, None)
             return
-        reason = self._judge_by.reject(self.shape, node)
-        if reason is not None:
-            self._scores.pop(name, None)
-            self._rejections[name] = reason
+        before = self._scores.get(name)
+        verdict = self._judged(node, before, snapshot.has_new_facts(name, self._seen_version))
+        if isinstance(verdict, Reason):
+            if before is not None:
+                del self._scores[name]
+            self._rejections[name] = verdict
             return
-        self._rejections.pop(name, None)
-        score = self._judge_by.score(self.shape, node)
+        if before is None:
+            self._rejections.pop(name, None)
         if self._domains is None:
-            if self._scores.get(name) != score:
-                self._push(_ALL, (-score, name))
+            if before != verdict:
+                self._push(_ALL, (-verdict, name))
                 if name in self._open_names:
-                    heapq.heappush(self._open_heap, (-score, name))
-        elif self._scores.get(name) != score or self._domains.has_moved(name):
-            self._push(self._domains.cell(name), (-score, name))
-        self._scores[name] = score
+                    heapq.heappush(self._open_heap, (-verdict, name))
+        elif before != verdict or self._domains.has_moved(name):
+            self._push(self._domains.cell(name), (-verdict, name))
+        self._scores[name] = verdict
+
+    def _judged(self, node: NodeState, before: int | None, has_new_facts: bool) -> int | Reason:
+        """How good the node is for the shape, or why it will not do. `before`: how good it was at the last look."""
+        judge, shape = self._judge_by, self.shape
+        if has_new_facts:
+            return judge.reject(shape, node) or judge.score(shape, node)
+        if before is not None:
+            return judge.lacks_room(shape, node) or judge.score_anew(shape, node, before)
+        rejection = self._rejections[node.name]
+        if rejection.kind not in CAPACITY:
+            return rejection
+        return judge.lacks_room(shape, node) or judge.score(shape, node)
 
     def _push(self, cell: Cell, entry: _Entry) -> None:
         heap = self._heaps.setdefault(cell, [])

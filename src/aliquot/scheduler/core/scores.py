@@ -1,7 +1,7 @@
 """Which of the nodes that can is the best? Each score is a whole number from 0 to `BEST`; none looks at another node.
 
-`SCORES` is in order of concern: a later score only decides between nodes that all earlier ones hold equal. What is
-left equal goes to the node whose name sorts first. `SPREADING` is for clusters that want GPU pods apart.
+They are in order of concern: a later score only decides between nodes that all earlier ones hold equal. What is left equal
+goes to the node whose name sorts first.
 """
 
 from collections.abc import Callable
@@ -77,10 +77,13 @@ def spread(shape: PodShape, node: NodeState) -> int:
     return left // 3
 
 
-SCORES: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, packed, spread)
-SPREADING: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear, unpacked, spread)
+BY_FACTS: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear)
+"""They look at the node's facts alone."""
+PACKING: tuple[Score, ...] = (packed, spread)
+SPREADING: tuple[Score, ...] = (unpacked, spread)
+"""For clusters that want GPU pods apart."""
 BEFORE_NEIGHBOURS = 2
-"""So many of them weigh more than what the pod and other pods prefer of each other, the rest less."""
+"""So many of all of them weigh more than what the pod and other pods prefer of each other, the rest less."""
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,8 @@ class Snapshot:
         # By node, also for nodes not seen yet:
         self._pods_on: dict[str, dict[str, PlacedPod]] = {}
         self._ended_on: dict[str, set[str]] = {}
+        self._facts_at: dict[str, int] = {}
+        """The version with which a node came to be as its facts say."""
         self._changes: list[str] = []
         self._first_change = 0
         self.neighbours = Neighbours(self._pods)
@@ -57,6 +59,10 @@ class Snapshot:
             return None
         return dict.fromkeys(self._changes[version - self._first_change :])
 
+    def has_new_facts(self, name: str, version: int) -> bool:
+        """Whether more changed of the node since then than what its pods take of it."""
+        return self._facts_at[name] > version
+
     def set_facts(self, facts: NodeFacts) -> bool:
         """A node as it is now. Returns whether that was news."""
         known = self._nodes.get(facts.name)
@@ -69,6 +75,7 @@ class Snapshot:
         """The node is gone. Its pods are remembered until they are told of as well."""
         self._makers.discard(name)
         if self._nodes.pop(name, None) is not None:
+            del self._facts_at[name]
             self._changed(name)
 
     def set_pod(self, pod: PlacedPod) -> None:
@@ -137,9 +144,13 @@ class Snapshot:
             self._makers.add(facts.name)
         else:
             self._makers.discard(facts.name)
-        pods = self._pods_on.get(facts.name, {})
-        self._nodes[facts.name] = derive(facts, pods.values(), self._ended_on.get(facts.name, ()))
-        self._changed(facts.name)
+        name = facts.name
+        pods, ended = self._pods_on.get(name, {}), self._ended_on.get(name, ())
+        before, now = self._nodes.get(name), derive(facts, pods.values(), ended)
+        self._nodes[name] = now
+        self._changed(name)
+        if before is None or before.facts is not now.facts:
+            self._facts_at[name] = self.version
 
     def _changed(self, name: str) -> None:
         self._changes.append(name)
