@@ -142,5 +142,5 @@ def _hand_out(
         ]
         if container.kind is not ContainerKind.INIT:
             taken = {device.id for device in given}
-            left = [device for device in left if device.id not in taken]
+            left = [device for device in left if device.id not in taken] if len(given) < len(left) else []
     return choices

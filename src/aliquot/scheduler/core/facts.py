@@ -105,6 +105,29 @@ class Devices:
         """How well two GPUs reach each other, higher is better, by their UUIDs in both orders."""
         self.domains: Mapping[GpuLevel, Sequence[frozenset[str]]] = domains or {}
         """UUIDs of the GPUs that are together, of each level; a GPU of which it is not known is in none."""
+        by_resource: dict[str, list[DeviceState]] = {}
+        by_holder: dict[str, list[DeviceState]] = {}
+        for device in self.all:
+            by_resource.setdefault(device.resource, []).append(device)
+            for holder in device.holders:
+                by_holder.setdefault(holder, []).append(device)
+        # At once, not when they are first asked for: every decision on the node asks for all of them.
+        self.by_id: Mapping[DeviceId, DeviceState] = {device.id: device for device in self.all}
+        self.by_resource: Mapping[str, tuple[DeviceState, ...]] = _frozen(by_resource)
+        self.by_holder: Mapping[str, tuple[DeviceState, ...]] = _frozen(by_holder)
+        self.usable: Mapping[str, tuple[DeviceState, ...]] = {
+            resource: tuple([device for device in here if device.usable])
+            for resource, here in by_resource.items()
+        }
+        """By resource, those that are not withheld, in use or not."""
+        self.totals: Mapping[str, int] = {
+            resource: sum([device.capacity for device in here]) for resource, here in by_resource.items()
+        }
+        """By resource, how often its devices can be asked for; in use or not, ready or not."""
+        self.shared = frozenset([device.resource for device in self.all if device.shares])
+        """Resources of which some devices are shared."""
+        self.largest_first = tuple(sorted(by_resource, key=lambda r: (-by_resource[r][0].size, r)))
+        """Resources, by the size of their devices."""
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -120,61 +143,20 @@ class Devices:
         return f"Devices({self.all!r}, {dict(self.links)!r}, {dict(self.domains)!r})"
 
     @cached_property
-    def by_resource(self) -> Mapping[str, tuple[DeviceState, ...]]:
-        found: dict[str, list[DeviceState]] = {}
-        for device in self.all:
-            found.setdefault(device.resource, []).append(device)
-        return {resource: tuple(devices) for resource, devices in found.items()}
-
-    @cached_property
-    def largest_first(self) -> tuple[str, ...]:
-        """Resources, by the size of their devices."""
-        return tuple(sorted(self.by_resource, key=lambda r: (-self.by_resource[r][0].size, r)))
-
-    @cached_property
-    def totals(self) -> Mapping[str, int]:
-        """By resource, how often its devices can be asked for; in use or not, ready or not."""
-        return {
-            resource: sum(device.capacity for device in devices)
-            for resource, devices in self.by_resource.items()
-        }
-
-    @cached_property
-    def usable(self) -> Mapping[str, tuple[DeviceState, ...]]:
-        """By resource, those that are not withheld, in use or not."""
-        return {
-            resource: tuple(device for device in devices if device.usable)
-            for resource, devices in self.by_resource.items()
-        }
-
-    @cached_property
-    def shared(self) -> frozenset[str]:
-        """Resources of which some devices are shared."""
-        return frozenset(device.resource for device in self.all if device.shares)
-
-    @cached_property
-    def by_id(self) -> Mapping[DeviceId, DeviceState]:
-        return {device.id: device for device in self.all}
-
-    @cached_property
-    def by_holder(self) -> Mapping[str, tuple[DeviceState, ...]]:
-        found: dict[str, list[DeviceState]] = {}
-        for device in self.all:
-            for holder in device.holders:
-                found.setdefault(holder, []).append(device)
-        return {holder: tuple(devices) for holder, devices in found.items()}
-
-    @cached_property
     def by_gpu(self) -> Mapping[str, tuple[DeviceState, ...]]:
         found: dict[str, list[DeviceState]] = {}
         for device in self.all:
             found.setdefault(device.gpu, []).append(device)
-        return {gpu: tuple(devices) for gpu, devices in found.items()}
+        return _frozen(found)
 
     @cached_property
     def gpus(self) -> tuple[str, ...]:
         """UUIDs in the order listed."""
         return tuple(dict.fromkeys(device.gpu for device in self.all))
+
+
+def _frozen(found: Mapping[str, Iterable[DeviceState]]) -> Mapping[str, tuple[DeviceState, ...]]:
+    return {key: tuple(devices) for key, devices in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

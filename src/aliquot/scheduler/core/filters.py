@@ -79,9 +79,9 @@ def _has_room(shape: PodShape, node: NodeState) -> bool:
         if needed > node.available(resource):
             return False
     shared = node.facts.devices.shared
-    return not shared or all(
-        share_out(resource, shape, node) is not None for resource in shape.request if resource in shared
-    )
+    if shared and any(r in shared and share_out(r, shape, node) is None for r in shape.request):
+        return False
+    return shape.gpu_wish is None or apart(shape, node) is None
 
 
 def _devices(shape: PodShape, node: NodeState) -> Reason | None:

@@ -80,7 +80,8 @@ class NodeState(Struct, frozen=True, gc=False):
         if free is None:
             return self.facts.allocatable.get(resource, 0) - used
         # Two schedulers may have assigned one device to two pods. What live pods asked for is certain.
-        return min(free, self.facts.devices.totals[resource] - used)
+        unasked = self.facts.devices.totals[resource] - used
+        return free if free < unasked else unasked
 
 
 def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
@@ -127,13 +128,14 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
     for resource, amount in pod.request.items():
         used[resource] = used.get(resource, 0) + amount
     held, free = state.held, state.free
-    holding = _holding(state.facts.devices, pod, state.ended)
-    if holding:
+    devices = state.facts.devices
+    holding = _assigned(devices, pod, state.ended)
+    if holding is not _NOTHING:
         held, free = dict(held), dict(free)
         for device in holding.devices:
             before = held.get(device, ())
             held[device] = tuple(sorted((*before, pod.key))) if before else (pod.key,)
-            listed = state.facts.devices.by_id[device]
+            listed = devices.by_id[device]
             free[listed.resource] -= listed.free(len(before)) - listed.free(len(before) + 1)
         for resource, count in holding.unplaced:
             free[resource] -= count
@@ -149,13 +151,14 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         if not used[resource]:
             del used[resource]
     held, free = state.held, state.free
-    holding = _holding(state.facts.devices, pod, state.ended)
-    if holding:
+    devices = state.facts.devices
+    holding = _assigned(devices, pod, state.ended)
+    if holding is not _NOTHING:
         held, free = dict(held), dict(free)
         for device in holding.devices:
             rest = list(held[device])
             rest.remove(pod.key)
-            listed = state.facts.devices.by_id[device]
+            listed = devices.by_id[device]
             free[listed.resource] += listed.free(len(rest)) - listed.free(len(rest) + 1)
             if rest:
                 held[device] = tuple(rest)
@@ -179,11 +182,25 @@ class _Holding(Struct, frozen=True, gc=False):
     """As often as it holds shares of them."""
     unplaced: Sequence[tuple[str, int]] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.devices or self.unplaced)
-
 
 _NOTHING = _Holding()
+
+
+def _assigned(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holding:
+    """Of a pod that the list does not name: what was assigned to it."""
+    if not devices.all:
+        return _NOTHING
+    held: list[DeviceId] = []
+    unplaced: list[tuple[str, int]] = []
+    for resource, needed in pod.request.items():
+        if resource in devices.by_resource:
+            chosen = _chosen(devices, pod, resource, needed, ended)
+            for id_, count in chosen.items():
+                held += [id_] * count
+            missing = needed - sum(chosen.values())
+            if missing > 0:
+                unplaced.append((resource, missing))
+    return _Holding(held, unplaced) if held or unplaced else _NOTHING
 
 
 def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holding:
@@ -191,9 +208,9 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
     for: kubelet may have exchanged equal devices, or Topology Manager overruled. Until then both count, since the
     list may still speak of an earlier pod of that name. A device that is listed for another pod this one will not
     get: it is to get one that is not listed yet."""
-    if not devices.all:
-        return _NOTHING
-    listed = devices.by_holder.get(pod.key, ())
+    listed = devices.by_holder.get(pod.key)
+    if listed is None:
+        return _assigned(devices, pod, ended)
     held: dict[DeviceId, int] = {}
     for device in listed:
         held[device.id] = held.get(device.id, 0) + 1
@@ -210,8 +227,6 @@ def _holding(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Holdi
                     count += chosen - before
         if count < needed:
             unplaced.append((resource, needed - count))
-    if not held and not unplaced:
-        return _NOTHING
     return _Holding([id_ for id_, count in held.items() for _ in range(count)], unplaced)
 
 

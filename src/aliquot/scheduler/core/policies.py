@@ -64,6 +64,9 @@ class Policies:
         return self._scored(0, (*self.by_facts, *self.by_room), shape, node)
 
     def score_anew(self, shape: PodShape, node: NodeState, before: int) -> int:
+        if shape.gpu_wish is not None:
+            # Its preference is for GPUs that are free together.
+            return self.score(shape, node)
         foremost = before // (BEST + 1) ** len(self.by_room)
         return self._scored(foremost, self.by_room, shape, node)
 

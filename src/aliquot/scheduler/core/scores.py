@@ -78,7 +78,7 @@ def spread(shape: PodShape, node: NodeState) -> int:
 
 
 BY_FACTS: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear)
-"""They look at the node's facts alone."""
+"""They look at the node's facts alone, but for a pod with a wish where its GPUs are."""
 PACKING: tuple[Score, ...] = (packed, spread)
 SPREADING: tuple[Score, ...] = (unpacked, spread)
 """For clusters that want GPU pods apart."""
