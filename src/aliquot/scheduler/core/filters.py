@@ -71,7 +71,7 @@ def room(shape: PodShape, node: NodeState) -> Reason | None:
     """Of all that is counted. One look says whether there is enough; what is short is asked for kind by kind."""
     if _has_room(shape, node):
         return None
-    return _devices(shape, node) or _extended_resources(shape, node) or _resources(shape, node)
+    return devices(shape, node) or _extended_resources(shape, node) or _resources(shape, node)
 
 
 def _has_room(shape: PodShape, node: NodeState) -> bool:
@@ -84,7 +84,7 @@ def _has_room(shape: PodShape, node: NodeState) -> bool:
     return shape.gpu_wish is None or apart(shape, node) is None
 
 
-def _devices(shape: PodShape, node: NodeState) -> Reason | None:
+def devices(shape: PodShape, node: NodeState) -> Reason | None:
     """GPUs, slices and shares, where the node lists them one by one."""
     short = _short(Kind.DEVICES, node, [r for r in shape.request if r in node.free], shape)
     if short is not None:

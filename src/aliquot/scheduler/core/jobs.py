@@ -8,6 +8,8 @@ needs 6. What comes beyond the minimum are extras: placed later one by one, and 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.topology import GPU_LEVELS
 
@@ -50,9 +52,9 @@ class Group:
             yield from group.leaves
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What is known of a job beside its pods."""
+class JobSpec(Struct, frozen=True, gc=False):
+    """What is known of a job beside its pods. Every pod that is one by itself has its own: so it is a Struct, made in a fraction of
+    the time that a frozen dataclass takes."""
 
     key: str
     """Of a pod that is a job of its own, the pod's `namespace/name`; else `namespace/kind.group:name` of what makes it one."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TypeAlias
 
+from msgspec import structs
+
 from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.explain import amount as in_words
 from aliquot.scheduler.core.explain import bare
@@ -116,7 +118,7 @@ class _WhatIf:
                 return []
             alone.append(Change(Sort.QUEUE, raised))
             if not job.spec.preemptible:
-                willing = _as(job, replace(job.spec, preemptible=True))
+                willing = _as(job, structs.replace(job.spec, preemptible=True))
                 if not self._raised(willing, lacks):
                     alone.append(Change(Sort.PREEMPTIBLE, ("let it be preempted",)))
         for one in self._tries(job, lacks):
@@ -168,7 +170,7 @@ class _WhatIf:
         if root is None:
             return
         for level in dict.fromkeys(_levels(root)):
-            other = _as(job, replace(job.spec, root=_without_level(root, level)))
+            other = _as(job, structs.replace(job.spec, root=_without_level(root, level)))
             if self._finds_room(other, lacks):
                 yield _Try(Sort.PLACE, f"do not require its pods to be in one {level}", other, lacks)
 
@@ -211,7 +213,7 @@ class _WhatIf:
         there = job.there.get(root.name, 0)
 
         def tried(minimum: int) -> _Try | None:
-            other = _as(job, replace(job.spec, root=replace(root, minimum=minimum)))
+            other = _as(job, structs.replace(job.spec, root=replace(root, minimum=minimum)))
             lacks = lacking(replace(root, minimum=minimum), job.there, job.here)
             if not lacks or self._raised(other, lacks) or not self._finds_room(other, lacks):
                 return None

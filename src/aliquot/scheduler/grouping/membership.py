@@ -10,6 +10,8 @@ A pod whose group contradicts itself or is not there is a job of its own, with t
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import ObjectReference, Pod
 from aliquot.kube.api.meta import ObjectMeta
@@ -139,7 +141,7 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
         after=drawn.after,
     )
     if stale_after_s is not None:
-        job = replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
+        job = msgspec.structs.replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
     return Membership(job, drawn.leaf, drawn.source, drawn.by_status)
 
 

@@ -187,7 +187,7 @@ def _guards(guards: Guards, pods: Iterable[str]) -> document.GuardState:
 def _placing(rankings: Rankings) -> document.Placing:
     policies = rankings.policies
     boards = tuple(document.Valued(profiles, table) for profiles, table in rankings.valuation.learned())
-    keeping = next((score for score in policies.scores if isinstance(score, KeepingWorth)), None)
+    keeping = next((score for score in policies.by_room if isinstance(score, KeepingWorth)), None)
     worth = None
     if keeping is not None:
         of = keeping.worth
@@ -200,7 +200,7 @@ def _placing(rankings: Rankings) -> document.Placing:
 def _placement(policies: Policies, keeping: KeepingWorth | None) -> Placement | None:
     plain = replace(
         policies,
-        scores=tuple(score for score in policies.scores if score is not keeping),
+        by_room=tuple(score for score in policies.by_room if score is not keeping),
         choose=devices.assign
         if keeping is not None and policies.choose == keeping.assign
         else policies.choose,
