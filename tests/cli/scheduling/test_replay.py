@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from aliquot.cli.main import cli
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.stale import Staleness
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.recording.capturing import captured
 from aliquot.scheduler.recording.case import Case
@@ -44,6 +45,25 @@ def test_identical(tmp_path: Path) -> None:
     assert text.splitlines()[0] == "2 nodes, 1 pods placed, 4 jobs waiting"
     assert text.splitlines()[-1] == "identical"
     assert "default/gang     placed" in text
+
+
+def test_what_is_left_of_a_gang_goes(tmp_path: Path) -> None:
+    cluster = Cluster({"x": 2})
+    cluster.run("gang*1/2 on x")
+    staleness = Staleness(lambda job: True, since={"default/gang": 0.0})
+    cluster.wait("large gpu 3")
+    case = Case(
+        cluster.snapshot,
+        cluster.pending,
+        cluster.rankings,
+        guards=Guards(),
+        staleness=staleness,
+        steady_s=90.0,
+    )
+    recording = captured(case)
+    code, text = replay(tmp_path, replace(recording, verdict=verdict(case.run())))
+    assert code == 0
+    assert "default/gang    evicted   it stayed below its minimum: default/gang-0" in text
 
 
 def test_the_first_difference_and_its_exit_code(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from aliquot.cli.parameters import GivenPath
 if TYPE_CHECKING:
     from aliquot.scheduler.core.cycle import Outcome
     from aliquot.scheduler.recording.case import Case
-    from aliquot.scheduler.recording.document import Bound, Recording, Verdict
+    from aliquot.scheduler.recording.document import Bound, Decided, Recording, Verdict
 
 _UNREADABLE = 2
 _NODES_SHOWN = 3
@@ -81,7 +81,7 @@ def _show(recording: "Recording", again: "Verdict", difference: str) -> None:
     if again.raised:
         click.echo(f"it fails: {again.raised}")
     rows = [
-        *((one.job, "placed", _where(one.binds) + _after(one.after)) for one in again.decisions),
+        *map(_told, again.decisions),
         *((one.job, "waits", _lack(one.placed, one.needed)) for one in again.blocked),
     ]
     if rows:
@@ -89,6 +89,12 @@ def _show(recording: "Recording", again: "Verdict", difference: str) -> None:
     if difference and recording.aliquot != __version__:
         click.echo(f"note: it was recorded by aliquot {recording.aliquot}; this is {__version__}")
     click.echo(f"differs: {difference}" if difference else "identical")
+
+
+def _told(one: "Decided") -> tuple[str, str, str]:
+    if not one.binds:
+        return one.job, "evicted", f"it stayed below its minimum: {', '.join(one.after)}"
+    return one.job, "placed", _where(one.binds) + _after(one.after)
 
 
 def _where(binds: "tuple[Bound, ...]") -> str:
