@@ -20,6 +20,7 @@ from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
 from aliquot.scheduler.core.queues.terms import GPU
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -62,8 +63,9 @@ class RandomWorld:
                 (queue("top", 4), queue("x", parent="top"), queue("y", 1, min_runtime_s=50)),
             )
         )
+        self._history = History(3600.0, self.now_s) if rng.random() < 0.5 else None
         self._rankings = Rankings(*self._by(rng.choice(list(Placement))))
-        self._pending = Pending(self._rankings.policies.order, Accounts(self._queues, counted))
+        self._pending = Pending(self._rankings.policies.order, Accounts(self._queues, counted, self._history))
         self._backfill = (
             Backfill(rng.choice(list(Style)), estimate=self._estimate) if rng.random() < 0.8 else None
         )
@@ -113,6 +115,10 @@ class RandomWorld:
         rng = self.rng
         for _ in range(rng.randint(1, 4)):
             rng.choice((self._submit, self._submit, self._submit, self._end, self._change))()
+        if self._history is not None:
+            self._history.advance(self.now_s)
+            if rng.random() < 0.5:
+                self._history.look()
         outcome = self._decide(
             Case(
                 self._snapshot,
@@ -159,6 +165,7 @@ class RandomWorld:
             priority=rng.randint(0, 2),
             preemptible=rng.random() < 0.8,
             created_s=self.now_s,
+            user=rng.choice(("", "ann", "bob")),
             max_runtime_s=rng.choice((None, 60.0, 500.0)),
             stale_after_s=rng.choice((None, 60.0, 90.0)),
         )

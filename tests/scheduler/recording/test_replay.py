@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import fields, replace
 
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.accounts import Accounts, Entry
 from aliquot.scheduler.core.cycle import Outcome
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Job
@@ -71,6 +72,7 @@ def test_a_random_world_has_all_that_there_is_to_record() -> None:
             given_up=sum(one.fallen is not None for one in outcome.decisions),
             budgets=len(recording.guards.budgets_of) if recording.guards is not None else 0,
             rules=sum(bool(shape.rules) for shape in recording.shapes),
+            books=len(recording.history.books) if recording.history is not None else 0,
             links=sum(bool(node.links) for node in recording.nodes),
         )
         return outcome
@@ -122,15 +124,20 @@ def test_all_that_a_cycle_takes_is_in_a_case() -> None:
     assert [field.name for field in dataclasses.fields(Case)] == taken
 
 
+def test_all_that_accounts_are_made_of_is_recorded() -> None:
+    assert list(inspect.signature(Accounts).parameters) == ["specs", "counted", "history"]
+
+
 @pytest.mark.parametrize(
     ("live", "recorded", "elsewhere"),
     [
         (NodeFacts, document.Node, set()),
         (Job, document.Job, {"leaving"}),
+        (Entry, document.Booked, set()),
     ],
 )
 def test_what_is_added_to_a_node_or_a_job_is_recorded(
     live: type, recorded: type, elsewhere: set[str]
 ) -> None:
-    names = {field.name for field in dataclasses.fields(live) if not field.name.startswith("_")}
+    names = {name for name in inspect.get_annotations(live) if not name.startswith("_")}
     assert names - elsewhere <= {field.name for field in fields(recorded)}

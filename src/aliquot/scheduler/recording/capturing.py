@@ -15,6 +15,7 @@ from aliquot.scheduler.core.keeping_worth import KeepingWorth
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.victims import Guards
@@ -113,6 +114,7 @@ class _Capture:
             classes=tuple(self._nodes.classes.things),
             queues=tuple(accounts.specs),
             offered=dict(accounts.offered),
+            history=_history(accounts.history) if accounts.history is not None else None,
             topologies=dict(case.topologies),
             placing=_placing(case.rankings),
             backfill=backfill,
@@ -146,7 +148,7 @@ class _Capture:
         if entry is None:
             return document.Placed(key, leaf, job.leaving.get(key), None)
         position = self._shapes.position(entry.shape)
-        booked = document.Booked(entry.queue, position, entry.amounts, entry.preemptible)
+        booked = document.Booked(entry.queue, position, entry.amounts, entry.preemptible, entry.user)
         return document.Placed(key, leaf, job.leaving.get(key), booked)
 
     def _backfill(self, backfill: Backfill) -> document.BackfillState:
@@ -171,6 +173,10 @@ class _Capture:
 
     def _bind(self, bind: Bind) -> document.PlacedBind:
         return document.PlacedBind(self._waiting(bind.pod), bind.placed, bind.leaf)
+
+
+def _history(history: History) -> document.HistoryState:
+    return document.HistoryState(history.half_life_s, history.now_s, history.past.used, tuple(history.books))
 
 
 def _guards(guards: Guards, pods: Iterable[str]) -> document.GuardState:

@@ -29,6 +29,7 @@ from aliquot.scheduler.core.matching import Taint
 from aliquot.scheduler.core.mix import Unit
 from aliquot.scheduler.core.placement import Placement
 from aliquot.scheduler.core.pod import Amounts, DeviceChoice, PlacedPod, PodShape
+from aliquot.scheduler.core.queues.history import Usage
 from aliquot.scheduler.core.queues.terms import QueueSpec
 from aliquot.scheduler.core.reasons import Explanation, Reason
 from aliquot.scheduler.core.rules import Kin
@@ -80,6 +81,7 @@ class Booked(Struct, frozen=True, gc=False):
     shape: int
     amounts: Amounts
     preemptible: bool
+    user: str
 
 
 class Placed(Struct, frozen=True, gc=False):
@@ -159,6 +161,17 @@ class GuardState(Struct, frozen=True, gc=False):
     allowed: Mapping[str, int]
 
 
+class HistoryState(Struct, frozen=True, gc=False):
+    """What queues and their users have had."""
+
+    half_life_s: float
+    now_s: float
+    past: Mapping[str, Amounts]
+    """By queue, as of the last look."""
+    books: tuple[tuple[str, str, Usage, Amounts], ...]
+    """Queue, user, what was had until the last change, and what is held since."""
+
+
 class Bound(Struct, frozen=True, gc=False):
     """A pod that was given a node."""
 
@@ -235,6 +248,7 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     queues: tuple[QueueSpec, ...]
     offered: Mapping[str, Amounts]
     """By node: what it has to divide between queues."""
+    history: HistoryState | None
     topologies: Mapping[str, Topology]
     placing: Placing
     backfill: BackfillState | None

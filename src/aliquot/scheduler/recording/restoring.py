@@ -17,6 +17,7 @@ from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import starting
 from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.stale import Staleness
@@ -81,7 +82,9 @@ def facts_of(node: document.Node, recording: Recording) -> NodeFacts:
 
 def _pending(recording: Recording, policies: Policies) -> Pending:
     shapes = recording.shapes
-    accounts = Accounts(recording.queues, _counted(recording))
+    had = recording.history
+    history = History(had.half_life_s, had.now_s) if had is not None else None
+    accounts = Accounts(recording.queues, _counted(recording), history)
     for name, amounts in recording.offered.items():
         accounts.offer(name, amounts)
     pending = Pending(policies.order, accounts)
@@ -93,7 +96,8 @@ def _pending(recording: Recording, policies: Policies) -> Pending:
             if one.booked is None:
                 accounts.forget(one.key)
             else:
-                entry = Entry(one.booked.queue, shape, one.booked.amounts, one.booked.preemptible)
+                booked = one.booked
+                entry = Entry(booked.queue, shape, booked.amounts, booked.preemptible, booked.user)
                 accounts.restore(one.key, entry)
         for key, leaf in job.succeeded:
             pending.succeed(key, job.spec, leaf)
@@ -101,6 +105,9 @@ def _pending(recording: Recording, policies: Policies) -> Pending:
             for waiting in pods:
                 pending.put(_request(waiting, shapes), job.spec, leaf)
         pending.jobs[job.spec.key].was_whole = job.was_whole
+    if had is not None and history is not None:
+        # What is held was booked again on the way.
+        history.resume(had.books, had.past)
     return pending
 
 

@@ -7,7 +7,7 @@ all of them is looked at once in a while: until the next look it counts as it wa
 What a queue has had is what its users have had; the jobs of nobody in particular are those of the user without a name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from aliquot.scheduler.core.pod import Amounts
@@ -101,6 +101,20 @@ class History:
             if not books:
                 del self._books[queue]
         self.past = Past({queue: self.used(queue) for queue in self._books}, _STRENGTH)
+
+    @property
+    def books(self) -> Iterator[tuple[str, str, Usage, Amounts]]:
+        """Queue and user, what was had until the last change, and what is held since."""
+        for queue, books in self._books.items():
+            for user, book in books.items():
+                yield queue, user, book.usage, dict(book.held)
+
+    def resume(self, books: Iterable[tuple[str, str, Usage, Amounts]], past: Mapping[str, Amounts]) -> None:
+        """All that another one knew; `past`: as of its last look."""
+        self._books = {}
+        for queue, user, usage, held in books:
+            self._books.setdefault(queue, {})[user] = _Book(usage, dict(held))
+        self.past = Past(past, _STRENGTH)
 
     def used(self, queue: str) -> Amounts:
         """By all its users, until now."""
