@@ -1,6 +1,6 @@
 """Aliquot's scheduler as a process of its own, counting what it asks of the API server.
 
-    python -m benchmarks.binding_scheduler KUBECONFIG NAME
+    python -m benchmarks.binding_scheduler KUBECONFIG NAME each|summed
 
 places the pods whose spec.schedulerName is NAME, and at SIGTERM prints {"VERB RESOURCE": calls}.
 """
@@ -19,6 +19,7 @@ from aliquot.clock import SystemClock
 from aliquot.kube import kubeconfig
 from aliquot.kube.client import Client
 from aliquot.kube.transport import Request, Response, Transport
+from aliquot.scheduler.announcing import Events
 from aliquot.scheduler.controller import Scheduler
 
 
@@ -44,11 +45,11 @@ def resource(path: str) -> str:
     return "/".join(parts[::2])
 
 
-async def main(config: str, name: str) -> None:
+async def main(config: str, name: str, events: str) -> None:
     rng = random.Random(1)
     transport = CountingTransport(kubeconfig.load(config, None).transport())
     client = Client(transport, clock=SystemClock(), rng=rng)
-    scheduler = Scheduler(client, clock=SystemClock(), rng=rng, names=(name,))
+    scheduler = Scheduler(client, clock=SystemClock(), rng=rng, names=(name,), events=Events(events))
     running = asyncio.create_task(scheduler.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     await asyncio.wait([running])
