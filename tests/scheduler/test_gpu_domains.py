@@ -4,6 +4,8 @@ why they do not."""
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
 from aliquot.scheduler.core.facts import NodeFacts
@@ -89,7 +91,7 @@ def small(name: str, *layouts: str) -> NodeFacts:
         "what is preferred and not to be had keeps nobody out",
         [machine("a", [0, 1, 4])],
         [pod("p", gpu=4, gpus_rather_in="numa")],
-        go={"p": "a gpu2 gpu3 gpu5 gpu6"},
+        go={"p": "a gpu2 gpu5 gpu6 gpu7"},
     ),
     Case(
         "what is preferred goes before fuller nodes",
@@ -237,3 +239,28 @@ def test_room_is_made_where_gpus_are_together(
     (bind,) = decision.binds
     halves = {int(word[3:]) // 4 for word in describe(bind.placed).split()[1:]}
     assert len(halves) == 1
+
+
+@given(
+    taken=st.sets(st.integers(0, 7)),
+    numa=st.lists(st.integers(0, 2), min_size=8, max_size=8),
+    count=st.integers(1, 4),
+    level=st.sampled_from(["gpus_in", "gpus_rather_in"]),
+)
+def test_together_if_and_only_if_a_domain_has_room(
+    taken: set[int], numa: list[int], count: int, level: str
+) -> None:
+    domains = [[gpu for gpu in range(8) if numa[gpu] == number] for number in set(numa)]
+    layouts = ["whole=x/o" if gpu in taken else "whole" for gpu in range(8)]
+    cluster = Cluster([node("a", *layouts, numa=domains)])
+    cluster.pending.put(pod("p", gpu=count, **{level: "numa"}))  # type: ignore[arg-type]
+    found = [describe(bind.placed).split()[1:] for bind in cluster.decide(Guards(), 0.0).binds]
+    free = [sum(gpu not in taken for gpu in domain) for domain in domains]
+    if max(free) >= count:
+        ((*gpus,),) = found
+        assert len({numa[int(gpu.removeprefix("gpu"))] for gpu in gpus}) == 1
+    else:
+        assert len(found) == (level == "gpus_rather_in" and sum(free) >= count)
+    chosen = {int(gpu.removeprefix("gpu")) for gpus in found for gpu in gpus}
+    assert not chosen & taken
+    assert len(chosen) in (0, count)

@@ -264,6 +264,31 @@ def test_matching(case: Case) -> None:
         go={"p": "a gpu0 gpu2"},
     ),
     Case(
+        "GPUs that are linked alike: of the NUMA node that they fill",
+        [
+            node(
+                "a",
+                *["whole=x/o", *["whole"] * 7],
+                links=linked([range(8)]),
+                numa=[range(4), range(4, 8)],
+            )
+        ],
+        [pod("p", gpu=3), pod("q", gpu=4, created_s=1)],
+        go={"p": "a gpu1 gpu2 gpu3", "q": "a gpu4 gpu5 gpu6 gpu7"},
+    ),
+    Case(
+        "and one GPU leaves a whole NUMA node whole",
+        [node("a", "whole", "whole", "whole", "whole=x/o", numa=[[0, 1], [2, 3]])],
+        [pod("p", gpu=1)],
+        go={"p": "a gpu2"},
+    ),
+    Case(
+        "more than a NUMA node has: as many as can be of one",
+        [node("a", *["whole=x/o", *["whole"] * 5], numa=[[0, 1], [2, 3, 4]])],
+        [pod("p", gpu=4)],
+        go={"p": "a gpu1 gpu2 gpu3 gpu4"},
+    ),
+    Case(
         "one GPU leaves the well linked pair alone",
         [node("a", *["whole"] * 3, links=linked([[0, 2], [1]]))],
         [pod("p", gpu=1)],

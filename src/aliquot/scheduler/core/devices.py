@@ -1,13 +1,14 @@
 """Which devices of the chosen node, for each container.
 
-Whole GPUs: the set that reaches itself best, and of equal sets the one that leaves the best links behind. Slices:
+Whole GPUs: the set that reaches itself best, and of equal sets the one that leaves the best links behind; where all are linked
+alike, as by an NVSwitch, those of one NUMA node. Slices:
 onto the GPU that is used the most already, so that whole GPUs stay free; or the least, where the node says so. Shares: see
 `shares`. Containers that run at the same time never share a device; an init container is given devices that the containers
 after it get too, as kubelet does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from math import comb
 
 from aliquot.scheduler.core.facts import Devices, DeviceState
@@ -15,6 +16,7 @@ from aliquot.scheduler.core.gpu_domains import together
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
 from aliquot.scheduler.core.shares import share_out
+from aliquot.scheduler.core.topology import GpuLevel
 from aliquot.scheduler.core.worth import Worth
 
 _MOST_SETS = 5000
@@ -93,12 +95,14 @@ def _distributed(free: Sequence[DeviceState], count: int, weight: Mapping[str, i
 
 
 def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
-    if not devices.links or count == len(free):
-        return free[:count]
+    if count == len(free):
+        return free
+    if not devices.links:
+        return _nearest(free, count, devices)
     links = [[devices.links.get((a.gpu, b.gpu), 0) for b in free] for a in free]
     everything = range(len(free))
     if len({links[a][b] for a, b in combinations(everything, 2)}) == 1:
-        return free[:count]
+        return _nearest(free, count, devices)
     if comb(len(free), count) > _MOST_SETS:
         return [free[i] for i in sorted(_grown(count, links))]
 
@@ -107,6 +111,21 @@ def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[
 
     # max keeps the first of equals, and combinations come in the order listed: ties go to the lowest indexes.
     return [free[i] for i in max(combinations(everything, count), key=worth)]
+
+
+def _nearest(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
+    """Of the NUMA node that they leave the fewest of, else of as few as can be. In the order listed where nobody tells."""
+    domains = devices.domains.get(GpuLevel.NUMA, ())
+    if len(domains) < 2:
+        return free[:count]
+    groups = [group for domain in domains if (group := [device for device in free if device.gpu in domain])]
+    large = [group for group in groups if len(group) >= count]
+    if large:
+        return min(large, key=len)[:count]
+    groups.sort(key=len, reverse=True)
+    order = dict.fromkeys(device.id for device in (*chain(*groups), *free))
+    chosen = set(islice(order, count))
+    return [device for device in free if device.id in chosen]
 
 
 def _grown(count: int, links: Sequence[Sequence[int]]) -> list[int]:
