@@ -76,6 +76,16 @@ ONE_GPU = f"simulated:{Path(__file__).parents[2] / 'examples/inventories/three-n
             2,
             "Invalid value for '--placement': 'tidy' is not one of 'worth', 'pack', 'spread'.",
         ),
+        (
+            ["scheduler", "run", "--usage-half-life", "5s"],
+            2,
+            "Invalid value for '--usage-half-life': '5s' is too short: give 60s or more.",
+        ),
+        (
+            ["scheduler", "run", "--ageing", "week"],
+            2,
+            "Invalid value for '--ageing': 'week' is not a duration: write 90s, 45m or 1h30m.",
+        ),
         (["gpu", "list", "--kubeconfig", ""], 2, "Invalid value for '--kubeconfig': it is empty"),
         (
             ["gpu", "list", "--kubeconfig", "/dev/null"],

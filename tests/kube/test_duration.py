@@ -11,6 +11,15 @@ def test_what_it_says(text: str, seconds: float) -> None:
     assert duration.seconds(text) == seconds
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(604_800, "168h"), (5400, "90m"), (90, "90s"), (0.25, "250ms"), (61.5, "61500ms"), (0, "0h")],
+)
+def test_how_it_is_written(seconds: float, text: str) -> None:
+    assert duration.text(seconds) == text
+    assert duration.seconds(text) == seconds
+
+
 @pytest.mark.parametrize("text", ["", "90", "1d", "-5m", "1 h", "h", "1.h", "5m\n", "\u0665m"])
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration: write 90s, 45m or 1h30m"):

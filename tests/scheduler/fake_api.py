@@ -289,13 +289,13 @@ class World:
             await transport.close()
 
 
-def simulate(scenario: Callable[[World], Awaitable[None]], **api: Any) -> None:
+def simulate(scenario: Callable[[World], Awaitable[None]], *, within_s: float = 3600.0, **api: Any) -> None:
     """Run `scenario(world)` on virtual time."""
 
     async def whole() -> None:
         world = World(FakeApi(**api))
         try:
-            async with asyncio.timeout(3600):
+            async with asyncio.timeout(within_s):
                 await scenario(world)
         finally:
             await world.close()

@@ -8,7 +8,7 @@ import click
 from aliquot.cli.connect import cluster_options, connect, run
 from aliquot.cli.logs import silent
 from aliquot.cli.output import Format, emit, output_option, table
-from aliquot.cli.parameters import GivenName
+from aliquot.cli.parameters import Duration, GivenName
 
 if TYPE_CHECKING:
     from aliquot.kube.client import Client
@@ -36,12 +36,19 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
     help="What the scheduler runs with; may be given several times (default: aliquot; of 'aliquot up' also "
     "default-scheduler).",
 )
+@click.option(
+    "--ageing",
+    "ageing_s",
+    type=Duration(least_s=1),
+    help="What the scheduler runs with, if anything.",
+)
 @cluster_options
 @output_option
 def explain(
     which: str,
     namespace: str | None,
     names: tuple[str, ...],
+    ageing_s: float | None,
     kubeconfig: str | None,
     context: str | None,
     output: Format,
@@ -54,7 +61,9 @@ def explain(
             f"{which} is in namespace {given}, and --namespace says {namespace}: give one of them."
         )
     with silent():
-        answer: Answer = run(lambda: _asked(kind, name, given or namespace, names, kubeconfig, context))
+        answer: Answer = run(
+            lambda: _asked(kind, name, given or namespace, names, ageing_s, kubeconfig, context)
+        )
     if output.is_table:
         _show(answer)
     else:
@@ -77,6 +86,7 @@ async def _asked(
     name: str,
     namespace: str | None,
     names: Collection[str],
+    ageing_s: float | None,
     kubeconfig: str | None,
     context: str | None,
 ) -> "Answer":
@@ -89,7 +99,11 @@ async def _asked(
         subject: Subject = explaining.Subject(kind, where, name)
         try:
             return await explaining.explain(
-                client, subject, clock=SystemClock(), names=names or await _default_names(client)
+                client,
+                subject,
+                clock=SystemClock(),
+                names=names or await _default_names(client),
+                ageing_s=ageing_s,
             )
         except explaining.Unknown as unknown:
             raise click.ClickException(str(unknown)) from unknown
@@ -124,6 +138,8 @@ def _show(answer: "Answer") -> None:
         facts.append(
             ("in line", f"{answer.position}{_ordinal(answer.position)} of {answer.line}{_of_queue(answer)}")
         )
+    if answer.usage is not None:
+        facts.append(("had", answer.usage.told))
     if answer.start_told:
         facts.append(("start", answer.start_told))
     if facts:

@@ -43,6 +43,30 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Duration(click.ParamType[float]):
+    """As in our kinds: `90s`, `168h`. In seconds."""
+
+    name = "duration"
+
+    def __init__(self, *, least_s: float) -> None:
+        self._least_s = least_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        if value == "":
+            self.fail(_LEAVE_OUT, param, ctx)
+        from aliquot.kube import duration
+
+        try:
+            seconds = duration.seconds(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+        if seconds < self._least_s:
+            self.fail(f"'{value}' is too short: give {self._least_s:g}s or more.", param, ctx)
+        return seconds
+
+
 class NodeGpus(click.ParamType["tuple[InventoryGpus, ...]"]):
     """GPUs of one node: `h100-80gb:8,l4:2`."""
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
 from aliquot.cli.explain import explain
 from aliquot.cli.metrics import metrics_options, serving_metrics
-from aliquot.cli.parameters import GivenName, GivenPath
+from aliquot.cli.parameters import Duration, GivenName, GivenPath
 from aliquot.cli.scheduling.replay import replay
 from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.value_tables import read_value_tables, value_table_option
@@ -80,6 +81,20 @@ scheduler.add_command(replay)
     type=click.IntRange(min=1),
     help=f"How many cycles --record keeps.  [default: {_RECORD_LAST}]",
 )
+@click.option(
+    "--usage-half-life",
+    "usage_half_life_s",
+    type=Duration(least_s=60),
+    help="What queues and their users held counts in turns, half as much after each such time, like 168h: who had less goes "
+    "first. Left out: only what they hold now counts.",
+)
+@click.option(
+    "--ageing",
+    "ageing_s",
+    type=Duration(least_s=1),
+    help="A job that has waited so much longer, like 1h, is level with one of its queue whose priority is higher by one. Left "
+    "out: no wait makes up for priority.",
+)
 @leader_elect_option
 @value_table_option
 @metrics_options
@@ -91,6 +106,8 @@ def run_scheduler(
     events: str,
     directory: str | None,
     record_last: int | None,
+    usage_half_life_s: float | None,
+    ageing_s: float | None,
     leader_elect: bool,
     value_tables: Sequence[str],
     metrics_port: int,
@@ -102,11 +119,18 @@ def run_scheduler(
     tables = read_value_tables(value_tables)
     metrics = metrics_address, metrics_port
     recorder = _flight_recorder(directory, record_last)
-    serve(
-        lambda: _schedule(
-            names, placement, backfill, events, recorder, leader_elect, tables, metrics, kubeconfig, context
-        )
-    )
+    settings = _Settings(names, placement, backfill, events, usage_half_life_s, ageing_s)
+    serve(lambda: _schedule(settings, recorder, leader_elect, tables, metrics, kubeconfig, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    names: tuple[str, ...]
+    placement: str
+    backfill: str
+    events: str
+    usage_half_life_s: float | None
+    ageing_s: float | None
 
 
 def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder | None":
@@ -130,10 +154,7 @@ def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder
 
 
 async def _schedule(
-    names: tuple[str, ...],
-    placement: str,
-    backfill: str,
-    events: str,
+    settings: _Settings,
     recorder: "FlightRecorder | None",
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
@@ -153,12 +174,14 @@ async def _schedule(
             client,
             clock=SystemClock(),
             rng=rng,
-            names=names,
-            placement=Placement(placement),
+            names=settings.names,
+            placement=Placement(settings.placement),
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
-            backfill=None if backfill == "none" else Style(backfill),
-            events=Events(events),
+            backfill=None if settings.backfill == "none" else Style(settings.backfill),
+            usage_half_life_s=settings.usage_half_life_s,
+            ageing_s=settings.ageing_s,
+            events=Events(settings.events),
             flight_recorder=recorder,
         )
         async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):

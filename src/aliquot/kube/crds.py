@@ -107,6 +107,12 @@ QUEUE_CRD = crd(
         PrinterColumn("Priority", ".spec.priority", type="integer", priority=1),
         PrinterColumn("CPU", ".status.allocated.cpu", priority=1),
         PrinterColumn("Memory", ".status.allocated.memory", priority=1),
+        PrinterColumn(
+            "Usage",
+            ".status.usage.average.gpu",
+            priority=1,
+            description="GPUs that it had of late, on average.",
+        ),
         PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
     ],

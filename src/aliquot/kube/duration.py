@@ -7,6 +7,7 @@ PATTERN = "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
 
 _WHOLE = re.compile(PATTERN, re.ASCII)
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)", re.ASCII)
+_WHOLE_UNITS = (("h", 3600), ("m", 60), ("s", 1))
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -16,3 +17,11 @@ def seconds(text: str) -> float:
     if not _WHOLE.match(text) or text.endswith("\n"):
         raise ValueError(f"{text!r} is not a duration: write 90s, 45m or 1h30m")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def text(seconds: float) -> str:
+    """In the largest unit of which it is a whole number: `168h`, `90m`. To the millisecond."""
+    for unit, size in _WHOLE_UNITS:
+        if seconds % size == 0:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{round(seconds * 1000)}ms"

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import structlog
 
@@ -30,6 +31,7 @@ from aliquot.scheduler.announcing import Announcer, Events
 from aliquot.scheduler.binder import Binder
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
+from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.facts import NodeFacts
@@ -38,6 +40,8 @@ from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -60,6 +64,7 @@ from aliquot.scheduler.telling import Telling
 from aliquot.scheduler.timing import Timing
 from aliquot.scheduler.together import Together
 from aliquot.scheduler.upstream_status import UpstreamStatuses
+from aliquot.scheduler.usage import UsageHistory
 from aliquot.scheduler.usual_demand import UsualDemand
 
 _log = structlog.get_logger()
@@ -84,7 +89,8 @@ class Scheduler:
 
     Caches that are passed in are shared and run by their owner; those left out are its own. So is `recorder`. With
     an `election` it follows from the start and decides while it leads. `value_tables`: the shipped ones, unless others are
-    given. `policies`: those that `placement` starts with, unless others are given. `run` may be called once.
+    given. `policies`: those that `placement` starts with, unless others are given. `usage_half_life_s`: what queues and users had
+    counts in turns, half as much after each; None: not at all. `ageing_s`: see `Line`. `run` may be called once.
     """
 
     def __init__(
@@ -106,6 +112,8 @@ class Scheduler:
         backfill: Style | None = Style.EASY,
         flight_recorder: FlightRecorder | None = None,
         events: Events = Events.EACH,
+        usage_half_life_s: float | None = None,
+        ageing_s: float | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -133,7 +141,10 @@ class Scheduler:
 
         self.snapshot = Snapshot()
         policies = policies or starting(placement)
-        self.pending = Pending(policies.order)
+        if ageing_s is not None:
+            policies = replace(policies, order=Line(ageing_s))
+        history = History(usage_half_life_s) if usage_half_life_s is not None else None
+        self.pending = Pending(policies.order, Accounts(history=history))
         valuation = Valuation(value_tables)
         self._rankings = Rankings(policies, valuation)
         self._asking = Asking(
@@ -159,6 +170,9 @@ class Scheduler:
         )
         self._groups = Groups(client, rng=rng, pods=self._pods)
         self._dividing = Dividing(client, accounts=self.pending.accounts, changed=self._wake.set)
+        self._usage = UsageHistory(
+            clock=clock, pods=self._pods, queues=self._dividing.queues, accounts=self.pending.accounts
+        )
         self._surroundings = Surroundings(client, self._pods)
         self._timing = Timing(clock=clock, style=backfill)
         self._mirror = Mirror(
@@ -243,6 +257,7 @@ class Scheduler:
             rng=rng,
             dividing=self._dividing,
             pending=self.pending,
+            usage=self._usage,
             may_write=may_write,
         )
         self._group_statuses = GroupStatuses(
@@ -305,6 +320,7 @@ class Scheduler:
                 self._asking.follow(),
                 self._usual.follow() if self._usual is not None else lambda: None,
                 self._dividing.follow(),
+                self._usage.follow(),
                 self._groups.subscribe(self._mirror.members_changed),
                 self._mirror.follow(),
             )
@@ -356,6 +372,7 @@ class Scheduler:
         """One pass, on all that has been told until now. To carry out what comes of it is another matter. `steady_s`: of a clock
         that nobody sets, to look at gangs below their minimum too."""
         self._dividing.settle()
+        self._usage.tell_time()
         case = Case(
             self.snapshot,
             self.pending,
@@ -388,7 +405,13 @@ class Scheduler:
                 continue
             await self._gpu_nodes.synced()
 
+    def recall_usage(self) -> None:
+        """What queues and users had is as it is written, from now on."""
+        self._dividing.settle()
+        self._usage.recall()
+
     async def _lead(self) -> None:
+        self.recall_usage()
         async with asyncio.TaskGroup() as tasks:
             if self._flight_recorder is not None:
                 tasks.create_task(self._flight_recorder.write(), name="flight recorder")
@@ -455,7 +478,8 @@ class Scheduler:
                     review_at = loop.time() + REVIEW_S
 
     def _review(self) -> None:
-        """Judge all nodes anew, by what pods usually ask for by now."""
+        """Judge all nodes anew, by what pods usually ask for by now, and queues by what they have had."""
+        self._usage.look()
         policies = self._usual.look() if self._usual is not None else None
         if policies is not None:
             self._rankings.use(policies)

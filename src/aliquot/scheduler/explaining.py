@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from aliquot.clock import Clock, parse_rfc3339, rfc3339
 from aliquot.document import nearest
+from aliquot.kube import duration, errors
 from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.queue import Queue
 from aliquot.kube.client import Client
-from aliquot.kube.resources import NODES, PODS, Resource, key
+from aliquot.kube.resources import NODES, PODS, QUEUES, Resource, key
 from aliquot.scheduler.controller import Scheduler
 from aliquot.scheduler.core.backfill.prediction import Prediction, predicted
 from aliquot.scheduler.core.backfill.stage import Backfill
@@ -25,7 +27,7 @@ from aliquot.scheduler.core.line_up import line_up
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.queues.terms import UNLIMITED, Terms, primary
 from aliquot.scheduler.core.queues.tree import DEFAULT
-from aliquot.scheduler.core.queues.words import amount
+from aliquot.scheduler.core.queues.words import amount, value
 from aliquot.scheduler.core.reasons import Explanation, Kind
 from aliquot.scheduler.core.standing import Standing, standings
 from aliquot.scheduler.core.what_if import changes
@@ -33,6 +35,7 @@ from aliquot.scheduler.group_status import group_of
 from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.grouping.drawn import Refused
 from aliquot.scheduler.queues import as_quantity
+from aliquot.scheduler.usage import half_life_s
 
 _KNOWN_WITHIN_S = 30.0
 _AHEAD = 3
@@ -81,6 +84,20 @@ class QueueNumbers(Struct, kw_only=True, rename="camel", frozen=True):
     pending_jobs: int
 
 
+class Usage(Struct, kw_only=True, rename="camel", frozen=True):
+    """What the queue of the job and its user held of late, of what the job is judged by, and what that does to their turns."""
+
+    queue: str
+    resource: str
+    half_life: str
+    had: str
+    turn_share: str
+    """What the queue is due with that counted: by it it is served. By its fair share it keeps or reclaims room."""
+    user: str
+    user_had: str
+    told: str
+
+
 class Ahead(Struct, kw_only=True, rename="camel", frozen=True):
     job: str
     asks: str
@@ -106,6 +123,8 @@ class Answer(Struct, kw_only=True, rename="camel", frozen=True):
     members: Members | None = None
     queues: tuple[QueueNumbers, ...] = ()
     """Its own, and the one above that holds it back."""
+    usage: Usage | None = None
+    """None: what was had does not count."""
     position: int | None = None
     """In the line of its queue, from 1."""
     line: int = 0
@@ -118,14 +137,24 @@ class Answer(Struct, kw_only=True, rename="camel", frozen=True):
     start_told: str = ""
 
 
-async def explain(client: Client, subject: Subject, *, clock: Clock, names: Iterable[str]) -> Answer:
+async def explain(
+    client: Client, subject: Subject, *, clock: Clock, names: Iterable[str], ageing_s: float | None = None
+) -> Answer:
     """Raises Unknown, ApiError, and TimeoutError if the cluster does not answer all that is asked of it."""
     await _may_read(client)
     ours = frozenset(names)
-    scheduler = Scheduler(client, clock=clock, rng=client.rng, names=ours)
+    scheduler = Scheduler(
+        client,
+        clock=clock,
+        rng=client.rng,
+        names=ours,
+        usage_half_life_s=await _half_life_s(client),
+        ageing_s=ageing_s,
+    )
     found: list[Answer] = []
 
     async def look() -> None:
+        scheduler.recall_usage()
         await _members_known(scheduler, ours)
         found.append(_Look(scheduler, subject, clock, ours).answer())
 
@@ -143,6 +172,18 @@ async def _may_read(client: Client) -> None:
     for resource, into in kinds:
         async for _ in client.pages(resource, into=into, page_size=1):
             break
+
+
+async def _half_life_s(client: Client) -> float | None:
+    """With which the scheduler that runs remembers what queues had: it is written on them."""
+    try:
+        async for page in client.pages(QUEUES, into=Queue):
+            found = half_life_s(page.items)
+            if found is not None:
+                return found
+    except errors.NotFound:
+        pass
+    return None
 
 
 async def _members_known(scheduler: Scheduler, names: frozenset[str]) -> None:
@@ -262,9 +303,11 @@ class _Look:
         position = next(number for number, one in enumerate(line) if one is job)
         ahead = tuple(self._ahead(one) for one in line[: min(position, _AHEAD)])
         standing = standings(pending) if pending.accounts.declared else {}
+        usage = self._usage(job)
         outcome = scheduler.decide()
         common = {
             "job": spoken(spec.key),
+            "usage": usage,
             "members": members,
             "position": position + 1,
             "line": len(line),
@@ -362,6 +405,34 @@ class _Look:
                     )
                 )
         return tuple(rows)
+
+    def _usage(self, job: Job) -> Usage | None:
+        accounts, queue = self._pending.accounts, job.spec.queue or DEFAULT
+        history, resource = accounts.history, primary(self._pending.asked(job))
+        if history is None or not accounts.declared or accounts.tree.refusal(queue) is not None:
+            return None
+        had = history.past.used.get(queue, {}).get(resource, 0)
+        due, due_in_turn = (
+            shares.of(queue).get(resource, 0) for shares in (accounts.shares(), accounts.turns())
+        )
+        user_had = history.users(queue).get(job.spec.user, {}).get(resource, 0)
+        told = f"{amount(resource, had)} on average (half-life {duration.text(history.half_life_s)})"
+        if job.spec.user:
+            told += f", user {job.spec.user} {value(resource, user_had)} of it"
+        if due_in_turn != due:
+            told += (
+                f": in turns queue {queue} is due {value(resource, due_in_turn)}, not {value(resource, due)}"
+            )
+        return Usage(
+            queue=queue,
+            resource=resource,
+            half_life=duration.text(history.half_life_s),
+            had=as_quantity(resource, had),
+            turn_share=as_quantity(resource, due_in_turn),
+            user=job.spec.user,
+            user_had=as_quantity(resource, user_had),
+            told=told,
+        )
 
     def _prediction(self, job: Job) -> Prediction | None:
         """Of what runs only what somebody says of its length is known."""

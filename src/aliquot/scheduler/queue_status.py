@@ -7,11 +7,12 @@ them are divided in some 10 ms.
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.kube.api.meta import Condition
-from aliquot.kube.api.queue import Queue, QueueStatus
+from aliquot.kube.api.queue import Queue, QueueStatus, QueueUsage
 from aliquot.kube.client import Client
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.queues.tree import QueueTree
@@ -19,12 +20,23 @@ from aliquot.scheduler.core.standing import Standing, standings
 from aliquot.scheduler.dividing import Dividing, Settled
 from aliquot.scheduler.queues import status_amounts
 from aliquot.scheduler.status_writer import StatusWriter, timed
+from aliquot.scheduler.usage import UsageHistory
 
 PAUSE_S = 2.0
 _FRESH_S = 0.5
 
 _READY = "Ready"
 _NOTHING = Standing()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Of one queue."""
+
+    settled: Settled
+    standing: Standing
+    condition: Condition
+    usage: QueueUsage | None
 
 
 class QueueStatuses:
@@ -38,13 +50,15 @@ class QueueStatuses:
         rng: random.Random,
         dividing: Dividing,
         pending: Pending,
+        usage: UsageHistory,
         may_write: Callable[[], bool],
     ) -> None:
         self._clock = clock
         self._dividing = dividing
         self._pending = pending
+        self._usage = usage
         self._may_have_changed = asyncio.Event()
-        self._now: Mapping[str, tuple[Settled, Standing, Condition]] = {}
+        self._now: Mapping[str, _Told] = {}
         self._fresh: Mapping[str, Standing] = {}
         self._fresh_until = -inf
         self._writer = StatusWriter(
@@ -86,19 +100,24 @@ class QueueStatuses:
         if not (before or settled):
             return
         tree, now = self._pending.accounts.tree, standings(self._pending, settled)
+        usage = self._usage.shown({name: self._shown_usage(name) for name in settled})
         self._now = {
-            name: (one, now[name], ready(name, tree, one.unreadable)) for name, one in settled.items()
+            name: _Told(one, now[name], ready(name, tree, one.unreadable), usage[name])
+            for name, one in settled.items()
         }
         for name, one in self._now.items():
             if before.get(name) != one:
                 self._writer.look(name)
 
+    def _shown_usage(self, name: str) -> QueueUsage | None:
+        known, queue = self._now.get(name), self._dividing.queues.get(name)
+        return known.usage if known is not None else queue.status.usage if queue is not None else None
+
     def _wanted(self, queue: Queue, shown: QueueStatus) -> QueueStatus | None:
         found = self._now.get(queue.metadata.name)
         if found is None:
             return None
-        settled, standing, condition = found
-        return status(settled.generation, standing, condition, shown.conditions, rfc3339(self._clock.now()))
+        return status(found, shown.conditions, rfc3339(self._clock.now()))
 
 
 def ready(name: str, tree: QueueTree, unreadable: str) -> Condition:
@@ -112,10 +131,9 @@ def ready(name: str, tree: QueueTree, unreadable: str) -> Condition:
     return Condition(type=_READY, status="True", reason="Open", message=message)
 
 
-def status(
-    generation: int, standing: Standing, condition: Condition, shown: Sequence[Condition], now: str
-) -> QueueStatus:
+def status(told: _Told, shown: Sequence[Condition], now: str) -> QueueStatus:
     """`shown`: the conditions that it has. One that goes on keeps its time."""
+    generation, standing = told.settled.generation, told.standing
     return QueueStatus(
         observed_generation=generation,
         allocated=status_amounts(standing.allocated),
@@ -123,5 +141,6 @@ def status(
         requested=status_amounts(standing.requested),
         fair_share=status_amounts(standing.fair_share),
         pending_jobs=standing.pending_jobs,
-        conditions=[timed(condition, shown, generation, now)],
+        usage=told.usage,
+        conditions=[timed(told.condition, shown, generation, now)],
     )

@@ -103,5 +103,16 @@ def status_amounts(amounts: Amounts) -> QueueAmounts:
     )
 
 
+def amounts_of(status: QueueAmounts) -> Amounts:
+    """What `status_amounts` made of them. Raises Unreadable."""
+    stated = {GPU: status.gpu, CPU: status.cpu, MEMORY: status.memory}
+    found = {
+        of_model(model): _amount(GPU, f"gpuModels[{model}]", text)
+        for model, text in status.gpu_models.items()
+    }
+    found |= {one: _amount(one, one, text or None) for one, text in stated.items()}
+    return {resource: amount for resource, amount in found.items() if amount}
+
+
 def _milli(amount: int) -> str:
     return quantity.canonical(f"{amount}m")

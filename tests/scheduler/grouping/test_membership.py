@@ -31,6 +31,7 @@ metadata: {name: train}
         ({"volcano.sh/queue-name": "a"}, "queue", "a"),
         ({"yunikorn.apache.org/queue": "root.a"}, "queue", "root.a"),
         ({"kai.scheduler/queue": "b", "aliquot.dev/queue": "a"}, "queue", "a"),
+        ({"aliquot.dev/user": "ann"}, "user", "ann"),
         ({"priorityClassName": "high"}, "priority", 1000),
         ({"priorityClassName": "high"}, "preemptible", False),
         ({"priorityClassName": "train"}, "priority", 50),
@@ -142,7 +143,7 @@ def test_what_makes_the_job_is_named() -> None:
     )
 
 
-ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", priority=5, created_s=7.0)
+ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", user="bob", priority=5, created_s=7.0)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,9 @@ ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", priority=5, created_
         ({"priority": 9}, {"priority": 9}),
         ({"created_s": 3.0}, {"created_s": 3.0}),
         ({"queue": ""}, {}),
+        ({"user": "ann"}, {"user": "ann"}),
+        ({"user": "zoe"}, {}),
+        ({"user": ""}, {}),
         ({"preemptible": False}, {"preemptible": False}),
         ({"max_runtime_s": 9.0}, {"max_runtime_s": 9.0}),
         ({"minimum_runtime_s": 9.0}, {"minimum_runtime_s": 9.0}),
@@ -175,6 +179,7 @@ SPECS = st.builds(
     st.just("team-a/x"),
     root=st.sampled_from([Group(minimum=n) for n in (1, 2)] + [Group("", 1, (Group("a", 2),))]),
     queue=st.sampled_from(["", "a", "b"]),
+    user=st.sampled_from(["", "ann", "bob"]),
     priority=st.integers(0, 2),
     preemptible=st.booleans(),
     created_s=st.sampled_from([1.0, 2.0]),

@@ -113,10 +113,23 @@ def test_a_name_is_forgotten_in_the_end_and_so_is_a_queue() -> None:
     history.hold("a", "ann", {GPU: 8000}, -1)
     history.look()
     assert history.users("a") == {"ann": {GPU: 4000}}
-    history.advance(20 * HOUR)
+    history.advance(40 * HOUR)
     history.look()
     assert history.users("a") == {}
     assert history.past.used == {}
+
+
+def test_what_is_little_at_each_look_is_not_lost() -> None:
+    history = History(168 * HOUR)
+    for minute in range(0, 600, 2):
+        history.advance(60 * minute)
+        history.hold("a", "ann", {GPU: 1000})
+        history.look()
+        history.advance(60 * (minute + 1))
+        history.hold("a", "ann", {GPU: 1000}, -1)
+        history.look()
+    # Half of ten hours.
+    assert history.used("a")[GPU] == pytest.approx(1000 * 0.5 * (1 - 0.5 ** (10 / 168)), abs=1)
 
 
 def test_of_more_names_than_are_kept_the_least_are_nobody_and_nothing_is_lost() -> None:

@@ -21,6 +21,7 @@ from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line
 from aliquot.scheduler.core.queues.terms import GPU
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -65,7 +66,8 @@ class RandomWorld:
         )
         self._history = History(3600.0, self.now_s) if rng.random() < 0.5 else None
         self._rankings = Rankings(*self._by(rng.choice(list(Placement))))
-        self._pending = Pending(self._rankings.policies.order, Accounts(self._queues, counted, self._history))
+        order = Line(rng.choice((None, 200.0)))
+        self._pending = Pending(order, Accounts(self._queues, counted, self._history))
         self._backfill = (
             Backfill(rng.choice(list(Style)), estimate=self._estimate) if rng.random() < 0.8 else None
         )

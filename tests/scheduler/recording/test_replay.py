@@ -64,6 +64,7 @@ def test_a_random_world_has_all_that_there_is_to_record() -> None:
             leaving=sum(one.leaves_by_s is not None for job in recording.jobs for one in job.placed),
             ended=len(recording.ended),
             queues=len(recording.queues),
+            ageing=recording.ageing_s is not None,
             worth=recording.placing.worth is not None,
             learned=len(recording.placing.boards),
             profiles=len(recording.profiles),

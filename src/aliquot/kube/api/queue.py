@@ -21,6 +21,7 @@ LONGEST_NAME = 63
 """It is a label's value."""
 
 _MOST_MODELS = 32
+_MOST_USERS = 50
 
 
 def _validated(*rules: tuple[str, str]) -> dict[str, list[dict[str, str]]]:
@@ -103,6 +104,24 @@ class QueueAmounts(Struct, kw_only=True, rename="camel", omit_defaults=True):
     gpu_models: dict[str, str] = {}
 
 
+class QueueUserUsage(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    name: str
+    """As the label aliquot.dev/user of its pods has it."""
+    average: QueueAmounts | None = None
+
+
+class QueueUsage(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """What its jobs and those of the queues below it held of late, as it counts in turns. A scheduler that starts goes on with it."""
+
+    at: str = ""
+    """When it was so."""
+    half_life: str = ""
+    """After so long a moment counts half as much."""
+    average: QueueAmounts | None = None
+    users: Annotated[list[QueueUserUsage], list_map("name"), Meta(max_length=_MOST_USERS)] = []
+    """Those that had most; of a queue that takes jobs."""
+
+
 class QueueStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     observed_generation: int = 0
     allocated: QueueAmounts | None = None
@@ -113,6 +132,8 @@ class QueueStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     fair_share: QueueAmounts | None = None
     """Of what is requested, what it is due as things are."""
     pending_jobs: int | None = None
+    usage: QueueUsage | None = None
+    """Only where the scheduler is told to remember."""
     conditions: Annotated[list[Condition], list_map("type")] = []
 
 

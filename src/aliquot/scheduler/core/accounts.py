@@ -126,7 +126,11 @@ class Accounts:
 
     def had(self, queue: str, user: str) -> float:
         """The largest part of what the cluster has of anything that the user of the queue had of late."""
-        return 0.0 if self.history is None else dominant(self.history.had(queue, user), self._capacity)
+        return 0.0 if self.history is None else self.part(self.history.had(queue, user))
+
+    def part(self, amounts: Amounts) -> float:
+        """Of what the cluster has: the largest of any one resource."""
+        return dominant(amounts, self._capacity)
 
     def forget(self, key: str) -> None:
         """It neither asks nor holds."""

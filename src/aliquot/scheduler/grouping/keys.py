@@ -24,6 +24,7 @@ QUEUES = (
     "volcano.sh/queue-name",
     "yunikorn.apache.org/queue",
 )
+USER = "aliquot.dev/user"
 KAI_PRIORITY_CLASS = "priorityClassName"
 PRIORITY_CLASSES = (KAI_PRIORITY_CLASS, "ray.io/priority-class-name")
 PREEMPTIBILITIES = ("aliquot.dev/preemptibility", "kai.scheduler/preemptibility", "volcano.sh/preemptable")

@@ -91,6 +91,8 @@ def joined(first: JobSpec, second: JobSpec) -> JobSpec:
         first.key,
         root=max(first.root, second.root, key=lambda root: (least_pods(root), repr(root))),
         queue=queues[0] if queues else "",
+        # The first that somebody names, so that it is the same in whatever order.
+        user=min({first.user, second.user} - {""}, default=""),
         priority=max(first.priority, second.priority),
         preemptible=first.preemptible and second.preemptible,
         created_s=min(first.created_s, second.created_s),
@@ -110,9 +112,10 @@ def _from_door(
 ) -> Membership:
     wanted = wishes(said((*drawn.metadata, pod.metadata)))
     if not (drawn.queue or wanted.queue):
-        # An operator makes the group and the pods, and leaves the label on the workload.
+        # An operator makes the group and the pods, and leaves the labels on the workload.
         above = tuple(owner.metadata for owner in reversed(owners()))
-        wanted = replace(wanted, queue=wishes(said(above)).queue)
+        told = wishes(said(above))
+        wanted = replace(wanted, queue=told.queue, user=wanted.user or told.user)
     return _member(pod, drawn, wanted, priority_of)
 
 
@@ -131,6 +134,7 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
         drawn.key,
         root=root,
         queue=drawn.queue or wanted.queue,
+        user=wanted.user,
         priority=priority,
         preemptible=preemptible,
         created_s=_seconds(drawn.created),

@@ -11,6 +11,7 @@ from aliquot.scheduler.grouping.drawn import Refused, first, number
 _KEYS = frozenset(
     (
         *keys.QUEUES,
+        keys.USER,
         *keys.PRIORITY_CLASSES,
         *keys.PREEMPTIBILITIES,
         keys.MAX_RUNTIME,
@@ -21,6 +22,9 @@ _KEYS = frozenset(
     )
 )
 """Without any of which nothing is wished for."""
+
+_LONGEST_USER = 63
+"""As of a label; an annotation may be longer."""
 
 NEVER_S = -1.0
 """For a time after which something happens: it does not happen."""
@@ -37,6 +41,7 @@ _PREEMPTIBLE: Mapping[str, bool] = {
 @dataclass(frozen=True, slots=True)
 class Wishes:
     queue: str = ""
+    user: str = ""
     priority_class: str = ""
     preemptible: bool | None = None
     preemptible_by_priority: bool = False
@@ -57,6 +62,7 @@ def wishes(said: Mapping[str, str]) -> Wishes:
     class_key, priority_class = first(said, keys.PRIORITY_CLASSES)
     return Wishes(
         queue=first(said, keys.QUEUES)[1],
+        user=said.get(keys.USER, "")[:_LONGEST_USER],
         priority_class=priority_class,
         preemptible=_preemptible(*first(said, keys.PREEMPTIBILITIES)),
         preemptible_by_priority=class_key == keys.KAI_PRIORITY_CLASS,

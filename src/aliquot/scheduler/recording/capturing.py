@@ -16,6 +16,7 @@ from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import BY_PRIORITY_THEN_AGE
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.victims import Guards
@@ -118,6 +119,7 @@ class _Capture:
             topologies=dict(case.topologies),
             placing=_placing(case.rankings),
             backfill=backfill,
+            ageing_s=case.pending.order.ageing_s,
             guards=_guards(case.guards, snapshot.pods) if case.guards is not None else None,
             steady_s=case.steady_s,
             stale_since=dict(case.staleness.since) if case.staleness is not None else None,
@@ -206,6 +208,8 @@ def _placing(rankings: Rankings) -> document.Placing:
 def _placement(policies: Policies, keeping: KeepingWorth | None) -> Placement | None:
     plain = replace(
         policies,
+        # How jobs wait is told apart from where they go.
+        order=BY_PRIORITY_THEN_AGE,
         by_room=tuple(score for score in policies.by_room if score is not keeping),
         choose=devices.assign
         if keeping is not None and policies.choose == keeping.assign

@@ -256,6 +256,7 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     steady_s: float = 0.0
     stale_since: Mapping[str, float] | None = None
     """By job, when it fell below its minimum, on the same clock; None: that is not looked at."""
+    ageing_s: float | None = None
     verdict: Verdict | None = None
 
 

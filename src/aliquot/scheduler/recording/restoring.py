@@ -16,8 +16,8 @@ from aliquot.scheduler.core.keeping_worth import by_worth
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import starting
 from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
-from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.stale import Staleness
@@ -41,7 +41,7 @@ def restored(recording: Recording) -> Case:
     backfill, guards = recording.backfill, recording.guards
     return Case(
         snapshot=_snapshot(recording),
-        pending=_pending(recording, rankings.policies),
+        pending=_pending(recording),
         rankings=rankings,
         topologies=recording.topologies,
         limit=recording.limit,
@@ -80,14 +80,14 @@ def facts_of(node: document.Node, recording: Recording) -> NodeFacts:
     )
 
 
-def _pending(recording: Recording, policies: Policies) -> Pending:
+def _pending(recording: Recording) -> Pending:
     shapes = recording.shapes
     had = recording.history
     history = History(had.half_life_s, had.now_s) if had is not None else None
     accounts = Accounts(recording.queues, _counted(recording), history)
     for name, amounts in recording.offered.items():
         accounts.offer(name, amounts)
-    pending = Pending(policies.order, accounts)
+    pending = Pending(Line(recording.ageing_s), accounts)
     for job in recording.jobs:
         for one in job.placed:
             shape = _NO_SHAPE if one.booked is None else shapes[one.booked.shape]

@@ -20,8 +20,8 @@ MOST_USERS = 50
 LOOK_S = 60.0
 """From one look to the next."""
 
-_FORGOTTEN = 0.5
-"""Of a unit: an average below it is none."""
+_FORGOTTEN = 0.001
+"""Of a unit: an average below it is none. One GPU for a second is more, in two weeks."""
 _STRENGTH = 1.0
 """Of the past in `fair_share`: who had twice its part is due none of what is over."""
 
@@ -53,7 +53,7 @@ def advanced(usage: Usage, held: Amounts, now_s: float, half_life_s: float) -> U
 
 def used(usage: Usage) -> Amounts:
     """In whole units, as `fair_share.Past` takes it."""
-    return {resource: round(value) for resource, value in usage.average.items()}
+    return {resource: units for resource, value in usage.average.items() if (units := round(value))}
 
 
 @dataclass(slots=True)
@@ -123,7 +123,8 @@ class History:
     def users(self, queue: str) -> Mapping[str, Amounts]:
         """What each that has a name has had until now."""
         books = self._books.get(queue, {})
-        return {user: used(self._now(book)) for user, book in books.items() if user != NOBODY}
+        found = ((user, used(self._now(book))) for user, book in books.items() if user != NOBODY)
+        return {user: amounts for user, amounts in found if amounts}
 
     def had(self, queue: str, user: str) -> Amounts:
         """What it will have had at the next look, as things are: who is given much at once has had it at once."""
