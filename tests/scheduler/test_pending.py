@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec
@@ -184,7 +185,7 @@ def test_a_gang_all_of_which_is_evicted_waits_as_a_whole_again() -> None:
         ),
         (
             "it is to have more pods than before",
-            lambda pending: pending.hold(pod("a", gpu=1), replace(GANG, root=Group("", 3))),
+            lambda pending: pending.hold(pod("a", gpu=1), structs.replace(GANG, root=Group("", 3))),
             False,
         ),
     ],

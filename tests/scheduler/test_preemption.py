@@ -5,9 +5,10 @@ started now.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec import structs
 
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.stage import Backfill, Style
@@ -39,7 +40,7 @@ def outcome_of(case: Case) -> cycle.Outcome:
         job, _, until = text.partition(" until ")
         cluster.run(job)
         line = Line.of(job)
-        spec = replace(line.spec(), max_runtime_s=float(until) - line.since_s if until else None)
+        spec = structs.replace(line.spec(), max_runtime_s=float(until) - line.since_s if until else None)
         backfill.started(spec, [request.key for request in line.requests()], line.since_s)
 
     def decide() -> cycle.Outcome:
@@ -57,7 +58,7 @@ def outcome_of(case: Case) -> cycle.Outcome:
         line = Line.of(job)
         runtime_s = float(until) - NOW_S if until else None
         for request in line.requests(age):
-            cluster.pending.put(request, replace(line.spec(age), max_runtime_s=runtime_s))
+            cluster.pending.put(request, structs.replace(line.spec(age), max_runtime_s=runtime_s))
         if age == 0:
             assert decide().decisions == ()
     return decide()

@@ -116,6 +116,6 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_policies_of_somebody_else(tmp_path: Path) -> None:
-    code, text = replay(tmp_path, recorded(Rankings(Policies(scores=()))))
+    code, text = replay(tmp_path, recorded(Rankings(Policies(by_room=()))))
     assert code == 2
     assert text == "Error: one.cycle: it was decided by policies that are not among those of this aliquot\n"

@@ -1,13 +1,13 @@
 """What labels and annotations add to a job, and a job whose pods say different things of it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import reduce
 from itertools import permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
 from aliquot.scheduler.core.reasons import Kind
