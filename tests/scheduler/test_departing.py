@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from aliquot.scheduler.checkpoints import CHECKPOINT_ANNOTATION
 from aliquot.scheduler.departing import REFUSED_S, STUCK_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
@@ -46,9 +49,43 @@ def test_nobody_is_bound_before_who_was_evicted_is_gone() -> None:
             ends(api, "low")
             await until(lambda: api.node_of("high") == "a", 1)
         assert evicted(api) == ["low"]
-        assert api.events("Preempted") == [
-            "default/high gets its room on node a (priority 10, queue default)"
-        ]
+        (event,) = api.events("Preempted")
+        assert event.startswith(
+            "default/high gets its room on node a (priority 10, queue default); its job loses"
+        )
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "loses"),
+    [
+        ({}, "its job loses 10.0 GPU-hours since it started at 2025-12-31T14:00:00Z"),
+        (
+            {CHECKPOINT_ANNOTATION: "2025-12-31T23:45:00Z"},
+            "its job loses 15.0 GPU-minutes since its last checkpoint at 2025-12-31T23:45:00Z",
+        ),
+        (
+            {CHECKPOINT_ANNOTATION: "2026-01-01T01:00:00+02:00"},
+            "its job loses 1.0 GPU-hours since its last checkpoint at 2025-12-31T23:00:00Z",
+        ),
+        (
+            {CHECKPOINT_ANNOTATION: "yesterday"},
+            "its job loses 10.0 GPU-hours since it started at 2025-12-31T14:00:00Z",
+        ),
+    ],
+)
+def test_who_goes_is_told_what_is_lost(annotations: dict[str, str], loses: str) -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        low = pod("low", on="a", annotations=annotations)
+        low["status"]["startTime"] = "2025-12-31T14:00:00Z"
+        api.put("pods", low)
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: len(api.events("Preempted")) == 1, 5)
+        assert api.events("Preempted")[0].endswith(f"; {loses}")
 
     simulate(scenario)
 

@@ -142,7 +142,7 @@ def _less_urgent(api: FakeApi) -> None:
     api.put("nodes", node("a", gpus=1))
     low = pod("low", gpus=1, priority=0)
     low["spec"]["nodeName"] = "a"
-    low["status"] = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+    low["status"] = {"phase": "Running", "startTime": "2025-12-31T22:30:00Z"}
     api.put("pods", low)
     api.put("pods", pod("p", gpus=1, priority=10))
 
@@ -165,7 +165,11 @@ def _less_urgent(api: FakeApi) -> None:
         (_pod(schedulingGates=[{"name": "later"}]), "Gated", "waits for its scheduling gates: later"),
         (_deleted, "BeingDeleted", "is being deleted"),
         (_pod(), "Placeable", "has room on a: it is placed at once where the scheduler runs"),
-        (_less_urgent, "MakingRoom", "is to start on a once others have left: default/low"),
+        (
+            _less_urgent,
+            "MakingRoom",
+            "is to start on a once others have left: default/low, at the cost of 1.5 GPU-hours of their work",
+        ),
     ],
 )
 def test_what_does_not_wait_for_room_is_said_in_a_line(

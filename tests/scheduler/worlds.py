@@ -1,14 +1,17 @@
 """A cluster of counted GPUs with queues, jobs that run and jobs that wait, in a line each: for tests of who has to go.
 
-    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [since SECONDS] [done N] [stale SECONDS] [kept] on NODE[ NODE ...]
+    runs:  NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [since SECONDS] [saved SECONDS] [done N] [stale SECONDS]
+           [kept] on NODE[ NODE ...]
     waits: NAME[*PODS[/MINIMUM]] [in QUEUE] [by USER] [at PRIORITY] [gpu N] [kept]
 
-`kept`: it cannot be preempted. `done`: its first N pods have ended well.
-`stale`: it may be below its minimum for so long; 0: for ever. Pods of a job that runs are on the nodes in turn; each has one GPU, or `gpu N`.
+`kept`: it cannot be preempted. `done`: its first N pods have ended well. `saved`: what its first pod says of its last checkpoint.
+`stale`: it may be below its minimum for so long; 0: for ever. Pods of a job that runs are on the nodes in turn; each has one GPU,
+or `gpu N`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from msgspec import structs
 
@@ -73,6 +76,7 @@ class Line:
     priority: int = 0
     since_s: float = 0.0
     gpu: int = 1
+    saved_s: float = -inf
     done: int = 0
     stale_s: int = 60
     kept: bool = False
@@ -94,6 +98,7 @@ class Line:
             int(said.get("at", 0)),
             float(said.get("since", 0)),
             int(said.get("gpu", 1)),
+            float(said.get("saved", -inf)),
             int(said.get("done", 0)),
             int(said.get("stale", 60)),
             "kept" in words,
@@ -146,7 +151,10 @@ class Cluster:
                 self.pending.succeed(request.key, line.spec(), "")
                 continue
             where = line.nodes[number % len(line.nodes)]
-            one = structs.replace(placed(request, where, admitted=True), since_s=line.since_s)
+            saved_s = line.saved_s if number == line.done else -inf
+            one = structs.replace(
+                placed(request, where, admitted=True), since_s=line.since_s, checkpoint_s=saved_s
+            )
             self.snapshot.set_pod(one)
             self.pending.hold(request, line.spec())
 

@@ -29,6 +29,7 @@ from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
 from aliquot.scheduler.announcing import Announcer, Events
 from aliquot.scheduler.binder import Binder
+from aliquot.scheduler.checkpoints import Checkpoints
 from aliquot.scheduler.claiming import Claiming
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.accounts import Accounts
@@ -245,6 +246,7 @@ class Scheduler:
         )
         self._runtime_limits = RuntimeLimits(client, rng=rng, pods=self._pods, may_write=may_write)
         self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
+        self._checkpoints = Checkpoints(clock=clock, pods=self._pods, recorder=self._recorder)
         self._stale_gangs = StaleGangs(
             clock=clock,
             pods=self._pods,
@@ -425,9 +427,11 @@ class Scheduler:
             tasks.create_task(self._queue_statuses.run(), name="queue statuses")
             tasks.create_task(self._group_statuses.run(), name="group statuses")
             tasks.create_task(self._upstream_statuses.run(), name="upstream statuses")
+            unfollow = self._checkpoints.follow()
             try:
                 await self._decide()
             finally:
+                unfollow()
                 self._departing.stop()
                 self._together.stop()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from aliquot.clock import Clock
+from aliquot.clock import Clock, rfc3339
 from aliquot.kube import errors
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.controller import Controller
@@ -20,6 +20,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.cycle import Decision
+from aliquot.scheduler.core.lost import Lost, gpu_time
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.stale import missing
 from aliquot.scheduler.mirror import Mirror
@@ -236,4 +237,12 @@ def _why_it_goes(pod: PlacedPod, decision: Decision) -> tuple[str, str]:
         what = f"{job.key} is below its minimum {grace}: {missing(decision.fallen)}"
         return "StaleGang", f"{what}; what is left of it goes"
     whose = f"priority {job.priority}, queue {job.queue or 'default'}"
-    return "Preempted", f"{job.key} gets its room on node {pod.node} ({whose})"
+    message = f"{job.key} gets its room on node {pod.node} ({whose})"
+    lost = decision.lost.get(pod.key)
+    return "Preempted", f"{message}; {_in_words(lost)}" if lost is not None else message
+
+
+def _in_words(lost: Lost) -> str:
+    what = gpu_time(lost.gpu_s) if lost.gpu_s else "its work"
+    since = "its last checkpoint at" if lost.checkpoint else "it started at"
+    return f"its job loses {what} since {since} {rfc3339(lost.since_s)}"

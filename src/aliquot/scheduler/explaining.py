@@ -24,6 +24,7 @@ from aliquot.scheduler.core.backfill.stage import Backfill
 from aliquot.scheduler.core.cycle import Blocked, members_missing
 from aliquot.scheduler.core.jobs import least_pods
 from aliquot.scheduler.core.line_up import line_up
+from aliquot.scheduler.core.lost import gpu_time
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.queues.terms import UNLIMITED, Terms, primary
 from aliquot.scheduler.core.queues.tree import DEFAULT
@@ -318,8 +319,11 @@ class _Look:
                 where = ", ".join(dict.fromkeys(bind.placed.node for bind in decision.binds))
                 if decision.after:
                     others = ", ".join(pod.key for pod in decision.after)
+                    # All pods of one job have the same.
+                    gpu_s = sum({id(lost): lost.gpu_s for lost in decision.lost.values()}.values())
+                    costs = f", at the cost of {gpu_time(gpu_s)} of their work" if gpu_s else ""
                     answer = self._said(
-                        "MakingRoom", f"is to start on {where} once others have left: {others}"
+                        "MakingRoom", f"is to start on {where} once others have left: {others}{costs}"
                     )
                 else:
                     told = f"has room on {where}: it is placed at once where the scheduler runs"

@@ -18,6 +18,7 @@ from aliquot.kube.quantity import QuantityError
 from aliquot.kube.resources import key
 from aliquot.partition.assigned import assigned
 from aliquot.scheduler import claims
+from aliquot.scheduler.checkpoints import checkpoint_s
 from aliquot.scheduler.claims import ClaimReader, PodClaims
 from aliquot.scheduler.core.matching import (
     PreferredTerm,
@@ -97,6 +98,7 @@ class PodReader:
             uid=pod.metadata.uid,
             node=pod.spec.node_name,
             since_s=parse_rfc3339(started) if started else 0.0,
+            checkpoint_s=checkpoint_s(pod),
             request=takes.request,
             devices=_chosen(_assignment(pod)),
             host_ports=takes.host_ports,

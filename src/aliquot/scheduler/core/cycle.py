@@ -16,6 +16,7 @@ from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall, why_no_nod
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.jobs import JobSpec, extras, least_pods
+from aliquot.scheduler.core.lost import Lost
 from aliquot.scheduler.core.pending import Alike, Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.preemption import Preemption
@@ -40,6 +41,8 @@ class Decision(Struct, frozen=True, gc=False):
     binds: tuple[Bind, ...]
     after: tuple[PlacedPod, ...] = ()
     """Pods that have to be gone first. Those that are not terminating are to be evicted."""
+    lost: Mapping[str, Lost] = {}
+    """By pod of those, what its job loses; not of those that go anyway."""
     fallen: Fallen | None = None
     """Nothing is bound: these pods are all that is left of a gang, and go as it is below its minimum."""
 
@@ -328,7 +331,7 @@ class _Pass:
                 if made is None:
                     self.blocked.append(replace(one, job=job.spec))
                     break
-                self._decide(job, made.binds, made.after)
+                self._decide(job, made.binds, made.after, lost=made.lost)
 
     def _is_reserved(self, shortfall: Shortfall) -> bool:
         """There is room, and others were promised it: these may have to give way. In a strict line nobody does."""
@@ -348,7 +351,7 @@ class _Pass:
         found = staleness.look(self._session, self._pending, guards, now_s=now_s, steady_s=steady_s)
         for fallen in found:
             if fallen.goes:
-                self._decide(self._pending.jobs[fallen.job.key], (), fallen.left, fallen)
+                self._decide(self._pending.jobs[fallen.job.key], (), fallen.left, fallen=fallen)
         self.fallen = tuple(found)
 
     def _decide(
@@ -356,9 +359,11 @@ class _Pass:
         job: Job,
         binds: Sequence[Bind],
         after: Iterable[PlacedPod] = (),
+        *,
+        lost: Mapping[str, Lost] | None = None,
         fallen: Fallen | None = None,
     ) -> None:
-        decision = Decision(job.spec, tuple(binds), tuple(after), fallen)
+        decision = Decision(job.spec, tuple(binds), tuple(after), lost or {}, fallen)
         self.decisions.append(decision)
         self._room -= len(binds)
         for pod in decision.after:

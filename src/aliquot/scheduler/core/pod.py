@@ -143,6 +143,8 @@ class PlacedPod(Struct, frozen=True, gc=False):
     kin: Kin = NO_KIN
     since_s: float = inf
     """When it started; of one that was decided on a moment ago later than all others."""
+    checkpoint_s: float = -inf
+    """When it last said that its work is written down; -inf: never."""
 
 
 def effective_request(

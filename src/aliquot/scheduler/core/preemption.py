@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.backfill.stage import Stage
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.lost import Lost
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.room import Room
@@ -24,6 +25,8 @@ class Made:
     binds: Sequence[Bind]
     after: Sequence[PlacedPod]
     """Who is gone for it."""
+    lost: Mapping[str, Lost]
+    """By pod of those, what its job loses."""
 
 
 class Preemption:
@@ -55,8 +58,9 @@ class Preemption:
         found = self._tried(job, lacks, victims)
         if isinstance(found, Shortfall):
             return None
-        self._everybody = None
-        return Made(found, [pod for key, pod in self._session.evicted.items() if key not in before])
+        after = {key: pod for key, pod in self._session.evicted.items() if key not in before}
+        lost, self._everybody = self._everybody.lost(after), None
+        return Made(found, tuple(after.values()), lost)
 
     def _tried(self, job: Job, lacks: Mapping[str, int], victims: Victims) -> Sequence[Bind] | Shortfall:
         mark = self._session.checkpoint()

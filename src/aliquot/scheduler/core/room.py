@@ -16,7 +16,7 @@ from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import CAPACITY, Kind
 from aliquot.scheduler.core.session import Session
-from aliquot.scheduler.core.victims import Cost, Unit, Victims
+from aliquot.scheduler.core.victims import CHEAPEST, Cost, Unit, Victims
 
 _MOST_TRIED = 32
 """Nodes that looked as if room could be made, for one pod."""
@@ -185,7 +185,7 @@ class Room:
 def _price(units: Iterable[Unit]) -> tuple[Cost, int]:
     """The dearest of them, then how many pods."""
     found = [unit for unit in units if not unit.going]
-    worst = max((unit.cost for unit in found), default=(-1, 0, 0.0))
+    worst = max((unit.cost for unit in found), default=CHEAPEST)
     return worst, sum(len(unit.pods) for unit in found)
 
 

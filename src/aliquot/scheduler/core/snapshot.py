@@ -9,6 +9,8 @@ again.
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.neighbours import Neighbours
 from aliquot.scheduler.core.node import NodeState, derive, with_pod, without_pod
@@ -82,6 +84,10 @@ class Snapshot:
         """A live pod with a node; takes the place of whatever was known or assumed of it."""
         known = self._pods.get(pod.key)
         if known == pod:
+            return
+        if known is not None and replace(known, checkpoint_s=pod.checkpoint_s) == pod:
+            # No matter of nodes.
+            self._pods[pod.key] = self._pods_on[pod.node][pod.key] = pod
             return
         self._forget_ended(pod.key)
         if known is not None:

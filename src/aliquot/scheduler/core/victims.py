@@ -5,7 +5,7 @@ and of equals who has lost least by it: who came last.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import JobSpec, surplus
+from aliquot.scheduler.core.lost import NOTHING_LOST, Lost, last_checkpoint_s, lost_by
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import Amounts, PlacedPod
 from aliquot.scheduler.core.queues.fair_share import Shares
@@ -29,8 +30,12 @@ from aliquot.scheduler.core.queues.terms import together
 from aliquot.scheduler.core.queues.tree import DEFAULT
 from aliquot.scheduler.core.session import Session
 
-Cost: TypeAlias = tuple[int, int, float]
-"""Less is better: the claim that is lost, the priority, the time of work that is lost (GPUs times seconds)."""
+Cost: TypeAlias = tuple[int, int, tuple[float, float]]
+"""Less is better: the claim that is lost, the priority, the work that is lost (GPUs, then CPUs, times seconds)."""
+
+
+CHEAPEST: Cost = (-1, 0, (0.0, 0.0))
+"""Of whoever goes anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Unit:
     """None: it is going already."""
     holding: Holding
     claim: Claim = Claim.BORROWED
-    lost: float = 0.0
+    lost: Lost = NOTHING_LOST
     needs: tuple[str, ...] = ()
     """Pods without which these are of no use: of an extra, the least of its job."""
 
@@ -75,7 +80,7 @@ class Unit:
 
     @property
     def cost(self) -> Cost:
-        return (-1, 0, 0.0) if self.going else (self.claim, self.holding.priority, self.lost)
+        return CHEAPEST if self.going else (self.claim, self.holding.priority, self.lost.cost)
 
 
 class Everybody:
@@ -103,6 +108,16 @@ class Everybody:
 
     def holdings(self, queue: str) -> list[Holding]:
         return [unit.holding for unit in self._by_queue.get(queue, ())]
+
+    def lost(self, gone: Collection[str]) -> dict[str, Lost]:
+        """By pod, what its job loses with all that go of it. Of those that were not on their way out before."""
+        by_job: dict[str, Lost] = {}
+        job_of: dict[str, str] = {}
+        for unit in self.units:
+            if unit.spec is not None and all(key in gone for key in unit.pods):
+                by_job[unit.spec.key] = by_job.get(unit.spec.key, NOTHING_LOST) + unit.lost
+                job_of |= dict.fromkeys(unit.pods, unit.spec.key)
+        return {pod: by_job[job] for pod, job in job_of.items()}
 
     def claims(self, queue: str, holdings: list[Holding]) -> Mapping[str, Claim]:
         if queue in self.accounts.tree and self.accounts.tree.refusal(queue) is None:
@@ -135,8 +150,9 @@ class Everybody:
             for key, leaf in job.placed.items()
             if (pod := self._session.snapshot.pods.get(key)) is not None and not pod.terminating
         ]
+        saved_s = last_checkpoint_s((pod for pod, _ in pods), self._now_s)
         if job.spec.root is None:
-            return [self._unit(job.spec, [pod], extra=False) for pod, _ in pods]
+            return [self._unit(job.spec, [pod], saved_s, extra=False) for pod, _ in pods]
         there = Counter((*(leaf for _, leaf in pods), *job.succeeded.values()))
         spare = surplus(job.spec.root, there)
         over, least = [], []
@@ -148,22 +164,29 @@ class Everybody:
             else:
                 least.append(pod)
         needs = tuple(pod.key for pod in least)
-        units = [replace(self._unit(job.spec, [pod], extra=True), needs=needs) for pod in over]
+        units = [replace(self._unit(job.spec, [pod], saved_s, extra=True), needs=needs) for pod in over]
         if least:
             # Without its minimum the job has no use for extras: they go with it.
-            units.append(self._unit(job.spec, least, extra=False, with_it=[*least, *over]))
+            units.append(self._unit(job.spec, least, saved_s, extra=False, with_it=[*least, *over]))
         return units
 
     def _unit(
-        self, spec: JobSpec, pods: list[PlacedPod], *, extra: bool, with_it: list[PlacedPod] | None = None
+        self,
+        spec: JobSpec,
+        pods: list[PlacedPod],
+        saved_s: float,
+        *,
+        extra: bool,
+        with_it: list[PlacedPod] | None = None,
     ) -> Unit:
+        """`saved_s`: when the job last wrote its work down. `with_it`: all that go, where that is not `pods` alone."""
         amounts: Amounts = {}
-        lost = 0.0
+        lost = NOTHING_LOST
         for pod in pods:
             entry = self.accounts.entry(pod.key)
             counts = entry.amounts if entry is not None else {}
             amounts = together(amounts, counts)
-            lost += max(counts.values(), default=0) * max(0.0, self._now_s - pod.since_s)
+            lost += lost_by(pod, counts, saved_s, self._now_s)
         first = min(pods, key=lambda pod: (pod.since_s, pod.key))
         holding = Holding(
             first.key if extra or spec.root is None else spec.key,
