@@ -5,7 +5,7 @@ empty domains stay whole; from the preferred level up to the required one. Where
 domain is theirs. At a level within a node a domain is some of the GPUs of one node, which is looked at as if it had no others.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from msgspec import Struct
 from aliquot.scheduler.core.explain import explain
 from aliquot.scheduler.core.filters import devices
 from aliquot.scheduler.core.gpu_domains import (
+    GpuDomain,
     confined,
     gpus_held,
     requires_gpus_together,
@@ -340,22 +341,19 @@ class _Attempt:
         wanted = total(shape for alike in self._wanted(group) for shape in alike)
         there = [nodes[name] for name in names if name in nodes]
 
-        def found(*levels: GpuLevel) -> tuple[list[_Open], list[_Open]]:
-            room, large = search(there, levels, wanted, within.gpus, theirs)
-            return [replace(within, names=(name,), gpus=gpus) for name, gpus in room], [
-                replace(within, names=(name,), gpus=gpus) for name, gpus in large
-            ]
+        def opened(domains: Iterable[GpuDomain]) -> Iterator[_Open]:
+            return (_Open((name,), gpus, within.wish) for name, gpus in domains)
 
         outer = () if wish.required is None else (wish.required,)
         if wish.preferred is not None:
-            yield from found(*outer, wish.preferred)[0]
+            yield from opened(search(there, (*outer, wish.preferred), wanted, within.gpus, theirs)[0])
         if outer:
-            room, large = found(*outer)
-            yield from room
+            room, large = search(there, outer, wanted, within.gpus, theirs)
+            yield from opened(room)
             if self._room is not None:
-                yield from large[:_MOST_FREED]
+                yield from opened(large[:_MOST_FREED])
             elif not room:
-                yield from large[:1]
+                yield from opened(large[:1])
 
     def _no_gpu_domain(self, group: Group, level: GpuLevel) -> str:
         if any(True for _ in self._placed_of(group)):

@@ -4,7 +4,7 @@ A node confined to a domain is one that has all its other GPUs in use. So whoeve
 as of any node.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -97,30 +97,33 @@ def search(
 ) -> tuple[list[GpuDomain], list[GpuDomain]]:
     """Domains for several pods that ask for `wanted` together: those that have so many devices free, the fullest first; and those
     that would have, were more of them free, the emptiest first. `among`: of these GPUs alone. `theirs` have to be in it."""
-
-    def has_all(state: NodeState) -> bool:
-        return all(state.available(resource) >= count for resource, count in wanted.items())
-
     room: list[tuple[int, GpuDomain]] = []
     large: list[tuple[int, GpuDomain]] = []
     for node in nodes:
         listed = node.facts.devices.by_resource
-        asked = {resource: count for resource, count in wanted.items() if resource in listed}
         if any(resource.startswith(_GPUS) and resource not in listed for resource in wanted):
             continue
+        asked = {resource: count for resource, count in wanted.items() if resource in listed}
+        free = None
+        if all(node.available(resource) >= count for resource, count in wanted.items()):
+            free = {resource: _free_by_gpu(node, resource) for resource in asked}
         for domain in _domains(node, *levels):
             gpus = domain if among is None else domain & frozenset(among)
-            if any(_most(node, resource, gpus) < count for resource, count in asked.items()) or not (
-                gpus.issuperset(theirs)
-            ):
+            if not gpus.issuperset(theirs):
                 continue
-            # To confine a node takes time: not where it has too little as a whole.
-            state = confined(node, gpus) if has_all(node) else node
-            free = sum(max(0, state.free[resource]) for resource in asked)
-            if state is not node and has_all(state):
-                room.append((free, GpuDomain(node.name, gpus)))
-            else:
-                large.append((-free, GpuDomain(node.name, gpus)))
+            # Of a node that has too little as a whole it does not matter how much is where.
+            left = 0
+            has_room = free is not None
+            for resource, count in asked.items():
+                there = (
+                    node.free[resource] if free is None else _sum(free[resource], gpus, node.free[resource])
+                )
+                left += there
+                has_room = has_room and there >= count
+            if has_room:
+                room.append((left, GpuDomain(node.name, gpus)))
+            elif all(_most(node, resource, gpus) >= count for resource, count in asked.items()):
+                large.append((-left, GpuDomain(node.name, gpus)))
     room.sort(key=lambda one: one[0])
     large.sort(key=lambda one: one[0])
     return [domain for _, domain in room], [domain for _, domain in large]
@@ -152,6 +155,18 @@ def gpus_held(node: NodeState, pod: str) -> set[str]:
 
 def wishing(shape: PodShape, wish: GpuWish) -> PodShape:
     return replace(shape, signature=f"{shape.signature} {wish}", gpu_wish=wish)
+
+
+def _free_by_gpu(node: NodeState, resource: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for device in node.facts.devices.by_resource[resource]:
+        found[device.gpu] = found.get(device.gpu, 0) + node.free_of(device)
+    return found
+
+
+def _sum(by_gpu: Mapping[str, int], gpus: Iterable[str], of_node: int) -> int:
+    """Less those kept back of `of_node`, which may be of any GPU."""
+    return sum([by_gpu.get(gpu, 0) for gpu in gpus]) + of_node - sum(by_gpu.values())
 
 
 def _most(node: NodeState, resource: str, gpus: Collection[str]) -> int:
