@@ -64,6 +64,18 @@ def test_what_if_a_queue_had_more(tmp_path: Path) -> None:
     assert wait("--queue", "a.quota=16", "--queue", "b.weight=0") < wait("--queue", "a.quota=0")
 
 
+def test_queues_take_back_what_is_theirs(tmp_path: Path) -> None:
+    more = ["--backfill", "easy", "--queue", "a.quota=12", "--queue", "b.quota=0"]
+    code, text = run(tmp_path, "--nodes", "2", *more, "-o", "json")
+    found = json.loads(text)["easy"]
+    assert code == 0
+    assert found["evictions"] == found["by_queue"]["b"]["evictions"] > 0
+    assert found["lost_gpu_hours"] > 0
+    assert found["by_queue"]["a"]["owed"] < found["by_queue"]["a"]["due"]
+    code, text = run(tmp_path, "--nodes", "2", *more)
+    assert code == 0 and "OWED" in text and "SHARE ERROR" in text
+
+
 @pytest.mark.parametrize("name", ["use.png", "use.html"])
 def test_a_plot(tmp_path: Path, name: str) -> None:
     pytest.importorskip("matplotlib")

@@ -72,7 +72,7 @@ def test_whatever_the_estimates_all_jobs_end_and_none_is_promised_for_nothing(
     ]
     played = play(guessed, Setting(nodes, 4, style), lambda: 0.0)
     assert all(fate.end_s is not None for fate in played.fates)
-    assert all(0 <= gpus <= played.setting.gpus for _, gpus in played.used)
+    assert all(0 <= gpus <= played.gpus for _, gpus in played.used)
 
 
 def waiting(pending: Pending, rng_jobs: Sequence[tuple[int, int, float | None]]) -> None:

@@ -13,8 +13,8 @@ from aliquot.cli.scheduling.reading import read
 if TYPE_CHECKING:
     from aliquot.scheduler.core.queues.terms import QueueSpec
     from aliquot.scheduler.simulation.timed.figures import Figures, Spread
+    from aliquot.scheduler.simulation.timed.virtual_cluster import Played
     from aliquot.scheduler.simulation.timed.workload import TracedJob, Workload
-    from aliquot.scheduler.simulation.timed.world import Played
 
 NO_BACKFILL = "none"
 STYLES = (NO_BACKFILL, "strict", "easy", "conservative")
@@ -45,10 +45,12 @@ def play_over_time(asked: Asked, output: Format, timer: Callable[[], float]) -> 
     workload = _read(asked)
     jobs = _estimated(asked, workload)
     queues = _queues(asked, workload)
+    # As in a cluster: nobody has to go for another of the same line and priority.
+    evicts = bool(queues) or len({job.priority for job in jobs}) > 1
     played: dict[str, Played] = {}
     for style in asked.styles:
         backfill = None if style == NO_BACKFILL else Style(style)
-        setting = Setting(asked.nodes, asked.gpus_per_node, backfill, queues, asked.stops_overdue)
+        setting = Setting(asked.nodes, asked.gpus_per_node, backfill, queues, asked.stops_overdue, evicts)
         played[style] = play(jobs, setting, timer)
     found = {style: figures(one) for style, one in played.items()}
     for remark in workload.remarks:
@@ -56,16 +58,31 @@ def play_over_time(asked: Asked, output: Format, timer: Callable[[], float]) -> 
     first = found[asked.styles[0]]
     if first.too_large:
         click.echo(f"note: {first.too_large} of {len(jobs)} jobs do not fit into the empty cluster", err=True)
-    columns, rows = table_of(found)
-    emit(output, lambda: document_of(found), columns=columns, rows=rows)
-    if output.is_table and len(first.by_queue) > 1:
+    report(Compared("BACKFILL", played, found), output, asked.plot)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Runs side by side."""
+
+    by: str
+    """What they differ in."""
+    played: "dict[str, Played]"
+    found: "dict[str, Figures]"
+
+
+def report(compared: Compared, output: Format, plot: str | None) -> None:
+    """Of several queues each has a line of its own."""
+    columns, rows = table_of(compared)
+    emit(output, lambda: document_of(compared.found), columns=columns, rows=rows)
+    if output.is_table and any(len(one.by_queue) > 1 for one in compared.found.values()):
         click.echo()
-        columns, rows = table_of_queues(found)
+        columns, rows = table_of_queues(compared)
         emit(output, lambda: None, columns=columns, rows=rows)
-    if asked.plot:
+    if plot:
         from aliquot.cli.scheduling.plots import draw
 
-        draw(played, found, asked.plot)
+        draw(compared, plot)
 
 
 def _read(asked: Asked) -> "Workload":
@@ -112,13 +129,14 @@ def _queues(asked: Asked, workload: "Workload") -> "list[QueueSpec]":
         raise click.BadParameter(str(error), param_hint="--queue") from error
 
 
-def table_of(found: "dict[str, Figures]") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def table_of(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     columns = (
-        "BACKFILL", "MEAN WAIT", "P50", "P90", "P99", "MOST", "LARGE MEAN", "LARGE MOST", "COMPLETION", "SLOWDOWN",
-        "ALLOCATED", "FAIRNESS", "PROMISED", "LATE", "MEAN SLIP", "UNSTARTED", "EVENTS/S",
+        compared.by, "MEAN WAIT", "P50", "P90", "P99", "MOST", "LARGE MEAN", "LARGE MOST", "COMPLETION", "P50", "P99", "SLOWDOWN",
+        "ALLOCATED", "FRAGMENTED", "FAIRNESS", "SHARE ERROR", "EVICTIONS", "LOST GPU HOURS", "PROMISED", "LATE", "MEAN SLIP",
+        "UNSTARTED", "EVENTS/S",
     )  # fmt: skip
     rows = []
-    for style, one in found.items():
+    for style, one in compared.found.items():
         waits, large = one.of_all.waits, one.large
         rows.append(
             (
@@ -126,10 +144,14 @@ def table_of(found: "dict[str, Figures]") -> tuple[tuple[str, ...], list[tuple[s
                 *(_span(waits, part) for part in ("mean", "p50", "p90", "p99", "most")),
                 _span(large, "mean"),
                 _span(large, "most"),
-                _span(one.completion, "mean"),
+                *(_span(one.completion, part) for part in ("mean", "p50", "p99")),
                 "-" if one.of_all.slowdown is None else f"{one.of_all.slowdown:,.1f}",
                 f"{one.allocated:.1%}",
+                "-" if one.fragmented is None else f"{one.fragmented:.1%}",
                 "-" if one.fairness is None else f"{one.fairness:.3f}",
+                "-" if one.share_error is None else f"{one.share_error:.1%}",
+                str(one.evictions),
+                f"{one.lost_gpu_hours:,.0f}",
                 str(one.promised),
                 str(one.late),
                 _span(one.slips, "mean"),
@@ -140,18 +162,24 @@ def table_of(found: "dict[str, Figures]") -> tuple[tuple[str, ...], list[tuple[s
     return columns, rows
 
 
-def table_of_queues(found: "dict[str, Figures]") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = ("BACKFILL", "QUEUE", "JOBS", "MEAN WAIT", "P50", "P90", "P99", "SLOWDOWN", "GPU HOURS")
+def table_of_queues(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = (
+        compared.by, "QUEUE", "JOBS", "UNSTARTED", "MEAN WAIT", "P50", "P90", "P99", "SLOWDOWN", "GPU HOURS", "EVICTIONS",
+        "HELD", "DUE", "OWED",
+    )  # fmt: skip
     rows = [
         (
             style,
             name or "default",
             str(one.jobs),
+            str(one.unstarted),
             *(_span(one.waits, part) for part in ("mean", "p50", "p90", "p99")),
             "-" if one.slowdown is None else f"{one.slowdown:,.1f}",
             f"{one.gpu_hours:,.0f}",
+            str(one.evictions),
+            *("-" if gpus is None else f"{gpus:,.1f}" for gpus in (one.held, one.due, one.owed)),
         )
-        for style, figures in found.items()
+        for style, figures in compared.found.items()
         for name, one in figures.by_queue.items()
     ]
     return columns, rows
@@ -164,7 +192,7 @@ def _span(spread: "Spread | None", part: str) -> str:
 
 
 def document_of(found: "dict[str, Figures]") -> dict[str, Any]:
-    """By style. Times in seconds."""
+    """By run. Times in seconds."""
     return {style: asdict(one) for style, one in found.items()}
 
 

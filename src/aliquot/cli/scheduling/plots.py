@@ -12,20 +12,19 @@ from aliquot.cli.partition.plots import NO_MATPLOTLIB
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from aliquot.scheduler.simulation.timed.figures import Figures
-    from aliquot.scheduler.simulation.timed.world import Played
+    from aliquot.cli.scheduling.over_time import Compared
 
 _HOUR_S = 3600.0
 
 
-def draw(played: "dict[str, Played]", found: "dict[str, Figures]", path: str) -> None:
+def draw(compared: "Compared", path: str) -> None:
     """PNG, SVG or PDF by the name; `.html`: a page with the picture and the table."""
-    figure = _figure(played)
+    figure = _figure(compared)
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".html":
-            target.write_text(_page(figure, found), encoding="utf-8")
+            target.write_text(_page(figure, compared), encoding="utf-8")
         else:
             figure.savefig(target, dpi=120)
     except (OSError, ValueError) as error:
@@ -33,23 +32,28 @@ def draw(played: "dict[str, Played]", found: "dict[str, Figures]", path: str) ->
     click.echo(f"drawn: {path}", err=True)
 
 
-def _figure(played: "dict[str, Played]") -> "Figure":
+def _figure(compared: "Compared") -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise click.ClickException(NO_MATPLOTLIB) from error
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    over_time, waits = figure.subplots(2, 1)
-    for style, one in played.items():
-        moments = [moment / _HOUR_S for moment, _ in one.used]
-        used = [100 * gpus / max(1, one.setting.gpus) for _, gpus in one.used]
+    figure = Figure(figsize=(11, 11), layout="constrained")
+    over_time, pieces, waits = figure.subplots(3, 1)
+    for style, one in compared.played.items():
+        moments = [(moment - one.began_s) / _HOUR_S for moment, _ in one.used]
+        used = [100 * gpus / max(1, one.gpus) for _, gpus in one.used]
         over_time.step(moments, used, where="post", label=style, linewidth=0.8)
+        read = [(reading.at_s - one.began_s) / _HOUR_S for reading in one.readings]
+        fragmented = [100 * reading.fragmented / max(1, one.gpus) for reading in one.readings]
+        pieces.step(read, fragmented, where="post", label=style, linewidth=0.8)
         ordered = sorted(fate.wait_s / _HOUR_S for fate in one.fates if fate.start_s is not None)
         parts = [100 * (number + 1) / len(ordered) for number in range(len(ordered))]
         waits.step(ordered, parts, where="post", label=style)
     over_time.set_xlabel("hours")
     over_time.set_ylabel("GPUs in use, %")
     over_time.legend()
+    pieces.set_xlabel("hours")
+    pieces.set_ylabel("GPUs fragmented, %")
     waits.set_xlabel("wait, hours")
     waits.set_ylabel("jobs that waited no longer, %")
     waits.set_xscale("symlog", linthresh=0.1)
@@ -58,14 +62,14 @@ def _figure(played: "dict[str, Played]") -> "Figure":
     return figure
 
 
-def _page(figure: "Figure", found: "dict[str, Figures]") -> str:
+def _page(figure: "Figure", compared: "Compared") -> str:
     from aliquot.cli.scheduling.over_time import table_of, table_of_queues
 
     picture = StringIO()
     figure.savefig(picture, format="svg")
     svg = picture.getvalue()
     tables = []
-    for columns, rows in (table_of(found), table_of_queues(found)):
+    for columns, rows in (table_of(compared), table_of_queues(compared)):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in columns)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         tables.append(f"<table><tr>{head}</tr>{body}</table>")

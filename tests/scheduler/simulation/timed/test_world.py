@@ -1,5 +1,6 @@
 """Jobs over virtual time."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -8,8 +9,9 @@ from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.simulation.timed.estimates import ROUND_S, Estimates, estimated
 from aliquot.scheduler.simulation.timed.figures import figures, jain, percentile, spread
 from aliquot.scheduler.simulation.timed.queue_settings import SettingError, declared
+from aliquot.scheduler.simulation.timed.virtual_cluster import Played
 from aliquot.scheduler.simulation.timed.workload import TracedJob
-from aliquot.scheduler.simulation.timed.world import Played, Setting, play
+from aliquot.scheduler.simulation.timed.world import Setting, play
 
 
 def job(name: str, submit_s: float, runtime_s: float, gpus: int = 1, **more: object) -> TracedJob:
@@ -69,6 +71,81 @@ def test_what_a_queue_s_limit_keeps_out_waits() -> None:
     queues = declared([""], ["default.limit=1"])
     one = played(job("a", 0, 10), job("b", 0, 10), setting=Setting(1, 4, Style.EASY, queues))
     assert times(one) == {"a": (0, 10), "b": (10, 20)}
+
+
+EVICTING = declared("ab", ["a.quota=0", "b.quota=2"])
+
+
+@pytest.mark.parametrize("backfill", [None, Style.EASY])
+def test_who_has_borrowed_goes_and_begins_anew(backfill: Style | None) -> None:
+    jobs = [*(job(f"a{n}", 0, 100, queue="a") for n in range(4)), job("b", 10, 20, 2, queue="b")]
+    setting = Setting(1, 4, backfill, EVICTING, evicts=True)
+    one = played(*jobs, setting=setting)
+    assert times(one)["b"] == (10, 30)
+    gone = [fate for fate in one.fates if fate.evictions]
+    assert [(fate.evictions, fate.start_s, fate.wait_s, fate.end_s) for fate in gone] == [(1, 0, 20, 130)] * 2
+    assert sum(fate.lost_gpu_s for fate in gone) == 20
+    assert one.used == [(0, 4), (100, 2), (130, 0)]
+    found = figures(one)
+    assert (found.evictions, found.by_queue["a"].evictions, found.by_queue["b"].evictions) == (2, 2, 0)
+    assert found.lost_gpu_hours == 20 / 3600
+    assert found.by_queue["a"].gpu_hours == 400 / 3600
+
+
+def test_a_gang_goes_as_one_and_starts_as_one() -> None:
+    jobs = [job("gang", 0, 50, 1, pods=3), job("high", 10, 5, 2, priority=1)]
+    one = played(*jobs, setting=Setting(1, 4, evicts=True))
+    assert times(one) == {"gang": (0, 65), "high": (10, 15)}
+    assert one.used == [(0, 3), (10, 2), (15, 3), (65, 0)]
+    assert [fate.evictions for fate in one.fates] == [1, 0]
+
+
+def test_somebody_may_go_more_than_once() -> None:
+    jobs = [job("low", 0, 10, 4), *(job(f"high{n}", 5 + 5 * n, 1, 4, priority=1) for n in range(2))]
+    one = played(*jobs, setting=Setting(1, 4, evicts=True))
+    assert times(one) == {"low": (0, 21), "high0": (5, 6), "high1": (10, 11)}
+    low = one.fates[0]
+    assert (low.evictions, low.wait_s, low.lost_gpu_s) == (2, 2, 4 * (5 + 4))
+
+
+def test_without_evictions_all_stay() -> None:
+    one = played(job("low", 0, 50, 4), job("high", 10, 5, 4, priority=1))
+    assert times(one) == {"low": (0, 50), "high": (50, 55)}
+
+
+def test_a_minimum_run_time_is_waited_for() -> None:
+    queues = [replace(one, reclaim_min_runtime_s=300.0) for one in EVICTING]
+    jobs = [*(job(f"a{n}", 0, 1000, queue="a") for n in range(4)), job("b", 10, 20, 2, queue="b")]
+    one = played(*jobs, setting=Setting(1, 4, queues=queues, evicts=True))
+    start_s = times(one)["b"][0]
+    assert start_s is not None and 300 <= start_s < 300 + 60
+
+
+def test_what_queues_are_owed() -> None:
+    jobs = [*(job(f"a{n}", 0, 100, queue="a") for n in range(4)), job("b", 0, 100, 2, queue="b")]
+    jobs += [job("last", 100, 1, queue="a")]
+    queues = declared("ab", ["a.quota=4"])
+    found = figures(played(*jobs, setting=Setting(1, 4, queues=queues)))
+    a, b = found.by_queue["a"], found.by_queue["b"]
+    assert (a.held, a.due, a.owed) == (4, 4, 0)
+    assert (b.held, b.due, b.owed) == (0, 0, 0)
+    assert found.share_error == 0
+    # Queue b is due 2 of them from 50 s on, and waits until 100 s.
+    late = replace(jobs[4], submit_s=50.0)
+    queues = declared("ab", ["b.quota=2"])
+    found = figures(played(*jobs[:4], late, jobs[5], setting=Setting(1, 4, queues=queues)))
+    assert found.by_queue["b"].owed == 1
+    assert found.share_error == 0.25
+
+
+def test_how_much_is_in_pieces_too_small() -> None:
+    # Of two nodes one has 1 GPU left: of no use to two of the three jobs, that of 3 and that of 4.
+    jobs = [job("a", 0, 10, 3), job("b", 0, 10, 4), job("last", 10, 1, 1)]
+    queues = declared([""], ["default.limit=4"])
+    found = figures(played(*jobs, setting=Setting(2, 4, queues=queues)))
+    assert found.fragmented == pytest.approx(2 / 3 / 8)
+    # While nothing is in use nothing is in pieces.
+    assert figures(played(job("a", 0, 1, 4), job("b", 10, 1, 4))).fragmented == 0
 
 
 def test_figures() -> None:
