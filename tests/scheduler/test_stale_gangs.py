@@ -50,7 +50,9 @@ def test_it_is_told_beforehand_and_then_what_is_left_goes() -> None:
         async with running(scheduler(world)):
             await placed(api)
             api.delete("pods", "default/p1")
-            await until(lambda: stale(api) == ("True", "BelowMinimum"), within_s=10)
+            await until(lambda: stale(api) == ("True", "BelowMinimum"), within_s=1)
+            assert about(api, "train")[1:] == []
+            await until(lambda: "since" in told(api), within_s=10)
             message = told(api)
             assert message.startswith("below its minimum since 2026-01-01T00:00:")
             assert "1 more pod is needed, and none has been made" in message
@@ -102,10 +104,37 @@ def test_one_that_is_taken_away_is_not_told_to_be_stale() -> None:
         async with running(scheduler(world)):
             await placed(api)
             for name in NAMES:
-                api.delete("pods", f"default/{name}")
+                api.update(
+                    "pods",
+                    f"default/{name}",
+                    lambda obj: obj["metadata"].update(deletionTimestamp="2026-01-01T00:01:00Z"),
+                )
+            for name in NAMES:
                 await asyncio.sleep(1)
+                api.delete("pods", f"default/{name}")
             await asyncio.sleep(120)
         assert (stale(api), evicted(api)) == (("", ""), [])
+
+    simulate(scenario, kinds=GROUPS)
+
+
+def test_a_member_that_should_have_ended_and_does_not_is_missing() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        a_gang(api)
+        async with running(scheduler(world)):
+            await placed(api)
+            # Its node does not answer.
+            api.update(
+                "pods",
+                "default/p1",
+                lambda obj: obj["metadata"].update(deletionTimestamp="2026-01-01T00:02:00Z"),
+            )
+            await asyncio.sleep(100)
+            assert (stale(api), evicted(api)) == (("", ""), [])
+            await until(lambda: "evicted at 2026-01-01T00:03:00Z" in told(api))
+            took_s = await until(lambda: evicted(api) == ["p0", "p2"])
+            assert 30 < took_s <= 60
 
     simulate(scenario, kinds=GROUPS)
 
@@ -154,7 +183,7 @@ def test_who_starts_anew_knows_from_the_group_that_it_had_been_whole() -> None:
         async with running(scheduler(world, 1)):
             await placed(api)
             api.delete("pods", "default/p1")
-            await until(lambda: stale(api) == ("True", "BelowMinimum"), within_s=10)
+            await until(lambda: condition(api, "train")[0] == "False")
         async with running(scheduler(world, 2)):
             await asyncio.sleep(50)
             assert (stale(api), evicted(api)) == (("True", "BelowMinimum"), [])

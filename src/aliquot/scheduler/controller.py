@@ -251,6 +251,7 @@ class Scheduler:
             clock=clock,
             pods=self._pods,
             groups=self._groups,
+            pending=self.pending,
             recorder=self._recorder,
         )
         self._queue_statuses = QueueStatuses(

@@ -139,7 +139,7 @@ class GroupStatuses:
         if message := self._stale(job):
             found.append(Condition(type=STALE, status="True", reason=BELOW_MINIMUM, message=message))
         elif before is not None and before.status == "True" and job in self._pending.below:
-            # Whoever led before said so.
+            # Of another minimum, which it has yet to reach.
             kept.append(before)
         elif before is not None:
             found.append(no_longer_stale(phase))

@@ -15,6 +15,7 @@ from aliquot.kube.api.podgroup import PodGroup
 from aliquot.kube.cache import Cache
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODGROUPS, Resource
+from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.stale import Fallen, Staleness, missing
 from aliquot.scheduler.group_status import BELOW_MINIMUM, SCHEDULED, STALE
 from aliquot.scheduler.groups import Groups
@@ -42,11 +43,13 @@ class StaleGangs:
         clock: Clock,
         pods: Cache[Pod],
         groups: Groups,
+        pending: Pending,
         recorder: Recorder,
     ) -> None:
         self._clock = clock
         self._pods = pods
         self._groups = groups
+        self._pending = pending
         self._recorder = recorder
         self._listeners: list[Callable[[str], None]] = []
         self._told: dict[str, _Told] = {}
@@ -82,9 +85,17 @@ class StaleGangs:
         return bool(self._told)
 
     def message(self, job: str) -> str:
-        """What is told of it; empty: nothing."""
+        """What there is to say of it; empty: it did not fall."""
         told = self._told.get(job)
-        return told.message if told is not None else ""
+        if told is not None:
+            return told.message
+        if job not in self._pending.below:
+            return ""
+        below, now_s = self._pending.jobs[job], self._clock.now()
+        if any(by_s > now_s for by_s in below.leaving.values()):
+            return ""
+        # At once, for it is how the next to lead knows that it had been whole.
+        return "below its minimum" if below.was_whole or self._was_whole(job) else ""
 
     def _say(self, told: _Told) -> None:
         if _is_ours(told.source):
