@@ -55,9 +55,10 @@ def test_the_first_start_has_one_node_of_eight_gpus(tmp_path: Path) -> None:
 
 
 def test_what_is_not_said_is_as_last_time(tmp_path: Path) -> None:
-    last_start(tmp_path, "nodes: [{name: a, labels: {k: v}, gpus: [{board: l4, count: 2}]}]")
+    said = "nodes: [{name: a, labels: {k: v}, gpus: [{board: gb200, count: 2}], clique: 0}, {name: b}]"
+    last_start(tmp_path, said)
     found = planned(tmp_path)
-    assert found.inventory == inventory.load(tmp_path / "inventory.yaml")
+    assert found.inventory == inventory.parse(said, source="f")
     assert (found.runtime, found.last_runtime, found.last_port) == ("process", "process", 7)
 
 

@@ -58,6 +58,7 @@ def test_a_file_of_several_nodes(tmp_path: Path) -> None:
         "  labels: {zone: a}\n"
         "  gpus: [{board: h100-80gb, count: 8, mig: true}, {board: l4}]\n"
         "- name: cpu-only\n"
+        "- {name: tray, clique: 7, gpus: [{board: gb200, count: 4}]}\n"
     )
     assert inventory.load(path) == Inventory(
         (
@@ -65,6 +66,7 @@ def test_a_file_of_several_nodes(tmp_path: Path) -> None:
                 "big", {"zone": "a"}, (InventoryGpus("h100-80gb", 8, mig=True), InventoryGpus("l4"))
             ),
             InventoryNode("cpu-only", {}, ()),
+            InventoryNode("tray", {}, (InventoryGpus("gb200", 4),), clique=7),
         )
     )
 
@@ -104,6 +106,10 @@ GRAMMAR = "use at most 63 letters, digits, '-', '_' and '.', and begin and end w
         ("gpus:\n- bord: l4\n", "f:2: unknown field 'bord' in gpus[0]; did you mean 'board'?"),
         ("gpus:\n- board: l4\n  count: 0\n", "f:3: gpus[0].count: a whole number >= 1 is expected, not 0"),
         ("gpus:\n- board: l4\n  mig: true\n", "f:2: board 'l4' has no MIG"),
+        (
+            "nodes:\n- name: a\n  clique: 1\n  gpus: [{board: l4}]\n",
+            "f:3: node 'a' has no board with NVLink: it is in no clique",
+        ),
         ("gpus:\n- {board: l4, count: 30}\n- {board: t4, count: 3}\n", "f:2: more than 32 GPUs on one node"),
         *(
             (

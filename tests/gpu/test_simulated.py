@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from aliquot.clock import VirtualTimeLoop
 from aliquot.gpu import boards
 from aliquot.gpu.driver import DriverError, MigState, Placement, ReturnCode, XidEvent
-from aliquot.gpu.inventory import parse_gpus
+from aliquot.gpu.inventory import parse, parse_gpus
 from aliquot.gpu.layout import Geometry, Slice
 from aliquot.gpu.simulated import SimulatedDriver
 
@@ -34,6 +34,13 @@ def test_a_node_has_the_same_uuids_at_every_start() -> None:
     assert [gpu.uuid for gpu in node("h100-80gb:8").gpus()] == [
         gpu.uuid for gpu in node("h100-80gb:8").gpus()
     ]
+
+
+def test_gpus_with_nvlink_are_in_the_clique_of_their_node() -> None:
+    node = parse("nodes: [{name: n, clique: 7, gpus: [{board: gb200}, {board: l4}]}]", source="f").node("n")
+    one, other = SimulatedDriver(node.gpus, node=node.name, fabric=node.fabric).gpus()
+    assert one.fabric is not None and one.fabric.clique_id == 7
+    assert other.fabric is None
 
 
 def test_two_nodes_have_different_uuids() -> None:

@@ -54,7 +54,7 @@ def open_driver(name: str, node_name: str, *, state_file: Path | None = None, wa
         except KeyError as error:
             raise click.ClickException(f"{inventory_path}: {error.args[0]}") from error
         try:
-            return SimulatedDriver(machine.gpus, node=node_name, state_file=state_file)
+            return SimulatedDriver(machine.gpus, node=node_name, fabric=machine.fabric, state_file=state_file)
         except ValueError as error:
             raise click.ClickException(f"{state_file}: {error}; delete the file to begin anew") from error
         except OSError as error:

@@ -92,9 +92,9 @@ def _runtime(kind: str, directory: Path, checkpoints: CheckpointDirectory) -> Ru
 def _driver(node: InventoryNode, state_file: Path) -> tuple[SimulatedDriver, bool]:
     """The node's GPUs as they were left, and whether others were put in instead."""
     try:
-        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file), False
+        return SimulatedDriver(node.gpus, node=node.name, fabric=node.fabric, state_file=state_file), False
     except ValueError as error:
         # Other GPUs than last time: a machine that was rebuilt, and remembers nothing.
         _log.warning("the node's GPUs start anew", node=node.name, reason=str(error))
         state_file.unlink()
-        return SimulatedDriver(node.gpus, node=node.name, state_file=state_file), True
+        return SimulatedDriver(node.gpus, node=node.name, fabric=node.fabric, state_file=state_file), True

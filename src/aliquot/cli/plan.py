@@ -146,6 +146,7 @@ def encode(inventory: Inventory) -> bytes:
             "name": node.name,
             "labels": dict(node.labels),
             "gpus": [{"board": g.board, "count": g.count, "mig": g.mig} for g in node.gpus],
+            "clique": node.clique,
         }
         for node in inventory.nodes
     ]

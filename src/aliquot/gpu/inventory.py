@@ -1,6 +1,6 @@
 """Inventories: which boards the nodes of an emulated cluster have.
 
-`gpus: [{board: h100-80gb, count: 8, mig: true}]` for one node, or `nodes: [{name, labels, gpus: [...]}]`; on the
+`gpus: [{board: h100-80gb, count: 8, mig: true}]` for one node, or `nodes: [{name, labels, clique, gpus: [...]}]`; on the
 command line `h100-80gb:8`. Every board is looked up here, so that what comes out can be built.
 """
 
@@ -15,12 +15,16 @@ from msgspec import Meta, Struct
 from aliquot import document
 from aliquot.document import Document
 from aliquot.gpu import boards
+from aliquot.gpu.driver import Fabric
 
 MAX_GPUS = 32
 """Of one node: more the kernel driver does not drive."""
 
 MAX_NAME_CHARACTERS = 63
 """Of a node: its name is also the value of its host name label."""
+
+_CLUSTER_UUID = "6f1d3c52-9a0e-5b7d-8e43-2c1f0a9b7d64"
+"""Of the one NVLink fabric that all cliques of emulated nodes are in."""
 
 _DNS_LABELS = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_NAME = re.compile(r"(?=.{1,63}\Z)[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -41,6 +45,12 @@ class InventoryNode:
     name: str
     labels: Mapping[str, str]
     gpus: tuple[InventoryGpus, ...]
+    clique: int | None = None
+    """Of the NVLink domain across nodes that its GPUs have joined: those with the same number reach each other."""
+
+    @property
+    def fabric(self) -> Fabric | None:
+        return None if self.clique is None else Fabric(_CLUSTER_UUID, self.clique)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,11 @@ def parse(text: str, *, source: str) -> Inventory:
             if complaint := _label_complaint(key, value):
                 raise parsed.error(("nodes", index, "labels", key), complaint)
         gpus = _gpus(parsed, ("nodes", index, "gpus"), node.gpus)
-        nodes.append(InventoryNode(node.name, node.labels, gpus))
+        if node.clique is not None and not any(boards.board(group.board).nvlink for group in gpus):
+            raise parsed.error(
+                ("nodes", index, "clique"), f"node '{node.name}' has no board with NVLink: it is in no clique"
+            )
+        nodes.append(InventoryNode(node.name, node.labels, gpus, node.clique))
     return Inventory(tuple(nodes))
 
 
@@ -114,6 +128,7 @@ class _Node(Struct):
     name: str
     labels: dict[str, str] = {}
     gpus: list[_Gpus] = []
+    clique: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
 
 
 class _File(Struct):

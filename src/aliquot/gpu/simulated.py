@@ -66,6 +66,7 @@ class SimulatedDriver:
         *,
         node: str,
         old_driver: bool = False,
+        fabric: Fabric | None = None,
         state_file: Path | None = None,
     ) -> None:
         groups = [(boards.board(group.board), group.mig) for group in gpus for _ in range(group.count)]
@@ -77,7 +78,7 @@ class SimulatedDriver:
         self._by_uuid = {gpu.uuid: gpu for gpu in self._gpus}
         self._measured: dict[str, dict[str, Any]] = {}
         self._old_driver = old_driver
-        self._fabric: Fabric | None = None
+        self._fabric = fabric
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
         self._changing = threading.Lock()

@@ -187,7 +187,7 @@ def _simulated(path: Path, source: Source, ours: ExitStack | None) -> list[Machi
                 if ours is not None:
                     # All GPUs of a node are in one file, which is read once and written whole.
                     ours.enter_context(held(file.parent, name))
-            driver = SimulatedDriver(node.gpus, node=name, state_file=file)
+            driver = SimulatedDriver(node.gpus, node=name, fabric=node.fabric, state_file=file)
         except GpuHeld as error:
             raise MigError(Exit.IN_USE, [str(error)]) from error
         except ValueError as error:
