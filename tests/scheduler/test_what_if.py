@@ -108,6 +108,17 @@ def found(case: Case) -> list[str]:
             ["take out its nodeSelector"],
         ),
         Case(
+            "that all of its pods be in one NUMA node",
+            [node("a", *["whole=x/o", "whole"] * 4, numa=[range(4), range(4, 8)])],
+            gang(3, gpu=1),
+            [
+                "do not require its pods to be in one aliquot.dev/numa",
+                "begin with 2 pods instead of 3",
+                "add 1 node like a (8 nvidia.com/gpu)",
+            ],
+            Group("", 3, topology=within("aliquot.dev/numa", topology="")),
+        ),
+        Case(
             "that its GPUs be in one NUMA node",
             [node("a", *["whole=x/o", "whole"] * 4, numa=[range(4), range(4, 8)])],
             [pod("p", gpu=3, gpus_in="numa")],
