@@ -246,6 +246,13 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
             why="Topology net has no level aliquot.dev/socket",
         ),
         Case(
+            "nor what is preferred above what is required",
+            [machine("a")],
+            gang(2, within(NUMA, "row", topology="net")),
+            {"": 2},
+            why="Topology net has no level row",
+        ),
+        Case(
             "a topology that nobody made, though the level needs none",
             [machine("a")],
             gang(2, within(NUMA, topology="nvl")),

@@ -285,17 +285,17 @@ class _Attempt:
         """Domains to try, best first."""
         topology = self._topology(wish)
         gpus = GpuWish(GPU_LEVELS.get(wish.required), GPU_LEVELS.get(wish.preferred))
+        try:
+            required, preferred = (
+                topology.depth(level) if level and level not in GPU_LEVELS else 0
+                for level in (wish.required, wish.preferred)
+            )
+        except KeyError as error:
+            raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}") from None
         alone = self._is_one_pod(group, within)
         if gpus.required is not None:
             yield from (replace(within, wish=gpus),) if alone else self._gpu_domains(group, gpus, within)
             return
-        try:
-            required = topology.depth(wish.required) if wish.required else 0
-            preferred = required
-            if wish.preferred and gpus.preferred is None:
-                preferred = topology.depth(wish.preferred)
-        except KeyError as error:
-            raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}") from None
         if gpus.preferred is not None and alone:
             within = replace(within, wish=gpus)
         elif gpus.preferred is not None:

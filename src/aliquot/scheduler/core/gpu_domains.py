@@ -206,12 +206,12 @@ def _domains(node: NodeState, *levels: GpuLevel) -> list[frozenset[str]]:
 
 def _with_room(shape: PodShape, node: NodeState, *levels: GpuLevel) -> list[NodeState]:
     """The node confined to each domain that has room, the fullest first."""
-    found = [state for gpus in _domains(node, *levels) if has_devices(shape, state := confined(node, gpus))]
+    found = [state for gpus in _domains(node, *levels) if _has_devices(shape, state := confined(node, gpus))]
     found.sort(key=lambda state: sum(state.free[r] for r in shape.request if r in state.free))
     return found
 
 
-def has_devices(shape: PodShape, node: NodeState) -> bool:
+def _has_devices(shape: PodShape, node: NodeState) -> bool:
     """Whether it has all of the listed devices that the pod asks for."""
     for resource, count in shape.request.items():
         if resource in node.free:
