@@ -40,8 +40,7 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
         for decision in outcome.decisions
     }
     for state in cluster.snapshot.nodes.values():
-        for resource, used in state.used.items():
-            assert used <= state.facts.allocatable.get(resource, 0)
+        assert all(left >= 0 for left in state.unasked.values())
     return gone, " ".join(one.job.key.removeprefix("default/") for one in outcome.blocked)
 
 

@@ -301,6 +301,4 @@ def test_no_device_is_given_twice_or_taken_away_whatever_happens(data: st.DataOb
                 id_,
                 holders,
             )
-        for resource, used in state.used.items():
-            if resource in state.facts.devices.by_resource:
-                assert used <= state.total(resource)
+        assert all(state.unasked[resource] >= 0 for resource in state.facts.devices.by_resource)

@@ -62,11 +62,14 @@ class DeviceState:
     sharing: Sharing = Sharing.NONE
     one_per_container: bool = False
     """Whether a container that asks for several shares is refused."""
+    # Kept, as every decision asks for them many times:
     id: DeviceId = field(init=False, repr=False, compare=False)
-    """Kept, as every decision asks for it many times."""
+    _open: int = field(init=False, repr=False, compare=False)
+    """How often it is given to anybody."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", device_id(self.gpu, self.start))
+        object.__setattr__(self, "_open", self.capacity if self.usable else 0)
 
     @property
     def usable(self) -> bool:
@@ -88,7 +91,7 @@ class DeviceState:
 
     def free(self, holders: int) -> int:
         """What is left of it when it is held that often."""
-        return max(0, self.capacity - holders) if self.usable else 0
+        return self._open - holders if holders < self._open else 0
 
 
 class Devices:

@@ -75,9 +75,8 @@ def room(shape: PodShape, node: NodeState) -> Reason | None:
 
 
 def _has_room(shape: PodShape, node: NodeState) -> bool:
-    for resource, needed in shape.request.items():
-        if needed > node.available(resource):
-            return False
+    if not node.has_room(shape.request):
+        return False
     shared = node.facts.devices.shared
     if shared and any(r in shared and share_out(r, shape, node) is None for r in shape.request):
         return False

@@ -23,8 +23,8 @@ class NodeState(Struct, frozen=True, gc=False):
     reported: NodeFacts
     facts: NodeFacts
     """As they will be once what pods have reserved is made."""
-    used: Amounts
-    """Sum of the requests of the pods here."""
+    unasked: Amounts
+    """What the requests of the pods here leave of all that the node has, ready or not. Below zero where it has less."""
     held: Mapping[DeviceId, tuple[str, ...]]
     """Listed devices in use, with the pods that hold them, sorted; a pod as often as it holds shares."""
     free: Mapping[str, int]
@@ -37,6 +37,10 @@ class NodeState(Struct, frozen=True, gc=False):
     @property
     def name(self) -> str:
         return self.facts.name
+
+    def knows(self, resource: str) -> bool:
+        """Whether the node has any of it, or none left to offer."""
+        return resource in self.facts.allocatable or resource in self.facts.devices.totals
 
     def total(self, resource: str) -> int:
         """How much the node has, in use or not, ready or not."""
@@ -75,19 +79,23 @@ class NodeState(Struct, frozen=True, gc=False):
         return device.free(len(self.held.get(device.id, ())))
 
     def available(self, resource: str) -> int:
-        free = self.free.get(resource)
-        used = self.used.get(resource, 0)
-        if free is None:
-            return self.facts.allocatable.get(resource, 0) - used
+        unasked, free = self.unasked.get(resource, 0), self.free.get(resource)
         # Two schedulers may have assigned one device to two pods. What live pods asked for is certain.
-        unasked = self.facts.devices.totals[resource] - used
-        return free if free < unasked else unasked
+        return unasked if free is None or unasked < free else free
+
+    def has_room(self, request: Amounts) -> bool:
+        """Whether so much of everything is available."""
+        unasked, free = self.unasked, self.free
+        for resource, needed in request.items():
+            if needed > unasked.get(resource, 0) or needed > free.get(resource, needed):
+                return False
+        return True
 
 
 def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[str] = ()) -> NodeState:
     """The state from nothing. `ended`: pods of the node that are over, whatever its device list still says."""
     facts = with_reserved(reported, pods, ended)
-    used: dict[str, int] = {}
+    unasked = {**facts.allocatable, **facts.devices.totals}
     ports: list[HostPort] = []
     held: dict[DeviceId, list[str]] = {}
     kept_back: dict[str, int] = {}
@@ -95,7 +103,7 @@ def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[s
     over = facts.devices.by_holder.keys() & ended
     for pod in pods:
         for resource, amount in pod.request.items():
-            used[resource] = used.get(resource, 0) + amount
+            unasked[resource] = unasked.get(resource, 0) - amount
         ports.extend(pod.host_ports)
         holding = _holding(facts.devices, pod, over)
         for device in holding.devices:
@@ -110,7 +118,7 @@ def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[s
     return NodeState(
         reported=reported,
         facts=facts,
-        used=used,
+        unasked=unasked,
         held={device: tuple(sorted(holders)) for device, holders in held.items()},
         free={
             resource: sum(device.free(len(held.get(device.id, ()))) for device in devices)
@@ -124,9 +132,9 @@ def derive(reported: NodeFacts, pods: Collection[PlacedPod], ended: Collection[s
 
 def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
     """`pod` added, in time proportional to the pod. Not for a pod that the node's device list names: `derive`."""
-    used = dict(state.used)
+    unasked = dict(state.unasked)
     for resource, amount in pod.request.items():
-        used[resource] = used.get(resource, 0) + amount
+        unasked[resource] = unasked.get(resource, 0) - amount
     held, free = state.held, state.free
     devices = state.facts.devices
     holding = _assigned(devices, pod, state.ended)
@@ -140,16 +148,16 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
-    return NodeState(state.reported, state.facts, used, held, free, ports, state.ended)
+    return NodeState(state.reported, state.facts, unasked, held, free, ports, state.ended)
 
 
 def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
     """The inverse of `with_pod`, under the same condition."""
-    used = dict(state.used)
+    unasked = dict(state.unasked)
     for resource, amount in pod.request.items():
-        used[resource] -= amount
-        if not used[resource]:
-            del used[resource]
+        unasked[resource] += amount
+        if not unasked[resource] and not state.knows(resource):
+            del unasked[resource]
     held, free = state.held, state.free
     devices = state.facts.devices
     holding = _assigned(devices, pod, state.ended)
@@ -172,7 +180,7 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
         for port in pod.host_ports:
             left.remove(port)
         ports = tuple(left)
-    return NodeState(state.reported, state.facts, used, held, free, ports, state.ended)
+    return NodeState(state.reported, state.facts, unasked, held, free, ports, state.ended)
 
 
 class _Holding(Struct, frozen=True, gc=False):
