@@ -7,11 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.jobs import JobSpec, lacking
+from aliquot.scheduler.core.landings import Landings
+from aliquot.scheduler.core.movable import AT_REST_S
 from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.queues.history import History
 from aliquot.scheduler.core.queues.line import Line as JobOrder
-from aliquot.scheduler.core.queues.terms import QueueSpec
+from aliquot.scheduler.core.queues.terms import GPU, QueueSpec
 from aliquot.scheduler.core.victims import Guards
 from tests.scheduler.worlds import Cluster, Line, queue
 
@@ -48,8 +51,13 @@ class World:
         *,
         history: History | None = None,
         ageing_s: float | None = None,
+        landings: Landings | None = None,
+        round_s: float = 1.0,
     ) -> None:
+        """`landings`: others are moved too, and are made anew at once. `round_s`: until it is decided again."""
         self.history = history
+        self.landings = landings
+        self.round_s = round_s
         self.cluster = Cluster(nodes, declared, history=history, order=JobOrder(ageing_s))
         self.members: dict[str, tuple[PodRequest, JobSpec]] = {}
         self.now_s = 1000.0
@@ -61,10 +69,23 @@ class World:
             self.members[request.key] = request, line.spec(age)
             self.cluster.pending.put(request, line.spec(age))
 
+    def run(self, text: str) -> None:
+        line = Line.of(text)
+        self.cluster.run(text)
+        for request in line.requests():
+            self.members[request.key] = request, line.spec()
+
     def round(self) -> bool:
         """Whether anything was decided. Who was placed a moment ago is not evicted before the next one."""
         cluster = self.cluster
-        outcome = cluster.decide(Guards(), self.now_s)
+        outcome = cycle.run(
+            cluster.snapshot,
+            cluster.pending,
+            cluster.rankings,
+            guards=Guards(anew=lambda name: self.members[name][0], loses_work=lambda name: False),
+            landings=self.landings,
+            now_s=self.now_s,
+        )
         for decision in outcome.decisions:
             for bind in decision.binds:
                 self.now_s += 1
@@ -76,7 +97,7 @@ class World:
         for pod in gone:
             request, spec = self.members[pod.key]
             cluster.pending.put(request, spec)
-        self.pass_time(1)
+        self.pass_time(self.round_s)
         self.evicted += len(gone)
         return bool(outcome.decisions)
 
@@ -114,6 +135,10 @@ def test_evictions_come_to_an_end_and_break_nothing(data: st.DataObject) -> None
         # Whose turn it is changes with time alone. Who may have whose place does not.
         world.pass_time(seconds)
         assert not world.round(), lines
+    breaks_nothing(cluster)
+
+
+def breaks_nothing(cluster: Cluster) -> None:
     for state in cluster.snapshot.nodes.values():
         assert all(left >= 0 for left in state.unasked.values())
     for job in cluster.pending.jobs.values():
@@ -123,6 +148,40 @@ def test_evictions_come_to_an_end_and_break_nothing(data: st.DataObject) -> None
     for node in cluster.accounts.tree.nodes:
         for resource, terms in node.spec.terms.items():
             assert cluster.accounts.ledger.held(node.index).get(resource, 0) <= terms.limit
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_moves_and_evictions_come_to_an_end(data: st.DataObject) -> None:
+    declared = data.draw(queues)
+    parents = {one.parent for one in declared}
+    leaves = tuple(one.name for one in declared if one.name not in parents)
+    # Whom only time keeps in his place is free to be moved again in each round.
+    world = World(dict.fromkeys("wxyz", 4), declared, landings=Landings(), round_s=2 * AT_REST_S)
+    free = dict.fromkeys("wxyz", 4)
+    for number in range(data.draw(st.integers(3, 8))):
+        there = data.draw(jobs(f"r{number}", leaves))
+        line = Line.of(there)
+        if world.cluster.accounts.refusal(line.spec(), {GPU: 1000 * line.pods * line.gpu}) is not None:
+            continue
+        where: list[str] = []
+        for _ in range(line.pods):
+            fits = [name for name, gpus in free.items() if gpus - line.gpu * where.count(name) >= line.gpu]
+            if fits:
+                where.append(data.draw(st.sampled_from(fits)))
+        if len(where) == line.pods:
+            world.run(f"{there} since {number} on {' '.join(where)}")
+            for name in where:
+                free[name] -= line.gpu
+    for age in range(data.draw(st.integers(1, 4))):
+        in_queue = f" in {data.draw(st.sampled_from(leaves))}" if leaves else ""
+        size, gpus = data.draw(st.sampled_from((("", 3), ("", 4), ("", 4), ("*2", 3), ("*2", 4))))
+        world.come(f"big{age}{size}{in_queue} at {data.draw(st.integers(0, 2))} gpu {gpus}", age)
+    rounds = 0
+    while world.round():
+        rounds += 1
+        assert rounds < MOST_ROUNDS
+    breaks_nothing(world.cluster)
 
 
 @pytest.mark.parametrize(

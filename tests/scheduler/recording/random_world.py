@@ -16,6 +16,7 @@ from aliquot.scheduler.core.backfill.stage import Backfill, Style
 from aliquot.scheduler.core.cycle import Outcome
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
+from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
@@ -72,6 +73,7 @@ class RandomWorld:
             Backfill(rng.choice(list(Style)), estimate=self._estimate) if rng.random() < 0.8 else None
         )
         self._snapshot = Snapshot()
+        self._landings = Landings() if rng.random() < 0.7 else None
         self._staleness = Staleness(lambda job: job.endswith("3"))
         self._reader = PodReader()
         self._running: dict[str, JobSpec] = {}
@@ -130,6 +132,7 @@ class RandomWorld:
                 rng.choice((None, None, 2)),
                 self._backfill,
                 self._guards() if rng.random() < 0.7 else None,
+                self._landings,
                 self._staleness,
                 self.now_s,
                 self.now_s,
@@ -149,7 +152,13 @@ class RandomWorld:
     def _guards(self) -> Guards:
         kept = {key: "it is marked" for key in sorted(self._running) if self.rng.random() < 0.1}
         under = {key: ("budget",) for key in sorted(self._running) if self.rng.random() < 0.3}
-        return Guards(lambda name: kept.get(name, ""), lambda name: under.get(name, ()), {"budget": 1})
+        return Guards(
+            lambda name: kept.get(name, ""), lambda name: under.get(name, ()), {"budget": 1}, self._anew
+        )
+
+    def _anew(self, key: str) -> PodRequest | None:
+        spec = self._running.get(key)
+        return PodRequest(key, "", self._shape_of(key), spec.priority) if spec is not None else None
 
     def _submit(self) -> None:
         rng = self.rng

@@ -243,7 +243,7 @@ class _Attempt:
         names = room.nodes_for(pod, within.names)
         for name in names:
             bind = self._fitting.place(pod, (name,))
-            if bind is not None:
+            if bind is not None and room.settles():
                 names.close()
                 return bind
             self._session.undo(mark)

@@ -15,11 +15,13 @@ from msgspec import Struct
 from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
+from aliquot.scheduler.core.consolidation import Consolidation
 from aliquot.scheduler.core.jobs import JobSpec, extras, least_pods
+from aliquot.scheduler.core.landings import Landings, StandIn
 from aliquot.scheduler.core.lost import Lost
 from aliquot.scheduler.core.pending import Alike, Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
-from aliquot.scheduler.core.preemption import Preemption
+from aliquot.scheduler.core.preemption import Made, Preemption
 from aliquot.scheduler.core.queues.words import told
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
@@ -28,7 +30,7 @@ from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.stale import Fallen, Staleness
 from aliquot.scheduler.core.topology import Topology
-from aliquot.scheduler.core.victims import Guards
+from aliquot.scheduler.core.victims import Everybody, Guards
 
 _MOST_HELPED = 8
 """Kinds of jobs that room is made for in one pass, in the order in which they were served."""
@@ -43,6 +45,8 @@ class Decision(Struct, frozen=True, gc=False):
     """Pods that have to be gone first. Those that are not terminating are to be evicted."""
     lost: Mapping[str, Lost] = {}
     """By pod of those, what its job loses; not of those that go anyway."""
+    stand_ins: tuple[StandIn, ...] = ()
+    """Of those that are moved: room is kept for them elsewhere."""
     fallen: Fallen | None = None
     """Nothing is bound: these pods are all that is left of a gang, and go as it is below its minimum."""
 
@@ -83,25 +87,26 @@ def run(
     limit: int | None = None,
     backfill: Backfill | None = None,
     guards: Guards | None = None,
+    landings: Landings | None = None,
     staleness: Staleness | None = None,
     now_s: float = 0.0,
     steady_s: float = 0.0,
 ) -> Outcome:
     """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed. `backfill`: keep promises to jobs
     that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
-    evicting others; without them nobody is evicted. `staleness`: and what is left of gangs that fell below their minimum goes
-    last of all. `steady_s`: of a clock that nobody sets."""
+    evicting others; without them nobody is evicted. `landings`: or by moving others closer together, whose room is kept there.
+    `staleness`: and what is left of gangs that fell below their minimum goes last of all. `steady_s`: of a clock that nobody sets."""
     budgets_of = guards.budgets_of if guards is not None else Guards().budgets_of
     with Session(snapshot, pending.accounts, budgets_of) as session:
         fitting = Fitting(session, rankings, topologies or {})
         stage = Stage(backfill, fitting, pending, now_s) if backfill is not None else None
-        one = _Pass(fitting, pending, stage)
+        one = _Pass(fitting, pending, stage, landings, now_s)
         try:
             more = one.run(limit)
             if guards is not None and not more:
-                one.make_room(guards, now_s)
+                one.make_room(guards)
                 if staleness is not None:
-                    one.give_up(staleness, guards, now_s, steady_s)
+                    one.give_up(staleness, guards, steady_s)
         except BaseException:
             one.take_back()
             raise
@@ -165,8 +170,13 @@ class _Closed:
 
 
 class _Pass:
-    def __init__(self, fitting: Fitting, pending: Pending, stage: Stage | None = None) -> None:
+    def __init__(
+        self, fitting: Fitting, pending: Pending, stage: Stage | None, landings: Landings | None, now_s: float
+    ) -> None:
         self._stage = stage
+        self._landings = landings
+        self._kept = dict(landings.kept) if landings is not None else {}
+        self._now_s = now_s
         self._fitting = fitting
         self._session = fitting.session
         self._pending = pending
@@ -185,6 +195,8 @@ class _Pass:
         self._room = inf if limit is None else limit
         if self._stage is not None:
             self._serve_due(self._stage)
+        if self._landings is not None:
+            self._serve_moved(self._landings)
         self._lines = self._pending.lines
         broken: list[Head] = []
         for alike, rank in self._pending.begun.items():
@@ -275,8 +287,19 @@ class _Pass:
             elif (binds := stage.kept(job, promise)) is not None:
                 self._decide(job, binds)
 
+    def _serve_moved(self, landings: Landings) -> None:
+        """Jobs that are there again after they were moved."""
+
+        def may(job: Job, counts: Mapping[str, int]) -> bool:
+            return self._beyond_its_queue(job, counts) is None
+
+        for job, binds in landings.served(self._fitting, self._pending, may, self._now_s):
+            self._decide(job, binds)
+
     def take_back(self) -> None:
         """What was decided: the session is undone by then."""
+        if self._landings is not None:
+            self._landings.kept = self._kept
         for decision in self.decisions:
             for bind in decision.binds:
                 self._pending.put(bind.pod, decision.job, bind.leaf)
@@ -314,9 +337,12 @@ class _Pass:
             first = first or found
         return first or ()
 
-    def make_room(self, guards: Guards, now_s: float) -> None:
-        """By evicting others, for the first of those who found none."""
-        preemption = Preemption(self._fitting, self._pending, self._stage, guards, now_s)
+    def make_room(self, guards: Guards) -> None:
+        """For the first of those who found none: by moving others, else by evicting them."""
+        on = self._fitting, self._pending, self._stage, guards, self._now_s
+        consolidation = Consolidation(*on) if self._landings is not None else None
+        preemption = Preemption(*on)
+        everybody: Everybody | None = None
         blocked, self.blocked = self.blocked, []
         tried = 0
         for one in blocked:
@@ -326,12 +352,18 @@ class _Pass:
                 continue
             tried += 1
             for job in self._alike(one):
-                lacks = job.lacks()
-                made = preemption.room_for(job, lacks, reserved=reserved) if lacks else None
+                lacks, made = job.lacks(), None
+                if lacks and self._beyond_its_queue(job, lacks) is None:
+                    everybody = everybody or Everybody(self._session, self._pending, self._now_s)
+                    if consolidation is not None and not reserved:
+                        made = consolidation.room_for(job, lacks, everybody)
+                    made = made or preemption.room_for(job, lacks, everybody, reserved=reserved)
                 if made is None:
                     self.blocked.append(replace(one, job=job.spec))
                     break
-                self._decide(job, made.binds, made.after, lost=made.lost)
+                # Who could go is looked at anew.
+                everybody = None
+                self._decide(job, made.binds, made)
 
     def _is_reserved(self, shortfall: Shortfall) -> bool:
         """There is room, and others were promised it: these may have to give way. In a strict line nobody does."""
@@ -346,25 +378,30 @@ class _Pass:
             if job.waiting and not job.has_begun:
                 yield job
 
-    def give_up(self, staleness: Staleness, guards: Guards, now_s: float, steady_s: float) -> None:
+    def give_up(self, staleness: Staleness, guards: Guards, steady_s: float) -> None:
         """What is left of gangs that fell below their minimum and found no way back in time."""
-        found = staleness.look(self._session, self._pending, guards, now_s=now_s, steady_s=steady_s)
+        found = staleness.look(self._session, self._pending, guards, now_s=self._now_s, steady_s=steady_s)
         for fallen in found:
             if fallen.goes:
-                self._decide(self._pending.jobs[fallen.job.key], (), fallen.left, fallen=fallen)
+                self._decide(self._pending.jobs[fallen.job.key], (), fallen=fallen)
         self.fallen = tuple(found)
 
     def _decide(
         self,
         job: Job,
         binds: Sequence[Bind],
-        after: Iterable[PlacedPod] = (),
-        *,
-        lost: Mapping[str, Lost] | None = None,
+        made: Made | None = None,
         fallen: Fallen | None = None,
     ) -> None:
-        decision = Decision(job.spec, tuple(binds), tuple(after), lost or {}, fallen)
+        if made is not None:
+            after, lost, stand_ins = tuple(made.after), made.lost, tuple(made.stand_ins)
+            decision = Decision(job.spec, tuple(binds), after, lost, stand_ins)
+        else:
+            left = fallen.left if fallen is not None else ()
+            decision = Decision(job.spec, tuple(binds), left, fallen=fallen)
         self.decisions.append(decision)
+        if self._landings is not None:
+            self._landings.keep(decision.stand_ins)
         self._room -= len(binds)
         for pod in decision.after:
             self._pending.evict(pod.key)

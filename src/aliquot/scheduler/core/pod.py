@@ -107,6 +107,8 @@ class PodRequest:
     priority: int = 0
     created_s: float = 0.0
     kin: Kin = NO_KIN
+    owner: str = ""
+    """Uid of what controls it."""
 
 
 class DeviceChoice(Struct, frozen=True, gc=False):

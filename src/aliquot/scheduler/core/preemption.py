@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.backfill.stage import Stage
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.landings import StandIn
 from aliquot.scheduler.core.lost import Lost
 from aliquot.scheduler.core.pending import Job, Pending
 from aliquot.scheduler.core.pod import PlacedPod
@@ -27,6 +28,8 @@ class Made:
     """Who is gone for it."""
     lost: Mapping[str, Lost]
     """By pod of those, what its job loses."""
+    stand_ins: Sequence[StandIn] = ()
+    """Of those that are moved."""
 
 
 class Preemption:
@@ -41,17 +44,13 @@ class Preemption:
         self._pending = pending
         self._guards = guards
         self._now_s = now_s
-        self._everybody: Everybody | None = None
-        """Who could be evicted; None: to be looked at anew."""
 
-    def room_for(self, job: Job, lacks: Mapping[str, int], *, reserved: bool) -> Made | None:
+    def room_for(
+        self, job: Job, lacks: Mapping[str, int], everybody: Everybody, *, reserved: bool
+    ) -> Made | None:
         """None: nobody is evicted for it, and the session is as it was. `reserved`: there is room, which others were promised."""
         asked = self._pending.amounts(job, lacks)
-        if self._pending.accounts.declared and self._pending.accounts.refusal(job.spec, asked) is not None:
-            return None
-        if self._everybody is None:
-            self._everybody = Everybody(self._session, self._pending, self._now_s)
-        victims = Victims(self._session, self._everybody, job, asked, self._guards, self._now_s)
+        victims = Victims(self._session, everybody, job, asked, self._guards, self._now_s)
         if not reserved and not any(victims.may_go(unit) for unit in victims.units):
             return None
         before = set(self._session.evicted)
@@ -59,8 +58,7 @@ class Preemption:
         if isinstance(found, Shortfall):
             return None
         after = {key: pod for key, pod in self._session.evicted.items() if key not in before}
-        lost, self._everybody = self._everybody.lost(after), None
-        return Made(found, tuple(after.values()), lost)
+        return Made(found, tuple(after.values()), everybody.lost(after))
 
     def _tried(self, job: Job, lacks: Mapping[str, int], victims: Victims) -> Sequence[Bind] | Shortfall:
         mark = self._session.checkpoint()

@@ -5,7 +5,8 @@ out not to be in the way stays after all.
 """
 
 import heapq
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from aliquot.scheduler.core.facts import device_id
 from aliquot.scheduler.core.filters import devices
@@ -16,14 +17,21 @@ from aliquot.scheduler.core.pod import PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.reasons import CAPACITY, Kind
 from aliquot.scheduler.core.session import Session
-from aliquot.scheduler.core.victims import CHEAPEST, Cost, Unit, Victims
+from aliquot.scheduler.core.victims import CHEAPEST, Cost, Unit
 
 _MOST_TRIED = 32
 """Nodes that looked as if room could be made, for one pod."""
 
 
+class Candidates(Protocol):
+    @property
+    def units(self) -> Sequence[Unit]: ...
+    def may_go(self, unit: Unit) -> bool:
+        """As things are in the session."""
+
+
 class Room:
-    def __init__(self, session: Session, rankings: Rankings, victims: Victims) -> None:
+    def __init__(self, session: Session, rankings: Rankings, victims: Candidates) -> None:
         self._session = session
         self._rankings = rankings
         self._victims = victims
@@ -69,6 +77,10 @@ class Room:
     def look_again(self) -> None:
         """What was evicted before is there again."""
         self._heaps.clear()
+
+    def settles(self) -> bool:
+        """Whether those may go who have gone for the pod that has been placed now."""
+        return True
 
     def give_back(self) -> None:
         """Whoever can stay after all, the dearest first."""

@@ -56,6 +56,13 @@ class Session:
         self._journal.append((pod.key, self.snapshot.pods.get(pod.key), False))
         self.snapshot.set_pod(pod)
 
+    def take_out(self, key: str) -> None:
+        """What was put there is not: a pod that there never was. Nothing happens where it is not there."""
+        known = self.snapshot.pods.get(key)
+        if known is not None:
+            self._journal.append((key, known, False))
+            self.snapshot.remove_pod(key)
+
     def evict(self, key: str) -> None:
         """The pod's room is free, as it will be. Raises KeyError for one that is not there."""
         pod = self.snapshot.pods[key]

@@ -15,7 +15,7 @@ from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import JobSpec, surplus
 from aliquot.scheduler.core.lost import NOTHING_LOST, Lost, last_checkpoint_s, lost_by
 from aliquot.scheduler.core.pending import Job, Pending
-from aliquot.scheduler.core.pod import Amounts, PlacedPod
+from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodRequest
 from aliquot.scheduler.core.queues.fair_share import Shares
 from aliquot.scheduler.core.queues.reclaim import (
     Claim,
@@ -48,6 +48,10 @@ class Guards:
     """The PodDisruptionBudgets that it is under."""
     allowed: Mapping[str, int] = field(default_factory=dict)
     """Budget to how many of its pods may be disrupted now."""
+    anew: Callable[[str], PodRequest | None] = lambda pod: None
+    """A pod as it is made again when it is evicted; None: it is not, or its job takes harm by it."""
+    loses_work: Callable[[str], bool] = lambda pod: True
+    """Whether what a pod has done until now is lost with it."""
 
     def refusal(self, pods: Iterable[str], disrupted: Mapping[str, int]) -> str:
         """Why these may not go; empty: they may. `disrupted`: by budget, how many go already."""

@@ -1,6 +1,6 @@
 """A case as plain data. What cannot change is taken as it is; what a cycle changes is copied, so that the document stays true."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Generic, TypeVar
 
@@ -12,6 +12,7 @@ from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.backfill.stage import Backfill
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.keeping_worth import KeepingWorth
+from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
@@ -102,6 +103,8 @@ class _Capture:
         nodes = self._nodes.of(snapshot)
         jobs = tuple(self._job(job) for job in case.pending.jobs.values())
         backfill = self._backfill(case.backfill) if case.backfill is not None else None
+        guards = self._guards(case.guards) if case.guards is not None else None
+        landings = self._landings(case.landings) if case.landings is not None else None
         return Recording(
             now_s=case.now_s,
             limit=case.limit,
@@ -120,14 +123,15 @@ class _Capture:
             placing=_placing(case.rankings),
             backfill=backfill,
             ageing_s=case.pending.order.ageing_s,
-            guards=_guards(case.guards, snapshot.pods) if case.guards is not None else None,
+            guards=guards,
+            landings=landings,
             steady_s=case.steady_s,
             stale_since=dict(case.staleness.since) if case.staleness is not None else None,
         )
 
     def _waiting(self, pod: PodRequest) -> document.Waiting:
         position = self._shapes.position(pod.shape)
-        return document.Waiting(pod.key, pod.uid, position, pod.priority, pod.created_s, pod.kin)
+        return document.Waiting(pod.key, pod.uid, position, pod.priority, pod.created_s, pod.kin, pod.owner)
 
     def _job(self, job: pending.Job) -> document.Job:
         return document.Job(
@@ -173,23 +177,32 @@ class _Capture:
             estimates=estimates,
         )
 
+    def _guards(self, guards: Guards) -> document.GuardState:
+        kept: dict[str, str] = {}
+        budgets_of: dict[str, tuple[str, ...]] = {}
+        anew: dict[str, document.Waiting] = {}
+        for pod in self._case.snapshot.pods:
+            if why := guards.kept(pod):
+                kept[pod] = why
+            if budgets := guards.budgets_of(pod):
+                budgets_of[pod] = tuple(budgets)
+            if self._case.landings is not None and (again := guards.anew(pod)) is not None:
+                anew[pod] = self._waiting(again)
+        loses_work = tuple(pod for pod in anew if guards.loses_work(pod))
+        return document.GuardState(kept, budgets_of, dict(guards.allowed), anew, loses_work)
+
+    def _landings(self, landings: Landings) -> tuple[document.StandingIn, ...]:
+        return tuple(
+            document.StandingIn(one.job, one.moved, one.leaf, self._waiting(one.pod), one.node, one.until_s)
+            for one in landings.kept.values()
+        )
+
     def _bind(self, bind: Bind) -> document.PlacedBind:
         return document.PlacedBind(self._waiting(bind.pod), bind.placed, bind.leaf)
 
 
 def _history(history: History) -> document.HistoryState:
     return document.HistoryState(history.half_life_s, history.now_s, history.past.used, tuple(history.books))
-
-
-def _guards(guards: Guards, pods: Iterable[str]) -> document.GuardState:
-    kept: dict[str, str] = {}
-    budgets_of: dict[str, tuple[str, ...]] = {}
-    for pod in pods:
-        if why := guards.kept(pod):
-            kept[pod] = why
-        if budgets := guards.budgets_of(pod):
-            budgets_of[pod] = tuple(budgets)
-    return document.GuardState(kept, budgets_of, dict(guards.allowed))
 
 
 def _placing(rankings: Rankings) -> document.Placing:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.stage import Backfill
 from aliquot.scheduler.core.cycle import Outcome
+from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -25,6 +26,7 @@ class Case:
     limit: int | None = None
     backfill: Backfill | None = None
     guards: Guards | None = None
+    landings: Landings | None = None
     staleness: Staleness | None = None
     now_s: float = 0.0
     steady_s: float = 0.0
@@ -38,6 +40,7 @@ class Case:
             limit=self.limit,
             backfill=self.backfill,
             guards=self.guards,
+            landings=self.landings,
             staleness=self.staleness,
             now_s=self.now_s,
             steady_s=self.steady_s,

@@ -72,6 +72,7 @@ class Waiting(Struct, frozen=True, gc=False):
     priority: int
     created_s: float
     kin: Kin
+    owner: str
 
 
 class Booked(Struct, frozen=True, gc=False):
@@ -159,6 +160,21 @@ class GuardState(Struct, frozen=True, gc=False):
     """By pod; those that are."""
     budgets_of: Mapping[str, tuple[str, ...]]
     allowed: Mapping[str, int]
+    anew: Mapping[str, Waiting]
+    """By pod; nothing where nobody is moved."""
+    loses_work: tuple[str, ...]
+    """Of these pods."""
+
+
+class StandingIn(Struct, frozen=True, gc=False):
+    """`StandIn`."""
+
+    job: JobSpec
+    moved: str
+    leaf: str
+    pod: Waiting
+    node: str
+    until_s: float
 
 
 class HistoryState(Struct, frozen=True, gc=False):
@@ -187,6 +203,8 @@ class Decided(Struct, frozen=True, gc=False):
     binds: tuple[Bound, ...]
     after: tuple[str, ...]
     """Pods that have to be gone first."""
+    moves: tuple[tuple[str, str], ...] = ()
+    """Those of them that have room elsewhere, and on which node."""
 
 
 class Waits(Struct, frozen=True, gc=False):
@@ -253,6 +271,8 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     placing: Placing
     backfill: BackfillState | None
     guards: GuardState | None
+    landings: tuple[StandingIn, ...] | None = None
+    """None: nobody is moved."""
     steady_s: float = 0.0
     stale_since: Mapping[str, float] | None = None
     """By job, when it fell below its minimum, on the same clock; None: that is not looked at."""

@@ -13,6 +13,7 @@ from aliquot.scheduler.core.backfill.stage import Backfill
 from aliquot.scheduler.core.facts import Devices, NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.keeping_worth import by_worth
+from aliquot.scheduler.core.landings import Landings, StandIn
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import starting
 from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
@@ -46,7 +47,8 @@ def restored(recording: Recording) -> Case:
         topologies=recording.topologies,
         limit=recording.limit,
         backfill=_backfill(backfill, recording.shapes) if backfill is not None else None,
-        guards=_guards(guards) if guards is not None else None,
+        guards=_guards(guards, recording.shapes) if guards is not None else None,
+        landings=_landings(recording) if recording.landings is not None else None,
         staleness=None if recording.stale_since is None else Staleness(since=recording.stale_since),
         now_s=recording.now_s,
         steady_s=recording.steady_s,
@@ -123,7 +125,7 @@ def _counted(recording: Recording) -> Counted:
 
 
 def _request(pod: document.Waiting, shapes: Sequence[PodShape]) -> PodRequest:
-    return PodRequest(pod.key, pod.uid, shapes[pod.shape], pod.priority, pod.created_s, pod.kin)
+    return PodRequest(pod.key, pod.uid, shapes[pod.shape], pod.priority, pod.created_s, pod.kin, pod.owner)
 
 
 def _rankings(placing: document.Placing) -> Rankings:
@@ -163,7 +165,23 @@ def _estimate(state: document.BackfillState) -> Estimate:
     return estimate
 
 
-def _guards(state: document.GuardState) -> Guards:
+def _guards(state: document.GuardState, shapes: Sequence[PodShape]) -> Guards:
+    anew = {key: _request(pod, shapes) for key, pod in state.anew.items()}
     return Guards(
-        lambda pod: state.kept.get(pod, ""), lambda pod: state.budgets_of.get(pod, ()), state.allowed
+        lambda pod: state.kept.get(pod, ""),
+        lambda pod: state.budgets_of.get(pod, ()),
+        state.allowed,
+        anew.get,
+        frozenset(state.loses_work).__contains__,
     )
+
+
+def _landings(recording: Recording) -> Landings:
+    landings = Landings()
+    landings.keep(
+        [
+            StandIn(one.job, one.moved, one.leaf, _request(one.pod, recording.shapes), one.node, one.until_s)
+            for one in recording.landings or ()
+        ]
+    )
+    return landings

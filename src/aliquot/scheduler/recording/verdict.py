@@ -25,7 +25,12 @@ def decided_again(case: Case) -> tuple[Outcome | None, Verdict]:
 def verdict(outcome: Outcome) -> Verdict:
     return Verdict(
         decisions=tuple(
-            Decided(one.job.key, _bound(one.binds), tuple(pod.key for pod in one.after))
+            Decided(
+                one.job.key,
+                _bound(one.binds),
+                tuple(pod.key for pod in one.after),
+                tuple((moved.moved, moved.node) for moved in one.stand_ins),
+            )
             for one in outcome.decisions
         ),
         blocked=tuple(map(_waits, outcome.blocked)),

@@ -222,6 +222,11 @@ class Stage:
             binds = found
         return binds
 
+    def is_kept(self, names: set[str], job: Job) -> bool:
+        """Whether what others than the job were promised can be kept on these nodes, whatever runs there now runs on."""
+        promises = self._backfill.promises.values()
+        return not self._broken(names, [one for one in promises if one.job.key != job.spec.key])
+
     def _broken(
         self, names: set[str], promises: Sequence[Promise], besides: PodShape | None = None
     ) -> dict[str, Promise]:
