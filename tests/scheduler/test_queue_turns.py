@@ -303,6 +303,21 @@ def test_what_was_had_counts_in_turns(case: Past) -> None:
     assert " ".join(served) == case.served
 
 
+def test_jobs_that_are_alike_go_by_what_users_had_at_the_start_and_others_by_what_they_have_by_then() -> None:
+    """Gangs of three take more at once than single jobs: who was given one waits for three of the others."""
+    accounts = Accounts((queue("a"),), counted, History(HOUR))
+    snapshot, policies = Snapshot(), Policies()
+    pending = Pending(policies.order, accounts)
+    snapshot.set_facts(node("n", gpus=8))
+    accounts.offer("n", {GPU: 8000})
+    for age, (user, size) in enumerate((("ann", 3), ("ann", 3), *(("bob", 1),) * 6)):
+        spec = JobSpec(f"default/{age}", Group("", size), "a", user, created_s=age)
+        for number in range(size):
+            pending.put(pod(f"{age}-{number}", gpu=1), spec)
+    outcome = cycle.run(snapshot, pending, Rankings(policies))
+    assert " ".join(one.job.user for one in outcome.decisions) == "ann bob bob bob bob bob"
+
+
 def test_who_is_before_a_job_goes_by_what_users_had() -> None:
     history = History(HOUR)
     accounts = Accounts((queue("a"),), counted, history)

@@ -118,15 +118,16 @@ class Accounts:
         self._want(entry, 1)
 
     def _entry(self, spec: JobSpec, shape: PodShape) -> Entry:
-        return Entry(spec.queue or DEFAULT, shape, self.counted(shape), spec.preemptible, self.user(spec))
-
-    def user(self, spec: JobSpec) -> str:
-        """Whose job it is, where that matters."""
-        return spec.user if self.history is not None else NOBODY
+        return Entry(spec.queue or DEFAULT, shape, self.counted(shape), spec.preemptible, spec.user)
 
     def had(self, queue: str, user: str) -> float:
         """The largest part of what the cluster has of anything that the user of the queue had of late."""
-        return 0.0 if self.history is None else self.part(self.history.had(queue, user))
+        had = self.history.had(queue, user) if self.history is not None else None
+        return self.part(had) if had else 0.0
+
+    def given(self, amounts: Amounts) -> float:
+        """How much more `had` a user is by a job of so much."""
+        return 0.0 if self.history is None else self.part(amounts) * self.history.by_next_look
 
     def part(self, amounts: Amounts) -> float:
         """Of what the cluster has: the largest of any one resource."""

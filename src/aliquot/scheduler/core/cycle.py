@@ -30,6 +30,7 @@ from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.stale import Fallen, Staleness
 from aliquot.scheduler.core.topology import Topology
+from aliquot.scheduler.core.turns import Turns
 from aliquot.scheduler.core.victims import Everybody, Guards
 
 _MOST_HELPED = 8
@@ -197,7 +198,8 @@ class _Pass:
             self._serve_due(self._stage)
         if self._landings is not None:
             self._serve_moved(self._landings)
-        self._lines = self._pending.lines
+        self._turns = Turns(self._pending)
+        self._lines = self._turns.lines
         broken: list[Head] = []
         for alike, rank in self._pending.begun.items():
             extra = self._pending.jobs[rank[-1]].lacks() == {}
@@ -229,7 +231,7 @@ class _Pass:
     def _serve(self, heads: Iterable[Head], *, extras: bool = False) -> bool:
         """One head after the other. Whether the limit was reached before all were looked at."""
         accounts = self._pending.accounts
-        turns: Serving = ByQueue(heads, self._pending, accounts) if accounts.declared else OneLine(heads)
+        turns: Serving = ByQueue(heads, self._turns) if accounts.declared else OneLine(heads)
         while (head := turns.next()) is not None:
             if self._room <= 0:
                 return True

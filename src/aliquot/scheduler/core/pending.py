@@ -147,16 +147,15 @@ class Job:
             return {leaf: len(pods) for leaf, pods in self.waiting.items()}
         return lacking(self.spec.root, self.there, self.here)
 
-    def alike(self, user: str) -> Alike:
-        """`user`: whose job it is, where that matters."""
+    def alike(self) -> Alike:
         spec = self.spec
         if spec.root is None:
             (pod,) = self.waiting[""].values()
-            return spec.queue, user, spec.preemptible, spec.refusal, pod.shape.signature
+            return spec.queue, spec.preemptible, spec.refusal, pod.shape.signature
         shapes = Counter(
             (leaf, pod.shape.signature) for leaf, pods in self.waiting.items() for pod in pods.values()
         )
-        return spec.queue, user, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
+        return spec.queue, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
 
 
 def alone(pod: PodRequest) -> JobSpec:
@@ -393,7 +392,7 @@ class Pending:
                 alike = (name,)
                 self._begun[alike] = rank
             else:
-                alike = job.alike(self.accounts.user(job.spec))
+                alike = job.alike()
                 come.setdefault(alike, []).append(rank)
             self._in_line[name] = alike, rank
             if any(self._newcomers_of(job)):

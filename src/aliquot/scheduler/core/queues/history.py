@@ -133,6 +133,11 @@ class History:
             return {}
         return used(advanced(book.usage, book.held, self.now_s + LOOK_S, self.half_life_s))
 
+    @property
+    def by_next_look(self) -> float:
+        """The part of something held from now on that was had by then."""
+        return 1.0 - float(0.5 ** (LOOK_S / self.half_life_s))
+
     def recall(self, queue: str, users: Mapping[str, Amounts], at_s: float) -> None:
         """What was had until `at_s` is known from elsewhere, and better. What is held now was held since."""
         books = self._books.setdefault(queue, {})
