@@ -325,6 +325,7 @@ def test_who_is_before_a_job_goes_by_what_users_had() -> None:
     pending = Pending(Policies().order, accounts)
     history.hold("a", "ann", {GPU: 1000})
     history.advance(HOUR)
+    history.look()
     for age, user in enumerate(("ann", "bob", "ann", "bob")):
         spec = JobSpec(f"default/{user}-{age}", None, "a", user, created_s=age)
         pending.put(pod(f"{user}-{age}", gpu=1), spec)

@@ -165,7 +165,7 @@ ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", user="bob", priority
     ],
 )
 def test_what_counts_where_pods_differ(change: Mapping[str, object], expected: Mapping[str, object]) -> None:
-    assert joined(ONE, replace(ONE, **change)) == replace(ONE, **expected)  # type: ignore[arg-type]
+    assert joined(ONE, replace(ONE, **change)) == replace(ONE, **expected)
 
 
 def test_two_queues_are_a_contradiction() -> None:

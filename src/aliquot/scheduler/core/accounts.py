@@ -127,7 +127,7 @@ class Accounts:
 
     def given(self, amounts: Amounts) -> float:
         """How much more `had` a user is by a job of so much."""
-        return 0.0 if self.history is None else self.part(amounts) * self.history.by_next_look
+        return 0.0 if self.history is None else self.part(amounts) * self.history.soon
 
     def part(self, amounts: Amounts) -> float:
         """Of what the cluster has: the largest of any one resource."""

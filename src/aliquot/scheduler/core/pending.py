@@ -175,6 +175,8 @@ class Pending:
         self._pods: dict[str, PodRequest] = {}
         self._lines: dict[Alike, list[Rank]] = {}
         """Jobs that have not begun; never empty. A Rank ends in the job's key."""
+        self._firsts: dict[Alike, dict[str, Rank]] = {}
+        """Of lines that somebody asked about, since they changed last."""
         self._in_line: dict[str, tuple[Alike, Rank]] = {}
         """Of all jobs of which a pod waits."""
         self._begun: dict[Alike, Rank] = {}
@@ -213,6 +215,15 @@ class Pending:
     def lines(self) -> Mapping[Alike, list[Rank]]:
         self._settle()
         return MappingProxyType(self._lines)
+
+    def firsts(self, alike: Alike) -> Mapping[str, Rank]:
+        """The first of the line of each user who has a job in it."""
+        found = self._firsts.get(alike)
+        if found is None:
+            # Of those of a user the last one stays, and that is the first.
+            jobs, line = self._jobs, self._lines[alike]
+            found = self._firsts[alike] = {jobs[rank[-1]].spec.user: rank for rank in reversed(line)}
+        return found
 
     @property
     def begun(self) -> Mapping[Alike, Rank]:
@@ -399,8 +410,10 @@ class Pending:
                 self._with_newcomers.setdefault(alike, {})[name] = None
         self._changed.clear()
         for alike, ranks in gone.items():
+            self._firsts.pop(alike, None)
             _take_out(self._lines[alike], ranks)
         for alike, ranks in come.items():
+            self._firsts.pop(alike, None)
             _put_in(self._lines.setdefault(alike, []), ranks)
         for alike in gone:
             if not self._lines[alike]:

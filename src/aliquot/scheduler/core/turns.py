@@ -16,26 +16,32 @@ from aliquot.scheduler.core.queues.tree import DEFAULT
 class QueueTurns:
     """Of one queue."""
 
-    def __init__(self, pending: Pending, queue: str, users: Iterable[str] = ()) -> None:
-        """`users`: those whose jobs wait there, where that matters."""
+    def __init__(self, pending: Pending, queue: str, users: Iterable[str]) -> None:
+        """`users`: those whose jobs wait there."""
         self._order = pending.order
         self._accounts = pending.accounts
         self._jobs = pending.jobs
         self._queue = queue
-        self._had = {user: self._accounts.had(queue, user) for user in users}
-        self._at_first = dict(self._had)
-        # Of what all of them had before anything is given. Where that is nothing, of what there is.
-        self._whole = sum(self._had.values()) or 1.0
+        self._had: dict[str, float] = {}
+        """As things are, of users that were asked about."""
+        self._at_first: dict[str, float] = {}
+        """Before any of them was given anything."""
+        self._whole = 1.0
+        if self._accounts.history is not None and self._order.ageing_s is not None:
+            # Of what all of them had. Where that is nothing, of what there is.
+            self._whole = sum(map(self._look, users)) or 1.0
 
     def turn(self, rank: Rank) -> Turn:
         """As things are."""
-        if not self._had:
+        if self._accounts.history is None:
             return self._order.turn(rank)
-        return self._order.turn(rank, self._had.get(self._user(rank), 0.0) / self._whole)
+        user = self._jobs[rank[-1]].spec.user
+        self._look(user)
+        return self._order.turn(rank, self._had[user] / self._whole)
 
     def served(self, job: str) -> None:
         """What its user has may be more by now."""
-        if self._had and job in self._jobs:
+        if self._accounts.history is not None and job in self._jobs:
             user = self._jobs[job].spec.user
             self._had[user] = self._accounts.had(self._queue, user)
 
@@ -48,7 +54,7 @@ class QueueTurns:
         given: dict[str, float] = {}
         turns = []
         for rank, part in ranks:
-            user = self._user(rank)
+            user = self._jobs[rank[-1]].spec.user
             before = given.get(user, 0.0)
             turns.append((self._turn_after(rank, before), rank))
             given[user] = before + part
@@ -56,10 +62,15 @@ class QueueTurns:
         return [rank for _, rank in turns]
 
     def _turn_after(self, rank: Rank, given: float) -> Turn:
-        return self._order.turn(rank, (self._at_first.get(self._user(rank), 0.0) + given) / self._whole)
+        had = self._look(self._jobs[rank[-1]].spec.user)
+        return self._order.turn(rank, (had + given) / self._whole)
 
-    def _user(self, rank: Rank) -> str:
-        return self._jobs[rank[-1]].spec.user
+    def _look(self, user: str) -> float:
+        """What it had at first: whoever is given something was asked about before."""
+        found = self._at_first.get(user)
+        if found is None:
+            found = self._at_first[user] = self._had[user] = self._accounts.had(self._queue, user)
+        return found
 
 
 class _OfSeveralUsers(Sequence[Rank]):
@@ -108,20 +119,19 @@ class Turns:
         return found
 
     def _heed_users(self) -> None:
-        jobs = self.pending.jobs
+        pending, jobs = self.pending, self.pending.jobs
         several = []
-        for rank in self.pending.begun.values():
+        for rank in pending.begun.values():
             spec = jobs[rank[-1]].spec
             self._users.setdefault(spec.queue or DEFAULT, set()).add(spec.user)
-        for alike, line in self.pending.lines.items():
-            # The last of each user stays, and from the end that is the first.
-            firsts = {jobs[rank[-1]].spec.user: rank for rank in reversed(line)}
+        for alike, line in pending.lines.items():
+            firsts = pending.firsts(alike)
             queue = jobs[line[0][-1]].spec.queue or DEFAULT
             self._users.setdefault(queue, set()).update(firsts)
             if len(firsts) > 1:
-                several.append((alike, queue, line, firsts.values()))
+                several.append((alike, queue, line))
         if several:
-            self.lines = dict(self.pending.lines) | {
-                alike: _OfSeveralUsers(line, firsts, self.of(queue), self.pending)
-                for alike, queue, line, firsts in several
+            self.lines = dict(pending.lines) | {
+                alike: _OfSeveralUsers(line, pending.firsts(alike).values(), self.of(queue), pending)
+                for alike, queue, line in several
             }

@@ -60,6 +60,8 @@ def used(usage: Usage) -> Amounts:
 class _Book:
     usage: Usage
     held: dict[str, int] = field(default_factory=dict)
+    soon: Amounts | None = None
+    """See `History.had`; None: to be found."""
 
 
 class History:
@@ -127,14 +129,18 @@ class History:
         return {user: amounts for user, amounts in found if amounts}
 
     def had(self, queue: str, user: str) -> Amounts:
-        """What it will have had at the next look, as things are: who is given much at once has had it at once."""
+        """What it will have had soon, as things are: a minute after what it holds has changed, or it was looked at. So who is given
+        much at once has had it at once."""
         book = self._books.get(queue, {}).get(user)
         if book is None:
             return {}
-        return used(advanced(book.usage, book.held, self.now_s + LOOK_S, self.half_life_s))
+        if book.soon is None:
+            soon_s = book.usage.at_s + LOOK_S
+            book.soon = used(advanced(book.usage, book.held, soon_s, self.half_life_s))
+        return book.soon
 
     @property
-    def by_next_look(self) -> float:
+    def soon(self) -> float:
         """The part of something held from now on that was had by then."""
         return 1.0 - float(0.5 ** (LOOK_S / self.half_life_s))
 
@@ -157,6 +163,7 @@ class History:
 
     def _bring(self, book: _Book) -> None:
         book.usage = self._now(book)
+        book.soon = None
 
     def _now(self, book: _Book) -> Usage:
         if book.usage.average or book.held:
@@ -180,3 +187,4 @@ class History:
         merged = [books.pop(user) for user in idle[:-MOST_USERS]]
         nobody = books.setdefault(NOBODY, _Book(Usage(at_s=self.now_s)))
         nobody.usage = self._total([nobody, *merged])
+        nobody.soon = None
