@@ -113,7 +113,7 @@ def _found_alone(stand_in: StandIn, pending: Pending) -> tuple[Job | None, _Pair
     """A pod that is a job of its own comes back under another name."""
     as_before = Job(stand_in.job)
     as_before.wait(stand_in.pod, "")
-    line = pending.lines.get(as_before.alike(pending.accounts.user(stand_in.job)), ())
+    line = pending.lines.get(as_before.alike(), ())
     for rank in line:
         job = pending.jobs[rank[-1]]
         (pod,) = job.waiting[""].values()
