@@ -9,6 +9,7 @@ from aliquot.cli.connect import cluster_options, connect, run
 from aliquot.cli.logs import silent
 from aliquot.cli.output import Format, emit, output_option, table
 from aliquot.cli.parameters import Duration, GivenName
+from aliquot.cli.scheduling.recorded import scheduler_names_option
 
 if TYPE_CHECKING:
     from aliquot.kube.client import Client
@@ -28,14 +29,7 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 @click.command()
 @click.argument("which", metavar="pod/[NAMESPACE/]NAME|podgroup/[NAMESPACE/]NAME")
 @click.option("-n", "--namespace", type=GivenName(), help="As kubectl: of the context, else default.")
-@click.option(
-    "--scheduler-name",
-    "names",
-    type=GivenName(),
-    multiple=True,
-    help="What the scheduler runs with; may be given several times (default: aliquot; of 'aliquot up' also "
-    "default-scheduler).",
-)
+@scheduler_names_option
 @click.option(
     "--ageing",
     "ageing_s",
@@ -102,7 +96,7 @@ async def _asked(
                 client,
                 subject,
                 clock=SystemClock(),
-                names=names or await _default_names(client),
+                names=names or await default_names(client),
                 ageing_s=ageing_s,
             )
         except explaining.Unknown as unknown:
@@ -113,7 +107,7 @@ async def _asked(
             ) from None
 
 
-async def _default_names(client: "Client") -> tuple[str, ...]:
+async def default_names(client: "Client") -> tuple[str, ...]:
     """An emulated cluster has no other scheduler: ours answers to the name of Kubernetes' own there."""
     import msgspec
 

@@ -14,6 +14,7 @@ from aliquot.cli.metrics import metrics_options, serving_metrics
 from aliquot.cli.parameters import Duration, GivenName, GivenPath
 from aliquot.cli.scheduling.replay import replay
 from aliquot.cli.scheduling.simulate import simulate
+from aliquot.cli.scheduling.snapshot import snapshot
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def scheduler() -> None:
 scheduler.add_command(simulate)
 scheduler.add_command(explain)
 scheduler.add_command(replay)
+scheduler.add_command(snapshot)
 
 
 @scheduler.command("run")

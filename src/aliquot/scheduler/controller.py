@@ -374,9 +374,16 @@ class Scheduler:
     ) -> Outcome:
         """One pass, on all that has been told until now. To carry out what comes of it is another matter. `steady_s`: of a clock
         that nobody sets, to look at gangs below their minimum too."""
+        case = self.case(limit, makes_room=makes_room, steady_s=steady_s)
+        return case.run() if self._flight_recorder is None else self._flight_recorder.run(case)
+
+    def case(
+        self, limit: int | None = None, *, makes_room: bool = True, steady_s: float | None = None
+    ) -> Case:
+        """What is to be decided on."""
         self._dividing.settle()
         self._usage.tell_time()
-        case = Case(
+        return Case(
             self.snapshot,
             self.pending,
             self._rankings,
@@ -388,7 +395,6 @@ class Scheduler:
             now_s=self._clock.now(),
             steady_s=steady_s or 0.0,
         )
-        return case.run() if self._flight_recorder is None else self._flight_recorder.run(case)
 
     async def _gpu_nodes_known(self) -> None:
         """GPUNodes are synced, or this cluster has no such thing (yet): GPUs are then counted from node.status."""

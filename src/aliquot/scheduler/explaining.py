@@ -3,7 +3,6 @@
 It is the scheduler itself that looks, from the same caches into the same core; it only never leads.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from msgspec.structs import replace
 
 from aliquot.clock import Clock, parse_rfc3339, rfc3339
 from aliquot.document import nearest
-from aliquot.kube import duration, errors
-from aliquot.kube.api.core import Node, Pod
-from aliquot.kube.api.queue import Queue
+from aliquot.kube import duration
+from aliquot.kube.api.core import Pod
 from aliquot.kube.client import Client
-from aliquot.kube.resources import NODES, PODS, QUEUES, Resource, key
+from aliquot.kube.resources import key
 from aliquot.scheduler.controller import Scheduler
 from aliquot.scheduler.core.backfill.prediction import Prediction, predicted
 from aliquot.scheduler.core.backfill.stage import Backfill
@@ -35,10 +33,9 @@ from aliquot.scheduler.core.what_if import changes
 from aliquot.scheduler.group_status import group_of
 from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.grouping.drawn import Refused
+from aliquot.scheduler.onlooking import looked
 from aliquot.scheduler.queues import as_quantity
-from aliquot.scheduler.usage import half_life_s
 
-_KNOWN_WITHIN_S = 30.0
 _AHEAD = 3
 _ENDED = ("Succeeded", "Failed")
 
@@ -142,67 +139,17 @@ async def explain(
     client: Client, subject: Subject, *, clock: Clock, names: Iterable[str], ageing_s: float | None = None
 ) -> Answer:
     """Raises Unknown, ApiError, and TimeoutError if the cluster does not answer all that is asked of it."""
-    await _may_read(client)
     ours = frozenset(names)
-    scheduler = Scheduler(
-        client,
-        clock=clock,
-        rng=client.rng,
-        names=ours,
-        usage_half_life_s=await _half_life_s(client),
-        ageing_s=ageing_s,
-    )
-    found: list[Answer] = []
-
-    async def look() -> None:
-        scheduler.recall_usage()
-        await _members_known(scheduler, ours)
-        found.append(_Look(scheduler, subject, clock, ours).answer())
-
-    async with asyncio.timeout(_KNOWN_WITHIN_S):
-        try:
-            await scheduler.follow(look)
-        except* Unknown as group:
-            raise group.exceptions[0] from None
-    return found[0]
-
-
-async def _may_read(client: Client) -> None:
-    """Caches try for ever; who asks wants to hear of it."""
-    kinds: tuple[tuple[Resource, type[Pod] | type[Node]], ...] = ((PODS, Pod), (NODES, Node))
-    for resource, into in kinds:
-        async for _ in client.pages(resource, into=into, page_size=1):
-            break
-
-
-async def _half_life_s(client: Client) -> float | None:
-    """With which the scheduler that runs remembers what queues had: it is written on them."""
     try:
-        async for page in client.pages(QUEUES, into=Queue):
-            found = half_life_s(page.items)
-            if found is not None:
-                return found
-    except errors.NotFound:
-        pass
-    return None
-
-
-async def _members_known(scheduler: Scheduler, names: frozenset[str]) -> None:
-    """The jobs of all pods: their owners are being read."""
-    changed = asyncio.Event()
-
-    def is_ours(pod: Pod) -> bool:
-        return pod.spec.scheduler_name in names and pod.status.phase not in _ENDED
-
-    stop = scheduler.groups.subscribe(lambda names: changed.set())
-    try:
-        while any(
-            is_ours(pod) and scheduler.groups.membership(pod) is None for pod in scheduler.pods.values()
-        ):
-            await changed.wait()
-            changed.clear()
-    finally:
-        stop()
+        return await looked(
+            client,
+            lambda scheduler: _Look(scheduler, subject, clock, ours).answer(),
+            clock=clock,
+            names=ours,
+            ageing_s=ageing_s,
+        )
+    except* Unknown as group:
+        raise group.exceptions[0] from None
 
 
 class _Look:

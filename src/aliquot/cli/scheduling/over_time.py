@@ -71,10 +71,15 @@ class Compared:
     found: "dict[str, Figures]"
 
 
-def report(compared: Compared, output: Format, plot: str | None) -> None:
+def report(
+    compared: Compared,
+    output: Format,
+    plot: str | None,
+    document: Callable[[Compared], Any] = lambda compared: document_of(compared.found),
+) -> None:
     """Of several queues each has a line of its own."""
     columns, rows = table_of(compared)
-    emit(output, lambda: document_of(compared.found), columns=columns, rows=rows)
+    emit(output, lambda: document(compared), columns=columns, rows=rows)
     if output.is_table and any(len(one.by_queue) > 1 for one in compared.found.values()):
         click.echo()
         columns, rows = table_of_queues(compared)

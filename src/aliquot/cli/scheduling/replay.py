@@ -7,18 +7,14 @@ import click
 
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.cli.parameters import GivenPath
+from aliquot.cli.scheduling.recorded import UnreadableRecording, read_recording
 
 if TYPE_CHECKING:
     from aliquot.scheduler.core.cycle import Outcome
     from aliquot.scheduler.recording.case import Case
     from aliquot.scheduler.recording.document import Bound, Decided, Recording, Verdict
 
-_UNREADABLE = 2
 _NODES_SHOWN = 3
-
-
-class _Unreadable(click.ClickException):
-    exit_code = _UNREADABLE
 
 
 @click.command(short_help="Decide a recorded cycle again.")
@@ -29,28 +25,28 @@ class _Unreadable(click.ClickException):
 @output_option
 @click.pass_context
 def replay(context: click.Context, file: str, pod: str | None, output: Format) -> None:
-    """A cycle that `aliquot scheduler run --record` wrote, or that failed: decided again, without a cluster.
+    """A cycle that `aliquot scheduler run --record` wrote, or that failed, or a cluster as `aliquot scheduler snapshot` has it:
+    decided again, without a cluster.
 
     Says `identical`, or what differs first from what was recorded.
 
     Exit codes: 0 it is identical, 1 it is not, 2 the file cannot be read, or is of another version.
     """
-    from aliquot.scheduler.recording.document import Verdict
     from aliquot.scheduler.recording.restoring import OtherPolicies, restored
     from aliquot.scheduler.recording.verdict import decided_again, first_difference
 
-    recording = _read(file)
+    recording = read_recording(Path(file))
     try:
         case = restored(recording)
     except OtherPolicies as error:
-        raise _Unreadable(f"{file}: {error}") from error
+        raise UnreadableRecording(f"{file}: {error}") from error
     if pod is not None and "/" not in pod:
         pod = f"default/{pod}"
     if pod is not None and case.pending.job_of(pod) is None:
         raise click.BadParameter(f"there is no pod {pod} in {file}", param_hint="--explain")
     before = pod is not None and pod in case.snapshot.pods
     outcome, again = decided_again(case)
-    difference = first_difference(recording.verdict or Verdict(), again)
+    difference = first_difference(recording.verdict, again) if recording.verdict is not None else ""
     told = _explained(case, outcome, pod, was_placed=before) if pod is not None else ""
     if output.is_table:
         _show(recording, again, difference)
@@ -60,17 +56,6 @@ def replay(context: click.Context, file: str, pod: str | None, output: Format) -
         emit(output, lambda: _document(recording, again, difference, told), columns=(), rows=())
     if difference:
         context.exit(1)
-
-
-def _read(file: str) -> "Recording":
-    from aliquot.scheduler.recording.document import Unreadable, decoded
-
-    try:
-        return decoded(Path(file).read_bytes())
-    except OSError as error:
-        raise _Unreadable(f"{file}: {error.strerror}") from error
-    except Unreadable as error:
-        raise _Unreadable(f"{file}: {error}") from error
 
 
 def _show(recording: "Recording", again: "Verdict", difference: str) -> None:
@@ -88,7 +73,10 @@ def _show(recording: "Recording", again: "Verdict", difference: str) -> None:
         emit(Format.TABLE, lambda: None, columns=("JOB", "DECIDED", ""), rows=rows)
     if difference and recording.aliquot != __version__:
         click.echo(f"note: it was recorded by aliquot {recording.aliquot}; this is {__version__}")
-    click.echo(f"differs: {difference}" if difference else "identical")
+    if recording.verdict is None:
+        click.echo("it holds no decision to compare with: it is how a cluster was")
+    else:
+        click.echo(f"differs: {difference}" if difference else "identical")
 
 
 def _told(one: "Decided") -> tuple[str, str, str]:
@@ -132,7 +120,7 @@ def _explained(case: "Case", outcome: "Outcome | None", pod: str, *, was_placed:
 
 def _document(recording: "Recording", again: "Verdict", difference: str, told: str) -> dict[str, Any]:
     return {
-        "identical": not difference,
+        "identical": None if recording.verdict is None else not difference,
         "difference": difference,
         "recordedBy": recording.aliquot,
         "nowSeconds": recording.now_s,

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aliquot.cli.connect import cluster_options
 from aliquot.cli.output import Format, emit, output_option
-from aliquot.cli.parameters import GivenPath
+from aliquot.cli.parameters import Duration, GivenPath
 from aliquot.cli.partition.simulating import spread_over
+from aliquot.cli.scheduling.of_cluster import AskedOfCluster, play_cluster
 from aliquot.cli.scheduling.over_time import ESTIMATES, Asked, play_over_time, styles
 from aliquot.cli.scheduling.reading import read
+from aliquot.cli.scheduling.recorded import read_recording, recorded_now, scheduler_names_option
 
 if TYPE_CHECKING:
     from aliquot.scheduler.simulation.suite import Result
@@ -24,6 +27,24 @@ _PACKING_ONLY = {
     "policies": "--policy",
     "seeds": "--seeds",
     "processes": "--processes",
+}
+_TRACE_ONLY = {
+    "trace_format": "--format",
+    "nodes": "--nodes",
+    **_PACKING_ONLY,
+    "jobs": "--jobs",
+    "throughputs": "--throughputs",
+    "gpus_per_node": "--gpus-per-node",
+    "backfill": "--backfill",
+    "estimates": "--estimates",
+    "stops_overdue": "--stop-overdue",
+    "seed": "--seed",
+}
+_LIVE_ONLY = {"names": "--scheduler-name", "kubeconfig": "--kubeconfig", "context": "--context"}
+_CLUSTER_ONLY = {
+    **_LIVE_ONLY,
+    "lasts_s": "--duration",
+    "unknown_s": "--unknown-runtime",
 }
 _OVER_TIME_ONLY = {
     "jobs": "--jobs",
@@ -80,9 +101,13 @@ class _Styles(click.ParamType[tuple[str, ...]]):
     show_default=True,
     help="Of the files: openb is Alibaba's GPU trace of 2023; philly Microsoft's of 2017, as Gavel has it; jsonl a job a line.",
 )
+@click.option("--cluster", "of_cluster", is_flag=True, help="No trace: the cluster as it is, with its jobs.")
 @click.option(
-    "--nodes", required=True, help="openb: CSV of nodes. Over time: how many there are.", metavar="FILE|COUNT"
+    "--recording",
+    type=GivenPath(exists=True, dir_okay=False),
+    help="No trace: a cluster as it was, of 'aliquot scheduler snapshot' or a recorded cycle.",
 )
+@click.option("--nodes", help="openb: CSV of nodes. Over time: how many there are.", metavar="FILE|COUNT")
 @click.option("--pods", "pods_path", type=GivenPath(exists=True, dir_okay=False), help="openb: CSV of pods.")
 @click.option(
     "--jobs", type=GivenPath(exists=True, dir_okay=False), help="Over time: the trace; one job a line."
@@ -113,14 +138,29 @@ class _Styles(click.ParamType[tuple[str, ...]]):
     "queues",
     multiple=True,
     metavar="NAME.FIELD=VALUE",
-    help="Over time: quota, limit, weight, priority or parent of a queue, in GPUs: research.quota=64. May be given several times.",
+    help="Over time, and of a cluster: quota, limit, weight, priority or parent of a queue, in GPUs: research.quota=64. May be "
+    "given several times.",
 )
 @click.option("--stop-overdue", "stops_overdue", is_flag=True, help="Over time: stop jobs at their estimate.")
 @click.option("--seed", type=int, default=42, show_default=True, help="Over time: of estimates.")
 @click.option(
     "--plot",
     type=GivenPath(dir_okay=False),
-    help="Over time: draw use and waits into this PNG, SVG or PDF, or HTML with the tables.",
+    help="Over time, and of a cluster: draw use and waits into this PNG, SVG or PDF, or HTML with the tables.",
+)
+@click.option(
+    "--duration",
+    "lasts_s",
+    type=Duration(least_s=60),
+    default="24h",
+    show_default=True,
+    help="Of a cluster: for how long.",
+)
+@click.option(
+    "--unknown-runtime",
+    "unknown_s",
+    type=Duration(least_s=1),
+    help="Of a cluster: how long jobs run of which nobody says anything.  [default: on and on]",
 )
 @click.option(
     "--policy",
@@ -136,12 +176,16 @@ class _Styles(click.ParamType[tuple[str, ...]]):
     type=click.IntRange(min=1),
     help="Run seeds in this many processes.  [default: as many as there are cores]",
 )
+@scheduler_names_option
+@cluster_options
 @output_option
 @click.pass_context
 def simulate(
-    context: click.Context,
+    click_context: click.Context,
     trace_format: str,
-    nodes: str,
+    of_cluster: bool,
+    recording: str | None,
+    nodes: str | None,
     pods_path: str | None,
     jobs: str | None,
     throughputs: str | None,
@@ -155,9 +199,14 @@ def simulate(
     policies: tuple[str, ...],
     seeds: int,
     processes: int | None,
+    lasts_s: float,
+    unknown_s: float | None,
+    names: tuple[str, ...],
+    kubeconfig: str | None,
+    context: str | None,
     output: Format,
 ) -> None:
-    """A recorded workload, and what becomes of it.
+    """A recorded workload, or the cluster as it is, and what becomes of it.
 
     openb: how much of a cluster's GPUs each policy of placement gets to use. The pods of the list come in random order,
     then pods drawn from it, until 1.3 times the GPUs are asked for. None leaves; who does not fit is turned away.
@@ -166,9 +215,27 @@ def simulate(
 
     philly, jsonl: jobs over time, on nodes that are alike, with the scheduler's own core: who waits for how long, what was
     promised to those that are blocked, and how late it came true. Large jobs ask for a whole node or more.
+
+    --cluster, --recording: hours of a cluster with the jobs that it has, and nobody else: who starts when, and what would be with
+    other queues (--queue). What runs ends when the scheduler expects it.
     """
+    if of_cluster or recording is not None:
+        if of_cluster and recording is not None:
+            raise click.UsageError(
+                "--cluster is the cluster as it is, --recording as it was: give one of them"
+            )
+        _refuse(click_context, "a cluster", _TRACE_ONLY)
+        if recording is not None:
+            _refuse(click_context, "a recording", _LIVE_ONLY)
+        asked_of = AskedOfCluster(queues, lasts_s, float("inf") if unknown_s is None else unknown_s, plot)
+        seen = read_recording(Path(recording)) if recording else recorded_now(names, kubeconfig, context)
+        play_cluster(seen, asked_of, output, process_time)
+        return
     over_time = trace_format != "openb"
-    _refuse(context, trace_format, _PACKING_ONLY if over_time else _OVER_TIME_ONLY)
+    _refuse(click_context, "a trace", _CLUSTER_ONLY)
+    _refuse(click_context, trace_format, _PACKING_ONLY if over_time else _OVER_TIME_ONLY)
+    if nodes is None:
+        raise click.UsageError("give --nodes for a trace, or else --cluster or --recording FILE")
     if not over_time:
         if pods_path is None:
             raise click.UsageError("openb takes --pods FILE")
@@ -197,10 +264,10 @@ def simulate(
     play_over_time(asked, output, process_time)
 
 
-def _refuse(context: click.Context, trace_format: str, options: dict[str, str]) -> None:
+def _refuse(context: click.Context, subject: str, options: dict[str, str]) -> None:
     for name, option in options.items():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option} is nothing to {trace_format}; leave it out")
+            raise click.UsageError(f"{option} is nothing to {subject}; leave it out")
 
 
 def _play_packing(

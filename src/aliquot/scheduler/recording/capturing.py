@@ -181,7 +181,8 @@ class _Capture:
         kept: dict[str, str] = {}
         budgets_of: dict[str, tuple[str, ...]] = {}
         anew: dict[str, document.Waiting] = {}
-        for pod in self._case.snapshot.pods:
+        # Those that wait too: a simulation goes on from here.
+        for pod in (*self._case.snapshot.pods, *self._case.pending.pods):
             if why := guards.kept(pod):
                 kept[pod] = why
             if budgets := guards.budgets_of(pod):

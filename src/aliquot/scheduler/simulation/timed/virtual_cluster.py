@@ -17,6 +17,7 @@ from aliquot.scheduler.core.cycle import Blocked, Decision
 from aliquot.scheduler.core.fragmentation import WHOLE_MILLI
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pod import PodRequest
+from aliquot.scheduler.core.queues.history import LOOK_S
 from aliquot.scheduler.core.queues.terms import GPU
 from aliquot.scheduler.recording.case import Case
 from aliquot.scheduler.simulation.timed.gauges import Gauges, Reading
@@ -24,6 +25,8 @@ from aliquot.scheduler.simulation.timed.gauges import Gauges, Reading
 Member: TypeAlias = tuple[PodRequest, str]
 """A pod and its leaf."""
 
+_AGAIN = "+"
+"""In no pod's name: what is behind it is the number of its evictions."""
 _LOOK_FOR_ROOM_S = 60.0
 """While somebody waits whose room others may have to run a minimum for."""
 
@@ -140,6 +143,8 @@ class VirtualCluster:
         """Kinds of jobs that found no room in the last pass, none having come free since."""
         self._decide_again = False
         self._look_again_s = inf
+        self._history_s = case.now_s
+        """When what queues have had is looked at next."""
         for fate in waiting:
             self._runs[fate.job.name] = self._run(fate)
             self._decide_again = True
@@ -235,6 +240,12 @@ class VirtualCluster:
             self._backfill.ended(key, now_s)
 
     def _decide(self, now_s: float) -> None:
+        history = self._pending.accounts.history
+        if history is not None:
+            history.advance(now_s)
+            if now_s >= self._history_s:
+                self._history_s = now_s + LOOK_S
+                history.look()
         outcome = replace(self._case, now_s=now_s, steady_s=now_s).run()
         # Those who go lose their place before anybody has it.
         for decision in outcome.decisions:
@@ -284,7 +295,7 @@ class VirtualCluster:
         if run.spec.root is None:
             del self._runs[run.spec.key]
         for pod, leaf in again:
-            anew = replace(pod, key=f"{_first_name(pod.key)}~{fate.evictions}")
+            anew = replace(pod, key=f"{first_name(pod.key)}{_AGAIN}{fate.evictions}")
             if run.spec.root is None:
                 run.spec = structs.replace(run.spec, key=anew.key)
                 self._runs[anew.key] = run
@@ -316,5 +327,5 @@ class VirtualCluster:
         self._begin(run, now_s + (estimate_s if fate.stopped and estimate_s is not None else lasts_s))
 
 
-def _first_name(key: str) -> str:
-    return key.partition("~")[0]
+def first_name(key: str) -> str:
+    return key.partition(_AGAIN)[0]
