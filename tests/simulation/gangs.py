@@ -1,5 +1,6 @@
 """Gangs, queues and priorities, while whoever decides on them is killed again and again: nothing happens to nodes and agents, so
-no pod may be refused by a kubelet, and no queue may ever hold more than its limit."""
+no pod may be refused by a kubelet, no queue may ever hold more than its limit, and nothing may be left of a gang of which a member
+is lost for ever."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +10,7 @@ from aliquot.gpu.inventory import InventoryGpus, InventoryNode
 from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.client import Propagation
 from aliquot.kube.errors import NotFound
-from aliquot.kube.resources import JOBS, NAMESPACES, PODS, PRIORITYCLASSES, QUEUES
+from aliquot.kube.resources import JOBS, NAMESPACES, PODGROUPS, PODS, PRIORITYCLASSES, QUEUES
 from aliquot.kube.roles import NAMESPACE
 from tests.simulation.world import World, summary
 
@@ -20,18 +21,24 @@ _SIZES = (1, 1, 2, 3, 4, 6)
 _DEMANDS = ("nvidia.com/gpu", "nvidia.com/gpu", "nvidia.com/mig-3g.40gb")
 _MOST_JOBS = 8
 _NODE_SIDE = ("agent", "kubelets")
-_API = {"apiVersion": "aliquot.dev/v1alpha1", "kind": "Queue"}
+_API = {"apiVersion": "aliquot.dev/v1alpha1"}
+_BAND = "aliquot.dev/pod-group"
+"""The label of pods that nobody makes anew."""
+_BAND_SIZE = 2
+_MOST_BANDS = 2
 
 
 class Gangs(World):
     def __init__(self, seed: int) -> None:
         super().__init__(seed, NODES, Partitioning.ON_DEMAND)
         self._count = 0
+        self._fallen: set[str] = set()
+        """Bands of which a member is lost."""
 
     async def misfortune(self) -> None:
         assert self.supervisor is not None
         jobs = sorted(job["metadata"]["name"] for job in (await self.user.list(JOBS, "default")).items)
-        match self.rng.choice(("start", "start", "end", "pod", "kill")):
+        match self.rng.choice(("start", "start", "end", "pod", "kill", "band", "lose")):
             case "start" if len(jobs) < _MOST_JOBS:
                 await self.start(
                     self.rng.choice(_SIZES),
@@ -41,10 +48,18 @@ class Gangs(World):
                 )
             case "start" | "end" if jobs:
                 await self._end(self.rng.choice(jobs))
-            case "pod" if pods := (await self.user.list(PODS, "default")).items:
-                name = self.rng.choice(sorted(pod["metadata"]["name"] for pod in pods))
+            case "pod" if pods := [
+                pod["metadata"]["name"]
+                for pod in (await self.user.list(PODS, "default")).items
+                if _BAND not in pod["metadata"]["labels"]
+            ]:
+                name = self.rng.choice(sorted(pods))
                 self.note(f"delete pod {name}")
                 await self.delete_pod(name)
+            case "band" if len((await self.user.list(PODGROUPS, "default")).items) < _MOST_BANDS:
+                await self.form()
+            case "lose" if whole := await self._whole_bands():
+                await self._lose(self.rng.choice(whole))
             case _:
                 names = [name for name in self.supervisor.names() if not name.startswith(_NODE_SIDE)]
                 name = self.rng.choice(names)
@@ -55,13 +70,7 @@ class Gangs(World):
         self._count += 1
         name = f"job-{self._count}"
         self.note(f"{name}: {size} x {resource} in {queue}, {priority}")
-        container = {"name": "main", "image": "none", "resources": {"limits": {resource: "1"}}}
-        spec = {
-            "schedulerName": "default-scheduler",
-            "priorityClassName": priority,
-            "restartPolicy": "Never",
-            "containers": [container],
-        }
+        spec = _pod_spec(resource, priority)
         # Whoever is evicted begins again, however often.
         job = {
             "parallelism": size,
@@ -77,6 +86,64 @@ class Gangs(World):
         await self.user.create(
             JOBS, {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job}
         )
+
+    async def form(self) -> None:
+        """A band: pods of one gang, each of which there is but once."""
+        self._count += 1
+        name = f"band-{self._count}"
+        self.note(name)
+        spec: dict[str, Any] = {"minMember": _BAND_SIZE, "queue": "products", "stalenessGracePeriod": "20s"}
+        metadata = {"name": name, "namespace": "default"}
+        await self.user.create(PODGROUPS, {**_API, "kind": "PodGroup", "metadata": metadata, "spec": spec})
+        for number in range(_BAND_SIZE):
+            labels = {_BAND: name, "aliquot.dev/queue": "products"}
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": f"{name}-{number}", "namespace": "default", "labels": labels},
+                "spec": _pod_spec("nvidia.com/gpu", "low"),
+            }
+            await self.user.create(PODS, pod)
+
+    async def _whole_bands(self) -> list[str]:
+        groups = (await self.user.list(PODGROUPS, "default")).items
+        return sorted(
+            group["metadata"]["name"]
+            for group in groups
+            if group["metadata"]["name"] not in self._fallen
+            and any(
+                one["type"] == "Scheduled" and one["status"] == "True"
+                for one in group.get("status", {}).get("conditions", ())
+            )
+        )
+
+    async def _lose(self, band: str) -> None:
+        name = f"{band}-{self.rng.randrange(_BAND_SIZE)}"
+        self.note(f"lose {name} for ever")
+        self._fallen.add(band)
+        await self.delete_pod(name)
+
+    async def _left_of_fallen(self) -> list[str]:
+        pods = (await self.user.list(PODS, "default")).items
+        return [
+            pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"].get(_BAND) in self._fallen
+        ]
+
+    async def _no_bands(self) -> None:
+        """Those that lost a member are gone by themselves; then the others are taken away."""
+        for band in await self._whole_bands():
+            await self._lose(band)
+        for _ in range(40):
+            await asyncio.sleep(15)
+            if not (left := await self._left_of_fallen()):
+                break
+        else:
+            raise AssertionError(f"of gangs that lost a member there are still {left}")
+        for group in (await self.user.list(PODGROUPS, "default")).items:
+            await self.user.delete(PODGROUPS, group["metadata"]["name"], "default")
+        for pod in (await self.user.list(PODS, "default")).items:
+            if _BAND in pod["metadata"]["labels"]:
+                await self.delete_pod(pod["metadata"]["name"])
 
     async def _end(self, name: str) -> None:
         self.note(f"delete {name}")
@@ -106,7 +173,9 @@ class Gangs(World):
         await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         for name, gpu in QUEUES_OF.items():
             spec: dict[str, Any] = {"resources": {"gpu": gpu}}
-            await self.user.create(QUEUES, {**_API, "metadata": {"name": name}, "spec": spec})
+            await self.user.create(
+                QUEUES, {**_API, "kind": "Queue", "metadata": {"name": name}, "spec": spec}
+            )
         for name, value in PRIORITIES.items():
             kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
             await self.user.create(PRIORITYCLASSES, {**kind, "metadata": {"name": name}, "value": value})
@@ -121,6 +190,7 @@ class Gangs(World):
         self.weather.calm()
         for job in (await self.user.list(JOBS, "default")).items:
             await self._end(job["metadata"]["name"])
+        await self._no_bands()
         await asyncio.sleep(90)
         # Six of eight GPUs in one gang, and what is left for those who would go before it if they could.
         await self.start(6, "nvidia.com/gpu", "research", "high")
@@ -132,3 +202,13 @@ class Gangs(World):
             if len(pods) == 8 and all(pod["status"].get("phase") == "Running" for pod in pods):
                 return
         raise AssertionError(f"not all run ten virtual minutes after the storm: {summary(pods)}")
+
+
+def _pod_spec(resource: str, priority: str) -> dict[str, Any]:
+    container = {"name": "main", "image": "none", "resources": {"limits": {resource: "1"}}}
+    return {
+        "schedulerName": "default-scheduler",
+        "priorityClassName": priority,
+        "restartPolicy": "Never",
+        "containers": [container],
+    }
