@@ -77,15 +77,17 @@ _POD_OWNERS = (
     rule("get list watch", "leaderworkerset.x-k8s.io", "leaderworkersets"),
     rule("get list watch", "kubeflow.org", "jaxjobs mpijobs paddlejobs pytorchjobs tfjobs xgboostjobs"),
     rule("get", "kubeflow.org", "scheduledworkflows"),
-    rule("get", "trainer.kubeflow.org", "trainjobs"),
+    rule("get list watch", "trainer.kubeflow.org", "trainjobs"),
     rule("get list watch", "ray.io", "rayclusters"),
-    rule("get", "ray.io", "rayjobs rayservices"),
-    rule("get", "argoproj.io", "cronworkflows workflows"),
-    rule("get", "tekton.dev", "pipelineruns taskruns"),
-    rule("get", "sparkoperator.k8s.io", "sparkapplications"),
-    rule("get", "workload.codeflare.dev", "appwrappers"),
+    rule("get list watch", "ray.io", "rayjobs"),
+    rule("get", "ray.io", "rayservices"),
+    rule("get list watch", "argoproj.io", "workflows"),
+    rule("get", "argoproj.io", "cronworkflows"),
+    rule("get list watch", "tekton.dev", "pipelineruns taskruns"),
+    rule("get list watch", "sparkoperator.k8s.io", "sparkapplications"),
+    rule("get list watch", "workload.codeflare.dev", "appwrappers"),
 )
-"""To see which pods belong together. Kinds that a cluster does not have do no harm here."""
+"""To see which pods belong together, and what has ended. Kinds that a cluster does not have do no harm here."""
 _POD_GROUPS = (
     rule("get list watch", "aliquot.dev", "podgroups queues topologies"),
     rule("get list watch", "scheduling.k8s.io", "priorityclasses podgroups compositepodgroups"),

@@ -59,6 +59,7 @@ from aliquot.scheduler.recording.case import Case
 from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 from aliquot.scheduler.reporter import Reporter
 from aliquot.scheduler.runtime_limits import RuntimeLimits
+from aliquot.scheduler.sequels import Sequels
 from aliquot.scheduler.stale_gangs import StaleGangs
 from aliquot.scheduler.surroundings import Surroundings
 from aliquot.scheduler.telling import Telling
@@ -244,6 +245,7 @@ class Scheduler:
             submit=lambda decision: self._together.submit(decision, self._preparing),
             may_write=may_write,
         )
+        self._sequels = Sequels(client, rng=rng, pods=self._pods, met=self._groups.met, may_write=may_write)
         self._runtime_limits = RuntimeLimits(client, rng=rng, pods=self._pods, may_write=may_write)
         self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
         self._checkpoints = Checkpoints(clock=clock, pods=self._pods, recorder=self._recorder)
@@ -325,6 +327,7 @@ class Scheduler:
                 self._dividing.follow(),
                 self._usage.follow(),
                 self._groups.subscribe(self._mirror.members_changed),
+                self._groups.subscribe(self._sequels.look),
                 self._mirror.follow(),
             )
             try:
@@ -430,6 +433,7 @@ class Scheduler:
             tasks.create_task(self._preparing.run(), name="preparing")
             tasks.create_task(self._departing.run(), name="departing")
             tasks.create_task(self._runtime_limits.run(), name="runtime limits")
+            tasks.create_task(self._sequels.run(), name="sequels")
             tasks.create_task(self._reporter.run(), name="reporter")
             tasks.create_task(self._queue_statuses.run(), name="queue statuses")
             tasks.create_task(self._group_statuses.run(), name="group statuses")

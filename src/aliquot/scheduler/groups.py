@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import msgspec
 import structlog
 
 from aliquot.kube.api.core import ObjectReference, Pod, PriorityClass
@@ -19,9 +20,11 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import PODGROUPS, PRIORITYCLASSES, key
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.endings import Endings
 from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
 from aliquot.scheduler.grouping.drawn import Refused
 from aliquot.scheduler.grouping.membership import Membership, joined, membership
+from aliquot.scheduler.grouping.sequence import After, Standing, waits
 from aliquot.scheduler.owner_chains import OWNER, STATUS, NotYet, OwnerChains
 
 T = TypeVar("T")
@@ -34,6 +37,10 @@ _log = structlog.get_logger()
 _PARENT = "parent"
 _DOOR = ""
 """Needed of a kind: whether it is served."""
+_END = "end"
+"""Needed of a job, by its name: how it stands."""
+_ORDER = "order"
+"""Needed of a job, by its name: what it begins after."""
 
 
 @dataclass(slots=True)
@@ -152,6 +159,17 @@ class Groups:
             changed=self._need_changed,
             is_needed=lambda uid: (OWNER, uid) in self._needed_by,
         )
+        self._endings = Endings(
+            client,
+            pods=pods,
+            pod_groups=self.pod_groups,
+            changed=self._ending_changed,
+            is_awaited=lambda name: (_END, name) in self._needed_by,
+        )
+        self._orders: dict[str, dict[str, tuple[After, ...]]] = {}
+        """By the name of a job, by its pod, what it begins after."""
+        self._ordered: dict[str, str] = {}
+        """Pods that are in there, and by which name of a job."""
         self._asked: dict[str, _Asked] = {}
         self._jobs: dict[str, _Job] = {}
         self._needed_by: dict[Need, dict[str, None]] = {}
@@ -174,6 +192,7 @@ class Groups:
                     tasks.create_task(cache.run(), name=f"cache {cache.resource.name}")
                 for cache in self._caches:
                     tasks.create_task(self._tell_when_synced(cache), name=f"synced {cache.resource.name}")
+                tasks.create_task(self._endings.run(), name="endings")
                 await self._chains.run()
         finally:
             for stop in stops:
@@ -189,6 +208,13 @@ class Groups:
             return asked.own
         spec = self._jobs[asked.own.job.key].spec
         return asked.own if spec is asked.own.job else replace(asked.own, job=spec)
+
+    def met(self, pod: str) -> tuple[str, ...]:
+        """Names of the jobs that the pod's job was to begin after, and that have ended as they were to."""
+        asked = self._asked.get(pod)
+        if asked is None or asked.own is None or asked.own.job.waits is not None:
+            return ()
+        return tuple(one.name.partition("/")[2] for one in asked.own.after)
 
     def source_of(self, job: str) -> ObjectReference | None:
         """What makes the job of several pods with that key: a group, or a workload."""
@@ -225,6 +251,9 @@ class Groups:
         if own is not None and own.by_status:
             self._need((STATUS, own.source.uid))
         before = self._asked.get(name)
+        self._keep_order(name, own)
+        if own is not None and own.after:
+            own = self._in_sequence(own)
         after = self._asked[name] = _Asked(pod, own, frozenset(self._needs))
         self._keep_needs(name, before.needs if before is not None else frozenset(), after.needs)
         left = _job_of(before.own) if before is not None else ""
@@ -233,6 +262,50 @@ class Groups:
         if own is not None and own.job.root is not None:
             self._join(own.job, name)
         return after
+
+    def _in_sequence(self, own: Membership) -> Membership | None:
+        """With what its job has to wait for, as others stand now."""
+        try:
+            reason = waits(_named(own), own.after, self._standing, self._after)
+        except NotYet:
+            return None
+        return replace(own, job=msgspec.structs.replace(own.job, waits=reason))
+
+    def _standing(self, job: str) -> Standing:
+        self._need((_END, job))
+        return self._endings.of(job)
+
+    def _after(self, job: str) -> Iterable[After]:
+        """Of those of its pods that wait."""
+        self._need((_ORDER, job))
+        return {
+            one
+            for name, after in self._orders.get(job, {}).items()
+            if (pod := self._pods.get(name)) is not None and not pod.spec.node_name
+            for one in after
+        }
+
+    def _keep_order(self, name: str, own: Membership | None) -> None:
+        was, now = self._ordered.get(name, ""), _named(own) if own is not None and own.after else ""
+        after = own.after if own is not None else ()
+        if was == now and (not now or self._orders[now].get(name) == after):
+            return
+        if was:
+            left = self._orders[was]
+            del left[name], self._ordered[name]
+            if not left:
+                del self._orders[was]
+        if now:
+            self._orders.setdefault(now, {})[name] = after
+            self._ordered[name] = now
+        for job in {was, now} - {""}:
+            self._need_changed((_ORDER, job))
+
+    def _ending_changed(self, job: str | None) -> None:
+        """None: of all."""
+        jobs = [job] if job is not None else [name for kind, name in self._needed_by if kind == _END]
+        for one in jobs:
+            self._need_changed((_END, one))
 
     def _need(self, need: Need) -> None:
         self._needs.add(need)
@@ -255,6 +328,8 @@ class Groups:
                 del self._needed_by[need]
                 if need[0] == OWNER:
                     self._chains.forget(need[1])
+                elif need[0] == _END:
+                    self._endings.forget(need[1])
 
     def _join(self, spec: JobSpec, name: str) -> None:
         job = self._jobs.setdefault(spec.key, _Job(spec))
@@ -323,6 +398,7 @@ class Groups:
             assert old is not None
             asked = self._asked.pop(key(old), None)
             if asked is not None:
+                self._keep_order(key(old), None)
                 self._keep_needs(key(old), asked.needs, frozenset())
                 if job := _job_of(asked.own):
                     self._leave(job, key(old))
@@ -349,6 +425,11 @@ class Groups:
                     subscriber(told)
                 except Exception:
                     _log.exception("subscriber failed", pods=len(told))
+
+
+def _named(own: Membership) -> str:
+    """How others name its job."""
+    return f"{own.source.namespace}/{own.source.name}"
 
 
 def _of_all(job: _Job) -> JobSpec:

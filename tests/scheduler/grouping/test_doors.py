@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from aliquot.scheduler.grouping.sequence import After
 from tests.scheduler.grouping.objects import Cluster, owner, pod, refusal, shown
 from tests.scheduler.grouping.test_kinds import LEADER, PYTORCH, kubeflow
 
@@ -254,13 +255,11 @@ def test_priority_and_topology_of_kubernetes_own_groups() -> None:
 
 
 def test_all_that_our_own_group_says() -> None:
-    job = Cluster(OURS, priorities={"high": 1000}).membership(pod("p", ours())).job
+    found = Cluster(OURS, priorities={"high": 1000}).membership(pod("p", ours()))
+    job = found.job
+    assert found.after == (After("team-a/other", False), After("team-a/prepare"))
     assert (job.queue, job.priority, job.preemptible) == ("research", 1000, False)
     assert (job.max_runtime_s, job.minimum_runtime_s, job.stale_after_s) == (7200, 600, 90)
-    assert job.after == (
-        ("team-a/podgroup.aliquot.dev:prepare", True),
-        ("team-a/podgroup.aliquot.dev:other", False),
-    )
     assert job.root is not None and job.root.topology is not None
     assert (job.root.topology.topology, job.root.topology.required) == ("racks", "rack")
     decode = pod("p", ours("serve") | {"aliquot.dev/sub-group": "decode"})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
-from aliquot.scheduler.core.reasons import Kind
+from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.grouping.membership import joined
 from tests.scheduler.grouping.objects import Cluster, owner, pod, refusal
 
@@ -19,6 +19,8 @@ apiVersion: batch/v1
 kind: Job
 metadata: {name: train}
 """
+
+FOR_Y = Reason(Kind.DEPENDENCY, "waits for y to succeed")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", user="bob", priority
         ({"minimum_runtime_s": 9.0}, {"minimum_runtime_s": 9.0}),
         ({"stale_after_s": None}, {"stale_after_s": None}),
         ({"stale_after_s": 90.0}, {"stale_after_s": 90.0}),
-        ({"after": (("team-a/y", True),)}, {"after": (("team-a/y", True),)}),
+        ({"waits": FOR_Y}, {"waits": FOR_Y}),
     ],
 )
 def test_what_counts_where_pods_differ(change: Mapping[str, object], expected: Mapping[str, object]) -> None:
@@ -186,7 +188,7 @@ SPECS = st.builds(
     max_runtime_s=st.sampled_from([None, 1.0, 2.0]),
     minimum_runtime_s=st.sampled_from([None, 1.0, 2.0]),
     stale_after_s=st.sampled_from([None, 1.0, 2.0]),
-    after=st.sampled_from([(), (("y", True),), (("z", False),)]),
+    waits=st.sampled_from([None, FOR_Y, Reason(Kind.DEPENDENCY, "waits for z to end")]),
 )
 
 

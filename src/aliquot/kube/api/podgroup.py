@@ -89,7 +89,7 @@ class Ended(StrEnum):
 
 class After(Struct, kw_only=True, rename="camel", omit_defaults=True):
     name: _Name
-    """Of a PodGroup in the same namespace."""
+    """Of what makes a job in the same namespace: a PodGroup, a Job, a PyTorchJob, a pod."""
     condition: Ended = Ended.SUCCEEDED
 
 

@@ -73,8 +73,8 @@ class JobSpec(Struct, frozen=True, gc=False):
     """Not evicted before; None: as its queue says."""
     stale_after_s: float | None = 60.0
     """Evicted whole once it has been below its minimum for so long; None: never."""
-    after: tuple[tuple[str, bool], ...] = ()
-    """Keys of jobs that have to end first; True: with success."""
+    waits: Reason | None = None
+    """What has to end before it begins."""
     refusal: Reason | None = None
     """Why it can never be placed, for a job that contradicts itself."""
 

@@ -151,11 +151,12 @@ class Job:
         spec = self.spec
         if spec.root is None:
             (pod,) = self.waiting[""].values()
-            return spec.queue, spec.preemptible, spec.refusal, pod.shape.signature
+            return spec.queue, spec.preemptible, spec.refusal, spec.waits, pod.shape.signature
         shapes = Counter(
             (leaf, pod.shape.signature) for leaf, pods in self.waiting.items() for pod in pods.values()
         )
-        return spec.queue, spec.preemptible, spec.root, spec.refusal, tuple(sorted(shapes.items()))
+        why = spec.refusal, spec.waits
+        return spec.queue, spec.preemptible, spec.root, why, tuple(sorted(shapes.items()))
 
 
 def alone(pod: PodRequest) -> JobSpec:

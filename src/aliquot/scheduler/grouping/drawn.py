@@ -52,6 +52,7 @@ class Drawn:
     minimum_runtime_s: float | None = None
     stale_after_s: float | None = None
     after: tuple[tuple[str, bool], ...] = ()
+    """Names of jobs in its namespace that have to end first; True: with success."""
     by_status: bool = False
     """It rests on the status of `source` too."""
 

@@ -30,6 +30,9 @@ PRIORITY_CLASSES = (KAI_PRIORITY_CLASS, "ray.io/priority-class-name")
 PREEMPTIBILITIES = ("aliquot.dev/preemptibility", "kai.scheduler/preemptibility", "volcano.sh/preemptable")
 MAX_RUNTIME = "aliquot.dev/max-runtime"
 KUEUE_MAX_RUNTIME = "kueue.x-k8s.io/max-exec-time-seconds"
+AFTER = "aliquot.dev/after"
+AFTER_MET = "aliquot.dev/after-met"
+"""An annotation of a pod that waits, written by the scheduler: the jobs of its list that have ended as they were to."""
 MIN_RUNTIME = "aliquot.dev/min-runtime"
 STALENESS = ("aliquot.dev/staleness-grace-period", "kai.scheduler/staleness-grace-period")
 TOPOLOGIES = (

@@ -22,9 +22,10 @@ from aliquot.scheduler.core.topology import GPU_LEVELS
 from aliquot.scheduler.grouping import doors
 from aliquot.scheduler.grouping.doors import GroupObjects, yunikorn
 from aliquot.scheduler.grouping.drawn import Drawn, Refused, reference, said
-from aliquot.scheduler.grouping.keys import PREFERRED_GPU_LEVEL, REQUIRED_GPU_LEVEL
+from aliquot.scheduler.grouping.keys import AFTER_MET, PREFERRED_GPU_LEVEL, REQUIRED_GPU_LEVEL
 from aliquot.scheduler.grouping.kinds import spark
 from aliquot.scheduler.grouping.owners import Owner, by_owner
+from aliquot.scheduler.grouping.sequence import After, read
 from aliquot.scheduler.grouping.wishes import NEVER_S, Wishes, wishes
 
 _KAI_PRIORITIES: Mapping[str, int] = {"train": 50, "build-preemptible": 75, "build": 100, "inference": 125}
@@ -41,6 +42,8 @@ class Membership:
     """What makes the job: a PodGroup, a workload, the pod."""
     by_status: bool = False
     """It rests on the status of `source` too, which changes far more often than what was asked for."""
+    after: tuple[After, ...] = ()
+    """Jobs that have to end before it begins, but for those of which its pod says that they have."""
 
 
 def membership(
@@ -99,7 +102,11 @@ def joined(first: JobSpec, second: JobSpec) -> JobSpec:
         max_runtime_s=_least(first.max_runtime_s, second.max_runtime_s),
         minimum_runtime_s=_most(first.minimum_runtime_s, second.minimum_runtime_s),
         stale_after_s=None if never_stale else _most(first.stale_after_s, second.stale_after_s),
-        after=tuple(sorted({*first.after, *second.after})),
+        waits=min(
+            (one for one in (first.waits, second.waits) if one is not None),
+            key=lambda reason: (reason.kind, reason.detail),
+            default=None,
+        ),
         refusal=refusal,
     )
 
@@ -142,11 +149,21 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
         minimum_runtime_s=wanted.minimum_runtime_s
         if drawn.minimum_runtime_s is None
         else drawn.minimum_runtime_s,
-        after=drawn.after,
     )
     if stale_after_s is not None:
         job = msgspec.structs.replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
-    return Membership(job, drawn.leaf, drawn.source, drawn.by_status)
+    return Membership(job, drawn.leaf, drawn.source, drawn.by_status, _after(pod, drawn, wanted))
+
+
+def _after(pod: Pod, drawn: Drawn, wanted: Wishes) -> tuple[After, ...]:
+    namespace = pod.metadata.namespace
+    found = tuple(After(f"{namespace}/{name}", with_success) for name, with_success in drawn.after)
+    if wanted.after and not found:
+        found = read(namespace, wanted.after)
+    if not found:
+        return ()
+    met = (pod.metadata.annotations or {}).get(AFTER_MET, "").split(",")
+    return tuple(sorted(one for one in found if one.name.partition("/")[2] not in met))
 
 
 def _check_for_gpus(root: Group | None, wish: TopologyWish | None) -> None:

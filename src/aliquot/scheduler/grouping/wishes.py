@@ -17,6 +17,7 @@ _KEYS = frozenset(
         keys.MAX_RUNTIME,
         keys.KUEUE_MAX_RUNTIME,
         keys.MIN_RUNTIME,
+        keys.AFTER,
         *keys.STALENESS,
         *(key for _, *levels in keys.TOPOLOGIES for key in levels),
     )
@@ -50,6 +51,8 @@ class Wishes:
     minimum_runtime_s: float | None = None
     stale_after_s: float | None = None
     """`NEVER_S`: never."""
+    after: str = ""
+    """As it is written."""
 
 
 _NONE = Wishes()
@@ -70,6 +73,7 @@ def wishes(said: Mapping[str, str]) -> Wishes:
         max_runtime_s=_max_runtime_s(said),
         minimum_runtime_s=_seconds(keys.MIN_RUNTIME, said.get(keys.MIN_RUNTIME, "")),
         stale_after_s=_stale_after_s(*first(said, keys.STALENESS)),
+        after=said.get(keys.AFTER, ""),
     )
 
 

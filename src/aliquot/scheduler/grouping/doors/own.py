@@ -49,7 +49,7 @@ def draw(pod: Pod, groups: Served[PodGroup]) -> Drawn | None:
         max_runtime_s=_seconds(spec.max_runtime, "maxRuntime", name),
         minimum_runtime_s=_seconds(spec.min_runtime, "minRuntime", name),
         stale_after_s=_seconds(spec.staleness_grace_period, "stalenessGracePeriod", name),
-        after=tuple((key_of(namespace, one.name), one.condition is Ended.SUCCEEDED) for one in spec.after),
+        after=tuple((one.name, one.condition is Ended.SUCCEEDED) for one in spec.after),
     )
 
 
