@@ -103,12 +103,34 @@ def test_what_is_wrong_is_said_and_cured() -> None:
             )
             await until(lambda: condition(api, "broken").get("reason") == "SpecUnreadable")
             assert condition(api, "broken")["message"].startswith(
-                "spec.resources.gpu.limit: 'many' is not a quantity"
+                "it cannot be read: spec.resources.gpu.limit: 'many' is not a quantity"
+            )
+            api.put("pods", queued("waits", "broken"))
+            await until(lambda: api.condition("waits")[0] == "False")
+            assert api.condition("waits")[2].startswith(
+                "queue broken is closed: it cannot be read: spec.resources.gpu.limit: 'many' is not a quantity"
             )
             since = one["lastTransitionTime"]
             api.put("queues", queue("research"))
             await until(lambda: condition(api, "vision")["status"] == "True")
             assert condition(api, "vision")["lastTransitionTime"] > since
+
+    simulate(scenario, kinds=QUEUES)
+
+
+def test_of_a_quota_above_its_limit_it_is_said_what_is_of_use() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+        api.put("queues", queue("vision", quota=8, limit="4500m"))
+        api.put("queues", queue("speech", quota=-1, limit=4))
+        async with running(scheduler(world)):
+            await until(lambda: bool(condition(api, "speech") and condition(api, "vision")))
+            assert condition(api, "vision")["status"] == "True"
+            assert condition(api, "vision")["message"] == (
+                "it takes jobs; of its quota of 8 GPUs no more than its limit of 4.5 is of use"
+            )
+            assert condition(api, "speech")["message"] == "it takes jobs"
 
     simulate(scenario, kinds=QUEUES)
 

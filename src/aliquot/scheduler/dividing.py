@@ -92,7 +92,9 @@ class Dividing:
         """Before a decision: what was told since the last one counts from now on."""
         if self._queues_changed:
             self._queues_changed = False
-            self._accounts.declare(self._declared())
+            specs = self._declared()
+            unreadable = {name: one.unreadable for name, one in self.settled.items() if one.unreadable}
+            self._accounts.declare(specs, unreadable)
         if self._unsettled:
             self._settle_nodes()
 

@@ -6,7 +6,7 @@ them are divided in some 10 ms.
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -15,7 +15,9 @@ from aliquot.kube.api.meta import Condition
 from aliquot.kube.api.queue import Queue, QueueStatus, QueueUsage
 from aliquot.kube.client import Client
 from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.queues.terms import UNLIMITED, Terms
 from aliquot.scheduler.core.queues.tree import QueueTree
+from aliquot.scheduler.core.queues.words import amount, value
 from aliquot.scheduler.core.standing import Standing, standings
 from aliquot.scheduler.dividing import Dividing, Settled
 from aliquot.scheduler.queues import status_amounts
@@ -102,8 +104,7 @@ class QueueStatuses:
         tree, now = self._pending.accounts.tree, standings(self._pending, settled)
         usage = self._usage.shown({name: self._shown_usage(name) for name in settled})
         self._now = {
-            name: _Told(one, now[name], ready(name, tree, one.unreadable), usage[name])
-            for name, one in settled.items()
+            name: _Told(one, now[name], ready(name, tree), usage[name]) for name, one in settled.items()
         }
         for name, one in self._now.items():
             if before.get(name) != one:
@@ -120,15 +121,23 @@ class QueueStatuses:
         return status(found, shown.conditions, rfc3339(self._clock.now()))
 
 
-def ready(name: str, tree: QueueTree, unreadable: str) -> Condition:
+def ready(name: str, tree: QueueTree) -> Condition:
     """Whether the queue counts, and why not."""
-    if unreadable:
-        return Condition(type=_READY, status="False", reason="SpecUnreadable", message=unreadable)
     if (problem := tree.problems.get(name)) is not None:
         return Condition(type=_READY, status="False", reason=problem.kind.value, message=problem.detail)
     below = name in tree and tree.node(name).children
     message = "those below it take jobs" if below else "it takes jobs"
+    if name in tree:
+        message += "".join(_of_no_use(tree.node(name).spec.terms))
     return Condition(type=_READY, status="True", reason="Open", message=message)
+
+
+def _of_no_use(terms: Mapping[str, Terms]) -> Iterator[str]:
+    """Quotas above their limit, which the API server lets through: of a rule on amounts that may be numbers or text it estimates the
+    cost by the longest text there could be."""
+    for resource, one in sorted(terms.items()):
+        if one.quota is not None and one.limit < one.quota < UNLIMITED:
+            yield f"; of its quota of {amount(resource, one.quota)} no more than its limit of {value(resource, one.limit)} is of use"
 
 
 def status(told: _Told, shown: Sequence[Condition], now: str) -> QueueStatus:

@@ -85,6 +85,23 @@ def test_who_takes_jobs(name: str, kind: Kind | None, detail: str) -> None:
     assert found is None or found.detail == detail
 
 
+def test_a_queue_that_cannot_be_read_is_there_and_closed() -> None:
+    why = "spec.resources.gpu.limit: 'many' is not a quantity"
+    made = QueueTree([QueueSpec("below", "broken"), QueueSpec("other")], {"broken": why, "default": why})
+    assert {name: reason.kind for name, reason in made.problems.items()} == {
+        "broken": Kind.QUEUE_UNREADABLE,
+        "default": Kind.QUEUE_UNREADABLE,
+        "below": Kind.QUEUE_CLOSED,
+    }
+    told = {name: reason.detail for name in ("broken", "below") if (reason := made.refusal(name)) is not None}
+    assert told == {
+        "broken": f"queue broken is closed: it cannot be read: {why}",
+        "below": f"queue below is closed: its parent broken is closed: it cannot be read: {why}",
+    }
+    # Nothing without bounds stands in for one that was to have some.
+    assert list(made.leaves) == ["other"]
+
+
 def test_without_queues_there_is_one_without_bounds() -> None:
     made = QueueTree()
     assert list(made.leaves) == ["default"]

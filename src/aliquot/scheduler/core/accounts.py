@@ -7,6 +7,7 @@ What is due comes in two kinds. By `shares` jobs claim their places: it moves wi
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -77,11 +78,14 @@ class Accounts:
         """By node, what it has to divide."""
         return self._offered
 
-    def declare(self, specs: Iterable[QueueSpec]) -> None:
-        """These are the queues from now on."""
+    def declare(
+        self, specs: Iterable[QueueSpec], unreadable: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """These are the queues from now on, beside those whose spec could not be read, which take no jobs."""
         self.specs = tuple(specs)
-        self.declared = bool(self.specs)
-        self.ledger = self.ledger.under(QueueTree(self.specs))
+        self.unreadable = unreadable
+        self.declared = bool(self.specs or unreadable)
+        self.ledger = self.ledger.under(QueueTree(self.specs, unreadable))
 
     def price(self, counted: Counted) -> None:
         """From now on a pod counts so much: those that are there too."""

@@ -69,6 +69,7 @@ class Kind(StrEnum):
     QUEUE_PARENT_UNKNOWN = "ParentDoesNotExist"
     QUEUE_CYCLE = "QueueCycle"
     QUEUE_DUPLICATE = "QueueDuplicate"
+    QUEUE_UNREADABLE = "SpecUnreadable"
 
 
 MISMATCH = frozenset(

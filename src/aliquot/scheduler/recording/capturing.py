@@ -123,6 +123,7 @@ class _Capture:
             placing=_placing(case.rankings),
             backfill=backfill,
             ageing_s=case.pending.order.ageing_s,
+            unreadable=dict(accounts.unreadable),
             guards=guards,
             landings=landings,
             steady_s=case.steady_s,

@@ -277,6 +277,8 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     stale_since: Mapping[str, float] | None = None
     """By job, when it fell below its minimum, on the same clock; None: that is not looked at."""
     ageing_s: float | None = None
+    unreadable: Mapping[str, str] = {}
+    """Queues that cannot be read, and why."""
     verdict: Verdict | None = None
 
 

@@ -87,6 +87,7 @@ def _pending(recording: Recording) -> Pending:
     had = recording.history
     history = History(had.half_life_s, had.now_s) if had is not None else None
     accounts = Accounts(recording.queues, _counted(recording), history)
+    accounts.declare(recording.queues, recording.unreadable)
     for name, amounts in recording.offered.items():
         accounts.offer(name, amounts)
     pending = Pending(Line(recording.ageing_s), accounts)

@@ -36,8 +36,11 @@ class QueueNode:
 
 
 class QueueTree:
-    def __init__(self, specs: Iterable[QueueSpec] = ()) -> None:
-        declared, problems = _judged(specs)
+    def __init__(
+        self, specs: Iterable[QueueSpec] = (), unreadable: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`unreadable`: queues whose spec could not be read, and why, with the field."""
+        declared, problems = _judged(specs, unreadable)
         self.problems: Mapping[str, Reason] = MappingProxyType(problems)
         """Why a queue is closed."""
         if DEFAULT not in declared and DEFAULT not in problems:
@@ -174,10 +177,14 @@ def _has_bounds(spec: QueueSpec) -> bool:
     return any(terms.limit < UNLIMITED or terms.quota is not None for terms in spec.terms.values())
 
 
-def _judged(specs: Iterable[QueueSpec]) -> tuple[dict[str, QueueSpec], dict[str, Reason]]:
+def _judged(
+    specs: Iterable[QueueSpec], unreadable: Mapping[str, str]
+) -> tuple[dict[str, QueueSpec], dict[str, Reason]]:
     """Those that are open, and why each other is not."""
     declared: dict[str, QueueSpec] = {}
-    problems: dict[str, Reason] = {}
+    problems = {
+        name: Reason(Kind.QUEUE_UNREADABLE, f"it cannot be read: {why}") for name, why in unreadable.items()
+    }
     for spec in specs:
         if spec.name in declared:
             problems[spec.name] = Reason(Kind.QUEUE_DUPLICATE, f"there is more than one queue {spec.name}")
