@@ -15,6 +15,8 @@ from aliquot.scheduler.recording.document import decoded
 from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 from aliquot.scheduler.recording.restoring import restored
 from aliquot.scheduler.recording.verdict import decided_again
+from tests.scheduler.fake_api import World, simulate
+from tests.scheduler.running import node, pod, scheduler
 from tests.scheduler.worlds import Cluster
 
 
@@ -152,3 +154,24 @@ def test_a_failure_that_cannot_be_kept_is_the_one_that_is_raised(
     with capture_logs() as logs, pytest.raises(Broken):
         FlightRecorder(tmp_path).run(case_of(cluster))
     assert [log["event"] for log in logs] == ["the cycle failed, and could not be recorded"]
+
+
+def test_the_scheduler_leaves_the_cycle_that_it_failed_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(case: Case) -> Outcome:
+        raise Broken("in a cycle")
+
+    async def scenario(world: World) -> None:
+        world.api.put("nodes", node("a", gpus=2))
+        world.api.put("pods", pod("p", gpus=1))
+        monkeypatch.setattr(Case, "run", broken)
+        with pytest.raises(ExceptionGroup) as caught:
+            await scheduler(world, flight_recorder=FlightRecorder(tmp_path)).run()
+        assert caught.group_contains(Broken)
+
+    simulate(scenario)
+    monkeypatch.undo()
+    (name,) = names(tmp_path)
+    outcome, _ = decided_again(restored(decoded((tmp_path / name).read_bytes())))
+    assert outcome is not None and [bind.placed.node for bind in outcome.binds] == ["a"]
