@@ -132,7 +132,7 @@ def test_a_pod_whose_node_goes_is_decided_anew_at_once(gone: tuple[str, ...], re
             for kind in gone:
                 api.delete(kind, "a")
             await until(lambda: given(api, "p") == "", 0.1)
-            await until(lambda: f"node a will not come: {reason}" in api.condition("p")[2], 0.1)
+            await until(lambda: f"node a will not come: {reason}" in api.condition("p")[2], 1)
             api.put("nodes", node("b"))
             api.put("gpunodes", {**gpu_node("whole"), "metadata": {"name": "b"}})
             await until(lambda: given(api, "p") == "b: 1g.10gb@6 of gpu0", 2)

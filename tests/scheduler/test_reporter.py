@@ -7,7 +7,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import PODS
-from aliquot.scheduler.reporter import Notice, Reporter
+from aliquot.scheduler.reporter import HOLD_S, Notice, Reporter
 from tests.scheduler.fake_api import World, simulate
 from tests.scheduler.running import pod
 
@@ -56,6 +56,37 @@ def test_the_time_of_transition_is_kept_while_the_status_is() -> None:
             await asyncio.sleep(10)
             times.append(api.pod("p")["status"]["conditions"][0]["lastTransitionTime"])
         assert times[0] == times[1]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    simulate(scenario)
+
+
+def test_a_pod_that_is_placed_soon_was_told_nothing() -> None:
+    async def scenario(world: World) -> None:
+        api, client = world.api, world.client()
+        uid = api.put("pods", pod("p"))["metadata"]["uid"]
+        pods = Cache(client, PODS, Pod)
+        recorder = Recorder(client, "aliquot-scheduler")
+        reporter = Reporter(client, clock=world.clock, rng=random.Random(0), pods=pods, recorder=recorder)
+        tasks = [asyncio.create_task(one.run()) for one in (pods, reporter, recorder)]
+        await pods.synced()
+        for present in (1, 2, 3):
+            reporter.tell("default/p", Notice(uid, "Unschedulable", f"{present} of the 4 pods exist"))
+            await asyncio.sleep(HOLD_S / 4)
+        reporter.forget("default/p")
+        await asyncio.sleep(10)
+        assert api.writes == []
+        # One that waits on is told the last of it, and from then on at once.
+        for present in (1, 2, 3):
+            reporter.tell("default/p", Notice(uid, "Unschedulable", f"{present} of the 4 pods exist"))
+        await asyncio.sleep(2 * HOLD_S)
+        assert api.condition("p")[2] == "3 of the 4 pods exist"
+        reporter.tell("default/p", Notice(uid, "Unschedulable", "full"))
+        await asyncio.sleep(0.01)
+        assert api.condition("p")[2] == "full"
+        assert api.events("FailedScheduling") == ["3 of the 4 pods exist", "full"]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,6 +19,8 @@ SCHEDULING_GATED = "SchedulingGated"
 SCHEDULER_ERROR = "SchedulerError"
 FAILED_SCHEDULING = "FailedScheduling"
 
+HOLD_S = 0.5
+"""Before the first word on a pod: until the others of its job are made, or a node is free, there is often nothing to tell."""
 _CONDITION = "PodScheduled"
 _WORKERS = 8
 
@@ -31,7 +33,11 @@ class Notice:
 
 
 class Reporter:
-    """Say what is to be told with `tell`, as often as you like; writes happen in `run`, once for each change."""
+    """Say what is to be told with `tell`, as often as you like; writes happen in `run`, once for each change.
+
+    A pod that is placed within `HOLD_S` was told nothing: a condition and an event for each of a burst would cost the API
+    server more than to bind them.
+    """
 
     def __init__(
         self, client: Client, *, clock: Clock, rng: random.Random, pods: Cache[Pod], recorder: Recorder
@@ -50,7 +56,7 @@ class Reporter:
     def tell(self, key: str, notice: Notice) -> None:
         if self._notices.get(key) != notice:
             self._notices[key] = notice
-            self._controller.enqueue(key)
+            self._controller.enqueue_after(key, 0.0 if key in self._written else HOLD_S)
 
     def forget(self, key: str) -> None:
         """The pod waits no longer."""
