@@ -60,17 +60,26 @@ def election(client: "Client", name: str, rng: random.Random) -> "LeaderElection
     return LeaderElection(client, namespace="kube-system", name=name, identity=identity)
 
 
-def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+def run(
+    main: Callable[[], Coroutine[Any, Any, Any]],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Any:
     """Run `main` to its end; what the API refuses or cannot be reached for ends as one line."""
     from aliquot.kube.errors import ApiError
 
     try:
-        return asyncio.run(main())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(main())
     except* ApiError as group:
         raise click.ClickException(str(innermost(group))) from group
 
 
-def serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def serve(
+    main: Callable[[], Coroutine[Any, Any, None]],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
     """Run what runs until it is stopped. SIGTERM, SIGHUP and Ctrl-C end it in order: sockets removed, leases given back."""
     from aliquot.cli import logs
 
@@ -88,4 +97,4 @@ def serve(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
             if not task.cancelled():
                 raise
 
-    run(until_stopped)
+    run(until_stopped, loop_factory=loop_factory)
