@@ -40,9 +40,10 @@ def test_nobody_is_bound_before_who_was_evicted_is_gone() -> None:
         api = world.api
         api.put("nodes", node("a", gpus=1))
         api.put("pods", pod("low", on="a"))
-        async with running(scheduler(world)):
+        async with running(scheduler(world)) as one:
             api.put("pods", pod("high", priority=10))
             await until(lambda: evicted(api) == ["low"], 5)
+            await until(lambda: one.counts.evictions["Preempted"] == 1, 1)
             await until(lambda: api.pod("high")["status"].get("nominatedNodeName") == "a", 1)
             await asyncio.sleep(30)
             assert api.binds == []

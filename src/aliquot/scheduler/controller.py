@@ -242,6 +242,7 @@ class Scheduler:
             rng=rng,
             mirror=self._mirror,
             recorder=self._recorder,
+            counts=self.counts,
             submit=lambda decision: self._together.submit(decision, self._preparing),
             may_write=may_write,
         )

@@ -23,6 +23,7 @@ from aliquot.scheduler.core.cycle import Decision
 from aliquot.scheduler.core.lost import Lost, gpu_time
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.stale import missing
+from aliquot.scheduler.metrics import Counts
 from aliquot.scheduler.mirror import Mirror
 
 _log = structlog.get_logger()
@@ -59,6 +60,7 @@ class Departing:
         rng: random.Random,
         mirror: Mirror,
         recorder: Recorder,
+        counts: Counts,
         submit: Callable[[Decision], None],
         may_write: Callable[[], bool],
     ) -> None:
@@ -66,6 +68,7 @@ class Departing:
         self._clock = clock
         self._mirror = mirror
         self._recorder = recorder
+        self._counts = counts
         self._submit = submit
         self._may_write = may_write
         self._leaving: dict[str, _Leaving] = {}
@@ -211,6 +214,7 @@ class Departing:
             namespace, name = split_key(pod.key)
             subject = {"metadata": {"namespace": namespace, "name": name, "uid": pod.uid}}
             reason, message = _why_it_goes(pod, decision)
+            self._counts.evictions[reason] += 1
             self._recorder.event(PODS, subject, Severity.WARNING, reason, message)
 
     async def _nominate(self, binds: Iterable[Bind]) -> None:
