@@ -52,14 +52,16 @@ def test_how_it_is_read(text: str, at_s: float, wrong: str) -> None:
 def test_a_checkpoint_is_no_matter_of_nodes() -> None:
     snapshot, reader = Snapshot(), PodReader()
     snapshot.set_facts(facts("a", "whole", "whole"))
+    empty = snapshot.nodes["a"].unasked
     snapshot.set_pod(reader.placed(msgspec.convert(says(""), Pod)))
     version, state = snapshot.version, snapshot.nodes["a"]
+    assert state.unasked != empty
     snapshot.set_pod(reader.placed(msgspec.convert(says("2025-12-31T23:00:00Z"), Pod)))
     assert (snapshot.version, snapshot.nodes["a"]) == (version, state)
     (seen,) = snapshot.pods_on("a").values()
     assert (seen, seen.checkpoint_s) == (snapshot.pods["default/p"], NOW_S - 3600)
     snapshot.remove_pod("default/p")
-    assert snapshot.nodes["a"].used == {}
+    assert snapshot.nodes["a"].unasked == empty
 
 
 def test_one_that_counts_as_none_is_told_once() -> None:

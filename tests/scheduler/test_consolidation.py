@@ -73,8 +73,7 @@ class World:
             now_s=self.now_s,
         )
         for state in cluster.snapshot.nodes.values():
-            for resource, used in state.used.items():
-                assert used <= state.facts.allocatable.get(resource, 0)
+            assert all(left >= 0 for left in state.unasked.values())
         return outcome
 
     def gone(self, *names: str) -> None:
