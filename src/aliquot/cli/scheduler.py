@@ -97,6 +97,13 @@ scheduler.add_command(snapshot)
     help="A job that has waited so much longer, like 1h, is level with one of its queue whose priority is higher by one. Left "
     "out: no wait makes up for priority.",
 )
+@click.option(
+    "--consolidation/--no-consolidation",
+    default=True,
+    show_default=True,
+    help="Move others closer together for a job that finds room only in pieces: those alone that are made anew by themselves, "
+    "and have room elsewhere.",
+)
 @leader_elect_option
 @value_table_option
 @metrics_options
@@ -110,6 +117,7 @@ def run_scheduler(
     record_last: int | None,
     usage_half_life_s: float | None,
     ageing_s: float | None,
+    consolidation: bool,
     leader_elect: bool,
     value_tables: Sequence[str],
     metrics_port: int,
@@ -123,7 +131,7 @@ def run_scheduler(
     tables = read_value_tables(value_tables)
     metrics = metrics_address, metrics_port
     recorder = _flight_recorder(directory, record_last)
-    settings = _Settings(names, placement, backfill, events, usage_half_life_s, ageing_s)
+    settings = _Settings(names, placement, backfill, events, usage_half_life_s, ageing_s, consolidation)
     serve(
         lambda: _schedule(settings, recorder, leader_elect, tables, metrics, kubeconfig, context),
         # A burst is thousands of calls over TLS: with asyncio's own loop each takes half as much again.
@@ -139,6 +147,7 @@ class _Settings:
     events: str
     usage_half_life_s: float | None
     ageing_s: float | None
+    consolidation: bool
 
 
 def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder | None":
@@ -189,6 +198,7 @@ async def _schedule(
             backfill=None if settings.backfill == "none" else Style(settings.backfill),
             usage_half_life_s=settings.usage_half_life_s,
             ageing_s=settings.ageing_s,
+            consolidation=settings.consolidation,
             events=Events(settings.events),
             flight_recorder=recorder,
         )

@@ -37,6 +37,7 @@ from aliquot.scheduler.core.backfill.stage import Style
 from aliquot.scheduler.core.cycle import Blocked, Outcome
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import Placement, starting
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
@@ -116,6 +117,7 @@ class Scheduler:
         events: Events = Events.EACH,
         usage_half_life_s: float | None = None,
         ageing_s: float | None = None,
+        consolidation: bool = True,
     ) -> None:
         self._client = client
         self._clock = clock
@@ -159,6 +161,8 @@ class Scheduler:
         self._usual = (
             UsualDemand(self.snapshot, policies, pods=self._pods) if placement is Placement.WORTH else None
         )
+        self._landings = Landings()
+        self._consolidation = consolidation
         self._wake = asyncio.Event()
         self._waits_for = "pods"
         self._reporter = Reporter(client, clock=clock, rng=rng, pods=self._pods, recorder=self._recorder)
@@ -196,6 +200,7 @@ class Scheduler:
             reserved=self._go_on,
             unreserved=self._unreserved,
             surroundings=self._surroundings,
+            landings=self._landings,
         )
         may_write = election.is_leader if election is not None else lambda: True
         self.counts = Counts(clock)
@@ -248,7 +253,13 @@ class Scheduler:
         )
         self._sequels = Sequels(client, rng=rng, pods=self._pods, met=self._groups.met, may_write=may_write)
         self._runtime_limits = RuntimeLimits(client, rng=rng, pods=self._pods, may_write=may_write)
-        self._guarding = Guarding(client, pods=self._pods, why_kept=self._departing.why_kept)
+        self._guarding = Guarding(
+            client,
+            pods=self._pods,
+            why_kept=self._departing.why_kept,
+            anew=self._mirror.anew,
+            owner_of=self._groups.owner,
+        )
         self._checkpoints = Checkpoints(clock=clock, pods=self._pods, recorder=self._recorder)
         self._stale_gangs = StaleGangs(
             clock=clock,
@@ -395,6 +406,7 @@ class Scheduler:
             limit=limit,
             backfill=self._timing.backfill,
             guards=self._guarding.now() if makes_room else None,
+            landings=self._landings if self._consolidation else None,
             staleness=self._stale_gangs.staleness if steady_s is not None else None,
             now_s=self._clock.now(),
             steady_s=steady_s or 0.0,

@@ -240,6 +240,12 @@ def _why_it_goes(pod: PlacedPod, decision: Decision) -> tuple[str, str]:
         grace = f"for more than its grace period of {job.stale_after_s:g} s"
         what = f"{job.key} is below its minimum {grace}: {missing(decision.fallen)}"
         return "StaleGang", f"{what}; what is left of it goes"
+    lands = next((one.node for one in decision.stand_ins if one.moved == pod.key), "")
+    if lands:
+        return (
+            "Moved",
+            f"{job.key} gets its room on node {pod.node}; there is room for this one on node {lands}",
+        )
     whose = f"priority {job.priority}, queue {job.queue or 'default'}"
     message = f"{job.key} gets its room on node {pod.node} ({whose})"
     lost = decision.lost.get(pod.key)

@@ -24,6 +24,7 @@ from aliquot.scheduler.endings import Endings
 from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
 from aliquot.scheduler.grouping.drawn import Refused
 from aliquot.scheduler.grouping.membership import Membership, joined, membership
+from aliquot.scheduler.grouping.owners import Owner
 from aliquot.scheduler.grouping.sequence import After, Standing, waits
 from aliquot.scheduler.owner_chains import OWNER, STATUS, NotYet, OwnerChains
 
@@ -221,6 +222,10 @@ class Groups:
         known = self._jobs.get(job)
         asked = self._asked.get(next(iter(known.members), "")) if known is not None else None
         return asked.own.source if asked is not None and asked.own is not None else None
+
+    def owner(self, pod: Pod) -> Owner | None:
+        """What controls the pod, as far as it has been read."""
+        return self._chains.first(pod)
 
     def above(self, group: upstream.PodGroup) -> Sequence[upstream.PodGroup]:
         """The composites that a group of Kubernetes' own is in, from its parent up; none where they lead nowhere."""

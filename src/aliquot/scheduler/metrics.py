@@ -28,7 +28,7 @@ class Counts:
         # What can be foreseen starts at zero: of a series that begins at 1 Prometheus does not see the increase.
         self.binds = Counter({BOUND: 0, REFUSED: 0})
         """By how they ended."""
-        self.evictions: Counter[str] = Counter({"Preempted": 0, "StaleGang": 0})
+        self.evictions: Counter[str] = Counter({"Preempted": 0, "Moved": 0, "StaleGang": 0})
         """By the reason of the event that tells of it."""
         self.cycles = Histogram(_CYCLE_BOUNDS_S)
         self.waits = Histogram(_WAIT_BOUNDS_S)

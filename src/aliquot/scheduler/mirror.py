@@ -17,6 +17,7 @@ from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -57,8 +58,10 @@ class Mirror:
         reserved: Callable[[PodRequest, PlacedPod, str], None],
         unreserved: Callable[[str], None],
         surroundings: Surroundings,
+        landings: Landings,
     ) -> None:
         self._snapshot = snapshot
+        self._landings = landings
         self._pending = pending
         self._pods = pods
         self._nodes = nodes
@@ -122,10 +125,15 @@ class Mirror:
 
     def stays(self, key_: str) -> None:
         """The pod was to go, and does not: it has its room again."""
+        self._landings.stays(key_, self._snapshot)
         pod = self._pods.get(key_)
         if pod is not None:
             self._pod_changed(pod, pod)
             self._changed()
+
+    def anew(self, pod: Pod) -> PodRequest:
+        """As it would wait if it were made again."""
+        return self._reader.anew(pod)
 
     def reconsider(self, key_: str) -> None:
         self._held_back.discard(key_)

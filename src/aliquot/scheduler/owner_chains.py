@@ -97,6 +97,21 @@ class OwnerChains:
             metadata = owner.metadata
         return owners
 
+    def first(self, pod: Pod) -> Owner | None:
+        """What controls the pod, of the kinds that are followed; None: it is not known (yet)."""
+        reference = owner_reference(pod.metadata)
+        if reference is None:
+            return None
+        group, _, version = reference.api_version.rpartition("/")
+        kind = OWNER_KINDS.get((group, reference.kind))
+        if kind is None or kind.reading is not Reading.FOLLOWED:
+            return None
+        resource = kind.resource(version)
+        found = self._follow(resource, kind).get(f"{pod.metadata.namespace}/{reference.name}")
+        if found is None or found.metadata.uid != reference.uid:
+            return None
+        return _owner(resource, found.metadata, found)
+
     def forget(self, uid: str) -> None:
         """Nobody needs that owner any more."""
         self._wanted.pop(uid, None)

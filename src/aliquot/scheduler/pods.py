@@ -83,6 +83,13 @@ class PodReader:
             priority=pod.spec.priority,
             created_s=parse_rfc3339(stamp) if stamp else 0.0,
             kin=self.rules.kin(pod),
+            owner=next((one.uid for one in pod.metadata.owner_references or () if one.controller), ""),
+        )
+
+    def anew(self, pod: Pod) -> PodRequest:
+        """The pod as it was before it had a node, and as another one of its making will be."""
+        return self.request(
+            msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, node_name=""))
         )
 
     def placed(self, pod: Pod) -> PlacedPod:

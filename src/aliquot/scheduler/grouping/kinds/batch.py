@@ -18,10 +18,41 @@ _JOB_INDEX = "jobset.sigs.k8s.io/job-index"
 _IN_ORDER = "InOrder"
 
 
+_DISRUPTED = "DisruptionTarget"
+
+
+class OnPodCondition(Wire, kw_only=True, frozen=True):
+    type: str
+    status: str = "True"
+
+
+class PodFailureRule(Wire, kw_only=True, frozen=True):
+    action: str
+    on_pod_conditions: tuple[OnPodCondition, ...] | None = None
+
+    @property
+    def is_about_evictions(self) -> bool:
+        return any(one.type == _DISRUPTED and one.status == "True" for one in self.on_pod_conditions or ())
+
+
+class PodFailurePolicy(Wire, kw_only=True, frozen=True):
+    rules: tuple[PodFailureRule, ...] = ()
+
+
 class JobSpec(Wire, kw_only=True, frozen=True):
     parallelism: Count | None = None
     completions: Count | None = None
     active_deadline_seconds: Count | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
+
+    @property
+    def ignores_evictions(self) -> bool:
+        """A pod that is evicted does not count as failed. The first rule that fits decides; one about exit codes is taken to fit."""
+        rules = self.pod_failure_policy.rules if self.pod_failure_policy is not None else ()
+        fits = next(
+            (rule for rule in rules if rule.is_about_evictions or rule.on_pod_conditions is None), None
+        )
+        return fits is not None and fits.is_about_evictions and fits.action == "Ignore"
 
     @property
     def pods(self) -> int:
