@@ -18,7 +18,8 @@ higher priority, and a claim that is as good or better.
 Why this ends
 -------------
 As long as nothing new happens (no job comes, ends or changes, no queue, no node), what queues are guaranteed and due is
-constant. (History changes the order in which queues are served, and has no part here: time alone changes nothing.) Call
+constant. (Of what was had and of how long a job has waited only turns know, that is the order of steps. In claims they would
+move shares with time: who was given room has had more, is due less, and gives it back, for ever.) Call
 those that cannot be preempted the highest class, the others a class by priority. Fill each queue's guarantee in the order
 above and count what fits, class by class from the highest: Q = (Q1, Q2, ...). Fill each queue's fair share in the same
 way: S. Count all that is placed: P. Compared like words in a dictionary, (Q, S, P) grows with every step:
