@@ -54,6 +54,28 @@ def test_programs_get_every_run(tmp_path: Path) -> None:
     assert difference["half_width"] > 0
 
 
+def test_how_much_is_in_pieces_too_small(tmp_path: Path) -> None:
+    code, text = run(tmp_path, "--policy", "fgd,random", "--seeds", "2", "-o", "json")
+    found = json.loads(text)["policies"]
+    assert code == 0
+    fragmented = {name: one["fragmented"]["allocation_at_100"] for name, one in found.items()}
+    assert 0 <= fragmented["fgd"] < fragmented["random"] < 100
+    random = found["random"]
+    assert random["fragmented"]["allocation_at_130"] <= 100 - random["mean"]["allocation_at_130"] + 0.01
+
+
+@pytest.mark.parametrize("name", ["packing.png", "packing.html"])
+def test_a_plot(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("matplotlib")
+    code, text = run(
+        tmp_path, "--policy", "fgd,random", "--seeds", "1", "--plot", str(tmp_path / "plots" / name)
+    )
+    assert (code, f"drawn: plots/{name}" in text) == (0, True)
+    drawn = (tmp_path / "plots" / name).read_bytes()
+    assert drawn.startswith(b"\x89PNG" if name.endswith("png") else b"<!doctype html>")
+    assert (b"<svg" in drawn and b"FRAGMENTED @100" in drawn) is name.endswith("html")
+
+
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:
     code, text = run(tmp_path, "--policy", "fgd,bestfit", "--seeds", "1", "-o", "json")
     found = json.loads(text)["policies"]["bestfit"]

@@ -53,3 +53,23 @@ def test_policies_meet_the_same_pods_whatever_stands_beside_them() -> None:
     assert both.allocation("random", 130) == alone.allocation("random", 130)
     assert both.deviation("fgd", 130) is not None
     assert play_suite(nodes, pods, ["fgd"], [42], spread=map, timer=timer).deviation("fgd", 130) is None
+
+
+def test_what_is_in_pieces_is_told_by_load() -> None:
+    nodes = [Node(f"n{number}", 64_000, 1024, 2, "A") for number in range(5)]
+    # Of each GPU 0.4 is left: of no use to anybody.
+    pods = [Pod(f"p{number}", Task(1000, 600, 1), 1) for number in range(10)]
+    result = play_suite(nodes, pods, ["bestfit"], [42], spread=map, timer=lambda: 0.0)
+    curve = result.curve("bestfit")
+    assert [point.arrived for point in curve] == [*range(10, 121, 10)]
+    assert [round(point.fragmented) for point in curve if point.arrived in (60, 120)] == [40, 40]
+    assert result.fragmentation("bestfit", 130) == pytest.approx(40)
+    assert result.fragmentation("bestfit", 9) is None
+    assert [(point.arrived, round(point.allocated)) for point in curve if point.arrived == 30] == [(30, 30)]
+
+
+def test_a_cluster_without_gpus_has_none_in_pieces() -> None:
+    nodes = [Node("n", 64_000, 1024, 0, "")]
+    pods = [Pod("p", Task(1000, 600, 1), 1), Pod("q", Task(1000), 1)]
+    result = play_suite(nodes, pods, ["fgd"], [42], spread=map, timer=lambda: 0.0)
+    assert result.curve("fgd") == [] and result.fragmentation("fgd", 100) is None

@@ -1,9 +1,10 @@
-"""A workload over time as a picture, or as a page of its own with the figures."""
+"""What became of a workload as a picture, or as a page of its own with the figures."""
 
+from collections.abc import Iterable, Sequence
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -13,18 +14,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aliquot.cli.scheduling.over_time import Compared
+    from aliquot.scheduler.simulation.suite import Result
 
+Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Columns and rows."""
 _HOUR_S = 3600.0
 
 
 def draw(compared: "Compared", path: str) -> None:
-    """PNG, SVG or PDF by the name; `.html`: a page with the picture and the table."""
-    figure = _figure(compared)
+    """Over time. PNG, SVG or PDF by the name; `.html`: a page with the picture and the tables."""
+    from aliquot.cli.scheduling.over_time import table_of, table_of_queues
+
+    _write(_figure(compared), "Workload over time", (table_of(compared), table_of_queues(compared)), path)
+
+
+def draw_packing(result: "Result", path: str) -> None:
+    """Of pods that come one by one, policy beside policy."""
+    from aliquot.cli.scheduling.simulate import table_of
+
+    _write(_figure_of_packing(result), "Packing", (table_of(result),), path)
+
+
+def _write(figure: "Figure", title: str, tables: Iterable[Table], path: str) -> None:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".html":
-            target.write_text(_page(figure, compared), encoding="utf-8")
+            target.write_text(_page(figure, title, tables), encoding="utf-8")
         else:
             figure.savefig(target, dpi=120)
     except (OSError, ValueError) as error:
@@ -32,12 +48,32 @@ def draw(compared: "Compared", path: str) -> None:
     click.echo(f"drawn: {path}", err=True)
 
 
-def _figure(compared: "Compared") -> "Figure":
+def _empty(height: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise click.ClickException(NO_MATPLOTLIB) from error
-    figure = Figure(figsize=(11, 11), layout="constrained")
+    return Figure(figsize=(11, height), layout="constrained")
+
+
+def _figure_of_packing(result: "Result") -> "Figure":
+    figure = _empty(8)
+    axes = figure.subplots(2, 1)
+    for policy in result.policies:
+        curve = result.curve(policy)
+        arrived = [point.arrived for point in curve]
+        axes[0].plot(arrived, [point.allocated for point in curve], label=policy)
+        axes[1].plot(arrived, [point.fragmented for point in curve], label=policy)
+    for axis, what in zip(axes, ("allocated", "fragmented"), strict=True):
+        axis.set_xlabel("GPUs asked for, %")
+        axis.set_ylabel(f"GPUs {what}, %")
+        axis.grid(visible=True, alpha=0.3)
+        axis.legend()
+    return figure
+
+
+def _figure(compared: "Compared") -> "Figure":
+    figure = _empty(11)
     over_time, pieces, waits = figure.subplots(3, 1)
     for style, one in compared.played.items():
         moments = [(moment - one.began_s) / _HOUR_S for moment, _ in one.used]
@@ -62,20 +98,18 @@ def _figure(compared: "Compared") -> "Figure":
     return figure
 
 
-def _page(figure: "Figure", compared: "Compared") -> str:
-    from aliquot.cli.scheduling.over_time import table_of, table_of_queues
-
+def _page(figure: "Figure", title: str, tables: Iterable[Table]) -> str:
     picture = StringIO()
     figure.savefig(picture, format="svg")
     svg = picture.getvalue()
-    tables = []
-    for columns, rows in (table_of(compared), table_of_queues(compared)):
+    shown = []
+    for columns, rows in tables:
         head = "".join(f"<th>{escape(cell)}</th>" for cell in columns)
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        tables.append(f"<table><tr>{head}</tr>{body}</table>")
+        shown.append(f"<table><tr>{head}</tr>{body}</table>")
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Workload over time</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         "<style>body{font:14px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:right}"
         "table{border-collapse:collapse;margin:1em 0}tr+tr{border-top:1px solid #ccc}svg{max-width:100%}</style>"
-        f"<h1>Workload over time</h1>{''.join(tables)}{svg[svg.index('<svg') :]}</html>"
+        f"<h1>{title}</h1>{''.join(shown)}{svg[svg.index('<svg') :]}</html>"
     )

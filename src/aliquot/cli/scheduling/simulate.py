@@ -55,7 +55,6 @@ _OVER_TIME_ONLY = {
     "queues": "--queue",
     "stops_overdue": "--stop-overdue",
     "seed": "--seed",
-    "plot": "--plot",
 }
 
 
@@ -146,7 +145,7 @@ class _Styles(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--plot",
     type=GivenPath(dir_okay=False),
-    help="Over time, and of a cluster: draw use and waits into this PNG, SVG or PDF, or HTML with the tables.",
+    help="Draw what comes of it into this PNG, SVG or PDF, or HTML with the tables.",
 )
 @click.option(
     "--duration",
@@ -239,7 +238,7 @@ def simulate(
     if not over_time:
         if pods_path is None:
             raise click.UsageError("openb takes --pods FILE")
-        _play_packing(nodes, pods_path, policies, seeds, processes, output)
+        _play_packing(nodes, pods_path, policies, seeds, processes, plot, output)
         return
     if jobs is None:
         raise click.UsageError(f"{trace_format} takes --jobs FILE")
@@ -276,6 +275,7 @@ def _play_packing(
     policies: tuple[str, ...],
     seeds: int,
     processes: int | None,
+    plot: str | None,
     output: Format,
 ) -> None:
     try:
@@ -297,6 +297,10 @@ def _play_packing(
         )
     columns, rows = table_of(result)
     emit(output, lambda: document_of(result), columns=columns, rows=rows)
+    if plot:
+        from aliquot.cli.scheduling.plots import draw_packing
+
+        draw_packing(result, plot)
 
 
 def table_of(result: "Result") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -305,12 +309,14 @@ def table_of(result: "Result") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     against = result.policies[0].upper()
     columns = ["POLICY"]
     for percent in SHOWN:
-        columns += [f"ALLOCATED @{percent}", f"VS {against}"]
+        columns += [f"ALLOCATED @{percent}", f"VS {against}", f"FRAGMENTED @{percent}"]
     rows = []
     for policy in result.policies:
         cells = [policy]
         for percent in SHOWN:
+            fragmented = result.fragmentation(policy, percent)
             cells += [_spelled(result, policy, percent), _difference(result, policy, percent)]
+            cells.append("-" if fragmented is None else f"{fragmented:.2f}")
         away, speed = result.turned_away(policy), result.decisions_per_s(policy)
         rows.append((*cells, f"{away:,.0f}", f"{speed:,.0f}"))
     return (*columns, "TURNED AWAY", "DECISIONS/S"), rows
@@ -351,6 +357,7 @@ def _of_policy(result: "Result", policy: str) -> dict[str, Any]:
     differences = [result.difference(policy, percent) for percent in SHOWN]
     return {
         "mean": _by_load([result.mean(policy, percent) for percent in SHOWN]),
+        "fragmented": _by_load([result.fragmentation(policy, percent) for percent in SHOWN]),
         "sd": _by_load([result.deviation(policy, percent) for percent in SHOWN]),
         "difference": {
             "to": result.policies[0],

@@ -15,7 +15,10 @@ from aliquot.scheduler.core.fragmentation import Task
 from aliquot.scheduler.simulation.fleet import Fleet, Floats, Rows
 from aliquot.scheduler.simulation.protocol import Arrivals
 from aliquot.scheduler.simulation.trace import Pod
+from aliquot.scheduler.simulation.usable import Fragmentation
 
+EVERY_PERCENT = 10
+"""Of arrived load fragmentation is looked at: each time is a look at all nodes."""
 UNFIT = -np.inf
 """The score of a node on which a pod does not fit."""
 
@@ -48,6 +51,8 @@ class Outcome:
     arrived_gpu_milli: list[int] = field(default_factory=list)
     """After each pod."""
     allocated_gpu_milli: list[int] = field(default_factory=list)
+    fragmented_gpu_milli: dict[int, float] = field(default_factory=dict)
+    """Free, and of no use where it is to the tasks of the list, by arrived load in percent: of every tenth."""
     rows: list[int] = field(default_factory=list)
     """Of the node that each pod went to; -1: it was turned away."""
     took_s: float = 0.0
@@ -59,6 +64,8 @@ def run(arrivals: Arrivals, make: MakePolicy, random: Random, timer: Callable[[]
     outcome = Outcome(int(fleet.gpu_milli.sum()))
     rankings: dict[tuple[Task, int], _Ranking] = {}
     arrived = allocated = 0
+    fragmentation = Fragmentation(fleet, arrivals.demand)
+    next_percent = EVERY_PERCENT
     began = timer()
     policy = make(fleet, arrivals.demand, random)
     for pod in arrivals.pods:
@@ -77,6 +84,13 @@ def run(arrivals: Arrivals, make: MakePolicy, random: Random, timer: Callable[[]
         outcome.rows.append(row)
         outcome.arrived_gpu_milli.append(arrived)
         outcome.allocated_gpu_milli.append(allocated)
+        percent = 100 * arrived / outcome.total_gpu_milli if outcome.total_gpu_milli else 0
+        # Rounded, as allocation is.
+        if percent >= next_percent - 0.5:
+            fragmented = fragmentation.gpu_milli()
+            while percent >= next_percent - 0.5:
+                outcome.fragmented_gpu_milli[next_percent] = fragmented
+                next_percent += EVERY_PERCENT
     outcome.took_s = timer() - began
     return outcome
 

@@ -44,6 +44,16 @@ class Run:
     turned_away: int
     """Pods that did not fit, of the whole run."""
     decisions_per_s: float
+    curve: tuple["Point", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """All in percent of the GPUs."""
+
+    arrived: int
+    allocated: float
+    fragmented: float
 
 
 def play(job: Job) -> list[Run]:
@@ -55,8 +65,15 @@ def play(job: Job) -> list[Run]:
         away = sum(1 for row in outcome.rows if row < 0)
         # A timer may stand still over a run of few pods.
         speed = len(outcome.rows) / max(outcome.took_s, 1e-6)
-        found.append(Run(policy, job.seed, shown, away, speed))
+        found.append(Run(policy, job.seed, shown, away, speed, _curve(outcome)))
     return found
+
+
+def _curve(outcome: Outcome) -> tuple[Point, ...]:
+    return tuple(
+        Point(percent, allocation_percent(outcome, percent), 100 * milli / outcome.total_gpu_milli)
+        for percent, milli in outcome.fragmented_gpu_milli.items()
+    )
 
 
 def allocation_percent(outcome: Outcome, arrived_percent: int) -> float:
@@ -96,6 +113,23 @@ class Result:
         """To the first policy, seed by seed."""
         first = self.allocation(self.policies[0], arrived_percent)
         return paired(self.allocation(policy, arrived_percent), first)
+
+    def fragmentation(self, policy: str, arrived_percent: int) -> float | None:
+        """The mean, of each run as it was looked at last by then; None where none was."""
+        curves = [run.curve for run in self.runs if run.policy == policy]
+        until = [[point for point in curve if point.arrived <= arrived_percent] for curve in curves]
+        found = [points[-1].fragmented for points in until if points]
+        return fmean(found) if found else None
+
+    def curve(self, policy: str) -> list[Point]:
+        """The mean of the runs."""
+        by_load: dict[int, list[Point]] = {}
+        for point in (point for run in self.runs if run.policy == policy for point in run.curve):
+            by_load.setdefault(point.arrived, []).append(point)
+        return [
+            Point(load, fmean(one.allocated for one in points), fmean(one.fragmented for one in points))
+            for load, points in sorted(by_load.items())
+        ]
 
     def turned_away(self, policy: str) -> float:
         return fmean(run.turned_away for run in self.runs if run.policy == policy)
