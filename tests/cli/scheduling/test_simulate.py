@@ -60,8 +60,6 @@ def test_how_much_is_in_pieces_too_small(tmp_path: Path) -> None:
     assert code == 0
     fragmented = {name: one["fragmented"]["allocation_at_100"] for name, one in found.items()}
     assert 0 <= fragmented["fgd"] < fragmented["random"] < 100
-    random = found["random"]
-    assert random["fragmented"]["allocation_at_130"] <= 100 - random["mean"]["allocation_at_130"] + 0.01
 
 
 @pytest.mark.parametrize("name", ["packing.png", "packing.html"])

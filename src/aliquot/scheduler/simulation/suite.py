@@ -124,7 +124,7 @@ class Result:
     def curve(self, policy: str) -> list[Point]:
         """The mean of the runs."""
         by_load: dict[int, list[Point]] = {}
-        for point in (point for run in self.runs if run.policy == policy for point in run.curve):
+        for point in (point for one in self.runs if one.policy == policy for point in one.curve):
             by_load.setdefault(point.arrived, []).append(point)
         return [
             Point(load, fmean(one.allocated for one in points), fmean(one.fragmented for one in points))
