@@ -84,6 +84,9 @@ class Fitting:
     rankings: Rankings
     topologies: Mapping[str, Topology]
 
+    def on(self, session: Session) -> "Fitting":
+        return Fitting(session, self.rankings, self.topologies)
+
     def place(
         self, pod: PodRequest, within: Names = None, gpus: Collection[str] | None = None
     ) -> Bind | None:

@@ -97,7 +97,7 @@ def _distributed(free: Sequence[DeviceState], count: int, weight: Mapping[str, i
 def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
     if count == len(free):
         return free
-    if not devices.links:
+    if devices.evenly_linked:
         return _nearest(free, count, devices)
     links = [[devices.links.get((a.gpu, b.gpu), 0) for b in free] for a in free]
     everything = range(len(free))
@@ -160,6 +160,9 @@ def _hand_out(
             for device in given
         ]
         if container.kind is not ContainerKind.INIT:
-            taken = {device.id for device in given}
-            left = [device for device in left if device.id not in taken] if len(given) < len(left) else []
+            if len(given) == len(left):
+                left = []
+            else:
+                taken = {device.id for device in given}
+                left = [device for device in left if device.id not in taken]
     return choices

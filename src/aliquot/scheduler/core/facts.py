@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import combinations
 from typing import TypeAlias
 
 from aliquot.kube.api.gpunode import Sharing
@@ -153,6 +154,11 @@ class Devices:
         return _frozen(found)
 
     @cached_property
+    def evenly_linked(self) -> bool:
+        """Whether any two of its GPUs reach each other as well as any others, as far as is told."""
+        return not self.links or len({self.links.get(pair, 0) for pair in combinations(self.gpus, 2)}) < 2
+
+    @cached_property
     def gpus(self) -> tuple[str, ...]:
         """UUIDs in the order listed."""
         return tuple(dict.fromkeys(device.gpu for device in self.all))
@@ -180,7 +186,9 @@ class NodeFacts:
     packs_slices: bool = True
     """Onto the GPU that is used the most, not the least."""
 
-    @property
-    def makes_devices(self) -> bool:
-        """Whether anything on it becomes something else as pods need it."""
-        return bool(self.classes) or any(gpu.may_cut for gpu in self.gpus)
+    makes_devices: bool = field(init=False, repr=False, compare=False)
+    """Whether anything on it becomes something else as pods need it. Kept, as whoever looks at all nodes asks for it."""
+
+    def __post_init__(self) -> None:
+        makes = bool(self.classes) or any(gpu.may_cut for gpu in self.gpus)
+        object.__setattr__(self, "makes_devices", makes)

@@ -5,7 +5,6 @@ that count, without those who will have ended and with those who were promised r
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from heapq import merge
 from itertools import groupby
 from math import inf
@@ -118,7 +117,7 @@ def _tried(
             for bind in promise.binds:
                 if bind.placed.node in names:
                     session.put(bind.placed)
-    found = replace(fitting, session=session).place_job(job, lacks, within=sorted(names))
+    found = fitting.on(session).place_job(job, lacks, within=sorted(names))
     session.undo()
     if isinstance(found, Shortfall):
         return None
@@ -142,7 +141,7 @@ class _Room:
         self._count = count
         self._nodes = snapshot.nodes
         self._rejections = rankings.of(shape).rejections(snapshot)
-        self._makes = asks(shape)
+        self._makes = snapshot.makes_devices and asks(shape)
         self._free: dict[str, dict[str, int] | None] = {}
         """Of the nodes looked at: what is free of each resource that counts; None: it will not do, however empty."""
         self._fits: dict[str, int] = {}
