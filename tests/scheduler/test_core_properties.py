@@ -402,18 +402,29 @@ def test_a_change_log_that_was_cut_makes_rankings_look_at_all_nodes() -> None:
 
 
 @pytest.mark.parametrize("spare", [1000, -1000])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pod("q", gpu=1).shape,
+        pod("q", gpu=2, gpus_in="numa").shape,
+        pod("q", gpu=2, gpus_rather_in="numa").shape,
+    ],
+    ids=["any", "in one NUMA node", "rather in one NUMA node"],
+)
 @pytest.mark.parametrize("seed", range(10))
-def test_a_ranking_that_is_asked_for_long_answers_as_a_scan_would(seed: int, spare: int) -> None:
+def test_a_ranking_that_is_asked_for_long_answers_as_a_scan_would(
+    seed: int, shape: PodShape, spare: int
+) -> None:
     rng = random.Random(seed)
     snapshot = Snapshot()
     for name in NAMES:
-        snapshot.set_facts(node(name, gpus=4))
-    ranking = Ranking(pod("q", gpu=1).shape, POLICIES, spare=spare)
+        snapshot.set_facts(node(name, *["whole"] * 4, numa=[[0, 1], [2, 3]]))
+    ranking = Ranking(shape, POLICIES, spare=spare)
     some = (["a", "c"], ["b", "c", "d"])
     for _ in range(300):
         request = pod(f"p{rng.randrange(12)}", gpu=1)
         if rng.random() < 0.6:
-            snapshot.set_pod(placed(request, rng.choice(NAMES)))
+            snapshot.set_pod(placed(request, f"{rng.choice(NAMES)} gpu{rng.randrange(4)}"))
         else:
             snapshot.remove_pod(request.key)
         within = rng.choice((NAMES, some[0], some[0], some[0], some[1]))
