@@ -132,7 +132,7 @@ def test_all_that_accounts_are_made_of_is_recorded() -> None:
 @pytest.mark.parametrize(
     ("live", "recorded", "elsewhere"),
     [
-        (NodeFacts, document.Node, set()),
+        (NodeFacts, document.Node, {"makes_devices"}),
         (Job, document.Job, {"leaving"}),
         (Entry, document.Booked, set()),
     ],
