@@ -45,7 +45,7 @@ class Consolidation:
         if not self._is_enough(job, lacks):
             return None
         asked = self._pending.amounts(job, lacks)
-        movable = Movable(self._session, everybody, job, asked, self._guards, self._now_s)
+        movable = Movable(self._fitting, everybody, job, asked, self._guards, self._now_s)
         if not any(movable.may_go(unit) for unit in movable.units if not unit.going):
             return None
         mark = self._session.checkpoint()

@@ -9,13 +9,14 @@ from dataclasses import replace
 from functools import cached_property
 from math import inf
 
+from aliquot.scheduler.core.attempts import Fitting
 from aliquot.scheduler.core.landings import stand_in_key
+from aliquot.scheduler.core.making import asks
 from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodRequest
 from aliquot.scheduler.core.queues.reclaim import Holding, safe_until_s
 from aliquot.scheduler.core.queues.terms import primary
 from aliquot.scheduler.core.queues.tree import DEFAULT
-from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.victims import Everybody, Guards, Unit
 
 MOST_PODS = 16
@@ -30,9 +31,10 @@ class Movable:
     """For one job, as things are in the session from here on."""
 
     def __init__(
-        self, session: Session, everybody: Everybody, job: Job, asked: Amounts, guards: Guards, now_s: float
+        self, fitting: Fitting, everybody: Everybody, job: Job, asked: Amounts, guards: Guards, now_s: float
     ) -> None:
-        self._session = session
+        self._rankings = fitting.rankings
+        session = self._session = fitting.session
         self._everybody = everybody
         self._accounts = everybody.accounts
         self._job = job
@@ -41,6 +43,8 @@ class Movable:
         self._guards = guards
         self._now_s = now_s
         self._before = set(session.evicted)
+        self._might: dict[str, bool] = {}
+        """By shape."""
 
     @property
     def units(self) -> Sequence[Unit]:
@@ -78,10 +82,23 @@ class Movable:
         )
         return (
             max(safe_s, since_s + AT_REST_S) <= self._now_s
-            and all(self._guards.anew(key) is not None for key in unit.pods)
+            and all(self._might_land(key) for key in unit.pods)
             and self.is_little(unit)
             and not self._guards.refusal(unit.pods, self._session.disrupted)
         )
+
+    def _might_land(self, key: str) -> bool:
+        """Whether there is room for the pod anywhere: for nearly all there is none, and this is quick to say."""
+        pod = self._guards.anew(key)
+        if pod is None:
+            return False
+        shape, snapshot = pod.shape, self._session.snapshot
+        might = self._might.get(shape.signature)
+        if might is None:
+            made = snapshot.makes_devices and asks(shape)
+            might = made or self._rankings.of(shape).best(snapshot) is not None
+            self._might[shape.signature] = might
+        return might
 
     def is_little(self, more: Unit | None = None) -> bool:
         """Whether what is moved, with one more unit, is little enough."""

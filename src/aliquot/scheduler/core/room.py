@@ -37,9 +37,13 @@ class Room:
         self._victims = victims
         self._on: dict[str, list[Unit]] = {}
         """By node, the cheapest first."""
+        self._units_of: dict[str, list[Unit]] = {}
+        """By pod."""
         for unit in sorted(victims.units, key=lambda unit: unit.cost):
             for name in dict.fromkeys(session.snapshot.pods[key].node for key in unit.pods):
                 self._on.setdefault(name, []).append(unit)
+            for key in unit.pods:
+                self._units_of.setdefault(key, []).append(unit)
         self._heaps: dict[str, list[tuple[tuple[Cost, int], str]]] = {}
         """By shape: what room for one pod costs on each node, as it was when last looked at."""
 
@@ -84,8 +88,9 @@ class Room:
 
     def give_back(self) -> None:
         """Whoever can stay after all, the dearest first."""
-        for unit in sorted(self._victims.units, key=lambda unit: unit.cost, reverse=True):
-            evicted = self._session.evicted
+        evicted = self._session.evicted
+        gone = {id(unit): unit for key in evicted for unit in self._units_of.get(key, ())}
+        for unit in sorted(gone.values(), key=lambda unit: unit.cost, reverse=True):
             pods = [evicted[key] for key in unit.pods if key in evicted]
             if len(pods) < len(unit.pods) or any(key in evicted for key in unit.needs):
                 continue

@@ -32,6 +32,8 @@ way: S. Count all that is placed: P. Compared like words in a dictionary, (Q, S,
   neither, then places what fits into its share: Q stays, S grows.
 - Preempt by `QUOTA` evicts lower classes alone: Q grows, whatever they had. By `SHARE` it evicts nothing that has
   `QUOTA`: Q stays, S grows. On borrowed room it evicts borrowed room of lower classes: Q and S stay, P grows.
+- To move others closer together is done only if all claims in their queues stay as they are with them as the last of their
+  classes: Q, S and P stay. Then something is placed in free room.
 
 There are finitely many jobs, so it cannot grow for ever. In particular nothing is reclaimed back: that would take a better
 claim than the one that won. Every other condition (amounts along the tree, minimum run times, whether a node has room) only
