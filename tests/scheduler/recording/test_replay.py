@@ -16,12 +16,15 @@ from aliquot.scheduler.core.accounts import Accounts, Entry
 from aliquot.scheduler.core.cycle import Outcome
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.pending import Job
+from aliquot.scheduler.core.placement import Placement, starting
+from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.recording import document
 from aliquot.scheduler.recording.capturing import captured
 from aliquot.scheduler.recording.case import Case
 from aliquot.scheduler.recording.document import decoded, encoded
 from aliquot.scheduler.recording.restoring import restored
 from aliquot.scheduler.recording.verdict import decided_again, first_difference, in_bytes, verdict
+from tests.scheduler import test_consolidation as consolidation
 from tests.scheduler.recording.random_world import RandomWorld, differences
 
 ROUNDS = 25
@@ -109,6 +112,31 @@ def test_another_process_decides_the_same(tmp_path: Path, hash_seed: str) -> Non
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
     )
     assert told.stdout.strip() == ""
+
+
+def test_moves_and_landings_are_decided_again() -> None:
+    world = consolidation.World({"a": 4, "b": 4})
+    for text in ("x gpu 2 on a", "y gpu 2 since 10 on b"):
+        world.run(text)
+    told = []
+    for waits, owner in (("big gpu 4", ""), ("y-2 gpu 2", "y")):
+        world.wait(waits, owner=owner)
+        cluster = world.cluster
+        rankings = Rankings(starting(Placement.PACK))
+        case = Case(
+            cluster.snapshot,
+            cluster.pending,
+            rankings,
+            guards=world.guards,
+            landings=world.landings,
+            now_s=world.now_s,
+        )
+        recording = decoded(encoded(captured(case)))
+        decided = verdict(case.run())
+        _, again = decided_again(restored(recording))
+        assert first_difference(decided, again) == ""
+        told += [(one.job, one.moves) for one in decided.decisions]
+    assert told == [("default/big", (("default/y", "a"),)), ("default/y-2", ())]
 
 
 def test_a_difference_is_named() -> None:
