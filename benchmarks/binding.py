@@ -5,10 +5,11 @@ and the client that creates the pods are, each a process of its own. A pod is bo
 with its node.
 
     python -m benchmarks binding
-    python -m benchmarks.binding --server KUBECONFIG [--kube-scheduler BINARY]
+    python -m benchmarks.binding --server KUBECONFIG [--kube-scheduler BINARY] [--created-before]
 
 The second measures on another API server of this machine, such as the real one, which is then for this alone; there
-kube-scheduler stands beside ours in the same run, with its limit on requests a second lifted.
+kube-scheduler stands beside ours in the same run, with its limit on requests a second lifted. Where all pods are created
+before, the scheduler is stopped meanwhile, and what is measured is the binding alone.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ class Contender:
 class Measured:
     created: Result
     bound_s: float
-    """From when the first pod was sent until the last was seen bound."""
+    """From when the first pod was sent (or, created before, from when the scheduler went on) until the last was seen bound."""
     told_s: float
     """The same until the scheduler had no more to tell of them."""
     latencies_ms: list[float]
@@ -110,9 +111,10 @@ def main(short: bool = False) -> None:
             print_measured(name, measure(contender, config, {"API server": [server]}, pods))
 
 
-def on(config: Path, kube_scheduler: str, *, nodes: int, pods: int, turns: int) -> None:
+def on(config: Path, kube_scheduler: str, *, nodes: int, pods: int, turns: int, created_before: bool) -> None:
     """On a server of this machine that runs already, kube-scheduler in turns with ours."""
-    print(f"{pods:,} single-GPU pods on {nodes:,} nodes, created to bound ({machine()})")
+    what = "bound, all created before" if created_before else "created to bound"
+    print(f"{pods:,} single-GPU pods on {nodes:,} nodes, {what} ({machine()})")
     uvloop.run(_prepare(config, nodes, with_gpu_nodes=False))
     servers = {name: [one for one in psutil.process_iter() if one.name() == name] for name in SERVERS}
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +125,7 @@ def on(config: Path, kube_scheduler: str, *, nodes: int, pods: int, turns: int) 
         cpu_us: dict[str, list[float]] = {one.name: [] for one in contenders}
         for _ in range(turns):
             for contender in contenders:
-                measured = measure(contender, config, servers, pods)
+                measured = measure(contender, config, servers, pods, created_before=created_before)
                 rates[contender.name].append(measured.per_second)
                 cpu_us[contender.name].append(measured.cpu_us)
                 print_measured(contender.name, measured)
@@ -182,42 +184,65 @@ def print_measured(name: str, measured: Measured) -> None:
     sys.stdout.flush()
 
 
-def measure(contender: Contender, config: Path, servers: Processes, pods: int) -> Measured:
+def measure(
+    contender: Contender, config: Path, servers: Processes, pods: int, *, created_before: bool = False
+) -> Measured:
     namespace = f"bench-{time.time_ns():x}"
     collection = f"/api/v1/namespaces/{namespace}/pods"
     uvloop.run(_make_namespace(config, namespace))
     with _running(contender.command) as process:
         parts = {"scheduler": [psutil.Process(process.pid)], **servers}
+        scheduler = psutil.Process(process.pid)
+
         # It is ready when it binds one.
         uvloop.run(_create(config, collection, [_named("first")], namespace))
-        cpu_before, asked_before = _cpu_s(parts), uvloop.run(_asked(config))
+        asked_before = uvloop.run(_asked(config))
+        if created_before:
+            scheduler.suspend()
+        began_s, cpu_before = time.perf_counter(), _cpu_s(parts)
+
+        def go_on() -> None:
+            nonlocal began_s, cpu_before
+            if created_before:
+                began_s, cpu_before = time.perf_counter(), _cpu_s(parts)
+                scheduler.resume()
+
+        names = [f"p-{number}" for number in range(pods)]
         created, bound_at_s = uvloop.run(
-            _create(config, collection, [_named(f"p-{number}") for number in range(pods)], namespace)
+            _create(config, collection, [_named(name) for name in names], namespace, go_on)
         )
+        began_s = max(began_s, min(created.sent_at_s))
         _until_quiet(process.pid)
-        told_s = time.perf_counter() - min(created.sent_at_s)
+        told_s = time.perf_counter() - began_s
         cpu_s = {part: used - cpu_before[part] for part, used in _cpu_s(parts).items()}
         asked = uvloop.run(_asked(config)) - asked_before - Counter({"POST pods": pods})
         process.terminate()
         said, _ = process.communicate()
     gone = [("DELETE", f"{collection}/{name}?gracePeriodSeconds=0", "") for name in ("first", *bound_at_s)]
     load(config, gone)
-    latencies_ms = [1000 * (bound_at_s[f"p-{n}"] - sent) for n, sent in enumerate(created.sent_at_s)]
-    ours_s = sum(used for part, used in cpu_s.items() if part != "others") + created.cpu_seconds
+    client_s = 0.0 if created_before else created.cpu_seconds
+    ours_s = sum(used for part, used in cpu_s.items() if part != "others") + client_s
     return Measured(
         created,
-        max(bound_at_s.values()) - min(created.sent_at_s),
+        max(bound_at_s.values()) - began_s,
         told_s,
-        latencies_ms,
-        {**cpu_s, "client": created.cpu_seconds, "others": cpu_s["others"] - ours_s},
+        [
+            1000 * (bound_at_s[name] - max(sent, began_s))
+            for name, sent in zip(names, created.sent_at_s, strict=True)
+        ],
+        {**cpu_s, "client": client_s, "others": cpu_s["others"] - ours_s},
         Counter(json.loads(said)) if contender.counts_calls else asked,
     )
 
 
 async def _create(
-    config: Path, collection: str, pods: Sequence[dict[str, Any]], namespace: str
+    config: Path,
+    collection: str,
+    pods: Sequence[dict[str, Any]],
+    namespace: str,
+    then: Callable[[], None] = lambda: None,
 ) -> tuple[Result, dict[str, float]]:
-    """Creates them, and returns when they are bound: (how it went, when each was seen with its node)."""
+    """Creates them, calls `then`, and returns when they are bound: (how it went, when each was seen with its node)."""
     requests = [("POST", collection, json.dumps(pod)) for pod in pods]
     bound_at_s: dict[str, float] = {}
     all_bound = asyncio.Event()
@@ -236,6 +261,7 @@ async def _create(
         cache.subscribe(changed)
         async with asyncio.timeout(WAIT_S):
             created = await asyncio.to_thread(load, config, requests, min(CONNECTIONS, len(pods)))
+            then()
             await all_bound.wait()
         following.cancel()
     if created.failures:
@@ -380,5 +406,13 @@ if __name__ == "__main__":
     parser.add_argument("--nodes", type=int, default=NODES_COUNT)
     parser.add_argument("--pods", type=int, default=PODS_COUNT)
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--created-before", action="store_true")
     given = parser.parse_args()
-    on(given.server, given.kube_scheduler, nodes=given.nodes, pods=given.pods, turns=given.turns)
+    on(
+        given.server,
+        given.kube_scheduler,
+        nodes=given.nodes,
+        pods=given.pods,
+        turns=given.turns,
+        created_before=given.created_before,
+    )
