@@ -147,6 +147,8 @@ def test_a_time_in_another_zone_is_the_same_moment() -> None:
 def test_what_is_no_time_is_refused() -> None:
     with pytest.raises(ValueError):
         parse_rfc3339("yesterday")
+    with pytest.raises(ValueError, match="it has no time zone"):
+        parse_rfc3339("2026-01-01T02:00:00")
 
 
 def test_tasks_that_wake_each_other_for_ever_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,4 +128,8 @@ def spelled_rfc3339(moment: datetime, *, micro: bool) -> str:
 
 def parse_rfc3339(text: str) -> float:
     """Unix seconds. Raises ValueError when `text` is no RFC 3339 time."""
-    return datetime.fromisoformat(text).timestamp()
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        # It would be taken for the time of wherever this runs.
+        raise ValueError(f"{text!r} is no RFC 3339 time: it has no time zone")
+    return moment.timestamp()
