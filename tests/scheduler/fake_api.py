@@ -170,8 +170,8 @@ class FakeApi:
         if kind in ("queues", "podgroups"):
             obj["status"] = _merged(obj.get("status", {}), body["status"])
             return self.put(kind, obj)
-        if nominated := body["status"].get("nominatedNodeName"):
-            obj.setdefault("status", {})["nominatedNodeName"] = nominated
+        if "nominatedNodeName" in body["status"]:
+            obj.setdefault("status", {})["nominatedNodeName"] = body["status"]["nominatedNodeName"] or ""
         conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions", ())}
         conditions |= {c["type"]: c for c in body["status"].get("conditions", ())}
         obj["status"]["conditions"] = list(conditions.values())

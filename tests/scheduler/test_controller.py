@@ -239,7 +239,7 @@ def test_what_it_does_not_know_is_refused_with_a_reason() -> None:
         assert api.binds == []
         for name in ("claims", "template"):
             assert api.condition(name)[1:] == (
-                "Unschedulable",
+                "ResourceClaims",
                 "resource claims (gpu) are not supported: ask for an extended resource such as nvidia.com/gpu",
             )
 

@@ -196,3 +196,54 @@ def test_one_that_does_not_end_is_not_waited_for_for_ever() -> None:
             await until(lambda: api.node_of("high") == "b", 2)
 
     simulate(scenario)
+
+
+def nominated(api: FakeApi, name: str) -> str:
+    found: str = api.pod(name)["status"].get("nominatedNodeName", "")
+    return found
+
+
+def test_who_was_nominated_in_vain_is_nominated_no_more() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("stuck", on="a"))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: nominated(api, "high") == "a", 5)
+            await until(lambda: nominated(api, "high") == "", STUCK_S + 10)
+            assert api.condition("high")[1] == "Unschedulable"
+
+    simulate(scenario)
+
+
+def test_a_nomination_by_a_scheduler_that_is_gone_is_taken_back() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("equal", on="a"))
+        left = pod("left")
+        left["status"]["nominatedNodeName"] = "a"
+        api.put("pods", left)
+        async with running(scheduler(world)):
+            await until(lambda: nominated(api, "left") == "", 5)
+            assert api.condition("left")[1] == "Unschedulable"
+            await asyncio.sleep(20)
+        assert [method for method, _ in api.writes] == ["PATCH", "POST"]  # it, and its event
+
+    simulate(scenario)
+
+
+def test_who_waits_for_one_who_is_leaving_anyway_is_nominated() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a"))
+        async with running(scheduler(world, 1)):
+            api.put("pods", pod("high", priority=10))
+            await until(lambda: evicted(api) == ["low"], 5)
+            ends(api, "high")
+            api.put("pods", pod("next"))
+            await until(lambda: nominated(api, "next") == "a", 5)
+
+    simulate(scenario)

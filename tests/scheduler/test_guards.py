@@ -26,9 +26,11 @@ def test_who_may_not_be_disrupted_stays_and_another_goes() -> None:
         api = world.api
         kept: dict[str, dict[str, Any]] = {
             "marked": {"annotations": {"aliquot.dev/do-not-disrupt": "true"}},
+            "karpenter": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
+            "unsafe": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}},
             "daemon": owned_by("DaemonSet"),
             "guarded": {"labels": {"app": "web"}},
-            "free": {},
+            "free": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}},
         }
         api.put("poddisruptionbudgets", budget(0))
         for name, metadata in kept.items():

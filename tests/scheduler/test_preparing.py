@@ -104,7 +104,7 @@ def test_what_is_not_ready_in_time_is_given_back_with_the_nodes_reason() -> None
             await until(lambda: given(api, "p") == "", DEADLINE_S + 1)
             await until(lambda: api.condition("p")[0] == "False", 1)
         assert api.condition("p")[1:] == (
-            "Unschedulable",
+            "DevicesNotMade",
             "1g.10gb at slot 6 of GPU 0 as nvidia.com/mig-1g.10gb on node a was not ready within 60 s: "
             "GPU 0: somebody holds it",
         )

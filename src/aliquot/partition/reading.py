@@ -34,7 +34,11 @@ from aliquot.partition.cluster import (
 from aliquot.partition.controller.claims import Claim, claimed, open_claims
 from aliquot.partition.gpus import MIG_CONFIG_LABEL, gpus_of
 
-DO_NOT_DISRUPT = ("aliquot.dev/do-not-disrupt", "karpenter.sh/do-not-disrupt")
+_MARKS = {
+    "aliquot.dev/do-not-disrupt": "true",
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
 _MIG_PREFIX = RESOURCE_PREFIX + "mig-"
 _OWN_TAINT = "nvidia.com/gpu"
 """Pods that ask for GPUs are given a toleration of it."""
@@ -202,7 +206,6 @@ def _promised(
 
 
 def _running(pod: core.Pod, name: str, guards: "Budgets", shares: bool) -> RunningPod:
-    annotations = pod.metadata.annotations or {}
     budgets = guards.of(pod)
     started = pod.status.start_time
     return RunningPod(
@@ -211,9 +214,15 @@ def _running(pod: core.Pod, name: str, guards: "Budgets", shares: bool) -> Runni
         parse_rfc3339(started) if started else None,
         _where(pod.spec),
         budgets[0] if budgets else "",
-        any(annotations.get(mark) == "true" for mark in DO_NOT_DISRUPT),
+        is_marked(pod),
         _why_fixed(pod, budgets, shares),
     )
+
+
+def is_marked(pod: core.Pod) -> bool:
+    """Whether the pod says of itself that it is not to be evicted for others, in our word or in an autoscaler's."""
+    annotations = pod.metadata.annotations or {}
+    return any(annotations.get(mark) == value for mark, value in _MARKS.items())
 
 
 def _why_fixed(pod: core.Pod, budgets: Sequence[str], shares: bool) -> str:

@@ -26,11 +26,13 @@ from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.volumes import BoundClaim, bound
 from aliquot.scheduler.mirror import Mirror
-from aliquot.scheduler.reporter import SCHEDULER_ERROR, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
 from aliquot.scheduler.surroundings import Surroundings, claims_of
 
 _log = structlog.get_logger()
 
+NOT_BOUND = "VolumesNotBound"
+"""As a pod's condition has it: another node would not help."""
 DEADLINE_S = 600.0
 """kube-scheduler's bindTimeoutSeconds: a disk in a cloud takes its time."""
 _WORKERS = 16
@@ -169,7 +171,7 @@ class Claiming:
                 if not await self._is_bound(waiting, claim, volume)
             ]
         except _GoneWrong as error:
-            return self._hold_back(waiting, UNSCHEDULABLE, str(error))
+            return self._hold_back(waiting, NOT_BOUND, str(error))
         except (errors.Unavailable, errors.TooManyRequests):
             raise  # to be called again, after a wait that grows
         except errors.ApiError as error:
@@ -189,7 +191,7 @@ class Claiming:
         short = " and ".join(claim.partition("/")[2] for claim in missing)
         node = waiting.bind.placed.node
         return self._hold_back(
-            waiting, UNSCHEDULABLE, f"PVC {short} was not bound within {DEADLINE_S:.0f} s for node {node}"
+            waiting, NOT_BOUND, f"PVC {short} was not bound within {DEADLINE_S:.0f} s for node {node}"
         )
 
     async def _is_bound(self, waiting: _Waiting, name: str, volume: str) -> bool:

@@ -477,6 +477,7 @@ class Scheduler:
             for decision in outcome.decisions:
                 for bind in decision.binds:
                     self._telling.ignored_assignment(bind.pod.key)
+                    self._reporter.forget(bind.pod.key)
                 self._departing.submit(decision)
             self._telling.promises(outcome.promises)
             look_again_at = self._telling.blocked(outcome.blocked, loop.time())
@@ -496,7 +497,7 @@ class Scheduler:
             if outcome.more:
                 await asyncio.sleep(0)
                 continue
-            self._telling.forget_others(outcome.blocked)
+            look_again_at = min(look_again_at, self._telling.all_blocked(outcome.blocked, loop.time()))
             try:
                 async with asyncio.timeout_at(min(review_at, look_again_at)):
                     await self._wake.wait()

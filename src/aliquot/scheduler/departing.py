@@ -8,13 +8,12 @@ refused, those that were not asked for stay, and the job is decided anew.
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
 from aliquot.clock import Clock, rfc3339
 from aliquot.kube import errors
-from aliquot.kube.client import Client, PatchKind
+from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
@@ -25,6 +24,7 @@ from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.stale import missing
 from aliquot.scheduler.metrics import Counts
 from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.nominating import nominate
 
 _log = structlog.get_logger()
 
@@ -47,6 +47,7 @@ class _Leaving:
 class _Held:
     decision: Decision
     waits_for: set[str] = field(default_factory=set)
+    nominated: bool = False
 
 
 class Departing:
@@ -163,7 +164,10 @@ class Departing:
                 self._cancel(name, held)
                 return None
             self._tell(held.decision)
-            await self._nominate(held.decision.binds)
+        if not held.nominated:
+            held.nominated = True
+            for bind in held.decision.binds:
+                await nominate(self._client, bind.pod, bind.placed.node)
         return max(0.0, min((self._leaving[key].until for key in held.waits_for), default=now) - now)
 
     def _is_to_be_asked(self, pod: PlacedPod) -> bool:
@@ -216,21 +220,6 @@ class Departing:
             reason, message = _why_it_goes(pod, decision)
             self._counts.evictions[reason] += 1
             self._recorder.event(PODS, subject, Severity.WARNING, reason, message)
-
-    async def _nominate(self, binds: Iterable[Bind]) -> None:
-        """For those who read along, as autoscalers do. Nothing here goes by it."""
-        for bind in binds:
-            namespace, name = split_key(bind.pod.key)
-            body: dict[str, Any] = {
-                "metadata": {"uid": bind.pod.uid},
-                "status": {"nominatedNodeName": bind.placed.node},
-            }
-            try:
-                await self._client.patch(
-                    PODS, name, body, namespace, kind=PatchKind.MERGE, subresource="status"
-                )
-            except errors.ApiError as error:
-                _log.debug("not nominated", pod=bind.pod.key, error=error.message)
 
 
 def _why_it_goes(pod: PlacedPod, decision: Decision) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from aliquot.kube.api.policy import PodDisruptionBudget
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import PODDISRUPTIONBUDGETS, key
-from aliquot.partition.reading import DO_NOT_DISRUPT, Budgets
+from aliquot.partition.reading import Budgets, is_marked
 from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.grouping.kinds import batch
@@ -71,8 +71,7 @@ class Guarding:
         pod = self._pods.get(name)
         if pod is None:
             return "it is not known"
-        annotations = pod.metadata.annotations or {}
-        if any(annotations.get(mark) == "true" for mark in DO_NOT_DISRUPT):
+        if is_marked(pod):
             return "it is marked do-not-disrupt"
         owner = _controller(pod)
         if owner is not None and owner.kind == "DaemonSet":

@@ -30,11 +30,14 @@ from aliquot.scheduler.core.pod import DeviceChoice, PlacedPod, PodRequest
 from aliquot.scheduler.core.reservations import ready
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
+from aliquot.scheduler.nominating import nominate
 from aliquot.scheduler.pods import annotations
-from aliquot.scheduler.reporter import SCHEDULER_ERROR, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
 
 _log = structlog.get_logger()
 
+NOT_MADE = "DevicesNotMade"
+"""As a pod's condition has it: there was room, and another node would not help."""
 DEADLINE_S = 60.0
 """A slice takes a fraction of a second, a change of mode some seconds."""
 _WORKERS = 16
@@ -158,6 +161,8 @@ class Preparing:
                 return self._held_back(waiting, SCHEDULER_ERROR, message)
             waiting.written = True
             self._tell_begun(waiting)
+            if self._reporter.asks_for_nodes(key):
+                await nominate(self._client, waiting.pod, waiting.placed.node)
             if self._waiting.get(key) is not waiting:
                 return None
         name = waiting.placed.node
@@ -196,7 +201,7 @@ class Preparing:
         if not await self._write(waiting, {ASSIGNMENT_ANNOTATION: None}):
             self._mirror.reconsider(waiting.pod.key)
             return None
-        return self._held_back(waiting, UNSCHEDULABLE, message)
+        return self._held_back(waiting, NOT_MADE, message)
 
     def _held_back(self, waiting: _Waiting, reason: str, message: str) -> float | None:
         """Tell why nothing is made for the pod. Returns after how many seconds it is decided on anew."""

@@ -15,6 +15,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 
 UNSCHEDULABLE = "Unschedulable"
+"""Of PodScheduled: autoscalers buy nodes for whoever says so, and for nobody else."""
 SCHEDULING_GATED = "SchedulingGated"
 SCHEDULER_ERROR = "SchedulerError"
 FAILED_SCHEDULING = "FailedScheduling"
@@ -33,7 +34,8 @@ class Notice:
 
 
 class Reporter:
-    """Say what is to be told with `tell`, as often as you like; writes happen in `run`, once for each change.
+    """Say what is to be told with `tell`, as often as you like; writes happen in `run`, once for each change. Who is told why it
+    waits is to have no node: that it was nominated for one, by a decision that did not come true, is taken back.
 
     A pod that is placed within `HOLD_S` was told nothing: a condition and an event for each of a burst would cost the API
     server more than to bind them.
@@ -59,21 +61,27 @@ class Reporter:
             self._controller.enqueue_after(key, 0.0 if key in self._written else HOLD_S)
 
     def forget(self, key: str) -> None:
-        """The pod waits no longer."""
+        """The pod waits no longer: it has a node, or is to have one."""
         self._notices.pop(key, None)
         self._written.pop(key, None)
+
+    def asks_for_nodes(self, key: str) -> bool:
+        """Whether the pod says that an autoscaler should buy a node for it."""
+        pod = self._pods.get(key)
+        said = _said(pod) if pod is not None else None
+        return said is not None and said.reason == UNSCHEDULABLE
 
     async def _write(self, key: str) -> None:
         notice = self._notices.get(key)
         pod = self._pods.get(key)
         if notice is None or pod is None or pod.spec.node_name:
             return
-        current = next((c for c in pod.status.conditions or () if c.type == _CONDITION), None)
+        current = _said(pod)
         last = self._written.get(key)
         # What was written here is known better than what the cache shows, which may lag.
-        if notice != last and not (last is None and _says(current, notice)):
+        if notice != last and not (last is None and _says(pod, current, notice)):
             namespace, name = split_key(key)
-            patch = self._patch(notice, current)
+            patch = self._patch(notice, pod, current)
             try:
                 await self._client.patch(
                     PODS, name, patch, namespace, kind=PatchKind.STRATEGIC, subresource="status"
@@ -86,7 +94,7 @@ class Reporter:
         if key in self._notices:
             self._written[key] = notice
 
-    def _patch(self, notice: Notice, current: PodCondition | None) -> dict[str, object]:
+    def _patch(self, notice: Notice, pod: Pod, current: PodCondition | None) -> dict[str, object]:
         since = current.last_transition_time if current is not None and current.status == "False" else None
         condition = PodCondition(
             type=_CONDITION,
@@ -95,13 +103,22 @@ class Reporter:
             message=notice.message,
             last_transition_time=since or rfc3339(self._clock.now()),
         )
+        status: dict[str, object] = {"conditions": [msgspec.to_builtins(condition)]}
+        if pod.status.nominated_node_name:
+            # Autoscalers take it that the pod will go there, and buy nothing for it.
+            status["nominatedNodeName"] = None
         # With the uid, the write cannot land on another pod of the same name.
-        return {"metadata": {"uid": notice.uid}, "status": {"conditions": [msgspec.to_builtins(condition)]}}
+        return {"metadata": {"uid": notice.uid}, "status": status}
 
 
-def _says(condition: PodCondition | None, notice: Notice) -> bool:
+def _said(pod: Pod) -> PodCondition | None:
+    return next((one for one in pod.status.conditions or () if one.type == _CONDITION), None)
+
+
+def _says(pod: Pod, condition: PodCondition | None, notice: Notice) -> bool:
     return (
-        condition is not None
+        not pod.status.nominated_node_name
+        and condition is not None
         and condition.status == "False"
         and condition.reason == notice.reason
         and condition.message == notice.message

@@ -16,10 +16,11 @@ from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.cycle import Blocked
 from aliquot.scheduler.core.pending import Alike, Pending
 from aliquot.scheduler.core.queues.tree import DEFAULT
-from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
+from aliquot.scheduler.core.reasons import A_NODE_WOULD_HELP, Explanation, Kind, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.within_limits import within_limits
 from aliquot.scheduler.pods import ignored_assignment
-from aliquot.scheduler.reporter import SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
+from aliquot.scheduler.reporter import HOLD_S, SCHEDULING_GATED, UNSCHEDULABLE, Notice, Reporter
 
 _log = structlog.get_logger()
 
@@ -27,6 +28,9 @@ RETELL_S = 30.0
 """Reasons that change only in their figures are told no more often."""
 EXPLAIN_S = 1.0
 """A shape that waits is explained no more often, but at once to a pod that is new."""
+COUNT_S = HOLD_S / 2
+"""Who is within its queue's limit is counted no more often, and before a pod is told the first word."""
+_WAITS_FOR_ROOM = A_NODE_WOULD_HELP | {Kind.RESERVED}
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 """The API server's own words, so that there is nothing to write where it has said so."""
 
@@ -49,7 +53,11 @@ class _Told:
 
 
 class Telling:
-    """`why` explains a job that is blocked, as things are now."""
+    """`why` explains a job that is blocked, as things are now.
+
+    Of PodScheduled the reason is `Unschedulable` where a new node would help, since autoscalers buy one for whoever has that
+    reason. Else it is the kind of what is in the way.
+    """
 
     def __init__(
         self,
@@ -70,6 +78,9 @@ class Telling:
         self._told: dict[Alike, _Told] = {}
         self._promised: dict[str, float] = {}
         """By job, when it starts at the latest."""
+        self._within: dict[Alike, frozenset[str]] = {}
+        """Where the queue is bounded, the jobs that it could take if there were room for all."""
+        self._count_at = -math.inf
         self._listeners: list[Callable[[str], None]] = []
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
@@ -96,15 +107,30 @@ class Telling:
             elif told.stale:
                 again_at = min(again_at, told.told_at + RETELL_S)
             for name in keys:
-                uid = self._pending.pods[name].uid
-                self._reporter.tell(name, Notice(uid, UNSCHEDULABLE, str(told.explanation)))
+                self._tell(name, one.alike, told.explanation)
                 self._pod_told(name)
         return again_at
 
-    def forget_others(self, blocked: Collection[Blocked]) -> None:
-        """Nobody but these waits any more."""
+    def all_blocked(self, blocked: Collection[Blocked], now: float) -> float:
+        """Nobody but these waits any more. Returns when there is more to tell."""
         waits = {one.alike for one in blocked}
         self._told = {alike: told for alike, told in self._told.items() if alike in waits}
+        if now < self._count_at:
+            return self._count_at
+        self._count_at = now + COUNT_S
+        before, self._within = self._within, within_limits(self._pending, self._waiting_for_room(blocked))
+        for alike in before.keys() | self._within.keys():
+            if (told := self._told.get(alike)) is None:
+                continue
+            was, now_is = before.get(alike), self._within.get(alike)
+            if was == now_is:
+                continue
+            for job in self._pending.jobs_of(alike):
+                if was is None or now_is is None or (job.spec.key in was) != (job.spec.key in now_is):
+                    for pods in job.waiting.values():
+                        for name in pods:
+                            self._tell(name, alike, told.explanation)
+        return math.inf
 
     def promises(self, promises: Collection[Promise]) -> None:
         before, self._promised = self._promised, {one.job.key: one.start_s for one in promises}
@@ -160,8 +186,28 @@ class Telling:
         told.stale = latest != told.explanation
         if latest.kind is told.explanation.kind and not told.overdue(now):
             return False
+        if latest.kind is not told.explanation.kind:
+            self._count_at = now
         told.explanation, told.told_at, told.stale = latest, now, False
         return True
+
+    def _waiting_for_room(self, blocked: Collection[Blocked]) -> list[Alike]:
+        return [
+            one.alike
+            for one in blocked
+            if one.shortfall.reason is None or one.shortfall.reason.kind in _WAITS_FOR_ROOM
+        ]
+
+    def _tell(self, name: str, alike: Alike, explanation: Explanation) -> None:
+        reason, message = explanation.kind.value, str(explanation)
+        if explanation.kind in A_NODE_WOULD_HELP:
+            within, job = self._within.get(alike), self._pending.job_of(name)
+            if within is None or (job is not None and job.spec.key in within):
+                reason = UNSCHEDULABLE
+            else:
+                reason = Kind.OVER_LIMIT.value
+                message += "; with those before it in the line its queue would have all that it may have"
+        self._reporter.tell(name, Notice(self._pending.pods[name].uid, reason, message))
 
     def _keys(self, alike: Alike) -> list[str]:
         return [pod.key for pod in self._pending.pods_of(alike)]

@@ -40,7 +40,7 @@ from aliquot.partition.controller.replanned import (
 )
 from aliquot.partition.gpus import partitioning_of
 from aliquot.partition.integer_program import is_installed
-from aliquot.partition.reading import DO_NOT_DISRUPT
+from aliquot.partition.reading import is_marked
 from aliquot.partition.replanning.limits import Limits
 from aliquot.partition.replanning.plan import Plan, StaleSnapshot, check_basis
 from aliquot.partition.replanning.planning import Request
@@ -263,8 +263,7 @@ class Relocating:
             return "it does not run, or is going"
         if not controller_of(pod):
             return "nothing would start it again"
-        annotations = pod.metadata.annotations or {}
-        if any(annotations.get(one) == "true" for one in DO_NOT_DISRUPT):
+        if is_marked(pod):
             return "it is marked do-not-disrupt"
         if pod.spec.priority > by.spec.priority:
             return "its priority is higher"

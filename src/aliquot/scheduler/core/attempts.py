@@ -172,7 +172,7 @@ class _Attempt:
         try:
             found = list(self._candidates(group, group.topology, within))
         except _Unknown as error:
-            return self._refused(Reason(Kind.TOPOLOGY, str(error)))
+            return self._refused(Reason(Kind.TOPOLOGY_UNKNOWN, str(error)))
         mark, placed = self._session.checkpoint(), self._placed
         best: Shortfall | None = None
         for domain in found:

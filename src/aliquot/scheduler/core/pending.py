@@ -7,7 +7,7 @@ all others, since their room was theirs a moment ago; extras come after.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -352,9 +352,13 @@ class Pending:
 
     def jobs_of(self, alike: Alike) -> list[Job]:
         """All such jobs of which a pod waits."""
+        return [self._jobs[rank[-1]] for rank in self.ranks_of(alike)]
+
+    def ranks_of(self, alike: Alike) -> Sequence[Rank]:
+        """Of all such jobs of which a pod waits, in order."""
         self._settle()
-        ranks = self._lines.get(alike) or [rank for rank in (self._begun.get(alike),) if rank is not None]
-        return [self._jobs[rank[-1]] for rank in ranks]
+        begun = self._begun.get(alike)
+        return self._lines.get(alike, ()) if begun is None else (begun,)
 
     def _move(self, key: str, spec: JobSpec) -> Job:
         """Out of the job in which the pod is, and the job that it goes to."""

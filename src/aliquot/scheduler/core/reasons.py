@@ -53,6 +53,7 @@ class Kind(StrEnum):
     DEPENDENCY_FAILED = "DependencyFailed"
     DEPENDENCY_CYCLE = "DependencyCycle"
     TOPOLOGY = "Topology"
+    TOPOLOGY_UNKNOWN = "TopologyDoesNotExist"
     RESERVED = "Reserved"
     """There is room, and somebody else was promised it."""
     # Of a job, by its queue:
@@ -84,6 +85,22 @@ NEIGHBOURS = frozenset(
     {Kind.SPREAD_LABEL, Kind.SPREAD, Kind.POD_AFFINITY, Kind.POD_ANTI_AFFINITY, Kind.KEPT_OUT}
 )
 """The node has room, but not beside those that run already."""
+A_NODE_WOULD_HELP = (
+    MISMATCH
+    | CAPACITY
+    | NEIGHBOURS
+    | {
+        Kind.CORDONED,
+        Kind.TAINT,
+        Kind.NO_NODES,
+        Kind.NOT_OFFERED,
+        Kind.TOO_LARGE,
+        Kind.FULL,
+        Kind.TOPOLOGY,
+    }
+)
+"""With the right new node the pod would be placed: which that is, and whether it can be had, an autoscaler finds out. Not for
+lack of room that is promised to somebody: there is room, and it is bought for whom it was promised."""
 
 
 @dataclass(frozen=True, slots=True)
