@@ -50,6 +50,27 @@ CASES = [
         ["a: 2x2 for 5", "b: 1x2 for 10", "c: 1x2 for 11"],
         {"a": 20, "b": 10, "c": 25},
     ),
+    Case(
+        "not now, whatever the pieces that are free come to",
+        [2, 2],
+        ["1@a until 10", "1@b until 20"],
+        ["a: 1x2", "b: 1x2 for 5"],
+        {"a": 10, "b": 20},
+    ),
+    Case(
+        "in pieces, and after one that was promised a start",
+        [4, 4, 4],
+        ["3@a until 30", "3@b until 40", "3@c until ?"],
+        ["big: 1x4", "b: 1x3 for 5"],
+        {"big": 30, "b": 40},
+    ),
+    Case(
+        "in pieces, and of nobody is it known when he ends",
+        [2, 2],
+        ["1@a until ?", "1@b until ?"],
+        ["a: 1x2 for 5"],
+        {"a": None},
+    ),
 ]
 
 
@@ -77,6 +98,17 @@ def test_what_cannot_be_said_is_told() -> None:
     assert Prediction(None).told(0.0) == (
         "when it starts cannot be said: it needs room of others of whom nothing is known how long they run"
     )
+
+
+def test_nobody_who_waits_is_told_that_it_starts_now() -> None:
+    for left in ("?", "10", "1000"):
+        world = World(
+            [2, 2], [f"1@a until {left}", f"1@b until {left}"], ["a: 1x2", "b: 1x2 for 5"], Style.EASY
+        )
+        world.run()
+        assert world.backfill is not None
+        found = predicted(world.snapshot, world.pending, world.backfill, 0.0)
+        assert all(one.start_s is None or one.start_s > 0 for one in found.values()), left
 
 
 def test_no_more_are_looked_at_than_was_asked_for() -> None:

@@ -1,8 +1,9 @@
 """When each job that waits is likely to start, for people: an estimate that binds nobody.
 
 All room of a kind counts as one pool, from which what runs returns its part when it is expected to end. Those that were
-promised a start have it; the others take their turn, each as early as it fits without delaying those before it. What is lost
-because free GPUs are on different nodes is not in it, nor who comes later: so it is rather too early than too late.
+promised a start have it; the others take their turn, each as early as it fits without delaying those before it, and not before
+the first of those who run ends: nobody would wait who had room now. What is lost from then on because free GPUs are on different
+nodes is not in it, nor who comes later: so it is rather too early than too late.
 """
 
 from bisect import bisect_left
@@ -95,8 +96,9 @@ class _Pool:
                 self._free.append(free)
 
     def earliest(self, amounts: Amounts, lasts_s: float) -> float | None:
+        """Of one who waits, whatever all that is free now comes to: it is in pieces."""
         start: int | None = None
-        for number, free in enumerate(self._free):
+        for number, free in enumerate(self._free[1:], 1):
             if start is not None and self._times[number] >= self._times[start] + lasts_s:
                 break
             if any(free.get(resource, 0) < amount for resource, amount in amounts.items()):
