@@ -237,6 +237,7 @@ class Case:
     """`LEAF:STATE*N`: waits, bound, runs, done or failed."""
     phase: PodGroupPhase
     spec: PodGroupSpec = field(default_factory=lambda: PodGroupSpec(min_member=2))
+    before: PodGroupPhase | None = None
 
 
 ROLES = PodGroupSpec(sub_groups=[SubGroup(name="head", min_member=1), SubGroup(name="work", min_member=2)])
@@ -260,6 +261,21 @@ _PHASES: Mapping[str, str] = {"runs": "Running", "done": "Succeeded", "failed": 
         Case("each role, one of them through", "head:done*1 work:runs*2", PodGroupPhase.RUNNING, ROLES),
         Case("as many, some through", "work:runs*2 work:done*1 head:waits*1", PodGroupPhase.PENDING, ROLES),
         Case("contradicts itself", "", PodGroupPhase.PENDING, PodGroupSpec()),
+        Case("through, and one deleted", ":done*1", PodGroupPhase.SUCCEEDED, before=PodGroupPhase.SUCCEEDED),
+        Case("through, and all deleted", "", PodGroupPhase.SUCCEEDED, before=PodGroupPhase.SUCCEEDED),
+        Case("failed, and all deleted", "", PodGroupPhase.FAILED, before=PodGroupPhase.FAILED),
+        Case(
+            "failed, and came through later", ":done*2", PodGroupPhase.SUCCEEDED, before=PodGroupPhase.FAILED
+        ),
+        Case(
+            "failed, and made anew", ":failed*1 :waits*2", PodGroupPhase.PENDING, before=PodGroupPhase.FAILED
+        ),
+        Case(
+            "through, and used again",
+            ":done*2 :waits*1",
+            PodGroupPhase.PENDING,
+            before=PodGroupPhase.SUCCEEDED,
+        ),
     ],
     ids=lambda case: case.rule,
 )
@@ -288,4 +304,4 @@ def test_phases(case: Case) -> None:
     if placed or waits or succeeded:
         job_spec = JobSpec(own.key_of("default", "g"), own.root_of(made))
         job = Job(job_spec, placed=placed, succeeded=succeeded)
-    assert phase_of(made, job, gathered(pods)) is case.phase
+    assert phase_of(made, job, gathered(pods), case.before) is case.phase

@@ -228,7 +228,8 @@ class _Look:
         return self._waits(Explanation(reason.kind, reason.detail))
 
     def _waits(self, explanation: Explanation) -> Answer:
-        answer = self._said("Waiting", f"waits: {explanation.message}")
+        message = explanation.message
+        answer = self._said("Waiting", message if message.startswith("waits ") else f"waits: {message}")
         why = Why(reason=explanation.kind.value, message=explanation.message, detail=explanation.detail)
         return _with(answer, why=why)
 

@@ -109,7 +109,7 @@ class GroupStatuses:
         found = gathered(self._members.of(key(group)))
         job_key = own.key_of(group.metadata.namespace, group.metadata.name)
         job = self._pending.jobs.get(job_key)
-        phase = phase_of(group, job, found)
+        phase = phase_of(group, job, found, shown.phase)
         waiting = self._why(group, job, found) if phase is PodGroupPhase.PENDING else None
         start_s = self._promised(job_key) if phase is PodGroupPhase.PENDING else None
         has_ended = phase in (PodGroupPhase.SUCCEEDED, PodGroupPhase.FAILED)
@@ -192,15 +192,21 @@ def group_of(pod: Pod) -> str:
     return f"{pod.metadata.namespace}/{name}" if name else ""
 
 
-def phase_of(group: PodGroup, job: Job | None, found: Gathered) -> PodGroupPhase:
+def phase_of(
+    group: PodGroup, job: Job | None, found: Gathered, before: PodGroupPhase | None = None
+) -> PodGroupPhase:
+    """One that has ended stays so until it has a pod that goes on: those that ended are deleted one by one."""
     try:
         root = job.spec.root if job is not None else own.root_of(group)
     except Refused:
         root = None
     counts = found.counts
     least = least_pods(root) if root is not None else 1
-    if not (counts.pending or counts.scheduled) and (counts.succeeded or counts.failed):
-        return PodGroupPhase.SUCCEEDED if counts.succeeded >= least else PodGroupPhase.FAILED
+    if not (counts.pending or counts.scheduled):
+        if before is PodGroupPhase.SUCCEEDED or counts.succeeded >= least:
+            return PodGroupPhase.SUCCEEDED
+        if before is PodGroupPhase.FAILED or counts.succeeded or counts.failed:
+            return PodGroupPhase.FAILED
     if counts.scheduled and counts.scheduled + counts.succeeded >= least:
         if job is None or root is None:
             return PodGroupPhase.RUNNING

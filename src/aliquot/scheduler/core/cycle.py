@@ -313,9 +313,7 @@ class _Pass:
     def _whole(self, job: Job) -> Sequence[Bind] | Shortfall:
         spec = job.spec
         lacks = job.lacks()
-        reason = spec.refusal or self._pending.accounts.closed(spec)
-        if reason is None and not job.has_begun:
-            reason = spec.waits
+        reason = job.refusal or self._pending.accounts.closed(spec)
         if reason is None and lacks is None and spec.root is not None:
             reason = members_missing(least_pods(spec.root), sum(job.here.values()) + sum(job.there.values()))
         if reason is None and lacks is not None:

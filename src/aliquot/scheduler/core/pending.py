@@ -19,6 +19,7 @@ from aliquot.scheduler.core.jobs import Group, JobSpec, extras, lacking, least_p
 from aliquot.scheduler.core.pod import Amounts, PodRequest
 from aliquot.scheduler.core.queues.line import Line, Rank
 from aliquot.scheduler.core.queues.terms import together
+from aliquot.scheduler.core.reasons import Reason
 
 Alike: TypeAlias = tuple[object, ...]
 """Jobs of one are interchangeable but for their rank."""
@@ -141,6 +142,11 @@ class Job:
                 return True
         return False
 
+    @property
+    def refusal(self) -> Reason | None:
+        """Why it is not placed, whatever room there is: it asks for nothing then. What has begun comes after nobody any more."""
+        return self.spec.refusal or (None if self.has_begun else self.spec.waits)
+
     def lacks(self) -> dict[str, int] | None:
         """How many pods of which leaf more it takes; as `lacking`."""
         if self.spec.root is None:
@@ -250,9 +256,13 @@ class Pending:
             and pod.key in job.waiting.get(leaf, ())
         ):
             return False
-        self._move(pod.key, spec).wait(pod, leaf)
+        job = self._move(pod.key, spec)
+        job.wait(pod, leaf)
         self._pods[pod.key] = pod
-        self.accounts.wait(pod.key, spec, pod.shape)
+        if job.refusal is None:
+            self.accounts.wait(pod.key, spec, pod.shape)
+        else:
+            self.accounts.forget(pod.key)  # it asks for nothing
         if spec.root is not None:
             self._job_of[pod.key] = spec.key
         self._newcomers.add(pod.key)
@@ -281,9 +291,12 @@ class Pending:
         ):
             return
         job = self._move(key, spec)
+        was_refused = job.refusal is not None
         job.place(key, leaf)
         if leaves_by_s is not None:
             job.go(key, leaves_by_s)
+        if was_refused:
+            self._ask(job)
         self.accounts.place(key, spec, pod.shape)
         if spec.root is not None:
             self._job_of[key] = spec.key
@@ -297,8 +310,12 @@ class Pending:
         job = self._jobs.get(spec.key)
         if job is not None and job.succeeded.get(key) == leaf and job.spec == spec:
             return
-        self._move(key, spec).succeed(key, leaf)
+        job = self._move(key, spec)
+        was_refused = job.refusal is not None
+        job.succeed(key, leaf)
         self.accounts.forget(key)
+        if was_refused:
+            self._ask(job)
         self._job_of[key] = spec.key
         self._changed[spec.key] = None
 
@@ -359,6 +376,13 @@ class Pending:
         self._settle()
         begun = self._begun.get(alike)
         return self._lines.get(alike, ()) if begun is None else (begun,)
+
+    def _ask(self, job: Job) -> None:
+        """It has begun: what its others were to wait for counts no more."""
+        if job.refusal is None:
+            for pods in job.waiting.values():
+                for pod in pods.values():
+                    self.accounts.wait(pod.key, job.spec, pod.shape)
 
     def _move(self, key: str, spec: JobSpec) -> Job:
         """Out of the job in which the pod is, and the job that it goes to."""

@@ -37,7 +37,7 @@ class OneLine:
 
 
 class ByQueue:
-    """Jobs of queues that take none come first: they are refused."""
+    """Jobs that are refused come first, and those of queues that take none: whose turn it is is no matter of theirs."""
 
     def __init__(self, heads: Iterable[Head], turns: Turns) -> None:
         self._pending = pending = turns.pending
@@ -46,8 +46,9 @@ class ByQueue:
         self._asked: dict[Alike, Amounts] = {}
         by_queue: dict[str, list[Head]] = {}
         for head in heads:
-            queue = pending.jobs[head[0][-1]].spec.queue or DEFAULT
-            if accounts.tree.refusal(queue) is None:
+            job = pending.jobs[head[0][-1]]
+            queue = job.spec.queue or DEFAULT
+            if accounts.tree.refusal(queue) is None and (job.refusal is None or job.has_begun):
                 by_queue.setdefault(queue, []).append(head)
             else:
                 self._refused.append(head)

@@ -90,7 +90,7 @@ def changes(
 ) -> list[Change]:
     """Those that would do; none where it would run as it is, or where something of another kind is in the way: its message says
     what to do. The snapshot is left as it was."""
-    if job.spec.refusal is not None or pending.accounts.closed(job.spec) is not None:
+    if job.refusal is not None or pending.accounts.closed(job.spec) is not None:
         return []
     return _WhatIf(snapshot, pending, rankings, topologies).changes(job)
 

@@ -39,9 +39,13 @@ class Prediction:
 def predicted(
     snapshot: Snapshot, pending: Pending, backfill: Backfill, now_s: float, *, most: int = 200
 ) -> dict[str, Prediction]:
-    """By job, the first `most` of the line. Jobs that wait for more than room (members, or their queue's limit) are taken as if
-    they did not. In time proportional to nodes, and to the jobs and steps looked at."""
-    waiting = [job for rank in merge(*pending.lines.values()) if (job := pending.jobs[rank[-1]]).lacks()]
+    """By job, the first `most` of the line. Jobs that are refused are not in it; those that wait for members or for their
+    queue's limit are taken as if they did not. In time proportional to nodes, and to the jobs and steps looked at."""
+    waiting = [
+        job
+        for rank in merge(*pending.lines.values())
+        if (job := pending.jobs[rank[-1]]).refusal is None and job.lacks()
+    ]
     wanted = {job.spec.key: _asked(job) for job in waiting[:most]}
     resources = {resource for amounts in wanted.values() for resource in amounts}
     pool = _Pool(snapshot, backfill, resources, now_s)

@@ -93,7 +93,7 @@ class Stage:
         self._timetable.advance(self._now_s)
         for key in self._before:
             job = self._pending.jobs.get(key)
-            if job is None or not job.waiting:
+            if job is None or not job.waiting or job.refusal is not None:
                 del backfill.promises[key]
                 backfill.may_be_earlier = True
         nodes = self._session.snapshot.nodes
