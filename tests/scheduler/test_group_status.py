@@ -241,6 +241,7 @@ class Case:
 
 
 ROLES = PodGroupSpec(sub_groups=[SubGroup(name="head", min_member=1), SubGroup(name="work", min_member=2)])
+EXTRAS = PodGroupSpec(sub_groups=[SubGroup(name="work", min_member=0)])
 _PHASES: Mapping[str, str] = {"runs": "Running", "done": "Succeeded", "failed": "Failed"}
 
 
@@ -261,6 +262,7 @@ _PHASES: Mapping[str, str] = {"runs": "Running", "done": "Succeeded", "failed": 
         Case("each role, one of them through", "head:done*1 work:runs*2", PodGroupPhase.RUNNING, ROLES),
         Case("as many, some through", "work:runs*2 work:done*1 head:waits*1", PodGroupPhase.PENDING, ROLES),
         Case("contradicts itself", "", PodGroupPhase.PENDING, PodGroupSpec()),
+        Case("nothing there, and nothing is needed", "", PodGroupPhase.PENDING, EXTRAS),
         Case("through, and one deleted", ":done*1", PodGroupPhase.SUCCEEDED, before=PodGroupPhase.SUCCEEDED),
         Case("through, and all deleted", "", PodGroupPhase.SUCCEEDED, before=PodGroupPhase.SUCCEEDED),
         Case("failed, and all deleted", "", PodGroupPhase.FAILED, before=PodGroupPhase.FAILED),

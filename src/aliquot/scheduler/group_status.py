@@ -203,9 +203,10 @@ def phase_of(
     counts = found.counts
     least = least_pods(root) if root is not None else 1
     if not (counts.pending or counts.scheduled):
-        if before is PodGroupPhase.SUCCEEDED or counts.succeeded >= least:
+        ended = counts.succeeded or counts.failed
+        if before is PodGroupPhase.SUCCEEDED or (ended and counts.succeeded >= least):
             return PodGroupPhase.SUCCEEDED
-        if before is PodGroupPhase.FAILED or counts.succeeded or counts.failed:
+        if before is PodGroupPhase.FAILED or ended:
             return PodGroupPhase.FAILED
     if counts.scheduled and counts.scheduled + counts.succeeded >= least:
         if job is None or root is None:
