@@ -251,6 +251,7 @@ HALF_HALF = ["x gpu 2 on a", "y gpu 2 since 10 on b"]
             ["big gpu 17"],
             servers=[f"x{n}" for n in range(17)],
         ),
+        Case("nor for one that waits until others end", PIECES, HALF_HALF, ["big gpu 4 patient"], {}),
         Case(
             "nobody is moved within a limit of the queue",
             PIECES,

@@ -49,6 +49,29 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
     [
         Case("a higher priority", {"a": 1}, ["low on a"], ["high at 10"], {"high": "low"}),
         Case("not the same priority", {"a": 1}, ["one on a"], ["other"], blocked="other"),
+        Case(
+            "not for one that waits until others end",
+            {"a": 1},
+            ["low on a"],
+            ["high at 10 patient"],
+            blocked="high",
+        ),
+        Case(
+            "one like it that does not wait is served though the other is before it",
+            {"a": 1},
+            ["low on a"],
+            ["higher at 20 patient", "high at 10"],
+            {"high": "low"},
+            blocked="higher",
+        ),
+        Case(
+            "nor by another queue",
+            {"a": 2},
+            ["x in p on a", "y in p on a"],
+            ["mine in q patient"],
+            queues=[queue("p", 1), queue("q", 1)],
+            blocked="mine",
+        ),
         Case("nobody goes where there is room", {"a": 2}, ["low on a"], ["high at 10"], {"high": ""}),
         Case("not who cannot be preempted", {"a": 1}, ["low kept on a"], ["high at 10"], blocked="high"),
         Case(

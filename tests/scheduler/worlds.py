@@ -80,6 +80,7 @@ class Line:
     done: int = 0
     stale_s: int = 60
     kept: bool = False
+    patient: bool = False
     nodes: tuple[str, ...] = ()
 
     @classmethod
@@ -102,6 +103,7 @@ class Line:
             int(said.get("done", 0)),
             int(said.get("stale", 60)),
             "kept" in words,
+            "patient" in words,
             tuple(where.split()),
         )
 
@@ -117,6 +119,7 @@ class Line:
             not self.kept,
             created_s=age,
             stale_after_s=self.stale_s or None,
+            evicts=not self.patient,
         )
 
     def requests(self, age: float = 0.0) -> list[PodRequest]:

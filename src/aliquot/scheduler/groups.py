@@ -250,7 +250,7 @@ class Groups:
         self._needs = set()
         own: Membership | None
         try:
-            own = membership(pod, lambda: self._chains.of(pod, self._need), self._objects, self._priority_of)
+            own = membership(pod, lambda: self._chains.of(pod, self._need), self._objects, self._class_of)
         except NotYet:
             own = None
         if own is not None and own.by_status:
@@ -315,13 +315,12 @@ class Groups:
     def _need(self, need: Need) -> None:
         self._needs.add(need)
 
-    def _priority_of(self, name: str) -> int | None:
+    def _class_of(self, name: str) -> PriorityClass | None:
         self._need((PRIORITYCLASSES.name, name))
         if not self._priorities.is_synced:
             self._need((PRIORITYCLASSES.name, _DOOR))
             raise NotYet
-        found = self._priorities.get(name)
-        return found.value if found is not None else None
+        return self._priorities.get(name)
 
     def _keep_needs(self, name: str, before: frozenset[Need], after: frozenset[Need]) -> None:
         for need in after - before:
@@ -455,13 +454,14 @@ def _says_the_same(old: Pod, new: Pod) -> bool:
         and old.metadata.owner_references == new.metadata.owner_references
         and old.spec.scheduling_group == new.spec.scheduling_group
         and old.spec.priority == new.spec.priority
+        and old.spec.preemption_policy == new.spec.preemption_policy
     )
 
 
 def _object_says_the_same(old: Any, new: Any) -> bool:
     """But for what we wrote ourselves: its status."""
     if isinstance(new, PriorityClass):
-        return bool(old.value == new.value)
+        return bool(old.value == new.value and old.preemption_policy == new.preemption_policy)
     return bool(
         old.spec == new.spec
         and old.metadata.labels == new.metadata.labels

@@ -8,7 +8,8 @@ import msgspec
 import yaml
 
 from aliquot.kube.api import podgroup
-from aliquot.kube.api.core import Pod
+from aliquot.kube.api.core import Pod, PriorityClass
+from aliquot.kube.api.meta import ObjectMeta
 from aliquot.scheduler.core.jobs import Group
 from aliquot.scheduler.grouping.doors import GroupObjects, coscheduling, kai, upstream, volcano
 from aliquot.scheduler.grouping.membership import Membership, membership
@@ -89,7 +90,10 @@ class Shelf(Generic[T]):
 
 class Cluster:
     def __init__(self, *manifests: str, priorities: Mapping[str, int] | None = None) -> None:
-        self.priorities = dict(priorities or {})
+        self.priority_classes = {
+            name: PriorityClass(metadata=ObjectMeta(name=name), value=value)
+            for name, value in (priorities or {}).items()
+        }
         self.groups = GroupObjects(
             pod_groups=Shelf(podgroup.PodGroup),
             upstream_pod_groups=Shelf(upstream.PodGroup),
@@ -118,7 +122,7 @@ class Cluster:
 
     def membership(self, pod: Pod, *owners: Owner) -> Membership:
         """`owners` from the pod's up."""
-        found = membership(pod, lambda: owners, self.groups, self.priorities.get)
+        found = membership(pod, lambda: owners, self.groups, self.priority_classes.get)
         root = found.job.root
         assert found.leaf in ({""} if root is None else {leaf.name for leaf in root.leaves})
         return found

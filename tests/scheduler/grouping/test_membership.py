@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -145,6 +146,31 @@ def test_what_makes_the_job_is_named() -> None:
     )
 
 
+NEVER = {"preemptionPolicy": "Never"}
+NAMED = {"ray.io/priority-class-name": "high"}
+
+
+@pytest.mark.parametrize(
+    ("of_pod", "of_class", "labels", "evicts"),
+    [
+        ({}, "", {}, True),
+        ({"preemptionPolicy": "PreemptLowerPriority"}, "", {}, True),
+        (NEVER, "", {}, False),
+        ({}, "Never", NAMED, False),
+        (NEVER, "PreemptLowerPriority", NAMED, True),
+        # A class that KAI brings along says nothing of it.
+        (NEVER, "", {"priorityClassName": "train"}, False),
+    ],
+)
+def test_whether_others_are_evicted_for_it_is_said_where_the_priority_is(
+    of_pod: Mapping[str, Any], of_class: str, labels: Mapping[str, str], evicts: bool
+) -> None:
+    cluster = Cluster(priorities={"high": 1000})
+    high = cluster.priority_classes["high"]
+    cluster.priority_classes["high"] = replace(high, preemption_policy=of_class)
+    assert cluster.membership(pod("p", labels, **of_pod)).job.evicts is evicts
+
+
 ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", user="bob", priority=5, created_s=7.0)
 
 
@@ -164,6 +190,7 @@ ONE = JobSpec("team-a/x", root=Group(minimum=2), queue="a", user="bob", priority
         ({"stale_after_s": None}, {"stale_after_s": None}),
         ({"stale_after_s": 90.0}, {"stale_after_s": 90.0}),
         ({"waits": FOR_Y}, {"waits": FOR_Y}),
+        ({"evicts": False}, {"evicts": False}),
     ],
 )
 def test_what_counts_where_pods_differ(change: Mapping[str, object], expected: Mapping[str, object]) -> None:
@@ -189,6 +216,7 @@ SPECS = st.builds(
     minimum_runtime_s=st.sampled_from([None, 1.0, 2.0]),
     stale_after_s=st.sampled_from([None, 1.0, 2.0]),
     waits=st.sampled_from([None, FOR_Y, Reason(Kind.DEPENDENCY, "waits for z to end")]),
+    evicts=st.booleans(),
 )
 
 

@@ -77,6 +77,8 @@ class JobSpec(Struct, frozen=True, gc=False):
     """What has to end before it begins."""
     refusal: Reason | None = None
     """Why it can never be placed, for a job that contradicts itself."""
+    evicts: bool = True
+    """Whether others may lose their places for it; else it waits until they end (preemptionPolicy `Never`)."""
 
 
 def lacking(root: Group, placed: Mapping[str, int], waiting: Mapping[str, int]) -> dict[str, int] | None:

@@ -70,7 +70,7 @@ class Movable:
         if unit.going:
             return not any(self._guards.kept(key) for key in unit.pods)
         assert unit.spec is not None
-        if unit.spec.key == self._job.spec.key:
+        if not self._job.spec.evicts or unit.spec.key == self._job.spec.key:
             return False
         since_s = max(pods[key].since_s for key in unit.pods)
         safe_s = safe_until_s(

@@ -157,12 +157,12 @@ class Job:
         spec = self.spec
         if spec.root is None:
             (pod,) = self.waiting[""].values()
-            return spec.queue, spec.preemptible, spec.refusal, spec.waits, pod.shape.signature
+            return spec.queue, spec.preemptible, spec.evicts, spec.refusal, spec.waits, pod.shape.signature
         shapes = Counter(
             (leaf, pod.shape.signature) for leaf, pods in self.waiting.items() for pod in pods.values()
         )
         why = spec.refusal, spec.waits
-        return spec.queue, spec.preemptible, spec.root, why, tuple(sorted(shapes.items()))
+        return spec.queue, spec.preemptible, spec.evicts, spec.root, why, tuple(sorted(shapes.items()))
 
 
 def alone(pod: PodRequest) -> JobSpec:

@@ -233,7 +233,7 @@ class Victims:
         if unit.going:
             return not any(self._guards.kept(key) for key in unit.pods)
         assert unit.spec is not None
-        if unit.spec.key == self._job.spec.key:
+        if not self._job.spec.evicts or unit.spec.key == self._job.spec.key:
             return False
         other = unit.queue != self._queue
         victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)

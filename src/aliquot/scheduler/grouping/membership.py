@@ -9,11 +9,12 @@ A pod whose group contradicts itself or is not there is a job of its own, with t
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import msgspec
 
 from aliquot.clock import parse_rfc3339
-from aliquot.kube.api.core import ObjectReference, Pod
+from aliquot.kube.api.core import ObjectReference, Pod, PriorityClass
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.resources import key
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish, least_pods
@@ -31,6 +32,8 @@ from aliquot.scheduler.grouping.wishes import NEVER_S, Wishes, wishes
 _KAI_PRIORITIES: Mapping[str, int] = {"train": 50, "build-preemptible": 75, "build": 100, "inference": 125}
 """KAI brings these classes along; its users' pods name them."""
 _KAI_PREEMPTIBLE_BELOW = 100
+
+ClassOf: TypeAlias = Callable[[str], PriorityClass | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +53,22 @@ def membership(
     pod: Pod,
     owners: Callable[[], Sequence[Owner]],
     objects: GroupObjects,
-    priority_of: Callable[[str], int | None],
+    class_of: ClassOf,
 ) -> Membership:
-    """`owners` of the pod from itself up, asked for where they count. `priority_of` a PriorityClass; None: there is none.
+    """`owners` of the pod from itself up, asked for where they count. `class_of`: the PriorityClass of that name, if there is one.
 
     What the pods of a job say each for itself may differ: see `joined`.
     """
     try:
         drawn = doors.by_door(pod, objects)
         if drawn is not None:
-            return _from_door(pod, drawn, owners, priority_of)
+            return _from_door(pod, drawn, owners, class_of)
         found = owners()
         above = tuple(owner.metadata for owner in reversed(found))
         drawn = yunikorn.draw(pod, above) or spark.draw(pod, above) or by_owner(pod, found)
         if drawn is None:
             drawn = _alone(pod, above)
-        return _member(pod, drawn, wishes(said((*drawn.metadata, pod.metadata))), priority_of)
+        return _member(pod, drawn, wishes(said((*drawn.metadata, pod.metadata))), class_of)
     except Refused as refused:
         reason = Reason(Kind.POD_GROUP, str(refused))
         alone = _alone(pod, ())
@@ -78,7 +81,7 @@ def membership(
 
 def joined(first: JobSpec, second: JobSpec) -> JobSpec:
     """The job of two pods that say it of one job. Where what they say differs: the larger minimum, the higher priority, the
-    earlier time, the shorter run; it is preemptible if both say so. Two queues are a contradiction.
+    earlier time, the shorter run; it is preemptible if both say so, and evicts others if both may. Two queues are a contradiction.
 
     In whatever order pods are joined, the outcome is the same.
     """
@@ -108,6 +111,7 @@ def joined(first: JobSpec, second: JobSpec) -> JobSpec:
             default=None,
         ),
         refusal=refusal,
+        evicts=first.evicts and second.evicts,
     )
 
 
@@ -115,7 +119,7 @@ def _from_door(
     pod: Pod,
     drawn: Drawn,
     owners: Callable[[], Sequence[Owner]],
-    priority_of: Callable[[str], int | None],
+    class_of: ClassOf,
 ) -> Membership:
     wanted = wishes(said((*drawn.metadata, pod.metadata)))
     if not (drawn.queue or wanted.queue):
@@ -123,11 +127,11 @@ def _from_door(
         above = tuple(owner.metadata for owner in reversed(owners()))
         told = wishes(said(above))
         wanted = replace(wanted, queue=told.queue, user=wanted.user or told.user)
-    return _member(pod, drawn, wanted, priority_of)
+    return _member(pod, drawn, wanted, class_of)
 
 
-def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> Membership:
-    priority = _priority(pod, drawn, wanted, priority_of)
+def _member(pod: Pod, drawn: Drawn, wanted: Wishes, class_of: ClassOf) -> Membership:
+    priority, evicts = _standing(pod, drawn, wanted, class_of)
     preemptible = drawn.preemptible if drawn.preemptible is not None else wanted.preemptible
     if preemptible is None:
         by_priority = drawn.preemptible_by_priority or wanted.preemptible_by_priority
@@ -149,6 +153,7 @@ def _member(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str],
         minimum_runtime_s=wanted.minimum_runtime_s
         if drawn.minimum_runtime_s is None
         else drawn.minimum_runtime_s,
+        evicts=evicts,
     )
     if stale_after_s is not None:
         job = msgspec.structs.replace(job, stale_after_s=None if stale_after_s == NEVER_S else stale_after_s)
@@ -177,20 +182,26 @@ def _check_for_gpus(root: Group | None, wish: TopologyWish | None) -> None:
             )
 
 
-def _priority(pod: Pod, drawn: Drawn, wanted: Wishes, priority_of: Callable[[str], int | None]) -> int:
+def _standing(pod: Pod, drawn: Drawn, wanted: Wishes, class_of: ClassOf) -> tuple[int, bool]:
+    """The priority, and whether others may be evicted for it. Both are of the class that counts; without one, as the pod says."""
+    evicts = _evicts(pod.spec.preemption_policy)
     if drawn.priority is not None:
-        return drawn.priority
+        return drawn.priority, evicts
     name = drawn.priority_class or wanted.priority_class
     if not name:
-        return pod.spec.priority
-    found = priority_of(name)
-    if found is None:
-        found = _KAI_PRIORITIES.get(name)
-    if found is None:
-        raise Refused(
-            f"its PriorityClass {name!r} does not exist, or is not shown to the scheduler: create it, or name another"
-        )
-    return found
+        return pod.spec.priority, evicts
+    found = class_of(name)
+    if found is not None:
+        return found.value, _evicts(found.preemption_policy)
+    if (brought_along := _KAI_PRIORITIES.get(name)) is not None:
+        return brought_along, evicts
+    raise Refused(
+        f"its PriorityClass {name!r} does not exist, or is not shown to the scheduler: create it, or name another"
+    )
+
+
+def _evicts(preemption_policy: str) -> bool:
+    return preemption_policy != "Never"
 
 
 def _alone(pod: Pod, above: tuple[ObjectMeta, ...]) -> Drawn:

@@ -192,7 +192,7 @@ class VirtualCluster:
     def _run(self, fate: Fate) -> _Run:
         spec = fate.job.spec
         shapes = tuple(pod.shape.signature for pod, _ in fate.job.members)
-        by_priority = (spec.priority, spec.preemptible) if self._evicts else ()
+        by_priority = (spec.priority, spec.preemptible, spec.evicts) if self._evicts else ()
         members = {pod.key: (pod, leaf) for pod, leaf in fate.job.members}
         return _Run(fate, spec, members, kind=(spec.queue, spec.root, shapes, by_priority))
 
