@@ -171,7 +171,30 @@ def test_of_a_gang_that_a_node_would_help_all_pods_ask_for_it() -> None:
     simulate(scenario, kinds=SERVED)
 
 
-def test_a_pod_is_not_over_before_it_was_told_anything() -> None:
+def test_a_gang_that_joins_others_that_wait_asks_as_a_whole() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        for name in ("one", "two"):
+            api.put("podgroups", group(name, 2))
+        async with running(scheduler(world)):
+            for number in range(2):
+                api.put("pods", member(f"one-{number}", "one"))
+            await until(lambda: set(reasons(api, "one-0", "one-1")) == {"Unschedulable"}, 5)
+            api.put("pods", member("two-0", "two"))
+            await until(lambda: reasons(api, "two-0") == ["MembersMissing"], 5)
+            api.put("pods", member("two-1", "two"))
+            await until(lambda: reasons(api, "two-0", "two-1") == ["Unschedulable", "Unschedulable"], 5)
+            # And not for half of it.
+            api.delete("pods", "default/one-1")
+            await until(lambda: reasons(api, "one-0") == ["MembersMissing"], 5)
+            api.delete("pods", "default/two-0")
+            await until(lambda: reasons(api, "two-1") == ["MembersMissing"], 5)
+
+    simulate(scenario, kinds=SERVED)
+
+
+def test_a_pod_is_soon_told_something() -> None:
     """Of pods without any condition an autoscaler may take it that no scheduler looked at them."""
 
     async def scenario(world: World) -> None:

@@ -192,8 +192,10 @@ class Pending:
         """Jobs of which some pods are there, and fewer than it takes."""
         self._changed: dict[str, None] = {}
         """Jobs whose place is to be found anew, once somebody looks."""
+        self._lacking: set[str] = set()
+        """Jobs of which too few pods exist, as of when their place was found last."""
         self._newcomers: set[str] = set()
-        """Pods that wait and that nobody has been told of."""
+        """Pods that wait and that nobody has been told of, as they wait now."""
         self._with_newcomers: dict[Alike, dict[str, None]] = {}
 
     def __len__(self) -> int:
@@ -426,6 +428,7 @@ class Pending:
             else:
                 self._below.pop(name, None)
             if job is None or not job.waiting:
+                self._lacking.discard(name)
                 continue
             rank = self.order.rank(job.spec)
             if job.has_begun:
@@ -435,6 +438,13 @@ class Pending:
                 alike = job.alike()
                 come.setdefault(alike, []).append(rank)
             self._in_line[name] = alike, rank
+            if job.spec.root is not None:
+                lacked = name in self._lacking
+                lacks = job.lacks() is None
+                (self._lacking.add if lacks else self._lacking.discard)(name)
+                if where is not None and where[0] != alike and not (lacked and lacks):
+                    # What the others of it were told is of another line. While more are made the last hear how many there are.
+                    self._newcomers.update(key for pods in job.waiting.values() for key in pods)
             if any(self._newcomers_of(job)):
                 self._with_newcomers.setdefault(alike, {})[name] = None
         self._changed.clear()
