@@ -17,6 +17,8 @@ QUEUE_LABEL = "aliquot.dev/queue"
 """On a pod: the name of its queue."""
 UNLIMITED = -1
 DEFAULT_PRIORITY = 100
+MOST_PRIORITY = 1_000_000
+"""And the least, below zero."""
 LONGEST_NAME = 63
 """It is a label's value."""
 
@@ -81,7 +83,7 @@ class QueueGPUModel(Struct, kw_only=True, rename="camel", omit_defaults=True):
 class QueueSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     parent: Annotated[str, Meta(max_length=253)] = ""
     """Empty: it is at the top."""
-    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] | None = None
+    priority: Annotated[int, Meta(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] | None = None
     """Among its siblings; the higher one is served first of what is left when all quotas are served. null: 100."""
     resources: QueueResources | None = None
     gpu_models: Annotated[

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from aliquot.scheduler.core.backfill.stage import Style
+from aliquot.scheduler.core.queues.terms import UNLIMITED
 from aliquot.scheduler.simulation.timed.estimates import ROUND_S, Estimates, estimated
 from aliquot.scheduler.simulation.timed.figures import figures, jain, percentile, spread
 from aliquot.scheduler.simulation.timed.queue_settings import SettingError, declared
@@ -215,7 +216,21 @@ def test_how_good_estimates_are() -> None:
             "a.gpus=3",
             "'a.gpus=3' is not NAME.quota|limit|weight|priority|parent=VALUE, like research.quota=64",
         ),
-        ("a.quota=many", "'a.quota=many': 'many' is not a number from 0 on"),
+        (
+            "a.quota=many",
+            "'a.quota=many': 'many' is not a number from 0 on, like 2, 1.5 or 500m; -1 is without end",
+        ),
+        (
+            "a.limit=-2",
+            "'a.limit=-2': '-2' is not a number from 0 on, like 2, 1.5 or 500m; -1 is without end",
+        ),
+        ("a.weight=-1", "'a.weight=-1': '-1' is not a number from 0 on, like 2, 1.5 or 500m"),
+        ("a.priority=1e99", "'a.priority=1e99': '1e99' is not a whole number from -1000000 to 1000000"),
+        (
+            "a.priority=1000001",
+            "'a.priority=1000001': '1000001' is not a whole number from -1000000 to 1000000",
+        ),
+        ("a.parent=a", "queue 'a': its parents form a cycle: a -> a"),
         (
             "a.parent=top",
             "queue 'a' has a parent 'top' that is not there: set something of it, like top.weight=1",
@@ -233,4 +248,6 @@ def test_settings_add_up() -> None:
     assert (a.parent, top.priority) == ("top", 7)
     terms = a.terms["gpu"]
     assert (terms.quota, terms.limit, terms.weight_milli) == (1500, 8000, 2000)
+    (a,) = declared(["a"], ["a.quota=500m", "a.limit=-1", "a.priority=-3"])
+    assert (a.terms["gpu"].quota, a.terms["gpu"].limit, a.priority) == (500, UNLIMITED, -3)
     assert declared(["a"], []) == []

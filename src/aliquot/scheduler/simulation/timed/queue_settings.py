@@ -1,13 +1,18 @@
 """Queues in a few words: `research.quota=64` on what a trace or a cluster has."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from aliquot.document import nearest
-from aliquot.scheduler.core.queues.terms import GPU, QueueSpec, Terms
+from aliquot.kube import quantity
+from aliquot.kube.api.queue import MOST_PRIORITY
+from aliquot.kube.quantity import QuantityError
+from aliquot.scheduler.core.queues.terms import GPU, UNLIMITED, QueueSpec, Terms
+from aliquot.scheduler.core.queues.tree import QueueTree
+from aliquot.scheduler.core.reasons import Kind
 
-_MILLI: Final = 1000
+_WHOLE = re.compile(r"-?\d{1,9}", re.ASCII)
 FIELDS = ("quota", "limit", "weight", "priority", "parent")
 _ALSO = {"overQuotaWeight": "weight"}
 """As a Queue has it."""
@@ -27,11 +32,7 @@ def declared(names: Iterable[str], settings: Sequence[str]) -> list[QueueSpec]:
         queue, field, value = _read(text)
         spec = specs.get(queue, QueueSpec(queue, terms={GPU: Terms()}))
         specs[queue] = _with(spec, field, value, text)
-    for spec in specs.values():
-        if spec.parent and spec.parent not in specs:
-            raise SettingError(
-                f"queue '{spec.name}' has a parent '{spec.parent}' that is not there: set something of it, like {spec.parent}.weight=1"
-            )
+    _check_parents(specs, ": set something of it, like {}.weight=1")
     return list(specs.values())
 
 
@@ -48,9 +49,7 @@ def changed(specs: Iterable[QueueSpec], settings: Sequence[str]) -> list[QueueSp
                 else f"'{text}': the cluster has no Queues"
             )
         found[queue] = _with(spec, field, value, text)
-    for spec in found.values():
-        if spec.parent and spec.parent not in found:
-            raise SettingError(f"queue '{spec.name}' has a parent '{spec.parent}' that is not there")
+    _check_parents(found)
     return list(found.values())
 
 
@@ -70,21 +69,47 @@ def _with(spec: QueueSpec, field: str, value: str, text: str) -> QueueSpec:
         case "parent":
             return replace(spec, parent=value)
         case "priority":
-            return replace(spec, priority=int(_number(value, text)))
+            return replace(spec, priority=_priority(value, text))
         case "quota":
-            terms = replace(terms, quota=round(_MILLI * _number(value, text)))
+            terms = replace(terms, quota=_amount(value, text))
         case "limit":
-            terms = replace(terms, limit=round(_MILLI * _number(value, text)))
+            terms = replace(terms, limit=_amount(value, text))
         case _:
-            terms = replace(terms, weight_milli=round(_MILLI * _number(value, text)))
+            terms = replace(terms, weight_milli=_milli(value, text))
     return replace(spec, terms={**spec.terms, GPU: terms})
 
 
-def _number(value: str, text: str) -> float:
+def _priority(value: str, text: str) -> int:
+    if not _WHOLE.fullmatch(value) or abs(int(value)) > MOST_PRIORITY:
+        raise SettingError(
+            f"'{text}': '{value}' is not a whole number from {-MOST_PRIORITY} to {MOST_PRIORITY}"
+        )
+    return int(value)
+
+
+def _amount(value: str, text: str) -> int:
+    """As a Queue has it: -1 is without end."""
+    if value == "-1":
+        return UNLIMITED
+    return _milli(value, text, "; -1 is without end")
+
+
+def _milli(value: str, text: str, also: str = "") -> int:
     try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise SettingError(f"'{text}': '{value}' is not a number from 0 on")
-    return number
+        found = quantity.milli(value)
+    except QuantityError:
+        found = -1
+    if found < 0:
+        raise SettingError(f"'{text}': '{value}' is not a number from 0 on, like 2, 1.5 or 500m{also}")
+    return min(found, UNLIMITED)
+
+
+def _check_parents(specs: Mapping[str, QueueSpec], more: str = "") -> None:
+    """Raises SettingError. `more`: what else could be done about one that is not there, with its name as `{}`."""
+    for spec in specs.values():
+        if spec.parent and spec.parent not in specs:
+            hint = more.format(spec.parent)
+            raise SettingError(f"queue '{spec.name}' has a parent '{spec.parent}' that is not there{hint}")
+    for name, problem in sorted(QueueTree(specs.values()).problems.items()):
+        if problem.kind is Kind.QUEUE_CYCLE:
+            raise SettingError(f"queue '{name}': {problem.detail}")
