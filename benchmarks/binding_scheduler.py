@@ -21,6 +21,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.transport import Request, Response, Transport
 from aliquot.scheduler.announcing import Events
 from aliquot.scheduler.controller import Scheduler
+from aliquot.scheduler.settings import Settings
 
 
 class CountingTransport:
@@ -49,7 +50,9 @@ async def main(config: str, name: str, events: str) -> None:
     rng = random.Random(1)
     transport = CountingTransport(kubeconfig.load(config, None).transport())
     client = Client(transport, clock=SystemClock(), rng=rng)
-    scheduler = Scheduler(client, clock=SystemClock(), rng=rng, names=(name,), events=Events(events))
+    scheduler = Scheduler(
+        client, clock=SystemClock(), rng=rng, names=(name,), settings=Settings(events=Events(events))
+    )
     running = asyncio.create_task(scheduler.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     await asyncio.wait([running])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aliquot.clock import rfc3339
+from aliquot.scheduler.settings import Settings
 from tests.scheduler.fake_api import KINDS, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_departing import ends, evicted, pod
@@ -78,7 +79,7 @@ def test_nobody_is_moved_where_that_is_switched_off() -> None:
     async def scenario(world: World) -> None:
         api = world.api
         in_pieces(world)
-        async with running(scheduler(world, consolidation=False)):
+        async with running(scheduler(world, settings=Settings(consolidation=False))):
             api.put("pods", pod("big", gpus=4))
             await asyncio.sleep(60)
         assert evicted(api) == []

@@ -12,6 +12,7 @@ from aliquot.scheduler.core.queues.history import NOBODY
 from aliquot.scheduler.core.queues.terms import GPU, of_model
 from aliquot.scheduler.explaining import Answer, Subject, explain
 from aliquot.scheduler.queues import Unreadable
+from aliquot.scheduler.settings import Settings
 from aliquot.scheduler.usage import WRITE_S, users_of
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.running import node, pod, running, scheduler, until
@@ -60,7 +61,7 @@ def test_what_was_had_is_written_now_and_then_and_by_whom() -> None:
         api.put("queues", queue("b", "top"))
         api.put("pods", of_user("one", "a", "ann", gpus=4))
         api.put("pods", of_user("two", "a", gpus=2))
-        async with running(scheduler(world, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: bool(api.node_of("two")))
             await asyncio.sleep(60)
             before = writes(api, "a")
@@ -92,7 +93,7 @@ def test_a_long_half_life_is_written_more_seldom() -> None:
         api.put("nodes", node("n", gpus=8))
         api.put("queues", queue("a"))
         api.put("pods", of_user("one", "a", gpus=4))
-        async with running(scheduler(world, usage_half_life_s=100 * HOUR)):
+        async with running(scheduler(world, settings=Settings(usage_half_life_s=100 * HOUR))):
             await until(lambda: had(api, "a") > 0, within_s=600, every_s=1)
             before = writes(api, "a")
             await asyncio.sleep(10 * HOUR)
@@ -137,7 +138,7 @@ def test_who_starts_goes_on_with_what_is_written(a: Json, served: list[str]) -> 
         for number in range(4):
             api.put("pods", of_user(f"a{number}", "a"))
             api.put("pods", of_user(f"b{number}", "b"))
-        async with running(scheduler(world, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: len(api.binds) == 4)
         assert sorted(placed(api)) == sorted(served)
 
@@ -150,7 +151,7 @@ def test_a_user_who_had_much_waits_after_a_restart_as_before() -> None:
         api.put("nodes", node("n", gpus=2))
         api.put("queues", queue("a"))
         api.put("pods", of_user("long", "a", "ann", gpus=2))
-        async with running(scheduler(world, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: bool(api.node_of("long")))
             await asyncio.sleep(2 * HOUR)
         api.delete("pods", "default/long")
@@ -158,7 +159,7 @@ def test_a_user_who_had_much_waits_after_a_restart_as_before() -> None:
             api.put("pods", of_user(f"ann{number}", "a", "ann"))
         for number in range(2):
             api.put("pods", of_user(f"bob{number}", "a", "bob"))
-        async with running(scheduler(world, seed=1, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, seed=1, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: len(api.binds) == 3)
         assert sorted(placed(api)[1:]) == ["bob0", "bob1"]
 
@@ -171,10 +172,10 @@ def test_what_runs_while_no_scheduler_does_is_had() -> None:
         api.put("nodes", node("n", gpus=4))
         api.put("queues", queue("a"))
         api.put("pods", of_user("one", "a", gpus=4))
-        async with running(scheduler(world, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: had(api, "a") > 0)
         await asyncio.sleep(HOUR)
-        async with running(scheduler(world, seed=1, usage_half_life_s=HOUR)):
+        async with running(scheduler(world, seed=1, settings=Settings(usage_half_life_s=HOUR))):
             await until(lambda: had(api, "a") > 1)
             assert had(api, "a") == pytest.approx(2, abs=0.1)
 

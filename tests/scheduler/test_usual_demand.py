@@ -16,6 +16,7 @@ from aliquot.scheduler.core.mix import ENOUGH
 from aliquot.scheduler.core.placement import Placement
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.settings import Settings
 from aliquot.scheduler.testing import node as core_node
 from aliquot.scheduler.usual_demand import UsualDemand
 from tests.scheduler.fake_api import Json, World, simulate
@@ -82,7 +83,7 @@ def test_where_a_pod_goes(placement: Placement, known: int, where: str) -> None:
         for name in ("a", "b"):
             world.api.put("pods", pod(f"on-{name}", nodeName=name, phase="Running"))
         fill(world, known - 2)
-        async with running(world, placement=placement):
+        async with running(world, settings=Settings(placement=placement)):
             await asyncio.sleep(1)
             assert await place_of(world, "p") == where
 

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from aliquot.cli.value_tables import read_value_tables, value_table_option
 if TYPE_CHECKING:
     from aliquot.partition.value_tables import ValueTable
     from aliquot.scheduler.recording.flight_recorder import FlightRecorder
+    from aliquot.scheduler.settings import Settings
 
 _RECORD_LAST = 100
 _PLACEMENTS = ("worth", "pack", "spread")
@@ -128,26 +128,27 @@ def run_scheduler(
     """Place pods on nodes and devices. Runs until stopped."""
     import uvloop
 
+    from aliquot.scheduler.announcing import Events
+    from aliquot.scheduler.core.backfill.stage import Style
+    from aliquot.scheduler.core.placement import Placement
+    from aliquot.scheduler.settings import Settings
+
     tables = read_value_tables(value_tables)
     metrics = metrics_address, metrics_port
     recorder = _flight_recorder(directory, record_last)
-    settings = _Settings(names, placement, backfill, events, usage_half_life_s, ageing_s, consolidation)
+    settings = Settings(
+        placement=Placement(placement),
+        backfill=None if backfill == "none" else Style(backfill),
+        events=Events(events),
+        usage_half_life_s=usage_half_life_s,
+        ageing_s=ageing_s,
+        consolidation=consolidation,
+    )
     serve(
-        lambda: _schedule(settings, recorder, leader_elect, tables, metrics, kubeconfig, context),
+        lambda: _schedule(names, settings, recorder, leader_elect, tables, metrics, kubeconfig, context),
         # A burst is thousands of calls over TLS: with asyncio's own loop each takes half as much again.
         loop_factory=uvloop.new_event_loop,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    names: tuple[str, ...]
-    placement: str
-    backfill: str
-    events: str
-    usage_half_life_s: float | None
-    ageing_s: float | None
-    consolidation: bool
 
 
 def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder | None":
@@ -171,7 +172,8 @@ def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder
 
 
 async def _schedule(
-    settings: _Settings,
+    names: tuple[str, ...],
+    settings: "Settings",
     recorder: "FlightRecorder | None",
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
@@ -180,10 +182,7 @@ async def _schedule(
     context: str | None,
 ) -> None:
     from aliquot.clock import SystemClock
-    from aliquot.scheduler.announcing import Events
     from aliquot.scheduler.controller import Scheduler
-    from aliquot.scheduler.core.backfill.stage import Style
-    from aliquot.scheduler.core.placement import Placement
 
     rng = random.Random()
     async with connect(kubeconfig, context) as client:
@@ -191,15 +190,10 @@ async def _schedule(
             client,
             clock=SystemClock(),
             rng=rng,
-            names=settings.names,
-            placement=Placement(settings.placement),
+            names=names,
+            settings=settings,
             election=election(client, "aliquot-scheduler", rng) if leader_elect else None,
             value_tables=tables,
-            backfill=None if settings.backfill == "none" else Style(settings.backfill),
-            usage_half_life_s=settings.usage_half_life_s,
-            ageing_s=settings.ageing_s,
-            consolidation=settings.consolidation,
-            events=Events(settings.events),
             flight_recorder=recorder,
         )
         async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):

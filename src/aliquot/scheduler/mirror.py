@@ -1,11 +1,13 @@
 """Keeps the core's Snapshot and Pending in step with the API: caches call in, the cycle reads.
 
 A pod is in one of these places, never two: pending; assumed on a node (decided, not yet seen bound), perhaps with a
-reservation (its devices are still being made); held back (its last bind failed, and it waits a while); on a node; ended. What the API shows wins over what was decided, except that
-an old view of a pod just decided on ("still without a node") does not undo the decision: only its failure does.
+reservation (its devices are still being made); held back (its last bind failed, and it waits a while); on a node; ended.
+What the API shows wins over what was decided, except that an old view of a pod just decided on ("still without a node")
+does not undo the decision: only its failure does.
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import Node, Pod
@@ -29,60 +31,64 @@ from aliquot.scheduler.surroundings import Surroundings
 _TERMINAL = ("Succeeded", "Failed")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callbacks:
+    """What a Mirror asks of the scheduler's other parts, and what it tells them. Pods are named by their keys."""
+
+    member: Callable[[Pod], Membership | None]
+    """The job of a pod. None: it is not known yet; `members_changed` is called when it is."""
+    leaving: Callable[[str, str], bool]
+    """Whether the pod of this key and uid is to go."""
+
+    changed: Callable[[], None]
+    """A decision may have become possible."""
+    facts_changed: Callable[[str, NodeFacts | None], None]
+    """The node of this name is another, or is gone."""
+    placed: Callable[[Pod, JobSpec], None]
+    """The pod, which is of this job, has a node."""
+    released: Callable[[str], None]
+    """What was decided on the pod does not come true."""
+    gated: Callable[[Pod], None]
+    """The pod waits for its scheduling gates."""
+    gone: Callable[[str], None]
+    """The pod needs no word any more."""
+    reserved: Callable[[PodRequest, PlacedPod, str], None]
+    """The pod says of itself that its devices are being made there; the last is the key of its job."""
+    unreserved: Callable[[str], None]
+    """The pod says so no more."""
+
+
 class Mirror:
-    """`names`: the spec.schedulerName values of the pods to place. `changed` is called when a decision may have
-    become possible, `leaving` tells whether the pod of a key and uid is to go, `placed` is
-    called with pods that have a node, `released` with keys of those whose decision does not come true, `facts_changed` is called with a node's name and facts, `member` tells the job of a pod (None: it is not known yet; `members_changed` is called when it is), `gated` and `gone` with pods that wait for their gates and keys that need no word any more,
-    `reserved` with pods that say of themselves that their devices are being made, `unreserved` with the keys of those
-    that say so no more.
-    """
+    """`names`: the spec.schedulerName values of the pods to place."""
 
     def __init__(
         self,
         snapshot: Snapshot,
         pending: Pending,
+        landings: Landings,
         *,
+        names: Collection[str],
         pods: Cache[Pod],
         nodes: Cache[Node],
         gpu_nodes: Cache[GPUNode],
-        names: Collection[str],
-        changed: Callable[[], None],
         gpu_classes: Cache[GPUClass],
-        gated: Callable[[Pod], None],
-        gone: Callable[[str], None],
-        member: Callable[[Pod], Membership | None],
-        leaving: Callable[[str, str], bool],
-        placed: Callable[[Pod, JobSpec], None],
-        released: Callable[[str], None],
-        facts_changed: Callable[[str, NodeFacts | None], None],
-        reserved: Callable[[PodRequest, PlacedPod, str], None],
-        unreserved: Callable[[str], None],
         surroundings: Surroundings,
-        landings: Landings,
+        callbacks: Callbacks,
     ) -> None:
         self._snapshot = snapshot
-        self._landings = landings
         self._pending = pending
+        self._landings = landings
+        self._names = frozenset(names)
         self._pods = pods
         self._nodes = nodes
         self._gpu_nodes = gpu_nodes
         self._classes = ClassSpecs(gpu_classes)
-        self._member = member
-        self._leaving = leaving
-        self._placed = placed
-        self._released = released
-        self._facts_changed = facts_changed
-        self._reserved = reserved
-        self._unreserved = unreserved
-        self._seen_reserved: set[str] = set()
-        """Pods that the API shows with a reservation: once it shows them without, they have none."""
-        self._names = frozenset(names)
-        self._changed = changed
-        self._gated = gated
-        self._gone = gone
         self._around = surroundings
         self._reader = PodReader(surroundings)
+        self._call = callbacks
         self._held_back: set[str] = set()
+        self._seen_reserved: set[str] = set()
+        """Pods that the API shows with a reservation: once it shows them without, they have none."""
 
     def follow(self) -> Callable[[], None]:
         """Start to listen; returns the function that stops it."""
@@ -105,8 +111,8 @@ class Mirror:
         known = self._snapshot.pods.get(pod.key)
         if known is not None and known.assumed and known.uid == pod.uid:
             self._snapshot.remove_pod(pod.key)
-            self._released(pod.key)
-            self._changed()
+            self._call.released(pod.key)
+            self._call.changed()
 
     def give_back(self, pod: PodRequest) -> None:
         """Release `pod` and put it back in the line, if it still waits."""
@@ -129,7 +135,7 @@ class Mirror:
         pod = self._pods.get(key_)
         if pod is not None:
             self._pod_changed(pod, pod)
-            self._changed()
+            self._call.changed()
 
     def anew(self, pod: Pod) -> PodRequest:
         """As it would wait if it were made again."""
@@ -166,7 +172,7 @@ class Mirror:
                 continue
             if key_ in self._snapshot.pods and pod.status.phase not in _TERMINAL:
                 self._hold(key_, pod)
-                self._changed()
+                self._call.changed()
             else:
                 self._pod_changed(pod, pod)
 
@@ -182,9 +188,9 @@ class Mirror:
                 self._snapshot.end_pod(name, new.spec.node_name)
             else:
                 self._snapshot.remove_pod(name)
-            self._gone(name)
-            self._changed()
-        elif new.spec.node_name and self._leaving(name, new.metadata.uid):
+            self._call.gone(name)
+            self._call.changed()
+        elif new.spec.node_name and self._call.leaving(name, new.metadata.uid):
             # Its room is another's by now.
             pass
         elif new.spec.node_name:
@@ -193,9 +199,9 @@ class Mirror:
             known, placed = self._snapshot.pods.get(name), self._reader.placed(new)
             self._snapshot.set_pod(placed)
             self._hold(name, new)
-            self._gone(name)
+            self._call.gone(name)
             if (known is not None and known.node != placed.node) or self._may_open(known, placed):
-                self._changed()
+                self._call.changed()
         else:
             self._waiting(name, new)
 
@@ -215,31 +221,31 @@ class Mirror:
             known = self._snapshot.pods.get(name)
             if known is not None and known.reserved:
                 self._snapshot.remove_pod(name)
-                self._unreserved(name)
-                self._changed()
+                self._call.unreserved(name)
+                self._call.changed()
         if name in self._snapshot.pods or name in self._held_back:
             return
         waits = pod.metadata.deletion_timestamp is None and not pod.spec.scheduling_gates
         if placed is not None and waits:
             self._snapshot.set_pod(placed)
-            self._reserved(self._reader.request(pod), placed, self._hold(name, pod))
+            self._call.reserved(self._reader.request(pod), placed, self._hold(name, pod))
             return
         if pod.spec.scheduler_name not in self._names or pod.metadata.deletion_timestamp is not None:
             self._pending.discard(name)
         elif pod.spec.scheduling_gates:
             self._pending.discard(name)
-            self._gated(pod)
-        elif (member := self._member(pod)) is None:
+            self._call.gated(pod)
+        elif (member := self._call.member(pod)) is None:
             self._pending.discard(name)
         elif self._pending.put(self._reader.request(pod), member.job, member.leaf):
-            self._changed()
+            self._call.changed()
 
     def _hold(self, name: str, pod: Pod) -> str:
         """The pod has a place. Returns the key of its job."""
         if pod.spec.scheduler_name not in self._names:
             self._pending.discard(name)
             return name
-        member = self._member(pod)
+        member = self._call.member(pod)
         if member is None:
             self._pending.discard(name)
             return name
@@ -247,13 +253,13 @@ class Mirror:
         leaves_by_s = parse_rfc3339(ends) if ends else None
         self._pending.hold(self._reader.request(pod), member.job, member.leaf, leaves_by_s=leaves_by_s)
         if pod.spec.node_name:
-            self._placed(pod, member.job)
+            self._call.placed(pod, member.job)
         return member.job.key
 
     def _end(self, name: str, pod: Pod) -> None:
         """One that ended well counts to its job until it is deleted. Not one that was told to go: it may end well for that."""
         done = pod.status.phase == "Succeeded" and pod.metadata.deletion_timestamp is None
-        member = self._member(pod) if done and pod.spec.scheduler_name in self._names else None
+        member = self._call.member(pod) if done and pod.spec.scheduler_name in self._names else None
         if member is None:
             self._pending.discard(name)
         else:
@@ -268,15 +274,15 @@ class Mirror:
         self._pending.discard(name)
         self._held_back.discard(name)
         self._snapshot.remove_pod(name)
-        self._gone(name)
-        self._changed()
+        self._call.gone(name)
+        self._call.changed()
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is None:
             assert old is not None
             self._snapshot.remove_facts(old.metadata.name)
-            self._facts_changed(old.metadata.name, None)
-            self._changed()
+            self._call.facts_changed(old.metadata.name, None)
+            self._call.changed()
         else:
             self._set_facts(new, self._gpu_nodes.get(new.metadata.name))
 
@@ -290,5 +296,5 @@ class Mirror:
     def _set_facts(self, node: Node, gpu_node: GPUNode | None) -> None:
         found = nodes.facts(node, gpu_node, self._classes.now)
         if self._snapshot.set_facts(found):
-            self._facts_changed(found.name, found)
-            self._changed()
+            self._call.facts_changed(found.name, found)
+            self._call.changed()

@@ -11,6 +11,7 @@ from aliquot.kube.api.queue import Queue
 from aliquot.kube.client import Client
 from aliquot.kube.resources import NODES, PODS, QUEUES, Resource
 from aliquot.scheduler.controller import Scheduler
+from aliquot.scheduler.settings import Settings
 from aliquot.scheduler.usage import half_life_s
 
 _KNOWN_WITHIN_S = 30.0
@@ -36,8 +37,7 @@ async def looked(
         clock=clock,
         rng=client.rng,
         names=ours,
-        usage_half_life_s=await _half_life_s(client),
-        ageing_s=ageing_s,
+        settings=Settings(usage_half_life_s=await _half_life_s(client), ageing_s=ageing_s),
     )
     found: list[_Seen] = []
 
