@@ -24,3 +24,14 @@ def test_how_it_is_written(seconds: float, text: str) -> None:
 def test_what_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration: write 90s, 45m or 1h30m"):
         duration.seconds(text)
+
+
+def test_the_longest() -> None:
+    assert duration.seconds(f"{duration.LONGEST_S}s") == duration.LONGEST_S
+    with pytest.raises(ValueError, match="'596524h' is too long: 68 years are the most, 2147483647s"):
+        duration.seconds("596524h")
+
+
+def test_of_many_figures_some_are_told() -> None:
+    with pytest.raises(ValueError, match=r"^'9{64}'\.\.\. is too long"):
+        duration.seconds("9" * 400 + "s")

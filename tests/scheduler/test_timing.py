@@ -3,9 +3,10 @@
 import asyncio
 
 from aliquot.clock import rfc3339
-from tests.scheduler.fake_api import FakeApi, Json, World, simulate
+from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_departing import GPU
+from tests.scheduler.test_moving import owned_by
 
 
 def pod(world: World, name: str, *, gpus: int = 1, lasts_s: float | None = None, on: str = "") -> Json:
@@ -76,6 +77,21 @@ def test_what_says_how_long_it_runs_at_most_is_stopped_by_then() -> None:
             assert "activeDeadlineSeconds" not in api.pod("q")["spec"]
 
     simulate(scenario)
+
+
+def test_a_job_may_run_for_longer_than_a_pod_can_be_told() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        job = {"name": "j", "namespace": "default", "uid": "uid-j"}
+        api.put("jobs", {"metadata": job, "spec": {"activeDeadlineSeconds": 2**31}})
+        async with running(scheduler(world)):
+            owned = pod(world, "p")
+            owned["metadata"] |= owned_by("Job", "j", "batch/v1")
+            api.put("pods", owned)
+            await until(lambda: api.pod("p")["spec"].get("activeDeadlineSeconds") == 2**31 - 1, 2)
+
+    simulate(scenario, kinds=(*KINDS, "jobs"))
 
 
 def test_an_earlier_deadline_of_its_own_stays() -> None:

@@ -2,8 +2,12 @@
 
 import re
 
+from aliquot.kube.quoted import quoted
+
 PATTERN = "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$"
 """What a field of our own kinds takes; in the words of RE2."""
+LONGEST_S = (1 << 31) - 1
+"""68 years: activeDeadlineSeconds and the like take no more."""
 
 _WHOLE = re.compile(PATTERN, re.ASCII)
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)", re.ASCII)
@@ -15,8 +19,11 @@ def seconds(text: str) -> float:
     """Raises ValueError."""
     # A line's end is not part of a duration, though `$` would let one through.
     if not _WHOLE.match(text) or text.endswith("\n"):
-        raise ValueError(f"{text!r} is not a duration: write 90s, 45m or 1h30m")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        raise ValueError(f"{quoted(text)} is not a duration: write 90s, 45m or 1h30m")
+    found = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if found > LONGEST_S:
+        raise ValueError(f"{quoted(text)} is too long: 68 years are the most, {LONGEST_S}s")
+    return found
 
 
 def text(seconds: float) -> str:

@@ -8,6 +8,7 @@ from aliquot.clock import Clock, rfc3339
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.events import Recorder, Severity
+from aliquot.kube.quoted import quoted
 from aliquot.kube.resources import PODS
 from aliquot.scheduler.core.lost import MOST_AHEAD_S
 
@@ -51,7 +52,7 @@ def problem(text: str, now_s: float) -> str:
     try:
         at_s = _read(text)
     except ValueError:
-        return f"{text!r} is no time: write one like {rfc3339(now_s)}"
+        return f"{quoted(text)} is no time: write one like {rfc3339(now_s)}"
     if at_s > now_s + MOST_AHEAD_S:
         return f"{text} is in the future, as it is {rfc3339(now_s)}: set it once the work is written down"
     return ""

@@ -15,6 +15,7 @@ from aliquot.kube.api import core
 from aliquot.kube.api.assignment import ASSIGNMENT_ANNOTATION, AssignedDevice, Assignment, encode
 from aliquot.kube.api.core import Container, Pod, PodSpec, Quantities
 from aliquot.kube.quantity import QuantityError
+from aliquot.kube.quoted import quoted
 from aliquot.kube.resources import key
 from aliquot.partition.assigned import assigned
 from aliquot.scheduler import claims
@@ -216,7 +217,7 @@ def _gpu_level(key: str, text: str | None) -> GpuLevel | None:
         return None
     level = GPU_LEVELS.get(text)
     if level is None:
-        raise ValueError(f"annotation {key} is {text!r}: give {' or '.join(sorted(GPU_LEVELS))}")
+        raise ValueError(f"annotation {key} is {quoted(text)}: give {' or '.join(sorted(GPU_LEVELS))}")
     return level
 
 

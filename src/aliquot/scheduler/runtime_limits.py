@@ -11,6 +11,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.controller import Controller
+from aliquot.kube.duration import LONGEST_S
 from aliquot.kube.resources import PODS, key, split_key
 from aliquot.scheduler.core.jobs import JobSpec
 
@@ -41,7 +42,8 @@ class RuntimeLimits:
     def placed(self, pod: Pod, spec: JobSpec) -> None:
         if spec.max_runtime_s is None:
             return
-        limit_s = max(1, ceil(spec.max_runtime_s))
+        # A Job's deadline may be longer than one of a pod.
+        limit_s = min(max(1, ceil(spec.max_runtime_s)), LONGEST_S)
         own_s = pod.spec.active_deadline_seconds
         # A deadline can be made earlier, never later.
         if own_s is None or own_s > limit_s:

@@ -16,6 +16,7 @@ ALLOWED = {
     "aliquot.kube.api.meta",
     "aliquot.kube.api.podgroup",
     "aliquot.kube.duration",
+    "aliquot.kube.quoted",
     "aliquot.kube.resources",
     "aliquot.scheduler.core.jobs",
     "aliquot.scheduler.core.reasons",
@@ -25,6 +26,7 @@ ALLOWED = {
     "enum",
     "functools",
     "msgspec",
+    "re",
     "typing",
 }
 

@@ -103,6 +103,22 @@ def test_where_its_pods_should_be(said: Mapping[str, str], wish: TopologyWish | 
             "kueue.x-k8s.io/max-exec-time-seconds is -4: give at least 1",
         ),
         (
+            {"kueue.x-k8s.io/max-exec-time-seconds": "9" * 400},
+            f"kueue.x-k8s.io/max-exec-time-seconds is '{'9' * 64}'...: give at most 2147483647",
+        ),
+        (
+            {"aliquot.dev/min-member": "9" * 5000},
+            f"aliquot.dev/min-member is '{'9' * 64}'...: give a whole number",
+        ),
+        (
+            {"aliquot.dev/max-runtime": "9" * 400 + "h"},
+            f"aliquot.dev/max-runtime: '{'9' * 64}'... is too long: 68 years are the most, 2147483647s",
+        ),
+        (
+            {"aliquot.dev/queue": "two\nlines"},
+            "aliquot.dev/queue is 'two\\nlines': no queue can be called so, give the name of one",
+        ),
+        (
             {"priorityClassName": "gone"},
             "its PriorityClass 'gone' does not exist, or is not shown to the scheduler: create it, or name another",
         ),

@@ -54,7 +54,7 @@ def test_what_it_waits_for(rule: str, orders: Mapping[str, str], standings: str,
     assert (found.detail if found is not None else "") == told
 
 
-@pytest.mark.parametrize("text", ["", ",", "a,", "a:Failed", ":Ended"])
+@pytest.mark.parametrize("text", ["", ",", "a,", "a:Failed", ":Ended", "a b", "two\nlines", "x" * 254])
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(Refused, match=r"^aliquot\.dev/after is"):
         read("t", text)

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from aliquot.kube.api.core import ObjectReference
 from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.quoted import quoted
 from aliquot.scheduler.core.jobs import Group, TopologyWish
 
 T_co = TypeVar("T_co", covariant=True)
@@ -94,14 +95,20 @@ def first(said: Mapping[str, str], keys: Iterable[str]) -> tuple[str, str]:
     return "", ""
 
 
+_MOST_OF_A_NUMBER = (1 << 31) - 1
+"""As fields of Kubernetes' own kinds have it."""
+
+
 def number(text: str, said_by: str, *, least: int = 1) -> int:
     """Raises Refused. `said_by` names the annotation or field."""
     try:
         found = int(text)
     except ValueError:
-        raise Refused(f"{said_by} is {text!r}: give a whole number") from None
+        raise Refused(f"{said_by} is {quoted(text)}: give a whole number") from None
     if found < least:
         raise Refused(f"{said_by} is {found}: give at least {least}")
+    if found > _MOST_OF_A_NUMBER:
+        raise Refused(f"{said_by} is {quoted(text)}: give at most {_MOST_OF_A_NUMBER}")
     return found
 
 
@@ -194,7 +201,7 @@ def leaf_of(root: Group, metadata: ObjectMeta, keys: Sequence[str]) -> str:
         return leaves[0]
     known = ", ".join(leaves[:8]) + (", ..." if len(leaves) > 8 else "")
     if named and root.groups:
-        raise Refused(f"{key} is {named!r}: its group has {known}")
+        raise Refused(f"{key} is {quoted(named)}: its group has {known}")
     if not root.groups:
         return root.name
     raise Refused(f"its group has {known}: say which by the label {keys[0]}")

@@ -16,6 +16,7 @@ import msgspec
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import ObjectReference, Pod, PriorityClass
 from aliquot.kube.api.meta import ObjectMeta
+from aliquot.kube.quoted import quoted
 from aliquot.kube.resources import key
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish, least_pods
 from aliquot.scheduler.core.reasons import Kind, Reason
@@ -196,7 +197,7 @@ def _standing(pod: Pod, drawn: Drawn, wanted: Wishes, class_of: ClassOf) -> tupl
     if (brought_along := _KAI_PRIORITIES.get(name)) is not None:
         return brought_along, evicts
     raise Refused(
-        f"its PriorityClass {name!r} does not exist, or is not shown to the scheduler: create it, or name another"
+        f"its PriorityClass {quoted(name)} does not exist, or is not shown to the scheduler: create it, or name another"
     )
 
 

@@ -4,13 +4,18 @@ A job is named by what makes it, in the same namespace: a PodGroup, a Job, a PyT
 whomever, waits for ever, and is told so.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from aliquot.kube.quoted import quoted
 from aliquot.scheduler.core.reasons import Kind, Reason
 from aliquot.scheduler.grouping import keys
 from aliquot.scheduler.grouping.drawn import Refused
+
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
+"""What an object can be called."""
 
 
 class Standing(Enum):
@@ -37,9 +42,9 @@ def read(namespace: str, text: str) -> tuple[After, ...]:
     found = []
     for word in text.split(","):
         name, _, condition = word.strip().partition(":")
-        if not name or condition not in ("", "Succeeded", "Ended"):
+        if not _NAME.fullmatch(name) or condition not in ("", "Succeeded", "Ended"):
             raise Refused(
-                f"{keys.AFTER} is {text!r}: give names of jobs, with commas; name:Ended where any end will do"
+                f"{keys.AFTER} is {quoted(text)}: give names of jobs, with commas; name:Ended where any end will do"
             )
         found.append(After(f"{namespace}/{name}", condition != "Ended"))
     return tuple(sorted(set(found)))

@@ -1,9 +1,11 @@
 """What labels and annotations say of a job."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aliquot.kube import duration
+from aliquot.kube.quoted import quoted
 from aliquot.scheduler.core.jobs import TopologyWish
 from aliquot.scheduler.grouping import keys
 from aliquot.scheduler.grouping.drawn import Refused, first, number
@@ -24,6 +26,8 @@ _KEYS = frozenset(
 )
 """Without any of which nothing is wished for."""
 
+_QUEUE_NAME = re.compile(r"[-._A-Za-z0-9]{1,253}", re.ASCII)
+"""Other projects have longer ones than ours, and name those above with points."""
 _LONGEST_USER = 63
 """As of a label; an annotation may be longer."""
 
@@ -64,7 +68,7 @@ def wishes(said: Mapping[str, str]) -> Wishes:
         return _NONE
     class_key, priority_class = first(said, keys.PRIORITY_CLASSES)
     return Wishes(
-        queue=first(said, keys.QUEUES)[1],
+        queue=_queue(*first(said, keys.QUEUES)),
         user=said.get(keys.USER, "")[:_LONGEST_USER],
         priority_class=priority_class,
         preemptible=_preemptible(*first(said, keys.PREEMPTIBILITIES)),
@@ -87,8 +91,14 @@ def preemptible(said_by: str, text: str) -> bool:
     """Raises Refused."""
     found = _PREEMPTIBLE.get(text.lower())
     if found is None:
-        raise Refused(f"{said_by} is {text!r}: give Preemptible or NonPreemptible")
+        raise Refused(f"{said_by} is {quoted(text)}: give Preemptible or NonPreemptible")
     return found
+
+
+def _queue(key: str, text: str) -> str:
+    if text and not _QUEUE_NAME.fullmatch(text):
+        raise Refused(f"{key} is {quoted(text)}: no queue can be called so, give the name of one")
+    return text
 
 
 def _preemptible(key: str, text: str) -> bool | None:
