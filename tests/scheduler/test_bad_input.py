@@ -29,6 +29,20 @@ def gang(
     return [("podgroups", group(name, wanted, **spec)), *members]
 
 
+def of_a_job(pods: int, *, minimum: int) -> list[tuple[str, Json]]:
+    said = {"aliquot.dev/min-member": str(minimum)}
+    job = {
+        "metadata": {"name": "g", "namespace": "default", "uid": "g", "annotations": said},
+        "spec": {"parallelism": pods},
+    }
+    members = [("pods", pod(f"g-{number}", gpus=1)) for number in range(pods)]
+    for _, one in members:
+        one["metadata"]["ownerReferences"] = [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "g", "uid": "g", "controller": True}
+        ]
+    return [("jobs", job), *members]
+
+
 def waiting(api: FakeApi) -> list[str]:
     return [
         obj["metadata"]["name"] for obj in api.objects["pods"].values() if not obj["spec"].get("nodeName")
@@ -102,6 +116,12 @@ CASES = [
         "there is no queue taem",
     ),
     Case(
+        "in an unknown queue, where there is no queue at all",
+        gang("g", 2, queue="team"),
+        "QueueDoesNotExist",
+        "there is no queue team",
+    ),
+    Case(
         "in a queue that is not a leaf",
         [TEAM, ("queues", queue("part", "team")), *gang("g", 2, queue="team")],
         "QueueNotLeaf",
@@ -126,6 +146,12 @@ CASES = [
         gang("g", 3, minimum=4),
         "MembersMissing",
         "3 of the 4 pods that it takes exist",
+    ),
+    Case(
+        "a minimum above the size of its Job",
+        of_a_job(2, minimum=3),
+        "PodGroup",
+        "aliquot.dev/min-member is 3, above the 2 pods of a Job: lower it",
     ),
     Case(
         "a minimum of sub-groups above how many there are",
@@ -172,10 +198,10 @@ def test_what_cannot_be_is_told_and_nothing_of_it_is_placed(case: Case) -> None:
             api.put("pods", pod("other", gpus=1))
             await until(lambda: api.node_of("other") != "", 5)
 
-    simulate(scenario, kinds=GROUPS)
+    simulate(scenario, kinds=(*GROUPS, "jobs"))
 
 
-@pytest.mark.parametrize("text", ["lots", "-4", "", "0"])
+@pytest.mark.parametrize("text", ["lots", "-4", "", "0", "0.5"])
 def test_a_node_whose_capacity_is_no_number_of_gpus_gives_none(text: str) -> None:
     async def scenario(world: World) -> None:
         api = world.api

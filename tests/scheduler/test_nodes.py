@@ -47,6 +47,11 @@ def test_allocatable_in_whole_units() -> None:
     assert read.allocatable == {"cpu": 3920, "memory": 1024, "pods": 110, "x.com/y": 2}
 
 
+def test_of_what_a_node_has_a_part_of_a_unit_is_none() -> None:
+    said = {"cpu": "1.0009", "memory": "1023500m", "x.com/y": "1.9", "x.com/z": "0.5", "x.com/less": "-3"}
+    assert facts(node(allocatable=said), None).allocatable == {"cpu": 1000, "memory": 1023, "x.com/y": 1}
+
+
 def test_a_quantity_that_cannot_be_read_is_left_out() -> None:
     assert facts(node(allocatable={"cpu": "many", "pods": "1"}), None).allocatable == {"pods": 1}
 

@@ -1,5 +1,6 @@
 """Nodes of the API, with the devices that their agents list, as the core knows them."""
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -56,13 +57,14 @@ def facts(node: Node, gpu_node: GPUNode | None, classes: Classes | None = None) 
         if resource.startswith(CLASS_PREFIX) or (gpus and (resource in listed or _is_of_agent(resource))):
             continue
         try:
-            amount = quantity.milli(text) if resource == "cpu" else quantity.whole(text)
+            # Of what a node has, a part of a unit is none: what pods ask for is rounded up.
+            amount = math.floor(quantity.parse(text) * (1000 if resource == "cpu" else 1))
         except QuantityError as error:
             _log.warning(
                 "allocatable not readable", node=node.metadata.name, resource=resource, error=str(error)
             )
             continue
-        if amount:
+        if amount > 0:
             allocatable[resource] = amount
     labels = node.metadata.labels or {}
     of_gpus = gpus_of(gpu_node, labels) if gpu_node is not None else ()
