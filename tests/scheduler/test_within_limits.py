@@ -1,5 +1,6 @@
 """How many of those that wait their queues could take if there were room for all: each row is queues, jobs, and who is within."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,3 +82,32 @@ def test_of_one_who_has_begun_what_it_is_given_next_counts() -> None:
     assert found == {"default/a"}
     both = within_limits(cluster.pending, [*cluster.pending.lines, *cluster.pending.begun])
     assert set().union(*both.values()) == {"default/a", "default/b"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_is_what_asking_one_after_the_other_comes_to(seed: int) -> None:
+    rng = random.Random(seed)
+    queues = [queue("all", limit=20), queue("p", 5, 15, parent="all"), queue("q", 5, 15, parent="all")]
+    cluster = Cluster({"n": 8}, queues)
+    for number in range(60):
+        kept = rng.choice(["", "", " kept"])
+        text = (
+            f"j{number:02} in {rng.choice('pq')} gpu {rng.choice((1, 1, 2, 4))} at {rng.randrange(2)}{kept}"
+        )
+        cluster.wait(text, rng.randrange(5))
+    pending, accounts = cluster.pending, cluster.accounts
+    ranked = sorted((rank, alike) for alike, ranks in pending.lines.items() for rank in ranks)
+    closed, expected = set(), set()
+    taken = []
+    for rank, alike in ranked:
+        job = pending.jobs[rank[-1]]
+        asked = pending.asked(job)
+        if alike in closed or accounts.refusal(job.spec, asked) is not None:
+            closed.add(alike)
+            continue
+        taken.append((job.spec, asked))
+        accounts.ledger.add(job.spec.queue, asked, preemptible=job.spec.preemptible)
+        expected.add(rank[-1])
+    for spec, asked in taken:
+        accounts.ledger.remove(spec.queue, asked, preemptible=spec.preemptible)
+    assert set().union(*within_limits(pending, list(pending.lines)).values()) == expected

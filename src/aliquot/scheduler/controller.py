@@ -415,7 +415,7 @@ class Scheduler:
                 continue
             look_again_at = min(
                 look_again_at,
-                self._telling.all_blocked(outcome.blocked, loop.time()),
+                self._telling.all_blocked(outcome.blocked, loop.time),
                 pace.look_again_at(
                     outcome,
                     made_room=makes_room,

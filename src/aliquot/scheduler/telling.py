@@ -30,6 +30,8 @@ EXPLAIN_S = 1.0
 """A shape that waits is explained no more often, but at once to a pod that is new."""
 COUNT_S = HOLD_S / 2
 """Who is within its queue's limit is counted no more often, and before a pod is told the first word."""
+_SELDOM = 20
+"""Nor before so many times as long as it took."""
 _WAITS_FOR_ROOM = A_NODE_WOULD_HELP | {Kind.RESERVED}
 _GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 """The API server's own words, so that there is nothing to write where it has said so."""
@@ -111,14 +113,16 @@ class Telling:
                 self._pod_told(name)
         return again_at
 
-    def all_blocked(self, blocked: Collection[Blocked], now: float) -> float:
-        """Nobody but these waits any more. Returns when there is more to tell."""
+    def all_blocked(self, blocked: Collection[Blocked], clock: Callable[[], float]) -> float:
+        """Nobody but these waits any more. Returns when there is more to tell. `clock`: one that never goes back."""
         waits = {one.alike for one in blocked}
         self._told = {alike: told for alike, told in self._told.items() if alike in waits}
-        if now < self._count_at:
+        began = clock()
+        if began < self._count_at:
             return self._count_at
-        self._count_at = now + COUNT_S
         before, self._within = self._within, within_limits(self._pending, self._waiting_for_room(blocked))
+        ended = clock()
+        self._count_at = ended + max(COUNT_S, _SELDOM * (ended - began))
         for alike in before.keys() | self._within.keys():
             if (told := self._told.get(alike)) is None:
                 continue
