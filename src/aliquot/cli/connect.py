@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--context", help="Context of the kubeconfig (default: its current one).")(command)
+    command = click.option("--context", help="Context of the kubeconfig.  [default: its current one]")(
+        command
+    )
     return click.option(
         "--kubeconfig",
         type=GivenPath(),

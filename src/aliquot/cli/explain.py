@@ -34,7 +34,7 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
     "--ageing",
     "ageing_s",
     type=Duration(least_s=1),
-    help="What the scheduler runs with, if anything.",
+    help="What the scheduler runs with.  [default: nothing, as of the scheduler]",
 )
 @cluster_options
 @output_option

@@ -1,6 +1,7 @@
 """Types of options: they refuse what click lets through though it says nothing, or nothing that can be."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,26 @@ class GivenName(click.ParamType[str]):
         if not text.strip():
             self.fail(_LEAVE_OUT, param, ctx)
         return text
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Several of what there is, with commas between them; each once."""
+
+    name = "names"
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self._choices = choices
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip() for name in str(value).split(",")))
+        for name in names:
+            if name not in self._choices:
+                self.fail(f"there is no '{name}'; there are {', '.join(self._choices)}", param, ctx)
+        return names
 
 
 class Seconds(click.FloatRange):

@@ -11,6 +11,7 @@ from aliquot.cli.connect import cluster_options, connect, election, leader_elect
 from aliquot.cli.explain import explain
 from aliquot.cli.metrics import metrics_options, serving_metrics
 from aliquot.cli.parameters import Duration, GivenName, GivenPath
+from aliquot.cli.scheduling.choices import BACKFILLS, EVENTS, NO_BACKFILL, PLACEMENTS
 from aliquot.cli.scheduling.replay import replay
 from aliquot.cli.scheduling.simulate import simulate
 from aliquot.cli.scheduling.snapshot import snapshot
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from aliquot.scheduler.settings import Settings
 
 _RECORD_LAST = 100
-_PLACEMENTS = ("worth", "pack", "spread")
-"""As `scheduler.core.placement` has them; written here, so that help need not import the scheduler."""
 
 
 @click.group()
@@ -49,34 +48,34 @@ scheduler.add_command(snapshot)
 )
 @click.option(
     "--placement",
-    type=click.Choice(_PLACEMENTS),
-    default=_PLACEMENTS[0],
+    type=click.Choice(PLACEMENTS),
+    default="worth",
     show_default=True,
-    help="Where pods with GPUs go: worth, where what is left is of the most use to the pods that usually come; pack, onto the "
-    "nodes used most; spread, onto those used least (for inference).",
+    help="Where pods with GPUs go. worth: where what is left is of the most use to the pods that usually come; pack: onto the "
+    "nodes used most; spread: onto those used least (for inference).",
 )
 @click.option(
     "--backfill",
-    type=click.Choice(["easy", "conservative", "strict", "none"]),
+    type=click.Choice(BACKFILLS),
     default="easy",
     show_default=True,
-    help="Who goes in front of a job that waits for room: jobs that end before its promised start (easy: the first has a "
-    "promise, conservative: those behind it too), nobody (strict), or whoever fits (none).",
+    help="Who goes in front of a job that is blocked. none: whoever fits; strict: nobody; easy: who does not delay the first that "
+    "is blocked; conservative: nor those behind it.",
 )
 @click.option(
     "--events",
-    type=click.Choice(["each", "summed"]),
+    type=click.Choice(EVENTS),
     default="each",
     show_default=True,
-    help="What is told of pods that have got a node: each has its event, as of kube-scheduler; summed, in a burst only the first of "
-    "a namespace, and the others share one, which spares the API server a call for each.",
+    help="What is told of pods that have got a node. each: an event for each, as of kube-scheduler; summed: in a burst only for the "
+    "first of a namespace, and one for the others together, which spares the API server a call for each.",
 )
 @click.option(
     "--record",
     "directory",
     type=GivenPath(file_okay=False),
-    help="Keep the last cycles here, for 'aliquot scheduler replay'. Without it only those that fail are kept, in the state "
-    "directory of the user.",
+    help="Keep the last cycles here, for 'aliquot scheduler replay'.  [default: only those that fail, in the state directory of "
+    "the user]",
 )
 @click.option(
     "--record-last",
@@ -88,14 +87,14 @@ scheduler.add_command(snapshot)
     "usage_half_life_s",
     type=Duration(least_s=60),
     help="What queues and their users held counts in turns, half as much after each such time, like 168h: who had less goes "
-    "first. Left out: only what they hold now counts.",
+    "first.  [default: only what they hold now counts]",
 )
 @click.option(
     "--ageing",
     "ageing_s",
     type=Duration(least_s=1),
-    help="A job that has waited so much longer, like 1h, is level with one of its queue whose priority is higher by one. Left "
-    "out: no wait makes up for priority.",
+    help="A job that has waited so much longer, like 1h, is level with one of its queue whose priority is higher by one.  "
+    "[default: no wait makes up for priority]",
 )
 @click.option(
     "--consolidation/--no-consolidation",
@@ -138,7 +137,7 @@ def run_scheduler(
     recorder = _flight_recorder(directory, record_last)
     settings = Settings(
         placement=Placement(placement),
-        backfill=None if backfill == "none" else Style(backfill),
+        backfill=None if backfill == NO_BACKFILL else Style(backfill),
         events=Events(events),
         usage_half_life_s=usage_half_life_s,
         ageing_s=ageing_s,

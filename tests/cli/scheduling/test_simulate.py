@@ -6,8 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from aliquot.cli.main import cli
-from aliquot.cli.scheduling import simulate as command
-from aliquot.scheduler.simulation.policies import POLICIES
 
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n" + "".join(f"n{n},64000,1024,4,A\n" for n in range(30))
 PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli\n" + "".join(
@@ -21,10 +19,6 @@ def run(tmp_path: Path, *arguments: str, nodes: str = NODES, pods: str = PODS) -
     files = ["--nodes", str(tmp_path / "nodes.csv"), "--pods", str(tmp_path / "pods.csv")]
     result = CliRunner().invoke(cli, ["scheduler", "simulate", *files, "--processes", "1", *arguments])
     return result.exit_code, result.output.replace(f"{tmp_path}/", "")
-
-
-def test_the_policies_named_are_those_that_there_are() -> None:
-    assert tuple(POLICIES) == command._POLICIES
 
 
 def test_a_table(tmp_path: Path) -> None:
@@ -85,7 +79,7 @@ def test_one_seed_has_no_spread(tmp_path: Path) -> None:
 def test_an_unknown_policy(tmp_path: Path) -> None:
     code, text = run(tmp_path, "--policy", "aliquot,best")
     assert code == 2
-    assert "there is no policy 'best'; there are aliquot, fgd, bestfit, packing" in text
+    assert "there is no 'best'; there are aliquot, fgd, bestfit, packing" in text
 
 
 def test_a_bad_line_is_one_line(tmp_path: Path) -> None:

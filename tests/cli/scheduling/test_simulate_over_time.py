@@ -5,9 +5,6 @@ import pytest
 from click.testing import CliRunner
 
 from aliquot.cli.main import cli
-from aliquot.cli.scheduling import over_time
-from aliquot.scheduler.core.backfill.stage import Style
-from aliquot.scheduler.simulation.timed.estimates import Estimates
 
 JOBS = "".join(
     json.dumps(
@@ -29,11 +26,6 @@ def run(tmp_path: Path, *arguments: str, jobs: str = JOBS) -> tuple[int, str]:
     files = ["--format", "jsonl", "--jobs", str(tmp_path / "jobs.jsonl")]
     result = CliRunner().invoke(cli, ["scheduler", "simulate", *files, *arguments])
     return result.exit_code, result.output.replace(f"{tmp_path}/", "")
-
-
-def test_the_choices_are_those_that_there_are() -> None:
-    assert (over_time.NO_BACKFILL, *Style) == over_time.STYLES
-    assert tuple(Estimates) == over_time.ESTIMATES
 
 
 def test_a_table_of_styles_and_one_of_queues(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A workload over virtual time, one way to let jobs go in front beside the other."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aliquot.cli.output import Format, emit
+from aliquot.cli.scheduling.choices import NO_BACKFILL
 from aliquot.cli.scheduling.reading import read
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from aliquot.scheduler.simulation.timed.virtual_cluster import Played
     from aliquot.scheduler.simulation.timed.workload import TracedJob, Workload
 
-NO_BACKFILL = "none"
-STYLES = (NO_BACKFILL, "strict", "easy", "conservative")
-ESTIMATES = ("trace", "exact", "poor", "round", "none")
 _THROUGHPUTS = "simulation_throughputs.json"
 
 
@@ -199,12 +197,3 @@ def _span(spread: "Spread | None", part: str) -> str:
 def document_of(found: "dict[str, Figures]") -> dict[str, Any]:
     """By run. Times in seconds."""
     return {style: asdict(one) for style, one in found.items()}
-
-
-def styles(value: str) -> Sequence[str]:
-    """Raises ValueError with one line."""
-    names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
-    for name in names:
-        if name not in STYLES:
-            raise ValueError(f"there is no '{name}'; there are {', '.join(STYLES)}")
-    return names

@@ -30,7 +30,7 @@ def draw(compared: "Compared", path: str) -> None:
 
 def draw_packing(result: "Result", path: str) -> None:
     """Of pods that come one by one, policy beside policy."""
-    from aliquot.cli.scheduling.simulate import table_of
+    from aliquot.cli.scheduling.packing import table_of
 
     _write(_figure_of_packing(result), "Packing", (table_of(result),), path)
 

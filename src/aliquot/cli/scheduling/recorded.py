@@ -20,8 +20,8 @@ scheduler_names_option = click.option(
     "names",
     type=GivenName(),
     multiple=True,
-    help="What the scheduler runs with; may be given several times (default: aliquot; of 'aliquot up' also "
-    "default-scheduler).",
+    help="What the scheduler runs with; may be given several times.  [default: aliquot; of 'aliquot up' also "
+    "default-scheduler]",
 )
 
 

@@ -1,26 +1,19 @@
 """`aliquot scheduler simulate`: a recorded workload, the policies beside each other."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from time import process_time
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from aliquot.cli.connect import cluster_options
-from aliquot.cli.output import Format, emit, output_option
-from aliquot.cli.parameters import Duration, GivenPath
-from aliquot.cli.partition.simulating import spread_over
+from aliquot.cli.output import Format, output_option
+from aliquot.cli.parameters import Duration, GivenPath, Names
+from aliquot.cli.scheduling.choices import BACKFILLS, ESTIMATES, PACKING_POLICIES, TRACE_ESTIMATES
 from aliquot.cli.scheduling.of_cluster import AskedOfCluster, play_cluster
-from aliquot.cli.scheduling.over_time import ESTIMATES, Asked, play_over_time, styles
-from aliquot.cli.scheduling.reading import read
+from aliquot.cli.scheduling.over_time import Asked, play_over_time
+from aliquot.cli.scheduling.packing import AskedOfPacking, play_packing
 from aliquot.cli.scheduling.recorded import read_recording, recorded_now, scheduler_names_option
 
-if TYPE_CHECKING:
-    from aliquot.scheduler.simulation.suite import Result
-
-_POLICIES = ("aliquot", "fgd", "bestfit", "packing", "clustering", "dotprod", "random")
-"""As `simulation.policies` has them, which is read when one is played."""
 _FORMATS = ("openb", "philly", "jsonl")
 _PACKING_ONLY = {
     "pods_path": "--pods",
@@ -28,10 +21,7 @@ _PACKING_ONLY = {
     "seeds": "--seeds",
     "processes": "--processes",
 }
-_TRACE_ONLY = {
-    "trace_format": "--format",
-    "nodes": "--nodes",
-    **_PACKING_ONLY,
+_JOBS_ONLY = {
     "jobs": "--jobs",
     "throughputs": "--throughputs",
     "gpus_per_node": "--gpus-per-node",
@@ -40,55 +30,10 @@ _TRACE_ONLY = {
     "stops_overdue": "--stop-overdue",
     "seed": "--seed",
 }
+_TRACE_ONLY = {"trace_format": "--format", "nodes": "--nodes", **_PACKING_ONLY, **_JOBS_ONLY}
 _LIVE_ONLY = {"names": "--scheduler-name", "kubeconfig": "--kubeconfig", "context": "--context"}
-_CLUSTER_ONLY = {
-    **_LIVE_ONLY,
-    "lasts_s": "--duration",
-    "unknown_s": "--unknown-runtime",
-}
-_OVER_TIME_ONLY = {
-    "jobs": "--jobs",
-    "throughputs": "--throughputs",
-    "gpus_per_node": "--gpus-per-node",
-    "backfill": "--backfill",
-    "estimates": "--estimates",
-    "queues": "--queue",
-    "stops_overdue": "--stop-overdue",
-    "seed": "--seed",
-}
-
-
-class _Policies(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them."""
-
-    name = "names"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(name.strip() for name in str(value).split(",")))
-        for name in names:
-            if name not in _POLICIES:
-                self.fail(f"there is no policy '{name}'; there are {', '.join(_POLICIES)}", param, ctx)
-        return names
-
-
-class _Styles(click.ParamType[tuple[str, ...]]):
-    """Names with commas between them."""
-
-    name = "names"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(styles(str(value)))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+_CLUSTER_ONLY = {**_LIVE_ONLY, "lasts_s": "--duration", "unknown_s": "--unknown-runtime"}
+_OVER_TIME_ONLY = {**_JOBS_ONLY, "queues": "--queue"}
 
 
 @click.command(short_help="Play a recorded workload, policy beside policy.")
@@ -119,7 +64,7 @@ class _Styles(click.ParamType[tuple[str, ...]]):
 @click.option("--gpus-per-node", type=click.IntRange(min=1), default=8, show_default=True, help="Over time.")
 @click.option(
     "--backfill",
-    type=_Styles(),
+    type=Names(BACKFILLS),
     default="none,easy",
     show_default=True,
     help="Over time: who goes in front of a job that is blocked. none: whoever fits; strict: nobody; easy: who does not delay "
@@ -128,7 +73,7 @@ class _Styles(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--estimates",
     type=click.Choice(ESTIMATES),
-    default="trace",
+    default=TRACE_ESTIMATES,
     show_default=True,
     help="Over time: what owners say of run times. exact, poor (a factor of 0.5 to 10), round (limits that people type), none.",
 )
@@ -164,10 +109,10 @@ class _Styles(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--policy",
     "policies",
-    type=_Policies(),
+    type=Names(PACKING_POLICIES),
     default="aliquot,fgd,bestfit,random",
     show_default=True,
-    help=f"Of {', '.join(_POLICIES)}. All are compared with the first.",
+    help=f"Of {', '.join(PACKING_POLICIES)}. All are compared with the first.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=10, show_default=True, help="Runs: 42, 43, ...")
 @click.option(
@@ -238,13 +183,14 @@ def simulate(
     if not over_time:
         if pods_path is None:
             raise click.UsageError("openb takes --pods FILE")
-        _play_packing(nodes, pods_path, policies, seeds, processes, plot, output)
+        asked_of_packing = AskedOfPacking(nodes, pods_path, policies, seeds, processes, plot)
+        play_packing(asked_of_packing, output, process_time)
         return
     if jobs is None:
         raise click.UsageError(f"{trace_format} takes --jobs FILE")
     if not nodes.isdecimal() or not int(nodes):
         raise click.BadParameter(f"'{nodes}' is not a number from 1 on", param_hint="--nodes")
-    if trace_format == "philly" and estimates == "trace":
+    if trace_format == "philly" and estimates == TRACE_ESTIMATES:
         # It has none.
         estimates = "exact"
     asked = Asked(
@@ -267,113 +213,3 @@ def _refuse(context: click.Context, subject: str, options: dict[str, str]) -> No
     for name, option in options.items():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{option} is nothing to {subject}; leave it out")
-
-
-def _play_packing(
-    nodes_path: str,
-    pods_path: str,
-    policies: tuple[str, ...],
-    seeds: int,
-    processes: int | None,
-    plot: str | None,
-    output: Format,
-) -> None:
-    try:
-        from aliquot.scheduler.simulation.suite import FIRST_SEED, play_suite
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"{error}; simulations need numpy: pip install 'aliquot[partition]'"
-        ) from error
-    from aliquot.scheduler.simulation.openb import read_nodes, read_pods
-
-    if not Path(nodes_path).is_file():
-        raise click.BadParameter(
-            f"there is no file '{nodes_path}'; openb takes a CSV of nodes", param_hint="--nodes"
-        )
-    nodes, pods = read(nodes_path, read_nodes), read(pods_path, read_pods)
-    with spread_over(min(seeds, processes) if processes else (1 if seeds == 1 else None)) as spread:
-        result = play_suite(
-            nodes, pods, policies, range(FIRST_SEED, FIRST_SEED + seeds), spread=spread, timer=process_time
-        )
-    columns, rows = table_of(result)
-    emit(output, lambda: document_of(result), columns=columns, rows=rows)
-    if plot:
-        from aliquot.cli.scheduling.plots import draw_packing
-
-        draw_packing(result, plot)
-
-
-def table_of(result: "Result") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    from aliquot.scheduler.simulation.suite import SHOWN
-
-    against = result.policies[0].upper()
-    columns = ["POLICY"]
-    for percent in SHOWN:
-        columns += [f"ALLOCATED @{percent}", f"VS {against}", f"FRAGMENTED @{percent}"]
-    rows = []
-    for policy in result.policies:
-        cells = [policy]
-        for percent in SHOWN:
-            fragmented = result.fragmentation(policy, percent)
-            cells += [_spelled(result, policy, percent), _difference(result, policy, percent)]
-            cells.append("-" if fragmented is None else f"{fragmented:.2f}")
-        away, speed = result.turned_away(policy), result.decisions_per_s(policy)
-        rows.append((*cells, f"{away:,.0f}", f"{speed:,.0f}"))
-    return (*columns, "TURNED AWAY", "DECISIONS/S"), rows
-
-
-def _spelled(result: "Result", policy: str, percent: int) -> str:
-    deviation = result.deviation(policy, percent)
-    return f"{result.mean(policy, percent):.2f}" + (f" ±{deviation:.2f}" if deviation is not None else "")
-
-
-def _difference(result: "Result", policy: str, percent: int) -> str:
-    if policy == result.policies[0]:
-        return "-"
-    found = result.difference(policy, percent)
-    return f"{found.mean:+.2f}" + (f" ±{found.half_width:.2f}" if _finite(found.half_width) else "")
-
-
-def document_of(result: "Result") -> dict[str, Any]:
-    """Allocation in percent; differences to the first policy with half the width of their 95 % interval."""
-    return {
-        "runs": [
-            {
-                "policy": run.policy,
-                "seed": run.seed,
-                **_by_load(run.allocation_percent),
-                "turned_away": run.turned_away,
-                "decisions_per_s": run.decisions_per_s,
-            }
-            for run in result.runs
-        ],
-        "policies": {policy: _of_policy(result, policy) for policy in result.policies},
-    }
-
-
-def _of_policy(result: "Result", policy: str) -> dict[str, Any]:
-    from aliquot.scheduler.simulation.suite import SHOWN
-
-    differences = [result.difference(policy, percent) for percent in SHOWN]
-    return {
-        "mean": _by_load([result.mean(policy, percent) for percent in SHOWN]),
-        "fragmented": _by_load([result.fragmentation(policy, percent) for percent in SHOWN]),
-        "sd": _by_load([result.deviation(policy, percent) for percent in SHOWN]),
-        "difference": {
-            "to": result.policies[0],
-            **_by_load(
-                [{"mean": found.mean, "half_width": _finite(found.half_width)} for found in differences]
-            ),
-        },
-        "decisions_per_s": result.decisions_per_s(policy),
-    }
-
-
-def _by_load(values: Iterable[Any]) -> dict[str, Any]:
-    from aliquot.scheduler.simulation.suite import SHOWN
-
-    return {f"allocation_at_{percent}": value for percent, value in zip(SHOWN, values, strict=True)}
-
-
-def _finite(width: float) -> float | None:
-    return width if width != float("inf") else None
