@@ -119,6 +119,16 @@ def test_nothing_is_known_of_when_others_end() -> None:
     assert answer.start_told.startswith("when it starts cannot be said")
 
 
+def test_nobody_who_ends_makes_room_for_what_no_node_is_large_enough_for() -> None:
+    def put(api: FakeApi) -> None:
+        api.put("nodes", node("a", gpus=8))
+        api.put("pods", pod("second", gpus=9))
+
+    answer = asked("pod/default/second", put)
+    assert answer.why is not None and answer.why.reason == "TooLarge"
+    assert (answer.predicted_start, answer.start_told) == (None, "")
+
+
 def _pod(
     name: str = "p", *, status: Mapping[str, Any] | None = None, **spec: Any
 ) -> Callable[[FakeApi], object]:

@@ -63,6 +63,24 @@ def small(name: str, *layouts: str) -> NodeFacts:
         wait={"p": "no NUMA node of the nodes that match has 5 nvidia.com/gpu: the largest has 4"},
     ),
     Case(
+        "more than any NUMA node has, also where others have all of them now",
+        [machine("a"), machine("b", range(8))],
+        [pod("p", gpu=5, gpus_in="numa")],
+        wait={"p": "no NUMA node of the nodes that match has 5 nvidia.com/gpu: the largest has 4"},
+    ),
+    Case(
+        "more than any NUMA node has, where all of them are had by others",
+        [machine("a", range(8)), machine("b", range(8))],
+        [pod("p", gpu=5, gpus_in="numa")],
+        wait={"p": "no NUMA node of the nodes that match has 5 nvidia.com/gpu: the largest has 4"},
+    ),
+    Case(
+        "as many as the NUMA nodes of some have",
+        [machine("a", range(8)), small("b")],
+        [pod("p", gpu=3, gpus_in="numa")],
+        wait={"p": "1 node matches, it is full: needs 3 nvidia.com/gpu, 0 free"},
+    ),
+    Case(
         "some nodes lack GPUs, others have them apart",
         [machine("a", [0, 4]), machine("b", [0, 1, 2, 3, 4])],
         [pod("p", gpu=4, gpus_in="numa")],

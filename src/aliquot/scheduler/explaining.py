@@ -27,7 +27,7 @@ from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.core.queues.terms import UNLIMITED, Terms, primary
 from aliquot.scheduler.core.queues.tree import DEFAULT
 from aliquot.scheduler.core.queues.words import amount, value
-from aliquot.scheduler.core.reasons import Explanation, Kind
+from aliquot.scheduler.core.reasons import IN_VAIN, Explanation, Kind
 from aliquot.scheduler.core.standing import Standing, standings
 from aliquot.scheduler.core.what_if import changes
 from aliquot.scheduler.group_status import group_of
@@ -312,7 +312,7 @@ class _Look:
             changes=tuple(Cure(steps=change.steps) for change in cures),
             **common,
         )
-        if prediction is None:
+        if prediction is None or explanation.kind in IN_VAIN:
             return answer
         start_s = prediction.start_s
         return _with(

@@ -23,6 +23,7 @@ from aliquot.partition.served import class_verdict, with_boards
 from aliquot.scheduler.core import making
 from aliquot.scheduler.core.facts import Withheld
 from aliquot.scheduler.core.filters import is_extended
+from aliquot.scheduler.core.gpu_domains import most_together
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import CPU, PODS, PodShape
 from aliquot.scheduler.core.reasons import (
@@ -124,6 +125,8 @@ def _taken(
         return hopeless
     large = {name: reason for name, reason in matching.items() if not _too_small(shape, nodes[name])}
     if not large:
+        if (apart := _never_together(shape, [nodes[name] for name in matching])) is not None:
+            return apart
         short = {resource for name in matching for resource in _too_small(shape, nodes[name])}
         together = " and ".join(
             amount(r, shape.request[r]) for r in _most_telling_first(shape.request) if r in short
@@ -138,7 +141,22 @@ def _too_small(shape: PodShape, node: NodeState) -> list[str]:
         for resource, needed in shape.request.items()
         if _total(resource, node) < needed
         or _most_per_container(resource, node) < shape.largest_of_one_container(resource)
+        or ((together := most_together(shape, node, resource)) is not None and together < needed)
     ]
+
+
+def _never_together(shape: PodShape, nodes: Sequence[NodeState]) -> tuple[Kind, str] | None:
+    """What no domain of the level that the pod requires has enough of, even empty."""
+    for resource in _most_telling_first(shape.request):
+        found = [most for node in nodes if (most := most_together(shape, node, resource)) is not None]
+        if found and max(found) < shape.request[resource]:
+            return Kind.TOO_LARGE, _domains_too_small(shape, resource, max(found))
+    return None
+
+
+def _domains_too_small(shape: PodShape, resource: str, largest: int) -> str:
+    wanted = amount(resource, shape.request[resource])
+    return f"no {_required(shape)} of the nodes that match has {wanted}: the largest has {largest}"
 
 
 def _total(resource: str, node: NodeState) -> int:
@@ -263,12 +281,8 @@ def _apart(shape: PodShape, reasons: Mapping[str, Reason]) -> tuple[Kind, str]:
         return Kind.GPU_TOPOLOGY, f"{_match(count)}, and its GPUs have to be in one {level}: {told}"
     shortages = [reason.shortages[0] for _, reason in known]
     largest = max(shortages, key=lambda shortage: (shortage.total, shortage.free))
-    wanted = amount(largest.resource, largest.needed)
     if all(shortage.total < shortage.needed for shortage in shortages):
-        return (
-            Kind.TOO_LARGE,
-            f"no {level} of the nodes that match has {wanted}: the largest has {largest.total}",
-        )
+        return Kind.TOO_LARGE, _domains_too_small(shape, largest.resource, largest.total)
     free = f"{largest.needed} free {_named(largest.resource)}"
     if count == 1:
         name, reason = known[0]

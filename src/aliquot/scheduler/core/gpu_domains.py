@@ -141,6 +141,17 @@ def too_large(nodes: Iterable[NodeState], level: GpuLevel, wanted: Amounts) -> s
     return f"no {level.in_words} has the {count} {resource} that its pods ask for together: the largest has {largest}"
 
 
+def most_together(shape: PodShape, node: NodeState, resource: str) -> int | None:
+    """How many of them one domain of the level that the pod requires will ever hold there; None: the level does not bound it, or
+    nobody can say."""
+    wish = shape.gpu_wish
+    if wish is None or wish.required is None or _is_one_device(shape, node) or node.facts.makes_devices:
+        return None
+    if resource not in node.facts.devices.by_resource:
+        return None
+    return max((_most(node, resource, gpus) for gpus in _domains(node, wish.required)), default=None)
+
+
 def total(shapes: Iterable[PodShape]) -> Amounts:
     found: dict[str, int] = {}
     for shape in shapes:

@@ -85,6 +85,9 @@ NEIGHBOURS = frozenset(
     {Kind.SPREAD_LABEL, Kind.SPREAD, Kind.POD_AFFINITY, Kind.POD_ANTI_AFFINITY, Kind.KEPT_OUT}
 )
 """The node has room, but not beside those that run already."""
+IN_VAIN = MISMATCH | {Kind.CORDONED, Kind.TAINT, Kind.NO_NODES, Kind.NOT_OFFERED, Kind.TOO_LARGE}
+"""Nobody who ends makes room: as long as nodes stay as they are, it waits for ever."""
+
 A_NODE_WOULD_HELP = (
     MISMATCH
     | CAPACITY
