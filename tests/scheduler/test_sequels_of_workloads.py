@@ -198,6 +198,42 @@ def test_a_cycle_is_refused_for_all_that_are_on_it_and_ends_with_one_of_them() -
     simulate(scenario, kinds=ALL)
 
 
+def test_a_cycle_by_the_name_of_the_job_of_a_groups_pods() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        cluster(api)
+        made = api.put("jobs", job("maker"))
+        api.put("podgroups", group("g", 1, after=[{"name": "b"}]))
+        first = owned("maker-0", "batch/v1", "Job", made)
+        first["metadata"]["labels"] = {"aliquot.dev/pod-group": "g"}
+        api.put("pods", first)
+        start(api, "b", "maker")
+        async with running(scheduler(world)):
+            await until(lambda: all("wait for each other" in why(api, one) for one in ("maker-0", "b-0")))
+
+    simulate(scenario, kinds=ALL)
+
+
+def test_what_runs_is_on_no_cycle_with_what_it_came_after_and_that_is_made_anew() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        cluster(api, gpus=2)
+        start(api, "a")
+        start(api, "b", "a", pods=3)
+        async with running(scheduler(world)):
+            await until(lambda: bool(api.node_of("a-0")))
+            end(api, "a")
+            await until(lambda: sum(bool(api.node_of(f"b-{number}")) for number in range(3)) == 2)
+            api.delete("pods", "default/a-0")
+            api.delete("jobs", "default/a")
+            start(api, "a", "b")
+            await until(lambda: why(api, "a-0") == "waits for b to succeed")
+            await asyncio.sleep(5)
+            assert "wait for each other" not in why(api, "a-0") + why(api, "b-2")
+
+    simulate(scenario, kinds=ALL)
+
+
 def grouped(name: str, group: str, phase: str = "Pending") -> Json:
     made = pod(name, gpus=1)
     made["metadata"]["labels"] = {"aliquot.dev/pod-group": group}

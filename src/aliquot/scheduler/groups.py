@@ -169,8 +169,8 @@ class Groups:
         )
         self._orders: dict[str, dict[str, tuple[After, ...]]] = {}
         """By the name of a job, by its pod, what it begins after."""
-        self._ordered: dict[str, str] = {}
-        """Pods that are in there, and by which name of a job."""
+        self._ordered: dict[str, tuple[str, ...]] = {}
+        """Pods that are in there, and by which names of a job."""
         self._asked: dict[str, _Asked] = {}
         self._jobs: dict[str, _Job] = {}
         self._needed_by: dict[Need, dict[str, None]] = {}
@@ -256,9 +256,7 @@ class Groups:
         if own is not None and own.by_status:
             self._need((STATUS, own.source.uid))
         before = self._asked.get(name)
-        self._keep_order(name, own)
-        if own is not None and own.after:
-            own = self._in_sequence(own)
+        own = self._in_sequence(name, pod, own)
         after = self._asked[name] = _Asked(pod, own, frozenset(self._needs))
         self._keep_needs(name, before.needs if before is not None else frozenset(), after.needs)
         left = _job_of(before.own) if before is not None else ""
@@ -268,42 +266,53 @@ class Groups:
             self._join(own.job, name)
         return after
 
-    def _in_sequence(self, own: Membership) -> Membership | None:
+    def _in_sequence(self, name: str, pod: Pod, own: Membership | None) -> Membership | None:
         """With what its job has to wait for, as others stand now."""
+        if own is None or not own.after:
+            self._keep_order(name, (), ())
+            return own
         try:
-            reason = waits(_named(own), own.after, self._standing, self._after)
+            names = self._names_of(pod, own)
+            self._keep_order(name, names, own.after)
+            reason = waits(names, own.after, self._standing, self._after)
         except NotYet:
             return None
         return replace(own, job=msgspec.structs.replace(own.job, waits=reason))
+
+    def _names_of(self, pod: Pod, own: Membership) -> tuple[str, ...]:
+        """What others may call its job: what makes it, and what owns the pod. Raises NotYet."""
+        owners = (owner.metadata.name for owner in self._chains.of(pod, self._need))
+        return tuple(dict.fromkeys(f"{own.source.namespace}/{one}" for one in (own.source.name, *owners)))
 
     def _standing(self, job: str) -> Standing:
         self._need((_END, job))
         return self._endings.of(job)
 
     def _after(self, job: str) -> Iterable[After]:
-        """Of those of its pods that wait."""
+        """Nothing, where one of its pods has a node: it has begun."""
         self._need((_ORDER, job))
-        return {
-            one
-            for name, after in self._orders.get(job, {}).items()
-            if (pod := self._pods.get(name)) is not None and not pod.spec.node_name
-            for one in after
-        }
+        orders = self._orders.get(job, {})
+        if any((pod := self._pods.get(name)) is not None and pod.spec.node_name for name in orders):
+            return ()
+        return {one for after in orders.values() for one in after}
 
-    def _keep_order(self, name: str, own: Membership | None) -> None:
-        was, now = self._ordered.get(name, ""), _named(own) if own is not None and own.after else ""
-        after = own.after if own is not None else ()
-        if was == now and (not now or self._orders[now].get(name) == after):
+    def _keep_order(self, name: str, jobs: tuple[str, ...], after: tuple[After, ...]) -> None:
+        """The pod is of the job with these names, which begins after others."""
+        before = self._ordered.get(name, ())
+        if before == jobs and all(self._orders[job].get(name) == after for job in jobs):
             return
-        if was:
-            left = self._orders[was]
-            del left[name], self._ordered[name]
+        for job in before:
+            left = self._orders[job]
+            del left[name]
             if not left:
-                del self._orders[was]
-        if now:
-            self._orders.setdefault(now, {})[name] = after
-            self._ordered[name] = now
-        for job in {was, now} - {""}:
+                del self._orders[job]
+        for job in jobs:
+            self._orders.setdefault(job, {})[name] = after
+        if jobs:
+            self._ordered[name] = jobs
+        else:
+            self._ordered.pop(name, None)
+        for job in dict.fromkeys((*before, *jobs)):
             self._need_changed((_ORDER, job))
 
     def _ending_changed(self, job: str | None) -> None:
@@ -402,7 +411,7 @@ class Groups:
             assert old is not None
             asked = self._asked.pop(key(old), None)
             if asked is not None:
-                self._keep_order(key(old), None)
+                self._keep_order(key(old), (), ())
                 self._keep_needs(key(old), asked.needs, frozenset())
                 if job := _job_of(asked.own):
                     self._leave(job, key(old))
@@ -429,11 +438,6 @@ class Groups:
                     subscriber(told)
                 except Exception:
                     _log.exception("subscriber failed", pods=len(told))
-
-
-def _named(own: Membership) -> str:
-    """How others name its job."""
-    return f"{own.source.namespace}/{own.source.name}"
 
 
 def _of_all(job: _Job) -> JobSpec:

@@ -18,11 +18,11 @@ def after(text: str) -> tuple[After, ...]:
     return read("t", text) if text else ()
 
 
-def why(job: str, orders: Mapping[str, str], standings: str = "") -> Reason | None:
-    """`standings`: `a=s b=r`; who is not named is not there."""
+def why(job: str, orders: Mapping[str, str], standings: str = "", *others: str) -> Reason | None:
+    """`standings`: `a=s b=r`; who is not named is not there. `others`: names that the job has too."""
     known = dict(word.split("=") for word in standings.split())
     return waits(
-        f"t/{job}",
+        [f"t/{name}" for name in (job, *others)],
         after(orders[job]),
         lambda name: LETTERS[known[name[2:]]] if name[2:] in known else Standing.MISSING,
         lambda name: after(orders.get(name[2:], "")),
@@ -52,6 +52,15 @@ def why(job: str, orders: Mapping[str, str], standings: str = "") -> Reason | No
 def test_what_it_waits_for(rule: str, orders: Mapping[str, str], standings: str, told: str) -> None:
     found = why("x", orders, standings)
     assert (found.detail if found is not None else "") == told
+
+
+def test_a_circle_closes_by_whatever_name() -> None:
+    found = why("x", {"x": "a", "a": "b", "b": "g"}, "", "g")
+    assert found is not None and found.detail.startswith("a, b, x wait for each other")
+    found = why("x", {"x": "g"}, "", "g")
+    assert found is not None and found.detail.startswith("x waits for itself")
+    found = why("x", {"x": "a", "a": "g"})
+    assert found is not None and found.kind is Kind.DEPENDENCY
 
 
 @pytest.mark.parametrize("text", ["", ",", "a,", "a:Failed", ":Ended", "a b", "two\nlines", "x" * 254])
@@ -111,7 +120,9 @@ def test_who_is_in_no_circle_and_behind_none_runs_in_the_end(
     standings: dict[str, Standing] = dict.fromkeys(NAMES, Standing.RUNNING)
 
     def reason(one: str) -> Reason | None:
-        return waits(f"t/{one}", orders[one], lambda name: standings[name[2:]], lambda name: orders[name[2:]])
+        return waits(
+            (f"t/{one}",), orders[one], lambda name: standings[name[2:]], lambda name: orders[name[2:]]
+        )
 
     for one in NAMES:
         found = reason(one)

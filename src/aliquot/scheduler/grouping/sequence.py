@@ -51,15 +51,16 @@ def read(namespace: str, text: str) -> tuple[After, ...]:
 
 
 def waits(
-    name: str,
+    names: Sequence[str],
     after: Sequence[After],
     standing_of: Callable[[str], Standing],
     after_of: Callable[[str], Iterable[After]],
 ) -> Reason | None:
-    """What keeps the job from beginning; None: nothing does. `after_of`: what those wait for that have not begun."""
+    """What keeps the job from beginning; None: nothing does. `names`: what others may call it, what makes it first. `after_of`: what
+    those wait for that have not begun."""
     if not after:
         return None
-    circle = _circle(name, after, after_of)
+    circle = _circle(names, after, after_of)
     if circle:
         names = ", ".join(sorted(map(_bare, circle)))
         text = f"{names} wait for each other" if len(circle) > 1 else f"{names} waits for itself"
@@ -79,22 +80,27 @@ def waits(
     return Reason(Kind.DEPENDENCY, f"waits for {_bare(first.name)} to {end}{others}{missing}")
 
 
-def _circle(name: str, after: Sequence[After], after_of: Callable[[str], Iterable[After]]) -> frozenset[str]:
+def _circle(
+    names: Sequence[str], after: Sequence[After], after_of: Callable[[str], Iterable[After]]
+) -> frozenset[str]:
     """All who are on a way from the job back to itself; nobody, where there is none."""
+    name = names[0]
     came_from: dict[str, set[str]] = {}
-    to_see = []
-    for one in after:
-        came_from.setdefault(one.name, set()).add(name)
-        to_see.append(one.name)
-    seen: set[str] = set()
+    to_see: list[str] = []
+
+    def goes_on(here: str, others: Iterable[After]) -> None:
+        for one in others:
+            there = name if one.name in names else one.name
+            came_from.setdefault(there, set()).add(here)
+            to_see.append(there)
+
+    goes_on(name, after)
+    seen = {name}
     while to_see:
         here = to_see.pop()
-        if here in seen or here == name:
-            continue
-        seen.add(here)
-        for one in after_of(here):
-            came_from.setdefault(one.name, set()).add(here)
-            to_see.append(one.name)
+        if here not in seen:
+            seen.add(here)
+            goes_on(here, after_of(here))
     if name not in came_from:
         return frozenset()
     circle: set[str] = set()
