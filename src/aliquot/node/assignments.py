@@ -51,7 +51,7 @@ def unlisted(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, .
         listed.update((holding.pod, container, holding.resource) for container in (holding.container, ""))
     found: list[tuple[float, str, int, Claim]] = []
     for pod in pods:
-        if pod.status.phase in ("Succeeded", "Failed"):
+        if pod.status.has_ended:
             continue
         name = key(pod)
         assigned = _assignment(pod)

@@ -23,8 +23,6 @@ from aliquot.partition.value import Valuation
 
 _log = structlog.get_logger()
 
-_OVER = ("Succeeded", "Failed")
-
 
 class Asking:
     """`changed` is called when another policy is in use."""
@@ -74,7 +72,7 @@ class Asking:
         either = new or old
         assert either is not None
         name = key(either)
-        if new is None or new.spec.node_name or new.status.phase in _OVER:
+        if new is None or new.spec.node_name or new.status.has_ended:
             self._counted.pop(name, None)
             return
         metadata = new.metadata

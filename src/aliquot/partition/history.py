@@ -12,7 +12,6 @@ from aliquot.partition.gpus import GpuFacts
 from aliquot.partition.history_file import Entry
 from aliquot.partition.policies.learned import shape
 
-_OVER = ("Succeeded", "Failed")
 _LEAST_S = 1.0
 """Kubernetes notes whole seconds."""
 
@@ -41,7 +40,7 @@ class History:
         if not profiles:
             return []
         start_s = parse_rfc3339(pod.status.start_time) if pod.status.start_time else None
-        end_s = _end_s(pod) if pod.status.phase in _OVER else now_s if gone else None
+        end_s = _end_s(pod) if pod.status.has_ended else now_s if gone else None
         stayed = (
             0.0 if start_s is None else round(max((now_s if end_s is None else end_s) - start_s, _LEAST_S), 3)
         )

@@ -245,7 +245,7 @@ def _why_fixed(pod: core.Pod, budgets: Sequence[str], shares: bool) -> str:
 def _pending(pod: core.Pod, name: str, profiles: Mapping[str, str], required: bool) -> PendingPod | None:
     if pod.spec.node_name or pod.metadata.deletion_timestamp is not None:
         return None
-    if pod.status.phase in ("Succeeded", "Failed") or pod.spec.scheduling_gates:
+    if pod.status.has_ended or pod.spec.scheduling_gates:
         return None
     asked: Counter[str] = Counter()
     for resource, amount in asked_of(pod).items():

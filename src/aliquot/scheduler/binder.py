@@ -111,7 +111,7 @@ class Binder:
         except errors.NotFound:
             self._drop(decision)
             return False
-        if seen.metadata.uid != pod.uid or seen.status.phase in ("Succeeded", "Failed"):
+        if seen.metadata.uid != pod.uid or seen.status.has_ended:
             self._drop(decision)
             return False
         if seen.spec.node_name:

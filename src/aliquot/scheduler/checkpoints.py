@@ -14,7 +14,6 @@ from aliquot.scheduler.core.lost import MOST_AHEAD_S
 
 CHECKPOINT_ANNOTATION = "aliquot.dev/last-checkpoint"
 """RFC 3339. On any pod of a job, for all of it."""
-_ENDED = ("Succeeded", "Failed")
 
 
 def checkpoint_s(pod: Pod) -> float:
@@ -38,7 +37,7 @@ class Checkpoints:
         return self._pods.subscribe(self._pod_changed)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        if new is None or new.status.phase in _ENDED or not (text := _said(new)):
+        if new is None or new.status.has_ended or not (text := _said(new)):
             return
         if old is not None and old.metadata.uid == new.metadata.uid and _said(old) == text:
             return

@@ -486,7 +486,7 @@ class Scheduler:
         self._preparing.forget(name)
         # One that is gone while it waited for others of its job.
         pod = self.pods.get(name)
-        if pod is None or pod.status.phase in ("Succeeded", "Failed"):
+        if pod is None or pod.status.has_ended:
             self._timing.gone(name, succeeded=pod is not None and pod.status.phase == "Succeeded")
             self._runtime_limits.gone(name)
             self._departing.gone(name)

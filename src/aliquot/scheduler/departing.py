@@ -19,6 +19,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import PODS, split_key
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.cycle import Decision
+from aliquot.scheduler.core.landings import KEPT_S
 from aliquot.scheduler.core.lost import Lost, gpu_time
 from aliquot.scheduler.core.pod import PlacedPod
 from aliquot.scheduler.core.stale import missing
@@ -28,8 +29,8 @@ from aliquot.scheduler.nominating import nominate
 
 _log = structlog.get_logger()
 
-STUCK_S = 600.0
-"""A pod that is not gone by then is not waited for any longer."""
+STUCK_S = KEPT_S
+"""A pod that is not gone by then is not waited for any longer: nor is room kept for it elsewhere."""
 REFUSED_S = 60.0
 """After which a pod whose eviction was refused is asked again."""
 _WORKERS = 4

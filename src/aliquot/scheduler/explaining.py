@@ -37,7 +37,6 @@ from aliquot.scheduler.onlooking import looked
 from aliquot.scheduler.queues import as_quantity
 
 _AHEAD = 3
-_ENDED = ("Succeeded", "Failed")
 
 
 class Unknown(Exception):
@@ -181,7 +180,7 @@ class _Look:
         pod = scheduler.pods.get(name)
         if pod is None:
             raise Unknown(f"there is no {subject}{_nearest(subject, map(key, scheduler.pods.values()))}")
-        if pod.status.phase in _ENDED:
+        if pod.status.has_ended:
             return self._said("Ended", f"has ended: {pod.status.phase}")
         if pod.spec.node_name:
             return self._said("Placed", f"is on node {pod.spec.node_name} ({pod.status.phase or 'Pending'})")
@@ -219,9 +218,7 @@ class _Look:
             least = least_pods(own.root_of(group))
         except Refused as refused:
             return self._waits(Explanation(Kind.POD_GROUP, str(refused)))
-        ended = [
-            pod for pod in scheduler.pods.values() if group_of(pod) == wanted and pod.status.phase in _ENDED
-        ]
+        ended = [pod for pod in scheduler.pods.values() if group_of(pod) == wanted and pod.status.has_ended]
         if len(ended) >= least:
             return self._said("Ended", f"has ended: {len(ended)} of its pods have")
         reason = members_missing(least, 0)

@@ -37,13 +37,11 @@ from aliquot.scheduler.grouping.drawn import Refused, value
 from aliquot.scheduler.members import Gathered, Members, gathered
 from aliquot.scheduler.queues import as_quantity
 from aliquot.scheduler.reporter import FAILED_SCHEDULING
-from aliquot.scheduler.status_writer import StatusWriter, timed
+from aliquot.scheduler.status_writer import BURST_S, StatusWriter, timed
 
 SCHEDULED = "Scheduled"
 STALE = "Stale"
 BELOW_MINIMUM = "BelowMinimum"
-_PAUSE_S = 0.5
-"""What happens within that time is one write: pods of one job come all at once."""
 _POD_SCHEDULED = "PodScheduled"
 
 
@@ -103,7 +101,7 @@ class GroupStatuses:
 
     def look(self, group: str) -> None:
         """There is something else to say of it."""
-        self._writer.look(group, within_s=_PAUSE_S)
+        self._writer.look(group, within_s=BURST_S)
 
     def _wanted(self, group: PodGroup, shown: PodGroupStatus) -> PodGroupStatus:
         found = gathered(self._members.of(key(group)))

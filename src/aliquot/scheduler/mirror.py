@@ -28,8 +28,6 @@ from aliquot.scheduler.pod_rules import selected
 from aliquot.scheduler.pods import PodReader
 from aliquot.scheduler.surroundings import Surroundings
 
-_TERMINAL = ("Succeeded", "Failed")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callbacks:
@@ -170,7 +168,7 @@ class Mirror:
             pod = self._pods.get(key_)
             if pod is None:
                 continue
-            if key_ in self._snapshot.pods and pod.status.phase not in _TERMINAL:
+            if key_ in self._snapshot.pods and not pod.status.has_ended:
                 self._hold(key_, pod)
                 self._call.changed()
             else:
@@ -182,7 +180,7 @@ class Mirror:
             self._forget(key(old))
             return
         name = key(new)
-        if new.status.phase in _TERMINAL:
+        if new.status.has_ended:
             self._end(name, new)
             if new.spec.node_name:
                 self._snapshot.end_pod(name, new.spec.node_name)

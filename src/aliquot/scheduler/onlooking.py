@@ -15,7 +15,6 @@ from aliquot.scheduler.settings import Settings
 from aliquot.scheduler.usage import half_life_s
 
 _KNOWN_WITHIN_S = 30.0
-_ENDED = ("Succeeded", "Failed")
 
 _Seen = TypeVar("_Seen")
 
@@ -76,7 +75,7 @@ async def _members_known(scheduler: Scheduler, names: frozenset[str]) -> None:
     changed = asyncio.Event()
 
     def is_ours(pod: Pod) -> bool:
-        return pod.spec.scheduler_name in names and pod.status.phase not in _ENDED
+        return pod.spec.scheduler_name in names and not pod.status.has_ended
 
     stop = scheduler.groups.subscribe(lambda names: changed.set())
     try:

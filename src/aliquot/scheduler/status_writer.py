@@ -24,6 +24,8 @@ from aliquot.kube.resources import split_key
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
+BURST_S = 0.5
+"""What happens within that time can be one write: pods of one group come all at once."""
 _LAG_S = 10.0
 _WORKERS = 4
 

@@ -160,7 +160,7 @@ class Surroundings:
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         before = claims_of(old) if old is not None else ()
-        now = claims_of(new) if new is not None and new.status.phase not in ("Succeeded", "Failed") else ()
+        now = claims_of(new) if new is not None and not new.status.has_ended else ()
         either = new or old
         assert either is not None
         name = key(either)

@@ -24,9 +24,8 @@ from aliquot.scheduler.grouping.doors import upstream
 from aliquot.scheduler.groups import Groups
 from aliquot.scheduler.members import Members
 from aliquot.scheduler.reporter import UNSCHEDULABLE
-from aliquot.scheduler.status_writer import StatusWriter, timed
+from aliquot.scheduler.status_writer import BURST_S, StatusWriter, timed
 
-_PAUSE_S = 0.5
 _REASON = "Scheduled"
 
 
@@ -91,9 +90,9 @@ class UpstreamStatuses:
     def _look(self, name: str) -> None:
         group = self._groups.upstream_groups.get(name)
         if group is not None:
-            self._of_groups.look(name, within_s=_PAUSE_S)
+            self._of_groups.look(name, within_s=BURST_S)
             for composite in self._groups.above(group):
-                self._of_composites.look(key(composite), within_s=_PAUSE_S)
+                self._of_composites.look(key(composite), within_s=BURST_S)
 
     def _wanted(self, resource: Resource, group: upstream.PodGroup, shown: OurPart) -> OurPart | None:
         before = next(iter(shown.conditions), None)

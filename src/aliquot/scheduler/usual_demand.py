@@ -19,7 +19,6 @@ from aliquot.scheduler.pods import PodReader
 
 _log = structlog.get_logger()
 
-_OVER = ("Succeeded", "Failed")
 _NEWS = 0.05
 """What part of the pods that are remembered has to be new for a worth to be made of them."""
 
@@ -65,7 +64,7 @@ class UsualDemand:
         either = new or old
         assert either is not None
         name, uid = key(either), either.metadata.uid
-        if new is None or new.status.phase in _OVER:
+        if new is None or new.status.has_ended:
             self._counted.pop(name, None)
         elif self._counted.get(name) != uid and not new.spec.scheduling_gates:
             self._counted[name] = uid

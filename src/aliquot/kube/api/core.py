@@ -174,6 +174,11 @@ class PodStatus(Wire, kw_only=True, frozen=True):
     start_time: str | None = None
     qos_class: str = ""
 
+    @property
+    def has_ended(self) -> bool:
+        """For good: no container of it runs any more, nor will."""
+        return self.phase in ("Succeeded", "Failed")
+
 
 class Pod(Wire, kw_only=True, frozen=True):
     metadata: ObjectMeta

@@ -16,8 +16,6 @@ from aliquot.kube.resources import key
 from aliquot.partition.asked import neediest
 from aliquot.partition.assigned import assigned
 
-_OVER = ("Succeeded", "Failed")
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -78,7 +76,7 @@ class Claims:
 def claimed(pod: Pod) -> tuple[str, tuple[Claim, ...]]:
     """The node, and what the pod is to get there; nothing of a pod that is over, or will never be bound, or that nobody has
     placed."""
-    if pod.status.phase in _OVER:
+    if pod.status.has_ended:
         return "", ()
     if pod.metadata.deletion_timestamp is not None and not pod.spec.node_name:
         return "", ()

@@ -17,7 +17,6 @@ from aliquot.partition.value import Valuation
 
 _SETTLE_S = 0.05
 """Pods that come together are looked at together."""
-_OVER = ("Succeeded", "Failed")
 
 
 class OtherSchedulers:
@@ -117,7 +116,7 @@ class OtherSchedulers:
             self._needs[name] = needs
         if self._unlisted.pop(name, None) is not None:
             self._wake.set()
-        if new is not None and new.spec.node_name and new.status.phase not in _OVER and not claimed(new)[1]:
+        if new is not None and new.spec.node_name and not new.status.has_ended and not claimed(new)[1]:
             amounts = asked_of(new)
             if amounts:
                 self._unlisted[name] = new.spec.node_name, amounts

@@ -7,7 +7,7 @@ from math import inf
 
 from aliquot.scheduler.core.jobs import JobSpec
 
-_LEAST_MORE_S = 60.0
+LEAST_MORE_S = 60.0
 """What a job that runs longer than expected is given besides, at least."""
 
 
@@ -93,7 +93,7 @@ class Timetable:
         for run in late.values():
             for pod in run.pods:
                 del self._ends[bisect_left(self._ends, (run.end_s, pod))]
-            run.end_s = now_s + max(_LEAST_MORE_S, now_s - run.promised_end_s)
+            run.end_s = now_s + max(LEAST_MORE_S, now_s - run.promised_end_s)
             for pod in run.pods:
                 insort(self._ends, (run.end_s, pod))
         return bool(late)

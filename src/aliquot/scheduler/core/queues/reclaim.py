@@ -177,15 +177,6 @@ def may_preempt(preemptor: Party, victim: Party) -> bool:
     )
 
 
-def first_to_go(holdings: Iterable[Holding], claimed: Mapping[str, Claim]) -> list[Holding]:
-    """In the order in which a queue gives up: the worst claim first, then what claimed last. What cannot be preempted is left
-    out."""
-    mine = [holding for holding in holdings if holding.preemptible]
-    mine.sort(key=lambda holding: holding.rank, reverse=True)
-    mine.sort(key=lambda holding: claimed[holding.key])
-    return mine
-
-
 def safe_until_s(
     tree: QueueTree, queue: str, since_s: float, own_s: float | None, *, by_another_queue: bool
 ) -> float:

@@ -7,7 +7,7 @@ from math import inf
 from msgspec import structs
 
 from aliquot.scheduler.core.backfill.stage import Backfill
-from aliquot.scheduler.core.backfill.timetable import Run
+from aliquot.scheduler.core.backfill.timetable import LEAST_MORE_S, Run
 from aliquot.scheduler.core.fragmentation import WHOLE_MILLI
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job
@@ -18,7 +18,7 @@ from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.recording.case import Case
 from aliquot.scheduler.recording.document import Recording
 from aliquot.scheduler.recording.restoring import restored
-from aliquot.scheduler.simulation.timed.gauges import Gauges
+from aliquot.scheduler.simulation.timed.gauges import READINGS, Gauges
 from aliquot.scheduler.simulation.timed.virtual_cluster import (
     Fate,
     Member,
@@ -27,10 +27,6 @@ from aliquot.scheduler.simulation.timed.virtual_cluster import (
     VirtualJob,
     first_name,
 )
-
-_LEAST_MORE_S = 60.0
-"""What a job that runs longer than expected is given besides, at least: as the timetable has it."""
-_READINGS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ def play(recording: Recording, horizon: Horizon, timer: Callable[[], float]) -> 
         else:
             waiting.append(fate)
     shapes = [pod.shape for fate in played.fates for pod, _ in fate.job.members]
-    gauges = Gauges(case.snapshot, case.pending.accounts, shapes, every_s=horizon.lasts_s / _READINGS)
+    gauges = Gauges(case.snapshot, case.pending.accounts, shapes, every_s=horizon.lasts_s / READINGS)
     cluster = VirtualCluster(case, played, gauges=gauges, running=running, waiting=waiting)
     began = timer()
     cluster.play((), until_s)
@@ -131,7 +127,7 @@ def _fate(job: Job, case: Case, run: Run | None, horizon: Horizon) -> tuple[Fate
     began_s = min((pod.since_s for pod in pods if pod is not None), default=case.now_s)
     fate.start_s = fate.placed_s = min(began_s, case.now_s)
     late_s = case.now_s - (fate.placed_s + runtime_s)
-    ends_s = fate.placed_s + runtime_s if late_s < 0 else case.now_s + max(_LEAST_MORE_S, late_s)
+    ends_s = fate.placed_s + runtime_s if late_s < 0 else case.now_s + max(LEAST_MORE_S, late_s)
     return fate, ends_s
 
 

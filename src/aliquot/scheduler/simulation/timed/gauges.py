@@ -12,6 +12,9 @@ from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.queues.terms import GPU
 from aliquot.scheduler.core.snapshot import Snapshot
 
+READINGS = 500
+"""At most so many from the beginning to the end of what is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueReading:

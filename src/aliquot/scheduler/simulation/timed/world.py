@@ -16,7 +16,7 @@ from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.recording.case import Case
-from aliquot.scheduler.simulation.timed.gauges import Gauges
+from aliquot.scheduler.simulation.timed.gauges import READINGS, Gauges
 from aliquot.scheduler.simulation.timed.virtual_cluster import (
     Fate,
     Member,
@@ -29,8 +29,6 @@ from aliquot.scheduler.simulation.timed.workload import TracedJob
 DEVICE = "nvidia.com/gpu"
 _MOST_PODS = 110
 """Of a node: kubelet's default."""
-_READINGS = 500
-"""Of the gauges, at most so many between the first submission and the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def play(jobs: Iterable[TracedJob], setting: Setting, timer: Callable[[], float]
     if played.fates:
         played.began_s, played.until_s = (played.fates[end].job.submit_s for end in (0, -1))
     asked = [pod.shape for fate in played.fates for pod, _ in fate.job.members]
-    every_s = (played.until_s - played.began_s) / _READINGS
+    every_s = (played.until_s - played.began_s) / READINGS
     gauges = Gauges(case.snapshot, case.pending.accounts, asked, every_s=every_s)
     cluster = VirtualCluster(case, played, gauges=gauges, stops_overdue=setting.stops_overdue)
     began = timer()
