@@ -25,6 +25,7 @@ from tests.scheduler.worlds import Cluster
 NUMA, NVLINK, HOST = "aliquot.dev/numa", "aliquot.dev/nvlink", "kubernetes.io/hostname"
 CLIQUE = "nvidia.com/gpu.clique"
 TREE = Topology("net", ("block", "rack", CLIQUE, HOST))
+LEVELS = f"it has block, rack, {CLIQUE}, {HOST}, {NVLINK}, {NUMA}"
 
 
 def within(required: str = "", preferred: str = "", topology: str = "") -> TopologyWish:
@@ -243,21 +244,21 @@ def decide(case: Case) -> tuple[dict[str, str], str]:
             [machine("a")],
             gang(2, within("aliquot.dev/socket", topology="net")),
             {"": 2},
-            why="Topology net has no level aliquot.dev/socket",
+            why=f"Topology net has no level aliquot.dev/socket: {LEVELS}",
         ),
         Case(
             "nor what is preferred above what is required",
             [machine("a")],
             gang(2, within(NUMA, "row", topology="net")),
             {"": 2},
-            why="Topology net has no level row",
+            why=f"Topology net has no level row: {LEVELS}",
         ),
         Case(
             "a topology that nobody made, though the level needs none",
             [machine("a")],
             gang(2, within(NUMA, topology="nvl")),
             {"": 2},
-            why="there is no Topology nvl",
+            why="there is no Topology nvl: create it, or name another",
         ),
     ],
     ids=lambda case: case.rule,

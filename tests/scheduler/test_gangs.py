@@ -276,7 +276,7 @@ def within(required: str = "", preferred: str = "", topology: str = "net") -> To
             "a topology that nobody made",
             racks(1),
             [Waits("g", Group("", 1, topology=within("rack", topology="nvl")), {"": 1})],
-            wait={"g": "there is no Topology nvl"},
+            wait={"g": "there is no Topology nvl: create it, or name another"},
         ),
         Case(
             "the topology that has the level, where none is named",
@@ -292,7 +292,9 @@ def within(required: str = "", preferred: str = "", topology: str = "net") -> To
             "a level that the topology lacks",
             racks(1),
             [Waits("g", Group("", 1, topology=within("zone")), {"": 1})],
-            wait={"g": "Topology net has no level zone"},
+            wait={
+                "g": "Topology net has no level zone: it has block, rack, aliquot.dev/nvlink, aliquot.dev/numa"
+            },
         ),
         Case(
             "nodes without the labels are in no domain",

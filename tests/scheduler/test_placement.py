@@ -527,6 +527,12 @@ def test_choice_where_pods_are_spread(case: Case) -> None:
         wait={"p": "no node has 9Gi memory: the largest has 8Gi"},
     ),
     Case(
+        "more memory than anybody has",
+        [node("a", memory_gib=2048)],
+        [pod("p", memory_gib=8 << 30)],
+        wait={"p": "no node has 8Ei memory: the largest has 2048Gi"},
+    ),
+    Case(
         "no pod slots left",
         [node("a", pods=1)],
         [pod("p", created_s=1), pod("q", created_s=2)],

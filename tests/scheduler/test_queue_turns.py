@@ -163,7 +163,7 @@ def decide(case: Case) -> tuple[str, dict[str, str]]:
             4,
             ["nobody", "a"],
             "a",
-            blocked={"nobody": "there is no queue nobody"},
+            blocked={"nobody": "there is no queue nobody: create it, or name another"},
         ),
         Case(
             "a queue that has others below it",

@@ -346,7 +346,7 @@ def test_a_group_that_is_not_there_is_waited_for_with_a_reason(group: str, label
         (
             [OUR_TREE],
             ours("serve") | {"aliquot.dev/sub-group": "prefill"},
-            "aliquot.dev/sub-group is 'prefill': its group has leader, workers, decode",
+            "aliquot.dev/sub-group is 'prefill': its group has leader, workers, decode, give one of them",
         ),
         (
             [OUR_TREE.replace("minSubGroup: 1", "minSubGroup: 3")],

@@ -69,7 +69,7 @@ def test_a_queue_with_a_problem_closes_those_below_it_alone(
     [
         ("team", None, ""),
         ("default", None, ""),
-        ("nobody", Kind.QUEUE_UNKNOWN, "there is no queue nobody"),
+        ("nobody", Kind.QUEUE_UNKNOWN, "there is no queue nobody: create it, or name another"),
         (
             "org",
             Kind.QUEUE_NOT_LEAF,

@@ -294,7 +294,8 @@ class _Attempt:
                 for level in (wish.required, wish.preferred)
             )
         except KeyError as error:
-            raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}") from None
+            has = ", ".join((*topology.levels, *GPU_LEVELS))
+            raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}: it has {has}") from None
         alone = self._is_one_pod(group, within)
         if gpus.required is not None:
             yield from (replace(within, wish=gpus),) if alone else self._gpu_domains(group, gpus, within)
@@ -368,7 +369,7 @@ class _Attempt:
         if wish.topology:
             found = self._topologies.get(wish.topology)
             if found is None:
-                raise _Unknown(f"there is no Topology {wish.topology}")
+                raise _Unknown(f"there is no Topology {wish.topology}: create it, or name another")
             return found
         levels = {wish.required, wish.preferred} - {""} - GPU_LEVELS.keys()
         if not levels:

@@ -39,6 +39,8 @@ from aliquot.scheduler.core.reasons import (
 from aliquot.scheduler.core.scores import is_accelerator
 
 _BYTES = ("memory", "ephemeral-storage", "hugepages-")
+_UNITS = (("Ei", 1 << 60), ("Pi", 1 << 50), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10))
+"""A node's memory is in `Gi`, however large; what nobody has needs not so many figures."""
 _FUNNEL = tuple(Kind)
 
 
@@ -329,7 +331,7 @@ def bare(resource: str, value: int) -> str:
     if resource == CPU:
         return str(value // 1000) if value % 1000 == 0 else f"{value}m"
     if resource.startswith(_BYTES):
-        for suffix, unit in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+        for suffix, unit in _UNITS:
             if value >= unit:
                 return f"{value // unit}{suffix}" if value % unit == 0 else f"{value / unit:.1f}{suffix}"
     return str(value)

@@ -201,7 +201,7 @@ def leaf_of(root: Group, metadata: ObjectMeta, keys: Sequence[str]) -> str:
         return leaves[0]
     known = ", ".join(leaves[:8]) + (", ..." if len(leaves) > 8 else "")
     if named and root.groups:
-        raise Refused(f"{key} is {quoted(named)}: its group has {known}")
+        raise Refused(f"{key} is {quoted(named)}: its group has {known}, give one of them")
     if not root.groups:
         return root.name
     raise Refused(f"its group has {known}: say which by the label {keys[0]}")

@@ -106,7 +106,7 @@ class QueueTree:
         problem = self.problems.get(name)
         if problem is not None:
             return Reason(Kind.QUEUE_CLOSED, f"queue {name} is closed: {problem.detail}")
-        return Reason(Kind.QUEUE_UNKNOWN, f"there is no queue {name}")
+        return Reason(Kind.QUEUE_UNKNOWN, f"there is no queue {name}: create it, or name another")
 
     def path(self, name: str) -> Sequence[int]:
         """From the leaf up to the root. Of a queue that takes no jobs, the root alone: what is held there all the same counts
