@@ -74,6 +74,22 @@ def test_a_pod_says_what_its_job_waits_for() -> None:
     assert answer.told.startswith("pod default/train-2 waits: 4 GPUs are asked for")
 
 
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("podgroup/default/train", "podgroup default/train runs, and 1 more of its pods waits: "),
+        ("pod/default/train-3", "pod default/train-3 waits, and its job runs without it: "),
+    ],
+)
+def test_what_waits_beyond_the_minimum(subject: str, told: str) -> None:
+    def put(api: FakeApi) -> None:
+        vision(api)
+        api.put("podgroups", group("train", 2, queue="vision"))
+
+    answer = asked(subject, put, runs=True)
+    assert answer.told == f"{told}1 GPU is asked for, and queue research has 6 of 6 at most"
+
+
 def test_who_is_before_it() -> None:
     def put(api: FakeApi) -> None:
         vision(api, limit=1, uses=1)

@@ -298,8 +298,11 @@ class _Look:
         explanation = scheduler.why(blocked)
         answer = self._waits(explanation)
         if job.lacks() == {}:
-            extra = f"runs, and {sum(job.here.values())} more of its pods wait: {explanation.message}"
-            answer = _with(self._said("Waiting", extra), why=answer.why)
+            more = sum(job.here.values())
+            told = f"runs, and {more} more of its pods {'waits' if more == 1 else 'wait'}"
+            if self._subject.kind == "pod":
+                told = "waits, and its job runs without it"
+            answer = _with(self._said("Waiting", f"{told}: {explanation.message}"), why=answer.why)
         cures = changes(
             scheduler.snapshot, self._pending, scheduler.rankings, scheduler.dividing.topologies, job
         )
