@@ -20,6 +20,8 @@ STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet")
 BUILT_IN = {PODS, JOBS, CRONJOBS, REPLICASETS, STATEFULSETS, PRIORITYCLASSES}
 WORKER = {"training.kubeflow.org/replica-type": "worker"}
 SETTLED_S = 1.0
+REFUSED_S = 15.0
+"""By then it is believed that a kind may not be seen."""
 RARELY_S = 700.0
 """Longer than a kind that was not there is left alone."""
 

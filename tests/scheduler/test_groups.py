@@ -14,6 +14,7 @@ from tests.scheduler.groups_world import (
     LWS,
     PYTORCHJOBS,
     RARELY_S,
+    REFUSED_S,
     SETTLED_S,
     STATEFULSETS,
     WORKER,
@@ -136,6 +137,9 @@ def test_an_owner_that_may_not_be_seen_is_said_to_be_and_found_when_it_may() -> 
         world.pod("w", job, WORKER)
         world.pod("p", run)
         await asyncio.sleep(SETTLED_S)
+        for name in ("w", "p"):
+            world.membership(name)
+        await asyncio.sleep(REFUSED_S)
         assert refusal(await world.settled("w")).endswith(
             "whose role needs get, list and watch of pytorchjobs.kubeflow.org (deploy/roles.yaml)"
         )
@@ -157,6 +161,8 @@ def test_pods_of_a_replicaset_that_may_not_be_seen_stand_for_themselves() -> Non
         world.forbidden = {REPLICASETS}
         world.pod("p", world.put(REPLICASETS, "web"))
         await asyncio.sleep(SETTLED_S)
+        world.membership("p")
+        await asyncio.sleep(REFUSED_S)
         found = await world.settled("p")
         assert (found.job.key, refusal(found)) == ("a/p", "")
 

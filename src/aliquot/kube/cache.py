@@ -32,7 +32,11 @@ _SNAPSHOT_SILENCE_S = 30.0
 _SHORT_WATCH_S = 1.0
 """A watch that ends sooner and brings nothing is a failure, though the server calls it an end."""
 _ABSENT_S = 300.0
-"""Between two questions for a kind that the server does not have, or does not show."""
+"""Between two questions for a kind that the server does not have."""
+_HIDDEN_S = 30.0
+"""For one that it does not show."""
+_DOUBT_S = 5.0
+"""A server that has just started shows nothing to anybody until it has read its roles: a refusal counts when it lasts for longer."""
 
 
 class Cache(Generic[T]):
@@ -146,10 +150,12 @@ class Cache(Generic[T]):
         backoff = Backoff(self._client.rng)
         loop = asyncio.get_running_loop()
         failing = False
+        hidden_since: float | None = None
         while True:
             began = loop.time()
             self._progress = False
             failure, retry_after_s = "", 0.0
+            hidden_before, hidden_since = hidden_since, None
             try:
                 await self._follow()
                 if not self._progress and loop.time() - began < _SHORT_WATCH_S:
@@ -162,12 +168,13 @@ class Cache(Generic[T]):
                     continue
                 if self._optional:
                     self._replace({}, "")
-                    await self._absent(error)
+                    await self._absent(error, _ABSENT_S)
                     continue
                 failure = error.message
             except errors.Forbidden as error:
-                if self._optional:
-                    await self._absent(error)
+                hidden_since = loop.time() if hidden_before is None else hidden_before
+                if self._optional and loop.time() >= hidden_since + _DOUBT_S:
+                    await self._absent(error, _HIDDEN_S)
                     continue
                 failure = error.message
             except errors.ApiError as error:
@@ -195,14 +202,14 @@ class Cache(Generic[T]):
         self.resource = untried[0] if untried else self._versions[0]
         return bool(untried)
 
-    async def _absent(self, error: errors.ApiError) -> None:
+    async def _absent(self, error: errors.ApiError, pause_s: float) -> None:
         """Does without the kind for a while."""
         self._version = ""
         self._synced.set()
         if not self._is_absent:
             _log.info("cache stays empty", resource=self.resource.name, error=error.message)
             self._set_absent(True)
-        await asyncio.sleep(_ABSENT_S * (1.0 + self._client.rng.random()))
+        await asyncio.sleep(pause_s * (1.0 + self._client.rng.random()))
 
     def _set_absent(self, is_absent: bool) -> None:
         if is_absent is self._is_absent:
