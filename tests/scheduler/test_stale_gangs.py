@@ -2,6 +2,7 @@
 
 import asyncio
 
+from aliquot.scheduler.stale_gangs import TELL_AFTER_S
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_group_status import GROUPS, about, condition, group, member, shown
@@ -239,3 +240,26 @@ def test_groups_of_others_get_an_event_and_what_is_left_of_them_goes_too() -> No
             await until(lambda: evicted(api) == ["p0", "p2"], within_s=70)
 
     simulate(scenario, kinds=(*GROUPS, OTHERS))
+
+
+def test_of_two_that_fell_one_after_the_other_each_is_told_in_its_time() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=4))
+        for name in ("first", "second"):
+            api.put("podgroups", group(name, 2))
+            for pod in (f"{name}-0", f"{name}-1"):
+                api.put("pods", member(pod, name))
+        async with running(scheduler(world)):
+            await until(
+                lambda: all(condition(api, name) == ("True", "Scheduled") for name in ("first", "second"))
+            )
+            api.delete("pods", "default/first-0")
+            await asyncio.sleep(TELL_AFTER_S / 2)
+            api.delete("pods", "default/second-0")
+            # Time has to pass while the one was told and the other is to be.
+            await asyncio.sleep(2 * TELL_AFTER_S)
+            for name in ("first", "second"):
+                assert [reason for reason, _ in about(api, name)].count("BelowMinimum") == 1
+
+    simulate(scenario, kinds=GROUPS)

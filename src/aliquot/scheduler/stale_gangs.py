@@ -77,7 +77,7 @@ class StaleGangs:
                 self._event(told)
         for gone in before.values():
             self._say(gone)
-        return min((_look_again_s(one, name in self._told, steady_s) for one in fallen), default=inf)
+        return min((_look_again_s(one, one.job.key in self._told, steady_s) for one in fallen), default=inf)
 
     @property
     def any_told(self) -> bool:
