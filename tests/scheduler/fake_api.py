@@ -158,6 +158,9 @@ class FakeApi:
         if subresource == "binding":
             return self._bind(key, obj, body)
         if subresource == "eviction":
+            wanted = body.get("deleteOptions", {}).get("preconditions", {}).get("uid")
+            if wanted not in (None, obj["metadata"]["uid"]):
+                raise Refused(409, "Conflict", "uid does not match")
             return self._evict(key, obj, dry_run=dry_run)
         if kind == "leases":
             if body["metadata"].get("resourceVersion") != obj["metadata"]["resourceVersion"]:
