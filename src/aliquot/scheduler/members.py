@@ -10,8 +10,8 @@ from aliquot.kube.resources import key
 
 
 class Members:
-    """`group` is the key of what a pod names, empty: nothing. `changed` is called with the key of a group of which a pod came, changed
-    or went."""
+    """`group` is the key of what a pod names, empty: nothing. `changed` is called with the key of a group of which a pod came,
+    changed or went."""
 
     def __init__(
         self, pods: Cache[Pod], *, group: Callable[[Pod], str], changed: Callable[[str], None]

@@ -83,9 +83,15 @@ def node(
     static: bool = False,
     classes: Mapping[str, GPUClassSpec] | None = None,
 ) -> NodeFacts:
-    """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces
-    between. A device may end in `:CLASS`, its name, then `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`), then `!unhealthy`, `!recut`, `!unadvertised`, `!outdated`, then `=HOLDER` (a pod's key; of
-    shares several with `+` between). `links`: score by GPU indexes. `numa`, `nvlink`: GPUs that are together. `cut`: the key of the GPUs' board; slices and shares
+    """A node. Each of `layouts` is a GPU that its GPUNode lists: `whole`, or slices as `PROFILE@START`, with spaces between.
+
+    A device may end in any of these, in this order:
+    `:CLASS`, its name;
+    `*SHARES` (`*SHARES/1`: one for each container; `*SHARES,mps`);
+    `!unhealthy`, `!recut`, `!unadvertised`, `!outdated`;
+    `=HOLDER`, a pod's key (of shares several, with `+` between).
+
+    `links`: score by GPU indexes. `numa`, `nvlink`: GPUs that are together. `cut`: the key of the GPUs' board; slices and shares
     are made of them as pods need it, or with `static` only names change. MIG is on where a layout is not `whole`.
     """
     listed: list[DeviceState] = []

@@ -93,10 +93,14 @@ def run(
     now_s: float = 0.0,
     steady_s: float = 0.0,
 ) -> Outcome:
-    """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed. `backfill`: keep promises to jobs
-    that are blocked, and make them; without it nobody waits for another's sake. `guards`: room is made for those who find none, by
-    evicting others; without them nobody is evicted. `landings`: or by moving others closer together, whose room is kept there.
-    `staleness`: and what is left of gangs that fell below their minimum goes last of all. `steady_s`: of a clock that nobody sets."""
+    """Decide on jobs until `limit` pods are placed. When a policy raises, nothing has changed.
+
+    `backfill`: keep promises to jobs that are blocked, and make them; without it nobody waits for another's sake.
+    `guards`: room is made for those who find none, by evicting others; without them nobody is evicted.
+    `landings`: or by moving others closer together, whose room is kept there.
+    `staleness`: what is left of gangs that stay below their minimum goes last of all.
+    `now_s` is by the wall clock, `steady_s` by one that nobody sets.
+    """
     budgets_of = guards.budgets_of if guards is not None else Guards().budgets_of
     with Session(snapshot, pending.accounts, budgets_of) as session:
         fitting = Fitting(session, rankings, topologies or {})

@@ -1,7 +1,7 @@
 """Room that is kept for pods that were moved, until they are made anew.
 
-Each has a stand-in, which has its room and is to everybody a pod like others. Once the pod is there again it takes that place, before
-anybody else is served. A stand-in that nobody comes for is gone after a while.
+Each has a stand-in, which has its room and is to everybody a pod like others. Once the pod is there again it takes that place,
+before anybody else is served. A stand-in that nobody comes for is gone after a while.
 """
 
 from collections import Counter

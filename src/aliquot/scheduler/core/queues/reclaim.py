@@ -12,8 +12,8 @@ however long it has run, and the job of 3 beside it is not. The pods that a job 
 the rest of it and only where that has its claim.
 
 *Reclaim* (of another queue): only for a better claim than the victim's, so never for borrowed room. By `QUOTA`, the victim's
-queue has to be above its quota; by `SHARE`, it is above its fair share and keeps at least that. *Preempt* (in the same queue): only for a
-higher priority, and a claim that is as good or better.
+queue has to be above its quota; by `SHARE`, it is above its fair share and keeps at least that. *Preempt* (in the same
+queue): only for a higher priority, and a claim that is as good or better.
 
 Why this ends
 -------------
