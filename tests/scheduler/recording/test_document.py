@@ -4,12 +4,15 @@ import gzip
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from aliquot import __version__
 from aliquot.scheduler.recording import document
 from aliquot.scheduler.recording.capturing import captured
 from aliquot.scheduler.recording.case import Case
 from aliquot.scheduler.recording.document import FORMAT, Unreadable, decoded, encoded
+from aliquot.scheduler.recording.restoring import restored
+from aliquot.scheduler.testing import node
 from tests.scheduler.worlds import Cluster
 
 EMPTY = Cluster({"x": 1})
@@ -40,6 +43,16 @@ def test_what_is_refused(data: bytes, told: str) -> None:
         decoded(data)
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", ["shapes", "counts", "classes"])
+def test_parts_that_others_refer_to_and_that_are_gone(part: str) -> None:
+    cluster = Cluster([node("x", "whole")])
+    cluster.wait("p")
+    recording = captured(Case(cluster.snapshot, cluster.pending, cluster.rankings))
+    assert getattr(recording, part)
+    with pytest.raises(Unreadable, match=r"^it is damaged, its parts do not fit together: .+"):
+        restored(replace(recording, **{part: ()}))
 
 
 def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

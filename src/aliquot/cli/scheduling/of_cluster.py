@@ -31,6 +31,7 @@ def play_cluster(
 ) -> None:
     from msgspec.structs import replace
 
+    from aliquot.scheduler.recording.document import Unreadable
     from aliquot.scheduler.recording.restoring import OtherPolicies
     from aliquot.scheduler.simulation.timed.as_it_is import Horizon, play, unknown
     from aliquot.scheduler.simulation.timed.figures import figures
@@ -45,7 +46,7 @@ def play_cluster(
     horizon = Horizon(asked.lasts_s, asked.unknown_s)
     try:
         played = {name: play(case, horizon, timer) for name, case in cases.items()}
-    except OtherPolicies as error:
+    except (OtherPolicies, Unreadable) as error:
         raise click.ClickException(str(error)) from error
     first = played[AS_IT_IS]
     if count := unknown(first):

@@ -32,13 +32,14 @@ def replay(context: click.Context, file: str, pod: str | None, output: Format) -
 
     Exit codes: 0 it is identical, 1 it is not, 2 the file cannot be read, or is of another version.
     """
+    from aliquot.scheduler.recording.document import Unreadable
     from aliquot.scheduler.recording.restoring import OtherPolicies, restored
     from aliquot.scheduler.recording.verdict import decided_again, first_difference
 
     recording = read_recording(Path(file))
     try:
         case = restored(recording)
-    except OtherPolicies as error:
+    except (OtherPolicies, Unreadable) as error:
         raise UnreadableRecording(f"{file}: {error}") from error
     if pod is not None and "/" not in pod:
         pod = f"default/{pod}"

@@ -26,7 +26,7 @@ from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.core.worth import Worth
 from aliquot.scheduler.recording import document
 from aliquot.scheduler.recording.case import Case
-from aliquot.scheduler.recording.document import Recording
+from aliquot.scheduler.recording.document import Recording, Unreadable
 
 _NO_SHAPE = PodShape("", (), {})
 """Of a pod that counts for nothing any more."""
@@ -37,7 +37,14 @@ class OtherPolicies(Exception):
 
 
 def restored(recording: Recording) -> Case:
-    """Raises OtherPolicies."""
+    """Raises OtherPolicies; and Unreadable where parts refer to others that are not there, as in a file that was edited."""
+    try:
+        return _restored(recording)
+    except (LookupError, ValueError) as error:
+        raise Unreadable(f"it is damaged, its parts do not fit together: {error}") from error
+
+
+def _restored(recording: Recording) -> Case:
     rankings = _rankings(recording.placing)
     backfill, guards = recording.backfill, recording.guards
     return Case(

@@ -37,7 +37,7 @@ class Horizon:
 
 
 def play(recording: Recording, horizon: Horizon, timer: Callable[[], float]) -> Played:
-    """`timer` gives seconds. Raises OtherPolicies."""
+    """`timer` gives seconds. Raises OtherPolicies and Unreadable, as `restored`."""
     case = _quiet(restored(recording))
     jobs = list(case.pending.jobs.values())
     gpus = {name: amounts.get(GPU, 0) / WHOLE_MILLI for name, amounts in recording.offered.items()}
