@@ -127,6 +127,24 @@ def test_a_kind_that_goes_takes_its_objects_along() -> None:
     virtual(main())
 
 
+def test_a_kind_that_is_installed_anew_is_found_within_a_minute() -> None:
+    async def main() -> None:
+        api = FakeApi()
+        api.put(V1, a_slice("a"))
+        cache = following(api)
+        async with running(cache):
+            await cache.synced()
+            api.fault = serving()  # type: ignore[assignment]
+            api.end_watches()
+            await asyncio.sleep(10)
+            assert not cache.is_served
+            api.fault = None
+            await asyncio.sleep(61)
+            assert cache.is_served and len(cache) == 1
+
+    virtual(main())
+
+
 def test_what_may_no_longer_be_seen_is_taken_to_be_as_it_was() -> None:
     async def main() -> None:
         api = FakeApi()

@@ -32,9 +32,9 @@ _SNAPSHOT_SILENCE_S = 30.0
 _SHORT_WATCH_S = 1.0
 """A watch that ends sooner and brings nothing is a failure, though the server calls it an end."""
 _ABSENT_S = 300.0
-"""Between two questions for a kind that the server does not have."""
-_HIDDEN_S = 30.0
-"""For one that it does not show."""
+"""Between two questions for a kind that the server never had."""
+_MISSED_S = 30.0
+"""For one that it had, or does not show: it is likely to be back soon."""
 _DOUBT_S = 5.0
 """A server that has just started shows nothing to anybody until it has read its roles: a refusal counts when it lasts for longer."""
 
@@ -71,6 +71,7 @@ class Cache(Generic[T]):
         """Versions that the server was just found not to have."""
         self._optional = optional
         self._is_absent = False
+        self._was_shown = False
         self._client = client
         self._into = into
         self._namespace = namespace
@@ -168,13 +169,13 @@ class Cache(Generic[T]):
                     continue
                 if self._optional:
                     self._replace({}, "")
-                    await self._absent(error, _ABSENT_S)
+                    await self._absent(error, _MISSED_S if self._was_shown else _ABSENT_S)
                     continue
                 failure = error.message
             except errors.Forbidden as error:
                 hidden_since = loop.time() if hidden_before is None else hidden_before
                 if self._optional and loop.time() >= hidden_since + _DOUBT_S:
-                    await self._absent(error, _HIDDEN_S)
+                    await self._absent(error, _MISSED_S)
                     continue
                 failure = error.message
             except errors.ApiError as error:
@@ -314,6 +315,7 @@ class Cache(Generic[T]):
         self._version = version
         if version:
             self._missing.clear()
+            self._was_shown = True
             self._set_absent(False)
         self._synced.set()
 
