@@ -104,3 +104,39 @@ def holder(api: FakeApi) -> str:
     spec = api.objects["leases"]["kube-system/aliquot-scheduler"]["spec"]
     identity: str = spec["holderIdentity"]
     return identity
+
+
+class Suspended(LeaderElection):
+    """Of a process that may be stopped: when it goes on, its lease has run out, and it does not know yet."""
+
+    ran_out = False
+
+    def is_leader(self) -> bool:
+        return super().is_leader() and not self.ran_out
+
+
+def test_who_was_stopped_amid_evictions_asks_nobody_else() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=2))
+        for name in ("low", "lower"):
+            api.put("pods", pod(name, gpus=1, nodeName="a"))
+        elected = Suspended(world.client(), namespace="kube-system", name="aliquot-scheduler", identity="me")
+        asked: list[str] = []
+
+        def stop_at_the_first(_method: str, path: str) -> str:
+            if path.endswith("/eviction"):
+                asked.append(path)
+                # Both were tried dry.
+                elected.ran_out = len(asked) >= 3
+            return ""
+
+        api.fault = stop_at_the_first
+        async with running(scheduler(world, election=elected)):
+            api.put("pods", pod("high", gpus=2, priority=10))
+            await until(lambda: len(api.evictions) == 1)
+            await asyncio.sleep(1)
+            assert len(api.evictions) == 1
+            assert not api.pod("high")["status"].get("nominatedNodeName")
+
+    simulate(scenario)

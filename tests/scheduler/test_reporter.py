@@ -23,6 +23,7 @@ def test_the_last_word_stands_though_the_cache_lags() -> None:
             rng=random.Random(0),
             pods=pods,
             recorder=Recorder(client, "aliquot-scheduler"),
+            may_write=lambda: True,
         )
         tasks = [asyncio.create_task(pods.run()), asyncio.create_task(reporter.run())]
         await pods.synced()
@@ -47,7 +48,14 @@ def test_the_time_of_transition_is_kept_while_the_status_is() -> None:
         uid = api.put("pods", pod("p"))["metadata"]["uid"]
         pods = Cache(client, PODS, Pod)
         recorder = Recorder(client, "aliquot-scheduler")
-        reporter = Reporter(client, clock=world.clock, rng=random.Random(0), pods=pods, recorder=recorder)
+        reporter = Reporter(
+            client,
+            clock=world.clock,
+            rng=random.Random(0),
+            pods=pods,
+            recorder=recorder,
+            may_write=lambda: True,
+        )
         tasks = [asyncio.create_task(pods.run()), asyncio.create_task(reporter.run())]
         await pods.synced()
         times = []
@@ -69,7 +77,14 @@ def test_a_pod_that_is_placed_soon_was_told_nothing() -> None:
         uid = api.put("pods", pod("p"))["metadata"]["uid"]
         pods = Cache(client, PODS, Pod)
         recorder = Recorder(client, "aliquot-scheduler")
-        reporter = Reporter(client, clock=world.clock, rng=random.Random(0), pods=pods, recorder=recorder)
+        reporter = Reporter(
+            client,
+            clock=world.clock,
+            rng=random.Random(0),
+            pods=pods,
+            recorder=recorder,
+            may_write=lambda: True,
+        )
         tasks = [asyncio.create_task(one.run()) for one in (pods, reporter, recorder)]
         await pods.synced()
         for present in (1, 2, 3):
@@ -90,5 +105,38 @@ def test_a_pod_that_is_placed_soon_was_told_nothing() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    simulate(scenario)
+
+
+def test_who_does_not_lead_any_more_says_nothing_until_it_leads_again() -> None:
+    async def scenario(world: World) -> None:
+        api, client = world.api, world.client()
+        uid = api.put("pods", pod("p"))["metadata"]["uid"]
+        pods = Cache(client, PODS, Pod)
+        recorder = Recorder(client, "aliquot-scheduler")
+        leads = False
+        reporter = Reporter(
+            client,
+            clock=world.clock,
+            rng=random.Random(0),
+            pods=pods,
+            recorder=recorder,
+            may_write=lambda: leads,
+        )
+        following, leading = asyncio.create_task(pods.run()), asyncio.create_task(reporter.run())
+        await pods.synced()
+        reporter.tell("default/p", Notice(uid, "Unschedulable", "full"))
+        await asyncio.sleep(10)
+        assert not [path for method, path in api.writes if method == "PATCH"]
+        leading.cancel()
+        await asyncio.wait([leading])
+        leads = True
+        leading = asyncio.create_task(reporter.run())
+        await asyncio.sleep(10)
+        assert api.condition("p") == ("False", "Unschedulable", "full")
+        for task in (following, leading):
+            task.cancel()
+        await asyncio.gather(following, leading, return_exceptions=True)
 
     simulate(scenario)

@@ -136,7 +136,10 @@ class Scheduler:
         self._consolidation = settings.consolidation
         self._wake = asyncio.Event()
         self._waits_for = "pods"
-        self._reporter = Reporter(client, clock=clock, rng=rng, pods=self.pods, recorder=self._recorder)
+        may_write = election.is_leader if election is not None else lambda: True
+        self._reporter = Reporter(
+            client, clock=clock, rng=rng, pods=self.pods, recorder=self._recorder, may_write=may_write
+        )
         self._telling = Telling(
             snapshot=self.snapshot,
             pending=self.pending,
@@ -175,7 +178,6 @@ class Scheduler:
                 unreserved=self._unreserved,
             ),
         )
-        may_write = election.is_leader if election is not None else lambda: True
         self.counts = Counts(clock)
         self._binder = Binder(
             client,

@@ -156,7 +156,7 @@ class Departing:
         to_ask = [pod for pod in held.decision.after if self._is_to_be_asked(pod)]
         if to_ask:
             refused = await self._refusal(to_ask, dry_run=True) or await self._refusal(to_ask, dry_run=False)
-            if self._held.get(name) is not held:
+            if self._held.get(name) is not held or not self._may_write():
                 return None
             if refused is not None:
                 pod, why = refused
@@ -168,6 +168,8 @@ class Departing:
         if not held.nominated:
             held.nominated = True
             for bind in held.decision.binds:
+                if not self._may_write():
+                    return None
                 await nominate(self._client, bind.pod, bind.placed.node)
         return max(0.0, min((self._leaving[key].until for key in held.waits_for), default=now) - now)
 
@@ -176,8 +178,10 @@ class Departing:
         return leaving is not None and not leaving.asked
 
     async def _refusal(self, pods: Iterable[PlacedPod], *, dry_run: bool) -> tuple[PlacedPod, str] | None:
-        """The first that may not go, and why."""
+        """The first that may not go, and why. Nobody else is asked once leadership is lost."""
         for pod in pods:
+            if not self._may_write():
+                return None
             if not self._is_to_be_asked(pod):
                 continue
             namespace, name = split_key(pod.key)

@@ -1,6 +1,7 @@
 """Tells users why a pod waits: the condition PodScheduled=False on the pod, and an Event, when the reason changes."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -38,21 +39,33 @@ class Reporter:
     waits is to have no node: that it was nominated for one, by a decision that did not come true, is taken back.
 
     A pod that is placed within `HOLD_S` was told nothing: a condition and an event for each of a burst would cost the API
-    server more than to bind them.
+    server more than to bind them. `may_write` as in Binder.
     """
 
     def __init__(
-        self, client: Client, *, clock: Clock, rng: random.Random, pods: Cache[Pod], recorder: Recorder
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        pods: Cache[Pod],
+        recorder: Recorder,
+        may_write: Callable[[], bool],
     ) -> None:
         self._client = client
         self._clock = clock
         self._pods = pods
         self._recorder = recorder
+        self._may_write = may_write
         self._notices: dict[str, Notice] = {}
         self._written: dict[str, Notice] = {}
         self._controller = Controller("pod-reasons", self._write, rng=rng, workers=_WORKERS)
 
     async def run(self) -> None:
+        """Until cancelled. May be run again: what could not be said before is said then, if it still holds."""
+        for key, notice in self._notices.items():
+            if self._written.get(key) != notice:
+                self._controller.enqueue_after(key, HOLD_S)
         await self._controller.run()
 
     def tell(self, key: str, notice: Notice) -> None:
@@ -74,7 +87,7 @@ class Reporter:
     async def _write(self, key: str) -> None:
         notice = self._notices.get(key)
         pod = self._pods.get(key)
-        if notice is None or pod is None or pod.spec.node_name:
+        if notice is None or pod is None or pod.spec.node_name or not self._may_write():
             return
         current = _said(pod)
         last = self._written.get(key)
