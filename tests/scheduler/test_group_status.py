@@ -18,7 +18,7 @@ from aliquot.scheduler.core.pending import Job
 from aliquot.scheduler.group_status import phase_of
 from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.members import gathered
-from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
+from tests.scheduler.fake_api import KINDS, FakeApi, Json, Refused, World, simulate
 from tests.scheduler.running import node, pod, running, scheduler, until
 from tests.scheduler.test_queue_status import queue
 
@@ -68,6 +68,31 @@ def about(api: FakeApi, name: str) -> list[tuple[str, str]]:
         for event in api.objects["events"].values()
         if (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == ("PodGroup", name)
     ]
+
+
+def test_a_gang_of_which_a_bind_is_refused_says_so_for_as_long_as_it_is() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        refusing = True
+
+        def refuse(key: str) -> None:
+            if refusing and key == "default/p1":
+                raise Refused(403, "Forbidden", "not today")
+
+        api.before_bind = refuse
+        api.put("nodes", node("a", gpus=2))
+        api.put("podgroups", group("train", 2))
+        for name in ("p0", "p1"):
+            api.put("pods", member(name, "train"))
+        async with running(scheduler(world)):
+            await until(lambda: reason(api, "train") == "SchedulerError")
+            await asyncio.sleep(300)
+            assert condition(api, "train") == ("False", "SchedulerError")
+            assert shown(api, "train")["waiting"]["message"].endswith("was refused: not today")
+            refusing = False
+            await until(lambda: phase(api, "train") == "Running")
+
+    simulate(scenario, kinds=GROUPS)
 
 
 def test_a_gang_that_waits_for_its_queue_and_then_runs() -> None:
