@@ -33,6 +33,8 @@ class Asked:
     stops_overdue: bool
     seed: int
     plot: str | None
+    usage_half_life_s: float | None = None
+    ageing_s: float | None = None
 
 
 def play_over_time(asked: Asked, output: Format, timer: Callable[[], float]) -> None:
@@ -48,7 +50,16 @@ def play_over_time(asked: Asked, output: Format, timer: Callable[[], float]) -> 
     played: dict[str, Played] = {}
     for style in asked.styles:
         backfill = None if style == NO_BACKFILL else Style(style)
-        setting = Setting(asked.nodes, asked.gpus_per_node, backfill, queues, asked.stops_overdue, evicts)
+        setting = Setting(
+            asked.nodes,
+            asked.gpus_per_node,
+            backfill,
+            queues,
+            asked.stops_overdue,
+            evicts,
+            asked.usage_half_life_s,
+            asked.ageing_s,
+        )
         played[style] = play(jobs, setting, timer)
     found = {style: figures(one) for style, one in played.items()}
     for remark in workload.remarks:
@@ -135,7 +146,7 @@ def _queues(asked: Asked, workload: "Workload") -> "list[QueueSpec]":
 def table_of(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     columns = (
         compared.by, "MEAN WAIT", "P50", "P90", "P99", "MOST", "LARGE MEAN", "LARGE MOST", "COMPLETION", "P50", "P99", "SLOWDOWN",
-        "ALLOCATED", "FRAGMENTED", "FAIRNESS", "SHARE ERROR", "EVICTIONS", "LOST GPU HOURS", "PROMISED", "LATE", "MEAN SLIP",
+        "ALLOCATED", "FRAGMENTED", "FAIRNESS", "OF USERS", "SHARE ERROR", "EVICTIONS", "LOST GPU HOURS", "PROMISED", "LATE", "MEAN SLIP",
         "UNSTARTED", "EVENTS/S",
     )  # fmt: skip
     rows = []
@@ -152,6 +163,7 @@ def table_of(compared: Compared) -> tuple[tuple[str, ...], list[tuple[str, ...]]
                 f"{one.allocated:.1%}",
                 "-" if one.fragmented is None else f"{one.fragmented:.1%}",
                 "-" if one.fairness is None else f"{one.fairness:.3f}",
+                "-" if one.user_fairness is None else f"{one.user_fairness:.3f}",
                 "-" if one.share_error is None else f"{one.share_error:.1%}",
                 str(one.evictions),
                 f"{one.lost_gpu_hours:,.0f}",

@@ -28,6 +28,8 @@ _JOBS_ONLY = {
     "backfill": "--backfill",
     "estimates": "--estimates",
     "stops_overdue": "--stop-overdue",
+    "usage_half_life_s": "--usage-half-life",
+    "ageing_s": "--ageing",
     "seed": "--seed",
 }
 _TRACE_ONLY = {"trace_format": "--format", "nodes": "--nodes", **_PACKING_ONLY, **_JOBS_ONLY}
@@ -86,6 +88,15 @@ _OVER_TIME_ONLY = {**_JOBS_ONLY, "queues": "--queue"}
     "given several times.",
 )
 @click.option("--stop-overdue", "stops_overdue", is_flag=True, help="Over time: stop jobs at their estimate.")
+@click.option(
+    "--usage-half-life",
+    "usage_half_life_s",
+    type=Duration(least_s=60),
+    help="Over time: as of 'aliquot scheduler run'. What users had counts where there are queues.",
+)
+@click.option(
+    "--ageing", "ageing_s", type=Duration(least_s=1), help="Over time: as of 'aliquot scheduler run'."
+)
 @click.option("--seed", type=int, default=42, show_default=True, help="Over time: of estimates.")
 @click.option(
     "--plot",
@@ -138,6 +149,8 @@ def simulate(
     estimates: str,
     queues: tuple[str, ...],
     stops_overdue: bool,
+    usage_half_life_s: float | None,
+    ageing_s: float | None,
     seed: int,
     plot: str | None,
     policies: tuple[str, ...],
@@ -205,6 +218,8 @@ def simulate(
         stops_overdue=stops_overdue,
         seed=seed,
         plot=plot,
+        usage_half_life_s=usage_half_life_s,
+        ageing_s=ageing_s,
     )
     play_over_time(asked, output, process_time)
 

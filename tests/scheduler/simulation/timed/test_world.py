@@ -251,3 +251,35 @@ def test_settings_add_up() -> None:
     (a,) = declared(["a"], ["a.quota=500m", "a.limit=-1", "a.priority=-3"])
     assert (a.terms["gpu"].quota, a.terms["gpu"].limit, a.priority) == (500, UNLIMITED, -3)
     assert declared(["a"], []) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "order"),
+    [
+        ({}, ["high", "ann", "bob"]),
+        # Ann has had more.
+        ({"usage_half_life_s": 1000.0}, ["high", "bob", "ann"]),
+        # It came so much later that its priority does not make up for it.
+        ({"ageing_s": 10.0}, ["ann", "bob", "high"]),
+    ],
+)
+def test_what_was_had_and_how_long_jobs_have_waited_count(
+    setting: dict[str, float], order: list[str]
+) -> None:
+    one = played(
+        job("first", 0, 100, user="ann"),
+        job("ann", 1, 10, user="ann"),
+        job("bob", 2, 10, user="bob"),
+        job("high", 90, 10, user="carl", priority=1),
+        setting=Setting(1, 1, queues=declared(["default"], ["default.weight=1"]), **setting),  # type: ignore[arg-type]
+    )
+    starts = {fate.job.name: fate.start_s for fate in one.fates}
+    assert sorted(order, key=lambda name: starts[name] or 0.0) == order
+
+
+def test_fairness_between_users_is_told_where_the_trace_names_them() -> None:
+    alone = played(job("a", 0, 10, 4), job("b", 0, 10, 4))
+    assert figures(alone).user_fairness is None
+    named = played(job("a", 0, 10, 4, user="ann"), job("b", 0, 10, 4, user="bob"))
+    # Slowdowns of 1 and 2.
+    assert figures(named).user_fairness == pytest.approx(0.9)

@@ -71,6 +71,8 @@ class Figures:
     fairness: float | None
     """Jain's index of the queues' mean slowdown: 1 where all are served alike, 1/n where one alone bears it. None: there are
     not several queues."""
+    user_fairness: float | None
+    """As `fairness`, of users. None: there are not several, or the trace does not name them."""
     share_error: float | None
     """Of the GPUs, on average: what the queue that was owed most was owed."""
     evictions: int
@@ -107,6 +109,7 @@ def figures(played: Played) -> Figures:
         allocated=_allocated(played),
         fragmented=_fragmented(played),
         fairness=jain([one.slowdown for one in by_queue.values() if one.slowdown is not None]),
+        user_fairness=_user_fairness(fates),
         share_error=_share_error(played, standing),
         evictions=sum(fate.evictions for fate in played.fates),
         lost_gpu_hours=sum(fate.lost_gpu_s for fate in played.fates) / 3600,
@@ -119,6 +122,15 @@ def figures(played: Played) -> Figures:
         late=len(slips),
         events_per_s=played.events / played.took_s if played.took_s else 0.0,
     )
+
+
+def _user_fairness(fates: Iterable[Fate]) -> float | None:
+    by_user: dict[str, list[Fate]] = {}
+    for fate in fates:
+        if fate.job.spec.user:
+            by_user.setdefault(fate.job.spec.user, []).append(fate)
+    slowdowns = (_of(one).slowdown for one in by_user.values())
+    return jain([one for one in slowdowns if one is not None])
 
 
 def jain(values: Sequence[float]) -> float | None:

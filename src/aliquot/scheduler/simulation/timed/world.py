@@ -11,6 +11,8 @@ from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PODS, Amounts, ContainerKind, ContainerRequest, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
+from aliquot.scheduler.core.queues.history import History
+from aliquot.scheduler.core.queues.line import Line
 from aliquot.scheduler.core.queues.terms import GPU, QueueSpec
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
@@ -42,6 +44,10 @@ class Setting:
     """Jobs are stopped once they have run for as long as was estimated."""
     evicts: bool = False
     """Whether jobs are evicted for others, as queues and priorities have it."""
+    usage_half_life_s: float | None = None
+    """Of what queues and users had; None: only what they hold counts."""
+    ageing_s: float | None = None
+    """A job that has waited so much longer is level with one whose priority is higher by one; None: none is ever."""
 
     @property
     def gpus(self) -> int:
@@ -71,7 +77,8 @@ def play(jobs: Iterable[TracedJob], setting: Setting, timer: Callable[[], float]
 
 def _case(setting: Setting) -> Case:
     policies = Policies()
-    accounts = Accounts(setting.queues, _counted)
+    history = History(setting.usage_half_life_s) if setting.usage_half_life_s is not None else None
+    accounts = Accounts(setting.queues, _counted, history)
     snapshot = Snapshot()
     for number in range(setting.nodes):
         facts = NodeFacts(f"node-{number:05}", allocatable={DEVICE: setting.gpus_per_node, PODS: _MOST_PODS})
@@ -79,7 +86,7 @@ def _case(setting: Setting) -> Case:
         accounts.offer(facts.name, {GPU: 1000 * setting.gpus_per_node})
     return Case(
         snapshot,
-        Pending(policies.order, accounts),
+        Pending(Line(setting.ageing_s), accounts),
         Rankings(policies),
         backfill=Backfill(setting.backfill) if setting.backfill is not None else None,
         guards=Guards() if setting.evicts else None,
@@ -97,7 +104,7 @@ def _virtual(job: TracedJob, setting: Setting) -> VirtualJob:
         job.name,
         Group(minimum=job.pods) if job.pods > 1 else None,
         queue=job.queue if setting.queues else "",
-        user=job.user if setting.queues else "",
+        user=job.user,
         priority=job.priority,
         created_s=job.submit_s,
         max_runtime_s=job.estimate_s,
