@@ -4,7 +4,7 @@ Changes are gathered, and taken over at once by `settle`: one Queue more is a ne
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
 import structlog
@@ -17,9 +17,9 @@ from aliquot.kube.resources import QUEUES, TOPOLOGIES
 from aliquot.partition.demand import Classes
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.facts import NodeFacts
-from aliquot.scheduler.core.pod import Amounts, PodShape
 from aliquot.scheduler.core.queues import currency
-from aliquot.scheduler.core.queues.currency import Board, Prices
+from aliquot.scheduler.core.queues.currency import Prices
+from aliquot.scheduler.core.queues.tariff import Tariff, boards_of, classes_of, counted_of, prices_of
 from aliquot.scheduler.core.queues.terms import QueueSpec
 from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.queues import Unreadable, spec_of
@@ -50,7 +50,8 @@ class Dividing:
         self._nodes: dict[str, NodeFacts] = {}
         self._prices = Prices((), {})
         self._classes: Classes = {}
-        self._boards: dict[object, Board] = {}
+        self._makes: Set[object] = frozenset()
+        """Of GPUs, that prices were found for."""
         self._unsettled: set[str] = set()
         """Nodes, since the last time."""
         self._queues_changed = False
@@ -100,19 +101,17 @@ class Dividing:
 
     def _settle_nodes(self) -> None:
         changed, self._unsettled = self._unsettled, set()
-        boards: dict[object, Board] = {}
-        classes: Classes = {}
-        for facts in self._nodes.values():
-            classes = facts.classes
-            product = currency.product_of(facts)
-            for gpu in facts.gpus:
-                kind = product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients
-                boards.setdefault(kind, Board(product, gpu))
-        if boards.keys() != self._boards.keys() or classes is not self._classes:
-            self._boards, self._classes = boards, classes
-            self._prices = Prices(boards.values(), classes)
+        classes = classes_of(self._nodes)
+        makes = boards_of(self._nodes).keys() | counted_of(self._nodes)
+        if makes != self._makes or classes is not self._classes:
+            self._makes, self._classes = makes, classes
+            self._prices = prices_of(self._nodes)
+            tariff = Tariff(self._nodes, self._prices)
+            self._accounts.price(tariff.asked, tariff.got)
             changed = set(self._nodes) | changed
-            self._accounts.price(_counter(self._prices))
+        else:
+            for name in changed:
+                self._accounts.look_again(name)
         for name in changed:
             found = self._nodes.get(name)
             self._accounts.offer(name, {} if found is None else currency.offered(found, self._prices))
@@ -143,15 +142,3 @@ class Dividing:
             for one in self._topologies.values()
         }
         self._changed()
-
-
-def _counter(prices: Prices) -> Callable[[PodShape], Amounts]:
-    known: dict[str, Amounts] = {}
-
-    def counted(shape: PodShape) -> Amounts:
-        found = known.get(shape.signature)
-        if found is None:
-            found = known[shape.signature] = currency.asked(shape.request, prices)
-        return found
-
-    return counted

@@ -169,7 +169,7 @@ class Mirror:
             if pod is None:
                 continue
             if key_ in self._snapshot.pods and not pod.status.has_ended:
-                self._hold(key_, pod)
+                self._hold(key_, pod, self._snapshot.pods[key_])
                 self._call.changed()
             else:
                 self._pod_changed(pod, pod)
@@ -196,7 +196,7 @@ class Mirror:
             self._seen_reserved.discard(name)
             known, placed = self._snapshot.pods.get(name), self._reader.placed(new)
             self._snapshot.set_pod(placed)
-            self._hold(name, new)
+            self._hold(name, new, placed)
             self._call.gone(name)
             if (known is not None and known.node != placed.node) or self._may_open(known, placed):
                 self._call.changed()
@@ -226,7 +226,7 @@ class Mirror:
         waits = pod.metadata.deletion_timestamp is None and not pod.spec.scheduling_gates
         if placed is not None and waits:
             self._snapshot.set_pod(placed)
-            self._call.reserved(self._reader.request(pod), placed, self._hold(name, pod))
+            self._call.reserved(self._reader.request(pod), placed, self._hold(name, pod, placed))
             return
         if pod.spec.scheduler_name not in self._names or pod.metadata.deletion_timestamp is not None:
             self._pending.discard(name)
@@ -238,7 +238,7 @@ class Mirror:
         elif self._pending.put(self._reader.request(pod), member.job, member.leaf):
             self._call.changed()
 
-    def _hold(self, name: str, pod: Pod) -> str:
+    def _hold(self, name: str, pod: Pod, placed: PlacedPod) -> str:
         """The pod has a place. Returns the key of its job."""
         if pod.spec.scheduler_name not in self._names:
             self._pending.discard(name)
@@ -249,7 +249,8 @@ class Mirror:
             return name
         ends = pod.metadata.deletion_timestamp
         leaves_by_s = parse_rfc3339(ends) if ends else None
-        self._pending.hold(self._reader.request(pod), member.job, member.leaf, leaves_by_s=leaves_by_s)
+        request = self._reader.request(pod)
+        self._pending.hold(request, member.job, member.leaf, leaves_by_s=leaves_by_s, placed=placed)
         if pod.spec.node_name:
             self._call.placed(pod, member.job)
         return member.job.key

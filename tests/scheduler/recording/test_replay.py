@@ -154,7 +154,7 @@ def test_all_that_a_cycle_takes_is_in_a_case() -> None:
 
 
 def test_all_that_accounts_are_made_of_is_recorded() -> None:
-    assert list(inspect.signature(Accounts).parameters) == ["specs", "counted", "history"]
+    assert list(inspect.signature(Accounts).parameters) == ["specs", "counted", "history", "got"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_all_that_accounts_are_made_of_is_recorded() -> None:
     [
         (NodeFacts, document.Node, {"makes_devices"}),
         (Job, document.Job, {"leaving"}),
-        (Entry, document.Booked, set()),
+        (Entry, document.Booked, {"asked", "place", "varies"}),
     ],
 )
 def test_what_is_added_to_a_node_or_a_job_is_recorded(

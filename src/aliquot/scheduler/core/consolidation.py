@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
+from aliquot.scheduler.core.affording import Affording
 from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.backfill.stage import Stage
 from aliquot.scheduler.core.landings import KEPT_S, StandIn, stand_in_key
@@ -60,7 +61,8 @@ class Consolidation:
         lands = {key: self._session.snapshot.pods[stand_in_key(key)].node for key in moved}
         nodes = {bind.placed.node for bind in found} | set(lands.values())
         kept = self._stage is None or self._stage.is_kept(nodes, job)
-        if not kept or not movable.claims_stay():
+        may = Affording(self._fitting, self._pending).refusal(job, found) is None
+        if not kept or not may or not movable.claims_stay():
             self._session.undo(mark)
             return None
         gone = movable.gone()

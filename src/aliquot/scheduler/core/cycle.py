@@ -12,7 +12,8 @@ from math import inf
 
 from msgspec import Struct
 
-from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall, why_no_node
+from aliquot.scheduler.core.affording import Affording
+from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.consolidation import Consolidation
@@ -185,6 +186,7 @@ class _Pass:
         self._fitting = fitting
         self._session = fitting.session
         self._pending = pending
+        self._affording = Affording(fitting, pending)
         self._room = 0.0
         """For how many pods there is room before the limit."""
         self._extras: list[Head] = []
@@ -268,7 +270,17 @@ class _Pass:
             return self._refused(job, reason)
         mark = self._session.checkpoint()
         found = self._extra(job) if extras else self._whole(job)
-        return found if isinstance(found, Shortfall) else self._stage.admit(job, found, mark)
+        if isinstance(found, Shortfall):
+            return found
+        admitted = self._stage.admit(job, found, mark)
+        if admitted is found or isinstance(admitted, Shortfall):
+            return admitted
+        # Elsewhere than was seen to be within limits.
+        reason = self._affording.refusal(job, admitted)
+        if reason is not None:
+            self._session.undo(mark)
+            return self._refused(job, reason)
+        return admitted
 
     def _behind(self, head: Head, job: Job, shortfall: Shortfall) -> Head | None:
         """Who of those that are alike is served after one that is blocked. As a rule nobody: they find no room either."""
@@ -290,8 +302,15 @@ class _Pass:
             lacks = job.lacks()
             if not lacks or self._beyond_its_queue(job, lacks) is not None:
                 stage.drop(promise)
-            elif (binds := stage.kept(job, promise)) is not None:
+                continue
+            mark = self._session.checkpoint()
+            if (binds := stage.kept(job, promise)) is None:
+                continue
+            if self._affording.refusal(job, binds) is None:
                 self._decide(job, binds)
+            else:
+                self._session.undo(mark)
+                stage.drop(promise)
 
     def _serve_moved(self, landings: Landings) -> None:
         """Jobs that are there again after they were moved."""
@@ -324,11 +343,7 @@ class _Pass:
             reason = self._beyond_its_queue(job, lacks)
         if reason is not None or lacks is None:
             return self._refused(job, reason)
-        if spec.root is None:
-            (pod,) = job.waiting[""].values()
-            bind = self._fitting.place(pod)
-            return Shortfall(pod.shape) if bind is None else (bind,)
-        return self._fitting.place_job(job, lacks)
+        return self._within_limits(job, lacks)
 
     def _extra(self, job: Job) -> Sequence[Bind] | Shortfall:
         assert job.spec.root is not None
@@ -337,11 +352,21 @@ class _Pass:
             reason = self._beyond_its_queue(job, unit)
             if reason is not None:
                 return self._refused(job, reason)
-            found = self._fitting.place_job(job, unit)
+            found = self._within_limits(job, unit)
             if not isinstance(found, Shortfall):
                 return found
             first = first or found
         return first or ()
+
+    def _within_limits(self, job: Job, lacks: Mapping[str, int]) -> Sequence[Bind] | Shortfall:
+        def attempt(names: Names) -> Sequence[Bind] | Shortfall:
+            if job.spec.root is not None:
+                return self._fitting.place_job(job, lacks, within=names)
+            (pod,) = job.waiting[""].values()
+            bind = self._fitting.place(pod, names)
+            return Shortfall(pod.shape) if bind is None else (bind,)
+
+        return self._affording.within(job, self._session.checkpoint(), attempt)
 
     def make_room(self, guards: Guards) -> None:
         """For the first of those who found none: by moving others, else by evicting them."""
@@ -412,7 +437,7 @@ class _Pass:
         for pod in decision.after:
             self._pending.evict(pod.key)
         for bind in binds:
-            self._pending.hold(bind.pod, job.spec, bind.leaf)
+            self._pending.hold(bind.pod, job.spec, bind.leaf, placed=bind.placed)
         if self._stage is not None:
             self._stage.decided(job, binds)
 

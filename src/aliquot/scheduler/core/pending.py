@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, lacking, least_pods
-from aliquot.scheduler.core.pod import Amounts, PodRequest
+from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodRequest
 from aliquot.scheduler.core.queues.line import Line, Rank
 from aliquot.scheduler.core.queues.terms import together
 from aliquot.scheduler.core.reasons import Reason
@@ -278,8 +278,10 @@ class Pending:
         leaf: str = "",
         *,
         leaves_by_s: float | None = None,
+        placed: PlacedPod | None = None,
     ) -> None:
-        """The pod has a node, or has been decided on. `leaves_by_s`: it is being deleted, and has to have ended by then."""
+        """The pod has a node, or has been decided on. `leaves_by_s`: it is being deleted, and has to have ended by then.
+        `placed`: where, and what it has there; without that it counts for what it asks."""
         if spec is None:
             spec = alone(pod)
         key, job = pod.key, self._jobs.get(spec.key)
@@ -289,7 +291,7 @@ class Pending:
             and job.leaving.get(key) == leaves_by_s
             and job.spec == spec
             and key not in self._pods
-            and self.accounts.entry(key) is not None
+            and self.accounts.is_booked(key, placed)
         ):
             return
         job = self._move(key, spec)
@@ -299,7 +301,7 @@ class Pending:
             job.go(key, leaves_by_s)
         if was_refused:
             self._ask(job)
-        self.accounts.place(key, spec, pod.shape)
+        self.accounts.place(key, spec, pod.shape, placed)
         if spec.root is not None:
             self._job_of[key] = spec.key
         self._changed[spec.key] = None

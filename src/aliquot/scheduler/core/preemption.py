@@ -8,6 +8,7 @@ one, if it ran, does not count.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aliquot.scheduler.core.affording import Affording
 from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.backfill.stage import Stage
 from aliquot.scheduler.core.jobs import JobSpec
@@ -42,6 +43,7 @@ class Preemption:
         self._fitting = fitting
         self._session = fitting.session
         self._pending = pending
+        self._affording = Affording(fitting, pending)
         self._guards = guards
         self._now_s = now_s
 
@@ -66,8 +68,12 @@ class Preemption:
         def on(names: Names = None) -> Sequence[Bind] | Shortfall:
             room = Room(self._session, self._fitting.rankings, victims)
             found = self._fitting.place_job(job, lacks, within=names, room=room)
-            if not isinstance(found, Shortfall):
-                room.give_back()
+            if isinstance(found, Shortfall):
+                return found
+            room.give_back()
+            if (reason := self._affording.refusal(job, found)) is not None:
+                self._session.undo(mark)
+                return Shortfall(found[0].pod.shape, needed=len(found), reason=reason)
             return found
 
         def gives_way(other: JobSpec) -> bool:

@@ -56,7 +56,7 @@ class ByQueue:
             queue: _QueueLine(turns.of(queue), queue_heads) for queue, queue_heads in by_queue.items()
         }
         asked = {queue: self._asked_by(line.first()) for queue, line in self._lines.items()}
-        self._order = QueueOrder(accounts.ledger, accounts.turns(), asked)
+        self._order = QueueOrder(accounts.claimed, accounts.turns(), asked)
         self._now = ""
 
     def next(self) -> Head | None:

@@ -188,9 +188,8 @@ class Everybody:
         lost = NOTHING_LOST
         for pod in pods:
             entry = self.accounts.entry(pod.key)
-            counts = entry.amounts if entry is not None else {}
-            amounts = together(amounts, counts)
-            lost += lost_by(pod, counts, saved_s, self._now_s)
+            amounts = together(amounts, entry.claimed if entry is not None else {})
+            lost += lost_by(pod, entry.amounts if entry is not None else {}, saved_s, self._now_s)
         first = min(pods, key=lambda pod: (pod.since_s, pod.key))
         holding = Holding(
             first.key if extra or spec.root is None else spec.key,
@@ -242,7 +241,7 @@ class Victims:
             self._accounts.tree, unit.queue, since_s, unit.spec.minimum_runtime_s, by_another_queue=other
         )
         allowed = (
-            may_reclaim(self._accounts.ledger, self._everybody.shares, self._party, victim)
+            may_reclaim(self._accounts.claimed, self._everybody.shares, self._party, victim)
             if other
             else may_preempt(self._party, victim)
         )
@@ -259,7 +258,7 @@ class Victims:
         victim = self._everybody.newcomer(spec, asked)
         if victim.queue == self._queue:
             return may_preempt(self._party, victim)
-        ledger = self._accounts.ledger
+        ledger = self._accounts.claimed
         ledger.add(victim.queue, victim.amounts, preemptible=victim.preemptible)
         try:
             return may_reclaim(ledger, self._everybody.shares, self._party, victim)

@@ -8,6 +8,7 @@ from aliquot.gpu.driver import InstanceProfile
 from aliquot.kube.api.gpuclass import GPUClassSpec
 from aliquot.partition.gpus import GpuFacts
 from aliquot.scheduler.core import devices, pending
+from aliquot.scheduler.core.accounts import as_asked
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.backfill.stage import Backfill
 from aliquot.scheduler.core.facts import NodeFacts
@@ -124,6 +125,7 @@ class _Capture:
             backfill=backfill,
             ageing_s=case.pending.order.ageing_s,
             unreadable=dict(accounts.unreadable),
+            by_place=accounts.got is not as_asked,
             guards=guards,
             landings=landings,
             steady_s=case.steady_s,

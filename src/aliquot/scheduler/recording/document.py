@@ -279,6 +279,8 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     ageing_s: float | None = None
     unreadable: Mapping[str, str] = {}
     """Queues that cannot be read, and why."""
+    by_place: bool = False
+    """Whether pods that have a place count for what they got there, which its node tells, or all as `counts` says."""
     verdict: Verdict | None = None
 
 

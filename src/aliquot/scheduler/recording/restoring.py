@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from aliquot.partition.value import Valuation
 from aliquot.partition.value_tables import ValueTable
-from aliquot.scheduler.core.accounts import Accounts, Counted, Entry
+from aliquot.scheduler.core.accounts import Accounts, Counted, Entry, Got, as_asked
 from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.runtimes import Estimate
@@ -16,9 +16,10 @@ from aliquot.scheduler.core.keeping_worth import by_worth
 from aliquot.scheduler.core.landings import Landings, StandIn
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.placement import starting
-from aliquot.scheduler.core.pod import Amounts, PodRequest, PodShape
+from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.queues.history import History
 from aliquot.scheduler.core.queues.line import Line
+from aliquot.scheduler.core.queues.tariff import Tariff, prices_of
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.stale import Staleness
@@ -93,22 +94,22 @@ def _pending(recording: Recording) -> Pending:
     shapes = recording.shapes
     had = recording.history
     history = History(had.half_life_s, had.now_s) if had is not None else None
-    accounts = Accounts(recording.queues, _counted(recording), history)
+    accounts = Accounts(recording.queues, _counted(recording), history, _got(recording))
     accounts.declare(recording.queues, recording.unreadable)
     for name, amounts in recording.offered.items():
         accounts.offer(name, amounts)
     pending = Pending(Line(recording.ageing_s), accounts)
+    there = {pod.key: pod for pod in recording.pods}
     for job in recording.jobs:
         for one in job.placed:
             shape = _NO_SHAPE if one.booked is None else shapes[one.booked.shape]
             pod = PodRequest(one.key, "", shape)
-            pending.hold(pod, job.spec, one.leaf, leaves_by_s=one.leaves_by_s)
+            pending.hold(pod, job.spec, one.leaf, leaves_by_s=one.leaves_by_s, placed=there.get(one.key))
             if one.booked is None:
                 accounts.forget(one.key)
             else:
                 booked = one.booked
-                entry = Entry(booked.queue, shape, booked.amounts, booked.preemptible, booked.user)
-                accounts.restore(one.key, entry)
+                accounts.restore(one.key, _entry(booked, shape, there.get(one.key), accounts))
         for key, leaf in job.succeeded:
             pending.succeed(key, job.spec, leaf)
         for leaf, pods in job.waiting:
@@ -121,6 +122,13 @@ def _pending(recording: Recording) -> Pending:
     return pending
 
 
+def _entry(booked: document.Booked, shape: PodShape, place: PlacedPod | None, accounts: Accounts) -> Entry:
+    asked = accounts.counted(shape)
+    varies = place is not None and accounts.got(shape, place) is not None
+    differs = None if booked.amounts == asked else asked
+    return Entry(booked.queue, shape, booked.amounts, booked.preemptible, booked.user, differs, place, varies)
+
+
 def _counted(recording: Recording) -> Counted:
     by_signature = {
         shape.signature: amounts for shape, amounts in zip(recording.shapes, recording.counts, strict=True)
@@ -130,6 +138,13 @@ def _counted(recording: Recording) -> Counted:
         return by_signature.get(shape.signature, {})
 
     return counted
+
+
+def _got(recording: Recording) -> Got:
+    if not recording.by_place:
+        return as_asked
+    nodes = {one.name: facts_of(one, recording) for one in recording.nodes}
+    return Tariff(nodes, prices_of(nodes)).got
 
 
 def _request(pod: document.Waiting, shapes: Sequence[PodShape]) -> PodRequest:

@@ -66,13 +66,37 @@ class Prices:
     """What one of each resource counts before it is placed. For the boards and classes of one moment."""
 
     def __init__(
-        self, boards: Iterable[Board], classes: Classes, replicas: Mapping[str, int] | None = None
+        self,
+        boards: Iterable[Board],
+        classes: Classes,
+        replicas: Mapping[str, int] | None = None,
+        counted: Iterable[str] = (),
     ) -> None:
-        """`replicas`: of resources that nodes offer as shares, the most shares that one device has."""
+        """`replicas`: of resources that nodes offer as shares, the most shares that one device has. `counted`: products of
+        nodes that offer GPUs by number alone."""
+        self._counted = frozenset(counted)
         self._boards = tuple(boards)
         self._classes = classes
         self._replicas = replicas or {}
         self._known: dict[str, tuple[int, str]] = {}
+        self._fixed: dict[str, bool] = {}
+
+    def is_fixed(self, resource: str) -> bool:
+        """Whether one of it counts the same, and of the same model, wherever it is had and in whatever way."""
+        fixed = self._fixed.get(resource)
+        if fixed is None:
+            fixed = self._fixed[resource] = self._is_fixed(resource)
+        return fixed
+
+    def _is_fixed(self, resource: str) -> bool:
+        base = resource.removesuffix(_SHARED)
+        if not could_be_made(base):
+            return True
+        products = self._counted | {board.product for board in self._boards}
+        found = {
+            _way_milli(way, board) for board in self._boards for way in ways(base, self._classes, board.kind)
+        }
+        return len(products) == 1 and len(found) == 1 and base == resource
 
     def of(self, resource: str) -> tuple[int, str]:
         """In thousandths of a GPU, and the product if there is but one that could provide it. Zero: it is no part of a GPU."""
@@ -92,6 +116,8 @@ class Prices:
             if provided:
                 found.append(_way_milli(provided[0], board))
                 products.add(board.product)
+        # Each of these may be one of theirs.
+        products |= self._counted if products else frozenset()
         milli = share_milli(min(found, default=WHOLE_MILLI), self._replicas.get(resource, 1))
         return milli, products.pop() if len(products) == 1 else ""
 
@@ -147,10 +173,10 @@ class Given:
         return slice_milli(profile, self.board.kind.profiles) if profile is not None else WHOLE_MILLI
 
 
-def placed(request: Amounts, given: Iterable[Given], prices: Prices) -> Amounts:
+def placed(request: Amounts, given: Iterable[Given], prices: Prices, product: str = "") -> Amounts:
     """What a pod counts with the devices that it was given. Containers that run one after the other may have the same device:
     each resource counts as often as it is asked for, the dearest first. What was asked for beyond the devices that are known
-    counts as before it was placed."""
+    counts as before it was placed, and is of the model of its node: `product`."""
     amounts = _plain(request)
     by_resource: dict[str, list[tuple[int, str]]] = {}
     for one in given:
@@ -162,11 +188,11 @@ def placed(request: Amounts, given: Iterable[Given], prices: Prices) -> Amounts:
         if not units and not asked_for[0]:
             continue
         units.sort(reverse=True)
-        for milli, product in units[:count]:
-            _add(amounts, product, milli)
+        for milli, model in units[:count]:
+            _add(amounts, model, milli)
         missing = count - len(units)
         if missing > 0:
-            _add(amounts, asked_for[1], asked_for[0] * missing)
+            _add(amounts, product or asked_for[1], asked_for[0] * missing)
     return amounts
 
 
