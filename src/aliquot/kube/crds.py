@@ -7,6 +7,7 @@ from typing import Any
 from aliquot.kube.api.core import CustomResourceDefinition
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.api.podgroup import PodGroup, Topology
 from aliquot.kube.api.queue import LONGEST_NAME as LONGEST_QUEUE_NAME
 from aliquot.kube.api.queue import QUEUE_LABEL, Queue
@@ -91,6 +92,25 @@ TOPOLOGY_CRD = crd(
     ],
 )
 
+GPUPOLICY_CRD = crd(
+    GPUPolicy,
+    "gpupolicies",
+    singular="gpupolicy",
+    short_names=["gp"],
+    categories=["aliquot"],
+    printer_columns=[
+        PrinterColumn("Nodes", ".status.nodes.total", type="integer", description="That it is for."),
+        PrinterColumn("Ready nodes", ".status.nodes.ready", type="integer"),
+        PrinterColumn("Upgrading", ".status.nodes.upgrading", type="integer"),
+        PrinterColumn("Failed", ".status.nodes.failed", type="integer"),
+        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+        PrinterColumn("Driver", ".spec.driver.version", priority=1),
+        PrinterColumn("Degraded", '.status.conditions[?(@.type=="Degraded")].status', priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+)
+
 QUEUE_CRD = crd(
     Queue,
     "queues",
@@ -124,7 +144,14 @@ QUEUE_CRD = crd(
     },
 )
 
-ALL: tuple[dict[str, Any], ...] = (GPUNODE_CRD, GPUCLASS_CRD, PODGROUP_CRD, TOPOLOGY_CRD, QUEUE_CRD)
+ALL: tuple[dict[str, Any], ...] = (
+    GPUNODE_CRD,
+    GPUCLASS_CRD,
+    GPUPOLICY_CRD,
+    PODGROUP_CRD,
+    TOPOLOGY_CRD,
+    QUEUE_CRD,
+)
 
 
 class NotEstablished(Exception):

@@ -1,0 +1,267 @@
+"""GPUPolicy: the node software of GPU nodes, as it is to be; and how far it is.
+
+One for the cluster, or one for each pool of nodes. Operands are Aliquot's or NVIDIA's images; what is on the nodes already
+can be left as it is. Field names follow NVIDIA's ClusterPolicy where it has the field.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from aliquot.kube import duration
+from aliquot.kube.api.gpunode import API_VERSION, list_map
+from aliquot.kube.api.meta import Condition, ObjectMeta
+
+_Duration = Annotated[
+    str,
+    Meta(
+        max_length=32,
+        extra_json_schema={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"self.matches('{duration.PATTERN}')".replace("\\", "\\\\"),
+                    "message": "it is a duration, like 90s, 45m or 1h30m",
+                }
+            ]
+        },
+    ),
+]
+_COUNT_OR_PERCENT = Meta(
+    extra_json_schema={"minimum": 0, "maxLength": 8, "pattern": r"^(0|[1-9][0-9]*|[1-9]?[0-9]%|100%)$"}
+)
+
+
+class Env(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    name: Annotated[str, Meta(min_length=1, max_length=253)]
+    value: str = ""
+
+
+class Resources(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Quantities by name, as of any container."""
+
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class PullPolicy(StrEnum):
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class Operand(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """One piece of node software, of which each node of the policy runs a pod."""
+
+    enabled: bool = True
+    """false: the nodes have none, and nobody waits for it."""
+    preinstalled: bool = False
+    """It is on the nodes already, by their image or by hand: leave it, and see whether it works."""
+    repository: Annotated[str, Meta(max_length=253)] = ""
+    """Of its image, as `image` and `version` empty: as shipped."""
+    image: Annotated[str, Meta(max_length=253)] = ""
+    version: Annotated[str, Meta(max_length=128)] = ""
+    """A tag, or a digest that begins with `sha256:`."""
+    image_pull_policy: PullPolicy | None = None
+    resources: Resources | None = None
+    env: Annotated[list[Env], list_map("name"), Meta(max_length=64)] = []
+    args: Annotated[list[str], Meta(max_length=64)] = []
+
+
+class KernelModule(StrEnum):
+    AUTO = "auto"
+    """Open where the GPU is of Turing or later."""
+    OPEN = "open"
+    PROPRIETARY = "proprietary"
+
+
+class Driver(Operand, kw_only=True, rename="camel", omit_defaults=True):
+    kernel_module_type: KernelModule = KernelModule.AUTO
+    use_precompiled: bool = False
+    """Images that were built for one kernel: a DaemonSet for each kernel that the nodes run."""
+
+
+class Agent(Operand, kw_only=True, rename="camel", omit_defaults=True):
+    """Aliquot's node agent: device plugin, labels, MIG, MPS and metrics."""
+
+    config: Annotated[str, Meta(max_length=253)] = ""
+    """A ConfigMap of device plugin configurations, in the namespace of the operator; empty: `device-plugin-config`."""
+
+
+class Exporter(Operand, kw_only=True, rename="camel", omit_defaults=True):
+    service_monitor: bool = False
+    """With Prometheus' operator there, what it scrapes."""
+
+
+class Validator(Operand, kw_only=True, rename="camel", omit_defaults=True):
+    workload: bool = True
+    """Run a pod with a device on each node, before it is called validated."""
+
+
+class WaitForJobs(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Before pods with GPUs are evicted from a node whose driver is to be upgraded."""
+
+    pod_selector: Annotated[str, Meta(max_length=1024)] = ""
+    """Labels, as `kubectl -l` takes them; empty: pods with GPUs that belong to a Job, or to a gang."""
+    timeout: _Duration = "0s"
+    """0: nobody is waited for."""
+
+
+class Checkpoint(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Jobs that can save what they have done are asked to: their pods get the annotation `aliquot.dev/checkpoint-requested`,
+    and answer by `aliquot.dev/last-checkpoint`."""
+
+    timeout: _Duration = "5m"
+    """0: nobody is asked."""
+
+
+class Eviction(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Of pods with GPUs: their budgets are kept."""
+
+    timeout: _Duration = "5m"
+    force: bool = False
+    """Also of pods that nobody makes anew."""
+    delete_empty_dir: bool = False
+
+
+class Drain(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Of the whole node, where the pods with GPUs did not go: the last resort."""
+
+    enabled: bool = False
+    timeout: _Duration = "5m"
+    force: bool = False
+    delete_empty_dir: bool = False
+    pod_selector: Annotated[str, Meta(max_length=1024)] = ""
+
+
+class Canary(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Nodes that go first, and the time for which they have to stay well before the others follow."""
+
+    nodes: Annotated[int, Meta(ge=0, le=1000)] = 1
+    soak: _Duration = "10m"
+
+
+class Window(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """When nodes may be taken out; those under way are finished."""
+
+    schedule: Annotated[str, Meta(min_length=9, max_length=128)]
+    """When it opens: `minute hour day month weekday`, as of a CronJob."""
+    duration: _Duration
+    time_zone: Annotated[str, Meta(max_length=64)] = "UTC"
+
+
+class Upgrade(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    auto: bool = True
+    """false: a node is upgraded when it is asked for, by the annotation `nvidia.com/gpu-driver-upgrade-requested`."""
+    max_parallel: Annotated[int, Meta(ge=0, le=5000)] = 1
+    """Nodes under way at the same time; 0: as many as `maxUnavailable` lets."""
+    max_unavailable: Annotated[int | str, _COUNT_OR_PERCENT] = "25%"
+    """Of the policy's nodes, cordoned or not ready for whatever reason; a part of a node is rounded up."""
+    canary: Canary = field(default_factory=Canary)
+    windows: Annotated[list[Window], Meta(max_length=32)] = []
+    """None: at any time."""
+    wait_for_jobs: WaitForJobs = field(default_factory=WaitForJobs)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    eviction: Eviction = field(default_factory=Eviction)
+    drain: Drain = field(default_factory=Drain)
+    validation_timeout: _Duration = "10m"
+
+
+class PodTemplate(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Of all operands."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    priority_class_name: str = "system-node-critical"
+    tolerations: list["Toleration"] = []
+    """Beside `nvidia.com/gpu`, which is tolerated."""
+    image_pull_secrets: Annotated[list[str], Meta(max_length=16)] = []
+
+
+class Toleration(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class Requirement(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    key: str
+    operator: str
+    values: list[str] = []
+
+
+class NodeSelector(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """As a label selector."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: list[Requirement] = []
+
+
+class HostPaths(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """Where things are on the nodes."""
+
+    driver_install_dir: str = "/run/nvidia/driver"
+    kubelet_root_dir: str = "/var/lib/kubelet"
+    cdi: str = "/var/run/cdi"
+
+
+class Deadlines(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """How long a node may take for a step before it is told as failed; it goes on trying."""
+
+    driver: _Duration = "20m"
+    toolkit: _Duration = "5m"
+    agent: _Duration = "5m"
+    exporter: _Duration = "5m"
+    validator: _Duration = "10m"
+
+
+class GPUPolicySpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    node_selector: NodeSelector | None = None
+    """Of the nodes with GPUs those that it is for; absent: all. A node that two policies are for is the older one's."""
+    pods: PodTemplate = field(default_factory=PodTemplate)
+    driver: Driver = field(default_factory=Driver)
+    toolkit: Operand = field(default_factory=Operand)
+    agent: Agent = field(default_factory=Agent)
+    exporter: Exporter = field(default_factory=Exporter)
+    validator: Validator = field(default_factory=Validator)
+    upgrade: Upgrade = field(default_factory=Upgrade)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    host_paths: HostPaths = field(default_factory=HostPaths)
+
+
+class OperandStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    name: str
+    image: str = ""
+    nodes: int = 0
+    """That are to have it."""
+    ready: int = 0
+    updated: int = 0
+    """As the policy has it now."""
+    failed: int = 0
+    """Beyond their deadline."""
+
+
+class NodeCounts(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    total: int = 0
+    ready: int = 0
+    """Validated, and not under way."""
+    progressing: int = 0
+    failed: int = 0
+    upgrading: int = 0
+
+
+class GPUPolicyStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    observed_generation: int = 0
+    nodes: NodeCounts | None = None
+    operands: Annotated[list[OperandStatus], list_map("name")] = []
+    conditions: Annotated[list[Condition], list_map("type")] = []
+    """`Ready`, `Progressing` and `Degraded`."""
+
+
+class GPUPolicy(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    metadata: ObjectMeta
+    spec: GPUPolicySpec = field(default_factory=GPUPolicySpec)
+    status: GPUPolicyStatus = field(default_factory=GPUPolicyStatus)
+    api_version: str = API_VERSION
+    kind: str = "GPUPolicy"
