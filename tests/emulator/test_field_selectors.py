@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from aliquot.emulator.selectors import SelectorError, parse_fields
+from aliquot.emulator.field_selectors import parse_fields
+from aliquot.kube.selectors import SelectorError
 
 POD = {
     "metadata": {"name": "a", "namespace": "ns"},

@@ -6,9 +6,10 @@ controller looks after. They are worked out once for each.
 
 from functools import lru_cache
 
+from aliquot.emulator.field_selectors import Term, field_terms
 from aliquot.emulator.http.request import Request, parse
 from aliquot.emulator.rbac import Attributes
-from aliquot.emulator.selectors import SelectorError, Term, field_terms
+from aliquot.kube.selectors import SelectorError
 
 _OF_MANY = ("list", "watch", "deletecollection")
 _LONGEST_REMEMBERED = 512

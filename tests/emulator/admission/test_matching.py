@@ -9,11 +9,11 @@ from aliquot.emulator.admission.requests import request
 from aliquot.emulator.http.request import parse
 from aliquot.emulator.rbac import User
 from aliquot.emulator.registry import Registry
-from aliquot.emulator.selectors import from_object
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage
 from aliquot.emulator.storage.store import Store
 from aliquot.emulator.verbs.call import Call
+from aliquot.kube.selectors import from_object
 from tests.emulator.api import FixedClock
 
 REGISTRY = Registry()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from aliquot.emulator.field_selectors import field_terms
 from aliquot.emulator.rbac import Attributes, User
-from aliquot.emulator.selectors import field_terms
 from tests.emulator.api import PODS, Api, pod
 
 A = User("system:node:a", ("system:nodes", "system:authenticated"))

@@ -7,8 +7,8 @@ from typing import Any, Self
 from aliquot.emulator.admission.types import Admitted, Operation
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.registry import NAMESPACES, Served
-from aliquot.emulator.selectors import LabelSelector
 from aliquot.emulator.statuses import failure
+from aliquot.kube.selectors import LabelSelector
 
 _ANY = "*"
 _CONFIGURATIONS = frozenset(

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.status import as_json
 from aliquot.emulator.kinds import node_affinity, storage_classes
-from aliquot.kube import quantity
+from aliquot.kube import quantity, selectors
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.storage import (
     BETA_PROVISIONER,

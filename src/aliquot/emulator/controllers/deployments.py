@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aliquot.clock import Clock
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import deployment_status, ownership, pods, revisions, rollouts
 from aliquot.emulator.controllers.ownership import ORPHAN_INDEX, OWNER_INDEX
 from aliquot.emulator.controllers.status import status_differs
 from aliquot.emulator.controllers.types import Deployment, ReplicaSet
-from aliquot.kube import errors
+from aliquot.kube import errors, selectors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from aliquot.clock import Clock
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import disruption_plan, notices, ownership, pods
 from aliquot.emulator.controllers.disruption_plan import CannotCount, Plan
 from aliquot.emulator.controllers.kinds import Kinds
 from aliquot.emulator.controllers.pods import NAMESPACE_INDEX
 from aliquot.emulator.controllers.status import status_differs
 from aliquot.emulator.controllers.types import Deployment, DisruptionBudget, ReplicaSet, Scale, StatefulSet
-from aliquot.kube import errors
+from aliquot.kube import errors, selectors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import OwnerReference
 from aliquot.kube.cache import Cache

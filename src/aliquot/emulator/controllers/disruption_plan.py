@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aliquot.clock import rfc3339
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import amounts, ownership, pods
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.types import DisruptionBudget
 from aliquot.emulator.kinds.disruption_budgets import ALLOWED
+from aliquot.kube import selectors
 from aliquot.kube.api.core import Pod
 
 DELETION_TIMEOUT_S = 120.0

@@ -3,13 +3,12 @@
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import pods, service_endpoints
 from aliquot.emulator.controllers.expectations import Expectations
 from aliquot.emulator.controllers.pods import NAMESPACE_INDEX
 from aliquot.emulator.controllers.service_endpoints import Ports
 from aliquot.emulator.controllers.service_types import Endpoint, Endpoints, EndpointSlice, Service
-from aliquot.kube import errors
+from aliquot.kube import errors, selectors
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client

@@ -10,13 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import notices, ownership, pods
 from aliquot.emulator.controllers.batches import slow_start
 from aliquot.emulator.controllers.expectations import Expectations
 from aliquot.emulator.controllers.notices import Notice
 from aliquot.emulator.controllers.ownership import ORPHAN_INDEX, OWNER_INDEX, HasMetadata
-from aliquot.kube import errors
+from aliquot.kube import errors, selectors
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.cache import Cache

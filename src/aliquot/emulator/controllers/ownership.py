@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from aliquot.emulator.selectors import LabelSelector
 from aliquot.kube.api.meta import ObjectMeta, OwnerReference
 from aliquot.kube.resources import Resource
+from aliquot.kube.selectors import LabelSelector
 
 OWNER_INDEX = "owner"
 ORPHAN_INDEX = "orphan"

@@ -7,12 +7,11 @@ again moves to the end of the history.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from aliquot.emulator import selectors
 from aliquot.emulator.controllers import ownership, revisions
 from aliquot.emulator.controllers.owned_pods import PodOwner
 from aliquot.emulator.controllers.ownership import ORPHAN_INDEX, OWNER_INDEX
 from aliquot.emulator.controllers.types import ControllerRevision
-from aliquot.kube import errors
+from aliquot.kube import errors, selectors
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CONTROLLERREVISIONS, Resource

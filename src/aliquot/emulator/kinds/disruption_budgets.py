@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aliquot.clock import rfc3339
-from aliquot.emulator import selectors, statuses
+from aliquot.emulator import statuses
 from aliquot.emulator.objects import Json, is_terminating, metadata
 from aliquot.emulator.registry import Served
+from aliquot.kube import selectors
 
 ALLOWED = "DisruptionAllowed"
 _VIOLATED = "Cannot evict pod as it would violate the pod's disruption budget."

@@ -9,8 +9,8 @@ from typing import Any
 from aliquot.emulator.kinds import resource_lists, storage_classes
 from aliquot.emulator.kinds.resource_lists import Amounts
 from aliquot.emulator.registry import CLAIMS, PODS, SERVICES
-from aliquot.emulator.selectors import from_object
 from aliquot.emulator.verbs import strategies
+from aliquot.kube.selectors import from_object
 
 Obj = Mapping[str, Any]
 Quota = Mapping[str, Any]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aliquot.emulator import selectors
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
+from aliquot.kube import selectors
 
 MASTERS = "system:masters"
 _REMEMBERED = 10_000

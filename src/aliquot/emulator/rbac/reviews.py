@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from aliquot.emulator.field_selectors import Term, field_terms
 from aliquot.emulator.rbac.authorizer import Authorizer
 from aliquot.emulator.rbac.rules import Attributes, Rule, User
-from aliquot.emulator.selectors import SelectorError, Term, field_terms, parse_labels
+from aliquot.kube.selectors import SelectorError, parse_labels
 
 
 def access_review(authorizer: Authorizer, user: User, review: Mapping[str, Any]) -> dict[str, Any]:

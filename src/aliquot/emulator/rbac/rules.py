@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aliquot.emulator.selectors import Term
+from aliquot.emulator.field_selectors import Term
 
 ALL = "*"
 

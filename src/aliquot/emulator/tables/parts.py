@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aliquot.emulator import selectors
 from aliquot.emulator.tables.durations import since
+from aliquot.kube import selectors
 
 Object = Mapping[str, Any]
 Cells = Callable[[Object, float], list[Any]]

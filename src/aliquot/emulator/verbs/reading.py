@@ -8,17 +8,18 @@ from typing import Any
 import msgspec
 
 from aliquot.emulator import statuses
+from aliquot.emulator.field_selectors import FieldSelector, parse_fields
 from aliquot.emulator.http.request import Query, parse_uint
 from aliquot.emulator.objects import Json
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.errors import FieldError, forbidden, not_supported
-from aliquot.emulator.selectors import FieldSelector, LabelSelector, SelectorError, parse_fields, parse_labels
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.conversion import from_stored
 from aliquot.emulator.storage.log import Compacted
 from aliquot.emulator.storage.records import Record
 from aliquot.emulator.storage.store import Store
 from aliquot.emulator.verbs.call import Call
+from aliquot.kube.selectors import LabelSelector, SelectorError, parse_labels
 
 MATCH = "resourceVersionMatch"
 _INCONSISTENT = -1

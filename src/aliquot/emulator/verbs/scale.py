@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aliquot.emulator import selectors, statuses
+from aliquot.emulator import statuses
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.registry import Served
 from aliquot.emulator.schema.errors import invalid
+from aliquot.kube import selectors
 
 
 @dataclass(frozen=True, slots=True)

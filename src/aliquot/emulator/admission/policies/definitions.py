@@ -14,7 +14,7 @@ from aliquot.emulator.admission.matching import (
 from aliquot.emulator.admission.types import Admitted, Look
 from aliquot.emulator.objects import Json, metadata
 from aliquot.emulator.registry import Registry, Served
-from aliquot.emulator.selectors import LabelSelector, from_object
+from aliquot.kube.selectors import LabelSelector, from_object
 
 VALIDATING = "validatingadmissionpolicies.admissionregistration.k8s.io"
 VALIDATING_BINDINGS = "validatingadmissionpolicybindings.admissionregistration.k8s.io"

@@ -9,7 +9,7 @@ from aliquot.emulator.admission.matching import Rule, is_exempt, matched_as
 from aliquot.emulator.admission.types import Admitted, Look
 from aliquot.emulator.objects import metadata
 from aliquot.emulator.registry import Registry, Served
-from aliquot.emulator.selectors import LabelSelector, from_object
+from aliquot.kube.selectors import LabelSelector, from_object
 
 MUTATING = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 VALIDATING = "validatingwebhookconfigurations.admissionregistration.k8s.io"

@@ -1,6 +1,6 @@
 import pytest
 
-from aliquot.emulator.selectors import SelectorError, from_object, parse_labels
+from aliquot.kube.selectors import SelectorError, from_object, parse_labels
 
 WEB = {"app": "web", "tier": "gold", "count": "7"}
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from aliquot.emulator.selectors.errors import SelectorError
-from aliquot.emulator.selectors.syntax import label_key_problems, label_value_problems
+from aliquot.kube.selectors.errors import SelectorError
+from aliquot.kube.selectors.syntax import label_key_problems, label_value_problems
 
 Labels = Mapping[str, str]
 

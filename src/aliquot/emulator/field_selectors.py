@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from aliquot.emulator.selectors.errors import SelectorError
+from aliquot.kube.selectors.errors import SelectorError
 
 Reader = Callable[[Mapping[str, Any]], str]
 
