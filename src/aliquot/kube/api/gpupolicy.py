@@ -102,9 +102,9 @@ class WaitForJobs(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Before pods with GPUs are evicted from a node whose driver is to be upgraded."""
 
     pod_selector: Annotated[str, Meta(max_length=1024)] = ""
-    """Labels, as `kubectl -l` takes them; empty: pods with GPUs that belong to a Job, or to a gang."""
-    timeout: _Duration = "0s"
-    """0: nobody is waited for."""
+    """Labels, as `kubectl -l` takes them; empty: all pods with GPUs that end by themselves, those of Jobs and gangs."""
+    timeout: _Duration | None = None
+    """null: without end."""
 
 
 class Checkpoint(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -127,7 +127,6 @@ class Eviction(Struct, kw_only=True, rename="camel", omit_defaults=True):
 class Drain(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Of the whole node, where the pods with GPUs did not go: the last resort."""
 
-    enabled: bool = False
     timeout: _Duration = "5m"
     force: bool = False
     delete_empty_dir: bool = False
@@ -160,10 +159,12 @@ class Upgrade(Struct, kw_only=True, rename="camel", omit_defaults=True):
     canary: Canary = field(default_factory=Canary)
     windows: Annotated[list[Window], Meta(max_length=32)] = []
     """None: at any time."""
-    wait_for_jobs: WaitForJobs = field(default_factory=WaitForJobs)
+    wait_for_jobs: WaitForJobs | None = None
+    """null: nobody is waited for."""
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     eviction: Eviction = field(default_factory=Eviction)
-    drain: Drain = field(default_factory=Drain)
+    drain: Drain | None = None
+    """null: a node whose pods with GPUs do not go has failed."""
     validation_timeout: _Duration = "10m"
 
 

@@ -1,0 +1,69 @@
+"""What a step does to the cluster, as data: the shell carries it out, in the order given."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aliquot.operator.core.upgrade.memory import Memory
+from aliquot.operator.core.upgrade.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Cordon:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Uncordon:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AskCheckpoint:
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Through the API's eviction, so that budgets are kept."""
+
+    pods: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PauseClients:
+    """Operands that use the driver leave the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeClients:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Of the driver: its DaemonSet makes the next."""
+
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRetry:
+    """The annotation that asked for it has been heard."""
+
+
+Effect: TypeAlias = (
+    Cordon | Uncordon | AskCheckpoint | Evict | PauseClients | ResumeClients | DeletePod | ForgetRetry
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """First the effects, then the state and what is remembered: who dies in between does the effects again."""
+
+    state: State
+    memory: Memory
+    effects: tuple[Effect, ...] = ()
+    look_again_s: float | None = None
+    """After so long, though nothing is heard; None: when something is."""
+    waits_for: str = ""
+    """For people: what the node waits for, or why it has failed."""

@@ -1,0 +1,151 @@
+"""One row for each rule of a state: a node as it is, and what follows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from aliquot.operator.core.upgrade.effects import (
+    AskCheckpoint,
+    Cordon,
+    DeletePod,
+    Effect,
+    Evict,
+    ForgetRetry,
+    PauseClients,
+    ResumeClients,
+    Uncordon,
+)
+from aliquot.operator.core.upgrade.memory import Memory
+from aliquot.operator.core.upgrade.node import DriverPod, GPUPod, UpgradeNode, Validation
+from aliquot.operator.core.upgrade.rules import Eviction, Rules
+from aliquot.operator.core.upgrade.states import State
+from aliquot.operator.core.upgrade.steps import step
+
+NOW_S = 10_000.0
+OLD = DriverPod("aliquot-system/driver-a", "v1", True)
+NEW = DriverPod("aliquot-system/driver-b", "v2", True)
+S = State
+AS_SHIPPED = Rules()
+
+
+def at(state: State | None, *, passed_s: float = 0.0, forgot: bool = False, **more: Any) -> UpgradeNode:
+    """A node in the state for so long. What `Memory` has is remembered, the rest is of the node."""
+    fields = {name: more.pop(name) for name in list(more) if name in Memory.__struct_fields__}
+    memory = Memory(**{"revision": "v2", "since_s": NOW_S - passed_s, **fields})
+    return UpgradeNode(
+        **{
+            "name": "n",
+            "wanted_revision": "v2",
+            "state": state,
+            "memory": None if forgot else memory,
+            "driver": OLD,
+            **more,
+        }
+    )
+
+
+def pod(name: str = "p", **more: Any) -> GPUPod:
+    return GPUPod(f"default/{name}", **more)
+
+
+@dataclass(frozen=True)
+class Case:
+    rule: str
+    node: UpgradeNode
+    to: State | None
+    """None: nothing follows."""
+    effects: tuple[Effect, ...] = ()
+    says: str = ""
+    rules: Rules = AS_SHIPPED
+    remembers: tuple[tuple[str, object], ...] = ()
+
+
+EVICT = (Evict(("default/p",)),)
+DRAIN = Rules(drain=Eviction(timeout_s=60))
+CASES = [
+    # None, and done.
+    Case("the driver is as it is to be", at(S.NONE, driver=NEW, forgot=True), None),
+    Case("the driver is another", at(S.NONE, forgot=True), S.UPGRADE_REQUIRED, remembers=(("revision", "v2"),)),
+    Case("done, and the policy has moved on", at(S.UPGRADE_DONE), S.UPGRADE_REQUIRED),
+    Case("done, and nothing has changed", at(S.UPGRADE_DONE, driver=NEW), None),
+    Case("no driver yet: it comes by itself", at(S.NONE, driver=None, forgot=True), None),
+    Case("skipped", at(S.NONE, is_skipped=True, forgot=True), None),
+    Case("by hand, and nobody asked", at(S.NONE, forgot=True), None, rules=Rules(auto=False)),
+    Case("by hand, and asked for", at(S.NONE, forgot=True, is_requested=True), S.UPGRADE_REQUIRED, rules=Rules(auto=False)),
+    Case("it would not run there", at(S.NONE, misfit="kernel 6.14 is too new", forgot=True), S.NONE, says="kernel 6.14"),
+    Case("that is told once", at(S.NONE, misfit="too new", reason="too new"), None),
+    Case("a label that is no state", at(None), S.NONE),
+    # Upgrade required.
+    Case("it waits to be let start", at(S.UPGRADE_REQUIRED), None),
+    Case("the policy is back to what runs", at(S.UPGRADE_REQUIRED, driver=NEW), S.NONE),
+    Case("skipped meanwhile", at(S.UPGRADE_REQUIRED, is_skipped=True), S.NONE),
+    # Cordon.
+    Case("closed", at(S.CORDON_REQUIRED), S.WAIT_FOR_JOBS_REQUIRED, (Cordon(),)),
+    Case("closed before, by somebody: remembered", at(S.CORDON_REQUIRED, was_cordoned=True, is_cordoned=True), S.WAIT_FOR_JOBS_REQUIRED, (Cordon(),), remembers=(("was_cordoned", True),)),
+    # Jobs.
+    Case("nobody is waited for", at(S.WAIT_FOR_JOBS_REQUIRED, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED),
+    Case("a job is waited for", at(S.WAIT_FOR_JOBS_REQUIRED, gpu_pods=(pod(is_waited_for=True),)), S.WAIT_FOR_JOBS_REQUIRED, says="default/p to end", rules=Rules(wait_for_jobs_s=None)),
+    Case("... for so long", at(S.WAIT_FOR_JOBS_REQUIRED, passed_s=60, gpu_pods=(pod(is_waited_for=True),)), S.POD_DELETION_REQUIRED, rules=Rules(wait_for_jobs_s=60)),
+    Case("one that is going is no job any more", at(S.WAIT_FOR_JOBS_REQUIRED, gpu_pods=(pod(is_waited_for=True, is_going=True),)), S.POD_DELETION_REQUIRED, rules=Rules(wait_for_jobs_s=None)),
+    Case("who can is asked to save", at(S.WAIT_FOR_JOBS_REQUIRED, gpu_pods=(pod(can_checkpoint=True), pod("q"))), S.WAIT_FOR_JOBS_REQUIRED, (AskCheckpoint(("default/p",)),), remembers=(("checkpoint_asked_s", NOW_S),)),
+    Case("and waited for", at(S.WAIT_FOR_JOBS_REQUIRED, checkpoint_asked_s=NOW_S - 5, gpu_pods=(pod(can_checkpoint=True, last_checkpoint_s=NOW_S - 6),)), S.WAIT_FOR_JOBS_REQUIRED, says="a checkpoint of default/p"),
+    Case("it has saved", at(S.WAIT_FOR_JOBS_REQUIRED, checkpoint_asked_s=NOW_S - 5, gpu_pods=(pod(can_checkpoint=True, last_checkpoint_s=NOW_S - 4),)), S.POD_DELETION_REQUIRED),
+    Case("it does not answer", at(S.WAIT_FOR_JOBS_REQUIRED, checkpoint_asked_s=NOW_S - 300, gpu_pods=(pod(can_checkpoint=True),)), S.POD_DELETION_REQUIRED),
+    Case("nobody is to be asked", at(S.WAIT_FOR_JOBS_REQUIRED, gpu_pods=(pod(can_checkpoint=True),)), S.POD_DELETION_REQUIRED, rules=Rules(checkpoint_s=0)),
+    # Pods with GPUs.
+    Case("none: the operands go", at(S.POD_DELETION_REQUIRED), S.POD_RESTART_REQUIRED, (PauseClients(),)),
+    Case("pods are evicted", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED, EVICT, "default/p to leave"),
+    Case("a budget says no", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(refusal="budget b"),)), S.POD_DELETION_REQUIRED, EVICT, "default/p stays: budget b"),
+    Case("one on its way is not asked again", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(is_going=True),)), S.POD_DELETION_REQUIRED),
+    Case("in time they did not go: as before", at(S.POD_DELETION_REQUIRED, passed_s=300, gpu_pods=(pod(refusal="budget b"),)), S.UPGRADE_FAILED, (ResumeClients(), Uncordon()), "budget b did not leave within 300 s"),
+    Case("closed by somebody: it stays closed", at(S.POD_DELETION_REQUIRED, passed_s=300, was_cordoned=True, gpu_pods=(pod(),)), S.UPGRADE_FAILED, (ResumeClients(),)),
+    Case("the last resort", at(S.POD_DELETION_REQUIRED, passed_s=300, gpu_pods=(pod(),)), S.DRAIN_REQUIRED, rules=DRAIN),
+    Case("who would not come back is left", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(comes_back=False),)), S.UPGRADE_FAILED, (ResumeClients(), Uncordon()), "default/p would not come back"),
+    Case("... but by force", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(comes_back=False),)), S.POD_DELETION_REQUIRED, EVICT, rules=Rules(eviction=Eviction(force=True))),
+    Case("an emptyDir is not lost", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(has_empty_dir=True),)), S.UPGRADE_FAILED, (ResumeClients(), Uncordon()), "emptyDir"),
+    Case("... unless it may be", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(has_empty_dir=True),)), S.POD_DELETION_REQUIRED, EVICT, rules=Rules(eviction=Eviction(delete_empty_dir=True))),
+    # Drain.
+    Case("drained", at(S.DRAIN_REQUIRED), S.POD_RESTART_REQUIRED, (PauseClients(),), rules=DRAIN),
+    Case("others go as well", at(S.DRAIN_REQUIRED, other_pods=(pod("q"),)), S.DRAIN_REQUIRED, (Evict(("default/q",)),), rules=DRAIN),
+    Case("they do not", at(S.DRAIN_REQUIRED, passed_s=60, other_pods=(pod("q"),)), S.UPGRADE_FAILED, (ResumeClients(), Uncordon()), "default/q did not leave", rules=DRAIN),
+    # The driver.
+    Case("its clients first", at(S.POD_RESTART_REQUIRED, clients_running=True), S.POD_RESTART_REQUIRED, (PauseClients(),), "operands"),
+    Case("they stay: as before", at(S.POD_RESTART_REQUIRED, clients_running=True, passed_s=1200), S.UPGRADE_FAILED, (ResumeClients(), Uncordon()), "did not leave the node"),
+    Case("a pod came in between", at(S.POD_RESTART_REQUIRED, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED),
+    Case("what is about to be done is remembered first", at(S.POD_RESTART_REQUIRED), S.POD_RESTART_REQUIRED, remembers=(("restarted_s", NOW_S),)),
+    Case("the old one goes", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S), S.POD_RESTART_REQUIRED, (DeletePod(OLD.key),)),
+    Case("the next is made", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, driver=None), S.POD_RESTART_REQUIRED, says="the pod of the new driver"),
+    Case("it loads", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, driver=DriverPod("d", "v2", False, message="compiling")), S.POD_RESTART_REQUIRED, says="compiling"),
+    Case("it runs", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, driver=NEW), S.VALIDATION_REQUIRED, (ResumeClients(),)),
+    Case("it does not come up: open, and without a driver that counts", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, passed_s=1200, driver=DriverPod("d", "v2", False)), S.UPGRADE_FAILED, (Uncordon(),), "not ready within 1200 s"),
+    Case("it starts over and over", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, driver=DriverPod("d", "v2", False, restarts=11)), S.UPGRADE_FAILED, (Uncordon(),), "restarted 11 times"),
+    Case("nobody makes it", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, passed_s=1200, driver=None), S.UPGRADE_FAILED, (Uncordon(),), "did not start"),
+    # Validation, and the end.
+    Case("validated since", at(S.VALIDATION_REQUIRED, restarted_s=NOW_S - 9, validation=Validation.PASSED, validated_s=NOW_S), S.UNCORDON_REQUIRED),
+    Case("validated before: that does not count", at(S.VALIDATION_REQUIRED, restarted_s=NOW_S - 9, validation=Validation.PASSED, validated_s=NOW_S - 10), S.VALIDATION_REQUIRED, (ResumeClients(),)),
+    Case("not in time", at(S.VALIDATION_REQUIRED, passed_s=600, restarted_s=NOW_S - 700), S.UPGRADE_FAILED, (Uncordon(),), "not validated within 600 s"),
+    Case("open again", at(S.UNCORDON_REQUIRED), S.UPGRADE_DONE, (Uncordon(),)),
+    Case("closed by somebody before: closed", at(S.UNCORDON_REQUIRED, was_cordoned=True), S.UPGRADE_DONE),
+    # Failed.
+    Case("failed stays failed", at(S.UPGRADE_FAILED, driver=NEW, validation=Validation.PASSED, validated_s=NOW_S), None),
+    Case("tried again", at(S.UPGRADE_FAILED, is_retried=True), S.UPGRADE_REQUIRED, (ForgetRetry(),), remembers=(("attempt", 2),)),
+    Case("rolled back to what runs", at(S.UPGRADE_FAILED, revision="v3"), S.UPGRADE_REQUIRED, remembers=(("revision", "v2"), ("attempt", 1))),
+    Case("the policy is back to what still runs", at(S.UPGRADE_FAILED, revision="v3", driver=NEW), S.NONE, (ResumeClients(),)),
+    # What others do.
+    Case("the annotation is gone in between", at(S.DRAIN_REQUIRED, forgot=True, is_cordoned=True), S.UPGRADE_FAILED, (ResumeClients(),), "annotation was removed"),
+    Case("the policy moves on before the driver is touched", at(S.WAIT_FOR_JOBS_REQUIRED, revision="v1.5"), S.POD_DELETION_REQUIRED, remembers=(("revision", "v2"),)),
+    Case("a clock that was set back has not passed", at(S.POD_DELETION_REQUIRED, passed_s=-9000, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED, EVICT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_what_follows(case: Case) -> None:
+    found = step(case.node, case.rules, NOW_S)
+    if case.to is None:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.state, found.effects) == (case.to, case.effects)
+    assert case.says in found.waits_for
+    assert {name: getattr(found.memory, name) for name, _ in case.remembers} == dict(case.remembers)
