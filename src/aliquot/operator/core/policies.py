@@ -1,0 +1,197 @@
+"""A GPUPolicy as the operator reckons with it, and whose a node is."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aliquot.kube import duration
+from aliquot.kube.api import gpupolicy
+from aliquot.kube.api.gpupolicy import GPUPolicy
+from aliquot.kube.selectors import LabelSelector, SelectorError, from_object
+from aliquot.operator.core.operands import Image, OperandName
+from aliquot.operator.core.upgrade.rules import Eviction, Rules, Share
+from aliquot.operator.core.upgrade.windows import Window, problem
+
+
+class Refused(ValueError):
+    """A spec that cannot be used: one line, with the field. Whatever runs goes on as it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperandPlan:
+    name: OperandName
+    image: Image
+    wanted: bool
+    """Somebody is to run it: it is neither turned off nor there already."""
+    preinstalled: bool
+    deadline_s: float
+    spec: gpupolicy.Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    name: str
+    uid: str
+    created_s: float
+    generation: int
+    selector: LabelSelector
+    operands: Mapping[OperandName, OperandPlan]
+    rules: Rules
+    spec: gpupolicy.GPUPolicySpec
+
+
+def read(policy: GPUPolicy, created_s: float, images: Mapping[OperandName, Image]) -> Policy:
+    """`images`: those of operands that name none. Raises Refused."""
+    spec = policy.spec
+    found = {
+        OperandName.DRIVER: (spec.driver, spec.deadlines.driver),
+        OperandName.TOOLKIT: (spec.toolkit, spec.deadlines.toolkit),
+        OperandName.AGENT: (spec.agent, spec.deadlines.agent),
+        OperandName.EXPORTER: (spec.exporter, spec.deadlines.exporter),
+        OperandName.VALIDATOR: (spec.validator, spec.deadlines.validator),
+    }
+    operands = {
+        name: _operand(name, operand, _seconds(f"deadlines.{name}", deadline), images[name])
+        for name, (operand, deadline) in found.items()
+    }
+    _in_order(operands)
+    return Policy(
+        policy.metadata.name,
+        policy.metadata.uid,
+        created_s,
+        policy.metadata.generation,
+        _selector(spec.node_selector),
+        operands,
+        _rules(spec, operands[OperandName.DRIVER].deadline_s),
+        spec,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    policy: str
+    """Whose the node is; empty: nobody's."""
+    others: tuple[str, ...] = ()
+    """Younger ones that select it too."""
+
+
+def claim(policies: Iterable[Policy], labels: Mapping[str, str]) -> Claim:
+    """The oldest that selects the node has it; of two that came in the same second, the first by name."""
+    found = sorted(
+        (policy for policy in policies if policy.selector.matches(labels)),
+        key=lambda policy: (policy.created_s, policy.name),
+    )
+    if not found:
+        return Claim("")
+    return Claim(found[0].name, tuple(policy.name for policy in found[1:]))
+
+
+_VERSION = re.compile(r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$", re.ASCII)
+
+
+def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, image: Image) -> OperandPlan:
+    if operand.version and not _VERSION.match(operand.version):
+        raise Refused(f"spec.{name}.version: {operand.version!r} is no tag, and no digest (sha256:...)")
+    if operand.preinstalled and name in (OperandName.AGENT, OperandName.VALIDATOR):
+        raise Refused(f"spec.{name}.preinstalled: no image of a node has it; enabled: false leaves it out")
+    named = Image(
+        operand.repository or image.repository, operand.image or image.name, operand.version or image.version
+    )
+    return OperandPlan(
+        name,
+        named,
+        operand.enabled and not operand.preinstalled,
+        operand.enabled and operand.preinstalled,
+        deadline_s,
+        operand,
+    )
+
+
+def _in_order(operands: Mapping[OperandName, OperandPlan]) -> None:
+    """Nobody is to wait for what never comes."""
+    for name, needed in (
+        (OperandName.TOOLKIT, OperandName.DRIVER),
+        (OperandName.AGENT, OperandName.DRIVER),
+        (OperandName.EXPORTER, OperandName.DRIVER),
+        (OperandName.VALIDATOR, OperandName.AGENT),
+    ):
+        if operands[name].wanted and not (operands[needed].wanted or operands[needed].preinstalled):
+            raise Refused(
+                f"spec.{needed}.enabled: {name} needs the {needed}: enable it, or say that it is preinstalled"
+                if needed is OperandName.DRIVER
+                else f"spec.{needed}.enabled: {name} needs the {needed}: enable it, or leave the {name} out"
+            )
+
+
+def _selector(selector: gpupolicy.NodeSelector | None) -> LabelSelector:
+    if selector is None:
+        return from_object({})
+    found = {
+        "matchLabels": selector.match_labels,
+        "matchExpressions": [
+            {"key": one.key, "operator": one.operator, "values": list(one.values)}
+            for one in selector.match_expressions
+        ],
+    }
+    try:
+        return from_object(found)
+    except SelectorError as error:
+        raise Refused(f"spec.nodeSelector: {error}") from None
+
+
+def _rules(spec: gpupolicy.GPUPolicySpec, driver_s: float) -> Rules:
+    upgrade = spec.upgrade
+    jobs = upgrade.wait_for_jobs
+    windows = tuple(
+        Window(one.schedule, _seconds(f"upgrade.windows[{index}].duration", one.duration), one.time_zone)
+        for index, one in enumerate(upgrade.windows)
+    )
+    for index, window in enumerate(windows):
+        if wrong := problem(window):
+            raise Refused(f"spec.upgrade.windows[{index}].{wrong}")
+    return Rules(
+        auto=upgrade.auto,
+        max_parallel=upgrade.max_parallel,
+        max_unavailable=_share(upgrade.max_unavailable),
+        canary_nodes=upgrade.canary.nodes,
+        soak_s=_seconds("upgrade.canary.soak", upgrade.canary.soak),
+        windows=windows,
+        wait_for_jobs_s=0.0
+        if jobs is None
+        else None
+        if jobs.timeout is None
+        else _seconds("upgrade.waitForJobs.timeout", jobs.timeout),
+        checkpoint_s=_seconds("upgrade.checkpoint.timeout", upgrade.checkpoint.timeout),
+        eviction=_eviction("upgrade.eviction", upgrade.eviction),
+        drain=None if upgrade.drain is None else _eviction("upgrade.drain", upgrade.drain),
+        driver_s=driver_s,
+        validation_s=_seconds("upgrade.validationTimeout", upgrade.validation_timeout),
+    )
+
+
+def _eviction(field: str, block: gpupolicy.Eviction | gpupolicy.Drain) -> Eviction:
+    return Eviction(_seconds(f"{field}.timeout", block.timeout), block.force, block.delete_empty_dir)
+
+
+def _share(text: int | str) -> Share:
+    try:
+        if isinstance(text, str) and text.endswith("%"):
+            percent = int(text[:-1])
+            if not 0 <= percent <= 100:
+                raise ValueError
+            return Share(percent=percent)
+        count = int(text)
+        if count < 0:
+            raise ValueError
+    except ValueError:
+        raise Refused(
+            f"spec.upgrade.maxUnavailable: {text!r} is no number of nodes, and no percentage"
+        ) from None
+    return Share(count=count)
+
+
+def _seconds(field: str, text: str) -> float:
+    try:
+        return duration.seconds(text)
+    except ValueError as error:
+        raise Refused(f"spec.{field}: {error}") from None
