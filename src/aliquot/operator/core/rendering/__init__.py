@@ -1,0 +1,1 @@
+"""Operands as manifests: what a policy comes to in DaemonSets and what they need. Equal policies give equal manifests."""
