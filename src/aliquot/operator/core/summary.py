@@ -1,0 +1,157 @@
+"""GPUPolicy.status: how far all of its nodes are, at a glance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aliquot.operator.core.operands import OperandName
+from aliquot.operator.core.policies import Policy
+from aliquot.operator.core.progress import Progress, Status, Step, Told
+from aliquot.operator.core.upgrade.states import UNDER_WAY, State
+
+READY = "Ready"
+PROGRESSING = "Progressing"
+DEGRADED = "Degraded"
+
+_STEPS: Mapping[OperandName, Step] = {
+    OperandName.DRIVER: Step.DRIVER,
+    OperandName.TOOLKIT: Step.TOOLKIT,
+    OperandName.AGENT: Step.AGENT,
+    OperandName.EXPORTER: Step.EXPORTER,
+    OperandName.VALIDATOR: Step.VALIDATED,
+}
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStanding:
+    name: str
+    progress: Progress
+    state: State | None
+    """Of the upgrade of its driver."""
+    waits_for: str = ""
+    """Of the upgrade."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperandCounts:
+    name: OperandName
+    image: str
+    nodes: int
+    ready: int
+    updated: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    total: int
+    ready: int
+    progressing: int
+    failed: int
+    upgrading: int
+    operands: tuple[OperandCounts, ...]
+    conditions: Mapping[str, Told]
+
+
+def summary(
+    policy: Policy, nodes: Sequence[NodeStanding], *, held_back: str = "", overlaps: Sequence[str] = ()
+) -> Summary:
+    """`held_back`: why upgrades that could start do not. `overlaps`: nodes that are for an older policy too."""
+    failed = [node for node in nodes if _has_failed(node)]
+    upgrading = [node for node in nodes if node.state in UNDER_WAY]
+    ready = [
+        node for node in nodes if node.progress.is_ready and not _has_failed(node) and node not in upgrading
+    ]
+    progressing = len(nodes) - len(ready) - len(failed)
+    return Summary(
+        len(nodes),
+        len(ready),
+        progressing,
+        len(failed),
+        len(upgrading),
+        tuple(_operand(policy, name, nodes) for name in OperandName if policy.operands[name].wanted),
+        {
+            READY: _ready(nodes, ready, failed),
+            PROGRESSING: _progressing(nodes, progressing, upgrading, held_back),
+            DEGRADED: _degraded(failed, overlaps),
+        },
+    )
+
+
+def refused(problem: str) -> Mapping[str, Told]:
+    """Of a policy whose spec cannot be used."""
+    message = f"{problem}; what runs goes on as it was"
+    return {
+        READY: Told(Status.FALSE, "SpecRefused", message),
+        DEGRADED: Told(Status.TRUE, "SpecRefused", message),
+    }
+
+
+def _has_failed(node: NodeStanding) -> bool:
+    return node.state is State.UPGRADE_FAILED or node.progress.failure is not None
+
+
+def _operand(policy: Policy, name: OperandName, nodes: Sequence[NodeStanding]) -> OperandCounts:
+    told = [node.progress.conditions[_STEPS[name]] for node in nodes]
+    here = [one for one in told if one.reason != "NotWanted"]
+    good = [one for one in here if one.status is Status.TRUE]
+    return OperandCounts(
+        name,
+        str(policy.operands[name].image),
+        nodes=len(here),
+        ready=len(good),
+        updated=sum(one.reason != "Outdated" for one in good),
+        failed=sum(one.reason == "DeadlineExceeded" for one in here),
+    )
+
+
+def _ready(
+    nodes: Sequence[NodeStanding], ready: Sequence[NodeStanding], failed: Sequence[NodeStanding]
+) -> Told:
+    if not nodes:
+        return Told(Status.FALSE, "NoGPUNodes", "no node with GPUs is selected")
+    counted = f"{len(ready)} of {len(nodes)} nodes are ready"
+    if len(ready) == len(nodes):
+        return Told(Status.TRUE, "Ready", counted)
+    return Told(Status.FALSE, "NodesFailed" if failed else "NodesProgressing", counted)
+
+
+def _progressing(
+    nodes: Sequence[NodeStanding], progressing: int, upgrading: Sequence[NodeStanding], held_back: str
+) -> Told:
+    if upgrading:
+        first = next((node for node in upgrading if node.waits_for), None)
+        detail = f"; {first.name} {first.waits_for}" if first is not None else ""
+        return Told(Status.TRUE, "Upgrading", f"{_named(upgrading)} under way{detail}")
+    waiting = sum(node.state is State.UPGRADE_REQUIRED for node in nodes)
+    if waiting:
+        return Told(
+            Status.TRUE,
+            "UpgradeWaits",
+            f"{waiting} nodes are to be upgraded: {held_back or 'about to start'}",
+        )
+    if progressing:
+        first = next(node for node in nodes if not node.progress.is_ready)
+        step, told = next((s, t) for s, t in first.progress.conditions.items() if t.status is not Status.TRUE)
+        return Told(Status.TRUE, "Installing", f"{progressing} nodes; {first.name}: {step} {told.reason}")
+    return Told(Status.FALSE, "AsWanted")
+
+
+def _degraded(failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
+    if failed:
+        first = failed[0]
+        failure = first.progress.failure
+        why = failure.message if failure is not None else first.waits_for
+        return Told(Status.TRUE, "NodesFailed", f"{_named(failed)}: {why}")
+    if overlaps:
+        names = ", ".join(sorted(overlaps)[:_MOST_NAMED])
+        return Told(
+            Status.TRUE, "OverlappingPolicies", f"nodes that an older policy is for are left to it: {names}"
+        )
+    return Told(Status.FALSE, "AsWanted")
+
+
+def _named(nodes: Sequence[NodeStanding]) -> str:
+    names = ", ".join(sorted(node.name for node in nodes)[:_MOST_NAMED])
+    more = len(nodes) - _MOST_NAMED
+    return f"{names} and {more} more" if more > 0 else names
