@@ -1,5 +1,6 @@
 """What the pods of all operands have in common."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,6 +13,8 @@ from aliquot.operator.core.policies import OperandPlan, Policy
 Json: TypeAlias = dict[str, Any]
 
 OPERAND_LABEL = "app.kubernetes.io/component"
+REVISION_LABEL = "aliquot.dev/revision"
+"""On an operand's pods: of what they were made."""
 NODE_NAME: Json = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 HIDDEN: Json = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}
 """Not itself a container with GPUs, whatever the runtime is set to."""
@@ -87,6 +90,8 @@ def daemon_set(
     metadata: Json = {"labels": {**template.labels, **labels, **(selector or {})}}
     if template.annotations:
         metadata["annotations"] = dict(template.annotations)
+    # Known of each pod without a look at ControllerRevisions, and the same whenever it is rendered.
+    metadata["labels"][REVISION_LABEL] = _digest({"metadata": metadata, "spec": pod})
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -135,6 +140,16 @@ def container(
     if spec.resources is not None:
         found["resources"] = msgspec.to_builtins(spec.resources)
     return found
+
+
+def revision(daemon_set: Json) -> str:
+    """Of its pods, those that are made from now on."""
+    found: str = daemon_set["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
+    return found
+
+
+def _digest(template: Json) -> str:
+    return hashlib.sha256(msgspec.json.encode(template, order="sorted")).hexdigest()[:12]
 
 
 def exec_probe(*command: str, every_s: int = 10, failures: int = 3, timeout_s: int = 10) -> Json:

@@ -1,0 +1,60 @@
+"""What somebody changed of an object that is ours: it is put back, and told."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_MOST_TOLD = 3
+
+
+def drift(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
+    """Paths at which the live object is not as wanted, each with both values. What is not wanted in particular, as the defaults of
+    the API server, is nobody's drift."""
+    return list(_differences(wanted, live, ""))
+
+
+def in_words(paths: Sequence[str]) -> str:
+    more = len(paths) - _MOST_TOLD
+    told = "; ".join(paths[:_MOST_TOLD])
+    return f"{told}; and {more} more" if more > 0 else told
+
+
+def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
+    if isinstance(wanted, Mapping):
+        if not isinstance(live, Mapping):
+            yield _told(path, wanted, live)
+            return
+        for name, value in wanted.items():
+            yield from _differences(value, live.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(wanted, list):
+        if not isinstance(live, list):
+            yield _told(path, wanted, live)
+        elif wanted and all(isinstance(one, Mapping) and "name" in one for one in wanted):
+            yield from _named_differences(wanted, live, path)
+        elif len(wanted) != len(live):
+            yield _told(path, wanted, live)
+        else:
+            for number, (one, other) in enumerate(zip(wanted, live, strict=True)):
+                yield from _differences(one, other, f"{path}[{number}]")
+    elif wanted != live and not _means_the_same(wanted, live):
+        yield _told(path, wanted, live)
+
+
+def _named_differences(wanted: Sequence[Mapping[str, Any]], live: Sequence[Any], path: str) -> Iterator[str]:
+    """Of lists that server-side apply merges by name: what others add is theirs."""
+    found = {one["name"]: one for one in live if isinstance(one, Mapping) and "name" in one}
+    for one in wanted:
+        yield from _differences(one, found.get(one["name"]), f"{path}[{one['name']}]")
+
+
+def _means_the_same(wanted: Any, live: Any) -> bool:
+    """What is empty is not kept."""
+    return wanted in (None, "", False, 0) and live is None
+
+
+def _told(path: str, wanted: Any, live: Any) -> str:
+    return f"{path} was {_short(live)}, is to be {_short(wanted)}"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
