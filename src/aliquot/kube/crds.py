@@ -147,7 +147,6 @@ QUEUE_CRD = crd(
 ALL: tuple[dict[str, Any], ...] = (
     GPUNODE_CRD,
     GPUCLASS_CRD,
-    GPUPOLICY_CRD,
     PODGROUP_CRD,
     TOPOLOGY_CRD,
     QUEUE_CRD,
