@@ -81,7 +81,7 @@ def test_a_gang_of_which_a_bind_is_refused_says_so_for_as_long_as_it_is() -> Non
 
         api.before_bind = refuse
         api.put("nodes", node("a", gpus=2))
-        api.put("podgroups", group("train", 2))
+        api.put("podgroups", group("train", 2, stalenessGracePeriod="1h"))
         for name in ("p0", "p1"):
             api.put("pods", member(name, "train"))
         async with running(scheduler(world)):

@@ -3,7 +3,7 @@
 import asyncio
 
 from aliquot.scheduler.stale_gangs import TELL_AFTER_S
-from tests.scheduler.fake_api import FakeApi, Json, World, simulate
+from tests.scheduler.fake_api import FakeApi, Json, Refused, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_group_status import GROUPS, about, condition, group, member, shown
 
@@ -261,5 +261,26 @@ def test_of_two_that_fell_one_after_the_other_each_is_told_in_its_time() -> None
             await asyncio.sleep(2 * TELL_AFTER_S)
             for name in ("first", "second"):
                 assert [reason for reason, _ in about(api, name)].count("BelowMinimum") == 1
+
+    simulate(scenario, kinds=GROUPS)
+
+
+def test_one_of_which_a_bind_is_refused_for_good_does_not_hold_its_room_for_ever() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        a_gang(api)
+
+        def refuse(name: str) -> None:
+            if name == "default/p2":
+                raise Refused(403, "Forbidden", "a policy says no")
+
+        api.before_bind = refuse
+        async with running(scheduler(world)):
+            await until(lambda: len(api.binds) == 2)
+            # It is tried again and again meanwhile: a decision that may be refused makes nothing whole.
+            took_s = await until(lambda: evicted(api) == ["p0", "p1"], within_s=120)
+            assert took_s > 50
+            assert [reason for reason, _ in about(api, "train")].count("BelowMinimum") == 1
+            assert "a policy says no" in api.condition("p2")[2]
 
     simulate(scenario, kinds=GROUPS)

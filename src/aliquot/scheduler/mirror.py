@@ -120,6 +120,7 @@ class Mirror:
     def hold_back(self, pod: PodRequest) -> None:
         """Release `pod`, and keep it out of the line until `reconsider`."""
         self.release(pod)
+        self._pending.discard(pod.key)
         self.keep_out(pod)
 
     def keep_out(self, pod: PodRequest) -> None:

@@ -152,7 +152,7 @@ def said_to_be_whole_once(group: PodGroup) -> bool:
 def _look_again_s(one: Fallen, is_told: bool, steady_s: float) -> float:
     if one.kept:
         return steady_s + _LOOK_AGAIN_S
-    if one.goes:
+    if one.goes or one.is_hoped_for:
         return inf
     return one.due_s if is_told else min(one.due_s, one.since_s + TELL_AFTER_S)
 

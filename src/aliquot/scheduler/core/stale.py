@@ -7,8 +7,8 @@ the grace does not run: its successor may be made only then.
 Since when is in memory, on a clock that nobody sets: who starts anew counts anew.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 from aliquot.scheduler.core.jobs import JobSpec, lacking
@@ -39,6 +39,8 @@ class Fallen:
     """Why it is not evicted although it is due."""
     goes: bool = False
     """It is evicted now."""
+    is_hoped_for: bool = False
+    """What it lacked was decided on, and may be refused there once more: all is as it was when it was looked at last."""
 
 
 class Staleness:
@@ -50,14 +52,23 @@ class Staleness:
         was_whole: Callable[[str], bool] = lambda job: False,
         *,
         since: Mapping[str, float] | None = None,
+        hoped_for: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.was_whole = was_whole
         self._since = dict(since or {})
+        self._hoped_for = dict(hoped_for or {})
+        self._last: dict[str, Fallen] = {}
+        """Of what is told alone: nothing is decided by it."""
 
     @property
     def since(self) -> Mapping[str, float]:
         """By job, from when its grace runs."""
         return self._since
+
+    @property
+    def hoped_for(self) -> Mapping[str, tuple[str, ...]]:
+        """By job that would be whole with them, the pods that were decided on and were not seen to have their node."""
+        return self._hoped_for
 
     def look(
         self, session: Session, pending: Pending, guards: Guards, *, now_s: float, steady_s: float
@@ -75,16 +86,47 @@ class Staleness:
                     # One that was evicted a moment ago: until when it has is not known yet.
                     since_s = steady_s + (has_s if has_s < inf else 0.0)
                 else:
+                    if self._came(key, session):
+                        self._since.pop(key, None)
                     since_s = min(self._since.get(key, steady_s), steady_s)
                 found.append(_judged(job, left, session, guards, since_s, steady_s))
-        # Who was evicted, and is not gone yet, may be refused it after all.
-        leaving = {key: since_s for key, since_s in self._since.items() if _is_leaving(pending.jobs.get(key))}
-        self._since = leaving | {fallen.job.key: fallen.since_s for fallen in found}
-        return found
+        return [*found, *self._keep(found, session, pending)]
+
+    def _keep(self, found: Sequence[Fallen], session: Session, pending: Pending) -> list[Fallen]:
+        """Since when, also of those of which it may yet turn out that they did not get what they lack: these are returned."""
+        since, hoped_for = {}, []
+        fallen = {one.job.key: one for one in found}
+        for key, since_s in self._since.items():
+            job = pending.jobs.get(key)
+            if job is None or key in fallen:
+                continue
+            pods = _hoped_for(job, session)
+            if pods:
+                self._hoped_for[key] = pods
+                if key in self._last:
+                    hoped_for.append(replace(self._last[key], kept="", is_hoped_for=True))
+            if pods or _is_leaving(job):
+                since[key] = since_s
+        self._since = since | {key: one.since_s for key, one in fallen.items()}
+        self._hoped_for = {key: pods for key, pods in self._hoped_for.items() if key in self._since}
+        self._last = {one.job.key: one for one in (*found, *hoped_for) if not one.goes}
+        return hoped_for
+
+    def _came(self, job: str, session: Session) -> bool:
+        """Whether it got what it had lacked: then it fell anew."""
+        pods = session.snapshot.pods
+        hoped_for = self._hoped_for.pop(job, ())
+        return bool(hoped_for) and all(key in pods and not pods[key].assumed for key in hoped_for)
 
 
-def _is_leaving(job: Job | None) -> bool:
-    return job is not None and bool(job.placed) and not job.has_begun
+def _is_leaving(job: Job) -> bool:
+    """What was left of it was evicted, and is not gone yet: that may be refused after all."""
+    return bool(job.placed) and not job.has_begun
+
+
+def _hoped_for(job: Job, session: Session) -> tuple[str, ...]:
+    pods = session.snapshot.pods
+    return tuple(key for key in job.placed if key in pods and pods[key].assumed)
 
 
 def _left(job: Job, session: Session) -> tuple[PlacedPod, ...]:

@@ -130,6 +130,7 @@ class _Capture:
             landings=landings,
             steady_s=case.steady_s,
             stale_since=dict(case.staleness.since) if case.staleness is not None else None,
+            stale_hoped_for=dict(case.staleness.hoped_for) if case.staleness is not None else {},
         )
 
     def _waiting(self, pod: PodRequest) -> document.Waiting:

@@ -275,6 +275,7 @@ class Recording(Struct, frozen=True, kw_only=True, gc=False):
     """None: nobody is moved."""
     steady_s: float = 0.0
     stale_since: Mapping[str, float] | None = None
+    stale_hoped_for: Mapping[str, tuple[str, ...]] = {}
     """By job, when it fell below its minimum, on the same clock; None: that is not looked at."""
     ageing_s: float | None = None
     unreadable: Mapping[str, str] = {}

@@ -57,7 +57,9 @@ def _restored(recording: Recording) -> Case:
         backfill=_backfill(backfill, recording.shapes) if backfill is not None else None,
         guards=_guards(guards, recording.shapes) if guards is not None else None,
         landings=_landings(recording) if recording.landings is not None else None,
-        staleness=None if recording.stale_since is None else Staleness(since=recording.stale_since),
+        staleness=None
+        if recording.stale_since is None
+        else Staleness(since=recording.stale_since, hoped_for=recording.stale_hoped_for),
         now_s=recording.now_s,
         steady_s=recording.steady_s,
     )

@@ -36,7 +36,9 @@ def verdict(outcome: Outcome) -> Verdict:
         blocked=tuple(map(_waits, outcome.blocked)),
         promises=tuple(map(_start, outcome.promises)),
         more=outcome.more,
-        fallen=None if outcome.fallen is None else tuple(map(_below, outcome.fallen)),
+        fallen=None
+        if outcome.fallen is None
+        else tuple(_below(one) for one in outcome.fallen if not one.is_hoped_for),
     )
 
 
