@@ -1,6 +1,7 @@
 """`aliquot node run` takes the switches of health checks from NVIDIA's variables."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -41,6 +42,8 @@ def test_the_agent_goes_by_the_switches(
     taken: list[HealthPolicy] = []
 
     class Recorded:
+        metrics = SimpleNamespace(text=None)
+
         def __init__(self, *_: object, health_policy: HealthPolicy, **__: object) -> None:
             taken.append(health_policy)
 
