@@ -138,10 +138,16 @@ HALF_HALF = ["x gpu 2 on a", "y gpu 2 since 10 on b"]
             {"big": "y>a"},
         ),
         Case(
-            "without a claim: for a lower priority too",
+            "not who matters more",
             PIECES,
             ["x at 5 gpu 2 on a", "y at 5 gpu 2 since 10 on b"],
             ["big gpu 4"],
+        ),
+        Case(
+            "without a claim: who matters as much",
+            PIECES,
+            ["x at 5 gpu 2 on a", "y at 5 gpu 2 since 10 on b"],
+            ["big gpu 4 at 5"],
             {"big": "y>a"},
         ),
         Case(

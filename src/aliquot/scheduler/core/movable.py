@@ -72,6 +72,9 @@ class Movable:
         assert unit.spec is not None
         if not self._job.spec.evicts or unit.spec.key == self._job.spec.key:
             return False
+        if unit.spec.priority > self._job.spec.priority:
+            # To be moved is a disturbance, though a small one: nobody suffers it for who matters less.
+            return False
         since_s = max(pods[key].since_s for key in unit.pods)
         safe_s = safe_until_s(
             self._accounts.tree,
