@@ -270,8 +270,8 @@ def test_nothing_is_lost_when_it_is_killed(state: Path) -> None:
     )
     sevenths = [f"pod/seventh-{i}" for i in range(7)]
     kubectl("wait", *sevenths, "--for=condition=Ready", "--timeout=30s")
+    eventually(lambda: len(held(kubectl)) == 7)
     before = held(kubectl)
-    assert len(before) == 7
     for i in range(20):
         kubectl("create", "configmap", f"acknowledged-{i}")
     os.kill(pid_of(state), signal.SIGKILL)
@@ -326,7 +326,7 @@ def test_a_nodes_label_cuts_its_gpus_and_its_state_can_be_waited_for(state: Path
     kubectl("label", "--overwrite", "node/node-0", "nvidia.com/mig.config=no-such")
     failed = succeeded.replace("success", "failed")
     kubectl("wait", "node/node-0", failed, "--timeout=30s")
-    assert len(held(kubectl)) == 2
+    eventually(lambda: len(held(kubectl)) == 2)
 
 
 def test_the_process_runtime_runs_the_command_with_its_device(state: Path) -> None:
