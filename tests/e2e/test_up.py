@@ -171,8 +171,8 @@ def test_an_agent_of_ones_own_serves_an_emulated_node(state: Path) -> None:
             "apply", "-f", "-", stdin=shell_pod("slice", "true", resource="nvidia.com/mig-3g.40gb", gpus=1)
         )
         kubectl("wait", "pod/slice", "--for=jsonpath={.status.phase}=Running", "--timeout=30s")
+        eventually(lambda: list(held(kubectl).values()) == ["default/slice"])
         before = held(kubectl)
-        assert list(before.values()) == ["default/slice"]
         attributed = 'container="main",namespace="default",pod="slice"'
         eventually(lambda: attributed in memory_used(port))
         assert 'GPU_I_PROFILE="3g.40gb"' in memory_used(port)
