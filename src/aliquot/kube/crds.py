@@ -7,7 +7,6 @@ from typing import Any
 from aliquot.kube.api.core import CustomResourceDefinition
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
-from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.api.podgroup import PodGroup, Topology
 from aliquot.kube.api.queue import LONGEST_NAME as LONGEST_QUEUE_NAME
 from aliquot.kube.api.queue import QUEUE_LABEL, Queue
@@ -88,25 +87,6 @@ TOPOLOGY_CRD = crd(
     printer_columns=[
         PrinterColumn("Coarsest", ".spec.levels[0].nodeLabel"),
         PrinterColumn("Next", ".spec.levels[1].nodeLabel"),
-        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
-    ],
-)
-
-GPUPOLICY_CRD = crd(
-    GPUPolicy,
-    "gpupolicies",
-    singular="gpupolicy",
-    short_names=["gp"],
-    categories=["aliquot"],
-    printer_columns=[
-        PrinterColumn("Nodes", ".status.nodes.total", type="integer", description="That it is for."),
-        PrinterColumn("Ready nodes", ".status.nodes.ready", type="integer"),
-        PrinterColumn("Upgrading", ".status.nodes.upgrading", type="integer"),
-        PrinterColumn("Failed", ".status.nodes.failed", type="integer"),
-        PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
-        PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
-        PrinterColumn("Driver", ".spec.driver.version", priority=1),
-        PrinterColumn("Degraded", '.status.conditions[?(@.type=="Degraded")].status', priority=1),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
     ],
 )

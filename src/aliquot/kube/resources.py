@@ -103,5 +103,4 @@ GPUNODES = Resource("aliquot.dev", "v1alpha1", "gpunodes", "GPUNode", namespaced
 GPUCLASSES = Resource("aliquot.dev", "v1alpha1", "gpuclasses", "GPUClass", namespaced=False)
 PODGROUPS = Resource("aliquot.dev", "v1alpha1", "podgroups", "PodGroup")
 TOPOLOGIES = Resource("aliquot.dev", "v1alpha1", "topologies", "Topology", namespaced=False)
-GPUPOLICIES = Resource("aliquot.dev", "v1alpha1", "gpupolicies", "GPUPolicy", namespaced=False)
 QUEUES = Resource("aliquot.dev", "v1alpha1", "queues", "Queue", namespaced=False)
