@@ -13,7 +13,7 @@ from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.testing import container, describe, linked, mig, node, placed, pod, term
-from tests.scheduler.test_placement import Case, check, rows
+from tests.scheduler.placement_cases import Case, check, rows
 from tests.scheduler.worlds import Cluster
 
 HALVES = ([0, 1, 2, 3], [4, 5, 6, 7])

@@ -5,7 +5,7 @@ import pytest
 from aliquot.scheduler.core.node import derive
 from aliquot.scheduler.core.pod import ContainerKind
 from aliquot.scheduler.testing import GPU, container, node, placed, pod
-from tests.scheduler.test_placement import Case, check, rows
+from tests.scheduler.placement_cases import Case, check, rows
 
 
 @rows(

@@ -3,7 +3,7 @@
 import pytest
 
 from aliquot.scheduler.testing import node, pod
-from tests.scheduler.test_placement import Case, check, rows
+from tests.scheduler.placement_cases import Case, check, rows
 
 BIG = "class.aliquot.dev/big"
 IN_USE = [(pod(f"r{index}", gpu=1), f"a gpu{index}") for index in range(4)]
