@@ -9,24 +9,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from aliquot.kube import duration
 from aliquot.kube.api.gpunode import API_VERSION, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
+from aliquot.kube.api.validation import duration_text
 
-_Duration = Annotated[
-    str,
-    Meta(
-        max_length=32,
-        extra_json_schema={
-            "x-kubernetes-validations": [
-                {
-                    "rule": f"self.matches('{duration.PATTERN}')".replace("\\", "\\\\"),
-                    "message": "it is a duration, like 90s, 45m or 1h30m",
-                }
-            ]
-        },
-    ),
-]
+_Duration = Annotated[str, duration_text("it")]
 _COUNT_OR_PERCENT = Meta(
     extra_json_schema={"minimum": 0, "maxLength": 8, "pattern": r"^(0|[1-9][0-9]*|[1-9]?[0-9]%|100%)$"}
 )

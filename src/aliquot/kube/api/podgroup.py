@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from aliquot.kube import duration
 from aliquot.kube.api.gpunode import API_VERSION, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
+from aliquot.kube.api.validation import duration_text, validated
 
 HOSTNAME = "kubernetes.io/hostname"
 NVLINK_LEVEL = "aliquot.dev/nvlink"
@@ -21,24 +21,6 @@ NUMA_LEVEL = "aliquot.dev/numa"
 _MOST_SUB_GROUPS = 256
 _Name = Annotated[str, Meta(min_length=1, max_length=253)]
 _LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
-
-
-def _validated(*rules: tuple[str, str]) -> dict[str, list[dict[str, str]]]:
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
-def _duration(name: str) -> Meta:
-    return Meta(
-        max_length=32,
-        extra_json_schema=_validated(
-            (
-                f"self.matches('{duration.PATTERN}') && duration(self) > duration('0s')".replace(
-                    "\\", "\\\\"
-                ),
-                f"{name} is a duration above zero, like 90s, 45m or 1h30m",
-            )
-        ),
-    )
 
 
 class Preemptibility(StrEnum):
@@ -60,7 +42,7 @@ class TopologyConstraint(Struct, kw_only=True, rename="camel", omit_defaults=Tru
 
 
 _SOME_LEVEL = Meta(
-    extra_json_schema=_validated(
+    extra_json_schema=validated(
         (
             "has(self.requiredTopologyLevel) || has(self.preferredTopologyLevel)",
             "topologyConstraint asks for nothing: give requiredTopologyLevel or preferredTopologyLevel",
@@ -105,11 +87,13 @@ class PodGroupSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Empty: as the pods say."""
     preemptibility: Preemptibility = Preemptibility.PREEMPTIBLE
     topology_constraint: Annotated[TopologyConstraint, _SOME_LEVEL] | None = None
-    max_runtime: Annotated[str, _duration("maxRuntime")] | None = None
+    max_runtime: Annotated[str, duration_text("maxRuntime", above_zero=True)] | None = None
     """It is stopped after so long. A job whose end is known is the one that fills gaps."""
-    min_runtime: Annotated[str, _duration("minRuntime")] | None = None
+    min_runtime: Annotated[str, duration_text("minRuntime", above_zero=True)] | None = None
     """It is not evicted before; null: as its queue says."""
-    staleness_grace_period: Annotated[str, _duration("stalenessGracePeriod")] | None = None
+    staleness_grace_period: Annotated[str, duration_text("stalenessGracePeriod", above_zero=True)] | None = (
+        None
+    )
     """How long it may stay below its minimum before all of it is evicted; null: a minute."""
     after: Annotated[list[After], list_map("name"), Meta(max_length=64)] = []
     """What has to end before it is placed."""
@@ -118,7 +102,7 @@ class PodGroupSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
 _IN_IT = "self.subGroups.filter(c, has(c.parent) && c.parent == g.name)"
 
 _CONSISTENT = Meta(
-    extra_json_schema=_validated(
+    extra_json_schema=validated(
         (
             "has(self.minMember) != (has(self.subGroups) && self.subGroups.size() > 0)",
             "give either minMember or subGroups",
@@ -218,7 +202,7 @@ class TopologyLevel(Struct, kw_only=True, rename="camel", omit_defaults=True):
 _LEVELS = Meta(
     min_length=1,
     max_length=16,
-    extra_json_schema=_validated(
+    extra_json_schema=validated(
         (
             "self.all(l, self.exists_one(m, m.nodeLabel == l.nodeLabel))",
             "a nodeLabel is there twice in levels",

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from aliquot.kube import duration
 from aliquot.kube.api.gpunode import API_VERSION, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
+from aliquot.kube.api.validation import duration_text
 
 QUEUE_LABEL = "aliquot.dev/queue"
 """On a pod: the name of its queue."""
@@ -26,10 +26,6 @@ _MOST_MODELS = 32
 _MOST_USERS = 50
 
 
-def _validated(*rules: tuple[str, str]) -> dict[str, list[dict[str, str]]]:
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
 # A pattern, not a rule: how long the text of an integer or string may be does not count when the API server estimates
 # what a rule costs.
 _AMOUNT = Meta(
@@ -39,18 +35,6 @@ _AMOUNT = Meta(
         "pattern": r"^(-1|([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?)$",
     }
 )
-
-
-def _duration(name: str) -> Meta:
-    return Meta(
-        max_length=32,
-        extra_json_schema=_validated(
-            (
-                f"self.matches('{duration.PATTERN}')".replace("\\", "\\\\"),
-                f"{name} is a duration, like 90s, 45m or 1h30m",
-            )
-        ),
-    )
 
 
 class QueueResource(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -91,9 +75,9 @@ class QueueSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
         list_map("product"),
         Meta(max_length=_MOST_MODELS),
     ] = []
-    preempt_min_runtime: Annotated[str, _duration("preemptMinRuntime")] | None = None
+    preempt_min_runtime: Annotated[str, duration_text("preemptMinRuntime")] | None = None
     """So long a job runs before one of the same queue may take its place; null: as the parent has it, else 0."""
-    reclaim_min_runtime: Annotated[str, _duration("reclaimMinRuntime")] | None = None
+    reclaim_min_runtime: Annotated[str, duration_text("reclaimMinRuntime")] | None = None
     """So long a job runs before another queue may take its place; null: as the parent has it, else 0."""
 
 
