@@ -64,14 +64,11 @@ class Movable:
         return replace(pod, key=stand_in_key(key))
 
     def may_go(self, unit: Unit) -> bool:
-        pods = self._session.snapshot.pods
-        if any(key not in pods or pods[key].assumed for key in unit.pods):
-            return False
-        if unit.going:
-            return not any(self._guards.kept(key) for key in unit.pods)
+        at_once = self._everybody.may_go(unit, self._job.spec, self._guards)
+        if at_once is not None:
+            return at_once
         assert unit.spec is not None
-        if not self._job.spec.evicts or unit.spec.key == self._job.spec.key:
-            return False
+        pods = self._session.snapshot.pods
         if unit.spec.priority > self._job.spec.priority:
             # To be moved is a disturbance, though a small one: nobody suffers it for who matters less.
             return False

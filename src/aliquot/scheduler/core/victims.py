@@ -110,6 +110,16 @@ class Everybody:
             ]
         return found
 
+    def may_go(self, unit: Unit, job: JobSpec, guards: Guards) -> bool | None:
+        """Whether it goes for the job, for whatever reason and wherever to; None: that is still open."""
+        pods = self._session.snapshot.pods
+        # What was decided a moment ago may be written by now or not: it is let come true first.
+        if any(key not in pods or pods[key].assumed for key in unit.pods):
+            return False
+        if unit.spec is None:
+            return not any(guards.kept(key) for key in unit.pods)
+        return None if job.evicts and unit.spec.key != job.key else False
+
     def holdings(self, queue: str) -> list[Holding]:
         return [unit.holding for unit in self._by_queue.get(queue, ())]
 
@@ -225,15 +235,11 @@ class Victims:
 
     def may_go(self, unit: Unit) -> bool:
         """As things are in the session."""
-        pods = self._session.snapshot.pods
-        # What was decided a moment ago may be written by now or not: it is let come true first.
-        if any(key not in pods or pods[key].assumed for key in unit.pods):
-            return False
-        if unit.going:
-            return not any(self._guards.kept(key) for key in unit.pods)
+        at_once = self._everybody.may_go(unit, self._job.spec, self._guards)
+        if at_once is not None:
+            return at_once
         assert unit.spec is not None
-        if not self._job.spec.evicts or unit.spec.key == self._job.spec.key:
-            return False
+        pods = self._session.snapshot.pods
         other = unit.queue != self._queue
         victim = Party(unit.queue, unit.holding.amounts, unit.claim, unit.holding.priority)
         since_s = min(pods[key].since_s for key in unit.pods)
