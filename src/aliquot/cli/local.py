@@ -63,6 +63,7 @@ def run_in_foreground(plan: Plan, *, say: Say) -> None:
 
     # Before a fleet fills the heap: collections over it find nothing, and take a third of the time to ready.
     settle_gc()
+    told: BaseException | None = None
     try:
         machines.refuse_another_runtime(plan)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -70,13 +71,16 @@ def run_in_foreground(plan: Plan, *, say: Say) -> None:
     except* (AuditError, StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
         raise LocalClusterError(str(innermost(group))) from group
     except* LocalClusterError as group:
-        raise innermost(group) from None
+        # Not raised from here: see `explaining.explain`.
+        told = innermost(group)
     except* OSError as group:
         error = innermost(group)
         if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):
             raise
         place = error.filename or plan.state.path
         raise LocalClusterError(f"{place}: {error.strerror or error}; {way_out(error)}") from group
+    if told is not None:
+        raise told
 
 
 async def _live(plan: Plan, say: Say) -> None:
