@@ -7,6 +7,8 @@ from typing import Any
 from aliquot.kube.api.core import CustomResourceDefinition
 from aliquot.kube.api.gpuclass import CLASS_PREFIX, LONGEST_NAME, GPUClass
 from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.api.gpupolicy import LONGEST_NAME as LONGEST_POLICY_NAME
+from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.api.podgroup import PodGroup, Topology
 from aliquot.kube.api.queue import LONGEST_NAME as LONGEST_QUEUE_NAME
 from aliquot.kube.api.queue import QUEUE_LABEL, Queue
@@ -124,12 +126,38 @@ QUEUE_CRD = crd(
     },
 )
 
+GPUPOLICY_CRD = crd(
+    GPUPolicy,
+    "gpupolicies",
+    singular="gpupolicy",
+    short_names=["gp"],
+    categories=["aliquot"],
+    printer_columns=[
+        PrinterColumn(
+            "Nodes", ".status.nodes.total", type="integer", description="Nodes with GPUs that it is for."
+        ),
+        PrinterColumn("Ready", ".status.nodes.ready", type="integer", description="Of them, validated."),
+        PrinterColumn("Failed", ".status.nodes.failed", type="integer"),
+        PrinterColumn("Upgrading", ".status.nodes.upgrading", type="integer"),
+        PrinterColumn("State", '.status.conditions[?(@.type=="Ready")].reason'),
+        PrinterColumn("Degraded", '.status.conditions[?(@.type=="Degraded")].status'),
+        PrinterColumn("Message", '.status.conditions[?(@.type=="Progressing")].message', priority=1),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ],
+    rules={
+        f"self.metadata.name.size() <= {LONGEST_POLICY_NAME}": "the name is too long: it is part of the names of what is "
+        f"made of it, which leaves {LONGEST_POLICY_NAME} characters",
+        "!self.metadata.name.contains('.')": "the name has a dot: it is part of names that may have none",
+    },
+)
+
 ALL: tuple[dict[str, Any], ...] = (
     GPUNODE_CRD,
     GPUCLASS_CRD,
     PODGROUP_CRD,
     TOPOLOGY_CRD,
     QUEUE_CRD,
+    GPUPOLICY_CRD,
 )
 
 

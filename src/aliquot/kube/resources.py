@@ -104,3 +104,4 @@ GPUCLASSES = Resource("aliquot.dev", "v1alpha1", "gpuclasses", "GPUClass", names
 PODGROUPS = Resource("aliquot.dev", "v1alpha1", "podgroups", "PodGroup")
 TOPOLOGIES = Resource("aliquot.dev", "v1alpha1", "topologies", "Topology", namespaced=False)
 QUEUES = Resource("aliquot.dev", "v1alpha1", "queues", "Queue", namespaced=False)
+GPUPOLICIES = Resource("aliquot.dev", "v1alpha1", "gpupolicies", "GPUPolicy", namespaced=False)

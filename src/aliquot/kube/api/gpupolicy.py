@@ -13,6 +13,9 @@ from aliquot.kube.api.gpunode import API_VERSION, list_map
 from aliquot.kube.api.meta import Condition, ObjectMeta
 from aliquot.kube.api.validation import duration_text
 
+LONGEST_NAME = 30
+"""Of a policy: with an operand's name and a pool's around it, it has to be the name of a DaemonSet and a label's value."""
+
 _Duration = Annotated[str, duration_text("it")]
 _COUNT_OR_PERCENT = Meta(
     extra_json_schema={"minimum": 0, "maxLength": 8, "pattern": r"^(0|[1-9][0-9]*|[1-9]?[0-9]%|100%)$"}
