@@ -94,7 +94,7 @@ class FakeApi:
         """status, reason, message of PodScheduled; empty when there is none."""
         for condition in self.pod(name).get("status", {}).get("conditions", ()):
             if condition["type"] == "PodScheduled":
-                return condition["status"], condition["reason"], condition["message"]
+                return condition["status"], condition.get("reason", ""), condition.get("message", "")
         return "", "", ""
 
     def events(self, reason: str) -> list[str]:
@@ -170,6 +170,11 @@ class FakeApi:
         if not subresource:
             return self._patch(kind, obj, body)
         assert (method, subresource) == ("PATCH", "status"), (method, path)
+        if kind == "pods" and body["metadata"].get("resourceVersion") not in (
+            None,
+            obj["metadata"]["resourceVersion"],
+        ):
+            raise Refused(409, "Conflict", "the object has been modified")
         if kind in ("queues", "podgroups"):
             obj["status"] = _merged(obj.get("status", {}), body["status"])
             return self.put(kind, obj)
@@ -210,6 +215,9 @@ class FakeApi:
             )
         obj["spec"]["nodeName"] = body["target"]["name"]
         obj["metadata"].setdefault("annotations", {}).update(body["metadata"].get("annotations", {}))
+        conditions = {c["type"]: c for c in obj.setdefault("status", {}).get("conditions") or ()}
+        conditions["PodScheduled"] = {"type": "PodScheduled", "status": "True"}
+        obj["status"]["conditions"] = list(conditions.values())
         self.binds.append((key, body["target"]["name"]))
         self.put("pods", obj)
         try:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.scheduler.fake_api import Refused, World, simulate
 from tests.scheduler.running import (
     assigned,
@@ -107,11 +109,17 @@ def test_a_bind_whose_answer_is_lost_holds_its_device() -> None:
     simulate(scenario)
 
 
-def test_a_bind_that_never_arrived_is_sent_again() -> None:
+@pytest.mark.parametrize(
+    ("down_s", "told"),
+    [(0.3, []), (20.0, ["binding to node a failed, and is tried again: ServiceUnavailable"])],
+)
+def test_a_bind_that_never_arrived_is_sent_again_and_told_if_it_takes_a_while(
+    down_s: float, told: list[str]
+) -> None:
     async def scenario(world: World) -> None:
         api = world.api
         api.put("nodes", node("a"))
-        until_s = asyncio.get_running_loop().time() + 20
+        until_s = asyncio.get_running_loop().time() + down_s
 
         def down(method: str, path: str) -> str:
             early = asyncio.get_running_loop().time() < until_s
@@ -120,9 +128,37 @@ def test_a_bind_that_never_arrived_is_sent_again() -> None:
         api.fault = down
         api.put("pods", pod("p"))
         async with running(scheduler(world)):
+            if told:
+                await until(lambda: api.condition("p") == ("False", "BindFailed", told[0]), 2)
             await until(lambda: api.node_of("p") == "a")
+            await asyncio.sleep(5)
         assert api.binds == [("default/p", "a")]
-        assert api.condition("p") == ("", "", "")
+        assert api.condition("p") == ("True", "", "")
+        assert api.events("FailedScheduling") == told
+
+    simulate(scenario)
+
+
+def test_a_pod_that_has_its_node_is_not_told_that_its_bind_failed() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a"))
+
+        def lose(method: str, path: str) -> str:
+            if path.endswith("/binding"):
+                api.watching.clear()
+                return "after" if not api.binds else "before"
+            return ""
+
+        api.fault = lose
+        api.put("pods", pod("p"))
+        async with running(scheduler(world)):
+            await asyncio.sleep(60)
+            assert api.condition("p") == ("True", "", "")
+            api.watching.set()
+            await asyncio.sleep(60)
+        assert api.condition("p") == ("True", "", "")
+        assert api.events("FailedScheduling") == []
 
     simulate(scenario)
 

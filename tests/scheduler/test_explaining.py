@@ -248,6 +248,23 @@ def test_who_may_not_look_is_told() -> None:
     simulate(scenario)
 
 
+@pytest.mark.parametrize("why", ["BindFailed", "SchedulerError", "DevicesNotMade", "VolumesNotBound"])
+def test_who_has_room_and_does_not_get_there_is_told_why(why: str) -> None:
+    def put(api: FakeApi) -> None:
+        api.put("nodes", node("a", gpus=8))
+        one = pod("p", gpus=1)
+        condition = {"type": "PodScheduled", "status": "False", "reason": why, "message": "it did not work"}
+        one["status"]["conditions"] = [condition | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]
+        api.put("pods", one)
+
+    answer = asked("pod/default/p", put)
+    assert answer.state == "Placeable"
+    assert answer.told == (
+        "pod default/p has room on a: it is placed at once where the scheduler runs. "
+        "It is being tried, since 2026-01-01T00:00:00Z: it did not work"
+    )
+
+
 def test_it_says_what_the_pod_is_told() -> None:
     """By the scheduler that runs beside it."""
 

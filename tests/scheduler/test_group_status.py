@@ -95,6 +95,24 @@ def test_a_gang_of_which_a_bind_is_refused_says_so_for_as_long_as_it_is() -> Non
     simulate(scenario, kinds=GROUPS)
 
 
+def test_a_gang_of_which_a_bind_fails_says_so() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        fails = True
+        api.fault = lambda method, path: "before" if fails and path.endswith("/p1/binding") else ""
+        api.put("nodes", node("a", gpus=2))
+        api.put("podgroups", group("train", 2, stalenessGracePeriod="1h"))
+        for name in ("p0", "p1"):
+            api.put("pods", member(name, "train"))
+        async with running(scheduler(world)):
+            await until(lambda: reason(api, "train") == "BindFailed")
+            assert condition(api, "train") == ("False", "BindFailed")
+            fails = False
+            await until(lambda: phase(api, "train") == "Running")
+
+    simulate(scenario, kinds=GROUPS)
+
+
 def test_a_gang_that_waits_for_its_queue_and_then_runs() -> None:
     async def scenario(world: World) -> None:
         api = world.api

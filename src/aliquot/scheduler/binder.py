@@ -2,6 +2,7 @@
 
 A bind whose answer is lost may have happened. It is sent again, the same, until the server either takes it or says
 that the pod has a node; until then what was assumed for it stays taken, so that nothing is given to a second pod.
+Its owner is told so, unless it takes within a moment.
 A decision that was cut off (leadership lost) is not sent again: others have decided meanwhile.
 """
 
@@ -22,7 +23,7 @@ from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.metrics import Counts
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.pods import annotations
-from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
+from aliquot.scheduler.reporter import BIND_FAILED, SCHEDULER_ERROR, Notice, Reporter
 
 _log = structlog.get_logger()
 
@@ -95,7 +96,9 @@ class Binder:
             await self._client.bind(
                 namespace, name, placed.node, pod_uid=pod.uid, annotations=annotations(placed)
             )
-        except (errors.Unavailable, errors.TooManyRequests):
+        except (errors.Unavailable, errors.TooManyRequests) as error:
+            message = f"binding to node {placed.node} failed, and is tried again: {error.message}"
+            self._reporter.tell(key, Notice(pod.uid, BIND_FAILED, message, in_doubt=True))
             raise  # to be called again, after a wait that grows
         except errors.ApiError as error:
             return await self._refused(decision, error)
@@ -136,6 +139,7 @@ class Binder:
     def _done(self, decision: _Decision, *, here: bool = True) -> None:
         self._settle(decision)
         pod = decision.bind.pod
+        self._reporter.forget(pod.key)
         if here:
             self._counts.bound(pod)
             self._announcer.bound(pod, decision.bind.placed.node)

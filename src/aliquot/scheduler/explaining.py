@@ -16,6 +16,7 @@ from aliquot.kube import duration
 from aliquot.kube.api.core import Pod
 from aliquot.kube.client import Client
 from aliquot.kube.resources import key
+from aliquot.scheduler.claiming import NOT_BOUND
 from aliquot.scheduler.controller import Scheduler
 from aliquot.scheduler.core.backfill.prediction import Prediction, predicted
 from aliquot.scheduler.core.backfill.stage import Backfill
@@ -34,9 +35,13 @@ from aliquot.scheduler.group_status import group_of
 from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.grouping.drawn import Refused
 from aliquot.scheduler.onlooking import looked
+from aliquot.scheduler.preparing import NOT_MADE
 from aliquot.scheduler.queues import as_quantity
+from aliquot.scheduler.reporter import NOT_TAKEN, scheduled_condition
 
 _AHEAD = 3
+_TRIED = NOT_TAKEN | {NOT_MADE, NOT_BOUND}
+"""What a pod says that had a node in mind, and did not get there."""
 
 
 class Unknown(Exception):
@@ -276,7 +281,7 @@ class _Look:
                     )
                 else:
                     told = f"has room on {where}: it is placed at once where the scheduler runs"
-                    answer = self._said("Placeable", told)
+                    answer = self._said("Placeable", f"{told}{self._last_tried()}")
                 return _with(answer, queues=self._numbers(job, None, standing), **common)
         alike = pending.alike_of(spec.key)
         blocked = next((one for one in outcome.blocked if one.alike == alike), None)
@@ -324,6 +329,16 @@ class _Look:
             predicted_start=rfc3339(start_s) if start_s is not None else None,
             start_told=prediction.told(self._now_s),
         )
+
+    def _last_tried(self) -> str:
+        """Why it is not on a node that it was to have, as the scheduler wrote it on the pod."""
+        name = f"{self._subject.namespace}/{self._subject.name}"
+        pod = self._scheduler.pods.get(name) if self._subject.kind == "pod" else None
+        said = scheduled_condition(pod) if pod is not None else None
+        if said is None or said.status != "False" or said.reason not in _TRIED:
+            return ""
+        since = f", since {said.last_transition_time}" if said.last_transition_time else ""
+        return f". It is being tried{since}: {said.message}"
 
     def _ahead(self, job: Job) -> Ahead:
         asked = self._pending.asked(job)

@@ -36,7 +36,7 @@ from aliquot.scheduler.grouping.doors import own
 from aliquot.scheduler.grouping.drawn import Refused, value
 from aliquot.scheduler.members import Gathered, Members, gathered
 from aliquot.scheduler.queues import as_quantity
-from aliquot.scheduler.reporter import FAILED_SCHEDULING, SCHEDULER_ERROR
+from aliquot.scheduler.reporter import FAILED_SCHEDULING, NOT_TAKEN
 from aliquot.scheduler.status_writer import BURST_S, StatusWriter, timed
 
 SCHEDULED = "Scheduled"
@@ -153,9 +153,7 @@ class GroupStatuses:
             # Not among those who are decided on: it is gated, or was refused a moment ago. What was refused is tried again and
             # again, and is refused until it is placed.
             said = next((c for c in pod.status.conditions or () if c.type == _POD_SCHEDULED), None)
-            if said is not None and (
-                said.reason == SCHEDULER_ERROR or self._pending.job_of(key(pod)) is None
-            ):
+            if said is not None and (said.reason in NOT_TAKEN or self._pending.job_of(key(pod)) is None):
                 return WaitingReason(reason=said.reason, message=said.message)
         try:
             least = least_pods(own.root_of(group))

@@ -19,10 +19,15 @@ UNSCHEDULABLE = "Unschedulable"
 """Of PodScheduled: autoscalers buy nodes for whoever says so, and for nobody else."""
 SCHEDULING_GATED = "SchedulingGated"
 SCHEDULER_ERROR = "SchedulerError"
+BIND_FAILED = "BindFailed"
+"""The API server did not answer, or with an error of its own."""
+NOT_TAKEN = frozenset({SCHEDULER_ERROR, BIND_FAILED})
+"""There is room, and what was decided is not on the API server: it is tried again and again."""
 FAILED_SCHEDULING = "FailedScheduling"
 
 HOLD_S = 0.5
 """Before the first word on a pod: until the others of its job are made, or a node is free, there is often nothing to tell."""
+_LOOK_AGAIN_S = 1.0
 _CONDITION = "PodScheduled"
 _WORKERS = 8
 
@@ -32,6 +37,8 @@ class Notice:
     uid: str
     reason: str
     message: str
+    in_doubt: bool = False
+    """It may have a node all the same, or may get it at any moment."""
 
 
 class Reporter:
@@ -81,15 +88,15 @@ class Reporter:
     def asks_for_nodes(self, key: str) -> bool:
         """Whether the pod says that an autoscaler should buy a node for it."""
         pod = self._pods.get(key)
-        said = _said(pod) if pod is not None else None
+        said = scheduled_condition(pod) if pod is not None else None
         return said is not None and said.reason == UNSCHEDULABLE
 
-    async def _write(self, key: str) -> None:
+    async def _write(self, key: str) -> float | None:
         notice = self._notices.get(key)
         pod = self._pods.get(key)
         if notice is None or pod is None or pod.spec.node_name or not self._may_write():
-            return
-        current = _said(pod)
+            return None
+        current = scheduled_condition(pod)
         last = self._written.get(key)
         # What was written here is known better than what the cache shows, which may lag.
         if notice != last and not (last is None and _says(pod, current, notice)):
@@ -100,12 +107,13 @@ class Reporter:
                     PODS, name, patch, namespace, kind=PatchKind.STRATEGIC, subresource="status"
                 )
             except (errors.NotFound, errors.Conflict):
-                # Deleted, perhaps made anew: the cache will tell.
-                return
+                # Deleted, perhaps made anew, or another by now: the cache will tell.
+                return _LOOK_AGAIN_S if notice.in_doubt else None
             if notice.reason != SCHEDULING_GATED:
                 self._recorder.event(PODS, pod, Severity.WARNING, FAILED_SCHEDULING, notice.message)
         if key in self._notices:
             self._written[key] = notice
+        return None
 
     def _patch(self, notice: Notice, pod: Pod, current: PodCondition | None) -> dict[str, object]:
         since = current.last_transition_time if current is not None and current.status == "False" else None
@@ -117,20 +125,24 @@ class Reporter:
             last_transition_time=since or rfc3339(self._clock.now()),
         )
         status: dict[str, object] = {"conditions": [msgspec.to_builtins(condition)]}
-        if pod.status.nominated_node_name:
+        # With the uid, the write cannot land on another pod of the same name.
+        metadata = {"uid": notice.uid}
+        if notice.in_doubt:
+            # Nor with the version on one that has its node: there is nobody who would take the word back.
+            metadata["resourceVersion"] = pod.metadata.resource_version
+        elif pod.status.nominated_node_name:
             # Autoscalers take it that the pod will go there, and buy nothing for it.
             status["nominatedNodeName"] = None
-        # With the uid, the write cannot land on another pod of the same name.
-        return {"metadata": {"uid": notice.uid}, "status": status}
+        return {"metadata": metadata, "status": status}
 
 
-def _said(pod: Pod) -> PodCondition | None:
+def scheduled_condition(pod: Pod) -> PodCondition | None:
     return next((one for one in pod.status.conditions or () if one.type == _CONDITION), None)
 
 
 def _says(pod: Pod, condition: PodCondition | None, notice: Notice) -> bool:
     return (
-        not pod.status.nominated_node_name
+        (notice.in_doubt or not pod.status.nominated_node_name)
         and condition is not None
         and condition.status == "False"
         and condition.reason == notice.reason
