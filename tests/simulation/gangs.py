@@ -1,22 +1,29 @@
 """Gangs, queues and priorities, while whoever decides on them is killed again and again: nothing happens to nodes and agents, so
 no pod may be refused by a kubelet, no queue may ever hold more than its limit, and nothing may be left of a gang of which a member
-is lost for ever."""
+is lost for ever. Whether what was had, and how long one has waited, counts in turns, is drawn for each seed."""
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
 from aliquot.gpu.inventory import InventoryGpus, InventoryNode
+from aliquot.kube import quantity
 from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.client import Propagation
 from aliquot.kube.errors import NotFound
 from aliquot.kube.resources import JOBS, NAMESPACES, PODGROUPS, PODS, PRIORITYCLASSES, QUEUES
 from aliquot.kube.roles import NAMESPACE
+from aliquot.scheduler.settings import Settings
 from tests.simulation.world import World, summary
 
 NODES = tuple(InventoryNode(f"hopper-{n}", {}, (InventoryGpus("h100-80gb", 4),)) for n in range(2))
 QUEUES_OF = {"research": {"quota": 4, "limit": 6}, "products": {"quota": 3}, "default": {"quota": 0}}
 PRIORITIES = {"low": 1, "high": 10}
+USERS = ("ann", "bob", "")
+_HALF_LIVES_S = (None, 30.0, 3600.0)
+_AGEING_S = (None, 10.0, 300.0)
+_GPUS = sum(gpus.count for node in NODES for gpus in node.gpus)
 _SIZES = (1, 1, 2, 3, 4, 6)
 _DEMANDS = ("nvidia.com/gpu", "nvidia.com/gpu", "nvidia.com/mig-3g.40gb")
 _MOST_JOBS = 8
@@ -30,7 +37,12 @@ _MOST_BANDS = 2
 
 class Gangs(World):
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, NODES, Partitioning.ON_DEMAND)
+        drawn = random.Random(f"{seed} scheduling")
+        self._scheduling = Settings(
+            usage_half_life_s=drawn.choice(_HALF_LIVES_S), ageing_s=drawn.choice(_AGEING_S)
+        )
+        super().__init__(seed, NODES, Partitioning.ON_DEMAND, scheduling=self._scheduling)
+        self.note(str(self._scheduling))
         self._count = 0
         self._fallen: set[str] = set()
         """Bands of which a member is lost."""
@@ -45,6 +57,7 @@ class Gangs(World):
                     self.rng.choice(_DEMANDS),
                     self.rng.choice(sorted(QUEUES_OF)),
                     self.rng.choice(sorted(PRIORITIES)),
+                    self.rng.choice(USERS),
                 )
             case "start" | "end" if jobs:
                 await self._end(self.rng.choice(jobs))
@@ -66,17 +79,18 @@ class Gangs(World):
                 self.note(f"kill {name}")
                 self.supervisor.kill(name)
 
-    async def start(self, size: int, resource: str, queue: str, priority: str) -> None:
+    async def start(self, size: int, resource: str, queue: str, priority: str, user: str = "") -> None:
         self._count += 1
         name = f"job-{self._count}"
-        self.note(f"{name}: {size} x {resource} in {queue}, {priority}")
+        self.note(f"{name}: {size} x {resource} in {queue}, {priority}, of {user or 'nobody'}")
         spec = _pod_spec(resource, priority)
+        labels = {"aliquot.dev/queue": queue} | ({"aliquot.dev/user": user} if user else {})
         # Whoever is evicted begins again, however often.
         job = {
             "parallelism": size,
             "completions": size,
             "backoffLimit": 10_000,
-            "template": {"metadata": {"labels": {"aliquot.dev/queue": queue}}, "spec": spec},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
         }
         metadata = {
             "name": name,
@@ -167,6 +181,22 @@ class Gangs(World):
                 queue = pod["metadata"]["labels"]["aliquot.dev/queue"]
                 holds[queue] += 1000 if resource == "nvidia.com/gpu" else 500
         assert holds["research"] <= 6000, f"beyond the queue's limit: {holds}"
+        await self._check_had()
+
+    async def _check_had(self) -> None:
+        """Nobody had more than there is, and what users had is no more than their queue."""
+        if self._scheduling.usage_half_life_s is None:
+            return
+        for queue in (await self.user.list(QUEUES)).items:
+            usage = queue.get("status", {}).get("usage") or {}
+            had = _gpus(usage.get("average", {}))
+            of_users = sum(_gpus(one.get("average", {})) for one in usage.get("users", ()))
+            name = queue["metadata"]["name"]
+            assert had <= _GPUS, f"queue {name} had {had} of {_GPUS} GPUs on average"
+            # Each is rounded to a thousandth.
+            assert of_users <= had + 0.01, (
+                f"of {had} GPUs on average that queue {name} had, users had {of_users}"
+            )
 
     async def live(self, storm_s: float) -> None:
         await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
@@ -202,6 +232,10 @@ class Gangs(World):
             if len(pods) == 8 and all(pod["status"].get("phase") == "Running" for pod in pods):
                 return
         raise AssertionError(f"not all run ten virtual minutes after the storm: {summary(pods)}")
+
+
+def _gpus(amounts: dict[str, str]) -> float:
+    return float(quantity.parse(amounts.get("gpu", "0")))
 
 
 def _pod_spec(resource: str, priority: str) -> dict[str, Any]:

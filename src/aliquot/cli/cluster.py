@@ -53,6 +53,7 @@ from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, MOVE
 from aliquot.partition.controller.relocating import RunAside
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
 from aliquot.scheduler.recording.flight_recorder import FlightRecorder
+from aliquot.scheduler.settings import Settings
 
 _MPS_ROOT = "/run/nvidia/mps"
 """Of the host, where NVIDIA's chart has it. GPUs are simulated here: nothing is put there."""
@@ -61,6 +62,8 @@ _DELETED = (
     "its Node was deleted, and a kubelet registers only when it starts: "
     "'aliquot down' and 'aliquot up' bring it back"
 )
+
+_SCHEDULING = Settings()
 
 Dress = Callable[[str, Transport], Transport]
 """What a component's transport is wrapped into, by the component's name."""
@@ -85,7 +88,7 @@ class Cluster:
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
-    `moves_per_hour` how many are. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
+    `moves_per_hour` how many are; `scheduling` is the scheduler's. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
     its own name.
     """
 
@@ -108,6 +111,7 @@ class Cluster:
         moves_per_hour: int = MOVES_PER_HOUR,
         run_aside: RunAside = asyncio.to_thread,
         flight_recorder: FlightRecorder | None = None,
+        scheduling: Settings = _SCHEDULING,
     ) -> None:
         self._app = app
         self._clock = clock
@@ -123,6 +127,7 @@ class Cluster:
         self._moves_per_hour = moves_per_hour
         self._run_aside = run_aside
         self._flight_recorder = flight_recorder
+        self._scheduling = scheduling
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
 
@@ -231,6 +236,7 @@ class Cluster:
             nodes=self.node_objects,
             gpu_nodes=self.gpu_nodes,
             flight_recorder=self._flight_recorder,
+            settings=self._scheduling,
         )
         await scheduler.run()
 
