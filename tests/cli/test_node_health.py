@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from aliquot.cli import logs, node
+from aliquot.cli import logs
+from aliquot.cli.node import run as node
 from aliquot.node import agent
 from aliquot.node.health.policy import IGNORED_XIDS, HealthPolicy
 from tests.cli.test_node_metrics import KUBECONFIG

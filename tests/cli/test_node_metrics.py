@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from aliquot.cli import logs, node
+from aliquot.cli import logs
+from aliquot.cli.node import run as node
 from aliquot.node.agent import Agent
 
 KUBECONFIG = """

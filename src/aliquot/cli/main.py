@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "mig": ("aliquot.cli.mig.group", "mig", "Cut GPUs into MIG slices: plan, apply, verify, put back."),
-    "node": ("aliquot.cli.node", "node", "The agent of a GPU node."),
+    "node": ("aliquot.cli.node.group", "node", "What runs on a GPU node: its agent, discovery, validation."),
     "partition": (
         "aliquot.cli.partition.group",
         "partition",

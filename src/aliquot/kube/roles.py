@@ -147,9 +147,11 @@ ADMISSION_SECRET = {
     "kind": "Role",
     "metadata": {"name": "aliquot-admission", "namespace": NAMESPACE},
 }
+DISCOVERY = role("aliquot-discovery", rule("get patch", "", "nodes"))
+"""Each of its own Node alone; RBAC has no words for that."""
 ALL: tuple[dict[str, Any], ...] = tuple(
     part
-    for one in (NODE_AGENT, SCHEDULER, PARTITIONER)
+    for one in (NODE_AGENT, SCHEDULER, PARTITIONER, DISCOVERY)
     for part in (one, binding(one["metadata"]["name"], account(one["metadata"]["name"])))
 )
 

@@ -1,6 +1,5 @@
-"""`aliquot node`: the agent of a GPU node, and what it would advertise."""
+"""`aliquot node run`: the agent of a GPU node."""
 
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ import click
 from aliquot.cli.connect import cluster_options, connect, serve
 from aliquot.cli.drivers import driver_option, open_driver
 from aliquot.cli.metrics import serving_metrics
+from aliquot.cli.node.options import node_name_option
 from aliquot.cli.plugin_options import config_file_option, follow, plugin_options
-from aliquot.cli.preview import preview
 from aliquot.cli.state import SIMULATED_GPUS
 from aliquot.kube.roles import PLUGIN_CONFIG_MAP
 
@@ -26,20 +25,8 @@ _METRICS_PORT = 9400
 """dcgm-exporter's, so that who scrapes it finds us."""
 
 
-@click.group()
-def node() -> None:
-    """The agent of a GPU node."""
-
-
-node.add_command(preview)
-
-
-@node.command("run")
-@click.option(
-    "--node-name",
-    default=lambda: os.environ.get("NODE_NAME"),
-    help="Name of the Node.  [default: $NODE_NAME]",
-)
+@click.command("run")
+@node_name_option
 @click.option(
     "--kubelet-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -115,7 +102,7 @@ node.add_command(preview)
 @driver_option
 @cluster_options
 def run_agent(
-    node_name: str | None,
+    node_name: str,
     kubelet_dir: Path,
     state: Path | None,
     metrics_port: int | None,
@@ -134,8 +121,6 @@ def run_agent(
     context: str | None,
 ) -> None:
     """Serve this node's GPUs to its kubelet, cut them as GPUNode asks, and report. Runs until stopped."""
-    if not node_name:
-        raise click.UsageError("which node is this? Give --node-name or $NODE_NAME")
     configuration = follow(given, config_file, config_map, config_default, config_fallback_strategies)
     driver = open_driver(
         driver_name,

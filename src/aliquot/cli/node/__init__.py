@@ -1,0 +1,1 @@
+"""`aliquot node`: what runs on a GPU node. One module for each command."""
