@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,7 +27,8 @@ def test_a_node_is_labelled_until_it_is_stopped(tmp_path: Path) -> None:
         client = Client(transport, clock=SystemClock(), rng=random.Random(0))
         await client.create(NODES, {"metadata": {"name": "n"}})
         arguments = ["--node-name", "n", "--sys-root", str(root), "--kubeconfig", str(api.kubeconfig)]
-        process = subprocess.Popen([sys.executable, "-m", "aliquot.cli.main", "node", "discover", *arguments])
+        command = [sys.executable, "-m", "aliquot.cli.main", "node", "discover", *arguments]
+        process = await asyncio.create_subprocess_exec(*command)
         try:
             async with asyncio.timeout(30):
                 async for event in client.watch(NODES, send_initial_events=True):
@@ -37,7 +37,7 @@ def test_a_node_is_labelled_until_it_is_stopped(tmp_path: Path) -> None:
                         break
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert await process.wait() == 0
             await transport.close()
 
     with EmulatedApi(tmp_path / "api", controllers=False) as api:
