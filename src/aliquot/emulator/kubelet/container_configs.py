@@ -16,7 +16,7 @@ from aliquot.emulator.kubelet.pod_details import PodDetails
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig, StartRefused
 from aliquot.kube import errors
 from aliquot.kube.client import Client
-from aliquot.kube.resources import CONFIGMAPS, SECRETS, Resource
+from aliquot.kube.resources import CONFIGMAPS, RUNTIMECLASSES, SECRETS, Resource
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -54,6 +54,7 @@ class ContainerConfigs:
                 },
             )
             env = environment.environment(pod, container, options.env, around, env_from)
+            handler = await self._runtime_handler(pod.spec.runtime_class_name)
         except (AllocationError, environment.ConfigError, errors.ApiError) as error:
             raise StartRefused(_CONFIG_ERROR, str(error)) from error
         command, args = environment.command_line(container, env)
@@ -64,6 +65,7 @@ class ContainerConfigs:
             name=name,
             attempt=attempt,
             must_end=claim.is_init,
+            runtime_handler=handler,
             image=container.image,
             command=command,
             args=args,
@@ -80,6 +82,19 @@ class ContainerConfigs:
         read = await self._read((one.source for one in wanted), namespace)
         failures = (volumes.failure(one, namespace, _has(one, read[one.source])) for one in wanted)
         return next(filter(None, failures), "")
+
+    async def _runtime_handler(self, runtime_class: str) -> str:
+        """Raises ApiError and StartRefused."""
+        if not runtime_class:
+            return ""
+        try:
+            found = await self._client.get(RUNTIMECLASSES, runtime_class)
+        except errors.NotFound:
+            text = f'failed to get sandbox runtime: RuntimeClass.node.k8s.io "{runtime_class}" not found'
+            raise StartRefused(
+                "ContainerCreating", f"Failed to create pod sandbox: {text}", of_sandbox=True
+            ) from None
+        return str(found["handler"])
 
     async def _read(self, sources: Iterable[Source], namespace: str) -> dict[Source, JsonObject | None]:
         """Raises ApiError."""

@@ -425,7 +425,8 @@ class PodManager:
         try:
             made = await self._runtime.start(await self._configs.make(managed, name, attempt))
         except StartRefused as refused:
-            self._refuse(managed, name, Refusal(refused.reason, refused.message, self._clock.now()))
+            refusal = Refusal(refused.reason, refused.message, self._clock.now())
+            self._refuse(managed, name, refusal, of_sandbox=refused.of_sandbox)
             return
         if made.reason == START_ERROR:
             self._refuse(managed, name, Refusal(NOT_RUN, made.message, self._clock.now()))
@@ -440,11 +441,13 @@ class PodManager:
             # Only the last two are ever shown.
             self._runtime.remove(record.id)
 
-    def _refuse(self, managed: ManagedPod, name: str, refusal: Refusal) -> None:
+    def _refuse(self, managed: ManagedPod, name: str, refusal: Refusal, *, of_sandbox: bool = False) -> None:
         known = managed.refusals.get(name)
         managed.refusals[name] = refusal
         if known is None or known.message != refusal.message:
-            self._event(managed, Severity.WARNING, "Failed", f"Error: {refusal.message}")
+            reason = "FailedCreatePodSandBox" if of_sandbox else "Failed"
+            text = refusal.message if of_sandbox else f"Error: {refusal.message}"
+            self._event(managed, Severity.WARNING, reason, text)
 
     def _event(self, managed: ManagedPod, severity: Severity, reason: str, message: str) -> None:
         if managed.pod.metadata.name:

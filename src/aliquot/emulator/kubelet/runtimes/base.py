@@ -20,12 +20,14 @@ EXIT_UNKNOWN = 255
 
 
 class StartRefused(Exception):
-    """The container cannot even be made; kubelet shows `reason` and the text, and tries again later."""
+    """The container cannot even be made; kubelet shows `reason` and the text, and tries again later. `of_sandbox`: its pod
+    cannot, and no container of it is to blame."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, of_sandbox: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.of_sandbox = of_sandbox
 
 
 class LogsUnavailable(Exception):
@@ -72,6 +74,8 @@ class ContainerConfig:
     image: str
     must_end: bool = False
     """An init container: the others wait for its end."""
+    runtime_handler: str = ""
+    """As the pod's RuntimeClass says; empty: the runtime's own."""
     command: tuple[str, ...] = ()
     """Empty: the image's entrypoint."""
     args: tuple[str, ...] = ()

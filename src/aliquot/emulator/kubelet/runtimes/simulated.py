@@ -7,6 +7,10 @@
 
 Init containers end at once, with 0: the annotations are for the others. SIGTERM ends a container at once. Nothing
 is executed and nothing looks into a volume, so thousands of nodes fit into one process.
+
+A container that `programs` recognises is that program instead: it ends when the program does, is as well as the program
+says, and prints what it prints. It goes on over a new kubelet. A new process gives it to its program again, with its
+log begun anew; a reboot ends it.
 """
 
 import asyncio
@@ -39,6 +43,8 @@ from aliquot.emulator.kubelet.runtimes.base import (
     end_reason,
 )
 from aliquot.emulator.kubelet.runtimes.logs import LogLine, Printer, tail
+from aliquot.emulator.kubelet.runtimes.program_runs import ProgramRuns
+from aliquot.emulator.kubelet.runtimes.programs import End, Programs
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 
 _READS_NOTHING = (
@@ -70,6 +76,12 @@ class _Run(Struct, kw_only=True, rename="camel", omit_defaults=True):
     reason: str = ""
     words: tuple[str, ...] = ()
     """What it printed when it started."""
+    message: str = ""
+    """What its program left when it ended."""
+    holder: str = ""
+    """`namespace/pod`, of a container that was given devices."""
+    config: ContainerConfig | None = None
+    """Of one that is a program's."""
 
 
 class _Memory(Struct, kw_only=True, rename="camel"):
@@ -78,14 +90,26 @@ class _Memory(Struct, kw_only=True, rename="camel"):
 
 
 class SimulatedRuntime:
-    """Containers of one node. Given the same `checkpoints`, a new one knows what the old one ran."""
+    """Containers of one node. Given the same `checkpoints`, a new one knows what the old one ran.
+
+    With `programs`, whoever made it closes it at the end.
+    """
 
     name = "simulated"
     version = "1.0.0"
     mounts_volumes = True
 
-    def __init__(self, checkpoints: CheckpointStore, *, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        checkpoints: CheckpointStore,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        programs: Programs | None = None,
+    ) -> None:
         self._checkpoints = checkpoints
+        self.programs = programs
+        self._programs_running = ProgramRuns(clock, self._program_ended)
         self._clock = clock
         self._rng = rng
         self._pods: dict[str, dict[str, _Run]] = {}
@@ -101,6 +125,7 @@ class SimulatedRuntime:
             self._add(run)
 
     async def run(self, on_exit: Callable[[str], None]) -> None:
+        self._resume()
         while True:
             self._sooner.clear()
             wait_s = self._ends[0][0] - self._clock.now() if self._ends else None
@@ -121,7 +146,8 @@ class SimulatedRuntime:
         return tuple(self._pods)
 
     async def start(self, config: ContainerConfig) -> ContainerRecord:
-        run_for_s, exit_code = _as_told(config)
+        program = self.programs.of(config, resumed=False) if self.programs is not None else None
+        run_for_s, exit_code = (None, 0) if program is not None else _as_told(config)
         now = self._clock.now()
         run = _Run(
             id=f"{self._rng.getrandbits(256):064x}",
@@ -134,6 +160,8 @@ class SimulatedRuntime:
             ends_at=None if run_for_s is None else now + run_for_s,
             exit_code=exit_code,
             words=_first_words(config),
+            holder=f"{config.pod_namespace}/{config.pod_name}" if config.options.device_ids else "",
+            config=config if program is not None else None,
         )
         self._add(run)
         try:
@@ -141,18 +169,34 @@ class SimulatedRuntime:
         except CheckpointError as error:
             self._discard(run)
             raise StartRefused("CreateContainerError", str(error)) from error
+        if program is not None:
+            self._programs_running.start(run.id, program)
         return self._record(run)
+
+    def device_holders(self) -> Sequence[str]:
+        """`namespace/pod` of containers that run and were given devices."""
+        return sorted({run.holder for run in self._runs.values() if run.holder and self._record(run).running})
+
+    async def close(self) -> None:
+        """This process ends, and its programs with it; to the next one the containers have gone on."""
+        await self._programs_running.close()
 
     def stop(self, container_id: str, grace_s: float) -> None:
         run = self._runs.get(container_id)
-        if run is not None and self._record(run).running:
-            self._end(run, EXIT_SIGTERM, end_reason(EXIT_SIGTERM))
-            self._save_quietly()
+        if run is None or not self._record(run).running:
+            return
+        if container_id in self._programs_running:
+            self._programs_running.stop(container_id, grace_s)
+            return
+        self._end(run, EXIT_SIGTERM, end_reason(EXIT_SIGTERM))
+        self._save_quietly()
 
     async def probe(self, container_id: str, request: ProbeRequest) -> ProbeResult:
         failing = request.annotations.get(FAILING_PROBES, "").split(",")
         if request.kind.lower() in (name.strip().lower() for name in failing):
             return ProbeResult(False, f"annotation {FAILING_PROBES} says so")
+        if container_id in self._programs_running:
+            return await self._programs_running.probe(container_id, request)
         return ProbeResult(True)
 
     def attach(self, container_id: str, *, stdin: bool) -> Start:
@@ -174,6 +218,7 @@ class SimulatedRuntime:
         for run in self._runs.values():
             if self._record(run).running:
                 self._end(run, EXIT_UNKNOWN, "Unknown")
+                self._programs_running.forget(run.id)
         self.boot_id = self._new_boot_id()
         self._save_quietly()
 
@@ -182,11 +227,21 @@ class SimulatedRuntime:
         if run is None:
             raise LogsUnavailable(f'container "{container_id}" not found')
         printer = Printer(options)
-        lines = list(_lines(run, self._record(run)))
-        yield printer.print(tail(lines, options))
-        if options.follow and not printer.full and self._record(run).running:
-            await self._ended(run)
-            yield printer.print(list(_lines(run, self._record(run)))[len(lines) :])
+        said = self._programs_running.said(run.id)
+        yield printer.print(tail(self._lines(run), options))
+        while options.follow and not printer.full and self._record(run).running:
+            if run.id in self._programs_running:
+                await self._programs_running.more(run.id)
+            else:
+                await self._ended(run)
+            now_said = self._programs_running.said(run.id)
+            new = list(self._programs_running.lines(run.id))[-(now_said - said) :] if now_said > said else []
+            said = now_said
+            yield printer.print([*new, *_last_words(run, self._record(run))])
+
+    def _lines(self, run: _Run) -> list[LogLine]:
+        first = [LogLine(run.started_at, words.encode()) for words in run.words]
+        return [*first, *self._programs_running.lines(run.id), *_last_words(run, self._record(run))]
 
     async def _ended(self, run: _Run) -> None:
         told = self._followed.setdefault(run.id, asyncio.Event())
@@ -213,7 +268,28 @@ class SimulatedRuntime:
             finished_at=run.finished_at,
             exit_code=0 if run.finished_at is None else run.exit_code,
             reason=run.reason,
+            message=run.message,
         )
+
+    def _resume(self) -> None:
+        """Programs of containers that an earlier process ran."""
+        for run in list(self._runs.values()):
+            if run.config is None or run.id in self._programs_running or not self._record(run).running:
+                continue
+            try:
+                program = self.programs.of(run.config, resumed=True) if self.programs is not None else None
+            except StartRefused as refused:
+                run.message = refused.message
+                self._end(run, EXIT_UNKNOWN, "Unknown")
+            else:
+                if program is not None:
+                    self._programs_running.start(run.id, program)
+
+    def _program_ended(self, container_id: str, end: End) -> None:
+        run = self._runs[container_id]
+        run.message = end.message
+        self._end(run, end.exit_code, end_reason(end.exit_code))
+        self._save_quietly()
 
     def _end(self, run: _Run, exit_code: int, reason: str) -> None:
         run.finished_at = run.ends_at = self._clock.now()
@@ -235,6 +311,7 @@ class SimulatedRuntime:
 
     def _discard(self, run: _Run) -> None:
         del self._runs[run.id]
+        self._programs_running.forget(run.id)
         self._followed.pop(run.id, None)
         of_pod = self._pods[run.pod_uid]
         del of_pod[run.id]
@@ -301,8 +378,6 @@ def _first_words(config: ContainerConfig) -> tuple[str, ...]:
     return (f"simulated container {config.name}, image {config.image}, attempt {config.attempt}", *devices)
 
 
-def _lines(run: _Run, record: ContainerRecord) -> Iterator[LogLine]:
-    for words in run.words:
-        yield LogLine(run.started_at, words.encode())
+def _last_words(run: _Run, record: ContainerRecord) -> Iterator[LogLine]:
     if record.finished_at is not None:
         yield LogLine(record.finished_at, f"ended with exit code {record.exit_code}".encode())
