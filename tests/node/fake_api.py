@@ -28,7 +28,7 @@ from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.api.resource_slice import ResourceSlice
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
-from aliquot.kube.resources import EVENTS, NODES, Resource, key
+from aliquot.kube.resources import EVENTS, GPUNODES, NODES, Resource, key
 from aliquot.node.feed import (
     Feed,
     config_maps_by_name,
@@ -136,6 +136,8 @@ class Api:
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None, *, into: type[T]) -> T:
         self._reach()
+        if resource is GPUNODES:
+            return cast(T, self.gpu_nodes.held[name])
         if name not in self.nodes:
             raise errors.NotFound(f'nodes "{name}" not found', code=404)
         return msgspec.convert(self.nodes[name], into)
@@ -195,7 +197,11 @@ class Api:
             raise errors.NotFound("not found", code=404)
         if patch["metadata"]["uid"] != old.metadata.uid:
             raise errors.Conflict("another object", code=409)
-        status = {field: value for field, value in patch["status"].items() if value is not None}
+        version = patch["metadata"].get("resourceVersion", old.metadata.resource_version)
+        if version != old.metadata.resource_version:
+            raise errors.Conflict("the object has been modified", code=409)
+        kept = {"conditions": msgspec.to_builtins(old.status.conditions)} | patch["status"]
+        status = {field: value for field, value in kept.items() if value is not None}
         self.written.append(("status", status))
         return self._merge(name, {"status": status})
 

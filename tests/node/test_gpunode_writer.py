@@ -6,8 +6,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from aliquot.kube.api.gpunode import GPUNodeStatus
+from aliquot.kube.api.gpunode import GPUNode, GPUNodeStatus
+from aliquot.kube.api.meta import Condition
 from aliquot.node.gpunode_writer import GPUNodeWriter
 from tests.node.fake_api import Api
 from tests.node.machines import NODE, virtual
@@ -27,6 +29,11 @@ def play(scenario: Callable[[Api, GPUNodeWriter], Coroutine[Any, Any, None]]) ->
             await asyncio.wait((task,))
 
     virtual(main())
+
+
+def writer_sees(writer: GPUNodeWriter, gpu_node: GPUNode) -> None:
+    """That, whatever there is."""
+    writer._current = lambda: gpu_node  # type: ignore[method-assign]
 
 
 def writes(api: Api) -> list[str]:
@@ -155,6 +162,67 @@ def test_what_somebody_else_wrote_into_the_status_is_put_right() -> None:
         api.gpu_nodes.put(msgspec.structs.replace(api.gpu_node, status=TWO))
         await asyncio.sleep(60)
         assert api.gpu_node.status == ONE
+
+    play(scenario)
+
+
+CHECKED = Condition(
+    type="ChecksPassed", status="True", reason="Passed", last_transition_time="2026-01-01T00:00:00Z"
+)
+READY = Condition(type="Ready", status="True", reason="Ready")
+NOT_READY = Condition(type="Ready", status="False", reason="AgentStopped")
+
+
+def told_by_somebody(api: Api, *conditions: Condition, version: str = "") -> None:
+    """Beside what is there; `version`: of the object then."""
+    old = api.gpu_node
+    status = replace(old.status, conditions=[*old.status.conditions, *conditions])
+    metadata = replace(old.metadata, resource_version=version or old.metadata.resource_version)
+    api.gpu_nodes.put(replace(old, metadata=metadata, status=status))
+
+
+def test_conditions_of_others_stay() -> None:
+    async def scenario(api: Api, writer: GPUNodeWriter) -> None:
+        writer.submit(replace(ONE, conditions=[READY]))
+        await asyncio.sleep(1)
+        told_by_somebody(api, CHECKED)
+        writer.submit(replace(TWO, conditions=[READY]))
+        await asyncio.sleep(1)
+        assert api.gpu_node.status == replace(TWO, conditions=[READY, CHECKED])
+        writer.submit(replace(TWO, conditions=[NOT_READY]))
+        await asyncio.sleep(1)
+        assert api.gpu_node.status.conditions == [NOT_READY, CHECKED]
+        await writer.write_last(replace(ONE, conditions=[READY]))
+        assert api.gpu_node.status.conditions == [READY, CHECKED]
+
+    play(scenario)
+
+
+def test_what_others_tell_is_no_reason_to_write() -> None:
+    async def scenario(api: Api, writer: GPUNodeWriter) -> None:
+        writer.submit(replace(ONE, conditions=[READY]))
+        await asyncio.sleep(1)
+        told_by_somebody(api, CHECKED)
+        before = len(api.written)
+        await asyncio.sleep(600)
+        assert len(api.written) == before
+
+    play(scenario)
+
+
+def test_a_condition_that_was_told_in_the_same_moment_stays() -> None:
+    """The cache does not have it yet."""
+
+    async def scenario(api: Api, writer: GPUNodeWriter) -> None:
+        writer.submit(replace(ONE, conditions=[READY]))
+        await asyncio.sleep(1)
+        told_by_somebody(api, version="7")
+        seen = api.gpu_node
+        writer_sees(writer, seen)
+        told_by_somebody(api, CHECKED, version="8")
+        writer.submit(replace(ONE, conditions=[NOT_READY]))
+        await asyncio.sleep(1)
+        assert api.gpu_node.status.conditions == [NOT_READY, CHECKED]
 
     play(scenario)
 

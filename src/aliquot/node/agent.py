@@ -500,7 +500,7 @@ class Agent:
     def _last_status(self) -> GPUNodeStatus | None:
         """As this agent reported it, else as an earlier one did."""
         node = self._gpu_node()
-        return self._reported or (node.status if node is not None else None)
+        return self._reported or (status.own(node.status) if node is not None else None)
 
     def _seen(self) -> Seen:
         return Seen(self._snapshot, self._advertisement, self._allocations, self._health.ailments().keys())
@@ -512,7 +512,7 @@ class Agent:
         # What this agent wrote itself comes back as well: nothing new in it.
         if (
             node is None
-            or node.status != self._reported
+            or status.own(node.status) != self._reported
             or node.metadata.generation != node.status.observed_generation
         ):
             self._wake.set()

@@ -1,7 +1,7 @@
 """Keeps GPUNode in the API as the agent last described it: created where absent, status written only when changed.
 
 Never in the way of serving devices: the API may be gone for hours, the latest status waits here and is written when
-it is back. Touches nothing but the owner reference and the status.
+it is back. Touches nothing but the owner reference and the status, and of that no conditions of others.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import GPUNODES, NODES
 from aliquot.kube.retry import Backoff
 from aliquot.node.feed import Feed
+from aliquot.node.status import of_others, own
 
 FIELD_MANAGER = "aliquot-node"
 
@@ -28,6 +29,8 @@ _PAUSE_S = 0.1
 _LOOK_S = 30.0
 """After which the object is compared with what was written, whoever may have changed it."""
 
+_TRIES = 3
+"""With others who tell conditions of their own at the same time, before it waits."""
 _LAST_WRITE_S = 1.0
 """A stopping agent waits no longer than this for the API."""
 
@@ -88,11 +91,11 @@ class GPUNodeWriter:
     async def write_last(self, status: GPUNodeStatus) -> None:
         """Once, after `run` has ended, to the object that is there; given up quietly when the API does not answer."""
         current = self._current()
-        if current is None or current.status == status:
+        if current is None or own(current.status) == status:
             return
         try:
             async with asyncio.timeout(_LAST_WRITE_S):
-                await self._patch(current.metadata.uid, status)
+                await self._put(current, status, conditions=True)
         except (errors.ApiError, TimeoutError) as error:
             _log.debug("last GPUNode status not written", node=self._node_name, error=str(error))
 
@@ -102,7 +105,7 @@ class GPUNodeWriter:
                 await self._work.wait()
         except TimeoutError:
             current = self._current()
-            if current is not None and current.status != self._written:
+            if current is not None and own(current.status) != self._written:
                 self._written = None
 
     def _noticed(self) -> None:
@@ -119,19 +122,45 @@ class GPUNodeWriter:
         current = self._current()
         if not self._uid or current is None or current.metadata.uid != self._uid:
             # The owner's reference makes the garbage collector remove GPUNode with its Node.
-            self._uid = (await self._own()).metadata.uid
+            current = await self._own()
+            self._uid = current.metadata.uid
             self._written = None
-        wanted = self._wanted
-        if wanted is None or wanted == self._written:
+        wanted, written = self._wanted, self._written
+        if wanted is None or wanted == written:
             return
-        await self._patch(self._uid, wanted)
+        told_anew = written is None or written.conditions != wanted.conditions
+        await self._put(current, wanted, conditions=told_anew)
         self._written = wanted
 
-    async def _patch(self, uid: str, status: GPUNodeStatus) -> None:
-        # The agent is the status' only writer and always knows all of it, so a merge patch says the same as an apply
-        # would, at a fraction of the server's work. The UID keeps it off another object of the same name.
-        patch = {"metadata": {"uid": uid}, "status": _ABSENT | msgspec.to_builtins(status)}
-        await self._client.patch(GPUNODES, self._node_name, patch, subresource="status")
+    async def _put(self, current: GPUNode, status: GPUNodeStatus, *, conditions: bool) -> None:
+        """`conditions` False: those that are there stay as they are."""
+        for _ in range(_TRIES):
+            try:
+                await self._patch(current, status, conditions)
+                return
+            except errors.Conflict:
+                # Somebody told a condition meanwhile; or it is another object.
+                latest = await self._client.get(GPUNODES, self._node_name, into=GPUNode)
+                if latest.metadata.uid != current.metadata.uid:
+                    raise
+                current = latest
+        await self._patch(current, status, conditions)
+
+    async def _patch(self, current: GPUNode, status: GPUNodeStatus, conditions: bool) -> None:
+        # Of all but the conditions the agent is the only writer and always knows all, so a merge patch says the same as
+        # an apply would, at a fraction of the server's work. The UID keeps it off another object of the same name.
+        metadata = {"uid": current.metadata.uid}
+        fields = _ABSENT | msgspec.to_builtins(status)
+        if conditions:
+            # A merge patch takes a list as a whole: that of others goes into it as it was at this version, and no other.
+            fields["conditions"] = msgspec.to_builtins([*status.conditions, *of_others(current.status)])
+            if current.metadata.resource_version:
+                metadata["resourceVersion"] = current.metadata.resource_version
+        else:
+            del fields["conditions"]
+        await self._client.patch(
+            GPUNODES, self._node_name, {"metadata": metadata, "status": fields}, subresource="status"
+        )
 
     async def _own(self) -> GPUNode:
         """Creates the object where it is missing. Raises NotFound until the Node exists."""

@@ -33,6 +33,7 @@ MIG_CONFIGURED = "MIGConfigured"
 CONFIGURED = "Configured"
 GPUS_HEALTHY = "GPUsHealthy"
 SOLE_PROVIDER = "SoleProvider"
+_OURS = frozenset({READY, MIG_CONFIGURED, CONFIGURED, GPUS_HEALTHY, SOLE_PROVIDER})
 
 _MODES = {
     MigState.UNSUPPORTED: MigMode.UNSUPPORTED,
@@ -111,6 +112,15 @@ def build(findings: Findings, before: Sequence[Condition], now: float) -> GPUNod
         mig_profiles=_mig_profiles(findings.snapshot.gpus),
         conditions=[_timed(condition, before, now) for condition in conditions],
     )
+
+
+def own(status: GPUNodeStatus) -> GPUNodeStatus:
+    """Without conditions that are not the agent's."""
+    return replace(status, conditions=[one for one in status.conditions if one.type in _OURS])
+
+
+def of_others(status: GPUNodeStatus) -> list[Condition]:
+    return [one for one in status.conditions if one.type not in _OURS]
 
 
 def stopped(last: GPUNodeStatus, now: float) -> GPUNodeStatus:
