@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from aliquot.clock import rfc3339
 from aliquot.kube.api.gpupolicy import GPUPolicy
-from aliquot.operator.core.operands import Image, OperandName, shipped
-from aliquot.operator.core.policies import Claim, Policy, Refused, claim, read
+from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName, shipped
+from aliquot.operator.core.policies import Claim, Policy, Refused, Stored, claim, read, read_stored
 from aliquot.operator.core.upgrade.rules import Eviction, Share
 
 IMAGES = shipped(Image("example.com", "aliquot", "1.0"))
@@ -81,23 +82,56 @@ def test_what_cannot_be_used_is_refused_with_its_field(spec: Mapping[str, Any], 
     assert "\n" not in str(caught.value)
 
 
+def stored(name: str, created_s: int = 0, **spec: Any) -> Stored:
+    metadata = {"name": name, "creationTimestamp": rfc3339(created_s)}
+    return read_stored({"metadata": metadata, "spec": spec}, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("obj", "problem"),
+    [
+        ({}, ""),
+        ({"spec": None}, ""),
+        ({"spec": {"somethingOfOld": 1, "driver": {"alsoGone": True}}}, ""),
+        ({"spec": {"driver": {"enabled": "yes"}}}, "spec.driver.enabled: Expected `bool`, got `str`"),
+        ({"spec": {"driver": []}}, "spec.driver: Expected `object`, got `array`"),
+        ({"spec": {"nodeSelector": "all"}}, "spec.nodeSelector: Expected `object`, got `str`"),
+        ({"spec": {"driver": {"version": "no tag"}}}, "spec.driver.version: 'no tag' is no tag, and no digest (sha256:...)"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_one_of_another_shape_is_read_as_far_as_it_goes(obj: Mapping[str, Any], problem: str) -> None:
+    found = read_stored({"metadata": {"name": "p"}, **obj}, IMAGES)
+    assert found.problem == problem
+    assert (found.policy is None) is bool(problem)
+
+
 A100: dict[str, Any] = {"nodeSelector": {"matchLabels": {"gpu": "a100"}}}
 H100: dict[str, Any] = {"nodeSelector": {"matchLabels": {"gpu": "h100"}}}
 NEW: dict[str, Any] = {
     "nodeSelector": {"matchExpressions": [{"key": "gpu", "operator": "NotIn", "values": ["v100"]}]}
 }
 
+WRONG: dict[str, Any] = {"driver": {"version": "no tag"}}
+UNREADABLE: dict[str, Any] = {"nodeSelector": "all"}
+OF_OLD = {POLICY_LABEL: "old"}
+
 
 @pytest.mark.parametrize(
     ("policies", "labels", "whose"),
     [
         ([], {}, Claim("")),
-        ([made("a")], {}, Claim("a")),
-        ([made("a", **A100), made("h", **H100)], {"gpu": "h100"}, Claim("h")),
-        ([made("a", **A100), made("h", **H100)], {"gpu": "v100"}, Claim("")),
-        ([made("young", 2.0, **NEW), made("old", 1.0, **A100)], {"gpu": "a100"}, Claim("old", ("young",))),
-        ([made("b"), made("a"), made("c")], {}, Claim("a", ("b", "c"))),
+        ([stored("a")], {}, Claim("a")),
+        ([stored("a", **A100), stored("h", **H100)], {"gpu": "h100"}, Claim("h")),
+        ([stored("a", **A100), stored("h", **H100)], {"gpu": "v100"}, Claim("")),
+        ([stored("young", 2, **NEW), stored("old", 1, **A100)], {"gpu": "a100"}, Claim("old", ("young",))),
+        ([stored("b"), stored("a"), stored("c")], {}, Claim("a", ("b", "c"))),
+        ([stored("old", 1, **WRONG), stored("young", 2)], {}, Claim("old", ("young",))),
+        ([stored("old", 1, **UNREADABLE), stored("young", 2)], {}, Claim("young")),
+        ([stored("old", 1, **UNREADABLE), stored("young", 2)], OF_OLD, Claim("old", ("young",))),
+        ([stored("old", 1), stored("young", 2, **WRONG)], {POLICY_LABEL: "young"}, Claim("young", ("old",))),
+        ([stored("young", 2)], OF_OLD, Claim("young")),
     ],
 )
-def test_whose_a_node_is(policies: Sequence[Policy], labels: Mapping[str, str], whose: Claim) -> None:
+def test_whose_a_node_is(policies: Sequence[Stored], labels: Mapping[str, str], whose: Claim) -> None:
     assert claim(policies, labels) == whose

@@ -118,6 +118,15 @@ class Cache(Generic[T]):
         """The objects for which the function of `index` names `value`, in the order of their arrival there."""
         return tuple(self._indexes[index].get(value, {}).values())
 
+    def index_by(self, index: str, function: Callable[[T], Iterable[str]]) -> None:
+        """One more index, for whoever was handed a cache; where there is one of that name it stays."""
+        if index in self._index_functions:
+            return
+        self._index_functions[index] = function
+        self._indexes[index] = {}
+        for name, obj in self._objects.items():
+            self._reindex(self._indexes[index], name, (), obj, function)
+
     def __len__(self) -> int:
         return len(self._objects)
 

@@ -22,6 +22,9 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "Clu
 CLUSTER_ROLE_BINDINGS = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
 )
+ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+_RESOURCES = {one.kind: one for one in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)}
 
 _GROUP = "rbac.authorization.k8s.io"
 
@@ -127,6 +130,41 @@ PARTITIONER = role(
     rule("create", "coordination.k8s.io", "leases"),
     rule("get patch", "coordination.k8s.io", "leases", names="aliquot-partitioner"),
 )
+OPERATOR = role(
+    "aliquot-operator",
+    rule("get list watch patch", "", "nodes"),
+    rule("get list watch patch delete", "", "pods"),
+    rule("create", "", "pods/eviction"),
+    rule("get list watch create patch", "aliquot.dev", "gpunodes"),
+    rule("patch", "aliquot.dev", "gpunodes/status"),
+    rule("get list watch", "aliquot.dev", "gpupolicies"),
+    rule("patch", "aliquot.dev", "gpupolicies/status"),
+    rule("get list watch create patch", "node.k8s.io", "runtimeclasses"),
+    rule("create patch", "", "events"),
+    rule("create", "coordination.k8s.io", "leases"),
+    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-operator"),
+)
+"""What it makes is in its own namespace alone: `OPERATOR_OBJECTS`."""
+OPERATOR_OBJECTS: tuple[dict[str, Any], ...] = (
+    {
+        **role(
+            "aliquot-operator",
+            rule("get list watch create patch delete", "apps", "daemonsets"),
+            rule("get list watch create patch delete", "", "services"),
+            rule("get list watch create patch delete", "monitoring.coreos.com", "servicemonitors"),
+        ),
+        "kind": "Role",
+        "metadata": {"name": "aliquot-operator", "namespace": NAMESPACE},
+    },
+    {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "aliquot-operator", "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": "aliquot-operator"},
+        "subjects": [account("aliquot-operator")],
+    },
+)
+"""Not among `ALL`: they need the namespace."""
 ADMISSION = role(
     "aliquot-admission",
     rule("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
@@ -151,16 +189,15 @@ DISCOVERY = role("aliquot-discovery", rule("get patch", "", "nodes"))
 """Each of its own Node alone; RBAC has no words for that."""
 ALL: tuple[dict[str, Any], ...] = tuple(
     part
-    for one in (NODE_AGENT, SCHEDULER, PARTITIONER, DISCOVERY)
+    for one in (NODE_AGENT, SCHEDULER, PARTITIONER, OPERATOR, DISCOVERY)
     for part in (one, binding(one["metadata"]["name"], account(one["metadata"]["name"])))
 )
 
 
 async def install(client: Client, objects: Sequence[dict[str, Any]] = ALL) -> None:
-    """Apply ClusterRoles and their bindings. Safe to repeat. Raises ApiError."""
+    """Apply roles and their bindings. Safe to repeat. Raises ApiError."""
     for one in objects:
-        resource = CLUSTER_ROLES if one["kind"] == "ClusterRole" else CLUSTER_ROLE_BINDINGS
-        await client.apply(resource, one, field_manager=FIELD_MANAGER, force=True)
+        await client.apply(_RESOURCES[one["kind"]], one, field_manager=FIELD_MANAGER, force=True)
 
 
 def manifests() -> str:

@@ -3,14 +3,20 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import msgspec
+
+from aliquot.clock import parse_rfc3339
 from aliquot.kube import duration
 from aliquot.kube.api import gpupolicy
 from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.selectors import LabelSelector, SelectorError, from_object
-from aliquot.operator.core.operands import Image, OperandName
+from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName
 from aliquot.operator.core.upgrade.rules import Eviction, Rules, Share
 from aliquot.operator.core.upgrade.windows import Window, problem
+
+_T = TypeVar("_T")
 
 
 class Refused(ValueError):
@@ -68,6 +74,56 @@ def read(policy: GPUPolicy, created_s: float, images: Mapping[OperandName, Image
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A GPUPolicy as the API has it, whether it can be used or not."""
+
+    name: str
+    uid: str
+    generation: int
+    created_s: float
+    selector: LabelSelector | None
+    """None: it cannot be read."""
+    policy: Policy | None
+    problem: str = ""
+    """Why there is no `policy`: one line, with the field."""
+
+
+def read_stored(obj: Mapping[str, Any], images: Mapping[OperandName, Image]) -> Stored:
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
+    created_s = parse_rfc3339(metadata.get("creationTimestamp") or "1970-01-01T00:00:00Z")
+    selector: LabelSelector | None = None
+    policy: Policy | None = None
+    problem = ""
+    try:
+        found = spec.get("nodeSelector")
+        selector = _selector(
+            None if found is None else _converted(found, gpupolicy.NodeSelector, "spec.nodeSelector")
+        )
+        whole = {"metadata": metadata, "spec": spec}
+        policy = read(_converted(whole, GPUPolicy, ""), created_s, images)
+    except Refused as error:
+        problem = str(error)
+    return Stored(
+        metadata["name"],
+        metadata.get("uid", ""),
+        metadata.get("generation", 0),
+        created_s,
+        selector,
+        policy,
+        problem,
+    )
+
+
+def _converted(obj: Any, kind: type[_T], field: str) -> _T:
+    """The definition in the cluster may be another than ours, or was when the object was stored."""
+    try:
+        return msgspec.convert(obj, kind)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        raise Refused(f"{field}{path.rstrip('`')}".lstrip(".") + f": {what}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     policy: str
     """Whose the node is; empty: nobody's."""
@@ -75,15 +131,21 @@ class Claim:
     """Younger ones that select it too."""
 
 
-def claim(policies: Iterable[Policy], labels: Mapping[str, str]) -> Claim:
-    """The oldest that selects the node has it; of two that came in the same second, the first by name."""
-    found = sorted(
-        (policy for policy in policies if policy.selector.matches(labels)),
-        key=lambda policy: (policy.created_s, policy.name),
+def claim(policies: Iterable[Stored], labels: Mapping[str, str]) -> Claim:
+    """The oldest that selects the node has it; of two that came in the same second, the first by name.
+
+    One that cannot be used keeps its nodes, and its place: nobody else's software comes onto them for a slip of the pen.
+    """
+    found = list(policies)
+    owner = labels.get(POLICY_LABEL, "")
+    selecting = sorted(
+        (one for one in found if one.selector is not None and one.selector.matches(labels)),
+        key=lambda one: (one.created_s, one.name),
     )
-    if not found:
-        return Claim("")
-    return Claim(found[0].name, tuple(policy.name for policy in found[1:]))
+    names = [one.name for one in selecting]
+    if any(one.name == owner and one.policy is None for one in found):
+        names = [owner, *(name for name in names if name != owner)]
+    return Claim(names[0], tuple(names[1:])) if names else Claim("")
 
 
 _VERSION = re.compile(r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$", re.ASCII)

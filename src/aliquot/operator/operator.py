@@ -1,0 +1,67 @@
+"""The operator put together: caches in; labels, conditions and DaemonSets out; one that leads."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+
+from aliquot.clock import Clock
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.cache import Cache
+from aliquot.kube.client import Client
+from aliquot.kube.election import LeaderElection
+from aliquot.kube.events import Recorder
+from aliquot.kube.roles import NAMESPACE
+from aliquot.operator.board import Board
+from aliquot.operator.core.operands import Image, OperandName
+from aliquot.operator.standing import Standing
+from aliquot.operator.watched import Watched
+
+COMPONENT = "aliquot-operator"
+
+
+class Operator:
+    """`images`: those of operands whose policy names none. Caches that are passed in are shared and run by their owner. `run` may
+    be called once."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        images: Mapping[OperandName, Image],
+        namespace: str = NAMESPACE,
+        pods: Cache[Pod] | None = None,
+        nodes: Cache[Node] | None = None,
+        gpu_nodes: Cache[GPUNode] | None = None,
+        election: LeaderElection | None = None,
+    ) -> None:
+        self._watched = Watched(client, namespace=namespace, pods=pods, nodes=nodes, gpu_nodes=gpu_nodes)
+        self._standing = Standing(self._watched, images, namespace)
+        self._board = Board()
+        self._election = election
+        self._recorder = Recorder(client, COMPONENT)
+
+    def waits_for(self) -> str:
+        """What it is not ready for want of; empty: it is."""
+        return self._watched.waits_for
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for cache in self._watched.own:
+                tasks.create_task(cache.run(), name=f"cache {cache.resource.plural}")
+            tasks.create_task(self._recorder.run(), name="event recorder")
+            await self._watched.synced()
+            stop = self._standing.follow()
+            try:
+                if self._election is not None:
+                    await self._election.run(self._loops)
+                else:
+                    await self._loops()
+            finally:
+                stop()
+
+    async def _loops(self) -> None:
+        await asyncio.Event().wait()
