@@ -7,7 +7,7 @@ import pytest
 
 from aliquot.scheduler.checkpoints import CHECKPOINT_ANNOTATION
 from aliquot.scheduler.departing import REFUSED_S, STUCK_S
-from tests.scheduler.fake_api import FakeApi, Json, World, simulate
+from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 
 GPU = "nvidia.com/gpu"
@@ -247,3 +247,34 @@ def test_who_waits_for_one_who_is_leaving_anyway_is_nominated() -> None:
             await until(lambda: nominated(api, "next") == "a", 5)
 
     simulate(scenario)
+
+
+def test_a_gang_that_gets_its_room_meanwhile_is_nominated_no_more() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=3))
+        api.put("pods", pod("low", gpus=3, on="a"))
+        nominating: list[str] = []
+
+        def room_comes(method: str, path: str) -> str:
+            if path.endswith("/status") and "/pods/" in path:
+                nominating.append(path.split("/")[-2])
+                if len(nominating) == 1:
+                    ends(api, "low")
+                    return "before"
+            return ""
+
+        api.fault = room_comes
+        async with running(scheduler(world)):
+            for name in ("p0", "p1", "p2"):
+                one = pod(name, priority=10)
+                one["metadata"]["labels"] = {"aliquot.dev/pod-group": "train"}
+                api.put("pods", one)
+            api.put(
+                "podgroups", {"metadata": {"name": "train", "namespace": "default"}, "spec": {"minMember": 3}}
+            )
+            await until(lambda: len(api.binds) == 3, 5)
+            await asyncio.sleep(5)
+        assert set(nominating) == {"p0"}
+
+    simulate(scenario, kinds=(*KINDS, "podgroups"))

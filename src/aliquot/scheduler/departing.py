@@ -168,7 +168,8 @@ class Departing:
         if not held.nominated:
             held.nominated = True
             for bind in held.decision.binds:
-                if not self._may_write():
+                # Those whom it waits for may go meanwhile: then its pods have their nodes, and are past being nominated.
+                if self._held.get(name) is not held or not self._may_write():
                     return None
                 await nominate(self._client, bind.pod, bind.placed.node)
         return max(0.0, min((self._leaving[key].until for key in held.waits_for), default=now) - now)
