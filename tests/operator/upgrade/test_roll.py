@@ -85,6 +85,7 @@ CASES = [
     Case("it did", "a~601 b c", "b c", replace(ALL, canary_nodes=1)),
     Case("it is not ready any more: another", "a-~601 b c", "b", replace(ALL, canary_nodes=1)),
     Case("two of them", "a~601 b c d", "b", replace(ALL, canary_nodes=2)),
+    Case("a gang larger than they are goes in parts", "a@job b@job", "a", replace(ALL, canary_nodes=1)),
     Case("fewer nodes than canaries", "a b", "a b", replace(ALL, canary_nodes=5)),
     Case("the window is closed", "a b", "", replace(ALL, windows=(NIGHTLY,)), "the maintenance window is closed"),
     Case("one of them is open", "a b", "a b", replace(ALL, windows=(NIGHTLY, Window("0 11 * * 4", 7200.0)))),
@@ -106,9 +107,16 @@ def test_a_closed_window_says_when_it_opens() -> None:
     assert starts(nodes("a"), replace(ALL, windows=(NIGHTLY,)), NOON_S).look_again_s == 10 * 3600
 
 
-def test_who_was_closed_before_is_remembered() -> None:
-    found = starts(nodes("a! b"), ALL, NOON_S).nodes
-    assert (found["a"].memory.was_cordoned, found["b"].memory.was_cordoned) == (True, False)
+def test_who_starts_goes_to_what_is_wanted_now() -> None:
+    (node,) = nodes("a")
+    moved_on = replace(node, wanted_revision="v3")
+    assert starts([moved_on], ALL, NOON_S).nodes["a"].memory.revision == "v3"
+
+
+def test_by_hand_only_those_start_that_were_asked_for() -> None:
+    fleet = nodes("a b")
+    asked = replace(fleet[1], memory=Memory(revision="v2", asked=True))
+    assert [*starts([fleet[0], asked], replace(ALL, auto=False), NOON_S).nodes] == ["b"]
 
 
 WORDS = st.lists(

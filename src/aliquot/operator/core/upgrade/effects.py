@@ -44,6 +44,7 @@ class DeletePod:
     """Of the driver: its DaemonSet makes the next."""
 
     pod: str
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,24 @@ class ForgetRetry:
     """The annotation that asked for it has been heard."""
 
 
-Effect: TypeAlias = (
-    Cordon | Uncordon | AskCheckpoint | Evict | PauseClients | ResumeClients | DeletePod | ForgetRetry
-)
+@dataclass(frozen=True, slots=True)
+class ForgetRequest:
+    """So has this one: it is for one upgrade."""
+
+
+PodEffect: TypeAlias = AskCheckpoint | Evict | DeletePod
+NodeEffect: TypeAlias = Cordon | Uncordon | PauseClients | ResumeClients | ForgetRetry | ForgetRequest
+Effect: TypeAlias = PodEffect | NodeEffect
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """First the effects, then the state and what is remembered: who dies in between does the effects again."""
+    """First the effects on pods; then, in one write of the node, those on it, the state, and what is remembered. Who dies in
+    between does those on pods again, and of whose doing a cordon is can always be told."""
 
     state: State
     memory: Memory
+    """`NOTHING`: nothing is."""
     effects: tuple[Effect, ...] = ()
     look_again_s: float | None = None
     """After so long, though nothing is heard; None: when something is."""

@@ -8,19 +8,29 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     """Of the driver that the upgrade goes to, or went to."""
     since_s: float = 0.0
     """When the node came into its state."""
-    was_cordoned: bool = False
-    """Before the upgrade: it stays so after."""
+    cordoned: bool = False
+    """By the upgrade, which takes it back. Who was closed before stays so."""
+    paused: bool = False
+    """The operands that use the driver are, by the upgrade."""
+    asked: bool = False
+    """By a person: also where the policy upgrades nothing by itself."""
     checkpoint_asked_s: float | None = None
     """When its jobs were asked to save what they have."""
     restarted_s: float | None = None
     """When the old driver was taken away."""
+    replaced: str = ""
+    """UID of the driver's pod that was taken away last."""
     attempt: int = 1
     reason: str = ""
     """Why it has failed, or waits."""
 
 
+NOTHING = Memory()
+
+
 def encode(memory: Memory) -> str:
-    return msgspec.json.encode(memory).decode()
+    """Empty: there is nothing to remember."""
+    return "" if memory == NOTHING else msgspec.json.encode(memory).decode()
 
 
 def decode(text: str) -> Memory | None:

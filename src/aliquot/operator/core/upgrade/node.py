@@ -1,6 +1,6 @@
 """One node, as its upgrade sees it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from aliquot.operator.core.upgrade.memory import Memory
@@ -16,6 +16,7 @@ class DriverPod:
     is_going: bool = False
     message: str = ""
     """What keeps it from being ready, where something is known of it."""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class UpgradeNode:
     clients_running: bool = False
     """Operands that use the driver: they have to go before it can be unloaded."""
     validation: Validation = Validation.WAITING
-    validated_s: float = field(default=0.0)
+    validated_s: float = 0.0
     """As of when `validation` is known."""
+    validation_message: str = ""
     is_cordoned: bool = False
     is_ready: bool = True
     is_skipped: bool = False

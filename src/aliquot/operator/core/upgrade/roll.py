@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from aliquot.operator.core.upgrade.effects import Step
-from aliquot.operator.core.upgrade.memory import Memory
+from aliquot.operator.core.upgrade.memory import NOTHING
 from aliquot.operator.core.upgrade.node import UpgradeNode, Validation
 from aliquot.operator.core.upgrade.rules import Rules
 from aliquot.operator.core.upgrade.states import UNDER_WAY, State
+from aliquot.operator.core.upgrade.steps import is_to_start
 from aliquot.operator.core.upgrade.windows import opens_in_s
 
 
@@ -28,7 +29,7 @@ class Starts:
 
 def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
     """`nodes`: all of the policy."""
-    waiting = [node for node in nodes if node.state is State.UPGRADE_REQUIRED and _may(node)]
+    waiting = [node for node in nodes if node.state is State.UPGRADE_REQUIRED and _may(node, rules)]
     if not waiting:
         return Starts({})
     failed = sorted(node.name for node in nodes if _failed(node))
@@ -40,6 +41,8 @@ def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
     limits = _Limits.of(nodes, rules)
     if canaries.under_test:
         limits.parallel = min(limits.parallel, canaries.free)
+        # A gang that is larger goes in parts: it would never come to it.
+        limits.most_parallel = min(limits.most_parallel, rules.canary_nodes)
     found: dict[str, Step] = {}
     for bundle in _bundles(waiting):
         together = bundle if limits.fits_ever(bundle) else bundle[:1]
@@ -51,8 +54,8 @@ def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
     return Starts(found, canaries.why or limits.why, canaries.look_again_s)
 
 
-def _may(node: UpgradeNode) -> bool:
-    return node.is_outdated and not node.is_skipped and not node.misfit
+def _may(node: UpgradeNode, rules: Rules) -> bool:
+    return is_to_start(node, node.memory or NOTHING, rules)
 
 
 def _failed(node: UpgradeNode) -> bool:
@@ -60,8 +63,8 @@ def _failed(node: UpgradeNode) -> bool:
 
 
 def _start(node: UpgradeNode, now_s: float) -> Step:
-    memory = node.memory or Memory(revision=node.wanted_revision)
-    started = replace(memory, since_s=now_s, was_cordoned=node.is_cordoned, reason="")
+    memory = node.memory or NOTHING
+    started = replace(memory, revision=node.wanted_revision, since_s=now_s, reason="")
     return Step(State.CORDON_REQUIRED, started, look_again_s=0.0)
 
 

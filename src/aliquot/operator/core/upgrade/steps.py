@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import floor
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,14 +13,15 @@ from aliquot.operator.core.upgrade.effects import (
     DeletePod,
     Effect,
     Evict,
+    ForgetRequest,
     ForgetRetry,
     PauseClients,
     ResumeClients,
     Step,
     Uncordon,
 )
-from aliquot.operator.core.upgrade.memory import Memory
-from aliquot.operator.core.upgrade.node import GPUPod, UpgradeNode, Validation
+from aliquot.operator.core.upgrade.memory import NOTHING, Memory
+from aliquot.operator.core.upgrade.node import DriverPod, GPUPod, UpgradeNode, Validation
 from aliquot.operator.core.upgrade.rules import MOST_RESTARTS, Eviction, Rules
 from aliquot.operator.core.upgrade.states import UNDER_WAY, State
 
@@ -46,19 +49,26 @@ class _Here:
         memory = replace(self.memory, reason=waits_for)
         return Step(self._state, memory, effects, look_s, waits_for)
 
-    def go(self, state: State, *effects: Effect, **remembered: object) -> Step:
-        memory = replace(self.memory, since_s=self.now_s, reason="", **remembered)
+    def go(self, state: State, *effects: Effect, **remembered: Any) -> Step:
+        memory = replace(self.memory, **{"since_s": self.now_s, "reason": "", **remembered})
         return Step(state, memory, effects, 0.0)
 
     def fail(self, why: str) -> Step:
         """The node is given back as far as it can be: with its driver, if that still runs, and to whom it was open before."""
-        effects: list[Effect] = []
+        memory = replace(self.memory, since_s=self.now_s, reason=why, cordoned=False)
+        effects = [*self._uncordon()]
         if self.memory.restarted_s is None:
+            memory = replace(memory, paused=False)
             effects.append(ResumeClients())
-        if not self.memory.was_cordoned:
-            effects.append(Uncordon())
-        memory = replace(self.memory, since_s=self.now_s, reason=why)
         return Step(State.UPGRADE_FAILED, memory, tuple(effects), None, why)
+
+    def give_back(self, *effects: Effect) -> Step:
+        """As if nothing had been begun."""
+        resume = (ResumeClients(),) if self.memory.paused else ()
+        return Step(State.NONE, NOTHING, (*effects, *self._uncordon(), *resume), 0.0)
+
+    def _uncordon(self) -> tuple[Effect, ...]:
+        return (Uncordon(),) if self.memory.cordoned else ()
 
     @property
     def _state(self) -> State:
@@ -67,7 +77,7 @@ class _Here:
 
 def step(node: UpgradeNode, rules: Rules, now_s: float) -> Step | None:
     """What follows for a node that has been let start, and for one that has not. None: nothing."""
-    memory = node.memory or Memory(since_s=now_s, was_cordoned=node.is_cordoned)
+    memory = node.memory or Memory(since_s=now_s)
     here = _Here(node, memory, rules, now_s)
     if node.state in UNDER_WAY and node.memory is None:
         # Somebody took the annotation away: it is known of no cordon that it was ours.
@@ -76,32 +86,53 @@ def step(node: UpgradeNode, rules: Rules, now_s: float) -> Step | None:
         # The policy changed its mind before anything happened to the driver.
         here = _Here(node, replace(memory, revision=node.wanted_revision), rules, now_s)
     if node.state is None:
-        return here.go(State.NONE)
+        return here.give_back()
     return _STEPS[node.state](here)
+
+
+def release(node: UpgradeNode) -> Step | None:
+    """Of a node that has no driver of ours any more: what the upgrade did to it is taken back."""
+    if node.state is State.NONE and node.memory is None:
+        return None
+    return _Here(node, node.memory or NOTHING, Rules(), 0.0).give_back()
 
 
 def _none(here: _Here) -> Step | None:
     """Also of one that is done."""
     node = here.node
+    if here.memory.cordoned or here.memory.paused:
+        # Somebody took the label away in between.
+        return here.give_back()
     if not node.is_outdated or node.is_skipped or not (here.rules.auto or node.is_requested):
         return None
     if node.misfit:
         if here.memory.reason == node.misfit:
             return None
         return Step(node.state or State.NONE, replace(here.memory, reason=node.misfit), waits_for=node.misfit)
-    memory = Memory(revision=node.wanted_revision, since_s=here.now_s)
-    return Step(State.UPGRADE_REQUIRED, memory, look_again_s=0.0)
+    memory = Memory(revision=node.wanted_revision, since_s=here.now_s, asked=node.is_requested)
+    effects = (ForgetRequest(),) if node.is_requested else ()
+    return Step(State.UPGRADE_REQUIRED, memory, effects, 0.0)
+
+
+def is_to_start(node: UpgradeNode, memory: Memory, rules: Rules) -> bool:
+    """Of one that waits to be let start: it is still to be upgraded."""
+    if node.is_skipped or node.misfit:
+        return False
+    if node.is_outdated:
+        return rules.auto or memory.asked
+    # Its driver is the one that is wanted, and failed: it is tried again.
+    return memory.attempt > 1 and memory.revision == node.wanted_revision
 
 
 def _required(here: _Here) -> Step | None:
     """It waits to be let start."""
-    if not here.node.is_outdated or here.node.is_skipped or here.node.misfit:
-        return here.go(State.NONE)
-    return None
+    return None if is_to_start(here.node, here.memory, here.rules) else here.give_back()
 
 
 def _cordon(here: _Here) -> Step:
-    return here.go(State.WAIT_FOR_JOBS_REQUIRED, Cordon())
+    if here.memory.cordoned or here.node.is_cordoned:
+        return here.go(State.WAIT_FOR_JOBS_REQUIRED)
+    return here.go(State.WAIT_FOR_JOBS_REQUIRED, Cordon(), cordoned=True)
 
 
 def _wait_for_jobs(here: _Here) -> Step:
@@ -117,16 +148,19 @@ def _wait_for_jobs(here: _Here) -> Step:
         memory = replace(here.memory, checkpoint_asked_s=here.now_s)
         effect = AskCheckpoint(tuple(pod.key for pod in asked))
         return Step(State.WAIT_FOR_JOBS_REQUIRED, memory, (effect,), 0.0, "asks for checkpoints")
-    missing = [pod.key for pod in asked if (pod.last_checkpoint_s or 0.0) < asked_s]
-    if missing and here.now_s - asked_s < here.rules.checkpoint_s:
-        return here.stay(f"waits for a checkpoint of {_named(missing)}")
+    # Both are told in whole seconds.
+    missing = [pod.key for pod in asked if (pod.last_checkpoint_s or 0.0) < floor(asked_s)]
+    left_s = here.rules.checkpoint_s - max(0.0, here.now_s - asked_s)
+    if missing and left_s > 0:
+        until_s = here.passed_s + left_s
+        return here.stay(f"waits for a checkpoint of {_named(missing)}", until_s=until_s)
     return here.go(State.POD_DELETION_REQUIRED)
 
 
 def _pod_deletion(here: _Here) -> Step:
     pods = here.node.gpu_pods
     if not pods:
-        return here.go(State.POD_RESTART_REQUIRED, PauseClients())
+        return here.go(State.POD_RESTART_REQUIRED, PauseClients(), paused=True)
     stuck = _never_evicted(pods, here.rules.eviction)
     if not stuck and here.passed_s < here.rules.eviction.timeout_s:
         return _evicting(here, pods, here.rules.eviction)
@@ -140,7 +174,7 @@ def _drain(here: _Here) -> Step:
     drain = here.rules.drain or here.rules.eviction
     pods = (*here.node.gpu_pods, *here.node.other_pods)
     if not pods:
-        return here.go(State.POD_RESTART_REQUIRED, PauseClients())
+        return here.go(State.POD_RESTART_REQUIRED, PauseClients(), paused=True)
     if stuck := _never_evicted(pods, drain):
         return here.fail(stuck)
     if here.passed_s >= drain.timeout_s:
@@ -156,26 +190,47 @@ def _pod_restart(here: _Here) -> Step:
     if node.clients_running and here.memory.restarted_s is None:
         if here.passed_s >= here.rules.driver_s:
             return here.fail("the operands that use the driver did not leave the node")
-        return here.stay("waits for the operands that use the driver to leave", PauseClients())
-    if driver is not None and driver.revision == node.wanted_revision and not driver.is_going:
-        return _new_driver(here)
+        return here.stay(
+            "waits for the operands that use the driver to leave",
+            PauseClients(),
+            until_s=here.rules.driver_s,
+        )
+    if driver is not None and not driver.is_going and not _is_to_go(driver, here):
+        return _new_driver(here, driver)
+    if driver is not None and here.memory.revision != node.wanted_revision:
+        # The policy moved on while the last one was loading: the next has its full time.
+        return here.go(State.POD_RESTART_REQUIRED, revision=node.wanted_revision)
     if here.passed_s >= here.rules.driver_s:
         return here.fail(f"the new driver did not start within {here.rules.driver_s:.0f} s")
     if driver is None or driver.is_going:
         return here.stay("waits for the pod of the new driver", until_s=here.rules.driver_s)
-    if here.memory.restarted_s is None:
+    if here.memory.restarted_s is None or driver.uid != here.memory.replaced:
         # Remembered before it is done: from here on the old driver is not counted on any more.
-        memory = replace(here.memory, restarted_s=here.now_s)
+        memory = replace(here.memory, restarted_s=here.now_s, replaced=driver.uid)
         return Step(State.POD_RESTART_REQUIRED, memory, (), 0.0, "restarts the driver")
-    return here.stay("restarts the driver", DeletePod(driver.key), until_s=here.rules.driver_s)
+    return here.stay("restarts the driver", DeletePod(driver.key, driver.uid), until_s=here.rules.driver_s)
 
 
-def _new_driver(here: _Here) -> Step:
-    driver = here.node.driver
-    assert driver is not None
+def _is_to_go(driver: DriverPod, here: _Here) -> bool:
+    if driver.revision != here.node.wanted_revision:
+        return True
+    if here.memory.restarted_s is None:
+        # One that failed is made anew when it is tried again.
+        return here.memory.attempt > 1
+    return bool(driver.uid) and driver.uid == here.memory.replaced
+
+
+def _new_driver(here: _Here, driver: DriverPod) -> Step:
+    wanted = here.node.wanted_revision
     if driver.ready:
         restarted_s = here.now_s if here.memory.restarted_s is None else here.memory.restarted_s
-        return here.go(State.VALIDATION_REQUIRED, ResumeClients(), restarted_s=restarted_s)
+        return here.go(
+            State.VALIDATION_REQUIRED,
+            ResumeClients(),
+            restarted_s=restarted_s,
+            paused=False,
+            revision=wanted,
+        )
     said = f": {driver.message}" if driver.message else ""
     if driver.restarts > MOST_RESTARTS:
         return here.fail(f"the new driver restarted {driver.restarts} times{said}")
@@ -186,31 +241,44 @@ def _new_driver(here: _Here) -> Step:
 
 def _validation(here: _Here) -> Step:
     node = here.node
+    if node.is_outdated:
+        # The policy moved on: once more, before anybody is let back.
+        return here.go(
+            State.POD_DELETION_REQUIRED, revision=node.wanted_revision, restarted_s=None, replaced=""
+        )
     known = node.validated_s >= (here.memory.restarted_s or here.memory.since_s)
     if known and node.validation is Validation.PASSED:
         return here.go(State.UNCORDON_REQUIRED)
+    said = f": {node.validation_message}" if known and node.validation_message else ""
     if here.passed_s >= here.rules.validation_s:
-        return here.fail(f"not validated within {here.rules.validation_s:.0f} s after the upgrade")
-    return here.stay("waits to be validated", ResumeClients(), until_s=here.rules.validation_s)
+        return here.fail(f"not validated within {here.rules.validation_s:.0f} s after the upgrade{said}")
+    return here.stay(f"waits to be validated{said}", ResumeClients(), until_s=here.rules.validation_s)
 
 
 def _uncordon(here: _Here) -> Step:
-    effects = () if here.memory.was_cordoned else (Uncordon(),)
-    return here.go(State.UPGRADE_DONE, *effects)
+    effects = (Uncordon(),) if here.memory.cordoned else ()
+    done = Memory(revision=here.memory.revision, since_s=here.now_s)
+    return Step(State.UPGRADE_DONE, done, effects, 0.0)
 
 
 def _failed(here: _Here) -> Step | None:
     node = here.node
-    if not node.is_retried and here.memory.revision == node.wanted_revision:
+    same = here.memory.revision == node.wanted_revision
+    if not node.is_retried and (same or not (here.rules.auto or node.is_requested)):
         return None
     if not node.is_outdated and not node.is_retried:
         # The policy is back to what runs there.
-        return here.go(State.NONE, ResumeClients())
-    effects = (ForgetRetry(),) if node.is_retried else ()
+        return here.give_back()
+    effects = (
+        *((ForgetRetry(),) if node.is_retried else ()),
+        *((ForgetRequest(),) if node.is_requested else ()),
+    )
     memory = Memory(
         revision=node.wanted_revision,
         since_s=here.now_s,
-        attempt=here.memory.attempt + 1 if here.memory.revision == node.wanted_revision else 1,
+        paused=here.memory.paused,
+        asked=node.is_retried or node.is_requested,
+        attempt=here.memory.attempt + 1 if same else 1,
     )
     return Step(State.UPGRADE_REQUIRED, memory, effects, 0.0)
 
@@ -241,6 +309,8 @@ def _evicting(here: _Here, pods: Iterable[GPUPod], rules: Eviction) -> Step:
 
 def _never_evicted(pods: Iterable[GPUPod], rules: Eviction) -> str:
     for pod in pods:
+        if pod.is_going:
+            continue
         if not pod.comes_back and not rules.force:
             return f"{pod.key} would not come back, and eviction by force is off"
         if pod.has_empty_dir and not rules.delete_empty_dir:
