@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from aliquot.kube.api.checkpoint import LAST
 from aliquot.kube.api.core import Pod
-from aliquot.scheduler.checkpoints import CHECKPOINT_ANNOTATION, checkpoint_s, problem
+from aliquot.scheduler.checkpoints import checkpoint_s, problem
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.pods import PodReader
 from aliquot.scheduler.testing import node as facts
@@ -20,7 +21,7 @@ NOW_S = 1_767_225_600.0
 
 def says(text: str, name: str = "p") -> dict[str, Any]:
     made = pod(name, gpus=1, nodeName="a")
-    made["metadata"] |= {"uid": "u", "annotations": {CHECKPOINT_ANNOTATION: text}}
+    made["metadata"] |= {"uid": "u", "annotations": {LAST: text}}
     return made
 
 
@@ -77,15 +78,13 @@ def test_one_that_counts_as_none_is_told_once() -> None:
             (event,) = api.objects["events"].values()
             assert (event["count"], event["message"]) == (
                 1,
-                f"the annotation {CHECKPOINT_ANNOTATION} counts as none: 'step 4000' is no time: "
+                f"the annotation {LAST} counts as none: 'step 4000' is no time: "
                 "write one like 2026-01-01T00:00:00Z",
             )
             api.update(
                 "pods",
                 "default/p",
-                lambda obj: obj["metadata"]["annotations"].update(
-                    {CHECKPOINT_ANNOTATION: "2026-01-01T09:00:00Z"}
-                ),
+                lambda obj: obj["metadata"]["annotations"].update({LAST: "2026-01-01T09:00:00Z"}),
             )
             await until(lambda: len(api.events("CheckpointIgnored")) == 2, 10)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.scheduler.checkpoints import CHECKPOINT_ANNOTATION
+from aliquot.kube.api.checkpoint import LAST
 from aliquot.scheduler.departing import REFUSED_S, STUCK_S
 from tests.scheduler.fake_api import KINDS, FakeApi, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
@@ -63,15 +63,15 @@ def test_nobody_is_bound_before_who_was_evicted_is_gone() -> None:
     [
         ({}, "its job loses 10.0 GPU-hours since it started at 2025-12-31T14:00:00Z"),
         (
-            {CHECKPOINT_ANNOTATION: "2025-12-31T23:45:00Z"},
+            {LAST: "2025-12-31T23:45:00Z"},
             "its job loses 15.0 GPU-minutes since its last checkpoint at 2025-12-31T23:45:00Z",
         ),
         (
-            {CHECKPOINT_ANNOTATION: "2026-01-01T01:00:00+02:00"},
+            {LAST: "2026-01-01T01:00:00+02:00"},
             "its job loses 1.0 GPU-hours since its last checkpoint at 2025-12-31T23:00:00Z",
         ),
         (
-            {CHECKPOINT_ANNOTATION: "yesterday"},
+            {LAST: "yesterday"},
             "its job loses 10.0 GPU-hours since it started at 2025-12-31T14:00:00Z",
         ),
     ],

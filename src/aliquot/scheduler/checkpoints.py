@@ -1,10 +1,10 @@
 """When a job last wrote its work down, as one of its pods says; and a word on what it says that cannot be."""
 
 from collections.abc import Callable
-from datetime import datetime
 from math import inf
 
 from aliquot.clock import Clock, rfc3339
+from aliquot.kube.api.checkpoint import LAST, read
 from aliquot.kube.api.core import Pod
 from aliquot.kube.cache import Cache
 from aliquot.kube.events import Recorder, Severity
@@ -12,14 +12,11 @@ from aliquot.kube.quoted import quoted
 from aliquot.kube.resources import PODS
 from aliquot.scheduler.core.lost import MOST_AHEAD_S
 
-CHECKPOINT_ANNOTATION = "aliquot.dev/last-checkpoint"
-"""RFC 3339. On any pod of a job, for all of it."""
-
 
 def checkpoint_s(pod: Pod) -> float:
     """-inf: it says of none, or what it says cannot be read."""
     try:
-        return _read(_said(pod))
+        return read(_said(pod))
     except ValueError:
         return -inf
 
@@ -42,14 +39,14 @@ class Checkpoints:
         if old is not None and old.metadata.uid == new.metadata.uid and _said(old) == text:
             return
         if why := problem(text, self._clock.now()):
-            message = f"the annotation {CHECKPOINT_ANNOTATION} counts as none: {why}"
+            message = f"the annotation {LAST} counts as none: {why}"
             self._recorder.event(PODS, new, Severity.WARNING, "CheckpointIgnored", message)
 
 
 def problem(text: str, now_s: float) -> str:
     """One line; empty: there is none."""
     try:
-        at_s = _read(text)
+        at_s = read(text)
     except ValueError:
         return f"{quoted(text)} is no time: write one like {rfc3339(now_s)}"
     if at_s > now_s + MOST_AHEAD_S:
@@ -58,13 +55,4 @@ def problem(text: str, now_s: float) -> str:
 
 
 def _said(pod: Pod) -> str:
-    return (pod.metadata.annotations or {}).get(CHECKPOINT_ANNOTATION, "")
-
-
-def _read(text: str) -> float:
-    if not text:
-        return -inf
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("it does not say of which zone it is")
-    return moment.timestamp()
+    return (pod.metadata.annotations or {}).get(LAST, "")

@@ -63,12 +63,17 @@ class ClaimSource(Wire, kw_only=True, frozen=True):
     claim_name: str = ""
 
 
+class EmptyDir(Wire, kw_only=True, frozen=True):
+    medium: str = ""
+
+
 class PodVolume(Wire, kw_only=True, frozen=True):
-    """As far as claims are concerned."""
+    """As far as claims are concerned, and what is lost with the pod."""
 
     name: str = ""
     persistent_volume_claim: ClaimSource | None = None
     ephemeral: dict[str, Any] | None = None
+    empty_dir: EmptyDir | None = None
 
     def claim_name(self, pod_name: str) -> str:
         """Of the claim that it mounts; empty when it mounts none."""
