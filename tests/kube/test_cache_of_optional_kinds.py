@@ -1,7 +1,7 @@
 """A kind that a server may lack, serve in another version only, or not show."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -112,17 +112,24 @@ def test_what_is_not_to_be_had_is_said_once_asked_for_rarely_and_found_when_it_c
     virtual(main())
 
 
+def said(logs: Sequence[Mapping[str, object]]) -> list[tuple[object, object]]:
+    """What is said at the usual level, and of how many objects."""
+    return [(entry["event"], entry.get("objects")) for entry in logs if entry["log_level"] == "info"]
+
+
 def test_a_kind_that_goes_takes_its_objects_along() -> None:
     async def main() -> None:
         api = FakeApi()
         api.put(V1, a_slice("a"))
         cache = following(api)
-        async with running(cache):
-            await cache.synced()
-            api.fault = serving()  # type: ignore[assignment]
-            api.end_watches()
-            await asyncio.sleep(10)
-            assert len(cache) == 0
+        with capture_logs() as logs:
+            async with running(cache):
+                await cache.synced()
+                api.fault = serving()  # type: ignore[assignment]
+                api.end_watches()
+                await asyncio.sleep(HOUR_S)
+                assert len(cache) == 0
+        assert said(logs) == [("cache is empty now", None)]
 
     virtual(main())
 
@@ -145,17 +152,23 @@ def test_a_kind_that_is_installed_anew_is_found_within_a_minute() -> None:
     virtual(main())
 
 
-def test_what_may_no_longer_be_seen_is_taken_to_be_as_it_was() -> None:
+def test_what_may_no_longer_be_seen_is_taken_to_be_as_it_was_until_it_is_gone() -> None:
     async def main() -> None:
         api = FakeApi()
         api.put(V1, a_slice("a"))
         cache = following(api)
-        async with running(cache):
-            await cache.synced()
-            api.fault = forbidding
-            api.end_watches()
-            await asyncio.sleep(10)
-            assert len(cache) == 1
+        with capture_logs() as logs:
+            async with running(cache):
+                await cache.synced()
+                api.fault = forbidding
+                api.end_watches()
+                await asyncio.sleep(HOUR_S)
+                assert len(cache) == 1
+                assert said(logs) == [("cache stays as it was", 1)]
+                api.fault = serving()  # type: ignore[assignment]
+                await asyncio.sleep(HOUR_S)
+                assert len(cache) == 0
+        assert said(logs) == [("cache stays as it was", 1), ("cache is empty now", None)]
 
     virtual(main())
 

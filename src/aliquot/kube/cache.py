@@ -37,6 +37,7 @@ _MISSED_S = 30.0
 """For one that it had, or does not show: it is likely to be back soon."""
 _DOUBT_S = 5.0
 """A server that has just started shows nothing to anybody until it has read its roles: a refusal counts when it lasts for longer."""
+_STAYS_EMPTY = "cache stays empty"
 
 
 class Cache(Generic[T]):
@@ -72,6 +73,8 @@ class Cache(Generic[T]):
         self._optional = optional
         self._is_absent = False
         self._was_shown = False
+        self._said = ""
+        """Of what it does without the kind."""
         self._client = client
         self._into = into
         self._namespace = namespace
@@ -178,13 +181,15 @@ class Cache(Generic[T]):
                     continue
                 if self._optional:
                     self._replace({}, "")
-                    await self._absent(error, _MISSED_S if self._was_shown else _ABSENT_S)
+                    what = "cache is empty now" if self._was_shown else _STAYS_EMPTY
+                    await self._absent(what, error, _MISSED_S if self._was_shown else _ABSENT_S)
                     continue
                 failure = error.message
             except errors.Forbidden as error:
                 hidden_since = loop.time() if hidden_before is None else hidden_before
                 if self._optional and loop.time() >= hidden_since + _DOUBT_S:
-                    await self._absent(error, _MISSED_S)
+                    what = "cache stays as it was" if self._objects else _STAYS_EMPTY
+                    await self._absent(what, error, _MISSED_S)
                     continue
                 failure = error.message
             except errors.ApiError as error:
@@ -212,19 +217,23 @@ class Cache(Generic[T]):
         self.resource = untried[0] if untried else self._versions[0]
         return bool(untried)
 
-    async def _absent(self, error: errors.ApiError, pause_s: float) -> None:
-        """Does without the kind for a while."""
+    async def _absent(self, what: str, error: errors.ApiError, pause_s: float) -> None:
+        """Does without the kind for a while. `what` that means is said once."""
         self._version = ""
         self._synced.set()
-        if not self._is_absent:
-            _log.info("cache stays empty", resource=self.resource.name, error=error.message)
-            self._set_absent(True)
+        if what != self._said:
+            self._said = what
+            objects = {"objects": len(self)} if self._objects else {}
+            _log.info(what, resource=self.resource.name, **objects, error=error.message)
+        self._set_absent(True)
         await asyncio.sleep(pause_s * (1.0 + self._client.rng.random()))
 
     def _set_absent(self, is_absent: bool) -> None:
         if is_absent is self._is_absent:
             return
         self._is_absent = is_absent
+        if not is_absent:
+            self._said = ""
         for handler in tuple(self._served_subscribers):
             try:
                 handler()
