@@ -65,7 +65,6 @@ def test_a_node_shares_its_gpus_as_its_label_says(kubectl: Kubectl) -> None:
         pods = kubectl.json("get", "pods", "-l", "app=serve")["items"]
         return Counter(pod["status"]["phase"] for pod in pods)
 
-    kubectl("create", "namespace", NAMESPACE)
     Kubectl(kubectl.kubeconfig, NAMESPACE)("apply", "-f", "-", stdin=CONFIGS)
     kubectl("label", "node", "node-0", "nvidia.com/device-plugin.config=shared")
     eventually(lambda: all(shares()))

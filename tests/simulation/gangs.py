@@ -12,8 +12,7 @@ from aliquot.kube import quantity
 from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.client import Propagation
 from aliquot.kube.errors import NotFound
-from aliquot.kube.resources import JOBS, NAMESPACES, PODGROUPS, PODS, PRIORITYCLASSES, QUEUES
-from aliquot.kube.roles import NAMESPACE
+from aliquot.kube.resources import JOBS, PODGROUPS, PODS, PRIORITYCLASSES, QUEUES
 from aliquot.scheduler.settings import Settings
 from tests.simulation.world import World, summary
 
@@ -200,7 +199,6 @@ class Gangs(World):
 
     async def live(self, storm_s: float) -> None:
         await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
-        await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         for name, gpu in QUEUES_OF.items():
             spec: dict[str, Any] = {"resources": {"gpu": gpu}}
             await self.user.create(

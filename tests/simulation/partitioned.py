@@ -6,8 +6,7 @@ from typing import Any
 
 from aliquot.gpu.inventory import InventoryGpus, InventoryNode
 from aliquot.kube.api.gpunode import Partitioning
-from aliquot.kube.resources import GPUCLASSES, GPUNODES, NAMESPACES, PODS
-from aliquot.kube.roles import NAMESPACE
+from aliquot.kube.resources import GPUCLASSES, GPUNODES, PODS
 from aliquot.node.advertise import device_of
 from tests.simulation import plain_scheduler
 from tests.simulation.world import World, summary
@@ -90,7 +89,6 @@ class PartitionedWorld(World):
 
     async def live(self, storm_s: float) -> None:
         await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
-        await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         for name, spec in CLASSES.items():
             kind = {"apiVersion": "aliquot.dev/v1alpha1", "kind": "GPUClass"}
             await self.user.create(GPUCLASSES, {**kind, "metadata": {"name": name}, "spec": spec})

@@ -34,7 +34,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.errors import NotFound
 from aliquot.kube.kubeletapi.podresources_pb2 import ListPodResourcesRequest
 from aliquot.kube.kubeletapi.sockets import MemorySockets
-from aliquot.kube.resources import CONFIGMAPS, DEPLOYMENTS, GPUNODES, NAMESPACES, NODES, PODS, Resource
+from aliquot.kube.resources import CONFIGMAPS, DEPLOYMENTS, GPUNODES, NODES, PODS, Resource
 from aliquot.kube.roles import NAMESPACE, PLUGIN_CONFIG_MAP
 from aliquot.node.advertise import device_of
 from tests.simulation.faults import Weather
@@ -278,7 +278,6 @@ class World:
         """Raises AssertionError when a promise is broken."""
         await self.until(lambda: not self.cluster.not_ready(), within_s=120, what="nodes ready")
         await self.apply_examples()
-        await self.user.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         self.weather.storm()
         loop = asyncio.get_running_loop()
         end = loop.time() + storm_s

@@ -17,13 +17,13 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import NAMESPACES, SERVICEACCOUNTS, SERVICES, Resource
 
 FIELD_MANAGER = "aliquot-install"
+ACCOUNT = "aliquot-admission"
 SERVICE = "aliquot-admission"
 PORT = 8443
 """That the webhook listens on."""
 VERSIONS = ("v1", "v1beta1", "v1alpha1")
 """Of mutating policies, the best first; which of them a cluster serves is its administrator's choice until v1."""
 
-_RBAC = "rbac.authorization.k8s.io"
 _RESOURCES = {
     one.kind: one
     for one in (
@@ -32,8 +32,8 @@ _RESOURCES = {
         SERVICES,
         roles.CLUSTER_ROLES,
         roles.CLUSTER_ROLE_BINDINGS,
-        Resource(_RBAC, "v1", "roles", "Role"),
-        Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
+        roles.ROLES,
+        roles.ROLE_BINDINGS,
     )
 }
 
@@ -77,22 +77,14 @@ def policies(version: str, *, scheduler: str = SCHEDULER) -> tuple[dict[str, Any
 
 def webhook() -> tuple[dict[str, Any], ...]:
     """What `aliquot admission serve` runs as, and where it is found. It registers itself."""
-    account = roles.account("aliquot-admission")
-    placed = {"name": account["name"], "namespace": roles.NAMESPACE}
-    reference = {"apiGroup": _RBAC, "kind": "Role", "name": account["name"]}
+    placed = {"name": ACCOUNT, "namespace": roles.NAMESPACE}
     return (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": roles.NAMESPACE}},
+        roles.NAMESPACE_OBJECT,
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": placed},
         roles.ADMISSION,
-        roles.binding(roles.ADMISSION["metadata"]["name"], account),
+        roles.bound(roles.ADMISSION),
         roles.ADMISSION_SECRET,
-        {
-            "apiVersion": f"{_RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": placed,
-            "roleRef": reference,
-            "subjects": [account],
-        },
+        roles.bound(roles.ADMISSION_SECRET),
         {
             "apiVersion": "v1",
             "kind": "Service",

@@ -57,9 +57,10 @@ def election(client: "Client", name: str, rng: random.Random) -> "LeaderElection
     import socket
 
     from aliquot.kube.election import LeaderElection
+    from aliquot.kube.roles import LEASES_IN
 
     identity = f"{socket.gethostname()}-{os.getpid()}-{rng.getrandbits(32):08x}"
-    return LeaderElection(client, namespace="kube-system", name=name, identity=identity)
+    return LeaderElection(client, namespace=LEASES_IN, name=name, identity=identity)
 
 
 def run(

@@ -1,7 +1,7 @@
-"""What each part of Aliquot may do in a cluster: ClusterRoles, and who they are bound to. No more than they use.
+"""What each part of Aliquot may do in a cluster: roles, and who they are bound to. No more than they use.
 
-`aliquot up` gives these rights to the parts that it runs; `deploy/roles.yaml` and the Helm chart give them to the
-ServiceAccounts of the same names.
+What is in one namespace is a Role there: the lease of an election, the configurations of node agents. `aliquot up` gives
+these rights to the parts that it runs; `aliquot install` and the Helm chart give them to the ServiceAccounts of the same names.
 """
 
 import sys
@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from aliquot.kube.client import Client
-from aliquot.kube.resources import Resource
+from aliquot.kube.resources import NAMESPACES, Resource
 
 NAMESPACE = "aliquot-system"
+LEASES_IN = "kube-system"
+"""Which is there on every cluster: parts of ours may run outside of it, before anything is installed."""
 MIG_CONFIG_MAP = "default-mig-parted-config"
 """Upstream's name, in that namespace; `config.yaml` in it is a file of mig-parted."""
 PLUGIN_CONFIG_MAP = "device-plugin-config"
@@ -24,9 +26,11 @@ CLUSTER_ROLE_BINDINGS = Resource(
 )
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
-_RESOURCES = {one.kind: one for one in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)}
 
 _GROUP = "rbac.authorization.k8s.io"
+_RESOURCES = {
+    one.kind: one for one in (NAMESPACES, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS)
+}
 
 
 def rule(verbs: str, group: str, resources: str, *, names: str = "") -> dict[str, Any]:
@@ -55,6 +59,41 @@ def binding(role: str, subject: dict[str, str], *, name: str = "") -> dict[str, 
     }
 
 
+def local_role(name: str, *rules: dict[str, Any], namespace: str = NAMESPACE) -> dict[str, Any]:
+    """In one namespace alone."""
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": namespace},
+        "rules": list(rules),
+    }
+
+
+def election(name: str) -> dict[str, Any]:
+    """The right to stand for the lease of that name."""
+    return local_role(
+        name,
+        rule("create", "coordination.k8s.io", "leases"),
+        rule("get patch", "coordination.k8s.io", "leases", names=name),
+        namespace=LEASES_IN,
+    )
+
+
+def bound(role: dict[str, Any]) -> dict[str, Any]:
+    """A role of either kind to the account of its name."""
+    metadata = role["metadata"]
+    name = metadata["name"]
+    if role["kind"] == "ClusterRole":
+        return binding(name, account(name))
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": dict(metadata),
+        "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": name},
+        "subjects": [account(name)],
+    }
+
+
 def account(name: str) -> dict[str, str]:
     return {"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}
 
@@ -65,10 +104,13 @@ NODE_AGENT = role(
     rule("get list watch", "", "pods"),
     rule("create", "", "pods/eviction"),
     rule("create patch", "", "events"),
-    rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
     rule("get list watch", "resource.k8s.io", "resourceslices"),
     rule("get list watch create patch", "aliquot.dev", "gpunodes"),
     rule("patch", "aliquot.dev", "gpunodes/status"),
+)
+NODE_AGENT_CONFIGURATIONS = local_role(
+    "aliquot-node-agent",
+    rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
 )
 _POD_OWNERS = (
     rule("get list watch", "", "replicationcontrollers"),
@@ -114,8 +156,6 @@ SCHEDULER = role(
     rule("patch", "aliquot.dev", "queues/status podgroups/status"),
     rule("patch", "scheduling.k8s.io", "podgroups/status compositepodgroups/status"),
     rule("create patch", "", "events"),
-    rule("create", "coordination.k8s.io", "leases"),
-    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-scheduler"),
 )
 PARTITIONER = role(
     "aliquot-partitioner",
@@ -127,8 +167,6 @@ PARTITIONER = role(
     rule("get list watch", "aliquot.dev", "gpuclasses"),
     rule("patch", "aliquot.dev", "gpuclasses/status"),
     rule("create patch", "", "events"),
-    rule("create", "coordination.k8s.io", "leases"),
-    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-partitioner"),
 )
 OPERATOR = role(
     "aliquot-operator",
@@ -141,30 +179,14 @@ OPERATOR = role(
     rule("patch", "aliquot.dev", "gpupolicies/status"),
     rule("get list watch create patch", "node.k8s.io", "runtimeclasses"),
     rule("create patch", "", "events"),
-    rule("create", "coordination.k8s.io", "leases"),
-    rule("get patch", "coordination.k8s.io", "leases", names="aliquot-operator"),
 )
 """What it makes is in its own namespace alone: `OPERATOR_OBJECTS`."""
-OPERATOR_OBJECTS: tuple[dict[str, Any], ...] = (
-    {
-        **role(
-            "aliquot-operator",
-            rule("get list watch create patch delete", "apps", "daemonsets"),
-            rule("get list watch create patch delete", "", "services"),
-            rule("get list watch create patch delete", "monitoring.coreos.com", "servicemonitors"),
-        ),
-        "kind": "Role",
-        "metadata": {"name": "aliquot-operator", "namespace": NAMESPACE},
-    },
-    {
-        "apiVersion": f"{_GROUP}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "aliquot-operator", "namespace": NAMESPACE},
-        "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": "aliquot-operator"},
-        "subjects": [account("aliquot-operator")],
-    },
+OPERATOR_OBJECTS = local_role(
+    "aliquot-operator",
+    rule("get list watch create patch delete", "apps", "daemonsets"),
+    rule("get list watch create patch delete", "", "services"),
+    rule("get list watch create patch delete", "monitoring.coreos.com", "servicemonitors"),
 )
-"""Not among `ALL`: they need the namespace."""
 ADMISSION = role(
     "aliquot-admission",
     rule("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
@@ -176,26 +198,48 @@ ADMISSION = role(
     ),
 )
 """Of the webhook, where there is one: not among `ALL`. What it may do in its own namespace is `ADMISSION_SECRET`."""
-ADMISSION_SECRET = {
-    **role(
-        "aliquot-admission",
-        rule("create", "", "secrets"),
-        rule("get patch", "", "secrets", names="aliquot-admission-certificate"),
-    ),
-    "kind": "Role",
-    "metadata": {"name": "aliquot-admission", "namespace": NAMESPACE},
-}
+ADMISSION_SECRET = local_role(
+    "aliquot-admission",
+    rule("create", "", "secrets"),
+    rule("get patch", "", "secrets", names="aliquot-admission-certificate"),
+)
 DISCOVERY = role("aliquot-discovery", rule("get patch", "", "nodes"))
 """Each of its own Node alone; RBAC has no words for that."""
-ALL: tuple[dict[str, Any], ...] = tuple(
-    part
-    for one in (NODE_AGENT, SCHEDULER, PARTITIONER, OPERATOR, DISCOVERY)
-    for part in (one, binding(one["metadata"]["name"], account(one["metadata"]["name"])))
-)
+PARTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "aliquot-node-agent": (NODE_AGENT, NODE_AGENT_CONFIGURATIONS),
+    "aliquot-scheduler": (SCHEDULER, election("aliquot-scheduler")),
+    "aliquot-partitioner": (PARTITIONER, election("aliquot-partitioner")),
+    "aliquot-operator": (OPERATOR, OPERATOR_OBJECTS, election("aliquot-operator")),
+    "aliquot-discovery": (DISCOVERY,),
+}
+"""The roles of each, by its ServiceAccount."""
+NAMESPACE_OBJECT = {
+    "apiVersion": "v1",
+    "kind": "Namespace",
+    "metadata": {
+        "name": NAMESPACE,
+        # A driver is loaded from a privileged pod.
+        "labels": {
+            f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "audit", "warn")
+        },
+    },
+}
+
+
+def of_parts(*names: str) -> tuple[dict[str, Any], ...]:
+    """Their roles and bindings; names that have none are of parts that ask nothing."""
+    return tuple(part for name in names for one in PARTS.get(name, ()) for part in (one, bound(one)))
+
+
+ALL: tuple[dict[str, Any], ...] = (NAMESPACE_OBJECT, *of_parts(*PARTS))
 
 
 async def install(client: Client, objects: Sequence[dict[str, Any]] = ALL) -> None:
+<<<<<<< HEAD
     """Apply roles and their bindings. Safe to repeat. Raises ApiError."""
+=======
+    """Apply roles and their bindings, and the namespace that some are in. Safe to repeat. Raises ApiError."""
+>>>>>>> a19774e (roles: what is in one namespace is a Role there; the namespace of the installation is part of it)
     for one in objects:
         await client.apply(_RESOURCES[one["kind"]], one, field_manager=FIELD_MANAGER, force=True)
 
