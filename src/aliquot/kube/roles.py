@@ -235,11 +235,7 @@ ALL: tuple[dict[str, Any], ...] = (NAMESPACE_OBJECT, *of_parts(*PARTS))
 
 
 async def install(client: Client, objects: Sequence[dict[str, Any]] = ALL) -> None:
-<<<<<<< HEAD
-    """Apply roles and their bindings. Safe to repeat. Raises ApiError."""
-=======
     """Apply roles and their bindings, and the namespace that some are in. Safe to repeat. Raises ApiError."""
->>>>>>> a19774e (roles: what is in one namespace is a Role there; the namespace of the installation is part of it)
     for one in objects:
         await client.apply(_RESOURCES[one["kind"]], one, field_manager=FIELD_MANAGER, force=True)
 
