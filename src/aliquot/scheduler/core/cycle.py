@@ -8,6 +8,7 @@ others are through.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
 from msgspec import Struct
@@ -258,8 +259,9 @@ class _Pass:
             else:
                 if job.waiting:
                     self._extras.append((rank, (rank[-1],), 0))
-                if position + 1 < len(self._lines.get(alike, ())):
-                    after = (self._lines[alike][position + 1], alike, position + 1)
+                line = self._lines.get(alike, ())
+                if position + 1 < len(line):
+                    after = (line[position + 1], alike, position + 1)
             turns.served(after)
         return False
 
@@ -359,14 +361,16 @@ class _Pass:
         return first or ()
 
     def _within_limits(self, job: Job, lacks: Mapping[str, int]) -> Sequence[Bind] | Shortfall:
-        def attempt(names: Names) -> Sequence[Bind] | Shortfall:
-            if job.spec.root is not None:
-                return self._fitting.place_job(job, lacks, within=names)
-            (pod,) = job.waiting[""].values()
-            bind = self._fitting.place(pod, names)
-            return Shortfall(pod.shape) if bind is None else (bind,)
+        if not self._pending.accounts.declared:
+            return self._attempt(job, lacks)
+        return self._affording.within(job, self._session.checkpoint(), partial(self._attempt, job, lacks))
 
-        return self._affording.within(job, self._session.checkpoint(), attempt)
+    def _attempt(self, job: Job, lacks: Mapping[str, int], names: Names = None) -> Sequence[Bind] | Shortfall:
+        if job.spec.root is not None:
+            return self._fitting.place_job(job, lacks, within=names)
+        (pod,) = job.waiting[""].values()
+        bind = self._fitting.place(pod, names)
+        return Shortfall(pod.shape) if bind is None else (bind,)
 
     def make_room(self, guards: Guards) -> None:
         """For the first of those who found none: by moving others, else by evicting them."""

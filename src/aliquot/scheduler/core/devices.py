@@ -16,7 +16,6 @@ from aliquot.scheduler.core.gpu_domains import together
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PodShape
 from aliquot.scheduler.core.shares import share_out
-from aliquot.scheduler.core.topology import GpuLevel
 from aliquot.scheduler.core.worth import Worth
 
 _MOST_SETS = 5000
@@ -97,7 +96,7 @@ def _distributed(free: Sequence[DeviceState], count: int, weight: Mapping[str, i
 def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
     if count == len(free):
         return free
-    if devices.evenly_linked:
+    if not devices.links or devices.evenly_linked:
         return _nearest(free, count, devices)
     links = [[devices.links.get((a.gpu, b.gpu), 0) for b in free] for a in free]
     everything = range(len(free))
@@ -115,10 +114,11 @@ def _best_linked(free: list[DeviceState], count: int, devices: Devices) -> list[
 
 def _nearest(free: list[DeviceState], count: int, devices: Devices) -> list[DeviceState]:
     """Of the NUMA node that they leave the fewest of, else of as few as can be. In the order listed where nobody tells."""
-    domains = devices.domains.get(GpuLevel.NUMA, ())
-    if len(domains) < 2:
+    if len(devices.numa) < 2:
         return free[:count]
-    groups = [group for domain in domains if (group := [device for device in free if device.gpu in domain])]
+    groups = [
+        group for domain in devices.numa if (group := [device for device in free if device.gpu in domain])
+    ]
     large = [group for group in groups if len(group) >= count]
     if large:
         return min(large, key=len)[:count]

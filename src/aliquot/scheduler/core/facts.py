@@ -109,6 +109,7 @@ class Devices:
         """How well two GPUs reach each other, higher is better, by their UUIDs in both orders."""
         self.domains: Mapping[GpuLevel, Sequence[frozenset[str]]] = domains or {}
         """UUIDs of the GPUs that are together, of each level; a GPU of which it is not known is in none."""
+        self.numa: Sequence[frozenset[str]] = self.domains.get(GpuLevel.NUMA, ())
         by_resource: dict[str, list[DeviceState]] = {}
         by_holder: dict[str, list[DeviceState]] = {}
         for device in self.all:

@@ -4,7 +4,7 @@ They are asked in order: first what the pod and the node say of each other, then
 the dominant reason, so an earlier filter must be the more hopeless one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -69,16 +69,16 @@ def taints(shape: PodShape, node: NodeState) -> Reason | None:
 
 def room(shape: PodShape, node: NodeState) -> Reason | None:
     """Of all that is counted. One look says whether there is enough; what is short is asked for kind by kind."""
-    if _has_room(shape, node):
-        return None
+    if node.has_room(shape.request):
+        shared = node.facts.devices.shared
+        if not (shared or shape.gpu_wish) or _can_be_given(shape, node, shared):
+            return None
     return devices(shape, node) or _extended_resources(shape, node) or _resources(shape, node)
 
 
-def _has_room(shape: PodShape, node: NodeState) -> bool:
-    if not node.has_room(shape.request):
-        return False
-    shared = node.facts.devices.shared
-    if shared and any(r in shared and share_out(r, shape, node) is None for r in shape.request):
+def _can_be_given(shape: PodShape, node: NodeState, shared: Collection[str]) -> bool:
+    """Whether what is enough in all is to be had as the pod needs it."""
+    if any(r in shared and share_out(r, shape, node) is None for r in shape.request):
         return False
     return shape.gpu_wish is None or apart(shape, node) is None
 

@@ -65,6 +65,8 @@ class Neighbours:
         self._pods = pods
         self._tallies: WeakValueDictionary[Counted, Tally] = WeakValueDictionary()
         self._selected: SelectorIndex[Tally] = SelectorIndex()
+        self._may_be_any = False
+        """Whether one was asked for since it was last seen that there is none."""
 
     @property
     def tallies(self) -> int:
@@ -73,6 +75,7 @@ class Neighbours:
 
     def tally(self, counted: Counted) -> Tally:
         """Kept up to date as long as somebody holds it."""
+        self._may_be_any = True
         tally = self._tallies.get(counted)
         if tally is None:
             tally = self._tallies[counted] = Tally(counted, self._pods.values())
@@ -81,13 +84,16 @@ class Neighbours:
         return tally
 
     def pod_came(self, pod: PlacedPod) -> None:
-        self._count(pod, 1)
+        if self._may_be_any:
+            self._count(pod, 1)
 
     def pod_went(self, pod: PlacedPod) -> None:
-        self._count(pod, -1)
+        if self._may_be_any:
+            self._count(pod, -1)
 
     def _count(self, pod: PlacedPod, number: int) -> None:
         if not self._tallies:
+            self._may_be_any = False
             return
         for tally in self._selected.candidates(pod.kin.labels):
             if tally.counted.counts(pod):

@@ -202,10 +202,10 @@ def _assigned(devices: Devices, pod: PlacedPod, ended: Collection[str]) -> _Hold
     unplaced: list[tuple[str, int]] = []
     for resource, needed in pod.request.items():
         if resource in devices.by_resource:
-            chosen = _chosen(devices, pod, resource, needed, ended)
-            for id_, count in chosen.items():
-                held += [id_] * count
-            missing = needed - sum(chosen.values())
+            missing = needed
+            for id_, count in _chosen(devices, pod, resource, needed, ended).items():
+                held += (id_,) * count
+                missing -= count
             if missing > 0:
                 unplaced.append((resource, missing))
     return _Holding(held, unplaced) if held or unplaced else _NOTHING

@@ -8,11 +8,12 @@ all others, since their room was theirs a moment ago; extras come after.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 from types import MappingProxyType
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.jobs import Group, JobSpec, extras, lacking, least_pods
@@ -25,16 +26,15 @@ Alike: TypeAlias = tuple[object, ...]
 """Jobs of one are interchangeable but for their rank."""
 
 
-@dataclass(slots=True)
-class Job:
+class Job(Struct):
     spec: JobSpec
-    waiting: dict[str, dict[str, PodRequest]] = field(default_factory=dict)
+    waiting: dict[str, dict[str, PodRequest]] = {}
     """By leaf, by the pod's key; no leaf without pods."""
-    placed: dict[str, str] = field(default_factory=dict)
+    placed: dict[str, str] = {}
     """Pods that have a node, or have been decided on, to their leaf."""
-    succeeded: dict[str, str] = field(default_factory=dict)
+    succeeded: dict[str, str] = {}
     """Pods that have ended well, to their leaf: nobody has to take their place."""
-    leaving: dict[str, float] = field(default_factory=dict)
+    leaving: dict[str, float] = {}
     """Those of `placed` that are on their way out, and by when they have to be: others may take their place."""
     was_whole: bool = False
     """It has been at its minimum, as that is now."""
@@ -122,6 +122,12 @@ class Job:
 
     def leave(self, key: str) -> bool:
         """Returns whether the pod waited, was placed or had ended well."""
+        for name, pods in self.waiting.items():
+            if pods.pop(key, None) is not None:
+                if not pods:
+                    del self.waiting[name]
+                    self._unsorted -= {name}
+                return True
         if key in self.placed:
             self.stay(key)
         for pods_there in (self.placed, self.succeeded):
@@ -134,23 +140,18 @@ class Job:
                     self.was_whole = False
                     self._note_whole()
                 return True
-        for leaf, pods in self.waiting.items():
-            if pods.pop(key, None) is not None:
-                if not pods:
-                    del self.waiting[leaf]
-                    self._unsorted -= {leaf}
-                return True
         return False
 
     @property
     def refusal(self) -> Reason | None:
         """Why it is not placed, whatever room there is: it asks for nothing then. What has begun comes after nobody any more."""
-        return self.spec.refusal or (None if self.has_begun else self.spec.waits)
+        spec = self.spec
+        return spec.refusal or (None if spec.waits is None or self.has_begun else spec.waits)
 
     def lacks(self) -> dict[str, int] | None:
         """How many pods of which leaf more it takes; as `lacking`."""
         if self.spec.root is None:
-            return {leaf: len(pods) for leaf, pods in self.waiting.items()}
+            return {"": 1} if self.waiting else {}
         return lacking(self.spec.root, self.there, self.here)
 
     def alike(self) -> Alike:
@@ -177,9 +178,13 @@ class Pending:
         self.order = order
         self.accounts = Accounts() if accounts is None else accounts
         self._jobs: dict[str, Job] = {}
+        self.jobs: Mapping[str, Job] = MappingProxyType(self._jobs)
+        """All that have a pod: it waits, is placed, or has ended well."""
         self._job_of: dict[str, str] = {}
         """Of every pod of a job that is not alone in it."""
         self._pods: dict[str, PodRequest] = {}
+        self.pods: Mapping[str, PodRequest] = MappingProxyType(self._pods)
+        """Those that wait."""
         self._lines: dict[Alike, list[Rank]] = {}
         """Jobs that have not begun; never empty. A Rank ends in the job's key."""
         self._firsts: dict[Alike, dict[str, Rank]] = {}
@@ -200,16 +205,6 @@ class Pending:
 
     def __len__(self) -> int:
         return len(self._pods)
-
-    @property
-    def pods(self) -> Mapping[str, PodRequest]:
-        """Those that wait."""
-        return MappingProxyType(self._pods)
-
-    @property
-    def jobs(self) -> Mapping[str, Job]:
-        """All that have a pod: it waits, is placed, or has ended well."""
-        return MappingProxyType(self._jobs)
 
     def job_of(self, pod: str) -> Job | None:
         return self._jobs.get(self._job_of.get(pod, pod))
@@ -447,7 +442,7 @@ class Pending:
                 if where is not None and where[0] != alike and not (lacked and lacks):
                     # What the others of it were told is of another line. While more are made the last hear how many there are.
                     self._newcomers.update(key for pods in job.waiting.values() for key in pods)
-            if any(self._newcomers_of(job)):
+            if not all(map(self._newcomers.isdisjoint, job.waiting.values())):
                 self._with_newcomers.setdefault(alike, {})[name] = None
         self._changed.clear()
         for alike, ranks in gone.items():

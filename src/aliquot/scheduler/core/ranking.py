@@ -109,7 +109,8 @@ class Ranking:
         return {**self._rejections, **closed}
 
     def _catch_up(self, snapshot: Snapshot) -> None:
-        if self._seen_version == snapshot.version:
+        version = snapshot.version
+        if self._seen_version == version:
             return
         changed = snapshot.changed_since(self._seen_version) if self._seen_version >= 0 else None
         if changed is None:
@@ -126,7 +127,7 @@ class Ranking:
                 self._look_at(name, snapshot)
             for cell in cells:
                 self._place(cell, self._domains)
-        self._seen_version = snapshot.version
+        self._seen_version = version
 
     def _begin_anew(self, snapshot: Snapshot) -> None:
         self._scores.clear()
@@ -189,7 +190,9 @@ class Ranking:
         return judge.lacks_room(shape, node) or judge.score(shape, node)
 
     def _push(self, cell: Cell, entry: _Entry) -> None:
-        heap = self._heaps.setdefault(cell, [])
+        heap = self._heaps.get(cell)
+        if heap is None:
+            heap = self._heaps[cell] = []
         if heap and heap[0][1] == entry[1]:
             # The node that was the best, as it is after it was given a pod: what it was then is passed over at once.
             heapq.heapreplace(heap, entry)

@@ -4,7 +4,7 @@ They are in order of concern: a later score only decides between nodes that all 
 goes to the node whose name sorts first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -47,10 +47,20 @@ def gpu_nodes_kept_clear(shape: PodShape, node: NodeState) -> int:
 
 
 def packed(shape: PodShape, node: NodeState) -> int:
-    """GPU pods: onto the node whose resource of that kind is the most used, so that whole nodes stay free."""
+    """GPU pods: onto the node whose resource of that kind is the most used, so that whole nodes stay free. Others are spread."""
     wanted = accelerators(shape)
-    if not wanted:
-        return 0
+    return _fill(shape, node, wanted) if wanted else spread(shape, node)
+
+
+def unpacked(shape: PodShape, node: NodeState) -> int:
+    """GPU pods: onto the node whose resource of that kind is the least used, so that each has its node's CPU, memory and
+    network as much for itself as can be. Others are spread."""
+    wanted = accelerators(shape)
+    return BEST - _fill(shape, node, wanted) if wanted else spread(shape, node)
+
+
+def _fill(shape: PodShape, node: NodeState, wanted: Sequence[str]) -> int:
+    """How much of these resources is used once the pod is there."""
     fill = 0
     for resource in wanted:
         total = node.total(resource)
@@ -59,16 +69,8 @@ def packed(shape: PodShape, node: NodeState) -> int:
     return min(BEST, fill // len(wanted))
 
 
-def unpacked(shape: PodShape, node: NodeState) -> int:
-    """GPU pods: onto the node whose resource of that kind is the least used, so that each has its node's CPU, memory and
-    network as much for itself as can be."""
-    return BEST - packed(shape, node) if wants_accelerator(shape) else 0
-
-
 def spread(shape: PodShape, node: NodeState) -> int:
-    """Other pods: onto the node with the largest part of CPU, memory and pod slots left."""
-    if wants_accelerator(shape):
-        return 0
+    """Onto the node with the largest part of CPU, memory and pod slots left."""
     left = 0
     for resource in (CPU, MEMORY, PODS):
         total = node.total(resource)
@@ -79,8 +81,8 @@ def spread(shape: PodShape, node: NodeState) -> int:
 
 BY_FACTS: tuple[Score, ...] = (untainted, preferred_affinity, gpu_nodes_kept_clear)
 """They look at the node's facts alone, but for a pod with a wish where its GPUs are."""
-PACKING: tuple[Score, ...] = (packed, spread)
-SPREADING: tuple[Score, ...] = (unpacked, spread)
+PACKING: tuple[Score, ...] = (packed,)
+SPREADING: tuple[Score, ...] = (unpacked,)
 """For clusters that want GPU pods apart."""
 BEFORE_NEIGHBOURS = 2
 """So many of all of them weigh more than what the pod and other pods prefer of each other, the rest less."""

@@ -59,7 +59,8 @@ class Snapshot:
         """Nodes that changed or went since, each once; None when that is too long ago to tell."""
         if version < self._first_change:
             return None
-        return dict.fromkeys(self._changes[version - self._first_change :])
+        changes = self._changes[version - self._first_change :]
+        return changes if len(changes) == 1 else dict.fromkeys(changes)
 
     def has_new_facts(self, name: str, version: int) -> bool:
         """Whether more changed of the node since then than what its pods take of it."""
@@ -89,7 +90,8 @@ class Snapshot:
             # No matter of nodes.
             self._pods[pod.key] = self._pods_on[pod.node][pod.key] = pod
             return
-        self._forget_ended(pod.key)
+        if self._ended:
+            self._forget_ended(pod.key)
         if known is not None:
             self._remove(known)
         self._pods[pod.key] = pod
