@@ -26,6 +26,7 @@ def planned(state: Path, *, runtime: str, last_runtime: str = "", gpus: str = "l
         runtime=runtime,
         last_runtime=last_runtime,
         agents=True,
+        operator=False,
         port=0,
         last_port=0,
         sockets=False,

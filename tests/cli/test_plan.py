@@ -18,6 +18,7 @@ def planned(state: Path, **options: object) -> Plan:
         "runtime_config": None,
         "runtime": None,
         "agents": True,
+        "operator": None,
         "faults": None,
         "port": 0,
         "patience_s": 1.0,
@@ -31,7 +32,12 @@ def planned(state: Path, **options: object) -> Plan:
 
 
 def last_start(
-    state: Path, inventory_yaml: str, *, runtime: str = "process", partitioning: str = "static"
+    state: Path,
+    inventory_yaml: str,
+    *,
+    runtime: str = "process",
+    partitioning: str = "static",
+    operator: bool = False,
 ) -> None:
     directory = StateDirectory(state)
     directory.inventory.write_bytes(encode(inventory.parse(inventory_yaml, source="f")))
@@ -44,6 +50,7 @@ def last_start(
             joined_by="memory",
             runtime=runtime,
             partitioning=partitioning,
+            operator=operator,
         )
     )
 
@@ -93,6 +100,8 @@ def test_what_the_inventory_gave_up_is_named(tmp_path: Path) -> None:
     [
         ({"nodes": MOST_NODES + 1}, "pod networks for 32768"),
         ({"nodes": 10**20}, "pod networks for 32768"),  # not even counted out
+        ({"operator": True, "agents": False}, "agents are the operator's there; leave one out"),
+        ({"operator": True, "runtime": "process"}, "--operator needs --runtime simulated, not process"),
         ({"nodes": 51, "agents": False}, "--no-agents needs sockets, which 51 nodes do not get"),
     ],
 )
@@ -207,3 +216,15 @@ def test_a_file_of_faults_is_read_before_anything_begins(tmp_path: Path) -> None
     path.write_text("rules:\n- {verbs: [list]}\n")
     with pytest.raises(LocalClusterError, match=r"faults\.yaml:2: this rule does nothing"):
         planned(tmp_path, faults=path)
+
+
+@pytest.mark.parametrize(
+    ("last", "said", "wanted"),
+    [(None, None, False), (None, True, True), (True, None, True), (True, False, False), (False, None, False)],
+)
+def test_an_operator_stays_until_it_is_left_out(
+    tmp_path: Path, last: bool | None, said: bool | None, wanted: bool
+) -> None:
+    if last is not None:
+        last_start(tmp_path, "nodes: [{name: a}]", runtime="simulated", operator=last)
+    assert planned(tmp_path, operator=said).operator is wanted

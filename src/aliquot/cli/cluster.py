@@ -7,12 +7,14 @@ time and real sockets, the simulation on virtual time with every part under faul
 import asyncio
 import functools
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aliquot.admission import installation as admission
 from aliquot.cli import identities
 from aliquot.cli.identities import Identity
+from aliquot.cli.programs import installed
+from aliquot.cli.programs.software import NodeSoftware, Surroundings
 from aliquot.cli.supervisor import Supervisor
 from aliquot.clock import Clock
 from aliquot.emulator.certificates import Authority
@@ -22,10 +24,12 @@ from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.base import Runtime
+from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.emulator.versions import STANDARD, Surface
+from aliquot.gpu.driver import Driver
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube import crds, roles
-from aliquot.kube.api.core import Node, NodeCondition, Pod
+from aliquot.kube.api.core import ConfigMap, Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
 from aliquot.kube.api.meta import Condition
 from aliquot.kube.asgi_transport import Application, AsgiTransport
@@ -49,6 +53,8 @@ from aliquot.node.feed import (
 )
 from aliquot.node.plugin_config.file import Flags
 from aliquot.node.watched import Watched, config_maps
+from aliquot.operator.core.operands import shipped
+from aliquot.operator.operator import Operator
 from aliquot.partition.controller.partitioner import IDLE_S, MINIMUM_RUN_S, MOVES_PER_HOUR, Partitioner
 from aliquot.partition.controller.relocating import RunAside
 from aliquot.scheduler.controller import DEFAULT_NAMES, Scheduler
@@ -79,6 +85,8 @@ class EmulatedNode:
     plugin_sockets: Sockets
     pod_resources_sockets: Sockets
     checkpoints: CheckpointStore
+    software: NodeSoftware | None = None
+    """Of a node that begins bare: who runs there is up to the pods that it gets."""
 
 
 class Cluster:
@@ -86,7 +94,8 @@ class Cluster:
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
-    `agents` the nodes wait for agents from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
+    `agents` the nodes wait for agents from elsewhere; with `operator` they are bare until a GPUPolicy says otherwise, and each
+    has its `software`. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
     `moves_per_hour` how many are; `scheduling` is the scheduler's. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
     its own name.
@@ -104,6 +113,7 @@ class Cluster:
         dress: Dress = lambda _component, transport: transport,
         authority: Authority | None = None,
         agents: bool = True,
+        operator: bool = False,
         plugin_patience_s: float = 0.0,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
@@ -120,7 +130,8 @@ class Cluster:
         self._dress = dress
         self._run_blocking = run_blocking
         self._authority = authority
-        self._agents = agents
+        self._agents = agents and not operator
+        self._operator = operator
         self._partitioning = partitioning
         self._idle_s = idle_s
         self._minimum_run_s = minimum_run_s
@@ -130,6 +141,7 @@ class Cluster:
         self._scheduling = scheduling
         self.nodes = {node.machine.name: node for node in nodes}
         self._transports: list[Transport] = []
+        self._account_clients: dict[str, Client] = {}
 
         scheduler = identities.account("aliquot-scheduler")
         watching = self._client("caches", scheduler)
@@ -172,6 +184,12 @@ class Cluster:
         self._partitioner_client = self._client("partitioner", identities.account("aliquot-partitioner"))
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
         self._installer = self._client("installer", identities.INSTALLER)
+        self._operator_client = self._client("operator", identities.account("aliquot-operator"))
+        surroundings = Surroundings(self._annotations, self._agent_by_pod, self._client_on_node)
+        for node in nodes if operator else ():
+            if node.software is None:
+                raise ValueError(f"node {node.machine.name} has no software to be installed")
+            node.software.surroundings = surroundings
 
     async def run(self, group: asyncio.TaskGroup) -> Supervisor:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
@@ -179,23 +197,31 @@ class Cluster:
         await admission.install_policies(self._installer)
         await roles.install(self._installer)
         await roles.install(self._installer, identities.cluster_roles())
+        if self._operator:
+            for resource, made in installed.objects():
+                await self._installer.apply(resource, made, field_manager="aliquot-install", force=True)
         supervisor = Supervisor(group)
         for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
             supervisor.start(f"cache {name}", cache.run)
-        for name, configs in self._config_maps.items() if self._agents else ():
-            supervisor.start(f"cache {name}", configs.run)
-        if self._agents:
+        if self._agents or self._operator:
+            for name, configs in self._config_maps.items():
+                supervisor.start(f"cache {name}", configs.run)
             supervisor.start("cache resourceslices", self._slices.run)
         supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("partitioner", self._partitioner)
         supervisor.start("kubelets", self.fleet.run)
+        if self._operator:
+            supervisor.start("operator", self._run_operator)
         for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))
         return supervisor
 
     async def close(self) -> None:
         """Once everything in the group has ended."""
+        for node in self.nodes.values():
+            if isinstance(node.runtime, SimulatedRuntime):
+                await node.runtime.close()
         for transport in self._transports:
             await transport.close()
 
@@ -257,23 +283,69 @@ class Cluster:
         )
         await partitioner.run()
 
+    async def _run_operator(self) -> None:
+        operator = Operator(
+            self._operator_client,
+            clock=self._clock,
+            rng=self._rng("operator"),
+            images=shipped(installed.OURS),
+            pods=self.pods,
+            nodes=self.node_objects,
+            gpu_nodes=self.gpu_nodes,
+        )
+        await operator.run()
+
     async def agent(self, name: str) -> None:
         """The agent of one node, until cancelled. Like the pod of a DaemonSet, it starts once there is a Node."""
         await self._registered(name)
+        configuration = Configuration(Flags(mps_root=_MPS_ROOT), config_map=PLUGIN_CONFIG_MAP)
+        await self._agent(name, self.nodes[name].driver, configuration, self._watched, ())
+
+    async def _agent_by_pod(self, name: str, given: Flags, config_map: str) -> None:
+        """The agent of one node, by a pod that is on it."""
+        software = self.nodes[name].software
+        assert software is not None
+        watched, caches = self._watched, []
+        if config_map != PLUGIN_CONFIG_MAP:
+            caches = [config_maps(self._agents_client, config_map)] if config_map else []
+            feed = config_maps_by_name(caches[0]) if caches else None
+            watched = replace(watched, plugin_configs=feed)
+        configuration = Configuration(given, config_map=config_map)
+        await self._agent(name, software.loadable.driver, configuration, watched, caches)
+
+    async def _agent(
+        self,
+        name: str,
+        driver: Driver,
+        configuration: Configuration,
+        watched: Watched,
+        caches: Sequence[Cache[ConfigMap]],
+    ) -> None:
         node = self.nodes[name]
         agent = Agent(
             name,
             client=self._agents_client,
-            driver=node.driver,
+            driver=driver,
             plugin_sockets=node.plugin_sockets,
             pod_resources_sockets=node.pod_resources_sockets,
             clock=self._clock,
             rng=self._rng(f"agent {name}"),
             run_blocking=self._run_blocking,
-            configuration=Configuration(Flags(mps_root=_MPS_ROOT), config_map=PLUGIN_CONFIG_MAP),
-            watched=self._watched,
+            configuration=configuration,
+            watched=watched,
+            caches=caches,
         )
         await agent.run()
+
+    def _annotations(self, name: str) -> Mapping[str, str]:
+        found = self.node_objects.get(name)
+        return (found.metadata.annotations or {}) if found is not None else {}
+
+    def _client_on_node(self, account: str, node: str) -> Client:
+        """One for each account: what a pod may do is the account's."""
+        if account not in self._account_clients:
+            self._account_clients[account] = self._client(account, identities.account(account))
+        return self._account_clients[account]
 
     async def _registered(self, name: str) -> None:
         changed = asyncio.Event()

@@ -140,6 +140,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 enabled_apis=tuple(sorted(plan.surface.enabled)),
                 partitioning=plan.partitioning,
                 agents=plan.agents,
+                operator=plan.operator,
                 kubelet_directories={name: str(state.kubelet_directory(name)) for name in names}
                 if plan.sockets
                 else {},
@@ -157,6 +158,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 run_blocking=as_long_as_real,
                 authority=authority,
                 agents=plan.agents,
+                operator=plan.operator,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
                 partitioning=Partitioning(plan.partitioning),
                 minimum_run_s=_MINIMUM_RUN_S,

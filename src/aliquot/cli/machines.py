@@ -7,6 +7,7 @@ DIR/nodes/NAME/containers    what the process runtime's containers wrote
 
 import random
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -14,6 +15,7 @@ import structlog
 from aliquot.cli.cluster import EmulatedNode
 from aliquot.cli.output import counted
 from aliquot.cli.plan import LocalClusterError, Plan
+from aliquot.cli.programs.software import NodeSoftware
 from aliquot.cli.state import StateDirectory
 from aliquot.clock import SystemClock
 from aliquot.emulator.kubelet.checkpoint import CheckpointDirectory
@@ -38,20 +40,29 @@ def build(plan: Plan, node: InventoryNode, *, pod_network: str) -> EmulatedNode:
         sockets = SocketDirectory(short / "device-plugins"), SocketDirectory(short / "pod-resources")
     else:
         sockets = MemorySockets(), MemorySockets()
-    runtime = _runtime(plan.runtime, directory, checkpoints)
+    machine = Machine(
+        node.name,
+        labels=node.labels,
+        pod_cidr=pod_network,
+        version=f"v{plan.surface.version}.0",
+    )
+    if plan.operator:
+        # There are drivers for what it runs.
+        machine = replace(machine, os_image="Ubuntu 24.04.1 LTS", kernel_version="6.8.0-45-generic")
     driver, rebuilt = _driver(node, plan.state.gpus(node.name))
+    software = NodeSoftware(machine, driver) if plan.operator else None
+    runtime = _runtime(plan.runtime, directory, checkpoints, software)
     if rebuilt:
         # No pod outlives the board that it ran on.
         runtime.reboot()
     return EmulatedNode(
-        machine=Machine(
-            node.name, labels=node.labels, pod_cidr=pod_network, version=f"v{plan.surface.version}.0"
-        ),
+        machine=machine,
         driver=driver,
         runtime=runtime,
         plugin_sockets=sockets[0],
         pod_resources_sockets=sockets[1],
         checkpoints=checkpoints,
+        software=software,
     )
 
 
@@ -82,11 +93,16 @@ def _checkpoints(directory: Path) -> CheckpointDirectory:
     return CheckpointDirectory(directory / "kubelet")
 
 
-def _runtime(kind: str, directory: Path, checkpoints: CheckpointDirectory) -> Runtime:
+def _runtime(
+    kind: str, directory: Path, checkpoints: CheckpointDirectory, software: NodeSoftware | None = None
+) -> Runtime:
     clock, rng = SystemClock(), random.Random(secrets.randbits(64))
     if kind == "process":
         return ProcessRuntime(directory / "containers", checkpoints, clock=clock, rng=rng)
-    return SimulatedRuntime(checkpoints, clock=clock, rng=rng)
+    runtime = SimulatedRuntime(checkpoints, clock=clock, rng=rng, programs=software)
+    if software is not None:
+        software.device_holders = runtime.device_holders
+    return runtime
 
 
 def _driver(node: InventoryNode, state_file: Path) -> tuple[SimulatedDriver, bool]:

@@ -45,6 +45,8 @@ class Plan:
     """Empty when there was no last start."""
     agents: bool
     """Whether node agents run in this process."""
+    operator: bool
+    """Whether nodes begin bare, and get their software by GPUPolicies."""
     port: int
     """0: not asked for."""
     last_port: int
@@ -69,6 +71,7 @@ def plan(
     runtime_config: str | None,
     runtime: str | None,
     agents: bool,
+    operator: bool | None,
     faults: Path | None,
     port: int,
     patience_s: float,
@@ -109,6 +112,16 @@ def plan(
             f"--no-agents needs sockets, which {count} nodes do not get; ask for at most {MOST_NODES_ON_SOCKETS}"
         )
     running = state.running()
+    if operator is None:
+        operator = running is not None and running.operator
+    kind = runtime or (running.runtime if running is not None else DEFAULT_RUNTIME)
+    if operator and not agents:
+        raise LocalClusterError("--operator and --no-agents: agents are the operator's there; leave one out")
+    if operator and kind != DEFAULT_RUNTIME:
+        raise LocalClusterError(
+            f"--operator needs --runtime simulated, not {kind}: containers of drivers cannot be local processes; "
+            "--no-operator leaves it out"
+        )
     surface = _surface(kubernetes_version, runtime_config, running)
     try:
         let_in = accepted(authentication, minor=surface.minor)
@@ -120,9 +133,10 @@ def plan(
         gone=_gone(last, wanted),
         dropped_labels=_dropped_labels(last, wanted),
         surface=surface,
-        runtime=runtime or (running.runtime if running is not None else DEFAULT_RUNTIME),
+        runtime=kind,
         last_runtime=running.runtime if running is not None else "",
         agents=agents,
+        operator=operator,
         port=port,
         last_port=urlsplit(running.server).port or 0 if running is not None else 0,
         sockets=count <= MOST_NODES_ON_SOCKETS,

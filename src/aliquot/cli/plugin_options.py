@@ -1,7 +1,7 @@
 """The options of NVIDIA's device plugin: their names, their environment variables, their configuration file."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -124,6 +124,33 @@ def plugin_options(command: _F) -> _F:
             help=f"{option.help}  [env: {option.variables[0]}]".strip(),
         )(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def arguments_of(
+    arguments: Sequence[str], environment: Mapping[str, str], *, config_map: str
+) -> "tuple[Flags, str]":
+    """What the command line of another process says, and its ConfigMap. Options that are not the plugin's are passed over.
+    Raises click.UsageError."""
+    options = [
+        click.Option(
+            [*option.names, _parameter(option)],
+            type=click.BOOL if option.kind == "truth" else str,
+            is_flag=False,
+            flag_value="true" if option.kind == "truth" else None,
+        )
+        for option in _OPTIONS
+    ]
+    named = click.Option(["--config-map"], default=environment.get("CONFIG_MAP", config_map))
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    command = click.Command("aliquot", params=[*options, named], context_settings=settings)
+    said = command.make_context("aliquot", list(arguments)).params
+    values: dict[str, Any] = {}
+    for option, parsed in zip(_OPTIONS, options, strict=True):
+        value = said[_parameter(option)]
+        if value is None and (found := next(filter(environment.get, option.variables), None)):
+            value = parsed.type.convert(environment[found], parsed, None)
+        values[option.field] = value
+    return _flags(values), said["config_map"]
 
 
 def config_file_option(command: click.decorators.FC) -> click.decorators.FC:

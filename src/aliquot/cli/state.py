@@ -59,6 +59,8 @@ class Running(msgspec.Struct, kw_only=True):
     """Of nodes that say none of their own."""
     agents: bool = True
     """Whether the node agents run in this process."""
+    operator: bool = False
+    """Whether nodes begin bare, and get their software by GPUPolicies."""
     kubernetes_version: str = ONCE_ALONE
     enabled_apis: tuple[str, ...] = ()
     """API versions turned on that are off by default."""

@@ -69,6 +69,11 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Start no node agents: run 'aliquot node run' yourself, on the kubelet directories that 'aliquot status' shows.",
 )
 @click.option(
+    "--operator/--no-operator",
+    default=None,
+    help="Nodes begin without driver, toolkit and agent, and get them by a GPUPolicy.  [default: as the last time, or not]",
+)
+@click.option(
     "--partitioning",
     type=click.Choice(["static", "onDemand", "budgeted"]),
     help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them, budgeted moves pods for others as well.  [default: that of the last time, or static]",
@@ -121,6 +126,7 @@ def up(
     runtime_config: str | None,
     runtime: str | None,
     no_agents: bool,
+    operator: bool | None,
     partitioning: str | None,
     faults: Path | None,
     port: int,
@@ -136,7 +142,7 @@ def up(
     """Start an emulated GPU cluster, and keep it in the foreground until Ctrl-C.
 
     State stays in the state directory: the next `up` finds its objects again. Without --nodes, --gpus or
-    --inventory the nodes are those of the last time; so are version, runtime, partitioning and port.
+    --inventory the nodes are those of the last time; so are version, runtime, operator, partitioning and port.
 
     A node that does not become ready holds nobody up: the cluster stays, and says why. Exit code with --detach: 0 all
     nodes are ready; 3 the cluster is up, some nodes are not ready; 1 it is not up.
@@ -163,6 +169,7 @@ def up(
                 runtime_config=runtime_config,
                 runtime=runtime,
                 agents=not no_agents,
+                operator=operator,
                 faults=faults,
                 port=port,
                 patience_s=wait_s,
@@ -222,7 +229,7 @@ def status(state_path: Path, output: Format) -> None:
             ("ready", "yes" if running.ready else f"no: {running.nodes_ready} of {running.nodes}"),
             ("nodes", str(running.nodes)),
             ("kubelets and agents joined by", running.joined_by),
-            ("agents", "in this process" if running.agents else "yours: aliquot node run"),
+            ("agents", _agents(running)),
             ("runtime", running.runtime),
             ("partitioning", f"{running.partitioning}, of nodes that say none of their own"),
         ],
@@ -236,6 +243,12 @@ def status(state_path: Path, output: Format) -> None:
         click.echo()
         for line in described(running.not_ready, of=running.nodes - running.nodes_ready):
             click.echo(line)
+
+
+def _agents(running: states.Running) -> str:
+    if running.operator:
+        return "by GPUPolicies: the operator is in this process"
+    return "in this process" if running.agents else "yours: aliquot node run"
 
 
 def _running(state: states.StateDirectory) -> states.Running:

@@ -208,6 +208,15 @@ class SimulatedDriver:
         """The fabric manager is done: boards with NVLink have joined that domain. None: they have left it."""
         self._fabric = fabric
 
+    def unload(self) -> None:
+        """The driver is taken away: instances and unread events are gone, and MIG mode where the board does not keep it."""
+        with self._changing:
+            for gpu in self._gpus:
+                gpu.unload()
+            self._keep()
+        with self._event_came:
+            self._events.clear()
+
     def reboot(self) -> None:
         """Processes, instances and unread events are gone, lost GPUs are back."""
         with self._changing:

@@ -137,14 +137,19 @@ class SimulatedGpu:
         self.state.instances = []
         self.state.mig = self.state.wanted_mig
 
-    def reboot(self) -> None:
+    def unload(self) -> None:
         """MIG mode stays where the board keeps it (Ampere, a pending change then takes effect) and is off elsewhere."""
         state, mig = self.state, self.board.mig
         keeps_mode = mig is not None and bool(mig.mode_change_needs_reset)
         state.mig = state.wanted_mig = state.wanted_mig and keeps_mode
         state.instances = []
         state.processes = []
-        state.lost = False
+        state.exclusive = False
+        state.time_slice = TimeSlice.DEFAULT
+
+    def reboot(self) -> None:
+        self.unload()
+        self.state.lost = False
 
     def _check_idle(self) -> None:
         if self.state.processes:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ class Told:
 
     behave: Callable[[Say], Awaitable[End]]
     is_well: asyncio.Event = field(default_factory=asyncio.Event)
+    is_gone: bool = False
 
     async def run(self, say: Say) -> End:
         say("begun")
@@ -43,6 +44,9 @@ class Told:
     async def probe(self, request: ProbeRequest) -> ProbeResult:
         await self.is_well.wait()
         return ProbeResult(True)
+
+    def gone(self) -> None:
+        self.is_gone = True
 
 
 async def forever(say: Say) -> End:
@@ -83,6 +87,10 @@ class OfImages:
     behaviours: dict[str, Callable[[Say], Awaitable[End]]]
     made: list[tuple[str, bool]] = field(default_factory=list)
     programs: list[Told] = field(default_factory=list)
+    reboots: int = 0
+
+    def rebooted(self) -> None:
+        self.reboots += 1
 
     def of(self, config: ContainerConfig, *, resumed: bool) -> Told | None:
         if config.image == "refused":
@@ -193,7 +201,8 @@ def test_what_a_program_prints_is_its_log_and_is_followed() -> None:
 def test_a_new_process_gives_containers_to_their_programs_again() -> None:
     async def scenario() -> None:
         checkpoints = MemoryCheckpoints()
-        runtime = make(OfImages({"image:1": forever}), checkpoints)
+        before = OfImages({"image:1": forever})
+        runtime = make(before, checkpoints)
         async with at_work(runtime):
             for name, options in (
                 ("a", {}),
@@ -202,6 +211,7 @@ def test_a_new_process_gives_containers_to_their_programs_again() -> None:
             ):
                 await runtime.start(_renamed(name, options))
         await runtime.close()
+        assert not any(program.is_gone for program in before.programs)
 
         programs = OfImages({"image:1": forever})
         runtime = make(programs, checkpoints)
@@ -217,6 +227,8 @@ def test_a_new_process_gives_containers_to_their_programs_again() -> None:
 
         runtime.reboot()
         await asyncio.sleep(0)
+        assert programs.reboots == 1
+        assert all(program.is_gone for program in programs.programs)
         assert [record.exit_code for record in runtime.containers("uid-p")] == [255] * 3
         assert runtime.device_holders() == []
 
@@ -245,8 +257,7 @@ def test_a_program_that_the_node_cannot_have_any_more_ends_where_it_would_be_res
 
 
 def _renamed(name: str, options: dict[str, Any]) -> ContainerConfig:
-    found = config(name)
-    return ContainerConfig(**{**{key: getattr(found, key) for key in found.__dataclass_fields__}, **options})
+    return replace(config(name), **options)
 
 
 # --- on a node ---

@@ -139,8 +139,10 @@ class ProgramRuns:
             if run.kill_timer is not None:
                 run.kill_timer.cancel()
             run.more.set()
-            if not self._closed and self._runs.get(container_id) is run:
-                self._ended(container_id, end)
+            if not self._closed:
+                run.program.gone()
+                if self._runs.get(container_id) is run:
+                    self._ended(container_id, end)
 
 
 def _cut_off(task: asyncio.Task[None], awaits: int) -> None:

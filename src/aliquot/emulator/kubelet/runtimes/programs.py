@@ -32,6 +32,10 @@ class Program(Protocol):
         """Whether it is well. It may wait for that: past the request's timeout it counts as not being."""
         ...
 
+    def gone(self) -> None:
+        """It has ended, however. Not called where the process ends that emulates the node: what it made there stays."""
+        ...
+
 
 class Programs(Protocol):
     """Of one node."""
@@ -42,4 +46,8 @@ class Programs(Protocol):
 
         Raises StartRefused where the node's runtime cannot run it, whosever it is.
         """
+        ...
+
+    def rebooted(self) -> None:
+        """The machine has gone down with all of them."""
         ...

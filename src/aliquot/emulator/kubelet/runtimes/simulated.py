@@ -219,6 +219,8 @@ class SimulatedRuntime:
             if self._record(run).running:
                 self._end(run, EXIT_UNKNOWN, "Unknown")
                 self._programs_running.forget(run.id)
+        if self.programs is not None:
+            self.programs.rebooted()
         self.boot_id = self._new_boot_id()
         self._save_quietly()
 
