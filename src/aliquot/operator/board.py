@@ -23,9 +23,9 @@ class Board:
             self._nodes[standing.name] = standing
             self._tell(policy)
 
-    def drop_node(self, policy: str, name: str) -> None:
-        if self._nodes.pop(name, None) is not None:
-            self._tell(policy)
+    def drop_node(self, name: str) -> None:
+        """Told to nobody: that it is no node of the policy any more is seen where that is known."""
+        self._nodes.pop(name, None)
 
     def held_back(self, policy: str) -> str:
         """Why drivers that could be upgraded are not; empty: none is."""

@@ -12,9 +12,15 @@ from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.roles import NAMESPACE
+from aliquot.metrics.exposition import render
 from aliquot.operator.board import Board
 from aliquot.operator.core.operands import Image, OperandName
+from aliquot.operator.effort import Effort
+from aliquot.operator.metrics import families
+from aliquot.operator.node_loop import NodeLoop
+from aliquot.operator.policy_loop import PolicyLoop
 from aliquot.operator.standing import Standing
+from aliquot.operator.status_loop import StatusLoop
 from aliquot.operator.watched import Watched
 
 COMPONENT = "aliquot-operator"
@@ -40,12 +46,50 @@ class Operator:
         self._watched = Watched(client, namespace=namespace, pods=pods, nodes=nodes, gpu_nodes=gpu_nodes)
         self._standing = Standing(self._watched, images, namespace)
         self._board = Board()
+        self.effort = Effort()
         self._election = election
         self._recorder = Recorder(client, COMPONENT)
+        may_write = election.is_leader if election is not None else lambda: True
+        self._nodes = NodeLoop(
+            client,
+            clock=clock,
+            rng=rng,
+            watched=self._watched,
+            standing=self._standing,
+            board=self._board,
+            effort=self.effort,
+            recorder=self._recorder,
+            namespace=namespace,
+            may_write=may_write,
+        )
+        self._policies = PolicyLoop(
+            client,
+            rng=rng,
+            watched=self._watched,
+            standing=self._standing,
+            board=self._board,
+            effort=self.effort,
+            recorder=self._recorder,
+            namespace=namespace,
+            may_write=may_write,
+        )
+        self._statuses = StatusLoop(
+            client,
+            clock=clock,
+            rng=rng,
+            watched=self._watched,
+            standing=self._standing,
+            board=self._board,
+            effort=self.effort,
+            may_write=may_write,
+        )
 
     def waits_for(self) -> str:
         """What it is not ready for want of; empty: it is."""
         return self._watched.waits_for
+
+    async def metrics(self) -> str:
+        return render(families(self._standing, self._board, self.effort))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -64,4 +108,7 @@ class Operator:
                 stop()
 
     async def _loops(self) -> None:
-        await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._policies.run(), name="policies")
+            tasks.create_task(self._nodes.run(), name="nodes")
+            tasks.create_task(self._statuses.run(), name="status")

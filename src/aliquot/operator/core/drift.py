@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aliquot.kube import quantity
+
 _MOST_TOLD = 3
+_EMPTY: tuple[Any, ...] = (None, "", False, 0, [], {})
 
 
 def drift(wanted: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
@@ -19,6 +22,9 @@ def in_words(paths: Sequence[str]) -> str:
 
 
 def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
+    if live is None and wanted in _EMPTY:
+        # What is empty is not kept.
+        return
     if isinstance(wanted, Mapping):
         if not isinstance(live, Mapping):
             yield _told(path, wanted, live)
@@ -35,7 +41,7 @@ def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
         else:
             for number, (one, other) in enumerate(zip(wanted, live, strict=True)):
                 yield from _differences(one, other, f"{path}[{number}]")
-    elif wanted != live and not _means_the_same(wanted, live):
+    elif wanted != live and not (".resources." in path and _same_amount(wanted, live)):
         yield _told(path, wanted, live)
 
 
@@ -46,9 +52,12 @@ def _named_differences(wanted: Sequence[Mapping[str, Any]], live: Sequence[Any],
         yield from _differences(one, found.get(one["name"]), f"{path}[{one['name']}]")
 
 
-def _means_the_same(wanted: Any, live: Any) -> bool:
-    """What is empty is not kept."""
-    return wanted in (None, "", False, 0) and live is None
+def _same_amount(wanted: Any, live: Any) -> bool:
+    """The API server writes amounts its own way: 1000m is 1."""
+    try:
+        return quantity.parse(wanted) == quantity.parse(live)
+    except (TypeError, ValueError):
+        return False
 
 
 def _told(path: str, wanted: Any, live: Any) -> str:

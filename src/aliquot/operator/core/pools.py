@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 POOL_LABEL = "aliquot.dev/driver-pool"
@@ -49,6 +49,40 @@ def pool_of(labels: Mapping[str, str], os_image: str, kernel: str, *, precompile
     """None: there are no driver images for what the node runs, as far as is known."""
     tag = _by_nfd(labels) or _by_image(os_image)
     return Pool(tag, kernel if precompiled else "") if tag else None
+
+
+def fitting(labels: Mapping[str, str], os_image: str, kernel: str) -> frozenset[str]:
+    """Keys of all pools whose images work on the node, whichever the policy wants."""
+    pools = [pool_of(labels, os_image, kernel, precompiled=one) for one in (False, True)]
+    return frozenset(pool.key for pool in pools if pool is not None)
+
+
+def pool_change(
+    labels: Mapping[str, str],
+    wanted: Pool | None,
+    *,
+    is_driver_wanted: bool,
+    fits: Collection[str],
+    may_restart: bool,
+) -> Mapping[str, str | None]:
+    """What changes of the node's pool label. With it the node's driver is another's to bring, and the one that runs is ended at
+    once: as long as that one fits, only its upgrade may do so (`may_restart`)."""
+    shown = labels.get(POOL_LABEL)
+    key = wanted.key if wanted is not None else None
+    if shown == key:
+        return {}
+    if shown is not None and is_driver_wanted and (key is None or (shown in fits and not may_restart)):
+        return {}
+    return {POOL_LABEL: key}
+
+
+def no_pool(os_image: str) -> str:
+    """Told of a node for which there is none."""
+    system = os_image or "an operating system that is not known"
+    return (
+        f"there are no driver images for {system}: install the driver with the node's image, and set "
+        "spec.driver.preinstalled in a policy for such nodes"
+    )
 
 
 def _by_nfd(labels: Mapping[str, str]) -> str:

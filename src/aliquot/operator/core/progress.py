@@ -83,6 +83,8 @@ class NodeView:
     validated: bool | None = None
     """By the validator: None: it has not said."""
     validation_message: str = ""
+    misfit: str = ""
+    """Why no driver can be put on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,11 @@ class Progress:
     @property
     def failure(self) -> Told | None:
         """The first that went wrong."""
-        return next((told for told in self.conditions.values() if told.reason in _FAILURES), None)
+        return next((told for told in self.conditions.values() if told.reason in FAILURES), None)
 
 
-_FAILURES = frozenset({"DeadlineExceeded", "ValidationFailed"})
+FAILURES = frozenset({"DeadlineExceeded", "ValidationFailed", "NoDriverImage"})
+"""Reasons of a step that has gone wrong, and does not just take its time."""
 _BEFORE: Mapping[OperandName, OperandName] = {
     OperandName.TOOLKIT: OperandName.DRIVER,
     OperandName.AGENT: OperandName.TOOLKIT,
@@ -158,7 +161,10 @@ class _Look:
                 return Told(Status.TRUE, "Preinstalled", f"driver {self._view.driver_version}")
             # Whether it works is known once the agent has asked it.
             return Told(Status.TRUE, "Preinstalled", "taken to work: nobody on the node has asked it yet")
-        return self._pod(OperandName.DRIVER, None)
+        told = self._pod(OperandName.DRIVER, None)
+        if self._view.misfit and told.status is Status.FALSE:
+            return Told(Status.FALSE, "NoDriverImage", self._view.misfit)
+        return told
 
     def _pod(self, name: OperandName, before: Told | None) -> Told:
         if (told := self._not_deployed(name, before)) is not None:
