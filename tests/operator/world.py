@@ -20,7 +20,6 @@ from aliquot.kube.resources import (
     EVENTS,
     GPUNODES,
     GPUPOLICIES,
-    NAMESPACES,
     NODES,
     PODS,
     SERVICEACCOUNTS,
@@ -120,9 +119,7 @@ class World:
     async def install(self) -> None:
         for one in crds.ALL:
             await self.admin.apply(CRDS, one, field_manager="tests")
-        await self.admin.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
         await roles.install(self.admin)
-        await roles.install(self.admin, roles.OPERATOR_OBJECTS)
         for name in ("driver", "toolkit", "node-agent", "exporter", "validator"):
             metadata = {"name": f"aliquot-{name}", "namespace": NAMESPACE}
             await self.admin.create(SERVICEACCOUNTS, {"metadata": metadata})

@@ -23,6 +23,11 @@ COMMANDS = {
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "mig": ("aliquot.cli.mig.group", "mig", "Cut GPUs into MIG slices: plan, apply, verify, put back."),
     "node": ("aliquot.cli.node.group", "node", "What runs on a GPU node: its agent, discovery, validation."),
+    "operator": (
+        "aliquot.cli.operator.group",
+        "operator",
+        "The node software of GPU nodes, as GPUPolicies want it.",
+    ),
     "partition": (
         "aliquot.cli.partition.group",
         "partition",

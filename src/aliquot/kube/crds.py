@@ -32,6 +32,11 @@ GPUNODE_CRD = crd(
         ),
         PrinterColumn("Ready", '.status.conditions[?(@.type=="Ready")].status'),
         PrinterColumn("Healthy", '.status.conditions[?(@.type=="GPUsHealthy")].status'),
+        PrinterColumn(
+            "Validated",
+            '.status.conditions[?(@.type=="Validated")].status',
+            description="Its node software is there, and was tried.",
+        ),
         PrinterColumn("Reason", '.status.conditions[?(@.type=="Ready")].reason', priority=1),
         PrinterColumn("CUDA", ".status.cudaVersion", priority=1),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),

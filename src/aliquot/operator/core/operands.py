@@ -48,6 +48,17 @@ class Image:
         )
 
 
+def parse_image(text: str) -> Image:
+    """`registry.example/team/name:tag`, or with a digest after `@`. Raises ValueError."""
+    whole, at, digest = text.partition("@")
+    repository, _, last = whole.rpartition("/")
+    name, _, tag = last.partition(":")
+    version = digest if at else tag
+    if not name or not version:
+        raise ValueError(f"{text!r} is no image with a tag or a digest: write repository/name:tag")
+    return Image(repository, name, version)
+
+
 def shipped(ours: Image) -> Mapping[OperandName, Image]:
     """NVIDIA's images as of their operator v26.7, and `ours` where we have one."""
     return {
