@@ -12,6 +12,8 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
+from aliquot.scheduler.core.landings import Landings
+from aliquot.scheduler.core.movable import AT_REST_S
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import Amounts, PodRequest
 from aliquot.scheduler.core.policies import Policies
@@ -22,7 +24,7 @@ from aliquot.scheduler.core.reasons import Kind
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.victims import Guards
-from aliquot.scheduler.testing import node, pod, ways
+from aliquot.scheduler.testing import node, placed, pod, ways
 
 SMALL = "class.aliquot.dev/small"
 WHOLE = "nvidia.com/gpu"
@@ -55,13 +57,29 @@ class World:
         self.pending = Pending(policies.order, self.accounts)
         self.snapshot, self.rankings = Snapshot(), Rankings(policies)
         self.members: dict[str, tuple[PodRequest, JobSpec]] = {}
+        self.landings: Landings | None = None
+        """None: nobody is moved."""
         self.now_s = 1000.0
         for facts in nodes:
-            self.snapshot.set_facts(facts)
-            self.accounts.offer(facts.name, {GPU: 1000 * (len(facts.gpus) or facts.allocatable[WHOLE])})
+            self.add(facts)
 
-    def come(self, name: str, resource: str, queue: str = "a", priority: int = 0) -> None:
-        request = pod(name, wants={resource: 1}, priority=priority, created_s=self.now_s)
+    def add(self, facts: NodeFacts) -> None:
+        self.nodes[facts.name] = facts
+        self.snapshot.set_facts(facts)
+        self.accounts.offer(facts.name, {GPU: 1000 * (len(facts.gpus) or facts.allocatable[WHOLE])})
+
+    def come(
+        self,
+        name: str,
+        resource: str,
+        queue: str = "a",
+        priority: int = 0,
+        *,
+        count: int = 1,
+        owner: str = "",
+    ) -> None:
+        request = pod(name, wants={resource: count}, priority=priority, created_s=self.now_s)
+        request = replace(request, owner=owner or name)
         spec = JobSpec(request.key, None, queue, priority=priority, created_s=self.now_s)
         self.members[request.key] = request, spec
         self.pending.put(request, spec)
@@ -74,7 +92,13 @@ class World:
 
     def round(self) -> cycle.Outcome:
         outcome = cycle.run(
-            self.snapshot, self.pending, self.rankings, guards=Guards(), now_s=self.now_s, steady_s=self.now_s
+            self.snapshot,
+            self.pending,
+            self.rankings,
+            guards=Guards(anew=lambda key: self.members[key][0]),
+            landings=self.landings,
+            now_s=self.now_s,
+            steady_s=self.now_s,
         )
         self.check()
         for decision in outcome.decisions:
@@ -163,6 +187,61 @@ def test_a_dear_way_waits_or_goes_elsewhere_where_the_queue_has_no_room_for_it()
     assert both.held("a") == {GPU: 142, H100: 142}
 
 
+def counted(name: str, product: str, gpus: int = 1) -> NodeFacts:
+    return node(name, gpus=gpus, labels={PRODUCT: product})
+
+
+def with_one_in_the_way(*queues: QueueSpec) -> World:
+    """`p` of the queue `a` is on one of the two GPUs of `x`, and could go to `y`."""
+    world = World(counted("x", "H100", 2), counted("y", "T4"), counted("z", "T4"), queues=queues)
+    for name, at in (("p", "x"), ("q", "z")):
+        world.come(name, WHOLE)
+        request, spec = world.members[f"default/{name}"]
+        there = structs.replace(placed(request, at, admitted=True), since_s=world.now_s)
+        world.snapshot.set_pod(there)
+        world.pending.hold(request, spec, placed=there)
+    world.now_s += AT_REST_S
+    world.landings = Landings()
+    world.come("big", WHOLE, "b", count=2)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("limit", "moved"), [(UNLIMITED, {"default/p": "y"}), (2000, {"default/p": "y"}), (1000, {})]
+)
+def test_nobody_is_moved_to_where_its_queue_may_have_no_more(limit: int, moved: Mapping[str, str]) -> None:
+    world = with_one_in_the_way(queue("a", t4=limit), queue("b"))
+    outcome = world.round()
+    assert {one.moved: one.node for decision in outcome.decisions for one in decision.stand_ins} == moved
+
+
+def test_one_who_is_moved_goes_where_its_queue_may_have_it() -> None:
+    world = with_one_in_the_way(queue("a", t4=1000), queue("b"))
+    world.add(counted("y2", "H100"))
+    outcome = world.round()
+    assert [one.node for decision in outcome.decisions for one in decision.stand_ins] == ["y2"]
+
+
+def test_room_is_not_kept_for_one_whose_queue_has_used_what_it_may_meanwhile() -> None:
+    world = with_one_in_the_way(queue("a", t4=2000), queue("b"))
+    world.add(counted("w", "T4"))
+    world.round()
+    assert world.landings is not None
+    assert [one.node for one in world.landings.kept.values()] == ["w"]
+    world.go("default/p")
+    world.come("r", WHOLE)
+    world.round()
+    assert world.held("a") == {GPU: 2000, T4: 2000}
+    world.come("p-2", WHOLE, owner="p")
+    (blocked,) = world.round().blocked
+    assert blocked.shortfall.reason is not None
+    assert (blocked.job.key, blocked.shortfall.reason.kind) == ("default/p-2", Kind.OVER_LIMIT)
+    assert not world.landings.kept
+    world.come("other", WHOLE, "b")
+    world.round()
+    assert world.snapshot.pods["default/other"].node == "w"
+
+
 def test_another_board_changes_what_is_booked() -> None:
     world = World(h100("x", "whole"), queues=(queue("a", gpu=UNLIMITED, h100=UNLIMITED),))
     world.come("p", SMALL)
@@ -182,7 +261,7 @@ limits = st.sampled_from((UNLIMITED, 500, 1000, 2000))
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_books_are_what_is_placed_and_evictions_come_to_an_end(data: st.DataObject) -> None:
     layouts = st.sampled_from(("whole", "whole:small", "1g.10gb@6", "3g.40gb@0"))
     queues = tuple(queue(name, gpu=data.draw(limits), h100=data.draw(limits)) for name in "ab")
@@ -191,12 +270,21 @@ def test_books_are_what_is_placed_and_evictions_come_to_an_end(data: st.DataObje
         t4("y", data.draw(st.integers(1, 3))),
     )
     world = World(*nodes, queues=queues)
+    world.landings = Landings() if data.draw(st.booleans()) else None
     for number in range(data.draw(st.integers(1, 12))):
         resource = data.draw(st.sampled_from((SMALL, SMALL, WHOLE)))
-        world.come(f"p{number}", resource, data.draw(st.sampled_from("ab")), data.draw(st.integers(0, 2)))
+        world.come(
+            f"p{number}",
+            resource,
+            data.draw(st.sampled_from("ab")),
+            data.draw(st.integers(0, 2)),
+            count=data.draw(st.sampled_from((1, 1, 2))),
+        )
+        world.now_s += data.draw(st.sampled_from((0.0, AT_REST_S)))
         if data.draw(st.booleans()):
             world.round()
         if data.draw(st.integers(0, 5)) == 0:
             world.go(data.draw(st.sampled_from(sorted(world.members))))
             world.check()
+    world.now_s += AT_REST_S
     assert any(not world.round().decisions for _ in range(60))

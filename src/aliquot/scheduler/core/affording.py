@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pending import Job, Pending
-from aliquot.scheduler.core.pod import Amounts
+from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodShape
 from aliquot.scheduler.core.queues.currency import product_of
 from aliquot.scheduler.core.queues.terms import model_of, of_model, together
+from aliquot.scheduler.core.queues.tree import DEFAULT
 from aliquot.scheduler.core.reasons import Kind, Reason
 
 _MOST_TRIED = 8
@@ -40,6 +42,26 @@ class Affording:
             total = together(total, accounts.counted(shape) if got is None else got)
         found = accounts.refusal(job.spec, total) if is_dearer else None
         return None if found is None else replace(found, kind=_FOR_NOW.get(found.kind, found.kind))
+
+    def all_may(self, jobs: Iterable[tuple[JobSpec, Iterable[tuple[PodShape, PlacedPod]]]]) -> bool:
+        """Whether the queues of these jobs may have these places beside each other."""
+        accounts = self.pending.accounts
+        if not accounts.declared:
+            return True
+        booked: list[tuple[str, Amounts, bool]] = []
+        try:
+            for spec, places in jobs:
+                total: Amounts = {}
+                for shape, placed in places:
+                    total = together(total, accounts.held(shape, placed))
+                if accounts.refusal(spec, total) is not None:
+                    return False
+                booked.append((spec.queue or DEFAULT, total, spec.preemptible))
+                accounts.ledger.add(spec.queue or DEFAULT, total, preemptible=spec.preemptible)
+            return True
+        finally:
+            for queue, amounts, preemptible in reversed(booked):
+                accounts.ledger.remove(queue, amounts, preemptible=preemptible)
 
     def within(
         self, job: Job, mark: int, attempt: Callable[[Names], Sequence[Bind] | Shortfall]

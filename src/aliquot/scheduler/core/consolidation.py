@@ -5,7 +5,8 @@ bounds instead: who is moved has run for a while, is made anew by itself, and wh
 the job gets.
 
 Why this does not go on for ever: see `queues.reclaim`. A move is done only if the claims in the queues of those who move
-stay as they are, although who moves is from then on the last in its class. So of (Q, S, P) nothing gets less, and one of
+stay as they are, although who moves is from then on the last in its class, and only if these queues may have what all get
+where they go. So of (Q, S, P) nothing gets less, and one of
 them grows with the job.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 
 from aliquot.scheduler.core.affording import Affording
-from aliquot.scheduler.core.attempts import Fitting, Shortfall
+from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.backfill.stage import Stage
 from aliquot.scheduler.core.landings import KEPT_S, StandIn, stand_in_key
 from aliquot.scheduler.core.making import asks
@@ -61,13 +62,24 @@ class Consolidation:
         lands = {key: self._session.snapshot.pods[stand_in_key(key)].node for key in moved}
         nodes = {bind.placed.node for bind in found} | set(lands.values())
         kept = self._stage is None or self._stage.is_kept(nodes, job)
-        may = Affording(self._fitting, self._pending).refusal(job, found) is None
-        if not kept or not may or not movable.claims_stay():
+        stand_ins = [self._stand_in(key, node, movable) for key, node in lands.items()]
+        if not kept or not self._may_all(job, found, stand_ins) or not movable.claims_stay():
             self._session.undo(mark)
             return None
         gone = movable.gone()
-        stand_ins = [self._stand_in(key, node, movable) for key, node in lands.items()]
         return Made(found, gone, everybody.lost({pod.key for pod in gone}), stand_ins)
+
+    def _may_all(self, job: Job, binds: Sequence[Bind], stand_ins: Sequence[StandIn]) -> bool:
+        """Whether the queues may have what the job gets, and those who are moved."""
+        by_job: dict[str, list[StandIn]] = {}
+        for one in stand_ins:
+            by_job.setdefault(one.job.key, []).append(one)
+        pods = self._session.snapshot.pods
+        places = [
+            (ones[0].job, [(one.pod.shape, pods[one.pod.key]) for one in ones]) for ones in by_job.values()
+        ]
+        found = [(bind.pod.shape, bind.placed) for bind in binds]
+        return Affording(self._fitting, self._pending).all_may([(job.spec, found), *places])
 
     def _is_enough(self, job: Job, lacks: Mapping[str, int]) -> bool:
         """Whether all that is free might do, were it in one place."""
@@ -92,6 +104,7 @@ class _Closer(Room):
     def __init__(self, fitting: Fitting, pending: Pending, movable: Movable) -> None:
         super().__init__(fitting.session, fitting.rankings, movable)
         self._fitting = fitting
+        self._affording = Affording(fitting, pending)
         self._pending = pending
         self._movable = movable
 
@@ -123,4 +136,8 @@ class _Closer(Room):
         )
         for key in keys:
             again.wait(self._movable.stand_in(key), job.placed[key])
-        return not isinstance(self._fitting.place_job(again, again.here), Shortfall)
+
+        def attempt(names: Names) -> Sequence[Bind] | Shortfall:
+            return self._fitting.place_job(again, again.here, within=names)
+
+        return not isinstance(self._affording.within(again, self._session.checkpoint(), attempt), Shortfall)

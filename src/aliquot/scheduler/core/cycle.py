@@ -320,7 +320,10 @@ class _Pass:
         def may(job: Job, counts: Mapping[str, int]) -> bool:
             return self._beyond_its_queue(job, counts) is None
 
-        for job, binds in landings.served(self._fitting, self._pending, may, self._now_s):
+        def may_have(job: Job, binds: Sequence[Bind]) -> bool:
+            return self._affording.refusal(job, binds) is None
+
+        for job, binds in landings.served(self._fitting, self._pending, may, may_have, self._now_s):
             self._decide(job, binds)
 
     def take_back(self) -> None:

@@ -24,6 +24,9 @@ _NO_POD = "~"
 May: TypeAlias = Callable[[Job, Mapping[str, int]], bool]
 """Whether a job may have so many of its waiting pods placed, by leaf."""
 
+MayHave: TypeAlias = Callable[[Job, Sequence[Bind]], bool]
+"""Whether it may have what it got."""
+
 
 class StandIn(Struct, frozen=True, gc=False):
     job: JobSpec
@@ -58,9 +61,10 @@ class Landings:
             snapshot.remove_pod(stand_in.pod.key)
 
     def served(
-        self, fitting: Fitting, pending: Pending, may: May, now_s: float
+        self, fitting: Fitting, pending: Pending, may: May, may_have: MayHave, now_s: float
     ) -> Iterator[tuple[Job, Sequence[Bind]]]:
-        """Jobs whose pods are there again, placed in the session. Each is decided on before the next is asked for."""
+        """Jobs whose pods are there again, placed in the session. Each is decided on before the next is asked for. Of those that
+        may not have what they got, others have used what their queue may: they wait with the others, and nothing is kept for them."""
         for stand_ins in self._by_job():
             late = [one for one in stand_ins if one.until_s <= now_s]
             self._drop(late, fitting)
@@ -69,9 +73,14 @@ class Landings:
                 continue
             for one, _ in pairs:
                 del self.kept[one.moved]
+            for one, _ in pairs:
+                fitting.session.take_out(one.pod.key)
+            mark = fitting.session.checkpoint()
             binds = _take(pairs, fitting)
-            if binds is not None:
-                yield job, binds
+            if binds is None or not may_have(job, binds):
+                fitting.session.undo(mark)
+                continue
+            yield job, binds
 
     def _by_job(self) -> Sequence[list[StandIn]]:
         found: dict[str, list[StandIn]] = {}
@@ -129,15 +138,11 @@ def _is_enough(job: Job, pairs: _Pairs, may: May) -> bool:
 
 
 def _take(pairs: _Pairs, fitting: Fitting) -> list[Bind] | None:
-    """None: the room is not there any more, and what is left of it is free."""
-    for one, _ in pairs:
-        fitting.session.take_out(one.pod.key)
-    mark = fitting.session.checkpoint()
+    """None: the room is not there any more."""
     binds = []
     for one, pod in pairs:
         bind = fitting.place(pod, (one.node,))
         if bind is None:
-            fitting.session.undo(mark)
             return None
         binds.append(Bind(pod, bind.placed, one.leaf))
     return binds
