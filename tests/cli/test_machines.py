@@ -27,6 +27,7 @@ def planned(state: Path, *, runtime: str, last_runtime: str = "", gpus: str = "l
         last_runtime=last_runtime,
         agents=True,
         operator=False,
+        operator_outside=False,
         port=0,
         last_port=0,
         sockets=False,

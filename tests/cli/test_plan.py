@@ -19,6 +19,7 @@ def planned(state: Path, **options: object) -> Plan:
         "runtime": None,
         "agents": True,
         "operator": None,
+        "operator_outside": False,
         "faults": None,
         "port": 0,
         "patience_s": 1.0,
@@ -100,6 +101,7 @@ def test_what_the_inventory_gave_up_is_named(tmp_path: Path) -> None:
     [
         ({"nodes": MOST_NODES + 1}, "pod networks for 32768"),
         ({"nodes": 10**20}, "pod networks for 32768"),  # not even counted out
+        ({"operator_outside": True}, "give --operator as well"),
         ({"operator": True, "agents": False}, "agents are the operator's there; leave one out"),
         ({"operator": True, "runtime": "process"}, "--operator needs --runtime simulated, not process"),
         ({"nodes": 51, "agents": False}, "--no-agents needs sockets, which 51 nodes do not get"),

@@ -95,7 +95,7 @@ class Cluster:
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere; with `operator` they are bare until a GPUPolicy says otherwise, and each
-    has its `software`. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
+    has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
     `moves_per_hour` how many are; `scheduling` is the scheduler's. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
     its own name.
@@ -114,6 +114,7 @@ class Cluster:
         authority: Authority | None = None,
         agents: bool = True,
         operator: bool = False,
+        operator_outside: bool = False,
         plugin_patience_s: float = 0.0,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
@@ -132,6 +133,7 @@ class Cluster:
         self._authority = authority
         self._agents = agents and not operator
         self._operator = operator
+        self._operator_outside = operator_outside
         self._partitioning = partitioning
         self._idle_s = idle_s
         self._minimum_run_s = minimum_run_s
@@ -211,7 +213,7 @@ class Cluster:
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("partitioner", self._partitioner)
         supervisor.start("kubelets", self.fleet.run)
-        if self._operator:
+        if self._operator and not self._operator_outside:
             supervisor.start("operator", self._run_operator)
         for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))

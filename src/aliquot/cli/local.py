@@ -141,6 +141,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 partitioning=plan.partitioning,
                 agents=plan.agents,
                 operator=plan.operator,
+                operator_outside=plan.operator_outside,
                 kubelet_directories={name: str(state.kubelet_directory(name)) for name in names}
                 if plan.sockets
                 else {},
@@ -159,6 +160,7 @@ async def _live(plan: Plan, say: Say) -> None:
                 authority=authority,
                 agents=plan.agents,
                 operator=plan.operator,
+                operator_outside=plan.operator_outside,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
                 partitioning=Partitioning(plan.partitioning),
                 minimum_run_s=_MINIMUM_RUN_S,

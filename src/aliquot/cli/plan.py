@@ -47,6 +47,8 @@ class Plan:
     """Whether node agents run in this process."""
     operator: bool
     """Whether nodes begin bare, and get their software by GPUPolicies."""
+    operator_outside: bool
+    """Whether that is another process's to see to."""
     port: int
     """0: not asked for."""
     last_port: int
@@ -72,6 +74,7 @@ def plan(
     runtime: str | None,
     agents: bool,
     operator: bool | None,
+    operator_outside: bool,
     faults: Path | None,
     port: int,
     patience_s: float,
@@ -115,6 +118,8 @@ def plan(
     if operator is None:
         operator = running is not None and running.operator
     kind = runtime or (running.runtime if running is not None else DEFAULT_RUNTIME)
+    if operator_outside and not operator:
+        raise LocalClusterError("--operator-outside: there is none to be outside; give --operator as well")
     if operator and not agents:
         raise LocalClusterError("--operator and --no-agents: agents are the operator's there; leave one out")
     if operator and kind != DEFAULT_RUNTIME:
@@ -137,6 +142,7 @@ def plan(
         last_runtime=running.runtime if running is not None else "",
         agents=agents,
         operator=operator,
+        operator_outside=operator_outside,
         port=port,
         last_port=urlsplit(running.server).port or 0 if running is not None else 0,
         sockets=count <= MOST_NODES_ON_SOCKETS,

@@ -61,6 +61,8 @@ class Running(msgspec.Struct, kw_only=True):
     """Whether the node agents run in this process."""
     operator: bool = False
     """Whether nodes begin bare, and get their software by GPUPolicies."""
+    operator_outside: bool = False
+    """Whether that is another process's to see to."""
     kubernetes_version: str = ONCE_ALONE
     enabled_apis: tuple[str, ...] = ()
     """API versions turned on that are off by default."""

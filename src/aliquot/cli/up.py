@@ -74,6 +74,11 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     help="Nodes begin without driver, toolkit and agent, and get them by a GPUPolicy.  [default: as the last time, or not]",
 )
 @click.option(
+    "--operator-outside",
+    is_flag=True,
+    help="With --operator: run no operator here, but 'aliquot operator run' yourself.",
+)
+@click.option(
     "--partitioning",
     type=click.Choice(["static", "onDemand", "budgeted"]),
     help="Of nodes that say none of their own: onDemand cuts and shares GPUs as pods need them, budgeted moves pods for others as well.  [default: that of the last time, or static]",
@@ -127,6 +132,7 @@ def up(
     runtime: str | None,
     no_agents: bool,
     operator: bool | None,
+    operator_outside: bool,
     partitioning: str | None,
     faults: Path | None,
     port: int,
@@ -170,6 +176,7 @@ def up(
                 runtime=runtime,
                 agents=not no_agents,
                 operator=operator,
+                operator_outside=operator_outside,
                 faults=faults,
                 port=port,
                 patience_s=wait_s,
@@ -247,7 +254,8 @@ def status(state_path: Path, output: Format) -> None:
 
 def _agents(running: states.Running) -> str:
     if running.operator:
-        return "by GPUPolicies: the operator is in this process"
+        where = "yours: aliquot operator run" if running.operator_outside else "in this process"
+        return f"by GPUPolicies; the operator is {where}"
     return "in this process" if running.agents else "yours: aliquot node run"
 
 
