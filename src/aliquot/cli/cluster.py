@@ -187,7 +187,7 @@ class Cluster:
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
         self._installer = self._client("installer", identities.INSTALLER)
         self._operator_client = self._client("operator", identities.account("aliquot-operator"))
-        surroundings = Surroundings(self._annotations, self._agent_by_pod, self._client_on_node)
+        surroundings = Surroundings(clock, self._annotations, self._agent_by_pod, self._client_on_node)
         for node in nodes if operator else ():
             if node.software is None:
                 raise ValueError(f"node {node.machine.name} has no software to be installed")

@@ -59,6 +59,7 @@ class Site:
         )
         self.software.device_holders = runtime.device_holders
         self.software.surroundings = Surroundings(
+            VirtualClock(),
             lambda name: self.annotations,
             self._agent,
             lambda account, node: pytest.fail("nobody asks the API"),
@@ -149,7 +150,7 @@ def test_every_container_that_the_operator_renders_is_known() -> None:
         site = Site()
         await site.run("driver")
         await site.run("toolkit")
-        for name in ("unload-last-driver", "driver", "toolkit", "agent", "exporter"):
+        for name in ("unload-last-driver", "driver", "toolkit", "agent", "exporter", "validator"):
             assert program(site.software, rendered(name), resumed=False) is not None, name
         assert program(site.software, user_pod(), resumed=False) is None
 

@@ -7,6 +7,7 @@ from aliquot.cli.programs.exporter import Exporter
 from aliquot.cli.programs.images import name_of
 from aliquot.cli.programs.software import NodeSoftware
 from aliquot.cli.programs.toolkit import Toolkit, refuse_without_it
+from aliquot.cli.programs.validator import Validation
 from aliquot.cli.programs.workload import Workload
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig
 from aliquot.emulator.kubelet.runtimes.programs import Program
@@ -27,6 +28,8 @@ def program(software: NodeSoftware, config: ContainerConfig, *, resumed: bool) -
             return Agent(software, config)
         case ("aliquot", "node", "discover", *_):
             return Discovery(software)
+        case ("aliquot", "node", "validate", *_):
+            return Validation(software, config)
         case ("aliquot", "node", "workload", *_):
             return Workload(software, config)
     return Exporter.of(software, config) if name_of(config.image) == "dcgm-exporter" else None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aliquot.clock import Clock
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig
 from aliquot.emulator.kubelet.runtimes.programs import Program
@@ -22,6 +23,7 @@ PREINSTALLED = "aliquot.dev/preinstalled-driver"
 class Surroundings:
     """The cluster, as programs on a node reach it."""
 
+    clock: Clock
     annotations: Callable[[str], Mapping[str, str]]
     """Of a Node, as it is now."""
     agent: Callable[[str, Flags, str], Coroutine[Any, Any, None]]
