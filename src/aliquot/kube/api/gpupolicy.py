@@ -30,8 +30,8 @@ class Env(Struct, kw_only=True, rename="camel", omit_defaults=True):
 class Resources(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Quantities by name, as of any container."""
 
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
+    requests: dict[str, int | str] = {}
+    limits: dict[str, int | str] = {}
 
 
 class PullPolicy(StrEnum):
