@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from aliquot.cli import identities
-from aliquot.clock import VirtualClock, rfc3339
+from aliquot.clock import VirtualClock, rfc3339, rfc3339_micro
 from aliquot.emulator.controllers.run import run_all
 from aliquot.kube import crds, errors, roles
 from aliquot.kube.asgi_transport import AsgiTransport
@@ -20,6 +20,7 @@ from aliquot.kube.resources import (
     EVENTS,
     GPUNODES,
     GPUPOLICIES,
+    LEASES,
     NODES,
     PODS,
     SERVICEACCOUNTS,
@@ -124,9 +125,16 @@ class World:
             metadata = {"name": f"aliquot-{name}", "namespace": NAMESPACE}
             await self.admin.create(SERVICEACCOUNTS, {"metadata": metadata})
 
-    async def node(self, name: str, *, gpus: bool = True, os_image: str = UBUNTU, **labels: str) -> None:
+    async def node(
+        self,
+        name: str,
+        labels: Mapping[str, str] | None = None,
+        *,
+        gpus: bool = True,
+        os_image: str = UBUNTU,
+    ) -> None:
         marks = {"feature.node.kubernetes.io/pci-10de.present": "true"} if gpus else {}
-        metadata = {"name": name, "labels": {**marks, **labels}}
+        metadata = {"name": name, "labels": {**marks, **(labels or {})}}
         await self.admin.create(NODES, {"metadata": metadata})
         info = {"osImage": os_image, "kernelVersion": KERNEL}
         ready = {"type": "Ready", "status": "True"}
@@ -221,6 +229,7 @@ class World:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pods.run())
+            tasks.create_task(self._beat())
             while True:
                 for pod in list(self._pods.values()):
                     try:
@@ -228,6 +237,18 @@ class World:
                     except (errors.NotFound, errors.Conflict):
                         continue
                 await asyncio.sleep(_STEP_S)
+
+    async def _beat(self) -> None:
+        while True:
+            for node in (await self.admin.list(NODES)).items:
+                name = node["metadata"]["name"]
+                spec = {"holderIdentity": name, "leaseDurationSeconds": 40}
+                body = {
+                    "metadata": {"name": name, "namespace": "kube-node-lease"},
+                    "spec": {**spec, "renewTime": rfc3339_micro(self.clock.now())},
+                }
+                await self.admin.apply(LEASES, body, field_manager="kubelet", force=True)
+            await asyncio.sleep(10)
 
     async def _attend(self, pod: Json) -> None:
         metadata = pod["metadata"]

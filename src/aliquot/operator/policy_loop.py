@@ -173,7 +173,7 @@ class PolicyLoop:
                     change.resource, change.wanted, field_manager=FIELD_MANAGER, force=True, dry_run=True
                 )
             except _REFUSALS as error:
-                return error.message
+                return f"{_called(change)}: {error.message}"
         return ""
 
     async def _apply(self, policy: str, change: _Change) -> None:
@@ -183,7 +183,7 @@ class PolicyLoop:
             change.resource, change.wanted, field_manager=FIELD_MANAGER, force=True
         )
         self._answers[change.resource].put(name, self._caches[change.resource].get(name), answer)
-        called = f"{change.resource.kind} {change.wanted['metadata']['name']}"
+        called = _called(change)
         if change.drifted:
             self._tell(policy, Severity.WARNING, "DriftReverted", f"{called}: {in_words(change.drifted)}")
         elif change.live is None and (change.resource.kind, name) in self._seen:
@@ -234,6 +234,10 @@ class PolicyLoop:
         labels = {"app.kubernetes.io/name": "aliquot", "app.kubernetes.io/managed-by": "aliquot-operator"}
         body = {"metadata": {"name": RUNTIME_CLASS, "labels": labels}, "handler": RUNTIME_CLASS}
         await self._client.apply(RUNTIMECLASSES, body, field_manager=FIELD_MANAGER, force=True)
+
+
+def _called(change: _Change) -> str:
+    return f"{change.resource.kind} {change.wanted['metadata']['name']}"
 
 
 def _policy_of(obj: Json) -> str:

@@ -107,6 +107,8 @@ class Progress:
 
 FAILURES = frozenset({"DeadlineExceeded", "ValidationFailed", "NoDriverImage"})
 """Reasons of a step that has gone wrong, and does not just take its time."""
+_STARTS = "its pod is not ready yet"
+"""Whether there is one yet or not: each word more is a write for each node."""
 _BEFORE: Mapping[OperandName, OperandName] = {
     OperandName.TOOLKIT: OperandName.DRIVER,
     OperandName.AGENT: OperandName.TOOLKIT,
@@ -175,8 +177,8 @@ class _Look:
                 return Told(Status.TRUE, "Ready")
             return Told(Status.TRUE, "Outdated", "it runs, and is to be exchanged")
         if pod is None or pod.is_going:
-            return self._until_deadline(name, "Starting", "waits for its pod")
-        return self._until_deadline(name, pod.reason or "Starting", pod.message or "its pod is not ready yet")
+            return self._until_deadline(name, "Starting", _STARTS)
+        return self._until_deadline(name, pod.reason or "Starting", pod.message or _STARTS)
 
     def _agent(self, toolkit: Told) -> Told:
         name = OperandName.AGENT
