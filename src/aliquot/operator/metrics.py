@@ -13,7 +13,8 @@ from aliquot.operator.standing import Standing
 _STATUSES = ("True", "False", "Unknown")
 
 
-def families(standing: Standing, board: Board, effort: Effort) -> list[Family]:
+def families(standing: Standing, board: Board, effort: Effort, upgrade_failures: int) -> list[Family]:
+    """`upgrade_failures`: of this process, from its start."""
     steps: list[Sample] = []
     failures: list[Sample] = []
     upgrades: list[Sample] = []
@@ -27,6 +28,7 @@ def families(standing: Standing, board: Board, effort: Effort) -> list[Family]:
         Family("aliquot_operator_nodes", Kind.GAUGE, "Nodes by policy, step and how the step stands.", steps),
         Family("aliquot_operator_failed_nodes", Kind.GAUGE, "Nodes whose way has stopped, by policy and reason.", failures),
         Family("aliquot_operator_upgrading_nodes", Kind.GAUGE, "Nodes by policy and state of their driver's upgrade.", upgrades),
+        Family("aliquot_operator_upgrade_failures_total", Kind.COUNTER, "Upgrades of a node's driver that failed.", [Sample("", upgrade_failures)]),
         Family("aliquot_operator_refused_policies", Kind.GAUGE, "Policies whose spec cannot be used.", [Sample("", _refused(standing, board))]),
         Family("aliquot_operator_reconciles_total", Kind.COUNTER, "Looks at a node or a policy, by loop.", _counted("loop", effort.looks)),
         Family("aliquot_operator_writes_total", Kind.COUNTER, "Calls that change something, by what.", _counted("what", effort.writes)),

@@ -21,6 +21,7 @@ from aliquot.operator.node_loop import NodeLoop
 from aliquot.operator.policy_loop import PolicyLoop
 from aliquot.operator.standing import Standing
 from aliquot.operator.status_loop import StatusLoop
+from aliquot.operator.upgrading.loop import Upgrades
 from aliquot.operator.watched import Watched
 
 COMPONENT = "aliquot-operator"
@@ -84,12 +85,25 @@ class Operator:
             may_write=may_write,
         )
 
+        self._upgrades = Upgrades(
+            client,
+            clock=clock,
+            rng=rng,
+            watched=self._watched,
+            standing=self._standing,
+            board=self._board,
+            effort=self.effort,
+            recorder=self._recorder,
+            namespace=namespace,
+            may_write=may_write,
+        )
+
     def waits_for(self) -> str:
         """What it is not ready for want of; empty: it is."""
         return self._watched.waits_for
 
     async def metrics(self) -> str:
-        return render(families(self._standing, self._board, self.effort))
+        return render(families(self._standing, self._board, self.effort, self._upgrades.failures))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -112,3 +126,4 @@ class Operator:
             tasks.create_task(self._policies.run(), name="policies")
             tasks.create_task(self._nodes.run(), name="nodes")
             tasks.create_task(self._statuses.run(), name="status")
+            tasks.create_task(self._upgrades.run(), name="driver upgrades")

@@ -5,7 +5,6 @@ import click
 from aliquot.cli.node.discover import discover
 from aliquot.cli.node.preview import preview
 from aliquot.cli.node.run import run_agent
-from aliquot.cli.node.validate import validate
 
 
 @click.group()
@@ -16,4 +15,3 @@ def node() -> None:
 node.add_command(run_agent)
 node.add_command(preview)
 node.add_command(discover)
-node.add_command(validate)

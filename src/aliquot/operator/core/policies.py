@@ -11,7 +11,7 @@ from aliquot.clock import parse_rfc3339
 from aliquot.kube import duration
 from aliquot.kube.api import gpupolicy
 from aliquot.kube.api.gpupolicy import GPUPolicy
-from aliquot.kube.selectors import LabelSelector, SelectorError, from_object
+from aliquot.kube.selectors import LabelSelector, SelectorError, from_object, parse_labels
 from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName
 from aliquot.operator.core.upgrade.rules import Eviction, Rules, Share
 from aliquot.operator.core.upgrade.windows import Window, problem
@@ -201,6 +201,13 @@ def _selector(selector: gpupolicy.NodeSelector | None) -> LabelSelector:
         raise Refused(f"spec.nodeSelector: {error}") from None
 
 
+def _selector_text(field: str, text: str) -> None:
+    try:
+        parse_labels(text)
+    except SelectorError as error:
+        raise Refused(f"spec.{field}: {error}") from None
+
+
 def _rules(spec: gpupolicy.GPUPolicySpec, driver_s: float) -> Rules:
     upgrade = spec.upgrade
     jobs = upgrade.wait_for_jobs
@@ -211,6 +218,9 @@ def _rules(spec: gpupolicy.GPUPolicySpec, driver_s: float) -> Rules:
     for index, window in enumerate(windows):
         if wrong := problem(window):
             raise Refused(f"spec.upgrade.windows[{index}].{wrong}")
+    for field, block in (("waitForJobs", jobs), ("drain", upgrade.drain)):
+        if block is not None:
+            _selector_text(f"upgrade.{field}.podSelector", block.pod_selector)
     return Rules(
         auto=upgrade.auto,
         max_parallel=upgrade.max_parallel,

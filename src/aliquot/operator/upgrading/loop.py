@@ -1,0 +1,308 @@
+"""Drives upgrades: each node by itself from step to step, and for each policy, in one place, who starts.
+
+Every write of a node names the revision that it was decided on, and whoever dies between two of them is carried on from
+what the node says. Of a start it has to be known for sure whether it was written before the next one is decided: while the
+answer is out, it is asked for again, under the same revision.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from aliquot.clock import Clock
+from aliquot.kube import errors
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.gpunode import GPUNode
+from aliquot.kube.client import Client
+from aliquot.kube.controller import Controller
+from aliquot.kube.events import Recorder
+from aliquot.kube.resources import NODES
+from aliquot.kube.retry import Backoff
+from aliquot.operator.board import Board
+from aliquot.operator.core.operands import POLICY_LABEL, OperandName
+from aliquot.operator.core.policies import Policy
+from aliquot.operator.core.pools import POOL_LABEL
+from aliquot.operator.core.rendering.pods import OPERAND_LABEL, revision
+from aliquot.operator.core.upgrade.effects import Step
+from aliquot.operator.core.upgrade.node import UpgradeNode
+from aliquot.operator.core.upgrade.roll import starts
+from aliquot.operator.core.upgrade.rules import Rules
+from aliquot.operator.core.upgrade.states import (
+    MEMORY,
+    REQUESTED,
+    RETRY,
+    STATE_LABEL,
+    UNDER_WAY,
+    State,
+    state_of,
+)
+from aliquot.operator.core.upgrade.steps import release, step
+from aliquot.operator.effort import Effort
+from aliquot.operator.standing import Standing
+from aliquot.operator.upgrading.latest import Latest
+from aliquot.operator.upgrading.node_write import node_patch
+from aliquot.operator.upgrading.pod_writes import PodWrites
+from aliquot.operator.upgrading.reading import OnNode, has_our_driver, is_ready, read, upgrade_of
+from aliquot.operator.upgrading.telling import Telling
+from aliquot.operator.watched import BY_NODE, Json, Watched
+
+_log = structlog.get_logger()
+
+_WORKERS = 8
+_NOBODY_MAKES_ONE = "there is no DaemonSet of the driver for it"
+
+
+class Upgrades:
+    """`may_write` is asked right before each write: leadership, where there is an election."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        watched: Watched,
+        standing: Standing,
+        board: Board,
+        effort: Effort,
+        recorder: Recorder,
+        namespace: str,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._rng = rng
+        self._watched = watched
+        self._standing = standing
+        self._board = board
+        self._effort = effort
+        self._namespace = namespace
+        self._may_write = may_write
+        self._latest = Latest(client, watched.nodes)
+        self._pod_writes = PodWrites(client, pods=watched.pods, may_write=may_write)
+        self._telling = Telling(recorder)
+        self._rules: dict[str, Rules] = {}
+        """Of each policy as it could last be used: those under way are finished by them."""
+        self._in_doubt: dict[str, tuple[Node, Step]] = {}
+        """Nodes whose start was sent, with no word on what became of it."""
+        self._steps = Controller("driver upgrades", self._step, rng=rng, workers=_WORKERS)
+        self._starts = Controller("driver upgrade starts", self._start, rng=rng, max_retry_delay_s=10.0)
+
+    async def run(self) -> None:
+        """Until cancelled. The caches have synced, and `standing` follows. May be run again."""
+        self._in_doubt.clear()
+        # Whoever led before has written what this process' copy may not show yet.
+        await self._ask_for_all()
+        stops = [
+            self._pod_writes.follow(),
+            self._standing.subscribe(node=self._steps.enqueue, policy=self._starts.enqueue),
+            self._watched.nodes.subscribe(self._node_changed),
+            self._watched.pods.subscribe(self._pod_changed),
+            self._watched.gpu_nodes.subscribe(self._gpu_node_changed),
+            self._watched.daemon_sets.subscribe(self._daemon_set_changed),
+        ]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._steps.run(), name="driver upgrades")
+                tasks.create_task(self._starts.run(), name="driver upgrade starts")
+        finally:
+            for stop in stops:
+                stop()
+
+    @property
+    def failures(self) -> int:
+        """Of this process, from its start."""
+        return self._telling.failures
+
+    async def _ask_for_all(self) -> None:
+        backoff = Backoff(self._rng)
+        while True:
+            try:
+                return await self._latest.ask_for_all()
+            except errors.ApiError as error:
+                delay_s = backoff.delay_s()
+                _log.warning("driver upgrades wait", error=error.message, retry_in_s=round(delay_s, 3))
+                await asyncio.sleep(delay_s)
+
+    # --- what is heard ---
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        before, after = (_seen(one) if one is not None else None for one in (old, new))
+        if before == after:
+            return
+        some = new if new is not None else old
+        assert some is not None
+        name = some.metadata.name
+        self._steps.enqueue(name)
+        for policy in (
+            self._standing.node(name).claim.policy,
+            (some.metadata.labels or {}).get(POLICY_LABEL, ""),
+        ):
+            if policy:
+                self._starts.enqueue(policy)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            if pod is not None and pod.spec.node_name:
+                self._steps.enqueue(pod.spec.node_name)
+
+    def _gpu_node_changed(self, old: GPUNode | None, new: GPUNode | None) -> None:
+        if new is None or (old is not None and old.status.conditions == new.status.conditions):
+            return
+        name = new.metadata.name
+        self._steps.enqueue(name)
+        if policy := self._standing.node(name).claim.policy:
+            self._starts.enqueue(policy)
+
+    def _daemon_set_changed(self, old: Json | None, new: Json | None) -> None:
+        for one in (old, new):
+            if one is not None and _is_driver(one):
+                for name in self._standing.nodes_of(_label(one, POLICY_LABEL)):
+                    self._steps.enqueue(name)
+
+    # --- what is seen ---
+
+    def _view(self, node: Node, wanted_revision: str, policy: Policy | None) -> UpgradeNode:
+        name = node.metadata.name
+        here = OnNode(
+            node,
+            self._watched.pods.indexed(BY_NODE, name),
+            self._watched.gpu_nodes.get(name),
+            self._namespace,
+            self._pod_writes.refusals,
+        )
+        return read(here, wanted_revision, policy)
+
+    def _wanted_revision(self, policy: str, node: Node) -> str | None:
+        """What a pod of the driver would be made of there now, whatever the policy is about to make of that. None: nobody would
+        make one."""
+        wanted = self._standing.node(node.metadata.name).pool
+        # The label stays at a pool that the node is not of any more until its driver is restarted.
+        pool = wanted.key if wanted is not None else (node.metadata.labels or {}).get(POOL_LABEL, "")
+        for one in self._watched.daemon_sets.values():
+            if _is_driver(one) and _label(one, POLICY_LABEL) == policy:
+                selector = one["spec"]["template"]["spec"].get("nodeSelector") or {}
+                if selector.get(POOL_LABEL) == pool:
+                    return revision(one)
+        return None
+
+    # --- one node ---
+
+    async def _step(self, name: str) -> float | None:
+        self._effort.looked("upgrades")
+        node = self._latest.get(name)
+        if node is None:
+            return None
+        found = self._next(node)
+        if found is None or not self._may_write():
+            return None
+        has_news = await self._pod_writes.carry_out(found)
+        if not await self._write(node, found):
+            return 0.0
+        return 0.0 if has_news else found.look_again_s
+
+    def _next(self, node: Node) -> Step | None:
+        if upgrade_of(node) == (State.NONE, "") and not self._standing.node(node.metadata.name).has_gpus:
+            return None
+        stands = self._standing.node(node.metadata.name)
+        policy = self._standing.policy(stands.claim.policy)
+        if not stands.claim.policy or (
+            policy is not None and (stands.pool is None or not has_our_driver(policy, node))
+        ):
+            return release(self._view(node, "", policy))
+        wanted = self._wanted_revision(stands.claim.policy, node)
+        if wanted is None:
+            return None
+        view = self._view(node, wanted, policy)
+        if policy is None and view.state not in UNDER_WAY:
+            return None
+        rules = policy.rules if policy is not None else self._rules.get(stands.claim.policy, Rules())
+        return step(view, rules, self._clock.now())
+
+    async def _write(self, node: Node, found: Step) -> bool:
+        """False: the node has moved on. Raises ApiError."""
+        patch = node_patch(node, found)
+        if patch is None:
+            return True
+        if not self._may_write():
+            return False
+        self._effort.wrote("upgrade", node.metadata.name)
+        try:
+            written = await self._client.patch(NODES, node.metadata.name, patch, into=Node)
+        except (errors.Conflict, errors.NotFound):
+            await self._latest.ask(node.metadata.name)
+            return False
+        self._latest.note(written)
+        before = state_of((node.metadata.labels or {}).get(STATE_LABEL, ""))
+        self._telling.stepped(written, before, found)
+        return True
+
+    # --- who starts ---
+
+    async def _start(self, name: str) -> float | None:
+        if not self._may_write():
+            return None
+        await self._settle()
+        policy, stored = self._standing.policy(name), self._watched.policies.get(name)
+        if policy is None or stored is None:
+            self._board.hold_back(name, "")
+            if name not in self._standing.stored:
+                self._rules.pop(name, None)
+                self._telling.forget(name)
+            return None
+        self._rules[name] = policy.rules
+        views = self._views(policy)
+        found = starts(list(views.values()), policy.rules, self._clock.now())
+        for one, first in found.nodes.items():
+            node = self._latest.get(one)
+            if node is None or not self._may_write():
+                continue
+            self._in_doubt[one] = node, first
+            await self._settle()
+        if found.nodes:
+            views = self._views(policy)
+        self._board.hold_back(name, found.held_back)
+        self._telling.looked(stored, list(views.values()), found.held_back)
+        return found.look_again_s
+
+    def _views(self, policy: Policy) -> dict[str, UpgradeNode]:
+        found = {}
+        for name in self._standing.nodes_of(policy.name):
+            node = self._latest.get(name)
+            if node is not None:
+                wanted = self._wanted_revision(policy.name, node)
+                view = self._view(node, wanted or "", policy)
+                found[name] = view if wanted is not None else replace(view, misfit=_NOBODY_MAKES_ONE)
+        return found
+
+    async def _settle(self) -> None:
+        """No start is in doubt after it. One that nothing came of is for the next look. Raises ApiError."""
+        for name, (node, first) in list(self._in_doubt.items()):
+            await self._write(node, first)
+            self._in_doubt.pop(name, None)
+            self._steps.enqueue(name)
+
+
+def _seen(node: Node) -> tuple[Any, ...]:
+    """All of a node that its upgrade goes by."""
+    annotations = node.metadata.annotations or {}
+    return (
+        node.metadata.uid,
+        node.metadata.labels,
+        [annotations.get(name) for name in (MEMORY, REQUESTED, RETRY)],
+        node.spec.unschedulable,
+        is_ready(node),
+    )
+
+
+def _is_driver(daemon_set: Json) -> bool:
+    return _label(daemon_set, OPERAND_LABEL) == OperandName.DRIVER
+
+
+def _label(obj: Json, name: str) -> str:
+    found: str = (obj["metadata"].get("labels") or {}).get(name, "")
+    return found
