@@ -205,12 +205,23 @@ ADMISSION_SECRET = local_role(
 )
 DISCOVERY = role("aliquot-discovery", rule("get patch", "", "nodes"))
 """Each of its own Node alone; RBAC has no words for that."""
+VALIDATOR = role(
+    "aliquot-validator",
+    rule("get", "", "nodes"),
+    rule("list", "", "pods"),
+    rule("get", "aliquot.dev", "gpunodes"),
+    rule("patch", "aliquot.dev", "gpunodes/status"),
+    rule("create patch", "", "events"),
+)
+VALIDATOR_PODS = local_role("aliquot-validator", rule("get create delete", "", "pods"))
+"""The one that tries a device."""
 PARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "aliquot-node-agent": (NODE_AGENT, NODE_AGENT_CONFIGURATIONS),
     "aliquot-scheduler": (SCHEDULER, election("aliquot-scheduler")),
     "aliquot-partitioner": (PARTITIONER, election("aliquot-partitioner")),
     "aliquot-operator": (OPERATOR, OPERATOR_OBJECTS, election("aliquot-operator")),
     "aliquot-discovery": (DISCOVERY,),
+    "aliquot-validator": (VALIDATOR, VALIDATOR_PODS),
 }
 """The roles of each, by its ServiceAccount."""
 NAMESPACE_OBJECT = {

@@ -5,6 +5,7 @@ import click
 from aliquot.cli.node.discover import discover
 from aliquot.cli.node.preview import preview
 from aliquot.cli.node.run import run_agent
+from aliquot.cli.node.validate import validate
 
 
 @click.group()
@@ -15,3 +16,4 @@ def node() -> None:
 node.add_command(run_agent)
 node.add_command(preview)
 node.add_command(discover)
+node.add_command(validate)

@@ -23,6 +23,7 @@ _RUN_NVIDIA = HostPath("run-nvidia", "/run/nvidia", propagation="Bidirectional")
 _HOST = HostPath("host-root", "/", "/host", read_only=True, propagation="HostToContainer", kind="")
 _EXPORTER_PORT = 9400
 _AGENT_PORT = 9410
+_VALIDATOR_PORT = 9411
 """Not the exporter's, which is on the same nodes."""
 
 
@@ -234,29 +235,34 @@ def exporter(policy: Policy, namespace: str) -> Json:
 
 
 def validator(policy: Policy, namespace: str) -> Json:
-    plan = policy.operands[OperandName.VALIDATOR]
-    args = ["node", "validate", *(() if policy.spec.validator.workload else ("--no-workload",))]
-    volumes = (
-        HostPath(
-            "driver-root", _driver_root(policy), "/driver-root", read_only=True, propagation="HostToContainer"
-        ),
-    )
+    plan, template = policy.operands[OperandName.VALIDATOR], policy.spec.pods
+    args = ["node", "validate", "--namespace", namespace, "--metrics-port", str(_VALIDATOR_PORT)]
+    if policy.spec.validator.workload:
+        args += ["--image", str(plan.image)]
+        for secret in template.image_pull_secrets:
+            args += ["--image-pull-secret", secret]
+        for key, value in template.labels.items():
+            args += ["--label", f"{key}={value}"]
+    else:
+        args.append("--no-workload")
     runs = container(
         plan,
         "validator",
-        volumes,
+        (),
         command=["aliquot"],
         args=args,
-        env=[NODE_NAME, {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}],
+        env=[
+            NODE_NAME,
+            {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
+            {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "utility"},
+        ],
+        ports=[{"name": "metrics", "containerPort": _VALIDATOR_PORT}],
         securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        livenessProbe=_http("/healthz", _VALIDATOR_PORT),
+        readinessProbe=_http("/readyz", _VALIDATOR_PORT),
     )
     made = daemon_set(
-        policy,
-        OperandName.VALIDATOR,
-        namespace,
-        containers=[runs],
-        volumes=volumes,
-        account="aliquot-validator",
+        policy, OperandName.VALIDATOR, namespace, containers=[runs], volumes=(), account="aliquot-validator"
     )
     made["spec"]["template"]["spec"]["runtimeClassName"] = "nvidia"
     return made

@@ -79,8 +79,9 @@ def daemon_set(
         "priorityClassName": template.priority_class_name,
         "serviceAccountName": account,
         "containers": containers,
-        "volumes": [one.volume for one in volumes],
     }
+    if mounted := [one.volume for one in volumes]:
+        pod["volumes"] = mounted
     if host_pid:
         pod["hostPID"] = True
     if found := list(init):
@@ -130,9 +131,10 @@ def container(
         "image": image or str(plan.image),
         "imagePullPolicy": str(spec.image_pull_policy or "IfNotPresent"),
         "env": [one for one in env if one["name"] not in names] + said,
-        "volumeMounts": [one.mount for one in volumes],
-        **more,
     }
+    if mounts := [one.mount for one in volumes]:
+        found["volumeMounts"] = mounts
+    found |= more
     if command:
         found["command"] = command
     if arguments := [*(args or ()), *spec.args]:
