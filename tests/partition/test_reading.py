@@ -280,11 +280,24 @@ def test_two_budgets_are_one_too_many() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["aliquot.dev/do-not-disrupt", "karpenter.sh/do-not-disrupt"])
-def test_do_not_disrupt(name: str) -> None:
-    one = pod("x", metadata={"annotations": {name: "true"}}, spec={"priority": 7})
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+MARKS = [
+    ("aliquot.dev/do-not-disrupt", "true", True),
+    ("karpenter.sh/do-not-disrupt", "true", True),
+    (SAFE_TO_EVICT, "false", True),
+    # What says that a pod may go is no mark, nor is what its author has not written out.
+    (SAFE_TO_EVICT, "true", False),
+    ("aliquot.dev/do-not-disrupt", "false", False),
+    ("aliquot.dev/do-not-disrupt", "", False),
+]
+"""Annotations of pods, and whether they keep the pod from being evicted for others: by the scheduler as by the partitioner."""
+
+
+@pytest.mark.parametrize(("name", "value", "stays"), MARKS)
+def test_do_not_disrupt(name: str, value: str, stays: bool) -> None:
+    one = pod("x", metadata={"annotations": {name: value}}, spec={"priority": 7})
     found = cluster_of(gpu_node(instance("1g.10gb", 0, 1, "ml/x")), one).running["ml/x"]
-    assert found.do_not_disrupt and found.priority == 7 and found.started_s == 1767225600
+    assert found.do_not_disrupt is stays and found.priority == 7 and found.started_s == 1767225600
 
 
 def test_who_waits() -> None:

@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from tests.partition.test_reading import MARKS
 from tests.scheduler.fake_api import KINDS, Json, World, simulate
 from tests.scheduler.running import node, running, scheduler, until
 from tests.scheduler.test_departing import evicted, pod
@@ -19,6 +22,20 @@ def budget(allowed: int) -> Json:
 def owned_by(kind: str) -> Json:
     owner = {"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "u", "controller": True}
     return {"ownerReferences": [owner]}
+
+
+@pytest.mark.parametrize(("name", "value", "stays"), MARKS)
+def test_who_is_marked_is_not_evicted(name: str, value: str, stays: bool) -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a", annotations={name: value}))
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await asyncio.sleep(20)
+            assert evicted(api) == ([] if stays else ["low"])
+
+    simulate(scenario)
 
 
 def test_who_may_not_be_disrupted_stays_and_another_goes() -> None:

@@ -29,6 +29,7 @@ from aliquot.partition.controller.partitioner import Partitioner
 from aliquot.partition.replanning.solving import Reached
 from tests.emulator.api import MERGE, Api, on_virtual_time
 from tests.partition.objects import reported, status
+from tests.partition.test_reading import MARKS
 
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": True}
 START = "2026-01-01T00:00:00Z"
@@ -274,6 +275,18 @@ def test_within_limits(
         assert await world.moved() == expected
 
     simulated(test, **more)
+
+
+@pytest.mark.parametrize(("name", "value", "stays"), MARKS)
+def test_who_is_marked_is_not_moved(name: str, value: str, stays: bool) -> None:
+    async def test(world: World) -> None:
+        marked = {"metadata": {"annotations": {name: value}}}
+        await world.node("a", *HALVES, x=marked, y=marked)
+        await world.waits("w", "7g.80gb")
+        await asyncio.sleep(60)
+        assert await world.moved() == ([] if stays else ["x"])
+
+    simulated(test)
 
 
 def test_the_most_urgent_is_served_first() -> None:

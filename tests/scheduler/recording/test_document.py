@@ -20,7 +20,7 @@ GOOD = encoded(captured(Case(EMPTY.snapshot, EMPTY.pending, EMPTY.rankings)))
 
 
 def packed(**fields: object) -> bytes:
-    return gzip.compress(msgspec.msgpack.encode(fields))
+    return gzip.compress(msgspec.msgpack.encode(fields), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def packed(**fields: object) -> bytes:
         (b"", "it is no recorded cycle"),
         (b"text", "it is no recorded cycle: Not a gzipped file (b'te')"),
         (GOOD[:-20], "it is no recorded cycle: "),
-        (gzip.compress(b"text"), "it is no recorded cycle: "),
+        (gzip.compress(b"text", mtime=0), "it is no recorded cycle: "),
         (packed(format="other", version=1), "it is no recorded cycle"),
         (
             packed(format=FORMAT, version=7, aliquot="9.9"),
