@@ -6,6 +6,7 @@ from aliquot.cli.node.discover import discover
 from aliquot.cli.node.preview import preview
 from aliquot.cli.node.run import run_agent
 from aliquot.cli.node.validate import validate
+from aliquot.cli.node.workload import workload
 
 
 @click.group()
@@ -17,3 +18,4 @@ node.add_command(run_agent)
 node.add_command(preview)
 node.add_command(discover)
 node.add_command(validate)
+node.add_command(workload)
