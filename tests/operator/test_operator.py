@@ -43,8 +43,13 @@ def test_a_bare_node_becomes_ready_by_itself() -> None:
         assert (await world.labels("cpu"), await world.conditions("cpu")) == ({}, {})
         await asyncio.sleep(5)
         assert await world.condition("p", "Ready") == ("True", "Ready", "1 of 1 nodes are ready")
-        assert await world.told("Validated") == ["validated: pods can use its GPUs"]
-        assert await world.told("DriverReady") == ["the driver is loaded"]
+        told = {reason: await world.told(reason) for reason in (*VALIDATED, "NodeLeft")}
+        assert {reason: messages for reason, messages in told.items() if messages} == {
+            "DriverReady": ["the driver is loaded"],
+            "ToolkitReady": ["the container toolkit is set up"],
+            "AgentReady": ["its GPUs are served"],
+            "ExporterReady": ["the exporter runs"],
+        }
 
     simulated(test)
 

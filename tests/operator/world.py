@@ -58,12 +58,30 @@ class Gate:
         self.is_shut = False
         self.calls: list[tuple[str, str]] = []
         """(method, path) of all that was asked, but for reading."""
+        self._dies_in: int | None = None
+        self._is_heard = False
+        self.died = asyncio.Event()
+
+    def die_at(self, write: int, *, is_heard: bool) -> None:
+        """At that write from now on, counted from 1, the client stops for good: after the server has heard it, or before."""
+        self._dies_in, self._is_heard = write, is_heard
+        self.died.clear()
+
+    def live_on(self) -> None:
+        self._dies_in = None
 
     async def send(self, request: Request) -> Response:
         if self.is_shut:
             raise TransportError("nobody answers", delivered=False)
         if request.method != "GET":
             self.calls.append((request.method, request.path))
+            if self._dies_in is not None:
+                self._dies_in -= 1
+                if self._dies_in <= 0:
+                    if self._dies_in == 0 and self._is_heard:
+                        await self._inner.send(request)
+                    self.died.set()
+                    await asyncio.Event().wait()
         return _Cuttable(await self._inner.send(request), self)
 
     async def close(self) -> None:

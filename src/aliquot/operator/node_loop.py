@@ -14,6 +14,7 @@ from aliquot.kube import errors
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition, OwnerReference
+from aliquot.kube.api.node_checks import CHECKS_PASSED
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder, Severity
@@ -35,8 +36,6 @@ from aliquot.operator.standing import NodeStands, Standing
 from aliquot.operator.watched import BY_NODE, Watched
 
 FIELD_MANAGER = "aliquot-operator"
-CHECKS_PASSED = "ChecksPassed"
-"""A condition of the validator's."""
 _WORKERS = 8
 _STEPS = tuple(str(step) for step in Step)
 

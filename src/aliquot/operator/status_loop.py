@@ -55,6 +55,8 @@ class StatusLoop:
         stops = (
             self._standing.subscribe(node=lambda _name: None, policy=self._soon),
             self._board.subscribe(self._soon),
+            # What somebody else writes into a status is put right.
+            self._watched.policies.subscribe(self._policy_changed),
             self._watched.service_monitors.subscribe_served(self._all),
         )
         try:
@@ -62,6 +64,10 @@ class StatusLoop:
         finally:
             for stop in stops:
                 stop()
+
+    def _policy_changed(self, _old: Json | None, new: Json | None) -> None:
+        if new is not None:
+            self._soon(new["metadata"]["name"])
 
     def _soon(self, name: str) -> None:
         self._controller.enqueue_after(name, _PAUSE_S)

@@ -8,13 +8,13 @@ from aliquot.operator.core.progress import FAILURES, Progress, Shown, Status, St
 
 _UNTOLD = frozenset({"NotWanted", "Preinstalled", "NothingWanted", "Outdated"})
 """Reasons of a step that is done without anything having been done."""
+_TOLD_BY_VALIDATOR = frozenset({"Validated", "ValidationFailed"})
 _DONE: Mapping[Step, str] = {
     Step.DRIVER: "the driver is loaded",
     Step.TOOLKIT: "the container toolkit is set up",
     Step.AGENT: "its GPUs are served",
     Step.MIG: "its GPUs are cut as wanted",
     Step.EXPORTER: "the exporter runs",
-    Step.VALIDATED: "validated: pods can use its GPUs",
 }
 
 
@@ -53,6 +53,8 @@ def news(progress: Progress, before: Mapping[str, Shown]) -> list[tuple[bool, st
     found: list[tuple[bool, str, str]] = []
     for step, told in progress.conditions.items():
         last = before.get(step)
+        if told.reason in _TOLD_BY_VALIDATOR:
+            continue
         if told.reason in FAILURES:
             if last is None or last.reason != told.reason:
                 found.append((True, told.reason, f"{step}: {told.message}"))
