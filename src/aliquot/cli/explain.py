@@ -109,11 +109,14 @@ async def _asked(
 
 async def default_names(client: "Client") -> tuple[str, ...]:
     """An emulated cluster has no other scheduler: ours answers to the name of Kubernetes' own there."""
+    return ("aliquot", "default-scheduler") if await is_emulated(client) else ("aliquot",)
+
+
+async def is_emulated(client: "Client") -> bool:
     import msgspec
 
     version = msgspec.json.decode(await client.get_raw("/version"))
-    emulated = str(version.get("gitVersion", "")).endswith("+aliquot")
-    return ("aliquot", "default-scheduler") if emulated else ("aliquot",)
+    return str(version.get("gitVersion", "")).endswith("+aliquot")
 
 
 def _show(answer: "Answer") -> None:

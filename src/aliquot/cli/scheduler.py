@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
-from aliquot.cli.explain import explain
+from aliquot.cli.explain import explain, is_emulated
 from aliquot.cli.metrics import metrics_options, serving_metrics
 from aliquot.cli.parameters import Duration, GivenName, GivenPath
 from aliquot.cli.scheduling.choices import BACKFILLS, EVENTS, NO_BACKFILL, PLACEMENTS
@@ -18,6 +18,7 @@ from aliquot.cli.scheduling.snapshot import snapshot
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
 if TYPE_CHECKING:
+    from aliquot.kube.client import Client
     from aliquot.partition.value_tables import ValueTable
     from aliquot.scheduler.recording.flight_recorder import FlightRecorder
     from aliquot.scheduler.settings import Settings
@@ -170,6 +171,23 @@ def _flight_recorder(directory: str | None, last: int | None) -> "FlightRecorder
         return None
 
 
+async def told_of_another(client: "Client", names: Sequence[str]) -> str:
+    """A warning, where the scheduler of `aliquot up` places the same pods: it stands for no election. Else empty."""
+    from aliquot.kube.errors import ApiError
+    from aliquot.scheduler.controller import DEFAULT_NAMES
+
+    both = [name for name in names if name in DEFAULT_NAMES]
+    try:
+        if not both or not await is_emulated(client):
+            return ""
+    except ApiError:
+        return ""  # it will be found out in time that there is no answer
+    return (
+        f"Warning: this is an emulated cluster, whose own scheduler places pods with schedulerName {' and '.join(both)} too, and "
+        "the two race for devices. To see what this one does give it others, like --scheduler-name mine."
+    )
+
+
 async def _schedule(
     names: tuple[str, ...],
     settings: "Settings",
@@ -185,6 +203,8 @@ async def _schedule(
 
     rng = random.Random()
     async with connect(kubeconfig, context) as client:
+        if told := await told_of_another(client, names):
+            click.echo(told, err=True)
         scheduler = Scheduler(
             client,
             clock=SystemClock(),
