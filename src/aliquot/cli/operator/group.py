@@ -2,6 +2,7 @@
 
 import click
 
+from aliquot.cli.operator.doctor import doctor
 from aliquot.cli.operator.run import run_operator
 
 
@@ -11,3 +12,4 @@ def operator() -> None:
 
 
 operator.add_command(run_operator)
+operator.add_command(doctor)

@@ -1,0 +1,95 @@
+"""What to do about each reason for which a node does not get on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What an advice speaks of."""
+
+    node: str
+    policy: str
+    operand: str
+    """Of spec; empty: no operand's."""
+    namespace: str
+    daemon_set: str
+    pod: str = ""
+    container: str = ""
+
+    @property
+    def logs(self) -> str:
+        where = f"{self.pod or f'ds/{self.daemon_set}'}"
+        container = f" -c {self.container}" if self.container else ""
+        return f"kubectl -n {self.namespace} logs {where}{container}"
+
+
+_IMAGE = (
+    "see whether there is such an image and the node may have it: spec.{operand}.repository, image and version of GPUPolicy "
+    "{policy}, and spec.pods.imagePullSecrets where its registry asks who comes"
+)
+_RUNTIME = (
+    "see what the container runtime says: kubectl -n {namespace} describe pod {pod}; where it knows no runtime nvidia, or no "
+    "device: {toolkit_logs}"
+)
+_DRIVER = "see the driver's log, and the node's kernel log for lines with NVRM: {driver_logs}"
+_TOOLKIT = "see the toolkit's log: {toolkit_logs}; containerd has to know the runtime nvidia, and has to be restarted after that"
+_AGENT = "see what the agent says of each GPU: kubectl describe gpunode {node}; its log: {agent_logs}"
+_NOBODY = (
+    "see why the DaemonSet makes no pod there: kubectl -n {namespace} describe daemonset {daemon_set} (a quota, a webhook, the "
+    "Pod Security of the namespace)"
+)
+
+TO_DO: Mapping[str, str] = {
+    "ErrImagePull": _IMAGE,
+    "ImagePullBackOff": _IMAGE,
+    "InvalidImageName": _IMAGE,
+    "ErrImageNeverPull": "the image is not on the node, and spec.{operand}.imagePullPolicy of GPUPolicy {policy} is Never",
+    "CrashLoopBackOff": "see how it ended: {logs} --previous",
+    "RunContainerError": _RUNTIME,
+    "CreateContainerError": _RUNTIME,
+    "CreateContainerConfigError": "a ConfigMap or Secret that it names is not there: kubectl -n {namespace} describe pod {pod}",
+    "Unschedulable": "see what keeps it off the node (room, ports, taints that spec.pods.tolerations of GPUPolicy {policy} has to "
+    "tolerate): kubectl -n {namespace} describe pod {pod}",
+    "Evicted": "the node is short of disk or memory: kubectl describe node {node}",
+    "NoPod": _NOBODY,
+    "NoDriverImage": "leave the driver to the node's image: a GPUPolicy for such nodes with spec.driver.preinstalled: true",
+    "DeadlineExceeded": "see its log: {logs}",
+    "NotReady": "see its log: {logs}",
+    # The agent's, of the GPUNode.
+    "NotRegistered": "kubelet does not take the agent's devices: is spec.hostPaths.kubeletRootDir of GPUPolicy {policy} where "
+    "the node's kubelet is? {agent_logs}",
+    "PodResourcesNotAnswering": "kubelet's socket pod-resources does not answer: is spec.hostPaths.kubeletRootDir of GPUPolicy "
+    "{policy} where the node's kubelet is?",
+    "NoGPU": "the driver finds no GPU: {driver_logs}; the node's kernel log has lines with NVRM",
+    "UnhealthyGPU": _AGENT,
+    "AgentStopped": "the agent does not run: kubectl -n {namespace} get pods --field-selector spec.nodeName={node}",
+    "LayoutsDiffer": "with the MIG strategy single all GPUs have to be cut alike: kubectl describe gpunode {node}",
+    # The validator's.
+    "DriverNotAnswering": _DRIVER,
+    "ToolkitNotWorking": _TOOLKIT,
+    "NothingAdvertised": _AGENT,
+    "WorkloadFailed": "what the message says of the pod is what any pod with a GPU would meet there; to try again: kubectl -n "
+    "{namespace} delete pod {pod}",
+    "ValidationFailed": "see the validator's log: {logs}",
+}
+"""Of reasons for which nothing comes of waiting."""
+
+
+def to_do(reason: str, place: Place) -> str:
+    """Empty: it takes its time."""
+    text = TO_DO.get(reason, "")
+    others = {
+        f"{operand}_logs": f"kubectl -n {place.namespace} logs -l app.kubernetes.io/component={operand} --prefix --tail 50"
+        for operand in ("driver", "toolkit", "agent")
+    }
+    return text.format(
+        node=place.node,
+        policy=place.policy,
+        operand=place.operand,
+        namespace=place.namespace,
+        daemon_set=place.daemon_set,
+        pod=place.pod or "POD",
+        logs=place.logs,
+        **others,
+    )

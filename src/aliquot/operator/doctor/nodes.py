@@ -1,0 +1,210 @@
+"""For each node with GPUs: the first step on which it is stuck, and why; and whether an upgrade has left it out of use."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.meta import Condition
+from aliquot.kube.api.node_checks import CHECKS_PASSED
+from aliquot.operator.core.discovered import has_gpus
+from aliquot.operator.core.operands import ALL_LABEL, DEPLOY_LABELS, POLICY_LABEL, OperandName
+from aliquot.operator.core.pods import operand_of, read
+from aliquot.operator.core.policies import Stored, claim
+from aliquot.operator.core.progress import FAILURES, Status, Step
+from aliquot.operator.core.upgrade.memory import NOTHING, decode
+from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL, UNDER_WAY, State, state_of
+from aliquot.operator.doctor.advice import Place, to_do
+from aliquot.operator.doctor.findings import Finding, Weight
+from aliquot.operator.doctor.seen import Seen
+
+_OPERANDS: Mapping[Step, OperandName] = {
+    Step.DRIVER: OperandName.DRIVER,
+    Step.TOOLKIT: OperandName.TOOLKIT,
+    Step.AGENT: OperandName.AGENT,
+    Step.MIG: OperandName.AGENT,
+    Step.EXPORTER: OperandName.EXPORTER,
+    Step.VALIDATED: OperandName.VALIDATOR,
+}
+
+
+def examine_nodes(seen: Seen, policies: Mapping[str, Stored]) -> Iterator[Finding]:
+    pods = _operand_pods(seen)
+    for node in sorted(seen.nodes, key=lambda one: one.metadata.name):
+        labels = node.metadata.labels or {}
+        yield from _upgrade(node)
+        if has_gpus(labels, node.metadata.annotations or {}):
+            yield from _Look(seen, node, policies, pods.get(node.metadata.name, {})).findings()
+
+
+def _operand_pods(seen: Seen) -> Mapping[str, Mapping[tuple[str, OperandName], Pod]]:
+    """By node, then by policy and operand: the youngest, while one goes and the next comes."""
+    found: dict[str, dict[tuple[str, OperandName], Pod]] = {}
+    for pod in sorted(seen.pods, key=lambda one: one.metadata.creation_timestamp or ""):
+        if (known := operand_of(pod)) is not None and pod.spec.node_name:
+            found.setdefault(pod.spec.node_name, {})[known] = pod
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    seen: Seen
+    node: Node
+    policies: Mapping[str, Stored]
+    pods: Mapping[tuple[str, OperandName], Pod]
+
+    @property
+    def name(self) -> str:
+        return self.node.metadata.name
+
+    def findings(self) -> Iterator[Finding]:
+        if not any(one.type == "Ready" and one.status == "True" for one in self.node.status.conditions or ()):
+            yield self._about(
+                Weight.TO_DO,
+                "NodeNotReady",
+                "its kubelet does not say that it is well",
+                f"kubectl describe node {self.name}; nothing of ours can be done there until it is",
+            )
+            return
+        whose = claim(self.policies.values(), self.node.metadata.labels or {}).policy
+        if not whose:
+            if self.policies:
+                yield self._about(
+                    Weight.TO_DO,
+                    "NoPolicyForNode",
+                    "it has GPUs, and no GPUPolicy selects it",
+                    "add its labels to spec.nodeSelector of one (kubectl get gpupolicies), or leave it as it is: it then gets "
+                    "no node software",
+                )
+        elif self.policies[whose].policy is not None:
+            yield from self._of(whose)
+
+    def _of(self, policy: str) -> Iterator[Finding]:
+        yield from self._refused_by_user()
+        gpu_node = self.seen.gpu_nodes.get(self.name)
+        told = {one.type: one for one in gpu_node.status.conditions} if gpu_node is not None else {}
+        if (self.node.metadata.labels or {}).get(POLICY_LABEL) != policy or Step.DRIVER not in told:
+            yield self._about(
+                Weight.NOTE,
+                "NotFollowedYet",
+                f"GPUPolicy {policy} is for it, and the operator has not seen to it yet",
+            )
+            return
+        for step in Step:
+            condition = told.get(step)
+            if condition is None or condition.status != Status.TRUE:
+                yield self._stuck(policy, step, condition, told)
+                return
+        checks = told.get(CHECKS_PASSED)
+        if checks is not None and checks.status == Status.FALSE:
+            yield self._stuck(policy, Step.VALIDATED, checks, told)
+
+    def _stuck(
+        self, policy: str, step: Step, condition: Condition | None, told: Mapping[str, Condition]
+    ) -> Finding:
+        operand = _OPERANDS[step]
+        daemon_set = f"aliquot-{policy}-{operand}"
+        if condition is None:
+            return self._about(Weight.NOTE, step, "the operator has not said anything of it yet")
+        pod = self.pods.get((policy, operand))
+        reason, message, container = condition.reason, condition.message, ""
+        checks = told.get(CHECKS_PASSED)
+        if step is Step.VALIDATED and checks is not None and checks.status == Status.FALSE:
+            reason, message = checks.reason, checks.message
+        elif step is not Step.MIG and reason != "NoDriverImage":
+            reason, message, container = self._by_pod(reason, message, pod)
+        place = Place(
+            self.name,
+            policy,
+            str(operand),
+            self.seen.namespace,
+            daemon_set,
+            pod.metadata.name if pod is not None else "",
+            container,
+        )
+        advice = to_do(reason, place)
+        is_bad = bool(advice) or condition.reason in FAILURES
+        weight = Weight.TO_DO if is_bad else Weight.NOTE
+        return self._about(
+            weight, reason, f"{step}: {message}" if message else f"{step} is waited for", advice
+        )
+
+    def _by_pod(self, reason: str, message: str, pod: Pod | None) -> tuple[str, str, str]:
+        """(reason, message, container), from nearer: what the operator says of a pod may be older than what the pod says."""
+        if pod is None:
+            return ("NoPod" if reason == "DeadlineExceeded" else reason), message, ""
+        found = read(pod, "")
+        if found.is_ready or not found.reason:
+            return reason, message, ""
+        container = found.message.partition(":")[0] if ": " in found.message else ""
+        known = {one.name for one in (*pod.spec.containers, *(pod.spec.init_containers or ()))}
+        return found.reason, found.message, container if container in known else ""
+
+    def _refused_by_user(self) -> Iterator[Finding]:
+        labels = self.node.metadata.labels or {}
+        refused = [label for label in (ALL_LABEL, *DEPLOY_LABELS.values()) if labels.get(label) == "false"]
+        if refused:
+            yield self._about(
+                Weight.NOTE,
+                "LeftOut",
+                f"somebody has set {' and '.join(refused)} to false: what that is of is not put there",
+                "take the label off, where that is not wanted any more",
+            )
+
+    def _about(self, weight: Weight, reason: str, message: str, advice: str = "") -> Finding:
+        return Finding(
+            weight=weight, kind="Node", names=(self.name,), reason=str(reason), message=message, advice=advice
+        )
+
+
+def _upgrade(node: Node) -> Iterator[Finding]:
+    name, labels = node.metadata.name, node.metadata.labels or {}
+    state = state_of(labels.get(STATE_LABEL, ""))
+    memory = decode((node.metadata.annotations or {}).get(MEMORY, "")) or NOTHING
+    if state is State.UPGRADE_FAILED:
+        cordoned = node.spec.unschedulable
+        yield Finding(
+            weight=Weight.TO_DO,
+            kind="Node",
+            names=(name,),
+            reason="UpgradeFailed",
+            message=f"the upgrade of its driver has failed: {memory.reason or 'the operator does not say why'}"
+            + (", and the node is cordoned" if cordoned else ""),
+            advice=f"to try again: kubectl annotate node {name} {RETRY}=true; to go back: set spec.driver.version of the "
+            "GPUPolicy to what it was"
+            + (f"; to use it as it is: kubectl uncordon {name}" if cordoned else ""),
+        )
+    elif state in UNDER_WAY:
+        yield Finding(
+            weight=Weight.NOTE,
+            kind="Node",
+            names=(name,),
+            reason="Upgrading",
+            message=f"its driver is being exchanged ({state})"
+            + (f": {memory.reason}" if memory.reason else ""),
+        )
+    elif state is State.UPGRADE_REQUIRED:
+        yield Finding(
+            weight=Weight.NOTE,
+            kind="Node",
+            names=(name,),
+            reason="UpgradeWaits",
+            message="its driver is to be exchanged, and it waits for its turn",
+        )
+    elif state is None:
+        yield Finding(
+            weight=Weight.TO_DO,
+            kind="Node",
+            names=(name,),
+            reason="UnknownUpgradeState",
+            message=f"its label {STATE_LABEL} is '{labels[STATE_LABEL]}', which is no state",
+            advice=f"take it off: kubectl label node {name} {STATE_LABEL}-",
+        )
+    elif memory.reason:
+        yield Finding(
+            weight=Weight.TO_DO,
+            kind="Node",
+            names=(name,),
+            reason="UpgradeHeldBack",
+            message=f"its driver is not upgraded: {memory.reason}",
+            advice="choose a driver that fits it, or leave its driver to the node's image (spec.driver.preinstalled)",
+        )
