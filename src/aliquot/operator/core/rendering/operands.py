@@ -99,7 +99,7 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
         init=[manager],
         volumes=volumes,
         account="aliquot-driver",
-        suffix=pool.key.replace(".", "-"),
+        suffix=pool.key,
         selector={POOL_LABEL: pool.key},
         on_delete=True,
         host_pid=True,

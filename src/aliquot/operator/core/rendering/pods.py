@@ -18,6 +18,7 @@ REVISION_LABEL = "aliquot.dev/revision"
 NODE_NAME: Json = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 HIDDEN: Json = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}
 """Not itself a container with GPUs, whatever the runtime is set to."""
+_LONGEST_NAME = 63
 PRIVILEGED: Json = {"privileged": True, "seLinuxOptions": {"level": "s0"}}
 
 
@@ -97,7 +98,7 @@ def daemon_set(
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
         "metadata": {
-            "name": "-".join(part for part in ("aliquot", policy.name, str(name), suffix) if part),
+            "name": _name("aliquot", policy.name, str(name), suffix),
             "namespace": namespace,
             "labels": labels,
         },
@@ -148,6 +149,14 @@ def revision(daemon_set: Json) -> str:
     """Of its pods, those that are made from now on."""
     found: str = daemon_set["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
     return found
+
+
+def _name(*parts: str) -> str:
+    """Of an object, and not longer than what its pods can be called by."""
+    whole = "-".join(part for part in parts if part).lower().replace("_", "-").replace(".", "-")
+    if len(whole) <= _LONGEST_NAME:
+        return whole
+    return f"{whole[: _LONGEST_NAME - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def _digest(template: Json) -> str:
