@@ -201,7 +201,8 @@ class _Look:
         said = self._view.conditions.get(AGENT_MIG)
         if said is None:
             return Told(Status.UNKNOWN, "WaitingForAgent", "the agent has not said how its GPUs are cut")
-        return Told(Status(said.status), said.reason, said.message)
+        known = said.status in (Status.TRUE, Status.FALSE)
+        return Told(Status(said.status) if known else Status.UNKNOWN, said.reason, said.message)
 
     def _validated(self, mig: Told) -> Told:
         name = OperandName.VALIDATOR
