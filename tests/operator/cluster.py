@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from aliquot.clock import VirtualClock, VirtualTimeLoop
+from aliquot.clock import Clock, VirtualClock, VirtualTimeLoop
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.controllers import ownership, pods
 from aliquot.emulator.controllers.daemon_sets import DaemonSets
@@ -93,12 +93,15 @@ class Cluster:
         *,
         app: Application | None = None,
         dress: Callable[[Transport], Transport] = lambda one: one,
+        clock: Clock | None = None,
     ) -> Client:
-        """`app`: another than the API server's own, in front of it. `dress`: what lies between."""
+        """`app`: another than the API server's own, in front of it. `dress`: what lies between. `clock`: of its host."""
         transport = AsgiTransport(app or self.api.app, user, [*groups])
         self._transports.append(transport)
         return Client(
-            dress(transport), clock=self.clock, rng=self.rng(f"client {user} {len(self._transports)}")
+            dress(transport),
+            clock=clock or self.clock,
+            rng=self.rng(f"client {user} {len(self._transports)}"),
         )
 
     def operator(self, **more: Any) -> Client:

@@ -19,6 +19,7 @@ from aliquot.kube.resources import GPUNODES, NODES, PODS, key
 from aliquot.operator.core import pods
 from aliquot.operator.core.operands import OperandName
 from aliquot.operator.upgrading.reading import is_ready
+from aliquot.operator.watched import BY_NODE
 
 GPU = "nvidia.com/gpu"
 RUNS_FOR = "tests/runs-for-seconds"
@@ -72,6 +73,7 @@ class Machines:
         self._rng = rng
         self._nodes = nodes
         self._pods = pod_cache
+        pod_cache.index_by(BY_NODE, lambda pod: (pod.spec.node_name,) if pod.spec.node_name else ())
         self._driver_s = driver_s
         self.broken: dict[str, set[str]] = {}
         """Node -> versions of the driver that do not run there."""
@@ -126,6 +128,11 @@ class Machines:
         if pod is None:
             self._placed.pop(name, None)
             return None
+        left_s = await self._look(pod)
+        # Of what is left nothing may be too little to move the time on.
+        return None if left_s is None else max(left_s, 0.001)
+
+    async def _look(self, pod: Pod) -> float | None:
         where, uid = pod.spec.node_name, pod.metadata.uid
         now = asyncio.get_running_loop().time()
         if pod.metadata.deletion_timestamp is not None:
@@ -161,6 +168,8 @@ class Machines:
             return await self._drive(pod, passed_s)
         if operand is OperandName.VALIDATOR:
             return await self._validate(pod, passed_s)
+        if operand is OperandName.AGENT and not is_pod_ready(pod) and passed_s >= 1.0:
+            await self._report(pod)
         if not is_pod_ready(pod):
             if passed_s < 1.0:
                 return 1.0 - passed_s
@@ -199,6 +208,15 @@ class Machines:
         await self._status(pod, ready=True)
         return None
 
+    async def _report(self, pod: Pod) -> None:
+        """What an agent says of the GPUs once it runs."""
+        now = rfc3339(self._clock.now())
+        conditions = [_condition(kind, "True", now, "Simulated") for kind in ("Ready", "MIGConfigured")]
+        status = {"metadata": {"name": pod.spec.node_name}, "status": {"conditions": conditions}}
+        await self._client.apply(
+            GPUNODES, status, field_manager="aliquot-node-agent", force=True, subresource="status"
+        )
+
     async def _validate(self, pod: Pod, passed_s: float) -> float | None:
         where = pod.spec.node_name
         if passed_s < 3.0:
@@ -224,11 +242,10 @@ class Machines:
 
     def _has_driver(self, where: str) -> bool:
         return any(
-            pod.spec.node_name == where
-            and operand_of(pod) is OperandName.DRIVER
+            operand_of(pod) is OperandName.DRIVER
             and is_pod_ready(pod)
             and pod.metadata.deletion_timestamp is None
-            for pod in self._pods.values()
+            for pod in self._pods.indexed(BY_NODE, where)
         )
 
     async def _status(

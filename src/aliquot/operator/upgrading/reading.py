@@ -8,6 +8,7 @@ from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.gpupolicy import GPUPolicySpec
+from aliquot.kube.api.node_checks import CHECKS_PASSED
 from aliquot.kube.resources import key
 from aliquot.kube.selectors import parse_labels
 from aliquot.operator.core import pods
@@ -37,8 +38,6 @@ from aliquot.operator.upgrading.gpu_pods import (
 
 CLIENTS = tuple(name for name in OperandName if name is not OperandName.DRIVER)
 """Operands that use the driver."""
-CHECKS_PASSED = "ChecksPassed"
-"""The condition that the validator writes on the GPUNode."""
 
 
 @dataclass(frozen=True, slots=True)
