@@ -3,26 +3,32 @@
 python -m tests.simulation --seed 17        one life, with its log
 python -m tests.simulation --seeds 1000     as many lives; the failing seeds are named at the end
 python -m tests.simulation --world partitioned ...   of a cluster that cuts its GPUs as pods need them
+python -m tests.simulation --world driver-roll ...   of a hundred nodes over which a driver is rolled
 """
 
 import argparse
 import logging
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import structlog
 
+from tests.simulation import driver_roll
 from tests.simulation.gangs import Gangs
 from tests.simulation.partitioned import PartitionedWorld, PlainlyScheduled, UndisturbedNodes
 from tests.simulation.world import World, simulate
 
-WORLDS: dict[str, type[World]] = {
-    "demo": World,
-    "partitioned": PartitionedWorld,
-    "undisturbed": UndisturbedNodes,
-    "plain": PlainlyScheduled,
-    "gangs": Gangs,
+WORLDS: dict[str, Callable[..., str]] = {
+    "demo": partial(simulate, kind=World),
+    "partitioned": partial(simulate, kind=PartitionedWorld),
+    "undisturbed": partial(simulate, kind=UndisturbedNodes),
+    "plain": partial(simulate, kind=PlainlyScheduled),
+    "gangs": partial(simulate, kind=Gangs),
+    "driver-roll": driver_roll.simulate,
 }
+"""Each takes a seed and `storm_s`, and answers with a digest."""
 
 
 def main() -> int:
@@ -46,7 +52,7 @@ def main() -> int:
     for seed in [options.seed] if one else range(options.first, options.first + options.seeds):
         started = time.perf_counter()
         try:
-            digest = simulate(seed, storm_s=options.storm_s, kind=WORLDS[options.world])
+            digest = WORLDS[options.world](seed, storm_s=options.storm_s)
         except Exception as error:
             failed.append(seed)
             print(f"seed {seed} FAILED: {error}", flush=True)

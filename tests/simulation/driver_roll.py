@@ -49,8 +49,8 @@ class Limits:
     """Looks at every change of a node, as the API server has it."""
 
     def __init__(self, most_parallel: int, most_unavailable: int) -> None:
-        self._most_parallel = most_parallel
-        self._most_unavailable = most_unavailable
+        self.most_parallel = most_parallel
+        self.most_unavailable = most_unavailable
         self._under_way: dict[str, bool] = {}
         """Nodes under way, and whether it took them out of use."""
         self._out_since: dict[str, float] = {}
@@ -85,13 +85,13 @@ class Limits:
 
     def _start(self, name: str, now: float, *, costs: bool) -> None:
         self.most_seen = max(self.most_seen, len(self._under_way))
-        if len(self._under_way) > self._most_parallel:
+        if len(self._under_way) > self.most_parallel:
             self.broken.append(f"{now:.1f}: {name} starts, and {len(self._under_way)} are under way")
         others = sum(now - since > _SEEN_WITHIN_S for since in self._out_since.values())
         out = len(self._under_way) + others
-        if costs and out > self._most_unavailable:
+        if costs and out > self.most_unavailable:
             self.broken.append(f"{now:.1f}: {name} starts, and {out} are out of use")
-        if sum(self._under_way.values()) > self._most_unavailable:
+        if sum(self._under_way.values()) > self.most_unavailable:
             self.broken.append(f"{now:.1f}: {sum(self._under_way.values())} were taken out of use")
 
 
@@ -346,6 +346,9 @@ class DriverRoll:
         await asyncio.gather(*self._timers)
         for clock in self.clocks.values():
             clock.off_s = 0.0
+        # What users keep out of use counts: there has to be room beside it.
+        for name in sorted(self.limits.by_users)[: -max(0, self.limits.most_unavailable - 1) or None]:
+            await self.open_node(name)
         for found in self._nodes():
             if SKIP_LABEL in (found.metadata.labels or {}):
                 await self.cluster.admin.patch(

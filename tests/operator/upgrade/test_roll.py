@@ -79,6 +79,8 @@ CASES = [
     Case("... when there is room for all", "a@job b@job c~9", "a b", replace(ALL, max_parallel=2)),
     Case("gangs that meet on a node are one", "a@x b@x,y c@y d@z", "d", replace(ALL, max_parallel=3)),
     Case("a gang that never fits goes in parts", "a@job b@job c@job", "a", replace(ALL, max_parallel=2)),
+    Case("... nor beside who is out of use anyway", "a@job b@job c-~9", "a", replace(ALL, max_unavailable=Share(count=2))),
+    Case("... but it waits for who is under way", "a@job b@job c+", "", replace(ALL, max_unavailable=Share(count=2))),
     Case("the first alone", "a b c d", "a", replace(ALL, canary_nodes=1), "the first 1 go alone"),
     Case("it is under way", "a+ b c d", "", replace(ALL, canary_nodes=1)),
     Case("it has to stay well for a while", "a~60 b c", "", replace(ALL, canary_nodes=1), "have to stay well for 600 s"),

@@ -115,6 +115,8 @@ class _Limits:
     """How many more may be taken out of use."""
     most_parallel: float
     most_unavailable: int
+    most_costs: int
+    """Of those that start together, once nobody is under way: what is out of use for other reasons may stay so."""
     why: str = ""
 
     @staticmethod
@@ -122,13 +124,17 @@ class _Limits:
         most_parallel = float(rules.max_parallel) if rules.max_parallel > 0 else float("inf")
         most_unavailable = rules.max_unavailable.of(len(nodes))
         under_way = sum(node.state in UNDER_WAY for node in nodes)
-        out_of_use = sum(node.state in UNDER_WAY or _is_out_of_use(node) for node in nodes)
+        others = sum(node.state not in UNDER_WAY and _is_out_of_use(node) for node in nodes)
         return _Limits(
-            most_parallel - under_way, most_unavailable - out_of_use, most_parallel, most_unavailable
+            most_parallel - under_way,
+            most_unavailable - under_way - others,
+            most_parallel,
+            most_unavailable,
+            most_unavailable - others,
         )
 
     def fits_ever(self, bundle: Sequence[UpgradeNode]) -> bool:
-        return len(bundle) <= self.most_parallel and self._costs(bundle) <= self.most_unavailable
+        return len(bundle) <= self.most_parallel and self._costs(bundle) <= self.most_costs
 
     def take(self, bundle: Sequence[UpgradeNode]) -> bool:
         costs = self._costs(bundle)
