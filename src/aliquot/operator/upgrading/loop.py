@@ -46,13 +46,15 @@ from aliquot.operator.standing import Standing
 from aliquot.operator.upgrading.latest import Latest
 from aliquot.operator.upgrading.node_write import node_patch
 from aliquot.operator.upgrading.pod_writes import PodWrites
-from aliquot.operator.upgrading.reading import OnNode, has_our_driver, is_ready, read, upgrade_of
+from aliquot.operator.upgrading.reading import OnNode, glance, has_our_driver, is_ready, read, upgrade_of
 from aliquot.operator.upgrading.telling import Telling
 from aliquot.operator.watched import BY_NODE, Json, Watched
 
 _log = structlog.get_logger()
 
 _WORKERS = 8
+_DECIDED_FOR_S = 5.0
+"""For so long what was decided on is taken to be so still."""
 _NOBODY_MAKES_ONE = "there is no DaemonSet of the driver for it"
 
 
@@ -257,7 +259,12 @@ class Upgrades:
         self._rules[name] = policy.rules
         views = self._views(policy)
         found = starts(list(views.values()), policy.rules, self._clock.now())
+        look_again_s = found.look_again_s
+        began_s = asyncio.get_running_loop().time()
         for one, first in found.nodes.items():
+            if asyncio.get_running_loop().time() - began_s > _DECIDED_FOR_S:
+                look_again_s = 0.0
+                break
             node = self._latest.get(one)
             if node is None or not self._may_write():
                 continue
@@ -267,16 +274,20 @@ class Upgrades:
             views = self._views(policy)
         self._board.hold_back(name, found.held_back)
         self._telling.looked(stored, list(views.values()), found.held_back)
-        return found.look_again_s
+        return look_again_s
 
     def _views(self, policy: Policy) -> dict[str, UpgradeNode]:
+        """Of those that wait with their pods: which go together, and which first, goes by them."""
         found = {}
         for name in self._standing.nodes_of(policy.name):
             node = self._latest.get(name)
-            if node is not None:
-                wanted = self._wanted_revision(policy.name, node)
+            if node is None:
+                continue
+            wanted = self._wanted_revision(policy.name, node)
+            view = glance(node, self._watched.gpu_nodes.get(name), wanted or "")
+            if view.state is State.UPGRADE_REQUIRED:
                 view = self._view(node, wanted or "", policy)
-                found[name] = view if wanted is not None else replace(view, misfit=_NOBODY_MAKES_ONE)
+            found[name] = view if wanted is not None else replace(view, misfit=_NOBODY_MAKES_ONE)
         return found
 
     async def _settle(self) -> None:

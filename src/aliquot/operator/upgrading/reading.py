@@ -1,13 +1,14 @@
 """One node and what is on it, as its upgrade sees them. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.gpupolicy import GPUPolicySpec
+from aliquot.kube.api.meta import Condition
 from aliquot.kube.api.node_checks import CHECKS_PASSED
 from aliquot.kube.resources import key
 from aliquot.kube.selectors import parse_labels
@@ -38,6 +39,7 @@ from aliquot.operator.upgrading.gpu_pods import (
 
 CLIENTS = tuple(name for name in OperandName if name is not OperandName.DRIVER)
 """Operands that use the driver."""
+_VALIDATIONS = {"True": Validation.PASSED, "False": Validation.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,6 @@ class OnNode:
 
 def read(here: OnNode, wanted_revision: str, policy: Policy | None) -> UpgradeNode:
     """`policy` None: its spec is refused, and nothing is known of what it wants but what is rendered already."""
-    node, labels, annotations = here.node, _labels(here.node), here.node.metadata.annotations or {}
     operands = _operands(here)
     mine = {pod.metadata.uid for some in operands.values() for pod in some}
     theirs = [pod for pod in here.pods if pod.metadata.uid not in mine and not _is_ours(pod, here.namespace)]
@@ -64,11 +65,8 @@ def read(here: OnNode, wanted_revision: str, policy: Policy | None) -> UpgradeNo
     validation = _validation(here, policy, operands.get(OperandName.VALIDATOR, ()), drivers)
     spec = policy.spec if policy is not None else GPUPolicySpec()
     waited_for, drained = _waited_for(spec), _drained(spec)
-    return UpgradeNode(
-        node.metadata.name,
-        wanted_revision,
-        state=state_of(labels.get(STATE_LABEL, "")),
-        memory=decode(annotations.get(MEMORY, "")),
+    return replace(
+        glance(here.node, here.gpu_node, wanted_revision),
         driver=_driver(drivers),
         gpu_pods=tuple(seen(pod, waited_for, here.refusals) for pod in theirs if holds_gpus(pod)),
         other_pods=tuple(
@@ -80,12 +78,25 @@ def read(here: OnNode, wanted_revision: str, policy: Policy | None) -> UpgradeNo
         validation=validation[0],
         validated_s=validation[1],
         validation_message=validation[2],
+        misfit=_misfit(policy, _labels(here.node)),
+    )
+
+
+def glance(node: Node, gpu_node: GPUNode | None, wanted_revision: str) -> UpgradeNode:
+    """Without its pods: all that others' starts go by."""
+    labels, annotations = _labels(node), node.metadata.annotations or {}
+    checks = _checks(gpu_node)
+    return UpgradeNode(
+        node.metadata.name,
+        wanted_revision,
+        state=state_of(labels.get(STATE_LABEL, "")),
+        memory=decode(annotations.get(MEMORY, "")),
+        validation=_VALIDATIONS.get(checks.status if checks is not None else "", Validation.WAITING),
         is_cordoned=node.spec.unschedulable,
         is_ready=is_ready(node),
         is_skipped=labels.get(SKIP_LABEL) == "true",
         is_requested=annotations.get(REQUESTED) == "true",
         is_retried=annotations.get(RETRY) == "true",
-        misfit=_misfit(policy, labels),
     )
 
 
@@ -170,9 +181,8 @@ def _validation(
     ):
         # Nobody is there to say it.
         return Validation.PASSED, inf, ""
-    conditions = here.gpu_node.status.conditions if here.gpu_node is not None else ()
-    found = next((one for one in conditions if one.type == CHECKS_PASSED), None)
-    if found is None or found.status not in ("True", "False"):
+    found = _checks(here.gpu_node)
+    if found is None or found.status not in _VALIDATIONS:
         return Validation.WAITING, 0.0, ""
     told_s = _seconds(found.last_transition_time)
     if found.status == "False":
@@ -186,6 +196,11 @@ def _validation(
         for pod in validators
     )
     return Validation.PASSED, inf if fresh else told_s, ""
+
+
+def _checks(gpu_node: GPUNode | None) -> Condition | None:
+    conditions = gpu_node.status.conditions if gpu_node is not None else ()
+    return next((one for one in conditions if one.type == CHECKS_PASSED), None)
 
 
 def _seconds(text: str | None) -> float:
