@@ -102,7 +102,7 @@ class Checkpoint(Struct, kw_only=True, rename="camel", omit_defaults=True):
     and answer by `aliquot.dev/last-checkpoint`."""
 
     timeout: _Duration = "5m"
-    """0: nobody is asked."""
+    """0s: nobody is asked."""
 
 
 class Eviction(Struct, kw_only=True, rename="camel", omit_defaults=True):
