@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.operator.world import World, simulated
 
 SPELLED: dict[str, Any] = {
@@ -47,5 +49,16 @@ def test_nor_by_one_that_starts_anew() -> None:
         world.start()
         await asyncio.sleep(600.0)
         assert world.gate.calls[settled:] == []
+
+    simulated(test)
+
+
+@pytest.mark.parametrize("late_s", [0.3, 0.7, 1.1, 1.5, 1.9, 2.3])
+def test_an_answer_that_comes_after_later_news_is_not_the_news(late_s: float) -> None:
+    async def test(world: World) -> None:
+        world.gate.answers_late_s = late_s
+        await world.node("a")
+        await world.policy(exporter={"enabled": False})
+        await world.until_validated("a")
 
     simulated(test)

@@ -58,6 +58,8 @@ class Gate:
         self.is_shut = False
         self.calls: list[tuple[str, str]] = []
         """(method, path) of all that was asked, but for reading."""
+        self.answers_late_s = 0.0
+        """Of writes: what comes of them is seen by watches before."""
         self._dies_in: int | None = None
         self._is_heard = False
         self.died = asyncio.Event()
@@ -82,7 +84,10 @@ class Gate:
                         await self._inner.send(request)
                     self.died.set()
                     await asyncio.Event().wait()
-        return _Cuttable(await self._inner.send(request), self)
+        answer = await self._inner.send(request)
+        if request.method != "GET" and self.answers_late_s:
+            await asyncio.sleep(self.answers_late_s)
+        return _Cuttable(answer, self)
 
     async def close(self) -> None:
         await self._inner.close()

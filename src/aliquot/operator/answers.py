@@ -15,7 +15,7 @@ class Answers(Generic[T]):
         self._answers: dict[str, tuple[str, T]] = {}
 
     def put(self, name: str, before: T | None, answer: T) -> None:
-        """`before`: as the cache had it when it was written."""
+        """`before`: as the cache had it before the call. After it the cache may have what came later than the answer."""
         self._answers[name] = _version(before), answer
 
     def newest(self, name: str, cached: T | None) -> T | None:

@@ -215,10 +215,11 @@ class NodeLoop:
             "status": {"conditions": msgspec.to_builtins(wanted)},
         }
         self._effort.wrote("conditions", name)
+        cached = self._watched.gpu_nodes.get(name)
         answer = await self._client.apply(
             GPUNODES, body, field_manager=FIELD_MANAGER, force=True, subresource="status", into=GPUNode
         )
-        self._gpu_nodes.put(name, self._watched.gpu_nodes.get(name), answer)
+        self._gpu_nodes.put(name, cached, answer)
 
     # --- a node that is nobody's ---
 
@@ -249,12 +250,13 @@ class NodeLoop:
         metadata = {"uid": node.metadata.uid, "resourceVersion": node.metadata.resource_version}
         patch = {"metadata": {**metadata, **_given(labels=labels, annotations=annotations)}}
         self._effort.wrote("labels", name)
+        cached = self._watched.nodes.get(name)
         try:
             answer = await self._client.patch(NODES, name, patch, into=Node)
         except errors.Conflict:
             self._nodes.forget(name)
             raise
-        self._nodes.put(name, self._watched.nodes.get(name), answer)
+        self._nodes.put(name, cached, answer)
 
 
 _Marks = tuple[Mapping[str, str | None], Mapping[str, str | None]]

@@ -179,10 +179,11 @@ class PolicyLoop:
     async def _apply(self, policy: str, change: _Change) -> None:
         name = key(change.wanted)
         self._effort.wrote("object")
+        cached = self._caches[change.resource].get(name)
         answer = await self._client.apply(
             change.resource, change.wanted, field_manager=FIELD_MANAGER, force=True
         )
-        self._answers[change.resource].put(name, self._caches[change.resource].get(name), answer)
+        self._answers[change.resource].put(name, cached, answer)
         called = _called(change)
         if change.drifted:
             self._tell(policy, Severity.WARNING, "DriftReverted", f"{called}: {in_words(change.drifted)}")
