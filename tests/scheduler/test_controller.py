@@ -237,11 +237,12 @@ def test_what_it_does_not_know_is_refused_with_a_reason() -> None:
         async with running(scheduler(world)):
             await until(lambda: all(api.condition(name)[0] for name in ("claims", "template")))
         assert api.binds == []
-        for name in ("claims", "template"):
-            assert api.condition(name)[1:] == (
-                "ResourceClaims",
-                "resource claims (gpu) are not supported: ask for an extended resource such as nvidia.com/gpu",
-            )
+        for name, named in (
+            ("claims", "gpu (ResourceClaim one)"),
+            ("template", "gpu (ResourceClaimTemplate one)"),
+        ):
+            assert api.condition(name)[1] == "ResourceClaims"
+            assert named in api.condition(name)[2]
 
     simulate(scenario)
 

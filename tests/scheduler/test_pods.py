@@ -158,13 +158,17 @@ def test_host_port_clashes(one: HostPort, other: HostPort, clash: bool) -> None:
     assert one.clashes_with(other) is other.clashes_with(one) is clash
 
 
+CLAIM = {"name": "a", "resourceClaimName": "shared"}
+INSTEAD_OF_CLAIMS = "ask for what a device plugin offers, such as nvidia.com/gpu, or give the pod to a scheduler that allocates claims"
+
+
 @pytest.mark.parametrize(
     ("spec", "kind", "message"),
     [
         (
-            {"containers": [container()], "resourceClaims": [{"name": "b"}, {"name": "a"}]},
+            {"containers": [container()], "resourceClaims": [{"name": "b"}, CLAIM]},
             Kind.RESOURCE_CLAIMS,
-            "resource claims (a, b) are not supported: ask for an extended resource such as nvidia.com/gpu",
+            f"resource claims (DRA) are not allocated here: a (ResourceClaim shared), b; {INSTEAD_OF_CLAIMS}",
         ),
         (
             {
@@ -172,7 +176,14 @@ def test_host_port_clashes(one: HostPort, other: HostPort, clash: bool) -> None:
                 "resourceClaims": [{"name": "a", "resourceClaimTemplateName": "one-gpu"}],
             },
             Kind.RESOURCE_CLAIMS,
-            "resource claims (a) are not supported: ask for an extended resource such as nvidia.com/gpu",
+            "resource claims (DRA) are not allocated here: a (ResourceClaimTemplate one-gpu); "
+            + INSTEAD_OF_CLAIMS,
+        ),
+        (
+            {"containers": [container(limits={"deviceclass.resource.kubernetes.io/gpu": "1"})]},
+            Kind.RESOURCE_CLAIMS,
+            "deviceclass.resource.kubernetes.io/gpu can be had by a resource claim (DRA) alone, and these are not allocated here; "
+            + INSTEAD_OF_CLAIMS,
         ),
         (
             {"containers": [container()], "topologySpreadConstraints": [{"maxSkew": 1}]},

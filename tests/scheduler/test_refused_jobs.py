@@ -1,17 +1,22 @@
 """A job that is refused, or comes after others, is in nobody's way: not in turns, figures, promises or predictions."""
 
+import dataclasses
+
+import pytest
 from msgspec.structs import replace
 
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.backfill.prediction import predicted
-from aliquot.scheduler.core.backfill.stage import Backfill
+from aliquot.scheduler.core.backfill.stage import Backfill, Style
 from aliquot.scheduler.core.jobs import Group, JobSpec
 from aliquot.scheduler.core.pending import Pending
+from aliquot.scheduler.core.pod import PodRequest
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
-from aliquot.scheduler.core.reasons import Kind, Reason
+from aliquot.scheduler.core.reasons import Explanation, Kind, Reason
 from aliquot.scheduler.core.snapshot import Snapshot
+from aliquot.scheduler.core.victims import Guards
 from aliquot.scheduler.testing import node, placed, pod
 from tests.scheduler.worlds import Cluster, counted, queue
 
@@ -76,3 +81,44 @@ def test_its_queues_turn_goes_by_the_next_of_its_line() -> None:
     assert [bind.pod.key for bind in outcome.binds] == ["default/a-small"]
     told = {one.job.key: one.shortfall.reason for one in outcome.blocked}
     assert told["default/a-large"] == AFTER
+
+
+CLAIMS = Reason(Kind.RESOURCE_CLAIMS, "resource claims are not allocated here")
+
+
+def refused(name: str, *, priority: int = 0, number: int = 0) -> PodRequest:
+    """A pod that no node could ever have; those of one number are alike."""
+    request = pod(name, gpu=1, priority=priority)
+    signature = f"{request.shape.signature}!{number}"
+    return dataclasses.replace(
+        request, shape=dataclasses.replace(request.shape, signature=signature, refusal=CLAIMS)
+    )
+
+
+@pytest.mark.parametrize("gang", [False, True])
+def test_one_that_no_room_would_help_is_in_nobodys_way(gang: bool) -> None:
+    policies = Policies()
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
+    snapshot.set_facts(node("n", gpus=4))
+    if gang:
+        spec = JobSpec("default/g", Group("", 2), priority=9)
+        for request in (pod("g-0", gpu=8, priority=9), refused("g-1", priority=9)):
+            pending.put(request, spec)
+    else:
+        pending.put(refused("g", priority=9))
+    pending.put(pod("next", gpu=1))
+    outcome = cycle.run(snapshot, pending, rankings, backfill=Backfill(Style.STRICT), now_s=0.0)
+    assert [bind.pod.key for bind in outcome.binds] == ["default/next"]
+    (blocked,) = outcome.blocked
+    assert blocked.shortfall.reason == CLAIMS
+    assert cycle.why(snapshot, pending, blocked, rankings) == Explanation(CLAIMS.kind, CLAIMS.detail)
+
+
+def test_room_is_made_for_those_behind_any_number_of_such() -> None:
+    cluster = Cluster({"n": 1})
+    cluster.run("low on n")
+    for number in range(20):
+        cluster.pending.put(refused(f"r{number}", priority=9, number=number))
+    cluster.wait("high at 5")
+    outcome = cluster.decide(Guards(), 100.0)
+    assert [decision.job.key for decision in outcome.decisions] == ["default/high"]

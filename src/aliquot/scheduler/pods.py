@@ -3,8 +3,9 @@
 Pods of one template are alike to the scheduler, so what a pod asks for is parsed once for each spelling of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -52,6 +53,9 @@ _log = structlog.get_logger()
 T = TypeVar("T")
 
 _MOST_KNOWN = 20_000
+_OF_DEVICE_CLASS = "deviceclass.resource.kubernetes.io/"
+"""Of an extended resource: the DeviceClass of that name provides it, and no device plugin may."""
+_CLAIM_SOURCES = {"resourceClaimName": "ResourceClaim", "resourceClaimTemplateName": "ResourceClaimTemplate"}
 _UNREADABLE = (KeyError, TypeError, ValueError)
 
 
@@ -195,7 +199,7 @@ class PodReader:
                 bound_claims=has.bound,
                 open_claims=has.open,
                 gpu_wish=wish,
-                refusal=_unsupported(spec) or has.refusal,
+                refusal=_unsupported(spec, takes.request) or has.refusal,
             )
         except _UNREADABLE as error:
             return _unreadable(signature, error)
@@ -278,14 +282,26 @@ def _read_takes(spec: PodSpec) -> _Takes:
     return _Takes(containers, request, _host_ports(spec))
 
 
-def _unsupported(spec: PodSpec) -> Reason | None:
+def _unsupported(spec: PodSpec, request: Amounts) -> Reason | None:
+    instead = "ask for what a device plugin offers, such as nvidia.com/gpu, or give the pod to a scheduler that allocates claims"
     if spec.resource_claims:
-        names = ", ".join(sorted(str(claim.get("name", "")) for claim in spec.resource_claims))
+        claims = ", ".join(sorted(map(_claim_told, spec.resource_claims)))
         return Reason(
-            Kind.RESOURCE_CLAIMS,
-            f"resource claims ({names}) are not supported: ask for an extended resource such as nvidia.com/gpu",
+            Kind.RESOURCE_CLAIMS, f"resource claims (DRA) are not allocated here: {claims}; {instead}"
         )
+    classes = [resource for resource in sorted(request) if resource.startswith(_OF_DEVICE_CLASS)]
+    if classes:
+        told = f"{' and '.join(classes)} can be had by a resource claim (DRA) alone, and these are not allocated here"
+        return Reason(Kind.RESOURCE_CLAIMS, f"{told}; {instead}")
     return None
+
+
+def _claim_told(claim: Mapping[str, Any]) -> str:
+    name = str(claim.get("name", ""))
+    for field, kind in _CLAIM_SOURCES.items():
+        if claim.get(field):
+            return f"{name} ({kind} {claim[field]})"
+    return name
 
 
 def _container(container: Container, *, init: bool) -> ContainerRequest:

@@ -364,9 +364,14 @@ class _Pass:
         return first or ()
 
     def _within_limits(self, job: Job, lacks: Mapping[str, int]) -> Sequence[Bind] | Shortfall:
-        if not self._pending.accounts.declared:
-            return self._attempt(job, lacks)
-        return self._affording.within(job, self._session.checkpoint(), partial(self._attempt, job, lacks))
+        if self._pending.accounts.declared:
+            attempt = partial(self._attempt, job, lacks)
+            found = self._affording.within(job, self._session.checkpoint(), attempt)
+        else:
+            found = self._attempt(job, lacks)
+        if isinstance(found, Shortfall) and found.reason is None:
+            return replace(found, reason=_whatever_room(job, lacks))
+        return found
 
     def _attempt(self, job: Job, lacks: Mapping[str, int], names: Names = None) -> Sequence[Bind] | Shortfall:
         if job.spec.root is not None:
@@ -455,6 +460,12 @@ class _Pass:
     def _refused(self, job: Job, reason: Reason | None) -> Shortfall:
         pods = next(iter(job.waiting.values()))
         return Shortfall(next(iter(pods.values())).shape, reason=reason)
+
+
+def _whatever_room(job: Job, lacks: Mapping[str, int]) -> Reason | None:
+    """Why one of these pods is not placed whatever room there is: then it is not for want of room that the job waits."""
+    shapes = (pod.shape for leaf, count in lacks.items() for pod in job.first(leaf, count))
+    return next((shape.refusal for shape in shapes if shape.refusal is not None), None)
 
 
 def members_missing(least: int, have: int) -> Reason:
