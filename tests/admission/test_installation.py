@@ -74,7 +74,11 @@ async def test_a_dry_run_changes_nothing(start: Start) -> None:
 
 @pytest.mark.parametrize(
     ("name", "objects"),
-    [("admission", installation.policies("v1")), ("admission-webhook", installation.webhook())],
+    [
+        ("admission", installation.policies("v1")),
+        ("admission-webhook", installation.webhook()),
+        ("admission-webhook-cert-manager", installation.webhook(by_cert_manager=True)),
+    ],
 )
 def test_the_manifests_are_what_the_code_says(name: str, objects: Sequence[dict[str, Any]]) -> None:
     """`make generate` writes them."""

@@ -51,7 +51,7 @@ class World:
         self.listening = listen("127.0.0.1", 0)
         self.port: int = self.listening.getsockname()[1]
         self.registration = self.registered_as("127.0.0.1")
-        self.server = WebhookServer(self.registration, self.listening, clock=clock, scheduler="aliquot")
+        self.server = WebhookServer(self.registration, self.listening, scheduler="aliquot")
 
     def registered_as(self, host: str) -> Registration:
         return Registration(

@@ -9,6 +9,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -63,6 +64,16 @@ def due_in_s(held: Held, now_s: float) -> float:
         _end(held.certificate) - _SERVER_RENEWED,
     )
     return max(0.0, (min(ends) - now).total_seconds())
+
+
+def belong_together(held: Held) -> bool:
+    """Whether the key is the certificate's, and both can be read."""
+    try:
+        key = load_pem_private_key(held.key, None)
+        certificate = x509.load_pem_x509_certificates(held.certificate)[0]
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return key.public_key() == certificate.public_key()
 
 
 def _end(pem: bytes) -> datetime.datetime:

@@ -1,6 +1,7 @@
 """What is put into a cluster: policies where it can follow them, else what the webhook stands on.
 
-`deploy/admission.yaml` and `deploy/admission-webhook.yaml` are what this module prints, for `kubectl apply`.
+`deploy/admission.yaml`, `deploy/admission-webhook.yaml` and `deploy/admission-webhook-cert-manager.yaml` are what this module
+prints, for `kubectl apply`.
 """
 
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aliquot.admission import policy
+from aliquot.admission import cert_manager, policy
 from aliquot.admission.pods import SCHEDULER
 from aliquot.admission.registration import CONFIGURATIONS
 from aliquot.kube import errors, roles
@@ -34,6 +35,8 @@ _RESOURCES = {
         roles.CLUSTER_ROLE_BINDINGS,
         roles.ROLES,
         roles.ROLE_BINDINGS,
+        cert_manager.ISSUERS,
+        cert_manager.CERTIFICATES,
     )
 }
 
@@ -75,8 +78,11 @@ def policies(version: str, *, scheduler: str = SCHEDULER) -> tuple[dict[str, Any
     return (*policy.mutating(version, scheduler=scheduler), *policy.validating())
 
 
-def webhook() -> tuple[dict[str, Any], ...]:
-    """What `aliquot admission serve` runs as, and where it is found. It registers itself."""
+def webhook(*, by_cert_manager: bool = False) -> tuple[dict[str, Any], ...]:
+    """What `aliquot admission serve` runs as, and where it is found. It registers itself.
+
+    `by_cert_manager`: that makes its certificate, which else it makes itself.
+    """
     placed = {"name": ACCOUNT, "namespace": roles.NAMESPACE}
     return (
         roles.NAMESPACE_OBJECT,
@@ -94,6 +100,7 @@ def webhook() -> tuple[dict[str, Any], ...]:
                 "ports": [{"name": "https", "port": 443, "targetPort": PORT}],
             },
         },
+        *(cert_manager.objects(roles.NAMESPACE, SERVICE) if by_cert_manager else ()),
     )
 
 
@@ -124,5 +131,12 @@ def manifests(objects: Sequence[dict[str, Any]]) -> str:
     return yaml.dump_all(objects, Dumper=Plain, sort_keys=False)
 
 
+def printed(what: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """`webhook`, `webhook cert-manager`, or nothing: the policies."""
+    if what[:1] != ["webhook"]:
+        return policies("v1")
+    return webhook(by_cert_manager=what[1:] == ["cert-manager"])
+
+
 if __name__ == "__main__":
-    sys.stdout.write(manifests(webhook() if sys.argv[1:] == ["webhook"] else policies("v1")))
+    sys.stdout.write(manifests(printed(sys.argv[1:])))

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from aliquot.admission.certificates import Held, renewed
+from aliquot.admission.certificates import Held, due_in_s, renewed
 from aliquot.admission.policy import CONCERNS, GROUP, NAME, PODS_MADE
 from aliquot.clock import Clock
 from aliquot.kube import errors
@@ -21,6 +21,8 @@ PATH = "/mutate"
 CONFIGURATIONS = Resource(
     GROUP, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False
 )
+_LOOK_S = 3600.0
+"""Between looks at the Secret, which another replica may have renewed."""
 _FIELDS = {
     "ca.crt": "authorities",
     "ca.key": "authority_key",
@@ -52,6 +54,9 @@ class Registration:
             force=True,
         )
         return held
+
+    def look_again_s(self, held: Held) -> float:
+        return min(_LOOK_S, max(1.0, due_in_s(held, self._clock.now())))
 
     async def _kept(self) -> Held:
         while True:

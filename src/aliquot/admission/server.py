@@ -6,23 +6,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvicorn
 
-from aliquot.admission.certificates import Held, due_in_s
-from aliquot.admission.registration import PATH, Registration
+from aliquot.admission.certificates import Held
+from aliquot.admission.registration import PATH
 from aliquot.admission.reviews import NotAReview, answer
-from aliquot.clock import Clock
 from aliquot.kube import errors
 
 _log = structlog.get_logger()
 
 MOST_BYTES = 8 << 20
 """Of a review. An object has 1.5 MiB at most, and comes up to twice."""
-_LOOK_S = 3600.0
-"""Between looks at the Secret, which another replica may have renewed."""
 _RETRY_S = 10.0
 
 
@@ -89,15 +86,22 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class Certificates(Protocol):
+    """Where the certificate is from: `registration` makes it, or `cert_manager` has."""
+
+    async def certificate(self) -> Held:
+        """What to serve with; the cluster trusts it. Raises ApiError."""
+        ...
+
+    def look_again_s(self, held: Held) -> float: ...
+
+
 class WebhookServer:
     """`listening`: the socket, which it closes in the end."""
 
-    def __init__(
-        self, registration: Registration, listening: socket.socket, *, clock: Clock, scheduler: str
-    ) -> None:
-        self._registration = registration
+    def __init__(self, certificates: Certificates, listening: socket.socket, *, scheduler: str) -> None:
+        self._certificates = certificates
         self._listening = listening
-        self._clock = clock
         self._scheduler = scheduler
         self._held: Held | None = None
         self._show: Callable[[Held], None] = lambda held: None
@@ -105,7 +109,7 @@ class WebhookServer:
     async def run(self) -> None:
         """Until cancelled. Raises ApiError while it has no certificate yet; later ones are logged, and tried again."""
         with self._listening, tempfile.TemporaryDirectory(prefix="aliquot-admission-") as directory:
-            self._held = await self._registration.certificate()
+            self._held = await self._certificates.certificate()
             await self._serve(Path(directory), self._held)
 
     async def _serve(self, directory: Path, held: Held) -> None:
@@ -142,12 +146,12 @@ class WebhookServer:
 
     async def look(self) -> float:
         """Renew what is due, or take over what another has renewed. Returns when to look again. Raises ApiError."""
-        held = await self._registration.certificate()
+        held = await self._certificates.certificate()
         if held != self._held:
             self._show(held)
             self._held = held
             _log.info("certificate renewed")
-        return min(_LOOK_S, max(1.0, due_in_s(held, self._clock.now())))
+        return self._certificates.look_again_s(held)
 
     async def _renew(self) -> None:
         while True:

@@ -202,6 +202,9 @@ ADMISSION_SECRET = local_role(
     "aliquot-admission",
     rule("create", "", "secrets"),
     rule("get patch", "", "secrets", names="aliquot-admission-certificate"),
+    # Where cert-manager makes it.
+    rule("get", "", "secrets", names="aliquot-admission-tls"),
+    rule("get", "cert-manager.io", "certificates", names="aliquot-admission"),
 )
 DISCOVERY = role("aliquot-discovery", rule("get patch", "", "nodes"))
 """Each of its own Node alone; RBAC has no words for that."""

@@ -44,13 +44,14 @@ def doctor(
 async def _examine(
     namespace: str, kubeconfig: str | None, context: str | None
 ) -> "tuple[Sequence[Finding], int]":
+    from aliquot.admission import cert_manager, registration
     from aliquot.admission.policy import NAME
-    from aliquot.admission.registration import SECRET
     from aliquot.operator.doctor.examining import examine
-    from aliquot.operator.doctor.reading import read
+    from aliquot.operator.doctor.reading import WebhookNames, read
 
+    webhook = WebhookNames(NAME, registration.SECRET, cert_manager.SECRET)
     async with connect(kubeconfig, context) as client:
-        seen = await read(client, namespace=namespace, webhook=NAME, secret=SECRET)
+        seen = await read(client, namespace=namespace, webhook=webhook)
     return examine(seen), len(seen.nodes)
 
 

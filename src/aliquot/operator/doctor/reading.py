@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aliquot.kube import errors
@@ -27,6 +28,7 @@ from aliquot.operator.doctor.seen import Seen, Webhook
 T = TypeVar("T")
 
 _OURS = "aliquot-"
+_INJECTED = "cert-manager.io/inject-ca-from"
 _CONFIGURATIONS = Resource(
     "admissionregistration.k8s.io",
     "v1",
@@ -36,9 +38,17 @@ _CONFIGURATIONS = Resource(
 )
 
 
-async def read(client: Client, *, namespace: str, webhook: str, secret: str) -> Seen:
-    """`webhook`: the name of the configuration; `secret`: where its certificate is kept. Raises ApiError where the API server
-    does not answer."""
+@dataclass(frozen=True, slots=True)
+class WebhookNames:
+    configuration: str
+    secret: str
+    """With the certificate that the webhook has made."""
+    managed_secret: str
+    """With the one by cert-manager, which then is named in an annotation of the configuration."""
+
+
+async def read(client: Client, *, namespace: str, webhook: WebhookNames) -> Seen:
+    """Raises ApiError where the API server does not answer."""
     reader = _Reader(client)
     crds = await reader.listed(CRDS, dict)
     gpu_nodes = await reader.listed(GPUNODES, GPUNode)
@@ -56,7 +66,7 @@ async def read(client: Client, *, namespace: str, webhook: str, secret: str) -> 
         daemon_sets=await reader.listed(DAEMONSETS, dict, namespace),
         leases={one.metadata.name: one for one in leases},
         runtime_classes=frozenset(one["metadata"]["name"] for one in runtime_classes),
-        webhook=await reader.webhook(webhook, namespace, secret),
+        webhook=await reader.webhook(webhook, namespace),
         unread=reader.unread,
     )
 
@@ -76,15 +86,19 @@ class _Reader:
 
         return await self._asked(resource, ask) or []
 
-    async def webhook(self, name: str, namespace: str, secret: str) -> Webhook | None:
-        found = await self._asked(_CONFIGURATIONS, lambda: self._client.get(_CONFIGURATIONS, name))
+    async def webhook(self, names: WebhookNames, namespace: str) -> Webhook | None:
+        found = await self._asked(
+            _CONFIGURATIONS, lambda: self._client.get(_CONFIGURATIONS, names.configuration)
+        )
         if found is None:
             return None
         config = found["webhooks"][0]["clientConfig"]
+        is_managed = _INJECTED in (found["metadata"].get("annotations") or {})
+        secret = names.managed_secret if is_managed else names.secret
         held = await self._asked(SECRETS, lambda: self._client.get(SECRETS, secret, namespace))
         data = (held or {}).get("data") or {}
         return Webhook(
-            name=name,
+            name=names.configuration,
             bundle=base64.b64decode(config.get("caBundle", "")),
             certificate=base64.b64decode(data.get("tls.crt", "")),
         )
