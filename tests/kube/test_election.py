@@ -153,16 +153,7 @@ def test_clocks_that_disagree_do_not_matter(years: int) -> None:
 
 def test_a_holder_whose_wall_clock_leaps_is_no_longer_sure() -> None:
     async def main() -> None:
-        class Leaping(VirtualClock):
-            leap = 0.0
-
-            def now(self) -> float:
-                return super().now() + self.leap
-
-        api = FakeApi()
-        clock = Leaping()
-        client = Client(AsgiTransport(api, "a"), clock=clock, rng=random.Random(1))
-        one = LeaderElection(client, namespace="x", name="test", identity="a")
+        one, clock = leaping()
 
         async def lead() -> None:
             assert one.is_leader()
@@ -172,6 +163,37 @@ def test_a_holder_whose_wall_clock_leaps_is_no_longer_sure() -> None:
         await one.run(lead)
 
     virtual(main())
+
+
+def test_after_a_leap_the_work_begins_anew_for_what_was_refused_is_forgotten() -> None:
+    async def main() -> None:
+        one, clock = leaping()
+        begun: list[float] = []
+
+        async def lead() -> None:
+            begun.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.5)
+            clock.leap = 60.0
+            await asyncio.sleep(30)
+
+        await one.run(lead)
+        assert len(begun) == 2
+        assert begun[1] - begun[0] < 5
+
+    virtual(main())
+
+
+class Leaping(VirtualClock):
+    leap = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.leap
+
+
+def leaping() -> tuple[LeaderElection, Leaping]:
+    clock = Leaping()
+    client = Client(AsgiTransport(FakeApi(), "a"), clock=clock, rng=random.Random(1))
+    return LeaderElection(client, namespace="x", name="test", identity="a"), clock
 
 
 def test_run_ends_with_the_work_and_gives_the_lease_back() -> None:

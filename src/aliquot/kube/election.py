@@ -159,6 +159,9 @@ class LeaderElection:
         loop = asyncio.get_running_loop()
         while self.is_leader():
             await asyncio.sleep(min(self._retry_period_s, self._leads_until - loop.time()))
+            if not self.is_leader():
+                # The host slept, or its clock was set on. What was refused meanwhile is forgotten: the work begins anew.
+                return
             try:
                 async with asyncio.timeout_at(self._leads_until):
                     if not await self._renew_once():

@@ -228,10 +228,8 @@ class Upgrades:
     async def _write(self, node: Node, found: Step) -> bool:
         """False: the node has moved on. Raises ApiError."""
         patch = node_patch(node, found)
-        if patch is None:
+        if patch is None or not self._may_write():
             return True
-        if not self._may_write():
-            return False
         self._effort.wrote("upgrade", node.metadata.name)
         try:
             written = await self._client.patch(NODES, node.metadata.name, patch, into=Node)
