@@ -236,6 +236,14 @@ def test_a_gang_that_is_evicted_starts_as_one() -> None:
     assert figures(one).lost_gpu_hours == 4_000 / 3600
 
 
+ASTRAY = (
+    *QUEUES,
+    queue("lost", parent="nowhere"),
+    queue("round", parent="about"),
+    queue("about", parent="round"),
+)
+
+
 @pytest.mark.parametrize(
     ("specs", "setting", "told"),
     [
@@ -244,12 +252,20 @@ def test_a_gang_that_is_evicted_starts_as_one() -> None:
         ((), "a.quota=3", "'a.quota=3': the cluster has no Queues"),
         (QUEUES, "a.gpus=3", "'a.gpus=3' is not NAME."),
         (QUEUES, "a.parent=top", "queue 'a' has a parent 'top' that is not there"),
+        (ASTRAY, "lost.parent=top", "queue 'lost' has a parent 'top' that is not there"),
+        (ASTRAY, "a.parent=a", "queue 'a': "),
     ],
 )
 def test_what_is_no_setting_of_these_queues(specs: Sequence[QueueSpec], setting: str, told: str) -> None:
     with pytest.raises(SettingError) as caught:
         changed(specs, [setting])
     assert str(caught.value).startswith(told) or str(caught.value).endswith(told.removeprefix("..."))
+
+
+def test_queues_that_are_closed_as_it_is_are_no_hindrance() -> None:
+    a, *others = changed(ASTRAY, ["a.quota=8"])
+    assert a.terms["gpu"].quota == 8000 and tuple(others) == ASTRAY[1:]
+    assert changed(ASTRAY, ["lost.parent=a"])[2].parent == "a"
 
 
 def test_what_is_not_set_stays() -> None:

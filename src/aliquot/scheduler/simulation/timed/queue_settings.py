@@ -1,7 +1,7 @@
 """Queues in a few words: `research.quota=64` on what a trace or a cluster has."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from aliquot.document import nearest
@@ -37,8 +37,10 @@ def declared(names: Iterable[str], settings: Sequence[str]) -> list[QueueSpec]:
 
 
 def changed(specs: Iterable[QueueSpec], settings: Sequence[str]) -> list[QueueSpec]:
-    """The queues that there are, with `settings` instead. Raises SettingError, also for a queue that is not there."""
+    """The queues that there are, with `settings` instead: what was wrong before stays closed. Raises SettingError, also for a queue
+    that is not there."""
     found = {spec.name: spec for spec in specs}
+    wrong = set(QueueTree(found.values()).problems)
     for text in settings:
         queue, field, value = _read(text)
         spec = found.get(queue)
@@ -49,7 +51,8 @@ def changed(specs: Iterable[QueueSpec], settings: Sequence[str]) -> list[QueueSp
                 else f"'{text}': the cluster has no Queues"
             )
         found[queue] = _with(spec, field, value, text)
-    _check_parents(found)
+        wrong.discard(queue)
+    _check_parents(found, but_for=wrong)
     return list(found.values())
 
 
@@ -104,12 +107,12 @@ def _milli(value: str, text: str, also: str = "") -> int:
     return min(found, UNLIMITED)
 
 
-def _check_parents(specs: Mapping[str, QueueSpec], more: str = "") -> None:
+def _check_parents(specs: Mapping[str, QueueSpec], more: str = "", but_for: Collection[str] = ()) -> None:
     """Raises SettingError. `more`: what else could be done about one that is not there, with its name as `{}`."""
     for spec in specs.values():
-        if spec.parent and spec.parent not in specs:
+        if spec.name not in but_for and spec.parent and spec.parent not in specs:
             hint = more.format(spec.parent)
             raise SettingError(f"queue '{spec.name}' has a parent '{spec.parent}' that is not there{hint}")
     for name, problem in sorted(QueueTree(specs.values()).problems.items()):
-        if problem.kind is Kind.QUEUE_CYCLE:
+        if name not in but_for and problem.kind is Kind.QUEUE_CYCLE:
             raise SettingError(f"queue '{name}': {problem.detail}")
