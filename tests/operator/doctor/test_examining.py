@@ -91,6 +91,7 @@ TO_DO = [
     ),
     Row("checks that fail by now", well(gpu_nodes={"a": gpu_node(ChecksPassed=("False", "DriverNotAnswering", "gone"))}), "Node a", "DriverNotAnswering", "gone", "component=driver"),
     # Upgrades.
+    Row("an upgrade to what there is not", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}, pods=[operand_pod("driver", waits="ErrImagePull")]), "Node a", "ErrImagePull", "DriverReady", "spec.driver.repository"),
     Row("an upgrade that failed", well(nodes=[node(labels={**LABELS, STATE: "upgrade-failed"}, upgrade="not validated within 600 s")]), "Node a", "UpgradeFailed", "not validated within 600 s", "kubectl annotate node a aliquot.dev/driver-upgrade-retry=true"),
     Row("and left a cordon", well(nodes=[node(labels={**LABELS, STATE: "upgrade-failed"}, cordoned=True)]), "Node a", "UpgradeFailed", "and the node is cordoned", "kubectl uncordon a"),
     Row("a state of nobody's", well(nodes=[node(labels={**LABELS, STATE: "almost"})]), "Node a", "UnknownUpgradeState", "'almost'", f"kubectl label node a {STATE}-"),
@@ -114,6 +115,7 @@ NOTES = [
     ("a node that is new", well(gpu_nodes={}), ["NotFollowedYet"]),
     ("a policy that is new", well(policies=[policy(seen=0)]), ["NotObserved"]),
     ("an upgrade under way", well(nodes=[node(labels={**LABELS, STATE: "drain-required"}, upgrade="waits for d/p to leave")]), ["Upgrading"]),
+    ("an upgrade whose driver starts", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}), ["Upgrading"]),
     ("an upgrade that waits", well(nodes=[node(labels={**LABELS, STATE: "upgrade-required"})]), ["UpgradeWaits"]),
     ("an upgrade that is done", well(nodes=[node(labels={**LABELS, STATE: "upgrade-done"})]), []),
     ("an operand that a user refuses", well(nodes=[node(labels={**LABELS, "nvidia.com/gpu.deploy.driver": "false"})]), ["LeftOut"]),
@@ -133,6 +135,22 @@ def test_what_is_only_to_be_known(seen: Seen, reasons: list[str]) -> None:
     found = examine(seen)
     assert [one.reason for one in found] == reasons
     assert not [one for one in found if one.weight is Weight.TO_DO]
+
+
+def test_what_is_about_to_be_exchanged_is_not_to_be_mended() -> None:
+    waits = "1 nodes are to be upgraded: node b has to stay well for 600 s"
+    progressing = {"type": "Progressing", "status": "True", "reason": "UpgradeWaits", "message": waits}
+    changed = policy()
+    changed["status"]["conditions"].append(progressing)
+    seen = well(
+        policies=[changed],
+        nodes=[node(labels={**LABELS, STATE: "upgrade-required"})],
+        gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)},
+        pods=[operand_pod("driver", waits="ImagePullBackOff")],
+    )
+    (found,) = examine(seen)
+    assert (found.weight, found.reason) == (Weight.NOTE, "UpgradeWaits")
+    assert found.message.endswith(f"waits for its turn: {waits}")
 
 
 UNSEEN = [

@@ -11,11 +11,12 @@ from aliquot.operator.core.operands import ALL_LABEL, DEPLOY_LABELS, POLICY_LABE
 from aliquot.operator.core.pods import operand_of, read
 from aliquot.operator.core.policies import Stored, claim
 from aliquot.operator.core.progress import FAILURES, Status, Step
+from aliquot.operator.core.summary import PROGRESSING
 from aliquot.operator.core.upgrade.memory import NOTHING, decode
 from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL, UNDER_WAY, State, state_of
 from aliquot.operator.doctor.advice import Place, to_do
 from aliquot.operator.doctor.findings import Finding, Weight
-from aliquot.operator.doctor.seen import Seen
+from aliquot.operator.doctor.seen import Json, Seen
 
 _OPERANDS: Mapping[Step, OperandName] = {
     Step.DRIVER: OperandName.DRIVER,
@@ -29,11 +30,29 @@ _OPERANDS: Mapping[Step, OperandName] = {
 
 def examine_nodes(seen: Seen, policies: Mapping[str, Stored]) -> Iterator[Finding]:
     pods = _operand_pods(seen)
+    held_back = {policy["metadata"]["name"]: _held_back(policy) for policy in seen.policies}
     for node in sorted(seen.nodes, key=lambda one: one.metadata.name):
         labels = node.metadata.labels or {}
-        yield from _upgrade(node)
+        yield from _upgrade(node, held_back.get(labels.get(POLICY_LABEL, ""), ""))
         if has_gpus(labels, node.metadata.annotations or {}):
-            yield from _Look(seen, node, policies, pods.get(node.metadata.name, {})).findings()
+            found = _Look(seen, node, policies, pods.get(node.metadata.name, {})).findings()
+            state = state_of(labels.get(STATE_LABEL, ""))
+            yield from (one for one in found if not _is_upgrades_business(one, state))
+
+
+def _is_upgrades_business(finding: Finding, state: State | None) -> bool:
+    """What it is about to exchange, or has under way as it should, is nobody else's to mend."""
+    if finding.reason == "NodeNotReady":
+        return False
+    return state is State.UPGRADE_REQUIRED or (state in UNDER_WAY and finding.weight is Weight.NOTE)
+
+
+def _held_back(policy: Json) -> str:
+    """Why its upgrades do not go on."""
+    for condition in (policy.get("status") or {}).get("conditions") or ():
+        if condition["type"] == PROGRESSING and condition.get("reason") == "UpgradeWaits":
+            return str(condition.get("message", ""))
+    return ""
 
 
 def _operand_pods(seen: Seen) -> Mapping[str, Mapping[tuple[str, OperandName], Pod]]:
@@ -156,7 +175,7 @@ class _Look:
         )
 
 
-def _upgrade(node: Node) -> Iterator[Finding]:
+def _upgrade(node: Node, held_back: str) -> Iterator[Finding]:
     name, labels = node.metadata.name, node.metadata.labels or {}
     state = state_of(labels.get(STATE_LABEL, ""))
     memory = decode((node.metadata.annotations or {}).get(MEMORY, "")) or NOTHING
@@ -188,7 +207,8 @@ def _upgrade(node: Node) -> Iterator[Finding]:
             kind="Node",
             names=(name,),
             reason="UpgradeWaits",
-            message="its driver is to be exchanged, and it waits for its turn",
+            message="its driver is to be exchanged, and it waits for its turn"
+            + (f": {held_back}" if held_back else ""),
         )
     elif state is None:
         yield Finding(
