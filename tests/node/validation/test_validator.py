@@ -8,11 +8,12 @@ from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.node_checks import WORKLOAD_LABELS
 from aliquot.node.validation.checks import Answer
 from aliquot.node.validation.validator import LOOK_S
-from tests.emulator.api import Json
+from tests.emulator.api import MERGE, Json
 from tests.node.machines import NODE
 from tests.node.validation.world import (
     GONE,
     WELL,
+    WORKLOAD,
     World,
     ended,
     make_gpu_node,
@@ -329,6 +330,49 @@ async def _nothing(_pod: object) -> None:
     return
 
 
+@pytest.mark.parametrize("after_s", [0.1, 3, 20], ids=["at the start", "with its pod", "between two runs"])
+def test_an_api_that_is_away_for_ten_minutes_is_no_failure(after_s: float) -> None:
+    async def scenario(world: World) -> None:
+        world.becomes = None
+        await world.start()
+        await asyncio.sleep(after_s)
+        world.is_down = True
+        await asyncio.sleep(600)
+        world.is_down, world.becomes = False, ended(0)
+        await asyncio.sleep(LOOK_S + 100)
+        assert world.told == [("Unknown", "Checking"), ("True", "Passed")]
+        assert await world.pod() is None
+
+    simulated(scenario)
+
+
+def test_the_pod_is_let_in_where_pods_are_restricted() -> None:
+    async def scenario(world: World) -> None:
+        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+        path = f"/api/v1/namespaces/{WORKLOAD.namespace}"
+        await world.api.ok("PATCH", path, {"metadata": {"labels": labels}}, type=MERGE)
+        await world.start()
+        await asyncio.sleep(20)
+        assert (await world.condition()).status == "True"
+        assert len(world.pods) == 1
+
+    simulated(scenario)
+
+
+def test_a_pod_that_may_not_be_made_is_told() -> None:
+    async def scenario(world: World) -> None:
+        quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+        await world.api.ok("POST", f"/api/v1/namespaces/{WORKLOAD.namespace}/resourcequotas", quota)
+        await asyncio.sleep(10)
+        await world.start()
+        await asyncio.sleep(20)
+        told = await world.condition()
+        assert told.reason == "WorkloadFailed"
+        assert "no pod can be made" in told.message
+
+    simulated(scenario)
+
+
 def test_a_gpu_node_that_comes_later_is_waited_for() -> None:
     async def scenario(world: World) -> None:
         await world.start()
@@ -381,7 +425,7 @@ def test_a_node_that_was_never_told_costs_few_requests() -> None:
         await world.start()
         await asyncio.sleep(20)
         assert (await world.condition()).status == "True"
-        assert world.requests <= 16
+        assert world.requests <= 12
 
     simulated(scenario)
 

@@ -70,6 +70,8 @@ class World:
         """Status and reason of the condition, as it came to be."""
         self.requests = 0
         """Of the validator."""
+        self.is_down = False
+        """The API, for the validator."""
         self.validator: Validator | None = None
         self._task: asyncio.Task[None] | None = None
         self._acting = asyncio.create_task(self._act())
@@ -90,6 +92,10 @@ class World:
 
     async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
         self.requests += 1
+        if self.is_down:
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b"down"})
+            return
         await self.api.server.app(scope, receive, send)
 
     async def stop(self) -> None:

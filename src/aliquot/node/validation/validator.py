@@ -74,6 +74,8 @@ class Validator:
         self._recorder = Recorder(client, FIELD_MANAGER, instance=node_name)
         self._figures = Figures(node_name)
         self._report: Report | None = None
+        self._node: Node | None = None
+        """As it was when it was last looked at."""
 
     def waits_for(self) -> str:
         """Why the node is not validated; empty: it is."""
@@ -125,7 +127,7 @@ class Validator:
         if Report(outcomes).failure is None:
             outcomes += await self._until(self._plugin, self._patience.plugin_s)
         if Report(outcomes).failure is None and trial is not None:
-            outcomes.append(await trial.run(await self._node(), owner))
+            outcomes.append(await trial.run(self._node or await self._looked_at(), owner))
         return Report(outcomes)
 
     async def _driver_and_toolkit(self) -> tuple[Outcome, ...]:
@@ -133,7 +135,7 @@ class Validator:
         return checks.driver_and_toolkit(answer, await self._run_blocking(self._not_injected))
 
     async def _plugin(self) -> tuple[Outcome, ...]:
-        self._figures.devices = devices.advertised((await self._node()).status.allocatable)
+        self._figures.devices = devices.advertised((await self._looked_at()).status.allocatable)
         return (checks.plugin(self._figures.devices),)
 
     async def _until(
@@ -148,23 +150,25 @@ class Validator:
             await asyncio.sleep(delay_s)
             delay_s = min(_PACE_S, 2 * delay_s)
 
-    async def _node(self) -> Node:
-        return await self._client.get(NODES, self._node_name, into=Node)
+    async def _looked_at(self) -> Node:
+        self._node = await self._client.get(NODES, self._node_name, into=Node)
+        return self._node
 
     # --- what is told ---
 
     async def _told(self, report: Report) -> OwnerReference:
+        before, failure = self._report, report.failure
+        owner = await self._tell("False" if failure is not None else "True", report.reason, report.message)
         self._figures.take(report, self._clock.now())
-        before, self._report = self._report, report
-        failure = report.failure
+        self._report = report
         if before is None or before.reason != report.reason:
-            node = await self._node()
+            node = self._node or await self._looked_at()
             if failure is None:
                 self._recorder.event(NODES, node, Severity.NORMAL, "Validated", report.message)
             else:
                 self._recorder.event(NODES, node, Severity.WARNING, report.reason, report.message)
             _log.info("checked", node=self._node_name, outcome=report.reason, message=report.message)
-        return await self._tell("False" if failure is not None else "True", report.reason, report.message)
+        return owner
 
     async def _tell(self, status: str, reason: str, message: str) -> OwnerReference:
         """Of the GPUNode, which the operator or the agent makes. Raises ApiError until then."""
