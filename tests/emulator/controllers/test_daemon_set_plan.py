@@ -7,7 +7,7 @@ from aliquot.emulator.controllers.daemon_set_plan import (
     GENERATION_LABEL,
     TEMPLATE_GENERATION,
     Fit,
-    fit,
+    Fits,
     plan,
     pod_of,
     tolerations,
@@ -106,7 +106,7 @@ UNSCHEDULABLE = taint("node.kubernetes.io/unschedulable")
     ],
 )  # fmt: skip
 def test_where_daemons_run(spec: dict[str, Any], found: Node, expected: Fit) -> None:
-    assert fit(daemon_set(spec=spec), found) == expected
+    assert Fits(daemon_set(spec=spec)).of([found]) == {found.metadata.name: expected}
 
 
 NODES = [node("a"), node("b"), node("c", taint("mine"))]
@@ -134,7 +134,7 @@ NODES = [node("a"), node("b"), node("c", taint("mine"))]
 def test_putting_nodes_right(
     found: DaemonSet, held: list[Pod], create: list[str], delete: list[str], ended: list[str]
 ) -> None:
-    wanted = plan(found, held, NODES, NEW, NOW)
+    wanted = plan(found, held, Fits(found).of(NODES), NEW, NOW)
     assert list(wanted.create) == create
     assert sorted(one.metadata.name for one in wanted.delete) == delete
     assert sorted(one.metadata.name for one in wanted.ended) == ended
@@ -166,7 +166,8 @@ OLD_ONES = [pod(f"{name}-1", OLD) for name in "abcd"]
     ],
 )  # fmt: skip
 def test_updates(strategy: UpdateStrategy, held: list[Pod], create: list[str], delete: list[str]) -> None:
-    wanted = plan(daemon_set(strategy), held, FOUR, NEW, NOW)
+    rolled = daemon_set(strategy)
+    wanted = plan(rolled, held, Fits(rolled).of(FOUR), NEW, NOW)
     assert list(wanted.create) == create
     assert sorted(one.metadata.name for one in wanted.delete) == delete
 
@@ -178,7 +179,8 @@ def test_a_pod_of_the_template_by_its_number_is_up_to_date() -> None:
         spec=numbered.spec,
         status=numbered.status,
     )
-    assert plan(daemon_set(), [numbered], [node("a")], NEW, NOW).delete == ()
+    fits = Fits(daemon_set()).of([node("a")])
+    assert plan(daemon_set(), [numbered], fits, NEW, NOW).delete == ()
 
 
 def test_status() -> None:
@@ -190,7 +192,8 @@ def test_status() -> None:
         pod("z-1"),
     ]
     nodes = [node("a"), node("b"), node("c", taint("mine")), node("d"), node("e")]
-    found = plan(daemon_set(min_ready_seconds=30), held, nodes, NEW, NOW)
+    patient = daemon_set(min_ready_seconds=30)
+    found = plan(patient, held, Fits(patient).of(nodes), NEW, NOW)
     assert found.status == {
         "desiredNumberScheduled": 4,
         "currentNumberScheduled": 3,
@@ -224,3 +227,11 @@ def test_daemons_bear_what_ails_a_node() -> None:
         "unschedulable",
         "network-unavailable",
     ]
+
+
+def test_a_node_is_judged_anew_when_it_is_another_and_forgotten_when_it_is_gone() -> None:
+    fits = Fits(daemon_set(spec={"nodeSelector": {"gpu": "yes"}}))
+    before, other = node("a"), node("b", gpu="yes")
+    assert fits.of([before, other]) == {"a": Fit(False, False), "b": Fit(True, True)}
+    assert fits.of([node("a", gpu="yes")]) == {"a": Fit(True, True)}
+    assert fits.of([]) == {}

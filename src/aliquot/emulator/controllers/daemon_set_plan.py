@@ -63,21 +63,41 @@ def tolerations(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def fit(daemon_set: DaemonSet, node: Node) -> Fit:
-    spec = daemon_set.spec.template.get("spec") or {}
-    named = spec.get("nodeName") in (None, "", node.metadata.name)
-    labels = node.metadata.labels or {}
-    if not named or not node_affinity.matches(
-        spec.get("nodeSelector"), spec.get("affinity"), node.metadata.name, labels
-    ):
-        return Fit(False, False)
-    borne = [_toleration(one) for one in tolerations(spec)]
-    not_borne = {
-        taint.effect
-        for taint in node.spec.taints or ()
-        if not any(tolerates(toleration, taint) for toleration in borne)
-    }
-    return Fit(not not_borne & {"NoSchedule", "NoExecute"}, "NoExecute" not in not_borne)
+class Fits:
+    """Where the pods of a DaemonSet belong, node by node. A node is judged anew when its object is another."""
+
+    def __init__(self, daemon_set: DaemonSet) -> None:
+        self._spec = daemon_set.spec.template.get("spec") or {}
+        self._borne = [_toleration(one) for one in tolerations(self._spec)]
+        self._known: dict[str, tuple[Node, Fit]] = {}
+
+    def of(self, nodes: Sequence[Node]) -> dict[str, Fit]:
+        found: dict[str, Fit] = {}
+        known: dict[str, tuple[Node, Fit]] = {}
+        for node in nodes:
+            name = node.metadata.name
+            judged = self._known.get(name)
+            if judged is None or judged[0] is not node:
+                judged = node, self._judged(node)
+            known[name] = judged
+            found[name] = judged[1]
+        self._known = known
+        return found
+
+    def _judged(self, node: Node) -> Fit:
+        spec, name = self._spec, node.metadata.name
+        named = spec.get("nodeName") in (None, "", name)
+        labels = node.metadata.labels or {}
+        if not named or not node_affinity.matches(
+            spec.get("nodeSelector"), spec.get("affinity"), name, labels
+        ):
+            return Fit(False, False)
+        not_borne = {
+            taint.effect
+            for taint in node.spec.taints or ()
+            if not any(tolerates(toleration, taint) for toleration in self._borne)
+        }
+        return Fit(not not_borne & {"NoSchedule", "NoExecute"}, "NoExecute" not in not_borne)
 
 
 def _toleration(found: Mapping[str, Any]) -> Toleration:
@@ -94,17 +114,19 @@ def node_of(pod: Pod) -> str:
     return pod.spec.node_name or node_affinity.pinned_node(pod.spec.affinity)
 
 
-def plan(daemon_set: DaemonSet, held: Sequence[Pod], nodes: Sequence[Node], digest: str, now: float) -> Plan:
+def plan(
+    daemon_set: DaemonSet, held: Sequence[Pod], fits: Mapping[str, Fit], digest: str, now: float
+) -> Plan:
     """`digest` is the hash of the template's revision, which pods of it carry."""
-    return _Planner(daemon_set, held, nodes, digest, now).plan()
+    return _Planner(daemon_set, held, fits, digest, now).plan()
 
 
 class _Planner:
     def __init__(
-        self, daemon_set: DaemonSet, held: Sequence[Pod], nodes: Sequence[Node], digest: str, now: float
+        self, daemon_set: DaemonSet, held: Sequence[Pod], fits: Mapping[str, Fit], digest: str, now: float
     ) -> None:
         self.set, self.spec, self.digest, self.now = daemon_set, daemon_set.spec, digest, now
-        self.fits = {node.metadata.name: fit(daemon_set, node) for node in nodes}
+        self.fits = fits
         self.on_node: dict[str, list[Pod]] = {}
         for pod in sorted(held, key=_age):
             self.on_node.setdefault(node_of(pod), []).append(pod)

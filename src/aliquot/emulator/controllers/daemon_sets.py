@@ -6,7 +6,7 @@ from typing import Any
 
 from aliquot.clock import Clock
 from aliquot.emulator.controllers import daemon_set_plan, ownership
-from aliquot.emulator.controllers.daemon_set_plan import Plan
+from aliquot.emulator.controllers.daemon_set_plan import Fits, Plan
 from aliquot.emulator.controllers.owned_pods import OwnedPods
 from aliquot.emulator.controllers.restarts import Restarts
 from aliquot.emulator.controllers.revision_history import POD_LABEL, RevisionHistory
@@ -42,6 +42,8 @@ class DaemonSets:
         )
         self._restarts = Restarts(first_s=1.0, longest_s=15 * 60.0)
         self._owned = OwnedPods(client, rng, recorder, DAEMONSETS, daemon_sets, pod_cache, self._reconcile)
+        self._fits: dict[str, tuple[int, Fits]] = {}
+        """By uid, with the generation that they are of."""
         nodes.subscribe(self._node_changed)
 
     async def run(self) -> None:
@@ -60,8 +62,8 @@ class DaemonSets:
             daemon_set, daemon_set.spec.template, history, daemon_set.status.collision_count
         )
         digest = (current.metadata.labels or {}).get(POD_LABEL, "")
-        nodes = sorted(self._nodes.values(), key=key)
-        wanted = daemon_set_plan.plan(daemon_set, held, nodes, digest, self._clock.now())
+        fits = self._fits_of(daemon_set).of(sorted(self._nodes.values(), key=key))
+        wanted = daemon_set_plan.plan(daemon_set, held, fits, digest, self._clock.now())
         await self._write_status(daemon_set, {**wanted.status, "collisionCount": collisions or None})
         waits = [wanted.again_s]
         unseen_s = self._owned.pending_s(daemon_set)
@@ -69,6 +71,16 @@ class DaemonSets:
         live = {current.metadata.name, *(f"{daemon_set.metadata.name}-{_digest(pod)}" for pod in held)}
         await self._history.truncate(history, live, daemon_set.spec.revision_history_limit)
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _fits_of(self, daemon_set: DaemonSet) -> Fits:
+        """Of its template: a fleet is not judged anew for each of its pods."""
+        uid, generation = daemon_set.metadata.uid, daemon_set.metadata.generation
+        known = self._fits.get(uid)
+        if known is None or known[0] != generation:
+            living = {one.metadata.uid for one in self._sets.values()}
+            self._fits = {other: fits for other, fits in self._fits.items() if other in living}
+            known = self._fits[uid] = generation, Fits(daemon_set)
+        return known[1]
 
     async def _act(self, daemon_set: DaemonSet, wanted: Plan, digest: str) -> float | None:
         """Answers the seconds until an ended pod may be replaced."""
