@@ -20,6 +20,7 @@ from aliquot.scheduler.core.volumes import bound
 Filter: TypeAlias = Callable[[PodShape, NodeState], Reason | None]
 
 HARD = frozenset({TaintEffect.NO_SCHEDULE, TaintEffect.NO_EXECUTE})
+_ELSEWHERE = Reason(Kind.NODE_AFFINITY)
 _CORDON = NodeTaint("node.kubernetes.io/unschedulable", TaintEffect.NO_SCHEDULE)
 
 
@@ -40,7 +41,7 @@ def node_selector(shape: PodShape, node: NodeState) -> Reason | None:
 def node_affinity(shape: PodShape, node: NodeState) -> Reason | None:
     if shape.required is None or any_term_matches(shape.required, node.name, node.facts.labels):
         return None
-    return Reason(Kind.NODE_AFFINITY)
+    return _ELSEWHERE
 
 
 def volumes(shape: PodShape, node: NodeState) -> Reason | None:

@@ -47,6 +47,9 @@ class Requirement:
                 return f"{self.key} {'in' if self.operator is Operator.IN else 'notin'} ({','.join(self.values)})"
 
 
+_NAME = "metadata.name"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeTerm:
     """One alternative: all `labels` and all `fields` requirements hold. The one field there is: `metadata.name`."""
@@ -114,12 +117,24 @@ def _compares(value: str, requirement: Requirement) -> bool:
 def term_matches(term: NodeTerm, name: str, labels: Mapping[str, str]) -> bool:
     if not term.labels and not term.fields:
         return False
-    fields = {"metadata.name": name}
-    return all(satisfies(labels, r) for r in term.labels) and all(satisfies(fields, r) for r in term.fields)
+    # Each pod of a DaemonSet is asked of each node, and is for one of them: loops, for they are half as dear.
+    for requirement in term.fields:
+        if requirement.operator is Operator.IN and requirement.key == _NAME:
+            if name not in requirement.values:
+                return False
+        elif not satisfies({_NAME: name}, requirement):
+            return False
+    for requirement in term.labels:  # noqa: SIM110
+        if not satisfies(labels, requirement):
+            return False
+    return True
 
 
 def any_term_matches(terms: tuple[NodeTerm, ...], name: str, labels: Mapping[str, str]) -> bool:
-    return any(term_matches(term, name, labels) for term in terms)
+    for term in terms:  # noqa: SIM110
+        if term_matches(term, name, labels):
+            return True
+    return False
 
 
 def first_untolerated(
