@@ -127,7 +127,7 @@ def test_a_bind_that_never_arrived_is_sent_again_and_told_if_it_takes_a_while(
 
         api.fault = down
         api.put("pods", pod("p"))
-        async with running(scheduler(world)):
+        async with running(scheduler(world)) as one:
             if told:
                 await until(lambda: api.condition("p") == ("False", "BindFailed", told[0]), 2)
             await until(lambda: api.node_of("p") == "a")
@@ -135,6 +135,8 @@ def test_a_bind_that_never_arrived_is_sent_again_and_told_if_it_takes_a_while(
         assert api.binds == [("default/p", "a")]
         assert api.condition("p") == ("True", "", "")
         assert api.events("FailedScheduling") == told
+        assert one.counts.binds["bound"] == 1
+        assert one.counts.binds["failed"] == bind_requests(api, "p") - 1 > 0
 
     simulate(scenario)
 

@@ -98,6 +98,7 @@ class Binder:
             )
         except (errors.Unavailable, errors.TooManyRequests) as error:
             message = f"binding to node {placed.node} failed, and is tried again: {error.message}"
+            self._counts.failed()
             self._reporter.tell(key, Notice(pod.uid, BIND_FAILED, message, in_doubt=True))
             raise  # to be called again, after a wait that grows
         except errors.ApiError as error:

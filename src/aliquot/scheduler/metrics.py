@@ -18,6 +18,8 @@ _UNITS = {GPU: ("gpu", 1000), CPU: ("core", 1000), MEMORY: ("byte", 1)}
 
 BOUND = "bound"
 REFUSED = "refused"
+FAILED = "failed"
+"""Each time: it is tried again."""
 
 
 class Counts:
@@ -26,7 +28,7 @@ class Counts:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         # What can be foreseen starts at zero: of a series that begins at 1 Prometheus does not see the increase.
-        self.binds = Counter({BOUND: 0, REFUSED: 0})
+        self.binds = Counter({BOUND: 0, REFUSED: 0, FAILED: 0})
         """By how they ended."""
         self.evictions: Counter[str] = Counter({"Preempted": 0, "Moved": 0, "StaleGang": 0})
         """By the reason of the event that tells of it."""
@@ -40,6 +42,9 @@ class Counts:
 
     def refused(self) -> None:
         self.binds[REFUSED] += 1
+
+    def failed(self) -> None:
+        self.binds[FAILED] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def families(counts: Counts, seen: Seen) -> Iterator[Family]:
     yield Family(
         "aliquot_scheduler_binds_total",
         Kind.COUNTER,
-        "Pods bound, and binds that the API server refused.",
+        "Pods bound, and binds that the API server refused or failed at.",
         list(_counted("result", counts.binds)),
     )
     yield Family(
