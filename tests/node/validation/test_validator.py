@@ -307,27 +307,24 @@ def test_a_validator_that_is_stopped_takes_its_pod_along() -> None:
     simulated(scenario)
 
 
-def test_what_a_killed_one_left_is_not_taken_for_its_own() -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.01, 0.3, 0.6, 1.1, 1.6, 2.6, 3.1, 10.0])
+def test_one_that_is_killed_at_any_time_is_followed_by_one_that_starts_anew(after_s: float) -> None:
     async def scenario(world: World) -> None:
-        world.becomes = None
         await world.start()
-        await asyncio.sleep(10)
-        assert world.validator is not None
-        # Killed: nothing of it is done any more.
-        world.validator._trial._last_deleted = _nothing  # type: ignore[union-attr, method-assign]
+        await asyncio.sleep(after_s)
+        # Nothing more is heard of it.
+        world.is_down = True
         await world.stop()
-        assert await world.pod() is not None
-        world.becomes = ended(0)
+        world.is_down = False
+        left = await world.pod()
         await world.start()
-        await asyncio.sleep(30)
+        await asyncio.sleep(60)
         assert (await world.condition()).status == "True"
-        assert len({pod["metadata"]["uid"] for pod in world.pods}) == 2
+        assert await world.pod() is None
+        if left is not None:
+            assert world.pods[-1]["metadata"]["uid"] != left["metadata"]["uid"]
 
     simulated(scenario)
-
-
-async def _nothing(_pod: object) -> None:
-    return
 
 
 @pytest.mark.parametrize("after_s", [0.1, 3, 20], ids=["at the start", "with its pod", "between two runs"])
