@@ -82,6 +82,8 @@ generate: setup
 	@$(BIN)/python -m aliquot.admission.installation > deploy/admission.yaml
 	@$(BIN)/python -m aliquot.admission.installation webhook > deploy/admission-webhook.yaml
 	@$(BIN)/python -m aliquot.admission.installation webhook cert-manager > deploy/admission-webhook-cert-manager.yaml
+	@rm -rf deploy/chart/aliquot
+	@$(BIN)/python -m aliquot.installation.chart deploy/chart/aliquot
 
 lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock

@@ -11,6 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROWS = (
     {"cli"},
     {"console"},
+    {"installation"},
     {"operator", "scheduler", "access", "eks", "node", "admission", "emulator"},
     {"partition"},
     {"gpu", "kube"},
@@ -75,6 +76,8 @@ def test_every_room_imports_only_from_below() -> None:
         ("clock", "kube", False),
         ("scheduler", "partition", True),
         ("node", "partition", False),
+        ("installation", "operator", True),
+        ("operator", "installation", False),
     ],
 )
 def test_the_rule(importer: str, imported: str, allowed: bool) -> None:

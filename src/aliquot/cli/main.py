@@ -22,6 +22,16 @@ COMMANDS = {
     ),
     "gpu": ("aliquot.cli.gpu", "gpu", "GPUs of the cluster, and boards of the catalogue."),
     "mig": ("aliquot.cli.mig.group", "mig", "Cut GPUs into MIG slices: plan, apply, verify, put back."),
+    "install": (
+        "aliquot.cli.installation.install",
+        "install",
+        "Put Aliquot into a cluster, or print what that would be.",
+    ),
+    "uninstall": (
+        "aliquot.cli.installation.uninstall",
+        "uninstall",
+        "Take Aliquot out of a cluster; nodes are as they were.",
+    ),
     "node": ("aliquot.cli.node.group", "node", "What runs on a GPU node: its agent, discovery, validation."),
     "operator": (
         "aliquot.cli.operator.group",

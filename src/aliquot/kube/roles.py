@@ -218,12 +218,20 @@ VALIDATOR = role(
 )
 VALIDATOR_PODS = local_role("aliquot-validator", rule("get create delete", "", "pods"))
 """The one that tries a device."""
+DRIVER = role(
+    "aliquot-driver",
+    rule("get list watch patch update", "", "nodes"),
+    rule("get list watch", "", "pods"),
+    rule("get", "apps", "daemonsets"),
+)
+"""Of NVIDIA's driver manager, which pauses by the node's labels who uses the driver. Evictions are the operator's."""
 PARTS: dict[str, tuple[dict[str, Any], ...]] = {
     "aliquot-node-agent": (NODE_AGENT, NODE_AGENT_CONFIGURATIONS),
     "aliquot-scheduler": (SCHEDULER, election("aliquot-scheduler")),
     "aliquot-partitioner": (PARTITIONER, election("aliquot-partitioner")),
     "aliquot-operator": (OPERATOR, OPERATOR_OBJECTS, election("aliquot-operator")),
     "aliquot-discovery": (DISCOVERY,),
+    "aliquot-driver": (DRIVER,),
     "aliquot-validator": (VALIDATOR, VALIDATOR_PODS),
 }
 """The roles of each, by its ServiceAccount."""

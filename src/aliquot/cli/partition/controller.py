@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aliquot.cli.connect import cluster_options, connect, election, leader_elect_option, serve
+from aliquot.cli.metrics import metrics_options, serving_metrics
 from aliquot.cli.parameters import GivenName, Seconds
 from aliquot.cli.value_tables import read_value_tables, value_table_option
 
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 )
 @leader_elect_option
 @value_table_option
+@metrics_options
 @cluster_options
 def controller(
     mode: str,
@@ -67,13 +69,19 @@ def controller(
     names: tuple[str, ...],
     leader_elect: bool,
     value_tables: Sequence[str],
+    metrics_port: int,
+    metrics_address: str,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
     """Write GPUNode.spec as pods need it; node agents carry it out. Runs until stopped."""
     budgets = {"idle_s": idle_s, "moves_per_hour": moves_per_hour, "minimum_run_s": minimum_run_s}
     tables = read_value_tables(value_tables)
-    serve(lambda: _control(mode, budgets, names, leader_elect, tables, kubeconfig, context))
+    serve(
+        lambda: _control(
+            mode, budgets, names, leader_elect, tables, (metrics_address, metrics_port), kubeconfig, context
+        )
+    )
 
 
 async def _control(
@@ -82,6 +90,7 @@ async def _control(
     names: tuple[str, ...],
     leader_elect: bool,
     tables: "Sequence[ValueTable]",
+    metrics: tuple[str, int],
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -101,4 +110,5 @@ async def _control(
             value_tables=tables,
             election=election(client, "aliquot-partitioner", rng) if leader_elect else None,
         )
-        await partitioner.run()
+        async with serving_metrics(partitioner.metrics, *metrics, waits_for=partitioner.waits_for):
+            await partitioner.run()

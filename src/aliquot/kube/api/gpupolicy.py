@@ -65,10 +65,19 @@ class KernelModule(StrEnum):
     PROPRIETARY = "proprietary"
 
 
+class DriverManager(Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """The image that unloads the modules of the last driver before the next is loaded; empty: as shipped."""
+
+    repository: Annotated[str, Meta(max_length=253)] = ""
+    image: Annotated[str, Meta(max_length=253)] = ""
+    version: Annotated[str, Meta(max_length=128)] = ""
+
+
 class Driver(Operand, kw_only=True, rename="camel", omit_defaults=True):
     kernel_module_type: KernelModule = KernelModule.AUTO
     use_precompiled: bool = False
     """Images that were built for one kernel: a DaemonSet for each kernel that the nodes run."""
+    manager: DriverManager = field(default_factory=DriverManager)
 
 
 class Agent(Operand, kw_only=True, rename="camel", omit_defaults=True):

@@ -15,6 +15,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import GPUCLASSES, GPUNODES, NODES, PODDISRUPTIONBUDGETS, PODS
+from aliquot.metrics.exposition import Family, Kind, Sample, render
 from aliquot.partition.asking import Asking
 from aliquot.partition.controller.budget import MoveBudget
 from aliquot.partition.controller.claims import Claims
@@ -120,6 +121,30 @@ class Partitioner:
             gpu_classes=self._gpu_classes,
             claims=self._claims,
             may_write=may_write,
+        )
+
+    def waits_for(self) -> str:
+        """What it has still to learn before it could decide; empty: nothing."""
+        return next((cache.resource.plural for cache in self._caches if not cache.is_synced), "")
+
+    async def metrics(self) -> str:
+        """What Prometheus reads."""
+        leads = self._election is None or self._election.is_leader()
+        return render(
+            (
+                Family(
+                    "aliquot_partitioner_leads",
+                    Kind.GAUGE,
+                    "Whether this replica decides.",
+                    (Sample("", leads),),
+                ),
+                Family(
+                    "aliquot_partitioner_gpunodes",
+                    Kind.GAUGE,
+                    "Nodes with GPUs that it sees.",
+                    (Sample("", len(self._gpu_nodes)),),
+                ),
+            )
         )
 
     async def run(self) -> None:

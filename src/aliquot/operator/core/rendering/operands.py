@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from aliquot.kube.api.gpupolicy import KernelModule
+from aliquot.kube.api.gpupolicy import Driver, KernelModule
 from aliquot.operator.core.operands import Image, OperandName
 from aliquot.operator.core.policies import Policy
 from aliquot.operator.core.pools import POOL_LABEL, Pool
@@ -24,6 +24,7 @@ _HOST = HostPath("host-root", "/", "/host", read_only=True, propagation="HostToC
 _EXPORTER_PORT = 9400
 _AGENT_PORT = 9410
 _VALIDATOR_PORT = 9411
+METRICS_PORTS = (_EXPORTER_PORT, _AGENT_PORT, _VALIDATOR_PORT)
 """Not the exporter's, which is on the same nodes."""
 
 
@@ -62,7 +63,7 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
         env.append({"name": "KERNEL_MODULE_TYPE", "value": str(kernel_module)})
     manager = {
         "name": "unload-last-driver",
-        "image": str(DRIVER_MANAGER),
+        "image": str(manager_image(policy.spec.driver)),
         "imagePullPolicy": "IfNotPresent",
         "command": ["driver-manager"],
         "args": ["uninstall_driver"],
@@ -103,6 +104,15 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
         selector={POOL_LABEL: pool.key},
         on_delete=True,
         host_pid=True,
+    )
+
+
+def manager_image(spec: Driver) -> Image:
+    given = spec.manager
+    return Image(
+        given.repository or DRIVER_MANAGER.repository,
+        given.image or DRIVER_MANAGER.name,
+        given.version or DRIVER_MANAGER.version,
     )
 
 

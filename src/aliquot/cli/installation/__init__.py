@@ -1,0 +1,1 @@
+"""`aliquot install` and `aliquot uninstall`. One module for each command."""
