@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from aliquot.kube.api.core import Pod, PodStatus
 from aliquot.kube.api.meta import ObjectMeta
@@ -240,7 +241,7 @@ def test_when_it_starts_at_the_latest() -> None:
             outcome = decide(limit, **more)
             jobs = {blocked.job.key: blocked.job for blocked in outcome.blocked}
             promises = tuple(Promise(job, starts[0], inf, ()) for job in jobs.values())
-            return replace(outcome, promises=promises)
+            return structs.replace(outcome, promises=promises)
 
         one.decide = promising  # type: ignore[method-assign]
         async with running(one):

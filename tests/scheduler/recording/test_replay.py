@@ -1,6 +1,5 @@
 """What was recorded is decided the same again: here, elsewhere, and by who knows nothing else."""
 
-import dataclasses
 import inspect
 import os
 import subprocess
@@ -150,7 +149,7 @@ def test_a_difference_is_named() -> None:
 
 def test_all_that_a_cycle_takes_is_in_a_case() -> None:
     taken = list(inspect.signature(cycle.run).parameters)
-    assert [field.name for field in dataclasses.fields(Case)] == taken
+    assert [field.name for field in fields(Case)] == taken
 
 
 def test_all_that_accounts_are_made_of_is_recorded() -> None:

@@ -1,7 +1,9 @@
 """Whether a queue may have what its job got: that can be more than the job asked for at the least, and is known with the place."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall
 from aliquot.scheduler.core.jobs import JobSpec
@@ -41,7 +43,7 @@ class Affording:
             is_dearer = is_dearer or got is not None
             total = together(total, accounts.counted(shape) if got is None else got)
         found = accounts.refusal(job.spec, total) if is_dearer else None
-        return None if found is None else replace(found, kind=_FOR_NOW.get(found.kind, found.kind))
+        return None if found is None else structs.replace(found, kind=_FOR_NOW.get(found.kind, found.kind))
 
     def all_may(self, jobs: Iterable[tuple[JobSpec, Iterable[tuple[PodShape, PlacedPod]]]]) -> bool:
         """Whether the queues of these jobs may have these places beside each other."""

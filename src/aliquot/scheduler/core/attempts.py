@@ -6,9 +6,9 @@ domain is theirs. At a level within a node a domain is some of the GPUs of one n
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from aliquot.scheduler.core.explain import explain
 from aliquot.scheduler.core.filters import devices
@@ -38,8 +38,7 @@ Names = Collection[str] | None
 """The nodes that are open to a group; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(Struct, frozen=True, gc=False):
     """What is open to a group."""
 
     names: Names = None
@@ -58,8 +57,7 @@ class Bind(Struct, frozen=True, gc=False):
     """Of its job."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(Struct, frozen=True, gc=False):
     """What was in the way, at the pod that found no node."""
 
     shape: PodShape
@@ -76,8 +74,7 @@ class Shortfall:
     """What was in the way on the nodes that were open to it; where that was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fitting:
+class Fitting(Struct, frozen=True):
     """What it takes to find pods a place: the session in which it is taken, the nodes best first, and where those are."""
 
     session: Session
@@ -127,8 +124,13 @@ class Fitting:
     ) -> list[Bind] | Shortfall:
         """`lacking`: how many of the waiting pods of which leaf. With a Shortfall the session is as it was. `telling`: say in it
         what was in the way. `room`: made for pods that find none."""
+        root = job.spec.root
+        if root is None and lacking and room is None and not telling:
+            (pod,) = job.waiting[""].values()
+            bind = self.place(pod, within)
+            return Shortfall(pod.shape) if bind is None else [bind]
         mark = self.session.checkpoint()
-        found = _Attempt(self, job, lacking, telling, room).group(job.spec.root or Group(), _Open(within))
+        found = _Attempt(self, job, lacking, telling, room).group(root or Group(), _Open(within))
         if isinstance(found, Shortfall):
             self.session.undo(mark)
         return found
@@ -191,7 +193,7 @@ class _Attempt:
             if level in GPU_LEVELS:
                 nowhere = self._no_gpu_domain(group, GPU_LEVELS[level])
             return self._refused(Reason(Kind.TOPOLOGY, nowhere))
-        return replace(best, level=level or best.level)
+        return structs.replace(best, level=level or best.level)
 
     def _members(self, group: Group, within: _Open) -> list[Bind] | Shortfall:
         if not self._telling and self._room is None:
@@ -298,10 +300,12 @@ class _Attempt:
             raise _Unknown(f"Topology {topology.name} has no level {error.args[0]}: it has {has}") from None
         alone = self._is_one_pod(group, within)
         if gpus.required is not None:
-            yield from (replace(within, wish=gpus),) if alone else self._gpu_domains(group, gpus, within)
+            yield from (
+                (structs.replace(within, wish=gpus),) if alone else self._gpu_domains(group, gpus, within)
+            )
             return
         if gpus.preferred is not None and alone:
-            within = replace(within, wish=gpus)
+            within = structs.replace(within, wish=gpus)
         elif gpus.preferred is not None:
             for coarse in self._by_labels(group, topology, required, required, within):
                 yield from self._gpu_domains(group, gpus, coarse)
@@ -324,7 +328,7 @@ class _Attempt:
             if theirs is not None:
                 found = {domain: there for domain, there in found.items() if domain[:required] == theirs}
             for there in self._by_room(group, found):
-                yield replace(within, names=there)
+                yield structs.replace(within, names=there)
 
     def _is_one_pod(self, group: Group, within: _Open) -> bool:
         """Whether the group's wish is that of the only pod that it has by now."""

@@ -7,14 +7,13 @@ others are through.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from math import inf
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from aliquot.scheduler.core.affording import Affording
-from aliquot.scheduler.core.attempts import Bind, Fitting, Names, Shortfall, why_no_node
+from aliquot.scheduler.core.attempts import Bind, Fitting, Shortfall, why_no_node
 from aliquot.scheduler.core.backfill.promises import Promise
 from aliquot.scheduler.core.backfill.stage import Backfill, Stage
 from aliquot.scheduler.core.consolidation import Consolidation
@@ -35,6 +34,7 @@ from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.core.turns import Turns
 from aliquot.scheduler.core.victims import Everybody, Guards
 
+_NO_GUARDS = Guards()
 _MOST_HELPED = 8
 """Kinds of jobs that room is made for in one pass, in the order in which they were served."""
 
@@ -54,8 +54,7 @@ class Decision(Struct, frozen=True, gc=False):
     """Nothing is bound: these pods are all that is left of a gang, and go as it is below its minimum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True, gc=False):
     """A job that found no room, for all that are like it."""
 
     job: JobSpec
@@ -63,8 +62,7 @@ class Blocked:
     shortfall: Shortfall
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     decisions: tuple[Decision, ...]
     """Now assumed in the snapshot and no longer pending."""
     blocked: tuple[Blocked, ...]
@@ -103,8 +101,7 @@ def run(
     `staleness`: what is left of gangs that stay below their minimum goes last of all.
     `now_s` is by the wall clock, `steady_s` by one that nobody sets.
     """
-    budgets_of = guards.budgets_of if guards is not None else Guards().budgets_of
-    with Session(snapshot, pending.accounts, budgets_of) as session:
+    with Session(snapshot, pending.accounts, (guards or _NO_GUARDS).budgets_of) as session:
         fitting = Fitting(session, rankings, topologies or {})
         stage = Stage(backfill, fitting, pending, now_s) if backfill is not None else None
         one = _Pass(fitting, pending, stage, landings, now_s)
@@ -364,21 +361,15 @@ class _Pass:
         return first or ()
 
     def _within_limits(self, job: Job, lacks: Mapping[str, int]) -> Sequence[Bind] | Shortfall:
+        place = self._fitting.place_job
         if self._pending.accounts.declared:
-            attempt = partial(self._attempt, job, lacks)
-            found = self._affording.within(job, self._session.checkpoint(), attempt)
+            mark = self._session.checkpoint()
+            found = self._affording.within(job, mark, lambda names: place(job, lacks, within=names))
         else:
-            found = self._attempt(job, lacks)
+            found = place(job, lacks)
         if isinstance(found, Shortfall) and found.reason is None:
-            return replace(found, reason=_whatever_room(job, lacks))
+            return structs.replace(found, reason=_whatever_room(job, lacks))
         return found
-
-    def _attempt(self, job: Job, lacks: Mapping[str, int], names: Names = None) -> Sequence[Bind] | Shortfall:
-        if job.spec.root is not None:
-            return self._fitting.place_job(job, lacks, within=names)
-        (pod,) = job.waiting[""].values()
-        bind = self._fitting.place(pod, names)
-        return Shortfall(pod.shape) if bind is None else (bind,)
 
     def make_room(self, guards: Guards) -> None:
         """For the first of those who found none: by moving others, else by evicting them."""
@@ -402,7 +393,7 @@ class _Pass:
                         made = consolidation.room_for(job, lacks, everybody)
                     made = made or preemption.room_for(job, lacks, everybody, reserved=reserved)
                 if made is None:
-                    self.blocked.append(replace(one, job=job.spec))
+                    self.blocked.append(structs.replace(one, job=job.spec))
                     break
                 # Who could go is looked at anew.
                 everybody = None

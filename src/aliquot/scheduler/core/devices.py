@@ -50,12 +50,11 @@ def assign(shape: PodShape, node: NodeState, worth: Worth | None = None) -> tupl
     for resource in shape.request:
         if resource in pools:
             choices += _hand_out(resource, pools[resource], shape, listed)
-        if resource not in listed.shared:
-            continue
-        shares = share_out(resource, shape, node, worth)
-        if shares is None:
-            raise LookupError(f"{node.name}: no GPU has enough shares of {resource} left")
-        choices += shares
+        elif resource in listed.shared:
+            shares = share_out(resource, shape, node, worth)
+            if shares is None:
+                raise LookupError(f"{node.name}: no GPU has enough shares of {resource} left")
+            choices += shares
     return tuple(choices)
 
 
@@ -154,7 +153,7 @@ def _hand_out(
         count = container.requests.get(resource, 0)
         if not count:
             continue
-        given = _best_linked(left, count, devices)
+        given = left if count == len(left) else _best_linked(left, count, devices)
         choices += [
             DeviceChoice(container.name, resource, device.gpu, device.profile, device.start)
             for device in given

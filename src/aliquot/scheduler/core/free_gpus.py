@@ -99,9 +99,11 @@ class Layout:
         """Of devices on GPUs that are divided: the GPU, how often it can be had, and how much of the GPU that is each time."""
 
     def _alike(self, facts: NodeFacts) -> tuple[object, ...] | None:
+        if self.totals:
+            return None
         gpus = self.divided.values()
         kinds = {(one.resource, one.shares, one.one_per_container) for gpu in gpus for one in gpu.devices}
-        if self.totals or len(kinds) != 1 or any(gpu.may_cut or len(gpu.devices) != 1 for gpu in gpus):
+        if len(kinds) != 1 or any(gpu.may_cut or len(gpu.devices) != 1 for gpu in gpus):
             return None
         return (*kinds.pop(), facts.packs_shares)
 

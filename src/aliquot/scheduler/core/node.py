@@ -144,7 +144,8 @@ def with_pod(state: NodeState, pod: PlacedPod) -> NodeState:
             before = held.get(device, ())
             held[device] = tuple(sorted((*before, pod.key))) if before else (pod.key,)
             listed = devices.by_id[device]
-            free[listed.resource] -= listed.free(len(before)) - listed.free(len(before) + 1)
+            if listed.free(len(before)):
+                free[listed.resource] -= 1
         for resource, count in holding.unplaced:
             free[resource] -= count
     ports = _sorted((*state.host_ports, *pod.host_ports)) if pod.host_ports else state.host_ports
@@ -167,7 +168,8 @@ def without_pod(state: NodeState, pod: PlacedPod) -> NodeState:
             rest = list(held[device])
             rest.remove(pod.key)
             listed = devices.by_id[device]
-            free[listed.resource] += listed.free(len(rest)) - listed.free(len(rest) + 1)
+            if listed.free(len(rest)):
+                free[listed.resource] += 1
             if rest:
                 held[device] = tuple(rest)
             else:

@@ -290,7 +290,7 @@ class Pending:
         ):
             return
         job = self._move(key, spec)
-        was_refused = job.refusal is not None
+        was_refused = job.waiting and job.refusal is not None
         job.place(key, leaf)
         if leaves_by_s is not None:
             job.go(key, leaves_by_s)
@@ -310,7 +310,7 @@ class Pending:
         if job is not None and job.succeeded.get(key) == leaf and job.spec == spec:
             return
         job = self._move(key, spec)
-        was_refused = job.refusal is not None
+        was_refused = job.waiting and job.refusal is not None
         job.succeed(key, leaf)
         self.accounts.forget(key)
         if was_refused:
@@ -389,7 +389,7 @@ class Pending:
         job = self._jobs.get(spec.key)
         if job is None:
             job = self._jobs[spec.key] = Job(spec)
-        else:
+        elif job.spec is not spec:
             job.become(spec)
         if before is not None and before is not job:
             self._drop_if_empty(before)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Kind(StrEnum):
     """In the order in which filters ask: a node that fails late came close."""
@@ -106,8 +108,7 @@ A_NODE_WOULD_HELP = (
 lack of room that is promised to somebody: there is room, and it is bought for whom it was promised."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(Struct, frozen=True, gc=False):
     resource: str
     needed: int
     free: int
@@ -127,9 +128,9 @@ class QueueBound:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label, port or rule."""
+class Reason(Struct, frozen=True, gc=False):
+    """Why one node will not do (or, as a pod's `refusal`, why none will). `detail` names the taint, label, port or rule. Made anew
+    for every node that fills up, so that it is a Struct."""
 
     kind: Kind
     detail: str = ""

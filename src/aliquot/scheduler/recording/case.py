@@ -1,7 +1,8 @@
 """All that one pass of the cycle goes by, in one hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.backfill.stage import Backfill
@@ -15,14 +16,13 @@ from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.core.victims import Guards
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """The arguments of `cycle.run`. To run it changes what it refers to, as a cycle does."""
 
     snapshot: Snapshot
     pending: Pending
     rankings: Rankings
-    topologies: Mapping[str, Topology] = field(default_factory=dict)
+    topologies: Mapping[str, Topology] = {}
     limit: int | None = None
     backfill: Backfill | None = None
     guards: Guards | None = None

@@ -1,7 +1,7 @@
 """Hours of a cluster as it was recorded: who runs ends when that is expected, who waits starts, and nobody else comes."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 from msgspec import structs
@@ -82,7 +82,7 @@ def _quiet(case: Case) -> Case:
         case.pending.discard(stand_in.pod.key)
     if case.backfill is not None:
         case.backfill.estimate = _by_first_name(case.backfill)
-    return replace(
+    return structs.replace(
         case, limit=None, guards=_guards_by_first_name(case.guards or Guards()), staleness=None, landings=None
     )
 

@@ -246,7 +246,7 @@ class VirtualCluster:
             if now_s >= self._history_s:
                 self._history_s = now_s + LOOK_S
                 history.look()
-        outcome = replace(self._case, now_s=now_s, steady_s=now_s).run()
+        outcome = structs.replace(self._case, now_s=now_s, steady_s=now_s).run()
         # Those who go lose their place before anybody has it.
         for decision in outcome.decisions:
             for run in self._victims(decision):
