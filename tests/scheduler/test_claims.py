@@ -286,6 +286,26 @@ def test_a_pod_is_bound_after_its_claim_and_not_before() -> None:
     simulate(scenario, kinds=ALL)
 
 
+def test_that_the_storage_cannot_be_told_is_told_for_as_long_as_it_is_so() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        zones(api)
+        api.put(*WAITS)
+        api.put(*claim())
+        api.put("pods", user())
+        api.fault = lambda method, path: "before" if (method, path) == PATCHED else ""
+        async with running(scheduler(world)):
+            await until(lambda: api.condition("p")[1] == "BindFailed", 5)
+            assert api.condition("p")[2].startswith("its claims could not be told of their volumes")
+            api.fault = lambda method, path: ""
+            async with storage(api):
+                await until(lambda: api.node_of("p") == "a")
+            await asyncio.sleep(5)
+        assert api.condition("p") == ("True", "", "")
+
+    simulate(scenario, kinds=ALL)
+
+
 def test_a_claim_that_is_not_bound_in_time_is_told_of() -> None:
     async def scenario(world: World) -> None:
         api = world.api

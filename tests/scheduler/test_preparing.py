@@ -189,6 +189,23 @@ def test_what_the_api_refuses_to_write_is_told() -> None:
     simulate(scenario)
 
 
+def test_what_the_api_fails_to_write_is_told_until_it_is_written() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "whole")
+        api.fault = lambda method, path: "before" if method == "PATCH" and path.endswith("/pods/p") else ""
+        async with running(scheduler(world)):
+            api.put("pods", pod("p"))
+            await until(lambda: api.condition("p")[1] == "BindFailed", 5)
+            assert api.condition("p")[2].startswith(
+                "the devices that it is to get could not be written on the pod"
+            )
+            api.fault = lambda method, path: ""
+            await until(lambda: given(api, "p") != "")
+
+    simulate(scenario)
+
+
 def test_a_pod_that_goes_leaves_its_place_to_others() -> None:
     async def scenario(world: World) -> None:
         api = world.api

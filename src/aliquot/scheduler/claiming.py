@@ -26,7 +26,7 @@ from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.volumes import BoundClaim, bound
 from aliquot.scheduler.mirror import Mirror
-from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
+from aliquot.scheduler.reporter import BIND_FAILED, SCHEDULER_ERROR, Notice, Reporter
 from aliquot.scheduler.surroundings import Surroundings, claims_of
 
 _log = structlog.get_logger()
@@ -35,6 +35,7 @@ NOT_BOUND = "VolumesNotBound"
 """As a pod's condition has it: another node would not help."""
 DEADLINE_S = 600.0
 """kube-scheduler's bindTimeoutSeconds: a disk in a cloud takes its time."""
+_NOT_TOLD = "its claims could not be told of their volumes"
 _WORKERS = 16
 _RETRY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
 
@@ -172,13 +173,15 @@ class Claiming:
             ]
         except _GoneWrong as error:
             return self._hold_back(waiting, NOT_BOUND, str(error))
-        except (errors.Unavailable, errors.TooManyRequests):
+        except (errors.Unavailable, errors.TooManyRequests) as error:
+            message = f"{_NOT_TOLD}, which is tried again: {error.message}"
+            self._reporter.tell(name, Notice(waiting.bind.pod.uid, BIND_FAILED, message, in_doubt=True))
             raise  # to be called again, after a wait that grows
         except errors.ApiError as error:
-            message = f"its claims could not be told of their volumes: {error.message}"
-            return self._hold_back(waiting, SCHEDULER_ERROR, message)
+            return self._hold_back(waiting, SCHEDULER_ERROR, f"{_NOT_TOLD}: {error.message}")
         if self._waiting.get(name) is not waiting:
             return None
+        self._reporter.forget(name)
         if not missing:
             del self._waiting[name]
             for claim in waiting.chosen:

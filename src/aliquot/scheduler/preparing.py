@@ -32,7 +32,7 @@ from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.mirror import Mirror
 from aliquot.scheduler.nominating import nominate
 from aliquot.scheduler.pods import annotations
-from aliquot.scheduler.reporter import SCHEDULER_ERROR, Notice, Reporter
+from aliquot.scheduler.reporter import BIND_FAILED, SCHEDULER_ERROR, Notice, Reporter
 
 _log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ NOT_MADE = "DevicesNotMade"
 """As a pod's condition has it: there was room, and another node would not help."""
 DEADLINE_S = 60.0
 """A slice takes a fraction of a second, a change of mode some seconds."""
+_NOT_WRITTEN = "the devices that it is to get could not be written on the pod"
 _WORKERS = 16
 _RETRY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
 
@@ -154,12 +155,14 @@ class Preparing:
             try:
                 if not await self._write(waiting, annotations(waiting.placed)):
                     return None
-            except (errors.Unavailable, errors.TooManyRequests):
+            except (errors.Unavailable, errors.TooManyRequests) as error:
+                message = f"{_NOT_WRITTEN}, which is tried again: {error.message}"
+                self._reporter.tell(key, Notice(waiting.pod.uid, BIND_FAILED, message, in_doubt=True))
                 raise  # to be called again, after a wait that grows
             except errors.ApiError as error:
-                message = f"the devices that it is to get could not be written on the pod: {error.message}"
-                return self._held_back(waiting, SCHEDULER_ERROR, message)
+                return self._held_back(waiting, SCHEDULER_ERROR, f"{_NOT_WRITTEN}: {error.message}")
             waiting.written = True
+            self._reporter.forget(key)
             self._tell_begun(waiting)
             if self._reporter.asks_for_nodes(key):
                 await nominate(self._client, waiting.pod, waiting.placed.node)
