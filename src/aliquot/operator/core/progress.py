@@ -166,6 +166,8 @@ class _Look:
         told = self._pod(OperandName.DRIVER, None)
         if self._view.misfit and told.status is Status.FALSE:
             return Told(Status.FALSE, "NoDriverImage", self._view.misfit)
+        if told.reason == "Ready" and self._view.driver_version:
+            return Told(told.status, told.reason, f"driver {self._view.driver_version}")
         return told
 
     def _pod(self, name: OperandName, before: Told | None) -> Told:
