@@ -1,11 +1,13 @@
 import copy
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aliquot.emulator.patching import apply as patching
 from aliquot.emulator.patching import managed_fields
 from aliquot.emulator.patching.apply import LAST_APPLIED, server_side_apply
 from aliquot.emulator.patching.errors import PatchError
@@ -294,6 +296,14 @@ def test_the_last_applier_applying_again_is_a_no_op(history: list[tuple[str, dic
     live = played(history)
     manager, spec = history[-1]
     assert apply(live, widget(**spec), manager, LATER, schema=WIDGET) == live
+
+
+@settings(max_examples=200)
+@given(HISTORIES)
+def test_what_is_owned_by_somebody_needs_no_second_look(history: list[tuple[str, dict[str, Any]]]) -> None:
+    live = played(history)
+    with mock.patch.object(patching, "_prune", patching._pruned):
+        assert played(history) == live
 
 
 @settings(max_examples=60)

@@ -123,6 +123,16 @@ def _prune(merged: dict[str, Any], shape: Shape, last: FieldSet, ledger: Ledger)
     if not field_set.difference(last, owned):
         return merged
 
+    unowned = last
+    for ownership in ledger.values():
+        unowned = field_set.difference(unowned, ownership.fields)
+    if not unowned:
+        # Most applies say the same fields again. All of the object would be gone through to find that out.
+        return merged
+    return _pruned(merged, shape, last, ledger)
+
+
+def _pruned(merged: dict[str, Any], shape: Shape, last: FieldSet, ledger: Ledger) -> dict[str, Any]:
     def named(fields: FieldSet) -> FieldSet:
         return field_set.with_named_fields(fields, shape)
 
