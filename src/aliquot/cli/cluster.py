@@ -95,7 +95,7 @@ class Cluster:
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
     `agents` the nodes wait for agents from elsewhere; with `operator` they are bare until a GPUPolicy says otherwise, and each
-    has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s` is the kubelets', `partitioning` that of nodes which
+    has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s` and `kubelets_tell_at_once` are the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
     `moves_per_hour` how many are; `scheduling` is the scheduler's. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
     its own name.
@@ -116,6 +116,7 @@ class Cluster:
         operator: bool = False,
         operator_outside: bool = False,
         plugin_patience_s: float = 0.0,
+        kubelets_tell_at_once: bool = False,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
         minimum_run_s: float = MINIMUM_RUN_S,
@@ -169,6 +170,7 @@ class Cluster:
             clock=clock,
             rng=self._rng("kubelets"),
             plugin_patience_s=plugin_patience_s,
+            tells_at_once=kubelets_tell_at_once,
         )
         for node in nodes:
             self.fleet.add(

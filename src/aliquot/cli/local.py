@@ -162,6 +162,8 @@ async def _live(plan: Plan, say: Say) -> None:
                 operator=plan.operator,
                 operator_outside=plan.operator_outside,
                 plugin_patience_s=_PLUGIN_PATIENCE_S,
+                # Each exchange of a driver would take ten seconds longer, and nobody learns from that.
+                kubelets_tell_at_once=plan.operator,
                 partitioning=Partitioning(plan.partitioning),
                 minimum_run_s=_MINIMUM_RUN_S,
                 flight_recorder=FlightRecorder(state.recordings),

@@ -121,6 +121,7 @@ async def emulated_node(
     prepare: Callable[[Client], Any] | None = None,
     wait: bool = True,
     plugin_patience_s: float = 0.0,
+    tells_at_once: bool = False,
 ) -> AsyncIterator[Site]:
     """`prepare(client)` may write to the API before the node is there. With `wait`, the node is Ready."""
     clock = VirtualClock()
@@ -149,6 +150,7 @@ async def emulated_node(
         pods=NodePods(pods),
         recorder=recorder,
         plugin_patience_s=plugin_patience_s,
+        tells_at_once=tells_at_once,
     )
     site = Site(api, client, faults, kubelet, plugins, pod_resources, checkpoints, clock)
     try:

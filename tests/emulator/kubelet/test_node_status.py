@@ -235,3 +235,17 @@ def test_ids_follow_from_the_name() -> None:
     one, again, other = (Machine(name).node_info("r", "b") for name in ("a", "a", "b"))
     assert one == again
     assert one["machineID"] != other["machineID"]
+
+
+def test_a_kubelet_that_tells_at_once_writes_devices_before_its_time_and_once() -> None:
+    async def scenario(site: Site) -> None:
+        await asyncio.sleep(1)
+        before = site.faults.writes(f"/nodes/{NODE}/status")
+        plugin = ScriptedPlugin("a", "b")
+        await plugin.serve(site.plugins)
+        await asyncio.sleep(0.5)
+        assert await site.allocatable(GPU) == "2"
+        assert site.faults.writes(f"/nodes/{NODE}/status") == before + 1
+        await plugin.close()
+
+    on_a_node(scenario, tells_at_once=True)

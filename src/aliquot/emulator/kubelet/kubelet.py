@@ -51,7 +51,8 @@ class Kubelet:
     bounds how many nodes register at a time.
 
     A real kubelet judges the pods that it finds at once: those with devices fail unless their plugins have registered
-    before that. With `plugin_patience_s` such pods wait for their devices so long after each start.
+    before that. With `plugin_patience_s` such pods wait for their devices so long after each start. It also tells of
+    devices that come and go within ten seconds; with `tells_at_once`, at once.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Kubelet:
         recorder: Recorder,
         registering: asyncio.Semaphore | None = None,
         plugin_patience_s: float = 0.0,
+        tells_at_once: bool = False,
     ) -> None:
         self.machine = machine
         self.runtime = runtime
@@ -82,6 +84,7 @@ class Kubelet:
         self._recorder = recorder
         self._registering = registering or asyncio.Semaphore(1)
         self._plugin_patience_s = plugin_patience_s
+        self._tells_at_once = tells_at_once
         self._orders: list[_Order] = []
         self._ordered = asyncio.Event()
 
@@ -138,6 +141,8 @@ class Kubelet:
 
         def devices_changed(resource: str) -> None:
             pods.devices_changed(resource)
+            if self._tells_at_once:
+                reporter.hurry()
 
         devices = DeviceManager(
             self._plugin_sockets,
