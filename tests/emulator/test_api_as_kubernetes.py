@@ -129,6 +129,19 @@ async def test_what_is_applied_must_fit_its_schema(
     )
 
 
+async def test_an_amount_that_is_none_is_an_error_of_the_server_where_it_is_applied(api: Api) -> None:
+    container = {"name": "a", "image": "b", "resources": {"limits": {"cpu": "lots"}}}
+    applied = pod("q", containers=[container])
+    status, answer = await api.send("PATCH", f"{PODS}/q", applied, type=APPLY, fieldManager="m")
+    assert (status, answer["message"]) == (
+        500,
+        "failed to convert new object (/q; /v1, Kind=Pod) to proper version: unable to convert unstructured object to "
+        "/v1, Kind=Pod: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+    )
+    status, answer = await api.send("POST", PODS, applied)
+    assert (status, answer["reason"]) == (400, "BadRequest")
+
+
 @pytest.mark.parametrize(
     ("applied", "code", "message"),
     [

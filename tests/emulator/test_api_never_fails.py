@@ -171,7 +171,9 @@ def spoilt(value: Any, rng: random.Random) -> Any:
 async def check(api: Api, method: str, path: str, body: Any, **more: Any) -> int:
     status, answer = await api.send(method, path, body, **more)
     # Kubernetes itself answers 500 to an apply that does not fit the kind's schema.
-    unfit = status == 500 and answer["message"].startswith("failed to create typed patch object")
+    unfit = status == 500 and answer["message"].startswith(
+        ("failed to create typed patch object", "failed to convert new object")
+    )
     assert status < 500 or unfit, (method, path, body, answer)
     if status >= 400:
         assert answer["message"]

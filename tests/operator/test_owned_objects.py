@@ -4,7 +4,15 @@ import asyncio
 from typing import Any
 
 from aliquot.kube.api.gpupolicy import GPUPolicy
-from aliquot.kube.resources import CRDS, DAEMONSETS, NAMESPACES, RUNTIMECLASSES, SERVICEMONITORS, SERVICES
+from aliquot.kube.resources import (
+    CRDS,
+    DAEMONSETS,
+    GPUPOLICIES,
+    NAMESPACES,
+    RUNTIMECLASSES,
+    SERVICEMONITORS,
+    SERVICES,
+)
 from aliquot.kube.roles import NAMESPACE
 from aliquot.kube.schema import crd
 from tests.operator.world import World, simulated
@@ -66,6 +74,31 @@ def test_what_was_deleted_is_made_again() -> None:
     simulated(test)
 
 
+def test_what_was_deleted_is_told_by_one_who_has_not_made_it() -> None:
+    async def test(world: World) -> None:
+        await running(world)
+        await world.kill()
+        world.start()
+        await asyncio.sleep(5)
+        await world.admin.delete(DAEMONSETS, TOOLKIT, NAMESPACE)
+        await asyncio.sleep(5)
+        assert await world.told("DriftReverted") == [f"DaemonSet {TOOLKIT} was deleted: it is made again"]
+
+    simulated(test)
+
+
+def test_a_policy_that_is_made_again_is_no_drift() -> None:
+    async def test(world: World) -> None:
+        await running(world)
+        await world.admin.delete(GPUPOLICIES, "p")
+        await asyncio.sleep(30)
+        await world.policy()
+        await world.until_validated("a")
+        assert await world.told("DriftReverted") == []
+
+    simulated(test)
+
+
 def test_a_changed_spec_is_no_drift() -> None:
     async def test(world: World) -> None:
         await running(world)
@@ -115,7 +148,9 @@ def test_a_spec_that_the_api_server_refuses_changes_nothing() -> None:
 
     async def test(world: World) -> None:
         before = await running(world)
-        await world.policy(toolkit={"version": "v9"}, validator={"resources": {"requests": {"cpu": "much"}}})
+        await world.policy(
+            toolkit={"version": "v9"}, validator={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}
+        )
         await asyncio.sleep(5)
         assert await world.daemon_sets() == before
         status, reason, message = await world.condition("p", "Degraded")

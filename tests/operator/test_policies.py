@@ -72,6 +72,8 @@ def test_rules_of_upgrades() -> None:
         ({"upgrade": {"windows": [{"schedule": "0 2 * * *", "duration": "1h", "timeZone": "Mars"}]}}, "spec.upgrade.windows[0].timeZone: there is no time zone Mars"),
         ({"upgrade": {"windows": [{"schedule": "0 2 * * *", "duration": "0s"}]}}, "spec.upgrade.windows[0].duration: a window that is open for no time opens never"),
         ({"upgrade": {"canary": {"soak": "x"}}}, "spec.upgrade.canary.soak: "),
+        ({"agent": {"resources": {"limits": {"cpu": "lots"}}}}, "spec.agent.resources.limits[cpu]: 'lots' is not a quantity"),
+        ({"driver": {"resources": {"requests": {"memory": "1 Gi"}}}}, "spec.driver.resources.requests[memory]: '1 Gi' is not a quantity"),
         ({"upgrade": {"waitForJobs": {"podSelector": "a in"}}}, "spec.upgrade.waitForJobs.podSelector: "),
         ({"upgrade": {"drain": {"podSelector": "=b"}}}, "spec.upgrade.drain.podSelector: "),
     ],

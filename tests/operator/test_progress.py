@@ -69,6 +69,8 @@ CASES = [
     Case("slices are being cut", "DTAEV", pods("DTAEV"), "TTTFT?", reason="Cutting", conditions=SAYS_READY | {"MIGConfigured": Shown("False", "Cutting", "", 0)}),
     Case("the checks are under way", "DTAEV", pods("DTAEV"), "TTTTTF", reason="Validating", conditions=SAYS_READY),
     Case("validated", "DTAEV", pods("DTAEV"), "TTTTTT", conditions=SAYS_READY, more={"validated": True}),
+    Case("what was said before its software came again is old", "DTAEV", pods("DTAE"), "TTTTTF", reason="Starting", conditions=SAYS_READY, more={"validated": True}),
+    Case("a validator that is exchanged takes nothing back", "DTAEV", pods("DTAE"), "TTTTTT", conditions=SAYS_READY | {"Validated": Shown("True", "Validated", "", 0)}, more={"validated": True}),
     Case("it does not work", "DTAEV", pods("DTAEV"), "TTTTTF", reason="ValidationFailed", conditions=SAYS_READY, more={"validated": False}),
     Case("the exporter does not hold up the rest", "DTAEV", pods("DTAV", E=PULLS), "TTTTFT", reason="ImagePullBackOff", conditions=SAYS_READY, more={"validated": True}),
     Case("within the deadline", "D", pods("", D=PULLS), "F?????", reason="ImagePullBackOff", conditions={"DriverReady": Shown("False", "Starting", "", NOW_S - 1199)}),

@@ -82,8 +82,8 @@ class PolicyLoop:
             SERVICEMONITORS: watched.service_monitors,
         }
         self._answers: dict[Resource, Answers[Json]] = {resource: Answers() for resource in self._caches}
-        self._seen: set[tuple[str, str]] = set()
-        """(kind, key) of what was there once, for who looks for what became of it."""
+        self._seen: dict[str, set[tuple[str, str]]] = {}
+        """By policy, (kind, key) of what was there once, for who looks for what became of it."""
         self._controller = Controller("operator policies", self._reconcile, rng=rng)
 
     async def run(self) -> None:
@@ -129,11 +129,13 @@ class PolicyLoop:
         policy = self._standing.policy(name)
         if policy is None:
             self._board.refuse(name, "")
+            if name not in self._standing.stored:
+                self._seen.pop(name, None)
             return None
         if not self._may_write():
             return None
         wanted = self._wanted(policy)
-        changes = [found for resource, one in wanted if (found := self._change(resource, one))]
+        changes = [found for resource, one in wanted if (found := self._change(name, resource, one))]
         problem = await self._refusal(one for one in changes if not one.drifted)
         self._board.refuse(name, problem)
         if problem:
@@ -156,8 +158,10 @@ class PolicyLoop:
             found.append((SERVICEMONITORS, owned(service_monitor(policy, self._namespace), policy)))
         return found
 
-    def _change(self, resource: Resource, wanted: Json) -> _Change | None:
+    def _change(self, policy: str, resource: Resource, wanted: Json) -> _Change | None:
         live = self._live(resource, key(wanted))
+        if live is not None:
+            self._seen.setdefault(policy, set()).add((resource.kind, key(wanted)))
         if live is None or digest(live) != digest(wanted):
             return _Change(resource, wanted, live, ())
         drifted = drift(wanted, live)
@@ -184,12 +188,12 @@ class PolicyLoop:
             change.resource, change.wanted, field_manager=FIELD_MANAGER, force=True
         )
         self._answers[change.resource].put(name, cached, answer)
-        called = _called(change)
+        called, seen = _called(change), self._seen.setdefault(policy, set())
         if change.drifted:
             self._tell(policy, Severity.WARNING, "DriftReverted", f"{called}: {in_words(change.drifted)}")
-        elif change.live is None and (change.resource.kind, name) in self._seen:
+        elif change.live is None and (change.resource.kind, name) in seen:
             self._tell(policy, Severity.WARNING, "DriftReverted", f"{called} was deleted: it is made again")
-        self._seen.add((change.resource.kind, name))
+        seen.add((change.resource.kind, name))
 
     def _tell(self, policy: str, severity: Severity, reason: str, message: str) -> None:
         if (found := self._watched.policies.get(policy)) is not None:
@@ -201,7 +205,7 @@ class PolicyLoop:
             for live in list(cache.values()):
                 if (resource, key(live)) in wanted or not is_of(live, policy) or _pool_of(live) in used:
                     continue
-                self._seen.discard((resource.kind, key(live)))
+                self._seen.get(policy.name, set()).discard((resource.kind, key(live)))
                 await self._delete(resource, live)
 
     async def _delete(self, resource: Resource, live: Json) -> None:

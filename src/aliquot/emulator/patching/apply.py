@@ -68,12 +68,30 @@ def check_applied(applied: dict[str, Any], shape: Shape, api_version: str) -> No
     try:
         structured.check(applied, shape)
     except structured.StructureError as error:
-        metadata = applied.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
-        where = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-        shown = api_version if "/" in api_version else f"/{api_version}"
-        kind = f"{shown}, Kind={applied.get('kind', '')}"
-        raise PatchError(500, "", f"failed to create typed patch object ({where}; {kind}): {error}") from None
+        called = f"{_where(applied)}; {_kind(applied, api_version)}"
+        raise PatchError(500, "", f"failed to create typed patch object ({called}): {error}") from None
+
+
+def not_convertible(applied: dict[str, Any], api_version: str, cause: str) -> PatchError:
+    """Of what fits its schema and is no object of the kind all the same: a quantity that is none. 500, as Kubernetes does."""
+    kind = _kind(applied, api_version)
+    return PatchError(
+        500,
+        "",
+        f"failed to convert new object ({_where(applied)}; {kind}) to proper version: "
+        f"unable to convert unstructured object to {kind}: {cause}",
+    )
+
+
+def _where(applied: dict[str, Any]) -> str:
+    metadata = applied.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+
+
+def _kind(applied: dict[str, Any], api_version: str) -> str:
+    shown = api_version if "/" in api_version else f"/{api_version}"
+    return f"{shown}, Kind={applied.get('kind', '')}"
 
 
 def _apply(

@@ -28,13 +28,14 @@ from aliquot.emulator.objects import (
     unborn,
     with_metadata,
 )
-from aliquot.emulator.patching.apply import check_applied, server_side_apply
+from aliquot.emulator.patching.apply import check_applied, not_convertible, server_side_apply
 from aliquot.emulator.patching.errors import PatchError
 from aliquot.emulator.patching.managed_fields import Writer as Signature
 from aliquot.emulator.patching.managed_fields import track_update
 from aliquot.emulator.rbac import Authorizer
 from aliquot.emulator.registry import CRDS, Served
 from aliquot.emulator.schema.errors import ErrorType, FieldError, invalid, invalid_status
+from aliquot.emulator.schema.kind import DecodeError
 from aliquot.emulator.schema.validation.metadata import IMMUTABLE
 from aliquot.emulator.statuses import StatusError
 from aliquot.emulator.storage.storage import Storage, Stored
@@ -203,10 +204,14 @@ class Writer:
             raise statuses.bad_request(f"invalid object type: {shown}, Kind={kind}")
         try:
             check_applied(asked, served.schema.shape, served.resource.api_version)
+            read = served.schema.decode(asked)
         except PatchError as error:
             raise patches.refused(error) from error
+        except DecodeError as error:
+            unfit = not_convertible(asked, served.resource.api_version, error.cause)
+            raise patches.refused(unfit) from error
         judge(call, body, (), lambda _: statuses.bad_request(_NOT_STRICT + yaml_errors(body.lines)))
-        return judged(call, asked, Body(asked), served.schema.decode)
+        return judged(call, asked, Body(asked), lambda _: read)
 
     def _merged(self, call: Call, applied: Json, old: Stored | None) -> Json:
         served = call.served

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aliquot.clock import parse_rfc3339
-from aliquot.kube import duration
+from aliquot.kube import duration, quantity
 from aliquot.kube.api import gpupolicy
 from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.selectors import LabelSelector, SelectorError, from_object, parse_labels
@@ -156,6 +156,7 @@ def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, i
         raise Refused(f"spec.{name}.version: {operand.version!r} is no tag, and no digest (sha256:...)")
     if operand.preinstalled and name in (OperandName.AGENT, OperandName.VALIDATOR):
         raise Refused(f"spec.{name}.preinstalled: no image of a node has it; enabled: false leaves it out")
+    _amounts(name, operand.resources)
     named = Image(
         operand.repository or image.repository, operand.image or image.name, operand.version or image.version
     )
@@ -167,6 +168,18 @@ def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, i
         deadline_s,
         operand,
     )
+
+
+def _amounts(name: OperandName, resources: gpupolicy.Resources | None) -> None:
+    """The API server takes an object with one that is none for an error of its own, which would be tried for ever."""
+    if resources is None:
+        return
+    for field, amounts in (("requests", resources.requests), ("limits", resources.limits)):
+        for resource, amount in amounts.items():
+            try:
+                quantity.parse(amount)
+            except ValueError as error:
+                raise Refused(f"spec.{name}.resources.{field}[{resource}]: {error}") from None
 
 
 def _in_order(operands: Mapping[OperandName, OperandPlan]) -> None:

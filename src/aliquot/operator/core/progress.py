@@ -212,13 +212,18 @@ class _Look:
             return told
         if mig.status is not Status.TRUE:
             return Told(Status.UNKNOWN, "WaitingForMIG", mig.message)
-        if self._view.validated:
+        if self._view.validated and self._is_said_of_now():
             return Told(Status.TRUE, "Validated", self._view.validation_message)
-        if self._view.validated is None:
+        if self._view.validated is not False:
             pod = self._pod(name, self._told[Step.AGENT])
             waits = self._until_deadline(name, "Validating", "the checks are under way")
             return waits if pod.status is Status.TRUE else pod
         return Told(Status.FALSE, "ValidationFailed", self._view.validation_message)
+
+    def _is_said_of_now(self) -> bool:
+        """And not left from before the node's software went: a validator says so that runs, or it has been taken for said."""
+        shown, pod = self._view.conditions.get(Step.VALIDATED), self._view.pods.get(OperandName.VALIDATOR)
+        return (shown is not None and shown.status == Status.TRUE) or (pod is not None and pod.is_ready)
 
     def _not_deployed(self, name: OperandName, before: Told | None) -> Told | None:
         plan, label = self._plan(name), self._view.labels.get(DEPLOY_LABELS[name], "")
