@@ -189,7 +189,13 @@ class Fleet:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def run(self, client: Client, may_write: Callable[[], bool] = lambda: True) -> None:
+    async def run(
+        self,
+        client: Client,
+        may_write: Callable[[], bool] = lambda: True,
+        leads: asyncio.Event | None = None,
+    ) -> None:
+        """Follows from now on, and begins once it leads."""
         watched = Watched(client, namespace=NAMESPACE)
         recorder = Recorder(client, "aliquot-operator")
         standing = Standing(watched, IMAGES, NAMESPACE)
@@ -214,6 +220,8 @@ class Fleet:
             await watched.synced()
             stop = standing.follow()
             try:
+                if leads is not None:
+                    await leads.wait()
                 await upgrades.run()
             finally:
                 stop()

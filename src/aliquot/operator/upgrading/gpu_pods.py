@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from aliquot.kube.api.checkpoint import LAST, ON_REQUEST, read
+from aliquot.kube.api.checkpoint import LAST, ON_REQUEST, REQUESTED, read
 from aliquot.kube.api.core import Pod
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.kube.api.meta import OwnerReference
@@ -97,12 +97,13 @@ def seen(
         ),
         is_going=pod.metadata.deletion_timestamp is not None,
         can_checkpoint=annotations.get(ON_REQUEST) == "true",
-        last_checkpoint_s=_last_checkpoint_s(annotations.get(LAST, "")),
+        checkpoint_asked_s=_seconds(annotations.get(REQUESTED, "")),
+        last_checkpoint_s=_seconds(annotations.get(LAST, "")),
         refusal=(refusals or {}).get(pod.metadata.uid, ""),
     )
 
 
-def _last_checkpoint_s(text: str) -> float | None:
+def _seconds(text: str) -> float | None:
     try:
         return read(text) if text else None
     except ValueError:

@@ -34,6 +34,7 @@ class GPUPod:
     is_going: bool = False
     can_checkpoint: bool = False
     """It has said that it saves what it has done when it is asked."""
+    checkpoint_asked_s: float | None = None
     last_checkpoint_s: float | None = None
     refusal: str = ""
     """Why its eviction was refused last."""

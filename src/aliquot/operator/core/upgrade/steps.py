@@ -145,15 +145,19 @@ def _wait_for_jobs(here: _Here) -> Step:
         return here.go(State.POD_DELETION_REQUIRED)
     asked_s = here.memory.checkpoint_asked_s
     if asked_s is None:
+        # Remembered before it is done, so that nobody is asked twice.
         memory = replace(here.memory, checkpoint_asked_s=here.now_s)
-        effect = AskCheckpoint(tuple(pod.key for pod in asked))
-        return Step(State.WAIT_FOR_JOBS_REQUIRED, memory, (effect,), 0.0, "asks for checkpoints")
-    # Both are told in whole seconds.
-    missing = [pod.key for pod in asked if (pod.last_checkpoint_s or 0.0) < floor(asked_s)]
+        return Step(State.WAIT_FOR_JOBS_REQUIRED, memory, (), 0.0, "asks for checkpoints")
+    # All of it is told in whole seconds.
+    since_s = floor(asked_s)
+    missing = [pod.key for pod in asked if (pod.last_checkpoint_s or 0.0) < since_s]
     left_s = here.rules.checkpoint_s - max(0.0, here.now_s - asked_s)
     if missing and left_s > 0:
-        until_s = here.passed_s + left_s
-        return here.stay(f"waits for a checkpoint of {_named(missing)}", until_s=until_s)
+        unasked = tuple(pod.key for pod in asked if (pod.checkpoint_asked_s or 0.0) < since_s)
+        effects = (AskCheckpoint(unasked),) if unasked else ()
+        return here.stay(
+            f"waits for a checkpoint of {_named(missing)}", *effects, until_s=here.passed_s + left_s
+        )
     return here.go(State.POD_DELETION_REQUIRED)
 
 
