@@ -21,14 +21,15 @@ NIGHTLY = Window("0 22 * * *", 6 * 3600.0)
 
 
 def nodes(text: str) -> list[UpgradeNode]:
-    """`a b! c@job d+ e* f~60 g-`: they wait; cordoned; with a pod of a gang; under way; failed; done 60 s ago; not ready."""
+    """`a b! c@job d+ e* f~60 g- h?`: they wait; cordoned; with a pod of a gang; under way; failed; done 60 s ago; not ready; without
+    a driver that works."""
     return [_node(word) for word in text.split()]
 
 
 def _node(word: str) -> UpgradeNode:
     name, _, gangs = word.partition("@")
     name, _, done_s = name.partition("~")
-    bare = name.rstrip("!+*-")
+    bare = name.rstrip("!+*-?")
     marks = name[len(bare) :]
     pods = tuple(GPUPod(f"default/{gang}-{bare}", gang=gang) for gang in gangs.split(",") if gang)
     state = State.UPGRADE_REQUIRED
@@ -43,7 +44,7 @@ def _node(word: str) -> UpgradeNode:
         "v2",
         state,
         Memory(revision="v2", since_s=NOON_S - float(done_s or 0)),
-        DriverPod(f"driver-{bare}", "v2" if done_s else "v1", True),
+        DriverPod(f"driver-{bare}", "v2" if done_s else "v1", "?" not in marks),
         pods,
         is_cordoned="!" in marks or "+" in marks,
         is_ready="-" not in marks,
@@ -81,12 +82,16 @@ CASES = [
     Case("a gang that never fits goes in parts", "a@job b@job c@job", "a", replace(ALL, max_parallel=2)),
     Case("... nor beside who is out of use anyway", "a@job b@job c-~9", "a", replace(ALL, max_unavailable=Share(count=2))),
     Case("... but it waits for who is under way", "a@job b@job c+", "", replace(ALL, max_unavailable=Share(count=2))),
-    Case("the first alone", "a b c d", "a", replace(ALL, canary_nodes=1), "the first 1 go alone"),
+    Case("the first alone", "a b c d", "a", replace(ALL, canary_nodes=1), "the first node goes alone"),
     Case("it is under way", "a+ b c d", "", replace(ALL, canary_nodes=1)),
-    Case("it has to stay well for a while", "a~60 b c", "", replace(ALL, canary_nodes=1), "have to stay well for 600 s"),
+    Case("it has to stay well for a while", "a~60 b c", "", replace(ALL, canary_nodes=1), "node a has to stay well for 600 s"),
     Case("it did", "a~601 b c", "b c", replace(ALL, canary_nodes=1)),
     Case("it is not ready any more: another", "a-~601 b c", "b", replace(ALL, canary_nodes=1)),
     Case("two of them", "a~601 b c d", "b", replace(ALL, canary_nodes=2)),
+    Case("two of them have to stay well", "a~601 b~9 c", "", replace(ALL, canary_nodes=2), "the first 2 nodes have to stay well for 600 s"),
+    Case("where no driver works nothing is lost", "a b? c? d", "a b c", replace(ALL, canary_nodes=1), "the first node goes alone"),
+    Case("... while the first has to stay well", "a~60 b? c d?", "b d", replace(ALL, canary_nodes=1), "stay well"),
+    Case("... within the limits", "a~60 b? c d?", "b", replace(ALL, canary_nodes=1, max_parallel=1)),
     Case("a gang larger than they are goes in parts", "a@job b@job", "a", replace(ALL, canary_nodes=1)),
     Case("fewer nodes than canaries", "a b", "a b", replace(ALL, canary_nodes=5)),
     Case("the window is closed", "a b", "", replace(ALL, windows=(NIGHTLY,)), "the maintenance window is closed"),

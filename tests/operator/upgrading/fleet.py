@@ -8,6 +8,7 @@ from typing import Any
 
 from aliquot.kube.api.pci_labels import OURS
 from aliquot.kube.client import Client
+from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder
 from aliquot.kube.resources import (
     DAEMONSETS,
@@ -49,6 +50,7 @@ class Fleet:
         self.machines = cluster.machines
         self.upgrades: Upgrades | None = None
         """Those that run."""
+        self._labels = Controller("labels", self._let_back, rng=cluster.rng("labels"))
 
     # --- what a user does ---
 
@@ -78,6 +80,23 @@ class Fleet:
         finally:
             for task in caches:
                 task.cancel()
+
+    async def lets_back(self) -> None:
+        """So does yet another: operands that are not paused any more come back."""
+        stop = self._labels.watch(self.cluster.nodes)
+        try:
+            await self._labels.run()
+        finally:
+            stop()
+
+    async def _let_back(self, name: str) -> None:
+        node = self.cluster.nodes.get(name)
+        labels = (node.metadata.labels or {}) if node is not None else {}
+        missing = [label for label in DEPLOY_LABELS.values() if label not in labels]
+        if POLICY_LABEL in labels and missing:
+            await self.cluster.admin.patch(
+                NODES, name, {"metadata": {"labels": dict.fromkeys(missing, "true")}}
+            )
 
     async def label(self, name: str, **labels: str | None) -> None:
         found = {_spelled(key): value for key, value in labels.items()}
@@ -237,7 +256,11 @@ async def fleet(names: str = "a b c", *, seed: int = 0, **policy: Any) -> AsyncI
         await found.policy(OLD, **policy)
         await found.until(lambda: found.drivers() == dict.fromkeys(names.split(), OLD))
         await asyncio.sleep(60)
-        yield found
+        labels = asyncio.create_task(found.lets_back())
+        try:
+            yield found
+        finally:
+            labels.cancel()
 
 
 def _spelled(key: str) -> str:

@@ -24,6 +24,16 @@ STEPS = [
 ]
 
 
+async def _job(here: Fleet) -> None:
+    """Something to wait for, for a while."""
+    labels, annotations = {"aliquot.dev/pod-group": "g"}, {RUNS_FOR: "100"}
+    metadata = {"name": "j", "namespace": "default", "labels": labels, "annotations": annotations}
+    container = {"name": "c", "image": "i", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    await here.cluster.admin.create(
+        PODS, {"metadata": metadata, "spec": {"restartPolicy": "Never", "containers": [container]}}
+    )
+
+
 def test_a_roll_from_its_first_node_to_its_last() -> None:
     async def scenario() -> None:
         async with fleet("a b c") as here:
@@ -47,7 +57,7 @@ def test_a_roll_from_its_first_node_to_its_last() -> None:
                 "drivers of 3 of 3 nodes are upgraded"
             ]
             assert await here.cluster.events("DriverUpgradeHeldBack") == [
-                "2 nodes wait: the first 1 have to stay well for 600 s"
+                "2 nodes wait: node a has to stay well for 600 s"
             ]
             assert await here.cluster.events("DriverUpgradeDone") == [
                 "the drivers of all 3 nodes are as the policy has them"
@@ -234,8 +244,8 @@ def test_a_window_that_is_closed_is_waited_for() -> None:
             begun = here.cluster.clock.now()
             async with here.upgrading():
                 await here.policy(NEW, upgrade=upgrade)
-                await here.until(lambda: here.are("upgrade-required"))
-                assert here.board.held_back("p") == "the maintenance window is closed"
+                await here.until(lambda: here.board.held_back("p") == "the maintenance window is closed")
+                assert here.are("upgrade-required")
                 await here.until(lambda: not here.are("upgrade-required"), within_s=4 * 3600)
                 assert begun + 3 * 3600 - 120 <= here.cluster.clock.now() <= begun + 3 * 3600 + 5
 
@@ -264,10 +274,12 @@ def test_by_hand_one_node_at_a_time_is_asked_for() -> None:
 @pytest.mark.parametrize("state", ["wait-for-jobs-required", "pod-restart-required"])
 def test_a_policy_that_moves_on_is_followed(state: str) -> None:
     async def scenario() -> None:
-        async with fleet("a") as here, here.upgrading():
-            await here.policy(NEW)
+        upgrade = {**AT_ONCE, "waitForJobs": {"timeout": "2m"}}
+        async with fleet("a", upgrade=upgrade) as here, here.upgrading():
+            await _job(here)
+            await here.policy(NEW, upgrade=upgrade)
             await here.until(lambda: here.are(state))
-            await here.policy(NEWER)
+            await here.policy(NEWER, upgrade=upgrade)
             await here.until(lambda: here.are("upgrade-done") and here.drivers() == {"a": NEWER})
             assert here.cordoned() == []
 
@@ -332,24 +344,7 @@ def test_a_node_that_is_let_go_half_way_is_as_before(state: str, what: Any) -> N
     async def scenario() -> None:
         upgrade = {**AT_ONCE, "waitForJobs": {"timeout": "2m"}}
         async with fleet("a", upgrade=upgrade) as here, here.upgrading():
-            # Something to wait for.
-            await here.cluster.admin.create(
-                PODS,
-                {
-                    "metadata": {
-                        "name": "j",
-                        "namespace": "default",
-                        "labels": {"aliquot.dev/pod-group": "g"},
-                        "annotations": {RUNS_FOR: "100"},
-                    },
-                    "spec": {
-                        "restartPolicy": "Never",
-                        "containers": [
-                            {"name": "c", "image": "i", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
-                        ],
-                    },
-                },
-            )
+            await _job(here)
             await here.policy(NEW, upgrade=upgrade)
             await here.until(lambda: here.are(state))
             assert here.cordoned() == ["a"]

@@ -26,8 +26,9 @@ from aliquot.operator.board import Board
 from aliquot.operator.core.operands import POLICY_LABEL, OperandName
 from aliquot.operator.core.policies import Policy
 from aliquot.operator.core.pools import POOL_LABEL
-from aliquot.operator.core.rendering.pods import OPERAND_LABEL, revision
+from aliquot.operator.core.rendering.pods import OPERAND_LABEL, REVISION_LABEL, revision
 from aliquot.operator.core.upgrade.effects import Step
+from aliquot.operator.core.upgrade.memory import decode
 from aliquot.operator.core.upgrade.node import UpgradeNode
 from aliquot.operator.core.upgrade.roll import starts
 from aliquot.operator.core.upgrade.rules import Rules
@@ -46,13 +47,24 @@ from aliquot.operator.standing import Standing
 from aliquot.operator.upgrading.latest import Latest
 from aliquot.operator.upgrading.node_write import node_patch
 from aliquot.operator.upgrading.pod_writes import PodWrites
-from aliquot.operator.upgrading.reading import OnNode, glance, has_our_driver, is_ready, read, upgrade_of
+from aliquot.operator.upgrading.reading import (
+    OnNode,
+    checks_of,
+    glance,
+    has_our_driver,
+    is_driver,
+    is_ready,
+    pod_marks,
+    read,
+    upgrade_of,
+)
 from aliquot.operator.upgrading.telling import Telling
 from aliquot.operator.watched import BY_NODE, Json, Watched
 
 _log = structlog.get_logger()
 
 _WORKERS = 8
+_GATHER_S = 0.5
 _DECIDED_FOR_S = 5.0
 """For so long what was decided on is taken to be so still."""
 _NOBODY_MAKES_ONE = "there is no DaemonSet of the driver for it"
@@ -140,27 +152,42 @@ class Upgrades:
         assert some is not None
         name = some.metadata.name
         self._steps.enqueue(name)
-        for policy in (
-            self._standing.node(name).claim.policy,
-            (some.metadata.labels or {}).get(POLICY_LABEL, ""),
-        ):
-            if policy:
-                self._starts.enqueue(policy)
+        for policy in {
+            self._standing.node(name).claim.policy: None,
+            (some.metadata.labels or {}).get(POLICY_LABEL, ""): None,
+        }:
+            self._look_at(policy)
+
+    def _look_at(self, policy: str) -> None:
+        """Soon: nobody needs a start at once, and nodes change many at a time."""
+        if policy:
+            self._starts.enqueue_after(policy, _GATHER_S)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in (old, new):
-            if pod is not None and pod.spec.node_name:
-                self._steps.enqueue(pod.spec.node_name)
+        some = new if new is not None else old
+        assert some is not None
+        name = some.spec.node_name
+        if not name or (old is not None and new is not None and pod_marks(old) == pod_marks(new)):
+            return
+        node = self._latest.get(name)
+        state = upgrade_of(node)[0] if node is not None else State.NONE
+        # Before, and after, only the driver counts.
+        if state in UNDER_WAY or is_driver(some, self._namespace):
+            self._steps.enqueue(name)
 
     def _gpu_node_changed(self, old: GPUNode | None, new: GPUNode | None) -> None:
-        if new is None or (old is not None and old.status.conditions == new.status.conditions):
+        if new is None or checks_of(old) == checks_of(new):
             return
         name = new.metadata.name
-        self._steps.enqueue(name)
-        if policy := self._standing.node(name).claim.policy:
-            self._starts.enqueue(policy)
+        node = self._latest.get(name)
+        if node is not None and upgrade_of(node)[0] in UNDER_WAY:
+            self._steps.enqueue(name)
+        self._look_at(self._standing.node(name).claim.policy)
 
     def _daemon_set_changed(self, old: Json | None, new: Json | None) -> None:
+        """What its pods are made of: their counts are written into it many times a minute."""
+        if old is not None and new is not None and _makes(old) == _makes(new):
+            return
         for one in (old, new):
             if one is not None and _is_driver(one):
                 for name in self._standing.nodes_of(_label(one, POLICY_LABEL)):
@@ -217,7 +244,7 @@ class Upgrades:
         ):
             return release(self._view(node, "", policy))
         wanted = self._wanted_revision(stands.claim.policy, node)
-        if wanted is None:
+        if wanted is None or self._is_as_wanted(node, wanted):
             return None
         view = self._view(node, wanted, policy)
         if policy is None and view.state not in UNDER_WAY:
@@ -225,9 +252,25 @@ class Upgrades:
         rules = policy.rules if policy is not None else self._rules.get(stands.claim.policy, Rules())
         return step(view, rules, self._clock.now())
 
+    def _is_as_wanted(self, node: Node, revision: str) -> bool:
+        """Nothing of it is to be upgraded, and nothing to be given back: most nodes, most of the time."""
+        memory = decode((node.metadata.annotations or {}).get(MEMORY, ""))
+        if upgrade_of(node)[0] not in (State.NONE, State.UPGRADE_DONE) or (
+            memory is not None and (memory.cordoned or memory.paused)
+        ):
+            return False
+        pods = self._watched.pods.indexed(BY_NODE, node.metadata.name)
+        return all(
+            (pod.metadata.labels or {}).get(REVISION_LABEL) == revision
+            for pod in pods
+            if is_driver(pod, self._namespace)
+        )
+
     async def _write(self, node: Node, found: Step) -> bool:
         """False: the node has moved on. Raises ApiError."""
-        patch = node_patch(node, found)
+        # Of a policy that is refused nobody looks after the order.
+        policy = self._standing.policy(self._standing.node(node.metadata.name).claim.policy)
+        patch = node_patch(node, found, in_order=policy is not None)
         if patch is None or not self._may_write():
             return True
         self._effort.wrote("upgrade", node.metadata.name)
@@ -310,6 +353,15 @@ def _seen(node: Node) -> tuple[Any, ...]:
 
 def _is_driver(daemon_set: Json) -> bool:
     return _label(daemon_set, OPERAND_LABEL) == OperandName.DRIVER
+
+
+def _makes(daemon_set: Json) -> tuple[Any, ...]:
+    template = daemon_set["spec"]["template"]
+    return (
+        daemon_set["metadata"].get("labels"),
+        template["metadata"].get("labels"),
+        template["spec"].get("nodeSelector"),
+    )
 
 
 def _label(obj: Json, name: str) -> str:

@@ -21,8 +21,9 @@ from aliquot.operator.upgrading.reading import CLIENTS
 _CLIENT_LABELS = tuple(DEPLOY_LABELS[name] for name in CLIENTS)
 
 
-def node_patch(node: Node, step: Step) -> dict[str, Any] | None:
-    """A merge patch that holds only for the node as it was seen. None: the node is so already."""
+def node_patch(node: Node, step: Step, *, in_order: bool) -> dict[str, Any] | None:
+    """A merge patch that holds only for the node as it was seen. None: the node is so already. `in_order`: somebody lets the
+    clients that are resumed come back one after the other, as on a new node."""
     labels: dict[str, str | None] = {STATE_LABEL: str(step.state) or None}
     annotations: dict[str, str | None] = {MEMORY: encode(step.memory) or None}
     spec: dict[str, Any] = {}
@@ -35,7 +36,7 @@ def node_patch(node: Node, step: Step) -> dict[str, Any] | None:
             case PauseClients():
                 labels |= _turned(node, "true", PAUSED)
             case ResumeClients():
-                labels |= _turned(node, PAUSED, "true")
+                labels |= _turned(node, PAUSED, None if in_order else "true")
             case ForgetRetry():
                 annotations[RETRY] = None
             case ForgetRequest():
@@ -52,7 +53,7 @@ def node_patch(node: Node, step: Step) -> dict[str, Any] | None:
     return {"metadata": metadata, "spec": spec} if spec else {"metadata": metadata}
 
 
-def _turned(node: Node, before: str, after: str) -> dict[str, str | None]:
+def _turned(node: Node, before: str, after: str | None) -> dict[str, str | None]:
     """What a user said, and what is not deployed yet, stays."""
     labels = node.metadata.labels or {}
     return {label: after for label in _CLIENT_LABELS if labels.get(label) == before}

@@ -85,7 +85,7 @@ def read(here: OnNode, wanted_revision: str, policy: Policy | None) -> UpgradeNo
 def glance(node: Node, gpu_node: GPUNode | None, wanted_revision: str) -> UpgradeNode:
     """Without its pods: all that others' starts go by."""
     labels, annotations = _labels(node), node.metadata.annotations or {}
-    checks = _checks(gpu_node)
+    checks = checks_of(gpu_node)
     return UpgradeNode(
         node.metadata.name,
         wanted_revision,
@@ -111,6 +111,30 @@ def upgrade_of(node: Node) -> tuple[State | None, str]:
     """How far the upgrade of its driver is, and what it waits for, or why it failed."""
     memory = decode((node.metadata.annotations or {}).get(MEMORY, ""))
     return state_of(_labels(node).get(STATE_LABEL, "")), memory.reason if memory is not None else ""
+
+
+def is_driver(pod: Pod, namespace: str) -> bool:
+    known = operand_of(pod)
+    return known is not None and known[1] is OperandName.DRIVER and pod.metadata.namespace == namespace
+
+
+def pod_marks(pod: Pod) -> tuple[object, ...]:
+    """All of a pod that is read here: equal marks, equal views."""
+    metadata, status = pod.metadata, pod.status
+    statuses = (*(status.init_container_statuses or ()), *(status.container_statuses or ()))
+    return (
+        metadata.uid,
+        pod.spec.node_name,
+        metadata.deletion_timestamp,
+        metadata.labels,
+        metadata.annotations,
+        metadata.owner_references,
+        status.phase,
+        status.reason,
+        status.message,
+        [(one.type, one.status, one.reason, one.message) for one in status.conditions or ()],
+        [(one.name, one.restart_count, one.state, one.last_state) for one in statuses],
+    )
 
 
 def is_ready(node: Node) -> bool:
@@ -181,7 +205,7 @@ def _validation(
     ):
         # Nobody is there to say it.
         return Validation.PASSED, inf, ""
-    found = _checks(here.gpu_node)
+    found = checks_of(here.gpu_node)
     if found is None or found.status not in _VALIDATIONS:
         return Validation.WAITING, 0.0, ""
     told_s = _seconds(found.last_transition_time)
@@ -198,7 +222,7 @@ def _validation(
     return Validation.PASSED, inf if fresh else told_s, ""
 
 
-def _checks(gpu_node: GPUNode | None) -> Condition | None:
+def checks_of(gpu_node: GPUNode | None) -> Condition | None:
     conditions = gpu_node.status.conditions if gpu_node is not None else ()
     return next((one for one in conditions if one.type == CHECKS_PASSED), None)
 

@@ -39,14 +39,13 @@ def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
         return Starts({}, "the maintenance window is closed", opens_s)
     canaries = _Canaries.of(nodes, rules, now_s)
     limits = _Limits.of(nodes, rules)
-    if canaries.under_test:
-        limits.parallel = min(limits.parallel, canaries.free)
-        # A gang that is larger goes in parts: it would never come to it.
-        limits.most_parallel = min(limits.most_parallel, rules.canary_nodes)
     found: dict[str, Step] = {}
     for bundle in _bundles(waiting):
-        together = bundle if limits.fits_ever(bundle) else bundle[:1]
-        if limits.take(together):
+        # A gang that is larger than what may ever go goes in parts.
+        fits = limits.fits_ever(bundle) and canaries.fit_ever(bundle)
+        together = bundle if fits else bundle[:1]
+        if canaries.may_take(together) and limits.take(together):
+            canaries.take(together)
             for node in together:
                 found[node.name] = _start(node, now_s)
     if len(found) == len(waiting):
@@ -70,8 +69,11 @@ def _start(node: UpgradeNode, now_s: float) -> Step:
 
 @dataclass(slots=True)
 class _Canaries:
+    """Nodes on which no driver works have nothing to lose: they are none, and wait for none."""
+
     under_test: bool
     """The others are not let start yet."""
+    most: int = 0
     free: int = 0
     """Canaries that may still start."""
     why: str = ""
@@ -84,16 +86,31 @@ class _Canaries:
         done = [node for node in nodes if _is_done(node)]
         under_way = sum(node.state in UNDER_WAY for node in nodes)
         wanted = min(rules.canary_nodes, len(nodes))
+        first = "the first node" if wanted == 1 else f"the first {wanted} nodes"
         if len(done) < wanted:
             free = max(0, wanted - len(done) - under_way)
-            return _Canaries(True, free, f"the first {wanted} go alone")
-        ended = sorted(node.memory.since_s for node in done if node.memory is not None)[wanted - 1]
-        left_s = rules.soak_s - max(0.0, now_s - ended)
+            return _Canaries(True, wanted, free, f"{first} {'goes' if wanted == 1 else 'go'} alone")
+        done.sort(key=lambda node: (node.memory.since_s if node.memory is not None else 0.0, node.name))
+        last = done[wanted - 1]
+        left_s = rules.soak_s - max(0.0, now_s - (last.memory.since_s if last.memory is not None else 0.0))
         if left_s > 0:
-            return _Canaries(
-                True, 0, f"the first {wanted} have to stay well for {rules.soak_s:.0f} s", left_s
-            )
+            named = f"node {last.name} has" if wanted == 1 else f"{first} have"
+            why = f"{named} to stay well for {rules.soak_s:.0f} s"
+            return _Canaries(True, wanted, 0, why, left_s)
         return _Canaries(False)
+
+    def fit_ever(self, bundle: Sequence[UpgradeNode]) -> bool:
+        return not self.under_test or sum(map(_works, bundle)) <= self.most
+
+    def may_take(self, bundle: Sequence[UpgradeNode]) -> bool:
+        return not self.under_test or sum(map(_works, bundle)) <= self.free
+
+    def take(self, bundle: Sequence[UpgradeNode]) -> None:
+        self.free -= sum(map(_works, bundle))
+
+
+def _works(node: UpgradeNode) -> bool:
+    return node.driver is None or node.driver.ready
 
 
 def _is_done(node: UpgradeNode) -> bool:
