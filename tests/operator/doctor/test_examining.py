@@ -49,6 +49,7 @@ TO_DO = [
     Row("an earlier version's kind", well(crds=served(older="gpupolicies.aliquot.dev")), "CustomResourceDefinition gpupolicies.aliquot.dev", "CRDOutdated", "it does not know spec.upgrade,", "aliquot install"),
     Row("nobody follows", well(deployments=[], leases={}, policies=[policy(seen=0)]), "", "OperatorAbsent", "nobody follows GPUPolicy default", "aliquot install"),
     Row("nobody follows any more", well(deployments=[], leases={"aliquot-operator": lease(age_s=900)}, policies=[policy(seen=0)]), "", "OperatorAbsent", "nobody keeps its lease", "aliquot operator run"),
+    Row("pods that do nothing", well(leases={}, policies=[policy(seen=0)]), "Deployment aliquot-operator", "NobodyLeads", "none has taken the lease", "logs deployment/aliquot-operator"),
     Row("no replica", well(deployments=[deployment(ready=0)]), "Deployment aliquot-operator", "NotReady", "no pod that is ready", "kubectl -n aliquot-system logs deployment/aliquot-operator"),
     Row("scaled to zero", well(deployments=[deployment(replicas=0, ready=0)]), "Deployment aliquot-operator", "ScaledToZero", "nodes stay as they are", "--replicas 1"),
     Row("nobody leads", well(leases={"aliquot-operator": lease(age_s=900)}), "Lease aliquot-operator", "LeaseStale", "for 900 s", "logs deployment/aliquot-operator"),

@@ -98,18 +98,17 @@ def _missing(ours: Json, theirs: Json, path: str) -> str:
 
 
 def _operator(seen: Seen) -> Iterator[Finding]:
-    """Where nobody keeps a lease, it may still be somebody who needs none."""
-    is_deployed = any(one["metadata"]["name"] == OPERATOR for one in seen.deployments)
+    """Where nobody keeps a lease, it may still be somebody who needs none: as long as policies are followed."""
     age_s = _age_s(seen, OPERATOR)
-    is_known = seen.may_see(DEPLOYMENTS, LEASES)
-    if is_deployed or not is_known or (age_s is not None and age_s < _STALE_S):
-        return
     behind = [
         policy["metadata"]["name"]
         for policy in seen.policies
         if (policy.get("status") or {}).get("observedGeneration", 0) < policy["metadata"].get("generation", 0)
     ]
-    if behind:
+    if not behind or not seen.may_see(DEPLOYMENTS, LEASES) or (age_s is not None and age_s < _STALE_S):
+        return
+    deployed = next((one for one in seen.deployments if one["metadata"]["name"] == OPERATOR), None)
+    if deployed is None:
         yield _to_do(
             "",
             "",
@@ -117,6 +116,14 @@ def _operator(seen: Seen) -> Iterator[Finding]:
             f"nobody follows GPUPolicy {behind[0]}: there is no Deployment {OPERATOR} in {seen.namespace}, and nobody keeps "
             "its lease",
             f"{_INSTALL}, or run `aliquot operator run`",
+        )
+    elif age_s is None and (deployed.get("status") or {}).get("readyReplicas", 0):
+        yield _to_do(
+            "Deployment",
+            OPERATOR,
+            "NobodyLeads",
+            f"nobody follows GPUPolicy {behind[0]}: its pods run, and none has taken the lease",
+            f"kubectl -n {seen.namespace} logs deployment/{OPERATOR} --tail 50",
         )
 
 
