@@ -135,12 +135,6 @@ def _apply(
 
 def _prune(merged: dict[str, Any], shape: Shape, last: FieldSet, ledger: Ledger) -> dict[str, Any]:
     """`merged` without what was applied last time, save what anybody (this manager included) owns now."""
-    owned: FieldSet = {}
-    for ownership in ledger.values():
-        owned = field_set.union(owned, ownership.fields)
-    if not field_set.difference(last, owned):
-        return merged
-
     unowned = last
     for ownership in ledger.values():
         unowned = field_set.difference(unowned, ownership.fields)
@@ -157,6 +151,9 @@ def _pruned(merged: dict[str, Any], shape: Shape, last: FieldSet, ledger: Ledger
     everything = named(structured.fields_of(merged, shape))
     dropped = named(last)
     pruned = structured.remove(merged, dropped, shape)
+    owned: FieldSet = {}
+    for ownership in ledger.values():
+        owned = field_set.union(owned, ownership.fields)
     kept = field_set.union(named(structured.fields_of(pruned, shape)), named(owned))
     pruned = structured.remove(merged, field_set.difference(everything, kept), shape)
     # What went only because something around it went, and was never this manager's, comes back.
