@@ -7,7 +7,7 @@ SECONDS ?= 600
 TOOLS := .venv/tools
 SCHEMATHESIS := schemathesis==4.32.5
 
-.PHONY: setup tools demo demo-healing up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
+.PHONY: setup tools demo demo-healing demo-operator up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,9 @@ demo: setup
 
 demo-healing: setup
 	@$(BIN)/python examples/healing.py
+
+demo-operator: setup
+	@$(BIN)/python examples/gpu_operator.py
 
 up: setup
 	@$(BIN)/aliquot up

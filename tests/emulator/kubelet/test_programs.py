@@ -166,7 +166,7 @@ def test_probes_wait_for_a_program_to_be_well_and_no_longer_than_they_may() -> N
         runtime = make(programs)
         made = await runtime.start(config())
         result = await runtime.probe(made.id, READINESS)
-        assert (result.success, result.text) == (False, "no answer within 5 s")
+        assert (result.success, result.text) == (False, "not well within 5 s")
         programs.programs[0].is_well.set()
         assert (await runtime.probe(made.id, READINESS)).success
         await runtime.close()

@@ -1,5 +1,6 @@
 """`aliquot node validate`: the real one. That it runs at all shows that containers are shown GPUs."""
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from aliquot.node.validation.validator import Validator
 from aliquot.node.validation.workload import Workload
 
 _USAGE = 2
+_LOOK_S = 0.5
 
 
 @dataclass(eq=False)
@@ -50,9 +52,9 @@ class Validation:
 
     async def probe(self, request: ProbeRequest) -> ProbeResult:
         if isinstance(request.check, HttpCheck) and request.check.path == "/readyz":
-            waits_for = self._validator.waits_for() if self._validator is not None else "it starts"
-            if waits_for:
-                return ProbeResult(False, "HTTP probe failed with statuscode: 503")
+            # The next question would be ten seconds away.
+            while self._validator is None or self._validator.waits_for():  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_S)
         return ProbeResult(True)
 
     def gone(self) -> None:

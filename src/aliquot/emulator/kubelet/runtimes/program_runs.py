@@ -91,7 +91,7 @@ class ProgramRuns:
             async with asyncio.timeout(request.timeout_s):
                 return await self._runs[container_id].program.probe(request)
         except TimeoutError:
-            return ProbeResult(False, f"no answer within {request.timeout_s:.0f} s")
+            return ProbeResult(False, f"not well within {request.timeout_s:.0f} s")
 
     def lines(self, container_id: str) -> Sequence[LogLine]:
         run = self._runs.get(container_id)
