@@ -157,7 +157,7 @@ def test_who_is_waited_for(jobs: Mapping[str, str] | None, waited_for: list[str]
     assert [one.key.removeprefix("default/") for one in found if one.is_waited_for] == waited_for
 
 
-CPU = {"limits": {"cpu": "1"}}
+CPU: dict[str, Any] = {"limits": {"cpu": "1"}}
 
 
 @pytest.mark.parametrize(
