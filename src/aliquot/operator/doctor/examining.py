@@ -18,6 +18,6 @@ def examine(seen: Seen) -> Sequence[Finding]:
     """What is to be done before what is only to be known."""
     stored = {policy["metadata"]["name"]: read_stored(policy, _IMAGES) for policy in seen.policies}
     found = grouped(
-        [*examine_installation(seen), *examine_policies(seen, stored), *examine_nodes(seen, stored)]
+        [*examine_installation(seen, stored), *examine_policies(seen, stored), *examine_nodes(seen, stored)]
     )
     return sorted(found, key=lambda one: one.weight is not Weight.TO_DO)

@@ -9,6 +9,7 @@ from aliquot.kube.api.core import Pod
 from aliquot.kube.resources import CRDS, DAEMONSETS, DEPLOYMENTS, LEASES, RUNTIMECLASSES, SECRETS
 from aliquot.operator.core.discovered import has_gpus
 from aliquot.operator.core.pods import read
+from aliquot.operator.core.policies import Stored
 from aliquot.operator.doctor.certificates import ends_s, is_trusted
 from aliquot.operator.doctor.findings import Finding, Weight
 from aliquot.operator.doctor.seen import Json, Seen, Webhook
@@ -24,7 +25,7 @@ _DAY_S = 86_400.0
 _SOON_S = 7 * _DAY_S
 
 
-def examine_installation(seen: Seen) -> Iterator[Finding]:
+def examine_installation(seen: Seen, policies: Mapping[str, Stored]) -> Iterator[Finding]:
     for kind, message in seen.unread.items():
         # Few may read Secrets, and all else is seen without.
         weight = Weight.NOTE if kind == SECRETS else Weight.TO_DO
@@ -35,7 +36,8 @@ def examine_installation(seen: Seen) -> Iterator[Finding]:
         yield from _deployment(seen, deployment)
     yield from _leases(seen)
     yield from _discovery(seen)
-    yield from _runtime_class(seen)
+    if any(one.policy is not None for one in policies.values()):
+        yield from _runtime_class(seen)
     yield from _webhook(seen)
 
 
@@ -202,7 +204,7 @@ def _discovery(seen: Seen) -> Iterator[Finding]:
 
 
 def _runtime_class(seen: Seen) -> Iterator[Finding]:
-    if seen.policies and seen.may_see(RUNTIMECLASSES) and "nvidia" not in seen.runtime_classes:
+    if seen.may_see(RUNTIMECLASSES) and "nvidia" not in seen.runtime_classes:
         yield _to_do(
             "RuntimeClass",
             "nvidia",
