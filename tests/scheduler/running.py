@@ -62,8 +62,8 @@ def scheduler(world: World, seed: int = 0, **more: Any) -> Scheduler:
 
 
 @contextlib.asynccontextmanager
-async def running(one: Scheduler) -> AsyncIterator[Scheduler]:
-    task = asyncio.create_task(one.run())
+async def running(one: Scheduler, **more: Any) -> AsyncIterator[Scheduler]:
+    task = asyncio.create_task(one.run(**more))
     try:
         yield one
         if task.done():

@@ -57,10 +57,15 @@ def test_what_it_did_and_how_things_stand() -> None:
 
 def test_it_is_ready_once_it_knows_the_cluster() -> None:
     async def scenario(world: World) -> None:
+        world.api.put("nodes", node("a", gpus=1))
+        world.api.put("pods", pod("p", gpus=1))
         one = scheduler(world)
+        known: list[tuple[str, int]] = []
         assert one.waits_for() == "pods"
-        async with running(one):
+        async with running(one, once_known=lambda: known.append((one.waits_for(), len(world.api.binds)))):
             await until(lambda: not one.waits_for())
+            await until(lambda: bool(world.api.binds))
+        assert known == [("", 0)]
 
     simulate(scenario)
 

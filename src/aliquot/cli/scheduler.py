@@ -199,6 +199,7 @@ async def _schedule(
     context: str | None,
 ) -> None:
     from aliquot.clock import SystemClock
+    from aliquot.kube.cache import settle_gc
     from aliquot.scheduler.controller import Scheduler
 
     rng = random.Random()
@@ -216,4 +217,4 @@ async def _schedule(
             flight_recorder=recorder,
         )
         async with serving_metrics(scheduler.metrics, *metrics, waits_for=scheduler.waits_for):
-            await scheduler.run()
+            await scheduler.run(once_known=settle_gc)

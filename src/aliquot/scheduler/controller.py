@@ -280,10 +280,15 @@ class Scheduler:
         self._telling.subscribe(self._upstream_statuses.pod_told)
         self._stale_gangs.subscribe(self._group_statuses.look)
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, once_known: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled. `once_known` is called when it has learned what the cluster has."""
         election = self._election
-        await self.follow(self._lead if election is None else lambda: election.run(self._lead))
+
+        async def decide() -> None:
+            once_known()
+            await (self._lead() if election is None else election.run(self._lead))
+
+        await self.follow(decide)
 
     async def follow(self, then: Callable[[], Awaitable[None]]) -> None:
         """Learn what the cluster has, and keep up with it while `then` runs. By itself this writes nothing."""
