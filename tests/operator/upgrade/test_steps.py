@@ -80,6 +80,8 @@ CASES = [
     Case("somebody took the label away in between", at(S.NONE, cordoned=True, paused=True), S.NONE, (Uncordon(), ResumeClients()), remembers=FORGOTTEN),
     Case("it would not run there", at(S.NONE, misfit="kernel 6.14 is too new", forgot=True), S.NONE, says="kernel 6.14"),
     Case("that is told once", at(S.NONE, misfit="too new", reason="too new"), None),
+    Case("... until it is wanted no more", at(S.NONE, driver=NEW, reason="too new"), S.NONE, remembers=FORGOTTEN),
+    Case("... also of one that was done before", at(S.UPGRADE_DONE, driver=NEW, reason="too new"), S.UPGRADE_DONE, remembers=(("reason", ""), ("revision", "v2"))),
     Case("a label that is no state", at(None), S.NONE, remembers=FORGOTTEN),
     Case("... in the midst of an upgrade", at(None, cordoned=True, paused=True), S.NONE, (Uncordon(), ResumeClients())),
     # Upgrade required.

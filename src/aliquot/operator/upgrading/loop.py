@@ -256,7 +256,7 @@ class Upgrades:
         """Nothing of it is to be upgraded, and nothing to be given back: most nodes, most of the time."""
         memory = decode((node.metadata.annotations or {}).get(MEMORY, ""))
         if upgrade_of(node)[0] not in (State.NONE, State.UPGRADE_DONE) or (
-            memory is not None and (memory.cordoned or memory.paused)
+            memory is not None and (memory.cordoned or memory.paused or memory.reason)
         ):
             return False
         pods = self._watched.pods.indexed(BY_NODE, node.metadata.name)

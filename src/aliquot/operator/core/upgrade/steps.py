@@ -104,7 +104,11 @@ def _none(here: _Here) -> Step | None:
         # Somebody took the label away in between.
         return here.give_back()
     if not node.is_outdated or node.is_skipped or not (here.rules.auto or node.is_requested):
-        return None
+        if not here.memory.reason:
+            return None
+        # It was told of a driver that does not fit, and there is none any more.
+        told = replace(here.memory, reason="") if node.state is State.UPGRADE_DONE else NOTHING
+        return Step(node.state or State.NONE, told)
     if node.misfit:
         if here.memory.reason == node.misfit:
             return None
