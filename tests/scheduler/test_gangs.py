@@ -14,7 +14,7 @@ from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.rankings import Rankings
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
-from aliquot.scheduler.testing import node, placed, pod
+from aliquot.scheduler.testing import node, placed, pod, ways
 
 TREE = Topology("net", ("block", "rack"))
 
@@ -307,3 +307,16 @@ def within(required: str = "", preferred: str = "", topology: str = "net") -> To
 )
 def test_gangs(case: Case) -> None:
     assert decide(case) == (dict(case.go), dict(case.wait))
+
+
+@pytest.mark.parametrize("resource", ["nvidia.com/mig-1g.10gb", "class.aliquot.dev/small", "nvidia.com/gpu"])
+def test_devices_of_a_name_that_no_node_has_yet_are_made_for_a_gang(resource: str) -> None:
+    policies = Policies()
+    snapshot, pending, rankings = Snapshot(), Pending(policies.order), Rankings(policies)
+    layouts = ("whole", "whole") if resource != "nvidia.com/gpu" else ("1g.10gb@6", "1g.10gb@6")
+    snapshot.set_facts(node("a", *layouts, cut="h100-80gb", classes={"small": ways("1g.10gb")}))
+    spec = JobSpec("default/g", Group("", 2))
+    for number in range(2):
+        pending.put(pod(f"g-{number}", wants={resource: 1}), spec)
+    outcome = cycle.run(snapshot, pending, rankings)
+    assert [bind.placed.reserved for bind in outcome.binds] == [True, True]

@@ -52,11 +52,10 @@ def test_when_one_cannot_be_made_all_are_given_back() -> None:
         start(api, "1g.10gb@6")
         async with running(scheduler(world)):
             gang(api, "p", "q", "r")
-            await until(lambda: sum(bool(given(api, name)) for name in "pqr") == 2, 1)
-            first, second = [name for name in "pqr" if given(api, name)]
+            await until(lambda: all(given(api, name) for name in "pqr"), 1)
             await asyncio.sleep(DEADLINE_S - 1)
             assert api.binds == []
-            await until(lambda: not (given(api, first) and given(api, second)), 2)
+            await until(lambda: not any(given(api, name) for name in "pqr"), 2)
             assert api.binds == []
 
     simulate(scenario)
@@ -68,13 +67,12 @@ def test_when_one_goes_meanwhile_the_others_are_given_back() -> None:
         start(api, "1g.10gb@6")
         async with running(scheduler(world)):
             gang(api, "p", "q")
-            await until(lambda: bool(given(api, "p") or given(api, "q")), 1)
-            made, held = ("p", "q") if given(api, "p") else ("q", "p")
+            await until(lambda: bool(given(api, "p") and given(api, "q")), 1)
+            made, held = ("p", "q") if "@5" in given(api, "p") else ("q", "p")
             api.delete("pods", f"default/{made}")
-            await until(lambda: api.condition(held)[0] == "False", 1)
-            assert api.condition(held)[2] == (
-                "1 of the 2 pods that it takes exist; the others have to be made first"
-            )
+            await until(lambda: not given(api, held), 1)
+            told = "1 of the 2 pods that it takes exist; the others have to be made first"
+            await until(lambda: api.condition(held)[2] == told, 5)
             assert api.binds == []
 
     simulate(scenario)
@@ -166,5 +164,40 @@ def test_the_first_members_hear_too_why_all_of_them_wait() -> None:
             api.put("pods", of_gang("q", "nvidia.com/gpu"))
             await until(lambda: "pods find a node" in api.condition("q")[2], 1)
             await until(lambda: api.condition("p") == api.condition("q"), 1)
+
+    simulate(scenario)
+
+
+def test_what_is_there_is_kept_for_its_pod_while_it_waits_for_the_others() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "1g.10gb@6")
+        async with running(scheduler(world)):
+            gang(api, "p", "q")
+            # So that the partitioner, which may need the place, knows of it.
+            await until(
+                lambda: {given(api, "p"), given(api, "q")} == {f"a: 1g.10gb@{n} of gpu0" for n in (5, 6)}, 1
+            )
+            await asyncio.sleep(1)
+            # One of the two is being made.
+            assert len(api.events("MakingDevice")) == 1
+            api.put("gpunodes", gpu_node("1g.10gb@5 1g.10gb@6"))
+            await until(lambda: places(api, "p", "q") == ["a", "a"], 1)
+
+    simulate(scenario)
+
+
+def test_when_one_cannot_be_made_one_whose_device_was_made_is_given_back_too() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        start(api, "whole")
+        async with running(scheduler(world)):
+            gang(api, "p", "q")
+            await until(lambda: bool(given(api, "p") and given(api, "q")), 1)
+            slot = given(api, "p").partition("@")[2].partition(" ")[0]
+            api.put("gpunodes", gpu_node(f"1g.10gb@{slot}"))
+            await until(lambda: not given(api, "p") and not given(api, "q"), DEADLINE_S + 5)
+            await until(lambda: "another pod of its job could not be placed" in api.condition("p")[2], 1)
+            assert api.binds == []
 
     simulate(scenario)

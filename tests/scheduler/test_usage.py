@@ -6,17 +6,26 @@ from typing import Any
 import pytest
 
 from aliquot.clock import rfc3339
-from aliquot.kube.api.queue import QueueAmounts, QueueUsage, QueueUserUsage
+from aliquot.kube.api.core import Pod
+from aliquot.kube.api.queue import Queue, QueueAmounts, QueueUsage, QueueUserUsage
+from aliquot.kube.cache import Cache
+from aliquot.kube.resources import PODS
+from aliquot.kube.resources import QUEUES as QUEUE
+from aliquot.scheduler.core.accounts import Accounts
+from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.pod import CPU, Amounts
-from aliquot.scheduler.core.queues.history import NOBODY
+from aliquot.scheduler.core.queues.history import NOBODY, History
 from aliquot.scheduler.core.queues.terms import GPU, of_model
 from aliquot.scheduler.explaining import Answer, Subject, explain
 from aliquot.scheduler.queues import Unreadable
 from aliquot.scheduler.settings import Settings
-from aliquot.scheduler.usage import WRITE_S, users_of
+from aliquot.scheduler.testing import pod as a_pod
+from aliquot.scheduler.usage import WRITE_S, UsageHistory, users_of
 from tests.scheduler.fake_api import FakeApi, Json, World, simulate
 from tests.scheduler.running import node, pod, running, scheduler, until
 from tests.scheduler.test_queue_status import QUEUES, queue, shown, writes
+from tests.scheduler.worlds import counted
+from tests.scheduler.worlds import queue as a_queue
 
 HOUR = 3600.0
 
@@ -85,6 +94,29 @@ def test_what_was_had_is_written_now_and_then_and_by_whom() -> None:
             assert writes(api, "a") == before
 
     simulate(scenario, within_s=100 * HOUR, kinds=QUEUES)
+
+
+def test_what_a_queue_had_is_what_its_users_had_at_the_same_moment() -> None:
+    async def scenario(world: World) -> None:
+        client, history = world.client(), History(60.0, world.clock.now())
+        accounts = Accounts([a_queue("a")], counted, history)
+        found = UsageHistory(
+            clock=world.clock,
+            pods=Cache(client, PODS, Pod),
+            queues=Cache(client, QUEUE, Queue),
+            accounts=accounts,
+        )
+        one = a_pod("one", gpu=4)
+        accounts.place(one.key, JobSpec(one.key, None, "a", user="ann"), one.shape)
+        found.look()
+        # Between two looks.
+        await asyncio.sleep(30)
+        found.tell_time()
+        written = found.shown({"a": None})["a"]
+        assert written is not None and written.average is not None and written.average.gpu not in ("", "0")
+        assert [user.average for user in written.users] == [written.average]
+
+    simulate(scenario)
 
 
 def test_a_long_half_life_is_written_more_seldom() -> None:

@@ -9,6 +9,8 @@ does not undo the decision: only its failure does.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from aliquot.clock import parse_rfc3339
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpuclass import GPUClass
@@ -17,6 +19,7 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.resources import key
 from aliquot.partition.class_specs import ClassSpecs
 from aliquot.scheduler import nodes
+from aliquot.scheduler.core.attempts import Bind
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.jobs import JobSpec
 from aliquot.scheduler.core.landings import Landings
@@ -111,6 +114,16 @@ class Mirror:
             self._snapshot.remove_pod(pod.key)
             self._call.released(pod.key)
             self._call.changed()
+
+    def reserve(self, bind: Bind) -> Bind:
+        """With a reservation, where what the pod is to get might be cut otherwise before it is bound."""
+        placed, node = bind.placed, self._snapshot.nodes.get(bind.placed.node)
+        if placed.reserved or not placed.devices or node is None or not node.facts.makes_devices:
+            return bind
+        reserved = replace(placed, reserved=True)
+        if self._snapshot.pods.get(placed.key) is placed:
+            self._snapshot.set_pod(reserved)
+        return Bind(bind.pod, reserved, bind.leaf)
 
     def give_back(self, pod: PodRequest) -> None:
         """Release `pod` and put it back in the line, if it still waits."""

@@ -163,7 +163,9 @@ class Preparing:
                 return self._held_back(waiting, SCHEDULER_ERROR, f"{_NOT_WRITTEN}: {error.message}")
             waiting.written = True
             self._reporter.forget(key)
-            self._tell_begun(waiting)
+            there = self._snapshot.nodes.get(waiting.placed.node)
+            if there is None or not _ready(waiting.placed, there):
+                self._tell_begun(waiting)
             if self._reporter.asks_for_nodes(key):
                 await nominate(self._client, waiting.pod, waiting.placed.node)
             if self._waiting.get(key) is not waiting:

@@ -1,7 +1,8 @@
 """Pods that were decided on together are bound together: none of them before the devices of all are there.
 
-A pod whose devices are there and that waits for the others is as good as bound to the rest of the scheduler. When one of
-them cannot have what it was to get, all of them are given back, and decided anew.
+A pod whose devices are there and that waits for the others is as good as bound to the rest of the scheduler. To the partitioner it
+is so by its assignment, which is written on it as on those whose devices are made: else what it is to get could be given up
+meanwhile. When one of them cannot have what it was to get, all of them are given back, and decided anew.
 """
 
 from collections.abc import Callable
@@ -42,14 +43,16 @@ class Together:
             return
         # What is under way of the job goes on, and this with it.
         unit = self._unit(decision.job.key)
-        for bind in decision.binds:
+        binds = [self._mirror.reserve(bind) for bind in decision.binds]
+        for bind in binds:
             self._unit_of[bind.pod.key] = unit
             if bind.placed.reserved:
                 unit.preparing.add(bind.pod.key)
             else:
                 unit.ready[bind.pod.key] = bind
-        for bind in made:
-            preparing.submit(bind.pod, bind.placed)
+        for bind in binds:
+            if bind.placed.reserved:
+                preparing.submit(bind.pod, bind.placed)
 
     def begun(self, job: str, pod: str) -> None:
         """Another leader began to make the devices of a pod of the job: whom else it decided on is not known."""
@@ -75,10 +78,15 @@ class Together:
         others = unit.preparing - {pod}
         held = [bind for key, bind in unit.ready.items() if key != pod]
         self._dissolve(unit)
+        for bind in held:
+            if bind.placed.reserved:
+                # It says so itself, and whoever reads that goes on with it.
+                preparing.submit(bind.pod, bind.placed, written=True)
+                others.add(bind.pod.key)
+            else:
+                self._mirror.give_back(bind.pod)
         for key in sorted(others):
             preparing.cancel(key, "another pod of its job could not be placed")
-        for bind in held:
-            self._mirror.give_back(bind.pod)
 
     def stop(self) -> None:
         """Leadership is lost: whoever leads next decides on those who are held."""

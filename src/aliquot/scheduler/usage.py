@@ -97,7 +97,9 @@ class UsageHistory:
     def _had_with_those_below(self, history: History) -> Mapping[str, Amounts]:
         tree = self._accounts.tree
         had: dict[int, Amounts] = {}
-        for leaf, amounts in history.past.used.items():
+        for leaf in history.queues:
+            # Until now, as what its users had: at the last look it was another sum.
+            amounts = history.used(leaf)
             for index in tree.path(leaf):
                 had[index] = together(had.get(index, {}), amounts)
         return {tree.nodes[index].name: amounts for index, amounts in had.items() if index != ROOT}

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from msgspec import Struct, structs
 
+from aliquot.partition.demand import could_be_made
 from aliquot.scheduler.core.explain import explain
 from aliquot.scheduler.core.filters import devices
 from aliquot.scheduler.core.gpu_domains import (
@@ -426,6 +427,8 @@ class _Unknown(Exception):
 def at_most(shape: PodShape, node: NodeState) -> int:
     """How many pods of the shape the node could take at the very most: by amounts alone, of devices that are there or could
     be made."""
-    made = node.free if node.facts.makes_devices and asks(shape) else ()
-    room = [node.available(r) // n for r, n in shape.request.items() if n and r not in made]
+    makes = node.facts.makes_devices
+    room = [
+        node.available(r) // n for r, n in shape.request.items() if n and not (makes and could_be_made(r))
+    ]
     return max(0, min(room, default=0))

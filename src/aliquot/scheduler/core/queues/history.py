@@ -118,6 +118,11 @@ class History:
             self._books.setdefault(queue, {})[user] = _Book(usage, dict(held))
         self.past = Past(past, _STRENGTH)
 
+    @property
+    def queues(self) -> Iterable[str]:
+        """Of which something is known."""
+        return self._books.keys()
+
     def used(self, queue: str) -> Amounts:
         """By all its users, until now."""
         return used(self._total(self._books.get(queue, {}).values()))
