@@ -112,7 +112,7 @@ CASES = [
     Case("pods are evicted", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED, EVICT, "default/p to leave"),
     Case("a budget says no", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(refusal="budget b"),)), S.POD_DELETION_REQUIRED, EVICT, "default/p stays: budget b"),
     Case("one on its way is not asked again", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(is_going=True),)), S.POD_DELETION_REQUIRED),
-    Case("in time they did not go: as before", at(S.POD_DELETION_REQUIRED, passed_s=300, cordoned=True, gpu_pods=(pod(refusal="budget b"),)), S.UPGRADE_FAILED, (Uncordon(), ResumeClients()), "budget b did not leave within 300 s"),
+    Case("in time they did not go: as before", at(S.POD_DELETION_REQUIRED, passed_s=300, cordoned=True, gpu_pods=(pod(refusal="budget b"),)), S.UPGRADE_FAILED, (Uncordon(), ResumeClients()), "default/p did not leave within 300 s: budget b"),
     Case("closed by somebody: it stays closed", at(S.POD_DELETION_REQUIRED, passed_s=300, gpu_pods=(pod(),)), S.UPGRADE_FAILED, (ResumeClients(),)),
     Case("the last resort", at(S.POD_DELETION_REQUIRED, passed_s=300, gpu_pods=(pod(),)), S.DRAIN_REQUIRED, rules=DRAIN),
     Case("who would not come back is left", at(S.POD_DELETION_REQUIRED, gpu_pods=(pod(comes_back=False),)), S.UPGRADE_FAILED, (ResumeClients(),), "default/p would not come back"),

@@ -85,8 +85,8 @@ class PodWrites:
                 self.refusals.pop(uid, None)
             except errors.ApiError as error:
                 # Whatever speaks against it, the node's other pods are asked all the same.
-                self.refusals[uid] = error.message
-                _log.info("eviction refused", pod=key(pod), why=error.message)
+                self.refusals[uid] = why = _why(error)
+                _log.info("eviction refused", pod=key(pod), why=why)
             else:
                 self.refusals.pop(uid, None)
                 _log.info("evicted for the driver's upgrade", pod=key(pod))
@@ -100,3 +100,10 @@ class PodWrites:
         except (errors.NotFound, errors.Conflict):
             return
         _log.info("driver restarted", pod=effect.pod)
+
+
+def _why(error: errors.ApiError) -> str:
+    """Which budget it is, Kubernetes says beside the message."""
+    causes = error.details.causes if error.details is not None else None
+    said = [error.message, *(cause.message for cause in causes or () if cause.message)]
+    return ": ".join(one.rstrip(".") for one in said)

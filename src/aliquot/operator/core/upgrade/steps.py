@@ -328,8 +328,10 @@ def _never_evicted(pods: Iterable[GPUPod], rules: Eviction) -> str:
 
 def _not_gone(pods: Iterable[GPUPod], rules: Eviction) -> str:
     found = list(pods)
-    refused = next((f"{pod.key}: {pod.refusal}" for pod in found if pod.refusal), "")
-    return f"{refused or _named([pod.key for pod in found])} did not leave within {rules.timeout_s:.0f} s"
+    refused = next((pod for pod in found if pod.refusal), None)
+    if refused is not None:
+        return f"{refused.key} did not leave within {rules.timeout_s:.0f} s: {refused.refusal}"
+    return f"{_named([pod.key for pod in found])} did not leave within {rules.timeout_s:.0f} s"
 
 
 def _named(keys: list[str]) -> str:
