@@ -228,5 +228,6 @@ async def test_the_hook_has_the_rights_that_it_needs_and_leaves_the_rest_to_helm
     assert (await client.list(GPUNODES)).items == []
     assert (await client.list(DAEMONSETS, NAMESPACE)).items == []
     assert (await client.list(CONFIGURATIONS)).items == []
+    await client.get(SECRETS, SECRET, NAMESPACE)
     kinds = {resource.kind async for resource, _ in applying.installed(client)}
     assert {"ClusterRole", "ServiceAccount", "Namespace"} <= kinds

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 CHOICES = [
     pytest.param(Values(), Offers(), id="as shipped"),
     pytest.param(Values(), Offers("", True), id="webhook and monitors"),
+    pytest.param(Values(), Offers("", cert_manager=True), id="webhook with cert-manager"),
     pytest.param(without(Values(), list(Part)[1:]), Offers(), id="the operator alone"),
 ]
 

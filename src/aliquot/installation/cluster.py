@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from aliquot.admission import cert_manager
 from aliquot.admission.installation import served_version
 from aliquot.installation.kinds import PODMONITORS
 from aliquot.installation.labels import BY_HELM, MANAGED_BY
@@ -35,7 +36,9 @@ async def look(client: Client, *, any_version: bool = False) -> Cluster:
     return Cluster(
         await _minor(client, any_version=any_version),
         Offers(
-            await served_version(client), await serves(client, PODMONITORS.api_version, PODMONITORS.plural)
+            await served_version(client),
+            await serves(client, PODMONITORS.api_version, PODMONITORS.plural),
+            await cert_manager.is_served(client),
         ),
         await release(client),
     )

@@ -62,7 +62,6 @@ RIGHTS = (
         roles.rule("get list delete", "apps", "deployments daemonsets"),
         roles.rule("list delete", "", "services"),
         roles.rule("list delete", "monitoring.coreos.com", "servicemonitors"),
-        roles.rule("delete", "", "secrets", names="aliquot-admission-certificate"),
     ),
     roles.local_role(
         ACCOUNT,

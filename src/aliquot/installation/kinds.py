@@ -1,5 +1,6 @@
 """The kinds that an installation is made of, in the order in which they are applied; they leave in the other order."""
 
+from aliquot.admission.cert_manager import CERTIFICATES, ISSUERS
 from aliquot.admission.installation import resource as admission_resource
 from aliquot.installation.labels import Json
 from aliquot.kube.resources import (
@@ -42,6 +43,8 @@ KINDS = (
     NETWORKPOLICIES,
     PODDISRUPTIONBUDGETS,
     SERVICES,
+    ISSUERS,
+    CERTIFICATES,
     DEPLOYMENTS,
     DAEMONSETS,
     PODMONITORS,

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
+from aliquot.admission import cert_manager
 from aliquot.admission.policy import NAME as WEBHOOK
 from aliquot.admission.registration import CONFIGURATIONS, SECRET
 from aliquot.installation import hook
@@ -47,6 +48,7 @@ from aliquot.kube.roles import LEASES_IN, NAMESPACE
 
 SERVICEMONITORS = Resource("monitoring.coreos.com", "v1", "servicemonitors", "ServiceMonitor")
 _ELECTIONS = ("aliquot-operator", "aliquot-scheduler", "aliquot-partitioner")
+_CERTIFICATES = (SECRET, cert_manager.SECRET, cert_manager.AUTHORITY)
 _BY_OPERATOR = f"{MANAGED_BY}={BY_OPERATOR}"
 _PART = f"{PART_OF}={OURS}"
 _LOOK_S = 0.5
@@ -115,14 +117,16 @@ async def leave(client: Client, options: Options) -> AsyncGenerator[str, None]:
     for name in _ELECTIONS:
         if await _forget(client, LEASES, name, LEASES_IN):
             yield f"Lease {LEASES_IN}/{name}: deleted"
-    if await _forget(client, SECRETS, SECRET, NAMESPACE):
-        yield f"Secret {NAMESPACE}/{SECRET}: deleted"
     if options.nodes_only:
         return
     async for resource, obj in installed(client):
         if resource is not NAMESPACES:
             await delete(client, resource, obj)
             yield f"{resource.kind} {key(obj)}: deleted"
+    # Once nobody is left who would make them anew.
+    for name in _CERTIFICATES:
+        if await _forget(client, SECRETS, name, NAMESPACE):
+            yield f"Secret {NAMESPACE}/{name}: deleted"
     if options.purge:
         async for line in _purge(client):
             yield line
@@ -243,7 +247,7 @@ async def _others(client: Client) -> list[str]:
     for resource in (CONFIGMAPS, SECRETS, SERVICES, PERSISTENTVOLUMECLAIMS, DEPLOYMENTS, STATEFULSETS):
         for obj in await _list(client, resource, NAMESPACE):
             labels, name = obj["metadata"].get("labels") or {}, obj["metadata"]["name"]
-            ours = labels.get(MANAGED_BY) in (BY_INSTALL, BY_OPERATOR) or name == SECRET
+            ours = labels.get(MANAGED_BY) in (BY_INSTALL, BY_OPERATOR) or name in _CERTIFICATES
             if not ours and name != "kube-root-ca.crt" and not obj["metadata"].get("deletionTimestamp"):
                 found.append(f"{resource.kind} {name}")
     return found

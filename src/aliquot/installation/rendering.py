@@ -28,6 +28,8 @@ class Offers:
     mutating: str = "v1"
     """Version of MutatingAdmissionPolicy; empty: none, and a webhook does its work."""
     pod_monitors: bool = False
+    cert_manager: bool = False
+    """It makes the webhook's certificate then."""
 
 
 def objects(values: Values, offers: Offers) -> tuple[Json, ...]:
@@ -109,7 +111,7 @@ def _admission(values: Values, offers: Offers) -> Iterator[Json]:
     if offers.mutating:
         yield from admission.policies(offers.mutating)
         return
-    for one in admission.webhook():
+    for one in admission.webhook(by_cert_manager=offers.cert_manager):
         if one["kind"] != "Namespace":
             yield one
     yield workloads.budget(Part.ADMISSION)

@@ -19,6 +19,7 @@ _LEFT_OUT = ("scheduler", "partitioner", "admission", "discovery")
 _NO_POLICY, _DEFAULT_POLICY = "none", "default"
 _MUTATING = "MutatingAdmissionPolicy"
 _MONITORS = "monitoring.coreos.com/v1/PodMonitor"
+_CERTIFICATE = "cert-manager.io/v1/Certificate"
 _SYSTEMS = ("ubuntu22.04", "ubuntu24.04", "rhel9")
 
 
@@ -221,7 +222,7 @@ def _offers(api_versions: Sequence[str]) -> "Offers":
         one.split("/")[1] for one in api_versions if one.endswith(f"/{_MUTATING}") and one.count("/") == 2
     ]
     best = next((one for one in ("v1", "v1beta1", "v1alpha1") if one in mutating), "")
-    return Offers(best, _MONITORS in api_versions)
+    return Offers(best, _MONITORS in api_versions, _CERTIFICATE in api_versions)
 
 
 def _print(values: "Values", offers: "Offers", *, definitions_alone: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aliquot import __version__
+from aliquot.admission import cert_manager
 from aliquot.admission import installation as admission
 from aliquot.installation import hook, network, rendering
 from aliquot.installation.chart.holes import block, inline, text
@@ -106,8 +107,14 @@ def _admission(values: Values) -> str:
         objects = rendering.of_part(Part.ADMISSION, values, Offers(version))
         served = f'.Capabilities.APIVersions.Has "{_SERVED.format(version)}"'
         found += f"{{{{- {word} {served} }}}}\n{_text(objects)}"
-    webhook = rendering.of_part(Part.ADMISSION, values, Offers(""))
-    return f"{found}{{{{- else }}}}\n{_text(_opened(Part.ADMISSION, one) for one in webhook)}{{{{- end }}}}\n"
+    webhook = [
+        _opened(Part.ADMISSION, one)
+        for one in rendering.of_part(Part.ADMISSION, values, Offers("", cert_manager=True))
+    ]
+    certificates = [one for one in webhook if one["apiVersion"].startswith(cert_manager.GROUP)]
+    made = _when(f'.Capabilities.APIVersions.Has "{cert_manager.GROUP}/v1/Certificate"', _text(certificates))
+    rest = _text(one for one in webhook if one not in certificates)
+    return f"{found}{{{{- else }}}}\n{rest}{made}{{{{- end }}}}\n"
 
 
 def _network(values: Values) -> str:
