@@ -51,6 +51,8 @@ _ELECTIONS = ("aliquot-operator", "aliquot-scheduler", "aliquot-partitioner")
 _CERTIFICATES = (SECRET, cert_manager.SECRET, cert_manager.AUTHORITY)
 _BY_OPERATOR = f"{MANAGED_BY}={BY_OPERATOR}"
 _PART = f"{PART_OF}={OURS}"
+_IN_EVERY_NAMESPACE = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"})
+"""ConfigMaps that a controller of the cluster puts there."""
 _LOOK_S = 0.5
 _PASSES = 5
 _AT_ONCE = 16
@@ -248,7 +250,7 @@ async def _others(client: Client) -> list[str]:
         for obj in await _list(client, resource, NAMESPACE):
             labels, name = obj["metadata"].get("labels") or {}, obj["metadata"]["name"]
             ours = labels.get(MANAGED_BY) in (BY_INSTALL, BY_OPERATOR) or name in _CERTIFICATES
-            if not ours and name != "kube-root-ca.crt" and not obj["metadata"].get("deletionTimestamp"):
+            if not ours and name not in _IN_EVERY_NAMESPACE and not obj["metadata"].get("deletionTimestamp"):
                 found.append(f"{resource.kind} {name}")
     return found
 
