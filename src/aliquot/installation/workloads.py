@@ -7,6 +7,7 @@ import msgspec
 from aliquot.admission.installation import PORT as WEBHOOK_PORT
 from aliquot.installation.labels import COMPONENT, NAME, OURS, PART_OF, Json
 from aliquot.installation.values import Part, PartValues, ReplicatedValues, Values
+from aliquot.kube.api.gpupolicy import Toleration
 from aliquot.kube.roles import NAMESPACE
 
 METRICS_PORT = 8080
@@ -134,8 +135,8 @@ def budget(part: Part) -> Json:
 
 
 def once(name: str, args: tuple[str, ...], values: Values, *, account: str) -> Json:
-    """A pod that does something and ends."""
-    given = PartValues(resources=values.operator.resources)
+    """A pod that does something and ends, wherever it can: also where all nodes are cordoned."""
+    given = PartValues(resources=values.operator.resources, tolerations=[Toleration(operator="Exists")])
     return _spec(name, Program(args, "system-cluster-critical", {}), given, values, account=account)
 
 

@@ -1,0 +1,145 @@
+"""Aliquot by the real helm and by its own command: into an emulated cluster, changed there, and out again."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import ALIQUOT, GIVEN, ROOT, Kubectl, Result, aliquot, eventually
+from tests.e2e.test_helm import Helm
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("up"),
+    pytest.mark.skipif(bool(GIVEN), reason="it takes a whole cluster, and takes things out of it"),
+]
+
+CHART = ROOT / "deploy/chart/aliquot"
+NAMESPACE = "aliquot-system"
+OURS = ("aliquot.dev/", "nvidia.com/")
+POLICY = "policy.create=true"
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
+    """Of a cluster whose node is bare, and in which no operator runs."""
+    state = tmp_path / "state"
+    up = aliquot(
+        "up",
+        "--detach",
+        "--state",
+        state,
+        "--nodes",
+        "1",
+        "--gpus",
+        "l4:1",
+        "--operator-outside",
+        "--operator",
+    )
+    assert up.code == 0, up.err
+    yield Kubectl(state / "kubeconfig")
+    aliquot("down", "--state", state)
+
+
+def command(kubectl: Kubectl, *args: str) -> Result:
+    return aliquot(*args, env={"KUBECONFIG": str(kubectl.kubeconfig)})
+
+
+@contextmanager
+def operator(kubectl: Kubectl) -> Iterator[None]:
+    process = subprocess.Popen(
+        [ALIQUOT, "operator", "run", "--image", "aliquot:emulated", "--kubeconfig", kubectl.kubeconfig],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def marks(kubectl: Kubectl) -> dict[str, str]:
+    metadata = kubectl.json("get", "node", "node-0")["metadata"]
+    found = {**metadata.get("labels", {}), **metadata.get("annotations", {})}
+    return {name: value for name, value in found.items() if name.startswith(OURS)}
+
+
+def is_ready(kubectl: Kubectl) -> bool:
+    """The policy, once all of its nodes are validated."""
+    conditions = kubectl.json("get", "gpupolicy", "default").get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def deployments(kubectl: Kubectl) -> dict[str, Any]:
+    found = kubectl.json("get", "deployments", "-n", NAMESPACE)["items"]
+    return {one["metadata"]["name"]: one["spec"]["replicas"] for one in found}
+
+
+def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    helm = Helm(kubectl, tmp_path)
+    # The emulator has its kinds and roles before: they become the release's.
+    mine = ("--take-ownership", "--force-conflicts")
+    helm("install", "gpus", CHART, "--set", POLICY, "--set", "image=aliquot:emulated", *mine, "--wait")
+    assert deployments(kubectl) == {
+        "aliquot-operator": 2,
+        "aliquot-partitioner": 2,
+        "aliquot-scheduler": 2,
+    }
+    with operator(kubectl):
+        eventually(lambda: is_ready(kubectl), within_s=120)
+
+    changed = ("--set", "partitioner.enabled=false", "--set", "operator.replicas=1")
+    helm("upgrade", "gpus", CHART, "--reuse-values", *changed, "--wait", "--timeout", "60s")
+    assert deployments(kubectl) == {"aliquot-operator": 1, "aliquot-scheduler": 2}
+    assert kubectl.run("get", "clusterrole", "aliquot-partitioner").code != 0
+
+    assert "Helm has installed it" in command(kubectl, "install").err
+    assert "helm uninstall gpus" in command(kubectl, "uninstall", "--yes").err
+
+    # In the middle of an upgrade, with nobody left who could end it.
+    kubectl("annotate", "node", "node-0", 'aliquot.dev/driver-upgrade={"cordoned":true}')
+    kubectl("cordon", "node-0")
+    helm("uninstall", "gpus", "--timeout", "100s")
+    assert marks(kubectl) == {}
+    assert not kubectl.json("get", "node", "node-0")["spec"].get("unschedulable")
+    left = kubectl(
+        "get", "deployments,daemonsets,serviceaccounts,roles,services", "-n", NAMESPACE, "-o", "name"
+    )
+    assert "aliquot" not in left
+    assert "aliquot" not in kubectl("get", "clusterroles,clusterrolebindings,gpunodes", "-o", "name").replace(
+        "aliquot:", ""
+    )
+    assert kubectl("get", "gpupolicies", "-o", "name") == "gpupolicy.aliquot.dev/default\n"
+
+
+def test_the_command_does_the_same(kubectl: Kubectl) -> None:
+    tried = command(kubectl, "install", "--dry-run", "--image", "aliquot:emulated")
+    assert f"Deployment {NAMESPACE}/aliquot-operator: created (dry run)" in tried.out
+    assert deployments(kubectl) == {}
+
+    done = command(
+        kubectl, "install", "--policy", "default", "--image", "aliquot:emulated", "--timeout", "60"
+    )
+    assert done.code == 0, done.err
+    assert f"Deployment {NAMESPACE}/aliquot-operator: ready" in done.out
+    again = command(kubectl, "install", "--policy", "default", "--image", "aliquot:emulated", "--no-wait")
+    assert again.out == "everything is as it should be\n"
+    with operator(kubectl):
+        eventually(lambda: is_ready(kubectl), within_s=120)
+
+    unasked = command(kubectl, "uninstall")
+    assert "nobody can be asked here: give --yes" in unasked.err
+    assert "Node node-0: take off" in unasked.out
+    assert deployments(kubectl)
+    assert command(kubectl, "uninstall", "--yes").code == 0
+    assert marks(kubectl) == {}
+    eventually(lambda: kubectl.run("get", "namespace", NAMESPACE).code != 0)
+    assert kubectl("get", "gpupolicies", "-o", "name") == "gpupolicy.aliquot.dev/default\n"
+    assert command(kubectl, "uninstall", "--purge", "--yes").code == 0
+    assert "aliquot.dev" not in kubectl("get", "crds", "-o", "name")
