@@ -51,7 +51,7 @@ def command(kubectl: Kubectl, *args: str) -> Result:
 @contextmanager
 def operator(kubectl: Kubectl) -> Iterator[None]:
     process = subprocess.Popen(
-        [ALIQUOT, "operator", "run", "--image", "aliquot:emulated", "--kubeconfig", kubectl.kubeconfig],
+        [ALIQUOT, "operator", "run", "--kubeconfig", kubectl.kubeconfig],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -85,7 +85,7 @@ def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
     helm = Helm(kubectl, tmp_path)
     # The emulator has its kinds and roles before: they become the release's.
     mine = ("--take-ownership", "--force-conflicts")
-    helm("install", "gpus", CHART, "--set", POLICY, "--set", "image=aliquot:emulated", *mine, "--wait")
+    helm("install", "gpus", CHART, "--set", POLICY, *mine, "--wait")
     assert deployments(kubectl) == {
         "aliquot-operator": 2,
         "aliquot-partitioner": 2,
@@ -119,16 +119,14 @@ def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
 
 
 def test_the_command_does_the_same(kubectl: Kubectl) -> None:
-    tried = command(kubectl, "install", "--dry-run", "--image", "aliquot:emulated")
+    tried = command(kubectl, "install", "--dry-run")
     assert f"Deployment {NAMESPACE}/aliquot-operator: created (dry run)" in tried.out
     assert deployments(kubectl) == {}
 
-    done = command(
-        kubectl, "install", "--policy", "default", "--image", "aliquot:emulated", "--timeout", "60"
-    )
+    done = command(kubectl, "install", "--policy", "default", "--timeout", "60")
     assert done.code == 0, done.err
     assert f"Deployment {NAMESPACE}/aliquot-operator: ready" in done.out
-    again = command(kubectl, "install", "--policy", "default", "--image", "aliquot:emulated", "--no-wait")
+    again = command(kubectl, "install", "--policy", "default", "--no-wait")
     assert again.out == "everything is as it should be\n"
     with operator(kubectl):
         eventually(lambda: is_ready(kubectl), within_s=120)
