@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from aliquot.kube.election import LeaderElection
-from tests.scheduler.fake_api import FakeApi, World, simulate
+from tests.scheduler.fake_api import KINDS, FakeApi, World, simulate
 from tests.scheduler.running import (
     bind_requests,
     node,
@@ -12,6 +14,7 @@ from tests.scheduler.running import (
     scheduler,
     until,
 )
+from tests.scheduler.test_queue_status import queue, queued
 
 
 def election(world: World, identity: str) -> LeaderElection:
@@ -140,3 +143,31 @@ def test_who_was_stopped_amid_evictions_asks_nobody_else() -> None:
             assert not api.pod("high")["status"].get("nominatedNodeName")
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_runs_counts_in_its_queue_before_its_owner_is_read_and_after_that_is_gone(
+    is_there: bool,
+) -> None:
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}
+
+    async def scenario(world: World) -> None:
+        api = world.api
+        api.put("nodes", node("a", gpus=8))
+        api.put("queues", queue("q", limit=2))
+        if is_there:
+            api.put("jobs", {"metadata": {"name": "j", "namespace": "default", "uid": "u"}, "spec": {}})
+        runs = queued("runs", "q", gpus=2)
+        runs["metadata"]["ownerReferences"] = [owner]
+        runs["spec"]["nodeName"], runs["status"]["phase"] = "a", "Running"
+        api.put("pods", runs)
+        api.put("pods", queued("waits", "q"))
+        async with running(scheduler(world)) as one:
+            await until(lambda: api.condition("waits")[1] == "OverLimit", 5)
+            await asyncio.sleep(60)
+            assert api.binds == []
+            assert one.pending.accounts.ledger.allocated("q") == {"gpu": 2000}
+            api.delete("pods", "default/runs")
+            await until(lambda: api.node_of("waits") == "a", 1)
+
+    simulate(scenario, kinds=(*KINDS, "queues", "jobs"))

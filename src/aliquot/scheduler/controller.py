@@ -234,6 +234,7 @@ class Scheduler:
             why_kept=self._departing.why_kept,
             anew=self._mirror.anew,
             owner_of=self.groups.owner,
+            is_known=lambda pod: self.groups.membership(pod) is not None,
         )
         self._checkpoints = Checkpoints(clock=clock, pods=self.pods, recorder=self._recorder)
         self._stale_gangs = StaleGangs(

@@ -24,7 +24,7 @@ _MAKE_NONE_ANEW = {("", "Node"), ("", "Pod"), ("apps", "DaemonSet")}
 
 class Guarding:
     """`why_kept`: of pods that were asked for lately. `anew`: a pod as it is made again. `owner_of`: what owns a pod, as far as it
-    was read."""
+    was read. `is_known`: whether it is known which job the pod is of."""
 
     def __init__(
         self,
@@ -34,11 +34,13 @@ class Guarding:
         why_kept: Callable[[str], str],
         anew: Callable[[Pod], PodRequest],
         owner_of: Callable[[Pod], Owner | None],
+        is_known: Callable[[Pod], bool],
     ) -> None:
         self._pods = pods
         self._why_kept = why_kept
         self._read_anew = anew
         self._owner_of = owner_of
+        self._is_known = is_known
         self._budgets = Cache(client, PODDISRUPTIONBUDGETS, PodDisruptionBudget, optional=True)
         self._now: Guards | None = None
         """Until a budget is another one."""
@@ -76,6 +78,8 @@ class Guarding:
         owner = _controller(pod)
         if owner is not None and owner.kind == "DaemonSet":
             return "its DaemonSet wants it on that node"
+        if not self._is_known(pod):
+            return "what it belongs to is being read, or is gone"
         return self._why_kept(name)
 
     def _anew(self, name: str) -> PodRequest | None:

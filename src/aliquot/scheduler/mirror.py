@@ -26,7 +26,7 @@ from aliquot.scheduler.core.landings import Landings
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import PlacedPod, PodRequest
 from aliquot.scheduler.core.snapshot import Snapshot
-from aliquot.scheduler.grouping.membership import Membership
+from aliquot.scheduler.grouping.membership import Membership, unknown
 from aliquot.scheduler.pod_rules import selected
 from aliquot.scheduler.pods import PodReader
 from aliquot.scheduler.surroundings import Surroundings
@@ -257,13 +257,13 @@ class Mirror:
         if pod.spec.scheduler_name not in self._names:
             self._pending.discard(name)
             return name
-        member = self._call.member(pod)
-        if member is None:
-            self._pending.discard(name)
-            return name
+        member, request = self._call.member(pod), self._reader.request(pod)
         ends = pod.metadata.deletion_timestamp
         leaves_by_s = parse_rfc3339(ends) if ends else None
-        request = self._reader.request(pod)
+        if member is None:
+            # It holds what its queue may have, whoever it belongs to: what owns it has yet to be read, or is gone before it.
+            self._pending.hold(request, unknown(pod), leaves_by_s=leaves_by_s, placed=placed)
+            return name
         self._pending.hold(request, member.job, member.leaf, leaves_by_s=leaves_by_s, placed=placed)
         if pod.spec.node_name:
             self._call.placed(pod, member.job)

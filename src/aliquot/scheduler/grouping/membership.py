@@ -116,6 +116,15 @@ def joined(first: JobSpec, second: JobSpec) -> JobSpec:
     )
 
 
+def unknown(pod: Pod) -> JobSpec:
+    """What is known of the job of a pod that has a place, before it is known which that is: what the pod says itself."""
+    try:
+        wanted = wishes(said((pod.metadata,)))
+    except Refused:
+        wanted = Wishes()
+    return JobSpec(key(pod), None, wanted.queue, wanted.user, priority=pod.spec.priority)
+
+
 def _from_door(
     pod: Pod,
     drawn: Drawn,
