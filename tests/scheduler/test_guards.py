@@ -64,3 +64,22 @@ def test_who_may_not_be_disrupted_stays_and_another_goes() -> None:
             await until(lambda: evicted(api) == ["free", "guarded"], 20)
 
     simulate(scenario, kinds=(*KINDS, "poddisruptionbudgets"))
+
+
+def test_who_belongs_to_what_is_not_read_yet_stays_until_it_is() -> None:
+    async def scenario(world: World) -> None:
+        api = world.api
+        job = {"metadata": {"name": "j", "namespace": "default", "uid": "u"}, "spec": {}}
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": True}
+        api.put("jobs", job)
+        api.put("nodes", node("a", gpus=1))
+        api.put("pods", pod("low", on="a", ownerReferences=[owner]))
+        api.fault = lambda method, path: "before" if path.endswith("/jobs") else ""
+        async with running(scheduler(world)):
+            api.put("pods", pod("high", priority=10))
+            await asyncio.sleep(20)
+            assert evicted(api) == []
+            api.fault = lambda method, path: ""
+            await until(lambda: evicted(api) == ["low"], 60)
+
+    simulate(scenario, kinds=(*KINDS, "jobs"))
