@@ -30,7 +30,7 @@ from aliquot.operator.core.rendering.pods import OPERAND_LABEL, REVISION_LABEL, 
 from aliquot.operator.core.upgrade.effects import Step
 from aliquot.operator.core.upgrade.memory import decode
 from aliquot.operator.core.upgrade.node import UpgradeNode
-from aliquot.operator.core.upgrade.roll import starts
+from aliquot.operator.core.upgrade.roll import nobody, starts
 from aliquot.operator.core.upgrade.rules import Rules
 from aliquot.operator.core.upgrade.states import (
     MEMORY,
@@ -209,15 +209,21 @@ class Upgrades:
     def _wanted_revision(self, policy: str, node: Node) -> str | None:
         """What a pod of the driver would be made of there now, whatever the policy is about to make of that. None: nobody would
         make one."""
+        return self._revisions(policy).get(self._pool(node))
+
+    def _pool(self, node: Node) -> str:
         wanted = self._standing.node(node.metadata.name).pool
         # The label stays at a pool that the node is not of any more until its driver is restarted.
-        pool = wanted.key if wanted is not None else (node.metadata.labels or {}).get(POOL_LABEL, "")
+        return wanted.key if wanted is not None else (node.metadata.labels or {}).get(POOL_LABEL, "")
+
+    def _revisions(self, policy: str) -> dict[str, str]:
+        """By pool, as their DaemonSets are now."""
+        found = {}
         for one in self._watched.daemon_sets.values():
             if _is_driver(one) and _label(one, POLICY_LABEL) == policy:
                 selector = one["spec"]["template"]["spec"].get("nodeSelector") or {}
-                if selector.get(POOL_LABEL) == pool:
-                    return revision(one)
-        return None
+                found[selector.get(POOL_LABEL, "")] = revision(one)
+        return found
 
     # --- one node ---
 
@@ -299,7 +305,11 @@ class Upgrades:
             return None
         self._rules[name] = policy.rules
         views = self._views(policy)
-        found = starts(list(views.values()), policy.rules, self._clock.now())
+        now_s = self._clock.now()
+        # Most of the time there is no room, and then nobody's pods are looked at.
+        found = nobody(views, policy.rules, now_s)
+        if found is None:
+            found = starts([self._closer(view, policy) for view in views], policy.rules, now_s)
         look_again_s = found.look_again_s
         began_s = asyncio.get_running_loop().time()
         for one, first in found.nodes.items():
@@ -314,22 +324,27 @@ class Upgrades:
         if found.nodes:
             views = self._views(policy)
         self._board.hold_back(name, found.held_back)
-        self._telling.looked(stored, list(views.values()), found.held_back)
+        self._telling.looked(stored, views, found.held_back)
         return look_again_s
 
-    def _views(self, policy: Policy) -> dict[str, UpgradeNode]:
-        """Of those that wait with their pods: which go together, and which first, goes by them."""
-        found = {}
-        for name in self._standing.nodes_of(policy.name):
-            node = self._latest.get(name)
-            if node is None:
-                continue
-            wanted = self._wanted_revision(policy.name, node)
-            view = glance(node, self._watched.gpu_nodes.get(name), wanted or "")
-            if view.state is State.UPGRADE_REQUIRED:
-                view = self._view(node, wanted or "", policy)
-            found[name] = view if wanted is not None else replace(view, misfit=_NOBODY_MAKES_ONE)
-        return found
+    def _views(self, policy: Policy) -> list[UpgradeNode]:
+        """Without their pods."""
+        revisions = self._revisions(policy.name)
+        nodes = (self._latest.get(name) for name in self._standing.nodes_of(policy.name))
+        return [
+            glance(node, self._watched.gpu_nodes.get(node.metadata.name), revisions.get(self._pool(node), ""))
+            for node in nodes
+            if node is not None
+        ]
+
+    def _closer(self, view: UpgradeNode, policy: Policy) -> UpgradeNode:
+        """Of one that waits: which go together, and which first, goes by their pods."""
+        node = self._latest.get(view.name) if view.state is State.UPGRADE_REQUIRED else None
+        if node is None:
+            return view
+        wanted = self._wanted_revision(policy.name, node)
+        found = self._view(node, wanted or "", policy)
+        return found if wanted is not None else replace(found, misfit=_NOBODY_MAKES_ONE)
 
     async def _settle(self) -> None:
         """No start is in doubt after it. One that nothing came of is for the next look. Raises ApiError."""

@@ -29,14 +29,11 @@ class Starts:
 
 def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
     """`nodes`: all of the policy."""
+    if (held := nobody(nodes, rules, now_s)) is not None:
+        return held
     waiting = [node for node in nodes if node.state is State.UPGRADE_REQUIRED and _may(node, rules)]
     if not waiting:
         return Starts({})
-    failed = sorted(node.name for node in nodes if _failed(node))
-    if failed:
-        return Starts({}, f"node {failed[0]} has failed: retry it, or label it to be skipped")
-    if (opens_s := opens_in_s(rules.windows, now_s)) > 0:
-        return Starts({}, "the maintenance window is closed", opens_s)
     canaries = _Canaries.of(nodes, rules, now_s)
     limits = _Limits.of(nodes, rules)
     found: dict[str, Step] = {}
@@ -51,6 +48,23 @@ def starts(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts:
     if len(found) == len(waiting):
         return Starts(found)
     return Starts(found, canaries.why or limits.why, canaries.look_again_s)
+
+
+def nobody(nodes: Sequence[UpgradeNode], rules: Rules, now_s: float) -> Starts | None:
+    """Nobody may start, whatever is on the nodes: this is known without a look at their pods. None: somebody may."""
+    waiting = [node for node in nodes if node.state is State.UPGRADE_REQUIRED]
+    if not waiting:
+        return Starts({})
+    failed = sorted(node.name for node in nodes if _failed(node))
+    if failed:
+        return Starts({}, f"node {failed[0]} has failed: retry it, or label it to be skipped")
+    if (opens_s := opens_in_s(rules.windows, now_s)) > 0:
+        return Starts({}, "the maintenance window is closed", opens_s)
+    limits = _Limits.of(nodes, rules)
+    if any(limits.take([node]) for node in waiting):
+        return None
+    canaries = _Canaries.of(nodes, rules, now_s)
+    return Starts({}, canaries.why or limits.why, canaries.look_again_s)
 
 
 def _may(node: UpgradeNode, rules: Rules) -> bool:
