@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -170,5 +170,37 @@ def test_another_that_takes_over_knows_of_a_start_that_it_has_not_seen() -> None
             follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await follower
+
+    simulate(scenario)
+
+
+class Meddling:
+    """Somebody is a moment earlier than a write."""
+
+    def __init__(self, inner: Transport, what: bytes, meddle: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._what = what
+        self._meddle: Callable[[], Awaitable[None]] | None = meddle
+
+    async def send(self, request: Request) -> Response:
+        if self._meddle is not None and request.method == "PATCH" and self._what in request.body:
+            meddle, self._meddle = self._meddle, None
+            await meddle()
+        return await self._inner.send(request)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def test_a_cordon_of_a_user_in_the_very_moment_of_ours_stays_theirs() -> None:
+    async def scenario() -> None:
+        async with fleet("a b") as here:
+            client = here.cluster.operator(
+                dress=lambda inner: Meddling(inner, b'"unschedulable":true', lambda: here.cordon("a"))
+            )
+            async with here.upgrading(client):
+                await here.policy(NEW, upgrade={**LIMITED, "maxParallel": 1})
+                await here.until(lambda: here.are("upgrade-done"))
+            assert here.cordoned() == ["a"]
 
     simulate(scenario)
