@@ -405,3 +405,24 @@ def test_what_users_turned_off_stays_off() -> None:
             assert here.paused() == []
 
     simulate(scenario)
+
+
+def test_a_node_whose_gpus_the_driver_does_not_know_is_left_and_told_of_once() -> None:
+    async def scenario() -> None:
+        async with fleet("a b") as here, here.upgrading():
+            volta = {"nvidia.com/gpu.compute.major": "7", "nvidia.com/gpu.compute.minor": "0"}
+            await here.cluster.admin.patch(NODES, "a", {"metadata": {"labels": volta}})
+            await here.policy(NEW)
+            await here.until(lambda: here.states() == {"a": "", "b": "upgrade-done"})
+            await asyncio.sleep(600)
+            assert here.drivers() == {"a": OLD, "b": NEW}
+            assert await here.cluster.events("DriverDoesNotFit") == [
+                f"driver {NEW} does not know its GPUs: 580 is the last branch for Maxwell, Pascal and Volta"
+            ]
+            # Nothing is left of it once the policy has another.
+            await here.policy(OLD)
+            await here.until(lambda: here.drivers() == {"a": OLD, "b": OLD} and here.are("upgrade-done", "b"))
+            node = await here.cluster.admin.get(NODES, "a")
+            assert MEMORY not in node["metadata"].get("annotations", {})
+
+    simulate(scenario)
