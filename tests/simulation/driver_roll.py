@@ -18,7 +18,7 @@ from aliquot.kube.api.pci_labels import OURS
 from aliquot.kube.election import LeaderElection
 from aliquot.kube.resources import GPUPOLICIES, NODES, PODDISRUPTIONBUDGETS, PODS, REPLICASETS
 from aliquot.kube.roles import LEASES_IN
-from aliquot.operator.core.operands import PAUSED, Image, OperandName, shipped
+from aliquot.operator.core.operands import DEPLOY_LABELS, PAUSED, Image, OperandName, shipped
 from aliquot.operator.core.upgrade.rules import Share
 from aliquot.operator.core.upgrade.states import RETRY, SKIP_LABEL, STATE_LABEL, UNDER_WAY, State, state_of
 from aliquot.operator.operator import Operator
@@ -32,6 +32,11 @@ _IMAGES = shipped(Image("example.com", "aliquot", "1.0"))
 _SEEN_WITHIN_S = 60.0
 """By then an operator has heard what others did to a node, in whatever weather."""
 _POLICY = "p"
+_MISFORTUNES = (
+    *("kill", "kill", "off", "cordon", "uncordon", "edit", "clock", "pod"),
+    *("mend", "mend", "skip", "label", "driver"),
+)
+_DRIVER_LABEL = DEPLOY_LABELS[OperandName.DRIVER]
 
 
 class StrayClock:
@@ -225,9 +230,7 @@ class DriverRoll:
 
     async def misfortune(self) -> None:
         rng, name = self.rng, self.rng.choice(self.names)
-        match rng.choice(
-            ("kill", "kill", "off", "cordon", "uncordon", "edit", "clock", "pod", "mend", "mend", "skip")
-        ):
+        match rng.choice(_MISFORTUNES):
             case "kill":
                 victim = rng.choice((self.leader() or "a", "a", "b"))
                 if victim in self._operators:
@@ -259,10 +262,21 @@ class DriverRoll:
                         await self.cluster.admin.delete(PODS, pod.metadata.name, pod.metadata.namespace)
             case "mend":
                 await self.mend()
+            case "label":
+                self.note(f"user takes the state off {name}")
+                await self._label(name, STATE_LABEL, None)
+            case "driver":
+                off_s = rng.uniform(5, 120)
+                self.note(f"user turns the driver of {name} off, {off_s:.1f} s")
+                await self._label(name, _DRIVER_LABEL, "false")
+                self._later(off_s, lambda: self._label(name, _DRIVER_LABEL, None))
             case "skip":
                 value = rng.choice(("true", None, None))
                 self.note(f"{name} skip: {value}")
-                await self.cluster.admin.patch(NODES, name, {"metadata": {"labels": {SKIP_LABEL: value}}})
+                await self._label(name, SKIP_LABEL, value)
+
+    async def _label(self, name: str, label: str, value: str | None) -> None:
+        await self.cluster.admin.patch(NODES, name, {"metadata": {"labels": {label: value}}})
 
     def _later(self, delay_s: float, act: Callable[[], Any]) -> None:
         async def wait() -> None:
@@ -351,9 +365,7 @@ class DriverRoll:
             await self.open_node(name)
         for found in self._nodes():
             if SKIP_LABEL in (found.metadata.labels or {}):
-                await self.cluster.admin.patch(
-                    NODES, found.metadata.name, {"metadata": {"labels": {SKIP_LABEL: None}}}
-                )
+                await self._label(found.metadata.name, SKIP_LABEL, None)
         await self.say(self.rng.choice((NEW, NEWER)))
         for _ in range(60):
             await self.mend()
