@@ -26,6 +26,7 @@ NAMES = (
     "scale",
     "churn",
     "binding",
+    "operator",
 )
 
 
