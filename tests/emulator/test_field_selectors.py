@@ -78,3 +78,17 @@ def test_exact_value_for_an_index() -> None:
     selector = parse_fields("spec.nodeName=n1,metadata.name!=a", "", "Pod")
     assert selector.exact("spec.nodeName") == "n1"
     assert selector.exact("metadata.name") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("spec.nodeName=n1,status.phase!=Failed", (b'"n1"',)),
+        ("spec.nodeName=", ()),
+        ("spec.nodeName!=n1", ()),
+        ('spec.nodeName=with"quotes', ()),
+        ("status.phase=Running", ()),
+    ],
+)
+def test_what_the_json_of_each_object_that_is_selected_has_in_it(text: str, marks: tuple[bytes, ...]) -> None:
+    assert parse_fields(text, "", "Pod").marks == marks

@@ -21,15 +21,26 @@ class Term:
     equal: bool
 
 
+_NODE_NAME = "spec.nodeName"
+"""What all the pods of a fleet are selected by, one node's at a time."""
+_PLAIN = re.compile(r"[A-Za-z0-9.-]+")
+
+
 class FieldSelector:
     """All of its terms hold; with none, it selects everything."""
 
-    __slots__ = ("_tests", "terms")
+    __slots__ = ("_tests", "marks", "terms")
 
     def __init__(self, terms: Iterable[tuple[Term, Reader]] = ()) -> None:
         pairs = tuple(terms)
         self.terms = tuple(term for term, _ in pairs)
         self._tests = tuple((read, term.value, term.equal) for term, read in pairs)
+        self.marks = tuple(
+            f'"{term.value}"'.encode()
+            for term in self.terms
+            if term.equal and term.field == _NODE_NAME and _PLAIN.fullmatch(term.value)
+        )
+        """What the JSON of every object that is selected has in it: most others need not be decoded to be passed over."""
 
     @property
     def empty(self) -> bool:

@@ -69,7 +69,11 @@ class Selection:
             return False
         if not self.labels.empty and not self.labels.matches(_labels.decode(record.body).metadata.labels):
             return False
-        return self.fields.empty or self.fields.matches(self._readable(store, record))
+        if self.fields.empty:
+            return True
+        if self.served.crd is None and not all(mark in record.body for mark in self.fields.marks):
+            return False
+        return self.fields.matches(self._readable(store, record))
 
     def _readable(self, store: Store, record: Record) -> Mapping[str, Any]:
         if not self._reads_fields:
