@@ -47,7 +47,7 @@ $(TOOLS)/.ready: tests/e2e/tools.lock tests/e2e/unpack_tools.py tests/fuzz/schem
 	@touch $@
 
 test: setup tools
-	@$(BIN)/pytest -n 2 --dist loadgroup tests
+	@$(BIN)/pytest -n 2 --dist loadfile tests
 
 # make e2e                       against an emulated cluster
 # make e2e KUBECONFIG=~/.kube/c   against a real one

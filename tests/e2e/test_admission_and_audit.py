@@ -15,7 +15,7 @@ from aliquot.clock import SystemClock
 from aliquot.emulator.certificates import Authority
 from tests.e2e.commands import Kubectl, aliquot
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("up")]
+pytestmark = pytest.mark.e2e
 
 POLICY = """
 apiVersion: audit.k8s.io/v1

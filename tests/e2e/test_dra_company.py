@@ -11,7 +11,6 @@ from tests.e2e.commands import GIVEN, Kubectl, aliquot, eventually
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="GPUs of a cluster that is given are not taken out of service"),
 ]
 

@@ -18,7 +18,6 @@ spec:
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="it cuts the GPUs of every node"),
 ]
 

@@ -34,7 +34,6 @@ OURS = (
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="it takes the node software away from every node"),
 ]
 

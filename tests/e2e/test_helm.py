@@ -10,7 +10,7 @@ import yaml
 
 from tests.e2e.commands import TOOLS, Kubectl, Result
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 HOOK = """
 apiVersion: v1

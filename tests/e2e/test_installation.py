@@ -13,7 +13,6 @@ from tests.e2e.test_helm import Helm
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="it takes a whole cluster, and takes things out of it"),
 ]
 

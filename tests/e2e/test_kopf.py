@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.commands import Kubectl, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 OPERATOR = Path(__file__).parent / "kopf_operator.py"
 CRD = """

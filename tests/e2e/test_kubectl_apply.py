@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.commands import Kubectl, eventually
 from tests.e2e.manifests import config, manifest, pod, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_pod_is_applied_runs_and_is_deleted(kubectl: Kubectl) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.commands import RUNS, RUNS_ANOTHER, Kubectl, eventually
 from tests.e2e.manifests import config, pod, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_patch_of_each_kind(kubectl: Kubectl) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.commands import RUNS, SHELL, Kubectl
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_configmaps_and_secrets(kubectl: Kubectl, tmp_path: Path) -> None:

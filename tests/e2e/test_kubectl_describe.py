@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.commands import RUNS, SHELL, Kubectl, eventually
 from tests.e2e.manifests import pod, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def _described(kubectl: Kubectl, kind: str, name: str, *awaited: str) -> str:

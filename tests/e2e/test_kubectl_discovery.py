@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.commands import Kubectl
 from tests.e2e.manifests import config
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_kinds_and_versions(kubectl: Kubectl) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.commands import GIVEN, KUBECTLS, SHELL, Kubectl, aliquot, eventually, kubectl_name
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.commands import RUNS, Kubectl, eventually
 from tests.e2e.manifests import config, manifest, pod, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_tables_have_the_usual_columns(kubectl: Kubectl) -> None:

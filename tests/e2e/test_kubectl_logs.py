@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.commands import SHELL, Kubectl, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture

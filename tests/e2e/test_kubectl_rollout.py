@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.commands import RUNS, RUNS_ANOTHER, SHELL, Kubectl, eventually
 from tests.e2e.manifests import manifest, workload
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def _image(kubectl: Kubectl, kind: str) -> str:

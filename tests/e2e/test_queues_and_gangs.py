@@ -27,7 +27,6 @@ spec: {minMember: 4, queue: vision}
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="it takes the GPUs of every node"),
 ]
 

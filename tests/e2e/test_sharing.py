@@ -13,7 +13,6 @@ NAMESPACE = "aliquot-system"
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="it configures the agents of every node"),
 ]
 

@@ -20,7 +20,6 @@ from tests.e2e.commands import ALIQUOT, BIN, GIVEN, ROOT, THREE_NODES, Kubectl, 
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="of `aliquot up`: a cluster that is given says nothing about it"),
 ]
 

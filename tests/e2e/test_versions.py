@@ -10,7 +10,6 @@ from tests.e2e.commands import GIVEN, Kubectl, aliquot
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
     pytest.mark.skipif(bool(GIVEN), reason="of `aliquot up`: a cluster that is given says nothing about it"),
 ]
 

@@ -9,7 +9,7 @@ from cryptography import x509
 from tests.e2e.commands import Kubectl, eventually
 from tests.emulator.certificate_requests.asking import pem, request
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 
 def test_can_i_and_as_whom(kubectl: Kubectl) -> None:
