@@ -364,6 +364,8 @@ def test_the_agent_goes_by_its_command_line(
 ) -> None:
     async def scenario() -> None:
         site = Site()
+        await site.run("driver")
+        await site.run("toolkit")
         config = rendered("agent", env=env)
         await site.runtime.start(replace(config, args=(*config.args, *args)))
         await asyncio.sleep(0.1)
@@ -377,6 +379,8 @@ def test_the_agent_goes_by_its_command_line(
 def test_an_agent_that_is_told_nonsense_ends_and_says_so() -> None:
     async def scenario() -> None:
         site = Site()
+        await site.run("driver")
+        await site.run("toolkit")
         config = rendered("agent", env={"MIG_STRATEGY": "sideways"})
         made = await site.runtime.start(config)
         await asyncio.sleep(0.1)

@@ -27,6 +27,14 @@ _VALIDATOR_PORT = 9411
 METRICS_PORTS = (_EXPORTER_PORT, _AGENT_PORT, _VALIDATOR_PORT)
 """Not the exporter's, which is on the same nodes."""
 
+_EVERYTHING_OF_GPUS: tuple[Json, ...] = (
+    {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
+    # NVML and nvidia-smi; nvidia-cuda-mps-control.
+    {"name": "NVIDIA_DRIVER_CAPABILITIES", "value": "compute,utility"},
+    {"name": "NVIDIA_MIG_CONFIG_DEVICES", "value": "all"},
+    {"name": "NVIDIA_MIG_MONITOR_DEVICES", "value": "all"},
+)
+
 
 def manifests(policy: Policy, namespace: str, pools: Iterable[Pool]) -> list[Json]:
     """Of all operands that somebody is to run; `pools`: those that the policy's nodes are of."""
@@ -197,13 +205,14 @@ def agent(policy: Policy, namespace: str) -> Json:
         volumes,
         command=["aliquot"],
         args=args,
-        env=[NODE_NAME],
+        env=[NODE_NAME, *_EVERYTHING_OF_GPUS],
         ports=[{"name": "metrics", "containerPort": _AGENT_PORT}],
-        securityContext=PRIVILEGED,
+        # Our image's user is nobody, who may neither cut GPUs nor talk to kubelet.
+        securityContext={**PRIVILEGED, "runAsUser": 0},
         livenessProbe=_http("/healthz", _AGENT_PORT),
         readinessProbe=_http("/readyz", _AGENT_PORT),
     )
-    return daemon_set(
+    made = daemon_set(
         policy,
         OperandName.AGENT,
         namespace,
@@ -212,6 +221,8 @@ def agent(policy: Policy, namespace: str) -> Json:
         account="aliquot-node-agent",
         host_pid=True,
     )
+    toolkit = policy.operands[OperandName.TOOLKIT]
+    return _with_gpus(made) if toolkit.wanted or toolkit.preinstalled else made
 
 
 def exporter(policy: Policy, namespace: str) -> Json:
@@ -240,8 +251,7 @@ def exporter(policy: Policy, namespace: str) -> Json:
         volumes=volumes,
         account="aliquot-exporter",
     )
-    made["spec"]["template"]["spec"]["runtimeClassName"] = "nvidia"
-    return made
+    return _with_gpus(made)
 
 
 def validator(policy: Policy, namespace: str) -> Json:
@@ -274,6 +284,11 @@ def validator(policy: Policy, namespace: str) -> Json:
     made = daemon_set(
         policy, OperandName.VALIDATOR, namespace, containers=[runs], volumes=(), account="aliquot-validator"
     )
+    return _with_gpus(made)
+
+
+def _with_gpus(made: Json) -> Json:
+    """The toolkit puts the driver's libraries and programs into its containers."""
     made["spec"]["template"]["spec"]["runtimeClassName"] = "nvidia"
     return made
 
