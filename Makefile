@@ -88,9 +88,14 @@ generate: setup
 	@rm -rf deploy/chart/aliquot
 	@$(BIN)/python -m aliquot.installation.chart deploy/chart/aliquot
 
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+
+# All of a checkout; of it what an image runs, and what that is built with; and what Schemathesis has beside it.
 lock: setup
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock
-	@echo $(SCHEMATHESIS) | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --constraint requirements.lock $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock) - -o tests/fuzz/schemathesis.lock
+	@$(BIN)/$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/$(LOCK) --constraint requirements.lock --extra partition pyproject.toml -o deploy/images/run.lock
+	@$(BIN)/$(LOCK) --constraint requirements.lock --group pyproject.toml:build -o deploy/images/build.lock
+	@echo $(SCHEMATHESIS) | $(BIN)/$(LOCK) --constraint requirements.lock $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock) - -o tests/fuzz/schemathesis.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

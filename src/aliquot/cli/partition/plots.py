@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from aliquot.partition.simulation.suite import Result
 
-NO_MATPLOTLIB = "plots need matplotlib: pip install 'aliquot[partition]'"
+NO_MATPLOTLIB = "plots need matplotlib: pip install 'aliquot[plots]'"
 
 
 def plot_result(result: "Result", directory: str) -> None:
