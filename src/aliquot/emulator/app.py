@@ -36,6 +36,7 @@ from aliquot.emulator.authentication.tokens import STORED_AS, ServiceAccountToke
 from aliquot.emulator.http import accept as accept_header
 from aliquot.emulator.http import answers, health
 from aliquot.emulator.http.answers import Answer, json_answer, status_answer, text_answer
+from aliquot.emulator.http.dates import dating
 from aliquot.emulator.http.exchange import (
     ClientGone,
     Receive,
@@ -113,7 +114,7 @@ class ApiServer:
         self.authorizer = Authorizer(StoredPolicy(store), earlier=(nodes,))
         self.logs = logs
         self._kubelets = kubelets
-        self._clock = clock
+        self.clock = clock
         self._rng = rng
         self._tokens = (
             ServiceAccountTokens(TokenSigner(token_key), self._token_subject, clock=clock, rng=rng)
@@ -144,7 +145,7 @@ class ApiServer:
         Raises StoreError for a state that another version wrote and this one cannot serve."""
         await take_over(self.store, self.registry, self.surface, made_anew)
         # Asks nobody else: a webhook that is away must not keep the server from starting.
-        writer = Writer(self.storage, self.authorizer, built_in(), clock=self._clock, rng=self._rng)
+        writer = Writer(self.storage, self.authorizer, built_in(), clock=self.clock, rng=self._rng)
         for obj in bootstrap.objects(self.surface.minor):
             served = self.registry.find_kind(obj["apiVersion"], obj["kind"])
             meta = obj["metadata"]
@@ -172,6 +173,7 @@ class ApiServer:
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", WEBSOCKET):
             raise RuntimeError(f"HTTP alone is served, not {scope['type']}")
+        send = dating(send, self.clock)
         record = self._auditor.record(scope) if self._auditor is not None else None
         warnings: list[str] = []
         try:
@@ -252,7 +254,7 @@ class ApiServer:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
             reviewed = await reviewing.review(
-                call, self._writer, self.authorizer, self._authenticator, clock=self._clock
+                call, self._writer, self.authorizer, self._authenticator, clock=self.clock
             )
             return json_answer(reviewed, 201, warnings=warnings)
         if request.subresource in joining.SUBRESOURCES:
@@ -378,7 +380,7 @@ class ApiServer:
     # ---- verbs -----------------------------------------------------------------------------------------------
 
     async def _verb(self, call: Call, form: Rendering) -> Answer | Stream:
-        now = self._clock.now()
+        now = self.clock.now()
         match call.request.verb:
             case "get":
                 return self._get(call, form)
@@ -389,7 +391,7 @@ class ApiServer:
                     raise statuses.unavailable("the server is stopping")
                 if form.in_yaml:
                     raise statuses.not_acceptable(("application/json;stream=watch",))
-                feed = watching.Feed(self.store, call, form, clock=self._clock, rng=self._rng)
+                feed = watching.Feed(self.store, call, form, clock=self.clock, rng=self._rng)
                 return Stream(feed.chunks, JSON, feed.wake, call.warnings)
             case "create":
                 return object_answer(call, form, await self._writer.create(call), now, 201)
@@ -424,30 +426,30 @@ class ApiServer:
             raise statuses.not_found(call.served.resource, call.name)
         if form.form is Form.OBJECT and call.served.native:
             return Answer(200, record.body, warnings=call.warnings)
-        return object_answer(call, form, self.storage.of(call.served, record), self._clock.now())
+        return object_answer(call, form, self.storage.of(call.served, record), self.clock.now())
 
     async def _subresource(self, call: Call, form: Rendering) -> Answer | Stream:
         match call.request.subresource or call.request.plural:
             case "scale" if call.request.verb == "get":
                 found = self.storage.must_find(call.served, call.namespace, call.name)
                 scale = scales.read(call.served, found.obj)
-                return scale_answer(call, form, scale, self._clock.now())
+                return scale_answer(call, form, scale, self.clock.now())
             case "scale":
                 scale = await subresources.set_scale(call, self.storage, self._writer)
-                return scale_answer(call, form, scale, self._clock.now())
+                return scale_answer(call, form, scale, self.clock.now())
             case "binding" | "bindings":
-                bound = await subresources.bind(call, self.storage, self._writer, clock=self._clock)
+                bound = await subresources.bind(call, self.storage, self._writer, clock=self.clock)
                 return status_answer(bound, call.warnings)
             case "eviction":
                 evicted = await subresources.evict(
-                    call, self.storage, self._writer, self._deleter, clock=self._clock
+                    call, self.storage, self._writer, self._deleter, clock=self.clock
                 )
                 return status_answer(evicted, call.warnings)
             case "token":
-                token = await request_token(call, self.storage, self._writer, self._tokens, clock=self._clock)
+                token = await request_token(call, self.storage, self._writer, self._tokens, clock=self.clock)
                 return json_answer(token, 201, warnings=call.warnings)
             case "log":
-                pod, options = subresources.find_log(call, self.storage, clock=self._clock)
+                pod, options = subresources.find_log(call, self.storage, clock=self.clock)
                 if not (pod.obj.get("spec") or {}).get("nodeName"):
                     # As Kubernetes has it: nothing was said yet, and that is no error.
                     return text_answer("")

@@ -17,11 +17,14 @@ import uvicorn
 import yaml
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
+from aliquot.clock import Clock
 from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
 from aliquot.emulator.faults.application import HANG_UP, Application
 from aliquot.emulator.http.connection import BoundedProtocol
+from aliquot.emulator.http.dates import dating
+from aliquot.emulator.http.exchange import Receive, Scope, Send
 from aliquot.emulator.http.in_flight import LimitedApplication, Limits
 
 _BACKLOG = 1024
@@ -94,7 +97,9 @@ class HttpsServer:
         self.url = f"https://{host}:{self.port}"
         certificate, key = authority.server_files
         config = uvicorn.Config(
-            LimitedApplication(app or api.app, limits, is_administrator=api.is_administrator),
+            _dated(
+                LimitedApplication(app or api.app, limits, is_administrator=api.is_administrator), api.clock
+            ),
             http=_Protocol,
             ws=_WebSocketProtocol,
             # A reader that pauses (`kubectl exec ... | less`) is no dead one.
@@ -106,6 +111,8 @@ class HttpsServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            # The application tells the time by its own clock.
+            date_header=False,
             ssl_certfile=certificate,
             ssl_keyfile=key,
             ssl_ca_certs=str(authority.certificate_file),
@@ -134,6 +141,15 @@ class HttpsServer:
         if self._task is not None:
             await asyncio.wait([self._task])
         await self._api.close()
+
+
+def _dated(app: Application, clock: Clock) -> Application:
+    """Refusals that the API's application never saw tell the time too."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, dating(send, clock))
+
+    return answered
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -95,6 +95,7 @@ async def test_without_a_certificate_one_is_nobody(
     async with session_of(server.url, authority.certificate, tmp_path, None) as session:
         async with session.get("/healthz") as response:
             assert response.status == 200
+            assert len(response.headers.getall("date")) == 1
         async with session.get("/api/v1/pods") as response:
             assert response.status == 403
         async with session.get("/healthz", headers={"authorization": "Bearer expired"}) as response:
