@@ -116,6 +116,12 @@ def _rfc3339(unix_s: int) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def rfc3339_milli(unix_s: float) -> str:
+    """`2026-01-01T00:00:00.000Z`."""
+    moment = datetime.fromtimestamp(unix_s, UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds") + "Z"
+
+
 def rfc3339_micro(unix_s: float) -> str:
     """`2026-01-01T00:00:00.000000Z`, the form of metav1.MicroTime."""
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
