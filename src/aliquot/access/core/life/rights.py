@@ -1,0 +1,106 @@
+"""Who may do what to a request. It is asked before anything else, so that a refusal tells nobody more than that."""
+
+from aliquot.access.core.life.events import (
+    Activate,
+    Approve,
+    Deny,
+    Event,
+    Judge,
+    Return,
+    Revoke,
+    Withdraw,
+)
+from aliquot.access.core.life.here import Here
+from aliquot.access.core.people import Identity, Person
+from aliquot.access.core.quorum import Quorum, Slot, may_approve
+from aliquot.access.core.refusals import Ground, Refused
+
+
+def may(here: Here, event: Event) -> Refused | None:
+    match event:
+        case Withdraw() | Activate() | Return():
+            return _holder(here, event.by)
+        case Approve():
+            return _may_approve(here, event.by)
+        case Deny():
+            return _may_deny(here, event.by)
+        case Revoke():
+            return _may_revoke(here, event.by)
+        case Judge():
+            return _may_judge(here, event.by)
+        case _:
+            return None
+
+
+def reviewers(here: Here) -> Quorum:
+    """Without a template that names any it is one of those who look after all."""
+    template, policy = here.template, here.around.policy
+    if template is not None and template.review is not None:
+        return template.review.reviewers
+    if policy is None:
+        return Quorum(slots=(Slot(),))
+    return Quorum(slots=(Slot(groups=policy.security.groups, people=policy.security.people),))
+
+
+def _holder(here: Here, by: Person) -> Refused | None:
+    if by != here.life.holder:
+        return Refused("it is not yours", Ground.FORBIDDEN)
+    return None
+
+
+def _may_approve(here: Here, by: Person) -> Refused | None:
+    identity = here.known(by)
+    if identity is None:
+        return _unknown(by)
+    if here.around.policy is None:
+        return _UNKNOWN_POLICY
+    template = here.template
+    if template is None:
+        return Refused(
+            f"there is no template '{here.life.request.template}' any more, so nobody is to approve of it",
+            Ground.FORBIDDEN,
+        )
+    return _refused(may_approve(identity, here.life.holder, template.quorum))
+
+
+def _may_deny(here: Here, by: Person) -> Refused | None:
+    if _is_security(here, here.known(by)):
+        return None
+    return _may_approve(here, by)
+
+
+def _may_revoke(here: Here, by: Person) -> Refused | None:
+    """Ending is safe: whoever agreed to it may, also when they could not agree any more."""
+    if any(one.person == by for one in here.life.approvals):
+        return None
+    identity = here.known(by)
+    if _is_security(here, identity):
+        return None
+    if identity is not None and not may_approve(identity, here.life.holder, reviewers(here)):
+        return None
+    return _may_approve(here, by)
+
+
+def _may_judge(here: Here, by: Person) -> Refused | None:
+    identity = here.known(by)
+    if identity is None:
+        return _unknown(by)
+    if here.around.policy is None:
+        return _UNKNOWN_POLICY
+    return _refused(may_approve(identity, here.life.holder, reviewers(here)))
+
+
+def _is_security(here: Here, identity: Identity | None) -> bool:
+    policy = here.around.policy
+    return identity is not None and policy is not None and policy.security.has(identity)
+
+
+def _unknown(person: Person) -> Refused:
+    return Refused(f"{person} is not known to their issuer now", Ground.UNKNOWN)
+
+
+def _refused(why: str) -> Refused | None:
+    return Refused(why, Ground.FORBIDDEN) if why else None
+
+
+_UNKNOWN_POLICY = Refused("it is not known what templates there are now", Ground.UNKNOWN)

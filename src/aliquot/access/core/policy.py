@@ -1,0 +1,55 @@
+"""What holds now: the templates, the most that any of them gives, and who looks after all."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import rfc8785
+from msgspec import Struct
+
+from aliquot.access.core.quorum import Quorum
+from aliquot.access.core.rules import Rule
+from aliquot.access.core.spelling import spell
+from aliquot.access.core.templates.template import Circle, Template
+from aliquot.access.core.templates.template import digest as template_digest
+
+FEWEST_TO_CLEAR = 2
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    templates: Mapping[str, Template]
+    ceiling: tuple[Rule, ...]
+    """Whatever templates say, nobody gets more. Empty: nobody gets anything."""
+    security: Circle
+    """May end anything, and pull the kill switch."""
+    clearing: Quorum
+    """Who has to agree before there is access again."""
+    digest: str
+
+
+def policy(
+    templates: Iterable[Template], *, ceiling: tuple[Rule, ...], security: Circle, clearing: Quorum
+) -> Policy:
+    """Raises ValueError: two templates of one name, or fewer than two people who clear the kill switch."""
+    by_name: dict[str, Template] = {}
+    for template in templates:
+        if template.name in by_name:
+            raise ValueError(f"two templates are named '{template.name}': rename one")
+        by_name[template.name] = template
+    if len(clearing.slots) < FEWEST_TO_CLEAR:
+        raise ValueError(
+            f"the kill switch is cleared by at least {FEWEST_TO_CLEAR} people, not {len(clearing.slots)}: add slots to 'clearing'"
+        )
+    said: dict[str, Any] = {
+        "templates": {name: template_digest(one) for name, one in by_name.items()},
+        "ceiling": [spell(rule) for rule in ceiling],
+        "security": spell(security),
+        "clearing": spell(clearing),
+    }
+    return Policy(
+        templates=by_name,
+        ceiling=ceiling,
+        security=security,
+        clearing=clearing,
+        digest="sha256:" + hashlib.sha256(rfc8785.dumps(said)).hexdigest(),
+    )
