@@ -15,6 +15,10 @@ from aliquot.cli.detached import _last_words
             "Traceback (most recent call last):\n  ...\nImportError: no b\n\n",
             "the cluster's process ended with code 7: ImportError: no b; see LOG",
         ),
+        (
+            "  | Forbidden: no room\n  +------------------------------------\n",
+            "the cluster's process ended with code 7: Forbidden: no room; see LOG",
+        ),
         ("", "the cluster's process ended with code 7; see LOG"),
     ],
 )

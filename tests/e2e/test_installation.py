@@ -1,14 +1,14 @@
 """Aliquot by the real helm and by its own command: into an emulated cluster, changed there, and out again."""
 
+import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.commands import ALIQUOT, GIVEN, ROOT, Kubectl, Result, aliquot, eventually
+from tests.e2e.commands import ALIQUOT, GIVEN, ROOT, RUNS, Kubectl, Result, aliquot, eventually
 from tests.e2e.test_helm import Helm
 
 pytestmark = [
@@ -24,7 +24,7 @@ POLICY = "policy.create=true"
 
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
-    """Of a cluster whose node is bare, and in which no operator runs."""
+    """Of a cluster whose node is bare, and which has the operator that is installed and no other."""
     state = tmp_path / "state"
     up = aliquot(
         "up",
@@ -47,24 +47,15 @@ def command(kubectl: Kubectl, *args: str) -> Result:
     return aliquot(*args, env={"KUBECONFIG": str(kubectl.kubeconfig)})
 
 
-@contextmanager
-def operator(kubectl: Kubectl) -> Iterator[None]:
-    process = subprocess.Popen(
-        [ALIQUOT, "operator", "run", "--kubeconfig", kubectl.kubeconfig],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
 def marks(kubectl: Kubectl) -> dict[str, str]:
     metadata = kubectl.json("get", "node", "node-0")["metadata"]
     found = {**metadata.get("labels", {}), **metadata.get("annotations", {})}
     return {name: value for name, value in found.items() if name.startswith(OURS)}
+
+
+def driver(kubectl: Kubectl) -> str:
+    found: str = kubectl.json("get", "gpunode", "node-0")["status"].get("driverVersion", "")
+    return found
 
 
 def is_ready(kubectl: Kubectl) -> bool:
@@ -90,8 +81,7 @@ def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
         "aliquot-partitioner": 2,
         "aliquot-scheduler": 2,
     }
-    with operator(kubectl):
-        eventually(lambda: is_ready(kubectl), within_s=120)
+    eventually(lambda: is_ready(kubectl), within_s=120)
 
     changed = ("--set", "partitioner.enabled=false", "--set", "operator.replicas=1")
     helm("upgrade", "gpus", CHART, "--reuse-values", *changed, "--wait", "--timeout", "60s")
@@ -102,6 +92,9 @@ def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
     assert "helm uninstall gpus" in command(kubectl, "uninstall", "--yes").err
 
     # In the middle of an upgrade, with nobody left who could end it.
+    kubectl("scale", "deployment", "aliquot-operator", "-n", NAMESPACE, "--replicas", "0")
+    pods = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=aliquot-operator", "-o", "name")
+    eventually(lambda: kubectl(*pods) == "")
     kubectl("annotate", "node", "node-0", 'aliquot.dev/driver-upgrade={"cordoned":true}')
     kubectl("cordon", "node-0")
     helm("uninstall", "gpus", "--timeout", "100s")
@@ -127,8 +120,12 @@ def test_the_command_does_the_same(kubectl: Kubectl) -> None:
     assert f"Deployment {NAMESPACE}/aliquot-operator: ready" in done.out
     again = command(kubectl, "install", "--policy", "default", "--no-wait")
     assert again.out == "everything is as it should be\n"
-    with operator(kubectl):
-        eventually(lambda: is_ready(kubectl), within_s=120)
+    eventually(lambda: is_ready(kubectl), within_s=120)
+
+    newer = '{"spec":{"driver":{"version":"590.44.01"}}}'
+    kubectl("patch", "gpupolicy", "default", "--type", "merge", "-p", newer)
+    eventually(lambda: driver(kubectl) == "590.44.01", within_s=120)
+    eventually(lambda: is_ready(kubectl), within_s=120)
 
     unasked = command(kubectl, "uninstall")
     assert "nobody can be asked here: give --yes" in unasked.err
@@ -136,7 +133,47 @@ def test_the_command_does_the_same(kubectl: Kubectl) -> None:
     assert deployments(kubectl)
     assert command(kubectl, "uninstall", "--yes").code == 0
     assert marks(kubectl) == {}
-    eventually(lambda: kubectl.run("get", "namespace", NAMESPACE).code != 0)
+    assert kubectl.run("get", "namespace", NAMESPACE).code != 0
     assert kubectl("get", "gpupolicies", "-o", "name") == "gpupolicy.aliquot.dev/default\n"
     assert command(kubectl, "uninstall", "--purge", "--yes").code == 0
     assert "aliquot.dev" not in kubectl("get", "crds", "-o", "name")
+    # What others were given beside it stays: the emulator's own scheduler has its rights.
+    pod = {"metadata": {"name": "after"}, "spec": {"containers": [{"name": "main", "image": RUNS}]}}
+    kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Pod", **pod}))
+    kubectl("wait", "pod/after", "--for=condition=Ready", "--timeout=30s")
+
+
+def test_the_state_of_any_earlier_cluster_can_be_gone_on_with(tmp_path: Path) -> None:
+    """Whatever its nodes, and whoever put what onto them."""
+    state, kubectl = tmp_path / "state", Kubectl(tmp_path / "state" / "kubeconfig")
+
+    def up(*args: str) -> None:
+        done = aliquot("up", "--detach", "--state", state, *args)
+        assert done.code == 0, done.err
+
+    try:
+        up("--nodes", "1", "--gpus", "l4:1")
+        refused = command(kubectl, "uninstall", "--yes").err
+        assert "the agents of this emulated cluster run in the process of 'aliquot up'" in refused
+        aliquot("down", "--state", state)
+
+        up("--operator")
+        refused = command(kubectl, "uninstall", "--yes").err
+        assert "the operator of this emulated cluster run" in refused
+        # What keeps a namespace that is being deleted is seen to once the cluster runs again.
+        kept = {"name": "kept", "namespace": NAMESPACE, "finalizers": ["example.com/kept"]}
+        kept_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": kept}
+        kubectl("create", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(kept_map))
+        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+        aliquot("down", "--state", state)
+
+        other = ("--nodes", "2", "--gpus", "h100-80gb:1", "--operator", "--operator-outside")
+        starting = subprocess.Popen([ALIQUOT, "up", "--detach", "--state", str(state), *other])
+        free = ("patch", "configmap", "kept", "-n", NAMESPACE, "--type", "merge")
+        eventually(lambda: kubectl.run(*free, "-p", '{"metadata":{"finalizers":null}}').code == 0)
+        assert starting.wait(timeout=60) == 0
+        assert command(kubectl, "install", "--policy", "default", "--timeout", "60").code == 0
+        eventually(lambda: is_ready(kubectl), within_s=120)
+        assert command(kubectl, "uninstall", "--purge", "--yes").code == 0
+    finally:
+        aliquot("down", "--state", state)

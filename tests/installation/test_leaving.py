@@ -98,7 +98,8 @@ async def lived_in(client: Client, offers: Offers = Offers()) -> None:  # noqa: 
     await client.create(CONFIGURATIONS, {"metadata": {"name": "aliquot-gpu-class"}})
 
 
-async def left(client: Client, options: Options = Options()) -> list[str]:  # noqa: B008
+async def left(client: Client, options: Options = Options(gone_s=0)) -> list[str]:  # noqa: B008
+    """In a cluster without the controller of namespaces: nobody waits for ours."""
     return [line async for line in leaving.leave(client, options)]
 
 
@@ -149,7 +150,7 @@ async def test_nothing_is_left_but_kinds_and_what_users_have(start: Start, offer
 async def test_a_purge_takes_the_kinds_too(start: Start) -> None:
     _, client = await start(Surface("1.36"))
     await lived_in(client)
-    await left(client, Options(purge=True))
+    await left(client, Options(purge=True, gone_s=0))
     await nothing_is_left(client)
     for definition in crds.ALL:
         assert await is_gone(client, CRDS, definition["metadata"]["name"])
@@ -160,7 +161,7 @@ async def test_wherever_it_stops_it_can_be_begun_again(start: Start) -> None:
     await lived_in(client)
     for steps in range(1, 200):
         count = 0
-        async with aclosing(leaving.leave(client, Options())) as lines:
+        async with aclosing(leaving.leave(client, Options(gone_s=0))) as lines:
             async for _ in lines:
                 count += 1
                 if count == steps % 3 + 1:
@@ -190,7 +191,7 @@ async def test_a_namespace_with_objects_of_others_stays(start: Start) -> None:
     told = await left(client)
     assert told[-1] == f"keep Namespace {NAMESPACE}, where others have ConfigMap device-plugin-config"
     assert not await is_gone(client, CONFIGMAPS, "device-plugin-config", NAMESPACE)
-    assert f"Namespace {NAMESPACE}: deleted" in await left(client, Options(purge=True))
+    assert f"Namespace {NAMESPACE}: deleted" in await left(client, Options(purge=True, gone_s=0))
 
 
 async def test_a_gpunode_that_a_user_wrote_keeps_what_he_wrote(start: Start) -> None:
@@ -212,7 +213,7 @@ async def test_pods_of_a_dead_node_are_not_waited_for_without_end(start: Start) 
     await client.create(SERVICEACCOUNTS, {"metadata": {"name": "default", "namespace": NAMESPACE}})
     pod = {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "i"}]}}
     await client.create(PODS, pod)
-    told = await left(client, Options(pods_s=0.1))
+    told = await left(client, Options(pods_s=0.1, gone_s=0))
     assert f"not gone within 0 s, and left to their nodes: {NAMESPACE}/stuck" in told
     await nodes_are_as_they_were(client)
 
@@ -231,3 +232,9 @@ async def test_the_hook_has_the_rights_that_it_needs_and_leaves_the_rest_to_helm
     await client.get(SECRETS, SECRET, NAMESPACE)
     kinds = {resource.kind async for resource, _ in applying.installed(client)}
     assert {"ClusterRole", "ServiceAccount", "Namespace"} <= kinds
+
+
+async def test_a_namespace_that_somebody_keeps_is_told(start: Start) -> None:
+    _, client = await start(Surface("1.36"))
+    await lived_in(client)
+    assert (await left(client))[-1] == f"Namespace {NAMESPACE}: not gone within 0 s: see its conditions"

@@ -9,9 +9,10 @@ import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aliquot.admission import installation as admission
-from aliquot.cli import identities
+from aliquot.cli import earlier_installation, identities
 from aliquot.cli.identities import Identity
 from aliquot.cli.programs import installed
 from aliquot.cli.programs.software import NodeSoftware, Surroundings
@@ -28,6 +29,7 @@ from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.driver import Driver
 from aliquot.gpu.simulated import SimulatedDriver
+from aliquot.installation.labels import RUN_BY_UP
 from aliquot.kube import crds, roles
 from aliquot.kube.api.core import ConfigMap, Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
@@ -36,8 +38,8 @@ from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
-from aliquot.kube.resources import GPUNODES, NODES, PODS
-from aliquot.kube.roles import MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP
+from aliquot.kube.resources import GPUNODES, NAMESPACES, NODES, PODS
+from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE, PLUGIN_CONFIG_MAP
 from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
 from aliquot.node.company.neighbours import resource_slices
@@ -134,7 +136,6 @@ class Cluster:
         self._authority = authority
         self._agents = agents and not operator
         self._operator = operator
-        self._operator_outside = operator_outside
         self._partitioning = partitioning
         self._idle_s = idle_s
         self._minimum_run_s = minimum_run_s
@@ -189,7 +190,10 @@ class Cluster:
         self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
         self._installer = self._client("installer", identities.INSTALLER)
         self._operator_client = self._client("operator", identities.account("aliquot-operator"))
-        surroundings = Surroundings(clock, self._annotations, self._agent_by_pod, self._client_on_node)
+        self._runs_operator = operator and not operator_outside
+        surroundings = Surroundings(
+            clock, self._annotations, self._agent_by_pod, self._client_on_node, self._runs_operator
+        )
         for node in nodes if operator else ():
             if node.software is None:
                 raise ValueError(f"node {node.machine.name} has no software to be installed")
@@ -197,29 +201,38 @@ class Cluster:
 
     async def run(self, group: asyncio.TaskGroup) -> Supervisor:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
+        await roles.install(self._installer, identities.cluster_roles())
+        supervisor = Supervisor(group)
+        supervisor.start("controllers", self._controllers)
+        await earlier_installation.wait_until_gone(self._installer)
         await crds.install(self._installer)
         await admission.install_policies(self._installer)
         await roles.install(self._installer)
-        await roles.install(self._installer, identities.cluster_roles())
+        await self._installer.apply(
+            NAMESPACES, self._marked_namespace(), field_manager="aliquot-up", force=True
+        )
         if self._operator:
             for resource, made in installed.objects():
                 await self._installer.apply(resource, made, field_manager="aliquot-install", force=True)
-        supervisor = Supervisor(group)
         for name, cache in (("pods", self.pods), ("nodes", self.node_objects), ("gpunodes", self.gpu_nodes)):
             supervisor.start(f"cache {name}", cache.run)
         if self._agents or self._operator:
             for name, configs in self._config_maps.items():
                 supervisor.start(f"cache {name}", configs.run)
             supervisor.start("cache resourceslices", self._slices.run)
-        supervisor.start("controllers", self._controllers)
         supervisor.start("scheduler", self._scheduler)
         supervisor.start("partitioner", self._partitioner)
         supervisor.start("kubelets", self.fleet.run)
-        if self._operator and not self._operator_outside:
+        if self._runs_operator:
             supervisor.start("operator", self._run_operator)
         for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))
         return supervisor
+
+    def _marked_namespace(self) -> dict[str, Any]:
+        """Says of what an uninstall would only fight with."""
+        who = "operator" if self._runs_operator else "agents" if self._agents else ""
+        return {"metadata": {"name": NAMESPACE, "annotations": {RUN_BY_UP: who} if who else {}}}
 
     async def close(self) -> None:
         """Once everything in the group has ended."""

@@ -87,7 +87,9 @@ def _last_words(log: Path, code: int) -> str:
             return line.removeprefix("error: ")
     if not lines and shutil.disk_usage(log.parent).free == 0:
         return f"{log}: the disk is full; free some space, or choose another with --state DIR"
-    said = f": {lines[-1].strip()}" if lines else ""
+    # What is around a group of exceptions is drawn.
+    told = [said for line in lines if (said := line.strip(" |+-"))]
+    said = f": {told[-1]}" if told else ""
     return f"the cluster's process ended with code {code}{said}; see {log}"
 
 

@@ -20,6 +20,10 @@ _API_SERVICES = {
 """That list what is served: with Kubernetes, the API server's own part writes them."""
 
 
+_IN_PROCESS = (roles.SCHEDULER, roles.PARTITIONER, roles.NODE_AGENT)
+"""The agents of nodes that begin bare come by pods, and what they all watch is watched once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     user: str
@@ -42,14 +46,21 @@ def account(name: str) -> Identity:
 
 
 def cluster_roles() -> list[dict[str, Any]]:
-    """What a cluster needs beside the bootstrap roles, as kubeadm adds to them: for the controllers, and for kubelets
-    that renew their certificates."""
+    """What a cluster needs beside the bootstrap roles, as kubeadm adds to them: for the controllers, for kubelets that renew their
+    certificates, and for parts that run in its process, whoever takes an installation of the same parts away."""
     renewal = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient"
     nodes = {"kind": "Group", "name": "system:nodes", "apiGroup": "rbac.authorization.k8s.io"}
     return [
         *_controller_manager_roles(),
         roles.binding(renewal, nodes, name="aliquot:node-certificate-rotation"),
+        *(one for part in _IN_PROCESS for one in _kept(part)),
     ]
+
+
+def _kept(part: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    name = part["metadata"]["name"]
+    own = f"aliquot:up:{name.removeprefix('aliquot-')}"
+    return roles.role(own, *part["rules"]), roles.binding(own, roles.account(name))
 
 
 def _controller_manager_roles() -> list[dict[str, Any]]:

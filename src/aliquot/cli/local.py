@@ -39,6 +39,8 @@ from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
+from aliquot.kube.crds import NotEstablished
+from aliquot.kube.errors import ApiError
 from aliquot.kube.kubeletapi.sockets import SocketError
 from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 
@@ -70,6 +72,8 @@ def run_in_foreground(plan: Plan, *, say: Say) -> None:
             runner.run(_live(plan, say))
     except* (AuditError, StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
         raise LocalClusterError(str(innermost(group))) from group
+    except* (ApiError, NotEstablished) as group:
+        raise LocalClusterError(f"what the parts need cannot be put in: {innermost(group)}") from group
     except* LocalClusterError as group:
         # Not raised from here: see `explaining.explain`.
         told = innermost(group)

@@ -76,7 +76,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--operator-outside",
     is_flag=True,
-    help="With --operator: run no operator here, but 'aliquot operator run' yourself.",
+    help="With --operator: run no operator here, but 'aliquot operator run' yourself, or 'aliquot install'.",
 )
 @click.option(
     "--partitioning",
@@ -254,7 +254,7 @@ def status(state_path: Path, output: Format) -> None:
 
 def _agents(running: states.Running) -> str:
     if running.operator:
-        where = "yours: aliquot operator run" if running.operator_outside else "in this process"
+        where = "yours: aliquot operator run, or install" if running.operator_outside else "in this process"
         return f"by GPUPolicies; the operator is {where}"
     return "in this process" if running.agents else "yours: aliquot node run"
 

@@ -8,11 +8,11 @@ import msgspec
 from aliquot.admission import cert_manager
 from aliquot.admission.installation import served_version
 from aliquot.installation.kinds import PODMONITORS
-from aliquot.installation.labels import BY_HELM, MANAGED_BY
+from aliquot.installation.labels import BY_HELM, MANAGED_BY, RUN_BY_UP
 from aliquot.installation.rendering import Offers
 from aliquot.kube import errors
 from aliquot.kube.client import Client
-from aliquot.kube.resources import DEPLOYMENTS
+from aliquot.kube.resources import DEPLOYMENTS, NAMESPACES
 from aliquot.kube.roles import NAMESPACE
 
 OLDEST, NEWEST = 31, 37
@@ -76,3 +76,13 @@ async def release(client: Client) -> str:
         return ""
     said = metadata.get("annotations") or {}
     return f"{said.get('meta.helm.sh/release-namespace', '?')}/{said.get('meta.helm.sh/release-name', '?')}"
+
+
+async def run_by_up(client: Client) -> str:
+    """`agents` or `operator`: an `aliquot up` runs them, and no pods. Empty: there are none such."""
+    try:
+        found = await client.get(NAMESPACES, NAMESPACE)
+    except errors.NotFound:
+        return ""
+    said: str = (found["metadata"].get("annotations") or {}).get(RUN_BY_UP, "")
+    return said

@@ -17,6 +17,8 @@ BY_OPERATOR = "aliquot-operator"
 BY_HELM = "Helm"
 INSTALLED = f"{PART_OF}={OURS},{MANAGED_BY}={BY_INSTALL}"
 """A label selector."""
+RUN_BY_UP = "aliquot.dev/run-by-aliquot-up"
+"""An annotation of the namespace on an emulated cluster: `agents` or `operator` run in its process, and not as pods."""
 
 
 def labelled(obj: Json, *, component: str = "") -> Json:

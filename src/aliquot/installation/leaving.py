@@ -56,7 +56,6 @@ _IN_EVERY_NAMESPACE = frozenset({"kube-root-ca.crt", "openshift-service-ca.crt"}
 _LOOK_S = 0.5
 _PASSES = 5
 _AT_ONCE = 16
-_PURGED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ class Options:
     purge: bool = False
     pods_s: float = 60.0
     """How long pods may take to go: those of a node that is dead never do."""
+    gone_s: float = 60.0
+    """How long the namespace, and each definition, may."""
 
 
 async def plan(client: Client, options: Options) -> AsyncIterator[str]:
@@ -88,7 +89,7 @@ async def plan(client: Client, options: Options) -> AsyncIterator[str]:
         async for resource, obj in installed(client):
             if resource not in (DEPLOYMENTS, DAEMONSETS, NAMESPACES):
                 yield f"delete {resource.kind} {key(obj)}"
-        async for line in _namespace(client, purge=options.purge, dry_run=True):
+        async for line in _namespace(client, options, dry_run=True):
             yield line
     if options.purge:
         for definition in crds.ALL:
@@ -130,9 +131,9 @@ async def leave(client: Client, options: Options) -> AsyncGenerator[str, None]:
         if await _forget(client, SECRETS, name, NAMESPACE):
             yield f"Secret {NAMESPACE}/{name}: deleted"
     if options.purge:
-        async for line in _purge(client):
+        async for line in _purge(client, options.gone_s):
             yield line
-    async for line in _namespace(client, purge=options.purge, dry_run=False):
+    async for line in _namespace(client, options, dry_run=False):
         yield line
 
 
@@ -213,20 +214,20 @@ async def _gpu_nodes(client: Client) -> AsyncIterator[str]:
             yield f"GPUNode {name}: its status is taken off; its spec is somebody's, and stays"
 
 
-async def _purge(client: Client) -> AsyncIterator[str]:
+async def _purge(client: Client, within_s: float) -> AsyncIterator[str]:
     for definition in crds.ALL:
         name = definition["metadata"]["name"]
         try:
             await client.delete(CRDS, name, propagation=Propagation.BACKGROUND)
         except errors.NotFound:
             continue
-        if not await _gone(client, CRDS, name, _PURGED_S):
-            yield f"CustomResourceDefinition {name}: not gone within {_PURGED_S:.0f} s: see the finalizers of its objects"
+        if not await _gone(client, CRDS, name, within_s):
+            yield f"CustomResourceDefinition {name}: not gone within {within_s:.0f} s: see the finalizers of its objects"
             continue
         yield f"CustomResourceDefinition {name}: deleted"
 
 
-async def _namespace(client: Client, *, purge: bool, dry_run: bool) -> AsyncIterator[str]:
+async def _namespace(client: Client, options: Options, *, dry_run: bool) -> AsyncIterator[str]:
     try:
         found = await client.get(NAMESPACES, NAMESPACE)
     except errors.NotFound:
@@ -234,13 +235,18 @@ async def _namespace(client: Client, *, purge: bool, dry_run: bool) -> AsyncIter
     metadata = found["metadata"]
     if metadata.get("deletionTimestamp") or (metadata.get("labels") or {}).get(MANAGED_BY) != BY_INSTALL:
         return
-    others = [] if purge else await _others(client)
+    others = [] if options.purge else await _others(client)
     if others:
         yield f"keep Namespace {NAMESPACE}, where others have {', '.join(others)}"
         return
-    if not dry_run:
-        await delete(client, NAMESPACES, found)
-    yield f"delete Namespace {NAMESPACE}" if dry_run else f"Namespace {NAMESPACE}: deleted"
+    if dry_run:
+        yield f"delete Namespace {NAMESPACE}"
+        return
+    await delete(client, NAMESPACES, found)
+    yield f"Namespace {NAMESPACE}: deleted"
+    # Who installs again at once could make nothing in it.
+    if not await _gone(client, NAMESPACES, NAMESPACE, options.gone_s):
+        yield f"Namespace {NAMESPACE}: not gone within {options.gone_s:.0f} s: see its conditions"
 
 
 async def _others(client: Client) -> list[str]:
@@ -276,10 +282,11 @@ async def _forget(client: Client, resource: Resource, name: str, namespace: str 
 async def _gone(client: Client, resource: Resource, name: str, within_s: float) -> bool:
     loop = asyncio.get_running_loop()
     deadline_s = loop.time() + within_s
-    while loop.time() < deadline_s:
+    while True:
         try:
             await client.get(resource, name)
         except errors.NotFound:
             return True
+        if loop.time() >= deadline_s:
+            return False
         await asyncio.sleep(_LOOK_S)
-    return False

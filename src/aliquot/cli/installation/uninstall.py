@@ -43,6 +43,11 @@ async def _uninstall(
     from aliquot.installation import cluster, leaving
 
     async with connect(kubeconfig, context) as client:
+        if parts := await cluster.run_by_up(client):
+            raise click.ClickException(
+                f"the {parts} of this emulated cluster run in the process of 'aliquot up', and would put all back: stop it with "
+                "'aliquot down'; after 'aliquot up --operator --operator-outside' nothing runs but what is installed"
+            )
         release = "" if options.nodes_only else await cluster.release(client)
         if release:
             namespace, _, name = release.partition("/")

@@ -6,6 +6,7 @@ from aliquot.cli.programs.driver import Driver, DriverManager
 from aliquot.cli.programs.exporter import Exporter
 from aliquot.cli.programs.images import name_of
 from aliquot.cli.programs.leaving import Leaving
+from aliquot.cli.programs.operator import OperatorProgram
 from aliquot.cli.programs.software import NodeSoftware
 from aliquot.cli.programs.toolkit import Toolkit, refuse_without_it
 from aliquot.cli.programs.validator import Validation
@@ -33,6 +34,8 @@ def program(software: NodeSoftware, config: ContainerConfig, *, resumed: bool) -
             return Validation(software, config)
         case ("aliquot", "node", "workload", *_):
             return Workload(software, config)
+        case ("aliquot", "operator", "run", *_) if not software.is_followed:
+            return OperatorProgram(software, config)
         case ("aliquot", "uninstall", "--nodes-only", *_):
             return Leaving(software)
     return Exporter.of(software, config) if name_of(config.image) == "dcgm-exporter" else None

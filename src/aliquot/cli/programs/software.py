@@ -30,6 +30,8 @@ class Surroundings:
     """Runs the node's agent: node, what its command line says, and its ConfigMap."""
     client: Callable[[str, str], Client]
     """Of an account of the installation, on a node."""
+    runs_operator: bool = False
+    """Whether an operator is there that is no pod."""
 
 
 class NodeSoftware:
@@ -86,6 +88,11 @@ class NodeSoftware:
             )
         self.loadable.unload()
         return ""
+
+    @property
+    def is_followed(self) -> bool:
+        """An operator is there already: a pod with another one would write against it."""
+        return self.surroundings is not None and self.surroundings.runs_operator
 
     def driver_failure(self) -> str:
         assert self.surroundings is not None
