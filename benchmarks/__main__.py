@@ -27,6 +27,7 @@ NAMES = (
     "churn",
     "binding",
     "operator",
+    "access_log",
 )
 
 
