@@ -212,8 +212,9 @@ class Found:
     checkpoints: int = 0
     signed: int = 0
     """Entries that a checkpoint covers."""
+    note: str = ""
+    """That checkpoint, as it was signed."""
     root: bytes = sha256().digest()
-    """Of that checkpoint."""
     witnessed: dict[Key, tuple[int, int]] = field(default_factory=dict)
     """Witness -> entries that it signed for, and when: seconds since the epoch."""
     shown: int = 0
@@ -433,7 +434,7 @@ class _Reading:
                 f"{at} was signed for others: {_span(found.signed, found.entries)} not what was signed"
             )
         found.checkpoints += 1
-        found.signed, found.root = checkpoint.size, checkpoint.root
+        found.note, found.signed, found.root = text, checkpoint.size, checkpoint.root
         for witness, at_s in seen.items():
             found.witnessed[witness] = (checkpoint.size, at_s)
 
