@@ -16,11 +16,16 @@ def _commands_of(module: str) -> list[click.Command]:
 
 
 def _reachable(command: click.Command) -> list[click.Command]:
-    below = command.commands.values() if isinstance(command, click.Group) else ()
-    return [command, *(one for child in below for one in _reachable(child))]
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    below = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [command, *(one for child in below if child is not None for one in _reachable(child))]
 
 
-@pytest.mark.parametrize("package", [aliquot.cli.__name__, "aliquot.cli.mig", "aliquot.cli.partition"])
+@pytest.mark.parametrize(
+    "package", [aliquot.cli.__name__, "aliquot.cli.access", "aliquot.cli.mig", "aliquot.cli.partition"]
+)
 def test_every_command_is_in_a_group(package: str) -> None:
     context = click.Context(cli)
     called = {

@@ -4,14 +4,13 @@ Exit codes: 0 done; 1 the work failed, one line on stderr says why and what to d
 whose codes say more, 1); 3 `up --detach`: the cluster is up, and some of its nodes are not ready; 130 interrupted.
 """
 
-import importlib
 import sys
 
 import click
 
 from aliquot import __version__
+from aliquot.cli.lazy import LazyGroup
 
-# Command -> (module, attribute, one line of help). The help stands here so that `aliquot --help` imports nothing.
 COMMANDS = {
     "up": ("aliquot.cli.up", "up", "Start an emulated GPU cluster on this machine."),
     "down": ("aliquot.cli.up", "down", "Stop the emulated cluster; its state stays."),
@@ -48,6 +47,11 @@ COMMANDS = {
         "admission",
         "What is done to pods at the door: a GPUClass by annotation.",
     ),
+    "access": (
+        "aliquot.cli.access.group",
+        "access",
+        "Break glass: into production for a while, with a trace.",
+    ),
     "explain": (
         "aliquot.cli.explain",
         "explain",
@@ -59,26 +63,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
-    """Lists its commands from a table and imports one only to run it: `--help` stays fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, listed=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="aliquot")
 def cli() -> None:
     """GPUs on Kubernetes, divided with nothing left over."""

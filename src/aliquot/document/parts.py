@@ -15,8 +15,11 @@ class DocumentError(Exception):
     """`FILE:LINE: what is wrong; did you mean 'X'?`, always one line."""
 
     def __init__(self, source: str, line: int | None, message: str) -> None:
+        self.source = source
+        self.line = line
+        self.message = " ".join(message.split())
         place = source if line is None else f"{source}:{line}"
-        super().__init__(f"{place}: {' '.join(message.split())}")
+        super().__init__(f"{place}: {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The templates that are shipped, and an installation's own beside them."""
 
-from importlib.resources import files
 from itertools import product
 
 import pytest
@@ -11,14 +10,14 @@ from aliquot.access.core.people import Group, Identity, Person
 from aliquot.access.core.rules import Rule, covers
 from aliquot.access.core.templates import file
 from aliquot.access.core.templates.bindings import parse_bindings
-from aliquot.access.core.templates.catalogue import catalogue, shipped, shipped_documents
+from aliquot.access.core.templates.catalogue import catalogue, shipped, shipped_documents, shipped_text
 from aliquot.access.core.templates.objections import objections
 from aliquot.access.core.templates.resolving import resolve
 from aliquot.access.core.templates.template import StepUpLevel, Template, Tier, digest
 from aliquot.document import DocumentError
 
 ISSUER = "https://login.example.com"
-WORDS = tuple(dict.fromkeys(word for one in shipped_documents() for word in file.words(one)))
+WORDS = tuple(dict.fromkeys(word for one in shipped_documents() for _, word in file.words(one)))
 BINDINGS = parse_bindings(
     "roles:\n" + "".join(f"  {word}: {{groups: ['{ISSUER}#{word}']}}\n" for word in WORDS), "who.yaml"
 )
@@ -150,7 +149,7 @@ def own(text: str) -> document.Document:
     return document.parse(text, source="own.yaml")
 
 
-SCALE = (files("aliquot.access.core.templates") / "shipped" / "scale.yaml").read_text()
+SCALE = shipped_text("scale")
 
 
 def test_ones_own_takes_the_place_of_the_shipped_of_its_name() -> None:

@@ -20,8 +20,13 @@ def shipped(bindings: Bindings) -> tuple[Template, ...]:
 @cache
 def shipped_documents() -> tuple[Document, ...]:
     folder = files("aliquot.access.core.templates") / "shipped"
-    texts = {one.name: one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith(".yaml")}
-    return tuple(document.parse(texts[name], source=f"shipped/{name}") for name in sorted(texts))
+    names = sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
+    return tuple(document.parse(shipped_text(name), source=f"shipped/{name}.yaml") for name in names)
+
+
+def shipped_text(name: str) -> str:
+    """The file of one that there is."""
+    return (files("aliquot.access.core.templates") / "shipped" / f"{name}.yaml").read_text("utf-8")
 
 
 def catalogue(own: Iterable[Document], bindings: Bindings) -> Mapping[str, Template]:

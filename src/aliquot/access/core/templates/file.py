@@ -5,7 +5,7 @@ who gets in has none and has to be said: that nobody needs to approve is `preApp
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -165,13 +165,20 @@ def read(found: Document, bindings: Bindings) -> Template:
     return template
 
 
-def words(found: Document) -> tuple[str, ...]:
-    """Every word for people that a template uses. Raises DocumentError."""
+def words(found: Document) -> Iterator[tuple[tuple[Key, ...], str]]:
+    """Every word for people, with the path to it. Raises DocumentError."""
     file = found.into(_File)
-    used = [*file.requesters, *(word for slot in file.approval.slots or [] for word in slot)]
-    used += file.emergency.who if file.emergency else []
-    used += [word for slot in file.review.slots for word in slot] if file.review else []
-    return tuple(dict.fromkeys(used))
+    for index, word in enumerate(file.requesters):
+        yield ("requesters", index), word
+    for path, slots in (
+        (("approval", "slots"), file.approval.slots),
+        (("review", "slots"), file.review and file.review.slots),
+    ):
+        for number, slot in enumerate(slots or ()):
+            for index, word in enumerate(slot):
+                yield (*path, number, index), word
+    for index, word in enumerate(file.emergency.who if file.emergency else ()):
+        yield ("emergency", "who", index), word
 
 
 def _circle(words: Iterable[str], bindings: Bindings) -> Circle:

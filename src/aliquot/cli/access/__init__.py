@@ -1,0 +1,1 @@
+"""`aliquot access`: break glass. One module for each command or two."""
