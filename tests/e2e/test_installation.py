@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,28 @@ pytestmark = [
 ]
 
 CHART = ROOT / "deploy/chart/aliquot"
+OLDER = str(ROOT / "tests/installation/older/crds.yaml")
 NAMESPACE = "aliquot-system"
 OURS = ("aliquot.dev/", "nvidia.com/")
 POLICY = "policy.create=true"
 
 
+@contextmanager
+def cluster(state: Path, *options: str) -> Iterator[Kubectl]:
+    up = aliquot("up", "--detach", "--state", state, *options)
+    assert up.code == 0, up.err
+    try:
+        yield Kubectl(state / "kubeconfig")
+    finally:
+        aliquot("down", "--state", state)
+
+
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Iterator[Kubectl]:
     """Of a cluster whose node is bare, and which has the operator that is installed and no other."""
-    state = tmp_path / "state"
-    up = aliquot(
-        "up",
-        "--detach",
-        "--state",
-        state,
-        "--nodes",
-        "1",
-        "--gpus",
-        "l4:1",
-        "--operator-outside",
-        "--operator",
-    )
-    assert up.code == 0, up.err
-    yield Kubectl(state / "kubeconfig")
-    aliquot("down", "--state", state)
+    options = ("--nodes", "1", "--gpus", "l4:1", "--operator", "--operator-outside")
+    with cluster(tmp_path / "state", *options) as found:
+        yield found
 
 
 def command(kubectl: Kubectl, *args: str) -> Result:
@@ -177,3 +176,26 @@ def test_the_state_of_any_earlier_cluster_can_be_gone_on_with(tmp_path: Path) ->
         assert command(kubectl, "uninstall", "--purge", "--yes").code == 0
     finally:
         aliquot("down", "--state", state)
+
+
+def test_the_kinds_go_to_the_newer_version_before_helm_upgrades_the_rest(tmp_path: Path) -> None:
+    with cluster(tmp_path / "state", "--nodes", "0") as kubectl:
+        helm = Helm(kubectl, tmp_path)
+        helm("install", "gpus", CHART, "--take-ownership", "--force-conflicts")
+        kubectl("replace", "-f", OLDER)
+        policy = {
+            "apiVersion": "aliquot.dev/v1alpha1",
+            "kind": "GPUPolicy",
+            "metadata": {"name": "all"},
+            "spec": {"driver": {"version": "580.95.05"}},
+        }
+        kubectl("create", "-f", "-", stdin=json.dumps(policy))
+        before = kubectl.json("get", "gpupolicy", "all")
+        helm("upgrade", "gpus", CHART)
+        assert "CRDOutdated" in command(kubectl, "operator", "doctor").out
+
+        newer = helm("show", "crds", CHART)
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=newer)
+        assert "CRDOutdated" not in command(kubectl, "operator", "doctor").out
+        after = kubectl.json("get", "gpupolicy", "all")
+        assert (after["metadata"]["uid"], after["spec"]) == (before["metadata"]["uid"], before["spec"])

@@ -194,6 +194,21 @@ async def test_a_namespace_with_objects_of_others_stays(start: Start) -> None:
     assert f"Namespace {NAMESPACE}: deleted" in await left(client, Options(purge=True, gone_s=0))
 
 
+@pytest.mark.parametrize(
+    ("labels", "goes"),
+    [
+        pytest.param({"app.kubernetes.io/part-of": "aliquot"}, True, id="of a release that is gone"),
+        pytest.param({"app.kubernetes.io/part-of": "fleet"}, False, id="of another chart"),
+    ],
+)
+async def test_a_namespace_that_helm_left(start: Start, labels: dict[str, str], goes: bool) -> None:
+    _, client = await start(Surface("1.36"))
+    metadata = {"name": NAMESPACE, "labels": {**labels, "app.kubernetes.io/managed-by": "Helm"}}
+    await client.create(NAMESPACES, {"metadata": metadata})
+    await left(client)
+    assert await is_gone(client, NAMESPACES, NAMESPACE) is goes
+
+
 async def test_a_gpunode_that_a_user_wrote_keeps_what_he_wrote(start: Start) -> None:
     _, client = await start(Surface("1.36"))
     await lived_in(client)

@@ -14,6 +14,7 @@ from aliquot.installation import hook
 from aliquot.installation.applying import delete, installed
 from aliquot.installation.giving_back import NodeChange, is_users, of_node
 from aliquot.installation.labels import (
+    BY_HELM,
     BY_INSTALL,
     BY_OPERATOR,
     COMPONENT,
@@ -233,7 +234,10 @@ async def _namespace(client: Client, options: Options, *, dry_run: bool) -> Asyn
     except errors.NotFound:
         return
     metadata = found["metadata"]
-    if metadata.get("deletionTimestamp") or (metadata.get("labels") or {}).get(MANAGED_BY) != BY_INSTALL:
+    labels = metadata.get("labels") or {}
+    # Of a Helm release that has gone it stays, for what others have in it.
+    is_ours = labels.get(MANAGED_BY) in (BY_INSTALL, BY_HELM) and labels.get(PART_OF) == OURS
+    if metadata.get("deletionTimestamp") or not is_ours:
         return
     others = [] if options.purge else await _others(client)
     if others:

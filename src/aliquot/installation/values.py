@@ -127,7 +127,10 @@ def read(path: Path) -> Values:
     except document.DocumentError as error:
         raise BadValues(str(error)) from None
     found = documents[0].value if documents else {}
-    return merged(found if isinstance(found, Mapping) else {})
+    try:
+        return merged(found if isinstance(found, Mapping) else {})
+    except BadValues as error:
+        raise BadValues(f"{path}: {error}") from None
 
 
 def merged(given: Mapping[str, Any]) -> Values:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aliquot.cli.connect import cluster_options, connect, run
+from aliquot.cli.installation.namespace import namespace_option
 from aliquot.cli.parameters import GivenName, Names, Seconds
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ _SYSTEMS = ("ubuntu22.04", "ubuntu24.04", "rhel9")
     metavar="FILE|-",
     help="Print the GPUPolicy that an NVIDIA ClusterPolicy or NVIDIADriver comes to, and what of it has no counterpart.",
 )
+@namespace_option
 @cluster_options
 def install(
     dry_run: bool,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect, run
+from aliquot.cli.installation.namespace import namespace_option
 
 if TYPE_CHECKING:
     from aliquot.installation.leaving import Options
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Do it without a question.")
+@namespace_option
 @cluster_options
 def uninstall(
     purge: bool, nodes_only: bool, dry_run: bool, yes: bool, kubeconfig: str | None, context: str | None

@@ -186,6 +186,6 @@ Nothing happens to nodes yet: that begins with a GPUPolicy. The simplest takes a
   kubectl get gpunodes -w
 {{- end }}
 
-helm upgrade leaves the definitions of our kinds as they are. Before each upgrade:
-  kubectl apply --server-side --force-conflicts -f crds/
+helm upgrade leaves the definitions of our kinds as they are. Before each upgrade, of the chart that is to come:
+  helm show crds CHART | kubectl apply --server-side --force-conflicts -f -
 """

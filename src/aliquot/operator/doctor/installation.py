@@ -18,6 +18,7 @@ OPERATOR = "aliquot-operator"
 DISCOVERY = "aliquot-discovery"
 _NFD = "feature.node.kubernetes.io/"
 _INSTALL = "aliquot install"
+_KINDS_ALONE = "aliquot install -o crds | kubectl apply --server-side --force-conflicts -f -"
 _NEEDED = ("gpupolicies.aliquot.dev", "gpunodes.aliquot.dev")
 _STALE_S = 60.0
 """A lease that nobody has renewed for so long is nobody's, whatever clocks say."""
@@ -72,7 +73,7 @@ def _kinds(seen: Seen) -> Iterator[Finding]:
                 name,
                 "CRDOutdated",
                 f"it is of an earlier version: it does not know {missing}, which is dropped when it is written",
-                _INSTALL,
+                f"{_INSTALL}; of Helm's: {_KINDS_ALONE}",
             )
 
 
