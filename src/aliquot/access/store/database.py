@@ -1,0 +1,155 @@
+"""A database that grants and their log are in: `sqlite:///PATH` or `postgresql://...`.
+
+Everything here blocks; `store` calls it from threads, and the simulation as it is.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
+from sqlalchemy.pool import StaticPool
+
+from aliquot.access.store.tables import SCHEMA_VERSION, metadata, state
+from aliquot.access.store.triggers import triggers
+
+_BUSY_TIMEOUT_MS = 10_000
+_MOST_READERS = 8
+_LOCK = 0x_A11C_0725
+"""Of PostgreSQL's advisory locks: whoever writes has it."""
+_PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
+
+
+class Unusable(Exception):
+    """The database cannot be used as it is. Its text is for people."""
+
+
+class Unreachable(Exception):
+    """The database does not answer, or takes nothing: nothing of what was asked has been done, or nobody knows."""
+
+
+class Database:
+    """Raises Unusable, Unreachable."""
+
+    def __init__(self, url: str) -> None:
+        self.name = _PASSWORD.sub(r"\1:***@", url)
+        self._engine = _engine(url, self.name)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self._readers = self._engine
+        if not self.is_sqlite:
+            self._readers = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Of one moment, whatever is written meanwhile."""
+        with self._told(), self._readers.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Committed at its end. Nobody else writes meanwhile, on whatever server."""
+        with self._told(), self._engine.connect() as connection, connection.begin():
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
+
+    def prepare(self) -> None:
+        """Make the tables, where there are none."""
+        with self.writing() as connection:
+            if inspect(connection).has_table(state.name):
+                self._check_version(connection)
+                return
+            metadata.create_all(connection)
+            for statement in triggers(connection.dialect.name):
+                connection.exec_driver_sql(statement)
+            connection.execute(insert(state).values(name="schema", value=str(SCHEMA_VERSION)))
+
+    def _check_version(self, connection: Connection) -> None:
+        found = connection.scalar(select(state.c.value).where(state.c.name == "schema"))
+        if found != str(SCHEMA_VERSION):
+            raise Unusable(
+                f"{self.name} is of schema {found}, and this version of Aliquot writes {SCHEMA_VERSION}: use the version that made it"
+            )
+
+    def explained(self, error: Exception) -> Exception:
+        """Unreachable where the database itself is the cause, else the error."""
+        if isinstance(error, DBAPIError):
+            if error.connection_invalidated or isinstance(
+                error, (OperationalError, InterfaceError, InternalError)
+            ):
+                return Unreachable(f"{self.name}: {_first_line(error.orig)}")
+            return error
+        if isinstance(error, SQLAlchemyTimeout):
+            return Unreachable(f"{self.name}: {_first_line(error)}")
+        return error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if (said := self.explained(error)) is error:
+                raise
+            raise said from error
+
+
+def _engine(url: str, name: str) -> Engine:
+    if url.startswith("postgres"):
+        url = "postgresql+psycopg://" + url.partition("://")[2]
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": _MOST_READERS}
+    if url.startswith("sqlite"):
+        options = _sqlite_options(url, name)
+    try:
+        engine = create_engine(url, **options)
+    except (ArgumentError, SQLAlchemyError, ValueError) as error:
+        raise Unusable(
+            f"{name!r} is no database: write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+    elif engine.dialect.name != "postgresql":
+        raise Unusable(f"{name}: only sqlite and postgresql are supported")
+    return engine
+
+
+def _sqlite_options(url: str, name: str) -> dict[str, Any]:
+    path = url.partition(":///")[2]
+    if path in ("", ":memory:"):
+        return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    if not Path(path).parent.is_dir():
+        raise Unusable(f"{name}: there is no directory {Path(path).parent}")
+    return {"pool_size": _MOST_READERS, "connect_args": {"check_same_thread": False}}
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # SQLAlchemy says when a transaction begins, not the driver: else reads and BEGIN IMMEDIATE come apart.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # What was answered as done survives a power cut.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,138 @@
+"""The database as the rest of break glass uses it, from an event loop.
+
+A piece of work is a function of a transaction. It may be run more than once, and must do nothing but read and write through it.
+Those that wait at the same time are committed together, each undone by itself where it fails: the disk is waited for once.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from aliquot.access.store.database import Database
+from aliquot.access.store.head import Head
+from aliquot.access.store.reading import Reading
+from aliquot.access.store.transaction import Transaction
+from aliquot.clock import Clock
+
+T = TypeVar("T")
+
+_MOST_AT_ONCE = 64
+_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    work: Callable[[Transaction], Any]
+    future: "asyncio.Future[Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    wanted: _Wanted
+    value: Any
+    error: BaseException | None = None
+
+
+class Store:
+    """`threads` False: work is done where it is asked for, which is what virtual time needs. The database is prepared."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        salt: Callable[[int], bytes] = secrets.token_bytes,
+        threads: bool = True,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._salt = salt
+        self._waiting: deque[_Wanted] = deque()
+        self._is_writing = False
+        self._writer: Executor | None = ThreadPoolExecutor(1, "access writer") if threads else None
+        self._readers: Executor | None = ThreadPoolExecutor(_READERS, "access reader") if threads else None
+
+    def close(self) -> None:
+        for one in (self._writer, self._readers):
+            if one is not None:
+                one.shutdown()
+        self._database.close()
+
+    async def read(self, work: Callable[[Reading], T]) -> T:
+        """Raises Unreachable, and what `work` raises."""
+        if self._readers is None:
+            return self._read(work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Committed when it returns. Raises Unreachable, and what `work` raises: then nothing of it is written.
+
+        Whoever is cancelled meanwhile does not know whether it was."""
+        loop = asyncio.get_running_loop()
+        wanted = _Wanted(work, loop.create_future())
+        self._waiting.append(wanted)
+        if self._writer is None:
+            self._tell(self._write())
+        elif not self._is_writing:
+            self._is_writing = True
+            self._go_on(loop)
+        value: T = await wanted.future
+        return value
+
+    def _read(self, work: Callable[[Reading], T]) -> T:
+        with self._database.reading() as connection:
+            return work(Reading(connection, Head.read(connection, self._clock.now())))
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._writer is not None
+        done = loop.run_in_executor(self._writer, self._write)
+        done.add_done_callback(lambda future: self._written(loop, future))
+
+    def _written(self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[list[_Came]]") -> None:
+        self._tell(done.result())
+        if self._waiting:
+            self._go_on(loop)
+        else:
+            self._is_writing = False
+
+    @staticmethod
+    def _tell(came: list[_Came]) -> None:
+        for one in came:
+            future = one.wanted.future
+            if future.cancelled():
+                continue
+            if one.error is not None:
+                future.set_exception(one.error)
+            else:
+                future.set_result(one.value)
+
+    def _write(self) -> list[_Came]:
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
+        try:
+            with self._database.writing() as connection:
+                head = Head.read(connection, self._clock.now())
+                came = [self._one(connection, head, wanted) for wanted in batch]
+                head.write(connection)
+        except Exception as error:
+            return [_Came(wanted, None, error) for wanted in batch]
+        return came
+
+    def _one(self, connection: Connection, head: Head, wanted: _Wanted) -> _Came:
+        before = head.mark()
+        savepoint = connection.begin_nested()
+        try:
+            value = wanted.work(Transaction(connection, head, self._salt))
+        except Exception as error:
+            if not savepoint.is_active:
+                raise
+            savepoint.rollback()
+            head.back_to(before)
+            return _Came(wanted, None, self._database.explained(error))
+        savepoint.commit()
+        return _Came(wanted, value)

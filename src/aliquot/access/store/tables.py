@@ -1,0 +1,149 @@
+"""The tables. Of what is stored as text in `body`, only what is searched for has a column beside it."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+_number = BigInteger().with_variant(Integer, "sqlite")
+
+state = Table(
+    "state",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""What there is one of: the schema's version, how far the clock has been, the kill switch, the log's head."""
+
+lives = Table(
+    "lives",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("extends", Text, nullable=False),
+    Column("asked_s", Double, nullable=False),
+    Column("began_s", Double),
+    Column("over_s", Double),
+    Column("review_due_s", Double),
+    Column("due_s", Double),
+    Column("body", LargeBinary, nullable=False),
+)
+"""A request, and the grant that comes of it. `due_s`: when time alone changes something about it; null: never. `review_due_s`: of a
+review that is open."""
+Index("lives_by_due", lives.c.due_s)
+Index("lives_by_person", lives.c.issuer, lives.c.subject, lives.c.asked_s)
+Index("lives_by_template", lives.c.template, lives.c.stage)
+Index("lives_by_parent", lives.c.extends)
+Index("lives_by_stage", lives.c.stage, lives.c.asked_s)
+Index("lives_by_age", lives.c.asked_s)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", _number, primary_key=True, autoincrement=True),
+    Column("life", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("due_s", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Effects that are still to be carried out; one that was is deleted."""
+Index("outbox_by_due", outbox.c.due_s)
+Index("outbox_by_life", outbox.c.life)
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("seq", _number, primary_key=True, autoincrement=False),
+    Column("grant", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""`body`: the bytes that were hashed."""
+Index("log_entries_by_grant", log_entries.c.grant)
+
+log_salts = Table(
+    "log_salts",
+    metadata,
+    Column("seq", _number, ForeignKey(log_entries.c.seq), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("value", Text, nullable=False),
+)
+"""What an entry only commits to. Deleted, it cannot be told any more, and the tree stays whole."""
+
+log_nodes = Table(
+    "log_nodes",
+    metadata,
+    Column("level", Integer, primary_key=True),
+    Column("position", _number, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", _number, primary_key=True, autoincrement=False),
+    Column("at_s", Double, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("until_s", Double, nullable=False),
+)
+"""What was answered to a call with an idempotency key, and to which."""
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("what", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    Column("until_s", Double, nullable=False),
+)
+"""Used up: deliveries of webhooks, codes of authenticator apps, assertions."""
+Index("seen_by_end", seen.c.until_s)
+
+users = Table(
+    "users",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""People who have no other issuer than this server."""
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("grant", Text, nullable=False),
+    Column("issued_s", Double, nullable=False),
+    Column("expires_s", Double, nullable=False),
+)
+"""What was given out, by the id that Kubernetes' audit events have of it."""
+Index("credentials_by_grant", credentials.c.grant)

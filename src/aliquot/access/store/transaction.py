@@ -1,0 +1,122 @@
+"""What can be written. All of it is there at the end of the transaction, or nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, update
+
+from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.life.effects import Effect
+from aliquot.access.core.life.life import Life
+from aliquot.access.log.entries import Draft
+from aliquot.access.log.storage import Head as LogHead
+from aliquot.access.log.storage import seal
+from aliquot.access.store import rows
+from aliquot.access.store.head import Head
+from aliquot.access.store.log import SqlLog
+from aliquot.access.store.reading import Answer, Given, Queued, Reading
+from aliquot.access.store.tables import answers, credentials, lives, outbox, seen, users
+
+
+class Raced(Exception):
+    """Somebody else has changed it in between: read it again, and decide again."""
+
+
+class Transaction(Reading):
+    def __init__(self, connection: Connection, head: Head, salt: Callable[[int], bytes]) -> None:
+        super().__init__(connection, head)
+        self._salt = salt
+
+    @property
+    def log(self) -> SqlLog:
+        return SqlLog(self._connection, self._head.log, self._log_moved)
+
+    def _log_moved(self, head: LogHead) -> None:
+        self._head.log = head
+
+    def append(self, drafts: Sequence[Draft]) -> None:
+        """To the log. Raises Unloggable."""
+        if drafts:
+            self.log.append(seal(self._head.log, drafts, self._salt))
+
+    def add(self, life: Life) -> None:
+        """Raises Raced: one of its id is there."""
+        if self.life(life.id) is not None:
+            raise Raced(life.id)
+        self._connection.execute(insert(lives).values(rows.row(life)))
+
+    def replace(self, before: Life, after: Life) -> None:
+        """Raises Raced."""
+        where = (lives.c.id == before.id, lives.c.version == before.version)
+        if not self._connection.execute(update(lives).where(*where).values(rows.row(after))).rowcount:
+            raise Raced(before.id)
+
+    def set_switch(self, switch: KillSwitch) -> None:
+        self._head.switch = switch
+
+    def queue(self, life: str, effects: Iterable[Effect]) -> None:
+        """To be carried out once this is committed."""
+        queued = [
+            {
+                "life": life,
+                "kind": type(effect).__name__,
+                "body": msgspec.json.encode(effect),
+                "due_s": self.now_s,
+                "attempts": 0,
+                "problem": "",
+            }
+            for effect in effects
+        ]
+        if queued:
+            self._connection.execute(insert(outbox), queued)
+
+    def done(self, queued: Queued) -> None:
+        self._connection.execute(delete(outbox).where(outbox.c.number == queued.number))
+
+    def again(self, queued: Queued, *, due_s: float, problem: str) -> None:
+        self._connection.execute(
+            update(outbox)
+            .where(outbox.c.number == queued.number)
+            .values(due_s=due_s, attempts=queued.attempts + 1, problem=problem)
+        )
+
+    def remember(self, caller: str, key: str, answer: Answer, *, until_s: float) -> None:
+        self._connection.execute(delete(answers).where(answers.c.until_s <= self.now_s))
+        values = {"digest": answer.digest, "status": answer.status, "body": answer.body, "until_s": until_s}
+        self._connection.execute(insert(answers).values(caller=caller, key=key, **values))
+
+    def use_up(self, what: str, nonce: str, *, until_s: float) -> bool:
+        """False: it has been used before. It is remembered until then, after which it must not be taken any more anyway."""
+        self._connection.execute(delete(seen).where(seen.c.until_s <= self.now_s))
+        row = {"what": what, "nonce": nonce, "until_s": until_s}
+        if self._connection.scalar(
+            seen.select().where(seen.c.what == what, seen.c.nonce == nonce).with_only_columns(seen.c.nonce)
+        ):
+            return False
+        self._connection.execute(insert(seen).values(**row))
+        return True
+
+    def put_user(self, subject: str, body: bytes, *, version: int) -> None:
+        """`version`: as it was read; 0: there is none yet. Raises Raced."""
+        if not version:
+            if self.user(subject) is not None:
+                raise Raced(subject)
+            self._connection.execute(insert(users).values(subject=subject, version=1, body=body))
+            return
+        where = (users.c.subject == subject, users.c.version == version)
+        written = update(users).where(*where).values(version=version + 1, body=body)
+        if not self._connection.execute(written).rowcount:
+            raise Raced(subject)
+
+    def delete_user(self, subject: str) -> None:
+        self._connection.execute(delete(users).where(users.c.subject == subject))
+
+    def give(self, credential: Given) -> None:
+        self._connection.execute(
+            insert(credentials).values(
+                id=credential.id,
+                grant=credential.grant,
+                issued_s=credential.issued_s,
+                expires_s=credential.expires_s,
+            )
+        )

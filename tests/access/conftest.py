@@ -1,0 +1,3 @@
+from tests.access.databases import database_url, postgresql
+
+__all__ = ["database_url", "postgresql"]

