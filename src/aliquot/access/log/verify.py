@@ -263,7 +263,7 @@ class _Reading:
         self._agreed = 0
         """Entries up to where the last kept checkpoint agreed."""
         self._ended = False
-        self._decode = JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number).decode
+        self._decode = JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number).raw_decode
         self._encode = JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
     def read(self, raw: bytes) -> None:
@@ -317,7 +317,8 @@ class _Reading:
             self._wrong("the dump is cut off within this line")
         try:
             text = raw[:-1].decode()
-            document = self._decode(text)
+            document, _ = self._decode(text)
+            # Of all the text: what is not part of it makes it another.
             same = self._encode(document) == text
         except (ValueError, RecursionError) as error:
             self._wrong(f"it is no JSON of a dump: {error}")
