@@ -31,13 +31,18 @@ def draft(number: int, **more: object) -> Draft:
     )
 
 
-def salt(count: int) -> bytes:
-    """Not random, so that a failure is the same when it is run again."""
-    salt.number += 1  # type: ignore[attr-defined]
-    return sha256(str(salt.number).encode()).digest()[:count]  # type: ignore[attr-defined]
+class Salts:
+    """Not random, so that what is made is the same each time."""
+
+    def __init__(self) -> None:
+        self._given = 0
+
+    def __call__(self, count: int) -> bytes:
+        self._given += 1
+        return sha256(str(self._given).encode()).digest()[:count]
 
 
-salt.number = 0  # type: ignore[attr-defined]
+salt = Salts()
 
 
 def log(
@@ -47,11 +52,11 @@ def log(
     key: SigningKey = LOG,
     witness: SigningKey | None = None,
 ) -> MemoryLogStore:
-    store = MemoryLogStore()
+    store, salts = MemoryLogStore(), Salts()
     sizes = set(signed)
     for size in range(len(drafts) + 1):
         if size:
-            store.append(seal(store.head(), drafts[size - 1 : size], salt))
+            store.append(seal(store.head(), drafts[size - 1 : size], salts))
         if size in sizes:
             made = sign_head(store, key, START_S + size)
             assert made is not None

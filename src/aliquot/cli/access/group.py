@@ -10,6 +10,11 @@ _COMMANDS = {
         "templates",
         "What may be asked for: the templates that are shipped, and checks of your own.",
     ),
+    "log": (
+        "aliquot.cli.access.log",
+        "log",
+        "The log: check it offline, export it, witness it as another team.",
+    ),
 }
 
 

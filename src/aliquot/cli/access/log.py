@@ -1,0 +1,252 @@
+"""`aliquot access log`: the log of what was granted, checked and exported from a dump of it; keys; witnesses.
+
+Nothing here needs the server: an auditor has a dump, the log's key and this, or `verify.py` alone.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from aliquot.cli.parameters import GivenPath
+
+if TYPE_CHECKING:
+    from aliquot.access.log.dump import Recorded
+    from aliquot.access.log.notes import SigningKey
+    from aliquot.access.log.witness.witness import Witness
+
+
+@click.group()
+def log() -> None:
+    """What was asked, approved, granted and ended, so that it cannot be altered unnoticed."""
+
+
+@log.command(
+    short_help="Check a dump of the log, offline.",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def verify(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Check a dump of the log, offline: what `python verify.py` does, and says with --help."""
+    from aliquot.access.log import verify as verifier
+
+    context.exit(verifier.main(arguments, context.command_path))
+
+
+@log.command()
+@click.argument("file", type=GivenPath(allow_dash=True))
+@click.option(
+    "--format", "form", type=click.Choice(["ocsf", "cloudevents", "csv"]), required=True,
+    help="Events of OCSF 1.6 or CloudEvents 1.0, one on each line; or a table.",
+)  # fmt: skip
+def export(file: str, form: str) -> None:
+    """Write what a dump says for other systems. It is not checked: 'verify' it first. FILE - is standard input."""
+    from aliquot.access.log.dump import NoDump, recorded
+    from aliquot.access.log.verify import lines_of
+
+    with _reading(file) as stream:
+        try:
+            for line in _exporter(form)(recorded(lines_of(stream))):
+                click.echo(line, nl=False)
+        except NoDump as error:
+            raise click.ClickException(f"{file}: {error}") from error
+
+
+def _exporter(form: str) -> "Callable[[Iterator[Recorded]], Iterator[str]]":
+    from aliquot.access.log.exports.cloudevents import cloudevents
+    from aliquot.access.log.exports.ocsf import ocsf
+    from aliquot.access.log.exports.table import rows
+
+    if form == "csv":
+        return rows
+    import msgspec
+
+    events = ocsf if form == "ocsf" else cloudevents
+    return lambda found: (f"{msgspec.json.encode(event).decode()}\n" for event in events(found))
+
+
+@log.command("verify-entry")
+@click.argument("entry", type=GivenPath())
+@click.argument("proof", type=GivenPath())
+@click.option(
+    "--key",
+    "keys",
+    metavar="VKEY",
+    multiple=True,
+    required=True,
+    help="The log's key; again for one that it had before.",
+)
+@click.option(
+    "--witness",
+    "witnesses",
+    metavar="VKEY",
+    multiple=True,
+    help="The key of a witness that has to have signed.",
+)
+def verify_entry(entry: str, proof: str, keys: tuple[str, ...], witnesses: tuple[str, ...]) -> None:
+    """Check that one entry is in the log, by its proof (c2sp.org/tlog-proof), without the rest of the log.
+
+    ENTRY is a file with the entry's line, as in a dump.
+    """
+    from aliquot.access.log import evidence
+    from aliquot.access.log.verify import parse_key
+
+    try:
+        body = Path(entry).read_bytes().removesuffix(b"\n")
+        found = evidence.parse(Path(proof).read_bytes().decode())
+        checkpoint = evidence.check(
+            found, body, [parse_key(text) for text in keys], [parse_key(text) for text in witnesses]
+        )
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise click.ClickException(f"{proof}: {error}") from error
+    click.echo(
+        f"it is entry {found.index} of {checkpoint.origin}, by the checkpoint of {checkpoint.size} entries"
+    )
+
+
+@log.command("new-key")
+@click.argument("name")
+@click.option(
+    "--out", type=GivenPath(), required=True, help="The file for the private key; there must be none."
+)
+@click.option("--witness", is_flag=True, help="A witness's key: it cosigns.  [default: a log's]")
+def new_key(name: str, out: str, witness: bool) -> None:
+    """Make an Ed25519 key and print its public part, which others check signatures with.
+
+    NAME is the log's, or the witness's, for all time: a host and a path that are yours, as in aliquot.example.com/access.
+    """
+    from aliquot.access.log import notes
+    from aliquot.access.log.verify import COSIGNATURE, ED25519
+
+    try:
+        key = notes.new_key(name, COSIGNATURE if witness else ED25519, os.urandom(32))
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key.text + "\n")
+    except OSError as error:
+        raise click.ClickException(f"{out}: {error.strerror}") from error
+    click.echo(key.public.text)
+
+
+@log.group()
+def witness() -> None:
+    """Sign, as another team, that a log only ever grew."""
+
+
+_KEY = click.option("--key", "key_file", type=GivenPath(), required=True, help="The witness's private key: a file of 'new-key --witness'.")  # fmt: skip
+_LOG = click.option("--log", "logs", metavar="VKEY", multiple=True, required=True, help="The key of a log to witness; again for more.")  # fmt: skip
+_STATE = click.option("--state", type=GivenPath(), required=True, help="The directory that remembers what was signed. Without it a fork would be signed.")  # fmt: skip
+
+
+@witness.command()
+@_KEY
+@_LOG
+@_STATE
+@click.option("--address", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8085, show_default=True)
+def serve(key_file: str, logs: tuple[str, ...], state: str, address: str, port: int) -> None:
+    """Answer logs over HTTP (c2sp.org/tlog-witness): POST /add-checkpoint."""
+    import asyncio
+
+    asyncio.run(_serve(key_file, logs, state, address, port))
+
+
+async def _serve(key_file: str, logs: tuple[str, ...], state: str, address: str, port: int) -> None:
+    import asyncio
+    import signal
+
+    from aliquot.access.log.witness.server import serving
+
+    key, made = _witness(key_file, logs, state)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    try:
+        async with serving(made, address, port) as listening:
+            click.echo(f"{key.public.text} answers on http://{address}:{listening}/add-checkpoint")
+            await ended.wait()
+    except OSError as error:
+        raise click.ClickException(
+            f"{address} port {port}: {error.strerror}; give another --address or --port"
+        ) from error
+
+
+@witness.command()
+@click.argument("file", type=GivenPath(allow_dash=True))
+@_KEY
+@_LOG
+@_STATE
+def cosign(file: str, key_file: str, logs: tuple[str, ...], state: str) -> None:
+    """Check a dump from its first entry on, and print the signature for its last checkpoint. FILE - is standard input."""
+    from aliquot.access.log.verify import Wrong, lines_of, parse_key
+    from aliquot.access.log.witness.judging import Refused
+    from aliquot.access.log.witness.record import Damaged
+
+    _, made = _witness(key_file, logs, state)
+    names = sorted({parse_key(text).name for text in logs})
+    if len(names) > 1:
+        raise click.ClickException(f"a dump is of one log: give one --log, not {', '.join(names)}")
+    with _reading(file) as stream:
+        try:
+            line, checkpoint = made.see_dump(names[0], lines_of(stream))
+        except (Wrong, Refused, Damaged) as error:
+            raise click.ClickException(f"not signed: {error}") from error
+        except OSError as error:
+            raise click.ClickException(f"{state}: {error.strerror}") from error
+    click.echo(f"signed: {checkpoint.origin}, {checkpoint.size} entries", err=True)
+    click.echo(line, nl=False)
+
+
+def _witness(key_file: str, logs: tuple[str, ...], state: str) -> "tuple[SigningKey, Witness]":
+    from aliquot.access.log.notes import parse_signing_key
+    from aliquot.access.log.verify import COSIGNATURE, ED25519, Key, parse_key
+    from aliquot.access.log.witness.record import Record
+    from aliquot.access.log.witness.witness import Witness
+    from aliquot.clock import SystemClock
+
+    try:
+        key = parse_signing_key(Path(key_file).read_text())
+        if key.kind != COSIGNATURE:
+            raise ValueError("it is a log's key; make one with 'aliquot access log new-key --witness'")
+    except OSError as error:
+        raise click.ClickException(f"{key_file}: {error.strerror}") from error
+    except ValueError as error:
+        raise click.ClickException(f"{key_file}: {error}") from error
+    keys: dict[str, list[Key]] = {}
+    for text in logs:
+        try:
+            one = parse_key(text)
+        except ValueError as error:
+            raise click.ClickException(f"--log: {error}") from error
+        if one.kind != ED25519:
+            raise click.ClickException(f"--log {text}: it is a witness's key, not a log's")
+        keys.setdefault(one.name, []).append(one)
+    try:
+        return key, Witness(key, keys, Record(Path(state)), SystemClock())
+    except FileExistsError as error:
+        raise click.ClickException(f"{state}: it is no directory") from error
+    except OSError as error:
+        raise click.ClickException(f"{state}: {error.strerror}") from error
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(Path(file).open("rb"))
+        except OSError as error:
+            raise click.ClickException(f"{file}: {error.strerror}") from error
+        yield stream
