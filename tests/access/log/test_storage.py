@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from aliquot.access.log.checkpoints import Inconsistent, Pace, open_checkpoint, sign_head
@@ -15,8 +13,6 @@ from aliquot.access.log.storage import (
     MemoryLogStore,
     SignedCheckpoint,
     digest,
-    head_nodes,
-    head_of,
     seal,
 )
 from aliquot.access.log.tree import Node, leaf_hash
@@ -75,16 +71,6 @@ def test_time_in_the_log_does_not_run_backwards() -> None:
     drafts = [replace(draft(0), time_s=time_s) for time_s in (5.0, 3.0, 7.5)]
     times = [parse(entry.body).time[17:] for entry in seal(Head(), drafts, salt).entries]
     assert times == ["05.000Z", "05.000Z", "07.500Z"]
-
-
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_a_log_goes_on_from_what_is_stored(first: int, more: int) -> None:
-    """As after a restart: nothing is known but the size, the last time and the stored nodes."""
-    drafts = [replace(draft(number), personal={}) for number in range(first + more)]
-    store, whole = log(drafts[:first], []), log(drafts, [])
-    head = head_of(first, store.nodes(head_nodes(first)), START_S + first - 1 if first else 0.0)
-    assert head == store.head()
-    assert seal(head, drafts[first:], salt).head == whole.head()
 
 
 def test_who_appends_to_another_head_is_refused() -> None:

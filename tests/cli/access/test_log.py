@@ -1,21 +1,28 @@
 """The commands of an auditor and of a witness, on files."""
 
+import asyncio
 import csv
 import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from aliquot.access.log import verify as verifier
 from aliquot.access.log.checkpoints import with_cosignatures
 from aliquot.access.log.evidence import prove
-from aliquot.access.log.verify import parse_key
+from aliquot.access.log.verify import lines_of, parse_key
+from aliquot.access.store.database import Database
+from aliquot.access.store.store import Store
 from aliquot.cli.access.log import log
+from aliquot.clock import SystemClock
 from tests.access.log.logs import LOG, draft, lines
 from tests.access.log.logs import log as made_log
 
@@ -40,6 +47,67 @@ def witness_key(tmp_path: Path) -> Path:
     made = run("new-key", "witness.example.org/w1", "--witness", "--out", path)
     path.with_suffix(".pub").write_text(made.output)
     return path
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """Of a server that is gone, and that had signed nothing."""
+    database = Database(f"sqlite:///{tmp_path}/access.db")
+    database.prepare()
+    store = Store(database, clock=SystemClock(), threads=False)
+    asyncio.run(store.write(lambda writing: writing.append([draft(number) for number in range(SIZE)])))
+    store.close()
+    return f"sqlite:///{tmp_path}/access.db"
+
+
+def test_dump_of_a_database(database: str, tmp_path: Path) -> None:
+    (tmp_path / "log.key").write_text(LOG.text)
+    unsigned = run("dump", "--database", database)
+    assert (unsigned.exit_code, unsigned.output) == (
+        1,
+        "Error: nothing of this log is signed yet: give --key\n",
+    )
+    for arguments in (["--key", tmp_path / "log.key"], [], ["--without-personal"]):
+        result = run("dump", "--database", database, *arguments)
+        found = verifier.verify(lines_of(BytesIO(result.stdout_bytes)), [LOG.public])
+        assert (found.entries, found.signed, found.committed) == (SIZE, SIZE, 2)
+        assert found.shown == (0 if "--without-personal" in arguments else 2)
+
+
+def test_dump_signs_nothing_that_was_tampered_with(database: str, tmp_path: Path) -> None:
+    (tmp_path / "log.key").write_text(LOG.text)
+    assert run("dump", "--database", database, "--key", tmp_path / "log.key").exit_code == 0
+    with sqlite3.connect(tmp_path / "access.db") as connection:
+        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in triggers:
+            connection.execute(f'DROP TRIGGER "{name}"')
+        connection.execute("UPDATE log_nodes SET hash = zeroblob(32)")
+    connection.close()
+    store = Store(Database(database), clock=SystemClock(), threads=False)
+    asyncio.run(store.write(lambda writing: writing.append([draft(number) for number in range(2)])))
+    store.close()
+    result = run("dump", "--database", database, "--key", tmp_path / "log.key")
+    assert result.exit_code == 1
+    assert "does not go on from the checkpoint of 5" in result.output
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///none.db", "none.db: there is no such database"),
+        ("sqlite:///other.db", "other.db"),
+        ("nonsense", "no database"),
+    ],
+)
+def test_dump_of_what_is_no_database(
+    url: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.db").touch()
+    result = run("dump", "--database", url)
+    assert result.exit_code == 1
+    assert re.match(f"Error: .*{said}", result.output), result.output
+    assert not (tmp_path / "none.db").exists()
 
 
 def test_verify(dump: Path) -> None:

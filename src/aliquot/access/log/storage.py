@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from aliquot.access.log.entries import Draft, Opening, Sealed, sealed
-from aliquot.access.log.tree import EMPTY_ROOT, Node, StoredNode, Tree, covering, leaf_hash
+from aliquot.access.log.tree import EMPTY_ROOT, Node, StoredNode, Tree, leaf_hash
 from aliquot.clock import rfc3339_milli
 
 
@@ -85,18 +85,6 @@ def seal(head: Head, drafts: Sequence[Draft], salt: Callable[[int], bytes]) -> B
 
 def digest(hash_: bytes) -> str:
     return f"sha256:{hash_.hex()}"
-
-
-def head_nodes(size: int) -> tuple[Node, ...]:
-    """Of a log that long, the nodes that its head is made of: the peaks, and the last leaf."""
-    return (*covering(0, size), Node(0, size - 1)) if size else ()
-
-
-def head_of(size: int, hashes: Mapping[Node, bytes], last_time_s: float) -> Head:
-    if not size:
-        return Head()
-    peaks = tuple(hashes[node] for node in covering(0, size))
-    return Head(Tree(size, peaks), hashes[Node(0, size - 1)], last_time_s)
 
 
 class MemoryLogStore:

@@ -40,6 +40,63 @@ def verify(context: click.Context, arguments: tuple[str, ...]) -> None:
 
 
 @log.command()
+@click.option(
+    "--database",
+    "url",
+    required=True,
+    help="sqlite:///FILE or postgresql://USER@HOST/NAME, as the server has it.",
+)
+@click.option(
+    "--key", "key_file", type=GivenPath(), help="The log's private key: sign the log as it is now first."
+)
+@click.option("--without-personal", is_flag=True, help="Leave out what people wrote; it proves as much.")
+def dump(url: str, key_file: str | None, without_personal: bool) -> None:
+    """Write the log to standard output, for 'verify'. The server may run meanwhile, or be gone for good."""
+    import asyncio
+
+    from aliquot.access.log.checkpoints import Inconsistent
+    from aliquot.access.store.database import Unreachable, Unusable
+
+    key = _signing_key(key_file, witness=False) if key_file is not None else None
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.is_file():
+        # It would be made, and be empty.
+        raise click.ClickException(f"{path}: there is no such database")
+    try:
+        asyncio.run(_dump(url, key, with_personal=not without_personal))
+    except (Inconsistent, Unreachable, Unusable) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _dump(url: str, key: "SigningKey | None", *, with_personal: bool) -> None:
+    from aliquot.access.log.checkpoints import sign_head
+    from aliquot.access.log.dump import dump as dumped
+    from aliquot.access.log.verify import parse_checkpoint, parse_note
+    from aliquot.access.store.database import Database
+    from aliquot.access.store.reading import Reading
+    from aliquot.access.store.store import Store
+    from aliquot.clock import SystemClock
+
+    clock = SystemClock()
+
+    def write(reading: Reading) -> None:
+        last = reading.log.last_checkpoint()
+        if last is None:
+            raise click.ClickException("nothing of this log is signed yet: give --key")
+        origin = parse_checkpoint(parse_note(last.note).text).origin
+        lines = dumped(reading.log, origin, reading.log.head().tree.size, with_personal=with_personal)
+        sys.stdout.buffer.writelines(lines)
+
+    store = Store(Database(url), clock=clock, threads=False)
+    try:
+        if key is not None:
+            await store.write(lambda writing: sign_head(writing.log, key, clock.now()))
+        await store.read(write)
+    finally:
+        store.close()
+
+
+@log.command()
 @click.argument("file", type=GivenPath(allow_dash=True))
 @click.option(
     "--format", "form", type=click.Choice(["ocsf", "cloudevents", "csv"]), required=True,
@@ -208,20 +265,12 @@ def cosign(file: str, key_file: str, logs: tuple[str, ...], state: str) -> None:
 
 
 def _witness(key_file: str, logs: tuple[str, ...], state: str) -> "tuple[SigningKey, Witness]":
-    from aliquot.access.log.notes import parse_signing_key
-    from aliquot.access.log.verify import COSIGNATURE, ED25519, Key, parse_key
+    from aliquot.access.log.verify import ED25519, Key, parse_key
     from aliquot.access.log.witness.record import Record
     from aliquot.access.log.witness.witness import Witness
     from aliquot.clock import SystemClock
 
-    try:
-        key = parse_signing_key(Path(key_file).read_text())
-        if key.kind != COSIGNATURE:
-            raise ValueError("it is a log's key; make one with 'aliquot access log new-key --witness'")
-    except OSError as error:
-        raise click.ClickException(f"{key_file}: {error.strerror}") from error
-    except ValueError as error:
-        raise click.ClickException(f"{key_file}: {error}") from error
+    key = _signing_key(key_file, witness=True)
     keys: dict[str, list[Key]] = {}
     for text in logs:
         try:
@@ -237,6 +286,24 @@ def _witness(key_file: str, logs: tuple[str, ...], state: str) -> "tuple[Signing
         raise click.ClickException(f"{state}: it is no directory") from error
     except OSError as error:
         raise click.ClickException(f"{state}: {error.strerror}") from error
+
+
+def _signing_key(file: str, *, witness: bool) -> "SigningKey":
+    from aliquot.access.log.notes import parse_signing_key
+    from aliquot.access.log.verify import COSIGNATURE, ED25519
+
+    try:
+        key = parse_signing_key(Path(file).read_text())
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    if key.kind != (COSIGNATURE if witness else ED25519):
+        made = "new-key --witness" if witness else "new-key"
+        raise click.ClickException(
+            f"{file}: it is {'a log' if witness else 'a witness'}'s key; make one with 'aliquot access log {made}'"
+        )
+    return key
 
 
 @contextmanager
