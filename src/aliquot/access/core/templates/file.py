@@ -4,7 +4,6 @@ What is left out has a default that gives less: no emergency, no ticket system b
 who gets in has none and has to be said: that nobody needs to approve is `preApproved: true`, not an empty list.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from msgspec import Meta, Struct
 from aliquot import document
 from aliquot.access.core.quorum import Quorum, Slot
 from aliquot.access.core.rules import Denial, Rule, without
+from aliquot.access.core.templates import patterns
 from aliquot.access.core.templates.bindings import Bindings
 from aliquot.access.core.templates.template import (
     Circle,
@@ -211,24 +211,14 @@ def _denial(denial: _Denial) -> Denial:
     )
 
 
-_REPEATED_GROUP = re.compile(r"\)[*+{]")
-
-
 def _parameter(found: Document, name: str, parameter: _Parameter) -> Parameter:
     path: tuple[Key, ...] = ("parameters", name)
     if not parameter_of(f"${{{name}}}"):
         raise found.error(
             path, f"{quoted(name)} is no parameter's name: a small letter, then letters and digits"
         )
-    try:
-        re.compile(parameter.pattern)
-    except re.error as error:
-        raise found.error((*path, "pattern"), f"not a regular expression: {error}") from None
-    if _REPEATED_GROUP.search(parameter.pattern):
-        raise found.error(
-            (*path, "pattern"),
-            "a group is repeated, which may take forever to match: repeat characters only, like [a-z0-9-]+",
-        )
+    if wrong := patterns.trouble(parameter.pattern):
+        raise found.error((*path, "pattern"), wrong)
     return Parameter(pattern=parameter.pattern, names=parameter.names, description=parameter.description)
 
 
