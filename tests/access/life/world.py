@@ -3,13 +3,13 @@
 What is sent to agents and what they report lies in two heaps, from which anything may be delivered at any time, again and again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.asking import ask
-from aliquot.access.core.life.effects import MakeGrant, RemoveGrant
+from aliquot.access.core.life.effects import Effect, MakeGrant, RemoveGrant
 from aliquot.access.core.life.events import Event, Look, Made, MakeFailed, Removed, RemoveFailed
 from aliquot.access.core.life.facts import Fact
 from aliquot.access.core.life.here import Step
@@ -23,12 +23,14 @@ from aliquot.access.core.limits import Usage
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.refusals import Refused
+from aliquot.access.core.spelling import spell
 from aliquot.access.core.templates.template import StepUpLevel
 from aliquot.access.core.terms import Ask, Standing, TicketFound
 from tests.access.life.scenery import PEOPLE, START_S, an_id, policy_of
 
 ClusterEffect: TypeAlias = MakeGrant | RemoveGrant
 Watch: TypeAlias = Callable[[Life | None, Life, "World", Surroundings], None]
+CheckEffects: TypeAlias = Callable[[Life, Life | None, Iterable[Effect]], None]
 
 
 @dataclass
@@ -74,6 +76,7 @@ class World:
     reported: list[tuple[str, Event]] = field(default_factory=list)
     cluster: Cluster = field(default_factory=Cluster)
     watch: Watch = lambda before, after, world, around: None
+    check_effects: CheckEffects = lambda life, parent, effects: None
 
     def ask(
         self,
@@ -185,6 +188,9 @@ class World:
             assert old is None or new.stage is old.stage or (old.stage, new.stage) in LEGAL
             self.lives[new.id] = new
             self.watch(old, new, self, around)
+        intended = [fact.details["effect"] for fact in done.facts if fact.action.startswith("intends.")]
+        assert intended == [spell(effect) for effect in done.effects], "I10: each is told before it is done"
+        self.check_effects(done.life, done.parent, done.effects)
         for effect in done.effects:
             if isinstance(effect, MakeGrant):
                 self.outbox[effect.spec.id] = effect
