@@ -67,8 +67,8 @@ from tests.access.life.scenery import (
 from tests.access.life.world import World
 
 ANY = st.integers(0, 40)
-WHO = st.sampled_from(sorted(one.subject for one in PEOPLE))
 TICKET = "CHG1"
+FORGED = "sha256:" + "0" * 64
 POLICIES = (
     policy_of(),
     policy_of((FIX,)),
@@ -109,11 +109,11 @@ class Histories(RuleBasedStateMachine):
         self.pulls = 0
         self.world.tickets[TICKET] = TicketFound(ticket=TICKET, standing=Standing.OPEN)
 
-    @initialize(asks=st.lists(st.tuples(_ASKERS, _TEMPLATES, _HOW), min_size=1, max_size=3), goes_on=ANY)
+    @initialize(asks=st.lists(st.tuples(_ASKERS, _TEMPLATES, _HOW), min_size=2, max_size=5), goes_on=ANY)
     def begin(self, asks: list[tuple[str, str, str]], goes_on: int) -> None:
         for by, template, how in asks:
             self.ask(by, template, how, None, 60, "", is_counted_late=False)
-        for number in range(goes_on % 12):
+        for number in range(goes_on % 20):
             self.carry_on(number, 1)
 
     # What people do
@@ -193,24 +193,28 @@ class Histories(RuleBasedStateMachine):
                 pass
 
     @precondition(lambda self: self.world.lives)
-    @rule(which=ANY, by=WHO, is_right=st.sampled_from((True, True, True, False)))
+    @rule(
+        which=ANY,
+        by=st.sampled_from(("sara", "cleo", "sean", "sara", "cleo", "deputy", "dev", "rita")),
+        is_right=st.sampled_from((True, True, True, False)),
+    )
     def approve(self, which: int, by: str, is_right: bool) -> None:
         life = self.life(which)
-        digest = life.digest if is_right else self.life(which + 1).digest
+        digest = life.digest if is_right else FORGED
         before = self.world.lives[life.id]
         self.do(life, Approve(by=person(by), digest=digest))
-        if digest != life.digest:
+        if not is_right:
             assert self.world.lives[life.id] == before, "I7"
 
     @precondition(lambda self: self.world.lives)
     @rule(
         which=ANY,
-        by=WHO,
+        by=st.sampled_from(("", "", "sara", "max", "stranger")),
         what=st.sampled_from(("deny", "withdraw", "activate", "activate", "return", "revoke")),
     )
     def command(self, which: int, by: str, what: str) -> None:
         life = self.life(which)
-        one = person(by) if which % 3 else life.holder
+        one = person(by) if by else life.holder
         events: dict[str, Event] = {
             "deny": Deny(by=one, digest=life.digest, why="not now"),
             "withdraw": Withdraw(by=one),
@@ -322,7 +326,10 @@ class Histories(RuleBasedStateMachine):
             self.clear("mia", is_late=False)
             assert not self.world.switch.is_pulled
 
-    @rule(who=WHO, of=st.sampled_from(("", "dev on-call", "sre", "sec", "audit", None)))
+    @rule(
+        who=st.sampled_from(("dev", "dev", "dave", "sara", "cleo", "sean", "rita", "mia")),
+        of=st.sampled_from(("", "", "dev on-call", "sre", "sec", "audit", None)),
+    )
     def change_groups(self, who: str, of: str | None) -> None:
         """None: they leave."""
         one = person(who)
@@ -331,7 +338,7 @@ class Histories(RuleBasedStateMachine):
         else:
             self.world.identities[one] = replace(PEOPLE[one], groups=frozenset(groups(of)))
 
-    @rule(policy=st.sampled_from(POLICIES), standing=st.sampled_from(Standing))
+    @rule(policy=st.sampled_from((POLICIES[0], *POLICIES)), standing=st.sampled_from(Standing))
     def change_policy(self, policy: Policy, standing: Standing) -> None:
         self.world.policy = policy
         self.world.tickets[TICKET] = TicketFound(ticket=TICKET, standing=standing)
