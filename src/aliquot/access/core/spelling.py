@@ -4,12 +4,14 @@ Inside, moments are floats and durations are ints, and both are named `_s`: `end
 `durationSeconds`. Moments have milliseconds and no more, so that what is read back is what was written.
 """
 
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import rfc8785
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from aliquot.clock import parse_rfc3339, rfc3339_milli
 
@@ -24,9 +26,8 @@ def to_ms(moment_s: float) -> float:
 
 def spell(record: Struct) -> dict[str, Any]:
     """With everything that is not set as well: a field that is new changes what is written of no other."""
-    return dict(
-        _spelled(field.encode_name, getattr(record, field.name)) for field in msgspec.structs.fields(record)
-    )
+    names = zip(record.__struct_fields__, record.__struct_encode_fields__, strict=True)
+    return dict(_spelled(encoded, getattr(record, name)) for name, encoded in names)
 
 
 def canonical(record: Struct) -> bytes:
@@ -63,12 +64,17 @@ def _read(value: Any, kind: Any) -> Any:
     if get_origin(kind) is tuple:
         return [_read(one, get_args(kind)[0]) for one in value]
     if isinstance(kind, type) and issubclass(kind, Struct):
-        return dict(_read_field(value, field) for field in msgspec.structs.fields(kind))
+        return dict(_read_field(value, field) for field in _fields(kind))
     return value
 
 
-def _read_field(spelled: dict[str, Any], field: Any) -> tuple[str, Any]:
-    name: str = field.encode_name
+@cache
+def _fields(kind: type[Struct]) -> tuple[FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
+def _read_field(spelled: dict[str, Any], field: FieldInfo) -> tuple[str, Any]:
+    name = field.encode_name
     if not name.endswith("S"):
         return name, _read(spelled.get(name), field.type)
     if (seconds := spelled.get(name[:-1] + _SECONDS)) is not None:
