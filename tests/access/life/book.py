@@ -46,6 +46,9 @@ class Book:
     def watch(self, old: Life | None, new: Life, world: World, around: Surroundings) -> None:
         page = self.pages.setdefault(new.id, Page())
         now_s = max(round(world.now_s * 1000) / 1000, page.high_s)
+        if old is not None and new.extensions != old.extensions:
+            # Its extension may have seen a later one.
+            now_s = max(now_s, self.pages[new.extensions[-1]].high_s)
         assert new.seen_s == now_s, "I19: no time is earlier than one that it has seen"
         page.high_s = now_s
         if old is not None and old.stage in FINAL:

@@ -9,7 +9,8 @@ import argparse
 import sys
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
@@ -90,6 +91,33 @@ _MOST_LIVES = 9
 _CAN_BE_UNKNOWN = ("policy", "switch", "usage", "ticket", "identities", "parent", "dev", "sara", "cleo")
 
 
+Trouble: TypeAlias = Callable[[World], None]
+
+
+def _unknown(what: str) -> Trouble:
+    return lambda world: world.unknown.add(what)
+
+
+def _regrouped(name: str, of: str) -> Trouble:
+    one = person(name)
+    return lambda world: world.identities.update({one: replace(PEOPLE[one], groups=frozenset(groups(of)))})
+
+
+def _policy(policy: Policy) -> Trouble:
+    return lambda world: setattr(world, "policy", policy)
+
+
+def _ticket(standing: Standing) -> Trouble:
+    return lambda world: world.tickets.update({TICKET: TicketFound(ticket=TICKET, standing=standing)})
+
+
+TROUBLES = (
+    *(_unknown(what) for what in _CAN_BE_UNKNOWN),
+    *(_regrouped(name, "audit") for name in ("dev", "dave", "sara", "cleo")),
+    *(_policy(one) for one in POLICIES[1:]),
+    *(_ticket(one) for one in (Standing.CLOSED, Standing.MISSING, Standing.UNREACHABLE)),
+)
+
 _ASKERS = st.sampled_from(("dev", "dev", "dave", "sara"))
 _TEMPLATES = st.sampled_from(("fix", "fix", "peek"))
 _HOW = st.sampled_from(("plain", "plain", "emergency", "scheduled"))
@@ -166,6 +194,18 @@ class Histories(RuleBasedStateMachine):
         self.world.unknown.clear()
         for _ in range(times):
             self._carry_on(which)
+
+    @precondition(lambda self: self.world.lives)
+    @rule(which=ANY, trouble=st.sampled_from(TROUBLES))
+    def carry_on_in_trouble(self, which: int, trouble: Trouble) -> None:
+        """Something is not as it was, at just the moment when it is to go on."""
+        world = self.world
+        world.unknown.clear()
+        before = dict(world.identities), world.policy, dict(world.tickets)
+        trouble(world)
+        self._carry_on(which)
+        world.unknown.clear()
+        world.identities, world.policy, world.tickets = before
 
     def _carry_on(self, which: int) -> None:
         if not self.world.lives:

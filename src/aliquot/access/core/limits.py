@@ -37,8 +37,8 @@ def over_limits(template: Template, usage: Usage | None, *, emergency: bool, now
         return _limited(
             f"{usage.open_of_all} of template '{template.name}' are asked for or given, and there are never more than {template.most_at_once}"
         )
-    if usage.last_end_s is not None and now_s < usage.last_end_s + template.cool_down_s:
-        left_s = usage.last_end_s + template.cool_down_s - now_s
+    left_s = 0.0 if usage.last_end_s is None else usage.last_end_s + template.cool_down_s - now_s
+    if template.cool_down_s and left_s > 0:
         return _limited(
             f"your last grant of template '{template.name}' ended just now: ask again in {left_s:.0f} s"
         )

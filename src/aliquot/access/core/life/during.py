@@ -143,12 +143,12 @@ def _running(here: Here, event: Event) -> Step | Refused:
 
 def _past(here: Here, event: Event) -> Step | Refused:
     match event:
+        case Made() | MakeFailed() | Removed() | RemoveFailed():
+            return here.same()
         case Judge():
             return judge(here, event)
-        case Approve() | Deny() | Withdraw():
-            return here.conflict("it is over")
         case _:
-            return here.same()
+            return here.conflict("it is over")
 
 
 def _end(here: Here, reason: EndReason, **rest: Any) -> Step:

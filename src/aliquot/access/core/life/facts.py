@@ -32,8 +32,8 @@ class Fact(Struct, frozen=True, kw_only=True, rename="camel"):
     after: Stage
     details: dict[str, Any] = {}
     """JSON. Under `changed` the life's fields that are others now."""
-    words: dict[str, str] = {}
-    """By where in `changed` they belong: `request.justification`."""
+    personal: dict[str, str] = {}
+    """What somebody wrote, by where in `changed` it belongs: `request.justification`."""
 
 
 def changes(before: Life | None, after: Life) -> tuple[dict[str, Any], dict[str, str]]:
@@ -54,7 +54,7 @@ def replay(facts: Iterable[Fact]) -> Life | None:
     for fact in facts:
         changed = fact.details.get("changed", {})
         spelled.update(_copied(changed))
-        for path, text in fact.words.items():
+        for path, text in fact.personal.items():
             _put(spelled, path.split("."), text)
     return read(spelled, Life) if spelled else None
 

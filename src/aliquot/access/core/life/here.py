@@ -206,7 +206,7 @@ class Here:
             before=self.life.stage,
             after=after,
             details=details,
-            words=words,
+            personal=words,
         )
 
 
