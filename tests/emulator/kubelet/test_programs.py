@@ -160,6 +160,24 @@ def test_a_container_that_is_stopped(
     virtual(scenario())
 
 
+def test_a_container_that_is_stopped_before_its_program_has_begun() -> None:
+    """As that of a pod which was deleted while it was being started."""
+
+    async def scenario() -> None:
+        programs = OfImages({"image:1": forever})
+        runtime = make(programs)
+        async with at_work(runtime) as told:
+            made = await runtime.start(config())
+            runtime.stop(made.id, 30)
+            await asyncio.sleep(60)
+            assert told == [(0, "uid-p")]
+            (ended,) = runtime.containers("uid-p")
+            assert (ended.running, ended.exit_code) == (False, 143)
+            assert programs.programs[0].is_gone
+
+    virtual(scenario())
+
+
 def test_probes_wait_for_a_program_to_be_well_and_no_longer_than_they_may() -> None:
     async def scenario() -> None:
         programs = OfImages({"image:1": forever})

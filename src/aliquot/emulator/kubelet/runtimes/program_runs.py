@@ -53,6 +53,8 @@ class ProgramRuns:
     def start(self, container_id: str, program: Program) -> None:
         run = self._runs[container_id] = _Running(program)
         run.task = asyncio.create_task(self._run(container_id, run), name=f"container {container_id[:12]}")
+        # One that is stopped before its first step never comes to its own end.
+        run.task.add_done_callback(lambda _: self._over(container_id, run, None))
 
     def __contains__(self, container_id: str) -> bool:
         """Whether it is a program's whose end has not been told."""
@@ -124,25 +126,31 @@ class ProgramRuns:
             run.said += 1
             run.more.set()
 
-        end = End(EXIT_SIGTERM)
+        end = None
         try:
             end = await run.program.run(say)
         except asyncio.CancelledError:
-            if run.killed:
-                end = End(EXIT_SIGKILL)
+            pass
         except Exception as error:
             _log.exception("program of a simulated container failed", container=container_id[:12])
             say(f"{type(error).__name__}: {error}")
             end = End(1, str(error))
         finally:
-            run.task = None
-            if run.kill_timer is not None:
-                run.kill_timer.cancel()
-            run.more.set()
-            if not self._closed:
-                run.program.gone()
-                if self._runs.get(container_id) is run:
-                    self._ended(container_id, end)
+            self._over(container_id, run, end)
+
+    def _over(self, container_id: str, run: _Running, end: End | None) -> None:
+        """`end` None: it was stopped."""
+        if run.task is None:
+            return
+        run.task = None
+        if run.kill_timer is not None:
+            run.kill_timer.cancel()
+        run.more.set()
+        if self._closed:
+            return
+        run.program.gone()
+        if self._runs.get(container_id) is run:
+            self._ended(container_id, end or End(EXIT_SIGKILL if run.killed else EXIT_SIGTERM))
 
 
 def _cut_off(task: asyncio.Task[None], awaits: int) -> None:
