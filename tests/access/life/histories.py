@@ -270,6 +270,21 @@ class Histories(RuleBasedStateMachine):
         life = self.life(which)
         self.do(life, Judge(by=person(by), digest=life.digest, outcome=outcome, note="seen", ticket=TICKET))
 
+    @precondition(lambda self: any(life.review for life in self.world.lives.values()))
+    @rule(which=ANY, beside_s=st.sampled_from((-1.0, 0.0, 1.0)))
+    def ask_again_by_its_review(self, which: int, beside_s: float) -> None:
+        """In an emergency, when what was done in the last one is to be judged just now."""
+        reviewed = [life for life in self.world.lives.values() if life.review]
+        life = reviewed[which % len(reviewed)]
+        if life.review is None:
+            return
+        self.world.settle()
+        if life.review.due_s + beside_s > self.world.now_s:
+            self.pass_time_to(life.review.due_s + beside_s)
+        self.world.look()
+        self.world.settle()
+        self.ask(life.holder.subject, "fix", "emergency", None, 0, "", is_counted_late=False)
+
     @precondition(lambda self: self.active())
     @rule(which=ANY, duration_s=st.sampled_from((60, HOUR_S, 2 * HOUR_S)))
     def extend(self, which: int, duration_s: int) -> None:

@@ -44,7 +44,7 @@ def pending(here: Here, event: Event) -> Step | Refused:
         case Deny() | Revoke():
             return here.over(
                 Stage.DENIED,
-                EndReason.REVOKED,
+                None,
                 "request.denied",
                 by=event.by,
                 news=News.DENIED,
@@ -123,7 +123,7 @@ def _out_of_place(here: Here, event: Event) -> Step | Refused:
 def _withdraw(here: Here, event: Withdraw) -> Step:
     return here.over(
         Stage.WITHDRAWN,
-        EndReason.RETURNED,
+        None,
         "request.withdrawn",
         by=event.by,
         news=News.WITHDRAWN,
@@ -260,8 +260,8 @@ def _no_more(here: Here) -> Step | None:
 
 def _begin(here: Here, *, by: Person | None) -> Step | Refused:
     life, request, template = here.life, here.life.request, here.template
-    end_s = to_ms(here.now_s + request.duration_s) if life.end_s is None else life.end_s
-    if no := here.hindrance(until_s=end_s):
+    end_s = here.would_end_s
+    if no := here.hindrance():
         return no
     if template is None:
         return here.conflict("its template is gone")

@@ -26,7 +26,7 @@ from aliquot.access.core.life.surroundings import Surroundings
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.quorum import Quorum, is_met
 from aliquot.access.core.refusals import Ground, Refused
-from aliquot.access.core.spelling import spell
+from aliquot.access.core.spelling import spell, to_ms
 from aliquot.access.core.templates.template import Template
 from aliquot.access.core.terms import ineligible, not_given, ticket_trouble
 
@@ -83,8 +83,18 @@ class Here:
             return EndReason.NOT_ELIGIBLE
         return None
 
-    def hindrance(self, *, until_s: float | None = None) -> Refused | None:
-        """Why nobody is given anything by it now: what is not known hinders too. `until_s`: when it is to end, if it is to begin."""
+    @property
+    def would_end_s(self) -> float:
+        """If it were agreed to, or begun, now."""
+        request, parent = self.life.request, self.around.parent
+        if self.life.end_s is not None:
+            return self.life.end_s
+        if request.extends and parent is not None and parent.end_s is not None:
+            return to_ms(parent.end_s + request.duration_s)
+        return to_ms(max(self.now_s, request.start_s or self.now_s) + request.duration_s)
+
+    def hindrance(self) -> Refused | None:
+        """Why nobody is given anything by it now: what is not known hinders too."""
         request, policy, template = self.life.request, self.around.policy, self.template
         if no := limits.stopped(self.around.switch):
             return no
@@ -99,13 +109,12 @@ class Here:
             return Refused(why, Ground.FORBIDDEN)
         if why := not_given(request, policy, running=self.life.began_at_s is not None):
             return self.conflict(why)
-        from_s = self.now_s if request.start_s is None else max(self.now_s, request.start_s)
         return ticket_trouble(
             template.ticket,
             request,
             self.around.ticket,
-            from_s=from_s,
-            until_s=from_s + request.duration_s if until_s is None else until_s,
+            from_s=max(self.now_s, request.start_s or self.now_s),
+            until_s=self.would_end_s,
         )
 
     def agreed(self, quorum: Quorum) -> bool:
