@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -374,6 +375,22 @@ class Client:
     async def get_raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
         """The body of any path: `/version`, `/readyz`, discovery documents."""
         return await self._caller.call("GET", path, query)
+
+    async def server_time_s(self) -> float | None:
+        """What time it is for the server, in the whole seconds that it tells; None where its answer has no `Date`.
+
+        Asked once, over a fresh answer: what was waited for would be late.
+        """
+        try:
+            response = await self._caller.open("/version", {})
+        except TransportError as error:
+            raise errors.Unavailable(f"/version: {error}", code=0) from error
+        await response.close()
+        try:
+            moment = parsedate_to_datetime(response.headers["date"])
+        except (KeyError, ValueError):
+            return None
+        return moment.timestamp() if moment.tzinfo is not None else None
 
     @overload
     def watch(
