@@ -45,6 +45,7 @@ from aliquot.access.core.life.life import Life, Outcome
 from aliquot.access.core.life.minting import Mint
 from aliquot.access.core.life.stages import FINAL, IN_CLUSTER, Stage
 from aliquot.access.core.life.steps import step
+from aliquot.access.core.life.timing import due_s
 from aliquot.access.core.limits import Usage
 from aliquot.access.core.people import Person
 from aliquot.access.core.policy import Policy
@@ -336,7 +337,20 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
+        """Once that has been done, time alone changes nothing before a life is due."""
         self.world.look()
+        self.world.look()
+        for life in self.world.lives.values():
+            around = self.world.around(life.id, Look())
+            due = due_s(life)
+            before_s = 1e10 if due is None else due - 0.001
+            for moment_s in (self.world.now_s, before_s):
+                if due is None or moment_s < due:
+                    found = step(life, Look(), moment_s, around)
+                    assert isinstance(found, Step) and found.life is life, "it was not due"
+            if due is not None and life.stage is not Stage.SCHEDULED:
+                found = step(life, Look(), due, around)
+                assert isinstance(found, Step) and found.life is not life, "it was due"
 
     @rule(
         seconds=st.sampled_from((0.001, 1, 30, 61, 61, 400, 400, 900, 1801, HOUR_S, 3 * HOUR_S, 25 * HOUR_S))

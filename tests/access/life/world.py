@@ -3,7 +3,7 @@
 What is sent to agents and what they report lies in two heaps, from which anything may be delivered at any time, again and again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from aliquot.access.core.life.minting import Mint, may_mint
 from aliquot.access.core.life.stages import LEGAL
 from aliquot.access.core.life.steps import step
 from aliquot.access.core.life.surroundings import Surroundings
+from aliquot.access.core.life.timing import people
 from aliquot.access.core.life.usage import usage_of
 from aliquot.access.core.limits import Usage
 from aliquot.access.core.people import Identity, Person
@@ -91,7 +92,7 @@ class World:
         request_id = an_id(len(self.lives) if number is None else number)
         if request_id in self.lives:
             return Step(life=self.lives[request_id])
-        around = self._around(request_id, by, asked.template, asked.ticket, asked.extends, by, usage)
+        around = self._around(request_id, {by}, asked.template, asked.ticket, asked.extends, by, usage)
         done = ask(asked, request_id=request_id, by=by, now_s=self.now_s, around=around, step_up=step_up)
         if isinstance(done, Step):
             self._write(None, done, around)
@@ -119,7 +120,9 @@ class World:
         ticket = getattr(event, "ticket", "") or life.request.ticket
         by = by or getattr(event, "by", None)
         request = life.request
-        return self._around(grant, by, request.template, ticket, request.extends, request.requester, None)
+        return self._around(
+            grant, people(life, by), request.template, ticket, request.extends, request.requester, None
+        )
 
     def look(self) -> None:
         """As the timers do: at every life."""
@@ -153,7 +156,7 @@ class World:
     def _around(
         self,
         grant: str,
-        by: Person | None,
+        whose: Set[Person],
         template: str,
         ticket: str,
         extends: str,
@@ -163,7 +166,7 @@ class World:
         known: Mapping[Person, Identity] = {
             one: identity
             for one, identity in self.identities.items()
-            if not {"identities", one.subject} & self.unknown
+            if one in whose and not {"identities", one.subject} & self.unknown
         }
         if usage is None:
             usage = usage_of(
