@@ -1,4 +1,5 @@
 import re
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
@@ -82,6 +83,21 @@ def test_cosigning() -> None:
         with_cosignatures(note, stranger, [witness.public])
     with pytest.raises(ValueError, match="is forged"):
         with_cosignatures(note.replace("\n0\n", "\n1\n"), line, [witness.public])
+
+
+def test_a_witness_that_signs_at_no_time() -> None:
+    witness = new_key("w", COSIGNATURE, b"w" * 32)
+    with pytest.raises(ValueError, match="of no time"):
+        signed_by(parse_note(f"text\n\n{witness.cosign('text', 1 << 62)}"), witness.public)
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 63, 65, 71, 73])
+@pytest.mark.parametrize("kind", [ED25519, COSIGNATURE])
+def test_a_signature_of_another_length_is_forged(kind: int, length: int) -> None:
+    key = new_key("k", kind, b"k" * 32).public
+    line = f"\u2014 k {b64encode(key.id + bytes(length)).decode()}\n"
+    with pytest.raises(ValueError, match="is forged"):
+        signed_by(parse_note(f"text\n\n{line}"), key)
 
 
 def test_a_key_signs_only_as_its_kind_does() -> None:

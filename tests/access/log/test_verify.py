@@ -190,8 +190,12 @@ ROWS: dict[str, tuple[Callable[[], Lines], str]] = {
         "the first 4 entries are not those of kept.note",
     ),
     "a checkpoint is moved": (
-        lambda: [*dumped()[: at(5)], dumped()[checkpoint_line(0)], *dumped()[at(5) :]][:-1],
+        lambda: [*dumped()[: checkpoint_line(0)], dumped()[at(4)], dumped()[checkpoint_line(0)], *dumped()[at(5) :]],
         r"the checkpoint of 4 entries stands after 5",
+    ),
+    "a checkpoint is there twice": (
+        lambda: [*dumped()[: at(4)], *dumped()[checkpoint_line(0) :]],
+        "the checkpoint of 4 entries is there twice",
     ),
     "checkpoints are swapped": (
         lambda: [
@@ -263,6 +267,7 @@ ROWS: dict[str, tuple[Callable[[], Lines], str]] = {
     "the end of another": (lambda: [*dumped()[:-1], b'{"end":{"entries":8}}\n'], "the end is that of another dump"),
     "no header": (lambda: dumped()[1:], "no header"),
     "another format": (lambda: [dumped()[0].replace(b"v1", b"v2"), *dumped()[1:]], "no header of a dump"),
+    "an origin that is none": (lambda: edited(0, lambda header: header.update(origin=[])), r"the log of \[\]"),
     "another origin": (lambda: [dumped()[0].replace(b"aliquot.", b"others."), *dumped()[1:]], "this is the log of 'others."),
     "nothing": (list, "the dump is empty"),
 }  # fmt: skip
@@ -349,8 +354,6 @@ def test_any_line_put_in_is_found(data: st.DataObject) -> None:
     where = data.draw(st.integers(0, len(found)))
     others = dumped() + rewritten(3, key=LOG)
     what = data.draw(st.sampled_from(others))
-    # The same checkpoint twice says nothing new.
-    assume(not (what.startswith(b'{"checkpoint"') and what in found[max(0, where - 1) : where + 1]))
     with pytest.raises(Wrong):
         check([*found[:where], what, *found[where:]])
 
@@ -377,6 +380,36 @@ json_values = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+names = st.sampled_from(
+    [
+        "format",
+        "origin",
+        "checkpoint",
+        "opening",
+        "end",
+        "entries",
+        "seq",
+        "salt",
+        "value",
+        "name",
+        *verifier.FIELDS,
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.dictionaries(names, json_values | st.dictionaries(names, json_values), max_size=12), max_size=4
+    )
+)
+def test_whatever_is_read_it_is_wrong_in_one_line(documents: list[dict[str, object]]) -> None:
+    made = [json.dumps(one, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for one in documents]
+    with pytest.raises(Wrong, match=r"\A[^\n]+\Z"):
+        check([dumped()[0], *(one.encode(errors="replace") + b"\n" for one in made)])
+    with pytest.raises(Wrong, match=r"\A[^\n]+\Z"):
+        check([one.encode(errors="replace") + b"\n" for one in made])
 
 
 @given(st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=5), json_values, max_size=5))

@@ -43,6 +43,8 @@ COSIGNATURE = 0x04
 MOST_LINE_BYTES = 1 << 20
 MOST_SIGNATURES = 64
 TOLERANCE_S = 5.0
+_LAST_S = 253_402_300_799
+"""Of the year 9999."""
 
 NOT_PROVEN = """\
 Not proven by this: that what was logged is true; that nothing was done past Aliquot; what came after the last checkpoint.
@@ -184,6 +186,8 @@ def signed_by(note: Note, key: Key) -> int | None:
         signature, message, at_s = one.signed, note.text.encode(), 0
         if key.kind == COSIGNATURE:
             at_s = int.from_bytes(one.signed[:8], "big")
+            if at_s > _LAST_S:
+                raise ValueError(f"the signature of {key.name} is of no time")
             signature, message = one.signed[8:], cosigned(note.text, at_s)
         try:
             Ed25519PublicKey.from_public_bytes(key.public).verify(signature, message)
@@ -264,7 +268,10 @@ class _Reading:
         """Entries up to where the last kept checkpoint agreed."""
         self._ended = False
         self._decode = JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number).raw_decode
-        self._encode = JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+        # What was decoded is not circular.
+        self._encode = JSONEncoder(
+            ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+        ).encode
 
     def read(self, raw: bytes) -> None:
         self._number += 1
@@ -329,13 +336,11 @@ class _Reading:
         return document
 
     def _header(self, header: dict[str, Any]) -> None:
-        if header.get("format") != FORMAT or header.keys() != {"format", "origin"}:
+        if header.keys() != {"format", "origin"} or header["format"] != FORMAT:
             self._wrong(f"it is no header of a dump: {FORMAT} is known")
-        names = {key.name for key in self._keys}
+        names = [key.name for key in self._keys]
         if header["origin"] not in names:
-            self._wrong(
-                f"this is the log of {header['origin']!r}, and the key is that of {', '.join(sorted(names))}"
-            )
+            self._wrong(f"this is the log of {header['origin']!r}, and the key is that of {', '.join(names)}")
         self._found.origin = header["origin"]
         self._compare_kept()
 
@@ -428,6 +433,8 @@ class _Reading:
             self._wrong(f"the checkpoint after entry {found.entries - 1}: {error}")
         if checkpoint.size > found.entries:
             self._wrong(f"{_span(found.entries, checkpoint.size)} missing: {at} stands after {found.entries}")
+        if found.checkpoints and checkpoint.size == found.signed:
+            self._wrong(f"{at} is there twice")
         if checkpoint.size < found.entries:
             self._wrong(f"{at} stands after {found.entries}: it was moved, or entries were put before it")
         if checkpoint.root != self._root():
