@@ -1,5 +1,6 @@
 """Into a cluster, again, and by another version of Aliquot."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ from aliquot.kube import crds
 from aliquot.kube.client import Client
 from aliquot.kube.resources import CONFIGMAPS, DEPLOYMENTS, GPUPOLICIES, NAMESPACES
 from aliquot.kube.roles import NAMESPACE
-from tests.installation.conftest import Start
+from aliquot.node.watched import config_maps
+from tests.installation.conftest import Start, client_of
 
 Json = dict[str, Any]
 
@@ -43,6 +45,22 @@ async def test_what_is_there_is_what_was_rendered_and_stays_so(start: Start) -> 
     assert len(first) == len(crds.ALL) + len(rendering.objects(Values(), Offers()))
     again = await applied(client)
     assert {str(one) for one in again if one.what != "unchanged"} == set()
+
+
+async def test_a_policy_may_name_any_configuration(start: Start) -> None:
+    api, client = await start(Surface("1.36"))
+    await applied(client)
+    await client.create(CONFIGMAPS, {"metadata": {"name": "mine", "namespace": NAMESPACE}, "data": {}})
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated")
+    agent = client_of(api, f"system:serviceaccount:{NAMESPACE}:aliquot-node-agent", *groups)
+    configurations = config_maps(agent, "mine")
+    running = asyncio.create_task(configurations.run())
+    try:
+        async with asyncio.timeout(10):
+            await configurations.synced()
+        assert [one.metadata.name for one in configurations.values()] == ["mine"]
+    finally:
+        running.cancel()
 
 
 async def test_a_dry_run_tells_and_changes_nothing(start: Start) -> None:

@@ -110,8 +110,9 @@ NODE_AGENT = role(
 )
 NODE_AGENT_CONFIGURATIONS = local_role(
     "aliquot-node-agent",
-    rule("get list watch", "", "configmaps", names=f"{MIG_CONFIG_MAP} {PLUGIN_CONFIG_MAP}"),
+    rule("get list watch", "", "configmaps"),
 )
+"""Of any name: a GPUPolicy says which the agent goes by."""
 _POD_OWNERS = (
     rule("get list watch", "", "replicationcontrollers"),
     rule("get list watch", "apps", "deployments replicasets statefulsets"),

@@ -57,5 +57,5 @@ def of_one_node(client: Client, node_name: str, config_map: str = "") -> tuple[W
 
 
 def config_maps(client: Client, name: str) -> Cache[ConfigMap]:
-    """Of one name: to see any other is not the agent's right."""
+    """Of one name: no other is looked at."""
     return Cache(client, CONFIGMAPS, ConfigMap, namespace=NAMESPACE, field_selector=f"metadata.name={name}")
