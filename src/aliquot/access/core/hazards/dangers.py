@@ -100,13 +100,15 @@ _QUEUES = "aliquot.dev kueue.x-k8s.io scheduling.volcano.sh: queues localqueues 
 
 ROWS = (
     # Whoever has these has everything.
-    _row("rbac.authorization.k8s.io:", _WRITE, ANYWHERE, _NO, _ROLES, _LEAVE_OUT),
+    _row("rbac.authorization.k8s.io authorization.openshift.io:", _WRITE, ANYWHERE, _NO, _ROLES, _LEAVE_OUT),
+    _row("user.openshift.io oauth.openshift.io:", _ANY, ANYWHERE, _NO, "who is in which group, and with what they log in, decides what they may", _LEAVE_OUT),
     _row("admissionregistration.k8s.io:", _WRITE, ANYWHERE, _NO, _GATE, _LEAVE_OUT),
     _row("apiregistration.k8s.io:", "create update patch", ANYWHERE, _NO, "who serves an API sees and answers all that is asked of it", _LEAVE_OUT),
     _row("apiregistration.k8s.io:", "delete deletecollection", ANYWHERE, _C, "it takes an API from everybody", _RAISE),
     _row("core: serviceaccounts/token", _ANY, ANYWHERE, _NO, "who makes tokens is that ServiceAccount, also after the grant", _LEAVE_OUT),
     _row("certificates.k8s.io: certificatesigningrequests/approval certificatesigningrequests/status signers", _ANY, ANYWHERE, _NO, "who approves certificates can be anybody, a node or the control plane too", _LEAVE_OUT),
     _row("certificates.k8s.io: certificatesigningrequests", _WRITE, ANYWHERE, _C, "once approved, such a request is a credential that nothing takes back", _LEAVE_OUT),
+    _row("certificates.k8s.io: podcertificaterequests podcertificaterequests/status", _WRITE, ANYWHERE, _NO, "such a certificate is a pod's and its ServiceAccount's, and outlives the grant", _LEAVE_OUT),
     _row("certificates.k8s.io: clustertrustbundles", _WRITE, ANYWHERE, _C, "it decides whom all pods trust", _LEAVE_OUT),
     _row("core: nodes/proxy", _ANY, ANYWHERE, _NO, "even its get runs commands in every pod of a node, past audit and admission", "use pods/exec of named pods, or nodes/metrics, nodes/stats and nodes/log"),
     _row("core: nodes/checkpoint", _ANY, ANYWHERE, _NO, "a checkpoint holds all that a container has in memory", _LEAVE_OUT),
