@@ -1,6 +1,6 @@
 """A row for each thing that a log may ask and what c2sp.org/tlog-witness answers; then histories at random."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -156,6 +156,17 @@ def test_a_dump_is_seen_whole(tmp_path: Path) -> None:
         one.see_dump(ORIGIN, lines(store(signed=[2, 5])))
     with pytest.raises(Refused, match="no checkpoint"):
         one.see_dump(ORIGIN, lines(store(signed=[])))
+
+
+def test_what_was_signed_while_a_dump_was_read_counts(tmp_path: Path) -> None:
+    one = witness(tmp_path)
+
+    def slow() -> Iterator[bytes]:
+        yield from lines(store(signed=[5]))
+        one.add_checkpoint(asking(store(forged=True), note(store(forged=True), 7), 0))
+
+    with pytest.raises(Refused, match="meanwhile"):
+        one.see_dump(ORIGIN, slow())
 
 
 def test_a_request_is_read_as_it_is_written() -> None:
