@@ -348,7 +348,7 @@ class Histories(RuleBasedStateMachine):
                 if due is None or moment_s < due:
                     found = step(life, Look(), moment_s, around)
                     assert isinstance(found, Step) and found.life is life, "it was not due"
-            if due is not None and life.stage is not Stage.SCHEDULED:
+            if due is not None and due > self.world.now_s and life.stage is not Stage.SCHEDULED:
                 found = step(life, Look(), due, around)
                 assert isinstance(found, Step) and found.life is not life, "it was due"
 

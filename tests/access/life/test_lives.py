@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from aliquot.access.core.killing import KillSwitch
-from aliquot.access.core.life.asking import extension
+from aliquot.access.core.life.asking import ask, extension
 from aliquot.access.core.life.effects import (
     CommentTicket,
     Effect,
@@ -35,13 +35,14 @@ from aliquot.access.core.life.here import Step
 from aliquot.access.core.life.life import Life, Outcome, entitled
 from aliquot.access.core.life.minting import Mint
 from aliquot.access.core.life.stages import EndReason, Stage
+from aliquot.access.core.life.steps import step
 from aliquot.access.core.people import Identity
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.templates.template import Need, StepUp, StepUpLevel, TicketRule
 from aliquot.access.core.terms import Ask, Standing, TicketFound
 from aliquot.access.core.times import MARGIN_S, TOKEN_FLOOR_S
-from tests.access.life.scenery import FIX, HOUR_S, PEEK, PEOPLE, groups, person, policy_of, slots, who
+from tests.access.life.scenery import FIX, HOUR_S, PEEK, PEOPLE, an_id, groups, person, policy_of, slots, who
 from tests.access.life.world import World
 
 
@@ -636,6 +637,21 @@ def test_an_emergency_is_for_who_is_on_call_and_is_not_agreed_to() -> None:
     refused(
         world.put(grant, Approve(by=SARA, digest=world.lives[grant].digest)), Ground.CONFLICT, "begun already"
     )
+
+
+def test_an_emergency_that_cannot_begin_does_not_begin_later() -> None:
+    world = World()
+    known(world, who("dev", "on-call"))
+    around = world.around(emergency(world, "dave"), Look(), DEV)
+    done = ask(fix(emergency=True), request_id=an_id(9), by=DEV, now_s=world.now_s, around=around)
+    assert isinstance(done, Step)
+    life = done.life
+    unknown = replace(around, switch=None)
+    assert isinstance(step(life, Look(), world.now_s, unknown), Step)
+    for seconds, stage in ((59, Stage.ACTIVATING), (60, Stage.LAPSED)):
+        later = step(life, Look(), world.now_s + seconds, around)
+        assert isinstance(later, Step)
+        assert later.life.stage is stage
 
 
 def test_while_a_review_is_overdue_nobody_does_it_again() -> None:

@@ -65,7 +65,7 @@ def too_many_begun(
 def overdue(usage: Usage, *, emergency: bool, now_s: float) -> Refused | None:
     if emergency and usage.review_due_s is not None and now_s >= usage.review_due_s:
         return _limited(
-            "a review of what you did in an emergency is overdue: until it is closed you give yourself no other"
+            "a review of what you had access for is overdue: until it is closed you give yourself nothing in an emergency"
         )
     return None
 

@@ -69,7 +69,13 @@ def extension(parent: Life, *, duration_s: int | None, justification: str, ticke
     )
 
 
+_EMERGENCY_S = 60
+"""One that cannot begin by then does not begin behind somebody's back later on."""
+
+
 def _lapses_s(request: Request, template: Template, now_s: float) -> float:
+    if request.emergency:
+        return to_ms(now_s + _EMERGENCY_S)
     lapses_s = now_s + template.approval_timeout_s
     if request.start_s is not None:
         lapses_s = min(lapses_s, request.start_s + template.start_window_s)

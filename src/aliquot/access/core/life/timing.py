@@ -11,7 +11,7 @@ def due_s(life: Life) -> float | None:
     changes around it may do so at any time."""
     match life.stage:
         case Stage.PENDING:
-            return life.lapses_s
+            return life.request.asked_at_s if life.request.emergency else life.lapses_s
         case Stage.APPROVED:
             return life.window_end_s
         case Stage.SCHEDULED:
