@@ -98,6 +98,25 @@ async def test_pods_are_selected_by_what_they_are(api: Api) -> None:
     assert names((await api.get(PODS, fieldSelector="status.phase=Pending,spec.nodeName!=n1"))[1]) == ["free"]
 
 
+@pytest.mark.parametrize("selector", ["spec.nodeName=n1", "spec.nodeName!=n2"])
+async def test_pods_of_one_node_come_in_pages_of_one_moment(api: Api, selector: str) -> None:
+    for number in range(6):
+        await api.ok("POST", PODS, pod(f"p{number}", nodeName=f"n{1 + number % 2}"))
+    _, first = await api.get(PODS, fieldSelector=selector, limit="2")
+    assert names(first) == ["p0", "p2"]
+    await api.ok("POST", PODS, pod("p3a", nodeName="n1"))
+    await api.ok("DELETE", f"{PODS}/p4", gracePeriodSeconds="0")
+    _, second = await api.get(
+        PODS, fieldSelector=selector, limit="2", **{"continue": first["metadata"]["continue"]}
+    )
+    assert names(second) == ["p4"]
+    assert second["metadata"] == {"resourceVersion": first["metadata"]["resourceVersion"]}
+    assert names((await api.get(PODS, fieldSelector=selector))[1]) == ["p0", "p2", "p3a"]
+    assert names((await api.get(PODS, fieldSelector=selector, labelSelector="a=b"))[1]) == []
+    elsewhere = PODS.replace("/default/", "/elsewhere/")
+    assert names((await api.get(elsewhere, fieldSelector=selector))[1]) == []
+
+
 @pytest.mark.parametrize(
     "query",
     [{"labelSelector": "a=(b"}, {"fieldSelector": "spec.colour=red"}, {"limit": "x"}, {"limit": "-1"}],

@@ -285,6 +285,48 @@ def test_from_every_revision_the_list_and_the_events_since_make_the_present(grou
 
 
 @settings(deadline=None)
+@given(STEPS, st.integers(0, 12))
+def test_what_has_a_value_is_what_a_list_has_of_it(groups: list[list[Step]], first_asked: int) -> None:
+    def value(record: Record) -> str:
+        found = record.decode()["value"]
+        return "new" if found == "new" else "odd" if found % 2 else ""
+
+    async def main() -> None:
+        store = Store()
+        for turn, group in enumerate(groups):
+            await play(store, [group])
+            if turn < first_asked:
+                continue
+            for wanted in ("new", "odd"):
+                listed = [record for record in store.list("pods").records if value(record) == wanted]
+                assert store.having("pods", value, wanted) == listed
+
+    on_virtual_time(main)
+
+
+async def test_by_value_each_object_is_read_once() -> None:
+    read: list[str] = []
+
+    def value(record: Record) -> str:
+        read.append(record.name)
+        return str(record.decode()["value"])
+
+    store = Store()
+    for number in range(10):
+        await store.create("pods", "a", f"p{number}", obj(f"p{number}", f"n{number}"))
+    assert read == []
+    for number in range(10):
+        assert names(store.having("pods", value, f"n{number}")) == [f"p{number}"]
+    assert len(read) == 10
+    moved = store.get("pods", "a", "p3")
+    assert moved is not None
+    await store.replace(moved, obj("p3", "n4"))
+    assert names(store.having("pods", value, "n4")) == ["p3", "p4"]
+    assert names(store.having("pods", value, "n3")) == []
+    assert len(read) == 11
+
+
+@settings(deadline=None)
 @given(STEPS, st.integers(1, 5), st.integers(0, 30))
 def test_a_past_list_is_what_a_list_was_then(groups: list[list[Step]], limit: int, at: int) -> None:
     async def main() -> None:

@@ -18,7 +18,7 @@ The store knows nothing of kinds, validation or HTTP.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +161,13 @@ class Store:
         keys = sorted(key for key in state if after is None or key > after)
         chosen = keys[:limit] if limit else keys
         return Listing([state[key] for key in chosen], revision, len(keys) - len(chosen))
+
+    def having(self, resource: str, read: Callable[[Record], str], value: str) -> Sequence[Record]:
+        """The objects for which `read` gives `value`, by namespace and name, without a look at all others.
+
+        `value` is not empty, and `read` one function for each field: by it what was found is kept.
+        """
+        return self._resource(resource).having(read, value)
 
     def changed(self, resource: str) -> int:
         """The revision of the last change to a resource, as far as this process knows."""

@@ -42,6 +42,21 @@ class _Labelled(msgspec.Struct):
 _labels = msgspec.json.Decoder(_Labelled)
 
 
+class _PlaceOnly(msgspec.Struct, frozen=True, rename="camel"):
+    node_name: str | None = None
+
+
+class _Placed(msgspec.Struct):
+    spec: _PlaceOnly = _PlaceOnly()
+
+
+_placed = msgspec.json.Decoder(_Placed)
+
+
+def _node_of(record: Record) -> str:
+    return _placed.decode(record.body).spec.node_name or ""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which objects of a resource a list, a watch or a delete of many is about."""
@@ -61,6 +76,17 @@ class Selection:
     @property
     def _reads_fields(self) -> bool:
         return any(term.field not in ("metadata.name", "metadata.namespace") for term in self.fields.terms)
+
+    @property
+    def node(self) -> str:
+        """The one node that all of it is on, as pods are; empty: it is of any."""
+        return (self.fields.exact("spec.nodeName") or "") if self.served.crd is None else ""
+
+    def candidates(self, store: Store) -> Sequence[Record]:
+        """All that it may be about now, in the order of a list."""
+        if self.node:
+            return store.having(self.served.storage, _node_of, self.node)
+        return store.list(self.served.storage, self.namespace).records
 
     def matches(self, store: Store, record: Record) -> bool:
         if self.namespace is not None and record.namespace != self.namespace:
@@ -153,6 +179,8 @@ def _collect(
     limit: int,
 ) -> Page:
     """Reads on until the page is full: a selector may leave out whole stretches."""
+    if at is None and chosen.node:
+        return _of_one_node(store, chosen, after, limit)
     records: list[Record] = []
     everything = chosen.name is None and not chosen.by_content and chosen.fields.empty
     while True:
@@ -174,6 +202,18 @@ def _collect(
         if everything:
             metadata["remainingItemCount"] = listing.remaining
     return Page(records, metadata)
+
+
+def _of_one_node(store: Store, chosen: Selection, after: tuple[str, str] | None, limit: int) -> Page:
+    """Of the present."""
+    found = [record for record in chosen.candidates(store) if chosen.matches(store, record)]
+    if after is not None:
+        found = [record for record in found if (record.namespace, record.name) > after]
+    metadata: dict[str, Any] = {"resourceVersion": str(store.revision)}
+    if limit and len(found) > limit:
+        found = found[:limit]
+        metadata["continue"] = _token(store.revision, (found[-1].namespace, found[-1].name))
+    return Page(found, metadata)
 
 
 def _revision_wanted(store: Store, query: Query, limit: int) -> int | None:

@@ -105,8 +105,7 @@ class Feed:
         try:
             if options.initial:
                 # Taken now, at `revision`; sent as the client reads.
-                records = self._store.list(self._served.storage, self._selection.namespace).records
-                for chunk in self._initial(records):
+                for chunk in self._initial(self._selection.candidates(self._store)):
                     yield chunk
             if options.initial_end:
                 yield self._form.bookmark(revision, _INITIAL_END)
