@@ -4,7 +4,7 @@ Changes are gathered, and taken over at once by `settle`: one Queue more is a ne
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -19,7 +19,7 @@ from aliquot.scheduler.core.accounts import Accounts
 from aliquot.scheduler.core.facts import NodeFacts
 from aliquot.scheduler.core.queues import currency
 from aliquot.scheduler.core.queues.currency import Prices
-from aliquot.scheduler.core.queues.tariff import Tariff, boards_of, classes_of, counted_of, prices_of
+from aliquot.scheduler.core.queues.tariff import Makes, Tariff, classes_of, prices_of
 from aliquot.scheduler.core.queues.terms import QueueSpec
 from aliquot.scheduler.core.topology import Topology
 from aliquot.scheduler.queues import Unreadable, spec_of
@@ -50,8 +50,7 @@ class Dividing:
         self._nodes: dict[str, NodeFacts] = {}
         self._prices = Prices((), {})
         self._classes: Classes = {}
-        self._makes: Set[object] = frozenset()
-        """Of GPUs, that prices were found for."""
+        self._makes = Makes()
         self._unsettled: set[str] = set()
         """Nodes, since the last time."""
         self._queues_changed = False
@@ -102,9 +101,9 @@ class Dividing:
     def _settle_nodes(self) -> None:
         changed, self._unsettled = self._unsettled, set()
         classes = classes_of(self._nodes)
-        makes = boards_of(self._nodes).keys() | counted_of(self._nodes)
-        if makes != self._makes or classes is not self._classes:
-            self._makes, self._classes = makes, classes
+        are_others = self._makes.look({name: self._nodes.get(name) for name in changed})
+        if are_others or classes is not self._classes:
+            self._classes = classes
             self._prices = prices_of(self._nodes)
             tariff = Tariff(self._nodes, self._prices)
             self._accounts.price(tariff.asked, tariff.got)

@@ -1,8 +1,9 @@
 """What pods count, for the nodes of one moment: before they have a place the least that they could, then what they got."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from aliquot.partition.demand import Classes
+from aliquot.partition.demand import Classes, GpuKind
 from aliquot.scheduler.core.facts import NodeFacts, device_id
 from aliquot.scheduler.core.pod import Amounts, PlacedPod, PodShape
 from aliquot.scheduler.core.queues import currency
@@ -17,9 +18,12 @@ def boards_of(nodes: Mapping[str, NodeFacts]) -> Mapping[object, Board]:
     for facts in nodes.values():
         product = currency.product_of(facts)
         for gpu in facts.gpus:
-            make = product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients
-            found.setdefault(make, Board(product, gpu))
+            found.setdefault(_make(product, gpu), Board(product, gpu))
     return found
+
+
+def _make(product: str, gpu: GpuKind) -> object:
+    return product, gpu.board, id(gpu.profiles), gpu.memory_mib, gpu.mps_clients
 
 
 def prices_of(nodes: Mapping[str, NodeFacts]) -> Prices:
@@ -28,19 +32,43 @@ def prices_of(nodes: Mapping[str, NodeFacts]) -> Prices:
 
 def counted_of(nodes: Mapping[str, NodeFacts]) -> frozenset[str]:
     """Products of the nodes that offer GPUs by number alone."""
-    return frozenset(
-        currency.product_of(facts)
-        for facts in nodes.values()
-        if facts.allocatable.get(_WHOLE) and not (facts.gpus or facts.devices.gpus)
-    )
+    return frozenset(currency.product_of(facts) for facts in nodes.values() if _is_counted(facts))
+
+
+def _is_counted(facts: NodeFacts) -> bool:
+    return bool(facts.allocatable.get(_WHOLE)) and not (facts.gpus or facts.devices.gpus)
 
 
 def classes_of(nodes: Mapping[str, NodeFacts]) -> Classes:
     """All nodes know the same."""
-    found: Classes = {}
-    for facts in nodes.values():
-        found = facts.classes
-    return found
+    first = next(iter(nodes.values()), None)
+    return first.classes if first is not None else {}
+
+
+class Makes:
+    """Of GPUs, that prices are to be found for. Only nodes that have changed are looked at."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, frozenset[object]] = {}
+        self._nodes_with: Counter[object] = Counter()
+
+    def look(self, changed: Mapping[str, NodeFacts | None]) -> bool:
+        """None: the node is gone. Returns whether a make has come, or the last one of its kind has gone."""
+        before = self._nodes_with.keys()
+        now = self._nodes_with.copy()
+        for name, facts in changed.items():
+            now.subtract(self._of.pop(name, ()))
+            if facts is not None:
+                self._of[name] = makes_of(facts)
+                now.update(self._of[name])
+        self._nodes_with = +now
+        return self._nodes_with.keys() != before
+
+
+def makes_of(facts: NodeFacts) -> frozenset[object]:
+    product = currency.product_of(facts)
+    makes: set[object] = {_make(product, gpu) for gpu in facts.gpus}
+    return frozenset(makes | {product} if _is_counted(facts) else makes)
 
 
 class Tariff:
