@@ -109,6 +109,25 @@ def test_where_daemons_run(spec: dict[str, Any], found: Node, expected: Fit) -> 
     assert Fits(daemon_set(spec=spec)).of([found]) == {found.metadata.name: expected}
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (None, node("a", x="y"), True),
+        (None, node("a"), False),
+        (node("a"), node("a", x="y"), True),
+        (node("a", x="y"), node("a", x="y", other="z"), False),
+        (node("a"), node("a", other="z"), False),
+        (node("a", x="y"), node("a", taint("mine"), x="y"), True),
+        (node("a"), node("a", taint("mine")), False),
+        (node("a", x="y"), None, True),
+        # A pod may wait for it still.
+        (node("a"), None, True),
+    ],
+)
+def test_which_changes_of_nodes_are_looked_at(old: Node | None, new: Node | None, expected: bool) -> None:
+    assert Fits(daemon_set(spec={"nodeSelector": {"x": "y"}})).differ(old, new) is expected
+
+
 NODES = [node("a"), node("b"), node("c", taint("mine"))]
 
 

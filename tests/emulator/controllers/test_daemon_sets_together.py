@@ -1,7 +1,11 @@
 """DaemonSets against the API server, all controllers running, on virtual time."""
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from aliquot.emulator.controllers import daemon_set_plan
 from aliquot.emulator.kinds.node_affinity import pinned_node
 from aliquot.kube.client import Propagation
 from aliquot.kube.resources import CONTROLLERREVISIONS, DAEMONSETS, NODES, PODS
@@ -137,5 +141,37 @@ def test_deleting_it_takes_everything_along(simulate: Simulate) -> None:
             return [len((await cluster.client.list(kind)).items) for kind in kinds] == [0, 0, 0]
 
         await cluster.eventually(nothing_left)
+
+    simulate(scenario)
+
+
+def test_labels_of_nodes_are_looked_at_together_and_by_those_they_concern(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    plan = daemon_set_plan.plan
+
+    def counting(found: Any, *rest: Any) -> Any:
+        looks.append(found.metadata.name)
+        return plan(found, *rest)
+
+    monkeypatch.setattr(daemon_set_plan, "plan", counting)
+
+    async def scenario(cluster: Cluster) -> None:
+        names = [f"n{number}" for number in range(50)]
+        for name in names:
+            await cluster.add_node(name)
+        await cluster.client.create(DAEMONSETS, daemon_set(template=template(nodeSelector={"mine": "yes"})))
+        await asyncio.sleep(5)
+        looks.clear()
+        for name in names:
+            await cluster.client.patch(NODES, name, {"metadata": {"labels": {"other": "yes"}}})
+        await asyncio.sleep(5)
+        assert looks == []
+        for name in names:
+            await cluster.client.patch(NODES, name, {"metadata": {"labels": {"mine": "yes"}}})
+        await settle(cluster, dict.fromkeys(names, "i:1"))
+        # One for the nodes, and a few for their pods as they are made and run.
+        assert len(looks) < len(names) / 5
 
     simulate(scenario)

@@ -52,6 +52,9 @@ class Fit:
     stays: bool
 
 
+_NO_FIT = Fit(False, False)
+
+
 def tolerations(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of the template's pod spec, with those that every daemon has."""
     found: list[dict[str, Any]] = list(spec.get("tolerations") or ())
@@ -72,17 +75,21 @@ class Fits:
         self._known: dict[str, tuple[Node, Fit]] = {}
 
     def of(self, nodes: Sequence[Node]) -> dict[str, Fit]:
-        found: dict[str, Fit] = {}
-        known: dict[str, tuple[Node, Fit]] = {}
-        for node in nodes:
-            name = node.metadata.name
-            judged = self._known.get(name)
-            if judged is None or judged[0] is not node:
-                judged = node, self._judged(node)
-            known[name] = judged
-            found[name] = judged[1]
-        self._known = known
+        found = {node.metadata.name: self._of(node) for node in nodes}
+        for gone in self._known.keys() - found.keys():
+            del self._known[gone]
         return found
+
+    def differ(self, old: Node | None, new: Node | None) -> bool:
+        """Whether a node that changes, comes (no `old`) or goes (no `new`) is one for them to look at."""
+        before = self._of(old) if old is not None else _NO_FIT
+        return new is None or self._of(new) != before
+
+    def _of(self, node: Node) -> Fit:
+        known = self._known.get(node.metadata.name)
+        if known is None or known[0] is not node:
+            known = self._known[node.metadata.name] = node, self._judged(node)
+        return known[1]
 
     def _judged(self, node: Node) -> Fit:
         spec, name = self._spec, node.metadata.name
@@ -91,7 +98,7 @@ class Fits:
         if not named or not node_affinity.matches(
             spec.get("nodeSelector"), spec.get("affinity"), name, labels
         ):
-            return Fit(False, False)
+            return _NO_FIT
         not_borne = {
             taint.effect
             for taint in node.spec.taints or ()
@@ -127,6 +134,8 @@ class _Planner:
     ) -> None:
         self.set, self.spec, self.digest, self.now = daemon_set, daemon_set.spec, digest, now
         self.fits = fits
+        self.generation = (daemon_set.metadata.annotations or {}).get(TEMPLATE_GENERATION)
+        self.is_updated = all(map(self._is_new, held))
         self.on_node: dict[str, list[Pod]] = {}
         for pod in sorted(held, key=_age):
             self.on_node.setdefault(node_of(pod), []).append(pod)
@@ -143,7 +152,8 @@ class _Planner:
         if self.set.metadata.deletion_timestamp is not None:
             return Plan(status=status)
         create, delete, ended = self._put_right()
-        if not create and not delete and not ended and self.spec.update_strategy.type == "RollingUpdate":
+        is_right = not (create or delete or ended)
+        if is_right and not self.is_updated and self.spec.update_strategy.type == "RollingUpdate":
             create, delete = self._surge() if self.surge else self._replace()
         return Plan(
             status=status,
@@ -228,14 +238,13 @@ class _Planner:
                     delete.append(old)
                 else:
                     surging += 1
-            elif self.fits.get(name, Fit(False, False)).runs:
+            elif self.fits.get(name, _NO_FIT).runs:
                 (sound if self._is_available(old) else broken).append(name)
         return [*broken, *sound[: max(0, self.surge - surging)]], delete
 
     def _is_new(self, pod: Pod) -> bool:
         labels = pod.metadata.labels or {}
-        generation = (self.set.metadata.annotations or {}).get(TEMPLATE_GENERATION)
-        if generation is not None and labels.get(GENERATION_LABEL) == generation:
+        if self.generation is not None and labels.get(GENERATION_LABEL) == self.generation:
             return True
         return labels.get(POD_LABEL) == self.digest
 

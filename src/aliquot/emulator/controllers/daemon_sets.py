@@ -41,7 +41,16 @@ class DaemonSets:
             client, DAEMONSETS, revisions, hash_label=POD_LABEL
         )
         self._restarts = Restarts(first_s=1.0, longest_s=15 * 60.0)
-        self._owned = OwnedPods(client, rng, recorder, DAEMONSETS, daemon_sets, pod_cache, self._reconcile)
+        self._owned = OwnedPods(
+            client,
+            rng,
+            recorder,
+            DAEMONSETS,
+            daemon_sets,
+            pod_cache,
+            self._reconcile,
+            looks_at=lambda: len(nodes),
+        )
         self._fits: dict[str, tuple[int, Fits]] = {}
         """By uid, with the generation that they are of."""
         nodes.subscribe(self._node_changed)
@@ -53,7 +62,8 @@ class DaemonSets:
         if old is not None and new is not None and _placing(old) == _placing(new):
             return
         for daemon_set in self._sets.values():
-            self._owned.controller.enqueue(key(daemon_set))
+            if self._fits_of(daemon_set).differ(old, new):
+                self._owned.look_soon(key(daemon_set))
 
     async def _reconcile(self, daemon_set: DaemonSet) -> float | None:
         held = await self._owned.claim(daemon_set)

@@ -54,7 +54,7 @@ class Wording:
 class OwnedPods(Generic[Owner]):
     """`reconcile` is asked about each owner, `gone` about the key of one that is no more.
 
-    `pod_cache` has `pods.INDEXES`. `finalizer`, where there is one, is held by every pod that is owned.
+    `pod_cache` has `pods.INDEXES`. `looks_at`: how many objects beside pods each look goes through. `finalizer`, where there is one, is held by every pod that is owned.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class OwnedPods(Generic[Owner]):
         reconcile: Callable[[Owner], Awaitable[float | None]],
         *,
         gone: Callable[[str], Awaitable[None]] | None = None,
+        looks_at: Callable[[], int] = lambda: 0,
         finalizer: str = "",
         wording: Wording = Wording(),
     ) -> None:
@@ -78,6 +79,7 @@ class OwnedPods(Generic[Owner]):
         self._pods = pod_cache
         self._reconcile_owner = reconcile
         self._gone = gone
+        self._looks_at = looks_at
         self._finalizer = finalizer
         self._wording = wording
         self._expected = Expectations(pod_cache.get)
@@ -96,12 +98,16 @@ class OwnedPods(Generic[Owner]):
                 continue
             owner = ownership.controller_of(pod)
             if owner is not None and owner.kind == self._resource.kind:
-                name = f"{pod.metadata.namespace}/{owner.name}"
-                self.controller.enqueue_after(name, pods.gather_s(self._sizes.get(name, 0)))
+                self.look_soon(f"{pod.metadata.namespace}/{owner.name}")
         if new is not None and ownership.newly_orphaned(old, new):
             for candidate in self._owners.values():
                 if candidate.metadata.namespace == new.metadata.namespace and self._selects(candidate, new):
                     self.controller.enqueue(key(candidate))
+
+    def look_soon(self, name: str) -> None:
+        """At the owner of this key, and at what else changes until then."""
+        size = max(self._sizes.get(name, 0), self._looks_at())
+        self.controller.enqueue_after(name, pods.gather_s(size))
 
     def _selects(self, owner: Owner, pod: Pod) -> bool:
         return selectors.from_object(owner.spec.selector).matches(pod.metadata.labels)

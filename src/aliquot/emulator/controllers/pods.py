@@ -1,6 +1,7 @@
 """What controllers ask of a pod: does it count, is it ready, and which of several goes first."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from aliquot.clock import parse_rfc3339
@@ -59,7 +60,10 @@ def is_terminating(pod: Pod) -> bool:
 
 
 def condition(pod: Pod, kind: str) -> PodCondition | None:
-    return next((found for found in pod.status.conditions or () if found.type == kind), None)
+    for found in pod.status.conditions or ():
+        if found.type == kind:
+            return found
+    return None
 
 
 def is_ready(pod: Pod) -> bool:
@@ -77,8 +81,12 @@ def ready_since(pod: Pod) -> float | None:
 
 def seconds(timestamp: str | None) -> float:
     """Unix time, 0 where there is none or it cannot be read."""
-    if not timestamp:
-        return 0.0
+    return _seconds(timestamp) if timestamp else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _seconds(timestamp: str) -> float:
+    """They have whole seconds: those of a fleet are few, and are asked for at each look."""
     try:
         return parse_rfc3339(timestamp)
     except ValueError:
