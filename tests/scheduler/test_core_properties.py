@@ -13,11 +13,13 @@ from aliquot.scheduler.core import cycle
 from aliquot.scheduler.core.attempts import Fitting, Shortfall
 from aliquot.scheduler.core.facts import DeviceState, NodeFacts, device_id
 from aliquot.scheduler.core.jobs import Group, JobSpec, TopologyWish
+from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pending import Pending
 from aliquot.scheduler.core.pod import ContainerKind, DeviceChoice, PlacedPod, PodRequest, PodShape
 from aliquot.scheduler.core.policies import Policies
 from aliquot.scheduler.core.ranking import Ranking
 from aliquot.scheduler.core.rankings import Rankings
+from aliquot.scheduler.core.reasons import Reason
 from aliquot.scheduler.core.session import Session
 from aliquot.scheduler.core.snapshot import Snapshot
 from aliquot.scheduler.core.topology import Topology
@@ -27,6 +29,7 @@ POLICIES = Policies()
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """No test may depend on how fast the machine is."""
 NAMES = ("a", "b", "c", "d")
+TWENTY = frozenset(f"n{number}" for number in range(20))
 
 layouts = st.sampled_from(
     (
@@ -339,12 +342,42 @@ def test_a_ranking_answers_as_a_scan_of_all_nodes_would(
                 within = data.draw(st.sampled_from((["a", "c"], NAMES, (), ["d"], pair, pair)))
                 expected = scan(ranking.shape, history.snapshot, policies(), within)
                 assert ranking.best(history.snapshot, within) == expected
+            if data.draw(st.booleans()):
                 rejected = ranking.rejections(history.snapshot)
                 assert rejected == {
                     name: reason
                     for name, state in history.snapshot.nodes.items()
                     if (reason := POLICIES.reject(ranking.shape, state)) is not None
                 }
+
+
+@pytest.mark.parametrize(
+    ("shape", "looked_at"),
+    [
+        (pod("q", required=[term("@name in n7")]).shape, {"n7"}),
+        (pod("q", required=[term("@name in n7"), term("@name in n8,n9")]).shape, {"n7", "n8", "n9"}),
+        (pod("q", on_node="n7").shape, {"n7"}),
+        (pod("q", required=[term("@name notin n7")]).shape, TWENTY),
+        (pod("q", required=[term("@name in n7"), term("zone in 1")]).shape, TWENTY),
+    ],
+)
+def test_of_a_pod_that_names_its_nodes_those_alone_are_looked_at(
+    shape: PodShape, looked_at: Collection[str]
+) -> None:
+    looks: list[str] = []
+
+    def counting(_shape: PodShape, state: NodeState) -> Reason | None:
+        looks.append(state.name)
+        return None
+
+    snapshot = Snapshot()
+    for name in TWENTY:
+        snapshot.set_facts(node(name, gpus=1))
+    policies = Policies()
+    ranking = Ranking(shape, replace(policies, filters=(counting, *policies.filters)))
+    assert ranking.best(snapshot) in looked_at
+    assert set(looks) == looked_at
+    assert len(ranking.rejections(snapshot)) == 20 - len(ranking.fitting(snapshot))
 
 
 @given(st.data())

@@ -10,7 +10,13 @@ from typing import TypeAlias
 
 from aliquot.scheduler.core.gpu_domains import apart
 from aliquot.scheduler.core.matching import Taint as NodeTaint
-from aliquot.scheduler.core.matching import TaintEffect, Toleration, any_term_matches, first_untolerated
+from aliquot.scheduler.core.matching import (
+    TaintEffect,
+    Toleration,
+    any_term_matches,
+    first_untolerated,
+    named_by,
+)
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.reasons import Kind, Reason, Shortage
@@ -42,6 +48,13 @@ def node_affinity(shape: PodShape, node: NodeState) -> Reason | None:
     if shape.required is None or any_term_matches(shape.required, node.name, node.facts.labels):
         return None
     return _ELSEWHERE
+
+
+def named(shape: PodShape) -> frozenset[str] | None:
+    """The only nodes that `node_name` and `node_affinity` let pass; None: others may too."""
+    if shape.node_name:
+        return frozenset((shape.node_name,))
+    return named_by(shape.required) if shape.required is not None else None
 
 
 def volumes(shape: PodShape, node: NodeState) -> Reason | None:

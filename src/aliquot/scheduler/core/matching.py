@@ -137,6 +137,17 @@ def any_term_matches(terms: tuple[NodeTerm, ...], name: str, labels: Mapping[str
     return False
 
 
+def named_by(terms: tuple[NodeTerm, ...]) -> frozenset[str] | None:
+    """The only nodes that may match; None: they are not told by their names."""
+    names: set[str] = set()
+    for term in terms:
+        named = [one.values for one in term.fields if one.operator is Operator.IN and one.key == _NAME]
+        if not named:
+            return None
+        names.update(named[0])
+    return frozenset(names)
+
+
 def first_untolerated(
     taints: tuple[Taint, ...], tolerations: tuple[Toleration, ...], effects: frozenset[TaintEffect]
 ) -> Taint | None:

@@ -4,6 +4,9 @@ Pods of one shape see every node alike, and placing a pod changes one node. So a
 decision costs the nodes that changed since the last one, not the size of the cluster. `best` answers exactly what a
 scan of all nodes would: tests hold the two against each other.
 
+The pods of a DaemonSet are of one shape each, for each names its node: of such a shape that node alone is looked at, until
+somebody asks why the others will not do.
+
 Where rules between pods concern the shape, nodes are ranked by cell (see `domains`), and the cells by their best node:
 a rule's verdict and preference hold for a whole cell, so they change no order within it.
 """
@@ -14,6 +17,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from aliquot.scheduler.core.domains import Cell, Domains
+from aliquot.scheduler.core.filters import named
 from aliquot.scheduler.core.node import NodeState
 from aliquot.scheduler.core.pod import PodShape
 from aliquot.scheduler.core.policies import Judge
@@ -37,6 +41,8 @@ class Ranking:
         self._scores: dict[str, int] = {}
         self._rejections: dict[str, Reason] = {}
         self._domains: Domains | None = None
+        self._only = named(shape) if not shape.rules else None
+        """The nodes that are looked at; None: all."""
         # Best first. An entry that is not the node's any more, or the cell's, is passed over when it comes up.
         self._heaps: dict[Cell, list[_Entry]] = {}
         self._ranks: dict[Cell, _Rank] = {}
@@ -100,6 +106,9 @@ class Ranking:
 
     def rejections(self, snapshot: Snapshot) -> Mapping[str, Reason]:
         """Why each of the other nodes will not do."""
+        if self._only is not None:
+            self._only = None
+            self._seen_version = -1
         self._catch_up(snapshot)
         if self._domains is None:
             return MappingProxyType(self._rejections)
@@ -115,12 +124,13 @@ class Ranking:
         changed = snapshot.changed_since(self._seen_version) if self._seen_version >= 0 else None
         if changed is None:
             self._begin_anew(snapshot)
-            changed = snapshot.nodes
+            changed = snapshot.nodes if self._only is None else self._only
         elif self._entries > self._spare + 8 * len(self._scores):
             self._sweep()
         if self._domains is None:
             for name in changed:
-                self._look_at(name, snapshot)
+                if self._only is None or name in self._only:
+                    self._look_at(name, snapshot)
         else:
             cells = self._domains.look_at(changed, snapshot.nodes)
             for name in changed:
