@@ -3,7 +3,7 @@
 import pytest
 
 from aliquot.kube.api.meta import Condition
-from aliquot.operator.core.conditions import news, shown, timed
+from aliquot.operator.core.conditions import is_reworded, news, shown, timed
 from aliquot.operator.core.progress import Progress, Shown, Status, Step, Told
 
 NOW_S = 1_767_225_600.0
@@ -26,6 +26,29 @@ def test_one_that_stays_keeps_its_time() -> None:
 def test_times_that_nobody_can_read_are_long_ago() -> None:
     found = shown([Condition(type="A", status="True", last_transition_time="soon")])
     assert found == {"A": Shown("True", "", "", 0.0)}
+
+
+def said(status: str, reason: str, message: str = "", kind: str = "A") -> Condition:
+    return Condition(type=kind, status=status, reason=reason, message=message)
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "expected"),
+    [
+        (said("False", "Starting", "a"), said("False", "Starting", "b"), True),
+        (said("False", "Starting"), said("False", "ImagePullBackOff"), True),
+        (said("True", "Ready"), said("True", "Ready", "driver 1"), True),
+        (said("False", "Starting"), said("True", "Ready"), False),
+        (said("True", "Ready"), said("Unknown", "Paused"), False),
+        (said("False", "Starting"), said("False", "DeadlineExceeded"), False),
+        (said("False", "DeadlineExceeded"), said("False", "Starting"), False),
+        (said("False", "DeadlineExceeded", "a"), said("False", "DeadlineExceeded", "b"), True),
+        (said("False", "Starting", kind="B"), said("False", "Starting"), False),
+    ],
+)
+def test_what_is_the_same_in_other_words(before: Condition, wanted: Condition, expected: bool) -> None:
+    stays = said("True", "Ready", kind="Other")
+    assert is_reworded([wanted, stays], [stays, before]) is expected
 
 
 STARTS = Shown("False", "Starting", "", 0.0)

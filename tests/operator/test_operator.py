@@ -251,6 +251,35 @@ def test_once_all_is_well_nothing_is_written() -> None:
     simulated(test)
 
 
+def test_why_a_step_waits_is_written_once_however_often_it_changes() -> None:
+    async def test(world: World) -> None:
+        await world.node("a")
+        await world.policy()
+        await world.until_validated("a")
+        await asyncio.sleep(60)
+        world.gate.calls.clear()
+        for reason in ("First", "Second", "Third", "Fourth"):
+            told = {
+                "type": "Ready",
+                "status": "False",
+                "reason": reason,
+                "message": "",
+                "lastTransitionTime": None,
+            }
+            body = {"metadata": {"name": "a"}, "status": {"conditions": [told]}}
+            await world.admin.apply(
+                GPUNODES, body, field_manager="aliquot-node-agent", force=True, subresource="status"
+            )
+            await asyncio.sleep(0.5)
+            assert (await world.conditions("a"))["AgentReady"] == "False First"
+        await asyncio.sleep(2.0)
+        assert (await world.conditions("a"))["AgentReady"] == "False Fourth"
+        written = [path for _, path in world.gate.calls if path == GPUNODES.path(None, "a", "status")]
+        assert len(written) == 2
+
+    simulated(test)
+
+
 def test_a_nodes_change_writes_to_that_nodes_objects_alone() -> None:
     async def test(world: World) -> None:
         for number in range(5):

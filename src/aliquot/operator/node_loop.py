@@ -4,6 +4,7 @@ its GPUNode. One node at a time, from the whole of the present; a node's change 
 Labels are written on the condition that the Node is as it was seen: what its user says in that moment is not overruled.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 
@@ -37,6 +38,8 @@ from aliquot.operator.watched import BY_NODE, Watched
 
 FIELD_MANAGER = "aliquot-operator"
 _WORKERS = 8
+_REWORDED_S = 3.0
+"""For which a step that stands as it is written may be so in other words: most are others again by then, or the step is done."""
 _STEPS = tuple(str(step) for step in Step)
 
 
@@ -68,6 +71,8 @@ class NodeLoop:
         self._may_write = may_write
         self._nodes: Answers[Node] = Answers()
         self._gpu_nodes: Answers[GPUNode] = Answers()
+        self._reworded: dict[str, float] = {}
+        """By node, the loop's time from which on what is written of it are not the words any more."""
         self._controller = Controller("operator nodes", self._reconcile, rng=rng, workers=_WORKERS)
 
     async def run(self) -> None:
@@ -129,6 +134,7 @@ class NodeLoop:
         self._effort.forget(name)
         self._nodes.forget(name)
         self._gpu_nodes.forget(name)
+        self._reworded.pop(name, None)
 
     # --- a node of a policy ---
 
@@ -137,9 +143,9 @@ class NodeLoop:
         gpu_node = self._gpu_nodes.newest(name, self._watched.gpu_nodes.get(name))
         found = progress(self._view(node, policy, stands, gpu_node), self._clock.now())
         await self._write_marks(node, self._changes(node, policy, stands, found))
-        await self._write_conditions(node, gpu_node, found)
+        held_back_s = await self._write_conditions(node, gpu_node, found)
         self._board.put_node(policy.name, _standing_of(node, found))
-        return found.look_again_s
+        return min((wait for wait in (found.look_again_s, held_back_s) if wait is not None), default=None)
 
     def _view(self, node: Node, policy: Policy, stands: NodeStands, gpu_node: GPUNode | None) -> NodeView:
         name, labels = node.metadata.name, node.metadata.labels or {}
@@ -184,12 +190,20 @@ class NodeLoop:
             for pod in self._watched.pods.indexed(BY_NODE, node.metadata.name)
         )
 
-    async def _write_conditions(self, node: Node, gpu_node: GPUNode | None, found: Progress) -> None:
+    async def _write_conditions(self, node: Node, gpu_node: GPUNode | None, found: Progress) -> float | None:
+        """Answers the seconds after which other words are to be written, if they still are others then."""
         name = node.metadata.name
         before = gpu_node.status.conditions if gpu_node is not None else []
         wanted = conditions.timed(_by_type(found), before, self._clock.now())
         if gpu_node is not None and conditions.same(wanted, before, _STEPS):
-            return
+            self._reworded.pop(name, None)
+            return None
+        if conditions.is_reworded(wanted, before):
+            now = asyncio.get_running_loop().time()
+            left_s = self._reworded.setdefault(name, now) + _REWORDED_S - now
+            if left_s > 0:
+                return left_s
+        self._reworded.pop(name, None)
         if gpu_node is None:
             gpu_node = await self._create(node)
         try:
@@ -200,6 +214,7 @@ class NodeLoop:
         for is_bad, reason, message in conditions.news(found, conditions.shown(before)):
             severity = Severity.WARNING if is_bad else Severity.NORMAL
             self._recorder.event(NODES, node, severity, reason, message)
+        return None
 
     async def _create(self, node: Node) -> GPUNode:
         """The agent comes late, and its conditions are wanted from the first step on."""

@@ -48,6 +48,17 @@ def same(wanted: Sequence[Condition], before: Iterable[Condition], types: Iterab
     return {one.type: one for one in wanted} == {one.type: one for one in before if one.type in ours}
 
 
+def is_reworded(wanted: Iterable[Condition], before: Iterable[Condition]) -> bool:
+    """Each step stands as it is written, if at all differently then in its words: it is under way, for another reason."""
+    earlier = {one.type: one for one in before}
+    return all(
+        (was := earlier.get(one.type)) is not None
+        and one.status == was.status
+        and (one.reason == was.reason or not FAILURES & {one.reason, was.reason})
+        for one in wanted
+    )
+
+
 def news(progress: Progress, before: Mapping[str, Shown]) -> list[tuple[bool, str, str]]:
     """(whether it is bad, reason, message) of each step that is done, or has failed, since."""
     found: list[tuple[bool, str, str]] = []
