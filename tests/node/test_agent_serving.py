@@ -4,6 +4,10 @@ import asyncio
 
 import pytest
 
+from aliquot.kube.api.core import Pod
+from aliquot.kube.resources import key
+from aliquot.node.inventory import Snapshot
+from aliquot.node.observer import Observer
 from tests.node.fake_api import pod
 from tests.node.kubelet import Refused
 from tests.node.machines import cut
@@ -22,6 +26,37 @@ def test_whole_gpus_are_offered_ready_and_reported() -> None:
         assert (owner.kind, owner.name, owner.uid) == ("Node", "gpu-0", "node-uid")
 
     run_site("h100-80gb:2", scenario)
+
+
+def test_pods_that_ask_for_no_device_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look = Observer.look
+
+    async def counting(self: Observer, before: Snapshot, *, patient: bool) -> Snapshot:
+        nonlocal looks
+        looks += 1
+        return await look(self, before, patient=patient)
+
+    monkeypatch.setattr(Observer, "look", counting)
+
+    async def scenario(site: Site) -> None:
+        async def looks_while(*changes: Pod | str) -> int:
+            await asyncio.sleep(60)
+            before = looks
+            for change in changes:
+                if isinstance(change, str):
+                    site.api.pods.remove(change)
+                else:
+                    site.api.pods.put(change)
+                await asyncio.sleep(0.5)
+            return looks - before
+
+        plain = [pod("web", resource="cpu", phase=phase) for phase in ("Pending", "Running", "Succeeded")]
+        assert await looks_while(*plain, key(plain[0])) <= 1
+        train = [pod("train", phase=phase) for phase in ("Pending", "Running", "Succeeded")]
+        assert await looks_while(*train, key(train[0])) >= 4
+
+    run_site("l4:2", scenario)
 
 
 def test_every_name_that_could_appear_is_registered_with_no_devices() -> None:

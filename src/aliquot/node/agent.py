@@ -15,12 +15,14 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.gpu.driver import Driver
+from aliquot.kube.api.core import Pod
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec, GPUNodeStatus
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.node import status
 from aliquot.node.advertise import Advertisement, Device, advertise
+from aliquot.node.assignments import asks_for_devices
 from aliquot.node.classes import name_classes
 from aliquot.node.company.neighbours import Neighbours
 from aliquot.node.configuration import Configuration
@@ -197,11 +199,13 @@ class Agent:
         self._allocations = Allocations()
         self._offers = Offers()
         self._reported: GPUNodeStatus | None = None
+        self._asking: list[Pod] = []
+        """Pods of the node that ask for devices."""
 
     async def run(self) -> None:
         """Until cancelled; then GPUNode says that nobody serves, the sockets are gone and nothing runs on."""
         self._started = self._clock.now()
-        unlisten_pods = self._pods.listen(self._node_name, self._wake.set)
+        unlisten_pods = self._pods.listen(self._node_name, self._pods_changed)
         unlisten_gpu_nodes = self._gpu_nodes.listen(self._node_name, self._gpu_node_changed)
         unlisten_neighbours = self._neighbours.listen()
         try:
@@ -506,6 +510,13 @@ class Agent:
         return Seen(self._snapshot, self._advertisement, self._allocations, self._health.ailments().keys())
 
     # --- what is wanted ---
+
+    def _pods_changed(self) -> None:
+        asking = [pod for pod in self._pods.of(self._node_name) if asks_for_devices(pod)]
+        # Most pods of a node have nothing to do with its GPUs, and change many times as they come and go.
+        if asking != self._asking:
+            self._asking = asking
+            self._wake.set()
 
     def _gpu_node_changed(self) -> None:
         node = self._gpu_node()

@@ -71,6 +71,11 @@ def unlisted(pods: Iterable[Pod], holdings: Iterable[Holding]) -> tuple[Claim, .
     return tuple(claim for *_, claim in sorted(found, key=lambda f: (*f[:3], f[3].resource)))
 
 
+def asks_for_devices(pod: Pod) -> bool:
+    containers = (*(pod.spec.init_containers or ()), *pod.spec.containers)
+    return any(map(_wanted, containers))
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """A claim, and the devices that were chosen for it."""
