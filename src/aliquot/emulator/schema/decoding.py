@@ -22,6 +22,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _RFC3339_LAYOUT = "2006-01-02T15:04:05Z07:00"
 _SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _MICROSECONDS = re.compile(r"\.\d{6}")
 _ZONE = re.compile(r"Z|[+-]\d\d:\d\d")
 _MICRO_LAYOUT = "2006-01-02T15:04:05.000000Z07:00"
@@ -230,6 +231,17 @@ def _check_micro(value: str) -> None:
 def is_time(text: str) -> bool:
     """Whether a time stands as it is stored; one that does not may still be read."""
     return _TIME.fullmatch(text) is not None
+
+
+def is_micro_time(text: str) -> bool:
+    """As `is_time`, of a MicroTime."""
+    if _MICRO_TIME.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_base64(text: str) -> bool:

@@ -95,6 +95,8 @@ class Quick:
             return kind(spelled)
         if kind is _Time and isinstance(value, str) and decoding.is_time(value):
             return kind(value)
+        if kind is _MicroTime and isinstance(value, str) and decoding.is_micro_time(value):
+            return kind(value)
         if kind is _Bytes and isinstance(value, str) and decoding.is_base64(value):
             return kind(value)
         if issubclass(kind, quick_custom.Formatted):
