@@ -17,7 +17,6 @@ FINE = "fine"
 REFUSED = "refused"
 HIGH = "high"
 CRITICAL = "critical"
-WEAKER = "standard weakerServiceAccounts"
 WINDOW = "high ticket.withinWindow"
 
 
@@ -125,8 +124,8 @@ RIGHTS = [
     ("get,list,watch pods,pods/log", FINE, HIGH, "those of every namespace"),
     ("create pods/exec", CRITICAL, REFUSED, "whatever they run as"),
     ("get pods/exec", CRITICAL, REFUSED, "whatever they run as"),
-    ("create pods/exec named a", WEAKER, REFUSED, "a shell"),
-    ("create,get pods/attach named a", WEAKER, REFUSED, "a shell"),
+    ("create pods/exec named a", FINE, REFUSED, "a shell"),
+    ("create,get pods/attach named a", FINE, REFUSED, "a shell"),
     ("create pods/portforward named a", FINE, REFUSED, ""),
     ("create pods/portforward", HIGH, REFUSED, "NetworkPolicies"),
     ("get services/proxy named a", HIGH, REFUSED, ""),
@@ -288,4 +287,4 @@ def test_no_row_is_hidden_behind_another_and_each_says_why(row: Row) -> None:
 
 
 def test_a_safeguard_is_a_field_of_a_templates_file() -> None:
-    assert {one.value for one in Safeguard} == {"weakerServiceAccounts", "ticket.withinWindow"}
+    assert {one.value for one in Safeguard} == {"ticket.withinWindow"}

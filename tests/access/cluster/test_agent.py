@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from aliquot.access.cluster import credentials, heartbeat, making
+from aliquot.access.cluster import credentials, entering, heartbeat, making
 from aliquot.access.cluster.agent import Agent
+from aliquot.access.cluster.credentials import NotMinted
 from aliquot.access.cluster.findings import Finding, Sort
 from aliquot.access.cluster.making import NotMade
 from aliquot.access.cluster.naming import LABEL, NAMESPACE, object_name
@@ -17,7 +18,7 @@ from aliquot.access.core.rules import Rule
 from aliquot.emulator.faults import Rule as Fault
 from aliquot.kube import roles
 from aliquot.kube.client import Propagation
-from aliquot.kube.resources import JOBS, SECRETS, SERVICEACCOUNTS, Resource
+from aliquot.kube.resources import JOBS, PODS, SECRETS, SERVICEACCOUNTS, Resource
 from tests.access.cluster.test_making import ALL_OF_ONE, ours
 from tests.access.cluster.world import NODES, START_S, World, grant_id, run, spec
 
@@ -163,12 +164,37 @@ def test_what_was_removed_is_not_made_by_an_older_order() -> None:
     run(main)
 
 
+SHELL = (Rule(("",), ("pods/exec",), ("create",), ("web-0",)),)
+
+
 def test_nobody_is_let_into_a_pod_that_nobody_has_seen() -> None:
     async def main(world: World) -> None:
         agent = Broker(world).agent
-        rules = (Rule(("",), ("pods/exec",), ("create",), ("web-0",)),)
         with pytest.raises(NotMade, match="there is no pod web-0"):
-            await agent.make(spec(role="", rules=rules), 1)
+            await agent.make(spec(role="", rules=SHELL), 1)
+        with pytest.raises(NotMinted, match="there is no pod web-0"):
+            await agent.mint(spec(role="", rules=SHELL))
+        assert await ours(world) == []
+
+    run(main)
+
+
+def test_nobody_is_let_into_a_pod_that_is_stronger_than_their_grant() -> None:
+    async def main(world: World) -> None:
+        agent = Broker(world).agent
+        container = {"name": "main", "image": "web:1"}
+        pod = {"metadata": {"name": "web-0"}, "spec": {"containers": [container]}}
+        await world.root.create(PODS, pod, "shop")
+        # Under the agent's own rights.
+        assert await entering.why_not(world.agent, spec(role="", rules=SHELL)) == ""
+        subject = {"kind": "ServiceAccount", "name": "default", "namespace": "shop"}
+        await world.root.create(roles.CLUSTER_ROLE_BINDINGS, roles.binding("view", subject, name="later"))
+        for refused, ask in (
+            (NotMade, agent.make(spec(role="", rules=SHELL), 1)),
+            (NotMinted, agent.mint(spec(role="", rules=SHELL))),
+        ):
+            with pytest.raises(refused, match="pod web-0 runs as ServiceAccount default, which may get"):
+                await ask
         assert await ours(world) == []
 
     run(main)

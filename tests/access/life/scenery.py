@@ -84,7 +84,6 @@ FIX = Template(
     namespaces=("team-*",),
     except_namespaces=("team-secret",),
     cluster_wide=False,
-    weaker_service_accounts=False,
     default_duration_s=HOUR_S,
     max_duration_s=2 * HOUR_S,
     absolute_cap_s=3 * HOUR_S,

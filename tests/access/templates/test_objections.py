@@ -71,7 +71,6 @@ ROWS = [
     ("a hazard of every tier", CRITICAL, "[pods]", "[serviceaccounts/token]", 7, "refused: .*makes tokens"),
     ("a hazard of the second tier", STANDARD, "delete]", "patch]", 7, "needs tier high: patch pods: another image"),
     ("a hazard of the third tier", HIGH, "verbs: [get, patch], resourceNames: [a]", "verbs: [create]", 7, "needs tier critical: create pods"),
-    ("a shell without a safeguard", STANDARD, "[pods], verbs: [get, delete]", "[pods/exec], verbs: [create]", 7, "needs weakerServiceAccounts"),
     ("our own namespace", STANDARD, "aliquot-*", "aliquot-system", 9, "refused: aliquot-break-glass has the credentials"),
     ("the system's namespace", STANDARD, "kube-*, ", "", 9, "needs tier critical: rule 1 changes or enters what is in kube-system, kube-public"),
     ("the agents' namespace", STANDARD, "aliquot-*", "aliquot-break-glass", 9, "changes or enters what is in aliquot-system, whose pods are root"),
@@ -113,3 +112,12 @@ def test_what_speaks_against_it(
         assert found == []
     else:
         assert [at for at, told in found if re.search(message, told)] == [line]
+
+
+def test_gpus_are_cut_within_a_window() -> None:
+    text = HIGH.replace('[""], resources: [pods]', "[aliquot.dev], resources: [gpunodes]")
+    start, end = text.index("namespaces:"), text.index("times:")
+    text = f"{text[:start]}clusterWide: true\n{text[end:]}"
+    ((line, told),) = against(text)
+    assert (line, told.partition(":")[0]) == (7, "needs ticket.withinWindow")
+    assert against(text.replace("{need: none}", "{need: required, withinWindow: true}")) == []

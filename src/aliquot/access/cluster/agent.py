@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from aliquot.access.cluster import credentials, entering, heartbeat, making
-from aliquot.access.cluster.credentials import Credential
+from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.findings import Finding, Sort, findings
 from aliquot.access.cluster.making import NotMade, NotRemoved
 from aliquot.access.cluster.naming import KINDS, Ours, where
@@ -63,6 +63,8 @@ class Agent:
 
     async def mint(self, spec: GrantSpec) -> Credential:
         """Raises NotMinted, ClocksDiffer and ApiError."""
+        if why := await entering.why_not(self._client, spec):
+            raise NotMinted(why)
         return await credentials.mint(self._client, spec)
 
     async def run(self, live: Live) -> None:

@@ -1,7 +1,6 @@
-"""Looks at the pods that a grant lets somebody into, before it is made: none of them may be stronger than the grant.
+"""Looks at the pods that a grant lets somebody into, when it is made and for each credential: none may be stronger than the grant.
 
-It is looked at once. A pod that is made anew under the same name, and rights that its ServiceAccount gets later, are others' doing,
-who have to have rights for that.
+So a pod that is made anew under the same name, and rights that its ServiceAccount gets later, count from the next credential on.
 """
 
 import msgspec

@@ -121,8 +121,9 @@ ROWS = (
     _row("core: secrets", _ANY, ANYWHERE, _NO, "get, list, watch and patch reveal every Secret of the namespace", "name the Secrets: resourceNames"),
     # Into pods.
     _row(_POD_SHELLS, _ANY, EVERYWHERE, _NO, f"{_SHELL}; of every namespace's pods", _ONE_PLACE),
-    _row(_POD_SHELLS, _ANY, NAMED, _S, _SHELL, "weakerServiceAccounts: true", Safeguard.WEAKER_SERVICE_ACCOUNTS),
-    _row(_POD_SHELLS, _ANY, ANYWHERE, _C, f"{_SHELL}; of all pods of the namespace, whatever they run as", "name the pods: resourceNames, and weakerServiceAccounts: true"),
+    # Of pods that are named the agent looks whether one is stronger than the grant, before anybody is let in (core.entering).
+    _row(_POD_SHELLS, _ANY, NAMED, _S),
+    _row(_POD_SHELLS, _ANY, ANYWHERE, _C, f"{_SHELL}; of all pods of the namespace, whatever they run as", "name the pods: each is then looked at before somebody is let in"),
     _row(_PROXIES, _ANY, EVERYWHERE, _NO, "it reaches every port of every pod, past all NetworkPolicies", _ONE_PLACE),
     _row("core: pods/portforward", _CONNECT, NAMED, _S),
     _row(_PROXIES, _ANY, ANYWHERE, _H, "it reaches ports that only the pod itself or its namespace is meant to, past all NetworkPolicies", "use pods/portforward of named pods"),

@@ -17,7 +17,6 @@ class Severity(StrEnum):
 class Safeguard(StrEnum):
     """What else a template has to say before its rules may be so."""
 
-    WEAKER_SERVICE_ACCOUNTS = "weakerServiceAccounts"
     CHANGE_WINDOW = "ticket.withinWindow"
 
 

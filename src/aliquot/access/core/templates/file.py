@@ -116,7 +116,6 @@ class _File(Struct, rename="camel"):
     cluster_wide: bool = False
     denied: list[_Denial] = []
     parameters: dict[str, _Parameter] = {}
-    weaker_service_accounts: bool = False
     emergency: _Emergency | None = None
     review: _Review | None = None
     most_per_person: _Count = 1
@@ -144,7 +143,6 @@ def read(found: Document, bindings: Bindings) -> Template:
         namespaces=_namespaces(found, file),
         except_namespaces=tuple(file.except_namespaces),
         cluster_wide=file.cluster_wide,
-        weaker_service_accounts=file.weaker_service_accounts,
         default_duration_s=_seconds(found, ("times", "default"), file.times.default),
         max_duration_s=_seconds(found, ("times", "most"), file.times.most),
         absolute_cap_s=_seconds(found, ("times", "withExtensions"), file.times.with_extensions),

@@ -74,12 +74,9 @@ def _objected(template: Template, hazard: Hazard) -> str:
         return "refused"
     if template.tier.rank < hazard.tier.rank:
         return f"needs tier {hazard.tier}"
-    has = {
-        None: True,
-        Safeguard.WEAKER_SERVICE_ACCOUNTS: template.weaker_service_accounts,
-        Safeguard.CHANGE_WINDOW: template.ticket.within_window,
-    }
-    return "" if has[hazard.safeguard] else f"needs {hazard.safeguard}"
+    if hazard.safeguard is Safeguard.CHANGE_WINDOW and not template.ticket.within_window:
+        return f"needs {hazard.safeguard}"
+    return ""
 
 
 def _of_places(template: Template) -> Iterator[Objection]:

@@ -125,8 +125,6 @@ class Template(_Part, frozen=True):
     except_namespaces: tuple[str, ...]
     """Globs, none of which may match."""
     cluster_wide: bool
-    weaker_service_accounts: bool
-    """A pod that is named runs as a ServiceAccount that may do nothing which its grant's holder may not."""
     default_duration_s: int
     max_duration_s: int
     absolute_cap_s: int
