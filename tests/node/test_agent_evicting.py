@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from aliquot.kube.api.agent_labels import MIG_STATE
 from aliquot.kube.api.gpunode import Disruption, WantedGPU
-from aliquot.node.mig.labelled import CONFIG, DISRUPTION, STATE
+from aliquot.node.mig.labelled import CONFIG, DISRUPTION
 from tests.node.fake_api import wanted
 from tests.node.machines import cut, placed
 from tests.node.site import Site, run_site
@@ -139,7 +140,7 @@ def test_the_nodes_annotation_says_what_its_label_may_do(
         if annotation is not None:
             site.api.annotate(**{DISRUPTION: annotation})
         await asyncio.sleep(40)
-        assert site.api.node_label(STATE) == state
+        assert site.api.node_label(MIG_STATE) == state
         assert (site.api.evictions == ["default/goes"]) is evicted
 
     run_site("h100-80gb:1:mig", scenario)

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from aliquot.node.mig.labelled import CONFIG, DISRUPTION, STATE
+from aliquot.kube.api.agent_labels import MIG_STATE
+from aliquot.node.mig.labelled import CONFIG, DISRUPTION
 from tests.node.kubelet import Refused
 from tests.node.machines import cut, placed
 from tests.node.site import Site, run_site
@@ -49,7 +50,7 @@ def test_a_reboot_at_any_moment_of_a_cut(board: str, count: int) -> None:
         await site.start_agent()
         await asyncio.sleep(60)
         assert [placed(site.driver, gpu) for gpu in site.gpus] == [BALANCED, BALANCED]
-        assert site.api.node_label(STATE) == "success"
+        assert site.api.node_label(MIG_STATE) == "success"
         assert site.offered()[SEVENTH] == 4
 
     run_site(f"{board}:2", scenario)
@@ -82,7 +83,7 @@ def test_an_agent_that_dies_while_it_evicts_goes_on_with_it(
             await site.stop_agent()
             await site.start_agent()
         await asyncio.sleep(90)
-        assert site.api.node_label(STATE) == "success"
+        assert site.api.node_label(MIG_STATE) == "success"
         assert placed(site.driver, site.gpus[0]) == {("3g.40gb", 0), ("3g.40gb", 4)}
         assert set(site.api.evictions) == {"default/goes"}
         assert site.slice_ids(0)["3g.40gb", 4] == slices["3g.40gb", 4]
@@ -125,7 +126,7 @@ def test_pods_that_come_all_the_time_do_not_keep_a_node_from_its_cut(
             for name in running:
                 site.kubelet.release(name)
             await asyncio.sleep(60)
-        assert site.api.node_label(STATE) == "success"
+        assert site.api.node_label(MIG_STATE) == "success"
         for gpu in site.gpus:
             names = sorted(name for name, _ in placed(site.driver, gpu))
             assert names == ["1g.10gb", "1g.10gb", "2g.20gb", "3g.40gb"]

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from aliquot.gpu.driver import DriverError, MigState, ReturnCode
+from aliquot.kube.api.agent_labels import MIG_STATE
 from aliquot.kube.api.gpunode import MigMode
 from aliquot.kube.roles import MIG_CONFIG_MAP
-from aliquot.node.mig.labelled import CONFIG, STATE
+from aliquot.node.mig.labelled import CONFIG
 from tests.node.machines import cut, placed
 from tests.node.site import Site, run_site
 
@@ -30,7 +31,7 @@ def configure(site: Site, name: str | None) -> None:
 
 
 def state(site: Site) -> str | None:
-    return site.api.node_label(STATE)
+    return site.api.node_label(MIG_STATE)
 
 
 def test_a_usual_configuration_needs_no_file() -> None:
@@ -288,7 +289,7 @@ def test_both_labels_taken_away_at_once_let_the_wish_go() -> None:
     async def scenario(site: Site) -> None:
         configure(site, "all-balanced")
         await asyncio.sleep(10)
-        site.api.label(**{CONFIG: None, STATE: None})
+        site.api.label(**{CONFIG: None, MIG_STATE: None})
         await asyncio.sleep(5)
         assert site.api.gpu_node.spec.gpus == []
         assert placed(site.driver, site.gpus[0]) == BALANCED

@@ -11,6 +11,7 @@ from aliquot.cli import identities
 from aliquot.clock import VirtualClock, rfc3339, rfc3339_micro
 from aliquot.emulator.controllers.run import run_all
 from aliquot.kube import crds, errors, roles
+from aliquot.kube.api.agent_labels import FIELD_MANAGER as AGENTS_LABELS
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client, PatchKind
@@ -128,6 +129,8 @@ class World:
         who = identities.account("aliquot-operator")
         self.gate = Gate(AsgiTransport(api.server.app, who.user, who.groups))
         self.behaviour: Behaviour = all_well
+        self.agents_labels: Mapping[str, str] = {}
+        """What agents write on their nodes."""
         self._operator: asyncio.Task[None] | None = None
         self.operator: Operator | None = None
         self._pods: Cache[Json] = Cache(self.admin, PODS, dict, namespace=NAMESPACE)
@@ -300,8 +303,15 @@ class World:
             )
         if says == "ready" and operand is OperandName.AGENT:
             await self._say(node, "aliquot-node", Ready="Serving", MIGConfigured="NothingWanted")
+            await self._label(node)
         if says == "ready" and operand is OperandName.VALIDATOR:
             await self._say(node, "aliquot-validator", ChecksPassed="Passed")
+
+    async def _label(self, node: str) -> None:
+        labels = (await self.admin.get(NODES, node))["metadata"].get("labels", {})
+        if not labels.items() >= self.agents_labels.items():
+            body = {"metadata": {"name": node, "labels": dict(self.agents_labels)}}
+            await self.admin.apply(NODES, body, field_manager=AGENTS_LABELS, force=True)
 
     async def _say(self, node: str, manager: str, **conditions: str) -> None:
         before = await self.conditions(node)

@@ -9,6 +9,8 @@ from typing import Any
 
 from aliquot.installation.labels import Json
 from aliquot.kube.api import pci_labels
+from aliquot.kube.api.agent_labels import FIELD_MANAGER, MIG_STATE
+from aliquot.operator.core.after_agent import HAS_AGENT
 from aliquot.operator.core.discovered import BY_HAND
 from aliquot.operator.core.operands import PRESENT_LABEL
 from aliquot.operator.core.pools import POOL_LABEL
@@ -16,11 +18,9 @@ from aliquot.operator.core.progress import leave
 from aliquot.operator.core.upgrade.memory import decode
 from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL
 
-MIG_STATE = "nvidia.com/mig.config.state"
-"""As the agent writes it."""
 _LABELS = (POOL_LABEL, STATE_LABEL, pci_labels.OURS, MIG_STATE)
-_ANNOTATIONS = (MEMORY, RETRY, BY_HAND)
-APPLIED_BY = ("aliquot-node-labels",)
+_ANNOTATIONS = (MEMORY, RETRY, BY_HAND, HAS_AGENT)
+APPLIED_BY = (FIELD_MANAGER,)
 """Field managers of what is on nodes by server-side apply: an apply of nothing takes it off."""
 _OURS = "aliquot"
 

@@ -12,6 +12,8 @@ import msgspec
 
 from aliquot.clock import Clock
 from aliquot.kube import errors
+from aliquot.kube.api.agent_labels import FIELD_MANAGER as AGENTS_LABELS
+from aliquot.kube.api.agent_labels import MIG_STATE
 from aliquot.kube.api.core import Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.meta import Condition, OwnerReference
@@ -22,7 +24,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import GPUNODES, NODES
 from aliquot.operator.answers import Answers
 from aliquot.operator.board import Board
-from aliquot.operator.core import conditions
+from aliquot.operator.core import after_agent, conditions
 from aliquot.operator.core.discovered import BY_HAND, said_by_hand
 from aliquot.operator.core.operands import POLICY_LABEL, PRESENT_LABEL, OperandName
 from aliquot.operator.core.pods import operand_of, operand_pods
@@ -121,13 +123,16 @@ class NodeLoop:
             return None
         if not stands.claim.policy:
             await self._leave(node)
+            await self._clean_after_agent(name)
             return None
         policy = self._standing.policy(stands.claim.policy)
         if policy is None:
             # Its spec is refused: the node stays as it is, and nothing is known of how far it would have to be.
             self._board.drop_node(name)
             return None
-        return await self._follow(node, policy, stands)
+        look_again_s = await self._follow(node, policy, stands)
+        await self._clean_after_agent(name)
+        return look_again_s
 
     def _forget(self, name: str) -> None:
         self._board.drop_node(name)
@@ -182,7 +187,9 @@ class NodeLoop:
             ),
         )
         by_hand = POLICY_LABEL not in labels and said_by_hand(labels) and annotations.get(BY_HAND) != "true"
-        return {**found.labels, **moved}, {BY_HAND: "true"} if by_hand else {}
+        changes = {**found.labels, **moved}
+        after = {label: value for label, value in {**labels, **changes}.items() if value is not None}
+        return changes, {**({BY_HAND: "true"} if by_hand else {}), **after_agent.noted(after, annotations)}
 
     def _has_driver(self, node: Node, policy: Policy) -> bool:
         return any(
@@ -257,6 +264,22 @@ class NodeLoop:
         if gpu_node is not None and any(one.type in _STEPS for one in gpu_node.status.conditions):
             await self._apply(gpu_node, [])
 
+    async def _clean_after_agent(self, name: str) -> None:
+        node = self._nodes.newest(name, self._watched.nodes.get(name))
+        if node is None:
+            return
+        labels, annotations = node.metadata.labels or {}, node.metadata.annotations or {}
+        pods = (operand_of(pod) for pod in self._watched.pods.indexed(BY_NODE, name))
+        has_pod = any(found is not None and found[1] is OperandName.AGENT for found in pods)
+        if not after_agent.is_over(labels, annotations, has_pod=has_pod):
+            return
+        # Of the agent's own alone: what somebody else says as well stays.
+        nothing = {"metadata": {"name": name, "uid": node.metadata.uid}}
+        self._effort.wrote("labels", name)
+        left = await self._client.apply(NODES, nothing, field_manager=AGENTS_LABELS, force=True, into=Node)
+        state: _Labels = {MIG_STATE: None} if MIG_STATE in (left.metadata.labels or {}) else {}
+        await self._write_marks(left, (state, {after_agent.HAS_AGENT: None}))
+
     async def _write_marks(self, node: Node, marks: "_Marks") -> None:
         labels, annotations = marks
         if not labels and not annotations:
@@ -274,7 +297,8 @@ class NodeLoop:
         self._nodes.put(name, cached, answer)
 
 
-_Marks = tuple[Mapping[str, str | None], Mapping[str, str | None]]
+_Labels = Mapping[str, str | None]
+_Marks = tuple[_Labels, _Labels]
 """Labels and annotations that change."""
 
 

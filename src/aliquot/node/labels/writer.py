@@ -13,6 +13,7 @@ import structlog
 
 from aliquot.clock import Clock
 from aliquot.kube import errors
+from aliquot.kube.api.agent_labels import FIELD_MANAGER
 from aliquot.kube.api.core import Node
 from aliquot.kube.client import Client
 from aliquot.kube.resources import NODES
@@ -24,7 +25,6 @@ from aliquot.node.inventory import Snapshot
 from aliquot.node.labels.features import PREFIX, PRODUCT, UNKNOWN, feature_labels
 from aliquot.node.plugin_config.settings import Settings
 
-FIELD_MANAGER = "aliquot-node-labels"
 TIMESTAMP = PREFIX + "gfd.timestamp"
 """When the others last changed, in seconds since 1970."""
 

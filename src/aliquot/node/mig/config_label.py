@@ -13,6 +13,7 @@ import structlog
 from aliquot.document import DocumentError
 from aliquot.gpu.mig_config.file import MigConfigFile, parse
 from aliquot.kube import errors
+from aliquot.kube.api.agent_labels import MIG_STATE
 from aliquot.kube.api.core import ConfigMap, Node
 from aliquot.kube.api.gpunode import GPUNode, GPUNodeSpec
 from aliquot.kube.client import Client
@@ -29,7 +30,6 @@ from aliquot.node.mig.labelled import (
     FAILED,
     ORIGIN,
     PENDING,
-    STATE,
     choose,
     disruption,
     follows,
@@ -169,7 +169,7 @@ class MigConfigLabel:
     async def _let_go(self) -> None:
         """The wish goes with the label, and nothing else of the spec."""
         self._tell(Note())
-        if self._followed or self._label(STATE):
+        if self._followed or self._label(MIG_STATE):
             await self._write(None, None)
             await self._set_state(None)
             self._followed = False
@@ -187,8 +187,8 @@ class MigConfigLabel:
         )
 
     async def _set_state(self, said: str | None) -> None:
-        if (self._label(STATE) or None) != said:
-            patch = {"metadata": {"labels": {STATE: said}}}
+        if (self._label(MIG_STATE) or None) != said:
+            patch = {"metadata": {"labels": {MIG_STATE: said}}}
             await self._client.patch(NODES, self._node_name, patch)
             _log.info("MIG configuration", node=self._node_name, config=self._label(CONFIG), state=said)
 

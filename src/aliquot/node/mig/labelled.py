@@ -26,7 +26,6 @@ from aliquot.node.mig.reconfiguration import Refused, in_use
 from aliquot.node.status import MIG_CONFIGURED, Note
 
 CONFIG = "nvidia.com/mig.config"
-STATE = "nvidia.com/mig.config.state"
 PENDING, SUCCESS, FAILED = "pending", "success", "failed"
 
 DISRUPTION = "aliquot.dev/mig-disruption"

@@ -57,7 +57,7 @@ def summary(
     policy: Policy, nodes: Sequence[NodeStanding], *, held_back: str = "", overlaps: Sequence[str] = ()
 ) -> Summary:
     """`held_back`: why upgrades that could start do not. `overlaps`: nodes that are for an older policy too."""
-    failed = [node for node in nodes if _has_failed(node)]
+    failed = sorted((node for node in nodes if _has_failed(node)), key=lambda node: node.name)
     upgrading = [node for node in nodes if node.state in UNDER_WAY]
     ready = [
         node for node in nodes if node.progress.is_ready and not _has_failed(node) and node not in upgrading
@@ -72,7 +72,7 @@ def summary(
         tuple(_operand(policy, name, nodes) for name in OperandName if policy.operands[name].wanted),
         {
             READY: _ready(nodes, ready, failed),
-            PROGRESSING: _progressing(nodes, progressing, upgrading, held_back),
+            PROGRESSING: _progressing(nodes, progressing, held_back),
             DEGRADED: _degraded(failed, overlaps),
         },
     )
@@ -83,6 +83,7 @@ def refused(problem: str) -> Mapping[str, Told]:
     message = f"{problem}; what runs goes on as it was"
     return {
         READY: Told(Status.FALSE, "SpecRefused", message),
+        PROGRESSING: Told(Status.FALSE, "SpecRefused", message),
         DEGRADED: Told(Status.TRUE, "SpecRefused", message),
     }
 
@@ -111,30 +112,68 @@ def _ready(
     if not nodes:
         return Told(Status.FALSE, "NoGPUNodes", "no node with GPUs is selected")
     counted = f"{len(ready)} of {len(nodes)} nodes are ready"
-    if len(ready) == len(nodes):
-        return Told(Status.TRUE, "Ready", counted)
-    return Told(Status.FALSE, "NodesFailed" if failed else "NodesProgressing", counted)
-
-
-def _progressing(
-    nodes: Sequence[NodeStanding], progressing: int, upgrading: Sequence[NodeStanding], held_back: str
-) -> Told:
-    if upgrading:
-        first = next((node for node in upgrading if node.waits_for), None)
-        detail = f"; {first.name} {first.waits_for}" if first is not None else ""
-        return Told(Status.TRUE, "Upgrading", f"{_named(upgrading)} under way{detail}")
-    waiting = sum(node.state is State.UPGRADE_REQUIRED for node in nodes)
+    waiting = _waiting(nodes)
     if waiting:
-        return Told(
-            Status.TRUE,
-            "UpgradeWaits",
-            f"{waiting} nodes are to be upgraded: {held_back or 'about to start'}",
-        )
+        counted += f", {_count(waiting, 'waits', 'wait')} to be upgraded"
+    if failed:
+        return Told(Status.FALSE, "NodesFailed", counted)
+    if waiting or any(node.state in UNDER_WAY for node in nodes):
+        return Told(Status.FALSE, "NodesUpgrading", counted)
+    if len(ready) < len(nodes):
+        return Told(Status.FALSE, "NodesProgressing", counted)
+    earlier = sum(_has_earlier(node, OperandName.DRIVER) for node in nodes)
+    return Told(Status.TRUE, "Ready", f"{counted}, {earlier} with an earlier driver" if earlier else counted)
+
+
+def _progressing(nodes: Sequence[NodeStanding], progressing: int, held_back: str) -> Told:
+    upgrading, waiting = [node for node in nodes if node.state in UNDER_WAY], _waiting(nodes)
+    if upgrading or waiting:
+        done = sum(_has_its_driver(node) for node in nodes)
+        parts = [f"{done} of {len(nodes)} nodes have their driver"]
+        if upgrading:
+            parts.append(f"{len(upgrading)} under way ({_named(upgrading)})")
+        if waiting:
+            parts.append(f"{_count(waiting, 'waits', 'wait')}: {held_back or 'about to start'}")
+        told = ", ".join(parts)
+        if (first := next((node for node in upgrading if node.waits_for), None)) is not None:
+            told += f"; {first.name} {first.waits_for}"
+        return Told(Status.TRUE, "Upgrading" if upgrading else "UpgradeWaits", told)
     if progressing:
-        first = next(node for node in nodes if not node.progress.is_ready)
-        step, told = next((s, t) for s, t in first.progress.conditions.items() if t.status is not Status.TRUE)
-        return Told(Status.TRUE, "Installing", f"{progressing} nodes; {first.name}: {step} {told.reason}")
+        first = next((node for node in nodes if not node.progress.is_ready and not _has_failed(node)), None)
+        if first is not None:
+            step, now = next(
+                (s, t) for s, t in first.progress.conditions.items() if t.status is not Status.TRUE
+            )
+            return Told(
+                Status.TRUE,
+                "Installing",
+                f"{progressing} of {len(nodes)} nodes; {first.name}: {step} {now.reason}",
+            )
+    for name in OperandName:
+        if name is not OperandName.DRIVER and (
+            earlier := [node for node in nodes if _has_earlier(node, name)]
+        ):
+            told = f"{len(earlier)} of {len(nodes)} nodes have an earlier {name}: {_named(earlier)}"
+            return Told(Status.TRUE, "Updating", told)
     return Told(Status.FALSE, "AsWanted")
+
+
+def _waiting(nodes: Sequence[NodeStanding]) -> list[NodeStanding]:
+    return [node for node in nodes if node.state is State.UPGRADE_REQUIRED]
+
+
+def _has_its_driver(node: NodeStanding) -> bool:
+    told = node.progress.conditions[Step.DRIVER]
+    settled = node.state not in UNDER_WAY and node.state not in (State.UPGRADE_REQUIRED, State.UPGRADE_FAILED)
+    return settled and told.status is Status.TRUE and told.reason != "Outdated"
+
+
+def _has_earlier(node: NodeStanding, name: OperandName) -> bool:
+    return node.progress.conditions[_STEPS[name]].reason == "Outdated"
+
+
+def _count(nodes: Sequence[NodeStanding], one: str, many: str) -> str:
+    return f"{len(nodes)} {one if len(nodes) == 1 else many}"
 
 
 def _degraded(failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
