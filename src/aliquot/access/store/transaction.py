@@ -54,14 +54,14 @@ class Transaction(Reading):
     def set_switch(self, switch: KillSwitch) -> None:
         self._head.switch = switch
 
-    def queue(self, life: str, effects: Iterable[Effect]) -> None:
-        """To be carried out once this is committed."""
+    def queue(self, life: str, effects: Iterable[Effect], *, due_s: float | None = None) -> None:
+        """To be carried out once this is committed, and not before `due_s`."""
         queued = [
             {
                 "life": life,
                 "kind": type(effect).__name__,
                 "body": msgspec.json.encode(effect),
-                "due_s": self.now_s,
+                "due_s": self.now_s if due_s is None else due_s,
                 "attempts": 0,
                 "problem": "",
             }

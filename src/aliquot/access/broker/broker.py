@@ -1,0 +1,363 @@
+"""What people may do, each a method: who calls has proved who they are. A decision and all that follows from it are one transaction;
+what others say of people and tickets is asked before it, and asked anew where the request has changed meanwhile."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from aliquot.access.broker import drafts
+from aliquot.access.broker.around import Caller, Outside
+from aliquot.access.broker.waking import Waking
+from aliquot.access.cluster.credentials import Credential, NotMinted
+from aliquot.access.cluster.skew import ClocksDiffer
+from aliquot.access.core import killing, requests
+from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.life import asking
+from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant
+from aliquot.access.core.life.events import Event, Judge, Look
+from aliquot.access.core.life.grant import spec_of
+from aliquot.access.core.life.here import Step
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.life.minting import Mint, may_mint
+from aliquot.access.core.life.stages import Stage
+from aliquot.access.core.life.steps import step
+from aliquot.access.core.life.surroundings import Surroundings
+from aliquot.access.core.people import Identity, Person
+from aliquot.access.core.refusals import Ground, Refused
+from aliquot.access.core.requests import Request
+from aliquot.access.core.templates.template import Need
+from aliquot.access.core.terms import Ask, TicketFound, bad_text
+from aliquot.access.store.reading import Given, Reading
+from aliquot.access.store.store import Store
+from aliquot.access.store.transaction import Raced, Transaction
+from aliquot.kube.errors import ApiError
+
+T = TypeVar("T")
+
+_TRIES = 20
+_STEPS_AT_ONCE = 5
+_LONGEST_DELAY_S = 60.0
+_TICKETS_COUNT = (Stage.PENDING, Stage.APPROVED, Stage.SCHEDULED)
+"""Before it begins; after that it stood."""
+
+
+class No(Exception):
+    """Refused, and logged so."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.reason)
+        self.refused = refused
+
+
+class NotThere(Exception):
+    """No request of this id."""
+
+
+class _Known(Struct, frozen=True):
+    """What was found out beforehand."""
+
+    identities: Mapping[Person, Identity]
+    ticket: TicketFound | None = None
+
+
+class Broker:
+    """Raises No, NotThere and Unreachable."""
+
+    def __init__(
+        self,
+        store: Store,
+        outside: Outside,
+        *,
+        waking: Waking,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._outside = outside
+        self._waking = waking
+        self._random_bytes = random_bytes
+
+    # --- requests and grants ---
+
+    async def ask(self, asked: Ask, caller: Caller, *, request_id: str = "") -> Life:
+        """`request_id`: that the same ask had before; what it came to is the answer then."""
+        known = _Known({**await self._people_known(caller), caller.person: caller.identity})
+        ticketed = await self._ticket_of(asked, caller)
+
+        def work(tx: Transaction) -> Life | Refused:
+            new = request_id or requests.new_id(tx.now_s, self._random_bytes(requests.RANDOM_BYTES))
+            if (there := tx.life(new)) is not None:
+                return there
+            draft = _like(asked, new, caller.person)
+            around = self._around(
+                tx, draft, known, ticketed, tx.life(asked.extends) if asked.extends else None
+            )
+            done = asking.ask(
+                asked, request_id=new, by=caller.person, now_s=tx.now_s, around=around, step_up=caller.step_up
+            )
+            if isinstance(done, Refused):
+                tx.append([drafts.of_refusal("ask", done, caller, None, tx.now_s)])
+                return done
+            tx.add(done.life)
+            self._follow(tx, done, caller)
+            life, _ = self._go(tx, done.life, Look(), caller, around)
+            return life
+
+        return self._answered(await self._write(work))
+
+    async def put(self, life_id: str, event: Event, caller: Caller | None) -> Life:
+        """What happens to a request. `caller` None: nobody, time or a cluster."""
+        for _ in range(_TRIES):
+            read = await self._store.read(lambda tx: tx.life(life_id))
+            if read is None:
+                raise NotThere(life_id)
+            known = await self._found_out(read, event, caller)
+            try:
+                return self._answered(await self._write(self._putting(read, event, caller, known)))
+            except Raced:
+                continue
+        raise No(Refused("others change it at the same time: try again", Ground.CONFLICT))
+
+    def _putting(
+        self, read: Life, event: Event, caller: Caller | None, known: _Known
+    ) -> Callable[[Transaction], Life | Refused]:
+        def work(tx: Transaction) -> Life | Refused:
+            life = tx.life(read.id)
+            if life is None or life.version != read.version:
+                raise Raced(read.id)
+            parent = tx.life(life.request.extends) if life.request.extends else None
+            around = self._around(tx, life.request, known, known.ticket, parent)
+            after, no = self._go(tx, life, event, caller, around)
+            return after if no is None else no
+
+        return work
+
+    def _go(
+        self, tx: Transaction, life: Life, event: Event, caller: Caller | None, around: Surroundings
+    ) -> tuple[Life, Refused | None]:
+        """To where the event leads, and on from there as far as nobody is waited for."""
+        for _ in range(_STEPS_AT_ONCE):
+            done = step(life, event, tx.now_s, around)
+            if isinstance(done, Refused):
+                if caller is not None and not isinstance(event, Look):
+                    tx.append([drafts.of_refusal(_name(event), done, caller, life, tx.now_s)])
+                return life, done if not isinstance(event, Look) else None
+            if not done.facts:
+                return done.life, None
+            if done.life is not life:
+                tx.replace(life, done.life)
+            if done.parent is not None and around.parent is not None:
+                tx.replace(around.parent, done.parent)
+                around = replace(around, parent=done.parent)
+            self._follow(tx, done, caller)
+            life = done.life
+            if not done.again:
+                event = Look()
+        return life, None
+
+    def _follow(self, tx: Transaction, done: Step, caller: Caller | None) -> None:
+        tx.append(drafts.of_facts(done.facts, caller))
+        for effect in done.effects:
+            tx.queue(_grant_of(effect, done), [effect], due_s=tx.now_s + _delay_s(effect))
+
+    # --- credentials ---
+
+    async def credential(self, life_id: str, caller: Caller) -> Credential:
+        """Raises Unavailable, too."""
+        read = await self._store.read(lambda tx: tx.life(life_id))
+        if read is None:
+            raise NotThere(life_id)
+        known = await self._found_out(read, Look(), caller)
+        policy = self._outside.policies.now()
+
+        def intend(tx: Transaction) -> Mint | Refused:
+            life = tx.life(life_id)
+            if life is None:
+                return Refused("it is gone", Ground.CONFLICT)
+            found = may_mint(life, caller.person, tx.now_s, self._around(tx, life.request, known, None, None))
+            if isinstance(found, Refused):
+                tx.append([drafts.of_refusal("credential", found, caller, life, tx.now_s)])
+            else:
+                tx.append(drafts.of_facts(found.facts, caller))
+            return found
+
+        mint = self._answered(await self._store.write(intend))
+        agent = self._outside.agents.get(mint.life.request.cluster)
+        if agent is None or policy is None:
+            raise Unavailable(f"nobody looks after cluster {mint.life.request.cluster} now")
+        template = policy.templates[mint.life.request.template]
+        try:
+            made = await agent.mint(spec_of(mint.life, template))
+        except (NotMinted, ClocksDiffer) as error:
+            raise Unavailable(str(error)) from error
+        except ApiError as error:
+            raise Unavailable(f"cluster {mint.life.request.cluster}: {error.message}") from error
+
+        def note(tx: Transaction) -> None:
+            tx.give(Given(made.id, life_id, tx.now_s, made.expires_s))
+            said = drafts.of_grant(
+                "credential.given", mint.life, caller, tx.now_s, id=made.id, lifetimeSeconds=mint.lifetime_s
+            )
+            tx.append([said])
+
+        await self._store.write(note)
+        return made
+
+    # --- the kill switch ---
+
+    async def pull(self, caller: Caller, why: str, *, pull_id: str) -> KillSwitch:
+        if wrong := bad_text("the reason", why):
+            raise No(Refused(wrong, Ground.INVALID))
+        policy = self._outside.policies.now()
+
+        def work(tx: Transaction) -> KillSwitch | Refused:
+            if policy is None:
+                return Refused("it is not known who may", Ground.UNKNOWN)
+            found = killing.pull(
+                tx.switch, caller.identity, why, pull_id=pull_id, now_s=tx.now_s, policy=policy
+            )
+            return self._switched(tx, "killswitch.pulled", found, caller)
+
+        switch = self._answered(await self._store.write(work))
+        await self.look_at_all()
+        return switch
+
+    async def clear(self, caller: Caller, *, pull: int) -> KillSwitch:
+        policy = self._outside.policies.now()
+        agreed = await self._store.read(lambda tx: tx.switch.clearing)
+        known = await self._outside.people.known(agreed)
+
+        def work(tx: Transaction) -> KillSwitch | Refused:
+            if policy is None:
+                return Refused("it is not known who may", Ground.UNKNOWN)
+            found = killing.clear(tx.switch, caller.identity, dict(known), pull=pull, policy=policy)
+            return self._switched(tx, "killswitch.clearing", found, caller)
+
+        return self._answered(await self._store.write(work))
+
+    def _switched(
+        self, tx: Transaction, action: str, found: KillSwitch | Refused, caller: Caller
+    ) -> KillSwitch | Refused:
+        if isinstance(found, Refused):
+            tx.append([drafts.of_refusal(action.partition(".")[2], found, caller, None, tx.now_s)])
+        elif found != tx.switch:
+            tx.append([drafts.of_switch(action, tx.switch, found, caller, tx.now_s)])
+            tx.set_switch(found)
+        return found
+
+    # --- time ---
+
+    async def look_at_due(self, *, most: int = 100) -> bool:
+        """At those that time has changed something about. False: at none."""
+        due = await self._store.read(lambda tx: tx.due(most=most))
+        await asyncio.gather(*(self.put(one, Look(), None) for one in due))
+        return bool(due)
+
+    async def look_at_all(self) -> None:
+        """At all that are not over: people, templates and the kill switch may be others than before."""
+        for one in await self._store.read(Reading.open_ids):
+            await self.put(one, Look(), None)
+
+    # --- what is found out beforehand ---
+
+    async def _found_out(self, life: Life, event: Event, caller: Caller | None) -> _Known:
+        people = {life.holder, *(one.person for one in life.approvals)}
+        if life.review is not None:
+            people |= {one.person for one in life.review.findings}
+        identities = dict(await self._outside.people.known(people))
+        if caller is not None:
+            identities[caller.person] = caller.identity
+        return _Known(identities, await self._ticket_for(life, event))
+
+    async def _people_known(self, caller: Caller) -> Mapping[Person, Identity]:
+        return await self._outside.people.known([caller.person])
+
+    async def _ticket_for(self, life: Life, event: Event) -> TicketFound | None:
+        ticket = life.request.ticket
+        if isinstance(event, Judge):
+            ticket = event.ticket or ticket
+        elif life.stage not in _TICKETS_COUNT:
+            return None
+        if not ticket or not self._asks_for_tickets(life.request.template):
+            return None
+        return await self._outside.tickets.find(ticket, life.request)
+
+    async def _ticket_of(self, asked: Ask, caller: Caller) -> TicketFound | None:
+        if not asked.ticket or not self._asks_for_tickets(asked.template):
+            return None
+        return await self._outside.tickets.find(asked.ticket, _like(asked, "", caller.person))
+
+    def _asks_for_tickets(self, name: str) -> bool:
+        policy = self._outside.policies.now()
+        template = policy.templates.get(name) if policy is not None else None
+        return template is not None and (
+            template.ticket.need is not Need.NONE or template.emergency is not None
+        )
+
+    def _around(
+        self, tx: Reading, request: Request, known: _Known, ticket: TicketFound | None, parent: Life | None
+    ) -> Surroundings:
+        return Surroundings(
+            policy=self._outside.policies.now(),
+            identities=known.identities,
+            ticket=ticket,
+            usage=tx.usage(request),
+            switch=tx.switch,
+            parent=parent,
+        )
+
+    async def _write(self, work: Callable[[Transaction], T]) -> T:
+        found = await self._store.write(work)
+        self._waking.wake()
+        return found
+
+    @staticmethod
+    def _answered(found: T | Refused) -> T:
+        if isinstance(found, Refused):
+            raise No(found)
+        return found
+
+
+class Unavailable(Exception):
+    """One line: what would have to be done could not be done now."""
+
+
+def _like(asked: Ask, request_id: str, requester: Person) -> Request:
+    """An ask as far as others have to know it: whose, of what, where."""
+    return Request(
+        id=request_id,
+        template=asked.template,
+        template_digest="",
+        requester=requester,
+        cluster=asked.cluster,
+        namespace=asked.namespace,
+        rules=(),
+        duration_s=0,
+        justification="",
+        ticket=asked.ticket,
+        extends=asked.extends,
+        asked_at_s=0.0,
+    )
+
+
+def _grant_of(effect: Effect, done: Step) -> str:
+    match effect:
+        case MakeGrant():
+            return effect.spec.id
+        case CommentTicket():
+            return done.life.id
+        case _:
+            return effect.id
+
+
+def _delay_s(effect: Effect) -> float:
+    if isinstance(effect, RemoveGrant) and effect.failures:
+        return float(min(2 ** min(effect.failures, 10), _LONGEST_DELAY_S))
+    return 0.0
+
+
+def _name(event: Event) -> str:
+    return type(event).__name__.lower()

@@ -1,0 +1,181 @@
+"""Carries out what was decided: makes and removes grants, tells people, comments on tickets. Of one grant one thing after the other in
+each lane; what fails is tried again, and what is known to have come of it is put to the request."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+import structlog
+
+from aliquot.access.broker import drafts
+from aliquot.access.broker.around import Outside, Undelivered
+from aliquot.access.broker.broker import Broker, NotThere
+from aliquot.access.broker.waking import Waking
+from aliquot.access.cluster.making import NotMade, NotRemoved
+from aliquot.access.core.life.effects import (
+    Audience,
+    CommentTicket,
+    Effect,
+    MakeGrant,
+    News,
+    Notify,
+    OpenReview,
+    RemoveGrant,
+)
+from aliquot.access.core.life.events import Event, Made, MakeFailed, Removed, RemoveFailed
+from aliquot.access.store.database import Unreachable
+from aliquot.access.store.reading import Queued
+from aliquot.access.store.store import Store
+from aliquot.access.store.transaction import Transaction
+from aliquot.kube.errors import ApiError
+
+_log = structlog.get_logger(__name__)
+
+LANES: tuple[tuple[str, ...], ...] = (
+    (MakeGrant.__name__, RemoveGrant.__name__),
+    (Notify.__name__, OpenReview.__name__),
+    (CommentTicket.__name__,),
+)
+"""A mail server that does not answer keeps no grant from ending."""
+_AT_ONCE = 32
+_LOOK_EVERY_S = 1.0
+_FIRST_AGAIN_S, _LAST_AGAIN_S = 1.0, 60.0
+_MOST_TELLINGS = 12
+"""Then somebody who is not reached is given up, and the log says so."""
+
+
+class CarryingOut:
+    def __init__(
+        self, store: Store, broker: Broker, outside: Outside, *, waking: Waking, rng: random.Random
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._outside = outside
+        self._waking = waking
+        self._rng = rng
+        self._busy: list[set[str]] = [set() for _ in LANES]
+        self._do: Mapping[str, Callable[[Effect], Awaitable[Event | None]]] = {
+            MakeGrant.__name__: self._make,
+            RemoveGrant.__name__: self._remove,
+            Notify.__name__: self._notify,
+            OpenReview.__name__: self._open_review,
+            CommentTicket.__name__: self._comment,
+        }
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    await self._start_what_is_due(tasks)
+                except Unreachable as error:
+                    _log.warning("nothing is carried out", error=str(error))
+                await self._waking.wait(most_s=_LOOK_EVERY_S)
+
+    async def _start_what_is_due(self, tasks: asyncio.TaskGroup) -> None:
+        for lane, kinds in enumerate(LANES):
+            busy = self._busy[lane]
+            if len(busy) >= _AT_ONCE:
+                continue
+            due = await self._store.read(
+                lambda tx, kinds=kinds, busy=busy: tx.queued(kinds, most=_AT_ONCE - len(busy), busy=busy)  # type: ignore[misc]
+            )
+            for one in due:
+                busy.add(one.life)
+                tasks.create_task(self._carry_out(lane, one), name=f"{one.kind} of {one.life}")
+
+    async def _carry_out(self, lane: int, queued: Queued) -> None:
+        try:
+            await self._once(queued)
+        except Unreachable as error:
+            # It stays in the outbox.
+            _log.warning(
+                "not written what came of it", effect=queued.kind, grant=queued.life, error=str(error)
+            )
+        finally:
+            self._busy[lane].discard(queued.life)
+            self._waking.wake()
+
+    async def _once(self, queued: Queued) -> None:
+        effect: Effect = msgspec.json.decode(queued.body, type=Effect)
+        try:
+            event = await self._do[queued.kind](effect)
+        except (ApiError, Undelivered, TimeoutError, OSError) as error:
+            await self._again(queued, effect, str(error))
+            return
+        if event is not None:
+            try:
+                await self._broker.put(queued.life, event, None)
+            except NotThere:
+                _log.error("nothing is known of this grant", grant=queued.life)
+        await self._store.write(lambda tx: tx.done(queued))
+
+    async def _again(self, queued: Queued, effect: Effect, problem: str) -> None:
+        gives_up = not isinstance(effect, MakeGrant | RemoveGrant) and queued.attempts + 1 >= _MOST_TELLINGS
+        delay_s = min(_FIRST_AGAIN_S * 2 ** min(queued.attempts, 10), _LAST_AGAIN_S)
+        delay_s *= 0.5 + self._rng.random()
+
+        def work(tx: Transaction) -> None:
+            life = tx.life(queued.life)
+            if not gives_up:
+                tx.again(queued, due_s=tx.now_s + delay_s, problem=problem)
+                return
+            tx.done(queued)
+            if life is not None:
+                tx.append([drafts.of_grant("gave_up", life, None, tx.now_s, effect=queued.kind)])
+
+        _log.warning("tried again", effect=queued.kind, grant=queued.life, error=problem, gives_up=gives_up)
+        await self._store.write(work)
+        if isinstance(effect, RemoveGrant) and not queued.attempts:
+            # Access may outlast its end by what the cluster has for that: somebody has to know.
+            news = Notify(news=News.NOT_REMOVED, id=effect.id, to=(Audience.SECURITY,))
+            await self._store.write(lambda tx: tx.queue(effect.id, [news]))
+
+    # --- what is done ---
+
+    async def _make(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, MakeGrant)
+        life = await self._store.read(lambda tx: tx.life(effect.spec.id))
+        if life is None or effect.fence < life.fence:
+            # Something else has been decided since, which is in the outbox behind it.
+            return None
+        agent = self._outside.agents.get(effect.spec.cluster)
+        if agent is None:
+            return MakeFailed(
+                fence=effect.fence,
+                why=f"nobody looks after cluster {effect.spec.cluster}: name it in the configuration",
+            )
+        try:
+            await agent.make(effect.spec, effect.fence)
+        except NotMade as error:
+            return MakeFailed(fence=effect.fence, why=str(error))
+        return Made(fence=effect.fence)
+
+    async def _remove(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, RemoveGrant)
+        agent = self._outside.agents.get(effect.cluster)
+        if agent is None:
+            return RemoveFailed(fence=effect.fence, why=f"nobody looks after cluster {effect.cluster}")
+        try:
+            await agent.remove(effect.id, effect.namespace, effect.fence)
+        except NotRemoved as error:
+            return RemoveFailed(fence=effect.fence, why=str(error))
+        return Removed(fence=effect.fence)
+
+    async def _notify(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, Notify)
+        life = await self._store.read(lambda tx: tx.life(effect.id))
+        if life is not None:
+            await self._outside.notifier.notify(effect, life)
+        return None
+
+    async def _open_review(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, OpenReview)
+        await self._notify(Notify(news=News.EMERGENCY, id=effect.id, to=(Audience.REVIEWERS,)))
+        return None
+
+    async def _comment(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, CommentTicket)
+        await self._outside.tickets.comment(effect)
+        return None

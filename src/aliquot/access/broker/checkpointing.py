@@ -1,0 +1,47 @@
+"""Signs the log, so that who has a checkpoint can tell whether what came before it was changed since."""
+
+import asyncio
+
+import structlog
+
+from aliquot.access.log.checkpoints import Inconsistent, Pace, sign_head
+from aliquot.access.log.notes import SigningKey
+from aliquot.access.log.storage import SignedCheckpoint
+from aliquot.access.store.database import Unreachable
+from aliquot.access.store.reading import Reading
+from aliquot.access.store.store import Store
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 1.0
+
+
+class Checkpointing:
+    def __init__(self, store: Store, key: SigningKey, *, pace: Pace | None = None) -> None:
+        self._store = store
+        self._key = key
+        self._pace = Pace() if pace is None else pace
+        self.problem = ""
+        """Why nothing is signed any more; empty: it is."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                if await self._store.read(self._is_due):
+                    await self.sign()
+                self.problem = ""
+            except (Unreachable, Inconsistent) as error:
+                if str(error) != self.problem:
+                    _log.error("log not signed", error=str(error))
+                self.problem = str(error)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def sign(self) -> SignedCheckpoint | None:
+        """The log as it is now; None: it is signed already. Raises Inconsistent and Unreachable."""
+        return await self._store.write(lambda tx: sign_head(tx.log, self._key, tx.now_s))
+
+    def _is_due(self, tx: Reading) -> bool:
+        last = tx.log.last_checkpoint()
+        size, at_s = (last.size, last.at_s) if last is not None else (0, 0.0)
+        return self._pace.is_due(tx.log.head().tree.size, size, at_s, tx.now_s)

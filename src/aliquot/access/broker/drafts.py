@@ -1,0 +1,86 @@
+"""What the log is told of a step, a refusal, the kill switch and credentials."""
+
+from collections.abc import Iterable
+
+from aliquot.access.broker.around import Caller
+from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.life.facts import Fact
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.refusals import Refused
+from aliquot.access.core.spelling import spell
+from aliquot.access.log.entries import Actor, Draft
+
+NOBODY = Actor("aliquot", "time")
+"""Time, or a rule."""
+
+
+def actor(caller: Caller | None) -> Actor:
+    if caller is None:
+        return NOBODY
+    return Actor(caller.person.issuer, caller.person.subject, caller.auth, caller.credential)
+
+
+def of_facts(facts: Iterable[Fact], caller: Caller | None) -> list[Draft]:
+    return [
+        Draft(
+            time_s=fact.at_s,
+            actor=_actor(fact, caller),
+            action=fact.action,
+            grant=fact.grant,
+            request_digest=fact.request_digest,
+            policy_digest=fact.policy_digest,
+            before=fact.before.value if fact.before is not None else "",
+            after=fact.after.value,
+            details=fact.details,
+            personal=fact.personal,
+        )
+        for fact in facts
+    ]
+
+
+def of_refusal(what: str, no: Refused, caller: Caller | None, life: Life | None, now_s: float) -> Draft:
+    """What it was about may be in the reason, as somebody wrote it."""
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action=f"refused.{what}",
+        grant=life.id if life is not None else "",
+        request_digest=life.digest if life is not None else "",
+        details={"ground": no.ground.value},
+        personal={"reason": no.reason},
+    )
+
+
+def of_switch(action: str, before: KillSwitch, after: KillSwitch, caller: Caller, now_s: float) -> Draft:
+    spelled = spell(after)
+    why = spelled.pop("why")
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action=action,
+        before="pulled" if before.is_pulled else "clear",
+        after="pulled" if after.is_pulled else "clear",
+        details={"switch": spelled},
+        personal={"why": str(why)} if why else {},
+    )
+
+
+def of_grant(action: str, life: Life, caller: Caller | None, now_s: float, **details: object) -> Draft:
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action=action,
+        grant=life.id,
+        request_digest=life.digest,
+        before=life.stage.value,
+        after=life.stage.value,
+        details=details,
+    )
+
+
+def _actor(fact: Fact, caller: Caller | None) -> Actor:
+    if fact.by is None:
+        return NOBODY
+    if caller is not None and caller.person == fact.by:
+        return actor(caller)
+    return Actor(fact.by.issuer, fact.by.subject)
