@@ -61,6 +61,8 @@ def without(rules: Iterable[Rule], denied: Sequence[Denial]) -> tuple[Rule, ...]
 
 def _uncovered(outer: Sequence[Rule], inner: Iterable[Rule]) -> Iterator[Rule]:
     for rule in inner:
+        if rule in outer:
+            continue
         for group, resource, verb in product(rule.api_groups, rule.resources, rule.verbs):
             matching = [one for one in outer if matches(one, group, resource, verb)]
             if any(not one.resource_names for one in matching):
@@ -91,28 +93,37 @@ def _of_every_resource(resource: str) -> str:
 
 
 def _left(rule: Rule, denied: Sequence[Denial]) -> Iterator[Rule]:
+    touching = [one for one in denied if _touches(rule.api_groups, rule.resources, rule.verbs, one)]
+    if not touching:
+        yield rule
+        return
     cells = list(product(rule.api_groups, rule.resources))
     verbs = {
-        cell: tuple(verb for verb in rule.verbs if not any(matches(one, *cell, verb) for one in denied))
+        cell: tuple(verb for verb in rule.verbs if not any(matches(one, *cell, verb) for one in touching))
         for cell in cells
     }
-    for (group, resource), one in product(cells, denied):
-        if any(
-            _overlap(verb, one.verbs) and _overlap(group, one.api_groups) and _meet(resource, one.resources)
-            for verb in verbs[group, resource]
-        ):
+    for (group, resource), rest in verbs.items():
+        if any(_touches((group,), (resource,), rest, one) for one in touching):
             raise ValueError(
                 f"'{rule}' has more than is denied of it, which no rule can say: list what it allows"
             )
-    if all(verbs[cell] == rule.verbs for cell in cells):
-        yield rule
-        return
     alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (group, resource), rest in verbs.items():
         if rest:
             alike.setdefault((group, rest), []).append(resource)
     for (group, rest), resources in alike.items():
         yield replace(rule, api_groups=(group,), resources=tuple(resources), verbs=rest)
+
+
+def _touches(
+    groups: tuple[str, ...], resources: tuple[str, ...], verbs: tuple[str, ...], one: Denial
+) -> bool:
+    """Whether something of it is denied."""
+    return (
+        any(_overlap(verb, one.verbs) for verb in verbs)
+        and any(_overlap(group, one.api_groups) for group in groups)
+        and any(_meet(resource, one.resources) for resource in resources)
+    )
 
 
 def _overlap(word: str, words: tuple[str, ...]) -> bool:
