@@ -11,22 +11,41 @@ from aliquot.emulator.statuses import failure
 from aliquot.kube.selectors import LabelSelector
 
 _ANY = "*"
-_CONFIGURATIONS = frozenset(
+_POLICIES = frozenset(
     [
         "MutatingAdmissionPolicy",
         "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
+    ]
+)
+_CONFIGURATIONS = _POLICIES | {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+_REVIEWS = frozenset(
+    [
+        ("authentication.k8s.io", "selfsubjectreviews"),
+        ("authentication.k8s.io", "tokenreviews"),
+        ("authorization.k8s.io", "localsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
     ]
 )
 
 
 def is_exempt(asked: Admitted) -> bool:
-    """What configures admission is not subject to it: a configuration that refuses everything can be mended."""
+    """What configures admission is not subject to webhooks: a configuration that refuses everything can be mended."""
     group, _, kind = asked.kind
     return group == "admissionregistration.k8s.io" and kind in _CONFIGURATIONS
+
+
+def is_beyond_policies(asked: Admitted) -> bool:
+    """Policies themselves, for the same reason, and questions about rights, without which a cluster does not work. The
+    configurations of webhooks are not."""
+    group, _, kind = asked.kind
+    if group == "admissionregistration.k8s.io" and kind in _POLICIES:
+        return True
+    resource = asked.served.resource
+    return (resource.group, resource.plural) in _REVIEWS
 
 
 def namespace_of(asked: Admitted) -> str:

@@ -304,6 +304,32 @@ async def test_what_configures_admission_is_never_refused(api: Api) -> None:
     await api.ok("DELETE", f"{POLICIES}/p")
 
 
+async def test_what_configures_webhooks_is_no_exception(api: Api) -> None:
+    await bind(api, validating("p", "false", matchConstraints=resources(rule("*", "*", "*"))))
+    hook = {"metadata": {"name": "w"}}
+    status, body = await api.send("POST", f"{GROUP}/validatingwebhookconfigurations", hook)
+    assert (status, SAYS in body["message"]) == (422, True)
+
+
+async def test_no_policy_is_asked_about_questions(api: Api) -> None:
+    await bind(api, validating("p", "false", matchConstraints=resources(rule("*", "*", "*"))))
+    asked = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
+    reviews = "/apis/authorization.k8s.io/v1"
+    await api.ok("POST", f"{reviews}/selfsubjectaccessreviews", {"spec": asked})
+    await api.ok("POST", f"{reviews}/subjectaccessreviews", {"spec": asked | {"user": "eve"}})
+    await api.ok(
+        "POST",
+        f"{reviews}/namespaces/default/localsubjectaccessreviews",
+        {
+            "spec": asked
+            | {"user": "eve", "resourceAttributes": asked["resourceAttributes"] | {"namespace": "default"}}
+        },
+    )
+    await api.ok("POST", f"{reviews}/selfsubjectrulesreviews", {"spec": {"namespace": "default"}})
+    await api.ok("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+    await api.ok("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "x"}})
+
+
 async def test_a_subresource_is_meant_by_its_name_alone(api: Api) -> None:
     await api.ok("POST", PODS, pod("c"))
     policy = validating("p", "false", matchConstraints=resources(rule("", "v1", "pods/status")))

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from aliquot.emulator.admission.matching import (
     Rule,
-    is_exempt,
+    is_beyond_policies,
     matched_as,
     namespace_matches,
     object_matches,
@@ -128,13 +128,13 @@ class Definitions:
         self._policies: dict[str, tuple[Mapping[str, Any], Policy]] = {}
 
     def bound(self, asked: Admitted) -> Sequence[Bound]:
-        """None for operations on what configures admission itself."""
+        """None for operations that no policy is asked about."""
         look = asked.look
         changed = (look.changed(self._storages[0]), look.changed(self._storages[1]))
         if changed != self._seen:
             self._bound = self._read(look)
             self._seen = changed
-        return () if not self._bound or is_exempt(asked) else self._bound
+        return () if not self._bound or is_beyond_policies(asked) else self._bound
 
     def _read(self, look: Look) -> tuple[Bound, ...]:
         bindings: dict[str, list[Binding]] = {}
