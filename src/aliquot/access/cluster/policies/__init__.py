@@ -4,8 +4,8 @@ RBAC cannot say "only objects of this name" of what is created, nor "only with t
 rights over them: so they are what the agent's rights rest on. They refuse when they cannot be evaluated.
 
 What they cannot do. Admission has no clock: it holds an end within a span of the object's creation, and ends nothing; that an object
-is past due when the sentinel deletes it no policy can say. It never sees a read. And it does not see changes of
-policies and of webhook configurations: whoever may write those stands above all of this.
+is past due when the sentinel deletes it no policy can say. It never sees a read. And no policy is asked about changes of
+policies: whoever may write those stands above all of this.
 """
 
 from collections.abc import Sequence

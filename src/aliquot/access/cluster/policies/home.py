@@ -22,12 +22,12 @@ def contents() -> dict[str, Any]:
             ),
             (
                 "request.resource.resource != 'serviceaccounts' || object.metadata.name == 'default' || "
-                f"({is_ours('object')} && ({TIMER_OWNS}) && object.?secrets.orValue([]).size() == 0)",
+                f"({is_ours('object')} && ({TIMER_OWNS}) && dyn(object).?secrets.orValue([]).size() == 0)",
                 f"ServiceAccounts in namespace {NAMESPACE} are those of grants, each owned by its timer",
             ),
             (
                 f"request.resource.resource != 'secrets' || ({is_ours('object')} && ({TIMER_OWNS}) && "
-                "object.?type.orValue('') == 'Opaque' && object.?data.orValue({}).size() == 0)",
+                "dyn(object).?type.orValue('') == 'Opaque' && dyn(object).?data.orValue({}).size() == 0)",
                 f"Secrets in namespace {NAMESPACE} are those of grants: empty, and each owned by its timer",
             ),
         ],
