@@ -226,7 +226,10 @@ REQUESTS: list[tuple[str, str, str, str, Any, bool]] = [
     ("a grant: an API of its own", GRANT_USER, "POST", "/apis/apiregistration.k8s.io/v1/apiservices", {"metadata": {"name": "v1.example.com"}, "spec": {"group": "example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1, "service": {"name": "s", "namespace": "shop"}}}, False),
     ("a grant: an account", GRANT_USER, "POST", "/api/v1/namespaces/shop/serviceaccounts", {"metadata": {"name": "mine"}}, False),
     ("a grant: a token", GRANT_USER, "POST", "/api/v1/namespaces/shop/serviceaccounts/default/token", {"spec": {}}, False),
-    ("a grant: a namespace's labels", GRANT_USER, "PATCH", "/api/v1/namespaces/shop", {"metadata": {"labels": {"a": "b"}}}, False),
+    ("a grant: a namespace's labels", GRANT_USER, "PATCH", "/api/v1/namespaces/shop", {"metadata": {"labels": {"a": "b"}}}, True),
+    ("a grant: our namespace's labels", GRANT_USER, "PATCH", f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": {"a": "b"}}}, False),
+    ("a grant: the end of our namespace", GRANT_USER, "DELETE", f"/api/v1/namespaces/{NAMESPACE}", {}, False),
+    ("a grant: the end of a broken API", GRANT_USER, "DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.example.org", {}, True),
     ("a grant: in our namespace", GRANT_USER, "POST", f"/api/v1/namespaces/{roles.NAMESPACE}/configmaps", {"metadata": {"name": "mine"}}, False),
     ("a grant: at home", GRANT_USER, "POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", {"metadata": {"name": "mine"}}, False),
     ("a grant: what it is for", GRANT_USER, "POST", "/api/v1/namespaces/shop/configmaps", {"metadata": {"name": "mine"}}, True),
@@ -242,6 +245,11 @@ async def test_requests_of_others(
     api: Api, user: str, method: str, where: str, body: Json, allowed: bool
 ) -> None:
     kind = MERGE if method == "PATCH" else "application/json"
+    if method == "DELETE":
+        body = {**body, "dryRun": ["All"]}
+        service = {"group": "example.org", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}
+        broken = {"metadata": {"name": "v1.example.org"}, "spec": service}
+        await api.send("POST", "/apis/apiregistration.k8s.io/v1/apiservices", broken)
     status, answer = await as_user(api, user).send(method, where, body, type=kind, dryRun="All")
     assert (status in (200, 201)) is allowed, answer
     assert allowed or "aliquot-break-glass" in answer["message"]

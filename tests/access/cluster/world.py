@@ -166,9 +166,6 @@ async def world(*, seed: int = 1, offset_s: float = 0.0, guarded: bool = True) -
     wanted = installation.objects(TEMPLATES, HELD)
     if not guarded:
         wanted = wanted[len(policies.objects(())) :]
-    await made.root.apply(
-        NAMESPACES, {"metadata": {"name": roles.NAMESPACE}}, field_manager="tests", force=True
-    )
     await installation.install(made.root, wanted)
     await made.root.create(NAMESPACES, {"metadata": {"name": "shop"}})
     async with asyncio.TaskGroup() as group:

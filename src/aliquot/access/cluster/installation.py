@@ -1,16 +1,19 @@
-"""All that a cluster has to have before the first grant: accounts, roles, policies."""
+"""All that a cluster has to have before the first grant: policies, accounts, roles, and the sentinel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aliquot.access.cluster import policies, roles
+from aliquot.access.cluster.naming import SENTINEL
 from aliquot.access.cluster.roles import TemplateRole
-from aliquot.access.core.rules import Rule
+from aliquot.access.core.rules import Rule, without
+from aliquot.access.core.templates.template import Template, role_name
 from aliquot.kube import roles as rbac
 from aliquot.kube.client import Client
-from aliquot.kube.resources import NAMESPACES, SERVICEACCOUNTS, Resource
+from aliquot.kube.resources import DEPLOYMENTS, NAMESPACES, SERVICEACCOUNTS, Resource
 
 FIELD_MANAGER = "aliquot-install"
+_METRICS_PORT = 8080
 
 POLICIES = Resource(
     "admissionregistration.k8s.io",
@@ -35,6 +38,7 @@ _RESOURCES = {
         rbac.CLUSTER_ROLE_BINDINGS,
         rbac.ROLES,
         rbac.ROLE_BINDINGS,
+        DEPLOYMENTS,
         POLICIES,
         POLICY_BINDINGS,
     )
@@ -55,6 +59,70 @@ def objects(
         *policies.objects(names, longest_s=longest_s, controllers=controllers),
         *roles.objects(template_roles, held),
     )
+
+
+def of_templates(templates: Iterable[Template]) -> tuple[tuple[TemplateRole, ...], tuple[Rule, ...]]:
+    """(the ClusterRoles of those that have one, the rules of those whose grants have roles of their own)"""
+    made: list[TemplateRole] = []
+    held: list[Rule] = []
+    for one in templates:
+        rules = without(one.rules, one.denied)
+        if one.has_own_role:
+            held += rules
+        else:
+            made.append(TemplateRole(role_name(one), rules))
+    return tuple(made), roles.nameless(held)
+
+
+def sentinel(image: str) -> dict[str, Any]:
+    """Two of them, each for itself: what one has deleted the other does not find."""
+    labels = {"app.kubernetes.io/name": SENTINEL}
+
+    def probe(path: str, **more: int) -> dict[str, Any]:
+        return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 5, **more}
+
+    container = {
+        "name": "sentinel",
+        "image": image,
+        "args": ["access", "sentinel", "--metrics-port", str(_METRICS_PORT)],
+        "ports": [{"name": "metrics", "containerPort": _METRICS_PORT}],
+        "livenessProbe": probe("/healthz", periodSeconds=20, failureThreshold=5),
+        "readinessProbe": probe("/readyz", periodSeconds=10),
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod = {
+        "serviceAccountName": SENTINEL,
+        "priorityClassName": "system-cluster-critical",
+        "containers": [container],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": labels},
+            }
+        ],
+    }
+    return {
+        "apiVersion": DEPLOYMENTS.api_version,
+        "kind": DEPLOYMENTS.kind,
+        "metadata": {"name": SENTINEL, "namespace": rbac.NAMESPACE, "labels": labels},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
 
 
 async def install(client: Client, wanted: Sequence[dict[str, Any]]) -> None:

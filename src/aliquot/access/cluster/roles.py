@@ -14,6 +14,7 @@ from aliquot.access.cluster.naming import AGENT, HEARTBEAT, NAMESPACE, SENTINEL
 from aliquot.access.core.rules import Rule
 from aliquot.kube.resources import NAMESPACES, SERVICEACCOUNTS
 from aliquot.kube.roles import NAMESPACE as INSTALLED_IN
+from aliquot.kube.roles import NAMESPACE_OBJECT as INSTALLED_IN_OBJECT
 from aliquot.kube.roles import binding, local_role, role, rule
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -36,6 +37,7 @@ def objects(
     agent, at_home = _agent([one.name for one in template_roles])
     sentinel, sentinel_at_home = _sentinel()
     return (
+        INSTALLED_IN_OBJECT,
         {"apiVersion": "v1", "kind": NAMESPACES.kind, "metadata": {"name": NAMESPACE}},
         *(
             {

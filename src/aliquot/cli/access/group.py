@@ -5,6 +5,16 @@ import click
 from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "cluster-objects": (
+        "aliquot.cli.access.cluster",
+        "cluster_objects",
+        "What a cluster needs before the first grant, as YAML for kubectl apply.",
+    ),
+    "sentinel": (
+        "aliquot.cli.access.cluster",
+        "sentinel",
+        "Delete what of grants is past due, by itself, with no database.",
+    ),
     "templates": (
         "aliquot.cli.access.templates",
         "templates",

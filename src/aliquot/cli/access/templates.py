@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aliquot.access.core.templates.template import Template
     from aliquot.document import Document
 
-_bindings_option = click.option(
+bindings_option = click.option(
     "--bindings",
     type=GivenPath(dir_okay=False),
     metavar="FILE",
@@ -58,14 +58,14 @@ def list_templates(output: Format) -> None:
 
 @templates.command("show")
 @click.argument("name", shell_complete=lambda _ctx, _param, begun: _names(begun))
-@_bindings_option
+@bindings_option
 @output_option
 def show_template(name: str, bindings: str | None, output: Format) -> None:
     """The file of a template that is shipped, to be copied and changed; as json or yaml, what comes of it, with its digest."""
     from aliquot.access.core.templates.catalogue import shipped, shipped_text
     from aliquot.document import nearest
 
-    found = {one.name: one for one in shipped(_bindings(bindings) or {})}
+    found = {one.name: one for one in shipped(read_bindings(bindings) or {})}
     if name not in found:
         hint = nearest(name, found) or "; `aliquot access templates list` lists them"
         raise click.ClickException(f"no template '{name}' is shipped{hint}")
@@ -77,7 +77,7 @@ def show_template(name: str, bindings: str | None, output: Format) -> None:
 
 @templates.command("check")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=GivenPath())
-@_bindings_option
+@bindings_option
 @output_option
 def check_templates(files: tuple[str, ...], bindings: str | None, output: Format) -> None:
     """What speaks against the templates in FILE..., by file and line; a directory stands for the *.yaml in it.
@@ -87,7 +87,7 @@ def check_templates(files: tuple[str, ...], bindings: str | None, output: Format
     from aliquot.access.core.templates.checking import Weight, check, unreadable
     from aliquot.document import DocumentError, parse_all, read
 
-    bound = _bindings(bindings)
+    bound = read_bindings(bindings)
     documents: list[Document] = []
     findings: list[Finding] = []
     for path in _files(files):
@@ -110,6 +110,13 @@ def check_templates(files: tuple[str, ...], bindings: str | None, output: Format
         raise click.exceptions.Exit(1)
 
 
+def documents_in(files: tuple[str, ...]) -> "list[Document]":
+    """Of all templates in files and directories. Raises DocumentError, and click.ClickException for an empty directory."""
+    from aliquot.document import parse_all, read
+
+    return [one for path in _files(files) for one in parse_all(read(path), source=str(path))]
+
+
 def _files(given: tuple[str, ...]) -> Iterator[Path]:
     for path in map(Path, given):
         if not path.is_dir():
@@ -121,7 +128,7 @@ def _files(given: tuple[str, ...]) -> Iterator[Path]:
         yield from found
 
 
-def _bindings(path: str | None) -> "Bindings | None":
+def read_bindings(path: str | None) -> "Bindings | None":
     """Raises click.ClickException with the place and the fix."""
     from aliquot.access.core.templates.bindings import parse_bindings
     from aliquot.document import DocumentError, read
