@@ -10,13 +10,14 @@ roles:
 A word that is not bound is nobody: may not ask, and fills no slot.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from aliquot import document
 from aliquot.access.core import people
 from aliquot.access.core.people import Person
+from aliquot.access.core.quorum import Quorum, Slot
 from aliquot.access.core.templates.template import Circle
 from aliquot.document import Document
 
@@ -35,10 +36,27 @@ class _File(Struct, rename="camel"):
 def parse_bindings(text: str, source: str) -> Bindings:
     """Raises DocumentError."""
     found = document.parse(text, source=source)
-    return {word: _circle(found, word, role) for word, role in found.into(_File).roles.items()}
+    return {word: _bound(found, word, role) for word, role in found.into(_File).roles.items()}
 
 
-def _circle(found: Document, word: str, role: _Role) -> Circle:
+def circle(words: Iterable[str], bindings: Bindings) -> Circle:
+    """Of all whom these words mean."""
+    bound = [bindings[word] for word in words if word in bindings]
+    return Circle(
+        groups=tuple(dict.fromkeys(group for circle in bound for group in circle.groups)),
+        people=tuple(dict.fromkeys(person for circle in bound for person in circle.people)),
+    )
+
+
+def quorum(slots: Iterable[Iterable[str]], distinct_groups: bool, bindings: Bindings) -> Quorum:
+    circles = [circle(slot, bindings) for slot in slots]
+    return Quorum(
+        slots=tuple(Slot(groups=circle.groups, people=circle.people) for circle in circles),
+        distinct_groups=distinct_groups,
+    )
+
+
+def _bound(found: Document, word: str, role: _Role) -> Circle:
     groups = []
     for index, text in enumerate(role.groups):
         try:

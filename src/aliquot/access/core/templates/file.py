@@ -4,18 +4,17 @@ What is left out has a default that gives less: no emergency, no ticket system b
 who gets in has none and has to be said: that nobody needs to approve is `preApproved: true`, not an empty list.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from aliquot import document
-from aliquot.access.core.quorum import Quorum, Slot
+from aliquot.access.core.quorum import Quorum
 from aliquot.access.core.rules import Denial, Rule, without
 from aliquot.access.core.templates import patterns
-from aliquot.access.core.templates.bindings import Bindings
+from aliquot.access.core.templates.bindings import Bindings, circle, quorum
 from aliquot.access.core.templates.template import (
-    Circle,
     Emergency,
     Need,
     Parameter,
@@ -135,7 +134,7 @@ def read(found: Document, bindings: Bindings) -> Template:
         owner=file.owner,
         description=" ".join(file.description.split()),
         tier=file.tier,
-        requesters=_circle(file.requesters, bindings),
+        requesters=circle(file.requesters, bindings),
         rules=tuple(map(_rule, file.rules)),
         denied=tuple(map(_denial, file.denied)),
         parameters={name: _parameter(found, name, one) for name, one in file.parameters.items()},
@@ -177,22 +176,6 @@ def words(found: Document) -> Iterator[tuple[tuple[Key, ...], str]]:
                 yield (*path, number, index), word
     for index, word in enumerate(file.emergency.who if file.emergency else ()):
         yield ("emergency", "who", index), word
-
-
-def _circle(words: Iterable[str], bindings: Bindings) -> Circle:
-    bound = [bindings[word] for word in words if word in bindings]
-    return Circle(
-        groups=tuple(dict.fromkeys(group for circle in bound for group in circle.groups)),
-        people=tuple(dict.fromkeys(person for circle in bound for person in circle.people)),
-    )
-
-
-def _quorum(slots: Iterable[Iterable[str]], distinct_groups: bool, bindings: Bindings) -> Quorum:
-    circles = [_circle(slot, bindings) for slot in slots]
-    return Quorum(
-        slots=tuple(Slot(groups=circle.groups, people=circle.people) for circle in circles),
-        distinct_groups=distinct_groups,
-    )
 
 
 def _rule(rule: _Rule) -> Rule:
@@ -244,7 +227,7 @@ def _seconds(found: Document, path: tuple[Key, ...], text: str) -> int:
 def _approval(found: Document, approval: _Approval, bindings: Bindings) -> Quorum:
     if approval.pre_approved == (approval.slots is not None):
         raise found.error(("approval",), "either 'slots', who has to approve, or 'preApproved: true'")
-    return _quorum(approval.slots or (), approval.distinct_groups, bindings)
+    return quorum(approval.slots or (), approval.distinct_groups, bindings)
 
 
 def _ticket(found: Document, ticket: _Ticket) -> TicketRule:
@@ -264,7 +247,7 @@ def _emergency(found: Document, file: _File, bindings: Bindings) -> Emergency | 
     if file.review is None:
         raise found.error(("emergency",), "an emergency is looked at afterwards: field 'review' is missing")
     return Emergency(
-        who=_circle(file.emergency.who, bindings),
+        who=circle(file.emergency.who, bindings),
         duration_s=_seconds(found, ("emergency", "most"), file.emergency.most),
     )
 
@@ -274,7 +257,7 @@ def _review(found: Document, review: _Review | None, bindings: Bindings) -> Revi
         return None
     return Review(
         within_s=_seconds(found, ("review", "within"), review.within),
-        reviewers=_quorum(review.slots, review.distinct_groups, bindings),
+        reviewers=quorum(review.slots, review.distinct_groups, bindings),
         every_use=review.every_use,
     )
 

@@ -104,9 +104,9 @@ def _only_reads(rule: Rule) -> bool:
 
 
 def _of_people(template: Template) -> Iterator[Objection]:
-    if _is_hopeless(template.quorum):
+    if can_never_be_met(template.quorum):
         yield Objection(("approval",), _HOPELESS)
-    if template.review and _is_hopeless(template.review.reviewers):
+    if template.review and can_never_be_met(template.review.reviewers):
         yield Objection(("review",), _HOPELESS)
     if template.emergency and template.step_up.request is StepUpLevel.NONE:
         yield Objection(
@@ -120,7 +120,7 @@ _HOPELESS = (
 )
 
 
-def _is_hopeless(quorum: Quorum) -> bool:
+def can_never_be_met(quorum: Quorum) -> bool:
     """Though somebody belongs to each slot. One to which nobody does is the installation's own way to say no."""
     if not all(slot.groups or slot.people for slot in quorum.slots):
         return False
