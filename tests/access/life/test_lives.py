@@ -317,6 +317,18 @@ def test_who_may_not_have_it_any_more_has_it_no_more() -> None:
     assert stands(world, running) == (Stage.ENDING, EndReason.NOT_ELIGIBLE)
 
 
+def test_nobody_agrees_to_what_its_holder_may_not_have_any_more() -> None:
+    world = World()
+    grant = asked(world, fix())
+    approve(world, grant, "sara")
+    known(world, who("dev", "on-call"))
+    last = Approve(by=CLEO, digest=world.lives[grant].digest)
+    refused(world.put(grant, last), Ground.FORBIDDEN, "not of those who may ask")
+    del world.identities[DEV]
+    refused(world.put(grant, last), Ground.UNKNOWN, "not known to their issuer")
+    assert [one.person for one in world.lives[grant].approvals] == [SARA]
+
+
 def test_who_is_not_known_gets_no_credential_and_keeps_the_grant() -> None:
     world = World()
     grant = active(world)

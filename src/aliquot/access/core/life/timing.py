@@ -8,7 +8,7 @@ from aliquot.access.core.times import MARGIN_S, TOKEN_FLOOR_S
 
 def due_s(life: Life) -> float | None:
     """From when on time alone may make another of it: whoever looks at all that is due misses nothing, however late. None: never. What
-    changes around it may do so at any time."""
+    changes around it may do so at any time; to an extension that is also its grant's end."""
     match life.stage:
         case Stage.PENDING:
             return life.request.asked_at_s if life.request.emergency else life.lapses_s
