@@ -5,7 +5,7 @@ from tests.access.life import histories
 
 def test_all_invariants_hold() -> None:
     histories.REACHED.clear()
-    histories.run(200)
+    histories.run(150)
     for what in ("grant.active", "grant.extended", "minted", "review.closed", "review.overdue"):
         assert histories.REACHED[what], f"{what}: never come to"
     for what in ("expired", "killed", "policy_changed", "not_eligible", "window_passed"):
