@@ -162,3 +162,14 @@ def test_a_tree_was_never_longer(first: int, second: int) -> None:
     with pytest.raises(ValueError, match="never had"):
         consistency(first, second)
     assert not is_consistent(first, second, b"", b"", [])
+
+
+def test_a_proof_of_a_smaller_tree_is_none_of_a_larger() -> None:
+    first, second = (leaf_hash(one) for one in reference.LEAVES[:2])
+    root = bytes.fromhex(reference.ROOTS[2])
+    assert is_included(first, 0, 2, root, [second])
+    assert is_consistent(1, 2, first, root, [second])
+    for size in (3, 4, 5, 8):
+        assert not is_included(first, 0, size, root, [second])
+        assert not is_consistent(1, size, first, root, [second])
+    assert not is_included(first, 0, 2, first, [])
