@@ -248,6 +248,23 @@ def test_a_driver_that_is_in_use_is_neither_unloaded_nor_exchanged(client: str, 
     virtual(scenario)
 
 
+def test_a_driver_whose_pod_is_made_anew_stays_loaded_under_those_who_use_it() -> None:
+    async def scenario() -> None:
+        site = Site()
+        old = await site.run("driver", version="570.86.15")
+        await site.run("toolkit")
+        agent = await site.run("agent")
+        await site.stop(old)
+        assert (await site.run("unload-last-driver", version="570.86.15")).exit_code == 0
+        assert (await site.run("driver", version="570.86.15", env={"TRY": "2"})).running
+        assert (site.version, site.record(agent).running) == ("570.86.15", True)
+        await site.stop(agent)
+        assert (await site.run("unload-last-driver", version="570.86.15")).exit_code == 0
+        assert site.version == "570.86.15"
+
+    virtual(scenario)
+
+
 def test_a_driver_of_the_nodes_own_image_stays() -> None:
     async def scenario() -> None:
         site = Site({PREINSTALLED: "550.54.15"})

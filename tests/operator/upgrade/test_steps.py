@@ -27,6 +27,7 @@ NOW_S = 10_000.0
 OLD = DriverPod("aliquot-system/driver-a", "v1", True, uid="a")
 NEW = DriverPod("aliquot-system/driver-b", "v2", True, uid="b")
 BAD = DriverPod("aliquot-system/driver-b", "v2", False, restarts=11, uid="b")
+BLOCKED = DriverPod("aliquot-system/driver-b", "v2", False, restarts=3, uid="b", is_blocked=True)
 S = State
 AS_SHIPPED = Rules()
 
@@ -84,6 +85,10 @@ CASES = [
     Case("... also of one that was done before", at(S.UPGRADE_DONE, driver=NEW, reason="too new"), S.UPGRADE_DONE, remembers=(("reason", ""), ("revision", "v2"))),
     Case("a label that is no state", at(None), S.NONE, remembers=FORGOTTEN),
     Case("... in the midst of an upgrade", at(None, cordoned=True, paused=True), S.NONE, (Uncordon(), ResumeClients())),
+    Case("somebody deleted the last driver, whose users keep the next out", at(S.NONE, driver=BLOCKED, clients_running=True, forgot=True), S.UPGRADE_REQUIRED),
+    Case("... also where they are nothing but jobs", at(S.UPGRADE_DONE, driver=BLOCKED, gpu_pods=(pod(),)), S.UPGRADE_REQUIRED),
+    Case("... where nobody uses it that is none of the upgrade's", at(S.NONE, driver=BLOCKED, forgot=True), None),
+    Case("... and by hand it is left to who asks", at(S.NONE, driver=BLOCKED, clients_running=True, forgot=True), None, rules=BY_HAND),
     # Upgrade required.
     Case("it waits to be let start", at(S.UPGRADE_REQUIRED), None),
     Case("the policy is back to what runs", at(S.UPGRADE_REQUIRED, driver=NEW), S.NONE),
@@ -92,6 +97,7 @@ CASES = [
     Case("... but for those asked for", at(S.UPGRADE_REQUIRED, asked=True), None, rules=BY_HAND),
     Case("what failed is tried again though its driver is the one wanted", at(S.UPGRADE_REQUIRED, driver=BAD, attempt=2), None),
     Case("... unless the policy is back to what runs", at(S.UPGRADE_REQUIRED, driver=NEW, attempt=2, revision="v3", paused=True), S.NONE, (ResumeClients(),)),
+    Case("a driver that is kept out waits to be let start", at(S.UPGRADE_REQUIRED, driver=BLOCKED, clients_running=True), None),
     # Cordon.
     Case("closed", at(S.CORDON_REQUIRED), S.WAIT_FOR_JOBS_REQUIRED, (Cordon(),), remembers=(("cordoned", True),)),
     Case("closed before, by somebody", at(S.CORDON_REQUIRED, is_cordoned=True), S.WAIT_FOR_JOBS_REQUIRED, remembers=(("cordoned", False),)),
@@ -133,6 +139,7 @@ CASES = [
     Case("one that failed is made anew when it is tried again", at(S.POD_RESTART_REQUIRED, driver=BAD, attempt=2), S.POD_RESTART_REQUIRED, remembers=(("replaced", "b"),)),
     Case("... it goes", at(S.POD_RESTART_REQUIRED, driver=BAD, attempt=2, restarted_s=NOW_S, replaced="b"), S.POD_RESTART_REQUIRED, (DeletePod(BAD.key, "b"),)),
     Case("... and the next comes", at(S.POD_RESTART_REQUIRED, driver=DriverPod("d", "v2", False, uid="c"), attempt=2, restarted_s=NOW_S, replaced="b"), S.POD_RESTART_REQUIRED, says="waits for the new driver"),
+    Case("one that was kept out is made anew, and need not wait for its next try", at(S.POD_RESTART_REQUIRED, driver=BLOCKED), S.POD_RESTART_REQUIRED, remembers=(("replaced", "b"),)),
     Case("the policy moves on while it loads: in its own time", at(S.POD_RESTART_REQUIRED, revision="v1.5", passed_s=1200, restarted_s=NOW_S, replaced="z"), S.POD_RESTART_REQUIRED, remembers=(("revision", "v2"), ("since_s", NOW_S))),
     Case("... and goes as well", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S - 9, replaced="z"), S.POD_RESTART_REQUIRED, remembers=(("replaced", "a"), ("restarted_s", NOW_S))),
     Case("the next is made", at(S.POD_RESTART_REQUIRED, restarted_s=NOW_S, driver=None), S.POD_RESTART_REQUIRED, says="the pod of the new driver"),

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from aliquot.kube.resources import GPUPOLICIES, NODES, PODS
+from aliquot.kube.roles import NAMESPACE
 from aliquot.operator.core.upgrade.states import MEMORY, REQUESTED, RETRY
+from aliquot.operator.upgrading.reading import is_driver
 from tests.operator.cluster import simulate
 from tests.operator.machines import RUNS_FOR, SAVES_IN
 from tests.operator.upgrading.fleet import AT_ONCE, NEW, NEWER, OLD, Fleet, fleet
@@ -149,6 +151,35 @@ def test_a_driver_that_was_mended_on_its_node_is_started_anew_by_a_retry() -> No
                 here.machines.broken.clear()
                 await here.annotate("a", RETRY, "true")
                 await here.until(lambda: here.are("upgrade-done"))
+            assert here.cordoned() == here.paused() == []
+
+    simulate(scenario)
+
+
+def test_a_driver_that_is_kept_out_by_those_who_use_the_last_is_let_in() -> None:
+    """As one whose pod somebody deleted by hand when its node was still to be upgraded."""
+
+    async def scenario() -> None:
+        async with fleet("a") as here, here.upgrading():
+            driver = next(one for one in here.cluster.pods.values() if is_driver(one, NAMESPACE))
+            blocked = {
+                "name": "unload-last-driver",
+                "restartCount": 2,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "image": "i",
+                "imageID": "",
+                "ready": False,
+            }
+            await here.cluster.admin.patch(
+                PODS,
+                driver.metadata.name,
+                {"status": {"initContainerStatuses": [blocked]}},
+                NAMESPACE,
+                subresource="status",
+            )
+            await here.until(lambda: here.are("upgrade-done"))
+            (another,) = (one for one in here.cluster.pods.values() if is_driver(one, NAMESPACE))
+            assert another.metadata.uid != driver.metadata.uid
             assert here.cordoned() == here.paused() == []
 
     simulate(scenario)

@@ -188,6 +188,27 @@ def test_the_driver() -> None:
     assert seen(pod()).driver is None
 
 
+@pytest.mark.parametrize(
+    ("name", "restarts", "state", "blocked"),
+    [
+        ("unload-last-driver", 2, {"waiting": {"reason": "CrashLoopBackOff"}}, True),
+        ("unload-last-driver", 3, {"terminated": {"exitCode": 1}}, True),
+        ("unload-last-driver", 3, {"running": {}}, True),
+        ("unload-last-driver", 3, {"terminated": {"exitCode": 0}}, False),
+        ("unload-last-driver", 1, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
+        ("another", 3, {"waiting": {"reason": "CrashLoopBackOff"}}, False),
+    ],
+)
+def test_a_driver_that_cannot_unload_the_last(
+    name: str, restarts: int, state: Mapping[str, Any], blocked: bool
+) -> None:
+    status = {"initContainerStatuses": [{"name": name, "restartCount": restarts, "state": state}]}
+    driver = operand(OperandName.DRIVER, revision="v2", ready=False, status=status)
+    assert seen(driver, operand(OperandName.AGENT)).is_outdated is blocked
+    assert seen(driver, pod()).is_outdated is blocked
+    assert not seen(driver).is_outdated
+
+
 def test_of_two_drivers_the_one_that_stays() -> None:
     going = operand(OperandName.DRIVER, revision="v1", deletionTimestamp="2026-01-01T00:00:00Z")
     coming = operand(OperandName.DRIVER, revision="v2", ready=False)

@@ -9,6 +9,7 @@ from aliquot.cli.programs.software import NodeSoftware
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig, ProbeRequest, ProbeResult
 from aliquot.emulator.kubelet.runtimes.programs import End, Say
 from aliquot.operator.core.pools import pool_of
+from aliquot.operator.core.rendering.operands import LOADED_AS
 
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _OF_A_DIGEST = "580.82.07"
@@ -36,6 +37,7 @@ def version_of(image: str, os_image: str, kernel: str) -> str:
 class Driver:
     software: NodeSoftware
     version: str
+    loaded_as: str
     resumed: bool
     _loaded: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -43,12 +45,15 @@ class Driver:
     def of(software: NodeSoftware, config: ContainerConfig, *, resumed: bool) -> "Driver":
         machine = software.machine
         version = version_of(config.image, machine.os_image, machine.kernel_version)
-        return Driver(software, version, resumed)
+        return Driver(software, version, config.env.get(LOADED_AS, ""), resumed)
 
     async def run(self, say: Say) -> End:
         software = self.software
         software.driver_runs = self
-        if not self.resumed:
+        if software.has_loaded(self.loaded_as):
+            say("The NVIDIA driver is already loaded with the desired configuration")
+            await asyncio.sleep(software.driver_s)
+        elif not self.resumed:
             say(f"Installing NVIDIA driver {self.version} for kernel {software.machine.kernel_version}")
             await asyncio.sleep(software.driver_s)
             if failure := software.driver_failure():
@@ -57,6 +62,7 @@ class Driver:
             if why := software.unload():
                 return _in_use(say, why)
         software.loadable.load(self.version)
+        software.loaded_as = self.loaded_as
         self._loaded.set()
         say(f"Loaded NVIDIA driver {self.version}")
         await asyncio.Event().wait()
@@ -76,8 +82,12 @@ class Driver:
 @dataclass(eq=False)
 class DriverManager:
     software: NodeSoftware
+    loaded_as: str
 
     async def run(self, say: Say) -> End:
+        if self.software.has_loaded(self.loaded_as):
+            say("the NVIDIA driver is already loaded with the desired version and configuration: it stays")
+            return End(0)
         if why := self.software.unload():
             return _in_use(say, why)
         say("no NVIDIA driver is loaded")

@@ -13,6 +13,7 @@ from aliquot.cli.programs.validator import Validation
 from aliquot.cli.programs.workload import Workload
 from aliquot.emulator.kubelet.runtimes.base import ContainerConfig
 from aliquot.emulator.kubelet.runtimes.programs import Program
+from aliquot.operator.core.rendering.operands import LOADED_AS
 
 
 def program(software: NodeSoftware, config: ContainerConfig, *, resumed: bool) -> Program | None:
@@ -21,7 +22,7 @@ def program(software: NodeSoftware, config: ContainerConfig, *, resumed: bool) -
         refuse_without_it(software, config)
     match (*config.command, *config.args):
         case ("driver-manager", *_):
-            return DriverManager(software)
+            return DriverManager(software, config.env.get(LOADED_AS, ""))
         case ("nvidia-driver", *_):
             return Driver.of(software, config, resumed=resumed)
         case ("nvidia-toolkit", *_):

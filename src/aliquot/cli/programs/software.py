@@ -44,6 +44,8 @@ class NodeSoftware:
         self.machine = machine
         self.driver_s = driver_s
         self.loadable = LoadableDriver(hardware)
+        self.loaded_as = ""
+        """The digest that the loaded driver's container was given; of the file in /run/nvidia."""
         self.driver_runs: object | None = None
         """The container that keeps the driver."""
         self.toolkit: object | None = None
@@ -71,6 +73,7 @@ class NodeSoftware:
 
     def _begin(self) -> None:
         self.loadable.version = self._preinstalled
+        self.loaded_as = ""
         self.driver_runs = None
         self.toolkit = self._preinstalled or None
 
@@ -88,6 +91,10 @@ class NodeSoftware:
             )
         self.loadable.unload()
         return ""
+
+    def has_loaded(self, digest: str) -> bool:
+        """The very driver that a container with this digest would load."""
+        return bool(self.loadable.version and digest) and digest == self.loaded_as
 
     @property
     def is_followed(self) -> bool:

@@ -52,6 +52,7 @@ from aliquot.operator.upgrading.reading import (
     checks_of,
     glance,
     has_our_driver,
+    is_blocked,
     is_driver,
     is_ready,
     pod_marks,
@@ -267,7 +268,7 @@ class Upgrades:
             return False
         pods = self._watched.pods.indexed(BY_NODE, node.metadata.name)
         return all(
-            (pod.metadata.labels or {}).get(REVISION_LABEL) == revision
+            (pod.metadata.labels or {}).get(REVISION_LABEL) == revision and not is_blocked(pod)
             for pod in pods
             if is_driver(pod, self._namespace)
         )

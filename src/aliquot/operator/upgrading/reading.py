@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from aliquot.clock import parse_rfc3339
-from aliquot.kube.api.core import Node, Pod
+from aliquot.kube.api.core import ContainerStatus, Node, Pod
 from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.api.gpupolicy import GPUPolicySpec
 from aliquot.kube.api.meta import Condition
@@ -16,6 +16,7 @@ from aliquot.operator.core import pods
 from aliquot.operator.core.operands import ALL_LABEL, DEPLOY_LABELS, OperandName
 from aliquot.operator.core.pods import operand_of
 from aliquot.operator.core.policies import Policy
+from aliquot.operator.core.rendering.operands import UNLOADS_LAST
 from aliquot.operator.core.rendering.pods import OPERAND_LABEL, REVISION_LABEL
 from aliquot.operator.core.upgrade.fit import misfit
 from aliquot.operator.core.upgrade.memory import decode
@@ -40,6 +41,8 @@ from aliquot.operator.upgrading.gpu_pods import (
 CLIENTS = tuple(name for name in OperandName if name is not OperandName.DRIVER)
 """Operands that use the driver."""
 _VALIDATIONS = {"True": Validation.PASSED, "False": Validation.FAILED}
+_BLOCKED_AFTER = 2
+"""Restarts: the API server may have been away for once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,14 @@ def is_driver(pod: Pod, namespace: str) -> bool:
     return known is not None and known[1] is OperandName.DRIVER and pod.metadata.namespace == namespace
 
 
+def is_blocked(driver: Pod) -> bool:
+    """It cannot unload the last driver."""
+    return any(
+        one.name == UNLOADS_LAST and one.restart_count >= _BLOCKED_AFTER and not _has_succeeded(one)
+        for one in driver.status.init_container_statuses or ()
+    )
+
+
 def pod_marks(pod: Pod) -> tuple[object, ...]:
     """All of a pod that is read here: equal marks, equal views."""
     metadata, status = pod.metadata, pod.status
@@ -179,7 +190,12 @@ def _driver_pod(pod: Pod) -> DriverPod:
         is_going=found.is_going,
         message=f"{found.reason}: {found.message}".strip(": "),
         uid=pod.metadata.uid,
+        is_blocked=is_blocked(pod),
     )
+
+
+def _has_succeeded(container: ContainerStatus) -> bool:
+    return container.state.terminated is not None and container.state.terminated.exit_code == 0
 
 
 def _misfit(policy: Policy | None, labels: Mapping[str, str]) -> str:

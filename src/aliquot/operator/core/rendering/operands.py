@@ -14,11 +14,16 @@ from aliquot.operator.core.rendering.pods import (
     Json,
     container,
     daemon_set,
+    digest,
     exec_probe,
 )
 
 DRIVER_MANAGER = Image("nvcr.io/nvidia/cloud-native", "k8s-driver-manager", "v0.12.0")
 """NVIDIA's: unloads the modules of the last driver before the next is loaded. Evictions are ours."""
+UNLOADS_LAST = "unload-last-driver"
+"""Its container."""
+LOADED_AS = "DRIVER_CONFIG_DIGEST"
+"""What NVIDIA's containers go by to tell whether the driver that is loaded is the one that is wanted."""
 _RUN_NVIDIA = HostPath("run-nvidia", "/run/nvidia", propagation="Bidirectional")
 _HOST = HostPath("host-root", "/", "/host", read_only=True, propagation="HostToContainer", kind="")
 _EXPORTER_PORT = 9400
@@ -69,22 +74,6 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
     env = [HIDDEN, NODE_NAME]
     if kernel_module is not KernelModule.AUTO:
         env.append({"name": "KERNEL_MODULE_TYPE", "value": str(kernel_module)})
-    manager = {
-        "name": "unload-last-driver",
-        "image": str(manager_image(policy.spec.driver)),
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["driver-manager"],
-        "args": ["uninstall_driver"],
-        "env": [
-            NODE_NAME,
-            HIDDEN,
-            {"name": "ENABLE_GPU_POD_EVICTION", "value": "false"},
-            {"name": "ENABLE_AUTO_DRAIN", "value": "false"},
-            {"name": "OPERATOR_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
-        ],
-        "securityContext": PRIVILEGED,
-        "volumeMounts": [one.mount for one in manager_volumes],
-    }
     loads = container(
         plan,
         "driver",
@@ -100,6 +89,26 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
         ),
         readinessProbe=exec_probe("nvidia-smi", every_s=30, timeout_s=60),
     )
+    # What was loaded with the same one stays loaded, and in use, when the pod is made anew.
+    loaded = {"name": LOADED_AS, "value": digest({name: loads[name] for name in ("image", "args", "env")})}
+    loads["env"] = [*(one for one in loads["env"] if one["name"] != LOADED_AS), loaded]
+    manager = {
+        "name": UNLOADS_LAST,
+        "image": str(manager_image(policy.spec.driver)),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["driver-manager"],
+        "args": ["uninstall_driver"],
+        "env": [
+            NODE_NAME,
+            HIDDEN,
+            {"name": "ENABLE_GPU_POD_EVICTION", "value": "false"},
+            {"name": "ENABLE_AUTO_DRAIN", "value": "false"},
+            loaded,
+            {"name": "OPERATOR_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+        ],
+        "securityContext": PRIVILEGED,
+        "volumeMounts": [one.mount for one in manager_volumes],
+    }
     return daemon_set(
         policy,
         OperandName.DRIVER,

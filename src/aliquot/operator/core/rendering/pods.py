@@ -93,7 +93,7 @@ def daemon_set(
     if template.annotations:
         metadata["annotations"] = dict(template.annotations)
     # Known of each pod without a look at ControllerRevisions, and the same whenever it is rendered.
-    metadata["labels"][REVISION_LABEL] = _digest({"metadata": metadata, "spec": pod})
+    metadata["labels"][REVISION_LABEL] = digest({"metadata": metadata, "spec": pod})
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -159,8 +159,8 @@ def _name(*parts: str) -> str:
     return f"{whole[: _LONGEST_NAME - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
-def _digest(template: Json) -> str:
-    return hashlib.sha256(msgspec.json.encode(template, order="sorted")).hexdigest()[:12]
+def digest(obj: Json) -> str:
+    return hashlib.sha256(msgspec.json.encode(obj, order="sorted")).hexdigest()[:12]
 
 
 def exec_probe(*command: str, every_s: int = 10, failures: int = 3, timeout_s: int = 10) -> Json:

@@ -17,6 +17,8 @@ class DriverPod:
     message: str = ""
     """What keeps it from being ready, where something is known of it."""
     uid: str = ""
+    is_blocked: bool = False
+    """It cannot unload the last driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +76,13 @@ class UpgradeNode:
 
     @property
     def is_outdated(self) -> bool:
-        return self.driver is not None and self.driver.revision != self.wanted_revision
+        """Another driver than the wanted one is loaded, and in use."""
+        if self.driver is None:
+            return False
+        return self.driver.revision != self.wanted_revision or self.is_blocked
+
+    @property
+    def is_blocked(self) -> bool:
+        """Somebody else than the upgrade put the pod of the wanted driver there, and those who use the last one are in its way."""
+        in_use = self.clients_running or bool(self.gpu_pods)
+        return in_use and self.driver is not None and self.driver.is_blocked and not self.driver.is_going

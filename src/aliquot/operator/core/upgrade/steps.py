@@ -223,8 +223,8 @@ def _is_to_go(driver: DriverPod, here: _Here) -> bool:
     if driver.revision != here.node.wanted_revision:
         return True
     if here.memory.restarted_s is None:
-        # One that failed is made anew when it is tried again.
-        return here.memory.attempt > 1
+        # One that failed is made anew when it is tried again, and one that waits for longer every time it could not begin.
+        return here.memory.attempt > 1 or driver.is_blocked
     return bool(driver.uid) and driver.uid == here.memory.replaced
 
 
