@@ -1,7 +1,8 @@
 """A driver is rolled over a hundred nodes, with two operators of which one leads, and everything going wrong.
 
 The operator is whole, and reaches the API server through the weather; users, controllers and machines do not. What must hold
-is looked at with every change of a node: as many under way as the policy lets, and no start that takes more out of use.
+is looked at with every change of a node: as many under way as the policy lets, and no start that takes more out of use. Limits
+that are lowered meanwhile hold for who starts from then on; who is out already may be more.
 """
 
 import asyncio
@@ -30,11 +31,11 @@ from tests.simulation.faults import Weather
 OLD, NEW, NEWER = "580.105.08", "595.91.07", "595.99.01"
 _IMAGES = shipped(Image("example.com", "aliquot", "1.0"))
 _SEEN_WITHIN_S = 60.0
-"""By then an operator has heard what others did to a node, in whatever weather."""
+"""By then an operator has heard what others did to a node, or said in a policy, in whatever weather."""
 _POLICY = "p"
 _MISFORTUNES = (
     *("kill", "kill", "off", "cordon", "uncordon", "edit", "clock", "pod"),
-    *("mend", "mend", "skip", "label", "driver"),
+    *("mend", "mend", "skip", "label", "driver", "limits"),
 )
 _DRIVER_LABEL = DEPLOY_LABELS[OperandName.DRIVER]
 
@@ -56,8 +57,9 @@ class Limits:
     def __init__(self, most_parallel: int, most_unavailable: int) -> None:
         self.most_parallel = most_parallel
         self.most_unavailable = most_unavailable
-        self._under_way: dict[str, bool] = {}
-        """Nodes under way, and whether it took them out of use."""
+        self._earlier: list[tuple[float, int, int]] = []
+        """Until when they held, for whoever has not heard yet."""
+        self._under_way: set[str] = set()
         self._out_since: dict[str, float] = {}
         """Nodes that are not under way, and out of use, by others' doing."""
         self.by_users: set[str] = set()
@@ -65,22 +67,27 @@ class Limits:
         self.broken: list[str] = []
         self.most_seen = 0
 
+    def change(self, most_parallel: int, most_unavailable: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self._earlier.append((now, self.most_parallel, self.most_unavailable))
+        self.most_parallel, self.most_unavailable = most_parallel, most_unavailable
+
     def look(self, old: Node | None, new: Node | None) -> None:
         some = new or old
         assert some is not None
         name, now = some.metadata.name, asyncio.get_running_loop().time()
         if new is None:
-            self._under_way.pop(name, None)
+            self._under_way.discard(name)
             self._out_since.pop(name, None)
             return
         is_out = new.spec.unschedulable or not is_ready(new)
         if state_of((new.metadata.labels or {}).get(STATE_LABEL, "")) in UNDER_WAY:
             if name not in self._under_way:
                 was_out = self._out_since.pop(name, None) is not None
-                self._under_way[name] = not was_out
+                self._under_way.add(name)
                 self._start(name, now, costs=not was_out)
         else:
-            self._under_way.pop(name, None)
+            self._under_way.discard(name)
             if is_out:
                 self._out_since.setdefault(name, now)
             else:
@@ -90,14 +97,15 @@ class Limits:
 
     def _start(self, name: str, now: float, *, costs: bool) -> None:
         self.most_seen = max(self.most_seen, len(self._under_way))
-        if len(self._under_way) > self.most_parallel:
+        heard = [one for one in self._earlier if now - one[0] <= _SEEN_WITHIN_S]
+        parallel = max([self.most_parallel, *(one[1] for one in heard)])
+        unavailable = max([self.most_unavailable, *(one[2] for one in heard)])
+        if len(self._under_way) > parallel:
             self.broken.append(f"{now:.1f}: {name} starts, and {len(self._under_way)} are under way")
         others = sum(now - since > _SEEN_WITHIN_S for since in self._out_since.values())
         out = len(self._under_way) + others
-        if costs and out > self.most_unavailable:
+        if costs and out > unavailable:
             self.broken.append(f"{now:.1f}: {name} starts, and {out} are out of use")
-        if sum(self._under_way.values()) > self.most_unavailable:
-            self.broken.append(f"{now:.1f}: {sum(self._under_way.values())} were taken out of use")
 
 
 class DriverRoll:
@@ -122,6 +130,7 @@ class DriverRoll:
         }
         share = Share(percent=int(unavailable[:-1])) if isinstance(unavailable, str) else Share(unavailable)
         self.limits = Limits(parallel, share.of(nodes))
+        self._at_first = parallel, unavailable, share.of(nodes)
         self.version = OLD
         self.clocks: dict[str, StrayClock] = {}
         self._operators: dict[str, asyncio.Task[None]] = {}
@@ -172,6 +181,12 @@ class DriverRoll:
         }
         body = {"metadata": {"name": _POLICY}, "spec": spec}
         await self.cluster.admin.apply(GPUPOLICIES, body, field_manager="user", force=True)
+
+    async def limit(self, parallel: int, unavailable: int | str, comes_to: int) -> None:
+        self.note(f"limits: {parallel} under way, {unavailable} out of use")
+        self.upgrade |= {"maxParallel": parallel, "maxUnavailable": unavailable}
+        await self.say(self.version)
+        self.limits.change(parallel, comes_to)
 
     async def jobs(self) -> None:
         for number in range(len(self.names) // 4):
@@ -249,6 +264,10 @@ class DriverRoll:
                 await self.open_node(rng.choice(sorted(self.limits.by_users)))
             case "edit" if rng.random() < 0.4:
                 await self.say(rng.choice((NEW, NEWER, NEWER)), auto=rng.random() < 0.85)
+            case "limits":
+                parallel, _, unavailable = self._at_first
+                fewer, less = rng.randint(1, parallel), rng.randint(1, unavailable)
+                await self.limit(*rng.choice(((fewer, less, less), (1, 1, 1), self._at_first)))
             case "clock":
                 victim = rng.choice(("a", "b"))
                 self.clocks[victim].off_s = off_s = rng.choice((0.0, rng.uniform(-600, 600)))
@@ -360,6 +379,7 @@ class DriverRoll:
         await asyncio.gather(*self._timers)
         for clock in self.clocks.values():
             clock.off_s = 0.0
+        await self.limit(*self._at_first)
         # What users keep out of use counts: there has to be room beside it.
         for name in sorted(self.limits.by_users)[: -max(0, self.limits.most_unavailable - 1) or None]:
             await self.open_node(name)

@@ -1,12 +1,17 @@
 """A driver is rolled over a few nodes in a storm; `make soak` does it over a hundred, with many more seeds."""
 
+import asyncio
 import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
-from tests.simulation.driver_roll import simulate
+from aliquot.clock import VirtualTimeLoop
+from aliquot.kube.api.core import Node
+from aliquot.operator.core.upgrade.states import STATE_LABEL, State
+from tests.simulation.driver_roll import Limits, simulate
 
 SEEDS = range(max(1, int(os.environ.get("ALIQUOT_SEEDS", "50")) // 10))
 
@@ -32,3 +37,33 @@ def test_a_seed_is_a_reproduction() -> None:
         for hash_seed in ("1", "2")
     }
     assert len(digests) == 1
+
+
+def test_a_lower_limit_holds_for_who_starts_from_then_on() -> None:
+    """The look itself: who was out before is no breach, who starts after it was heard of is."""
+
+    async def main() -> None:
+        limits = Limits(3, 3)
+        for name in ("a", "b"):
+            limits.look(None, under_way(name))
+        limits.change(1, 1)
+        limits.look(None, under_way("c"))
+        assert not limits.broken, "the operator may not have heard of it"
+        await asyncio.sleep(61)
+        limits.look(under_way("a"), under_way("a"))
+        assert not limits.broken
+        limits.look(None, under_way("d"))
+        assert [one.partition(": ")[2] for one in limits.broken] == [
+            "d starts, and 4 are under way",
+            "d starts, and 4 are out of use",
+        ]
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def under_way(name: str) -> Node:
+    return msgspec.convert(
+        {"metadata": {"name": name, "labels": {STATE_LABEL: State.DRAIN_REQUIRED}}, "spec": {}, "status": {}},
+        Node,
+    )

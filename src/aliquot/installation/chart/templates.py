@@ -188,4 +188,8 @@ Nothing happens to nodes yet: that begins with a GPUPolicy. The simplest takes a
 
 helm upgrade leaves the definitions of our kinds as they are. Before each upgrade, of the chart that is to come:
   helm show crds CHART | kubectl apply --server-side --force-conflicts -f -
+
+helm uninstall gives the nodes back. It leaves the definitions of our kinds, with your GPUPolicies, and the namespace, where others may
+have something. To have them gone as well:
+  kubectl delete namespace aliquot-system; helm show crds CHART | kubectl delete -f -
 """

@@ -32,6 +32,8 @@ _VALIDATOR_PORT = 9411
 METRICS_PORTS = (_EXPORTER_PORT, _AGENT_PORT, _VALIDATOR_PORT)
 """Not the exporter's, which is on the same nodes."""
 
+_WAITED_FOR_S = 5
+"""Between two looks whether the agent, or the validator, is ready: they are within seconds, and each node waits for both."""
 _EVERYTHING_OF_GPUS: tuple[Json, ...] = (
     {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
     # NVML and nvidia-smi; nvidia-cuda-mps-control.
@@ -219,7 +221,7 @@ def agent(policy: Policy, namespace: str) -> Json:
         # Our image's user is nobody, who may neither cut GPUs nor talk to kubelet.
         securityContext={**PRIVILEGED, "runAsUser": 0},
         livenessProbe=_http("/healthz", _AGENT_PORT),
-        readinessProbe=_http("/readyz", _AGENT_PORT),
+        readinessProbe=_http("/readyz", _AGENT_PORT, every_s=_WAITED_FOR_S),
     )
     made = daemon_set(
         policy,
@@ -288,7 +290,7 @@ def validator(policy: Policy, namespace: str) -> Json:
         ports=[{"name": "metrics", "containerPort": _VALIDATOR_PORT}],
         securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         livenessProbe=_http("/healthz", _VALIDATOR_PORT),
-        readinessProbe=_http("/readyz", _VALIDATOR_PORT),
+        readinessProbe=_http("/readyz", _VALIDATOR_PORT, every_s=_WAITED_FOR_S),
     )
     made = daemon_set(
         policy, OperandName.VALIDATOR, namespace, containers=[runs], volumes=(), account="aliquot-validator"
@@ -309,5 +311,5 @@ def _driver_root(policy: Policy) -> str:
     return "/"
 
 
-def _http(path: str, port: int) -> Json:
-    return {"httpGet": {"path": path, "port": port}, "periodSeconds": 10, "timeoutSeconds": 5}
+def _http(path: str, port: int, *, every_s: int = 10) -> Json:
+    return {"httpGet": {"path": path, "port": port}, "periodSeconds": every_s, "timeoutSeconds": 5}
