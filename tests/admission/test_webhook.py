@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from aliquot.admission import installation
+from aliquot.admission.policy import NAME
 from aliquot.admission.registration import CONFIGURATIONS, SECRET, Registration
 from aliquot.admission.reviews import NotAReview, answer
 from aliquot.admission.server import CannotListen, WebhookServer, listen
@@ -21,6 +22,7 @@ from aliquot.emulator.testing import EmulatedApi
 from aliquot.kube import errors, kubeconfig
 from aliquot.kube.client import Client
 from aliquot.kube.resources import PODS, SECRETS
+from aliquot.kube.roles import CLUSTER_ROLES
 
 DAY = 86_400.0
 
@@ -116,6 +118,14 @@ async def test_the_certificate_is_renewed_while_it_serves(tmp_path: Path) -> Non
         world.clock.ahead_s = 3300 * DAY
         await world.registration.certificate()
         assert (await world.bundle()).endswith(before[1]) and len(await world.bundle()) > len(before[1])
+
+
+async def test_it_goes_with_what_it_stands_on(tmp_path: Path) -> None:
+    """As Helm takes that away, which knows nothing of what the webhook has made."""
+    async with followed(tmp_path) as world:
+        role = await world.client.get(CLUSTER_ROLES, "aliquot-admission")
+        (owner,) = (await world.client.get(CONFIGURATIONS, NAME))["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"]) == ("ClusterRole", role["metadata"]["uid"])
 
 
 async def test_replicas_take_over_what_one_has_made(tmp_path: Path) -> None:

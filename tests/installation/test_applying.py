@@ -106,6 +106,16 @@ async def test_policies_take_the_place_of_the_webhook(start: Start) -> None:
     assert (await client.list(_CONFIGURATIONS)).items == []
 
 
+async def test_nobody_is_asked_who_does_not_answer_any_more(start: Start) -> None:
+    _, client = await start(Surface("1.31"))
+    await applied(client, offers=Offers(""))
+    await client.create(_CONFIGURATIONS, {"metadata": {"name": "aliquot-gpu-class"}})
+    await applied(client, without(Values(), [Part.ADMISSION]), Offers(""), dry_run=True)
+    assert len((await client.list(_CONFIGURATIONS)).items) == 1
+    await applied(client, without(Values(), [Part.ADMISSION]), Offers(""))
+    assert (await client.list(_CONFIGURATIONS)).items == []
+
+
 async def test_a_policy_comes_last_and_is_never_pruned(start: Start) -> None:
     _, client = await start(Surface("1.36"))
     told = await applied(client, policy=rendering.policy(Values().policy))

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from aliquot.admission.certificates import Held, belong_together
-from aliquot.admission.registration import CONFIGURATIONS, FIELD_MANAGER, configuration
+from aliquot.admission.registration import CONFIGURATIONS, FIELD_MANAGER, configuration, owners
 from aliquot.kube import errors
 from aliquot.kube.client import Client
 from aliquot.kube.resources import SECRETS, Resource
@@ -113,7 +113,7 @@ class ManagedCertificate:
         """What to serve with; the cluster trusts it. Waits until it has been issued. Raises ApiError."""
         held = await self._issued()
         config = {**self._client_config, "caBundle": base64.b64encode(held.authorities).decode()}
-        body = configuration(config)
+        body = configuration(config, await owners(self._client))
         body["metadata"]["annotations"] = {INJECT: f"{self._namespace}/{NAME}"}
         await self._client.apply(CONFIGURATIONS, body, field_manager=FIELD_MANAGER, force=True)
         return held

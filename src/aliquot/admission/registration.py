@@ -14,6 +14,7 @@ from aliquot.clock import Clock
 from aliquot.kube import errors
 from aliquot.kube.client import Client
 from aliquot.kube.resources import SECRETS, Resource
+from aliquot.kube.roles import ADMISSION, CLUSTER_ROLES
 
 FIELD_MANAGER = "aliquot-admission"
 SECRET = "aliquot-admission-certificate"
@@ -49,7 +50,7 @@ class Registration:
         ca_bundle = base64.b64encode(held.authorities).decode()
         await self._client.apply(
             CONFIGURATIONS,
-            configuration({**self._client_config, "caBundle": ca_bundle}),
+            configuration({**self._client_config, "caBundle": ca_bundle}, await owners(self._client)),
             field_manager=FIELD_MANAGER,
             force=True,
         )
@@ -81,7 +82,25 @@ class Registration:
             return held
 
 
-def configuration(client_config: Mapping[str, Any]) -> dict[str, Any]:
+async def owners(client: Client) -> list[dict[str, Any]]:
+    """The webhook's ClusterRole: whoever takes that away, as Helm does, takes the configuration with it, and nobody goes on to be
+    asked who does not answer any more. Raises ApiError."""
+    try:
+        role = await client.get(CLUSTER_ROLES, ADMISSION["metadata"]["name"])
+    except (errors.NotFound, errors.Forbidden):
+        return []
+    metadata = role["metadata"]
+    return [
+        {
+            "apiVersion": CLUSTER_ROLES.api_version,
+            "kind": CLUSTER_ROLES.kind,
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+        }
+    ]
+
+
+def configuration(client_config: Mapping[str, Any], owners: list[dict[str, Any]]) -> dict[str, Any]:
     webhook = {
         "name": "gpu-class.aliquot.dev",
         "clientConfig": dict(client_config),
@@ -94,7 +113,7 @@ def configuration(client_config: Mapping[str, Any]) -> dict[str, Any]:
         "timeoutSeconds": 5,
         "admissionReviewVersions": ["v1"],
     }
-    return {"metadata": {"name": NAME}, "webhooks": [webhook]}
+    return {"metadata": {"name": NAME, "ownerReferences": owners}, "webhooks": [webhook]}
 
 
 def _read(data: Mapping[str, str]) -> Held | None:

@@ -10,7 +10,8 @@ from aliquot.installation.kinds import KINDS, resource_of
 from aliquot.installation.labels import INSTALLED, Json
 from aliquot.kube import crds, errors
 from aliquot.kube.client import Client, Propagation
-from aliquot.kube.resources import NAMESPACES, Resource, key
+from aliquot.kube.resources import DEPLOYMENTS, NAMESPACES, Resource, key
+from aliquot.kube.roles import ADMISSION
 
 FIELD_MANAGER = "aliquot-install"
 
@@ -74,6 +75,8 @@ async def _prune(client: Client, objects: Sequence[Json], *, dry_run: bool) -> A
         if resource is NAMESPACES or (resource.name, name) in kept:
             continue
         if not dry_run:
+            if resource is DEPLOYMENTS and obj["metadata"]["name"] == ADMISSION["metadata"]["name"]:
+                await forget_webhook(client)
             await delete(client, resource, obj)
         yield Change("removed", resource.kind, name)
 

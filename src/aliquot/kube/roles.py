@@ -197,6 +197,7 @@ ADMISSION = role(
         "mutatingwebhookconfigurations",
         names="aliquot-gpu-class",
     ),
+    rule("get", _GROUP, "clusterroles", names="aliquot-admission"),
 )
 """Of the webhook, where there is one: not among `ALL`. What it may do in its own namespace is `ADMISSION_SECRET`."""
 ADMISSION_SECRET = local_role(
