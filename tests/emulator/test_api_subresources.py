@@ -420,3 +420,23 @@ async def test_a_patch_that_takes_the_name_away_leaves_what_is_filled_in_by_it(
     _, before = await api.get(path)
     _, after = await api.send("PATCH", f"{path}/status", patch, type=kind)
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
+
+
+async def test_the_start_of_a_job_stays_what_it_is_said_to_be(api: Api) -> None:
+    """Measured on Kubernetes 1.36: a deadline counts from it."""
+    container = {"name": "main", "image": "i"}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    job = {"metadata": {"name": "j"}, "spec": {"parallelism": 0, "template": template}}
+    path = "/apis/batch/v1/namespaces/default/jobs"
+    await api.ok("POST", path, job)
+    first = {"status": {"startTime": "2026-01-01T00:00:00Z"}}
+    await api.ok("PATCH", f"{path}/j/status", first, type=MERGE)
+    await api.ok("PATCH", f"{path}/j/status", first | {"metadata": {"labels": {"a": "b"}}}, type=MERGE)
+    for start in ("2026-01-02T00:00:00Z", None):
+        later = {"status": {"startTime": start}}
+        status, answer = await api.send("PATCH", f"{path}/j/status", later, type=MERGE)
+        assert status == 422
+        assert "status.startTime: Invalid value" in answer["message"]
+        assert "field is immutable for unsuspended job once set" in answer["message"]
+    await api.ok("PATCH", f"{path}/j", {"spec": {"suspend": True}}, type=MERGE)
+    await api.ok("PATCH", f"{path}/j/status", {"status": {"startTime": None}}, type=MERGE)

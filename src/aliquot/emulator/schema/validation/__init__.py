@@ -200,6 +200,8 @@ def built_in_update(
     if key == ("", "Pod"):
         return pods.pod_update(obj, old, subresource)
     errors = metadata_update(obj.get("metadata", {}), old.get("metadata", {}))
+    if subresource == "status" and key == ("batch", "Job"):
+        return errors + workloads.job_status_update(obj, old)
     if subresource and key not in (("", "Node"), _CERTIFICATE_REQUEST):
         return errors
     if key == _CRD:

@@ -357,6 +357,14 @@ def job_update(obj: Obj, old: Obj) -> list[FieldError]:
     return errors + [invalid(f"spec.{name}", spec.get(name), IMMUTABLE) for name in changed]
 
 
+def job_status_update(obj: Obj, old: Obj) -> list[FieldError]:
+    """A deadline counts from the start: whoever could move that could move the deadline."""
+    began, start = ((one.get("status") or {}).get("startTime") for one in (old, obj))
+    if began is None or start == began or (obj.get("spec") or {}).get("suspend"):
+        return []
+    return [invalid("status.startTime", start, "field is immutable for unsuspended job once set")]
+
+
 def _unplaced(template: Obj) -> dict[str, Any]:
     placing = {"nodeSelector", "tolerations", "schedulingGates", "affinity"}
     spec = {key: value for key, value in template.get("spec", {}).items() if key not in placing}
