@@ -173,3 +173,8 @@ def test_a_proof_of_a_smaller_tree_is_none_of_a_larger() -> None:
         assert not is_included(first, 0, size, root, [second])
         assert not is_consistent(1, size, first, root, [second])
     assert not is_included(first, 0, 2, first, [])
+
+
+def test_a_proof_of_a_larger_tree_is_none_of_a_smaller() -> None:
+    first, second = (leaf_hash(one) for one in reference.LEAVES[:2])
+    assert not is_included(second, 0, 1, bytes.fromhex(reference.ROOTS[2]), [first])
