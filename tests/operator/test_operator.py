@@ -54,6 +54,26 @@ def test_a_bare_node_becomes_ready_by_itself() -> None:
     simulated(test)
 
 
+def test_each_condition_names_the_same_fields_for_ever() -> None:
+    """The server looks for what is not named any more in all of the object, its GPUs too."""
+    fields: set[frozenset[str]] = set()
+
+    async def test(world: World) -> None:
+        await world.node("a")
+        await world.policy()
+
+        async def seen() -> bool:
+            found = (await world.admin.list(GPUNODES)).items
+            told = [one for node in found for one in node.get("status", {}).get("conditions", ())]
+            fields.update(frozenset(one) for one in told if one["type"] in VALIDATED)
+            return await world.is_validated("a")
+
+        await world.until(seen)
+        assert fields == {frozenset({"type", "status", "reason", "message", "lastTransitionTime"})}
+
+    simulated(test)
+
+
 def test_a_node_that_comes_later_does_too() -> None:
     async def test(world: World) -> None:
         await world.policy()

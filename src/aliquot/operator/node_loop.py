@@ -234,7 +234,8 @@ class NodeLoop:
         name = gpu_node.metadata.name
         body = {
             "metadata": {"name": name, "uid": gpu_node.metadata.uid},
-            "status": {"conditions": msgspec.to_builtins(wanted)},
+            # Of an apply that names fewer fields than the last one the server goes through all of the object.
+            "status": {"conditions": [{"message": "", **msgspec.to_builtins(one)} for one in wanted]},
         }
         self._effort.wrote("conditions", name)
         cached = self._watched.gpu_nodes.get(name)
