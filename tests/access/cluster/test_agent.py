@@ -20,7 +20,7 @@ from aliquot.kube import roles
 from aliquot.kube.client import Propagation
 from aliquot.kube.resources import JOBS, PODS, SECRETS, SERVICEACCOUNTS, Resource
 from tests.access.cluster.test_making import ALL_OF_ONE, ours
-from tests.access.cluster.world import NODES, START_S, World, grant_id, run, spec
+from tests.access.cluster.world import NODES, POD_LOGS, START_S, World, grant_id, run, spec
 
 NAME = object_name(grant_id(1))
 ACCOUNT = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
@@ -78,6 +78,23 @@ def test_what_was_changed_is_told_and_put_right() -> None:
         assert await broker.sweep() == []
 
     run(main, guarded=False)
+
+
+def test_a_role_that_was_widened_is_told_for_as_long_as_somebody_has_it() -> None:
+    async def main(world: World) -> None:
+        broker = Broker(world, spec())
+        await broker.agent.make(spec(), 1)
+        found = await world.root.get(roles.CLUSTER_ROLES, POD_LOGS.name)
+        more = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+        await world.root.patch(roles.CLUSTER_ROLES, POD_LOGS.name, {"rules": [*found["rules"], more]})
+        for _ in range(2):
+            assert await broker.sweep() == [(Sort.CHANGED, "ClusterRole")]
+        with pytest.raises(NotMade, match="or more"):
+            await broker.agent.make(spec(2), 1)
+        await world.root.patch(roles.CLUSTER_ROLES, POD_LOGS.name, {"rules": found["rules"]})
+        assert await broker.sweep() == []
+
+    run(main)
 
 
 def test_what_is_of_no_grant_is_told_and_taken_away() -> None:

@@ -246,7 +246,7 @@ def test_no_grant_without_what_ends_it() -> None:
     [
         ({"end_s": START_S}, "has ended"),
         ({"namespace": NAMESPACE}, "nobody gets access"),
-        ({"role": "aliquot-bg:none"}, "is not there: install"),
+        ({"role": "aliquot-bg:none"}, "is not there: apply"),
         ({"rules": POD_LOGS.rules[:1]}, "does not allow what was approved, or more"),
         (
             {"rules": (*POD_LOGS.rules, Rule(("",), ("secrets",), ("get",)))},

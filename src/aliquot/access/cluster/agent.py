@@ -4,7 +4,7 @@ and again whether what is there is what was granted.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from weakref import WeakValueDictionary
 
 import structlog
@@ -18,6 +18,7 @@ from aliquot.access.core.life.grant import GrantSpec
 from aliquot.kube import errors
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.client import Client
+from aliquot.kube.roles import CLUSTER_ROLES
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Agent:
         found = {resource: (await self._client.list(resource, where(resource))).items for resource in KINDS}
         now_s = self._client.clock.now()
         specs = {spec.id: spec for spec in await live() if spec.end_s > now_s}
-        told = findings(found, list(specs.values()))
+        told = (*findings(found, list(specs.values())), *await self._changed_roles(specs.values()))
         broken = {one.grant for one in told if one.sort in (Sort.MISSING, Sort.CHANGED)}
         for one in told:
             _log.warning("found", finding=str(one))
@@ -93,6 +94,14 @@ class Agent:
         for grant in sorted(broken):
             await self._repair(specs[grant], live)
         return told
+
+    async def _changed_roles(self, specs: Iterable[GrantSpec]) -> list[Finding]:
+        """A ClusterRole is not the agent's to put right: it is told for as long as a grant is bound to it."""
+        return [
+            Finding(Sort.CHANGED, CLUSTER_ROLES, "", spec.role, spec.id, why)
+            for spec in specs
+            if (why := await making.why_not_role(self._client, spec))
+        ]
 
     async def _repair(self, spec: GrantSpec, live: Live) -> None:
         async with self._lock(spec.id):

@@ -41,7 +41,8 @@ async def make(client: Client, spec: GrantSpec) -> None:
         wanted = grants.pieces(spec)
     except ValueError as error:
         raise NotMade(str(error)) from error
-    await _check_role(client, spec)
+    if why := await why_not_role(client, spec):
+        raise NotMade(why)
     uids: dict[Part, str] = {}
     timers = [piece for piece in wanted if piece.part in TIMERS]
     for piece in timers:
@@ -82,6 +83,21 @@ async def revoke(client: Client, grant: str) -> None:
         return
 
 
+async def why_not_role(client: Client, spec: GrantSpec) -> str:
+    """A ClusterRole made beforehand may have been changed since: it has to allow what was approved, and nothing else. Empty: it
+    does, or the grant has a role of its own. Raises ApiError."""
+    if not spec.role:
+        return ""
+    try:
+        found = await client.get(roles.CLUSTER_ROLES, spec.role)
+    except errors.NotFound:
+        return f"ClusterRole {spec.role} is not there: apply what 'aliquot access cluster-objects' prints"
+    rules = grants.read_rules(found)
+    if rules is None or not covers(spec.rules, rules) or not covers(rules, spec.rules):
+        return f"ClusterRole {spec.role} does not allow what was approved, or more: apply it anew"
+    return ""
+
+
 async def labelled(client: Client, grant: str, failures: list[str]) -> list[tuple[Resource, Ours]]:
     """All objects that say they are of this grant; what cannot be listed is told in `failures`."""
     found: list[tuple[Resource, Ours]] = []
@@ -110,21 +126,6 @@ async def delete(client: Client, resource: Resource, seen: Ours) -> None:
         )
     except errors.NotFound:
         return
-
-
-async def _check_role(client: Client, spec: GrantSpec) -> None:
-    """A ClusterRole made beforehand may have been changed since: it has to allow what was approved, and nothing else."""
-    if not spec.role:
-        return
-    try:
-        found = await client.get(roles.CLUSTER_ROLES, spec.role)
-    except errors.NotFound:
-        raise NotMade(
-            f"ClusterRole {spec.role} is not there: install the templates' roles ('aliquot access cluster-objects')"
-        ) from None
-    rules = grants.read_rules(found)
-    if rules is None or not covers(spec.rules, rules) or not covers(rules, spec.rules):
-        raise NotMade(f"ClusterRole {spec.role} does not allow what was approved, or more: apply it anew")
 
 
 async def _settle(client: Client, piece: Piece, spec: GrantSpec, owner_uid: str) -> str:
