@@ -45,6 +45,14 @@ CASES: dict[str, tuple[dict[str, Any], OperandPod]] = {
         {"initContainerStatuses": [waits("CrashLoopBackOff", restartCount=2, lastState=ENDED)], "containerStatuses": [waits("PodInitializing")]},
         OperandPod(False, reason="CrashLoopBackOff", message="c: it ended with code 3, 2 times: no such device"),
     ),
+    "it ends again and again": (
+        {"containerStatuses": [waits("CrashLoopBackOff", "back-off 20s restarting failed container", restartCount=2, lastState=ENDED)]},
+        OperandPod(False, reason="CrashLoopBackOff", message="c: it ended with code 3, 2 times: no such device"),
+    ),
+    "it runs again": (
+        {"containerStatuses": [{"name": "c", "state": {"running": {}}, "restartCount": 2, "lastState": ENDED}]},
+        OperandPod(False, reason="Starting", message="c: it ended with code 3, 2 times: no such device; it was started again"),
+    ),
     "it fits nowhere": (
         {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}]},
         OperandPod(False, reason="Unschedulable", message="no cpu"),

@@ -59,6 +59,7 @@ CASES = [
     Case("a roll has failed", (node("a", FAILED, waits_for="it does not start", driver=STARTS), node("b", REQUIRED, driver=OUTDATED)), "False NodesFailed: 1 of 2 nodes are ready, 1 waits to be upgraded", "True UpgradeWaits: 0 of 2 nodes have their driver, 1 waits: node a has failed", "True NodesFailed: a: it does not start", held_back="node a has failed", counts=(1, 0, 1, 0)),
     Case("a node is left at its driver", (node("a", DONE), node("b", driver=OUTDATED)), "True Ready: 2 of 2 nodes are ready, 1 with an earlier driver", QUIET, counts=(2, 0, 0, 0)),
     Case("an agent is exchanged", (node("a", agent=OUTDATED), node("b")), "True Ready: 2 of 2 nodes are ready", "True Updating: 1 of 2 nodes have an earlier agent: a", counts=(2, 0, 0, 0)),
+    Case("an older policy has all", (), "False NoGPUNodes: all nodes with GPUs that it selects are an older policy's", QUIET, "True OverlappingPolicies: nodes that an older policy is for are left to it: v, w, x and 1 more", overlaps=("y", "x", "w", "v")),
     Case("an older policy has some", ABC, "True Ready: 3 of 3 nodes are ready", QUIET, "True OverlappingPolicies: nodes that an older policy is for are left to it: x, y", overlaps=("y", "x"), counts=(3, 0, 0, 0)),
 ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from aliquot.operator.core.upgrade.states import STATE_LABEL, UNDER_WAY, state_o
 from tests.operator.cluster import simulate
 from tests.operator.machines import GPU
 from tests.operator.upgrading.fleet import NEW, Fleet, fleet
+from tests.operator.world import Gate
 
 LIMITED = {"canary": {"nodes": 0}, "maxParallel": 2, "maxUnavailable": 2}
 
@@ -202,5 +203,34 @@ def test_a_cordon_of_a_user_in_the_very_moment_of_ours_stays_theirs() -> None:
                 await here.policy(NEW, upgrade={**LIMITED, "maxParallel": 1})
                 await here.until(lambda: here.are("upgrade-done"))
             assert here.cordoned() == ["a"]
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("state", ["pod-restart-required", "validation-required"])
+def test_an_api_server_that_is_gone_for_ten_minutes_in_the_midst_of_a_roll(state: str) -> None:
+    async def scenario() -> None:
+        async with fleet("a b c d", upgrade=LIMITED) as here:
+            limits = Most(here)
+            gates: list[Gate] = []
+
+            def dress(inner: Transport) -> Transport:
+                gates.append(Gate(inner))
+                return gates[-1]
+
+            async with here.upgrading(here.cluster.operator(dress=dress)):
+                await here.policy(NEW, upgrade=LIMITED)
+                await here.until(lambda: state in here.states().values())
+                for gate in gates:
+                    gate.is_shut = True
+                before = here.states()
+                await asyncio.sleep(600)
+                assert here.states() == before
+                for gate in gates:
+                    gate.is_shut = False
+                await here.until(lambda: here.are("upgrade-done"), within_s=1800)
+            assert limits.seen == 2
+            assert here.drivers() == dict.fromkeys("abcd", NEW)
+            assert here.cordoned() == here.paused() == []
 
     simulate(scenario)

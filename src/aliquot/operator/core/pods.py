@@ -9,6 +9,7 @@ from aliquot.operator.core.rendering.pods import OPERAND_LABEL, REVISION_LABEL
 
 _ORDINARY = frozenset({"", "ContainerCreating", "PodInitializing"})
 """Reasons to wait that say nothing."""
+_CRASHES = "CrashLoopBackOff"
 
 
 def operand_of(pod: Pod) -> tuple[str, OperandName] | None:
@@ -61,15 +62,20 @@ def _why_not(pod: Pod) -> tuple[str, str]:
         if one.type == "PodScheduled" and one.status == "False":
             return one.reason, one.message
     for container in (*(status.init_container_statuses or ()), *(status.container_statuses or ())):
-        waiting = container.state.waiting
+        waiting, last_end = container.state.waiting, _last_end(container)
         if waiting is not None and waiting.reason not in _ORDINARY:
-            return waiting.reason, f"{container.name}: {waiting.message or _last_end(container)}"
+            # Of one that ends again and again kubelet says how long it waits, and not why.
+            why = last_end if waiting.reason == _CRASHES else waiting.message or last_end
+            return waiting.reason, f"{container.name}: {why or waiting.message or 'it does not start'}"
+        if last_end and not container.ready and container.state.running is not None:
+            return "Starting", f"{container.name}: {last_end}; it was started again"
     return "", ""
 
 
 def _last_end(container: ContainerStatus) -> str:
+    """Empty: it has not ended yet."""
     ended = container.last_state.terminated
     if ended is None:
-        return "it does not start"
+        return ""
     said = f": {ended.message.strip().splitlines()[-1]}" if ended.message.strip() else ""
     return f"it ended with code {ended.exit_code}, {container.restart_count} times{said}"

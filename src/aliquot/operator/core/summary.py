@@ -71,7 +71,7 @@ def summary(
         len(upgrading),
         tuple(_operand(policy, name, nodes) for name in OperandName if policy.operands[name].wanted),
         {
-            READY: _ready(nodes, ready, failed),
+            READY: _ready(nodes, ready, failed, overlaps),
             PROGRESSING: _progressing(nodes, progressing, held_back),
             DEGRADED: _degraded(failed, overlaps),
         },
@@ -107,8 +107,13 @@ def _operand(policy: Policy, name: OperandName, nodes: Sequence[NodeStanding]) -
 
 
 def _ready(
-    nodes: Sequence[NodeStanding], ready: Sequence[NodeStanding], failed: Sequence[NodeStanding]
+    nodes: Sequence[NodeStanding],
+    ready: Sequence[NodeStanding],
+    failed: Sequence[NodeStanding],
+    overlaps: Sequence[str],
 ) -> Told:
+    if not nodes and overlaps:
+        return Told(Status.FALSE, "NoGPUNodes", "all nodes with GPUs that it selects are an older policy's")
     if not nodes:
         return Told(Status.FALSE, "NoGPUNodes", "no node with GPUs is selected")
     counted = f"{len(ready)} of {len(nodes)} nodes are ready"
@@ -183,14 +188,16 @@ def _degraded(failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
         why = failure.message if failure is not None else first.waits_for
         return Told(Status.TRUE, "NodesFailed", f"{_named(failed)}: {why}")
     if overlaps:
-        names = ", ".join(sorted(overlaps)[:_MOST_NAMED])
-        return Told(
-            Status.TRUE, "OverlappingPolicies", f"nodes that an older policy is for are left to it: {names}"
-        )
+        told = f"nodes that an older policy is for are left to it: {_some(overlaps)}"
+        return Told(Status.TRUE, "OverlappingPolicies", told)
     return Told(Status.FALSE, "AsWanted")
 
 
 def _named(nodes: Sequence[NodeStanding]) -> str:
-    names = ", ".join(sorted(node.name for node in nodes)[:_MOST_NAMED])
-    more = len(nodes) - _MOST_NAMED
-    return f"{names} and {more} more" if more > 0 else names
+    return _some([node.name for node in nodes])
+
+
+def _some(names: Sequence[str]) -> str:
+    told = ", ".join(sorted(names)[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{told} and {more} more" if more > 0 else told

@@ -7,9 +7,9 @@ answer is out, it is asked for again, under the same revision.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -20,7 +20,7 @@ from aliquot.kube.api.gpunode import GPUNode
 from aliquot.kube.client import Client
 from aliquot.kube.controller import Controller
 from aliquot.kube.events import Recorder
-from aliquot.kube.resources import NODES
+from aliquot.kube.resources import GPUNODES, NODES, PODS
 from aliquot.kube.retry import Backoff
 from aliquot.operator.board import Board
 from aliquot.operator.core.operands import POLICY_LABEL, OperandName
@@ -68,6 +68,7 @@ _WORKERS = 8
 _GATHER_S = 0.5
 _DECIDED_FOR_S = 5.0
 """For so long what was decided on is taken to be so still."""
+_Here: TypeAlias = tuple[Sequence[Pod], GPUNode | None]
 _NOBODY_MAKES_ONE = "there is no DaemonSet of the driver for it"
 
 
@@ -196,16 +197,16 @@ class Upgrades:
 
     # --- what is seen ---
 
-    def _view(self, node: Node, wanted_revision: str, policy: Policy | None) -> UpgradeNode:
+    def _view(
+        self, node: Node, wanted_revision: str, policy: Policy | None, here: _Here | None = None
+    ) -> UpgradeNode:
         name = node.metadata.name
-        here = OnNode(
-            node,
+        pods, gpu_node = here or (
             self._watched.pods.indexed(BY_NODE, name),
             self._watched.gpu_nodes.get(name),
-            self._namespace,
-            self._pod_writes.refusals,
         )
-        return read(here, wanted_revision, policy)
+        seen = OnNode(node, pods, gpu_node, self._namespace, self._pod_writes.refusals)
+        return read(seen, wanted_revision, policy)
 
     def _wanted_revision(self, policy: str, node: Node) -> str | None:
         """What a pod of the driver would be made of there now, whatever the policy is about to make of that. None: nobody would
@@ -234,6 +235,9 @@ class Upgrades:
         if node is None:
             return None
         found = self._next(node)
+        if found is not None and _is_given_up(node, found):
+            # Time has passed, but what came of it may not have been heard: not over a copy that trails.
+            node, found = await self._asked(node)
         if found is None or not self._may_write():
             return None
         has_news = await self._pod_writes.carry_out(found)
@@ -241,7 +245,20 @@ class Upgrades:
             return 0.0
         return 0.0 if has_news else found.look_again_s
 
-    def _next(self, node: Node) -> Step | None:
+    async def _asked(self, node: Node) -> tuple[Node, Step | None]:
+        """As the API server has the node and what is on it. Raises ApiError."""
+        name = node.metadata.name
+        pods = await self._client.list(PODS, field_selector=f"spec.nodeName={name}", into=Pod)
+        try:
+            gpu_node = await self._client.get(GPUNODES, name, into=GPUNode)
+        except errors.NotFound:
+            gpu_node = None
+        await self._latest.ask(name)
+        latest = self._latest.get(name)
+        return (node, None) if latest is None else (latest, self._next(latest, (pods.items, gpu_node)))
+
+    def _next(self, node: Node, here: _Here | None = None) -> Step | None:
+        """`here`: what is on it, where that was asked for."""
         if upgrade_of(node) == (State.NONE, "") and not self._standing.node(node.metadata.name).has_gpus:
             return None
         stands = self._standing.node(node.metadata.name)
@@ -249,11 +266,11 @@ class Upgrades:
         if not stands.claim.policy or (
             policy is not None and (stands.pool is None or not has_our_driver(policy, node))
         ):
-            return release(self._view(node, "", policy))
+            return release(self._view(node, "", policy, here))
         wanted = self._wanted_revision(stands.claim.policy, node)
         if wanted is None or self._is_as_wanted(node, wanted):
             return None
-        view = self._view(node, wanted, policy)
+        view = self._view(node, wanted, policy, here)
         if policy is None and view.state not in UNDER_WAY:
             return None
         rules = policy.rules if policy is not None else self._rules.get(stands.claim.policy, Rules())
@@ -365,6 +382,10 @@ def _seen(node: Node) -> tuple[Any, ...]:
         node.spec.unschedulable,
         is_ready(node),
     )
+
+
+def _is_given_up(node: Node, found: Step) -> bool:
+    return found.state is State.UPGRADE_FAILED and upgrade_of(node)[0] is not State.UPGRADE_FAILED
 
 
 def _is_driver(daemon_set: Json) -> bool:
