@@ -353,7 +353,9 @@ class Histories(RuleBasedStateMachine):
                 if not life.request.extends and (due is None or moment_s < due):
                     found = step(life, Look(), moment_s, around)
                     assert isinstance(found, Step) and found.life is life, "it was not due"
-            if due is not None and due > self.world.now_s and life.stage is not Stage.SCHEDULED:
+            # What is to begin may be hindered all the same.
+            begins = life.stage is Stage.SCHEDULED or life.request.emergency
+            if due is not None and due > self.world.now_s and not begins:
                 found = step(life, Look(), due, around)
                 assert isinstance(found, Step) and found.life is not life, "it was due"
 
