@@ -4,10 +4,9 @@ import random
 import pytest
 from msgspec.structs import replace
 
-from aliquot.access.broker.around import Undelivered
 from aliquot.access.broker.broker import No, NotThere, Unavailable
 from aliquot.access.cluster.making import NotMade, NotRemoved
-from aliquot.access.core.life.effects import Audience, News
+from aliquot.access.core.life.effects import Audience, News, Undelivered
 from aliquot.access.core.life.events import Activate, Approve, Deny, Return, Revoke
 from aliquot.access.core.life.facts import Fact, replay
 from aliquot.access.core.life.life import Life

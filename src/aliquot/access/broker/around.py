@@ -58,10 +58,6 @@ class Notifier(Protocol):
         ...
 
 
-class Undelivered(Exception):
-    """One line: whom it did not reach, and why. It is tried again."""
-
-
 class ClusterAgent(Protocol):
     """`access.cluster.agent.Agent`, here or at the other end of a wire."""
 

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from aliquot.access.broker import drafts
-from aliquot.access.broker.around import Outside, Undelivered
+from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker, NotThere
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.making import NotMade, NotRemoved
@@ -22,6 +22,7 @@ from aliquot.access.core.life.effects import (
     Notify,
     OpenReview,
     RemoveGrant,
+    Undelivered,
 )
 from aliquot.access.core.life.events import Event, Made, MakeFailed, Removed, RemoveFailed
 from aliquot.access.store.database import Unreachable

@@ -77,3 +77,7 @@ class OpenReview(_Effect, frozen=True, kw_only=True):
 
 
 Effect: TypeAlias = MakeGrant | RemoveGrant | Notify | CommentTicket | OpenReview
+
+
+class Undelivered(Exception):
+    """One line: whom a telling or a comment did not reach, and why. It is tried again."""
