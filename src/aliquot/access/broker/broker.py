@@ -57,6 +57,10 @@ class NotThere(Exception):
     """No request of this id."""
 
 
+class Moved(Exception):
+    """It is of another version than whoever acts has seen."""
+
+
 class _Known(Struct, frozen=True):
     """What was found out beforehand."""
 
@@ -108,12 +112,16 @@ class Broker:
 
         return self._answered(await self._write(work))
 
-    async def put(self, life_id: str, event: Event, caller: Caller | None) -> Life:
-        """What happens to a request. `caller` None: nobody, time or a cluster."""
+    async def put(
+        self, life_id: str, event: Event, caller: Caller | None, *, version: int | None = None
+    ) -> Life:
+        """What happens to a request. `caller` None: nobody, time or a cluster. `version`: that it has to have; raises Moved."""
         for _ in range(_TRIES):
             read = await self._store.read(lambda tx: tx.life(life_id))
             if read is None:
                 raise NotThere(life_id)
+            if version not in (None, read.version):
+                raise Moved(f"it is of version {read.version} by now, not {version}: look at it again")
             known = await self._found_out(read, event, caller)
             try:
                 return self._answered(await self._write(self._putting(read, event, caller, known)))

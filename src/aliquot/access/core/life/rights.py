@@ -32,6 +32,11 @@ def may(here: Here, event: Event) -> Refused | None:
             return None
 
 
+def may_see(here: Here, by: Person) -> bool:
+    """Whose it is, and whoever may agree to it, end it or judge it. To others there is none of its id."""
+    return by == here.life.holder or _may_revoke(here, by) is None
+
+
 def reviewers(here: Here) -> Quorum:
     """Without a template that names any it is one of those who look after all."""
     template, policy = here.template, here.around.policy

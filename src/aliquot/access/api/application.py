@@ -1,0 +1,63 @@
+"""The routes."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from aliquot.access.api.asking import Asking
+from aliquot.access.api.deciding import Deciding
+from aliquot.access.api.door import Door
+from aliquot.access.api.overseeing import Overseeing
+from aliquot.access.api.problems import HANDLERS
+from aliquot.access.core.life.events import Activate, Return, Withdraw
+from aliquot.access.core.people import Person
+
+
+def application(door: Door, *, origin: str) -> Starlette:
+    """`origin`: the name of the log."""
+    asking = Asking(door)
+    deciding = Deciding(door, asking)
+    overseeing = Overseeing(door, origin=origin)
+    post, get = ["POST"], ["GET"]
+    routes = [
+        Route("/healthz", _alive, methods=get),
+        Route("/v1/requests", asking.ask, methods=post),
+        Route("/v1/requests", asking.listed, methods=get),
+        Route("/v1/requests/{id}:approve", deciding.approve, methods=post),
+        Route("/v1/requests/{id}:deny", deciding.deny, methods=post),
+        Route("/v1/requests/{id}:withdraw", deciding.without_body(_withdraw), methods=post),
+        Route("/v1/requests/{id}:activate", deciding.without_body(_activate), methods=post),
+        Route("/v1/requests/{id}", asking.show, methods=get),
+        Route("/v1/grants/{id}:return", deciding.without_body(_return), methods=post),
+        Route("/v1/grants/{id}:revoke", deciding.revoke, methods=post),
+        Route("/v1/grants/{id}:extend", deciding.extend, methods=post),
+        Route("/v1/grants/{id}:credential", deciding.credential, methods=post),
+        Route("/v1/reviews/{id}", deciding.judge, methods=post),
+        Route("/v1/killswitch", overseeing.switch, methods=get),
+        Route("/v1/killswitch:pull", overseeing.pull, methods=post),
+        Route("/v1/killswitch:clear", overseeing.clear, methods=post),
+        Route("/v1/templates", asking.templates, methods=get),
+        Route("/v1/simulate", asking.simulate, methods=get),
+        Route("/v1/clusters/{name}", overseeing.cluster, methods=get),
+        Route("/v1/log/checkpoint", overseeing.checkpoint, methods=get),
+        Route("/v1/log/proof", overseeing.proof, methods=get),
+        Route("/v1/log/dump", overseeing.dump, methods=get),
+    ]
+    return Starlette(routes=routes, exception_handlers=HANDLERS)
+
+
+def _withdraw(by: Person) -> Withdraw:
+    return Withdraw(by=by)
+
+
+def _activate(by: Person) -> Activate:
+    return Activate(by=by)
+
+
+def _return(by: Person) -> Return:
+    return Return(by=by)
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok")

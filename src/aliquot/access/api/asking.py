@@ -1,0 +1,254 @@
+"""Requests: asked for, listed, shown; and what asking would come to."""
+
+import hashlib
+import re
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aliquot.access.api import problems, reading
+from aliquot.access.api.door import Door, answered, shown, written
+from aliquot.access.api.problems import Problem
+from aliquot.access.broker.around import Caller
+from aliquot.access.core import requests
+from aliquot.access.core.life.rights import may_see
+from aliquot.access.core.life.stages import Stage
+from aliquot.access.core.people import Person
+from aliquot.access.core.policy import Policy
+from aliquot.access.core.quorum import may_approve
+from aliquot.access.core.refusals import Refused
+from aliquot.access.core.spelling import canonical, spell
+from aliquot.access.core.templates.template import StepUpLevel, Template, digest
+from aliquot.access.core.terms import Ask, ineligible, terms
+from aliquot.access.core.times import WORST_AFTER_END_S, WORST_AFTER_REVOKE_S
+from aliquot.access.store.reading import Answer, Wanted
+from aliquot.access.store.transaction import Transaction
+from aliquot.clock import rfc3339_milli
+
+_KEYS_LAST_S = 24 * 3600
+_MOST_ON_A_PAGE = 100
+_MOST_LOOKED_AT = 1000
+"""For one page: of somebody who may see little."""
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+_ID = re.compile(r"r[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+_FLAG = re.compile("true|false")
+_STAGES = re.compile("({0})(,({0}))*".format("|".join(Stage)))
+_FILTERS = {
+    "stage": _STAGES,
+    "template": _NAME,
+    "cluster": _NAME,
+    "namespace": _NAME,
+    "mine": _FLAG,
+    "reviewOpen": _FLAG,
+    "before": _ID,
+    "limit": re.compile("[1-9][0-9]?|100"),
+}
+_SIMULATED = {
+    "template": _NAME,
+    "cluster": _NAME,
+    "namespace": _NAME,
+    "durationSeconds": re.compile("[1-9][0-9]{0,7}", re.ASCII),
+    "start": re.compile(r"[0-9T:.Z+-]{1,40}", re.ASCII),
+    "emergency": _FLAG,
+}
+_PARAMETER = "parameter."
+
+
+Seconds = Annotated[int, Meta(ge=1, le=10**8)]
+
+
+class AskBody(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    template: str
+    cluster: str
+    namespace: str = ""
+    parameters: dict[str, str] = {}
+    duration_seconds: Seconds | None = None
+    start: str | None = None
+    justification: str
+    ticket: str = ""
+    emergency: bool = False
+
+    def ask(self) -> Ask:
+        """Raises Problem."""
+        return Ask(
+            template=self.template,
+            cluster=self.cluster,
+            namespace=self.namespace,
+            parameters=self.parameters,
+            duration_s=self.duration_seconds,
+            start_s=reading.moment("start", self.start),
+            justification=self.justification,
+            ticket=self.ticket,
+            emergency=self.emergency,
+        )
+
+
+def digest_of(asked: Ask) -> str:
+    """What a fresh proof for an ask is for, and what an idempotency key stands for."""
+    return "sha256:" + hashlib.sha256(canonical(asked)).hexdigest()
+
+
+class Asking:
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def ask(self, request: Request) -> Response:
+        caller = await self._door.caller(request)
+        key = reading.idempotency_key(request)
+        asked = (await reading.body(request, AskBody)).ask()
+        return await self.put(request, caller, asked, key)
+
+    async def put(self, request: Request, caller: Caller, asked: Ask, key: str) -> Response:
+        """Asked again with the same key it is the same request, whatever has become of it."""
+        of = digest_of(asked)
+        caller = await self._door.proven(caller, request, of)
+        request_id = await self._kept_id(caller.person, key, of) if key else ""
+        return answered(await self._door.broker.ask(asked, caller, request_id=request_id), 201)
+
+    async def _kept_id(self, person: Person, key: str, of: str) -> str:
+        """The id that a key stands for, from before anything is made of it: whoever dies in between makes the same one again."""
+
+        def work(tx: Transaction) -> Answer:
+            if (there := tx.answer(str(person), key)) is not None:
+                return there
+            made = Answer(
+                of, 201, requests.new_id(tx.now_s, self._door.random(requests.RANDOM_BYTES)).encode()
+            )
+            tx.remember(str(person), key, made, until_s=tx.now_s + _KEYS_LAST_S)
+            return made
+
+        found = await self._door.store.write(work)
+        if found.digest != of:
+            raise Problem(
+                422, "key-used", "this Idempotency-Key was given with something else: take a new one"
+            )
+        return found.body.decode()
+
+    async def show(self, request: Request) -> Response:
+        caller = await self._door.caller(request)
+        here = await self._door.seen(reading.id_of(request), caller)
+        if request.headers.get("if-none-match") == f'"{here.life.version}"':
+            return Response(status_code=304, headers={"ETag": f'"{here.life.version}"'})
+        return answered(here.life)
+
+    async def listed(self, request: Request) -> Response:
+        """The latest first. `next` is there where there may be more: the `before` of the next page."""
+        caller = await self._door.caller(request)
+        given = reading.query(request, _FILTERS)
+        wanted = Wanted(
+            stages=tuple(Stage(one) for one in given["stage"].split(",")) if "stage" in given else (),
+            holder=caller.person if given.get("mine") == "true" else None,
+            template=given.get("template", ""),
+            cluster=given.get("cluster", ""),
+            namespace=given.get("namespace"),
+            review_open=given.get("reviewOpen") == "true",
+            before=given.get("before", ""),
+        )
+        items, after = await self._page(caller, wanted, int(given.get("limit", "50")))
+        return written({"items": items, **({"next": after} if after else {})})
+
+    async def _page(self, caller: Caller, wanted: Wanted, limit: int) -> tuple[list[dict[str, Any]], str]:
+        items: list[dict[str, Any]] = []
+        for _ in range(_MOST_LOOKED_AT // _MOST_ON_A_PAGE):
+            asked_for = wanted
+            found, now_s = await self._door.store.read(
+                lambda tx, asked_for=asked_for: (tx.lives(asked_for, most=_MOST_ON_A_PAGE), tx.now_s)  # type: ignore[misc]
+            )
+            for life in found:
+                if may_see(self._door.here(life, now_s, caller), caller.person):
+                    items.append(shown(life))
+                if len(items) == limit:
+                    return items, life.id
+            if len(found) < _MOST_ON_A_PAGE:
+                return items, ""
+            wanted = replace(wanted, before=found[-1].id)
+        return items, wanted.before
+
+    async def templates(self, request: Request) -> Response:
+        caller = await self._door.caller(request)
+        reading.query(request, {})
+        policy = self._door.policy()
+        return written(
+            {
+                "items": [_described(one, caller) for _, one in sorted(policy.templates.items())],
+                "policyDigest": policy.digest,
+            }
+        )
+
+    async def simulate(self, request: Request) -> Response:
+        """What a request of the caller's would come to. Nothing is written."""
+        caller = await self._door.caller(request)
+        given = reading.query(request, _SIMULATED, rest=_PARAMETER)
+        for name in ("template", "cluster"):
+            if name not in given:
+                raise Problem(422, "invalid", f"'{name}' is missing")
+        asked = Ask(
+            template=given["template"],
+            cluster=given["cluster"],
+            namespace=given.get("namespace", ""),
+            parameters={
+                name.removeprefix(_PARAMETER): value
+                for name, value in given.items()
+                if name.startswith(_PARAMETER)
+            },
+            duration_s=int(given["durationSeconds"]) if "durationSeconds" in given else None,
+            start_s=reading.moment("start", given.get("start")),
+            justification="to see what it would come to",
+            emergency=given.get("emergency") == "true",
+        )
+        policy = self._door.policy()
+        now_s = await self._door.store.read(lambda tx: tx.now_s)
+        found = terms(
+            asked,
+            request_id=requests.new_id(now_s, bytes(requests.RANDOM_BYTES)),
+            requester=caller.identity,
+            step_up=StepUpLevel.WEBAUTHN,
+            policy=policy,
+            now_s=now_s,
+        )
+        if isinstance(found, Refused):
+            raise problems.refused(found)
+        return written(_foreseen(found, policy, now_s))
+
+
+def _described(template: Template, caller: Caller) -> dict[str, Any]:
+    emergency = template.emergency is not None and not ineligible(template, caller.identity, emergency=True)
+    return {
+        **msgspec.to_builtins(template),
+        "digest": digest(template),
+        "mayAsk": not ineligible(template, caller.identity, emergency=False),
+        "mayAskInEmergency": emergency,
+        "mayApprove": not may_approve(caller.identity, Person("", ""), template.quorum),
+    }
+
+
+def _foreseen(request: requests.Request, policy: Policy, now_s: float) -> dict[str, Any]:
+    template = policy.templates[request.template]
+    began_s = now_s if request.start_s is None else request.start_s
+    if not request.emergency:
+        # Agreed to at the last moment, and begun at the last one after that.
+        waits_s = (
+            0 if template.is_pre_approved or request.start_s is not None else template.approval_timeout_s
+        )
+        began_s += waits_s + template.start_window_s
+    slots = () if request.emergency else template.quorum.slots
+    return {
+        "rules": [spell(one) for one in request.rules],
+        "durationSeconds": request.duration_s,
+        "approvals": {
+            "slots": [spell(one) for one in slots],
+            "distinctGroups": template.quorum.distinct_groups,
+        },
+        "stepUp": {"request": template.step_up.request, "approval": template.step_up.approval},
+        "ticket": template.ticket.need,
+        "reviewed": template.review is not None and (request.emergency or template.review.every_use),
+        "latestEnd": rfc3339_milli(began_s + request.duration_s),
+        "latestEndWithExtensions": rfc3339_milli(began_s + template.absolute_cap_s),
+        "useAfterEndSeconds": WORST_AFTER_END_S,
+        "useAfterRevokeSeconds": WORST_AFTER_REVOKE_S,
+    }

@@ -1,0 +1,116 @@
+"""Who calls, what they may see, and what handlers share."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aliquot.access.api import problems
+from aliquot.access.api.problems import Problem
+from aliquot.access.broker.around import Caller, Policies
+from aliquot.access.broker.broker import Broker
+from aliquot.access.core.life.here import Here
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.life.rights import may_see
+from aliquot.access.core.life.surroundings import Surroundings
+from aliquot.access.core.policy import Policy
+from aliquot.access.core.refusals import Ground, Refused
+from aliquot.access.core.spelling import spell
+from aliquot.access.store.store import Store
+
+
+class Authenticator(Protocol):
+    """Both read headers alone: nobody's body is read before it is known who they are."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Caller | Refused:
+        """Who calls, without any fresh proof."""
+        ...
+
+    async def proven(self, caller: Caller, headers: Mapping[str, str], digest: str) -> Caller | Refused:
+        """The caller with the fresh proof that the headers bring, if it is one for just this digest."""
+        ...
+
+
+class Reachable(Struct, frozen=True, rename="camel"):
+    """A cluster, as its users reach it."""
+
+    name: str
+    server: str
+    certificate_authority: str
+    """PEM; empty: one that everybody trusts."""
+
+
+@dataclass
+class Door:
+    broker: Broker
+    store: Store
+    policies: Policies
+    authenticator: Authenticator
+    clusters: Mapping[str, Reachable] = field(default_factory=dict)
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    async def caller(self, request: Request) -> Caller:
+        """Raises Problem."""
+        found = await self.authenticator.authenticate(request.headers)
+        if isinstance(found, Refused):
+            if found.ground is Ground.UNKNOWN:
+                raise problems.refused(found)
+            raise Problem(401, "unauthenticated", found.reason, {"WWW-Authenticate": "Bearer"})
+        return found
+
+    async def proven(self, caller: Caller, request: Request, digest: str) -> Caller:
+        """Raises Problem."""
+        found = await self.authenticator.proven(caller, request.headers, digest)
+        if isinstance(found, Refused):
+            raise problems.refused(found)
+        return found
+
+    def policy(self) -> Policy:
+        """Raises Problem."""
+        found = self.policies.now()
+        if found is None:
+            raise problems.refused(
+                Refused("it is not known what templates there are now: its files are broken", Ground.UNKNOWN)
+            )
+        return found
+
+    async def seen(self, life_id: str, caller: Caller) -> Here:
+        """A request as this caller sees it. Raises Problem: there is none for them."""
+        life, now_s = await self.store.read(lambda tx: (tx.life(life_id), tx.now_s))
+        if life is None:
+            raise problems.not_there()
+        here = self.here(life, now_s, caller)
+        if not may_see(here, caller.person):
+            raise problems.not_there()
+        return here
+
+    def here(self, life: Life, now_s: float, caller: Caller) -> Here:
+        around = Surroundings(policy=self.policies.now(), identities={caller.person: caller.identity})
+        return Here(life, now_s, around)
+
+
+def shown(life: Life) -> dict[str, Any]:
+    """A request as it is answered: as the log spells it, its id first."""
+    return {
+        "id": life.id,
+        **spell(life),
+        "reviewState": life.review.state if life.review is not None else "none",
+    }
+
+
+def answered(life: Life, status: int = 200) -> Response:
+    headers = {"ETag": f'"{life.version}"'}
+    if status == 201:
+        headers["Location"] = f"/v1/requests/{life.id}"
+    return written(shown(life), status, headers)
+
+
+def written(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    # What is in it may be what somebody wrote, and changes.
+    kept = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
+    return Response(msgspec.json.encode(found), status, headers=kept, media_type="application/json")
