@@ -20,11 +20,6 @@ from tests.access.identity.provider import START_S, Clock, Provider, b64, served
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def provider(clock: Clock) -> Provider:
     return Provider(clock)
 
