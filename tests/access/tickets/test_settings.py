@@ -44,3 +44,40 @@ def test_what_is_refused(text: str, said: str) -> None:
         section(text)
     assert said in str(refused.value)
     assert str(refused.value).startswith("server.yaml:")
+
+
+HOOKS = """
+hooks:
+  jira: {kind: body, secretFile: /etc/hook}
+  servicenow: {kind: standard, secretFile: /etc/other, mayAsk: true}
+rafay:
+  groups:
+    shop: {template: pod-exec, cluster: prod-one, namespace: shop, parameters: {pod: checkout-0}}
+  people:
+    sso: {dev@example.com: {issuer: https://login.example.com, subject: dev}}
+"""
+
+
+def test_hooks_and_rafay() -> None:
+    found = section(HOOKS)
+    assert found.hooks["servicenow"].may_ask
+    assert not found.hooks["jira"].may_ask
+    assert found.rafay is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("jira:", "Jira:", "'Jira' is not a hook's name"),
+        ("secretFile: /etc/hook", "secretFile: ''", "server.yaml:3: names no file"),
+        ("secretFile: /etc/hook", "secretFile: a, header: 'a b'", "'a b' is not a header's name"),
+        ("template: pod-exec", "template: Pod Exec", "'Pod Exec' is no name of a template"),
+        ("subject: dev", "subject: ''", "server.yaml:9: names no issuer, or no subject"),
+        ("sso:", "saml:", "saml"),
+        ("kind: body", "kind: none", "none"),
+    ],
+)
+def test_hooks_that_are_refused(before: str, after: str, said: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        section(HOOKS.replace(before, after, 1))
+    assert said in str(refused.value)

@@ -17,6 +17,7 @@ tickets:
       user: aliquot@acme.example
       secretFile: /etc/aliquot/jira
       projects: [OPS]
+  hooks: ...                        # incoming/settings.py
 """
 
 import re
@@ -26,6 +27,12 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from aliquot.access.outside.calling import url_trouble
+from aliquot.access.tickets.incoming.settings import (
+    HookSettings,
+    RafaySettings,
+    hook_troubles,
+    rafay_troubles,
+)
 from aliquot.document import Document
 from aliquot.document.parts import Key
 from aliquot.kube.quoted import quoted
@@ -106,6 +113,8 @@ SystemSettings: TypeAlias = ServiceNowSettings | JiraSettings
 
 class TicketSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     systems: dict[str, SystemSettings] = {}
+    hooks: dict[str, HookSettings] = {}
+    rafay: RafaySettings | None = None
 
 
 def check_tickets(found: Document, at: tuple[Key, ...], settings: TicketSettings) -> None:
@@ -122,6 +131,10 @@ def check_tickets(found: Document, at: tuple[Key, ...], settings: TicketSettings
                     f"names of tickets like {prefix}... belong to {taken[prefix]} already: one system for each",
                 )
             taken[prefix] = name
+    for below, wrong in hook_troubles(settings.hooks):
+        raise found.error((*at, "hooks", *below), wrong)
+    for below, wrong in rafay_troubles(settings.rafay) if settings.rafay is not None else ():
+        raise found.error((*at, "rafay", *below), wrong)
 
 
 def _prefixes(system: SystemSettings) -> Iterator[tuple[tuple[Key, ...], str]]:
