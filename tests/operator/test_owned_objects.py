@@ -87,6 +87,26 @@ def test_what_was_deleted_is_told_by_one_who_has_not_made_it() -> None:
     simulated(test)
 
 
+def test_what_has_lost_the_label_that_it_is_known_by_gets_it_again() -> None:
+    async def test(world: World) -> None:
+        before = await running(world)
+        await world.admin.patch(
+            DAEMONSETS,
+            TOOLKIT,
+            {"metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}}},
+            NAMESPACE,
+        )
+        await asyncio.sleep(5)
+        after = (await world.daemon_sets())[TOOLKIT]["metadata"]
+        assert after["uid"] == before[TOOLKIT]["metadata"]["uid"]
+        assert after["labels"] == before[TOOLKIT]["metadata"]["labels"]
+        assert await world.told("DriftReverted") == [
+            f"DaemonSet {TOOLKIT} had lost its label app.kubernetes.io/managed-by=aliquot-operator"
+        ]
+
+    simulated(test)
+
+
 def test_a_policy_that_is_made_again_is_no_drift() -> None:
     async def test(world: World) -> None:
         await running(world)

@@ -34,7 +34,7 @@ from aliquot.operator.core.pools import POOL_LABEL
 from aliquot.operator.core.rendering.monitoring import service, service_monitor
 from aliquot.operator.effort import Effort
 from aliquot.operator.standing import Standing
-from aliquot.operator.watched import Json, Watched
+from aliquot.operator.watched import OURS, Json, Watched
 
 FIELD_MANAGER = "aliquot-operator"
 RUNTIME_CLASS = "nvidia"
@@ -82,8 +82,8 @@ class PolicyLoop:
             SERVICEMONITORS: watched.service_monitors,
         }
         self._answers: dict[Resource, Answers[Json]] = {resource: Answers() for resource in self._caches}
-        self._seen: dict[str, set[tuple[str, str]]] = {}
-        """By policy, (kind, key) of what was there once, for who looks for what became of it."""
+        self._seen: dict[str, dict[tuple[str, str], str]] = {}
+        """By policy, (kind, key) of what was there once, and its UID, for who looks for what became of it."""
         self._controller = Controller("operator policies", self._reconcile, rng=rng)
 
     async def run(self) -> None:
@@ -161,7 +161,7 @@ class PolicyLoop:
     def _change(self, policy: str, resource: Resource, wanted: Json) -> _Change | None:
         live = self._live(resource, key(wanted))
         if live is not None:
-            self._seen.setdefault(policy, set()).add((resource.kind, key(wanted)))
+            self._seen.setdefault(policy, {})[resource.kind, key(wanted)] = live["metadata"]["uid"]
         if live is None or digest(live) != digest(wanted):
             return _Change(resource, wanted, live, ())
         drifted = drift(wanted, live)
@@ -188,12 +188,15 @@ class PolicyLoop:
             change.resource, change.wanted, field_manager=FIELD_MANAGER, force=True
         )
         self._answers[change.resource].put(name, cached, answer)
-        called, seen = _called(change), self._seen.setdefault(policy, set())
+        called, seen, uid = _called(change), self._seen.setdefault(policy, {}), answer["metadata"]["uid"]
+        before = seen.get((change.resource.kind, name))
         if change.drifted:
             self._tell(policy, Severity.WARNING, "DriftReverted", f"{called}: {in_words(change.drifted)}")
-        elif change.live is None and (change.resource.kind, name) in seen:
-            self._tell(policy, Severity.WARNING, "DriftReverted", f"{called} was deleted: it is made again")
-        seen.add((change.resource.kind, name))
+        elif change.live is None and before is not None:
+            # What has not the label is not seen.
+            what = "was deleted: it is made again" if uid != before else f"had lost its label {OURS}"
+            self._tell(policy, Severity.WARNING, "DriftReverted", f"{called} {what}")
+        seen[change.resource.kind, name] = uid
 
     def _tell(self, policy: str, severity: Severity, reason: str, message: str) -> None:
         if (found := self._watched.policies.get(policy)) is not None:
@@ -205,7 +208,7 @@ class PolicyLoop:
             for live in list(cache.values()):
                 if (resource, key(live)) in wanted or not is_of(live, policy) or _pool_of(live) in used:
                     continue
-                self._seen.get(policy.name, set()).discard((resource.kind, key(live)))
+                self._seen.get(policy.name, {}).pop((resource.kind, key(live)), None)
                 await self._delete(resource, live)
 
     async def _delete(self, resource: Resource, live: Json) -> None:
