@@ -16,7 +16,7 @@ from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.skew import ClocksDiffer
 from aliquot.access.core import killing, requests
 from aliquot.access.core.killing import KillSwitch
-from aliquot.access.core.life import asking
+from aliquot.access.core.life import asking, timing
 from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant
 from aliquot.access.core.life.events import Event, Judge, Look
 from aliquot.access.core.life.grant import spec_of
@@ -41,6 +41,9 @@ T = TypeVar("T")
 _TRIES = 20
 _STEPS_AT_ONCE = 5
 _LONGEST_DELAY_S = 60.0
+_MOST_DUE = 10_000
+_LOOKED_AT_ONCE = 64
+_LOOK_AGAIN_S = 5.0
 _TICKETS_COUNT = (Stage.PENDING, Stage.APPROVED, Stage.SCHEDULED)
 """Before it begins; after that it stood."""
 
@@ -83,6 +86,8 @@ class Broker:
         self._outside = outside
         self._waking = waking
         self._random_bytes = random_bytes
+        self._looked_s: dict[str, float] = {}
+        """What time has come for, and when it was looked at last."""
 
     # --- requests and grants ---
 
@@ -258,11 +263,17 @@ class Broker:
 
     # --- time ---
 
-    async def look_at_due(self, *, most: int = 100) -> bool:
-        """At those that time has changed something about. False: at none."""
-        due = await self._store.read(lambda tx: tx.due(most=most))
-        await asyncio.gather(*(self.put(one, Look(), None) for one in due))
-        return bool(due)
+    async def look_at_due(self) -> None:
+        """At those that time has changed something about, or would if something else were not in the way: those not at once again."""
+        now_s = asyncio.get_running_loop().time()
+        due = await self._store.read(lambda tx: tx.due(most=_MOST_DUE))
+        self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if now_s - at_s < _LOOK_AGAIN_S}
+        new = [one for one in due if one not in self._looked_s]
+        self._looked_s |= dict.fromkeys(new, now_s)
+        for first in range(0, len(new), _LOOKED_AT_ONCE):
+            await asyncio.gather(
+                *(self.put(one, Look(), None) for one in new[first : first + _LOOKED_AT_ONCE])
+            )
 
     async def look_at_all(self) -> None:
         """At all that are not over: people, templates and the kill switch may be others than before."""
@@ -272,10 +283,7 @@ class Broker:
     # --- what is found out beforehand ---
 
     async def _found_out(self, life: Life, event: Event, caller: Caller | None) -> _Known:
-        people = {life.holder, *(one.person for one in life.approvals)}
-        if life.review is not None:
-            people |= {one.person for one in life.review.findings}
-        identities = dict(await self._outside.people.known(people))
+        identities = dict(await self._outside.people.known(timing.people(life)))
         if caller is not None:
             identities[caller.person] = caller.identity
         return _Known(identities, await self._ticket_for(life, event))
