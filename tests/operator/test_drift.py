@@ -11,6 +11,7 @@ WANTED: dict[str, Any] = {
         "replicas": 1,
         "paused": False,
         "args": ["a", "b"],
+        "nodeSelector": {"gpu": "true"},
         "containers": [{"name": "m", "image": "x:1", "env": [{"name": "A", "value": "1"}]}],
     }
 }
@@ -27,6 +28,7 @@ WANTED: dict[str, Any] = {
         (lambda spec: spec.update(replicas=3), ["spec.replicas was 3, is to be 1"]),
         (lambda spec: spec.pop("replicas"), ["spec.replicas was nothing, is to be 1"]),
         (lambda spec: spec["args"].append("c"), ["spec.args was ['a', 'b', 'c'], is to be ['a', 'b']"]),
+        (lambda spec: spec["nodeSelector"].update(disk="ssd"), ["spec.nodeSelector.disk was ssd, is to be nothing"]),
         (lambda spec: spec["containers"][0].update(image="y"), ["spec.containers[m].image was y, is to be x:1"]),
         (lambda spec: spec["containers"][0]["env"].clear(), ["spec.containers[m].env[A] was nothing, is to be {'name': 'A', 'value': '1'}"]),
         (lambda spec: spec.update(containers=None), ["spec.containers was nothing, is to be [{'name': 'm', 'image': 'x:1', 'env':..."]),
@@ -39,6 +41,7 @@ def test_what_was_changed(change: Any, told: list[str]) -> None:
             "replicas": 1,
             "paused": False,
             "args": ["a", "b"],
+            "nodeSelector": {"gpu": "true"},
             "containers": [{"name": "m", "image": "x:1", "env": [{"name": "A", "value": "1"}]}],
         },
     }

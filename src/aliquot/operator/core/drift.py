@@ -6,6 +6,8 @@ from typing import Any
 from aliquot.kube import quantity
 
 _MOST_TOLD = 3
+_ATOMIC = ".nodeSelector"
+"""Server-side apply takes it as one value. With an entry more, pods leave nodes that have no such label."""
 _EMPTY: tuple[Any, ...] = (None, "", False, 0, [], {})
 
 
@@ -31,6 +33,9 @@ def _differences(wanted: Any, live: Any, path: str) -> Iterator[str]:
             return
         for name, value in wanted.items():
             yield from _differences(value, live.get(name), f"{path}.{name}" if path else name)
+        if path.endswith(_ATOMIC):
+            for name in live.keys() - wanted.keys():
+                yield _told(f"{path}.{name}", None, live[name])
     elif isinstance(wanted, list):
         if not isinstance(live, list):
             yield _told(path, wanted, live)
