@@ -65,11 +65,14 @@ def gpu_node(name: str = "a", /, **told: tuple[str, str, str]) -> GPUNode:
 
 
 def operand_pod(
-    operand: str, node_name: str = "a", *, waits: str = "", message: str = "", **status: Any
+    operand: str, node_name: str = "a", *, waits: str = "", message: str = "", ended: str = "", **status: Any
 ) -> Pod:
     containers = []
     if waits:
         containers = [{"name": operand, "state": {"waiting": {"reason": waits, "message": message}}}]
+    elif ended:
+        last = {"terminated": {"exitCode": 1, "message": ended}}
+        containers = [{"name": operand, "restartCount": 1, "state": {"running": {}}, "lastState": last}]
     labels = {POLICY_LABEL: "default", "app.kubernetes.io/component": operand}
     return msgspec.convert(
         {

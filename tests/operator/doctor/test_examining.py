@@ -76,6 +76,7 @@ TO_DO = [
     Row("a Secret that is not there", stuck(operand_pod("exporter", waits="CreateContainerConfigError", message='secret "x" not found'), ExporterReady=STARTS), "Node a", "CreateContainerConfigError", 'secret "x" not found', "describe pod exporter-x"),
     Row("no room", stuck(operand_pod("toolkit", conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "1 Insufficient cpu"}]), ToolkitReady=STARTS), "Node a", "Unschedulable", "1 Insufficient cpu", "describe pod toolkit-x"),
     Row("no pod", stuck(DriverReady=LATE), "Node a", "NoPod", "not within 1200 s", "describe daemonset aliquot-default-driver"),
+    Row("a driver that is started again, once more", stuck(operand_pod("driver", ended="NVRM: no"), DriverReady=LATE), "Node a", "Starting", "it ended with code 1, once: NVRM: no", "kubectl -n aliquot-system logs driver-x -c driver"),
     Row("a pod that is never ready", stuck(operand_pod("driver"), DriverReady=LATE), "Node a", "DeadlineExceeded", "not within 1200 s", "logs driver-x"),
     Row("no driver for its system", stuck(DriverReady=("False", "NoDriverImage", "there are no driver images for Foo")), "Node a", "NoDriverImage", "no driver images for Foo", "spec.driver.preinstalled: true"),
     Row("kubelet takes no devices", stuck(AgentReady=("False", "NotRegistered", "nvidia.com/gpu: no answer")), "Node a", "NotRegistered", "no answer", "spec.hostPaths.kubeletRootDir"),

@@ -62,8 +62,8 @@ class Case:
 
 
 CASES = [
-    Case("one at a time, as shipped", "a b c d", "a", replace(ALL, max_parallel=1), "1 nodes are under way at most"),
-    Case("one is under way", "a+ b c d", "", replace(ALL, max_parallel=1), "1 nodes are under way at most"),
+    Case("one at a time, as shipped", "a b c d", "a", replace(ALL, max_parallel=1), "1 node is under way at most"),
+    Case("one is under way", "a+ b c d", "", replace(ALL, max_parallel=1), "1 node is under way at most"),
     Case("two at a time", "a+ b c d", "b", replace(ALL, max_parallel=2)),
     Case("all", "a b c d", "a b c d", ALL),
     Case("half of them", "a b c d", "a b", replace(ALL, max_unavailable=Share(percent=50)), "2 nodes are out of use at most"),
@@ -72,6 +72,8 @@ CASES = [
     Case("who is not ready is out of use", "a b c- d", "c a", replace(ALL, max_unavailable=Share(count=2))),
     Case("whom somebody closed costs nothing", "a b! c! d", "b c", replace(ALL, max_unavailable=Share(count=2))),
     Case("... but is under way", "a! b! c", "a", replace(ALL, max_parallel=1)),
+    Case("who is out of use is named", "a b-~9 c!~9 d", "", replace(ALL, max_unavailable=Share(count=1)), "1 node is out of use at most, and b is not ready, c is cordoned"),
+    Case("... the first three", "a b-~9 c-~9 d-~9 e-~9", "", replace(ALL, max_unavailable=Share(count=1)), "c is not ready, d is not ready and 1 more"),
     Case("too many out of use already", "a- b- c- d e", "a b c", replace(ALL, max_unavailable=Share(count=2))),
     Case("those first whose pods are fewest", "a@x b c@y,z d", "b d", replace(ALL, max_parallel=2)),
     Case("one has failed: nobody", "a b* c", "", ALL, "node b has failed"),

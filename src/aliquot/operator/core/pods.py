@@ -78,4 +78,5 @@ def _last_end(container: ContainerStatus) -> str:
     if ended is None:
         return ""
     said = f": {ended.message.strip().splitlines()[-1]}" if ended.message.strip() else ""
-    return f"it ended with code {ended.exit_code}, {container.restart_count} times{said}"
+    count = container.restart_count
+    return f"it ended with code {ended.exit_code}, {'once' if count == 1 else f'{count} times'}{said}"

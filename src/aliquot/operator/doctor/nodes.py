@@ -140,7 +140,10 @@ class _Look:
             pod.metadata.name if pod is not None else "",
             container,
         )
-        advice = to_do(reason, place)
+        # A container that is started again and again is Starting now and then, and has failed all the same.
+        advice = to_do(reason, place) or (
+            to_do(condition.reason, place) if condition.reason in FAILURES else ""
+        )
         is_bad = bool(advice) or condition.reason in FAILURES
         weight = Weight.TO_DO if is_bad else Weight.NOTE
         return self._about(

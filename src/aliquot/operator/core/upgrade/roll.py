@@ -17,6 +17,8 @@ from aliquot.operator.core.upgrade.states import UNDER_WAY, State
 from aliquot.operator.core.upgrade.steps import is_to_start
 from aliquot.operator.core.upgrade.windows import opens_in_s
 
+_MOST_NAMED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Starts:
@@ -148,6 +150,8 @@ class _Limits:
     most_unavailable: int
     most_costs: int
     """Of those that start together, once nobody is under way: what is out of use for other reasons may stay so."""
+    others: Sequence[str]
+    """Who is out of use for other reasons, and why."""
     why: str = ""
 
     @staticmethod
@@ -155,13 +159,18 @@ class _Limits:
         most_parallel = float(rules.max_parallel) if rules.max_parallel > 0 else float("inf")
         most_unavailable = rules.max_unavailable.of(len(nodes))
         under_way = sum(node.state in UNDER_WAY for node in nodes)
-        others = sum(node.state not in UNDER_WAY and _is_out_of_use(node) for node in nodes)
+        others = sorted(
+            f"{node.name} is {'cordoned' if node.is_cordoned else 'not ready'}"
+            for node in nodes
+            if node.state not in UNDER_WAY and _is_out_of_use(node)
+        )
         return _Limits(
             most_parallel - under_way,
-            most_unavailable - under_way - others,
+            most_unavailable - under_way - len(others),
             most_parallel,
             most_unavailable,
-            most_unavailable - others,
+            most_unavailable - len(others),
+            others,
         )
 
     def fits_ever(self, bundle: Sequence[UpgradeNode]) -> bool:
@@ -170,19 +179,29 @@ class _Limits:
     def take(self, bundle: Sequence[UpgradeNode]) -> bool:
         costs = self._costs(bundle)
         if len(bundle) > self.parallel:
-            self.why = self.why or f"{self.most_parallel:.0f} nodes are under way at most"
+            self.why = self.why or f"{_nodes(self.most_parallel)} under way at most"
             return False
         if costs > max(0, self.unavailable):
-            self.why = self.why or f"{self.most_unavailable} nodes are out of use at most"
+            self.why = self.why or f"{_nodes(self.most_unavailable)} out of use at most{self._who()}"
             return False
         self.parallel -= len(bundle)
         self.unavailable -= costs
         return True
 
+    def _who(self) -> str:
+        if not self.others:
+            return ""
+        more = f" and {len(self.others) - _MOST_NAMED} more" if len(self.others) > _MOST_NAMED else ""
+        return f", and {', '.join(self.others[:_MOST_NAMED])}{more}"
+
     @staticmethod
     def _costs(bundle: Iterable[UpgradeNode]) -> int:
         """Who is out of use already costs nothing."""
         return sum(not _is_out_of_use(node) for node in bundle)
+
+
+def _nodes(count: float) -> str:
+    return "1 node is" if count == 1 else f"{count:.0f} nodes are"
 
 
 def _is_out_of_use(node: UpgradeNode) -> bool:
