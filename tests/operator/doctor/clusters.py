@@ -67,7 +67,7 @@ def gpu_node(name: str = "a", /, **told: tuple[str, str, str]) -> GPUNode:
 def operand_pod(
     operand: str, node_name: str = "a", *, waits: str = "", message: str = "", ended: str = "", **status: Any
 ) -> Pod:
-    containers = []
+    containers: list[Json] = []
     if waits:
         containers = [{"name": operand, "state": {"waiting": {"reason": waits, "message": message}}}]
     elif ended:

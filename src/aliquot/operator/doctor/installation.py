@@ -10,6 +10,7 @@ from aliquot.kube.resources import CRDS, DAEMONSETS, DEPLOYMENTS, LEASES, RUNTIM
 from aliquot.operator.core.discovered import has_gpus
 from aliquot.operator.core.pods import read
 from aliquot.operator.core.policies import Stored
+from aliquot.operator.core.upgrade.states import STATE_LABEL, UNDER_WAY, state_of
 from aliquot.operator.doctor.certificates import ends_s, is_trusted
 from aliquot.operator.doctor.findings import Finding, Weight
 from aliquot.operator.doctor.seen import Json, Seen, Webhook
@@ -101,13 +102,20 @@ def _missing(ours: Json, theirs: Json, path: str) -> str:
 
 
 def _operator(seen: Seen) -> Iterator[Finding]:
-    """Where nobody keeps a lease, it may still be somebody who needs none: as long as policies are followed."""
+    """Where nobody keeps a lease, it may still be somebody who needs none: as long as policies are followed, and no node is
+    left in the middle of its upgrade."""
     age_s = _age_s(seen, OPERATOR)
     behind = [
-        policy["metadata"]["name"]
+        f"follows GPUPolicy {policy['metadata']['name']}"
         for policy in seen.policies
         if (policy.get("status") or {}).get("observedGeneration", 0) < policy["metadata"].get("generation", 0)
     ]
+    if age_s is not None:
+        behind += [
+            f"goes on with the upgrade of node {node.metadata.name}"
+            for node in seen.nodes
+            if state_of((node.metadata.labels or {}).get(STATE_LABEL, "")) in UNDER_WAY
+        ]
     if not behind or not seen.may_see(DEPLOYMENTS, LEASES) or (age_s is not None and age_s < _STALE_S):
         return
     deployed = next((one for one in seen.deployments if one["metadata"]["name"] == OPERATOR), None)
@@ -116,7 +124,7 @@ def _operator(seen: Seen) -> Iterator[Finding]:
             "",
             "",
             "OperatorAbsent",
-            f"nobody follows GPUPolicy {behind[0]}: there is no Deployment {OPERATOR} in {seen.namespace}, and nobody keeps "
+            f"nobody {behind[0]}: there is no Deployment {OPERATOR} in {seen.namespace}, and nobody keeps "
             "its lease",
             f"{_INSTALL}, or run `aliquot operator run`",
         )
@@ -125,7 +133,7 @@ def _operator(seen: Seen) -> Iterator[Finding]:
             "Deployment",
             OPERATOR,
             "NobodyLeads",
-            f"nobody follows GPUPolicy {behind[0]}: its pods run, and none has taken the lease",
+            f"nobody {behind[0]}: its pods run, and none has taken the lease",
             f"kubectl -n {seen.namespace} logs deployment/{OPERATOR} --tail 50",
         )
 

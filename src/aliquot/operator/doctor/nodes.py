@@ -10,7 +10,9 @@ from aliquot.operator.core.discovered import has_gpus
 from aliquot.operator.core.operands import ALL_LABEL, DEPLOY_LABELS, POLICY_LABEL, OperandName
 from aliquot.operator.core.pods import operand_of, read
 from aliquot.operator.core.policies import Stored, claim
+from aliquot.operator.core.pools import POOL_LABEL
 from aliquot.operator.core.progress import FAILURES, Status, Step
+from aliquot.operator.core.rendering.pods import daemon_set_name
 from aliquot.operator.core.summary import PROGRESSING
 from aliquot.operator.core.upgrade.memory import NOTHING, decode
 from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL, UNDER_WAY, State, state_of
@@ -121,7 +123,8 @@ class _Look:
         self, policy: str, step: Step, condition: Condition | None, told: Mapping[str, Condition]
     ) -> Finding:
         operand = _OPERANDS[step]
-        daemon_set = f"aliquot-{policy}-{operand}"
+        pool = (self.node.metadata.labels or {}).get(POOL_LABEL, "") if operand is OperandName.DRIVER else ""
+        daemon_set = daemon_set_name(policy, operand, pool)
         if condition is None:
             return self._about(Weight.NOTE, step, "the operator has not said anything of it yet")
         pod = self.pods.get((policy, operand))

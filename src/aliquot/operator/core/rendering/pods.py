@@ -98,7 +98,7 @@ def daemon_set(
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
         "metadata": {
-            "name": _name("aliquot", policy.name, str(name), suffix),
+            "name": daemon_set_name(policy.name, name, suffix),
             "namespace": namespace,
             "labels": labels,
         },
@@ -151,8 +151,9 @@ def revision(daemon_set: Json) -> str:
     return found
 
 
-def _name(*parts: str) -> str:
-    """Of an object, and not longer than what its pods can be called by."""
+def daemon_set_name(policy: str, operand: OperandName, suffix: str = "") -> str:
+    """Not longer than what its pods can be called by."""
+    parts = ("aliquot", policy, str(operand), suffix)
     whole = "-".join(part for part in parts if part).lower().replace("_", "-").replace(".", "-")
     if len(whole) <= _LONGEST_NAME:
         return whole
