@@ -13,7 +13,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, Key, RSAKey
 
 from aliquot.access.identity.configuration import OidcIssuer
-from aliquot.access.identity.web import Unreached
+from aliquot.access.outside.calling import Unreached
 
 START_S = 1_767_225_600.0
 AUDIENCE = "aliquot-access"
@@ -166,7 +166,7 @@ async def served(clock: Clock) -> AsyncIterator[Provider]:
         if request.path == "/elsewhere":
             raise web.HTTPFound(f"{provider.issuer}/keys")
         if request.path == "/endless":
-            return web.Response(body=b" " * (2 << 20))
+            return web.Response(body=b" " * (5 << 20))
         if request.method == "GET":
             return web.Response(body=await provider.get(url))
         form = {name: str(value) for name, value in (await request.post()).items()}

@@ -10,12 +10,15 @@ from joserfc.jwk import OctKey, RSAKey
 from msgspec.structs import replace
 
 from aliquot.access.core.people import Person
-from aliquot.access.identity.configuration import OidcIssuer
+from aliquot.access.core.templates.template import StepUpLevel
+from aliquot.access.identity.configuration import Accepted, IssuerStepUp, OidcIssuer
 from aliquot.access.identity.oidc import claims
 from aliquot.access.identity.oidc.keys import FORGET_S, LOOK_EVERY_S, REFRESH_S
 from aliquot.access.identity.oidc.tokens import OidcTokens
 from aliquot.access.identity.proof import IssuerSilent, NotProven
-from aliquot.access.identity.web import Https, Unreached
+from aliquot.access.identity.step_up import of_sign_in
+from aliquot.access.identity.web import Https
+from aliquot.access.outside.calling import Unreached
 from tests.access.identity.provider import START_S, Clock, Provider, b64, served
 
 
@@ -215,9 +218,9 @@ async def test_over_a_wire_redirects_and_endless_answers_are_not_followed() -> N
         assert (await tokens.prove(provider.token())).person == Person(provider.issuer, "ann")
         with pytest.raises(Unreached, match="HTTP 302"):
             await web.get(f"{provider.issuer}/elsewhere")
-        with pytest.raises(Unreached, match="more than"):
+        with pytest.raises(Unreached, match="ClientPayloadError"):
             await web.get(f"{provider.issuer}/endless")
-        with pytest.raises(Unreached, match="encrypted"):
+        with pytest.raises(Unreached, match="in the clear"):
             await web.get("http://login.example.com/keys")
         await web.close()
 
@@ -244,3 +247,35 @@ def test_no_two_groups_are_ever_one(pairs: list[tuple[str, str]]) -> None:
 def test_whatever_is_signed_is_claims_or_refused(payload: bytes) -> None:
     with pytest.raises(NotProven):
         claims.prove(payload, "t", OidcIssuer(issuer="https://a", audience="x"), 1.0)
+
+
+ACCEPTED = IssuerStepUp(totp=Accepted(amr=("mfa",)), webauthn=Accepted(acr=("phrh",), amr=("hwk", "pin")))
+
+
+@pytest.mark.parametrize(
+    ("signed_in_s", "acr", "amr", "accepted", "level"),
+    [
+        (START_S, "", ["mfa"], ACCEPTED, StepUpLevel.TOTP),
+        (START_S - 300, "", ["mfa", "pwd"], ACCEPTED, StepUpLevel.TOTP),
+        (START_S - 301, "", ["mfa"], ACCEPTED, StepUpLevel.NONE),
+        (START_S + 61, "", ["mfa"], ACCEPTED, StepUpLevel.NONE),
+        (None, "", ["mfa"], ACCEPTED, StepUpLevel.NONE),
+        (START_S, "", ["pwd"], ACCEPTED, StepUpLevel.NONE),
+        (START_S, "phrh", ["hwk", "pin"], ACCEPTED, StepUpLevel.WEBAUTHN),
+        (START_S, "phrh", ["hwk", "mfa"], ACCEPTED, StepUpLevel.TOTP),
+        (START_S, "phr", ["hwk", "pin"], ACCEPTED, StepUpLevel.NONE),
+        (START_S, "phrh", ["hwk", "pin", "mfa"], IssuerStepUp(), StepUpLevel.NONE),
+        (START_S, "", [], IssuerStepUp(totp=Accepted()), StepUpLevel.NONE),
+    ],
+)
+async def test_a_sign_in_at_the_issuer_counts_as_far_as_is_configured(
+    provider: Provider,
+    tokens: OidcTokens,
+    signed_in_s: float | None,
+    acr: str,
+    amr: list[str],
+    accepted: IssuerStepUp,
+    level: StepUpLevel,
+) -> None:
+    proof = await tokens.prove(provider.token(auth_time=signed_in_s, acr=acr, amr=amr))
+    assert of_sign_in(proof, accepted, START_S) is level

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from aliquot import document
-from aliquot.access.identity.web import unsafe
+from aliquot.access.outside.calling import url_trouble
 from aliquot.document import Document
 
 Algorithm = Literal[
@@ -120,8 +120,8 @@ def check_identity(found: Document, path: tuple[str | int, ...], section: Identi
         if "#" in issuer:
             raise found.error((*path, *at), f"{issuer} has a '#', which parts an issuer from its groups")
     for number, one in enumerate(section.oidc):
-        if problem := unsafe(one.issuer):
-            raise found.error((*path, "oidc", number, "issuer"), f"{one.issuer} {problem}")
+        if trouble := url_trouble(one.issuer):
+            raise found.error((*path, "oidc", number, "issuer"), trouble)
         for level in ("totp", "webauthn"):
             accepted: Accepted | None = getattr(one.step_up, level)
             if accepted is not None and not (accepted.acr or accepted.amr):
@@ -141,8 +141,8 @@ def _check_local(found: Document, path: tuple[str | int, ...], local: LocalUsers
     domain = local.relying_party
     for number, origin in enumerate(local.origins):
         at = (*path, "origins", number)
-        if problem := unsafe(origin):
-            raise found.error(at, f"{origin} {problem}")
+        if trouble := url_trouble(origin):
+            raise found.error(at, trouble)
         parts = urlsplit(origin)
         if parts.path or parts.query:
             raise found.error(at, f"{origin} is no origin: nothing follows its host and port")

@@ -1,21 +1,17 @@
-"""What is asked of identity providers over HTTPS. They are not trusted to answer soon, briefly, or from where they were asked."""
+"""What is asked of identity providers."""
 
-import asyncio
-import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
+
+from aliquot.access.outside.calling import Answer, Unreached, call, url_trouble
 
 if TYPE_CHECKING:
     import aiohttp
 
-_LARGEST_BYTES = 1 << 20
 _TIMEOUT_S = 5.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class Unreached(Exception):
-    """One line: no answer came that can be used."""
+_JSON = {"Accept": "application/json"}
+_FORM = {**_JSON, "Content-Type": "application/x-www-form-urlencoded"}
 
 
 class Web(Protocol):
@@ -41,52 +37,28 @@ class Https:
             self._session = None
 
     async def get(self, url: str) -> bytes:
-        status, body = await self._call("GET", url, None)
-        if status != 200:
-            raise Unreached(f"{url} answers with HTTP {status}")
-        return body
+        answer = await self._call("GET", url, _JSON, None)
+        if answer.status != 200:
+            raise Unreached(f"{url} answers with HTTP {answer.status}")
+        return answer.body
 
     async def post(self, url: str, form: Mapping[str, str]) -> tuple[int, bytes]:
-        return await self._call("POST", url, form)
+        answer = await self._call("POST", url, _FORM, urlencode(form).encode())
+        return answer.status, answer.body
 
-    async def _call(self, method: str, url: str, form: Mapping[str, str] | None) -> tuple[int, bytes]:
+    async def _call(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        from yarl import URL
+
+        if trouble := url_trouble(url):
+            raise Unreached(trouble)
+        if self._session is None:
+            self._session = self._open()
+        return await call(self._session, method, URL(url), headers=headers, body=body, timeout_s=_TIMEOUT_S)
+
+    def _open(self) -> "aiohttp.ClientSession":
+        import ssl
+
         import aiohttp
 
-        if problem := unsafe(url):
-            raise Unreached(f"{url} {problem}")
-        if self._session is None:
-            context = ssl.create_default_context(cadata=self._authority or None)
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-        try:
-            async with (
-                asyncio.timeout(_TIMEOUT_S),
-                self._session.request(
-                    method, url, data=form, allow_redirects=False, headers={"Accept": "application/json"}
-                ) as answer,
-            ):
-                body = bytearray()
-                async for piece in answer.content.iter_any():
-                    body += piece
-                    if len(body) > _LARGEST_BYTES:
-                        raise Unreached(f"{url} answers with more than {_LARGEST_BYTES} bytes")
-                return answer.status, bytes(body)
-        except TimeoutError:
-            raise Unreached(f"{url} does not answer within {_TIMEOUT_S:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreached(f"{url} cannot be asked: {' '.join(str(error).split())}") from None
-
-
-def unsafe(url: str) -> str:
-    """Why nothing may be asked there; empty: it may. Plain HTTP is for this machine alone."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return "is no URL"
-    if parts.scheme not in ("https", "http") or not host:
-        return "is no https:// URL"
-    if parts.scheme == "http" and host not in _LOOPBACK:
-        return "is not encrypted: use https://"
-    if parts.username is not None or parts.fragment:
-        return "has a user name or a fragment, which the URL of an issuer does not have"
-    return ""
+        context = ssl.create_default_context(cadata=self._authority or None)
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))

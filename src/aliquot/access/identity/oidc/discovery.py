@@ -3,7 +3,8 @@
 import msgspec
 from msgspec import Struct
 
-from aliquot.access.identity.web import Unreached, Web, unsafe
+from aliquot.access.identity.web import Web
+from aliquot.access.outside.calling import Unreached, url_trouble
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 
@@ -27,6 +28,6 @@ async def discover(issuer: str, web: Web) -> Provider:
     if found.issuer != issuer:
         raise Unreached(f"{url} is of the issuer {found.issuer!r}, not of {issuer}")
     for address in (found.jwks_uri, found.token_endpoint, found.authorization_endpoint):
-        if address and (problem := unsafe(address)):
-            raise Unreached(f"{url}: {address} {problem}")
+        if address and (trouble := url_trouble(address)):
+            raise Unreached(f"{url}: {trouble}")
     return found

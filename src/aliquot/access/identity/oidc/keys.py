@@ -8,7 +8,8 @@ import msgspec
 
 from aliquot.access.identity.oidc.discovery import discover
 from aliquot.access.identity.proof import IssuerSilent, NotProven
-from aliquot.access.identity.web import Unreached, Web
+from aliquot.access.identity.web import Web
+from aliquot.access.outside.calling import Unreached
 from aliquot.clock import Clock
 
 if TYPE_CHECKING:
