@@ -1,0 +1,120 @@
+"""What people are told, in words: one line that says it, and what they need to know to act on it."""
+
+import unicodedata
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from aliquot.access.core.life.effects import Audience, News, Notify
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.people import Identity
+from aliquot.clock import rfc3339
+from aliquot.kube import duration
+
+_LONGEST = 300
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+_SAID: Mapping[News, str] = {
+    News.ASKED: "{who} asks for {what}",
+    News.APPROVED: "Agreed: {what} for {who}",
+    News.DENIED: "Denied: {what} for {who}",
+    News.WITHDRAWN: "Withdrawn: {what} for {who}",
+    News.LAPSED: "Not agreed to in time: {what} for {who}",
+    News.BEGUN: "Begun: {what} for {who}",
+    News.ACTIVE: "Active: {what} for {who}",
+    News.EXTENDED: "Extended: {what} for {who}",
+    News.ENDING: "Over: {what} for {who} is being taken away",
+    News.ENDED: "Ended: {what} for {who}, and nothing of it is left",
+    News.EMERGENCY: "EMERGENCY: {who} has given themselves {what}: to be reviewed",
+    News.NOT_MADE: "The cluster could not make {what} for {who}",
+    News.NOT_REMOVED: "ALARM: {what} for {who} is over, and could not be taken away",
+    News.REVIEW_OVERDUE: "Overdue: the review of {what} for {who}",
+    News.REVIEWED: "Reviewed: {what} for {who}",
+}
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    key: str
+    """The same for the same news of the same state, so that who gets it twice can tell."""
+    news: News
+    to: tuple[Audience, ...]
+    grant: str
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    link: str
+    data: Mapping[str, object]
+    """For programs."""
+
+
+def message_of(news: Notify, life: Life, holder: Identity | None, *, link: str, own_words: bool) -> Message:
+    request = life.request
+    who = plain((holder.name or holder.email) if holder is not None else "") or plain(str(life.holder))
+    where = f"{request.cluster}/{request.namespace}" if request.namespace else f"all of {request.cluster}"
+    what = plain(f"{request.template} in {where} for {duration.text(request.duration_s)}")
+    title = _SAID[news.news].format(who=who, what=what)
+    own = {"justification": request.justification, "why": life.why} if own_words else {}
+    data: dict[str, object] = {
+        "news": news.news.value,
+        "to": [one.value for one in news.to],
+        "request": life.id,
+        "stage": life.stage.value,
+        "version": life.version,
+        "template": request.template,
+        "cluster": request.cluster,
+        "namespace": request.namespace,
+        "holder": {"issuer": life.holder.issuer, "subject": life.holder.subject},
+        "emergency": request.emergency,
+        "ticket": request.ticket,
+        "endReason": life.end_reason.value if life.end_reason is not None else "",
+        "ends": _moment(life.end_s),
+        "reviewDue": _moment(life.review.due_s if life.review is not None else None),
+        "link": link + life.id if link else "",
+    }
+    data.update(own)
+    return Message(
+        key=f"{life.id}.{life.version}.{news.news.value}.{'-'.join(one.value for one in news.to)}",
+        news=news.news,
+        to=news.to,
+        grant=life.id,
+        title=title,
+        facts=_facts(life, own),
+        link=str(data["link"]),
+        data=data,
+    )
+
+
+def plain(text: str) -> str:
+    """On one line, without what nobody sees, and not too long."""
+    written = "".join(one for one in text if one.isspace() or unicodedata.category(one) not in _UNSEEN)
+    seen = " ".join(written.split())
+    return seen if len(seen) <= _LONGEST else f"{seen[:_LONGEST]}..."
+
+
+def _facts(life: Life, own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    request = life.request
+    facts = [
+        ("Request", life.id),
+        ("Names", ", ".join(f"{name} {value}" for name, value in request.parameters.items())),
+        ("Ticket", request.ticket),
+        ("Starts", _moment(request.start_s)),
+        ("Ends", _moment(life.end_s)),
+        ("Reason", life.end_reason.value if life.end_reason is not None else ""),
+        ("Review", _review(life)),
+        ("Justification", own.get("justification", "")),
+        ("Why", own.get("why", "")),
+    ]
+    return tuple((name, plain(value)) for name, value in facts if value)
+
+
+def _review(life: Life) -> str:
+    if life.review is None:
+        return ""
+    return (
+        life.review.state
+        if life.review.outcome is not None
+        else f"{life.review.state}, until {_moment(life.review.due_s)}"
+    )
+
+
+def _moment(at_s: float | None) -> str:
+    return "" if at_s is None else rfc3339(at_s)
