@@ -1,0 +1,31 @@
+"""The configuration in docs/break-glass.md is one that is taken."""
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from aliquot.access.notify.settings import NotifySettings, check_notify
+from aliquot.access.tickets.settings import TicketSettings, check_tickets
+from aliquot.document import parse
+
+_DOCS = (Path(__file__).parents[2] / "docs" / "break-glass.md").read_text()
+
+
+class _Part(Struct):
+    tickets: TicketSettings = TicketSettings()
+    notify: NotifySettings = NotifySettings()
+
+
+@pytest.mark.parametrize("section", ["tickets", "notify"])
+def test_a_section_is_as_it_is_documented(section: str) -> None:
+    (text,) = re.findall(rf"```yaml\n({section}:\n.*?)```", _DOCS, re.DOTALL)
+    found = parse(text, source="docs")
+    part = found.into(_Part)
+    check_tickets(found, ("tickets",), part.tickets)
+    check_notify(found, ("notify",), part.notify)
+    assert (
+        set(part.tickets.systems) | set(part.notify.channels) > {"servicenow"}
+        or "siem" in part.notify.channels
+    )
