@@ -20,7 +20,7 @@ identity:
     origins: ["https://access.example.com"]
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
@@ -33,6 +33,7 @@ Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519"
 ]
 """Public-key ones alone: neither `none` nor a shared secret can be written."""
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 _Text = Annotated[str, Meta(min_length=1, max_length=255)]
 _Age = Annotated[int, Meta(ge=300, le=86_400)]
