@@ -10,6 +10,7 @@ from aliquot.installation.labels import BY_INSTALL, MANAGED_BY, PART_OF
 from aliquot.installation.rendering import Offers
 from aliquot.installation.values import BadValues, Part, Values, merged, without
 from aliquot.kube.roles import LEASES_IN, NAMESPACE
+from aliquot.operator.upgrading.gpu_pods import SKIP_DRAIN
 
 Json = dict[str, Any]
 
@@ -138,3 +139,13 @@ def test_what_values_leave_out_is_as_shipped() -> None:
     assert values.scheduler.resources.limits == {"memory": "4Gi"}
     assert values.scheduler.resources.requests == Values().scheduler.resources.requests
     assert values.operator == Values().operator
+
+
+def test_an_operator_comes_back_where_it_has_cordoned_every_node() -> None:
+    cordoned = {"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}
+    for one in workloads(rendering.objects(Values(), Offers())):
+        is_operator = one["metadata"]["name"] == "aliquot-operator"
+        template = one["spec"]["template"]
+        assert is_operator is (cordoned in template["spec"].get("tolerations", ()))
+        # Nor does the upgrade of its own node drain it.
+        assert is_operator is (template["metadata"]["labels"].get(SKIP_DRAIN) == "true")

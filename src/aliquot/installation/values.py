@@ -72,7 +72,11 @@ class Values(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True, o
     network: NetworkValues = msgspec.field(default_factory=NetworkValues)
     operator: ReplicatedValues = msgspec.field(
         default_factory=lambda: ReplicatedValues(
-            resources=_of({"cpu": "50m", "memory": "128Mi"}, {"memory": "512Mi"})
+            resources=_of({"cpu": "50m", "memory": "128Mi"}, {"memory": "512Mi"}),
+            # Where it has cordoned every node, nobody else would uncordon one for it.
+            tolerations=[
+                Toleration(key="node.kubernetes.io/unschedulable", operator="Exists", effect="NoSchedule")
+            ],
         )
     )
     scheduler: ReplicatedValues = msgspec.field(

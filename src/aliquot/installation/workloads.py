@@ -9,6 +9,7 @@ from aliquot.installation.labels import COMPONENT, NAME, OURS, PART_OF, Json
 from aliquot.installation.values import Part, PartValues, ReplicatedValues, Values
 from aliquot.kube.api.gpupolicy import Toleration
 from aliquot.kube.roles import NAMESPACE
+from aliquot.operator.upgrading.gpu_pods import SKIP_DRAIN
 
 METRICS_PORT = 8080
 _UNPRIVILEGED: Json = {
@@ -85,7 +86,10 @@ _PROGRAMS = {
 def deployment(part: Part, values: Values) -> Json:
     given = values.part(part)
     assert isinstance(given, ReplicatedValues)
-    pod = _pod(part, given, values)
+    pod, labels = _pod(part, given, values), {**own_labels(part), COMPONENT: part.value}
+    if part is Part.OPERATOR:
+        # An upgrade that drains its node would end who is at it.
+        labels[SKIP_DRAIN] = "true"
     # Two of them on one node, or in one zone, would go together.
     pod["topologySpreadConstraints"] = [
         {
@@ -103,7 +107,7 @@ def deployment(part: Part, values: Values) -> Json:
         "spec": {
             "replicas": given.replicas,
             "selector": {"matchLabels": own_labels(part)},
-            "template": {"metadata": {"labels": {**own_labels(part), COMPONENT: part.value}}, "spec": pod},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
 
