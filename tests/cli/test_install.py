@@ -36,6 +36,14 @@ def test_it_prints_what_it_would_apply_the_kinds_first_and_a_policy_last() -> No
     assert list(yaml.safe_load_all(aliquot("install", "-o", "crds").stdout)) == list(crds.ALL)
 
 
+@pytest.mark.parametrize("given", [("scheduler,discovery",), ("scheduler", "discovery")])
+def test_parts_are_left_out_with_commas_or_one_by_one(given: tuple[str, ...]) -> None:
+    words = [word for one in given for word in ("--without", one)]
+    found = yaml.safe_load_all(aliquot("install", "-o", "yaml", *words).stdout)
+    names = {one["metadata"]["name"] for one in found if one["kind"] in ("Deployment", "DaemonSet")}
+    assert names == {"aliquot-operator", "aliquot-partitioner"}
+
+
 @pytest.mark.parametrize(
     ("served", "there", "not_there"),
     [

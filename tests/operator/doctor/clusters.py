@@ -84,6 +84,18 @@ def operand_pod(
     )
 
 
+def part_pod(name: str, *, waits: str) -> Pod:
+    """Of one of our Deployments; it waits for a node, or for its container."""
+    status: Json = {"containerStatuses": [{"name": name, "state": {"waiting": {"reason": waits}}}]}
+    if waits == "Unschedulable":
+        scheduled = {"type": "PodScheduled", "status": "False", "reason": waits, "message": "0/3 nodes"}
+        status = {"conditions": [scheduled]}
+    metadata = {"name": f"{name}-x", "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": name}}
+    return msgspec.convert(
+        {"metadata": metadata, "spec": {"containers": [{"name": name}]}, "status": status}, Pod
+    )
+
+
 def policy(
     name: str = "default", *, seen: int = 1, spec: Json | None = None, degraded: tuple[str, str] | None = None
 ) -> Json:

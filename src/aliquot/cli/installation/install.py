@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,9 @@ _SYSTEMS = ("ubuntu22.04", "ubuntu24.04", "rhel9")
 @click.option(
     "--without",
     type=Names(_LEFT_OUT),
-    default=(),
+    multiple=True,
     metavar="PARTS",
-    help=f"Parts to leave out, with commas: {', '.join(_LEFT_OUT)}.",
+    help=f"Parts to leave out, with commas, or given several times: {', '.join(_LEFT_OUT)}.",
 )
 @click.option(
     "--policy",
@@ -115,7 +116,7 @@ def install(
     image: str | None,
     registry: str | None,
     values_file: Path | None,
-    without: tuple[str, ...],
+    without: tuple[tuple[str, ...], ...],
     policy: str,
     wait: bool,
     timeout_s: float,
@@ -131,7 +132,7 @@ def install(
     if cluster_policy is not None:
         _translate(cluster_policy)
         return
-    values, named = _values(values_file, image, without), _policy(policy)
+    values, named = _values(values_file, image, tuple(chain(*without))), _policy(policy)
     values = _with_policy(values, named)
     if registry is not None:
         from aliquot.installation.images import moved

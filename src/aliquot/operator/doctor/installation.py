@@ -155,16 +155,20 @@ def _deployment(seen: Seen, deployment: Json) -> Iterator[Finding]:
             )
         return
     selector = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
-    why = next(
-        (
-            f"{found.reason}: {found.message}"
-            for pod in seen.pods
-            if _selects(selector, pod) and (found := read(pod, "")).reason
-        ),
-        "it has no pod that is ready",
+    found = next(
+        (found for pod in seen.pods if _selects(selector, pod) and (found := read(pod, "")).reason), None
     )
+    # Of a pod that has not started there is no log.
+    has_log = found is None or found.reason in ("CrashLoopBackOff", "Starting")
+    labels = ",".join(f"{label}={value}" for label, value in selector.items())
     yield _to_do(
-        "Deployment", name, "NotReady", why, f"kubectl -n {seen.namespace} logs deployment/{name} --tail 50"
+        "Deployment",
+        name,
+        "NotReady",
+        f"{found.reason}: {found.message}" if found is not None else "it has no pod that is ready",
+        f"kubectl -n {seen.namespace} logs deployment/{name} --tail 50"
+        if has_log
+        else f"kubectl -n {seen.namespace} describe pods -l {labels}",
     )
 
 
