@@ -73,6 +73,7 @@ def test_hooks_and_rafay() -> None:
         ("secretFile: /etc/hook", "secretFile: a, header: 'a b'", "'a b' is not a header's name"),
         ("template: pod-exec", "template: Pod Exec", "'Pod Exec' is no name of a template"),
         ("subject: dev", "subject: ''", "server.yaml:9: names no issuer, or no subject"),
+        ("/etc/other", "/etc/hook", "server.yaml:4: is jira's too"),
         ("sso:", "saml:", "saml"),
         ("kind: body", "kind: none", "none"),
     ],

@@ -77,7 +77,10 @@ class RafaySettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def hook_troubles(hooks: dict[str, HookSettings]) -> Iterator[tuple[tuple[Key, ...], str]]:
+    files: dict[str, str] = {}
     for name, hook in hooks.items():
+        if (other := files.setdefault(hook.secret_file, name)) != name:
+            yield (name, "secretFile"), f"is {other}'s too: what was sent to one could be sent to the other"
         if _HOOK.fullmatch(name) is None:
             yield (name,), f"{quoted(name)} is not a hook's name: lower-case letters, digits and '-'"
         if not hook.secret_file:
