@@ -152,6 +152,11 @@ def test_a_groups_file_that_is_wrong_is_refused(text: str, line: int) -> None:
         parse_groups(text, "g.yaml", ORIGIN)
 
 
+def test_a_server_without_a_name_has_no_groups_of_its_own() -> None:
+    with pytest.raises(DocumentError, match="need its name"):
+        parse_groups("groups: {a: []}", "g.yaml", "")
+
+
 class Sheet:
     """A Book in memory."""
 

@@ -44,6 +44,10 @@ def parse_groups(text: str, source: str, own_issuer: str) -> OwnGroups:
     """Raises DocumentError."""
     found = document.parse(text, source=source)
     file = found.into(_File)
+    if file.groups and not own_issuer:
+        raise found.error(
+            ("groups",), "groups of this server's own need its name: configure identity.local.issuer"
+        )
     groups: dict[Person, frozenset[Group]] = {}
     for name, members in file.groups.items():
         if not name or "#" in name:
