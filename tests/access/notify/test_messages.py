@@ -69,13 +69,30 @@ def test_own_words_are_told_only_where_that_is_wanted() -> None:
 def test_an_event_is_known_again() -> None:
     first = event_of(message_of(news(), life(), DEV, link="", own_words=False), 0.0)
     again = event_of(message_of(news(), life(), None, link="", own_words=False), 60.0)
-    other = event_of(message_of(news(), life(version=2), DEV, link="", own_words=False), 0.0)
-    assert first["id"] == again["id"] != other["id"]
+    changed = event_of(message_of(news(), ENDED, DEV, link="", own_words=False), 0.0)
+    assert first["id"] == again["id"] == changed["id"]
     assert (first["type"], first["subject"], first["time"]) == (
         "dev.aliquot.access.asked",
         life().id,
         "1970-01-01T00:00:00.000Z",
     )
+
+
+@pytest.mark.parametrize(
+    ("what", "before", "after", "same"),
+    [
+        (News.EXTENDED, {"extensions": ("a",)}, {"extensions": ("a", "b")}, False),
+        (News.EXTENDED, {"extensions": ("a",), "fence": 3}, {"extensions": ("a",), "fence": 4}, True),
+        (News.NOT_REMOVED, {"fence": 3}, {"fence": 4}, False),
+        (News.NOT_REMOVED, {"fence": 3, "version": 5}, {"fence": 3, "version": 6}, True),
+        (News.ASKED, {"fence": 0}, {"fence": 4, "extensions": ("a",)}, True),
+    ],
+)
+def test_news_that_there_is_more_than_once(
+    what: News, before: dict[str, object], after: dict[str, object], same: bool
+) -> None:
+    keys = {message_of(news(what), life(**one), DEV, link="", own_words=False).key for one in (before, after)}
+    assert (len(keys) == 1) is same
 
 
 HOSTILE = st.one_of(

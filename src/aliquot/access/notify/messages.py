@@ -35,7 +35,7 @@ _SAID: Mapping[News, str] = {
 
 class Message(Struct, frozen=True, kw_only=True):
     key: str
-    """The same for the same news of the same state, so that who gets it twice can tell."""
+    """The same each time that the same news is told, whatever becomes of the request meanwhile."""
     news: News
     to: tuple[Audience, ...]
     grant: str
@@ -72,7 +72,7 @@ def message_of(news: Notify, life: Life, holder: Identity | None, *, link: str, 
     }
     data.update(own)
     return Message(
-        key=f"{life.id}.{life.version}.{news.news.value}.{'-'.join(one.value for one in news.to)}",
+        key=".".join((life.id, news.news, str(_turn(news.news, life)), "-".join(news.to))),
         news=news.news,
         to=news.to,
         grant=life.id,
@@ -88,6 +88,13 @@ def plain(text: str) -> str:
     written = "".join(one for one in text if one.isspace() or unicodedata.category(one) not in _UNSEEN)
     seen = " ".join(written.split())
     return seen if len(seen) <= _LONGEST else f"{seen[:_LONGEST]}..."
+
+
+def _turn(news: News, life: Life) -> int:
+    """Which one it is of news that there may be more than once."""
+    if news in (News.ACTIVE, News.EXTENDED):
+        return len(life.extensions)
+    return life.fence if news in (News.NOT_MADE, News.NOT_REMOVED) else 0
 
 
 def _facts(life: Life, own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
