@@ -30,7 +30,7 @@ ASKED = {
 
 
 class ByName:
-    """`Authorization: Bearer NAME`, and `Proof: DIGEST` of what they have proven themselves for."""
+    """`Authorization: Bearer NAME`, and `Proof: ACT DIGEST` of what they have proven themselves for."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller | Refused:
         scheme, _, name = headers.get("authorization", "").partition(" ")
@@ -38,11 +38,13 @@ class ByName:
             return Refused("nobody is known by this", Ground.FORBIDDEN)
         return Caller(identity=PEOPLE[person(name)], auth="test")
 
-    async def proven(self, caller: Caller, headers: Mapping[str, str], digest: str) -> Caller | Refused:
+    async def proven(
+        self, caller: Caller, headers: Mapping[str, str], act: str, digest: str
+    ) -> Caller | Refused:
         given = headers.get("proof")
         if given is None:
             return caller
-        if given != digest:
+        if given != f"{act} {digest}":
             return Refused("this proof is for something else", Ground.FORBIDDEN)
         return replace(caller, step_up=StepUpLevel.WEBAUTHN)
 

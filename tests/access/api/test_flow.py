@@ -109,8 +109,8 @@ def test_a_fresh_proof_is_for_one_digest() -> None:
         found = await api.asked()
         path, said = f"/v1/requests/{found['id']}:approve", {"digest": found["digest"]}
         assert (await api.post("sara", path, said)).status == 403
-        assert (await api.post("sara", path, said, proof="sha256:other")).status == 403
-        assert (await api.post("sara", path, said, proof=found["digest"])).status == 200
+        assert (await api.post("sara", path, said, proof="approve sha256:other")).status == 403
+        assert (await api.post("sara", path, said, proof=f"approve {found['digest']}")).status == 200
 
     with_api(body)
 

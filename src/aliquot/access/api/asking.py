@@ -106,8 +106,11 @@ class Asking:
     async def put(self, request: Request, caller: Caller, asked: Ask, key: str) -> Response:
         """Asked again with the same key it is the same request, whatever has become of it."""
         of = digest_of(asked)
-        caller = await self._door.proven(caller, request, of)
         request_id = await self._kept_id(caller.person, key, of) if key else ""
+        if request_id and (there := await self._door.store.read(lambda tx: tx.life(request_id))) is not None:
+            # A proof is good for once: whoever asks again need not bring another.
+            return answered(there, 201)
+        caller = await self._door.proven(caller, request, "ask", of)
         return answered(await self._door.broker.ask(asked, caller, request_id=request_id), 201)
 
     async def _kept_id(self, person: Person, key: str, of: str) -> str:

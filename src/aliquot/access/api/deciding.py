@@ -62,7 +62,7 @@ class Deciding:
     async def approve(self, request: Request) -> Response:
         caller, here = await self._let_in(request, lambda by: Approve(by=by, digest=""))
         said = await reading.body(request, ApproveBody)
-        caller = await self._door.proven(caller, request, said.digest)
+        caller = await self._door.proven(caller, request, "approve", said.digest)
         event = Approve(by=caller.person, digest=said.digest, step_up=caller.step_up)
         return await self._put(request, here, event, caller)
 

@@ -31,8 +31,10 @@ class Authenticator(Protocol):
         """Who calls, without any fresh proof."""
         ...
 
-    async def proven(self, caller: Caller, headers: Mapping[str, str], digest: str) -> Caller | Refused:
-        """The caller with the fresh proof that the headers bring, if it is one for just this digest."""
+    async def proven(
+        self, caller: Caller, headers: Mapping[str, str], act: str, digest: str
+    ) -> Caller | Refused:
+        """The caller with the fresh proof that the headers bring, if it is one for this act (`ask`, `approve`) on just this digest."""
         ...
 
 
@@ -63,9 +65,9 @@ class Door:
             raise Problem(401, "unauthenticated", found.reason, {"WWW-Authenticate": "Bearer"})
         return found
 
-    async def proven(self, caller: Caller, request: Request, digest: str) -> Caller:
+    async def proven(self, caller: Caller, request: Request, act: str, digest: str) -> Caller:
         """Raises Problem."""
-        found = await self.authenticator.proven(caller, request.headers, digest)
+        found = await self.authenticator.proven(caller, request.headers, act, digest)
         if isinstance(found, Refused):
             raise problems.refused(found)
         return found

@@ -5,6 +5,26 @@ import click
 from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "request": ("aliquot.cli.access.asking", "request", "Ask for what a template gives."),
+    "list": ("aliquot.cli.access.asking", "list_", "Requests and grants that you may see."),
+    "show": ("aliquot.cli.access.asking", "show", "What was asked for, and what has become of it."),
+    "approve": ("aliquot.cli.access.asking", "approve", "Agree to a request, once you have seen it."),
+    "deny": ("aliquot.cli.access.asking", "deny", "Say no to a request."),
+    "withdraw": ("aliquot.cli.access.asking", "withdraw", "Take back what you asked for."),
+    "activate": ("aliquot.cli.access.asking", "activate", "Begin: the time runs from now."),
+    "kubeconfig": ("aliquot.cli.access.having", "kubeconfig", "A kubeconfig with which kubectl has a grant."),
+    "credential": ("aliquot.cli.access.having", "credential", "A credential for a grant, for kubectl."),
+    "extend": ("aliquot.cli.access.having", "extend", "Ask for a grant to last longer."),
+    "return": ("aliquot.cli.access.having", "return_", "Give a grant back before its time."),
+    "revoke": ("aliquot.cli.access.having", "revoke", "End somebody's grant now."),
+    "review": ("aliquot.cli.access.overseeing", "review", "Judge a grant that is over."),
+    "kill": ("aliquot.cli.access.overseeing", "kill", "Pull the kill switch: all access ends."),
+    "clear": ("aliquot.cli.access.overseeing", "clear", "Agree to clear the kill switch; it takes two."),
+    "serve": (
+        "aliquot.cli.access.serve",
+        "serve",
+        "The server: API, grants, their ends and the log, in one process.",
+    ),
     "cluster-objects": (
         "aliquot.cli.access.cluster",
         "cluster_objects",

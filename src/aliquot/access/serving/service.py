@@ -1,0 +1,99 @@
+"""One process: what decides, what carries out, what keeps time, what signs, an agent for each cluster, and the API in front."""
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from aliquot.access.api.application import application
+from aliquot.access.api.door import Door
+from aliquot.access.broker.around import Outside
+from aliquot.access.broker.broker import Broker
+from aliquot.access.broker.carrying_out import CarryingOut
+from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.timing import keep_time
+from aliquot.access.broker.waking import Waking
+from aliquot.access.core.people import Identity, Person
+from aliquot.access.log.notes import SigningKey, parse_signing_key
+from aliquot.access.notify.notifier import telling
+from aliquot.access.serving import https
+from aliquot.access.serving.clusters import connected, look_after
+from aliquot.access.serving.configuration import Configuration
+from aliquot.access.serving.https import CannotServe
+from aliquot.access.serving.policy_files import PolicyFiles
+from aliquot.access.serving.who import Who
+from aliquot.access.store.database import Database
+from aliquot.access.store.store import Store
+from aliquot.access.tickets.registry import ticket_systems
+from aliquot.clock import Clock
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: random.Random) -> None:
+    """Until cancelled. `base`: where paths begin. Raises CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError."""
+    key = _log_key(base / configuration.log_key_file)
+    policies = PolicyFiles(
+        base / configuration.policy_file,
+        base / configuration.bindings_file,
+        [base / one for one in configuration.templates],
+    )
+    tls = configuration.tls
+    pair = (base / tls.certificate_file, base / tls.key_file) if tls is not None else None
+    bound = https.listening(*configuration.address)
+    async with AsyncExitStack() as stack:
+        stack.callback(bound.close)
+        database = Database(configuration.database)
+        stack.callback(database.close)
+        await asyncio.to_thread(database.prepare)
+        store = Store(database, clock=clock)
+        # Whatever is being written is written, off the loop's thread.
+        stack.push_async_callback(asyncio.to_thread, store.close)
+        there = [
+            await stack.enter_async_context(connected(one, base, clock, rng))
+            for one in configuration.clusters
+        ]
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        who = await stack.enter_async_context(
+            Who.of(configuration.identity, base, store, {one.name: one.client for one in there}, clock)
+        )
+
+        async def identity_of(person: Person) -> Identity | None:
+            return (await who.known([person])).get(person)
+
+        outside = Outside(
+            policies=policies,
+            people=who,
+            tickets=ticket_systems(configuration.tickets, session),
+            notifier=telling(configuration.notify, session, identity_of, clock=clock),
+            agents={one.name: one.agent for one in there},
+        )
+        waking = Waking()
+        broker = Broker(store, outside, waking=waking)
+        door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(https.serve(application(door, origin=key.name), bound, pair), name="api")
+            tasks.create_task(
+                CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
+            )
+            tasks.create_task(keep_time(broker), name="time")
+            tasks.create_task(Checkpointing(store, key).run(), name="checkpoints")
+            tasks.create_task(policies.run(), name="policy files")
+            for one in there:
+                tasks.create_task(look_after(one, store, policies), name=f"cluster {one.name}")
+            host, port = bound.getsockname()[:2]
+            _log.info("serving", address=host, port=port, database=database.name, log=key.public.text)
+
+
+def _log_key(path: Path) -> SigningKey:
+    try:
+        return parse_signing_key(path.read_text())
+    except OSError as error:
+        raise CannotServe(
+            f"{path}: {error.strerror}; make one with 'aliquot access log new-key NAME --out {path}'"
+        ) from error
+    except ValueError as error:
+        raise CannotServe(f"{path}: {error}") from error

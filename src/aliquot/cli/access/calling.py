@@ -1,0 +1,167 @@
+"""How the commands reach the server of break glass: one call, one answer, and what it refuses as one line."""
+
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from aliquot.cli.parameters import GivenPath
+
+_TIMEOUT_S = 30.0
+_MOST_BYTES = 64 * 1024 * 1024
+_HERE = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    token_file: Path
+    authority: Path | None
+    token_cluster: str = ""
+    """Whose API server knows the token; empty: it says itself who issued it."""
+
+    @property
+    def options(self) -> list[str]:
+        """With which another command calls the same server as the same person, wherever it runs."""
+        found = ["--server", self.url, "--token-file", str(self.token_file.resolve())]
+        if self.authority is not None:
+            found += ["--ca-file", str(self.authority.resolve())]
+        if self.token_cluster:
+            found += ["--token-cluster", self.token_cluster]
+        return found
+
+    def get(self, path: str) -> Any:
+        return self.call("GET", path, None)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> Any:
+        return self.call("POST", path, body, **headers)
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None, **headers: str) -> Any:
+        """Raises click.ClickException."""
+        sent = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token_cluster:
+            sent["Aliquot-Cluster"] = self.token_cluster
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        elif method == "POST":
+            data = b""
+        asked = urllib.request.Request(self.url + path, data, sent, method=method)
+        try:
+            with self._opener().open(asked, timeout=_TIMEOUT_S) as answer:
+                return json.loads(answer.read(_MOST_BYTES))
+        except urllib.error.HTTPError as error:
+            raise click.ClickException(_problem(error)) from None
+        except ssl.SSLError as error:
+            raise click.ClickException(
+                f"{self.url}: {error.reason}; give its authority with --ca-file"
+            ) from None
+        except OSError as error:
+            why = getattr(error, "reason", None) or error
+            raise click.ClickException(f"{self.url} does not answer: {why}") from None
+        except ValueError:
+            raise click.ClickException(
+                f"{self.url} does not answer as Aliquot does; check --server"
+            ) from None
+
+    def _token(self) -> str:
+        try:
+            token = self.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise click.ClickException(
+                f"{self.token_file}: {why}; give your token with --token-file"
+            ) from None
+        if not token or not token.isascii() or not token.isprintable():
+            raise click.ClickException(f"{self.token_file}: there is no token in it")
+        return token
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        context = ssl.create_default_context(cafile=str(self.authority) if self.authority else None)
+        # A token goes where it was meant to go: neither through a proxy of the environment for a server here, nor on by a redirect.
+        handlers: list[urllib.request.BaseHandler] = [
+            urllib.request.HTTPSHandler(context=context),
+            _NoRedirect(),
+        ]
+        if urlsplit(self.url).hostname in _HERE:
+            handlers.append(urllib.request.ProxyHandler({}))
+        return urllib.request.build_opener(*handlers)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    parts = urlsplit(value)
+    if not parts.hostname or parts.scheme not in ("https", "http"):
+        raise click.BadParameter(f"'{value}' is no URL; write https://access.example.com.")
+    if parts.scheme == "http" and parts.hostname not in _HERE:
+        raise click.BadParameter(f"'{value}' would send your token unencrypted; use https://.")
+    return value.rstrip("/")
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command is given `server`, a Server."""
+
+    def called(
+        *args: Any, url: str, token_file: str, ca_file: str | None, token_cluster: str, **more: Any
+    ) -> Any:
+        server = Server(url, Path(token_file), Path(ca_file) if ca_file else None, token_cluster)
+        return command(*args, server=server, **more)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in (
+        click.option(
+            "--token-cluster",
+            default="",
+            envvar="ALIQUOT_ACCESS_TOKEN_CLUSTER",
+            show_envvar=True,
+            help="The cluster whose token it is, where a cluster says who you are.",
+        ),
+        click.option(
+            "--ca-file",
+            type=GivenPath(exists=True, dir_okay=False),
+            envvar="ALIQUOT_ACCESS_CA_FILE",
+            show_envvar=True,
+            help="PEM of whom to trust for the server.  [default: whom the machine trusts]",
+        ),
+        click.option(
+            "--token-file",
+            type=GivenPath(dir_okay=False),
+            required=True,
+            envvar="ALIQUOT_ACCESS_TOKEN_FILE",
+            show_envvar=True,
+            help="Your token, as your identity provider gave it. Read anew for each call.",
+        ),
+        click.option(
+            "--server",
+            "url",
+            required=True,
+            callback=_url,
+            envvar="ALIQUOT_ACCESS_SERVER",
+            show_envvar=True,
+            help="Where `aliquot access serve` answers, like https://access.example.com.",
+        ),
+    ):
+        called = option(called)
+    return called
+
+
+def _problem(error: urllib.error.HTTPError) -> str:
+    try:
+        found = json.loads(error.read(65_536))
+        return str(found["detail"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"the server answers with HTTP {error.code}"

@@ -1,0 +1,57 @@
+"""`aliquot access serve`: the server of break glass."""
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli import connect
+from aliquot.cli.failures import innermost
+from aliquot.cli.parameters import GivenPath
+
+if TYPE_CHECKING:
+    from aliquot.access.serving.configuration import Configuration
+
+
+@click.command()
+@click.option(
+    "--config",
+    "path",
+    type=GivenPath(dir_okay=False),
+    required=True,
+    envvar="ALIQUOT_ACCESS_CONFIG",
+    show_envvar=True,
+    help="docs/break-glass.md shows one.",
+)
+@click.option("--check", is_flag=True, help="Only read the configuration, and say whether it is right.")
+def serve(path: str, check: bool) -> None:
+    """Take requests over HTTPS, make grants and end them, and write the log. Runs until stopped; whatever it was doing when it dies,
+    it carries on with when it is started again."""
+    from aliquot.access.serving.configuration import load
+    from aliquot.access.serving.https import CannotServe
+    from aliquot.access.store.database import Unreachable, Unusable
+    from aliquot.document import DocumentError
+    from aliquot.kube.kubeconfig import KubeconfigError
+
+    known = (CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError)
+    try:
+        configuration = load(Path(path))
+        if check:
+            click.echo(f"{path}: nothing speaks against it")
+            return
+        connect.serve(lambda: _serve(configuration, Path(path).resolve().parent))
+    except known as error:
+        raise click.ClickException(str(error)) from error
+    except BaseExceptionGroup as group:
+        cause = innermost(group)
+        if isinstance(cause, known):
+            raise click.ClickException(str(cause)) from group
+        raise
+
+
+async def _serve(configuration: "Configuration", base: Path) -> None:
+    from aliquot.access.serving.service import serve as serving
+    from aliquot.clock import SystemClock
+
+    await serving(configuration, base, clock=SystemClock(), rng=random.Random())

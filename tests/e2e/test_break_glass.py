@@ -1,0 +1,218 @@
+"""Break glass as docs/break-glass.md walks through it: asked for, agreed to by two, used with kubectl, and revoked."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_node_validate import free_port
+from tests.e2e.commands import ALIQUOT, ROOT, SHELL, Kubectl, Result, aliquot, eventually
+
+pytestmark = pytest.mark.e2e
+
+PEOPLE = ("dora", "lea", "sam")
+PAGE = (ROOT / "docs/break-glass.md").read_text()
+
+
+def shown(name: str) -> str:
+    """A file that the walk has its reader write."""
+    return PAGE.partition(f"$ cat > {name} <<'E'\n")[2].partition("\nE\n")[0] + "\n"
+
+
+class Installation:
+    """A server of break glass for one cluster, and people with tokens."""
+
+    def __init__(self, admin: Kubectl, folder: Path) -> None:
+        self.admin = admin
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def install(self) -> None:
+        for name in ("shop-logs.yaml", "who.yaml", "policy.yaml", "access.yaml"):
+            (self.folder / name).write_text(shown(name).replace(":8443", f":{self.port}"))
+        for name in ("shop", "people"):
+            self.admin("create", "namespace", name)
+        for name in PEOPLE:
+            self.admin("create", "serviceaccount", name, "-n", "people")
+        made = self.aliquot("cluster-objects", "shop-logs.yaml", "--bindings", "who.yaml")
+        self._apply(made)
+        agent = "aliquot-system:aliquot-access-agent"
+        self.admin(
+            *("create", "clusterrolebinding", "aliquot-access-agent-reviews"),
+            *("--clusterrole=system:auth-delegator", f"--serviceaccount={agent}"),
+        )
+        token = self.admin("create", "token", "aliquot-access-agent", "-n", "aliquot-system")
+        config = json.loads(self.admin("config", "view", "--raw", "--minify", "-o", "json"))
+        config["users"][0]["user"] = {"token": token.strip()}
+        (self.folder / "agent.kubeconfig").write_text(json.dumps(config))
+        for name in PEOPLE:
+            token = self.admin("create", "token", name, "-n", "people", "--audience=aliquot-access")
+            (self.folder / f"{name}.token").write_text(token)
+        self.aliquot("log", "new-key", "demo.example.com/access", "--out", "log.key")
+
+    def _apply(self, manifests: str) -> None:
+        """Into the namespaces that they name."""
+        subprocess.run(
+            [self.admin.binary, "--kubeconfig", self.admin.kubeconfig, "apply", "-f", "-"],
+            check=True,
+            input=manifests,
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def aliquot(self, *args: str) -> str:
+        result = self.run(*args)
+        assert result.code == 0, f"{args}: {result.err}"
+        return result.out
+
+    def run(self, *args: str, stdin: str = "") -> Result:
+        done = subprocess.run(
+            [ALIQUOT, "access", *args],
+            check=False,
+            text=True,
+            input=stdin,
+            capture_output=True,
+            timeout=60,
+            cwd=self.folder,
+            env=self._environment(),
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def by(self, who: str, *args: str, stdin: str = "") -> str:
+        result = self.run(*args, "--token-file", f"{who}.token", stdin=stdin)
+        assert result.code == 0, f"{who}: {args}: {result.err}"
+        return result.out
+
+    def refused(self, who: str, *args: str, stdin: str = "") -> str:
+        result = self.run(*args, "--token-file", f"{who}.token", stdin=stdin)
+        assert result.code == 1, f"{who}: {args}: {result.out}"
+        return result.err
+
+    def start(self) -> None:
+        log = (self.folder / "serve.log").open("ab")
+        self._process = subprocess.Popen(
+            [ALIQUOT, "access", "serve", "--config", "access.yaml"],
+            cwd=self.folder,
+            env=self._environment(),
+            stderr=log,
+            stdout=log,
+        )
+        log.close()
+        eventually(lambda: self.run("list", "--token-file", "dora.token").code == 0)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(30)
+
+    def show(self, who: str, grant: str) -> Any:
+        return json.loads(self.by(who, "show", grant, "-o", "json"))
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "ALIQUOT_ACCESS_SERVER": f"http://127.0.0.1:{self.port}",
+            "ALIQUOT_ACCESS_TOKEN_CLUSTER": "demo",
+        }
+
+
+@pytest.fixture(scope="module")
+def installation(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    admin = Kubectl(cluster)
+    found = Installation(admin, tmp_path_factory.mktemp("access"))
+    found.install()
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+        for name in ("shop", "people"):
+            admin("delete", "namespace", name, "--wait=false")
+
+
+def asked(installation: Installation) -> str:
+    came = installation.by(
+        *("dora", "request", "shop-logs", "--cluster", "demo", "-n", "shop"),
+        *("-m", "checkout is down", "-o", "json"),
+    )
+    return str(json.loads(came)["id"])
+
+
+def active(installation: Installation) -> str:
+    grant = asked(installation)
+    assert installation.by("lea", "approve", grant, stdin="y\n").endswith(f"{grant}: pending\n")
+    assert installation.by("sam", "approve", grant, stdin="y\n").endswith(f"{grant}: approved\n")
+    assert "active until" in installation.by("dora", "activate", grant)
+    return grant
+
+
+def test_the_whole_way(installation: Installation) -> None:
+    admin, folder = installation.admin, installation.folder
+    admin("run", "web", "-n", "shop", f"--image={SHELL}", "--", "sh", "-c", "echo words; sleep 1000")
+    admin("wait", "pod/web", "-n", "shop", "--for=condition=Ready", "--timeout=30s")
+    grant = active(installation)
+    installation.by("dora", "kubeconfig", grant, "--out", "dora.kubeconfig")
+    assert (folder / "dora.kubeconfig").stat().st_mode & 0o777 == 0o600
+    holder = Kubectl(folder / "dora.kubeconfig", "shop")
+    assert holder("logs", "web")
+    assert "web" in holder("get", "pods")
+    assert "forbidden" in holder.refused("get", "secrets").lower()
+    assert "forbidden" in holder.refused("get", "pods", "-A").lower()
+    made = json.loads(installation.by("dora", "credential", grant))
+    assert "it is not yours" in installation.refused("sam", "credential", grant)
+    token = (f"--token={made['status']['token']}", "--kubeconfig", str(folder / "bare.kubeconfig"))
+    bare = json.loads((folder / "dora.kubeconfig").read_text())
+    bare["users"] = []
+    bare["contexts"][0]["context"].pop("user")
+    (folder / "bare.kubeconfig").write_text(json.dumps(bare))
+    assert admin("logs", "web", "-n", "shop", *token)
+    begun = time.monotonic()
+    assert "ending" in installation.by("sam", "revoke", grant, "-m", "enough")
+    eventually(lambda: admin.run("logs", "web", "-n", "shop", *token).code != 0)
+    assert time.monotonic() - begun < 30
+    assert "not active" in holder.refused("logs", "web")
+    eventually(lambda: installation.show("dora", grant)["stage"] == "ended")
+    assert grant not in admin("get", "rolebindings,jobs", "-n", "shop", "-o", "name")
+
+
+def test_nobody_agrees_to_their_own_and_nobody_to_something_else(installation: Installation) -> None:
+    grant = asked(installation)
+    assert "asked for themselves" in installation.refused("dora", "approve", grant, stdin="y\n")
+    assert "another request" in installation.refused("lea", "approve", grant, "--digest", "sha256:0")
+    assert installation.run("approve", grant, "--token-file", "lea.token", stdin="n\n").code == 130
+    assert installation.show("dora", grant)["approvals"] == []
+    assert installation.by("dora", "withdraw", grant) == f"{grant}: withdrawn\n"
+
+
+def test_a_server_that_is_killed_goes_on_where_it_was(installation: Installation) -> None:
+    grant = active(installation)
+    installation.stop(signal.SIGKILL)
+    assert "does not answer" in installation.refused("dora", "list")
+    installation.start()
+    assert installation.show("dora", grant)["stage"] == "active"
+    assert installation.by("dora", "return", grant) in (f"{grant}: ending\n", f"{grant}: ended\n")
+    eventually(lambda: installation.show("dora", grant)["stage"] == "ended")
+
+
+def test_the_log_of_it_holds(installation: Installation) -> None:
+    public = json.loads((installation.folder / "serve.log").read_text().splitlines()[0])["log"]
+    dump = installation.run("log", "dump", "--database", "sqlite:///access.db", "--key", "log.key")
+    assert dump.code == 0, dump.err
+    (installation.folder / "dump.jsonl").write_text(dump.out)
+    checked = aliquot("access", "log", "verify", installation.folder / "dump.jsonl", "--key", public)
+    assert checked.code == 0, checked.out
+
+
+def test_what_is_broken_is_told_before_anything_runs(installation: Installation) -> None:
+    (installation.folder / "broken.yaml").write_text(shown("access.yaml").replace("listen", "lisen"))
+    came = installation.run("serve", "--config", "broken.yaml")
+    assert came.code == 1
+    assert "broken.yaml:2: unknown field 'lisen'; did you mean 'listen'?" in came.err
