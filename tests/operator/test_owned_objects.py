@@ -9,6 +9,7 @@ from aliquot.kube.resources import (
     DAEMONSETS,
     GPUPOLICIES,
     NAMESPACES,
+    PRIORITYCLASSES,
     RUNTIMECLASSES,
     SERVICEMONITORS,
     SERVICES,
@@ -181,6 +182,28 @@ def test_a_spec_that_the_api_server_refuses_changes_nothing() -> None:
         await world.policy(toolkit={"version": "v9"})
         await asyncio.sleep(5)
         assert image_of((await world.daemon_sets())[TOOLKIT]).endswith(":v9")
+        assert (await world.condition("p", "Degraded"))[0] == "False"
+
+    simulated(test)
+
+
+def test_a_priority_class_that_is_not_there_takes_no_pod_away() -> None:
+    """Of a DaemonSet the API server does not ask for it, and refuses the pods."""
+
+    async def test(world: World) -> None:
+        before = await running(world)
+        await world.policy(pods={"priorityClassName": "gpus-first"})
+        await asyncio.sleep(5)
+        assert await world.daemon_sets() == before
+        assert await world.condition("p", "Degraded") == (
+            "True",
+            "SpecRefused",
+            "spec.pods.priorityClassName: there is no PriorityClass gpus-first; what runs goes on as it was",
+        )
+        await world.admin.create(PRIORITYCLASSES, {"metadata": {"name": "gpus-first"}, "value": 1000})
+        await asyncio.sleep(70)
+        pod = (await world.daemon_sets())[TOOLKIT]["spec"]["template"]["spec"]
+        assert pod["priorityClassName"] == "gpus-first"
         assert (await world.condition("p", "Degraded"))[0] == "False"
 
     simulated(test)

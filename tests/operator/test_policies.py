@@ -63,6 +63,8 @@ def test_rules_of_upgrades() -> None:
         ({"agent": {"preinstalled": True}}, "spec.agent.preinstalled: no image of a node has it; enabled: false leaves it out"),
         ({"driver": {"enabled": False}}, "spec.driver.enabled: toolkit needs the driver: enable it, or say that it is preinstalled"),
         ({"agent": {"enabled": False}}, "spec.agent.enabled: validator needs the agent: enable it, or leave the validator out"),
+        ({"hostPaths": {"driverInstallDir": "run/nvidia"}}, "spec.hostPaths.driverInstallDir: 'run/nvidia' is no path from the root of a node"),
+        ({"hostPaths": {"cdi": "/var/../cdi"}}, "spec.hostPaths.cdi: '/var/../cdi' is no path from the root of a node, without .."),
         ({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}}, "spec.nodeSelector: "),
         ({"deadlines": {"driver": "soon"}}, "spec.deadlines.driver: 'soon' is not a duration: write 90s, 45m or 1h30m"),
         ({"upgrade": {"maxUnavailable": "many"}}, "spec.upgrade.maxUnavailable: 'many' is no number of nodes, and no percentage"),

@@ -179,6 +179,7 @@ OPERATOR = role(
     rule("get list watch", "aliquot.dev", "gpupolicies"),
     rule("patch", "aliquot.dev", "gpupolicies/status"),
     rule("get list watch create patch", "node.k8s.io", "runtimeclasses"),
+    rule("get", "scheduling.k8s.io", "priorityclasses"),
     rule("create patch", "", "events"),
 )
 """What it makes is in its own namespace alone: `OPERATOR_OBJECTS`."""

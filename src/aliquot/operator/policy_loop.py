@@ -5,7 +5,7 @@ A changed spec is tried first, all of it: what the API server refuses leaves eve
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from aliquot.kube.events import Recorder, Severity
 from aliquot.kube.resources import (
     DAEMONSETS,
     GPUPOLICIES,
+    PRIORITYCLASSES,
     RUNTIMECLASSES,
     SERVICEMONITORS,
     SERVICES,
@@ -40,6 +41,8 @@ FIELD_MANAGER = "aliquot-operator"
 RUNTIME_CLASS = "nvidia"
 _TRY_AGAIN_S = 60.0
 """What the API server refuses for a reason that is not in the object."""
+_SYSTEM_CLASSES = "system-"
+"""What their names begin with: they are always there, and nobody else's may."""
 _REFUSALS = errors.Invalid, errors.Forbidden, errors.NotFound
 
 
@@ -136,7 +139,7 @@ class PolicyLoop:
             return None
         wanted = self._wanted(policy)
         changes = [found for resource, one in wanted if (found := self._change(name, resource, one))]
-        problem = await self._refusal(one for one in changes if not one.drifted)
+        problem = await self._refusal(policy, [one for one in changes if not one.drifted])
         self._board.refuse(name, problem)
         if problem:
             return _TRY_AGAIN_S
@@ -170,7 +173,9 @@ class PolicyLoop:
     def _live(self, resource: Resource, name: str) -> Json | None:
         return self._answers[resource].newest(name, self._caches[resource].get(name))
 
-    async def _refusal(self, changes: Iterable[_Change]) -> str:
+    async def _refusal(self, policy: Policy, changes: Sequence[_Change]) -> str:
+        if changes and (problem := await self._priority(policy)):
+            return problem
         for change in changes:
             try:
                 await self._client.apply(
@@ -178,6 +183,20 @@ class PolicyLoop:
                 )
             except _REFUSALS as error:
                 return f"{_called(change)}: {error.message}"
+        return ""
+
+    async def _priority(self, policy: Policy) -> str:
+        """A DaemonSet may name any class. Its pods may not: the next one would end, and none come for it."""
+        named = policy.spec.pods.priority_class_name
+        if not named or named.startswith(_SYSTEM_CLASSES):
+            return ""
+        try:
+            await self._client.get(PRIORITYCLASSES, named)
+        except errors.NotFound:
+            return f"spec.pods.priorityClassName: there is no PriorityClass {named}"
+        except errors.Forbidden:
+            # By rights that an earlier version was given: it is left to the pods.
+            return ""
         return ""
 
     async def _apply(self, policy: str, change: _Change) -> None:

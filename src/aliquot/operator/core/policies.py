@@ -61,6 +61,7 @@ def read(policy: GPUPolicy, created_s: float, images: Mapping[OperandName, Image
         for name, (operand, deadline) in found.items()
     }
     _in_order(operands)
+    _paths(spec.host_paths)
     return Policy(
         policy.metadata.name,
         policy.metadata.uid,
@@ -168,6 +169,13 @@ def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, i
         deadline_s,
         operand,
     )
+
+
+def _paths(paths: gpupolicy.HostPaths) -> None:
+    """The API server takes any text, and the pod that has it starts nowhere."""
+    for field, path in msgspec.to_builtins(paths).items():
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise Refused(f"spec.hostPaths.{field}: {path!r} is no path from the root of a node, without ..")
 
 
 def _amounts(name: OperandName, resources: gpupolicy.Resources | None) -> None:
