@@ -36,7 +36,9 @@ class Cut(Exception):
 
 class FakeApi:
     def __init__(self) -> None:
-        self.version = 0
+        self.version = (
+            1  # etcd begins there: a list never says 0, from which a watch would mean "whatever there is"
+        )
         self.collections: dict[str, dict[str, Json]] = {}
         self.history: list[tuple[int, str, str, Json]] = []
         self.compacted = 0
