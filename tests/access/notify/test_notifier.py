@@ -10,6 +10,7 @@ from aliquot.access.core.life.effects import Audience, News, Undelivered
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.standard_webhooks import key_of, verify
 from aliquot.access.notify.notifier import Telling, telling
+from aliquot.access.outside.calling import new_session
 from aliquot.clock import SystemClock
 from tests.access.notify.scenery import (
     DEV,
@@ -66,7 +67,7 @@ def mail(folder: Path, port: int, more: str = "") -> str:
 
 async def test_chat(tmp_path: Path) -> None:
     hooks = Hooks()
-    async with hooks.serving() as url, aiohttp.ClientSession() as session:
+    async with hooks.serving() as url, new_session() as session:
         telling_ = told_by(
             "channels:" + chat(tmp_path, url, ", audiences: [approvers], news: [asked]"), session
         )
@@ -82,7 +83,7 @@ async def test_chat(tmp_path: Path) -> None:
 
 async def test_a_webhook_is_signed_with_all_secrets(tmp_path: Path) -> None:
     hooks = Hooks()
-    async with hooks.serving() as url, aiohttp.ClientSession() as session:
+    async with hooks.serving() as url, new_session() as session:
         await told_by("channels:" + siem(tmp_path, url, "old", "new"), session).notify(news(), life())
     ((headers, body),) = hooks.taken
     now_s = SystemClock().now()
@@ -96,7 +97,7 @@ async def test_a_webhook_is_signed_with_all_secrets(tmp_path: Path) -> None:
 
 async def test_whoever_was_reached_is_not_told_again(tmp_path: Path) -> None:
     hooks = Hooks()
-    async with hooks.serving() as url, aiohttp.ClientSession() as session:
+    async with hooks.serving() as url, new_session() as session:
         broken = siem(tmp_path, url, "secret")
         telling_ = told_by("channels:" + chat(tmp_path, url) + broken, session)
         (tmp_path / "siem").write_text("")
@@ -114,7 +115,7 @@ async def test_whoever_was_reached_is_not_told_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 302])
 async def test_what_is_not_taken_is_told_without_the_secret(tmp_path: Path, status: int) -> None:
     hooks = Hooks(statuses=[status])
-    async with hooks.serving() as url, aiohttp.ClientSession() as session:
+    async with hooks.serving() as url, new_session() as session:
         telling_ = told_by("channels:" + chat(tmp_path, url), session)
         with pytest.raises(Undelivered, match=r"^chat: ") as refused:
             await telling_.notify(news(), life())
@@ -124,7 +125,7 @@ async def test_what_is_not_taken_is_told_without_the_secret(tmp_path: Path, stat
 
 
 async def test_an_address_that_is_none_or_answers_nothing(tmp_path: Path) -> None:
-    async with aiohttp.ClientSession() as session:
+    async with new_session() as session:
         telling_ = told_by("channels:" + chat(tmp_path, "http://127.0.0.1:9"), session)
         with pytest.raises(Undelivered, match=r"^chat: 127\.0\.0\.1: ") as refused:
             await telling_.notify(news(), life())
@@ -136,7 +137,7 @@ async def test_an_address_that_is_none_or_answers_nothing(tmp_path: Path) -> Non
 
 
 async def test_mail_goes_to_each_alone(tmp_path: Path) -> None:
-    async with mail_server(tmp_path) as server, aiohttp.ClientSession() as session:
+    async with mail_server(tmp_path) as server, new_session() as session:
         telling_ = told_by("channels:" + mail(tmp_path, server.port, "    holder: true"), session)
         await telling_.notify(news(News.ENDED, Audience.HOLDER, Audience.APPROVERS), ENDED)
     assert sorted(to for _, (to,), _ in server.mails) == [
@@ -154,7 +155,7 @@ async def test_mail_goes_to_each_alone(tmp_path: Path) -> None:
 
 
 async def test_mail_that_one_does_not_get_is_tried_again_for_that_one(tmp_path: Path) -> None:
-    async with mail_server(tmp_path) as server, aiohttp.ClientSession() as session:
+    async with mail_server(tmp_path) as server, new_session() as session:
         telling_ = told_by("channels:" + mail(tmp_path, server.port), session)
         for _ in range(2):
             with pytest.raises(
@@ -171,7 +172,7 @@ async def test_a_holder_whose_address_is_none(tmp_path: Path, email: str) -> Non
     async def odd(_person: Person) -> Identity | None:
         return replace(DEV, email=email)
 
-    async with mail_server(tmp_path) as server, aiohttp.ClientSession() as session:
+    async with mail_server(tmp_path) as server, new_session() as session:
         settings = section("channels:" + mail(tmp_path, server.port, "    holder: true"))
         await telling(settings, session, odd, clock=SystemClock()).notify(
             news(News.ENDED, Audience.HOLDER), ENDED
@@ -180,7 +181,7 @@ async def test_a_holder_whose_address_is_none(tmp_path: Path, email: str) -> Non
 
 
 async def test_no_password_goes_in_the_clear(tmp_path: Path) -> None:
-    async with mail_server(tmp_path, tls=False) as server, aiohttp.ClientSession() as session:
+    async with mail_server(tmp_path, tls=False) as server, new_session() as session:
         telling_ = told_by("channels:" + mail(tmp_path, server.port), session)
         with pytest.raises(Undelivered, match="does not offer starttls"):
             await telling_.notify(news(), life())
@@ -192,7 +193,7 @@ async def test_no_password_goes_in_the_clear(tmp_path: Path) -> None:
 
 
 async def test_a_mail_server_that_is_somebody_else(tmp_path: Path) -> None:
-    async with mail_server(tmp_path) as server, aiohttp.ClientSession() as session:
+    async with mail_server(tmp_path) as server, new_session() as session:
         telling_ = told_by("channels:" + mail(tmp_path, server.port).replace("caFile", "# caFile"), session)
         with pytest.raises(Undelivered, match="its certificate"):
             await telling_.notify(news(), life())
@@ -208,7 +209,7 @@ async def test_a_mail_server_that_is_somebody_else(tmp_path: Path) -> None:
 async def test_a_mail_server_that_is_not_there(tmp_path: Path) -> None:
     async with mail_server(tmp_path) as server:
         port = server.port
-    async with aiohttp.ClientSession() as session:
+    async with new_session() as session:
         with pytest.raises(Undelivered, match="mail: localhost: "):
             await asyncio.wait_for(
                 told_by("channels:" + mail(tmp_path, port), session).notify(news(), life()), 30

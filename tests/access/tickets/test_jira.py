@@ -3,7 +3,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from aliquot.access.core.life.effects import CommentTicket, Undelivered
 from aliquot.access.core.terms import Standing, is_ticket
+from aliquot.access.outside.calling import new_session
 from aliquot.access.tickets.jira import document, is_key
 from aliquot.access.tickets.registry import TicketSystems, ticket_systems
 from aliquot.access.tickets.settings import JiraSettings
@@ -41,7 +41,7 @@ def issue(category: str = "indeterminate", status: str = "10005", **fields: Any)
 
 @asynccontextmanager
 async def asking(fake: FakeJira, folder: Path, *, more: str = "") -> AsyncIterator[TicketSystems]:
-    async with serving(fake.application()) as url, aiohttp.ClientSession() as session:
+    async with serving(fake.application()) as url, new_session() as session:
         yield ticket_systems(section(jira(url, secret_file(folder), more=more)), session)
 
 

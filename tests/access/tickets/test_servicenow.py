@@ -3,7 +3,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -12,6 +11,7 @@ from yarl import URL
 
 from aliquot.access.core.life.effects import CommentTicket, Undelivered
 from aliquot.access.core.terms import Standing, is_ticket
+from aliquot.access.outside.calling import new_session
 from aliquot.access.tickets.registry import TicketSystems, ticket_systems
 from aliquot.access.tickets.servicenow import escaped, parameters, table_of
 from aliquot.access.tickets.settings import ServiceNowSettings
@@ -27,7 +27,7 @@ TEXT = "Grant r01kc0000000000000000000000 is active."
 async def asking(
     fake: FakeServiceNow, folder: Path, *, more: str = "", secret: str = SECRET
 ) -> AsyncIterator[TicketSystems]:
-    async with serving(fake.application()) as url, aiohttp.ClientSession() as session:
+    async with serving(fake.application()) as url, new_session() as session:
         yield ticket_systems(section(servicenow(url, secret_file(folder, secret), more=more)), session)
 
 
@@ -130,7 +130,7 @@ async def test_silence_has_an_end(tmp_path: Path) -> None:
 
     application = web.Application()
     application.router.add_get("/{path:.*}", silent)
-    async with serving(application) as url, aiohttp.ClientSession() as session:
+    async with serving(application) as url, new_session() as session:
         settings = section(servicenow(url, secret_file(tmp_path), more="    timeoutS: 0.05"))
         found = await ticket_systems(settings, session).find(TICKET, request())
     assert (found.standing, "no answer within 0.05 s" in found.why) == (Standing.UNREACHABLE, True)

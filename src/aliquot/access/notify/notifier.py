@@ -86,7 +86,7 @@ async def _told(message: Message, channel: Channel, address: str) -> str:
 def telling(
     settings: NotifySettings, session: aiohttp.ClientSession, identity_of: IdentityOf, *, clock: Clock
 ) -> Telling:
-    """`session`: the caller's, who closes it."""
+    """`session`: `outside.calling.new_session`, which the caller closes."""
     channels: list[Channel] = []
     for name, one in settings.channels.items():
         if isinstance(one, SlackSettings):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -44,6 +45,15 @@ def url_trouble(url: str) -> str:
     if parts.fragment:
         return f"{quoted(url)}: leave out what follows '#'"
     return ""
+
+
+def new_session(authority: str = "") -> aiohttp.ClientSession:
+    """To be closed by whoever opens it. `authority`: PEM of whom to trust; empty for those whom the machine trusts. It keeps no cookies:
+    with them a server might go on knowing us by a secret that has been exchanged."""
+    context = ssl.create_default_context(cadata=authority or None)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context), cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 async def call(

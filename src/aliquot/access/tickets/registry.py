@@ -70,7 +70,7 @@ class TicketSystems:
 
 
 def ticket_systems(settings: TicketSettings, session: aiohttp.ClientSession) -> TicketSystems:
-    """`session`: the caller's, who closes it."""
+    """`session`: `outside.calling.new_session`, which the caller closes."""
     return TicketSystems(
         [
             Jira(name, one, session) if isinstance(one, JiraSettings) else ServiceNow(name, one, session)
