@@ -98,6 +98,7 @@ class Laptop:
     async def log_in(self, authenticator: Authenticator, person: Person = ANN) -> str | Refused:
         options = await self.options(Purpose(person, LOGIN))
         credential = authenticator.get(options.public_key)
-        return await self.store.write(
+        opened = await self.store.write(
             lambda tx: sessions.by_passkey(tx, KEY, PARTY, person.subject, options.nonce, credential)
         )
+        return opened.token if isinstance(opened, sessions.Opened) else opened

@@ -46,9 +46,10 @@ async def test_codes_open_sessions_too_and_say_so(laptop: Laptop) -> None:
     app = await laptop.with_codes()
     laptop.clock.now_s += STEP_S
     code = app.at(int(laptop.clock.now_s))
-    token = await laptop.store.write(lambda tx: sessions.by_code(tx, KEY, PARTY, "ann", code))
-    assert isinstance(token, str)
-    assert (await prove(laptop, token)).auth == "totp"
+    opened = await laptop.store.write(lambda tx: sessions.by_code(tx, KEY, PARTY, "ann", code))
+    assert isinstance(opened, sessions.Opened)
+    proof = await prove(laptop, opened.token)
+    assert (proof.auth, proof.credential, proof.until_s) == ("totp", opened.credential, opened.until_s)
     again = await laptop.store.write(lambda tx: sessions.by_code(tx, KEY, PARTY, "ann", code))
     assert isinstance(again, Refused)
 

@@ -10,12 +10,13 @@ from aliquot.access.api.deciding import Deciding
 from aliquot.access.api.door import Door
 from aliquot.access.api.overseeing import Overseeing
 from aliquot.access.api.problems import HANDLERS
+from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.core.life.events import Activate, Return, Withdraw
 from aliquot.access.core.people import Person
 
 
-def application(door: Door, *, origin: str) -> Starlette:
-    """`origin`: the name of the log."""
+def application(door: Door, *, origin: str, signing_in: SigningIn | None = None) -> Starlette:
+    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none."""
     asking = Asking(door)
     deciding = Deciding(door, asking)
     overseeing = Overseeing(door, origin=origin)
@@ -43,6 +44,7 @@ def application(door: Door, *, origin: str) -> Starlette:
         Route("/v1/log/checkpoint", overseeing.checkpoint, methods=get),
         Route("/v1/log/proof", overseeing.proof, methods=get),
         Route("/v1/log/dump", overseeing.dump, methods=get),
+        *(signing_in.routes() if signing_in is not None else ()),
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS)
 

@@ -28,6 +28,13 @@ _ALGORITHM, _TYPE = "Ed25519", "aliquot-session+jwt"
 _OVER = "the session is over: sign in again"
 
 
+class Opened(Struct, frozen=True):
+    token: str
+    credential: str
+    """By which the log names it."""
+    until_s: float
+
+
 class _Claims(Struct, frozen=True):
     iss: str
     sub: str
@@ -47,8 +54,7 @@ def by_passkey(
     credential: Credential,
     *,
     random_bytes: RandomBytes = secrets.token_bytes,
-) -> str | Refused:
-    """A token."""
+) -> Opened | Refused:
     person = Person(party.issuer, name)
     found = passkeys.asserted(tx, key, party, Purpose(person, LOGIN), nonce, credential)
     return found if isinstance(found, Refused) else _opened(tx, key, found, "passkey", random_bytes)
@@ -62,8 +68,7 @@ def by_code(
     code: str,
     *,
     random_bytes: RandomBytes = secrets.token_bytes,
-) -> str | Refused:
-    """A token."""
+) -> Opened | Refused:
     found = codes.checked(tx, key, Person(party.issuer, name), code)
     return found if isinstance(found, Refused) else _opened(tx, key, found, "totp", random_bytes)
 
@@ -71,26 +76,18 @@ def by_code(
 def prove(tx: Reader, key: ServerKey, party: LocalUsers, token: str) -> Proof:
     """Raises NotProven."""
     claims, account = _found(tx, key, party, token)
-    return Proof(
-        identity=account.identity,
-        auth=claims.how,
-        credential=f"JTI={claims.jti}",
-        said_s=tx.now_s,
-        until_s=claims.exp,
-        signed_in_s=claims.iat,
-    )
+    return _proof(claims, account, tx.now_s)
 
 
-def close(tx: Writer, key: ServerKey, party: LocalUsers, token: str) -> Account:
-    """Raises NotProven: it is over already."""
+def close(tx: Writer, key: ServerKey, party: LocalUsers, token: str) -> Proof:
+    """Whose it was. Raises NotProven: it is over already."""
     claims, account = _found(tx, key, party, token)
     left = tuple(one for one in account.sessions if one.id != claims.jti)
-    changed = replace(account, sessions=left)
-    records.put(tx, changed)
-    return changed
+    records.put(tx, replace(account, sessions=left))
+    return _proof(claims, account, tx.now_s)
 
 
-def _opened(tx: Writer, key: ServerKey, account: Account, how: str, random_bytes: RandomBytes) -> str:
+def _opened(tx: Writer, key: ServerKey, account: Account, how: str, random_bytes: RandomBytes) -> Opened:
     from joserfc import jws
 
     session = Session(urlsafe_b64encode(random_bytes(18)).decode(), tx.now_s + SESSION_S)
@@ -101,7 +98,8 @@ def _opened(tx: Writer, key: ServerKey, account: Account, how: str, random_bytes
         issuer, account.person.subject, issuer, tx.now_s, session.until_s, jti=session.id, how=how
     )
     header = {"alg": _ALGORITHM, "typ": _TYPE}
-    return jws.serialize_compact(header, msgspec.json.encode(claims), key.signing, algorithms=[_ALGORITHM])
+    token = jws.serialize_compact(header, msgspec.json.encode(claims), key.signing, algorithms=[_ALGORITHM])
+    return Opened(token, _credential(session.id), session.until_s)
 
 
 def _found(tx: Reader, key: ServerKey, party: LocalUsers, token: str) -> tuple[_Claims, Account]:
@@ -118,3 +116,18 @@ def _found(tx: Reader, key: ServerKey, party: LocalUsers, token: str) -> tuple[_
     if not any(one.id == claims.jti and one.until_s > tx.now_s for one in account.sessions):
         raise NotProven(_OVER)
     return claims, account
+
+
+def _proof(claims: _Claims, account: Account, now_s: float) -> Proof:
+    return Proof(
+        identity=account.identity,
+        auth=claims.how,
+        credential=_credential(claims.jti),
+        said_s=now_s,
+        until_s=claims.exp,
+        signed_in_s=claims.iat,
+    )
+
+
+def _credential(session_id: str) -> str:
+    return f"JTI={session_id}"
