@@ -125,6 +125,8 @@ NOTES = [
     ("an upgrade whose driver starts", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}), ["Upgrading"]),
     ("an upgrade that waits", well(nodes=[node(labels={**LABELS, STATE: "upgrade-required"})]), ["UpgradeWaits"]),
     ("an upgrade that is done", well(nodes=[node(labels={**LABELS, STATE: "upgrade-done"})]), []),
+    ("a cordon that nobody takes off", well(nodes=[node(cordoned=True, labels={**LABELS, STATE: "upgrade-done"})]), ["Cordoned"]),
+    ("a cordon of an upgrade", well(nodes=[node(cordoned=True, labels={**LABELS, STATE: "drain-required"})]), ["Upgrading"]),
     ("an operand that a user refuses", well(nodes=[node(labels={**LABELS, "nvidia.com/gpu.deploy.driver": "false"})]), ["LeftOut"]),
     ("no GPU anywhere", well(nodes=[node(labels={})]), ["NoGPUNodes"]),
     ("no GPU, as NFD says", well(nodes=[node(labels={"feature.node.kubernetes.io/x": "1"})], daemon_sets=[]), ["NoGPUNodes"]),

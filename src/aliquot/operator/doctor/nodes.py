@@ -37,6 +37,7 @@ def examine_nodes(seen: Seen, policies: Mapping[str, Stored]) -> Iterator[Findin
         labels = node.metadata.labels or {}
         yield from _upgrade(node, held_back.get(labels.get(POLICY_LABEL, ""), ""))
         if has_gpus(labels, node.metadata.annotations or {}):
+            yield from _cordon(node)
             found = _Look(seen, node, policies, pods.get(node.metadata.name, {})).findings()
             state = state_of(labels.get(STATE_LABEL, ""))
             yield from (one for one in found if not _is_upgrades_business(one, state))
@@ -178,6 +179,21 @@ class _Look:
     def _about(self, weight: Weight, reason: str, message: str, advice: str = "") -> Finding:
         return Finding(
             weight=weight, kind="Node", names=(self.name,), reason=str(reason), message=message, advice=advice
+        )
+
+
+def _cordon(node: Node) -> Iterator[Finding]:
+    """One that no upgrade has set, or that it has lost: neither is taken off by itself."""
+    state = state_of((node.metadata.labels or {}).get(STATE_LABEL, ""))
+    if node.spec.unschedulable and state not in UNDER_WAY and state is not State.UPGRADE_FAILED:
+        name = node.metadata.name
+        yield Finding(
+            weight=Weight.NOTE,
+            kind="Node",
+            names=(name,),
+            reason="Cordoned",
+            message="it is cordoned, and no upgrade is under way there: no new pods come to it",
+            advice=f"where nobody wants that any more: kubectl uncordon {name}",
         )
 
 
