@@ -75,7 +75,8 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
         broker = Broker(store, outside, waking=waking)
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(https.serve(application(door, origin=key.name), bound, pair), name="api")
+            api = application(door, origin=key.name, signing_in=who.signing_in(door))
+            tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(
                 CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
             )

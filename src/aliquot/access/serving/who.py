@@ -10,6 +10,8 @@ import structlog
 from msgspec.structs import replace
 
 from aliquot import document
+from aliquot.access.api.door import Door
+from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
@@ -87,6 +89,11 @@ class Who:
             tokens = {one.cluster: ClusterTokens(one, clusters[one.cluster]) for one in section.kubernetes}
             bearers = Bearers(store, directory, key, local=section.local, oidc=oidc, clusters=tokens)
             yield cls(section, key, store, bearers, directory)
+
+    def signing_in(self, door: Door) -> SigningIn | None:
+        """None: there are no users of this server's own."""
+        local = self._section.local
+        return SigningIn(door, self._key, local) if local is not None else None
 
     async def known(self, people: Iterable[Person]) -> Mapping[Person, Identity]:
         return await self._directory.known(people)

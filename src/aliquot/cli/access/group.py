@@ -25,6 +25,11 @@ _COMMANDS = {
         "serve",
         "The server: API, grants, their ends and the log, in one process.",
     ),
+    "users": (
+        "aliquot.cli.access.users",
+        "users",
+        "Users of the server's own, and who has passkeys or codes at it.",
+    ),
     "cluster-objects": (
         "aliquot.cli.access.cluster",
         "cluster_objects",
