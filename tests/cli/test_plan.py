@@ -39,6 +39,7 @@ def last_start(
     runtime: str = "process",
     partitioning: str = "static",
     operator: bool = False,
+    operator_outside: bool = False,
 ) -> None:
     directory = StateDirectory(state)
     directory.inventory.write_bytes(encode(inventory.parse(inventory_yaml, source="f")))
@@ -52,6 +53,7 @@ def last_start(
             runtime=runtime,
             partitioning=partitioning,
             operator=operator,
+            operator_outside=operator_outside,
         )
     )
 
@@ -230,3 +232,14 @@ def test_an_operator_stays_until_it_is_left_out(
     if last is not None:
         last_start(tmp_path, "nodes: [{name: a}]", runtime="simulated", operator=last)
     assert planned(tmp_path, operator=said).operator is wanted
+
+
+@pytest.mark.parametrize(
+    ("outside", "said", "wanted"),
+    [(True, None, True), (True, True, False), (True, False, False), (False, None, False)],
+)
+def test_an_operator_outside_stays_there(
+    tmp_path: Path, outside: bool, said: bool | None, wanted: bool
+) -> None:
+    last_start(tmp_path, "nodes: [{name: a}]", runtime="simulated", operator=True, operator_outside=outside)
+    assert planned(tmp_path, operator=said).operator_outside is wanted

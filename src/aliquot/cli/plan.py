@@ -117,6 +117,8 @@ def plan(
     running = state.running()
     if operator is None:
         operator = running is not None and running.operator
+        # Two of them would follow the same policies.
+        operator_outside = operator_outside or (running is not None and operator and running.operator_outside)
     kind = runtime or (running.runtime if running is not None else DEFAULT_RUNTIME)
     if operator_outside and not operator:
         raise LocalClusterError("--operator-outside: there is none to be outside; give --operator as well")

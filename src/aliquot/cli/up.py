@@ -76,7 +76,7 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--operator-outside",
     is_flag=True,
-    help="With --operator: run no operator here, but 'aliquot operator run' yourself, or 'aliquot install'.",
+    help="With --operator: run no operator here, but 'aliquot operator run' yourself, or 'aliquot install'. Remembered where --operator is.",
 )
 @click.option(
     "--partitioning",
