@@ -117,6 +117,39 @@ def _nullable(field: Any) -> Any:
     return {**field, "nullable": True}
 
 
+def drawn(operation: Any, count: int, mode: Any, *, seed: int) -> Sequence[Any]:
+    """Cases of one operation."""
+    found: list[Any] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(operation.as_strategy(generation_mode=mode))
+    def collect(case: Any) -> None:
+        found.append(case)
+
+    try:
+        collect()
+    except hypothesis.errors.Unsatisfiable:
+        return ()  # nothing can be wrong in a request that takes nothing
+    return found
+
+
+def prepared(case: Any) -> Any:
+    """The request that a case is."""
+    import requests
+
+    sent = case.as_transport_kwargs(_BASE_URL)
+    return requests.Request(
+        **{key: sent.get(key) for key in ("method", "url", "params", "data", "json", "headers")}
+    ).prepare()
+
+
 class Described:
     def __init__(self, api: Api, seed: int) -> None:
         self._api = api
@@ -154,46 +187,24 @@ class Described:
                 await self._ask(case)
 
     def _drawn(self, operation: Any, count: int, mode: Any) -> Sequence[Any]:
-        found: list[Any] = []
-
-        @hypothesis.seed(self._rng.getrandbits(32))
-        @hypothesis.settings(
-            max_examples=count,
-            phases=[Phase.generate],
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @hypothesis.given(operation.as_strategy(generation_mode=mode))
-        def collect(case: Any) -> None:
-            found.append(case)
-
-        try:
-            collect()
-        except hypothesis.errors.Unsatisfiable:
-            return ()  # nothing can be wrong in a request that takes nothing
-        return found
+        return drawn(operation, count, mode, seed=self._rng.getrandbits(32))
 
     async def _ask(self, case: Any) -> None:
-        import requests
         import schemathesis
         from schemathesis.specs.openapi import checks
 
         self._make_likelier(case)
-        sent = case.as_transport_kwargs(_BASE_URL)
-        prepared = requests.Request(
-            **{key: sent.get(key) for key in ("method", "url", "params", "data", "json", "headers")}
-        ).prepare()
-        url = urlsplit(prepared.url)
+        request = prepared(case)
+        url = urlsplit(request.url)
         query = {
             key: text for key, text in parse_qsl(url.query, keep_blank_values=True) if key not in _STREAMS
         }
-        body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body or b""
-        type_ = prepared.headers.get("Content-Type", "application/json")
-        asked = f"{prepared.method} {url.path} {query} {type_} {body[:2000]!r}"
+        body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+        type_ = request.headers.get("Content-Type", "application/json")
+        asked = f"{request.method} {url.path} {query} {type_} {body[:2000]!r}"
         try:
             status, answer = await self._api.send(
-                prepared.method, url.path, body, type=type_, within_s=60, headers={}, **query
+                request.method, url.path, body, type=type_, within_s=60, headers={}, **query
             )
         except Exception as error:
             raise Broken(f"{asked}: {error!r}") from error
@@ -208,7 +219,7 @@ class Described:
             status,
             {key: [value] for key, value in self._api.headers.items()},
             answer.encode() if isinstance(answer, str) else json.dumps(answer).encode(),
-            prepared,
+            request,
             0.0,
             False,
         )

@@ -7,7 +7,8 @@ from starlette.routing import Route
 
 from aliquot.access.api.asking import Asking
 from aliquot.access.api.deciding import Deciding
-from aliquot.access.api.door import Door
+from aliquot.access.api.door import Door, written
+from aliquot.access.api.openapi import document
 from aliquot.access.api.overseeing import Overseeing
 from aliquot.access.api.problems import HANDLERS
 from aliquot.access.api.signing_in import SigningIn
@@ -23,6 +24,7 @@ def application(door: Door, *, origin: str, signing_in: SigningIn | None = None)
     post, get = ["POST"], ["GET"]
     routes = [
         Route("/healthz", _alive, methods=get),
+        Route("/openapi.json", _described, methods=get),
         Route("/v1/requests", asking.ask, methods=post),
         Route("/v1/requests", asking.listed, methods=get),
         Route("/v1/requests/{id}:approve", deciding.approve, methods=post),
@@ -63,3 +65,7 @@ def _return(by: Person) -> Return:
 
 async def _alive(_request: Request) -> Response:
     return PlainTextResponse("ok")
+
+
+async def _described(_request: Request) -> Response:
+    return written(document())

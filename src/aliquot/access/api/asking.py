@@ -35,10 +35,10 @@ _MOST_LOOKED_AT = 1000
 """For one page: of somebody who may see little."""
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_ID = re.compile(r"r[0-7][0-9a-hjkmnp-tv-z]{25}", re.ASCII)
+_ID = re.compile(requests.ID_PATTERN, re.ASCII)
 _FLAG = re.compile("true|false")
 _STAGES = re.compile("({0})(,({0}))*".format("|".join(Stage)))
-_FILTERS = {
+FILTERS = {
     "stage": _STAGES,
     "template": _NAME,
     "cluster": _NAME,
@@ -48,7 +48,7 @@ _FILTERS = {
     "before": _ID,
     "limit": re.compile("[1-9][0-9]?|100"),
 }
-_SIMULATED = {
+SIMULATED = {
     "template": _NAME,
     "cluster": _NAME,
     "namespace": _NAME,
@@ -56,7 +56,7 @@ _SIMULATED = {
     "start": re.compile(r"[0-9T:.Z+-]{1,40}", re.ASCII),
     "emergency": _FLAG,
 }
-_PARAMETER = "parameter."
+PARAMETER = "parameter."
 
 
 Seconds = Annotated[int, Meta(ge=1, le=10**8)]
@@ -142,7 +142,7 @@ class Asking:
     async def listed(self, request: Request) -> Response:
         """The latest first. `next` is there where there may be more: the `before` of the next page."""
         caller = await self._door.caller(request)
-        given = reading.query(request, _FILTERS)
+        given = reading.query(request, FILTERS)
         wanted = Wanted(
             stages=tuple(Stage(one) for one in given["stage"].split(",")) if "stage" in given else (),
             holder=caller.person if given.get("mine") == "true" else None,
@@ -186,7 +186,7 @@ class Asking:
     async def simulate(self, request: Request) -> Response:
         """What a request of the caller's would come to. Nothing is written."""
         caller = await self._door.caller(request)
-        given = reading.query(request, _SIMULATED, rest=_PARAMETER)
+        given = reading.query(request, SIMULATED, rest=PARAMETER)
         for name in ("template", "cluster"):
             if name not in given:
                 raise Problem(422, "invalid", f"'{name}' is missing")
@@ -195,9 +195,9 @@ class Asking:
             cluster=given["cluster"],
             namespace=given.get("namespace", ""),
             parameters={
-                name.removeprefix(_PARAMETER): value
+                name.removeprefix(PARAMETER): value
                 for name, value in given.items()
-                if name.startswith(_PARAMETER)
+                if name.startswith(PARAMETER)
             },
             duration_s=int(given["durationSeconds"]) if "durationSeconds" in given else None,
             start_s=reading.moment("start", given.get("start")),

@@ -24,6 +24,8 @@ from aliquot.access.log.dump import dump
 from aliquot.access.log.evidence import prove
 from aliquot.access.store.reading import Reading
 
+ENTRY = {"entry": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}
+PERSONAL = {"personal": re.compile("true|false")}
 _CHUNK = 256 * 1024
 _NOBODY = Person("", "")
 _SPOOLED = 4 * 1024 * 1024
@@ -76,7 +78,7 @@ class Overseeing:
     async def proof(self, request: Request) -> Response:
         """That an entry is in the log (c2sp.org/tlog-proof): it says nothing of what is in the entry."""
         await self._door.caller(request)
-        given = reading.query(request, {"entry": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)})
+        given = reading.query(request, ENTRY)
         if "entry" not in given:
             raise Problem(422, "invalid", "'entry' is missing: the entry's seq")
 
@@ -93,7 +95,7 @@ class Overseeing:
     async def dump(self, request: Request) -> Response:
         """All of it, for `aliquot access log verify`."""
         await self._security(request, "is not of those who may read all of the log")
-        given = reading.query(request, {"personal": re.compile("true|false")})
+        given = reading.query(request, PERSONAL)
         with_personal = given.get("personal", "true") == "true"
         file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  # closed when it has been sent
 

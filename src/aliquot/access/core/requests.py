@@ -14,7 +14,8 @@ from aliquot.access.core.rules import Rule
 from aliquot.access.core.spelling import canonical
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID = re.compile(rf"r[0-7][{_CROCKFORD}]{{25}}", re.ASCII)
+ID_PATTERN = rf"r[0-7][{_CROCKFORD}]{{25}}"
+_ID = re.compile(ID_PATTERN, re.ASCII)
 RANDOM_BYTES = 10
 """Of an id."""
 

@@ -1,0 +1,276 @@
+"""The API as an OpenAPI document, made of the structs and patterns that it reads and writes by."""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+from msgspec import Struct
+
+from aliquot import __version__
+from aliquot.access.api import problems
+from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED, AskBody
+from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, JudgeBody, RevokeBody
+from aliquot.access.api.door import Reachable
+from aliquot.access.api.overseeing import ENTRY, PERSONAL, ClearBody, PullBody
+from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.quorum import Slot
+from aliquot.access.core.requests import ID_PATTERN
+from aliquot.access.core.rules import Rule
+from aliquot.access.core.templates.template import Need, StepUpLevel, Template
+
+_TEXT = {"type": "string"}
+_FLAG = {"type": "boolean"}
+_SECONDS = {"type": "integer", "minimum": 0}
+_MOMENT = {"type": "string", "format": "date-time"}
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    method: str
+    path: str
+    summary: str
+    body: type[Struct] | None = None
+    query: Mapping[str, re.Pattern[str]] = {}
+    required: tuple[str, ...] = ()
+    """Of the query."""
+    answer: str = "Request"
+    """A schema's name, or a media type."""
+    status: int = 200
+    keyed: bool = False
+    """It takes an Idempotency-Key."""
+    versioned: bool = False
+    """It takes If-Match."""
+
+
+def _act(path: str, summary: str, body: type[Struct] | None = None) -> Operation:
+    return Operation(method="post", path=path, summary=summary, body=body, versioned=True)
+
+
+OPERATIONS = (
+    Operation(
+        method="post", path="/v1/requests", summary="Ask for access.", body=AskBody, status=201, keyed=True
+    ),
+    Operation(
+        method="get",
+        path="/v1/requests",
+        summary="Requests and grants that the caller may see, the latest first.",
+        query=FILTERS,
+        answer="Requests",
+    ),
+    Operation(method="get", path="/v1/requests/{id}", summary="One request."),
+    _act("/v1/requests/{id}:approve", "Agree to a request.", ApproveBody),
+    _act("/v1/requests/{id}:deny", "Say no to a request.", DenyBody),
+    _act("/v1/requests/{id}:withdraw", "Take back what the caller asked for."),
+    _act("/v1/requests/{id}:activate", "Begin."),
+    _act("/v1/grants/{id}:return", "Give a grant back."),
+    _act("/v1/grants/{id}:revoke", "End a grant now.", RevokeBody),
+    Operation(
+        method="post",
+        path="/v1/grants/{id}:extend",
+        summary="Ask for a grant to last longer.",
+        body=ExtendBody,
+        status=201,
+        keyed=True,
+    ),
+    Operation(
+        method="post",
+        path="/v1/grants/{id}:credential",
+        summary="A credential for a grant of the caller's.",
+        answer="Credential",
+    ),
+    _act("/v1/reviews/{id}", "Judge a grant that is over.", JudgeBody),
+    Operation(method="get", path="/v1/killswitch", summary="The kill switch.", answer="KillSwitch"),
+    Operation(
+        method="post",
+        path="/v1/killswitch:pull",
+        summary="End all access now.",
+        body=PullBody,
+        answer="KillSwitch",
+        keyed=True,
+    ),
+    Operation(
+        method="post",
+        path="/v1/killswitch:clear",
+        summary="Agree to let people in again; it takes two.",
+        body=ClearBody,
+        answer="KillSwitch",
+    ),
+    Operation(method="get", path="/v1/templates", summary="What may be asked for.", answer="Templates"),
+    Operation(
+        method="get",
+        path="/v1/simulate",
+        summary="What a request of the caller's would come to. Names that a template leaves open: "
+        f"{PARAMETER}NAME=VALUE.",
+        query=SIMULATED,
+        required=("template", "cluster"),
+        answer="Foreseen",
+    ),
+    Operation(
+        method="get", path="/v1/clusters/{name}", summary="Where a cluster's API server is.", answer="Cluster"
+    ),
+    Operation(
+        method="get", path="/v1/log/checkpoint", summary="The log's head, signed.", answer="text/plain"
+    ),
+    Operation(
+        method="get",
+        path="/v1/log/proof",
+        summary="That an entry is in the log (c2sp.org/tlog-proof).",
+        query=ENTRY,
+        required=("entry",),
+        answer="text/plain",
+    ),
+    Operation(
+        method="get",
+        path="/v1/log/dump",
+        summary="The log, for `aliquot access log verify`.",
+        query=PERSONAL,
+        answer="application/jsonl",
+    ),
+)
+
+
+def document() -> dict[str, Any]:
+    bodies = tuple(dict.fromkeys(one.body for one in OPERATIONS if one.body is not None))
+    _, made = msgspec.json.schema_components(
+        (*bodies, Template, Reachable), ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, Any] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Aliquot break glass", "version": __version__},
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {**made, **_answers()},
+        },
+    }
+
+
+def spelled(kind: Any) -> dict[str, Any]:
+    """The schema of what `core.spelling.spell` writes of a type."""
+    if get_origin(kind) in (Union, UnionType):
+        (some,) = (one for one in get_args(kind) if one is not type(None))
+        return {"anyOf": [spelled(some), {"type": "null"}]}
+    if get_origin(kind) is tuple:
+        return {"type": "array", "items": spelled(get_args(kind)[0])}
+    if get_origin(kind) is dict:
+        return {"type": "object", "additionalProperties": spelled(get_args(kind)[1])}
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        fields = dict(_field(one.encode_name, one.type) for one in msgspec.structs.fields(kind))
+        return _object(fields)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"enum": [one.value for one in kind]}
+    kind = getattr(kind, "__supertype__", kind)
+    plain = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    return {"type": plain[kind]}
+
+
+def _field(name: str, kind: Any) -> tuple[str, dict[str, Any]]:
+    if not name.endswith("S"):
+        return name, spelled(kind)
+    if kind is int:
+        return f"{name[:-1]}Seconds", {"type": "integer"}
+    return name[:-1], _MOMENT if kind is float else {"anyOf": [_MOMENT, {"type": "null"}]}
+
+
+def _object(fields: Mapping[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": dict(fields),
+        "required": [name for name in fields if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _answers() -> dict[str, Any]:
+    life = spelled(Life)
+    request = _object({"id": _TEXT, **life["properties"], "reviewState": _TEXT})
+    switch = spelled(KillSwitch)["properties"]
+    switch.pop("pullId")
+    template = {
+        "allOf": [
+            {"$ref": f"#/components/schemas/{Template.__name__}"},
+            {
+                "type": "object",
+                "properties": {
+                    "mayAsk": _FLAG,
+                    "mayAskInEmergency": _FLAG,
+                    "mayApprove": _FLAG,
+                    "digest": _TEXT,
+                },
+                "required": ["mayAsk", "mayAskInEmergency", "mayApprove", "digest"],
+            },
+        ]
+    }
+    ref = {"$ref": "#/components/schemas/Request"}
+    levels = spelled(StepUpLevel)
+    return {
+        "Request": request,
+        "Requests": _object({"items": {"type": "array", "items": ref}, "next": _TEXT}, optional=("next",)),
+        "Credential": _object({"id": _TEXT, "token": _TEXT, "expires": _MOMENT}),
+        "KillSwitch": _object(switch),
+        "Templates": _object({"items": {"type": "array", "items": template}, "policyDigest": _TEXT}),
+        "Cluster": {"$ref": f"#/components/schemas/{Reachable.__name__}"},
+        "Foreseen": _object(
+            {
+                "rules": {"type": "array", "items": spelled(Rule)},
+                "durationSeconds": _SECONDS,
+                "approvals": _object(
+                    {"slots": {"type": "array", "items": spelled(Slot)}, "distinctGroups": _FLAG}
+                ),
+                "stepUp": _object({"request": levels, "approval": levels}),
+                "ticket": spelled(Need),
+                "reviewed": _FLAG,
+                "latestEnd": _MOMENT,
+                "latestEndWithExtensions": _MOMENT,
+                "useAfterEndSeconds": _SECONDS,
+                "useAfterRevokeSeconds": _SECONDS,
+            }
+        ),
+        "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
+    }
+
+
+def _operation(one: Operation) -> dict[str, Any]:
+    parameters = [
+        _parameter(name, "path", ID_PATTERN if name == "id" else "", required=True)
+        for name in re.findall(r"\{(\w+)\}", one.path)
+    ]
+    parameters += [
+        _parameter(name, "query", pattern.pattern, required=name in one.required)
+        for name, pattern in one.query.items()
+    ]
+    if one.keyed:
+        parameters.append(_parameter("Idempotency-Key", "header", "[!-~]{1,128}"))
+    if one.versioned:
+        parameters.append(_parameter("If-Match", "header", ""))
+    is_media = "/" in one.answer
+    media = one.answer if is_media else "application/json"
+    schema = _TEXT if is_media else {"$ref": f"#/components/schemas/{one.answer}"}
+    found: dict[str, Any] = {
+        "summary": one.summary,
+        "operationId": re.sub(r"[^a-zA-Z]+", "_", f"{one.method} {one.path.removeprefix('/v1/')}").strip("_"),
+        "parameters": parameters,
+        "responses": {
+            str(one.status): {"description": "Done.", "content": {media: {"schema": schema}}},
+            "default": {
+                "description": "Not done.",
+                "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+    }
+    if one.body is not None:
+        schema = {"$ref": f"#/components/schemas/{one.body.__name__}"}
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return found
+
+
+def _parameter(name: str, place: str, pattern: str, *, required: bool = False) -> dict[str, Any]:
+    schema = {"type": "string", "pattern": f"^({pattern})$"} if pattern else {"type": "string"}
+    return {"name": name, "in": place, "required": required, "schema": schema}
