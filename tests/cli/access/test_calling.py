@@ -1,5 +1,6 @@
 """The commands of `aliquot access` before and around a call: what is wrong is one line, and a token goes nowhere else."""
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -199,3 +200,15 @@ def test_parameters(server: Any, token: Path, pair: str) -> None:
     came = run(server.url, token, *asked, "-p", pair)
     assert (came.exit_code == 2) is (pair != "pod=")
     assert run(server.url, token, *asked, "-p", "pod=a", "-p", "pod=b").exit_code == 2
+
+
+def test_a_code_comes_with_what_it_is_for(server: Any, token: Path) -> None:
+    server.answers |= {
+        "/v1/requests/r1": (200, LIFE),
+        "/v1/requests/r1:approve": (200, {"stage": "approved"}),
+    }
+    came = run(server.url, token, "approve", "r1", "--digest", "sha256:1", "--code", "123456")
+    assert came.exit_code == 0
+    shown, agreed = (one[2].get("aliquot-proof") for one in server.seen)
+    assert shown is None
+    assert json.loads(base64.urlsafe_b64decode(f"{agreed}==")) == {"type": "totp", "code": "123456"}

@@ -48,7 +48,7 @@ class Who:
         self, section: IdentitySection, key: ServerKey, store: Store, bearers: Bearers, directory: Directory
     ) -> None:
         self._section = section
-        self._key = key
+        self.key = key
         self._store = store
         self._bearers = bearers
         self._directory = directory
@@ -93,7 +93,7 @@ class Who:
     def signing_in(self, door: Door) -> SigningIn | None:
         """None: there are no users of this server's own."""
         local = self._section.local
-        return SigningIn(door, self._key, local) if local is not None else None
+        return SigningIn(door, self.key, local) if local is not None else None
 
     async def known(self, people: Iterable[Person]) -> Mapping[Person, Identity]:
         return await self._directory.known(people)
@@ -134,7 +134,7 @@ class Who:
         if given is None:
             return Refused(f"{PROOF_HEADER} is no proof: base64url of JSON with its type", Ground.INVALID)
         purpose = Purpose(caller.person, act, digest)
-        found = await self._store.write(lambda tx: step_up(tx, self._key, local, purpose, given))
+        found = await self._store.write(lambda tx: step_up(tx, self.key, local, purpose, given))
         if isinstance(found, Refused):
             return found
         return replace(caller, step_up=max(found, caller.step_up, key=lambda one: one.rank))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from aliquot.cli.access.calling import Server, server_options
+from aliquot.cli.access.calling import Server, code_option, proof, server_options
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.cli.parameters import Duration
 
@@ -35,6 +35,7 @@ _WAITS_S = 30.0
 @click.option(
     "--emergency", is_flag=True, help="Begin at once with nobody's consent; it is reviewed afterwards."
 )
+@code_option
 @output_option
 @server_options
 def request(
@@ -48,6 +49,7 @@ def request(
     justification: str,
     ticket: str,
     emergency: bool,
+    code: str,
     output: Format,
 ) -> None:
     """Ask for what TEMPLATE gives."""
@@ -64,7 +66,7 @@ def request(
         body["durationSeconds"] = int(duration_s)
     if start is not None:
         body["start"] = start
-    _tell(server.post("/v1/requests", body, Idempotency_Key=secrets.token_hex(16)), output)
+    _tell(server.post("/v1/requests", body, Idempotency_Key=secrets.token_hex(16), **proof(code)), output)
 
 
 @click.command("list")
@@ -111,15 +113,16 @@ def show(server: Server, request_id: str, output: Format) -> None:
 @click.command()
 @click.argument("request_id", metavar="ID")
 @click.option("--digest", help="Of the request as you have seen it: agree without being asked.")
+@code_option
 @server_options
-def approve(server: Server, request_id: str, digest: str | None) -> None:
+def approve(server: Server, request_id: str, digest: str | None, code: str) -> None:
     """Agree to a request. What you agree to is shown first: it is that, and nothing that it may become."""
     found = server.get(_path(request_id))
     click.echo(described(found))
     if digest is None:
         click.confirm("Agree to exactly this?", abort=True)
         digest = found["digest"]
-    after = server.post(_path(request_id, "approve"), {"digest": digest})
+    after = server.post(_path(request_id, "approve"), {"digest": digest}, **proof(code))
     click.echo(f"{request_id}: {after['stage']}")
 
 

@@ -1,5 +1,6 @@
 """How the commands reach the server of break glass: one call, one answer, and what it refuses as one line."""
 
+import base64
 import json
 import ssl
 import urllib.error
@@ -157,6 +158,23 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         called = option(called)
     return called
+
+
+def code_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command is given `code`, for `proof`."""
+    return click.option(
+        "--code",
+        default="",
+        help="Of your authenticator app, where the template asks for a fresh proof; it counts once.",
+    )(command)
+
+
+def proof(code: str) -> dict[str, str]:
+    """Headers."""
+    if not code:
+        return {}
+    said = json.dumps({"type": "totp", "code": code}).encode()
+    return {"Aliquot_Proof": base64.urlsafe_b64encode(said).decode().rstrip("=")}
 
 
 def _problem(error: urllib.error.HTTPError) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import click
 
 from aliquot.cli.access.asking import described
-from aliquot.cli.access.calling import Server, server_options
+from aliquot.cli.access.calling import Server, code_option, proof, server_options
 from aliquot.cli.parameters import Duration, GivenPath
 
 _EXEC_VERSION = "client.authentication.k8s.io/v1"
@@ -61,14 +61,17 @@ def credential(server: Server, grant: str) -> None:
 )
 @click.option("-m", "--because", "justification", required=True, help="Why, for whoever agrees to it.")
 @click.option("--ticket", default="", help="Like CHG0031234 or OPS-17.")
+@code_option
 @server_options
-def extend(server: Server, grant: str, duration_s: float | None, justification: str, ticket: str) -> None:
+def extend(
+    server: Server, grant: str, duration_s: float | None, justification: str, ticket: str, code: str
+) -> None:
     """Ask for GRANT to last longer: a request of its own."""
     body: dict[str, Any] = {"justification": justification, "ticket": ticket}
     if duration_s is not None:
         body["durationSeconds"] = int(duration_s)
     path = f"/v1/grants/{quote(grant, safe='')}:extend"
-    click.echo(described(server.post(path, body, Idempotency_Key=secrets.token_hex(16))))
+    click.echo(described(server.post(path, body, Idempotency_Key=secrets.token_hex(16), **proof(code))))
 
 
 @click.command("return")
