@@ -50,6 +50,13 @@ class Server:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token_cluster:
             sent["Aliquot-Cluster"] = self.token_cluster
+        return self._ask(method, path, body, sent)
+
+    def sign_in(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Without a token: it is what is asked for. Raises click.ClickException."""
+        return self._ask("POST", path, body, {"Accept": "application/json"})
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None, sent: dict[str, str]) -> Any:
         data = None
         if body is not None:
             data = json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""Where a terminal keeps what it was given: one file, for its owner alone, replaced as a whole."""
+"""Where a terminal keeps what it was given: files for their owner alone, replaced as a whole."""
 
 import os
 import secrets
@@ -15,7 +15,7 @@ class Unsafe(Exception):
 
 
 def read(path: Path) -> dict[str, SignedIn]:
-    """By server. Raises Unsafe."""
+    """By issuer. Raises Unsafe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -34,13 +34,18 @@ def read(path: Path) -> dict[str, SignedIn]:
 
 def write(path: Path, kept: Mapping[str, SignedIn]) -> None:
     """Raises Unsafe."""
+    put(path, msgspec.json.encode(kept))
+
+
+def put(path: Path, content: bytes) -> None:
+    """Raises Unsafe."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(kept))
+                file.write(content)
             new.replace(path)
         except OSError:
             new.unlink(missing_ok=True)
