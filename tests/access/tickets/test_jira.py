@@ -166,6 +166,16 @@ async def test_a_comment_is_written_once_however_many_others_there_are(tmp_path:
             await systems.comment(CommentTicket(ticket="OPS-18", text=TEXT))
 
 
+async def test_the_newest_comments_are_looked_at_first(tmp_path: Path) -> None:
+    others = [document(f"comment {number}") for number in range(1100)]
+    fake = FakeJira(issues={"OPS-17": issue()}, comments={"OPS-17": others})
+    comment = CommentTicket(ticket="OPS-17", text=TEXT)
+    async with asking(fake, tmp_path) as systems:
+        await systems.comment(comment)
+        await systems.comment(comment)
+    assert len(fake.comments["OPS-17"]) == 1101
+
+
 def _settings() -> JiraSettings:
     settings = section(jira("https://acme.atlassian.net", Path("secret"))).systems["jira"]
     assert isinstance(settings, JiraSettings)

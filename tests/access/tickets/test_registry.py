@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aliquot.access.core.life.effects import CommentTicket, Undelivered
+from aliquot.access.core.people import Person
 from aliquot.access.core.requests import Request
 from aliquot.access.core.templates.template import Need, TicketRule
 from aliquot.access.core.terms import Standing, TicketFound, ticket_trouble
@@ -90,6 +92,13 @@ def test_what_a_templates_rule_makes_of_it(fields: dict[str, str], from_to: str,
     assert (trouble is None) is (said is None), trouble
     if trouble is not None and said is not None:
         assert said in trouble.reason
+
+
+def test_who_is_called_the_same_by_another_issuer_is_another() -> None:
+    other = replace(request(), requester=Person("https://elsewhere.example.com", "dev"))
+    for asker, standing in ((request(), Standing.OPEN), (other, Standing.CLOSED)):
+        found = judged(change(), SETTINGS.tables[0], SETTINGS, "servicenow", asker)
+        assert found.standing is standing
 
 
 @given(st.dictionaries(st.sampled_from(list(change())), st.text(max_size=20)))
