@@ -73,7 +73,7 @@ class Answer:
 class Api:
     def __init__(self, world: World) -> None:
         self.world = world
-        door = Door(
+        self.door = Door(
             world.broker,
             world.store,
             world.others,
@@ -81,7 +81,7 @@ class Api:
             {CLUSTER: Reachable(CLUSTER, "https://prod-one:6443", "")},
             world.rng.randbytes,
         )
-        self.app: Starlette = application(door, origin="log.example.com/access")
+        self.app: Starlette = application(self.door, origin="log.example.com/access")
 
     async def call(
         self,

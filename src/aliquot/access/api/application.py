@@ -8,6 +8,7 @@ from starlette.routing import Route
 from aliquot.access.api.asking import Asking
 from aliquot.access.api.deciding import Deciding
 from aliquot.access.api.door import Door, written
+from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.openapi import document
 from aliquot.access.api.overseeing import Overseeing
 from aliquot.access.api.problems import HANDLERS
@@ -16,8 +17,10 @@ from aliquot.access.core.life.events import Activate, Return, Withdraw
 from aliquot.access.core.people import Person
 
 
-def application(door: Door, *, origin: str, signing_in: SigningIn | None = None) -> Starlette:
-    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none."""
+def application(
+    door: Door, *, origin: str, signing_in: SigningIn | None = None, hooks: Hooks | None = None
+) -> Starlette:
+    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none. `hooks`: of ticket systems."""
     asking = Asking(door)
     deciding = Deciding(door, asking)
     overseeing = Overseeing(door, origin=origin)
@@ -46,6 +49,7 @@ def application(door: Door, *, origin: str, signing_in: SigningIn | None = None)
         Route("/v1/log/checkpoint", overseeing.checkpoint, methods=get),
         Route("/v1/log/proof", overseeing.proof, methods=get),
         Route("/v1/log/dump", overseeing.dump, methods=get),
+        *([Route("/v1/hooks/{name}", hooks.take, methods=post)] if hooks is not None else ()),
         *(signing_in.routes() if signing_in is not None else ()),
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS)

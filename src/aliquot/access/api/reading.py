@@ -23,7 +23,7 @@ _ETAG = re.compile(r'"([1-9][0-9]{0,9})"', re.ASCII)
 async def body(request: Request, kind: type[T]) -> T:
     """Raises Problem."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    read = await _bytes(request)
+    read = await limited(request, MOST_BODY_BYTES)
     if media_type != "application/json":
         raise Problem(415, "media-type", "send JSON, with Content-Type: application/json")
     try:
@@ -39,7 +39,7 @@ async def body(request: Request, kind: type[T]) -> T:
 
 async def no_body(request: Request) -> None:
     """Raises Problem: somebody thinks that what they send is heard."""
-    if (await _bytes(request)).strip() not in (b"", b"{}"):
+    if (await limited(request, MOST_BODY_BYTES)).strip() not in (b"", b"{}"):
         raise Problem(422, "invalid", "this takes no body: leave it out")
 
 
@@ -104,14 +104,15 @@ def moment(name: str, text: str | None) -> float | None:
         ) from None
 
 
-async def _bytes(request: Request) -> bytes:
-    too_large = Problem(413, "too-large", f"a body has at most {MOST_BODY_BYTES} bytes")
+async def limited(request: Request, most_bytes: int) -> bytes:
+    """Raises Problem; no more is read than that."""
+    too_large = Problem(413, "too-large", f"a body has at most {most_bytes} bytes")
     declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > MOST_BODY_BYTES:
+    if not declared.isdecimal() or int(declared) > most_bytes:
         raise too_large
     found = bytearray()
     async for chunk in request.stream():
         found += chunk
-        if len(found) > MOST_BODY_BYTES:
+        if len(found) > most_bytes:
             raise too_large
     return bytes(found)

@@ -10,6 +10,7 @@ import structlog
 
 from aliquot.access.api.application import application
 from aliquot.access.api.door import Door
+from aliquot.access.api.hooks import Hooks
 from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
@@ -74,8 +75,9 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
         waking = Waking()
         broker = Broker(store, outside, waking=waking)
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
+        hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
         async with asyncio.TaskGroup() as tasks:
-            api = application(door, origin=key.name, signing_in=who.signing_in(door))
+            api = application(door, origin=key.name, signing_in=who.signing_in(door), hooks=hooks)
             tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(
                 CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
