@@ -73,7 +73,7 @@ async def test_an_older_token_brings_back_no_group(store: Store) -> None:
     assert again.groups == (await people.known([ZOE]))[ZOE].groups == {f"{ISSUER}#sre"}
 
 
-async def test_who_calls_often_is_written_down_seldom(store: Store, clock: Clock) -> None:
+async def test_a_token_is_written_down_once_however_often_it_is_shown(store: Store, clock: Clock) -> None:
     people = directory(store)
 
     async def version() -> int:
@@ -83,12 +83,10 @@ async def test_who_calls_often_is_written_down_seldom(store: Store, clock: Clock
 
     for second in range(100):
         clock.now_s = START_S + second
-        await people.heard(said(START_S + second, "sre"))
+        await people.heard(said(START_S, "sre"))
     assert await version() == 1
-    await people.heard(said(START_S + KNOWN_FOR_S / 8 + 1, "sre"))
+    await people.heard(said(START_S + 1, "sre"))
     assert await version() == 2
-    await people.heard(said(START_S + KNOWN_FOR_S / 8 + 2))
-    assert await version() == 3
 
 
 async def test_nobody_of_an_issuer_that_is_not_configured_any_more_is_known(store: Store) -> None:
@@ -184,7 +182,7 @@ class Sheet:
         return work(self)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5000), st.sets(st.sampled_from("abc"))), min_size=1))
+@given(st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from("abc"))), min_size=1))
 async def test_in_whatever_order_tokens_come_the_last_that_was_issued_is_what_is_known(
     came: list[tuple[int, set[str]]],
 ) -> None:
@@ -193,9 +191,9 @@ async def test_in_whatever_order_tokens_come_the_last_that_was_issued_is_what_is
         identity = await people.heard(said(START_S + after_s, *groups))
         assert (await people.known([ZOE]))[ZOE] == identity
     latest = max(after_s for after_s, _ in came)
-    # Of two that were issued at once, the one that came last; what says the same is not written again for a while.
+    # Of those that were issued at once, the one that came last.
     groups = [groups for after_s, groups in came if after_s == latest][-1]
-    assert identity.groups == {f"{ISSUER}#{one}" for one in groups} or came[-1][0] != latest
+    assert identity.groups == {f"{ISSUER}#{one}" for one in groups}
 
 
 async def test_each_token_goes_to_its_own_issuer(laptop: Laptop, clock: Clock) -> None:

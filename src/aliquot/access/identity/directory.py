@@ -14,8 +14,6 @@ from aliquot.access.identity.groups_file import OwnGroups
 from aliquot.access.identity.proof import NotProven, Proof
 from aliquot.access.identity.records import Seen
 
-_REFRESH = 8
-"""Nothing new is written down again after that part of the time for which it counts, so that who calls often writes seldom."""
 _OFF = "whose token this is has been switched off here: ask who looks after access"
 
 
@@ -46,7 +44,8 @@ class Directory:
         """None: it is to be written down."""
         self._check_on(tx, proof.person)
         before = records.seen(tx, proof.person)
-        if before is None or proof.said_s > before.said_s + self._known_for_s / _REFRESH:
+        if before is None or proof.said_s > before.said_s:
+            # Also where it says the same: what was issued in between and comes later must not count more.
             return None
         if proof.said_s < before.said_s or proof.identity == before.identity:
             return before.identity
