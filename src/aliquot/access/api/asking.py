@@ -2,10 +2,9 @@
 
 import hashlib
 import re
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from aliquot.access.api.door import Door, answered, shown, written
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller
 from aliquot.access.core import requests
+from aliquot.access.core.asked import AskBody
 from aliquot.access.core.life.rights import may_see
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.people import Person
@@ -59,35 +59,6 @@ SIMULATED = {
 PARAMETER = "parameter."
 
 
-Seconds = Annotated[int, Meta(ge=1, le=10**8)]
-
-
-class AskBody(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    template: str
-    cluster: str
-    namespace: str = ""
-    parameters: dict[str, str] = {}
-    duration_seconds: Seconds | None = None
-    start: str | None = None
-    justification: str
-    ticket: str = ""
-    emergency: bool = False
-
-    def ask(self) -> Ask:
-        """Raises Problem."""
-        return Ask(
-            template=self.template,
-            cluster=self.cluster,
-            namespace=self.namespace,
-            parameters=self.parameters,
-            duration_s=self.duration_seconds,
-            start_s=reading.moment("start", self.start),
-            justification=self.justification,
-            ticket=self.ticket,
-            emergency=self.emergency,
-        )
-
-
 def digest_of(asked: Ask) -> str:
     """What a fresh proof for an ask is for, and what an idempotency key stands for."""
     return "sha256:" + hashlib.sha256(canonical(asked)).hexdigest()
@@ -100,7 +71,7 @@ class Asking:
     async def ask(self, request: Request) -> Response:
         caller = await self._door.caller(request)
         key = reading.idempotency_key(request)
-        asked = (await reading.body(request, AskBody)).ask()
+        asked = reading.said(await reading.body(request, AskBody))
         return await self.put(request, caller, asked, key)
 
     async def put(self, request: Request, caller: Caller, asked: Ask, key: str) -> Response:
@@ -200,7 +171,7 @@ class Asking:
                 if name.startswith(PARAMETER)
             },
             duration_s=int(given["durationSeconds"]) if "durationSeconds" in given else None,
-            start_s=reading.moment("start", given.get("start")),
+            start_s=reading.moment("start", given["start"]) if "start" in given else None,
             justification="to see what it would come to",
             emergency=given.get("emergency") == "true",
         )

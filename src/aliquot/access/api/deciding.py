@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aliquot.access.api import problems, reading
-from aliquot.access.api.asking import Asking, Seconds
+from aliquot.access.api.asking import Asking
 from aliquot.access.api.door import Door, answered, written
 from aliquot.access.broker.around import Caller
+from aliquot.access.core.asked import Seconds
 from aliquot.access.core.life import asking
 from aliquot.access.core.life.events import Activate, Approve, Deny, Event, Judge, Return, Revoke, Withdraw
 from aliquot.access.core.life.here import Here

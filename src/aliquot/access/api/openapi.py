@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from aliquot import __version__
 from aliquot.access.api import problems
-from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED, AskBody
+from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED
 from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, JudgeBody, RevokeBody
 from aliquot.access.api.door import Reachable
 from aliquot.access.api.overseeing import ENTRY, PERSONAL, ClearBody, PullBody
+from aliquot.access.core.asked import AskBody
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.quorum import Slot

@@ -9,8 +9,10 @@ from starlette.requests import Request
 
 from aliquot import document
 from aliquot.access.api.problems import Problem
+from aliquot.access.core import asked
+from aliquot.access.core.asked import AskBody
 from aliquot.access.core.requests import is_id
-from aliquot.clock import parse_rfc3339, rfc3339_milli
+from aliquot.access.core.terms import Ask
 from aliquot.document import DocumentError, nearest
 
 T = TypeVar("T")
@@ -89,19 +91,20 @@ def wanted_version(request: Request) -> int | None:
     return int(found[1])
 
 
-def moment(name: str, text: str | None) -> float | None:
+def said(written: AskBody) -> Ask:
     """Raises Problem."""
-    if text is None:
-        return None
     try:
-        found_s = parse_rfc3339(text)
-        # Some that can be read cannot be written in UTC.
-        rfc3339_milli(found_s)
-        return found_s
-    except (ValueError, OverflowError, OSError):
-        raise Problem(
-            422, "invalid", f"'{name}' is {text[:80]!r}, which is no moment like 2026-11-29T06:40:00Z"
-        ) from None
+        return written.ask()
+    except ValueError as error:
+        raise Problem(422, "invalid", str(error)) from None
+
+
+def moment(name: str, text: str) -> float:
+    """Raises Problem."""
+    try:
+        return asked.moment(name, text)
+    except ValueError as error:
+        raise Problem(422, "invalid", str(error)) from None
 
 
 async def limited(request: Request, most_bytes: int) -> bytes:

@@ -93,7 +93,7 @@ def test_an_ask_is_one_like_any_other() -> None:
     ask = Ask(
         template="pod-logs", cluster="prod-one", justification="down", ticket="CHG0031234", duration_s=3600
     )
-    assert said(asked(durationS=3600)) == (Asked(person("dev"), ask),)
+    assert said(asked(durationSeconds=3600)) == (Asked(person("dev"), ask),)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_ask_is_one_like_any_other() -> None:
         (asked(approvedBy="sara"), "unknown field 'approvedBy' in ask", Ground.INVALID),
         (
             asked(duration_s=60),
-            "unknown field 'duration_s' in ask; did you mean 'durationS'?",
+            "unknown field 'duration_s' in ask; did you mean 'durationSeconds'?",
             Ground.INVALID,
         ),
         (asked() | {"person": {"issuer": "", "subject": "dev"}}, "names nobody", Ground.INVALID),

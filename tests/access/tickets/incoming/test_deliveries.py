@@ -23,7 +23,6 @@ from aliquot.access.tickets.incoming.deliveries import (
 )
 from aliquot.access.tickets.incoming.settings import BodyHook, Encoding, StandardHook
 from aliquot.access.tickets.incoming.strict_json import read_object
-from aliquot.clock import VirtualClock
 
 NOW_S = 1_800_000_000.0
 JIRA_KEY = b"It's a Secret to Everybody"
@@ -130,10 +129,15 @@ def test_standard_webhooks() -> None:
     assert (stale.ground, stale.reason) == (Ground.FORBIDDEN, "it is 400 s old: 300 s are the most")
 
 
+class _Now:
+    def now(self) -> float:
+        return NOW_S
+
+
 async def test_the_second_time_nothing_is_done() -> None:
     database = Database("sqlite://")
     database.prepare()
-    store = Store(database, clock=VirtualClock(NOW_S), salt=bytes, threads=False)
+    store = Store(database, clock=_Now(), salt=bytes, threads=False)
     found = taken(of_jira())
     again = taken(of_jira(now_s=NOW_S + 60))
     other = taken(of_jira(BODY.replace(b"17", b"18")))

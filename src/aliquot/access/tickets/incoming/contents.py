@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from aliquot.access.core.asked import AskBody
 from aliquot.access.core.people import Person
 from aliquot.access.core.refusals import Ground, Refused
-from aliquot.access.core.terms import Ask, is_person, is_ticket
+from aliquot.access.core.terms import is_person, is_ticket
 from aliquot.access.tickets.incoming.asking import Asked
 from aliquot.access.tickets.incoming.deliveries import Delivery
 from aliquot.access.tickets.incoming.rafay import asks_of
@@ -40,7 +41,7 @@ class _Changed(Struct, tag_field="type", tag="ticket.changed"):
 
 class _AskedFor(Struct, tag_field="type", tag="access.asked"):
     person: Person
-    ask: Ask
+    ask: AskBody
     timestamp: int | str = 0
 
 
@@ -72,7 +73,10 @@ def contents(delivery: Delivery, rafay: RafaySettings | None, now_s: float) -> t
             return Refused("nothing says what Rafay's groups are here: write tickets.rafay", Ground.INVALID)
         asked = asks_of(read.object, rafay, ticket=read.ticket, justification=read.justification, now_s=now_s)
     else:
-        asked = (Asked(read.person, read.ask),)
+        try:
+            asked = (Asked(read.person, read.ask.ask()),)
+        except ValueError as error:
+            return Refused(str(error), Ground.INVALID)
     if isinstance(asked, Refused):
         return asked
     return next((no for one in asked if (no := _untaken(one)) is not None), asked)
