@@ -44,6 +44,7 @@ async def lived_in(client: Client, offers: Offers = Offers()) -> None:  # noqa: 
     async for _ in applying.apply(client, rendering.objects(Values(), offers), policy=None, dry_run=False):
         pass
     await client.create(GPUPOLICIES, {"metadata": {"name": "all"}})
+    await client.patch(GPUPOLICIES, "all", {"status": {"nodes": {"total": 3}}}, subresource="status")
     for name, memory, cordoned in (
         ("quiet", None, False),
         ("under-way", Memory(cordoned=True, revision="1"), True),
@@ -141,7 +142,7 @@ async def test_nothing_is_left_but_kinds_and_what_users_have(start: Start, offer
     assert "Node closed-before: given back" in told
     await nothing_is_left(client)
     assert (await client.list(GPUNODES)).items == []
-    await client.get(GPUPOLICIES, "all")
+    assert not (await client.get(GPUPOLICIES, "all")).get("status")
     for definition in crds.ALL:
         await client.get(CRDS, definition["metadata"]["name"])
     assert await left(client) == []
@@ -177,7 +178,7 @@ async def test_what_it_says_before_is_what_it_does(start: Start) -> None:
     before = (await client.list(NODES)).resource_version
     planned = [line async for line in leaving.plan(client, Options())]
     assert (await client.list(NODES)).resource_version == before
-    assert "keep GPUPolicy all" in planned
+    assert "keep GPUPolicy all; its status goes" in planned
     assert any(line.startswith("Node under-way: uncordon, take off ") for line in planned)
     done = await left(client)
     deleted = {line.removesuffix(": deleted") for line in done if line.endswith(": deleted")}
@@ -242,6 +243,7 @@ async def test_the_hook_has_the_rights_that_it_needs_and_leaves_the_rest_to_helm
     await left(account, Options(nodes_only=True))
     await nodes_are_as_they_were(client)
     assert (await client.list(GPUNODES)).items == []
+    assert not (await client.get(GPUPOLICIES, "all")).get("status")
     assert (await client.list(DAEMONSETS, NAMESPACE)).items == []
     assert (await client.list(CONFIGURATIONS)).items == []
     await client.get(SECRETS, SECRET, NAMESPACE)

@@ -47,7 +47,8 @@ RIGHTS = (
         ACCOUNT,
         roles.rule("get list patch", "", "nodes"),
         roles.rule("get list delete", "aliquot.dev", "gpunodes"),
-        roles.rule("patch", "aliquot.dev", "gpunodes/status"),
+        roles.rule("patch", "aliquot.dev", "gpunodes/status gpupolicies/status"),
+        roles.rule("list", "aliquot.dev", "gpupolicies"),
         roles.rule(
             "get delete",
             "admissionregistration.k8s.io",

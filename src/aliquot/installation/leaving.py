@@ -97,7 +97,7 @@ async def plan(client: Client, options: Options) -> AsyncIterator[str]:
             yield f"delete CustomResourceDefinition {definition['metadata']['name']}, with all of its objects"
     else:
         for policy in await _list(client, GPUPOLICIES):
-            yield f"keep GPUPolicy {policy['metadata']['name']}"
+            yield f"keep GPUPolicy {policy['metadata']['name']}; its status goes"
 
 
 async def leave(client: Client, options: Options) -> AsyncGenerator[str, None]:
@@ -114,6 +114,8 @@ async def leave(client: Client, options: Options) -> AsyncGenerator[str, None]:
     async for line in _nodes(client):
         yield line
     async for line in _gpu_nodes(client):
+        yield line
+    async for line in _policies(client):
         yield line
     async for resource, obj in _made(client):
         await delete(client, resource, obj)
@@ -213,6 +215,15 @@ async def _gpu_nodes(client: Client) -> AsyncIterator[str]:
         elif gpu_node.get("status"):
             await client.patch(GPUNODES, name, {"status": None}, subresource="status")
             yield f"GPUNode {name}: its status is taken off; its spec is somebody's, and stays"
+
+
+async def _policies(client: Client) -> AsyncIterator[str]:
+    """They are their user's. What was said of nodes that are given back would be said for ever."""
+    for policy in await _list(client, GPUPOLICIES):
+        if policy.get("status"):
+            name = policy["metadata"]["name"]
+            await client.patch(GPUPOLICIES, name, {"status": None}, subresource="status")
+            yield f"GPUPolicy {name}: its status is taken off; it stays"
 
 
 async def _purge(client: Client, within_s: float) -> AsyncIterator[str]:
