@@ -15,15 +15,16 @@ from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
+from aliquot.access.core.templates.template import StepUpLevel
 from aliquot.access.identity import server_key
 from aliquot.access.identity.bearers import Bearers
 from aliquot.access.identity.challenges import Purpose
-from aliquot.access.identity.configuration import IdentitySection, IssuerStepUp
+from aliquot.access.identity.configuration import IdentitySection
 from aliquot.access.identity.directory import Directory
 from aliquot.access.identity.groups_file import OwnGroups, parse_groups
 from aliquot.access.identity.kubernetes import ClusterTokens
 from aliquot.access.identity.oidc.tokens import OidcTokens
-from aliquot.access.identity.proof import IssuerSilent, NotProven
+from aliquot.access.identity.proof import IssuerSilent, NotProven, Proof
 from aliquot.access.identity.server_key import ServerKey
 from aliquot.access.identity.step_up import ByCode, ByPasskey, of_sign_in, step_up
 from aliquot.access.identity.web import Https
@@ -110,14 +111,18 @@ class Who:
         except NotProven as error:
             _log.warning("somebody did not prove who they are", why=str(error), detail=error.detail)
             return Refused(str(error), Ground.FORBIDDEN)
-        now_s = await self._store.read(lambda tx: tx.now_s)
-        accepted = self._sign_ins.get(proof.person.issuer, IssuerStepUp())
         return Caller(
             identity=proof.identity,
             auth=proof.auth,
             credential=proof.credential,
-            step_up=of_sign_in(proof, accepted, now_s),
+            step_up=await self._signed_in(proof),
         )
+
+    async def _signed_in(self, proof: Proof) -> StepUpLevel:
+        accepted = self._sign_ins.get(proof.person.issuer)
+        if accepted is None or (accepted.totp is None and accepted.webauthn is None):
+            return StepUpLevel.NONE
+        return of_sign_in(proof, accepted, await self._store.read(lambda tx: tx.now_s))
 
     async def proven(
         self, caller: Caller, headers: Mapping[str, str], act: str, digest: str
