@@ -214,6 +214,24 @@ def test_the_kill_switch_ends_all_at_once_and_takes_two_to_clear() -> None:
     in_a_world(body)
 
 
+def test_while_the_policy_cannot_be_read_nothing_is_given_and_what_is_there_can_be_ended() -> None:
+    async def body(world: World) -> None:
+        one, two = await begun(world), await begun(world)
+        world.others.is_broken = True
+        with pytest.raises(No, match="not known what templates"):
+            await world.broker.ask(ASK, caller("dave"))
+        with pytest.raises(No, match="not known what templates"):
+            await world.broker.credential(one.id, caller("dev"))
+        await asyncio.sleep(200)
+        assert (await world.life(one.id)).stage is Stage.ACTIVE
+        await world.broker.put(one.id, Revoke(by=person("max"), why="enough"), caller("max"))
+        await world.until(one.id, Stage.ENDED)
+        assert (await world.broker.pull(caller("max"), "a breach", pull_id="1")).is_pulled
+        await world.until(two.id, Stage.ENDED)
+
+    in_a_world(body)
+
+
 def test_a_cluster_that_does_not_answer_is_asked_again() -> None:
     async def body(world: World) -> None:
         life = await agreed(world)

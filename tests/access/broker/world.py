@@ -84,12 +84,16 @@ class Others:
     """Policies, people, tickets and who is told, in one."""
 
     policy: Policy | None = field(default_factory=policy_of)
+    is_broken: bool = False
     people: dict[Person, Identity] = field(default_factory=lambda: dict(PEOPLE))
     told: list[Notify] = field(default_factory=list)
     comments: list[CommentTicket] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
 
     def now(self) -> Policy | None:
+        return None if self.is_broken else self.policy
+
+    def to_end(self) -> Policy | None:
         return self.policy
 
     async def known(self, people: Iterable[Person]) -> Mapping[Person, Identity]:

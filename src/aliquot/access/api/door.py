@@ -81,6 +81,10 @@ class Door:
             )
         return found
 
+    def policy_to_end(self) -> Policy:
+        """Raises Problem."""
+        return self.policies.to_end() or self.policy()
+
     async def seen(self, life_id: str, caller: Caller) -> Here:
         """A request as this caller sees it. Raises Problem: there is none for them."""
         life, now_s = await self.store.read(lambda tx: (tx.life(life_id), tx.now_s))
@@ -92,7 +96,7 @@ class Door:
         return here
 
     def here(self, life: Life, now_s: float, caller: Caller) -> Here:
-        around = Surroundings(policy=self.policies.now(), identities={caller.person: caller.identity})
+        around = Surroundings(policy=self.policies.to_end(), identities={caller.person: caller.identity})
         return Here(life, now_s, around)
 
 

@@ -123,7 +123,7 @@ class Overseeing:
 
     async def _security(self, request: Request, what: str) -> Caller:
         caller = await self._door.caller(request)
-        if not self._door.policy().security.has(caller.identity):
+        if not self._door.policy_to_end().security.has(caller.identity):
             raise problems.refused(Refused(f"{caller.person} {what}", Ground.FORBIDDEN))
         return caller
 

@@ -35,6 +35,10 @@ class Policies(Protocol):
         """None: it cannot be read."""
         ...
 
+    def to_end(self) -> Policy | None:
+        """By which somebody may see and end things: the last that could be read. A file that somebody broke keeps nobody in."""
+        ...
+
 
 class People(Protocol):
     async def known(self, people: Iterable[Person]) -> Mapping[Person, Identity]:

@@ -18,7 +18,7 @@ from aliquot.access.core import killing, requests
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life import asking, timing
 from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant
-from aliquot.access.core.life.events import Event, Judge, Look
+from aliquot.access.core.life.events import Deny, Event, Judge, Look, Revoke
 from aliquot.access.core.life.grant import spec_of
 from aliquot.access.core.life.here import Step
 from aliquot.access.core.life.life import Life
@@ -143,6 +143,8 @@ class Broker:
                 raise Raced(read.id)
             parent = tx.life(life.request.extends) if life.request.extends else None
             around = self._around(tx, life.request, known, known.ticket, parent)
+            if isinstance(event, Revoke | Deny):
+                around = replace(around, policy=self._outside.policies.to_end())
             after, no = self._go(tx, life, event, caller, around)
             return after if no is None else no
 
@@ -224,7 +226,7 @@ class Broker:
     async def pull(self, caller: Caller, why: str, *, pull_id: str) -> KillSwitch:
         if wrong := bad_text("the reason", why):
             raise No(Refused(wrong, Ground.INVALID))
-        policy = self._outside.policies.now()
+        policy = self._outside.policies.to_end()
 
         def work(tx: Transaction) -> KillSwitch | Refused:
             if policy is None:

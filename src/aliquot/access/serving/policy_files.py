@@ -36,6 +36,9 @@ class PolicyFiles:
     def now(self) -> Policy | None:
         return None if self.problem else self.last
 
+    def to_end(self) -> Policy:
+        return self.last
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:
