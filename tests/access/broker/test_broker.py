@@ -3,6 +3,7 @@ import random
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from aliquot.access.broker.broker import No, NotThere, Unavailable
 from aliquot.access.cluster.making import NotMade, NotRemoved
@@ -13,6 +14,7 @@ from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason, Stage
 from aliquot.access.core.refusals import Ground
 from aliquot.access.log.entries import Sealed, parse
+from aliquot.access.store.tables import outbox
 from aliquot.clock import VirtualClock, parse_rfc3339
 from aliquot.kube import errors
 from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world
@@ -315,6 +317,7 @@ def test_whoever_dies_anywhere_is_carried_on_from_there(seed: int) -> None:
         await asyncio.sleep(30)
         assert (await world.life(life.id)).stage is Stage.ENDED
         assert not world.clusters.made
-        assert await world.store.read(lambda tx: tx.next_queued_s()) is None
+        with world.database.reading() as connection:
+            assert connection.execute(select(outbox)).first() is None
 
     in_a_world(body, seed=seed)

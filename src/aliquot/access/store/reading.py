@@ -93,10 +93,6 @@ class Reading:
         found = select(lives.c.id).where(lives.c.due_s <= self.now_s).order_by(lives.c.due_s).limit(most)
         return tuple(self._connection.scalars(found))
 
-    def next_due_s(self) -> float | None:
-        due_s: float | None = self._connection.scalar(select(func.min(lives.c.due_s)))
-        return due_s
-
     def open_ids(self) -> tuple[str, ...]:
         found = select(lives.c.id).where(lives.c.stage.not_in(_FINAL)).order_by(lives.c.id)
         return tuple(self._connection.scalars(found))
@@ -159,14 +155,6 @@ class Reading:
         )
         return tuple(_queued(row) for row in self._connection.execute(found))
 
-    def next_queued_s(self) -> float | None:
-        due_s: float | None = self._connection.scalar(select(func.min(outbox.c.due_s)))
-        return due_s
-
-    def stuck(self, *, attempts: int) -> tuple[Queued, ...]:
-        found = select(outbox).where(outbox.c.attempts >= attempts).order_by(outbox.c.number)
-        return tuple(_queued(row) for row in self._connection.execute(found))
-
     def user(self, subject: str) -> tuple[int, bytes] | None:
         """Version and body of a local one."""
         row = self._connection.execute(select(users).where(users.c.subject == subject)).first()
@@ -178,10 +166,6 @@ class Reading:
     def credentials(self, grant: str) -> tuple[Given, ...]:
         found = select(credentials).where(credentials.c.grant == grant).order_by(credentials.c.issued_s)
         return tuple(_given(row) for row in self._connection.execute(found))
-
-    def credential(self, credential_id: str) -> Given | None:
-        row = self._connection.execute(select(credentials).where(credentials.c.id == credential_id)).first()
-        return _given(row) if row is not None else None
 
     def _lives(self, found: Select[Any]) -> tuple[Life, ...]:
         return tuple(rows.life(body) for body in self._connection.scalars(found))

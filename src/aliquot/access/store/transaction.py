@@ -108,9 +108,6 @@ class Transaction(Reading):
         if not self._connection.execute(written).rowcount:
             raise Raced(subject)
 
-    def delete_user(self, subject: str) -> None:
-        self._connection.execute(delete(users).where(users.c.subject == subject))
-
     def give(self, credential: Given) -> None:
         self._connection.execute(
             insert(credentials).values(
