@@ -93,7 +93,7 @@ class Broker:
 
     async def ask(self, asked: Ask, caller: Caller, *, request_id: str = "") -> Life:
         """`request_id`: that the same ask had before; what it came to is the answer then."""
-        known = _Known({**await self._people_known(caller), caller.person: caller.identity})
+        known = _Known({caller.person: caller.identity})
         ticketed = await self._ticket_of(asked, caller)
 
         def work(tx: Transaction) -> Life | Refused:
@@ -289,9 +289,6 @@ class Broker:
         if caller is not None:
             identities[caller.person] = caller.identity
         return _Known(identities, await self._ticket_for(life, event))
-
-    async def _people_known(self, caller: Caller) -> Mapping[Person, Identity]:
-        return await self._outside.people.known([caller.person])
 
     async def _ticket_for(self, life: Life, event: Event) -> TicketFound | None:
         ticket = life.request.ticket
