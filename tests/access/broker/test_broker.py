@@ -1,5 +1,7 @@
 import asyncio
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -15,6 +17,7 @@ from aliquot.access.core.life.stages import EndReason, Stage
 from aliquot.access.core.refusals import Ground
 from aliquot.access.log.entries import Sealed, parse
 from aliquot.access.store.tables import outbox
+from aliquot.access.store.transaction import Transaction
 from aliquot.clock import VirtualClock, parse_rfc3339
 from aliquot.kube import errors
 from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world
@@ -269,6 +272,25 @@ def test_a_credential_that_the_cluster_does_not_give_is_unavailable() -> None:
         world.clusters.problems = [errors.Unavailable("connection refused", code=503)]
         with pytest.raises(Unavailable, match="cluster prod-one: connection refused"):
             await world.broker.credential(life.id, caller("dev"))
+
+    in_a_world(body)
+
+
+def test_a_template_that_goes_while_a_credential_is_made_gives_none() -> None:
+    async def body(world: World) -> None:
+        life = await begun(world)
+        write = world.store.write
+
+        async def then_it_goes(work: Callable[[Transaction], Any]) -> Any:
+            found = await write(work)
+            world.others.policy = policy_of([])
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world.store, "write", then_it_goes)
+            with pytest.raises(Unavailable, match="template 'fix' has just gone"):
+                await world.broker.credential(life.id, caller("dev"))
+        assert not world.clusters.minted
 
     in_a_world(body)
 

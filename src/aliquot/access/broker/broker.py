@@ -186,7 +186,6 @@ class Broker:
         if read is None:
             raise NotThere(life_id)
         known = await self._found_out(read, Look(), caller)
-        policy = self._outside.policies.now()
 
         def intend(tx: Transaction) -> Mint | Refused:
             life = tx.life(life_id)
@@ -201,9 +200,13 @@ class Broker:
 
         mint = self._answered(await self._store.write(intend))
         agent = self._outside.agents.get(mint.life.request.cluster)
-        if agent is None or policy is None:
+        if agent is None:
             raise Unavailable(f"nobody looks after cluster {mint.life.request.cluster} now")
-        template = policy.templates[mint.life.request.template]
+        # The files may have changed since it was decided.
+        policy = self._outside.policies.now()
+        template = policy.templates.get(mint.life.request.template) if policy is not None else None
+        if template is None:
+            raise Unavailable(f"template '{mint.life.request.template}' has just gone")
         try:
             made = await agent.mint(spec_of(mint.life, template))
         except (NotMinted, ClocksDiffer) as error:
