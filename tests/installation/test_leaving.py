@@ -1,10 +1,13 @@
 """After an uninstall a cluster is as it was, also where it was interrupted, and where no operator runs any more."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
+from aliquot.access.cluster import installation as access
+from aliquot.admission.installation import install_policies
 from aliquot.admission.registration import CONFIGURATIONS, SECRET
 from aliquot.emulator.versions import Surface
 from aliquot.installation import applying, hook, leaving, rendering
@@ -28,6 +31,7 @@ from aliquot.kube.resources import (
     SECRETS,
     SERVICEACCOUNTS,
     SERVICES,
+    key,
 )
 from aliquot.kube.roles import LEASES_IN, NAMESPACE
 from aliquot.operator.core.upgrade.memory import Memory, encode
@@ -146,6 +150,24 @@ async def test_nothing_is_left_but_kinds_and_what_users_have(start: Start, offer
     for definition in crds.ALL:
         await client.get(CRDS, definition["metadata"]["name"])
     assert await left(client) == []
+
+
+@pytest.mark.parametrize(
+    "apply",
+    [roles.install, install_policies, lambda client: access.install(client, [roles.NAMESPACE_OBJECT])],
+    ids=["roles", "policies", "break-glass"],
+)
+async def test_what_is_applied_over_an_installation_stays_a_part_of_it(
+    start: Start, apply: Callable[[Client], Awaitable[Any]]
+) -> None:
+    """`aliquot up` brings roles and policies at each start, and break glass its namespace."""
+    _, client = await start(Surface("1.36"))
+    await lived_in(client)
+    before = [(resource.kind, key(one)) async for resource, one in applying.installed(client)]
+    await apply(client)
+    assert [(resource.kind, key(one)) async for resource, one in applying.installed(client)] == before
+    await left(client)
+    await nothing_is_left(client)
 
 
 async def test_a_purge_takes_the_kinds_too(start: Start) -> None:

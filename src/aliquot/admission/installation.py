@@ -17,7 +17,8 @@ from aliquot.kube import errors, roles
 from aliquot.kube.client import Client
 from aliquot.kube.resources import NAMESPACES, SERVICEACCOUNTS, SERVICES, Resource
 
-FIELD_MANAGER = "aliquot-install"
+FIELD_MANAGER = "aliquot-admission-install"
+"""Another than that of `aliquot install`: an apply without the labels by which that knows its own would take them off."""
 ACCOUNT = "aliquot-admission"
 SERVICE = "aliquot-admission"
 PORT = 8443

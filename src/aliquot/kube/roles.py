@@ -18,7 +18,8 @@ MIG_CONFIG_MAP = "default-mig-parted-config"
 """Upstream's name, in that namespace; `config.yaml` in it is a file of mig-parted."""
 PLUGIN_CONFIG_MAP = "device-plugin-config"
 """In that namespace: each key is a configuration of NVIDIA's device plugin, and a node's label chooses."""
-FIELD_MANAGER = "aliquot-install"
+FIELD_MANAGER = "aliquot-roles"
+"""Another than that of `aliquot install`: an apply without the labels by which that knows its own would take them off."""
 
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource(

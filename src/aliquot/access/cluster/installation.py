@@ -12,7 +12,8 @@ from aliquot.kube import roles as rbac
 from aliquot.kube.client import Client
 from aliquot.kube.resources import DEPLOYMENTS, NAMESPACES, SERVICEACCOUNTS, Resource
 
-FIELD_MANAGER = "aliquot-install"
+FIELD_MANAGER = "aliquot-access-install"
+"""Another than that of `aliquot install`, whose labels are on the namespace and would go with an apply without them."""
 _METRICS_PORT = 8080
 
 POLICIES = Resource(
