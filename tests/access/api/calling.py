@@ -11,11 +11,14 @@ from starlette.applications import Starlette
 
 from aliquot.access.api.application import application
 from aliquot.access.api.door import Door, Reachable
+from aliquot.access.api.hooks import Hooks
+from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.templates.template import StepUpLevel
 from tests.access.broker.world import CLUSTER, World, in_a_world
+from tests.access.identity.laptop import KEY, PARTY
 from tests.access.life.scenery import PEOPLE, person
 
 T = TypeVar("T")
@@ -81,7 +84,16 @@ class Api:
             {CLUSTER: Reachable(CLUSTER, "https://prod-one:6443", "")},
             world.rng.randbytes,
         )
-        self.app: Starlette = application(self.door, origin="log.example.com/access")
+        self.app: Starlette = application(self.door, **self.rooms())
+
+    def rooms(self, **instead: Any) -> dict[str, Any]:
+        """All that an application may serve."""
+        return {
+            "origin": "log.example.com/access",
+            "signing_in": SigningIn(self.door, KEY, PARTY),
+            "hooks": Hooks(self.door, self.world.others, {}, None),
+            **instead,
+        }
 
     async def call(
         self,

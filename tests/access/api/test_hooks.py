@@ -42,9 +42,7 @@ def hooks(tmp_path: Path) -> Iterator[dict[str, HookSettings]]:
 
 def run(hooks: dict[str, HookSettings], body: Callable[[Api], Awaitable[T]]) -> T:
     async def hooked(api: Api) -> T:
-        api.app = application(
-            api.door, origin="log.example.com/access", hooks=Hooks(api.door, api.world.others, hooks, None)
-        )
+        api.app = application(api.door, **api.rooms(hooks=Hooks(api.door, api.world.others, hooks, None)))
         return await body(api)
 
     return with_api(hooked)

@@ -8,6 +8,7 @@ import pyotp
 import pytest
 from msgspec.structs import replace
 
+from aliquot.access.api.door import PROOF_HEADER
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
@@ -16,7 +17,7 @@ from aliquot.access.identity import records
 from aliquot.access.identity.configuration import ClusterIssuer, IdentitySection, LocalUsers
 from aliquot.access.identity.local import accounts, codes, sessions
 from aliquot.access.serving.https import CannotServe
-from aliquot.access.serving.who import PROOF_HEADER, Who
+from aliquot.access.serving.who import Who
 from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock

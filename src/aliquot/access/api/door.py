@@ -23,6 +23,11 @@ from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.store.store import Store
 
+CLUSTER_HEADER = "aliquot-cluster"
+"""Whose API server knows the token; without it the token says who issued it."""
+PROOF_HEADER = "aliquot-proof"
+"""base64url of JSON: `{"type": "totp", "code": "123456"}`, or a passkey's assertion."""
+
 
 class Authenticator(Protocol):
     """Both read headers alone: nobody's body is read before it is known who they are."""

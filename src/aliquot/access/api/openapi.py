@@ -13,8 +13,17 @@ from aliquot import __version__
 from aliquot.access.api import problems
 from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED
 from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, JudgeBody, RevokeBody
-from aliquot.access.api.door import Reachable
+from aliquot.access.api.door import CLUSTER_HEADER, PROOF_HEADER, Reachable
 from aliquot.access.api.overseeing import ENTRY, PERSONAL, ClearBody, PullBody
+from aliquot.access.api.signing_in import (
+    ByCodeBody,
+    ByPasskeyBody,
+    CodesBody,
+    InvitedBody,
+    PasskeyBody,
+    ProofBody,
+    UserBody,
+)
 from aliquot.access.core.asked import AskBody
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.life import Life
@@ -22,6 +31,9 @@ from aliquot.access.core.quorum import Slot
 from aliquot.access.core.requests import ID_PATTERN
 from aliquot.access.core.rules import Rule
 from aliquot.access.core.templates.template import Need, StepUpLevel, Template
+from aliquot.access.identity.local.codes import Offer
+from aliquot.access.identity.local.passkeys import Options
+from aliquot.access.tickets.incoming.contents import Body as DeliveryBody
 
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
@@ -34,25 +46,47 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: str
     summary: str
     body: type[Struct] | None = None
+    delivery: bool = False
+    """It takes what a ticket system sends."""
     query: Mapping[str, re.Pattern[str]] = {}
     required: tuple[str, ...] = ()
     """Of the query."""
     answer: str = "Request"
-    """A schema's name, or a media type."""
+    """A schema's name, or a media type; empty: there is nothing to say."""
     status: int = 200
+    open: bool = False
+    """It takes no token: who calls has none yet, or proves it by what they send."""
+    cached: bool = False
+    """It takes If-None-Match."""
+    proven: bool = False
+    """It takes a fresh proof."""
     keyed: bool = False
     """It takes an Idempotency-Key."""
     versioned: bool = False
     """It takes If-Match."""
 
 
-def _act(path: str, summary: str, body: type[Struct] | None = None) -> Operation:
-    return Operation(method="post", path=path, summary=summary, body=body, versioned=True)
+def _act(path: str, summary: str, body: type[Struct] | None = None, *, proven: bool = False) -> Operation:
+    return Operation(method="post", path=path, summary=summary, body=body, versioned=True, proven=proven)
+
+
+def _sign_in(path: str, summary: str, body: type[Struct], answer: str, status: int = 200) -> Operation:
+    return Operation(
+        method="post", path=path, summary=summary, body=body, answer=answer, status=status, open=True
+    )
 
 
 OPERATIONS = (
+    Operation(method="get", path="/healthz", summary="Whether it is there.", answer="text/plain", open=True),
+    Operation(method="get", path="/openapi.json", summary="This document.", answer="Document", open=True),
     Operation(
-        method="post", path="/v1/requests", summary="Ask for access.", body=AskBody, status=201, keyed=True
+        method="post",
+        path="/v1/requests",
+        summary="Ask for access.",
+        body=AskBody,
+        status=201,
+        keyed=True,
+        proven=True,
     ),
     Operation(
         method="get",
@@ -61,8 +95,8 @@ OPERATIONS = (
         query=FILTERS,
         answer="Requests",
     ),
-    Operation(method="get", path="/v1/requests/{id}", summary="One request."),
-    _act("/v1/requests/{id}:approve", "Agree to a request.", ApproveBody),
+    Operation(method="get", path="/v1/requests/{id}", summary="One request.", cached=True),
+    _act("/v1/requests/{id}:approve", "Agree to a request.", ApproveBody, proven=True),
     _act("/v1/requests/{id}:deny", "Say no to a request.", DenyBody),
     _act("/v1/requests/{id}:withdraw", "Take back what the caller asked for."),
     _act("/v1/requests/{id}:activate", "Begin."),
@@ -75,6 +109,7 @@ OPERATIONS = (
         body=ExtendBody,
         status=201,
         keyed=True,
+        proven=True,
     ),
     Operation(
         method="post",
@@ -130,13 +165,44 @@ OPERATIONS = (
         query=PERSONAL,
         answer="application/jsonl",
     ),
+    Operation(
+        method="post",
+        path="/v1/hooks/{name}",
+        summary="What a ticket system sends, signed as the hook is configured.",
+        delivery=True,
+        answer="Taken",
+        open=True,
+    ),
+    _sign_in("/v1/session:options", "A challenge for a passkey, to sign in by.", UserBody, "Options"),
+    _sign_in("/v1/session:byPasskey", "Sign in by a passkey.", ByPasskeyBody, "Session", 201),
+    _sign_in("/v1/session:byCode", "Sign in by a code of an app.", ByCodeBody, "Session", 201),
+    Operation(
+        method="post",
+        path="/v1/session:close",
+        summary="Sign out: of the token's session.",
+        answer="",
+        status=204,
+    ),
+    Operation(
+        method="post",
+        path="/v1/proof:options",
+        summary="A challenge for a passkey, to prove who one is for one act on one digest.",
+        body=ProofBody,
+        answer="Options",
+    ),
+    _sign_in("/v1/enrolment/passkey:options", "What makes a passkey.", InvitedBody, "Options"),
+    _sign_in("/v1/enrolment/passkey", "Register a passkey.", PasskeyBody, "", 204),
+    _sign_in("/v1/enrolment/codes:options", "What an app makes codes of.", InvitedBody, "Offer"),
+    _sign_in("/v1/enrolment/codes", "Register an app, by its first code.", CodesBody, "", 204),
 )
+"""Signing in and enrolling is there where there are users of the server's own, hooks where some are configured."""
 
 
 def document() -> dict[str, Any]:
     bodies = tuple(dict.fromkeys(one.body for one in OPERATIONS if one.body is not None))
-    _, made = msgspec.json.schema_components(
-        (*bodies, Template, Reachable), ref_template="#/components/schemas/{name}"
+    (*_, deliveries), made = msgspec.json.schema_components(
+        (*bodies, Template, Reachable, Options, Offer, DeliveryBody),
+        ref_template="#/components/schemas/{name}",
     )
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
@@ -147,8 +213,14 @@ def document() -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {**made, **_answers()},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": f"With {CLUSTER_HEADER}, the cluster whose API server knows it, where a cluster says who one is.",
+                }
+            },
+            "schemas": {**made, **_answers(), "Delivery": _delivery(deliveries)},
         },
     }
 
@@ -234,8 +306,16 @@ def _answers() -> dict[str, Any]:
                 "useAfterRevokeSeconds": _SECONDS,
             }
         ),
+        "Session": _object({"token": _TEXT, "expires": _MOMENT}),
+        "Taken": _object({"requests": {"type": "array", "items": _TEXT}, "lookedAt": {"type": "integer"}}),
+        "Document": {"type": "object"},
         "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
     }
+
+
+def _delivery(ours: Mapping[str, Any]) -> dict[str, Any]:
+    jira = {"type": "object", "required": ["webhookEvent"], "properties": {"webhookEvent": _TEXT}}
+    return {"anyOf": [ours, jira]}
 
 
 def _operation(one: Operation) -> dict[str, Any]:
@@ -251,25 +331,38 @@ def _operation(one: Operation) -> dict[str, Any]:
         parameters.append(_parameter("Idempotency-Key", "header", "[!-~]{1,128}"))
     if one.versioned:
         parameters.append(_parameter("If-Match", "header", ""))
-    is_media = "/" in one.answer
-    media = one.answer if is_media else "application/json"
-    schema = _TEXT if is_media else {"$ref": f"#/components/schemas/{one.answer}"}
+    if one.cached:
+        parameters.append(_parameter("If-None-Match", "header", ""))
+    if one.proven:
+        parameters.append(_parameter(PROOF_HEADER, "header", ""))
     found: dict[str, Any] = {
         "summary": one.summary,
         "operationId": re.sub(r"[^a-zA-Z]+", "_", f"{one.method} {one.path.removeprefix('/v1/')}").strip("_"),
         "parameters": parameters,
         "responses": {
-            str(one.status): {"description": "Done.", "content": {media: {"schema": schema}}},
+            str(one.status): {"description": "Done.", **_content(one.answer)},
+            **({"304": {"description": "It is as it was."}} if one.cached else {}),
             "default": {
                 "description": "Not done.",
                 "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
             },
         },
     }
-    if one.body is not None:
-        schema = {"$ref": f"#/components/schemas/{one.body.__name__}"}
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if one.open:
+        found["security"] = []
+    if one.body is not None or one.delivery:
+        body = one.body.__name__ if one.body is not None else "Delivery"
+        found["requestBody"] = {"required": True, **_content(body)}
     return found
+
+
+def _content(named: str) -> dict[str, Any]:
+    """Of a schema's name or a media type."""
+    if not named:
+        return {}
+    if "/" in named:
+        return {"content": {named: {"schema": _TEXT}}}
+    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{named}"}}}}
 
 
 def _parameter(name: str, place: str, pattern: str, *, required: bool = False) -> dict[str, Any]:

@@ -41,38 +41,38 @@ class _Body(Struct, forbid_unknown_fields=True, rename="camel"):
     pass
 
 
-class _User(_Body):
+class UserBody(_Body):
     subject: _Short
 
 
-class _WithCode(_User):
+class ByCodeBody(UserBody):
     code: _Short
 
 
-class _WithPasskey(_User):
+class ByPasskeyBody(UserBody):
     nonce: _Long
     credential: Credential
 
 
-class _Act(_Body):
+class ProofBody(_Body):
     act: _Short
     digest: _Short
 
 
-class _Invited(_Body, kw_only=True):
+class InvitedBody(_Body, kw_only=True):
     subject: _Short
     issuer: Annotated[str, Meta(max_length=255)] = ""
     """Left out: a user of this server's own."""
     secret: _Short
 
 
-class _Passkey(_Invited, kw_only=True):
+class PasskeyBody(InvitedBody, kw_only=True):
     nonce: _Long
     credential: Credential
     name: Annotated[str, Meta(max_length=63)] = ""
 
 
-class _Codes(_Invited, kw_only=True):
+class CodesBody(InvitedBody, kw_only=True):
     sealed: _Long
     code: _Short
 
@@ -98,18 +98,18 @@ class SigningIn:
         ]
 
     async def options(self, request: Request) -> Response:
-        said = await reading.body(request, _User)
+        said = await reading.body(request, UserBody)
         return written(await self._challenge(Purpose(Person(self._local.issuer, said.subject), LOGIN)))
 
     async def proof_options(self, request: Request) -> Response:
         caller = await self._door.caller(request)
-        said = await reading.body(request, _Act)
+        said = await reading.body(request, ProofBody)
         if said.act in (LOGIN, REGISTER):
             raise Problem(422, "invalid", f"'act' is what is to be done to a request, not {said.act}")
         return written(await self._challenge(Purpose(caller.person, said.act, said.digest)))
 
     async def by_code(self, request: Request) -> Response:
-        said = await reading.body(request, _WithCode)
+        said = await reading.body(request, ByCodeBody)
         return await self._session(
             said.subject,
             "totp",
@@ -117,7 +117,7 @@ class SigningIn:
         )
 
     async def by_passkey(self, request: Request) -> Response:
-        said = await reading.body(request, _WithPasskey)
+        said = await reading.body(request, ByPasskeyBody)
         return await self._session(
             said.subject,
             "passkey",
@@ -127,7 +127,6 @@ class SigningIn:
         )
 
     async def close(self, request: Request) -> Response:
-        await reading.no_body(request)
         token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
 
         def work(tx: Transaction) -> None:
@@ -135,13 +134,15 @@ class SigningIn:
             tx.append([_draft("session.closed", proof.person, proof.auth, proof.credential, tx.now_s)])
 
         try:
+            await self._door.store.read(lambda tx: sessions.prove(tx, self._key, self._local, token))
+            await reading.no_body(request)
             await self._door.store.write(work)
         except NotProven as error:
             raise Problem(401, "unauthenticated", str(error), {"WWW-Authenticate": "Bearer"}) from None
         return Response(status_code=204)
 
     async def passkey_options(self, request: Request) -> Response:
-        said = await reading.body(request, _Invited)
+        said = await reading.body(request, InvitedBody)
         found = await self._door.store.read(
             lambda tx: passkeys.registration_options(
                 tx, self._key, self._local, self._person(said), said.secret, secrets.token_bytes
@@ -150,7 +151,7 @@ class SigningIn:
         return written(_taken(found, self._person(said)))
 
     async def passkey(self, request: Request) -> Response:
-        said = await reading.body(request, _Passkey)
+        said = await reading.body(request, PasskeyBody)
         person = self._person(said)
         await self._logged(
             "passkey.registered",
@@ -170,14 +171,14 @@ class SigningIn:
         return Response(status_code=204)
 
     async def codes_options(self, request: Request) -> Response:
-        said = await reading.body(request, _Invited)
+        said = await reading.body(request, InvitedBody)
         found = await self._door.store.read(
             lambda tx: codes.offer(tx, self._key, self._person(said), said.secret, secrets.token_bytes)
         )
         return written(_taken(found, self._person(said)))
 
     async def codes(self, request: Request) -> Response:
-        said = await reading.body(request, _Codes)
+        said = await reading.body(request, CodesBody)
         person = self._person(said)
         await self._logged(
             "codes.registered",
@@ -189,7 +190,7 @@ class SigningIn:
         )
         return Response(status_code=204)
 
-    def _person(self, said: _Invited) -> Person:
+    def _person(self, said: InvitedBody) -> Person:
         return Person(said.issuer or self._local.issuer, said.subject)
 
     async def _challenge(self, purpose: Purpose) -> Options:

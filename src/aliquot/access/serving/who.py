@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from aliquot import document
-from aliquot.access.api.door import Door
+from aliquot.access.api.door import CLUSTER_HEADER, PROOF_HEADER, Door
 from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.people import Identity, Person
@@ -35,10 +35,6 @@ from aliquot.kube.client import Client
 
 _log = structlog.get_logger(__name__)
 
-CLUSTER_HEADER = "aliquot-cluster"
-"""Whose API server knows the token; without it the token says who issued it."""
-PROOF_HEADER = "aliquot-proof"
-"""base64url of JSON: `{"type": "totp", "code": "123456"}`, or a passkey's assertion."""
 _LONGEST_PROOF = 8192
 
 

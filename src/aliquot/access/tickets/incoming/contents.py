@@ -33,23 +33,26 @@ class TicketChanged(Struct, frozen=True):
 Content: TypeAlias = TicketChanged | Asked
 
 
-class _Changed(Struct, tag_field="type", tag="ticket.changed"):
+class TicketChangedBody(Struct, tag_field="type", tag="ticket.changed"):
     ticket: str
     timestamp: int | str = 0
     """Of a body that is signed alone; it has been looked at already."""
 
 
-class _AskedFor(Struct, tag_field="type", tag="access.asked"):
+class AccessAskedBody(Struct, tag_field="type", tag="access.asked"):
     person: Person
     ask: AskBody
     timestamp: int | str = 0
 
 
-class _Rafay(Struct, tag_field="type", tag="rafay.breakglassaccess"):
+class RafayBody(Struct, tag_field="type", tag="rafay.breakglassaccess"):
     ticket: str
     justification: str
     object: dict[str, Any]
     timestamp: int | str = 0
+
+
+Body: TypeAlias = TicketChangedBody | AccessAskedBody | RafayBody
 
 
 def contents(delivery: Delivery, rafay: RafaySettings | None, now_s: float) -> tuple[Content, ...] | Refused:
@@ -59,16 +62,16 @@ def contents(delivery: Delivery, rafay: RafaySettings | None, now_s: float) -> t
         return _of_jira(body)
     found = Document(f"hook {delivery.hook}", body, {})
     try:
-        read = found.into(_Changed | _AskedFor | _Rafay)  # type: ignore[arg-type]
+        read: Body = found.into(Body)  # type: ignore[arg-type]
     except DocumentError as error:
         return Refused(error.message, Ground.INVALID)
-    if isinstance(read, _Changed):
+    if isinstance(read, TicketChangedBody):
         return _changed(read.ticket)
     if not delivery.may_ask:
         return Refused(
             f"hook {delivery.hook} may not ask for access: its setting mayAsk lets it", Ground.FORBIDDEN
         )
-    if isinstance(read, _Rafay):
+    if isinstance(read, RafayBody):
         if rafay is None:
             return Refused("nothing says what Rafay's groups are here: write tickets.rafay", Ground.INVALID)
         asked = asks_of(read.object, rafay, ticket=read.ticket, justification=read.justification, now_s=now_s)
