@@ -3,7 +3,7 @@
 import pytest
 
 from aliquot.access.core import policy_file
-from aliquot.access.core.people import group
+from aliquot.access.core.people import Identity, Person, group
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.policy_file import parse_policy
 from aliquot.access.core.rules import Rule
@@ -43,6 +43,21 @@ def test_a_policy_is_read() -> None:
     ]
     assert found.ceiling == (Rule(("",), ("pods", "pods/log"), ("get", "list", "watch")),)
     assert found.digest != read(TEXT.replace(", watch", "")).digest
+
+
+@pytest.mark.parametrize(
+    ("line", "of", "may"),
+    [
+        ("", "security", True),
+        ("", "platform", False),
+        ("auditors: [platform]", "security", True),
+        ("auditors: [platform]", "platform", True),
+        ("auditors: [unbound]", "platform", False),
+    ],
+)
+def test_who_may_have_reports(line: str, of: str, may: bool) -> None:
+    somebody = Identity(person=Person(ISSUER, "ann"), groups=frozenset({group(f"{ISSUER}#{of}")}))
+    assert read(f"{TEXT}{line}\n").may_have_reports(somebody) is may
 
 
 def test_the_example_is_one() -> None:

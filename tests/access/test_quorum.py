@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aliquot.access.core.people import Group, Identity, Person, group
-from aliquot.access.core.quorum import Quorum, Slot, fill, is_met, may_approve
+from aliquot.access.core.quorum import Quorum, Slot, asked_groups, fill, is_met, may_approve
 
 ISSUER = "https://login.example.com"
 
@@ -107,3 +107,9 @@ def test_each_slot_is_somebody_elses(quorum: Quorum, approvers: list[Identity]) 
     assert person("me") not in {one.person for one in filled}
     for one in filled:
         assert one.group in quorum.slots[one.slot].groups
+
+
+def test_groups_that_were_asked_are_told_and_no_others() -> None:
+    asked = of("sre platform", "sec")
+    assert asked_groups(who("ann", "sec sre dev"), asked) == groups("sre sec")
+    assert asked_groups(who("ann", "dev"), asked) == ()

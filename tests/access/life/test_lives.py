@@ -326,7 +326,7 @@ def test_nobody_agrees_to_what_its_holder_may_not_have_any_more() -> None:
     refused(world.put(grant, last), Ground.FORBIDDEN, "not of those who may ask")
     del world.identities[DEV]
     refused(world.put(grant, last), Ground.UNKNOWN, "not known to their issuer")
-    assert [one.person for one in world.lives[grant].approvals] == [SARA]
+    assert [(one.person, one.groups) for one in world.lives[grant].approvals] == [(SARA, groups("sre"))]
 
 
 def test_who_is_not_known_gets_no_credential_and_keeps_the_grant() -> None:

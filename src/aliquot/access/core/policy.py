@@ -7,6 +7,7 @@ from typing import Any
 import rfc8785
 from msgspec import Struct
 
+from aliquot.access.core.people import Identity
 from aliquot.access.core.quorum import Quorum
 from aliquot.access.core.rules import Rule
 from aliquot.access.core.spelling import spell
@@ -14,6 +15,7 @@ from aliquot.access.core.templates.template import Circle, Template
 from aliquot.access.core.templates.template import digest as template_digest
 
 FEWEST_TO_CLEAR = 2
+NOBODY = Circle()
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -24,11 +26,21 @@ class Policy(Struct, frozen=True, kw_only=True):
     """May end anything, and pull the kill switch."""
     clearing: Quorum
     """Who has to agree before there is access again."""
+    auditors: Circle = NOBODY
+    """May have reports of who had what, beside those who look after all."""
     digest: str
+
+    def may_have_reports(self, identity: Identity) -> bool:
+        return self.security.has(identity) or self.auditors.has(identity)
 
 
 def policy(
-    templates: Iterable[Template], *, ceiling: tuple[Rule, ...], security: Circle, clearing: Quorum
+    templates: Iterable[Template],
+    *,
+    ceiling: tuple[Rule, ...],
+    security: Circle,
+    clearing: Quorum,
+    auditors: Circle = NOBODY,
 ) -> Policy:
     """Raises ValueError: two templates of one name, or fewer than two people who clear the kill switch."""
     by_name: dict[str, Template] = {}
@@ -45,11 +57,13 @@ def policy(
         "ceiling": [spell(rule) for rule in ceiling],
         "security": spell(security),
         "clearing": spell(clearing),
+        "auditors": spell(auditors),
     }
     return Policy(
         templates=by_name,
         ceiling=ceiling,
         security=security,
         clearing=clearing,
+        auditors=auditors,
         digest="sha256:" + hashlib.sha256(rfc8785.dumps(said)).hexdigest(),
     )

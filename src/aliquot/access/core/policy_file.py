@@ -1,6 +1,7 @@
 """The policy of an installation as a file, beside its templates and who is who:
 
 security: [security]                          # may end anything, and pull the kill switch
+auditors: [auditors]                          # may have reports; left out, only those of security
 clearing: {slots: [[platform], [security]]}   # who has to agree before there is access again
 ceiling:                                      # whatever templates say, nobody gets more
 - {apiGroups: ["*"], resources: ["*"], verbs: ["*"]}
@@ -30,6 +31,7 @@ class _File(Struct, rename="camel"):
     security: _Words
     clearing: _Clearing
     ceiling: Annotated[list[Rule], Meta(min_length=1)]
+    auditors: list[str] = []
 
 
 def parse_policy(text: str, source: str, templates: Iterable[Template], bindings: Bindings) -> Policy:
@@ -48,6 +50,7 @@ def parse_policy(text: str, source: str, templates: Iterable[Template], bindings
             ceiling=tuple(file.ceiling),
             security=circle(file.security, bindings),
             clearing=clearing,
+            auditors=circle(file.auditors, bindings),
         )
     except ValueError as error:
         raise found.error(("clearing",), str(error)) from None

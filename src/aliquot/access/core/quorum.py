@@ -46,6 +46,12 @@ def may_approve(identity: Identity, requester: Person, quorum: Quorum) -> str:
     return ""
 
 
+def asked_groups(identity: Identity, quorum: Quorum) -> tuple[Group, ...]:
+    """Of those that a quorum asks, in which somebody is."""
+    asked = dict.fromkeys(group for slot in quorum.slots for group in slot.groups)
+    return tuple(group for group in asked if group in identity.groups)
+
+
 def fill(quorum: Quorum, approvers: Iterable[Identity], requester: Person) -> tuple[Filled, ...]:
     """As many slots as those who have approved can fill, each by somebody else. Approvers are as their issuers know them now;
     who may not approve, or acts for somebody who did, fills none."""

@@ -24,6 +24,7 @@ from aliquot.access.core.life.life import Approval, Life, Review
 from aliquot.access.core.life.stages import RUNNING, EndReason, Stage
 from aliquot.access.core.limits import too_many_begun
 from aliquot.access.core.people import Person
+from aliquot.access.core.quorum import asked_groups
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.spelling import to_ms
 from aliquot.access.core.templates.template import Need, Template
@@ -165,7 +166,14 @@ def _approve(here: Here, event: Approve) -> Step | Refused:
             f"template '{template.name}' asks for a fresh proof of who you are: {template.step_up.approval.value}",
             Ground.FORBIDDEN,
         )
-    approval = Approval(person=event.by, digest=event.digest, at_s=here.now_s, step_up=event.step_up)
+    identity = here.known(event.by)
+    approval = Approval(
+        person=event.by,
+        digest=event.digest,
+        at_s=here.now_s,
+        step_up=event.step_up,
+        groups=() if identity is None else asked_groups(identity, template.quorum),
+    )
     approvals = (*life.approvals, approval)
     with_it = Here(replace(life, approvals=approvals), here.now_s, here.around)
     if with_it.agreed(template.quorum):

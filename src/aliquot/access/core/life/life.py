@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from aliquot.access.core.life.stages import EndReason, Stage
-from aliquot.access.core.people import Person
+from aliquot.access.core.people import Group, Person
 from aliquot.access.core.requests import Request
 from aliquot.access.core.templates.template import StepUpLevel
 
@@ -21,6 +21,8 @@ class Approval(_Part, frozen=True, kw_only=True):
     digest: str
     at_s: float
     step_up: StepUpLevel = StepUpLevel.NONE
+    groups: tuple[Group, ...] = ()
+    """Of those that were asked, in which they were then."""
 
 
 class Outcome(StrEnum):
