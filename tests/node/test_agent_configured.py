@@ -78,6 +78,27 @@ def test_without_a_config_map_nothing_is_shared() -> None:
     virtual(main())
 
 
+def test_a_config_map_that_was_named_has_to_be_there() -> None:
+    async def main() -> None:
+        site = Site("h100-80gb:2")
+        site.config_map = "mine"
+        await site.start()
+        await asyncio.sleep(2)
+        missing = "False", "NoSuchConfigMap", "there is no ConfigMap aliquot-system/mine"
+        assert site.api.condition("Configured") == missing
+        site.api.put_config_map("mine", {"default": sliced(2)})
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 4}
+        assert configured(site) == ("True", "InEffect")
+        site.api.config_maps.remove("mine")
+        await asyncio.sleep(2)
+        assert site.offered() == {GPU: 4}
+        assert site.api.condition("Configured") == missing
+        await site.stop()
+
+    virtual(main())
+
+
 def test_what_is_wrong_changes_nothing_and_is_said() -> None:
     async def main() -> None:
         site = await started("h100-80gb:1", default=sliced(2))

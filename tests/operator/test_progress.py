@@ -105,6 +105,20 @@ def test_how_far_it_is(case: Case) -> None:
     assert first == case.reason
 
 
+@pytest.mark.parametrize(
+    ("said", "running", "told"),
+    [
+        (Shown("False", "NoSuchConfigMap", "there is none", 0), "DTAEV", "there is none"),
+        (Shown("False", "WaitingForUsers", "GPU 0 is held", 0), "DTAEV", ""),
+        (Shown("True", "InEffect", "as configured", 0), "DTAEV", ""),
+        (Shown("False", "NoSuchConfigMap", "of an agent that has gone", 0), "DT", ""),
+    ],
+)
+def test_what_an_agent_cannot_do_as_it_is_configured(said: Shown, running: str, told: str) -> None:
+    case = Case("", "DTAEV", pods(running), "", conditions=SAYS_READY | {"Configured": said})
+    assert look(case).unconfigured == told
+
+
 def test_what_is_no_longer_wanted_goes() -> None:
     case = Case(
         "", "DTAEV", pods("DTAEV"), "", policy=policy(exporter={"enabled": False}), conditions=SAYS_READY

@@ -30,6 +30,14 @@ def node(name: str, state: State = NONE, *, waits_for: str = "", **steps: Told) 
     return NodeStanding(name, Progress(told, {}), state, waits_for)
 
 
+def unconfigured(name: str) -> NodeStanding:
+    return NodeStanding(
+        name,
+        Progress(dict.fromkeys(Step, GOOD), {}, unconfigured="there is no ConfigMap s/x"),
+        NONE,
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     what: str
@@ -59,6 +67,8 @@ CASES = [
     Case("a roll has failed", (node("a", FAILED, waits_for="it does not start", driver=STARTS), node("b", REQUIRED, driver=OUTDATED)), "False NodesFailed: 1 of 2 nodes are ready, 1 waits to be upgraded", "True UpgradeWaits: 0 of 2 nodes have their driver, 1 waits: node a has failed", "True NodesFailed: a: it does not start", held_back="node a has failed", counts=(1, 0, 1, 0)),
     Case("a node is left at its driver", (node("a", DONE), node("b", driver=OUTDATED)), "True Ready: 2 of 2 nodes are ready, 1 with an earlier driver", QUIET, counts=(2, 0, 0, 0)),
     Case("an agent is exchanged", (node("a", agent=OUTDATED), node("b")), "True Ready: 2 of 2 nodes are ready", "True Updating: 1 of 2 nodes have an earlier agent: a", counts=(2, 0, 0, 0)),
+    Case("agents are told what they cannot do", (unconfigured("b"), unconfigured("a"), node("c")), "True Ready: 3 of 3 nodes are ready", QUIET, "True NodesNotConfigured: a, b: there is no ConfigMap s/x", counts=(3, 0, 0, 0)),
+    Case("one that has failed comes first", (unconfigured("b"), node("a", driver=LATE)), "False NodesFailed: 1 of 2 nodes are ready", QUIET, "True NodesFailed: a: not within 900 s", counts=(1, 0, 1, 0)),
     Case("an older policy has all", (), "False NoGPUNodes: all nodes with GPUs that it selects are an older policy's", QUIET, "True OverlappingPolicies: nodes that an older policy is for are left to it: v, w, x and 1 more", overlaps=("y", "x", "w", "v")),
     Case("an older policy has some", ABC, "True Ready: 3 of 3 nodes are ready", QUIET, "True OverlappingPolicies: nodes that an older policy is for are left to it: x, y", overlaps=("y", "x"), counts=(3, 0, 0, 0)),
 ]  # fmt: skip

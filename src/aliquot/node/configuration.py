@@ -12,7 +12,7 @@ import structlog
 from aliquot import document
 from aliquot.document import DocumentError
 from aliquot.kube.api.core import ConfigMap, Node
-from aliquot.kube.roles import NAMESPACE
+from aliquot.kube.roles import NAMESPACE, PLUGIN_CONFIG_MAP
 from aliquot.node.feed import Feed
 from aliquot.node.plugin_config import choice, file
 from aliquot.node.plugin_config.choice import FALLBACKS, Fallback, NotChosen
@@ -78,7 +78,7 @@ class Configuration:
                 node = next(iter(nodes.of(node_name)), None)
                 labels = (node.metadata.labels or {}) if node is not None else {}
                 found = next(iter(config_maps.of(self.config_map)), None)
-                self._look(labels, (found.data or {}) if found is not None else {}, changed)
+                self._look(labels, (found.data or {}) if found is not None else None, changed)
                 await wake.wait()
         finally:
             for one in unlisten:
@@ -97,8 +97,15 @@ class Configuration:
             await asyncio.sleep(_LOOK_S)
 
     def _look(
-        self, labels: Mapping[str, str], configs: Mapping[str, str], changed: Callable[[], None]
+        self, labels: Mapping[str, str], configs: Mapping[str, str] | None, changed: Callable[[], None]
     ) -> None:
+        """`configs` None: there is no such ConfigMap."""
+        if configs is None and self.config_map != PLUGIN_CONFIG_MAP:
+            # That of the usual name is there if somebody wants it. Another one somebody has asked for.
+            missing = f"there is no ConfigMap {NAMESPACE}/{self.config_map}"
+            self._tell(Note("NoSuchConfigMap", missing), changed)
+            return
+        configs = configs or {}
         chosen = choice.choose(labels, configs, default=self._default, fallbacks=self._fallbacks)
         if isinstance(chosen, NotChosen):
             self._tell(

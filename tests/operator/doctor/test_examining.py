@@ -83,6 +83,15 @@ TO_DO = [
     Row("no pod of a driver", well(nodes=[node(labels={**LABELS, "aliquot.dev/driver-pool": "ubuntu24.04"})], gpu_nodes={"a": gpu_node(DriverReady=LATE)}), "Node a", "NoPod", "not within 1200 s", "describe daemonset aliquot-default-driver-ubuntu24-04 "),
     Row("a driver that is started again, once more", stuck(operand_pod("driver", ended="NVRM: no"), DriverReady=LATE), "Node a", "Starting", "it ended with code 1, once: NVRM: no", "kubectl -n aliquot-system logs driver-x -c driver"),
     Row("a pod that is never ready", stuck(operand_pod("driver"), DriverReady=LATE), "Node a", "DeadlineExceeded", "not within 1200 s", "logs driver-x"),
+    *(
+        Row(f"an agent's configuration: {reason}", well(gpu_nodes={"a": gpu_node(Configured=("False", reason, "as the agent says"))}), "Node a", reason, "Configured: as the agent says", advice)
+        for reason, advice in (
+            ("NoSuchConfigMap", "spec.agent.config of GPUPolicy default"),
+            ("NoSuchConfig", "kubectl label node a nvidia.com/device-plugin.config=NAME"),
+            ("BadConfig", "edit configmap"),
+            ("DoesNotFit", "kubectl describe gpunode a"),
+        )
+    ),
     Row("no driver for its system", stuck(DriverReady=("False", "NoDriverImage", "there are no driver images for Foo")), "Node a", "NoDriverImage", "no driver images for Foo", "spec.driver.preinstalled: true"),
     Row("kubelet takes no devices", stuck(AgentReady=("False", "NotRegistered", "nvidia.com/gpu: no answer")), "Node a", "NotRegistered", "no answer", "spec.hostPaths.kubeletRootDir"),
     Row("no GPU", stuck(AgentReady=("False", "NoGPU", "the driver lists no GPU")), "Node a", "NoGPU", "lists no GPU", "component=driver"),
@@ -119,6 +128,8 @@ NOTES = [
     ("nothing at all", well(), []),
     ("a driver that starts", stuck(operand_pod("driver"), DriverReady=STARTS), ["Starting"]),
     ("MIG that waits", stuck(MIGReady=("False", "InUse", "GPU 0 is in use")), ["InUse"]),
+    ("a configuration that waits", well(gpu_nodes={"a": gpu_node(Configured=("False", "WaitingForUsers", "GPU 0 is held"))}), ["WaitingForUsers"]),
+    ("what an agent that has gone has said", stuck(operand_pod("agent"), AgentReady=STARTS, Configured=("False", "NoSuchConfigMap", "x")), ["Starting"]),
     ("a node that is new", well(gpu_nodes={}), ["NotFollowedYet"]),
     ("a policy that is new", well(policies=[policy(seen=0)]), ["NotObserved"]),
     ("an upgrade under way", well(nodes=[node(labels={**LABELS, STATE: "drain-required"}, upgrade="waits for d/p to leave")]), ["Upgrading"]),

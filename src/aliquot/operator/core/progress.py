@@ -20,6 +20,7 @@ from aliquot.operator.core.policies import OperandPlan, Policy
 
 AGENT_READY = "Ready"
 AGENT_MIG = "MIGConfigured"
+AGENT_CONFIGURED = "Configured"
 """Conditions that the node agent writes on the GPUNode."""
 
 
@@ -94,6 +95,8 @@ class Progress:
     """To be written on the node, those that are to change alone; None: to be taken away."""
     look_again_s: float | None = None
     """After so long, though nothing is heard: a deadline is reached."""
+    unconfigured: str = ""
+    """Why the agent does not serve the GPUs as it is configured; they are served all the same, as before."""
 
     @property
     def is_ready(self) -> bool:
@@ -107,6 +110,8 @@ class Progress:
 
 FAILURES = frozenset({"DeadlineExceeded", "ValidationFailed", "NoDriverImage"})
 """Reasons of a step that has gone wrong, and does not just take its time."""
+AGENT_WAITS = "WaitingForUsers"
+"""Reason of the agent's for what only takes its time."""
 _STARTS = "its pod is not ready yet"
 """Whether there is one yet or not: each word more is a write for each node."""
 _BEFORE: Mapping[OperandName, OperandName] = {
@@ -148,7 +153,7 @@ class _Look:
         mig = self._add(Step.MIG, self._mig(agent))
         self._add(Step.EXPORTER, self._pod(OperandName.EXPORTER, agent))
         self._add(Step.VALIDATED, self._validated(mig))
-        return Progress(self._told, self._labels(), self._look_again_s)
+        return Progress(self._told, self._labels(), self._look_again_s, self._unconfigured())
 
     def _add(self, step: Step, told: Told) -> Told:
         self._told[step] = told
@@ -205,6 +210,12 @@ class _Look:
             return Told(Status.UNKNOWN, "WaitingForAgent", "the agent has not said how its GPUs are cut")
         known = said.status in (Status.TRUE, Status.FALSE)
         return Told(Status(said.status) if known else Status.UNKNOWN, said.reason, said.message)
+
+    def _unconfigured(self) -> str:
+        pod, said = self._view.pods.get(OperandName.AGENT), self._view.conditions.get(AGENT_CONFIGURED)
+        if pod is None or not pod.is_ready or said is None or said.status != Status.FALSE:
+            return ""
+        return said.message if said.reason != AGENT_WAITS else ""
 
     def _validated(self, mig: Told) -> Told:
         name = OperandName.VALIDATOR

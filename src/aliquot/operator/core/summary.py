@@ -73,7 +73,7 @@ def summary(
         {
             READY: _ready(nodes, ready, failed, overlaps),
             PROGRESSING: _progressing(nodes, progressing, held_back),
-            DEGRADED: _degraded(failed, overlaps),
+            DEGRADED: _degraded(nodes, failed, overlaps),
         },
     )
 
@@ -181,7 +181,7 @@ def _count(nodes: Sequence[NodeStanding], one: str, many: str) -> str:
     return f"{len(nodes)} {one if len(nodes) == 1 else many}"
 
 
-def _degraded(failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
+def _degraded(nodes: Sequence[NodeStanding], failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
     if failed:
         first = failed[0]
         failure = first.progress.failure
@@ -190,6 +190,11 @@ def _degraded(failed: Sequence[NodeStanding], overlaps: Sequence[str]) -> Told:
     if overlaps:
         told = f"nodes that an older policy is for are left to it: {_some(overlaps)}"
         return Told(Status.TRUE, "OverlappingPolicies", told)
+    if unconfigured := sorted(
+        (node for node in nodes if node.progress.unconfigured), key=lambda node: node.name
+    ):
+        told = f"{_named(unconfigured)}: {unconfigured[0].progress.unconfigured}"
+        return Told(Status.TRUE, "NodesNotConfigured", told)
     return Told(Status.FALSE, "AsWanted")
 
 

@@ -65,6 +65,11 @@ TO_DO: Mapping[str, str] = {
     "UnhealthyGPU": _AGENT,
     "AgentStopped": "the agent does not run: kubectl -n {namespace} get pods --field-selector spec.nodeName={node}",
     "LayoutsDiffer": "with the MIG strategy single all GPUs have to be cut alike: kubectl describe gpunode {node}",
+    "NoSuchConfigMap": "make it, or name one that is there in spec.agent.config of GPUPolicy {policy}: kubectl -n {namespace} get "
+    "configmaps",
+    "NoSuchConfig": "name a configuration that is there: kubectl label node {node} nvidia.com/device-plugin.config=NAME "
+    "--overwrite, or take the label off",
+    "BadConfig": "mend that configuration: kubectl -n {namespace} edit configmap NAME; the last that could be read counts meanwhile",
     # The validator's.
     "DriverNotAnswering": _DRIVER,
     "ToolkitNotWorking": _TOOLKIT,

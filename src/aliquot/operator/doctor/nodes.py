@@ -11,7 +11,7 @@ from aliquot.operator.core.operands import ALL_LABEL, DEPLOY_LABELS, POLICY_LABE
 from aliquot.operator.core.pods import operand_of, read
 from aliquot.operator.core.policies import Stored, claim
 from aliquot.operator.core.pools import POOL_LABEL
-from aliquot.operator.core.progress import FAILURES, Status, Step
+from aliquot.operator.core.progress import AGENT_CONFIGURED, AGENT_WAITS, FAILURES, Status, Step
 from aliquot.operator.core.rendering.pods import daemon_set_name
 from aliquot.operator.core.summary import PROGRESSING
 from aliquot.operator.core.upgrade.memory import NOTHING, decode
@@ -111,6 +111,7 @@ class _Look:
                 f"GPUPolicy {policy} is for it, and the operator has not seen to it yet",
             )
             return
+        yield from self._unconfigured(policy, told)
         for step in Step:
             condition = told.get(step)
             if condition is None or condition.status != Status.TRUE:
@@ -119,6 +120,22 @@ class _Look:
         checks = told.get(CHECKS_PASSED)
         if checks is not None and checks.status == Status.FALSE:
             yield self._stuck(policy, Step.VALIDATED, checks, told)
+
+    def _unconfigured(self, policy: str, told: Mapping[str, Condition]) -> Iterator[Finding]:
+        """GPUs are served, though not as they are to be."""
+        said, agent = told.get(AGENT_CONFIGURED), told.get(Step.AGENT)
+        if said is None or said.status != Status.FALSE or agent is None or agent.status != Status.TRUE:
+            return
+        daemon_set = daemon_set_name(policy, OperandName.AGENT, "")
+        place = Place(self.name, policy, OperandName.AGENT.value, self.seen.namespace, daemon_set)
+        weight = Weight.NOTE if said.reason == AGENT_WAITS else Weight.TO_DO
+        advice = to_do(said.reason, place) or f"kubectl describe gpunode {self.name}"
+        yield self._about(
+            weight,
+            said.reason,
+            f"{AGENT_CONFIGURED}: {said.message}",
+            advice if weight is Weight.TO_DO else "",
+        )
 
     def _stuck(
         self, policy: str, step: Step, condition: Condition | None, told: Mapping[str, Condition]
