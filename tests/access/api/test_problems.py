@@ -1,9 +1,11 @@
 """What is refused, how, and that it changes nothing and tells nothing."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from aliquot.access.broker.refusing import MOST, WITHIN_S
 from aliquot.access.store.database import Unreachable
 from tests.access.api.calling import ASKED, Api, with_api
 
@@ -142,6 +144,59 @@ def test_refusals_are_in_the_log() -> None:
         await api.post("sara", f"/v1/requests/{found['id']}:approve", {"digest": "sha256:other"})
         refused = [one for one in await api.world.entries() if one.action == "refused.approve"]
         assert [one.details["ground"] for one in refused] == ["forbidden", "conflict"]
+
+    with_api(body)
+
+
+@pytest.mark.parametrize(("path", "said"), ACTIONS, ids=str)
+def test_what_an_outsider_tries_is_in_the_log(path: str, said: object) -> None:
+    async def body(api: Api) -> None:
+        found = await api.asked()
+        missing = "r" + "0" * 26
+        for one in (found["id"], missing):
+            assert (await api.post("stranger", f"/v1/{path.format(id=one)}", said)).status == 404
+        logged = [one for one in await api.world.entries() if one.action.startswith("refused.")]
+        assert [(one.actor.sub, one.grant) for one in logged] == [("stranger", found["id"]), ("stranger", "")]
+        assert len({one.action for one in logged}) == 1
+
+    with_api(body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "who", "action"),
+    [
+        ("POST", "grants/{id}:extend", "max", "refused.extend"),
+        ("POST", "grants/{id}:credential", "max", "refused.credential"),
+        ("POST", "killswitch:pull", "stranger", "refused.pulled"),
+        ("POST", "killswitch:clear", "stranger", "refused.clearing"),
+        ("GET", "log/dump", "stranger", "refused.reading"),
+    ],
+)
+def test_whatever_is_refused_is_in_the_log(method: str, path: str, who: str, action: str) -> None:
+    async def body(api: Api) -> None:
+        found = await api.active()
+        came = await api.call(who, method, f"/v1/{path.format(id=found['id'])}")
+        assert came.status == 403
+        last = (await api.world.entries())[-1]
+        assert (last.action, last.actor.sub, last.details["ground"]) == (action, who, "forbidden")
+        assert last.grant == (found["id"] if "{id}" in path else "")
+
+    with_api(body)
+
+
+def test_a_stranger_does_not_fill_the_log() -> None:
+    async def body(api: Api) -> None:
+        found = await api.asked()
+        for _ in range(100):
+            assert (await api.post("stranger", "/v1/killswitch:pull", {"why": "x"})).status == 403
+            assert (await api.post("stranger", f"/v1/requests/{found['id']}:activate")).status == 404
+        await asyncio.sleep(WITHIN_S + 61)
+        logged = [one for one in await api.world.entries() if one.actor.sub == "stranger"]
+        assert len(logged) == MOST + 1
+        told, counted = [one.action for one in logged[:-1]], logged[-1].details["counted"]
+        assert logged[-1].action == "refused.more"
+        for name in ("pulled", "activate"):
+            assert told.count(f"refused.{name}") + counted[name] == 100
 
     with_api(body)
 

@@ -6,7 +6,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aliquot.access.api import problems, reading
+from aliquot.access.api import reading
 from aliquot.access.api.asking import Asking
 from aliquot.access.api.door import Door, answered, written
 from aliquot.access.broker.around import Caller
@@ -100,9 +100,11 @@ class Deciding:
     async def extend(self, request: Request) -> Response:
         """A request of its own, for others to agree to."""
         caller = await self._door.caller(request)
-        here = await self._door.seen(reading.id_of(request), caller)
+        here = await self._door.seen(reading.id_of(request), caller, to="extend")
         if caller.person != here.life.holder:
-            raise problems.refused(Refused("it is not yours", Ground.FORBIDDEN))
+            await self._door.broker.refuse(
+                "extend", Refused("it is not yours", Ground.FORBIDDEN), caller, here.life
+            )
         key = reading.idempotency_key(request)
         said = await reading.body(request, ExtendBody)
         asked = asking.extension(
@@ -115,15 +117,15 @@ class Deciding:
 
     async def credential(self, request: Request) -> Response:
         caller = await self._door.caller(request)
-        here = await self._door.seen(reading.id_of(request), caller)
+        here = await self._door.seen(reading.id_of(request), caller, to="credential")
         await reading.no_body(request)
         made = await self._door.broker.credential(here.life.id, caller)
         return written({"id": made.id, "token": made.token, "expires": rfc3339(made.expires_s)})
 
     async def _let_in(self, request: Request, event_of: Callable[[Person], Event]) -> tuple[Caller, Here]:
         caller = await self._door.caller(request)
-        here = await self._door.seen(reading.id_of(request), caller)
         event = event_of(caller.person)
+        here = await self._door.seen(reading.id_of(request), caller, to=event.name)
         if may(here, event):
             # The broker refuses it, and writes down that it did.
             await self._door.broker.put(here.life.id, event, caller)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from aliquot.access.api import problems
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller, Policies
-from aliquot.access.broker.broker import Broker
+from aliquot.access.broker.broker import Broker, No
 from aliquot.access.core.life.here import Here
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.rights import may_see
@@ -22,6 +23,8 @@ from aliquot.access.core.policy import Policy
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.store.store import Store
+
+_NONE_FOR_THEM = Refused("there is no request of this id that they may see", Ground.FORBIDDEN)
 
 CLUSTER_HEADER = "aliquot-cluster"
 """Whose API server knows the token; without it the token says who issued it."""
@@ -90,15 +93,17 @@ class Door:
         """Raises Problem."""
         return self.policies.to_end() or self.policy()
 
-    async def seen(self, life_id: str, caller: Caller) -> Here:
-        """A request as this caller sees it. Raises Problem: there is none for them."""
+    async def seen(self, life_id: str, caller: Caller, *, to: str = "") -> Here:
+        """A request as this caller sees it. `to`: what they are about to do, of which the log is told if there is none for them.
+        Raises Problem."""
         life, now_s = await self.store.read(lambda tx: (tx.life(life_id), tx.now_s))
-        if life is None:
-            raise problems.not_there()
-        here = self.here(life, now_s, caller)
-        if not may_see(here, caller.person):
-            raise problems.not_there()
-        return here
+        if life is not None and may_see(here := self.here(life, now_s, caller), caller.person):
+            return here
+        if to:
+            # Alike whether there is one or not, as is what they are told.
+            with suppress(No):
+                await self.broker.refuse(to, _NONE_FOR_THEM, caller, life)
+        raise problems.not_there()
 
     def here(self, life: Life, now_s: float, caller: Caller) -> Here:
         around = Surroundings(policy=self.policies.to_end(), identities={caller.person: caller.identity})

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from aliquot.access.api import problems, reading
+from aliquot.access.api import reading
 from aliquot.access.api.door import Door, written
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller
@@ -52,7 +52,7 @@ class Overseeing:
         return _shown(await self._door.store.read(lambda tx: tx.switch))
 
     async def pull(self, request: Request) -> Response:
-        caller = await self._security(request, "is not of those who may pull the kill switch")
+        caller = await self._security(request, "pulled", "is not of those who may pull the kill switch")
         key = reading.idempotency_key(request) or self._door.random(16).hex()
         said = await reading.body(request, PullBody)
         return _shown(await self._door.broker.pull(caller, said.why, pull_id=f"{caller.person}/{key}"))
@@ -60,9 +60,8 @@ class Overseeing:
     async def clear(self, request: Request) -> Response:
         caller = await self._door.caller(request)
         if may_approve(caller.identity, _NOBODY, self._door.policy().clearing):
-            raise problems.refused(
-                Refused(f"{caller.person} is not of those who may clear the kill switch", Ground.FORBIDDEN)
-            )
+            no = Refused(f"{caller.person} is not of those who may clear the kill switch", Ground.FORBIDDEN)
+            await self._door.broker.refuse("clearing", no, caller)
         said = await reading.body(request, ClearBody)
         return _shown(await self._door.broker.clear(caller, pull=said.pull))
 
@@ -94,7 +93,7 @@ class Overseeing:
 
     async def dump(self, request: Request) -> Response:
         """All of it, for `aliquot access log verify`."""
-        await self._security(request, "is not of those who may read all of the log")
+        await self._security(request, "reading", "is not of those who may read all of the log")
         given = reading.query(request, PERSONAL)
         with_personal = given.get("personal", "true") == "true"
         file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  # closed when it has been sent
@@ -121,10 +120,10 @@ class Overseeing:
             raise Problem(404, "not-there", "there is no such cluster")
         return written(msgspec.to_builtins(found))
 
-    async def _security(self, request: Request, what: str) -> Caller:
+    async def _security(self, request: Request, what: str, why: str) -> Caller:
         caller = await self._door.caller(request)
         if not self._door.policy_to_end().security.has(caller.identity):
-            raise problems.refused(Refused(f"{caller.person} {what}", Ground.FORBIDDEN))
+            await self._door.broker.refuse(what, Refused(f"{caller.person} {why}", Ground.FORBIDDEN), caller)
         return caller
 
 

@@ -4,13 +4,14 @@ what others say of people and tickets is asked before it, and asked anew where t
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from aliquot.access.broker import drafts
 from aliquot.access.broker.around import Caller, Outside
+from aliquot.access.broker.refusing import Refusing
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.skew import ClocksDiffer
@@ -86,6 +87,7 @@ class Broker:
         self._outside = outside
         self._waking = waking
         self._random_bytes = random_bytes
+        self._refusing = Refusing()
         self._looked_s: dict[str, float] = {}
         """What time has come for, and when it was looked at last."""
 
@@ -108,7 +110,7 @@ class Broker:
                 asked, request_id=new, by=caller.person, now_s=tx.now_s, around=around, step_up=caller.step_up
             )
             if isinstance(done, Refused):
-                tx.append([drafts.of_refusal("ask", done, caller, None, tx.now_s)])
+                tx.append(self._refusing.draft("ask", done, caller, None, tx.now_s))
                 return done
             tx.add(done.life)
             self._follow(tx, done, caller)
@@ -158,7 +160,7 @@ class Broker:
             done = step(life, event, tx.now_s, around)
             if isinstance(done, Refused):
                 if caller is not None and not isinstance(event, Look):
-                    tx.append([drafts.of_refusal(_name(event), done, caller, life, tx.now_s)])
+                    tx.append(self._refusing.draft(event.name, done, caller, life, tx.now_s))
                 return life, done if not isinstance(event, Look) else None
             if not done.facts:
                 return done.life, None
@@ -193,7 +195,7 @@ class Broker:
                 return Refused("it is gone", Ground.CONFLICT)
             found = may_mint(life, caller.person, tx.now_s, self._around(tx, life.request, known, None, None))
             if isinstance(found, Refused):
-                tx.append([drafts.of_refusal("credential", found, caller, life, tx.now_s)])
+                tx.append(self._refusing.draft("credential", found, caller, life, tx.now_s))
             else:
                 tx.append(drafts.of_facts(found.facts, caller))
             return found
@@ -260,11 +262,23 @@ class Broker:
         self, tx: Transaction, action: str, found: KillSwitch | Refused, caller: Caller
     ) -> KillSwitch | Refused:
         if isinstance(found, Refused):
-            tx.append([drafts.of_refusal(action.partition(".")[2], found, caller, None, tx.now_s)])
+            tx.append(self._refusing.draft(action.partition(".")[2], found, caller, None, tx.now_s))
         elif found != tx.switch:
             tx.append([drafts.of_switch(action, tx.switch, found, caller, tx.now_s)])
             tx.set_switch(found)
         return found
+
+    # --- what is refused before it comes here ---
+
+    async def refuse(self, what: str, no: Refused, caller: Caller, life: Life | None = None) -> NoReturn:
+        """Whoever may not was told so by somebody else: it is logged as all that is refused."""
+        await self._store.write(lambda tx: tx.append(self._refusing.draft(what, no, caller, life, tx.now_s)))
+        raise No(no)
+
+    async def tell_refusals(self) -> None:
+        """How many there were beside those that have entries of their own, once their time is over."""
+        if self._refusing.is_owing(await self._store.read(lambda tx: tx.now_s)):
+            await self._store.write(lambda tx: tx.append(tuple(self._refusing.over(tx.now_s))))
 
     # --- time ---
 
@@ -375,7 +389,3 @@ def _delay_s(effect: Effect) -> float:
     if isinstance(effect, RemoveGrant) and effect.failures:
         return float(min(2 ** min(effect.failures, 10), _LONGEST_DELAY_S))
     return 0.0
-
-
-def _name(event: Event) -> str:
-    return type(event).__name__.lower()

@@ -1,6 +1,6 @@
 """What the log is told of a step, a refusal, the kill switch and credentials."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.killing import KillSwitch
@@ -9,6 +9,7 @@ from aliquot.access.core.life.life import Life
 from aliquot.access.core.refusals import Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.log.entries import Actor, Draft
+from aliquot.clock import rfc3339_milli
 
 NOBODY = Actor("aliquot", "time")
 """Time, or a rule."""
@@ -38,7 +39,7 @@ def of_facts(facts: Iterable[Fact], caller: Caller | None) -> list[Draft]:
     ]
 
 
-def of_refusal(what: str, no: Refused, caller: Caller | None, life: Life | None, now_s: float) -> Draft:
+def of_refusal(what: str, no: Refused, caller: Caller, life: Life | None, now_s: float) -> Draft:
     """What it was about may be in the reason, as somebody wrote it."""
     return Draft(
         time_s=now_s,
@@ -48,6 +49,16 @@ def of_refusal(what: str, no: Refused, caller: Caller | None, life: Life | None,
         request_digest=life.digest if life is not None else "",
         details={"ground": no.ground.value},
         personal={"reason": no.reason},
+    )
+
+
+def of_refusals(counted: Mapping[str, int], caller: Caller, since_s: float, now_s: float) -> Draft:
+    """Those that have no entries of their own."""
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action="refused.more",
+        details={"since": rfc3339_milli(since_s), "counted": dict(sorted(counted.items()))},
     )
 
 

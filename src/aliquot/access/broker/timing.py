@@ -20,6 +20,7 @@ async def keep_time(broker: Broker) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_always(broker.look_at_due, _LOOK_EVERY_S), name="what is due")
         tasks.create_task(_always(broker.look_at_all, _LOOK_AT_ALL_EVERY_S), name="all that is open")
+        tasks.create_task(_always(broker.tell_refusals, _LOOK_AT_ALL_EVERY_S), name="what was refused")
 
 
 async def _always(look: Callable[[], Awaitable[object]], every_s: float) -> None:

@@ -11,7 +11,10 @@ from aliquot.access.core.templates.template import StepUpLevel
 
 
 class _Event(Struct, frozen=True, rename="camel", tag_field="kind", forbid_unknown_fields=True):
-    pass
+    @property
+    def name(self) -> str:
+        """As the log has it."""
+        return type(self).__name__.lower()
 
 
 class Look(_Event, frozen=True, kw_only=True):
