@@ -52,6 +52,11 @@ COMMANDS = {
         "access",
         "Break glass: into production for a while, with a trace.",
     ),
+    "eks": (
+        "aliquot.cli.eks.group",
+        "eks",
+        "EKS: provision, check, upgrade in place, and come back if it goes wrong.",
+    ),
     "explain": (
         "aliquot.cli.explain",
         "explain",

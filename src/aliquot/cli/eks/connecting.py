@@ -1,0 +1,41 @@
+"""Which AWS account the `eks` commands talk to: options, and the door made of them."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+
+
+def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--profile", metavar="NAME", help="Of ~/.aws/config; else AWS_PROFILE, else the default."
+        ),
+        click.option("--region", metavar="REGION", help="Else AWS_REGION, else the profile's."),
+        click.option(
+            "--endpoint-url",
+            metavar="URL",
+            help="Where AWS is, other than AWS says: a fake, or an endpoint of your VPC. Else AWS_ENDPOINT_URL.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def connect(region: str | None, profile: str | None, endpoint_url: str | None) -> "Boto":
+    """Raises click.ClickException."""
+    try:
+        from aliquot.eks.aws.boto import Boto
+    except ImportError:
+        raise click.ClickException("boto3 is not installed: pip install 'aliquot[eks]'") from None
+    from aliquot.eks.aws.api import Failure
+
+    url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+    try:
+        return Boto(region=region, profile=profile, endpoints={"": url} if url else None)
+    except Failure as error:
+        raise click.ClickException(error.message) from None

@@ -1,0 +1,46 @@
+"""The door: any operation of any service by its name in AWS' own models."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Failure(Exception):
+    """An operation that failed. Its text is one line that says what to do, where that is known."""
+
+    service: str
+    operation: str
+    code: str
+    """As AWS says it (`ResourceInUseException`), or one of ours below."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.operation}: {self.message}"
+
+
+NO_CREDENTIALS = "NoCredentials"
+UNREACHABLE = "Unreachable"
+WRONG_PARAMETERS = "WrongParameters"
+"""Codes of ours: nothing has reached AWS, or nobody can tell (unreachable)."""
+
+THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
+)
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure"})
+UNKNOWN_OUTCOME = frozenset(
+    {UNREACHABLE, "ServerException", "InternalFailure", "ServiceUnavailableException"}
+)
+"""Whether it was done has to be looked up before it is done again."""
+
+
+class Api(Protocol):
+    async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """`call("eks", "DescribeCluster", name="prod")`. Raises Failure."""
+        ...
+
+    def pages(
+        self, service: str, operation: str, result: str, **parameters: Any
+    ) -> AsyncIterator[dict[str, Any] | str]:
+        """Every item of the list `result` that the operation's paginator goes through. Raises Failure."""
+        ...

@@ -1,0 +1,166 @@
+"""AWS by botocore: its credentials, its signatures, its retries (standard mode). Blocking calls run in threads of their own."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any, TypeVar
+
+import botocore.exceptions
+import botocore.session
+from botocore import xform_name
+from botocore.config import Config
+
+from aliquot import __version__
+from aliquot.eks.aws.api import DENIED, NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
+
+T = TypeVar("T")
+
+_AT_ONCE = 8
+_CONNECT_S, _READ_S = 10, 60
+_ATTEMPTS = 6
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_NOT_VALID = frozenset(
+    {
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+    }
+)
+_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+_BLANKS = re.compile(r"\s+")
+
+
+class Boto:
+    """An `Api`. To be used in one event loop, and closed."""
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        endpoints: Mapping[str, str] | None = None,
+    ) -> None:
+        """`endpoints`: where a service is, other than AWS says; `""` for all the others. Raises Failure."""
+        self._endpoints = endpoints or {}
+        self._profile = profile
+        try:
+            self._session = botocore.session.Session(profile=profile)
+            self._session.get_scoped_config()
+            self.region = region or self._session.get_config_variable("region")
+        except botocore.exceptions.BotoCoreError as error:
+            raise Failure("aws", "configuration", NO_CREDENTIALS, _line(error)) from None
+        if not self.region:
+            raise Failure(
+                "aws", "configuration", NO_CREDENTIALS, "no region is set: give --region, or set AWS_REGION"
+            )
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            connect_timeout=_CONNECT_S,
+            read_timeout=_READ_S,
+            user_agent_extra=f"aliquot/{__version__}",
+            max_pool_connections=_AT_ONCE,
+        )
+        self._clients: dict[str, Any] = {}
+        self._making, self._counting = Lock(), Lock()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="aws")
+        self.calls: Counter[str] = Counter()
+        """`service:Operation`, each request that was sent: each page, each retry."""
+
+    async def __aenter__(self) -> "Boto":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        def work() -> dict[str, Any]:
+            answer: dict[str, Any] = self._client(service)._make_api_call(operation, parameters)
+            answer.pop("ResponseMetadata", None)
+            return answer
+
+        return await self._in_thread(service, operation, work)
+
+    async def pages(
+        self, service: str, operation: str, result: str, **parameters: Any
+    ) -> AsyncIterator[dict[str, Any] | str]:
+        def begin() -> Iterator[dict[str, Any]]:
+            return iter(self._client(service).get_paginator(xform_name(operation)).paginate(**parameters))
+
+        iterator = begin()
+        while page := await self._in_thread(service, operation, lambda: next(iterator, None)):
+            for item in page.get(result) or ():
+                yield item
+
+    async def _in_thread(self, service: str, operation: str, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._told, service, operation, work
+        )
+
+    def _told(self, service: str, operation: str, work: Callable[[], T]) -> T:
+        """What `work` gives; what it raises as Failure."""
+        try:
+            return work()
+        except botocore.exceptions.ClientError as error:
+            raise self._failed(service, operation, error.response.get("Error", {})) from None
+        except (
+            botocore.exceptions.NoCredentialsError,
+            botocore.exceptions.PartialCredentialsError,
+            botocore.exceptions.CredentialRetrievalError,
+            botocore.exceptions.TokenRetrievalError,
+            botocore.exceptions.SSOError,
+        ) as error:
+            message = f"{_line(error)}: sign in first ({self._how()})"
+            raise Failure(service, operation, NO_CREDENTIALS, message) from None
+        except botocore.exceptions.ParamValidationError as error:
+            raise Failure(service, operation, WRONG_PARAMETERS, _line(error)) from None
+        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+            raise Failure(service, operation, UNREACHABLE, _line(error)) from None
+        except botocore.exceptions.BotoCoreError as error:
+            raise Failure(service, operation, type(error).__name__, _line(error)) from None
+
+    def _client(self, service: str) -> Any:
+        # Making clients is not safe in threads; using them is.
+        with self._making:
+            if service not in self._clients:
+                client = self._session.create_client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=self._endpoints.get(service, self._endpoints.get("")),
+                    config=self._config,
+                )
+                client.meta.events.register("before-send", self._count)
+                self._clients[service] = client
+            return self._clients[service]
+
+    def _count(self, event_name: str, **_: Any) -> None:
+        service, operation = event_name.split(".")[1:]
+        with self._counting:
+            self.calls[f"{service}:{operation}"] += 1
+
+    def _failed(self, service: str, operation: str, error: Mapping[str, str]) -> Failure:
+        code = error.get("Code", "Unknown")
+        message = _BLANKS.sub(" ", error.get("Message") or code)
+        if code in _EXPIRED:
+            message = f"the credentials have expired: sign in again ({self._how()})"
+        elif code in _NOT_VALID:
+            message = f"AWS does not know these credentials ({self._how()}): {message}"
+        elif code in DENIED:
+            found = _ACTION.search(message)
+            action = found[1] if found else f"{service}:{operation}"
+            message = f"the permission {action} is missing: {message}"
+        return Failure(service, operation, code, message)
+
+    def _how(self) -> str:
+        return (
+            f"profile {self._profile}"
+            if self._profile
+            else "aws sso login, AWS_PROFILE, or keys in the environment"
+        )
+
+
+def _line(error: Exception) -> str:
+    return _BLANKS.sub(" ", str(error)).strip().rstrip(".")

@@ -1,0 +1,39 @@
+"""What AWS says now of its minors, laid over what is shipped. AWS wins."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from aliquot.eks.aws.api import Api
+from aliquot.eks.versions.calendar import Calendar, Row
+from aliquot.eks.versions.minor import Minor
+
+
+async def read(api: Api, shipped: Calendar, today: date) -> Calendar:
+    """Raises aws.api.Failure."""
+    told = [
+        one async for one in api.pages("eks", "DescribeClusterVersions", "clusterVersions", includeAll=True)
+    ]
+    return over(shipped, [one for one in told if isinstance(one, dict)], today)
+
+
+def over(shipped: Calendar, told: Iterable[Mapping[str, Any]], today: date) -> Calendar:
+    """Rows that AWS does not tell of stay as they are; a date that it leaves out stays, too."""
+    rows = {row.minor: row for row in shipped.rows}
+    for one in told:
+        minor = Minor.parse(one["clusterVersion"])
+        known = rows.get(minor)
+        released = _date(one.get("releaseDate")) or (known.released if known else None)
+        standard = _date(one.get("endOfStandardSupportDate")) or (known.standard_until if known else None)
+        extended = _date(one.get("endOfExtendedSupportDate")) or (known.extended_until if known else None)
+        if released is None or standard is None or extended is None:
+            continue
+        row = Row(minor=minor, released=released, standard_until=standard, extended_until=extended)
+        rows[minor] = replace(row, upstream=known.upstream) if known else row
+    return Calendar(rows=tuple(rows[minor] for minor in sorted(rows)), prices=shipped.prices, as_of=today)
+
+
+def _date(value: object) -> date | None:
+    return value.date() if isinstance(value, datetime) else None

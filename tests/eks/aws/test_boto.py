@@ -1,0 +1,150 @@
+"""Botocore is real here; the server that answers it is ours, and says what AWS would."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
+from aliquot.eks.aws.boto import Boto
+
+Answer = Callable[[web.Request], web.Response]
+
+
+@pytest.fixture(autouse=True)
+def _account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+@asynccontextmanager
+async def answered(answer: Answer) -> AsyncIterator[Boto]:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with Boto(region="eu-west-1", endpoints={"": site.name}) as api:
+            yield api
+    finally:
+        await runner.cleanup()
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    return lambda _: web.json_response(
+        {"message": message}, status=status, headers={"x-amzn-ErrorType": code}
+    )
+
+
+async def test_a_call_by_its_name_in_the_model() -> None:
+    def answer(request: web.Request) -> web.Response:
+        assert (request.method, request.path) == ("GET", "/clusters/prod")
+        assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256")
+        return web.json_response({"cluster": {"name": "prod", "version": "1.31"}})
+
+    async with answered(answer) as api:
+        assert await api.call("eks", "DescribeCluster", name="prod") == {
+            "cluster": {"name": "prod", "version": "1.31"}
+        }
+        assert api.calls == {"eks:DescribeCluster": 1}
+
+
+async def test_pages_are_gone_through_and_counted() -> None:
+    def answer(request: web.Request) -> web.Response:
+        page = int(request.query.get("nextToken", "0"))
+        token = {"nextToken": str(page + 1)} if page < 2 else {}
+        return web.json_response({"clusters": [f"c{page}"], **token})
+
+    async with answered(answer) as api:
+        assert [one async for one in api.pages("eks", "ListClusters", "clusters")] == ["c0", "c1", "c2"]
+        assert api.calls["eks:ListClusters"] == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "says"),
+    [
+        (
+            403,
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/a is not authorized to perform: eks:UpdateClusterVersion on resource: x",
+            "the permission eks:UpdateClusterVersion is missing",
+        ),
+        (403, "AccessDeniedException", "no", "the permission eks:DescribeCluster is missing: no"),
+        (
+            403,
+            "ExpiredTokenException",
+            "The security token is expired",
+            "the credentials have expired: sign in",
+        ),
+        (403, "UnrecognizedClientException", "invalid", "AWS does not know these credentials"),
+        (404, "ResourceNotFoundException", "No cluster found\nfor name: a.", "No cluster found for name: a."),
+    ],
+)
+async def test_a_refusal_is_one_line(status: int, code: str, message: str, says: str) -> None:
+    async with answered(refusal(status, code, message)) as api:
+        with pytest.raises(Failure) as caught:
+            await api.call("eks", "DescribeCluster", name="a")
+    assert caught.value.code == code
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_parameters_are_looked_at_before_anything_is_sent() -> None:
+    async with answered(refusal(500, "ServerException", "not reached")) as api:
+        with pytest.raises(Failure) as caught:
+            await api.call("eks", "DescribeCluster", nam="a")
+    assert caught.value.code == WRONG_PARAMETERS
+
+
+async def test_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    async with Boto(region="eu-west-1") as api:
+        with pytest.raises(Failure) as caught:
+            await api.call("eks", "DescribeCluster", name="a")
+    assert caught.value.code == NO_CREDENTIALS
+    assert "sign in first" in str(caught.value)
+
+
+async def test_no_region_is_said_before_any_call() -> None:
+    with pytest.raises(Failure, match="no region is set"):
+        Boto()
+
+
+async def test_a_profile_that_is_not_there() -> None:
+    with pytest.raises(Failure, match="nowhere"):
+        Boto(profile="nowhere")
+
+
+async def test_nobody_answers() -> None:
+    async with Boto(region="eu-west-1", endpoints={"eks": "http://127.0.0.1:9"}) as api:
+        api._config = api._config.merge(type(api._config)(retries={"total_max_attempts": 1}))
+        with pytest.raises(Failure) as caught:
+            await api.call("eks", "DescribeCluster", name="a")
+    assert caught.value.code == UNREACHABLE
+
+
+async def test_an_answer_that_is_throttled_is_asked_for_again() -> None:
+    seen: list[str] = []
+
+    def answer(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        if len(seen) == 1:
+            return refusal(429, "ThrottlingException", "Rate exceeded")(request)
+        return web.Response(text=json.dumps({"cluster": {}}), content_type="application/json")
+
+    async with answered(answer) as api:
+        assert await api.call("eks", "DescribeCluster", name="a") == {"cluster": {}}
+        assert api.calls["eks:DescribeCluster"] == len(seen) == 2
