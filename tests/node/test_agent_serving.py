@@ -140,3 +140,25 @@ def test_a_look_lets_kubelet_s_calls_in_between_two_gpus(monkeypatch: pytest.Mon
         assert turns[:8] == ["gpu", "others"] * 4
 
     run_site("l4:4", scenario)
+
+
+def test_what_kubelet_never_lists_is_not_looked_for_each_second() -> None:
+    async def scenario(site: Site) -> None:
+        looks = 0
+        really = site.driver.version
+
+        def version() -> object:
+            nonlocal looks
+            looks += 1
+            return really()
+
+        site.api.pods.put(pod("short"))
+        await site.kubelet.admit("short", "nvidia.com/gpu")
+        site.kubelet.release("short")
+        site.api.pods.remove("default/short")
+        await asyncio.sleep(5)
+        site.driver.version = version  # type: ignore[method-assign, assignment]
+        await asyncio.sleep(20)
+        assert looks <= 4
+
+    run_site("l4:1", scenario)

@@ -1,5 +1,6 @@
 """The one rule of what is in use, and how Allocate answers settle."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from aliquot.node.assignments import Claim, Places, promises
 from aliquot.node.inventory import ObservedGpu, observe
 from aliquot.node.plugin_config.file import MigStrategy
 from aliquot.node.pod_resources import Allocations, Holding
-from aliquot.node.usage import SETTLE_S, Answer, Answers, served_claim, uses
+from aliquot.node.usage import SETTLE_S, SOON_S, Answer, Answers, served_claim, uses
 from tests.node.machines import cut, machine
 
 SEVENTH = "nvidia.com/mig-1g.10gb"
@@ -140,6 +141,15 @@ def test_an_answer_that_kubelet_never_lists_ends() -> None:
     assert len(book) == 1
     book.settle(listing(at=100 + SETTLE_S))
     assert len(book) == 0
+
+
+def test_an_answer_is_looked_for_soon_or_when_it_is_given_up() -> None:
+    book = answers("a", at=100)
+    assert book.are_listed_soon(100 + SOON_S - 1)
+    assert not book.are_listed_soon(100 + SOON_S)
+    assert book.due_in_s(101) == SETTLE_S - 1
+    book.settle(listing(at=101 + book.due_in_s(101)))
+    assert (len(book), book.due_in_s(101)) == (0, math.inf)
 
 
 def test_a_failed_question_settles_nothing() -> None:

@@ -243,7 +243,7 @@ class Agent:
             began_s = asyncio.get_running_loop().time()
             unsettled = await self._look(tasks)
             self._counts.looked(asyncio.get_running_loop().time() - began_s)
-            longest_s = _UNSETTLED_S if unsettled else self._changes.due_in_s()
+            longest_s = _UNSETTLED_S if unsettled else self._next_due_s()
             try:
                 async with asyncio.timeout(min(pause_s, longest_s)):
                     await self._wake.wait()
@@ -252,6 +252,9 @@ class Agent:
             else:
                 pause_s = _FIRST_LOOK_AGAIN_S
                 await asyncio.sleep(_SETTLE_S)
+
+    def _next_due_s(self) -> float:
+        return min(self._changes.due_in_s(), self._handing_out.due_in_s())
 
     async def _follow_configuration(self) -> None:
         await self._configuration.run(self._node_name, self._nodes, self._plugin_configs, self._wake.set)

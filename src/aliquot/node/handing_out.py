@@ -77,8 +77,12 @@ class HandingOut:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an answer is still to show in kubelet's list."""
-        return bool(len(self._answers))
+        """Whether an answer is to show in kubelet's list any moment."""
+        return self._answers.are_listed_soon(self._clock.now())
+
+    def due_in_s(self) -> float:
+        """When an answer that kubelet has not listed is given up; infinity when there is none."""
+        return self._answers.due_in_s(self._clock.now())
 
     def answered(self) -> frozenset[str]:
         """Devices of which something was given that kubelet does not list yet."""

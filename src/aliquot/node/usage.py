@@ -7,6 +7,7 @@ a container that holds a slice idly looks free to it.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from aliquot.gpu.driver import Process
 from aliquot.node.advertise import Device, device_of
@@ -16,6 +17,8 @@ from aliquot.node.pod_resources import Allocations
 
 SETTLE_S = 30.0
 """Kubelet lists a device moments after Allocate. One that it has not listed after this long was never admitted."""
+SOON_S = 3.0
+"""What kubelet has not listed by then belongs, most likely, to a pod that has ended already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,14 @@ class Answers:
 
     def claims(self) -> frozenset[tuple[str, str, str]]:
         return frozenset(answer.claim for answer in self._answers if answer.claim is not None)
+
+    def are_listed_soon(self, now: float) -> bool:
+        """Whether one of them is so young that kubelet will list it any moment."""
+        return any(now - answer.at < SOON_S for answer in self._answers)
+
+    def due_in_s(self, now: float) -> float:
+        """When the next of them is given up; infinity when none is left."""
+        return min((due for a in self._answers if (due := a.at + SETTLE_S - now) > 0), default=inf)
 
     def __len__(self) -> int:
         return len(self._answers)
