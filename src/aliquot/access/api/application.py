@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from aliquot.access.api.asking import Asking
 from aliquot.access.api.deciding import Deciding
+from aliquot.access.api.declaring import Declaring
 from aliquot.access.api.door import Door, written
 from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.openapi import document
@@ -22,6 +23,7 @@ def application(
 ) -> Starlette:
     """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none. `hooks`: of ticket systems."""
     asking = Asking(door)
+    declaring = Declaring(door)
     deciding = Deciding(door, asking)
     overseeing = Overseeing(door, origin=origin)
     post, get = ["POST"], ["GET"]
@@ -35,6 +37,8 @@ def application(
         Route("/v1/requests/{id}:withdraw", deciding.without_body(_withdraw), methods=post),
         Route("/v1/requests/{id}:activate", deciding.without_body(_activate), methods=post),
         Route("/v1/requests/{id}", asking.show, methods=get),
+        Route("/v1/requests/{id}", declaring.put, methods=["PUT"]),
+        Route("/v1/requests/{id}", declaring.delete, methods=["DELETE"]),
         Route("/v1/grants/{id}:return", deciding.without_body(_return), methods=post),
         Route("/v1/grants/{id}:revoke", deciding.revoke, methods=post),
         Route("/v1/grants/{id}:extend", deciding.extend, methods=post),

@@ -54,6 +54,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer: str = "Request"
     """A schema's name, or a media type; empty: there is nothing to say."""
     status: int = 200
+    again: int = 0
+    """Where there was nothing to be done any more."""
     open: bool = False
     """It takes no token: who calls has none yet, or proves it by what they send."""
     cached: bool = False
@@ -96,6 +98,23 @@ OPERATIONS = (
         answer="Requests",
     ),
     Operation(method="get", path="/v1/requests/{id}", summary="One request.", cached=True),
+    Operation(
+        method="put",
+        path="/v1/requests/{id}",
+        summary="Ask for access under an id of the caller's: a new one, or the same again, which changes nothing.",
+        body=AskBody,
+        status=201,
+        again=200,
+        proven=True,
+        cached=True,
+        versioned=True,
+    ),
+    Operation(
+        method="delete",
+        path="/v1/requests/{id}",
+        summary="Withdraw or return it, whichever there is to do.",
+        versioned=True,
+    ),
     _act("/v1/requests/{id}:approve", "Agree to a request.", ApproveBody, proven=True),
     _act("/v1/requests/{id}:deny", "Say no to a request.", DenyBody),
     _act("/v1/requests/{id}:withdraw", "Take back what the caller asked for."),
@@ -341,7 +360,12 @@ def _operation(one: Operation) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {
             str(one.status): {"description": "Done.", **_content(one.answer)},
-            **({"304": {"description": "It is as it was."}} if one.cached else {}),
+            **(
+                {str(one.again): {"description": "It was there.", **_content(one.answer)}}
+                if one.again
+                else {}
+            ),
+            **({"304": {"description": "It is as it was."}} if one.cached and one.method == "get" else {}),
             "default": {
                 "description": "Not done.",
                 "content": {problems.CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -52,6 +52,14 @@ def new_id(now_s: float, randomness: bytes) -> str:
     return "r" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
+def made_at_s(request_id: str) -> float:
+    """As an id says."""
+    number = 0
+    for character in request_id[1:]:
+        number = number << 5 | _CROCKFORD.index(character)
+    return (number >> 8 * RANDOM_BYTES) / 1000
+
+
 def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
