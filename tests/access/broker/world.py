@@ -10,10 +10,11 @@ from typing import TypeVar
 from aliquot.access.broker.around import Caller, Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
+from aliquot.access.broker.notices import Notices
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
-from aliquot.access.core.life.effects import CommentTicket, Notify
+from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import Stage
@@ -87,6 +88,7 @@ class Others:
     is_broken: bool = False
     people: dict[Person, Identity] = field(default_factory=lambda: dict(PEOPLE))
     told: list[Notify] = field(default_factory=list)
+    noticed: list[TellNotice] = field(default_factory=list)
     comments: list[CommentTicket] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
 
@@ -109,6 +111,11 @@ class Others:
         if self.problems:
             raise self.problems.pop(0)
         self.told.append(news)
+
+    async def notice(self, told: TellNotice) -> None:
+        if self.problems:
+            raise self.problems.pop(0)
+        self.noticed.append(told)
 
 
 class World:
@@ -140,11 +147,13 @@ class World:
             agents={CLUSTER: self.clusters},
         )
         waking = Waking()
+        self.notices = Notices(self.store, waking)
         self.broker = Broker(self.store, outside, waking=waking, random_bytes=self.rng.randbytes)
         carrying_out = CarryingOut(self.store, self.broker, outside, waking=waking, rng=self.rng)
         self._tasks = [
             asyncio.create_task(carrying_out.run()),
             asyncio.create_task(keep_time(self.broker)),
+            asyncio.create_task(self.notices.run()),
         ]
 
     async def die(self) -> None:

@@ -33,7 +33,10 @@ class Broker:
     def __init__(self, world: World, *live: GrantSpec) -> None:
         self.live = list(live)
         self.told: list[Finding] = []
-        self.agent = Agent(world.agent, tell=self.told.append)
+        self.agent = Agent(world.agent, tell=self._tell)
+
+    async def _tell(self, found: Sequence[Finding]) -> None:
+        self.told += found
 
     async def specs(self) -> Sequence[GrantSpec]:
         return tuple(self.live)

@@ -3,12 +3,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from aliquot.access.core.life.effects import Audience, News
+from aliquot.access.core.life.effects import Audience, News, TellNotice
 from aliquot.access.core.life.life import Review
 from aliquot.access.core.life.stages import Stage
+from aliquot.access.core.notices import Notice
 from aliquot.access.core.people import Identity
 from aliquot.access.notify.mail import mail_of
-from aliquot.access.notify.messages import message_of, plain
+from aliquot.access.notify.messages import message_of, message_of_notice, plain
 from aliquot.access.notify.slack import escaped, text_of
 from aliquot.access.notify.webhook import event_of
 from tests.access.life.scenery import person
@@ -31,11 +32,14 @@ def test_what_an_approver_is_told() -> None:
     )
 
 
-@pytest.mark.parametrize("what", News)
+OF_A_REQUEST = [one for one in News if one is not News.FINDING]
+
+
+@pytest.mark.parametrize("what", OF_A_REQUEST)
 def test_each_news_is_one_line_of_its_own(what: News) -> None:
-    titles = {message_of(news(one), ENDED, DEV, link="", own_words=False).title for one in News}
+    titles = {message_of(news(one), ENDED, DEV, link="", own_words=False).title for one in OF_A_REQUEST}
     title = message_of(news(what), ENDED, DEV, link="", own_words=False).title
-    assert len(titles) == len(News)
+    assert len(titles) == len(OF_A_REQUEST)
     assert "fix in prod-one/team-a for 1h" in title
     assert "Dana Evans" in title
     assert "{" not in title
@@ -55,7 +59,7 @@ def test_a_review_says_until_when() -> None:
 
 
 def test_own_words_are_told_only_where_that_is_wanted() -> None:
-    for what in News:
+    for what in OF_A_REQUEST:
         silent = message_of(news(what), ENDED, DEV, link=LINK, own_words=False)
         mail = mail_of(silent, sender="aliquot@example.com", address="a@example.com", now_s=0.0)
         for written in (text_of(silent), str(event_of(silent, 0.0)), mail.as_string()):
@@ -152,3 +156,19 @@ def test_no_text_makes_a_header_or_a_line(name: str, words: str) -> None:
     assert mail["To"] == "leads@example.com"
     assert body
     assert text_of(message).count("\n") == len(message.facts) + 1
+
+
+def test_a_finding_names_what_was_found_and_where_and_has_an_id_of_its_own_each_time() -> None:
+    notice = Notice(
+        source="agent",
+        sort="bypass",
+        cluster="one",
+        about="RoleBinding shop/x\r\nBcc: all",
+        why="it binds us",
+    )
+    first, again = (message_of_notice(TellNotice(notice=notice, at_s=at_s)) for at_s in (0.0, 90_000.0))
+    assert first.title == "FINDING in one: bypass: RoleBinding shop/x Bcc: all"
+    assert first.facts[0] == ("Why", "it binds us")
+    assert first.to == (Audience.SECURITY,)
+    assert first.key != again.key
+    assert message_of_notice(TellNotice(notice=notice, at_s=0.0)) == first

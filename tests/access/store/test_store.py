@@ -321,9 +321,30 @@ def test_a_database_of_another_version_is_left_alone(database: Database) -> None
     with database.writing() as connection:
         connection.execute(update(state).where(state.c.name == "schema").values(value="99"))
     with pytest.raises(
-        Unusable, match=r"is of schema 99, and this version of Aliquot writes 1: use the version"
+        Unusable, match=r"is of schema 99, and this version of Aliquot writes 2: use the version"
     ):
         database.prepare()
+
+
+def test_a_database_of_an_earlier_version_is_brought_up_to_this_one(database: Database, clock: Clock) -> None:
+    with database.writing() as connection:
+        for statement in (
+            "ALTER TABLE outbox DROP COLUMN owner",
+            "ALTER TABLE outbox DROP COLUMN until_s",
+            "DROP TABLE leases",
+            "DROP TABLE notices",
+            "UPDATE state SET value = '1' WHERE name = 'schema'",
+        ):
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(
+            "INSERT INTO outbox (life, kind, body, due_s, attempts, problem) VALUES ('r1', 'Notify', '{}', 0, 0, '')"
+        )
+    database.prepare()
+    store = Store(database, clock=clock)
+    queued = asyncio.run(store.read(lambda tx: tx.queued(["Notify"], most=1)))
+    assert [one.life for one in queued] == ["r1"]
+    database.prepare()
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from aliquot.access.cluster.credentials import Credential
-from aliquot.access.core.life.effects import CommentTicket, Notify
+from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Identity, Person
@@ -58,6 +58,10 @@ class Tickets(Protocol):
 
 class Notifier(Protocol):
     async def notify(self, news: Notify, life: Life) -> None:
+        """Raises Undelivered."""
+        ...
+
+    async def notice(self, told: TellNotice) -> None:
         """Raises Undelivered."""
         ...
 

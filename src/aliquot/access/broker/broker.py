@@ -18,7 +18,7 @@ from aliquot.access.cluster.skew import ClocksDiffer
 from aliquot.access.core import killing, requests
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life import asking, timing
-from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant
+from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant, TellNotice
 from aliquot.access.core.life.events import Deny, Event, Judge, Look, Revoke
 from aliquot.access.core.life.grant import spec_of
 from aliquot.access.core.life.here import Step
@@ -379,7 +379,7 @@ def _grant_of(effect: Effect, done: Step) -> str:
     match effect:
         case MakeGrant():
             return effect.spec.id
-        case CommentTicket():
+        case CommentTicket() | TellNotice():
             return done.life.id
         case _:
             return effect.id

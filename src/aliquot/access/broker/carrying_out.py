@@ -22,6 +22,7 @@ from aliquot.access.core.life.effects import (
     Notify,
     OpenReview,
     RemoveGrant,
+    TellNotice,
     Undelivered,
 )
 from aliquot.access.core.life.events import Event, Made, MakeFailed, Removed, RemoveFailed
@@ -35,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 LANES: tuple[tuple[str, ...], ...] = (
     (MakeGrant.__name__, RemoveGrant.__name__),
-    (Notify.__name__, OpenReview.__name__),
+    (Notify.__name__, OpenReview.__name__, TellNotice.__name__),
     (CommentTicket.__name__,),
 )
 """A mail server that does not answer keeps no grant from ending."""
@@ -62,6 +63,7 @@ class CarryingOut:
             Notify.__name__: self._notify,
             OpenReview.__name__: self._open_review,
             CommentTicket.__name__: self._comment,
+            TellNotice.__name__: self._notice,
         }
 
     async def run(self) -> None:
@@ -125,6 +127,8 @@ class CarryingOut:
             tx.done(queued)
             if life is not None:
                 tx.append([drafts.of_grant("gave_up", life, None, tx.now_s, effect=queued.kind)])
+            elif isinstance(effect, TellNotice):
+                tx.append([drafts.of_notice("finding.untold", effect.notice, tx.now_s)])
 
         _log.warning("tried again", effect=queued.kind, grant=queued.life, error=problem, gives_up=gives_up)
         await self._store.write(work)
@@ -174,6 +178,11 @@ class CarryingOut:
     async def _open_review(self, effect: Effect) -> Event | None:
         assert isinstance(effect, OpenReview)
         await self._notify(Notify(news=News.EMERGENCY, id=effect.id, to=(Audience.REVIEWERS,)))
+        return None
+
+    async def _notice(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, TellNotice)
+        await self._outside.notifier.notice(effect)
         return None
 
     async def _comment(self, effect: Effect) -> Event | None:

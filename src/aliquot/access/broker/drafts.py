@@ -6,6 +6,7 @@ from aliquot.access.broker.around import Caller
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.facts import Fact
 from aliquot.access.core.life.life import Life
+from aliquot.access.core.notices import Notice
 from aliquot.access.core.refusals import Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.log.entries import Actor, Draft
@@ -86,6 +87,24 @@ def of_grant(action: str, life: Life, caller: Caller | None, now_s: float, **det
         before=life.stage.value,
         after=life.stage.value,
         details=details,
+    )
+
+
+def of_notice(action: str, notice: Notice, now_s: float) -> Draft:
+    """Why may name people."""
+    details = {
+        "source": notice.source,
+        "sort": notice.sort,
+        "cluster": notice.cluster,
+        "about": notice.about,
+    }
+    return Draft(
+        time_s=now_s,
+        actor=Actor("aliquot", notice.source),
+        action=action,
+        grant=notice.grant,
+        details=details,
+        personal={"why": notice.why} if notice.why else {},
     )
 
 

@@ -29,10 +29,17 @@ Live = Callable[[], Awaitable[Sequence[GrantSpec]]]
 """The grants that are to be in this cluster now, or are being made. Asked after the cluster was."""
 
 
-class Agent:
-    """`tell` is called with each finding, also with what was put right."""
+Tell = Callable[[Sequence[Finding]], Awaitable[None]]
 
-    def __init__(self, client: Client, *, tell: Callable[[Finding], None] = lambda finding: None) -> None:
+
+async def _nobody(found: Sequence[Finding]) -> None:
+    pass
+
+
+class Agent:
+    """`tell` has what was found before it is put right; it raises nothing."""
+
+    def __init__(self, client: Client, *, tell: Tell = _nobody) -> None:
         self._client = client
         self._tell = tell
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -88,7 +95,9 @@ class Agent:
         broken = {one.grant for one in told if one.sort in (Sort.MISSING, Sort.CHANGED)}
         for one in told:
             _log.warning("found", finding=str(one))
-            self._tell(one)
+        if told:
+            await self._tell(told)
+        for one in told:
             if one.ours and one.sort in (Sort.LEFT_OVER, Sort.BYPASS):
                 await self._take_away(one)
         for grant in sorted(broken):

@@ -44,9 +44,13 @@ class Finding:
     ours: bool = True
     """Whether it carries our name or label: the agent may delete nothing else."""
 
-    def __str__(self) -> str:
+    @property
+    def about(self) -> str:
         place = f"{self.namespace}/" if self.namespace else ""
-        return f"{self.sort.value}: {self.resource.kind} {place}{self.name}: {self.why}"
+        return f"{self.resource.kind} {place}{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.sort.value}: {self.about}: {self.why}"
 
 
 Found = Mapping[Resource, Sequence[JsonObject]]

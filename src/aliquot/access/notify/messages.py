@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from aliquot.access.core.life.effects import Audience, News, Notify
+from aliquot.access.core.life.effects import Audience, News, Notify, TellNotice
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Identity
 from aliquot.clock import rfc3339
@@ -80,6 +80,38 @@ def message_of(news: Notify, life: Life, holder: Identity | None, *, link: str, 
         facts=_facts(life, own),
         link=str(data["link"]),
         data=data,
+    )
+
+
+def message_of_notice(told: TellNotice) -> Message:
+    notice = told.notice
+    where = f" in {notice.cluster}" if notice.cluster else ""
+    title = plain(f"FINDING{where}: {notice.sort}: {notice.about}")
+    facts = (
+        ("Why", notice.why),
+        ("Found by", notice.source),
+        ("Request", notice.grant),
+        ("Found", rfc3339(told.at_s)),
+    )
+    return Message(
+        key=f"finding.{notice.key[:32]}.{round(told.at_s * 1000)}",
+        news=News.FINDING,
+        to=(Audience.SECURITY,),
+        grant=plain(notice.grant) or f"finding.{notice.key[:32]}",
+        title=title,
+        facts=tuple((name, plain(value)) for name, value in facts if value),
+        link="",
+        data={
+            "news": News.FINDING.value,
+            "to": [Audience.SECURITY.value],
+            "request": notice.grant,
+            "source": notice.source,
+            "sort": notice.sort,
+            "cluster": notice.cluster,
+            "about": notice.about,
+            "why": notice.why,
+            "found": rfc3339(told.at_s),
+        },
     )
 
 

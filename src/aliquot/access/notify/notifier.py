@@ -8,11 +8,11 @@ from typing import Protocol, TypeAlias
 import aiohttp
 import structlog
 
-from aliquot.access.core.life.effects import Notify, Undelivered
+from aliquot.access.core.life.effects import Notify, TellNotice, Undelivered
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.notify.mail import Mail
-from aliquot.access.notify.messages import Message, message_of
+from aliquot.access.notify.messages import Message, message_of, message_of_notice
 from aliquot.access.notify.settings import MailSettings, NotifySettings, SlackSettings
 from aliquot.access.notify.slack import Slack
 from aliquot.access.notify.webhook import Webhook
@@ -55,11 +55,20 @@ class Telling:
     async def notify(self, news: Notify, life: Life) -> None:
         """Raises Undelivered."""
         holder = await self._identity_of(life.holder)
-        message = message_of(news, life, holder, link=self._link, own_words=self._own_words)
+        await self._tell(message_of(news, life, holder, link=self._link, own_words=self._own_words), holder)
+
+    async def notice(self, told: TellNotice) -> None:
+        """Raises Undelivered."""
+        await self._tell(message_of_notice(told), None)
+
+    async def _tell(self, message: Message, holder: Identity | None) -> None:
         targets = [(one, address) for one in self._channels for address in one.addresses(message, holder)]
         if not targets:
             _log.warning(
-                "nobody is told", news=news.news.value, grant=life.id, to=[one.value for one in news.to]
+                "nobody is told",
+                news=message.news.value,
+                grant=message.grant,
+                to=[one.value for one in message.to],
             )
         reached = self._reached.pop(message.key, set())
         left = [(one, address) for one, address in targets if (one.name, address) not in reached]

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from aliquot.access.api.door import Reachable
-from aliquot.access.cluster.agent import Agent
+from aliquot.access.cluster.agent import Agent, Tell
 from aliquot.access.core.life.grant import GrantSpec, spec_of
 from aliquot.access.core.life.stages import RUNNING
 from aliquot.access.serving.configuration import Cluster
@@ -36,7 +36,7 @@ class Connected:
 
 @asynccontextmanager
 async def connected(
-    cluster: Cluster, base: Path, clock: Clock, rng: random.Random
+    cluster: Cluster, base: Path, tell: Tell, clock: Clock, rng: random.Random
 ) -> AsyncIterator[Connected]:
     """Raises KubeconfigError."""
     path = base / cluster.kubeconfig if cluster.kubeconfig else None
@@ -49,7 +49,7 @@ async def connected(
             server=cluster.server or connection.server,
             certificate_authority=connection.ca.decode() if connection.ca else "",
         )
-        yield Connected(cluster.name, client, Agent(client), reachable)
+        yield Connected(cluster.name, client, Agent(client, tell=tell), reachable)
     finally:
         await transport.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -15,12 +16,13 @@ from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
 from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.notices import Notices
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.log.notes import SigningKey, parse_signing_key
 from aliquot.access.notify.notifier import telling
-from aliquot.access.serving import https
+from aliquot.access.serving import findings, https
 from aliquot.access.serving.clusters import connected, look_after
 from aliquot.access.serving.configuration import Configuration
 from aliquot.access.serving.https import CannotServe
@@ -53,8 +55,14 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
         store = Store(database, clock=clock)
         # Whatever is being written is written, off the loop's thread.
         stack.push_async_callback(asyncio.to_thread, store.close)
+        waking = Waking()
+        notices = Notices(store, waking)
         there = [
-            await stack.enter_async_context(connected(one, base, clock, rng))
+            await stack.enter_async_context(
+                connected(
+                    one, base, partial(findings.tell, cluster=one.name, store=store, told=notices), clock, rng
+                )
+            )
             for one in configuration.clusters
         ]
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -72,7 +80,6 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             notifier=telling(configuration.notify, session, identity_of, clock=clock),
             agents={one.name: one.agent for one in there},
         )
-        waking = Waking()
         broker = Broker(store, outside, waking=waking)
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
         hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
@@ -83,6 +90,7 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
                 CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
             )
             tasks.create_task(keep_time(broker), name="time")
+            tasks.create_task(notices.run(), name="findings")
             tasks.create_task(Checkpointing(store, key).run(), name="checkpoints")
             tasks.create_task(policies.run(), name="policy files")
             for one in there:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -23,6 +23,7 @@ from sqlalchemy.pool import StaticPool
 
 from aliquot.access.store.tables import SCHEMA_VERSION, metadata, state
 from aliquot.access.store.triggers import triggers
+from aliquot.access.store.upgrades import upgrades
 
 _BUSY_TIMEOUT_MS = 10_000
 _MOST_READERS = 8
@@ -72,22 +73,30 @@ class Database:
             yield connection
 
     def prepare(self) -> None:
-        """Make the tables, where there are none."""
+        """Make the tables where there are none, and bring those of an earlier version up to this one."""
         with self.writing() as connection:
             if inspect(connection).has_table(state.name):
-                self._check_version(connection)
+                self._upgrade(connection)
                 return
             metadata.create_all(connection)
             for statement in triggers(connection.dialect.name):
                 connection.exec_driver_sql(statement)
             connection.execute(insert(state).values(name="schema", value=str(SCHEMA_VERSION)))
 
-    def _check_version(self, connection: Connection) -> None:
-        found = connection.scalar(select(state.c.value).where(state.c.name == "schema"))
-        if found != str(SCHEMA_VERSION):
+    def _upgrade(self, connection: Connection) -> None:
+        schema = state.c.name == "schema"
+        found = connection.scalar(select(state.c.value).where(schema))
+        if found == str(SCHEMA_VERSION):
+            return
+        statements = upgrades(str(found), SCHEMA_VERSION)
+        if statements is None:
             raise Unusable(
                 f"{self.name} is of schema {found}, and this version of Aliquot writes {SCHEMA_VERSION}: use the version that made it"
             )
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        metadata.create_all(connection)
+        connection.execute(update(state).where(schema).values(value=str(SCHEMA_VERSION)))
 
     def explained(self, error: Exception) -> Exception:
         """Unreachable where the database itself is the cause, else the error."""

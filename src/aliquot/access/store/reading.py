@@ -3,19 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Select, and_, func, select
 
 from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.life.effects import MakeGrant, RemoveGrant
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import FINAL, IN_CLUSTER, Stage
 from aliquot.access.core.limits import Usage
+from aliquot.access.core.notices import Notice
 from aliquot.access.core.people import Person
 from aliquot.access.core.requests import Request
 from aliquot.access.store import rows
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
-from aliquot.access.store.tables import answers, credentials, lives, outbox, users
+from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, users
 
 _FINAL = [stage.value for stage in FINAL]
 _IN_CLUSTER = [stage.value for stage in IN_CLUSTER]
@@ -50,6 +53,14 @@ class Queued(Struct, frozen=True):
     due_s: float
     attempts: int
     problem: str
+
+
+class Noted(Struct, frozen=True):
+    """A notice that was told."""
+
+    notice: Notice
+    seen_s: float
+    told_s: float
 
 
 class Given(Struct, frozen=True):
@@ -155,6 +166,34 @@ class Reading:
         )
         return tuple(_queued(row) for row in self._connection.execute(found))
 
+    def notice(self, key: str) -> Noted | None:
+        row = self._connection.execute(select(notices).where(notices.c.key == key)).first()
+        return _noted(row) if row is not None else None
+
+    def notices(self, *, most: int) -> tuple[Noted, ...]:
+        """The latest first."""
+        found = select(notices).order_by(notices.c.told_s.desc(), notices.c.key).limit(most)
+        return tuple(_noted(row) for row in self._connection.execute(found))
+
+    def told_lately(self, source: str, cluster: str) -> int:
+        """How many notices of theirs were told within an hour."""
+        found = (
+            select(func.count())
+            .select_from(notices)
+            .where(
+                notices.c.source == source,
+                notices.c.cluster == cluster,
+                notices.c.told_s > self.now_s - 3600,
+            )
+        )
+        return self._connection.scalar(found) or 0
+
+    def in_outbox(self, grants: Iterable[str]) -> frozenset[str]:
+        """Those of them of which something is still to be made or removed."""
+        in_cluster = (MakeGrant.__name__, RemoveGrant.__name__)
+        found = select(outbox.c.life).where(outbox.c.life.in_(list(grants)), outbox.c.kind.in_(in_cluster))
+        return frozenset(self._connection.scalars(found))
+
     def user(self, subject: str) -> tuple[int, bytes] | None:
         """Version and body of a local one."""
         row = self._connection.execute(select(users).where(users.c.subject == subject)).first()
@@ -192,6 +231,10 @@ def _narrowed(wanted: Wanted) -> Sequence[Any]:
 
 def _queued(row: Any) -> Queued:
     return Queued(row.number, row.life, row.kind, row.body, row.due_s, row.attempts, row.problem)
+
+
+def _noted(row: Any) -> Noted:
+    return Noted(msgspec.json.decode(row.body, type=Notice), row.seen_s, row.told_s)
 
 
 def _given(row: Any) -> Given:

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _number = BigInteger().with_variant(Integer, "sqlite")
@@ -64,11 +64,36 @@ outbox = Table(
     Column("due_s", Double, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("problem", Text, nullable=False),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("until_s", Double, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
-"""Effects that are still to be carried out; one that was is deleted."""
+"""Effects that are still to be carried out; one that was is deleted. `owner`: the server that does, until `until_s`."""
 Index("outbox_by_due", outbox.c.due_s)
 Index("outbox_by_life", outbox.c.life)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until_s", Double, nullable=False),
+)
+"""What one server does for all."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("sort", Text, nullable=False),
+    Column("cluster", Text, nullable=False),
+    Column("seen_s", Double, nullable=False),
+    Column("told_s", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What was found and told. `seen_s`: last, within minutes."""
+Index("notices_by_source", notices.c.source, notices.c.cluster, notices.c.told_s)
 
 log_entries = Table(
     "log_entries",

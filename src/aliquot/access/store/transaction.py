@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.effects import Effect
 from aliquot.access.core.life.life import Life
+from aliquot.access.core.notices import SEEN_EVERY_S, Notice
 from aliquot.access.log.entries import Draft
 from aliquot.access.log.storage import Head as LogHead
 from aliquot.access.log.storage import seal
@@ -15,7 +16,9 @@ from aliquot.access.store import rows
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
 from aliquot.access.store.reading import Answer, Given, Queued, Reading
-from aliquot.access.store.tables import answers, credentials, lives, outbox, seen, users
+from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, seen, users
+
+NOTICES_KEPT_S = 30 * 24 * 3600.0
 
 
 class Raced(Exception):
@@ -79,6 +82,27 @@ class Transaction(Reading):
             .where(outbox.c.number == queued.number)
             .values(due_s=due_s, attempts=queued.attempts + 1, problem=problem)
         )
+
+    def saw(self, notice: Notice, told_s: float) -> None:
+        """That it is there now, and when it was told."""
+        key = notices.c.key == notice.key
+        there = self._connection.execute(select(notices.c.seen_s, notices.c.told_s).where(key)).first()
+        if there is None:
+            self._connection.execute(
+                insert(notices).values(
+                    key=notice.key,
+                    source=notice.source,
+                    sort=notice.sort,
+                    cluster=notice.cluster,
+                    seen_s=self.now_s,
+                    told_s=told_s,
+                    body=msgspec.json.encode(notice),
+                )
+            )
+            self._connection.execute(delete(notices).where(notices.c.seen_s < self.now_s - NOTICES_KEPT_S))
+        elif told_s != there.told_s or self.now_s - there.seen_s >= SEEN_EVERY_S:
+            values = {"seen_s": self.now_s, "told_s": told_s, "body": msgspec.json.encode(notice)}
+            self._connection.execute(update(notices).where(key).values(values))
 
     def remember(self, caller: str, key: str, answer: Answer, *, until_s: float) -> None:
         self._connection.execute(delete(answers).where(answers.c.until_s <= self.now_s))

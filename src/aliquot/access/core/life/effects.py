@@ -7,6 +7,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from aliquot.access.core.life.grant import GrantSpec
+from aliquot.access.core.notices import Notice
 
 
 class _Effect(Struct, frozen=True, rename="camel", tag_field="kind", forbid_unknown_fields=True):
@@ -51,6 +52,8 @@ class News(StrEnum):
     """The cluster could not remove it: an alarm."""
     REVIEW_OVERDUE = "review_overdue"
     REVIEWED = "reviewed"
+    FINDING = "finding"
+    """Of no request: a Notice."""
 
 
 class Audience(StrEnum):
@@ -76,7 +79,15 @@ class OpenReview(_Effect, frozen=True, kw_only=True):
     due_s: float
 
 
-Effect: TypeAlias = MakeGrant | RemoveGrant | Notify | CommentTicket | OpenReview
+class TellNotice(_Effect, frozen=True, kw_only=True):
+    """To security."""
+
+    notice: Notice
+    at_s: float
+    """When it became news: the same notice may later be news again."""
+
+
+Effect: TypeAlias = MakeGrant | RemoveGrant | Notify | CommentTicket | OpenReview | TellNotice
 
 
 class Undelivered(Exception):

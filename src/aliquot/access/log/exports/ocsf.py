@@ -26,6 +26,7 @@ _SEVERITY = {
     "grant.not_made": MEDIUM,
     "grant.not_removed": HIGH,
     "review.overdue": MEDIUM,
+    "finding.seen": HIGH,
 }
 _FAILED = {"grant.not_made", "grant.not_removed"}
 
