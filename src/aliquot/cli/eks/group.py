@@ -5,6 +5,11 @@ import click
 from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "preflight": (
+        "aliquot.cli.eks.preflight",
+        "preflight",
+        "What speaks against an upgrade; nothing is changed.",
+    ),
     "versions": (
         "aliquot.cli.eks.versions",
         "versions",

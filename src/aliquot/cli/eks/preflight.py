@@ -1,0 +1,195 @@
+"""`aliquot eks preflight`: what speaks against an upgrade."""
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.parameters import GivenPath
+from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.eks.preflight.subject import Subject
+    from aliquot.eks.preflight.verdict import Preflight
+    from aliquot.eks.preflight.waivers import Waiver
+    from aliquot.eks.sightings.sighting import Unchecked
+    from aliquot.eks.versions.minor import Minor
+
+
+class _As(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+    HTML = "html"
+
+
+class _MinorType(click.ParamType["Minor"]):
+    name = "minor"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Minor":
+        from aliquot.eks.versions.minor import Minor
+
+        if isinstance(value, Minor):
+            return value
+        try:
+            return Minor.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option(
+    "--to", required=True, type=_MinorType(), metavar="MINOR", help="Where the upgrade leads, as 1.33."
+)
+@click.option(
+    "--from",
+    "now",
+    type=_MinorType(),
+    metavar="MINOR",
+    help="Where it begins; the minor before --to, if left out.",
+)
+@click.option(
+    "--manifests",
+    multiple=True,
+    type=GivenPath(exists=True, path_type=Path),
+    metavar="PATH",
+    help="A file, or a directory with all below it. Several may be given.",
+)
+@click.option(
+    "--waivers",
+    type=GivenPath(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="What you decided to live with, each with a reason and an end.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["block", "warn"]),
+    default="block",
+    show_default=True,
+    help="What the exit code tells of.",
+)
+@click.option("--allow-unchecked", is_flag=True, help="Pass although something could not be read.")
+@click.option(
+    "-o", "--output", type=click.Choice([one.value for one in _As]), default="text", help="How it is printed."
+)
+@click.option(
+    "--out",
+    type=GivenPath(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Into that file; a summary is printed.",
+)
+@click.pass_context
+def preflight(
+    ctx: click.Context,
+    to: "Minor",
+    now: "Minor | None",
+    manifests: tuple[Path, ...],
+    waivers: Path | None,
+    fail_on: str,
+    allow_unchecked: bool,
+    output: str,
+    out: Path | None,
+) -> None:
+    """What speaks against an upgrade; nothing is changed.
+
+    Exit codes: 0 nothing blocks; 4 something blocks; 5 there are warnings (--fail-on warn); 6 something could not be
+    checked; 1 the preflight itself failed.
+    """
+    from aliquot.eks.preflight.checks.table import CHECKS
+    from aliquot.eks.preflight.judging import judge
+    from aliquot.eks.preflight.verdict import FailOn
+
+    if not manifests:
+        raise click.UsageError("say what to look at: --manifests PATH")
+    if now is not None and now > to:
+        raise click.UsageError(f"{now} is behind {to}: an upgrade leads on; --from is where it begins")
+    subject = _of_files(manifests, now or to.previous, to)
+    decided = _waivers(waivers, subject)
+    result = judge(subject, CHECKS, decided)
+    text = _text(result, _As(output))
+    if out is not None:
+        _write(out, text)
+        click.echo(result.summary)
+    else:
+        click.echo(text, nl=False)
+    ctx.exit(result.code(FailOn(fail_on), unchecked_passes=allow_unchecked))
+
+
+def _of_files(paths: Iterable[Path], now: "Minor", to: "Minor") -> "Subject":
+    from aliquot.eks.preflight.subject import Need, Subject
+    from aliquot.eks.sightings.files import in_directory
+    from aliquot.eks.sightings.sighting import Sighting
+
+    sightings: list[Sighting] = []
+    unchecked: list[Unchecked] = []
+    for path in paths:
+        for found in in_directory(path):
+            if isinstance(found, Sighting):
+                sightings.append(found)
+            else:
+                unchecked.append(found)
+    return Subject(
+        name=", ".join(str(path) for path in paths),
+        now=now,
+        to=to,
+        today=datetime.fromtimestamp(SystemClock().now(), UTC).date(),
+        has=frozenset({Need.SIGHTINGS}),
+        sightings=tuple(sightings),
+        unchecked=tuple(unchecked),
+    )
+
+
+def _waivers(path: Path | None, subject: "Subject") -> "tuple[Waiver, ...]":
+    from aliquot.document import DocumentError
+    from aliquot.eks.preflight import waivers
+    from aliquot.eks.preflight.checks.table import TITLES
+
+    if path is None:
+        return ()
+    try:
+        return waivers.read(path, TITLES, subject.today)
+    except (DocumentError, waivers.WaiverError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _text(result: "Preflight", output: _As) -> str:
+    import msgspec
+
+    from aliquot.eks.preflight.checks.table import TITLES
+
+    if output is _As.JSON:
+        from aliquot.eks.preflight.reports import as_json
+
+        return msgspec.json.format(msgspec.json.encode(as_json.document(result)), indent=2).decode() + "\n"
+    if output is _As.SARIF:
+        from aliquot.eks.preflight.reports import sarif
+
+        return (
+            msgspec.json.format(msgspec.json.encode(sarif.document(result, TITLES)), indent=2).decode() + "\n"
+        )
+    if output is _As.JUNIT:
+        from aliquot.eks.preflight.reports import junit
+
+        return junit.text(result)
+    if output is _As.HTML:
+        from aliquot.eks.preflight.reports import html
+
+        return html.text(result, TITLES)
+    from aliquot.eks.preflight.reports import text
+
+    return text.text(result)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text)
+        beside.replace(path)
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot be written: {error.strerror or error}") from None

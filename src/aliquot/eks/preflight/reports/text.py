@@ -1,0 +1,31 @@
+"""For people at a terminal: three lines for each finding, worst first."""
+
+from collections.abc import Iterator
+
+from aliquot.eks.preflight.findings import Finding
+from aliquot.eks.preflight.verdict import Preflight
+
+_WIDE = 7
+
+
+def text(preflight: Preflight) -> str:
+    return "\n".join(_lines(preflight)) + "\n"
+
+
+def _lines(preflight: Preflight) -> Iterator[str]:
+    for finding in preflight.findings:
+        yield from _finding(finding)
+    for one in preflight.unchecked:
+        yield f"{'not checked':{_WIDE}} {one.what}: {one.why}"
+    yield preflight.summary
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    places = [place for place in (finding.where, finding.owner, finding.check) if place]
+    word = "waived" if finding.waived else finding.severity
+    yield f"{word:{_WIDE}} {finding.what} ({', '.join(places)})"
+    indent = " " * (_WIDE + 1)
+    yield f"{indent}{finding.why}"
+    yield f"{indent}to do: {finding.fix}"
+    if finding.waived:
+        yield f"{indent}waived {finding.waived}"

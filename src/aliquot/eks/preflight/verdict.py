@@ -1,0 +1,65 @@
+"""What comes of all findings: may the upgrade begin?"""
+
+from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.versions.minor import Minor
+
+
+class Code(IntEnum):
+    """Exit codes; 1 and 2 are the command's own (it failed; it was called wrongly)."""
+
+    PASSED = 0
+    BLOCKED = 4
+    WARNED = 5
+    """If warnings were asked to count."""
+    UNCHECKED = 6
+    """Nothing blocks, and something could not be looked at."""
+
+
+class FailOn(StrEnum):
+    BLOCK = "block"
+    WARN = "warn"
+
+
+class Preflight(Struct, frozen=True, kw_only=True):
+    subject: str
+    """A cluster, or where the manifests are."""
+    now: Minor
+    to: Minor
+    findings: tuple[Finding, ...]
+    """In `Finding.order`."""
+    unchecked: tuple[Unchecked, ...]
+    passed: tuple[str, ...]
+    """Checks that found nothing, and could look at all they need."""
+
+    def count(self, severity: Severity) -> int:
+        """Of findings that nobody decided to live with."""
+        return sum(1 for one in self.findings if one.severity is severity and not one.waived)
+
+    @property
+    def waived(self) -> int:
+        return sum(1 for one in self.findings if one.waived)
+
+    def code(self, fail_on: FailOn, *, unchecked_passes: bool) -> Code:
+        if any(one.blocks for one in self.findings):
+            return Code.BLOCKED
+        if fail_on is FailOn.WARN and self.count(Severity.WARN):
+            return Code.WARNED
+        return Code.UNCHECKED if self.unchecked and not unchecked_passes else Code.PASSED
+
+    @property
+    def summary(self) -> str:
+        counts = [f"{self.count(one)} {word}" for one, word in _WORDS if self.count(one)]
+        counts += [f"{self.waived} waived"] if self.waived else []
+        counts += [f"{len(self.unchecked)} unchecked"] if self.unchecked else []
+        hop = f"{self.now} to {self.to}"
+        if any(one.blocks for one in self.findings):
+            return f"{self.subject}, {hop}: blocked: {', '.join(counts)}"
+        return f"{self.subject}, {hop}: {', '.join(counts) or 'nothing speaks against it'}"
+
+
+_WORDS = ((Severity.BLOCK, "blocking"), (Severity.WARN, "warnings"), (Severity.INFO, "to know"))
