@@ -169,6 +169,14 @@ def test_what_asking_would_come_to() -> None:
         assert (await api.get("stranger", f"/v1/simulate?{asked}")).kind == "forbidden"
         assert (await api.get("dev", f"/v1/simulate?{asked}&emergency=true")).json["approvals"]["slots"] == []
         assert not (await api.get("dev", "/v1/requests")).json["items"]
+        assert found["missing"] == []
+        await api.active()
+        await api.asked()
+        assert "yours already" in (await api.get("dev", f"/v1/simulate?{asked}")).json["missing"][0]
+        assert (await api.post("max", "/v1/killswitch:pull", {"why": "stolen laptop"})).status == 200
+        assert "kill switch" in (await api.get("dev", f"/v1/simulate?{asked}")).json["missing"][0]
+        elsewhere = await api.get("dev", f"/v1/simulate?{asked.replace('prod-one', 'prod-two')}")
+        assert elsewhere.json["detail"] == "this server has no cluster 'prod-two'; did you mean 'prod-one'?"
 
     with_api(body)
 

@@ -40,6 +40,7 @@ def changed(**other: Any) -> dict[str, Any]:
         (changed(start="0001-01-01T00:00:00+23:59"), 422, "start"),
         (changed(template="fx"), 422, "did you mean 'fix'"),
         (changed(template="fix\u0000"), 422, "template's name"),
+        (changed(cluster="prod-on"), 422, "no cluster 'prod-on'; did you mean 'prod-one'?"),
         (changed(cluster="prod'; DROP TABLE lives;--"), 422, "cluster's name"),
         (changed(justification=""), 422, "empty"),
         (changed(justification="a\u202eb"), 422, "control character"),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aliquot.access.api import problems, reading
+from aliquot.access.api import reading
 from aliquot.access.api.door import Door, answered, shown, written
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller
@@ -18,16 +18,12 @@ from aliquot.access.core.asked import AskBody
 from aliquot.access.core.life.rights import may_see
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.people import Person
-from aliquot.access.core.policy import Policy
 from aliquot.access.core.quorum import may_approve
-from aliquot.access.core.refusals import Refused
 from aliquot.access.core.spelling import canonical, spell
-from aliquot.access.core.templates.template import StepUpLevel, Template, digest
-from aliquot.access.core.terms import Ask, ineligible, terms
-from aliquot.access.core.times import WORST_AFTER_END_S, WORST_AFTER_REVOKE_S
+from aliquot.access.core.templates.template import Template, digest
+from aliquot.access.core.terms import TICKET_PATTERN, Ask, ineligible
 from aliquot.access.store.reading import Answer, Wanted
 from aliquot.access.store.transaction import Transaction
-from aliquot.clock import rfc3339_milli
 
 _KEYS_LAST_S = 24 * 3600
 _MOST_ON_A_PAGE = 100
@@ -37,6 +33,7 @@ _MOST_LOOKED_AT = 1000
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _ID = re.compile(requests.ID_PATTERN, re.ASCII)
 _FLAG = re.compile("true|false")
+_TICKET = re.compile(TICKET_PATTERN, re.ASCII)
 _STAGES = re.compile("({0})(,({0}))*".format("|".join(Stage)))
 FILTERS = {
     "stage": _STAGES,
@@ -54,6 +51,7 @@ SIMULATED = {
     "namespace": _NAME,
     "durationSeconds": re.compile("[1-9][0-9]{0,7}", re.ASCII),
     "start": re.compile(r"[0-9T:.Z+-]{1,40}", re.ASCII),
+    "ticket": _TICKET,
     "emergency": _FLAG,
 }
 PARAMETER = "parameter."
@@ -173,21 +171,10 @@ class Asking:
             duration_s=int(given["durationSeconds"]) if "durationSeconds" in given else None,
             start_s=reading.moment("start", given["start"]) if "start" in given else None,
             justification="to see what it would come to",
+            ticket=given.get("ticket", ""),
             emergency=given.get("emergency") == "true",
         )
-        policy = self._door.policy()
-        now_s = await self._door.store.read(lambda tx: tx.now_s)
-        found = terms(
-            asked,
-            request_id=requests.new_id(now_s, bytes(requests.RANDOM_BYTES)),
-            requester=caller.identity,
-            step_up=StepUpLevel.WEBAUTHN,
-            policy=policy,
-            now_s=now_s,
-        )
-        if isinstance(found, Refused):
-            raise problems.refused(found)
-        return written(_foreseen(found, policy, now_s))
+        return written(spell(await self._door.broker.foresee(asked, caller)))
 
 
 def _described(template: Template, caller: Caller) -> dict[str, Any]:
@@ -198,31 +185,4 @@ def _described(template: Template, caller: Caller) -> dict[str, Any]:
         "mayAsk": not ineligible(template, caller.identity, emergency=False),
         "mayAskInEmergency": emergency,
         "mayApprove": not may_approve(caller.identity, Person("", ""), template.quorum),
-    }
-
-
-def _foreseen(request: requests.Request, policy: Policy, now_s: float) -> dict[str, Any]:
-    template = policy.templates[request.template]
-    began_s = now_s if request.start_s is None else request.start_s
-    if not request.emergency:
-        # Agreed to at the last moment, and begun at the last one after that.
-        waits_s = (
-            0 if template.is_pre_approved or request.start_s is not None else template.approval_timeout_s
-        )
-        began_s += waits_s + template.start_window_s
-    slots = () if request.emergency else template.quorum.slots
-    return {
-        "rules": [spell(one) for one in request.rules],
-        "durationSeconds": request.duration_s,
-        "approvals": {
-            "slots": [spell(one) for one in slots],
-            "distinctGroups": template.quorum.distinct_groups,
-        },
-        "stepUp": {"request": template.step_up.request, "approval": template.step_up.approval},
-        "ticket": template.ticket.need,
-        "reviewed": template.review is not None and (request.emergency or template.review.every_use),
-        "latestEnd": rfc3339_milli(began_s + request.duration_s),
-        "latestEndWithExtensions": rfc3339_milli(began_s + template.absolute_cap_s),
-        "useAfterEndSeconds": WORST_AFTER_END_S,
-        "useAfterRevokeSeconds": WORST_AFTER_REVOKE_S,
     }

@@ -25,19 +25,17 @@ from aliquot.access.api.signing_in import (
     UserBody,
 )
 from aliquot.access.core.asked import AskBody
+from aliquot.access.core.foreseeing import Foreseen
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.life import Life
-from aliquot.access.core.quorum import Slot
 from aliquot.access.core.requests import ID_PATTERN
-from aliquot.access.core.rules import Rule
-from aliquot.access.core.templates.template import Need, StepUpLevel, Template
+from aliquot.access.core.templates.template import Template
 from aliquot.access.identity.local.codes import Offer
 from aliquot.access.identity.local.passkeys import Options
 from aliquot.access.tickets.incoming.contents import Body as DeliveryBody
 
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
-_SECONDS = {"type": "integer", "minimum": 0}
 _MOMENT = {"type": "string", "format": "date-time"}
 
 
@@ -301,7 +299,6 @@ def _answers() -> dict[str, Any]:
         ]
     }
     ref = {"$ref": "#/components/schemas/Request"}
-    levels = spelled(StepUpLevel)
     return {
         "Request": request,
         "Requests": _object({"items": {"type": "array", "items": ref}, "next": _TEXT}, optional=("next",)),
@@ -309,22 +306,7 @@ def _answers() -> dict[str, Any]:
         "KillSwitch": _object(switch),
         "Templates": _object({"items": {"type": "array", "items": template}, "policyDigest": _TEXT}),
         "Cluster": {"$ref": f"#/components/schemas/{Reachable.__name__}"},
-        "Foreseen": _object(
-            {
-                "rules": {"type": "array", "items": spelled(Rule)},
-                "durationSeconds": _SECONDS,
-                "approvals": _object(
-                    {"slots": {"type": "array", "items": spelled(Slot)}, "distinctGroups": _FLAG}
-                ),
-                "stepUp": _object({"request": levels, "approval": levels}),
-                "ticket": spelled(Need),
-                "reviewed": _FLAG,
-                "latestEnd": _MOMENT,
-                "latestEndWithExtensions": _MOMENT,
-                "useAfterEndSeconds": _SECONDS,
-                "useAfterRevokeSeconds": _SECONDS,
-            }
-        ),
+        "Foreseen": spelled(Foreseen),
         "Session": _object({"token": _TEXT, "expires": _MOMENT}),
         "Taken": _object({"requests": {"type": "array", "items": _TEXT}, "lookedAt": {"type": "integer"}}),
         "Document": {"type": "object"},

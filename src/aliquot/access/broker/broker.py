@@ -16,6 +16,7 @@ from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.skew import ClocksDiffer
 from aliquot.access.core import killing, requests
+from aliquot.access.core.foreseeing import Foreseen, foresee
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life import asking, timing
 from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant, TellNotice
@@ -30,11 +31,12 @@ from aliquot.access.core.life.surroundings import Surroundings
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.requests import Request
-from aliquot.access.core.templates.template import Need
-from aliquot.access.core.terms import Ask, TicketFound, bad_text
+from aliquot.access.core.templates.template import Need, StepUpLevel
+from aliquot.access.core.terms import Ask, TicketFound, bad_text, terms
 from aliquot.access.store.reading import Given, Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Raced, Transaction
+from aliquot.document import nearest
 from aliquot.kube.errors import ApiError
 
 T = TypeVar("T")
@@ -109,6 +111,8 @@ class Broker:
             done = asking.ask(
                 asked, request_id=new, by=caller.person, now_s=tx.now_s, around=around, step_up=caller.step_up
             )
+            if not isinstance(done, Refused):
+                done = self._unserved(asked) or done
             if isinstance(done, Refused):
                 tx.append(self._refusing.draft("ask", done, caller, None, tx.now_s))
                 return done
@@ -118,6 +122,47 @@ class Broker:
             return life
 
         return self._answered(await self._write(work))
+
+    async def foresee(self, asked: Ask, caller: Caller) -> Foreseen:
+        """What it would come to. Nothing is written."""
+        policy = self._outside.policies.now()
+        if policy is None:
+            raise No(Refused("it is not known what templates there are now", Ground.UNKNOWN))
+        ticketed = await self._ticket_of(asked, caller)
+
+        def work(tx: Reading) -> Foreseen | Refused:
+            request = terms(
+                asked,
+                request_id=requests.new_id(tx.now_s, bytes(requests.RANDOM_BYTES)),
+                requester=caller.identity,
+                step_up=StepUpLevel.WEBAUTHN,
+                policy=policy,
+                now_s=tx.now_s,
+            )
+            if isinstance(request, Refused):
+                return request
+            if no := self._unserved(asked):
+                return no
+            return foresee(
+                request,
+                policy.templates[asked.template],
+                step_up=caller.step_up,
+                usage=tx.usage(request),
+                switch=tx.switch,
+                ticket=ticketed,
+                now_s=tx.now_s,
+            )
+
+        return self._answered(await self._store.read(work))
+
+    def _unserved(self, asked: Ask) -> Refused | None:
+        """Asked last, so that whoever may not ask learns of no cluster."""
+        agents = self._outside.agents
+        if asked.cluster in agents:
+            return None
+        return Refused(
+            f"this server has no cluster '{asked.cluster}'{nearest(asked.cluster, agents)}", Ground.INVALID
+        )
 
     async def put(
         self, life_id: str, event: Event, caller: Caller | None, *, version: int | None = None

@@ -31,7 +31,8 @@ MOST_CHARACTERS = 2000
 MOST_AHEAD_S = 90 * 86_400
 SHORTEST_EXTENSION_S = 60
 _LONGEST_PARAMETER = 63
-_TICKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+TICKET_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"
+_TICKET = re.compile(TICKET_PATTERN, re.ASCII)
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They have a text read otherwise than it is written, by whoever is to agree to it."""
 
