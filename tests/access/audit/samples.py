@@ -8,18 +8,21 @@ from aliquot.clock import rfc3339_micro
 
 START_S = 1_800_000_000.0
 GRANT = "r01m8k6brv680ym5merp5and70x"
-ACCOUNT = f"system:serviceaccount:aliquot-break-glass:aliquot-bg-{GRANT}"
+ACCOUNTS = "system:serviceaccount:aliquot-break-glass:"
+ACCOUNT = f"{ACCOUNTS}aliquot-bg-{GRANT}"
 CREDENTIAL = "JTI=5a2f4d4e-0d7c-4b2e-9f7e-0f8c5b1d2e3f"
 
 
-def user(name: str = ACCOUNT, *groups: str, credential: str = CREDENTIAL, **extra: str) -> dict[str, Any]:
+def user(name: str = ACCOUNT, *groups: str, credential: str | None = None, **extra: str) -> dict[str, Any]:
+    if credential is None:
+        credential = CREDENTIAL if name == ACCOUNT else "JTI=theirs"
     told = {"authentication.kubernetes.io/credential-id": [credential]} if credential else {}
     told |= {name.replace("__", "/").replace("_", "."): [value] for name, value in extra.items()}
     of_accounts = ("system:serviceaccounts", "system:serviceaccounts:aliquot-break-glass")
     return {
         "username": name,
         "uid": "c0ffee00-0000-4000-8000-000000000001",
-        "groups": [*(groups or of_accounts), "system:authenticated"],
+        "groups": [*(groups or (of_accounts if name.startswith(ACCOUNTS) else ())), "system:authenticated"],
         "extra": told,
     }
 

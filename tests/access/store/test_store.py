@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import delete, update
+from sqlalchemy import delete, inspect, select, update
 
 from aliquot.access.core.life.effects import Audience, News, Notify
 from aliquot.access.core.life.life import Life
@@ -18,7 +18,7 @@ from aliquot.access.log.entries import Actor, Draft
 from aliquot.access.store.database import Database, Unreachable, Unusable
 from aliquot.access.store.reading import Answer, Reading, Wanted
 from aliquot.access.store.store import Store
-from aliquot.access.store.tables import lives, log_entries, log_nodes, state
+from aliquot.access.store.tables import SCHEMA_VERSION, lives, log_entries, log_nodes, metadata, state
 from aliquot.access.store.transaction import Raced, Transaction
 
 ANN, BEN = Person("https://login", "ann"), Person("https://login", "ben")
@@ -321,7 +321,8 @@ def test_a_database_of_another_version_is_left_alone(database: Database) -> None
     with database.writing() as connection:
         connection.execute(update(state).where(state.c.name == "schema").values(value="99"))
     with pytest.raises(
-        Unusable, match=r"is of schema 99, and this version of Aliquot writes 2: use the version"
+        Unusable,
+        match=rf"is of schema 99, and this version of Aliquot writes {SCHEMA_VERSION}: use the version",
     ):
         database.prepare()
 
@@ -365,3 +366,15 @@ def test_a_server_that_does_not_answer_is_told_without_the_password() -> None:
         database.prepare()
     assert "secret" not in str(told.value)
     assert "me:***@127.0.0.1" in str(told.value)
+
+
+def test_a_database_of_the_schema_before_gets_the_tables_that_are_new(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(update(state).where(state.c.name == "schema").values(value="2"))
+        for table in reversed(metadata.sorted_tables):
+            if table.name.startswith("audit_"):
+                table.drop(connection)
+    database.prepare()
+    with database.writing() as connection:
+        assert connection.scalar(select(state.c.value).where(state.c.name == "schema")) == str(SCHEMA_VERSION)
+        assert inspect(connection).has_table("audit_uses")

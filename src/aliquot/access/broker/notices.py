@@ -48,7 +48,7 @@ class Notices:
         while self._kept:
             some = list(self._kept.values())[:_MOST_AT_ONCE]
             try:
-                await self._store.write(lambda tx, some=some: _note(tx, some))  # type: ignore[misc]
+                await self._store.write(lambda tx, some=some: note(tx, some))  # type: ignore[misc]
             except Unreachable as error:
                 _log.warning("findings wait for the database", waiting=len(self._kept), error=str(error))
                 return
@@ -58,7 +58,8 @@ class Notices:
             self._waking.wake()
 
 
-def _note(tx: Transaction, found: Iterable[Notice]) -> None:
+def note(tx: Transaction, found: Iterable[Notice]) -> None:
+    """Those that are news, into the log and the outbox."""
     for one in found:
         known = tx.notice(one.key)
         if known is not None and not is_news(told_s=known.told_s, seen_s=known.seen_s, now_s=tx.now_s):

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.effects import MakeGrant, RemoveGrant
@@ -16,6 +16,7 @@ from aliquot.access.core.notices import Notice
 from aliquot.access.core.people import Person
 from aliquot.access.core.requests import Request
 from aliquot.access.store import rows
+from aliquot.access.store.audited import Audited
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
 from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, users
@@ -89,6 +90,10 @@ class Reading:
     @property
     def log(self) -> SqlLog:
         return SqlLog(self._connection, self._head.log)
+
+    @property
+    def audited(self) -> Audited:
+        return Audited(self._connection)
 
     def life(self, life_id: str) -> Life | None:
         body = self._connection.scalar(select(lives.c.body).where(lives.c.id == life_id))
@@ -205,6 +210,22 @@ class Reading:
     def credentials(self, grant: str) -> tuple[Given, ...]:
         found = select(credentials).where(credentials.c.grant == grant).order_by(credentials.c.issued_s)
         return tuple(_given(row) for row in self._connection.execute(found))
+
+    def lives_of(self, ids: Iterable[str]) -> dict[str, Life]:
+        """Those of them that there are, by id."""
+        found = select(lives.c.body).where(lives.c.id.in_(list(ids)))
+        return {life.id: life for life in self._lives(found)}
+
+    def let_in_since(self, cluster: str, after_s: float) -> tuple[Life, ...]:
+        """All by which somebody may have been let in there after that."""
+        may_be = or_(lives.c.stage.in_(_IN_CLUSTER), lives.c.over_s > after_s)
+        where = (lives.c.cluster == cluster, lives.c.began_s.is_not(None), may_be)
+        return self._lives(select(lives.c.body).where(*where))
+
+    def given(self, ids: Iterable[str]) -> dict[str, Given]:
+        """Those of these credentials that were given out, by id."""
+        found = select(credentials).where(credentials.c.id.in_(list(ids)))
+        return {row.id: _given(row) for row in self._connection.execute(found)}
 
     def _lives(self, found: Select[Any]) -> tuple[Life, ...]:
         return tuple(rows.life(body) for body in self._connection.scalars(found))

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 _number = BigInteger().with_variant(Integer, "sqlite")
@@ -172,3 +172,48 @@ credentials = Table(
 )
 """What was given out, by the id that Kubernetes' audit events have of it."""
 Index("credentials_by_grant", credentials.c.grant)
+
+audit_uses = Table(
+    "audit_uses",
+    metadata,
+    Column("grant", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("sort", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first_s", Double, nullable=False),
+    Column("last_s", Double, nullable=False),
+)
+"""What grants were used for. `body`: what was done, of which `key` is the hash."""
+Index("audit_uses_by_age", audit_uses.c.last_s)
+
+audit_counted = Table(
+    "audit_counted",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("at_s", Double, nullable=False),
+)
+"""Requests that are in the counts: of what is delivered again nothing is counted again."""
+Index("audit_counted_by_age", audit_counted.c.at_s)
+
+audit_findings = Table(
+    "audit_findings",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("first_s", Double, nullable=False),
+    Column("last_s", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+Index("audit_findings_by_day", audit_findings.c.cluster, audit_findings.c.day)
+Index("audit_findings_by_age", audit_findings.c.first_s)
+
+audit_deliveries = Table(
+    "audit_deliveries",
+    metadata,
+    Column("cluster", Text, primary_key=True),
+    Column("last_s", Double, nullable=False),
+)
+"""When something last came of a cluster's audit log."""

@@ -11,6 +11,8 @@ RBAC = "rbac.authorization.k8s.io"
 BINDINGS = ("rolebindings", "clusterrolebindings")
 ROLES = ("roles", "clusterroles")
 
+POLICY_PREFIX = "aliquot-break-glass-"
+
 USER = "request.userInfo.username"
 AGENT_USER = account_user(AGENT, INSTALLED_IN)
 SENTINEL_USER = account_user(SENTINEL, INSTALLED_IN)
@@ -70,6 +72,6 @@ def policy(
     return {
         "apiVersion": f"{GROUP}/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": f"aliquot-break-glass-{name}"},
+        "metadata": {"name": f"{POLICY_PREFIX}{name}"},
         "spec": spec,
     }
