@@ -33,8 +33,19 @@ def pull(
     switch: KillSwitch, by: Identity, why: str, *, pull_id: str, now_s: float, policy: Policy
 ) -> KillSwitch | Refused:
     """The same switch where it changes nothing."""
+    if no := may_pull(by, policy):
+        return no
+    return pulled(switch, by.person, why, pull_id=pull_id, now_s=now_s)
+
+
+def may_pull(by: Identity, policy: Policy) -> Refused | None:
     if not policy.security.has(by):
         return Refused(f"{by.person} is not of those who may pull the kill switch", Ground.FORBIDDEN)
+    return None
+
+
+def pulled(switch: KillSwitch, by: Person, why: str, *, pull_id: str, now_s: float) -> KillSwitch:
+    """By somebody who may, or who might when they did. The same switch where it changes nothing."""
     if switch.is_pulled or pull_id == switch.pull_id:
         return switch
     return replace(
@@ -42,7 +53,7 @@ def pull(
         pulls=switch.pulls + 1,
         pull_id=pull_id,
         is_pulled=True,
-        pulled_by=by.person,
+        pulled_by=by,
         pulled_at_s=now_s,
         why=why,
         clearing=(),

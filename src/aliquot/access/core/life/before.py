@@ -9,6 +9,7 @@ from aliquot.access.core.life.events import (
     Activate,
     Approve,
     Deny,
+    EndedInOutage,
     Event,
     Look,
     Made,
@@ -42,7 +43,7 @@ def pending(here: Here, event: Event) -> Step | Refused:
             return _look_at_pending(here)
         case Approve():
             return _approve(here, event)
-        case Deny() | Revoke():
+        case Deny() | Revoke() | EndedInOutage():
             return here.over(
                 Stage.DENIED,
                 None,
@@ -90,10 +91,10 @@ def _agreed_to(here: Here, event: Event) -> Step | Refused:
     match event:
         case Withdraw():
             return _withdraw(here, event)
-        case Revoke():
+        case Revoke() | EndedInOutage():
             return here.over(
                 Stage.ENDED,
-                EndReason.REVOKED,
+                event.reason if isinstance(event, EndedInOutage) else EndReason.REVOKED,
                 "grant.ended",
                 by=event.by,
                 news=News.ENDED,

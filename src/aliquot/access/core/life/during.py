@@ -8,6 +8,7 @@ from aliquot.access.core.life.effects import Audience, News
 from aliquot.access.core.life.events import (
     Approve,
     Deny,
+    EndedInOutage,
     Event,
     Judge,
     Look,
@@ -129,6 +130,8 @@ def _running(here: Here, event: Event) -> Step | Refused:
             return _end(here, EndReason.RETURNED, by=event.by, ended_by=event.by)
         case Revoke():
             return _end(here, EndReason.REVOKED, by=event.by, ended_by=event.by, why=event.why)
+        case EndedInOutage():
+            return _end(here, event.reason, by=event.by, ended_by=event.by, why=event.why)
         case Withdraw():
             return here.conflict("it has begun: return it")
         case Approve():

@@ -6,6 +6,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from aliquot.access.core.life.life import Outcome
+from aliquot.access.core.life.stages import EndReason
 from aliquot.access.core.people import Person
 from aliquot.access.core.templates.template import StepUpLevel
 
@@ -52,6 +53,15 @@ class Revoke(_Event, frozen=True, kw_only=True):
     why: str
 
 
+class EndedInOutage(_Event, frozen=True, kw_only=True):
+    """While the database was gone somebody ended it who might then. It has been taken away, so it is not asked again who may."""
+
+    by: Person
+    reason: EndReason
+    """Revoked or returned."""
+    why: str
+
+
 class Judge(_Event, frozen=True, kw_only=True):
     """A reviewer's finding about a grant that is over."""
 
@@ -93,6 +103,7 @@ Event: TypeAlias = (
     | Activate
     | Return
     | Revoke
+    | EndedInOutage
     | Judge
     | Made
     | MakeFailed

@@ -1,5 +1,7 @@
 """Who may do what to a request. It is asked before anything else, so that a refusal tells nobody more than that."""
 
+from collections.abc import Container
+
 from aliquot.access.core.life.events import (
     Activate,
     Approve,
@@ -12,8 +14,10 @@ from aliquot.access.core.life.events import (
 )
 from aliquot.access.core.life.here import Here
 from aliquot.access.core.people import Identity, Person
+from aliquot.access.core.policy import Policy
 from aliquot.access.core.quorum import Quorum, Slot, may_approve
 from aliquot.access.core.refusals import Ground, Refused
+from aliquot.access.core.templates.template import Template
 
 
 def may(here: Here, event: Event) -> Refused | None:
@@ -37,9 +41,29 @@ def may_see(here: Here, by: Person) -> bool:
     return by == here.life.holder or _may_revoke(here, by) is None
 
 
+def may_revoke(
+    by: Person,
+    identity: Identity | None,
+    *,
+    holder: Person,
+    approvers: Container[Person],
+    template: Template | None,
+    policy: Policy | None,
+) -> Refused | None:
+    """Ending is safe: whoever agreed to it may, also when they could not agree any more."""
+    if by in approvers or _is_security(policy, identity):
+        return None
+    if identity is not None and not may_approve(identity, holder, _reviewers(template, policy)):
+        return None
+    return _approving(by, identity, holder, template, policy)
+
+
 def reviewers(here: Here) -> Quorum:
     """Without a template that names any it is one of those who look after all."""
-    template, policy = here.template, here.around.policy
+    return _reviewers(here.template, here.around.policy)
+
+
+def _reviewers(template: Template | None, policy: Policy | None) -> Quorum:
     if template is not None and template.review is not None:
         return template.review.reviewers
     if policy is None:
@@ -54,36 +78,36 @@ def _holder(here: Here, by: Person) -> Refused | None:
 
 
 def _may_approve(here: Here, by: Person) -> Refused | None:
-    identity = here.known(by)
+    return _approving(by, here.known(by), here.life.holder, here.template, here.around.policy)
+
+
+def _approving(
+    by: Person, identity: Identity | None, holder: Person, template: Template | None, policy: Policy | None
+) -> Refused | None:
     if identity is None:
         return _unknown(by)
-    if here.around.policy is None:
+    if policy is None:
         return _UNKNOWN_POLICY
-    template = here.template
     if template is None:
-        return Refused(
-            f"there is no template '{here.life.request.template}' any more, so nobody is to approve of it",
-            Ground.FORBIDDEN,
-        )
-    return _refused(may_approve(identity, here.life.holder, template.quorum))
+        return Refused("its template is not there any more: nobody may approve of it", Ground.FORBIDDEN)
+    return _refused(may_approve(identity, holder, template.quorum))
 
 
 def _may_deny(here: Here, by: Person) -> Refused | None:
-    if _is_security(here, here.known(by)):
+    if _is_security(here.around.policy, here.known(by)):
         return None
     return _may_approve(here, by)
 
 
 def _may_revoke(here: Here, by: Person) -> Refused | None:
-    """Ending is safe: whoever agreed to it may, also when they could not agree any more."""
-    if any(one.person == by for one in here.life.approvals):
-        return None
-    identity = here.known(by)
-    if _is_security(here, identity):
-        return None
-    if identity is not None and not may_approve(identity, here.life.holder, reviewers(here)):
-        return None
-    return _may_approve(here, by)
+    return may_revoke(
+        by,
+        here.known(by),
+        holder=here.life.holder,
+        approvers={one.person for one in here.life.approvals},
+        template=here.template,
+        policy=here.around.policy,
+    )
 
 
 def _may_judge(here: Here, by: Person) -> Refused | None:
@@ -95,8 +119,7 @@ def _may_judge(here: Here, by: Person) -> Refused | None:
     return _refused(may_approve(identity, here.life.holder, reviewers(here)))
 
 
-def _is_security(here: Here, identity: Identity | None) -> bool:
-    policy = here.around.policy
+def _is_security(policy: Policy | None, identity: Identity | None) -> bool:
     return identity is not None and policy is not None and policy.security.has(identity)
 
 

@@ -10,6 +10,7 @@ from aliquot.access.core.life.events import (
     Activate,
     Approve,
     Deny,
+    EndedInOutage,
     Event,
     Judge,
     Look,
@@ -91,7 +92,7 @@ def _has_happened(here: Here, event: Event) -> bool:
             return life.began_at_s is not None
         case Return():
             return life.began_at_s is not None and life.stage in (Stage.ENDING, Stage.ENDED)
-        case Revoke():
+        case Revoke() | EndedInOutage():
             return life.stage in FINAL or life.stage is Stage.ENDING
         case Judge():
             return life.review is not None and any(
