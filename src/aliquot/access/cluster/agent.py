@@ -13,8 +13,10 @@ from aliquot.access.cluster import credentials, entering, heartbeat, making
 from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.findings import Finding, Sort, findings
 from aliquot.access.cluster.making import NotMade, NotRemoved
-from aliquot.access.cluster.naming import KINDS, Ours, where
+from aliquot.access.cluster.naming import KINDS, LABEL, Ours, where
+from aliquot.access.cluster.standing import standings
 from aliquot.access.core.life.grant import GrantSpec
+from aliquot.access.core.outage import Standing
 from aliquot.kube import errors
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.client import Client
@@ -74,6 +76,16 @@ class Agent:
         if why := await entering.why_not(self._client, spec):
             raise NotMinted(why)
         return await credentials.mint(self._client, spec)
+
+    async def there(self, cluster: str) -> tuple[Standing, ...]:
+        """The grants that the cluster has anything of, as it says itself. `cluster`: its name here. Raises ApiError."""
+        found = {
+            resource: (
+                await self._client.list(resource, where(resource), label_selector=LABEL, into=Ours)
+            ).items
+            for resource in KINDS
+        }
+        return standings(cluster, found)
 
     async def run(self, live: Live) -> None:
         """Looks and beats until cancelled; what fails is told, and tried again."""
