@@ -1,6 +1,6 @@
 """Who and what the broker asks before it decides. Whatever does not answer is not known, and what is not known gives nobody anything."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -9,6 +9,7 @@ from aliquot.access.cluster.credentials import Credential
 from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
+from aliquot.access.core.outage import Standing
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.requests import Request
@@ -74,6 +75,14 @@ class ClusterAgent(Protocol):
     async def remove(self, grant: str, namespace: str, fence: int) -> None: ...
 
     async def mint(self, spec: GrantSpec) -> Credential: ...
+
+    async def there(self, cluster: str) -> Sequence[Standing]:
+        """The grants that the cluster has anything of, as it says itself. `cluster`: its name here. Raises ApiError."""
+        ...
+
+
+class HeldBack(Exception):
+    """One line: why nothing is made of it now. It may be later."""
 
 
 class Outside(Struct, frozen=True, kw_only=True):

@@ -84,12 +84,15 @@ class Broker:
         *,
         waking: Waking,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        notice: Callable[[Life], None] = lambda life: None,
     ) -> None:
+        """`notice` is told of each request that was written."""
         self._store = store
         self._outside = outside
         self._waking = waking
         self._random_bytes = random_bytes
         self._refusing = Refusing()
+        self.notice = notice
         self._looked_s: dict[str, float] = {}
         """What time has come for, and when it was looked at last."""
 
@@ -118,10 +121,12 @@ class Broker:
                 return done
             tx.add(done.life)
             self._follow(tx, done, caller)
-            life, _ = self._go(tx, done.life, Look(), caller, around)
+            life, _ = self.lead(tx, done.life, Look(), caller, around)
             return life
 
-        return self._answered(await self._write(work))
+        life = self._answered(await self.write(work))
+        self.notice(life)
+        return life
 
     async def foresee(self, asked: Ask, caller: Caller) -> Foreseen:
         """What it would come to. Nothing is written."""
@@ -176,9 +181,11 @@ class Broker:
                 raise Moved(f"it is of version {read.version} by now, not {version}: look at it again")
             known = await self._found_out(read, event, caller)
             try:
-                return self._answered(await self._write(self._putting(read, event, caller, known)))
+                life = self._answered(await self.write(self._putting(read, event, caller, known)))
             except Raced:
                 continue
+            self.notice(life)
+            return life
         raise No(Refused("others change it at the same time: try again", Ground.CONFLICT))
 
     def _putting(
@@ -192,12 +199,12 @@ class Broker:
             around = self._around(tx, life.request, known, known.ticket, parent)
             if isinstance(event, Revoke | Deny):
                 around = replace(around, policy=self._outside.policies.to_end())
-            after, no = self._go(tx, life, event, caller, around)
+            after, no = self.lead(tx, life, event, caller, around)
             return after if no is None else no
 
         return work
 
-    def _go(
+    def lead(
         self, tx: Transaction, life: Life, event: Event, caller: Caller | None, around: Surroundings
     ) -> tuple[Life, Refused | None]:
         """To where the event leads, and on from there as far as nobody is waited for."""
@@ -284,7 +291,7 @@ class Broker:
             found = killing.pull(
                 tx.switch, caller.identity, why, pull_id=pull_id, now_s=tx.now_s, policy=policy
             )
-            return self._switched(tx, "killswitch.pulled", found, caller)
+            return self.switched(tx, "killswitch.pulled", found, caller)
 
         switch = self._answered(await self._store.write(work))
         await self.look_at_all()
@@ -299,11 +306,11 @@ class Broker:
             if policy is None:
                 return Refused("it is not known who may", Ground.UNKNOWN)
             found = killing.clear(tx.switch, caller.identity, dict(known), pull=pull, policy=policy)
-            return self._switched(tx, "killswitch.clearing", found, caller)
+            return self.switched(tx, "killswitch.clearing", found, caller)
 
         return self._answered(await self._store.write(work))
 
-    def _switched(
+    def switched(
         self, tx: Transaction, action: str, found: KillSwitch | Refused, caller: Caller
     ) -> KillSwitch | Refused:
         if isinstance(found, Refused):
@@ -386,7 +393,7 @@ class Broker:
             parent=parent,
         )
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T]) -> T:
         found = await self._store.write(work)
         self._waking.wake()
         return found

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from aliquot.access.broker import drafts
-from aliquot.access.broker.around import Outside
+from aliquot.access.broker.around import HeldBack, Outside
 from aliquot.access.broker.broker import Broker, NotThere
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.making import NotMade, NotRemoved
@@ -104,7 +104,7 @@ class CarryingOut:
         effect: Effect = msgspec.json.decode(queued.body, type=Effect)
         try:
             event = await self._do[queued.kind](effect)
-        except (ApiError, Undelivered, TimeoutError, OSError) as error:
+        except (ApiError, Undelivered, HeldBack, TimeoutError, OSError) as error:
             await self._again(queued, effect, str(error))
             return
         if event is not None:

@@ -1,6 +1,7 @@
 """What the log is told of a step, a refusal, the kill switch and credentials."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.killing import KillSwitch
@@ -9,6 +10,7 @@ from aliquot.access.core.life.life import Life
 from aliquot.access.core.notices import Notice
 from aliquot.access.core.refusals import Refused
 from aliquot.access.core.spelling import spell
+from aliquot.access.journal.records import Act, Pulled
 from aliquot.access.log.entries import Actor, Draft
 from aliquot.clock import rfc3339_milli
 
@@ -74,6 +76,38 @@ def of_switch(action: str, before: KillSwitch, after: KillSwitch, caller: Caller
         after="pulled" if after.is_pulled else "clear",
         details={"switch": spelled},
         personal={"why": str(why)} if why else {},
+    )
+
+
+def of_journaled(
+    act: Act,
+    caller: Caller,
+    before: Life | None,
+    after: Life | None,
+    outcome: str,
+    removed_at_s: float | None,
+    now_s: float,
+) -> Draft:
+    """What was done while the database was gone: when, and what it came to when the database was told."""
+    details: dict[str, Any] = {
+        "record": act.id,
+        "act": type(act).__name__.lower(),
+        "journaled": rfc3339_milli(act.at_s),
+        "removed": rfc3339_milli(removed_at_s) if removed_at_s is not None else "",
+        "outcome": outcome,
+    }
+    if not isinstance(act, Pulled):
+        details |= {"cluster": act.cluster, "namespace": act.namespace, "knownBy": act.means.value}
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action="journal.merged",
+        grant="" if isinstance(act, Pulled) else act.grant,
+        request_digest=before.digest if before is not None else "",
+        before=before.stage.value if before is not None else "",
+        after=after.stage.value if after is not None else "",
+        details=details,
+        personal={"why": act.why} if act.why else {},
     )
 
 

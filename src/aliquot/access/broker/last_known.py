@@ -1,0 +1,44 @@
+"""What the database said last of the requests that are not over: whose they are, for when it cannot be asked."""
+
+from aliquot.access.core.life.life import Life
+from aliquot.access.core.life.stages import FINAL, Stage
+from aliquot.access.core.outage import Standing, standing_of
+from aliquot.access.store.reading import Wanted
+from aliquot.access.store.store import Store
+
+_OPEN = Wanted(stages=tuple(stage for stage in Stage if stage not in FINAL))
+_MOST = 100_000
+
+
+class LastKnown:
+    def __init__(self) -> None:
+        self._known: dict[str, Standing] = {}
+        self._noticed: dict[str, Standing | None] = {}
+        """Since the last look began. None: it is over."""
+
+    def notice(self, life: Life) -> None:
+        """It has been written so."""
+        found = None if life.stage in FINAL else standing_of(life)
+        self._noticed[life.id] = found
+        self._put(life.id, found)
+
+    async def look(self, store: Store) -> None:
+        """At all of them: other servers write too. Raises Unreachable."""
+        self._noticed = {}
+        lives = await store.read(lambda tx: tx.lives(_OPEN, most=_MOST))
+        self._known = {life.id: standing_of(life) for life in lives}
+        for grant, found in self._noticed.items():
+            self._put(grant, found)
+
+    def of(self, grant: str) -> Standing | None:
+        return self._known.get(grant)
+
+    def in_cluster(self, cluster: str) -> tuple[Standing, ...]:
+        """Also those of which nothing has been made yet."""
+        return tuple(one for one in self._known.values() if one.cluster == cluster)
+
+    def _put(self, grant: str, found: Standing | None) -> None:
+        if found is None:
+            self._known.pop(grant, None)
+        else:
+            self._known[grant] = found
