@@ -17,13 +17,13 @@ from aliquot.access.core.life.steps import step
 from aliquot.access.core.life.surroundings import Surroundings
 from aliquot.access.core.limits import Usage
 from aliquot.access.core.outage import (
-    Standing,
+    KnownGrant,
     holder_in,
+    known_of,
     may_end,
     may_pull,
     may_return,
     may_see,
-    standing_of,
 )
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
@@ -65,13 +65,13 @@ LIVES = st.one_of(
 POLICIES = st.sampled_from([POLICY, policy_of((PEEK,)), policy_of(()), None])
 
 
-def known_less(standing: Standing, less: set[str]) -> Standing:
+def known_less(known: KnownGrant, less: set[str]) -> KnownGrant:
     changes: dict[str, Any] = {
         name: none
         for name, none in (("holder", None), ("approvers", frozenset()), ("template", "gone"))
         if name in less
     }
-    return replace(standing, **changes)
+    return replace(known, **changes)
 
 
 @given(LIVES, NAMES, POLICIES, st.sets(st.sampled_from(["holder", "approvers", "template"])))
@@ -81,8 +81,8 @@ def test_whoever_may_end_something_without_the_database_may_with_it(
     by = PEOPLE[person(name)]
     here = Here(one, START_S, replace(AROUND, policy=policy))
     with_it = may(here, Revoke(by=by.person, why=""))
-    assert (may_end(standing_of(one), by, policy) is None) == (with_it is None)
-    if may_end(known_less(standing_of(one), less), by, policy) is None:
+    assert (may_end(known_of(one), by, policy) is None) == (with_it is None)
+    if may_end(known_less(known_of(one), less), by, policy) is None:
         assert with_it is None
 
 
@@ -99,31 +99,31 @@ def test_whoever_may_end_something_without_the_database_may_with_it(
     ],
 )
 def test_those_who_may_end_one(name: str, allowed: bool) -> None:
-    standing = standing_of(life(approvers=("sara", "cleo")))
-    found = may_end(standing, PEOPLE[person(name)], POLICY)
+    known = known_of(life(approvers=("sara", "cleo")))
+    found = may_end(known, PEOPLE[person(name)], POLICY)
     assert (found is None) == allowed
-    assert may_see(standing, PEOPLE[person(name)], POLICY) == (allowed or name == "dev")
+    assert may_see(known, PEOPLE[person(name)], POLICY) == (allowed or name == "dev")
 
 
 def test_who_agreed_may_end_it_when_nothing_else_is_known() -> None:
     moved_on = Identity(person=person("sara"))
-    assert may_end(standing_of(life(approvers=("sara",))), moved_on, None) is None
-    assert may_end(standing_of(life()), moved_on, None) is not None
+    assert may_end(known_of(life(approvers=("sara",))), moved_on, None) is None
+    assert may_end(known_of(life()), moved_on, None) is not None
 
 
 def test_of_one_whose_holder_cannot_be_told_those_who_look_after_all_may() -> None:
-    unknown = replace(standing_of(life()), holder=None)
+    unknown = replace(known_of(life()), holder=None)
     allowed = {name.subject for name in PEOPLE if may_end(unknown, PEOPLE[name], POLICY) is None}
     assert allowed == {"max", "mia"}
 
 
 def test_its_holder_gives_it_back_and_nobody_else() -> None:
-    standing = standing_of(life())
-    assert may_return(standing, PEOPLE[person("dev")]) is None
+    known = known_of(life())
+    assert may_return(known, PEOPLE[person("dev")]) is None
     for other in ("max", "dave"):
-        found = may_return(standing, PEOPLE[person(other)])
+        found = may_return(known, PEOPLE[person(other)])
         assert found is not None and found.ground is Ground.FORBIDDEN
-    assert may_return(replace(standing, holder=None), PEOPLE[person("dev")]) is not None
+    assert may_return(replace(known, holder=None), PEOPLE[person("dev")]) is not None
 
 
 def test_who_may_pull() -> None:

@@ -331,7 +331,7 @@ def test_whoever_dies_anywhere_is_carried_on_from_there(seed: int) -> None:
         for _ in range(100):
             await asyncio.sleep(rng.uniform(0, 1.5))
             await world.die()
-            world.start()
+            await world.start()
             if not is_back and (await world.life(life.id)).stage is Stage.ACTIVE:
                 assert set(world.clusters.made) == {life.id}
                 is_back = True

@@ -58,7 +58,7 @@ def test_what_stands_is_told_once_a_day_and_committed_to_by_the_log() -> None:
         for _ in range(24 * 6):
             await world.notices.tell([BYPASS])
             await asyncio.sleep(600)
-        world.start()
+        await world.start()
         await asyncio.sleep(10)
         assert len(await seen(world)) == 2
         assert len(world.others.noticed) == 2

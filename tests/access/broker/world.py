@@ -1,16 +1,27 @@
 """A broker on virtual time, with its database in memory; people, tickets and clusters are stand-ins that do as they are told."""
 
 import asyncio
+import errno
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from aliquot.access.broker.around import Caller, Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
+from aliquot.access.broker.guarding import GuardedAgent
+from aliquot.access.broker.in_clusters import InClusters
+from aliquot.access.broker.last_known import LastKnown
+from aliquot.access.broker.merging import Merging
 from aliquot.access.broker.notices import Notices
+from aliquot.access.broker.outage import Outage
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
@@ -18,20 +29,25 @@ from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import Stage
+from aliquot.access.core.outage import KnownGrant
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.requests import Request
 from aliquot.access.core.templates.template import StepUpLevel
 from aliquot.access.core.terms import Ask, Standing, TicketFound
+from aliquot.access.journal import frames
+from aliquot.access.journal.file import JournalFile, damaged
 from aliquot.access.log.entries import Entry, parse
-from aliquot.access.store.database import Database
+from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import VirtualClock, VirtualTimeLoop
+from aliquot.kube import errors
 from tests.access.life.scenery import PEOPLE, person, policy_of
 
 T = TypeVar("T")
 
 CLUSTER = "prod-one"
+KEY = b"k" * 32
 ASK = Ask(
     template="fix",
     cluster=CLUSTER,
@@ -54,6 +70,7 @@ class Clusters:
     minted: list[str] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
     delay_s: float = 0.0
+    is_silent: bool = False
     before: Callable[[str, str], Awaitable[None]] | None = None
 
     async def make(self, spec: GrantSpec, fence: int) -> None:
@@ -71,7 +88,23 @@ class Clusters:
         self.minted.append(spec.id)
         return Credential("token", spec.end_s - 75, f"JTI={len(self.minted)}")
 
+    async def there(self, cluster: str) -> Sequence[KnownGrant]:
+        if self.is_silent:
+            raise errors.Unavailable("connection refused", code=503)
+        return tuple(
+            KnownGrant(
+                id=spec.id,
+                cluster=cluster,
+                namespace=spec.namespace,
+                template=spec.template,
+                holder=spec.holder,
+            )
+            for spec in self.made.values()
+        )
+
     async def _first(self, what: str, grant: str) -> None:
+        if self.is_silent:
+            raise errors.Unavailable("connection refused", code=503)
         if self.before is not None:
             await self.before(what, grant)
         if self.delay_s:
@@ -118,49 +151,117 @@ class Others:
         self.noticed.append(told)
 
 
+class Losable(Database):
+    """Can be gone, or full."""
+
+    is_gone = False
+    is_full = False
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        if self.is_gone:
+            raise Unreachable("connection refused")
+        with super().reading() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        if self.is_gone or self.is_full:
+            raise Unreachable("database or disk is full")
+        with super().writing() as connection:
+            yield connection
+
+
+class LosableJournal(JournalFile):
+    is_full = False
+
+    def load_again(self) -> tuple[bytes, ...]:
+        """What another process would find."""
+        return frames.read(self.path.read_bytes(), KEY).payloads
+
+    def empty(self) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().empty()
+
+    def append(self, payload: bytes) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(payload)
+
+
 class World:
     def __init__(self, seed: int = 0) -> None:
         self.rng = random.Random(seed)
-        self.database = Database("sqlite://")
+        self.database = Losable("sqlite://")
         self.database.prepare()
         self.clusters = Clusters()
         self.others = Others()
         self._tasks: list[asyncio.Task[None]] = []
+        self._folder = TemporaryDirectory()
 
     async def __aenter__(self) -> "World":
-        self.start()
+        await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.die()
+        self._folder.cleanup()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """A process of its own on the same database."""
         self.store = Store(self.database, clock=VirtualClock(), salt=self.rng.randbytes, threads=False)
+        self.known = LastKnown()
+        self.journal = LosableJournal(
+            Path(self._folder.name) / "journal", KEY, random_bytes=self.rng.randbytes
+        )
+        self.outage = Outage(
+            self.journal,
+            InClusters({CLUSTER: self.clusters}, self.known),
+            self.others,
+            clock=VirtualClock(),
+            random_bytes=self.rng.randbytes,
+            threads=False,
+        )
+        await self.outage.load([str(one) for one in damaged(self.journal.path)])
         outside = Outside(
             policies=self.others,
             people=self.others,
             tickets=self.others,
             notifier=self.others,
-            agents={CLUSTER: self.clusters},
+            agents={CLUSTER: GuardedAgent(self.clusters, self.outage.why_not)},
         )
         waking = Waking()
         self.notices = Notices(self.store, waking)
-        self.broker = Broker(self.store, outside, waking=waking, random_bytes=self.rng.randbytes)
+        self.broker = Broker(
+            self.store, outside, waking=waking, random_bytes=self.rng.randbytes, notice=self.known.notice
+        )
+        self.merging = Merging(self.broker, self.others)
+        await self.outage.settle(self.merging)
         carrying_out = CarryingOut(self.store, self.broker, outside, waking=waking, rng=self.rng)
         self._tasks = [
             asyncio.create_task(carrying_out.run()),
             asyncio.create_task(keep_time(self.broker)),
             asyncio.create_task(self.notices.run()),
+            asyncio.create_task(self.outage.run(self.merging)),
+            asyncio.create_task(self.known.run(self.store)),
         ]
+
+    async def restored(self) -> None:
+        """The database, from a copy that is older than all that is in it."""
+        await self.die()
+        self.database = Losable("sqlite://")
+        self.database.prepare()
+        await self.start()
 
     async def die(self) -> None:
         """In the midst of whatever it is doing."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.journal.close()
 
     async def life(self, life_id: str) -> Life:
         found = await self.store.read(lambda tx: tx.life(life_id))

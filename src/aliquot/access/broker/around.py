@@ -9,7 +9,7 @@ from aliquot.access.cluster.credentials import Credential
 from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
-from aliquot.access.core.outage import Standing
+from aliquot.access.core.outage import KnownGrant
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.policy import Policy
 from aliquot.access.core.requests import Request
@@ -76,7 +76,7 @@ class ClusterAgent(Protocol):
 
     async def mint(self, spec: GrantSpec) -> Credential: ...
 
-    async def there(self, cluster: str) -> Sequence[Standing]:
+    async def there(self, cluster: str) -> Sequence[KnownGrant]:
         """The grants that the cluster has anything of, as it says itself. `cluster`: its name here. Raises ApiError."""
         ...
 

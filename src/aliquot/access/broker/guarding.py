@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from aliquot.access.broker.around import ClusterAgent, HeldBack
 from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.core.life.grant import GrantSpec
-from aliquot.access.core.outage import Standing
+from aliquot.access.core.outage import KnownGrant
 
 NEVER_AGAIN = 1 << 53
 """A fence above all others: what was ended in an outage is not made any more, by whatever is under way."""
@@ -40,5 +40,5 @@ class GuardedAgent:
             raise NotMinted(why)
         return made
 
-    async def there(self, cluster: str) -> Sequence[Standing]:
+    async def there(self, cluster: str) -> Sequence[KnownGrant]:
         return await self._agent.there(cluster)

@@ -49,6 +49,8 @@ class Merging:
         outcome, life = await self._broker.write(work)
         if life is not None:
             self._broker.notice(life)
+        if isinstance(act, Pulled):
+            await self._broker.look_at_all()
         return outcome
 
     def _pull(self, tx: Transaction, act: Pulled, caller: Caller, removed_at_s: float | None) -> Merged:

@@ -12,11 +12,11 @@ import structlog
 from aliquot.access.cluster import credentials, entering, heartbeat, making
 from aliquot.access.cluster.credentials import Credential, NotMinted
 from aliquot.access.cluster.findings import Finding, Sort, findings
+from aliquot.access.cluster.known_grants import known_grants
 from aliquot.access.cluster.making import NotMade, NotRemoved
 from aliquot.access.cluster.naming import KINDS, LABEL, Ours, where
-from aliquot.access.cluster.standing import standings
 from aliquot.access.core.life.grant import GrantSpec
-from aliquot.access.core.outage import Standing
+from aliquot.access.core.outage import KnownGrant
 from aliquot.kube import errors
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.client import Client
@@ -77,7 +77,7 @@ class Agent:
             raise NotMinted(why)
         return await credentials.mint(self._client, spec)
 
-    async def there(self, cluster: str) -> tuple[Standing, ...]:
+    async def there(self, cluster: str) -> tuple[KnownGrant, ...]:
         """The grants that the cluster has anything of, as it says itself. `cluster`: its name here. Raises ApiError."""
         found = {
             resource: (
@@ -85,7 +85,7 @@ class Agent:
             ).items
             for resource in KINDS
         }
-        return standings(cluster, found)
+        return known_grants(cluster, found)
 
     async def run(self, live: Live) -> None:
         """Looks and beats until cancelled; what fails is told, and tried again."""

@@ -16,7 +16,7 @@ from aliquot.access.core.refusals import Ground, Refused
 _NOBODY = Person("", "")
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class KnownGrant(Struct, frozen=True, kw_only=True):
     """A grant, as far as it is known."""
 
     id: str
@@ -30,9 +30,9 @@ class Standing(Struct, frozen=True, kw_only=True):
     """Those who are known."""
 
 
-def standing_of(life: Life) -> Standing:
+def known_of(life: Life) -> KnownGrant:
     request = life.request
-    return Standing(
+    return KnownGrant(
         id=life.id,
         cluster=request.cluster,
         namespace=request.namespace,
@@ -42,30 +42,30 @@ def standing_of(life: Life) -> Standing:
     )
 
 
-def may_end(standing: Standing, by: Identity, policy: Policy | None) -> Refused | None:
+def may_end(known: KnownGrant, by: Identity, policy: Policy | None) -> Refused | None:
     # Whoever it is must not agree to end what may be their own, as if they were somebody else.
     template = None
-    if policy is not None and standing.holder is not None:
-        template = policy.templates.get(standing.template)
+    if policy is not None and known.holder is not None:
+        template = policy.templates.get(known.template)
     return may_revoke(
         by.person,
         by,
-        holder=standing.holder or _NOBODY,
-        approvers=standing.approvers,
+        holder=known.holder or _NOBODY,
+        approvers=known.approvers,
         template=template,
         policy=policy,
     )
 
 
-def may_return(standing: Standing, by: Identity) -> Refused | None:
-    if by.person != standing.holder:
+def may_return(known: KnownGrant, by: Identity) -> Refused | None:
+    if by.person != known.holder:
         return Refused("it is not yours", Ground.FORBIDDEN)
     return None
 
 
-def may_see(standing: Standing, by: Identity, policy: Policy | None) -> bool:
+def may_see(known: KnownGrant, by: Identity, policy: Policy | None) -> bool:
     """As with the database: to others there is none of its id."""
-    return by.person == standing.holder or may_end(standing, by, policy) is None
+    return by.person == known.holder or may_end(known, by, policy) is None
 
 
 def may_pull(by: Identity, policy: Policy | None) -> Refused | None:

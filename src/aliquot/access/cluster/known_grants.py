@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from aliquot.access.cluster.naming import HOLDER, LABEL, NAMESPACE, TEMPLATE, Ours, is_id
-from aliquot.access.core.outage import Standing, holder_in
+from aliquot.access.core.outage import KnownGrant, holder_in
 from aliquot.kube.resources import Resource
 
 Labelled = Mapping[Resource, Sequence[Ours]]
 """Objects with the label, of the kinds of `naming.KINDS`."""
 
 
-def standings(cluster: str, found: Labelled) -> tuple[Standing, ...]:
+def known_grants(cluster: str, found: Labelled) -> tuple[KnownGrant, ...]:
     """By id. What several objects of one grant say differently, none of them is believed."""
     grants: dict[str, list[Ours]] = {}
     for objects in found.values():
@@ -18,13 +18,13 @@ def standings(cluster: str, found: Labelled) -> tuple[Standing, ...]:
             grant = (one.metadata.labels or {}).get(LABEL, "")
             if is_id(grant):
                 grants.setdefault(grant, []).append(one)
-    return tuple(_standing(grant, cluster, objects) for grant, objects in sorted(grants.items()))
+    return tuple(_known(grant, cluster, objects) for grant, objects in sorted(grants.items()))
 
 
-def _standing(grant: str, cluster: str, objects: Sequence[Ours]) -> Standing:
+def _known(grant: str, cluster: str, objects: Sequence[Ours]) -> KnownGrant:
     places = {one.metadata.namespace for one in objects} - {NAMESPACE, "", None}
     holder = _agreed(objects, HOLDER)
-    return Standing(
+    return KnownGrant(
         id=grant,
         cluster=cluster,
         namespace=str(places.pop()) if len(places) == 1 else "",

@@ -4,15 +4,15 @@ from msgspec.structs import replace
 
 from aliquot.access.cluster.agent import Agent
 from aliquot.access.cluster.naming import HOLDER, NAMESPACE, object_name
-from aliquot.access.core.outage import Standing
+from aliquot.access.core.outage import KnownGrant
 from aliquot.kube.resources import SECRETS
 from tests.access.cluster.test_making import ours
 from tests.access.cluster.world import NODES, World, grant_id, run, spec
 
 
-def standing(number: int = 1) -> Standing:
+def known(number: int = 1) -> KnownGrant:
     one = spec(number)
-    return Standing(
+    return KnownGrant(
         id=one.id, cluster="east", namespace=one.namespace, template=one.template, holder=one.holder
     )
 
@@ -25,8 +25,8 @@ def test_what_was_made_is_known_by_what_it_says() -> None:
         wide = spec(2, namespace="", template=NODES.name, rules=NODES.rules, role=NODES.name)
         await agent.make(wide, 1)
         assert await agent.there("east") == (
-            standing(1),
-            replace(standing(2), namespace="", template=NODES.name),
+            known(1),
+            replace(known(2), namespace="", template=NODES.name),
         )
 
     run(main)
@@ -50,6 +50,6 @@ def test_objects_that_name_different_holders_name_none() -> None:
         await agent.make(spec(), 1)
         forged = {"metadata": {"annotations": {HOLDER: "https://login.example.com#somebody"}}}
         await world.root.patch(SECRETS, object_name(grant_id(1)), forged, NAMESPACE)
-        assert await agent.there("east") == (replace(standing(), holder=None),)
+        assert await agent.there("east") == (replace(known(), holder=None),)
 
     run(main, guarded=False)
