@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.spelling import to_ms
@@ -14,6 +14,10 @@ from aliquot.access.log.tree import Tree
 from aliquot.access.store.tables import state
 
 _SEEN, _SWITCH, _LOG = "seen", "switch", "log"
+
+_ALL = select(state)
+_ADD = insert(state)
+_SET = update(state).where(state.c.name == bindparam("of")).values(value=bindparam("value"))
 
 
 class _Log(Struct, frozen=True):
@@ -40,7 +44,7 @@ class Head:
 
     @classmethod
     def read(cls, connection: Connection, clock_s: float) -> "Head":
-        stored: dict[str, str] = {row.name: row.value for row in connection.execute(select(state))}
+        stored: dict[str, str] = {row.name: row.value for row in connection.execute(_ALL)}
         switch = _decoded(stored, _SWITCH, KillSwitch) or KillSwitch()
         found = _decoded(stored, _LOG, _Log)
         log = (
@@ -63,9 +67,9 @@ class Head:
         }
         for name, value in now.items():
             if name not in self._stored:
-                connection.execute(insert(state).values(name=name, value=value))
+                connection.execute(_ADD, {"name": name, "value": value})
             elif self._stored[name] != value:
-                connection.execute(update(state).where(state.c.name == name).values(value=value))
+                connection.execute(_SET, {"of": name, "value": value})
 
 
 def _encoded(record: Struct) -> str:

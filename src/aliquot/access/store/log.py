@@ -12,6 +12,9 @@ from aliquot.access.store.tables import log_checkpoints, log_entries, log_nodes,
 
 _AT_ONCE = 1000
 
+_ADD_ENTRIES, _ADD_SALTS, _ADD_NODES = insert(log_entries), insert(log_salts), insert(log_nodes)
+_LAST_CHECKPOINT = select(log_checkpoints).order_by(log_checkpoints.c.size.desc()).limit(1)
+
 
 class SqlLog:
     """`head`: of the log as this transaction sees it; `moved` is told what it has become."""
@@ -33,19 +36,19 @@ class SqlLog:
             return
         run = self._connection.execute
         run(
-            insert(log_entries),
+            _ADD_ENTRIES,
             [{"seq": one.seq, "grant": one.grant, "body": one.body} for one in batch.entries],
         )
         if openings := [opening for one in batch.entries for opening in one.openings]:
             run(
-                insert(log_salts),
+                _ADD_SALTS,
                 [
                     {"seq": one.seq, "name": one.name, "salt": one.salt, "value": one.value}
                     for one in openings
                 ],
             )
         run(
-            insert(log_nodes),
+            _ADD_NODES,
             [
                 {"level": one.node.level, "position": one.node.position, "hash": one.hash}
                 for one in batch.nodes
@@ -99,8 +102,7 @@ class SqlLog:
             yield SignedCheckpoint(row.size, row.at_s, row.note)
 
     def last_checkpoint(self) -> SignedCheckpoint | None:
-        rows = select(log_checkpoints).order_by(log_checkpoints.c.size.desc()).limit(1)
-        row = self._connection.execute(rows).first()
+        row = self._connection.execute(_LAST_CHECKPOINT).first()
         return SignedCheckpoint(row.size, row.at_s, row.note) if row is not None else None
 
     def put_checkpoint(self, checkpoint: SignedCheckpoint) -> None:

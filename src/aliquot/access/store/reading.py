@@ -5,7 +5,18 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.effects import MakeGrant, RemoveGrant
@@ -23,6 +34,62 @@ from aliquot.access.store.tables import answers, credentials, lives, notices, ou
 
 _FINAL = [stage.value for stage in FINAL]
 _IN_CLUSTER = [stage.value for stage in IN_CLUSTER]
+
+
+def _counted() -> Select[Any]:
+    """The fields of Usage."""
+    of, other = lives.c, lives.alias("other").c
+    mine = and_(of.issuer == bindparam("issuer"), of.subject == bindparam("subject"))
+    is_granted = of.stage.in_(_written(IN_CLUSTER))
+    others_mine = (other.issuer == bindparam("issuer"), other.subject == bindparam("subject"))
+    of_template = and_(
+        other.template == bindparam("template"), other.id != bindparam("id"), other.extends == ""
+    )
+    ended_s = select(func.max(other.over_s)).where(*others_mine, of_template, other.began_s.is_not(None))
+    review_due_s = select(func.min(other.review_due_s)).where(*others_mine)
+    extending = select(other.id).where(
+        bindparam("extends", type_=Text) != "",
+        other.extends == bindparam("extends"),
+        other.id != bindparam("id"),
+        other.stage.in_(_written(_OPEN)),
+    )
+    return select(
+        func.count().filter(mine).label("open_of_person"),
+        func.count().label("open_of_all"),
+        func.count().filter(mine, is_granted).label("granted_of_person"),
+        func.count().filter(is_granted).label("granted_of_all"),
+        ended_s.label("last_end_s"),
+        review_due_s.label("review_due_s"),
+        extending.exists().label("extending"),
+    ).where(
+        of.template == bindparam("template"),
+        of.stage.in_(_written(_OPEN)),
+        of.id != bindparam("id"),
+        of.extends == "",
+    )
+
+
+def _written(stages: Iterable[Stage]) -> tuple[ColumnElement[str], ...]:
+    """Into the statement itself: by a list that is bound it would be put together anew each time."""
+    return tuple(literal_column(f"'{stage.value}'") for stage in sorted(stages))
+
+
+# Put together once: that takes longer than to carry them out.
+_OPEN = frozenset(Stage) - FINAL
+_LIFE = select(lives.c.body).where(lives.c.id == bindparam("id"))
+_USAGE = _counted()
+_DUE = (
+    select(lives.c.id)
+    .where(lives.c.due_s <= bindparam("now_s"))
+    .order_by(lives.c.due_s)
+    .limit(bindparam("most"))
+)
+_ANSWER = select(answers).where(
+    answers.c.caller == bindparam("caller"),
+    answers.c.key == bindparam("key"),
+    answers.c.until_s > bindparam("now_s"),
+)
+_USER = select(users).where(users.c.subject == bindparam("subject"))
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -96,7 +163,7 @@ class Reading:
         return Audited(self._connection)
 
     def life(self, life_id: str) -> Life | None:
-        body = self._connection.scalar(select(lives.c.body).where(lives.c.id == life_id))
+        body = self._connection.scalar(_LIFE, {"id": life_id})
         return rows.life(body) if body is not None else None
 
     def lives(self, wanted: Wanted, *, most: int) -> tuple[Life, ...]:
@@ -106,8 +173,7 @@ class Reading:
 
     def due(self, *, most: int) -> tuple[str, ...]:
         """Ids of those that time has changed something about."""
-        found = select(lives.c.id).where(lives.c.due_s <= self.now_s).order_by(lives.c.due_s).limit(most)
-        return tuple(self._connection.scalars(found))
+        return tuple(self._connection.scalars(_DUE, {"now_s": self.now_s, "most": most}))
 
     def open_ids(self) -> tuple[str, ...]:
         found = select(lives.c.id).where(lives.c.stage.not_in(_FINAL)).order_by(lives.c.id)
@@ -120,42 +186,18 @@ class Reading:
 
     def usage(self, request: Request) -> Usage:
         """Beside the request itself."""
-        person = and_(
-            lives.c.issuer == request.requester.issuer, lives.c.subject == request.requester.subject
-        )
-        of_template = and_(
-            lives.c.template == request.template, lives.c.id != request.id, lives.c.extends == ""
-        )
-        is_open, is_granted = lives.c.stage.not_in(_FINAL), lives.c.stage.in_(_IN_CLUSTER)
-        counted = select(
-            func.count().filter(person),
-            func.count(),
-            func.count().filter(and_(person, is_granted)),
-            func.count().filter(is_granted),
-        ).where(of_template, is_open)
-        mine, all_, granted_mine, granted_all = self._connection.execute(counted).one()
-        last = select(func.max(lives.c.over_s)).where(of_template, person, lives.c.began_s.is_not(None))
-        review = select(func.min(lives.c.review_due_s)).where(person)
-        extending = request.extends and self._connection.scalar(
-            select(lives.c.id)
-            .where(lives.c.extends == request.extends, lives.c.id != request.id, is_open)
-            .limit(1)
-        )
-        return Usage(
-            open_of_person=mine,
-            open_of_all=all_,
-            granted_of_person=granted_mine,
-            granted_of_all=granted_all,
-            last_end_s=self._connection.scalar(last),
-            review_due_s=self._connection.scalar(review),
-            extending=bool(extending),
-        )
+        asked = {
+            "id": request.id,
+            "template": request.template,
+            "issuer": request.requester.issuer,
+            "subject": request.requester.subject,
+            "extends": request.extends,
+        }
+        return Usage(**self._connection.execute(_USAGE, asked).one()._mapping)
 
     def answer(self, caller: str, key: str) -> Answer | None:
-        found = select(answers).where(
-            answers.c.caller == caller, answers.c.key == key, answers.c.until_s > self.now_s
-        )
-        row = self._connection.execute(found).first()
+        asked = {"caller": caller, "key": key, "now_s": self.now_s}
+        row = self._connection.execute(_ANSWER, asked).first()
         return Answer(row.digest, row.status, row.body) if row is not None else None
 
     def queued(self, kinds: Iterable[str], *, most: int, busy: Iterable[str] = ()) -> tuple[Queued, ...]:
@@ -201,7 +243,7 @@ class Reading:
 
     def user(self, subject: str) -> tuple[int, bytes] | None:
         """Version and body of a local one."""
-        row = self._connection.execute(select(users).where(users.c.subject == subject)).first()
+        row = self._connection.execute(_USER, {"subject": subject}).first()
         return (row.version, row.body) if row is not None else None
 
     def users(self) -> tuple[bytes, ...]:

@@ -125,14 +125,16 @@ class Store:
 
     def _one(self, connection: Connection, head: Head, wanted: _Wanted) -> _Came:
         before = head.mark()
-        savepoint = connection.begin_nested()
+        run = connection.exec_driver_sql
+        run("SAVEPOINT one")
         try:
             value = wanted.work(Transaction(connection, head, self._salt))
         except Exception as error:
-            if not savepoint.is_active:
+            if connection.invalidated:
                 raise
-            savepoint.rollback()
+            run("ROLLBACK TO SAVEPOINT one")
+            run("RELEASE SAVEPOINT one")
             head.back_to(before)
             return _Came(wanted, None, self._database.explained(error))
-        savepoint.commit()
+        run("RELEASE SAVEPOINT one")
         return _Came(wanted, value)

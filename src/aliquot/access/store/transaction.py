@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.effects import Effect
@@ -19,6 +20,24 @@ from aliquot.access.store.reading import Answer, Given, Queued, Reading
 from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, seen, users
 
 NOTICES_KEPT_S = 30 * 24 * 3600.0
+
+# Put together once: that takes longer than to carry them out.
+_ADD_LIFE, _ADD_ANSWER, _ADD_SEEN, _ADD_USER = insert(lives), insert(answers), insert(seen), insert(users)
+_QUEUE, _GIVE = insert(outbox), insert(credentials)
+_REPLACE_LIFE = (
+    update(lives)
+    .where(lives.c.id == bindparam("of_id"), lives.c.version == bindparam("of_version"))
+    .values({column.name: bindparam(column.name) for column in lives.c})
+)
+_REPLACE_USER = (
+    update(users)
+    .where(users.c.subject == bindparam("of_subject"), users.c.version == bindparam("of_version"))
+    .values(version=bindparam("version"), body=bindparam("body"))
+)
+_DONE = delete(outbox).where(outbox.c.number == bindparam("number"))
+_FORGET_ANSWERS = delete(answers).where(answers.c.until_s <= bindparam("now_s"))
+_FORGET_SEEN = delete(seen).where(seen.c.until_s <= bindparam("now_s"))
+_SEEN = select(seen.c.nonce).where(seen.c.what == bindparam("what"), seen.c.nonce == bindparam("nonce"))
 
 
 class Raced(Exception):
@@ -44,14 +63,15 @@ class Transaction(Reading):
 
     def add(self, life: Life) -> None:
         """Raises Raced: one of its id is there."""
-        if self.life(life.id) is not None:
-            raise Raced(life.id)
-        self._connection.execute(insert(lives).values(rows.row(life)))
+        try:
+            self._connection.execute(_ADD_LIFE, rows.row(life))
+        except IntegrityError as error:
+            raise Raced(life.id) from error
 
     def replace(self, before: Life, after: Life) -> None:
         """Raises Raced."""
-        where = (lives.c.id == before.id, lives.c.version == before.version)
-        if not self._connection.execute(update(lives).where(*where).values(rows.row(after))).rowcount:
+        of = {"of_id": before.id, "of_version": before.version}
+        if not self._connection.execute(_REPLACE_LIFE, of | rows.row(after)).rowcount:
             raise Raced(before.id)
 
     def set_switch(self, switch: KillSwitch) -> None:
@@ -71,10 +91,10 @@ class Transaction(Reading):
             for effect in effects
         ]
         if queued:
-            self._connection.execute(insert(outbox), queued)
+            self._connection.execute(_QUEUE, queued)
 
     def done(self, queued: Queued) -> None:
-        self._connection.execute(delete(outbox).where(outbox.c.number == queued.number))
+        self._connection.execute(_DONE, {"number": queued.number})
 
     def again(self, queued: Queued, *, due_s: float, problem: str) -> None:
         self._connection.execute(
@@ -105,19 +125,16 @@ class Transaction(Reading):
             self._connection.execute(update(notices).where(key).values(values))
 
     def remember(self, caller: str, key: str, answer: Answer, *, until_s: float) -> None:
-        self._connection.execute(delete(answers).where(answers.c.until_s <= self.now_s))
+        self._connection.execute(_FORGET_ANSWERS, {"now_s": self.now_s})
         values = {"digest": answer.digest, "status": answer.status, "body": answer.body, "until_s": until_s}
-        self._connection.execute(insert(answers).values(caller=caller, key=key, **values))
+        self._connection.execute(_ADD_ANSWER, {"caller": caller, "key": key, **values})
 
     def use_up(self, what: str, nonce: str, *, until_s: float) -> bool:
         """False: it has been used before. It is remembered until then, after which it must not be taken any more anyway."""
-        self._connection.execute(delete(seen).where(seen.c.until_s <= self.now_s))
-        row = {"what": what, "nonce": nonce, "until_s": until_s}
-        if self._connection.scalar(
-            seen.select().where(seen.c.what == what, seen.c.nonce == nonce).with_only_columns(seen.c.nonce)
-        ):
+        self._connection.execute(_FORGET_SEEN, {"now_s": self.now_s})
+        if self._connection.scalar(_SEEN, {"what": what, "nonce": nonce}):
             return False
-        self._connection.execute(insert(seen).values(**row))
+        self._connection.execute(_ADD_SEEN, {"what": what, "nonce": nonce, "until_s": until_s})
         return True
 
     def put_user(self, subject: str, body: bytes, *, version: int) -> None:
@@ -125,19 +142,19 @@ class Transaction(Reading):
         if not version:
             if self.user(subject) is not None:
                 raise Raced(subject)
-            self._connection.execute(insert(users).values(subject=subject, version=1, body=body))
+            self._connection.execute(_ADD_USER, {"subject": subject, "version": 1, "body": body})
             return
-        where = (users.c.subject == subject, users.c.version == version)
-        written = update(users).where(*where).values(version=version + 1, body=body)
-        if not self._connection.execute(written).rowcount:
+        changed = {"of_subject": subject, "of_version": version, "version": version + 1, "body": body}
+        if not self._connection.execute(_REPLACE_USER, changed).rowcount:
             raise Raced(subject)
 
     def give(self, credential: Given) -> None:
         self._connection.execute(
-            insert(credentials).values(
-                id=credential.id,
-                grant=credential.grant,
-                issued_s=credential.issued_s,
-                expires_s=credential.expires_s,
-            )
+            _GIVE,
+            {
+                "id": credential.id,
+                "grant": credential.grant,
+                "issued_s": credential.issued_s,
+                "expires_s": credential.expires_s,
+            },
         )
