@@ -10,10 +10,13 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 
 from aliquot.access.api.application import application
+from aliquot.access.api.auditing import Auditing
 from aliquot.access.api.door import Door, Reachable
 from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.signing_in import SigningIn
+from aliquot.access.audit.intake import Intake
 from aliquot.access.broker.around import Caller
+from aliquot.access.broker.waking import Waking
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.templates.template import StepUpLevel
@@ -92,6 +95,7 @@ class Api:
             "origin": "log.example.com/access",
             "signing_in": SigningIn(self.door, KEY, PARTY),
             "hooks": Hooks(self.door, self.world.others, {}, None),
+            "auditing": Auditing(self.door, Intake(self.world.store, Waking()), {}),
             **instead,
         }
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aliquot.access.audit import events
-from aliquot.access.audit.events import MOST_EVENT_BYTES, Target, read, read_lines, read_list, stripped
+from aliquot.access.audit.events import (
+    MOST_EVENT_BYTES,
+    Target,
+    items_of,
+    read,
+    read_items,
+    read_lines,
+    stripped,
+)
 from tests.access.audit.samples import CREDENTIAL, START_S, encoded, event, raw, user
 
 
@@ -175,9 +183,9 @@ def test_what_cannot_be_read_is_one_line_and_the_rest_goes_on(text: bytes, why: 
 
 
 def test_an_event_of_a_list_that_cannot_be_read_spoils_no_other() -> None:
-    found, unread = read_list(encoded(raw(number=1), {"kind": "Event"}, raw(number=2)))
+    found, unread = read_items(items_of(encoded(raw(number=1), {"kind": "Event"}, raw(number=2))), first=4)
     assert len(found) == 2
-    assert [one.place for one in unread] == ["item 1"]
+    assert [one.place for one in unread] == ["item 5"]
 
 
 @pytest.mark.parametrize(
@@ -191,10 +199,10 @@ def test_an_event_of_a_list_that_cannot_be_read_spoils_no_other() -> None:
 )
 def test_what_is_no_list_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        read_list(body)
+        items_of(body)
 
 
 def test_a_list_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "MOST_EVENTS", 2)
     with pytest.raises(ValueError, match="it has 3 events, and 2 are read at once"):
-        read_list(encoded(raw(), raw(), raw()))
+        items_of(encoded(raw(), raw(), raw()))

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from aliquot.access.serving.configuration import load
+from aliquot.access.serving.configuration import Configuration, load
 from aliquot.document import DocumentError
 
 WRITTEN = """\
@@ -28,6 +28,20 @@ def test_one_that_is_right(tmp_path: Path) -> None:
     assert [one.name for one in found.clusters] == ["demo"]
 
 
+def test_a_cluster_whose_audit_log_comes(tmp_path: Path) -> None:
+    path = tmp_path / "access.yaml"
+    assert load_written(path, "agent.kubeconfig}").clusters[0].audit is None
+    found = load_written(path, "a, audit: {tokenFile: demo.audit}}")
+    audit = found.clusters[0].audit
+    assert audit is not None
+    assert (audit.token_file, audit.silent_after_seconds, found.audit_kept_days) == ("demo.audit", 300, 400)
+
+
+def load_written(path: Path, after: str) -> Configuration:
+    path.write_text(WRITTEN.replace("agent.kubeconfig}", after))
+    return load(path)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
@@ -48,6 +62,9 @@ def test_one_that_is_right(tmp_path: Path) -> None:
         ("agent.kubeconfig}", "a, server: 'http://x'}", "access.yaml:7: 'http://x' is no https:// URL"),
         ("  kubernetes:\n  - {cluster: demo, issuer: demo}\n", "", "nobody could prove who they are"),
         ("issuer: demo", "isuer: demo", "access.yaml:11: unknown field 'isuer'"),
+        ("agent.kubeconfig}", "a, audit: {}}", "access.yaml:7:"),
+        ("agent.kubeconfig}", "a, audit: {tokenFile: t, silentAfterSeconds: 1}}", "access.yaml:7:"),
+        ("identity:", "auditKeptDays: 0\nidentity:", "access.yaml:8:"),
         ("identity:", "tickets: {systems: {jira: {kind: jra}}}\nidentity:", "access.yaml:8:"),
         ("identity:", "notify: {link: 'http://x/'}\nidentity:", "access.yaml:8:"),
     ],

@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from aliquot.access.api.asking import Asking
+from aliquot.access.api.auditing import Auditing
 from aliquot.access.api.deciding import Deciding
 from aliquot.access.api.declaring import Declaring
 from aliquot.access.api.door import Door, written
@@ -19,9 +20,15 @@ from aliquot.access.core.people import Person
 
 
 def application(
-    door: Door, *, origin: str, signing_in: SigningIn | None = None, hooks: Hooks | None = None
+    door: Door,
+    *,
+    origin: str,
+    signing_in: SigningIn | None = None,
+    hooks: Hooks | None = None,
+    auditing: Auditing | None = None,
 ) -> Starlette:
-    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none. `hooks`: of ticket systems."""
+    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none. `hooks`: of ticket systems.
+    `auditing`: what clusters' audit logs say."""
     asking = Asking(door)
     declaring = Declaring(door)
     deciding = Deciding(door, asking)
@@ -54,6 +61,15 @@ def application(
         Route("/v1/log/proof", overseeing.proof, methods=get),
         Route("/v1/log/dump", overseeing.dump, methods=get),
         *([Route("/v1/hooks/{name}", hooks.take, methods=post)] if hooks is not None else ()),
+        *(
+            (
+                Route("/v1/audit/findings", auditing.findings, methods=get),
+                Route("/v1/audit/{name}", auditing.take, methods=post),
+                Route("/v1/grants/{id}/use", auditing.use, methods=get),
+            )
+            if auditing is not None
+            else ()
+        ),
         *(signing_in.routes() if signing_in is not None else ()),
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS)

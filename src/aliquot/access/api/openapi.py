@@ -12,6 +12,7 @@ from msgspec import Struct
 from aliquot import __version__
 from aliquot.access.api import problems
 from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED
+from aliquot.access.api.auditing import FILTERS as AUDIT_FILTERS
 from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, JudgeBody, RevokeBody
 from aliquot.access.api.door import CLUSTER_HEADER, PROOF_HEADER, Reachable
 from aliquot.access.api.overseeing import ENTRY, PERSONAL, ClearBody, PullBody
@@ -24,6 +25,9 @@ from aliquot.access.api.signing_in import (
     ProofBody,
     UserBody,
 )
+from aliquot.access.audit.findings import Finding
+from aliquot.access.audit.intake import Taken as AuditTaken
+from aliquot.access.audit.use import GrantUse
 from aliquot.access.core.asked import AskBody
 from aliquot.access.core.foreseeing import Foreseen
 from aliquot.access.core.killing import KillSwitch
@@ -44,8 +48,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     path: str
     summary: str
     body: type[Struct] | None = None
-    delivery: bool = False
-    """It takes what a ticket system sends."""
+    takes: str = ""
+    """A schema's name, of what others' systems send."""
     query: Mapping[str, re.Pattern[str]] = {}
     required: tuple[str, ...] = ()
     """Of the query."""
@@ -186,9 +190,29 @@ OPERATIONS = (
         method="post",
         path="/v1/hooks/{name}",
         summary="What a ticket system sends, signed as the hook is configured.",
-        delivery=True,
+        takes="Delivery",
         answer="Taken",
         open=True,
+    ),
+    Operation(
+        method="get",
+        path="/v1/grants/{id}/use",
+        summary="What a grant was used for, as the cluster's audit log has it.",
+        answer="GrantUse",
+    ),
+    Operation(
+        method="get",
+        path="/v1/audit/findings",
+        summary="What audit logs show and no grant explains, the latest first.",
+        query=AUDIT_FILTERS,
+        answer="Findings",
+    ),
+    Operation(
+        method="post",
+        path="/v1/audit/{name}",
+        summary="What a cluster's API server sends of its audit log, with that cluster's token.",
+        takes="EventList",
+        answer="AuditTaken",
     ),
     _sign_in("/v1/session:options", "A challenge for a passkey, to sign in by.", UserBody, "Options"),
     _sign_in("/v1/session:byPasskey", "Sign in by a passkey.", ByPasskeyBody, "Session", 201),
@@ -309,6 +333,16 @@ def _answers() -> dict[str, Any]:
         "Foreseen": spelled(Foreseen),
         "Session": _object({"token": _TEXT, "expires": _MOMENT}),
         "Taken": _object({"requests": {"type": "array", "items": _TEXT}, "lookedAt": {"type": "integer"}}),
+        "GrantUse": spelled(GrantUse),
+        "Findings": _object({"items": {"type": "array", "items": spelled(Finding)}}),
+        "EventList": {
+            "type": "object",
+            "required": ["items"],
+            "properties": {"items": {"type": "array", "items": {"type": "object"}}},
+        },
+        "AuditTaken": _object(
+            {**spelled(AuditTaken)["properties"], "unread": {"type": "array", "items": _TEXT}}
+        ),
         "Document": {"type": "object"},
         "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
     }
@@ -356,8 +390,8 @@ def _operation(one: Operation) -> dict[str, Any]:
     }
     if one.open:
         found["security"] = []
-    if one.body is not None or one.delivery:
-        body = one.body.__name__ if one.body is not None else "Delivery"
+    if one.body is not None or one.takes:
+        body = one.body.__name__ if one.body is not None else one.takes
         found["requestBody"] = {"required": True, **_content(body)}
     return found
 

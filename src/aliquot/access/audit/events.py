@@ -139,11 +139,11 @@ _event = msgspec.json.Decoder(_Event)
 _list = msgspec.json.Decoder(_List)
 
 
-def read_list(body: bytes) -> tuple[list[Event], list[Unread]]:
-    """What a webhook is sent. Raises ValueError: it is no EventList."""
+def items_of(body: bytes) -> list[bytes]:
+    """The events of what a webhook is sent. Raises ValueError: it is no EventList."""
     try:
         found = _list.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"it is no EventList: {error}") from None
     except RecursionError:
         raise ValueError("it is no EventList: it is nested too deep") from None
@@ -151,7 +151,12 @@ def read_list(body: bytes) -> tuple[list[Event], list[Unread]]:
         raise ValueError(f"it is a {plain(found.kind)}, not an EventList of audit.k8s.io/v1")
     if len(found.items) > MOST_EVENTS:
         raise ValueError(f"it has {len(found.items)} events, and {MOST_EVENTS} are read at once")
-    return _sorted((f"item {number}", bytes(raw)) for number, raw in enumerate(found.items))
+    return [bytes(raw) for raw in found.items]
+
+
+def read_items(items: Iterable[bytes], *, first: int = 0) -> tuple[list[Event], list[Unread]]:
+    """`first`: which one of the list the first of them is."""
+    return _sorted((f"item {number}", raw) for number, raw in enumerate(items, first))
 
 
 def read_lines(lines: Iterable[bytes], source: str, *, first: int = 1) -> tuple[list[Event], list[Unread]]:

@@ -1,8 +1,10 @@
 """Takes what clusters' audit logs say: what is of a grant is counted, what should not be goes into the log and is told, and all else,
 which is nearly all of it, is forgotten at once. What comes again changes nothing."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import structlog
 from msgspec import Struct
 
 from aliquot.access.audit import checks
@@ -15,14 +17,18 @@ from aliquot.access.audit.use import tally
 from aliquot.access.broker.notices import note
 from aliquot.access.broker.waking import Waking
 from aliquot.access.core.notices import noticed
+from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
+
+_log = structlog.get_logger(__name__)
 
 KEPT_S = 400 * 86_400
 """How long what came of it is kept, unless an installation says another time."""
 _AT_ONCE = 500
 _NOTED_EVERY_S = 5.0
+_LOOK_EVERY_S = 30.0
 
 
 class Taken(Struct, frozen=True):
@@ -61,6 +67,17 @@ class Intake:
         if taken.findings:
             self._waking.wake()
         return taken
+
+    async def run(self, clusters: Sequence[str]) -> None:
+        """Until cancelled. `clusters`: those that are to deliver."""
+        while True:
+            try:
+                await self.look_for_silence(clusters)
+                while await self.forget() >= _AT_ONCE:
+                    pass
+            except Unreachable as error:
+                _log.warning("not looked whether audit logs come", error=str(error))
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look_for_silence(self, clusters: Iterable[str]) -> None:
         """Raises Unreachable and Unloggable."""

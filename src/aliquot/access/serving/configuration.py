@@ -11,6 +11,8 @@ clusters:
 - name: prod-one
   kubeconfig: agent.kubeconfig                    # of the cluster's account aliquot-access-agent; in-cluster without it
   server: https://prod-one.example.com:6443       # as holders reach it; else as the kubeconfig does
+  audit: {tokenFile: prod-one.audit}              # what its API server shows with its audit log; without it none is taken
+auditKeptDays: 400                                # what came of audit logs; the log itself is kept
 identity: {...}                                   # who anybody is: access/identity/configuration.py
 tickets: {...}                                    # access/tickets/settings.py
 notify: {...}                                     # access/notify/settings.py
@@ -24,6 +26,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from aliquot import document
+from aliquot.access.audit.intake import KEPT_S
+from aliquot.access.audit.silence import SILENT_AFTER_S
 from aliquot.access.core.templates.resolving import is_name
 from aliquot.access.identity.configuration import IdentitySection, check_identity
 from aliquot.access.notify.settings import NotifySettings, check_notify
@@ -43,11 +47,21 @@ class Tls(_Part, frozen=True, kw_only=True):
     key_file: _Text
 
 
+class Audit(_Part, frozen=True, kw_only=True):
+    """Of a cluster whose audit log comes here."""
+
+    token_file: _Text
+    """What it shows: one line, or two while one takes the place of the other."""
+    silent_after_seconds: Annotated[int, Meta(ge=60, le=86_400)] = int(SILENT_AFTER_S)
+    """Security is told, where grants let people in and nothing has come for so long."""
+
+
 class Cluster(_Part, frozen=True, kw_only=True):
     name: _Text
     kubeconfig: str = ""
     context: str = ""
     server: str = ""
+    audit: Audit | None = None
 
 
 class Configuration(_Part, frozen=True, kw_only=True):
@@ -62,6 +76,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     identity: IdentitySection
     tickets: TicketSettings = TicketSettings()
     notify: NotifySettings = NotifySettings()
+    audit_kept_days: Annotated[int, Meta(ge=1, le=3650)] = int(KEPT_S // 86_400)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -10,8 +10,10 @@ import aiohttp
 import structlog
 
 from aliquot.access.api.application import application
+from aliquot.access.api.auditing import Auditing
 from aliquot.access.api.door import Door
 from aliquot.access.api.hooks import Hooks
+from aliquot.access.audit.intake import Intake
 from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
@@ -83,14 +85,25 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
         broker = Broker(store, outside, waking=waking)
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
         hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
+        audits = {one.name: one.audit for one in configuration.clusters if one.audit is not None}
+        intake = Intake(
+            store,
+            waking,
+            kept_s=configuration.audit_kept_days * 86_400.0,
+            silent_after_s={name: float(one.silent_after_seconds) for name, one in audits.items()},
+        )
+        auditing = Auditing(door, intake, {name: str(base / one.token_file) for name, one in audits.items()})
         async with asyncio.TaskGroup() as tasks:
-            api = application(door, origin=key.name, signing_in=who.signing_in(door), hooks=hooks)
+            api = application(
+                door, origin=key.name, signing_in=who.signing_in(door), hooks=hooks, auditing=auditing
+            )
             tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(
                 CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
             )
             tasks.create_task(keep_time(broker), name="time")
             tasks.create_task(notices.run(), name="findings")
+            tasks.create_task(intake.run(tuple(audits)), name="audit logs")
             tasks.create_task(Checkpointing(store, key).run(), name="checkpoints")
             tasks.create_task(policies.run(), name="policy files")
             for one in there:
