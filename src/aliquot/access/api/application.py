@@ -10,6 +10,7 @@ from aliquot.access.api.auditing import Auditing
 from aliquot.access.api.deciding import Deciding
 from aliquot.access.api.declaring import Declaring
 from aliquot.access.api.door import Door, written
+from aliquot.access.api.exporting import Exporting
 from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.openapi import document
 from aliquot.access.api.overseeing import Overseeing
@@ -33,6 +34,7 @@ def application(
     declaring = Declaring(door)
     deciding = Deciding(door, asking)
     overseeing = Overseeing(door, origin=origin)
+    exporting = Exporting(door, origin=origin)
     post, get = ["POST"], ["GET"]
     routes = [
         Route("/healthz", _alive, methods=get),
@@ -59,6 +61,8 @@ def application(
         Route("/v1/clusters/{name}", overseeing.cluster, methods=get),
         Route("/v1/log/checkpoint", overseeing.checkpoint, methods=get),
         Route("/v1/log/proof", overseeing.proof, methods=get),
+        Route("/v1/log/consistency", overseeing.consistency, methods=get),
+        Route("/v1/log/entries", exporting.entries, methods=get),
         Route("/v1/log/dump", overseeing.dump, methods=get),
         *([Route("/v1/hooks/{name}", hooks.take, methods=post)] if hooks is not None else ()),
         *(

@@ -73,6 +73,13 @@ class Door:
             raise Problem(401, "unauthenticated", found.reason, {"WWW-Authenticate": "Bearer"})
         return found
 
+    async def overseer(self, request: Request, what: str, why: str) -> Caller:
+        """Somebody who looks after all. `what` they want, and `why` others may not, as the log has it. Raises Problem."""
+        caller = await self.caller(request)
+        if not self.policy_to_end().security.has(caller.identity):
+            await self.broker.refuse(what, Refused(f"{caller.person} {why}", Ground.FORBIDDEN), caller)
+        return caller
+
     async def proven(self, caller: Caller, request: Request, act: str, digest: str) -> Caller:
         """Raises Problem."""
         found = await self.authenticator.proven(caller, request.headers, act, digest)

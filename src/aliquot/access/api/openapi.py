@@ -15,7 +15,8 @@ from aliquot.access.api.asking import FILTERS, PARAMETER, SIMULATED
 from aliquot.access.api.auditing import FILTERS as AUDIT_FILTERS
 from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, JudgeBody, RevokeBody
 from aliquot.access.api.door import CLUSTER_HEADER, PROOF_HEADER, Reachable
-from aliquot.access.api.overseeing import ENTRY, PERSONAL, ClearBody, PullBody
+from aliquot.access.api.exporting import PAGE
+from aliquot.access.api.overseeing import ENTRY, PERSONAL, SEEN, ClearBody, PullBody
 from aliquot.access.api.signing_in import (
     ByCodeBody,
     ByPasskeyBody,
@@ -36,6 +37,7 @@ from aliquot.access.core.requests import ID_PATTERN
 from aliquot.access.core.templates.template import Template
 from aliquot.access.identity.local.codes import Offer
 from aliquot.access.identity.local.passkeys import Options
+from aliquot.access.log.exports.forms import MEDIA_TYPES, Form
 from aliquot.access.tickets.incoming.contents import Body as DeliveryBody
 
 _TEXT = {"type": "string"}
@@ -54,7 +56,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     """Of the query."""
     answer: str = "Request"
-    """A schema's name, or a media type; empty: there is nothing to say."""
+    """A schema's name, or media types with blanks between them; empty: there is nothing to say."""
     status: int = 200
     again: int = 0
     """Where there was nothing to be done any more."""
@@ -178,6 +180,21 @@ OPERATIONS = (
         query=ENTRY,
         required=("entry",),
         answer="text/plain",
+    ),
+    Operation(
+        method="get",
+        path="/v1/log/consistency",
+        summary="That the log goes on from the first entries (c2sp.org/tlog-witness).",
+        query=SEEN,
+        required=("from",),
+        answer="text/plain",
+    ),
+    Operation(
+        method="get",
+        path="/v1/log/entries",
+        summary="The log for other systems, the oldest entries first. Link: rel=next is there where there is more.",
+        query=PAGE,
+        answer=f"{MEDIA_TYPES[Form.CLOUDEVENTS]} {MEDIA_TYPES[Form.OCSF]} {MEDIA_TYPES[Form.CSV]}",
     ),
     Operation(
         method="get",
@@ -401,7 +418,7 @@ def _content(named: str) -> dict[str, Any]:
     if not named:
         return {}
     if "/" in named:
-        return {"content": {named: {"schema": _TEXT}}}
+        return {"content": {one: {"schema": {} if one.endswith("+json") else _TEXT} for one in named.split()}}
     return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{named}"}}}}
 
 

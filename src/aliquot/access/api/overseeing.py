@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 from aliquot.access.api import reading
 from aliquot.access.api.door import Door, written
 from aliquot.access.api.problems import Problem
-from aliquot.access.broker.around import Caller
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.people import Person
 from aliquot.access.core.quorum import may_approve
@@ -22,8 +21,10 @@ from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.log.dump import dump
 from aliquot.access.log.evidence import prove
+from aliquot.access.log.witness.request import asking
 from aliquot.access.store.reading import Reading
 
+SEEN = {"from": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}
 ENTRY = {"entry": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}
 PERSONAL = {"personal": re.compile("true|false")}
 _CHUNK = 256 * 1024
@@ -52,7 +53,7 @@ class Overseeing:
         return _shown(await self._door.store.read(lambda tx: tx.switch))
 
     async def pull(self, request: Request) -> Response:
-        caller = await self._security(request, "pulled", "is not of those who may pull the kill switch")
+        caller = await self._door.overseer(request, "pulled", "is not of those who may pull the kill switch")
         key = reading.idempotency_key(request) or self._door.random(16).hex()
         said = await reading.body(request, PullBody)
         return _shown(await self._door.broker.pull(caller, said.why, pull_id=f"{caller.person}/{key}"))
@@ -91,9 +92,28 @@ class Overseeing:
             raise Problem(404, "not-there", "no signed checkpoint has that entry yet")
         return Response(found, media_type="text/plain")
 
+    async def consistency(self, request: Request) -> Response:
+        """That the log goes on from what somebody has seen of it, as a witness is asked (c2sp.org/tlog-witness)."""
+        await self._door.caller(request)
+        given = reading.query(request, SEEN)
+        if "from" not in given:
+            raise Problem(
+                422, "invalid", "'from' is missing: how many entries the checkpoint has that you kept"
+            )
+        seen = int(given["from"])
+
+        def work(tx: Reading) -> bytes | None:
+            last = tx.log.last_checkpoint()
+            return asking(tx.log, last.note, seen) if last is not None and seen <= last.size else None
+
+        found = await self._door.store.read(work)
+        if found is None:
+            raise Problem(404, "not-there", "no signed checkpoint has as many entries yet")
+        return Response(found, media_type="text/plain")
+
     async def dump(self, request: Request) -> Response:
         """All of it, for `aliquot access log verify`."""
-        await self._security(request, "reading", "is not of those who may read all of the log")
+        await self._door.overseer(request, "reading", "is not of those who may read all of the log")
         given = reading.query(request, PERSONAL)
         with_personal = given.get("personal", "true") == "true"
         file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  # closed when it has been sent
@@ -119,12 +139,6 @@ class Overseeing:
         if found is None:
             raise Problem(404, "not-there", "there is no such cluster")
         return written(msgspec.to_builtins(found))
-
-    async def _security(self, request: Request, what: str, why: str) -> Caller:
-        caller = await self._door.caller(request)
-        if not self._door.policy_to_end().security.has(caller.identity):
-            await self._door.broker.refuse(what, Refused(f"{caller.person} {why}", Ground.FORBIDDEN), caller)
-        return caller
 
 
 def _shown(switch: KillSwitch) -> Response:

@@ -47,6 +47,12 @@ class Recorded(Struct, frozen=True):
     personal: dict[str, str]
 
 
+def shown(entry: Sealed, origin: str, *, with_personal: bool) -> Recorded:
+    """As a dump would have it."""
+    personal = {one.name: one.value for one in entry.openings} if with_personal else {}
+    return Recorded(origin, parse(entry.body), personal)
+
+
 class NoDump(ValueError):
     """Its text is for people, and names the line."""
 

@@ -5,7 +5,7 @@ Nothing here needs the server: an auditor has a dump, the log's key and this, or
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,7 +15,6 @@ import click
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
-    from aliquot.access.log.dump import Recorded
     from aliquot.access.log.notes import SigningKey
     from aliquot.access.log.witness.witness import Witness
 
@@ -105,27 +104,15 @@ async def _dump(url: str, key: "SigningKey | None", *, with_personal: bool) -> N
 def export(file: str, form: str) -> None:
     """Write what a dump says for other systems. It is not checked: 'verify' it first. FILE - is standard input."""
     from aliquot.access.log.dump import NoDump, recorded
+    from aliquot.access.log.exports.forms import Form, lines
     from aliquot.access.log.verify import lines_of
 
     with _reading(file) as stream:
         try:
-            for line in _exporter(form)(recorded(lines_of(stream))):
+            for line in lines(Form(form), recorded(lines_of(stream))):
                 click.echo(line, nl=False)
         except NoDump as error:
             raise click.ClickException(f"{file}: {error}") from error
-
-
-def _exporter(form: str) -> "Callable[[Iterator[Recorded]], Iterator[str]]":
-    from aliquot.access.log.exports.cloudevents import cloudevents
-    from aliquot.access.log.exports.ocsf import ocsf
-    from aliquot.access.log.exports.table import rows
-
-    if form == "csv":
-        return rows
-    import msgspec
-
-    events = ocsf if form == "ocsf" else cloudevents
-    return lambda found: (f"{msgspec.json.encode(event).decode()}\n" for event in events(found))
 
 
 @log.command("verify-entry")

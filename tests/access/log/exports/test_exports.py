@@ -31,15 +31,17 @@ STORY = [
     Draft(
         time_s=START_S + 2.5,
         actor=SYSTEM,
-        action="grant.made",
+        action="grant.active",
         grant="r1",
         before="activating",
         after="active",
     ),
     Draft(time_s=START_S + 3, actor=SYSTEM, action="grant.not_removed", grant="r1"),
-    Draft(time_s=START_S + 4, actor=SYSTEM, action="grant.ended", grant="r1"),
+    Draft(time_s=START_S + 4, actor=SYSTEM, action="grant.ended", grant="r1", before="ending"),
     Draft(time_s=START_S + 5, actor=SYSTEM, action="grant.made", grant="r2"),
-    Draft(time_s=START_S + 6, actor=ACTOR, action="switch.pulled"),
+    Draft(time_s=START_S + 6, actor=ACTOR, action="killswitch.pulled"),
+    Draft(time_s=START_S + 7, actor=ACTOR, action="refused.approve", grant="r1"),
+    Draft(time_s=START_S + 8, actor=ACTOR, action="grant.ended", grant="r1", before="approved"),
 ]
 
 
@@ -66,7 +68,7 @@ def test_ocsf_events_have_what_their_class_requires() -> None:
 
 @pytest.mark.parametrize(
     ("number", "type_uid", "severity", "status"),
-    [(0, 300401, 1, 1), (1, 300499, 1, 1), (2, 300501, 1, 1), (3, 300403, 4, 2), (4, 300502, 1, 1), (6, 300403, 1, 1)],
+    [(0, 300401, 1, 1), (1, 300499, 1, 1), (2, 300501, 1, 1), (3, 300403, 4, 2), (4, 300502, 1, 1), (6, 300403, 4, 1), (7, 300403, 1, 2), (8, 300403, 1, 1)],
 )  # fmt: skip
 def test_ocsf_kinds(number: int, type_uid: int, severity: int, status: int) -> None:
     event = list(ocsf(told()))[number]
@@ -80,6 +82,12 @@ def test_ocsf_names_who_was_given_access_to_what() -> None:
     assert made["privileges"] == ["pod-logs"]
     assert made["resources"] == [{"type": "namespace", "name": "payments"}]
     assert (made["time"], made["metadata"]["correlation_uid"]) == (1_790_000_002_500, "r1")
+
+
+def test_ocsf_of_a_page_knows_what_was_asked_before_it() -> None:
+    whole, all_ = list(ocsf(told())), list(told())
+    for first in range(len(all_)):
+        assert list(ocsf(all_[first:], all_[:first])) == whole[first:]
 
 
 def test_ocsf_of_a_request_that_is_not_in_the_dump() -> None:

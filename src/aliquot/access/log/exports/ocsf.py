@@ -21,13 +21,17 @@ ASSIGN, REVOKE = 1, 2
 INFORMATIONAL, MEDIUM, HIGH = 1, 3, 4
 SUCCESS, FAILURE = 1, 2
 
-_ACCESS = {"grant.made": ASSIGN, "grant.ended": REVOKE}
+_ACCESS = {"grant.active": ASSIGN, "grant.made": ASSIGN, "grant.ended": REVOKE}
+_NEVER_GIVEN = {"approved", "scheduled"}
+"""What ends from there took nothing away."""
 _SEVERITY = {
+    "killswitch.pulled": HIGH,
     "grant.not_made": MEDIUM,
     "grant.not_removed": HIGH,
     "review.overdue": MEDIUM,
     "finding.seen": HIGH,
 }
+ASKED = "request.asked"
 _FAILED = {"grant.not_made", "grant.not_removed"}
 
 
@@ -38,18 +42,24 @@ class _Asked(Struct, frozen=True):
     namespace: str
 
 
-def ocsf(recorded: Iterable[Recorded]) -> Iterator[dict[str, Any]]:
-    asked: dict[str, _Asked] = {}
+def ocsf(recorded: Iterable[Recorded], earlier: Iterable[Recorded] = ()) -> Iterator[dict[str, Any]]:
+    """`earlier`: entries before these, which are not told again, for what was asked in them."""
+    asked = {one.entry.grant: _asked(one.entry) for one in earlier if one.entry.action == ASKED}
     for one in recorded:
         entry = one.entry
-        if entry.action == "request.asked":
+        if entry.action == ASKED:
             asked[entry.grant] = _asked(entry)
         yield _event(one, asked.get(entry.grant))
 
 
+def is_about_access(entry: Entry) -> bool:
+    """Whose it is, and to what, is only told when it is asked for."""
+    return entry.action in _ACCESS and entry.before not in _NEVER_GIVEN
+
+
 def _event(one: Recorded, asked: _Asked | None) -> dict[str, Any]:
     entry = one.entry
-    if entry.action in _ACCESS:
+    if is_about_access(entry):
         class_uid, activity = USER_ACCESS_MANAGEMENT, _ACCESS[entry.action]
         about = _access(entry, asked)
     else:
@@ -65,7 +75,7 @@ def _event(one: Recorded, asked: _Asked | None) -> dict[str, Any]:
         "type_uid": class_uid * 100 + activity,
         "time": round(parse_rfc3339(entry.time) * 1000),
         "severity_id": _SEVERITY.get(entry.action, INFORMATIONAL),
-        "status_id": FAILURE if entry.action in _FAILED else SUCCESS,
+        "status_id": FAILURE if entry.action in _FAILED or entry.action.startswith("refused.") else SUCCESS,
         "actor": {"user": _user(entry.actor), "idp": {"name": entry.actor.iss}}
         | ({"session": {"uid": entry.actor.credential}} if entry.actor.credential else {}),
         "metadata": {
@@ -90,7 +100,7 @@ def _event(one: Recorded, asked: _Asked | None) -> dict[str, Any]:
 
 
 def _activity(action: str) -> int:
-    if action == "request.asked":
+    if action == ASKED:
         return CREATE
     return OTHER if action.startswith("intends.") else UPDATE
 
