@@ -1,22 +1,19 @@
 """The door: any operation of any service by its name in AWS' own models."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 
-@dataclass(frozen=True)
 class Failure(Exception):
     """An operation that failed. Its text is one line that says what to do, where that is known."""
 
-    service: str
-    operation: str
-    code: str
-    """As AWS says it (`ResourceInUseException`), or one of ours below."""
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.service}:{self.operation}: {self.message}"
+    def __init__(self, service: str, operation: str, code: str, message: str) -> None:
+        """`code`: as AWS says it (`ResourceInUseException`), or one of ours below."""
+        super().__init__(f"{service}:{operation}: {message}")
+        self.service = service
+        self.operation = operation
+        self.code = code
+        self.message = message
 
 
 NO_CREDENTIALS = "NoCredentials"

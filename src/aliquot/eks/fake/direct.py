@@ -1,0 +1,57 @@
+"""The fake without HTTP, for simulations on virtual time: it takes the place of the door to AWS (`eks.aws.api.Api`)."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from aliquot.eks.fake.refusals import Refused
+from aliquot.eks.fake.service import Lost, Service
+from aliquot.eks.fake.subnets import Subnets
+
+Failed = Callable[[str, str, str, str], Exception]
+"""(service, operation, code, message) → what the door raises."""
+UNREACHABLE = "Unreachable"
+
+
+class Direct:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        now: Callable[[], float],
+        failed: Failed,
+        subnets: Callable[[], list[dict[str, Any]]],
+        others: Mapping[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] | None = None,
+    ) -> None:
+        """`others`: operations of other services, by service and operation; each gets the parameters and answers."""
+        self._service = service
+        self._now = now
+        self._failed = failed
+        self._subnets = subnets
+        self._others = others or {}
+        self.calls: Counter[str] = Counter()
+
+    async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        self.calls[f"{service}:{operation}"] += 1
+        if service != "eks":
+            answer = self._others.get((service, operation))
+            if answer is None:
+                raise self._failed(service, operation, "ServerException", "the fake has no such service")
+            return answer(parameters)
+        try:
+            return self._service.call(operation, parameters, self._now(), Subnets(self._subnets()))
+        except Refused as error:
+            raise self._failed(service, operation, error.code, error.message) from None
+        except Lost:
+            raise self._failed(service, operation, UNREACHABLE, "the connection broke off") from None
+
+    async def pages(
+        self, service: str, operation: str, result: str, **parameters: Any
+    ) -> AsyncIterator[dict[str, Any] | str]:
+        while True:
+            page = await self.call(service, operation, **parameters)
+            for item in page.get(result, ()):
+                yield item
+            if "nextToken" not in page:
+                return
+            parameters = {**parameters, "nextToken": page["nextToken"]}

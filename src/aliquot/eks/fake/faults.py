@@ -1,0 +1,44 @@
+"""Things that go wrong on request, by the names that EKS has for them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    REFUSE = "refuse"
+    """The call is answered with the error `code`."""
+    LOSE = "lose"
+    """The call is done, and its answer never arrives."""
+    FAIL = "fail"
+    """The update that it begins ends as Failed, with the ErrorCode `code`."""
+
+
+@dataclass(kw_only=True)
+class Fault:
+    kind: Kind
+    operation: str
+    code: str = ""
+    message: str = "injected"
+    times: int = 1
+    after: int = 0
+    """So many calls of the operation go well before."""
+    resource_ids: tuple[str, ...] = ()
+
+
+@dataclass
+class Faults:
+    waiting: list[Fault] = field(default_factory=list)
+
+    def take(self, kind: Kind, operation: str) -> Fault | None:
+        """What happens to this call. Each is used up by its times."""
+        for fault in self.waiting:
+            if fault.kind is not kind or fault.operation != operation:
+                continue
+            if fault.after:
+                fault.after -= 1
+                continue
+            fault.times -= 1
+            if fault.times <= 0:
+                self.waiting.remove(fault)
+            return fault
+        return None

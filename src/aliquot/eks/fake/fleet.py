@@ -1,0 +1,107 @@
+"""What a cluster has behind the service: nodes that come up, pods that leave or do not. An emulated cluster can be one."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A node of a node group."""
+
+    name: str
+    instance_id: str
+    cluster: str
+    nodegroup: str
+    zone: str
+    instance_type: str
+    ami_type: str
+    minor: str
+    release: str
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: tuple[tuple[str, str, str], ...] = ()
+    """Key, value, effect as Kubernetes writes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requested:
+    """A deprecated API that somebody asked a cluster for."""
+
+    group: str
+    version: str
+    resource: str
+    user_agent: str
+    times: int
+    last_s: float
+
+
+class Fleet(Protocol):
+    """Wishes are told and looked at again later: nothing here waits."""
+
+    def control_plane(self, cluster: str, minor: str) -> None:
+        """It is of this minor from now on."""
+        ...
+
+    def endpoint(self, cluster: str) -> tuple[str, str]:
+        """Where its API server is, and its certificate authority (base64 of PEM)."""
+        ...
+
+    def launch(self, machine: Machine) -> None: ...
+
+    def terminate(self, machine: Machine) -> None: ...
+
+    def ready(self, machine: Machine) -> bool: ...
+
+    def cordon(self, machine: Machine) -> None: ...
+
+    def drain(self, machine: Machine, *, force: bool) -> None:
+        """Evict its pods, but those of DaemonSets; by force: delete them, whatever their budgets say."""
+        ...
+
+    def drained(self, machine: Machine) -> bool: ...
+
+    def requested(self, cluster: str) -> tuple[Requested, ...]:
+        """Within the last 30 days."""
+        ...
+
+
+class Imagined:
+    """A fleet of nothing: nodes are ready and empty at once, where a test has not said otherwise."""
+
+    def __init__(self) -> None:
+        self.machines: dict[str, Machine] = {}
+        self.cordoned: set[str] = set()
+        self.minors: dict[str, str] = {}
+        self.never_ready: set[str] = set()
+        """Names of node groups."""
+        self.never_drained: set[str] = set()
+        """Names of machines."""
+        self.asked: dict[str, tuple[Requested, ...]] = {}
+
+    def control_plane(self, cluster: str, minor: str) -> None:
+        self.minors[cluster] = minor
+
+    def endpoint(self, cluster: str) -> tuple[str, str]:
+        return f"https://{cluster}.fake-eks.invalid", "ZmFrZQ=="
+
+    def launch(self, machine: Machine) -> None:
+        self.machines[machine.name] = machine
+
+    def terminate(self, machine: Machine) -> None:
+        self.machines.pop(machine.name, None)
+        self.cordoned.discard(machine.name)
+
+    def ready(self, machine: Machine) -> bool:
+        return machine.nodegroup not in self.never_ready
+
+    def cordon(self, machine: Machine) -> None:
+        self.cordoned.add(machine.name)
+
+    def drain(self, machine: Machine, *, force: bool) -> None:
+        if force:
+            self.never_drained.discard(machine.name)
+
+    def drained(self, machine: Machine) -> bool:
+        return machine.name not in self.never_drained
+
+    def requested(self, cluster: str) -> tuple[Requested, ...]:
+        return self.asked.get(cluster, ())

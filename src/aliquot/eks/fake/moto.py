@@ -1,0 +1,118 @@
+"""The AWS around the fake: moto's server, in a process of its own on loopback. EC2, IAM, KMS and STS are its."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree
+
+_START_S = 60.0
+_LOOK_EVERY_S = 0.1
+_TIMEOUT_S = 30.0
+_HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"server", b"date"}
+)
+_FIELDS = {
+    "SubnetId": "subnetId",
+    "AvailabilityZone": "availabilityZone",
+    "VpcId": "vpcId",
+    "AvailableIpAddressCount": "availableIpAddressCount",
+}
+
+
+class NotStarted(Exception):
+    """One line: why there is no moto."""
+
+
+class Moto:
+    """An `Elsewhere`. Use it as a context manager: the process ends with it."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._port = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Moto":
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        environment = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
+        self._process = await asyncio.create_subprocess_exec(
+            *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await asyncio.to_thread(self._answers):
+                    if self._process.returncode is not None:
+                        raise NotStarted(
+                            "moto's server does not start: pip install 'moto[ec2,iam,kms]' flask flask-cors"
+                        )
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError:
+            await self.__aexit__()
+            raise NotStarted(f"moto's server does not answer within {_START_S:.0f} s") from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            await self._process.wait()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+            return True
+        return False
+
+    async def forward(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        return await asyncio.to_thread(self._forward, method, target, headers, body)
+
+    async def subnets(self) -> list[dict[str, Any]]:
+        body = urlencode({"Action": "DescribeSubnets", "Version": "2016-11-15"}).encode()
+        scope = f"FAKE/20261001/{self._region}/ec2/aws4_request"
+        headers = [
+            (b"content-type", b"application/x-www-form-urlencoded"),
+            (
+                b"authorization",
+                f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none".encode(),
+            ),
+        ]
+        _, _, text = await self.forward("POST", "/", headers, body)
+        found = []
+        for item in ElementTree.fromstring(text).iter():
+            told = {child.tag.rpartition("}")[2]: child.text for child in item}
+            if "subnetId" in told:
+                found.append({key: told.get(name) for key, name in _FIELDS.items()})
+        return found
+
+    def _forward(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
+        try:
+            kept = {
+                name.decode("latin-1"): value.decode("latin-1")
+                for name, value in headers
+                if name.lower() not in _HOP_BY_HOP
+            }
+            connection.request(method, target, body=body, headers=kept)
+            answer = connection.getresponse()
+            text = answer.read()
+            told = [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in answer.getheaders()
+                if name.lower().encode() not in _HOP_BY_HOP
+            ]
+            return answer.status, told, text
+        except OSError:
+            return 503, [(b"content-type", b"text/plain")], b"moto does not answer"
+        finally:
+            connection.close()

@@ -1,0 +1,163 @@
+"""EKS add-ons."""
+
+import json
+from typing import Any
+
+from aliquot.eks.fake.refusals import in_use, not_now, wrong
+from aliquot.eks.fake.rules import finding
+from aliquot.eks.fake.rules.updating import begin
+from aliquot.eks.fake.world import Addon, Cluster, World, at
+
+
+def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    cluster = finding.active(world, call["clusterName"])
+    name = call["addonName"]
+    names = {"clusterName": cluster.name, "addonName": name}
+    if name in cluster.addons:
+        raise in_use("Addon already exists.", **names)
+    version = _version(world, cluster, name, call.get("addonVersion"))
+    _configuration(call, names)
+    told: dict[str, Any] = {
+        "addonName": name,
+        "clusterName": cluster.name,
+        "status": "CREATING",
+        "addonVersion": version,
+        "health": {"issues": []},
+        "addonArn": world.arn("addon", cluster.name, name, world.id()),
+        "createdAt": at(now_s),
+        "modifiedAt": at(now_s),
+        "tags": call.get("tags", {}),
+        "publisher": "eks",
+        "owner": "aws",
+    }
+    if "serviceAccountRoleArn" in call:
+        told["serviceAccountRoleArn"] = call["serviceAccountRoleArn"]
+    if "configurationValues" in call:
+        told["configurationValues"] = call["configurationValues"]
+    if "podIdentityAssociations" in call:
+        told["podIdentityAssociations"] = [
+            world.arn("podidentityassociation", cluster.name, f"a-{world.rng.getrandbits(80):017x}"[:19])
+            for _ in call["podIdentityAssociations"]
+        ]
+    cluster.addons[name] = Addon(told=told, due_s=now_s + world.durations.addon)
+    return {"addon": told}
+
+
+def _version(world: World, cluster: Cluster, name: str, version: str | None) -> str:
+    names = {"clusterName": cluster.name, "addonName": name}
+    if name not in world.known.addons:
+        raise wrong(f"Addon {name} specified is not supported", **names)
+    if version is None:
+        default = world.known.default_build(name, cluster.minor)
+        if default is None:
+            raise wrong(f"Addon {name} is not supported in Kubernetes version {cluster.minor}", **names)
+        return default.version
+    build = world.known.build(name, version)
+    if build is None or cluster.minor not in build.minors:
+        raise wrong(
+            f"Addon version specified is not supported: {name} {version}, Kubernetes version {cluster.minor}",
+            **names,
+        )
+    return version
+
+
+def _configuration(call: dict[str, Any], names: dict[str, str]) -> None:
+    text = call.get("configurationValues")
+    if not text:
+        return
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise wrong("ConfigurationValue is not in valid JSON or YAML format", **names) from None
+    if not isinstance(value, dict):
+        raise wrong("ConfigurationValue provided in request is not supported", **names)
+
+
+def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    cluster = finding.cluster(world, call["clusterName"])
+    return {"addon": finding.addon(cluster, call["addonName"]).told}
+
+
+def list_addons(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    return {"addons": sorted(finding.cluster(world, call["clusterName"]).addons)}
+
+
+def update(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    cluster = finding.active(world, call["clusterName"])
+    addon = finding.addon(cluster, call["addonName"])
+    name = call["addonName"]
+    names = {"clusterName": cluster.name, "addonName": name}
+    if addon.told["status"] in ("CREATING", "UPDATING", "DELETING"):
+        raise in_use(f"Addon {name} cannot be updated: it is {addon.told['status']}", **names)
+    version = _version(world, cluster, name, call.get("addonVersion", addon.told["addonVersion"]))
+    _configuration(call, names)
+    resolve = call.get("resolveConflicts", "NONE")
+    params = {"AddonVersion": version, "ResolveConflicts": resolve}
+    answer = begin(
+        world,
+        cluster,
+        "UpdateAddon",
+        "AddonUpdate",
+        params,
+        now_s,
+        due_s=now_s + world.durations.addon,
+        of=f"addon/{name}",
+        changes={"addonVersion": version}
+        | {key: call[key] for key in ("serviceAccountRoleArn", "configurationValues") if key in call},
+    )
+    begun = cluster.updates[answer["update"]["id"]]
+    if addon.drifted and resolve == "NONE" and not begun.errors:
+        begun.errors = [
+            {
+                "errorCode": "ConfigurationConflict",
+                "errorMessage": f"Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. Conflicts: {name} .spec",
+                "resourceIds": [name],
+            }
+        ]
+    if addon.drifted and resolve == "OVERWRITE":
+        addon.drifted = False
+    addon.told["status"] = "UPDATING"
+    addon.due_s = begun.due_s
+    return answer
+
+
+def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    cluster = finding.cluster(world, call["clusterName"])
+    addon = finding.addon(cluster, call["addonName"])
+    if addon.told["status"] == "DELETING":
+        raise not_now(f"Addon {call['addonName']} is being deleted", clusterName=cluster.name)
+    addon.told["status"] = "DELETING"
+    addon.due_s = now_s + world.durations.addon
+    return {"addon": addon.told}
+
+
+def advance(world: World, cluster: Cluster, now_s: float) -> None:
+    for name, addon in list(cluster.addons.items()):
+        if addon.due_s is None or addon.due_s > now_s:
+            continue
+        addon.due_s = None
+        if addon.told["status"] == "DELETING":
+            del cluster.addons[name]
+            continue
+        failed = _finish(cluster, addon, name)
+        addon.told["status"] = "UPDATE_FAILED" if failed else "ACTIVE"
+
+
+def _finish(cluster: Cluster, addon: Addon, name: str) -> bool:
+    """Whether the update of it that is just over has failed."""
+    over = [
+        one for one in cluster.updates.values() if one.of == f"addon/{name}" and one.status != "InProgress"
+    ]
+    if not over or addon.told["status"] != "UPDATING":
+        return False
+    last = over[-1]
+    if last.errors:
+        addon.told["health"] = {
+            "issues": [
+                {"code": one["errorCode"], "message": one["errorMessage"], "resourceIds": one["resourceIds"]}
+                for one in last.errors
+            ]
+        }
+        return True
+    addon.told |= {**last.changes, "health": {"issues": []}}
+    return False

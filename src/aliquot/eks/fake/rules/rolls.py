@@ -1,0 +1,201 @@
+"""How the nodes of a group are replaced, as the guide has it (Managed node group update behaviour).
+
+DEFAULT: some new nodes more than there were (two for each zone, or as many as may be unavailable), one ready in each zone; then old
+ones are cordoned and emptied, some at a time, and ended; then down to the size that was wanted. MINIMAL: all old nodes are cordoned
+first, and ended before new ones come, so that there are never more than were wanted. A node that does not get empty within 15
+minutes ends the update, if it was not forced; what has been replaced stays so.
+"""
+
+from typing import Any
+
+from aliquot.eks.fake.fleet import Machine
+from aliquot.eks.fake.world import Cluster, Node, Nodegroup, Roll, Update, World, at
+
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+def launch(world: World, group: Nodegroup, minor: str, release: str, now_s: float) -> None:
+    told = group.told
+    number = group.launched
+    group.launched += 1
+    instance = f"i-{world.rng.getrandbits(68):017x}"
+    machine = Machine(
+        name=f"{told['nodegroupName']}-{number}-{instance[-5:]}",
+        instance_id=instance,
+        cluster=told["clusterName"],
+        nodegroup=told["nodegroupName"],
+        zone=_zone(group),
+        instance_type=told["instanceTypes"][number % len(told["instanceTypes"])],
+        ami_type=told["amiType"],
+        minor=minor,
+        release=release,
+        labels=dict(told["labels"]),
+        taints=tuple((one["key"], one.get("value", ""), _EFFECTS[one["effect"]]) for one in told["taints"]),
+    )
+    group.nodes[machine.name] = Node(machine=machine, launched_s=now_s)
+    world.fleet.launch(machine)
+
+
+def _zone(group: Nodegroup) -> str:
+    """That with the fewest nodes, as an auto scaling group balances them."""
+    counts = dict.fromkeys(group.zones, 0)
+    for node in group.nodes.values():
+        if node.draining_s is None:
+            counts[node.machine.zone] += 1
+    return min(counts, key=lambda zone: (counts[zone], zone))
+
+
+def scale(world: World, group: Nodegroup, now_s: float) -> None:
+    """To the size that is wanted, where no roll is on."""
+    want = group.told["scalingConfig"]["desiredSize"]
+    while len(group.nodes) < want:
+        launch(world, group, group.told["version"], group.told["releaseVersion"], now_s)
+    for name in list(group.nodes)[want:]:
+        _end(world, group, name)
+
+
+def _end(world: World, group: Nodegroup, name: str) -> None:
+    world.fleet.terminate(group.nodes.pop(name).machine)
+
+
+def ready(world: World, node: Node, now_s: float) -> bool:
+    return now_s - node.launched_s >= world.durations.launch_node and world.fleet.ready(node.machine)
+
+
+def advance(world: World, cluster: Cluster, now_s: float) -> None:
+    for name, group in list(cluster.nodegroups.items()):
+        status = group.told["status"]
+        if status == "CREATING":
+            _creating(world, group, now_s)
+        elif status == "DELETING":
+            _deleting(world, cluster, name, group, now_s)
+        elif group.roll is not None:
+            _rolling(world, cluster.updates[group.roll.update], group, group.roll, now_s)
+
+
+def _creating(world: World, group: Nodegroup, now_s: float) -> None:
+    if all(ready(world, node, now_s) for node in group.nodes.values()):
+        group.told["status"] = "ACTIVE"
+    elif now_s - group.since_s > world.durations.create_nodegroup_most:
+        late = [node.machine.instance_id for node in group.nodes.values() if not ready(world, node, now_s)]
+        group.told["status"] = "CREATE_FAILED"
+        group.told["health"] = {
+            "issues": [
+                {
+                    "code": "NodeCreationFailure",
+                    "message": "Instances failed to join the kubernetes cluster",
+                    "resourceIds": late,
+                }
+            ]
+        }
+
+
+def _deleting(world: World, cluster: Cluster, name: str, group: Nodegroup, now_s: float) -> None:
+    waited = now_s - group.since_s
+    for node in list(group.nodes.values()):
+        if world.fleet.drained(node.machine) or waited > world.durations.evict_most:
+            _end(world, group, node.machine.name)
+    if not group.nodes and waited > world.durations.settle:
+        del cluster.nodegroups[name]
+
+
+def _rolling(world: World, update: Update, group: Nodegroup, roll: Roll, now_s: float) -> None:
+    if update.errors and update.due_s is not None and now_s >= update.due_s:
+        _fail(world, update, group, update.errors[0], now_s)
+        return
+    want = group.told["scalingConfig"]["desiredSize"]
+    old = [
+        n for n in group.nodes.values() if (n.machine.minor, n.machine.release) != (roll.minor, roll.release)
+    ]
+    new = [n for n in group.nodes.values() if n not in old]
+    up = [node for node in new if ready(world, node, now_s)]
+    if _late(world, new, up, now_s):
+        late = [node.machine.instance_id for node in new if node not in up]
+        message = "Couldn't proceed with upgrade process as new nodes are not joining node group"
+        error = {"errorCode": "NodeCreationFailure", "errorMessage": message, "resourceIds": late}
+        _fail(world, update, group, error, now_s)
+        return
+    if roll.strategy == "MINIMAL":
+        for node in old:
+            world.fleet.cordon(node.machine)
+    while len(group.nodes) < want + (roll.surge if old else 0):
+        launch(world, group, roll.minor, roll.release, now_s)
+    zones_up = {node.machine.zone for node in up}
+    if roll.surge and old and zones_up != {node.machine.zone for node in group.nodes.values()}:
+        return
+    if not _replaced(world, update, group, roll, old, new, up, now_s):
+        return
+    if not old and len(up) == len(group.nodes):
+        for name in list(group.nodes)[want:]:
+            _end(world, group, name)
+        _succeed(update, group, roll, now_s)
+
+
+def _replaced(
+    world: World,
+    update: Update,
+    group: Nodegroup,
+    roll: Roll,
+    old: list[Node],
+    new: list[Node],
+    up: list[Node],
+    now_s: float,
+) -> bool:
+    """One look at the old nodes: some begin to be emptied, some end. False: the update has failed."""
+    for node in [one for one in old if one.draining_s is not None]:
+        assert node.draining_s is not None
+        if world.fleet.drained(node.machine):
+            node.drained_since_s = now_s if node.drained_since_s is None else node.drained_since_s
+            if now_s - node.drained_since_s >= world.durations.settle:
+                _end(world, group, node.machine.name)
+                old.remove(node)
+        elif now_s - node.draining_s > world.durations.evict_most:
+            if roll.force:
+                world.fleet.drain(node.machine, force=True)
+                continue
+            error = {
+                "errorCode": "PodEvictionFailure",
+                "errorMessage": "Reached max retries while trying to evict pods from nodes in node group "
+                + group.told["nodegroupName"],
+                "resourceIds": [node.machine.name],
+            }
+            _fail(world, update, group, error, now_s)
+            return False
+    # Without surge, what has ended and what has not come up yet are unavailable, too.
+    away = sum(1 for node in old if node.draining_s is not None)
+    if not roll.surge:
+        away += len(new) - len(up) + max(0, group.told["scalingConfig"]["desiredSize"] - len(group.nodes))
+    for node in [one for one in old if one.draining_s is None][: max(0, roll.unavailable - away)]:
+        node.draining_s = now_s
+        world.fleet.cordon(node.machine)
+        world.fleet.drain(node.machine, force=False)
+    return True
+
+
+def _late(world: World, new: list[Node], up: list[Node], now_s: float) -> bool:
+    return any(
+        now_s - node.launched_s > world.durations.create_nodegroup_most for node in new if node not in up
+    )
+
+
+def _succeed(update: Update, group: Nodegroup, roll: Roll, now_s: float) -> None:
+    update.status = "Successful"
+    group.told |= {"version": roll.minor, "releaseVersion": roll.release, "modifiedAt": at(now_s)}
+    if roll.template:
+        group.told["launchTemplate"] = roll.template
+    group.told["status"] = "ACTIVE"
+    group.roll = None
+
+
+def _fail(world: World, update: Update, group: Nodegroup, error: dict[str, Any], now_s: float) -> None:
+    """What is half replaced stays half replaced: old nodes may be used again, surplus new ones go."""
+    update.status, update.errors = "Failed", [error]
+    group.told["status"] = "ACTIVE"
+    want, roll = group.told["scalingConfig"]["desiredSize"], group.roll
+    assert roll is not None
+    unready = [node for node in group.nodes.values() if not ready(world, node, now_s)]
+    for node in unready[: max(0, len(group.nodes) - want)]:
+        _end(world, group, node.machine.name)
+    for node in group.nodes.values():
+        node.draining_s = node.drained_since_s = None
+    group.roll = None

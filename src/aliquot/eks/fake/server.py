@@ -1,0 +1,126 @@
+"""The fake over HTTP, where boto3 finds it: EKS' paths are answered here, everything else goes on to another server (moto's).
+
+An ASGI application: whoever runs it chooses the server. Signatures are not checked; who calls is whoever can reach it.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from aliquot.eks.fake.model import Model
+from aliquot.eks.fake.refusals import Refused, wrong
+from aliquot.eks.fake.service import PLACED, Lost, Service
+from aliquot.eks.fake.subnets import Subnets
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SERVED = frozenset({"clusters", "cluster-versions", "addons", "access-policies", "tags"})
+"""First parts of paths of EKS. Those of others (S3's buckets, too) go on."""
+_MOST_BYTES = 4 << 20
+
+
+class Elsewhere(Protocol):
+    """The AWS around it."""
+
+    async def forward(
+        self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...
+
+    async def subnets(self) -> list[dict[str, Any]]:
+        """All there are, as EC2's DescribeSubnets tells of them."""
+        ...
+
+
+class FakeEks:
+    def __init__(self, service: Service, elsewhere: Elsewhere, now: Callable[[], float]) -> None:
+        self._service = service
+        self._model: Model = service.model
+        self._elsewhere = elsewhere
+        self._now = now
+        # One call after the other, as the rules expect it.
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        body = await _body(receive)
+        path = scope["raw_path"].decode("latin-1").partition("?")[0]
+        if path.split("/")[1] not in SERVED or not _is_eks(scope["headers"]):
+            query = scope["query_string"].decode("latin-1")
+            target = f"{path}?{query}" if query else path
+            status, headers, answer = await self._elsewhere.forward(
+                scope["method"], target, list(scope["headers"]), body
+            )
+            await _send(send, status, headers, answer)
+            return
+        try:
+            answer_text = json.dumps(await self._answer(scope, path, body)).encode()
+        except Lost:
+            # ASGI has no way to break a connection off; this says as little of what has become of the call.
+            await _refuse(send, 503, Refused("ServiceUnavailableException", "Service is unavailable"))
+            return
+        except Refused as error:
+            await _refuse(send, self._model.status(error.code), error)
+            return
+        await _send(send, 200, [(b"content-type", b"application/json")], answer_text)
+
+    async def _answer(self, scope: Scope, path: str, body: bytes) -> dict[str, Any]:
+        route = self._model.route(scope["method"], path)
+        if route is None:
+            raise wrong(f"there is no {scope['method']} {path}")
+        operation, labels = route
+        try:
+            parsed = json.loads(body) if body else {}
+        except ValueError:
+            raise wrong("the body is no JSON") from None
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        parameters = self._model.read(operation, labels, query, parsed)
+        async with self._turn:
+            told = await self._elsewhere.subnets() if operation in PLACED else []
+            return self._model.answer(
+                operation, self._service.call(operation, parameters, self._now(), Subnets(told))
+            )
+
+
+def _is_eks(headers: Any) -> bool:
+    """By the service that the request is signed for: paths alone could be a bucket's."""
+    authorization = next((value for name, value in headers if name == b"authorization"), b"")
+    return b"/eks/aws4_request" in authorization
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, more, size = [], True, 0
+    while more:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= _MOST_BYTES:
+            parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _refuse(send: Send, status: int, error: Refused) -> None:
+    body = json.dumps({"message": error.message, **error.names}).encode()
+    headers = [(b"content-type", b"application/json"), (b"x-amzn-errortype", error.code.encode())]
+    await _send(send, status, headers, body)
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+    kept.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": kept})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,171 @@
+"""The fake as one function: a call at a time, answered or refused."""
+
+import base64
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from aliquot.eks.fake.faults import Fault, Kind
+from aliquot.eks.fake.model import Model
+from aliquot.eks.fake.refusals import Refused, wrong
+from aliquot.eks.fake.rules import (
+    access,
+    addons,
+    clusters,
+    insights,
+    nodegroups,
+    rolls,
+    tags,
+    updating,
+    versions,
+)
+from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.world import World
+
+Rule = Callable[[World, dict[str, Any], float], dict[str, Any]]
+PlacedRule = Callable[[World, dict[str, Any], float, Subnets], dict[str, Any]]
+
+RULES: dict[str, Rule] = {
+    "AssociateAccessPolicy": access.associate,
+    "AssociateEncryptionConfig": clusters.associate_encryption,
+    "CancelUpdate": updating.cancel,
+    "CreateAccessEntry": access.create,
+    "CreateAddon": addons.create,
+    "CreatePodIdentityAssociation": access.create_identity,
+    "DeleteAccessEntry": access.delete,
+    "DeleteAddon": addons.delete,
+    "DeleteCluster": clusters.delete,
+    "DeleteNodegroup": nodegroups.delete,
+    "DeletePodIdentityAssociation": access.delete_identity,
+    "DescribeAccessEntry": access.describe,
+    "DescribeAddon": addons.describe,
+    "DescribeAddonConfiguration": versions.describe_addon_configuration,
+    "DescribeAddonVersions": versions.describe_addon_versions,
+    "DescribeCluster": clusters.describe,
+    "DescribeClusterVersions": versions.describe_cluster_versions,
+    "DescribeInsight": insights.describe,
+    "DescribeInsightsRefresh": insights.describe_refresh,
+    "DescribeNodegroup": nodegroups.describe,
+    "DescribePodIdentityAssociation": access.describe_identity,
+    "DescribeUpdate": updating.describe,
+    "DisassociateAccessPolicy": access.disassociate,
+    "ListAccessEntries": access.list_entries,
+    "ListAccessPolicies": access.list_policies,
+    "ListAddons": addons.list_addons,
+    "ListAssociatedAccessPolicies": access.list_associated,
+    "ListClusters": clusters.list_clusters,
+    "ListFargateProfiles": lambda world, call, _: {"fargateProfileNames": []},
+    "ListIdentityProviderConfigs": lambda world, call, _: {"identityProviderConfigs": []},
+    "ListInsights": insights.list_insights,
+    "ListNodegroups": nodegroups.list_nodegroups,
+    "ListPodIdentityAssociations": access.list_identities,
+    "ListTagsForResource": tags.list_tags,
+    "ListUpdates": updating.list_updates,
+    "StartInsightsRefresh": insights.start_refresh,
+    "TagResource": tags.tag,
+    "UntagResource": tags.untag,
+    "UpdateAccessEntry": access.update,
+    "UpdateAddon": addons.update,
+    "UpdateClusterConfig": clusters.update_config,
+    "UpdateNodegroupConfig": nodegroups.update_config,
+    "UpdatePodIdentityAssociation": access.update_identity,
+}
+PLACED: dict[str, PlacedRule] = {
+    "CreateCluster": clusters.create,
+    "CreateNodegroup": nodegroups.create,
+    "UpdateClusterVersion": clusters.update_version,
+    "UpdateNodegroupVersion": nodegroups.update_version,
+}
+"""Those that look at subnets first."""
+_MOST_IN_A_PAGE = 100
+
+
+class Lost(Exception):
+    """What was asked for is done, and nobody is told."""
+
+
+class Service:
+    def __init__(self, world: World, model: Model) -> None:
+        self.world = world
+        self.model = model
+
+    def advance(self, now_s: float) -> None:
+        """What time alone brings about. In small steps: a roll looks at its nodes in each."""
+        for name, cluster in list(self.world.clusters.items()):
+            if cluster.due_s is not None and cluster.due_s <= now_s:
+                cluster.due_s = None
+                if cluster.told["status"] == "DELETING":
+                    del self.world.clusters[name]
+                    continue
+                cluster.told["status"] = "ACTIVE"
+            updating.advance(self.world, cluster, now_s)
+            addons.advance(self.world, cluster, now_s)
+            rolls.advance(self.world, cluster, now_s)
+            insights.advance(self.world, cluster, now_s)
+
+    def call(
+        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+    ) -> dict[str, Any]:
+        """The answer, with times as datetimes. Raises Refused and Lost."""
+        fault = self.world.faults.take(Kind.REFUSE, operation)
+        if fault is not None:
+            raise Refused(fault.code, fault.message)
+        self.model.check(operation, parameters)
+        self.advance(now_s)
+        answer = self._once(operation, parameters, now_s, subnets)
+        page = self._page(operation, parameters, answer)
+        self.model.answer(operation, page)
+        lost: Fault | None = self.world.faults.take(Kind.LOSE, operation)
+        if lost is not None:
+            raise Lost
+        return page
+
+    def _once(
+        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+    ) -> dict[str, Any]:
+        """A call with a token that was used before is answered as it was then."""
+        token = parameters.get("clientRequestToken")
+        if not token:
+            return self._do(operation, parameters, now_s, subnets)
+        digest = json.dumps(parameters, sort_keys=True, default=str)
+        before = self.world.tokens.get((operation, token))
+        if before is not None:
+            if before[0] != digest:
+                raise wrong("The clientRequestToken was used with other parameters")
+            return deepcopy(before[1])
+        answer = self._do(operation, parameters, now_s, subnets)
+        self.world.tokens[operation, token] = (digest, deepcopy(answer))
+        return answer
+
+    def _do(
+        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+    ) -> dict[str, Any]:
+        if operation in PLACED:
+            answer = PLACED[operation](self.world, parameters, now_s, subnets)
+        elif operation in RULES:
+            answer = RULES[operation](self.world, parameters, now_s)
+        else:
+            raise Refused("ServerException", f"the fake does not know {operation}")
+        return deepcopy(answer)
+
+    def _page(self, operation: str, parameters: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        key = self.model.list_of(operation)
+        if key is None or key not in answer:
+            return answer
+        first = _decoded(parameters.get("nextToken"))
+        most = min(parameters.get("maxResults", _MOST_IN_A_PAGE), _MOST_IN_A_PAGE)
+        items = answer[key]
+        page = {**answer, key: items[first : first + most]}
+        if first + most < len(items):
+            page["nextToken"] = base64.urlsafe_b64encode(str(first + most).encode()).decode()
+        return page
+
+
+def _decoded(token: str | None) -> int:
+    if not token:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(token.encode()))
+    except ValueError:
+        raise wrong("The nextToken is none of ours") from None
