@@ -234,16 +234,17 @@ class World:
             agents={CLUSTER: GuardedAgent(self.clusters, self.outage.why_not)},
         )
         waking = Waking()
+        owner = self.rng.randbytes(8).hex()
         self.notices = Notices(self.store, waking)
         self.broker = Broker(
             self.store, outside, waking=waking, random_bytes=self.rng.randbytes, notice=self.known.notice
         )
         self.merging = Merging(self.broker, self.others)
         await self.outage.settle(self.merging)
-        carrying_out = CarryingOut(self.store, self.broker, outside, waking=waking, rng=self.rng)
+        carrying_out = CarryingOut(self.store, self.broker, outside, owner=owner, waking=waking, rng=self.rng)
         self._tasks = [
             asyncio.create_task(carrying_out.run()),
-            asyncio.create_task(keep_time(self.broker)),
+            asyncio.create_task(keep_time(self.broker, self.store, owner)),
             asyncio.create_task(self.notices.run()),
             asyncio.create_task(self.outage.run(self.merging)),
             asyncio.create_task(self.known.run(self.store)),

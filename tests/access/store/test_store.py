@@ -244,7 +244,7 @@ async def test_effects_of_one_grant_are_carried_out_one_after_the_other(store: S
     assert [
         one.life for one in await store.read(lambda tx: tx.queued(["Notify"], most=10, busy=["one"]))
     ] == ["two"]
-    await store.write(lambda tx: tx.again(due[0], due_s=1_000_060.0, problem="no answer"))
+    await store.write(lambda tx: tx.again(due[0], due_s=1_000_060.0, problem="no answer", owner=""))
     await store.write(lambda tx: tx.done(due[1]))
     left = await store.read(lambda tx: tx.queued(["Notify"], most=10))
     assert [(one.life, b"ended" in one.body) for one in left] == [("two", True)]

@@ -1,9 +1,12 @@
 """Carries out what was decided: makes and removes grants, tells people, comments on tickets. Of one grant one thing after the other in
-each lane; what fails is tried again, and what is known to have come of it is put to the request."""
+each lane; what fails is tried again, and what is known to have come of it is put to the request.
+
+Of several servers one claims each effect, and holds it for as long as that takes. What a server held that died is another's once its
+claim has run out: that alone is ever done twice."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -42,6 +45,9 @@ LANES: tuple[tuple[str, ...], ...] = (
 """A mail server that does not answer keeps no grant from ending."""
 _AT_ONCE = 32
 _LOOK_EVERY_S = 1.0
+CLAIM_S = 20.0
+"""After so long, what a dead server was doing is done by another."""
+_HOLD_EVERY_S = 5.0
 _FIRST_AGAIN_S, _LAST_AGAIN_S = 1.0, 60.0
 _MOST_TELLINGS = 12
 """Then somebody who is not reached is given up, and the log says so."""
@@ -49,14 +55,24 @@ _MOST_TELLINGS = 12
 
 class CarryingOut:
     def __init__(
-        self, store: Store, broker: Broker, outside: Outside, *, waking: Waking, rng: random.Random
+        self,
+        store: Store,
+        broker: Broker,
+        outside: Outside,
+        *,
+        owner: str,
+        waking: Waking,
+        rng: random.Random,
     ) -> None:
+        """`owner`: a name that no other process has, nor this one after a restart."""
         self._store = store
         self._broker = broker
         self._outside = outside
+        self._owner = owner
         self._waking = waking
         self._rng = rng
-        self._busy: list[set[str]] = [set() for _ in LANES]
+        self._busy: list[dict[str, int]] = [{} for _ in LANES]
+        """Of each lane, by life what is being carried out."""
         self._do: Mapping[str, Callable[[Effect], Awaitable[Event | None]]] = {
             MakeGrant.__name__: self._make,
             RemoveGrant.__name__: self._remove,
@@ -67,26 +83,52 @@ class CarryingOut:
         }
 
     async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                try:
-                    await self._start_what_is_due(tasks)
-                except Unreachable as error:
-                    _log.warning("nothing is carried out", error=str(error))
-                await self._waking.wait(most_s=_LOOK_EVERY_S)
+        """Until cancelled. What it was doing then, others may do at once."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hold(), name="claims")
+                while True:
+                    try:
+                        await self._start_what_is_due(tasks)
+                    except Unreachable as error:
+                        _log.warning("nothing is carried out", error=str(error))
+                    await self._waking.wait(most_s=_LOOK_EVERY_S)
+        finally:
+            try:
+                await self._store.write(lambda tx: tx.let_go(self._owner))
+            except Unreachable as error:
+                _log.warning("others have to wait for what was claimed here", error=str(error))
+
+    async def _hold(self) -> None:
+        while True:
+            await asyncio.sleep(_HOLD_EVERY_S)
+            held = [number for busy in self._busy for number in busy.values()]
+            if not held:
+                continue
+            try:
+                await self._store.write(
+                    lambda tx, held=held: tx.hold(held, owner=self._owner, for_s=CLAIM_S)  # type: ignore[misc]
+                )
+            except Unreachable as error:
+                _log.warning("not held any longer", error=str(error))
 
     async def _start_what_is_due(self, tasks: asyncio.TaskGroup) -> None:
         for lane, kinds in enumerate(LANES):
             busy = self._busy[lane]
             if len(busy) >= _AT_ONCE:
                 continue
-            due = await self._store.read(
-                lambda tx, kinds=kinds, busy=busy: tx.queued(kinds, most=_AT_ONCE - len(busy), busy=busy)  # type: ignore[misc]
-            )
-            for one in due:
-                busy.add(one.life)
+            for one in await self._claimed(kinds, busy):
+                busy[one.life] = one.number
                 tasks.create_task(self._carry_out(lane, one), name=f"{one.kind} of {one.life}")
+
+    async def _claimed(self, kinds: Sequence[str], busy: Mapping[str, int]) -> Sequence[Queued]:
+        most = _AT_ONCE - len(busy)
+        # Mostly there is nothing, and a look costs less than a write.
+        if not await self._store.read(lambda tx: tx.queued(kinds, most=1, busy=busy, owner=self._owner)):
+            return ()
+        return await self._store.write(
+            lambda tx: tx.claim(kinds, most=most, busy=busy, owner=self._owner, for_s=CLAIM_S)
+        )
 
     async def _carry_out(self, lane: int, queued: Queued) -> None:
         try:
@@ -97,7 +139,7 @@ class CarryingOut:
                 "not written what came of it", effect=queued.kind, grant=queued.life, error=str(error)
             )
         finally:
-            self._busy[lane].discard(queued.life)
+            del self._busy[lane][queued.life]
             self._waking.wake()
 
     async def _once(self, queued: Queued) -> None:
@@ -122,7 +164,7 @@ class CarryingOut:
         def work(tx: Transaction) -> None:
             life = tx.life(queued.life)
             if not gives_up:
-                tx.again(queued, due_s=tx.now_s + delay_s, problem=problem)
+                tx.again(queued, due_s=tx.now_s + delay_s, problem=problem, owner=self._owner)
                 return
             tx.done(queued)
             if life is not None:

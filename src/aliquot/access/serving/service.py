@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import secrets
+import socket
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -54,9 +56,11 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
         database = Database(configuration.database)
         stack.callback(database.close)
         await asyncio.to_thread(database.prepare)
-        store = Store(database, clock=clock)
+        store = Store(database)
         # Whatever is being written is written, off the loop's thread.
         stack.push_async_callback(asyncio.to_thread, store.close)
+        # Another one after a restart: what the last one claimed is let go of by its time.
+        owner = f"{socket.gethostname()}-{secrets.token_hex(8)}"
         waking = Waking()
         notices = Notices(store, waking)
         there = [
@@ -99,9 +103,10 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             )
             tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(
-                CarryingOut(store, broker, outside, waking=waking, rng=rng).run(), name="carrying out"
+                CarryingOut(store, broker, outside, owner=owner, waking=waking, rng=rng).run(),
+                name="carrying out",
             )
-            tasks.create_task(keep_time(broker), name="time")
+            tasks.create_task(keep_time(broker, store, owner), name="time")
             tasks.create_task(notices.run(), name="findings")
             tasks.create_task(intake.run(tuple(audits)), name="audit logs")
             tasks.create_task(Checkpointing(store, key).run(), name="checkpoints")

@@ -29,6 +29,10 @@ _BUSY_TIMEOUT_MS = 10_000
 _MOST_READERS = 8
 _LOCK = 0x_A11C_0725
 """Of PostgreSQL's advisory locks: whoever writes has it."""
+_NOW = {
+    True: "SELECT (julianday('now') - 2440587.5) * 86400.0",
+    False: "SELECT extract(epoch FROM clock_timestamp())",
+}
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
@@ -71,6 +75,11 @@ class Database:
             else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             yield connection
+
+    def now_s(self, connection: Connection) -> float:
+        """By the database's own clock, whatever those of the servers say."""
+        found: float = connection.execute(text(_NOW[self.is_sqlite])).scalar_one()
+        return float(found)
 
     def prepare(self) -> None:
         """Make the tables where there are none, and bring those of an earlier version up to this one."""

@@ -200,14 +200,22 @@ class Reading:
         row = self._connection.execute(_ANSWER, asked).first()
         return Answer(row.digest, row.status, row.body) if row is not None else None
 
-    def queued(self, kinds: Iterable[str], *, most: int, busy: Iterable[str] = ()) -> tuple[Queued, ...]:
-        """Effects that are due, of each life the first; `busy`: of these lives none."""
+    def queued(
+        self, kinds: Iterable[str], *, most: int, busy: Iterable[str] = (), owner: str = ""
+    ) -> tuple[Queued, ...]:
+        """Effects that are due, of each life the first, and that no other server than `owner` is carrying out; `busy`: of these
+        lives none."""
         first = (
             select(func.min(outbox.c.number)).where(outbox.c.kind.in_(list(kinds))).group_by(outbox.c.life)
         )
         found = (
             select(outbox)
-            .where(outbox.c.number.in_(first), outbox.c.due_s <= self.now_s, outbox.c.life.not_in(list(busy)))
+            .where(
+                outbox.c.number.in_(first),
+                outbox.c.due_s <= self.now_s,
+                outbox.c.life.not_in(list(busy)),
+                or_(outbox.c.owner.in_(["", owner]), outbox.c.until_s <= self.now_s),
+            )
             .order_by(outbox.c.due_s, outbox.c.number)
             .limit(most)
         )

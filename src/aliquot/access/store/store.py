@@ -40,13 +40,14 @@ class _Came:
 
 
 class Store:
-    """`threads` False: work is done where it is asked for, which is what virtual time needs. The database is prepared."""
+    """`clock` None: the database's own, by which all servers agree. `threads` False: work is done where it is asked for, which is what
+    virtual time needs. The database is prepared."""
 
     def __init__(
         self,
         database: Database,
         *,
-        clock: Clock,
+        clock: Clock | None = None,
         salt: Callable[[int], bytes] = secrets.token_bytes,
         threads: bool = True,
     ) -> None:
@@ -87,7 +88,7 @@ class Store:
 
     def _read(self, work: Callable[[Reading], T]) -> T:
         with self._database.reading() as connection:
-            return work(Reading(connection, Head.read(connection, self._clock.now())))
+            return work(Reading(connection, Head.read(connection, self._now_s(connection))))
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._writer is not None
@@ -116,12 +117,15 @@ class Store:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
         try:
             with self._database.writing() as connection:
-                head = Head.read(connection, self._clock.now())
+                head = Head.read(connection, self._now_s(connection))
                 came = [self._one(connection, head, wanted) for wanted in batch]
                 head.write(connection)
         except Exception as error:
             return [_Came(wanted, None, error) for wanted in batch]
         return came
+
+    def _now_s(self, connection: Connection) -> float:
+        return self._database.now_s(connection) if self._clock is None else self._clock.now()
 
     def _one(self, connection: Connection, head: Head, wanted: _Wanted) -> _Came:
         before = head.mark()

@@ -17,7 +17,7 @@ from aliquot.access.store import rows
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
 from aliquot.access.store.reading import Answer, Given, Queued, Reading
-from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, seen, users
+from aliquot.access.store.tables import answers, credentials, leases, lives, notices, outbox, seen, users
 
 NOTICES_KEPT_S = 30 * 24 * 3600.0
 
@@ -93,14 +93,50 @@ class Transaction(Reading):
         if queued:
             self._connection.execute(_QUEUE, queued)
 
+    def claim(
+        self, kinds: Iterable[str], *, most: int, busy: Iterable[str], owner: str, for_s: float
+    ) -> tuple[Queued, ...]:
+        """What is queued, and from now on this server's to carry out. Writers come one after the other, so no other gets the same."""
+        found = self.queued(kinds, most=most, busy=busy, owner=owner)
+        if numbers := [one.number for one in found]:
+            values = {"owner": owner, "until_s": self.now_s + for_s}
+            self._connection.execute(update(outbox).where(outbox.c.number.in_(numbers)).values(values))
+        return found
+
+    def hold(self, numbers: Iterable[int], *, owner: str, for_s: float) -> None:
+        """For longer; those that another has taken over meanwhile stay theirs."""
+        mine = outbox.c.owner == owner
+        values = {"until_s": self.now_s + for_s}
+        self._connection.execute(
+            update(outbox).where(outbox.c.number.in_(list(numbers)), mine).values(values)
+        )
+
+    def let_go(self, owner: str) -> None:
+        """Of all that it has claimed."""
+        self._connection.execute(update(outbox).where(outbox.c.owner == owner).values(owner="", until_s=0))
+        self._connection.execute(delete(leases).where(leases.c.owner == owner))
+
+    def lease(self, name: str, owner: str, *, for_s: float) -> bool:
+        """False: another has it."""
+        values = {"owner": owner, "until_s": self.now_s + for_s}
+        there = self._connection.execute(select(leases).where(leases.c.name == name)).first()
+        if there is None:
+            self._connection.execute(insert(leases).values(name=name, **values))
+        elif there.owner != owner and there.until_s > self.now_s:
+            return False
+        else:
+            self._connection.execute(update(leases).where(leases.c.name == name).values(values))
+        return True
+
     def done(self, queued: Queued) -> None:
         self._connection.execute(_DONE, {"number": queued.number})
 
-    def again(self, queued: Queued, *, due_s: float, problem: str) -> None:
+    def again(self, queued: Queued, *, due_s: float, problem: str, owner: str) -> None:
+        """Later. Nothing, where another server has taken it over meanwhile."""
         self._connection.execute(
             update(outbox)
-            .where(outbox.c.number == queued.number)
-            .values(due_s=due_s, attempts=queued.attempts + 1, problem=problem)
+            .where(outbox.c.number == queued.number, outbox.c.owner == owner)
+            .values(due_s=due_s, attempts=queued.attempts + 1, problem=problem, owner="", until_s=0)
         )
 
     def saw(self, notice: Notice, told_s: float) -> None:
