@@ -166,7 +166,7 @@ def test_what_is_kept_is_bounded_and_printable_and_what_is_unknown_is_passed_ove
         (b"[]", "no audit event: Expected `object`, got `array`"),
         (b"{}", "no audit event: Object missing required field"),
         (b"[" * 100_000, "no audit event"),
-        (b"x" * MOST_EVENT_BYTES, "an event of 4194305 bytes; at most 4194304 are read"),
+        (b"x" * MOST_EVENT_BYTES, "an event of more than 4194304 bytes, which are the most that are read"),
         (line(kind="Pod"), "a Pod of audit.k8s.io/v1, no event of audit.k8s.io/v1"),
         (line(apiVersion="v1"), "a Event of v1, no event of audit.k8s.io/v1"),
         (line(requestReceivedTimestamp="yesterday"), "no audit event: its timestamps are no times"),

@@ -194,7 +194,7 @@ def stripped(text: bytes) -> bytes | None:
 
 def _decoded(text: bytes) -> _Event:
     if len(text) > MOST_EVENT_BYTES:
-        raise ValueError(f"an event of {len(text)} bytes; at most {MOST_EVENT_BYTES} are read")
+        raise ValueError(f"an event of more than {MOST_EVENT_BYTES} bytes, which are the most that are read")
     try:
         found = _event.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -184,7 +184,7 @@ def described(found: dict[str, Any]) -> str:
     if asked["extends"]:
         lines.append(f"  extends    {asked['extends']}")
     lines.append("  may")
-    lines += [f"    {_rule(rule)}" for rule in asked["rules"]]
+    lines += [f"    {rule_text(rule)}" for rule in asked["rules"]]
     lines.append("  because")
     lines += [f"    | {line}" for line in asked["justification"].splitlines()]
     if found["approvals"]:
@@ -197,7 +197,7 @@ def described(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _rule(rule: dict[str, Any]) -> str:
+def rule_text(rule: dict[str, Any]) -> str:
     groups = [one for one in rule["apiGroups"] if one]
     of = f" of {', '.join(groups)}" if groups else ""
     named = f" named {', '.join(rule['resourceNames'])}" if rule["resourceNames"] else ""

@@ -44,9 +44,13 @@ class Server:
     def post(self, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> Any:
         return self.call("POST", path, body, **headers)
 
+    def send(self, path: str, data: bytes) -> Any:
+        """JSON as it is. Raises click.ClickException."""
+        return self._sent("POST", path, data, self._known() | {"Content-Type": "application/json"})
+
     def call(self, method: str, path: str, body: Mapping[str, Any] | None, **headers: str) -> Any:
         """Raises click.ClickException."""
-        sent = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        sent = self._known()
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token_cluster:
             sent["Aliquot-Cluster"] = self.token_cluster
@@ -63,7 +67,10 @@ class Server:
             sent["Content-Type"] = "application/json"
         elif method == "POST":
             data = b""
-        asked = urllib.request.Request(self.url + path, data, sent, method=method)
+        return self._sent(method, path, data, sent)
+
+    def _sent(self, method: str, path: str, data: bytes | None, sent: Mapping[str, str]) -> Any:
+        asked = urllib.request.Request(self.url + path, data, dict(sent), method=method)
         try:
             with self._opener().open(asked, timeout=_TIMEOUT_S) as answer:
                 return json.loads(answer.read(_MOST_BYTES))
@@ -80,6 +87,9 @@ class Server:
             raise click.ClickException(
                 f"{self.url} does not answer as Aliquot does; check --server"
             ) from None
+
+    def _known(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
 
     def _token(self) -> str:
         try:
@@ -110,7 +120,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+def server_url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     parts = urlsplit(value)
     if not parts.hostname or parts.scheme not in ("https", "http"):
         raise click.BadParameter(f"'{value}' is no URL; write https://access.example.com.")
@@ -157,7 +167,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--server",
             "url",
             required=True,
-            callback=_url,
+            callback=server_url,
             envvar="ALIQUOT_ACCESS_SERVER",
             show_envvar=True,
             help="Where `aliquot access serve` answers, like https://access.example.com.",

@@ -19,6 +19,16 @@ _COMMANDS = {
     "return": ("aliquot.cli.access.having", "return_", "Give a grant back before its time."),
     "revoke": ("aliquot.cli.access.having", "revoke", "End somebody's grant now."),
     "review": ("aliquot.cli.access.overseeing", "review", "Judge a grant that is over."),
+    "used": (
+        "aliquot.cli.access.audit",
+        "used",
+        "What a grant was used for, and which of its rights never were.",
+    ),
+    "audit": (
+        "aliquot.cli.access.audit",
+        "audit",
+        "Clusters' audit logs: how they come, and access that no grant gave.",
+    ),
     "kill": ("aliquot.cli.access.overseeing", "kill", "Pull the kill switch: all access ends."),
     "clear": ("aliquot.cli.access.overseeing", "clear", "Agree to clear the kill switch; it takes two."),
     "serve": (
