@@ -189,6 +189,8 @@ OPERATOR_OBJECTS = local_role(
     rule("get list watch create patch delete", "apps", "daemonsets"),
     rule("get list watch create patch delete", "", "services"),
     rule("get list watch create patch delete", "monitoring.coreos.com", "servicemonitors"),
+    # Of DaemonSets whose pods are refused.
+    rule("list watch", "", "events"),
 )
 ADMISSION = role(
     "aliquot-admission",

@@ -31,12 +31,13 @@ from aliquot.operator.core.pods import operand_of, operand_pods
 from aliquot.operator.core.policies import Policy
 from aliquot.operator.core.pools import POOL_LABEL, fitting, no_pool, pool_change
 from aliquot.operator.core.progress import NodeView, Progress, Step, Told, leave, progress
+from aliquot.operator.core.refusals import daemon_set_of
 from aliquot.operator.core.summary import NodeStanding
 from aliquot.operator.core.upgrade.memory import Memory, decode
 from aliquot.operator.core.upgrade.states import MEMORY, STATE_LABEL, State, state_of
 from aliquot.operator.effort import Effort
 from aliquot.operator.standing import NodeStands, Standing
-from aliquot.operator.watched import BY_NODE, Watched
+from aliquot.operator.watched import BY_NODE, Json, Watched
 
 FIELD_MANAGER = "aliquot-operator"
 _WORKERS = 8
@@ -84,6 +85,7 @@ class NodeLoop:
             self._watched.nodes.subscribe(self._node_changed),
             self._watched.gpu_nodes.subscribe(self._gpu_node_changed),
             self._watched.pods.subscribe(self._pod_changed),
+            self._watched.refusals.subscribe(self._refused),
         )
         try:
             await self._controller.run()
@@ -111,6 +113,15 @@ class NodeLoop:
         assert some is not None
         if some.spec.node_name and operand_of(some) is not None:
             self._controller.enqueue(some.spec.node_name)
+
+    def _refused(self, old: Json | None, new: Json | None) -> None:
+        """A DaemonSet says that it can make no pods: for whom is not said."""
+        name = daemon_set_of(new or old or {})
+        daemon_set = self._watched.daemon_sets.get(f"{self._namespace}/{name}") if name else None
+        if daemon_set is not None:
+            policy = (daemon_set["metadata"].get("labels") or {}).get(POLICY_LABEL, "")
+            for node in self._standing.nodes_of(policy):
+                self._controller.enqueue(node)
 
     async def _reconcile(self, name: str) -> float | None:
         self._effort.looked("nodes")
@@ -146,29 +157,38 @@ class NodeLoop:
     async def _follow(self, node: Node, policy: Policy, stands: NodeStands) -> float | None:
         name = node.metadata.name
         gpu_node = self._gpu_nodes.newest(name, self._watched.gpu_nodes.get(name))
-        found = progress(self._view(node, policy, stands, gpu_node), self._clock.now())
+        now_s = self._clock.now()
+        found = progress(self._view(node, policy, stands, gpu_node, now_s), now_s)
         await self._write_marks(node, self._changes(node, policy, stands, found))
         held_back_s = await self._write_conditions(node, gpu_node, found)
         self._board.put_node(policy.name, _standing_of(node, found))
         return min((wait for wait in (found.look_again_s, held_back_s) if wait is not None), default=None)
 
-    def _view(self, node: Node, policy: Policy, stands: NodeStands, gpu_node: GPUNode | None) -> NodeView:
+    def _view(
+        self, node: Node, policy: Policy, stands: NodeStands, gpu_node: GPUNode | None, now_s: float
+    ) -> NodeView:
         name, labels = node.metadata.name, node.metadata.labels or {}
         revisions = {one: self._standing.revision(policy.name, one, name) for one in OperandName}
         pods = self._watched.pods.indexed(BY_NODE, name)
         said = conditions.shown(gpu_node.status.conditions) if gpu_node is not None else {}
         checks = said.get(CHECKS_PASSED)
+        found = operand_pods(pods, policy.name, self._namespace, revisions)
         without_driver = stands.pool is None and POOL_LABEL not in labels
         return NodeView(
             name,
             labels,
             policy,
-            operand_pods(pods, policy.name, self._namespace, revisions),
+            found,
             said,
             driver_version=gpu_node.status.driver_version if gpu_node is not None else "",
             validated={"True": True, "False": False}.get(checks.status) if checks is not None else None,
             validation_message=checks.message if checks is not None else "",
             misfit=no_pool(node.status.node_info.os_image) if without_driver else "",
+            refused={
+                one: refused
+                for one in OperandName
+                if one not in found and (refused := self._watched.refusal(policy.name, one, labels, now_s))
+            },
         )
 
     def _changes(self, node: Node, policy: Policy, stands: NodeStands, found: Progress) -> "_Marks":

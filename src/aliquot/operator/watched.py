@@ -1,6 +1,6 @@
 """What the operator reads of the cluster: a copy of each kind, its own or one that the process has already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from aliquot.kube.api.core import Node, Pod
@@ -9,6 +9,7 @@ from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.resources import (
     DAEMONSETS,
+    EVENTS,
     GPUNODES,
     GPUPOLICIES,
     NODES,
@@ -18,10 +19,15 @@ from aliquot.kube.resources import (
     SERVICES,
     Resource,
 )
+from aliquot.operator.core.operands import OperandName
+from aliquot.operator.core.pools import POOL_LABEL
+from aliquot.operator.core.refusals import REASON, daemon_set_of, refusal
+from aliquot.operator.core.rendering.pods import daemon_set_name
 
 Json: TypeAlias = dict[str, Any]
 
 BY_NODE = "node"
+BY_DAEMON_SET = "daemon set"
 OURS = "app.kubernetes.io/managed-by=aliquot-operator"
 
 
@@ -52,6 +58,16 @@ class Watched:
         self.service_monitors: Cache[Json] = _ours(client, SERVICEMONITORS, namespace, optional=True)
         """`is_served` False: Prometheus' operator is not there."""
         self.runtime_classes: Cache[Json] = Cache(client, RUNTIMECLASSES, dict)
+        self.refusals: Cache[Json] = Cache(
+            client,
+            EVENTS,
+            dict,
+            namespace=namespace,
+            field_selector=f"reason={REASON}",
+            indexes={BY_DAEMON_SET: _by_daemon_set},
+            optional=True,
+        )
+        """Events of DaemonSets whose pods the API server refuses. By rights of an earlier version they may not be seen."""
         given: tuple[tuple[Cache[Any], Cache[Any] | None], ...] = (
             (self.pods, pods),
             (self.nodes, nodes),
@@ -61,6 +77,7 @@ class Watched:
             (self.services, None),
             (self.service_monitors, None),
             (self.runtime_classes, None),
+            (self.refusals, None),
         )
         self.all: list[Cache[Any]] = [own for own, _ in given]
         self.own: list[Cache[Any]] = [own for own, passed in given if passed is None]
@@ -68,6 +85,12 @@ class Watched:
     async def synced(self) -> None:
         for cache in self.all:
             await cache.synced()
+
+    def refusal(self, policy: str, operand: OperandName, labels: Mapping[str, str], now_s: float) -> str:
+        """What the API server has against pods of the operand on a node with these labels; empty: nothing that is known."""
+        pool = labels.get(POOL_LABEL, "") if operand is OperandName.DRIVER else ""
+        name = daemon_set_name(policy, operand, pool)
+        return refusal(self.refusals.indexed(BY_DAEMON_SET, name), now_s)
 
     @property
     def waits_for(self) -> str:
@@ -77,6 +100,10 @@ class Watched:
 
 def _ours(client: Client, resource: Resource, namespace: str, *, optional: bool = False) -> Cache[Json]:
     return Cache(client, resource, dict, namespace=namespace, label_selector=OURS, optional=optional)
+
+
+def _by_daemon_set(event: Json) -> Iterable[str]:
+    return (name,) if (name := daemon_set_of(event)) else ()
 
 
 def _by_node(pod: Pod) -> Iterable[str]:

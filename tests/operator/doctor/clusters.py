@@ -111,9 +111,16 @@ def policy(
     }
 
 
-def deployment(name: str = "aliquot-operator", *, replicas: int = 1, ready: int = 1) -> Json:
+def deployment(
+    name: str = "aliquot-operator", *, replicas: int = 1, ready: int = 1, refused: str = ""
+) -> Json:
+    """`refused`: what the API server has against its pods."""
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app.kubernetes.io/name": name}}}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"readyReplicas": ready}}
+    status: Json = {"readyReplicas": ready}
+    if refused:
+        failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused}
+        status["conditions"] = [failure]
+    return {"metadata": {"name": name}, "spec": spec, "status": status}
 
 
 def lease(name: str = "aliquot-operator", *, age_s: float = 1.0) -> Lease:

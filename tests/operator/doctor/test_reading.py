@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from aliquot.clock import VirtualClock
+from aliquot.clock import VirtualClock, rfc3339
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
-from aliquot.kube.resources import SECRETS, SERVICEACCOUNTS
+from aliquot.kube.resources import EVENTS, SECRETS, SERVICEACCOUNTS
 from aliquot.operator.doctor.reading import WebhookNames, read
 from tests.emulator.api import Api, on_virtual_time
 
@@ -19,6 +19,26 @@ PATH = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+def test_what_is_said_of_discoverys_pods() -> None:
+    async def main(api: Api) -> None:
+        transport = AsgiTransport(api.server.app, "admin", ("system:masters",))
+        client = Client(transport, clock=VirtualClock(), rng=random.Random(0))
+        await api.ok("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        for name, message in (("aliquot-p-driver", "another's"), ("aliquot-discovery", "exceeded quota: q")):
+            about = {"kind": "DaemonSet", "name": name, "namespace": NAMESPACE}
+            event = {"metadata": {"name": name, "namespace": NAMESPACE}, "involvedObject": about}
+            told = {
+                "reason": "FailedCreate",
+                "message": f"Error creating: {message}",
+                "lastTimestamp": rfc3339(client.clock.now()),
+            }
+            await client.create(EVENTS, event | told)
+        seen = await read(client, namespace=NAMESPACE, webhook=NAMES)
+        assert seen.discovery_refused == "exceeded quota: q"
+
+    on_virtual_time(main)
 
 
 @pytest.mark.parametrize(

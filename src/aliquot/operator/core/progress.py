@@ -17,6 +17,7 @@ from aliquot.operator.core.operands import (
     OperandName,
 )
 from aliquot.operator.core.policies import OperandPlan, Policy
+from aliquot.operator.core.refusals import REASON
 
 AGENT_READY = "Ready"
 AGENT_MIG = "MIGConfigured"
@@ -86,6 +87,8 @@ class NodeView:
     validation_message: str = ""
     misfit: str = ""
     """Why no driver can be put on it."""
+    refused: Mapping[OperandName, str] = field(default_factory=dict)
+    """Why those that have no pod get none, where the API server has something against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,8 @@ class _Look:
             if pod.is_current:
                 return Told(Status.TRUE, "Ready")
             return Told(Status.TRUE, "Outdated", "it runs, and is to be exchanged")
+        if pod is None and (refused := self._view.refused.get(name)):
+            return self._until_deadline(name, REASON, refused)
         if pod is None or pod.is_going:
             return self._until_deadline(name, "Starting", _STARTS)
         return self._until_deadline(name, pod.reason or "Starting", pod.message or _STARTS)

@@ -53,6 +53,8 @@ TO_DO: Mapping[str, str] = {
     "tolerate): kubectl -n {namespace} describe pod {pod}",
     "Evicted": "the node is short of disk or memory: kubectl describe node {node}",
     "NoPod": _NOBODY,
+    "FailedCreate": "give the namespace what it lacks (quota, limits), or let the pods through (an admission webhook or policy): "
+    "kubectl -n {namespace} describe daemonset {daemon_set}; kubectl -n {namespace} get resourcequotas,limitranges",
     "NoDriverImage": "leave the driver to the node's image: a GPUPolicy for such nodes with spec.driver.preinstalled: true",
     "DeadlineExceeded": "see its log: {logs}",
     "NotReady": "see its log: {logs}",

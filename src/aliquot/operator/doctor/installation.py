@@ -21,6 +21,10 @@ _NFD = "feature.node.kubernetes.io/"
 _INSTALL = "aliquot install"
 _KINDS_ALONE = "aliquot install -o crds | kubectl apply --server-side --force-conflicts -f -"
 _NEEDED = ("gpupolicies.aliquot.dev", "gpunodes.aliquot.dev")
+_MAKE_ROOM = (
+    "give the namespace what it lacks (quota, limits), or let the pods through (an admission webhook or policy): kubectl -n "
+    "{namespace} get resourcequotas,limitranges"
+)
 _STALE_S = 60.0
 """A lease that nobody has renewed for so long is nobody's, whatever clocks say."""
 _DAY_S = 86_400.0
@@ -158,6 +162,9 @@ def _deployment(seen: Seen, deployment: Json) -> Iterator[Finding]:
     found = next(
         (found for pod in seen.pods if _selects(selector, pod) and (found := read(pod, "")).reason), None
     )
+    if found is None and (refused := _refused(deployment)):
+        yield _to_do("Deployment", name, "FailedCreate", refused, _MAKE_ROOM.format(namespace=seen.namespace))
+        return
     # Of a pod that has not started there is no log.
     has_log = found is None or found.reason in ("CrashLoopBackOff", "Starting")
     labels = ",".join(f"{label}={value}" for label, value in selector.items())
@@ -170,6 +177,14 @@ def _deployment(seen: Seen, deployment: Json) -> Iterator[Finding]:
         if has_log
         else f"kubectl -n {seen.namespace} describe pods -l {labels}",
     )
+
+
+def _refused(deployment: Json) -> str:
+    """What the API server has against its pods; empty: nothing."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message", ""))
+    return ""
 
 
 def _leases(seen: Seen) -> Iterator[Finding]:
@@ -202,6 +217,10 @@ def _discovery(seen: Seen) -> Iterator[Finding]:
         or not seen.may_see(DAEMONSETS)
         or any(has_gpus(one.metadata.labels or {}, one.metadata.annotations or {}) for one in seen.nodes)
     ):
+        return
+    if seen.discovery_refused:
+        advice = _MAKE_ROOM.format(namespace=seen.namespace)
+        yield _to_do("DaemonSet", DISCOVERY, "FailedCreate", seen.discovery_refused, advice)
         return
     has_nfd = any(label.startswith(_NFD) for one in seen.nodes for label in one.metadata.labels or {})
     if has_nfd or any(one["metadata"]["name"] == DISCOVERY for one in seen.daemon_sets):

@@ -13,6 +13,7 @@ from aliquot.kube.resources import (
     CRDS,
     DAEMONSETS,
     DEPLOYMENTS,
+    EVENTS,
     GPUNODES,
     GPUPOLICIES,
     LEASES,
@@ -23,6 +24,8 @@ from aliquot.kube.resources import (
     Resource,
 )
 from aliquot.kube.roles import LEASES_IN
+from aliquot.operator.core.refusals import REASON, daemon_set_of, refusal
+from aliquot.operator.doctor.installation import DISCOVERY
 from aliquot.operator.doctor.seen import Seen, Webhook
 
 T = TypeVar("T")
@@ -66,6 +69,7 @@ async def read(client: Client, *, namespace: str, webhook: WebhookNames) -> Seen
         daemon_sets=await reader.listed(DAEMONSETS, dict, namespace),
         leases={one.metadata.name: one for one in leases},
         runtime_classes=frozenset(one["metadata"]["name"] for one in runtime_classes),
+        discovery_refused=await reader.refusal(DISCOVERY, namespace),
         webhook=await reader.webhook(webhook, namespace),
         unread=reader.unread,
     )
@@ -85,6 +89,15 @@ class _Reader:
             return list((await self._client.list(resource, namespace, into=into)).items)
 
         return await self._asked(resource, ask) or []
+
+    async def refusal(self, daemon_set: str, namespace: str) -> str:
+        """Events may go unseen: what they explain is told without."""
+        try:
+            found = await self._client.list(EVENTS, namespace, field_selector=f"reason={REASON}")
+        except errors.Forbidden:
+            return ""
+        about = [one for one in found.items if daemon_set_of(one) == daemon_set]
+        return refusal(about, self._client.clock.now())
 
     async def webhook(self, names: WebhookNames, namespace: str) -> Webhook | None:
         found = await self._asked(

@@ -36,6 +36,8 @@ class Seen:
     daemon_sets: Sequence[Json] = ()
     leases: Mapping[str, Lease] = field(default_factory=dict)
     runtime_classes: frozenset[str] = frozenset()
+    discovery_refused: str = ""
+    """What the API server has against the pods that find GPUs."""
     webhook: Webhook | None = None
     unread: Mapping[Resource, str] = field(default_factory=dict)
     """Why what is of a kind could not be looked at: that none is seen of it says nothing."""

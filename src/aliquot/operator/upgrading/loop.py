@@ -206,7 +206,12 @@ class Upgrades:
             self._watched.gpu_nodes.get(name),
         )
         seen = OnNode(node, pods, gpu_node, self._namespace, self._pod_writes.refusals)
-        return read(seen, wanted_revision, policy)
+        found = read(seen, wanted_revision, policy)
+        if found.driver is not None:
+            return found
+        whose, labels = self._standing.node(name).claim.policy, node.metadata.labels or {}
+        refused = self._watched.refusal(whose, OperandName.DRIVER, labels, self._clock.now())
+        return replace(found, refused=refused)
 
     def _wanted_revision(self, policy: str, node: Node) -> str | None:
         """What a pod of the driver would be made of there now, whatever the policy is about to make of that. None: nobody would

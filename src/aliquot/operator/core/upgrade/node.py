@@ -73,6 +73,8 @@ class UpgradeNode:
     is_retried: bool = False
     misfit: str = ""
     """Why the wanted driver cannot run there: the kernel, or the GPUs."""
+    refused: str = ""
+    """Why the pod of the wanted driver cannot be made."""
 
     @property
     def is_outdated(self) -> bool:

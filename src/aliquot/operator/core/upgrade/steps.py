@@ -208,10 +208,11 @@ def _pod_restart(here: _Here) -> Step:
     if driver is not None and here.memory.revision != node.wanted_revision:
         # The policy moved on while the last one was loading: the next has its full time.
         return here.go(State.POD_RESTART_REQUIRED, revision=node.wanted_revision)
+    refused = f": {node.refused}" if node.refused else ""
     if here.passed_s >= here.rules.driver_s:
-        return here.fail(f"the new driver did not start within {here.rules.driver_s:.0f} s")
+        return here.fail(f"the new driver did not start within {here.rules.driver_s:.0f} s{refused}")
     if driver is None or driver.is_going:
-        return here.stay("waits for the pod of the new driver", until_s=here.rules.driver_s)
+        return here.stay(f"waits for the pod of the new driver{refused}", until_s=here.rules.driver_s)
     if here.memory.restarted_s is None or driver.uid != here.memory.replaced:
         # Remembered before it is done: from here on the old driver is not counted on any more.
         memory = replace(here.memory, restarted_s=here.now_s, replaced=driver.uid)
