@@ -13,11 +13,15 @@ STATE = "nvidia.com/gpu-driver-upgrade-state"
 MEMORY = "aliquot.dev/driver-upgrade"
 
 
+CORDONS: Json = {"f:spec": {"f:unschedulable": {}}}
+
+
 def node(
     labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
     *,
     cordoned: bool = False,
+    cordoned_by: tuple[str, ...] = (),
     managers: tuple[str, ...] = (),
 ) -> Json:
     metadata = {
@@ -27,7 +31,8 @@ def node(
         "labels": labels or {},
         "annotations": annotations or {},
         "managedFields": [
-            {"manager": one, "operation": "Apply", "fieldsV1": {"f:metadata": {}}} for one in managers
+            *({"manager": one, "operation": "Apply", "fieldsV1": {"f:metadata": {}}} for one in managers),
+            *({"manager": one, "operation": "Update", "fieldsV1": CORDONS} for one in cordoned_by),
         ],
     }
     return {"metadata": metadata, "spec": {"unschedulable": True} if cordoned else {}}
@@ -76,6 +81,27 @@ def test_only_what_we_cordoned_is_uncordoned(cordoned: bool, memory: Memory | No
     assert ("spec" in change.patch) is uncordons
     assert change.patch["metadata"].get("annotations") == ({MEMORY: None} if memory is not None else None)
     assert change.patch["metadata"]["resourceVersion"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "cordoned_by", "uncordons"),
+    [
+        pytest.param({MEMORY: "{"}, ("aliquot",), True, id="ours, and the annotation is broken"),
+        pytest.param({}, ("aliquot",), True, id="ours, and the annotation is gone"),
+        pytest.param({MEMORY: "{"}, ("kubectl-cordon",), False, id="a user's, and the annotation is broken"),
+        pytest.param({MEMORY: encode(Memory(cordoned=True))}, ("kubectl",), False, id="a user's since"),
+        pytest.param({MEMORY: encode(Memory(cordoned=True))}, ("aliquot", "argocd"), False, id="applied with us"),
+        pytest.param({MEMORY: encode(Memory(revision="1"))}, ("aliquot",), False, id="remembered as another's"),
+    ],
+)  # fmt: skip
+def test_who_has_cordoned_is_known_to_the_api_server(
+    annotations: dict[str, str], cordoned_by: tuple[str, ...], uncordons: bool
+) -> None:
+    found = node({STATE: "drain-required"}, annotations, cordoned=True, cordoned_by=cordoned_by)
+    change = of_node(found)
+    assert change is not None
+    assert change.uncordons is uncordons
+    assert (change.patch.get("spec") == {"unschedulable": None}) is uncordons
 
 
 def test_a_memory_that_nobody_can_read_uncordons_nothing() -> None:

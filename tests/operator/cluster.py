@@ -71,7 +71,7 @@ class Cluster:
         self.api = ApiServer(self.store, clock=self.clock, rng=self.rng("api"))
         self._transports: list[Transport] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self.admin = self.client("admin", ("system:masters",))
+        self.admin = self.client("admin", ("system:masters",), user_agent="kubectl/v1.37.1")
         self.nodes: Cache[Node] = Cache(self.admin, NODES, Node)
         self.pods: Cache[Pod] = Cache(self.admin, PODS, Pod, indexes=pods.INDEXES)
         self.machines = Machines(
@@ -94,14 +94,17 @@ class Cluster:
         app: Application | None = None,
         dress: Callable[[Transport], Transport] = lambda one: one,
         clock: Clock | None = None,
+        user_agent: str = "aliquot/1.0",
     ) -> Client:
-        """`app`: another than the API server's own, in front of it. `dress`: what lies between. `clock`: of its host."""
+        """`app`: another than the API server's own, in front of it. `dress`: what lies between. `clock`: of its host.
+        `user_agent`: by which the API server knows who wrote a field."""
         transport = AsgiTransport(app or self.api.app, user, [*groups])
         self._transports.append(transport)
         return Client(
             dress(transport),
             clock=clock or self.clock,
             rng=self.rng(f"client {user} {len(self._transports)}"),
+            user_agent=user_agent,
         )
 
     def operator(self, **more: Any) -> Client:

@@ -15,6 +15,7 @@ from aliquot.operator.core.discovered import BY_HAND
 from aliquot.operator.core.operands import PRESENT_LABEL
 from aliquot.operator.core.pools import POOL_LABEL
 from aliquot.operator.core.progress import leave
+from aliquot.operator.core.upgrade.cordons import Cordoner, cordoner
 from aliquot.operator.core.upgrade.memory import decode
 from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL
 
@@ -51,7 +52,11 @@ def of_node(node: Json) -> NodeChange | None:
         off.pop(PRESENT_LABEL, None)
     forgotten = {name: None for name in _ANNOTATIONS if name in annotations}
     memory = decode(annotations.get(MEMORY, ""))
-    uncordons = bool(memory is not None and memory.cordoned and (node.get("spec") or {}).get("unschedulable"))
+    by, is_marked = cordoner(node), MEMORY in annotations or STATE_LABEL in labels
+    # What cannot be read any more says nothing of the cordon. The API server does.
+    is_ours = memory.cordoned if memory is not None else is_marked and by is Cordoner.WE
+    is_closed = bool((node.get("spec") or {}).get("unschedulable"))
+    uncordons = is_closed and is_ours and by is not Cordoner.OTHERS
     applied = tuple(one for one in APPLIED_BY if one in _managers(node))
     if not off and not forgotten and not applied:
         return None

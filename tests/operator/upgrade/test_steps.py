@@ -16,6 +16,7 @@ from aliquot.operator.core.upgrade.effects import (
     PauseClients,
     ResumeClients,
     Uncordon,
+    UncordonIfOurs,
 )
 from aliquot.operator.core.upgrade.memory import NOTHING, Memory
 from aliquot.operator.core.upgrade.node import DriverPod, GPUPod, UpgradeNode, Validation
@@ -79,6 +80,7 @@ CASES = [
     Case("by hand, and nobody asked", at(S.NONE, forgot=True), None, rules=BY_HAND),
     Case("by hand, and asked for", at(S.NONE, forgot=True, is_requested=True), S.UPGRADE_REQUIRED, (ForgetRequest(),), rules=BY_HAND, remembers=(("asked", True),)),
     Case("somebody took the label away in between", at(S.NONE, cordoned=True, paused=True), S.NONE, (Uncordon(), ResumeClients()), remembers=FORGOTTEN),
+    Case("... and edited the annotation", at(S.NONE, forgot=True, is_garbled=True, is_cordoned=True), S.NONE, (UncordonIfOurs(),), remembers=FORGOTTEN),
     Case("it would not run there", at(S.NONE, misfit="kernel 6.14 is too new", forgot=True), S.NONE, says="kernel 6.14"),
     Case("that is told once", at(S.NONE, misfit="too new", reason="too new"), None),
     Case("... until it is wanted no more", at(S.NONE, driver=NEW, reason="too new"), S.NONE, remembers=FORGOTTEN),
@@ -164,7 +166,8 @@ CASES = [
     Case("... but when it is asked for", at(S.UPGRADE_FAILED, revision="v3", is_requested=True), S.UPGRADE_REQUIRED, (ForgetRequest(),), rules=BY_HAND, remembers=(("asked", True),)),
     Case("the policy is back to what still runs", at(S.UPGRADE_FAILED, revision="v3", driver=NEW, paused=True), S.NONE, (ResumeClients(),)),
     # What others do.
-    Case("the annotation is gone in between", at(S.DRAIN_REQUIRED, forgot=True, is_cordoned=True), S.UPGRADE_FAILED, (ResumeClients(),), "annotation was removed"),
+    Case("the annotation is gone in between", at(S.DRAIN_REQUIRED, forgot=True, is_cordoned=True), S.UPGRADE_FAILED, (UncordonIfOurs(), ResumeClients()), "annotation aliquot.dev/driver-upgrade was removed"),
+    Case("... or nobody can read it", at(S.DRAIN_REQUIRED, forgot=True, is_garbled=True), S.UPGRADE_FAILED, (ResumeClients(),), "annotation aliquot.dev/driver-upgrade cannot be read"),
     Case("the policy moves on before the driver is touched", at(S.WAIT_FOR_JOBS_REQUIRED, revision="v1.5"), S.POD_DELETION_REQUIRED, remembers=(("revision", "v2"),)),
     Case("a clock that was set back has not passed", at(S.POD_DELETION_REQUIRED, passed_s=-9000, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED, EVICT),
 ]  # fmt: skip
@@ -186,11 +189,12 @@ def test_what_follows(case: Case) -> None:
     ("node", "effects"),
     [
         (at(S.NONE, forgot=True), None),
+        (at(S.NONE, forgot=True, is_garbled=True, is_cordoned=True), (UncordonIfOurs(),)),
         (at(S.UPGRADE_REQUIRED), ()),
         (at(S.DRAIN_REQUIRED, cordoned=True), (Uncordon(),)),
         (at(S.DRAIN_REQUIRED), ()),
         (at(S.POD_RESTART_REQUIRED, cordoned=True, paused=True), (Uncordon(), ResumeClients())),
-        (at(S.UPGRADE_FAILED, paused=True, is_cordoned=True), (ResumeClients(),)),
+        (at(S.UPGRADE_FAILED, paused=True, is_cordoned=True), (UncordonIfOurs(), ResumeClients())),
         (at(S.UPGRADE_DONE), ()),
         (at(None, cordoned=True), (Uncordon(),)),
     ],

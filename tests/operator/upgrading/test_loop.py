@@ -7,7 +7,7 @@ import pytest
 
 from aliquot.kube.resources import GPUPOLICIES, NODES, PODS
 from aliquot.kube.roles import NAMESPACE
-from aliquot.operator.core.upgrade.states import MEMORY, REQUESTED, RETRY
+from aliquot.operator.core.upgrade.states import MEMORY, REQUESTED, RETRY, STATE_LABEL
 from aliquot.operator.upgrading.reading import is_driver
 from tests.operator.cluster import simulate
 from tests.operator.machines import RUNS_FOR, SAVES_IN
@@ -394,6 +394,56 @@ def test_who_was_closed_before_stays_closed() -> None:
             await here.policy(NEW)
             await here.until(lambda: here.are("upgrade-done"))
             assert here.cordoned() == ["a"]
+
+    simulate(scenario)
+
+
+def test_who_was_closed_anew_meanwhile_stays_closed() -> None:
+    async def scenario() -> None:
+        upgrade = {**AT_ONCE, "waitForJobs": {"timeout": "2m"}}
+        async with fleet("a b", upgrade=upgrade) as here, here.upgrading():
+            await _job(here)
+            await here.policy(NEW, upgrade=upgrade)
+            await here.until(lambda: here.states().get("a") == "wait-for-jobs-required")
+            for closed in (False, True):
+                await here.cordon("a", on=closed)
+            await here.until(lambda: here.are("upgrade-done"))
+            assert here.cordoned() == ["a"]
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "label"),
+    [
+        ("wait-for-jobs-required", "{", ""),
+        ("wait-for-jobs-required", None, ""),
+        ("wait-for-jobs-required", "{", None),
+        ("wait-for-jobs-required", None, None),
+        ("pod-restart-required", "{", ""),
+        ("validation-required", "{", ""),
+        ("validation-required", "{", None),
+    ],
+)
+def test_an_annotation_that_nobody_can_read_leaves_nothing_of_ours_behind(
+    state: str, text: str | None, label: str | None
+) -> None:
+    async def scenario() -> None:
+        upgrade = {**AT_ONCE, "waitForJobs": {"timeout": "2m"}}
+        async with fleet("a", upgrade=upgrade) as here, here.upgrading():
+            await _job(here)
+            await here.policy(NEW, upgrade=upgrade)
+            await here.until(lambda: here.are(state) and here.cordoned() == ["a"])
+            marks: dict[str, Any] = {"annotations": {MEMORY: text}}
+            if label is None:
+                marks["labels"] = {STATE_LABEL: None}
+            await here.cluster.admin.patch(NODES, "a", {"metadata": marks})
+            await here.until(lambda: not here.cordoned())
+            await here.until(lambda: here.drivers() == {"a": NEW} and not here.paused())
+            await asyncio.sleep(1800)
+            assert here.cordoned() == here.paused() == []
+            told = await here.cluster.events("DriverUpgradeFailed")
+            assert label is None or "what was known of its upgrade is gone" in told[0]
 
     simulate(scenario)
 

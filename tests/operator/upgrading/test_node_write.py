@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from aliquot.kube.api.core import Node
+from aliquot.operator.core.upgrade.cordons import Cordoner
 from aliquot.operator.core.upgrade.effects import (
     Cordon,
     Effect,
@@ -17,10 +18,11 @@ from aliquot.operator.core.upgrade.effects import (
     ResumeClients,
     Step,
     Uncordon,
+    UncordonIfOurs,
 )
 from aliquot.operator.core.upgrade.memory import NOTHING, Memory, encode
 from aliquot.operator.core.upgrade.states import MEMORY, State
-from aliquot.operator.upgrading.node_write import node_patch
+from aliquot.operator.upgrading.node_write import may_uncordon, node_patch
 
 STATE = "nvidia.com/gpu-driver-upgrade-state"
 AGENT, EXPORTER = "nvidia.com/gpu.deploy.device-plugin", "nvidia.com/gpu.deploy.dcgm-exporter"
@@ -68,6 +70,25 @@ def test_effects(here: Node, effect: Effect, labels: dict[str, Any], spec: dict[
     assert patch["metadata"]["resourceVersion"] == "7"
     assert patch["metadata"].get("labels", {}) == labels
     assert patch.get("spec", {}) == spec
+
+
+@pytest.mark.parametrize(
+    ("effect", "by", "is_opened"),
+    [
+        (Uncordon(), Cordoner.WE, True),
+        (Uncordon(), Cordoner.UNKNOWN, True),
+        (Uncordon(), Cordoner.OTHERS, False),
+        (UncordonIfOurs(), Cordoner.WE, True),
+        (UncordonIfOurs(), Cordoner.UNKNOWN, False),
+        (UncordonIfOurs(), Cordoner.OTHERS, False),
+    ],
+)
+def test_whose_cordon_it_is_counts(effect: Effect, by: Cordoner, is_opened: bool) -> None:
+    step, here = Step(State.NONE, NOTHING, (effect,)), node(cordoned=True)
+    assert may_uncordon(here, step)
+    assert not may_uncordon(node(), step)
+    patch = node_patch(here, step, in_order=False, cordoned_by=by)
+    assert (patch is not None and patch["spec"] == {"unschedulable": None}) is is_opened
 
 
 def test_where_somebody_lets_them_back_one_after_the_other_they_are_only_let_go() -> None:

@@ -27,6 +27,7 @@ from aliquot.operator.core.operands import POLICY_LABEL, OperandName
 from aliquot.operator.core.policies import Policy
 from aliquot.operator.core.pools import POOL_LABEL
 from aliquot.operator.core.rendering.pods import OPERAND_LABEL, REVISION_LABEL, revision
+from aliquot.operator.core.upgrade.cordons import Cordoner, cordoner
 from aliquot.operator.core.upgrade.effects import Step
 from aliquot.operator.core.upgrade.memory import decode
 from aliquot.operator.core.upgrade.node import UpgradeNode
@@ -45,7 +46,7 @@ from aliquot.operator.core.upgrade.steps import release, step
 from aliquot.operator.effort import Effort
 from aliquot.operator.standing import Standing
 from aliquot.operator.upgrading.latest import Latest
-from aliquot.operator.upgrading.node_write import node_patch
+from aliquot.operator.upgrading.node_write import may_uncordon, node_patch
 from aliquot.operator.upgrading.pod_writes import PodWrites
 from aliquot.operator.upgrading.reading import (
     OnNode,
@@ -264,7 +265,12 @@ class Upgrades:
 
     def _next(self, node: Node, here: _Here | None = None) -> Step | None:
         """`here`: what is on it, where that was asked for."""
-        if upgrade_of(node) == (State.NONE, "") and not self._standing.node(node.metadata.name).has_gpus:
+        remembers = MEMORY in (node.metadata.annotations or {})
+        if (
+            upgrade_of(node)[0] is State.NONE
+            and not remembers
+            and not self._standing.node(node.metadata.name).has_gpus
+        ):
             return None
         stands = self._standing.node(node.metadata.name)
         policy = self._standing.policy(stands.claim.policy)
@@ -283,7 +289,10 @@ class Upgrades:
 
     def _is_as_wanted(self, node: Node, revision: str) -> bool:
         """Nothing of it is to be upgraded, and nothing to be given back: most nodes, most of the time."""
-        memory = decode((node.metadata.annotations or {}).get(MEMORY, ""))
+        text = (node.metadata.annotations or {}).get(MEMORY, "")
+        memory = decode(text)
+        if memory is None and text:
+            return False
         if upgrade_of(node)[0] not in (State.NONE, State.UPGRADE_DONE) or (
             memory is not None and (memory.cordoned or memory.paused or memory.reason)
         ):
@@ -299,11 +308,12 @@ class Upgrades:
         """False: the node has moved on. Raises ApiError."""
         # Of a policy that is refused nobody looks after the order.
         policy = self._standing.policy(self._standing.node(node.metadata.name).claim.policy)
-        patch = node_patch(node, found, in_order=policy is not None)
-        if patch is None or not self._may_write():
-            return True
-        self._effort.wrote("upgrade", node.metadata.name)
         try:
+            cordoned_by = await self._cordoner(node) if may_uncordon(node, found) else Cordoner.UNKNOWN
+            patch = node_patch(node, found, in_order=policy is not None, cordoned_by=cordoned_by)
+            if patch is None or not self._may_write():
+                return True
+            self._effort.wrote("upgrade", node.metadata.name)
             written = await self._client.patch(NODES, node.metadata.name, patch, into=Node)
         except (errors.Conflict, errors.NotFound):
             await self._latest.ask(node.metadata.name)
@@ -312,6 +322,10 @@ class Upgrades:
         before = state_of((node.metadata.labels or {}).get(STATE_LABEL, ""))
         self._telling.stepped(written, before, found)
         return True
+
+    async def _cordoner(self, node: Node) -> Cordoner:
+        """Of a node that has moved on since, the write is refused. Raises ApiError."""
+        return cordoner(await self._client.get(NODES, node.metadata.name))
 
     # --- who starts ---
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from aliquot.kube.api.core import Node
 from aliquot.operator.core.operands import DEPLOY_LABELS, PAUSED
+from aliquot.operator.core.upgrade.cordons import Cordoner
 from aliquot.operator.core.upgrade.effects import (
     Cordon,
     ForgetRequest,
@@ -13,6 +14,7 @@ from aliquot.operator.core.upgrade.effects import (
     ResumeClients,
     Step,
     Uncordon,
+    UncordonIfOurs,
 )
 from aliquot.operator.core.upgrade.memory import encode
 from aliquot.operator.core.upgrade.states import MEMORY, REQUESTED, RETRY, STATE_LABEL
@@ -21,7 +23,14 @@ from aliquot.operator.upgrading.reading import CLIENTS
 _CLIENT_LABELS = tuple(DEPLOY_LABELS[name] for name in CLIENTS)
 
 
-def node_patch(node: Node, step: Step, *, in_order: bool) -> dict[str, Any] | None:
+def may_uncordon(node: Node, step: Step) -> bool:
+    """Whose the cordon is has to be known for it."""
+    return node.spec.unschedulable and any(isinstance(one, Uncordon | UncordonIfOurs) for one in step.effects)
+
+
+def node_patch(
+    node: Node, step: Step, *, in_order: bool, cordoned_by: Cordoner = Cordoner.UNKNOWN
+) -> dict[str, Any] | None:
     """A merge patch that holds only for the node as it was seen. None: the node is so already. `in_order`: somebody lets the
     clients that are resumed come back one after the other, as on a new node."""
     labels: dict[str, str | None] = {STATE_LABEL: str(step.state) or None}
@@ -31,7 +40,9 @@ def node_patch(node: Node, step: Step, *, in_order: bool) -> dict[str, Any] | No
         match effect:
             case Cordon() if not node.spec.unschedulable:
                 spec["unschedulable"] = True
-            case Uncordon() if node.spec.unschedulable:
+            case Uncordon() if node.spec.unschedulable and cordoned_by is not Cordoner.OTHERS:
+                spec["unschedulable"] = None
+            case UncordonIfOurs() if node.spec.unschedulable and cordoned_by is Cordoner.WE:
                 spec["unschedulable"] = None
             case PauseClients():
                 labels |= _turned(node, "true", PAUSED)

@@ -88,12 +88,13 @@ def read(here: OnNode, wanted_revision: str, policy: Policy | None) -> UpgradeNo
 def glance(node: Node, gpu_node: GPUNode | None, wanted_revision: str) -> UpgradeNode:
     """Without its pods: all that others' starts go by."""
     labels, annotations = _labels(node), node.metadata.annotations or {}
-    checks = checks_of(gpu_node)
+    checks, memory = checks_of(gpu_node), decode(annotations.get(MEMORY, ""))
     return UpgradeNode(
         node.metadata.name,
         wanted_revision,
         state=state_of(labels.get(STATE_LABEL, "")),
-        memory=decode(annotations.get(MEMORY, "")),
+        memory=memory,
+        is_garbled=memory is None and MEMORY in annotations,
         validation=_VALIDATIONS.get(checks.status if checks is not None else "", Validation.WAITING),
         is_cordoned=node.spec.unschedulable,
         is_ready=is_ready(node),

@@ -14,7 +14,12 @@ class Cordon:
 
 @dataclass(frozen=True, slots=True)
 class Uncordon:
-    pass
+    """Unless somebody else has closed the node since."""
+
+
+@dataclass(frozen=True, slots=True)
+class UncordonIfOurs:
+    """Nothing is remembered of the cordon: the API server knows who has set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,9 @@ class ForgetRequest:
 
 
 PodEffect: TypeAlias = AskCheckpoint | Evict | DeletePod
-NodeEffect: TypeAlias = Cordon | Uncordon | PauseClients | ResumeClients | ForgetRetry | ForgetRequest
+NodeEffect: TypeAlias = (
+    Cordon | Uncordon | UncordonIfOurs | PauseClients | ResumeClients | ForgetRetry | ForgetRequest
+)
 Effect: TypeAlias = PodEffect | NodeEffect
 
 

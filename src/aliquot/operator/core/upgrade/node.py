@@ -71,6 +71,8 @@ class UpgradeNode:
     is_skipped: bool = False
     is_requested: bool = False
     is_retried: bool = False
+    is_garbled: bool = False
+    """What is remembered of it cannot be read: somebody has edited it."""
     misfit: str = ""
     """Why the wanted driver cannot run there: the kernel, or the GPUs."""
     refused: str = ""

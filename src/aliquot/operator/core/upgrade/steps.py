@@ -19,11 +19,12 @@ from aliquot.operator.core.upgrade.effects import (
     ResumeClients,
     Step,
     Uncordon,
+    UncordonIfOurs,
 )
 from aliquot.operator.core.upgrade.memory import NOTHING, Memory
 from aliquot.operator.core.upgrade.node import DriverPod, GPUPod, UpgradeNode, Validation
 from aliquot.operator.core.upgrade.rules import MOST_RESTARTS, Eviction, Rules
-from aliquot.operator.core.upgrade.states import UNDER_WAY, State
+from aliquot.operator.core.upgrade.states import MEMORY, UNDER_WAY, State
 
 _LOOK_S = 10.0
 """At what is refused, and may be let by time alone."""
@@ -56,7 +57,7 @@ class _Here:
     def fail(self, why: str) -> Step:
         """The node is given back as far as it can be: with its driver, if that still runs, and to whom it was open before."""
         memory = replace(self.memory, since_s=self.now_s, reason=why, cordoned=False)
-        effects = [*self._uncordon()]
+        effects = [*self.uncordon()]
         if self.memory.restarted_s is None:
             memory = replace(memory, paused=False)
             effects.append(ResumeClients())
@@ -65,10 +66,13 @@ class _Here:
     def give_back(self, *effects: Effect) -> Step:
         """As if nothing had been begun."""
         resume = (ResumeClients(),) if self.memory.paused else ()
-        return Step(State.NONE, NOTHING, (*effects, *self._uncordon(), *resume), 0.0)
+        return Step(State.NONE, NOTHING, (*effects, *self.uncordon(), *resume), 0.0)
 
-    def _uncordon(self) -> tuple[Effect, ...]:
-        return (Uncordon(),) if self.memory.cordoned else ()
+    def uncordon(self) -> tuple[Effect, ...]:
+        if self.memory.cordoned:
+            return (Uncordon(),)
+        # Of an upgrade that nothing is remembered of it may be ours still.
+        return (UncordonIfOurs(),) if self.node.is_cordoned else ()
 
     @property
     def _state(self) -> State:
@@ -80,8 +84,8 @@ def step(node: UpgradeNode, rules: Rules, now_s: float) -> Step | None:
     memory = node.memory or Memory(since_s=now_s)
     here = _Here(node, memory, rules, now_s)
     if node.state in UNDER_WAY and node.memory is None:
-        # Somebody took the annotation away: it is known of no cordon that it was ours.
-        return here.fail("what was known of its upgrade is gone: the annotation was removed")
+        what = "cannot be read" if node.is_garbled else "was removed"
+        return here.fail(f"what was known of its upgrade is gone: the annotation {MEMORY} {what}")
     if node.state in UNDER_WAY and memory.revision != node.wanted_revision and memory.restarted_s is None:
         # The policy changed its mind before anything happened to the driver.
         here = _Here(node, replace(memory, revision=node.wanted_revision), rules, now_s)
@@ -92,7 +96,7 @@ def step(node: UpgradeNode, rules: Rules, now_s: float) -> Step | None:
 
 def release(node: UpgradeNode) -> Step | None:
     """Of a node that has no driver of ours any more: what the upgrade did to it is taken back."""
-    if node.state is State.NONE and node.memory is None:
+    if node.state is State.NONE and node.memory is None and not node.is_garbled:
         return None
     return _Here(node, node.memory or NOTHING, Rules(), 0.0).give_back()
 
@@ -100,8 +104,8 @@ def release(node: UpgradeNode) -> Step | None:
 def _none(here: _Here) -> Step | None:
     """Also of one that is done."""
     node = here.node
-    if here.memory.cordoned or here.memory.paused:
-        # Somebody took the label away in between.
+    if here.memory.cordoned or here.memory.paused or node.is_garbled:
+        # Somebody took the label away in between, or edited the annotation.
         return here.give_back()
     if not node.is_outdated or node.is_skipped or not (here.rules.auto or node.is_requested):
         if not here.memory.reason:
@@ -265,9 +269,8 @@ def _validation(here: _Here) -> Step:
 
 
 def _uncordon(here: _Here) -> Step:
-    effects = (Uncordon(),) if here.memory.cordoned else ()
     done = Memory(revision=here.memory.revision, since_s=here.now_s)
-    return Step(State.UPGRADE_DONE, done, effects, 0.0)
+    return Step(State.UPGRADE_DONE, done, here.uncordon(), 0.0)
 
 
 def _failed(here: _Here) -> Step | None:
