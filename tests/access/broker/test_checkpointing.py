@@ -7,6 +7,7 @@ from aliquot.access.broker.checkpointing import Checkpointing
 from aliquot.access.log.checkpoints import Inconsistent, open_checkpoint
 from aliquot.access.log.notes import new_key
 from aliquot.access.log.verify import ED25519
+from aliquot.access.notify.messages import message_of_checkpoint
 from tests.access.broker.world import ASK, World, caller, in_a_world
 
 KEY = new_key("access.example.com/log", ED25519, bytes(32))
@@ -39,5 +40,31 @@ def test_a_log_that_was_changed_is_not_signed() -> None:
             connection.execute(text("UPDATE log_nodes SET hash = x'00'"))
         with pytest.raises(Inconsistent):
             await checkpointing.sign()
+
+    in_a_world(body)
+
+
+def test_once_a_day_security_gets_one_to_keep_however_many_servers_there_are() -> None:
+    async def body(world: World) -> None:
+        servers = [asyncio.create_task(Checkpointing(world.store, KEY).run()) for _ in range(3)]
+        await world.broker.ask(ASK, caller("dev"))
+        await asyncio.sleep(60)
+        (kept,) = world.others.kept
+        assert open_checkpoint(kept.note, [KEY.public]).size == kept.size
+        last = await world.store.read(lambda tx: tx.log.last_checkpoint())
+        assert last is not None
+        message = message_of_checkpoint(kept)
+        assert message.data["note"] == last.note
+        for one in servers:
+            one.cancel()
+        await world.die()
+        await asyncio.sleep(24 * 3600)
+        await world.start()
+        again = asyncio.create_task(Checkpointing(world.store, KEY).run())
+        silent = asyncio.create_task(Checkpointing(world.store, KEY, daily=False).run())
+        await asyncio.sleep(60)
+        assert len(world.others.kept) == 2
+        again.cancel()
+        silent.cancel()
 
     in_a_world(body)

@@ -25,7 +25,7 @@ from aliquot.access.broker.outage import Outage
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
-from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
+from aliquot.access.core.life.effects import CommentTicket, Notify, TellCheckpoint, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import Stage
@@ -121,6 +121,7 @@ class Others:
     is_broken: bool = False
     people: dict[Person, Identity] = field(default_factory=lambda: dict(PEOPLE))
     told: list[Notify] = field(default_factory=list)
+    kept: list[TellCheckpoint] = field(default_factory=list)
     noticed: list[TellNotice] = field(default_factory=list)
     comments: list[CommentTicket] = field(default_factory=list)
     problems: list[Exception] = field(default_factory=list)
@@ -144,6 +145,9 @@ class Others:
         if self.problems:
             raise self.problems.pop(0)
         self.told.append(news)
+
+    async def checkpoint(self, told: TellCheckpoint) -> None:
+        self.kept.append(told)
 
     async def notice(self, told: TellNotice) -> None:
         if self.problems:

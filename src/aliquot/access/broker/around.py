@@ -6,7 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from aliquot.access.cluster.credentials import Credential
-from aliquot.access.core.life.effects import CommentTicket, Notify, TellNotice
+from aliquot.access.core.life.effects import CommentTicket, Notify, TellCheckpoint, TellNotice
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.outage import KnownGrant
@@ -59,6 +59,10 @@ class Tickets(Protocol):
 
 class Notifier(Protocol):
     async def notify(self, news: Notify, life: Life) -> None:
+        """Raises Undelivered."""
+        ...
+
+    async def checkpoint(self, told: TellCheckpoint) -> None:
         """Raises Undelivered."""
         ...
 

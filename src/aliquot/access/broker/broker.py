@@ -19,7 +19,14 @@ from aliquot.access.core import killing, requests
 from aliquot.access.core.foreseeing import Foreseen, foresee
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life import asking, timing
-from aliquot.access.core.life.effects import CommentTicket, Effect, MakeGrant, RemoveGrant, TellNotice
+from aliquot.access.core.life.effects import (
+    CommentTicket,
+    Effect,
+    MakeGrant,
+    RemoveGrant,
+    TellCheckpoint,
+    TellNotice,
+)
 from aliquot.access.core.life.events import Deny, Event, Judge, Look, Revoke
 from aliquot.access.core.life.grant import spec_of
 from aliquot.access.core.life.here import Step
@@ -85,14 +92,16 @@ class Broker:
         waking: Waking,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         notice: Callable[[Life], None] = lambda life: None,
+        held: Callable[[Reading], str] = lambda tx: "",
     ) -> None:
-        """`notice` is told of each request that was written."""
+        """`notice` is told of each request that was written. `held`: why nothing new is given now, whatever it is."""
         self._store = store
         self._outside = outside
         self._waking = waking
         self._random_bytes = random_bytes
         self._refusing = Refusing()
         self.notice = notice
+        self._held = held
         self._looked_s: dict[str, float] = {}
         """What time has come for, and when it was looked at last."""
 
@@ -390,6 +399,7 @@ class Broker:
             ticket=ticket,
             usage=tx.usage(request),
             switch=tx.switch,
+            held=self._held(tx),
             parent=parent,
         )
 
@@ -431,7 +441,7 @@ def _grant_of(effect: Effect, done: Step) -> str:
     match effect:
         case MakeGrant():
             return effect.spec.id
-        case CommentTicket() | TellNotice():
+        case CommentTicket() | TellNotice() | TellCheckpoint():
             return done.life.id
         case _:
             return effect.id

@@ -25,6 +25,7 @@ from aliquot.access.core.life.effects import (
     Notify,
     OpenReview,
     RemoveGrant,
+    TellCheckpoint,
     TellNotice,
     Undelivered,
 )
@@ -39,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 LANES: tuple[tuple[str, ...], ...] = (
     (MakeGrant.__name__, RemoveGrant.__name__),
-    (Notify.__name__, OpenReview.__name__, TellNotice.__name__),
+    (Notify.__name__, OpenReview.__name__, TellNotice.__name__, TellCheckpoint.__name__),
     (CommentTicket.__name__,),
 )
 """A mail server that does not answer keeps no grant from ending."""
@@ -80,6 +81,7 @@ class CarryingOut:
             OpenReview.__name__: self._open_review,
             CommentTicket.__name__: self._comment,
             TellNotice.__name__: self._notice,
+            TellCheckpoint.__name__: self._checkpoint,
         }
 
     async def run(self) -> None:
@@ -225,6 +227,11 @@ class CarryingOut:
     async def _notice(self, effect: Effect) -> Event | None:
         assert isinstance(effect, TellNotice)
         await self._outside.notifier.notice(effect)
+        return None
+
+    async def _checkpoint(self, effect: Effect) -> Event | None:
+        assert isinstance(effect, TellCheckpoint)
+        await self._outside.notifier.checkpoint(effect)
         return None
 
     async def _comment(self, effect: Effect) -> Event | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from aliquot.access.core.life.effects import Audience, News, Notify, TellNotice
+from aliquot.access.core.life.effects import Audience, News, Notify, TellCheckpoint, TellNotice
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Identity
 from aliquot.clock import rfc3339
@@ -111,6 +111,29 @@ def message_of_notice(told: TellNotice) -> Message:
             "about": notice.about,
             "why": notice.why,
             "found": rfc3339(told.at_s),
+        },
+    )
+
+
+def message_of_checkpoint(told: TellCheckpoint) -> Message:
+    """All of its note, for whoever keeps it: `aliquot access log verify --checkpoint` takes it."""
+    return Message(
+        key=f"checkpoint.{told.size}.{round(told.at_s * 1000)}",
+        news=News.CHECKPOINT,
+        to=(Audience.SECURITY,),
+        grant="checkpoint",
+        title=plain(f"Keep this checkpoint of {told.log}: the log has {told.size} entries"),
+        facts=tuple(
+            (f"Line {number}", line) for number, line in enumerate(told.note.splitlines(), 1) if line
+        ),
+        link="",
+        data={
+            "news": News.CHECKPOINT.value,
+            "to": [Audience.SECURITY.value],
+            "log": told.log,
+            "size": told.size,
+            "note": told.note,
+            "signed": rfc3339(told.at_s),
         },
     )
 

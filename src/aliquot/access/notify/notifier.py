@@ -8,11 +8,11 @@ from typing import Protocol, TypeAlias
 import aiohttp
 import structlog
 
-from aliquot.access.core.life.effects import Notify, TellNotice, Undelivered
+from aliquot.access.core.life.effects import Notify, TellCheckpoint, TellNotice, Undelivered
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Identity, Person
 from aliquot.access.notify.mail import Mail
-from aliquot.access.notify.messages import Message, message_of, message_of_notice
+from aliquot.access.notify.messages import Message, message_of, message_of_checkpoint, message_of_notice
 from aliquot.access.notify.settings import MailSettings, NotifySettings, SlackSettings
 from aliquot.access.notify.slack import Slack
 from aliquot.access.notify.webhook import Webhook
@@ -60,6 +60,10 @@ class Telling:
     async def notice(self, told: TellNotice) -> None:
         """Raises Undelivered."""
         await self._tell(message_of_notice(told), None)
+
+    async def checkpoint(self, told: TellCheckpoint) -> None:
+        """Raises Undelivered."""
+        await self._tell(message_of_checkpoint(told), None)
 
     async def _tell(self, message: Message, holder: Identity | None) -> None:
         targets = [(one, address) for one in self._channels for address in one.addresses(message, holder)]

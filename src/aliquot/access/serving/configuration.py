@@ -16,6 +16,8 @@ auditKeptDays: 400                                # what came of audit logs; the
 identity: {...}                                   # who anybody is: access/identity/configuration.py
 tickets: {...}                                    # access/tickets/settings.py
 notify: {...}                                     # access/notify/settings.py
+witnesses: {...}                                  # access/log/witness/settings.py
+checkpoints: {entries: 100, seconds: 10, daily: true}    # the log is signed after so many or so long; sent to security each day
 """
 
 import ipaddress
@@ -30,6 +32,7 @@ from aliquot.access.audit.intake import KEPT_S
 from aliquot.access.audit.silence import SILENT_AFTER_S
 from aliquot.access.core.templates.resolving import is_name
 from aliquot.access.identity.configuration import IdentitySection, check_identity
+from aliquot.access.log.witness.settings import WitnessSettings, check_witnesses
 from aliquot.access.notify.settings import NotifySettings, check_notify
 from aliquot.access.tickets.settings import TicketSettings, check_tickets
 from aliquot.document import Document
@@ -64,6 +67,12 @@ class Cluster(_Part, frozen=True, kw_only=True):
     audit: Audit | None = None
 
 
+class Checkpoints(_Part, frozen=True, kw_only=True):
+    entries: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+    daily: bool = True
+
+
 class Configuration(_Part, frozen=True, kw_only=True):
     database: _Text
     listen: _Text = "127.0.0.1:8443"
@@ -76,6 +85,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     identity: IdentitySection
     tickets: TicketSettings = TicketSettings()
     notify: NotifySettings = NotifySettings()
+    witnesses: WitnessSettings = WitnessSettings()
+    checkpoints: Checkpoints = Checkpoints()
     audit_kept_days: Annotated[int, Meta(ge=1, le=3650)] = int(KEPT_S // 86_400)
 
     @property
@@ -92,6 +103,7 @@ def load(path: Path) -> Configuration:
     check_identity(found, ("identity",), configuration.identity)
     check_tickets(found, ("tickets",), configuration.tickets)
     check_notify(found, ("notify",), configuration.notify)
+    check_witnesses(found, ("witnesses",), configuration.witnesses)
     return configuration
 
 

@@ -20,10 +20,13 @@ from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
 from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.leases import Lease
 from aliquot.access.broker.notices import Notices
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
+from aliquot.access.broker.witnessing import Witnessing, holding
 from aliquot.access.core.people import Identity, Person
+from aliquot.access.log.checkpoints import Pace
 from aliquot.access.log.notes import SigningKey, parse_signing_key
 from aliquot.access.notify.notifier import telling
 from aliquot.access.serving import findings, https
@@ -86,7 +89,22 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             notifier=telling(configuration.notify, session, identity_of, clock=clock),
             agents={one.name: one.agent for one in there},
         )
-        broker = Broker(store, outside, waking=waking)
+        broker = Broker(store, outside, waking=waking, held=holding(configuration.witnesses))
+        witnessing = Witnessing(
+            store,
+            session,
+            configuration.witnesses,
+            lease=Lease(store, "asking witnesses", owner, for_s=3.0 * configuration.witnesses.every_seconds),
+            notices=notices,
+            rng=rng,
+        )
+        often = configuration.checkpoints
+        checkpointing = Checkpointing(
+            store,
+            key,
+            pace=Pace(most_entries=often.entries, most_s=float(often.seconds)),
+            daily=often.daily,
+        )
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
         hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
         audits = {one.name: one.audit for one in configuration.clusters if one.audit is not None}
@@ -109,7 +127,8 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             tasks.create_task(keep_time(broker, store, owner), name="time")
             tasks.create_task(notices.run(), name="findings")
             tasks.create_task(intake.run(tuple(audits)), name="audit logs")
-            tasks.create_task(Checkpointing(store, key).run(), name="checkpoints")
+            tasks.create_task(checkpointing.run(), name="checkpoints")
+            tasks.create_task(witnessing.run(), name="witnesses")
             tasks.create_task(policies.run(), name="policy files")
             for one in there:
                 tasks.create_task(look_after(one, store, policies), name=f"cluster {one.name}")

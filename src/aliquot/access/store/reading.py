@@ -30,7 +30,7 @@ from aliquot.access.store import rows
 from aliquot.access.store.audited import Audited
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
-from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, users
+from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, users, witnesses
 
 _FINAL = [stage.value for stage in FINAL]
 _IN_CLUSTER = [stage.value for stage in IN_CLUSTER]
@@ -129,6 +129,17 @@ class Noted(Struct, frozen=True):
     notice: Notice
     seen_s: float
     told_s: float
+
+
+class Witnessed(Struct, frozen=True):
+    """How far a witness of the log is."""
+
+    size: int = 0
+    """Of the last checkpoint that it signed."""
+    current_s: float = 0.0
+    """When it had last signed all that was signed by us."""
+    problem: str = ""
+    """Why it signed nothing when it was asked last."""
 
 
 class Given(Struct, frozen=True):
@@ -248,6 +259,11 @@ class Reading:
         in_cluster = (MakeGrant.__name__, RemoveGrant.__name__)
         found = select(outbox.c.life).where(outbox.c.life.in_(list(grants)), outbox.c.kind.in_(in_cluster))
         return frozenset(self._connection.scalars(found))
+
+    def witnessed(self) -> dict[str, Witnessed]:
+        """By its name, of each witness that was ever asked."""
+        found = self._connection.execute(select(witnesses))
+        return {row.name: Witnessed(row.size, row.current_s, row.problem) for row in found}
 
     def user(self, subject: str) -> tuple[int, bytes] | None:
         """Version and body of a local one."""

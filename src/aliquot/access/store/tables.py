@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 _number = BigInteger().with_variant(Integer, "sqlite")
@@ -71,6 +71,16 @@ outbox = Table(
 """Effects that are still to be carried out; one that was is deleted. `owner`: the server that does, until `until_s`."""
 Index("outbox_by_due", outbox.c.due_s)
 Index("outbox_by_life", outbox.c.life)
+
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("size", _number, nullable=False),
+    Column("current_s", Double, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+"""How far each witness of the log is."""
 
 leases = Table(
     "leases",

@@ -16,8 +16,18 @@ from aliquot.access.log.storage import seal
 from aliquot.access.store import rows
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
-from aliquot.access.store.reading import Answer, Given, Queued, Reading
-from aliquot.access.store.tables import answers, credentials, leases, lives, notices, outbox, seen, users
+from aliquot.access.store.reading import Answer, Given, Queued, Reading, Witnessed
+from aliquot.access.store.tables import (
+    answers,
+    credentials,
+    leases,
+    lives,
+    notices,
+    outbox,
+    seen,
+    users,
+    witnesses,
+)
 
 NOTICES_KEPT_S = 30 * 24 * 3600.0
 
@@ -138,6 +148,13 @@ class Transaction(Reading):
             .where(outbox.c.number == queued.number, outbox.c.owner == owner)
             .values(due_s=due_s, attempts=queued.attempts + 1, problem=problem, owner="", until_s=0)
         )
+
+    def witness(self, name: str, now: Witnessed) -> None:
+        values = {"size": now.size, "current_s": now.current_s, "problem": now.problem}
+        if not self._connection.execute(
+            update(witnesses).where(witnesses.c.name == name).values(values)
+        ).rowcount:
+            self._connection.execute(insert(witnesses).values(name=name, **values))
 
     def saw(self, notice: Notice, told_s: float) -> None:
         """That it is there now, and when it was told."""

@@ -52,6 +52,8 @@ class News(StrEnum):
     """The cluster could not remove it: an alarm."""
     REVIEW_OVERDUE = "review_overdue"
     REVIEWED = "reviewed"
+    CHECKPOINT = "checkpoint"
+    """Of no request: the log's head, signed, to be kept elsewhere."""
     FINDING = "finding"
     """Of no request: a Notice."""
 
@@ -87,7 +89,18 @@ class TellNotice(_Effect, frozen=True, kw_only=True):
     """When it became news: the same notice may later be news again."""
 
 
-Effect: TypeAlias = MakeGrant | RemoveGrant | Notify | CommentTicket | OpenReview | TellNotice
+class TellCheckpoint(_Effect, frozen=True, kw_only=True):
+    """To security, so that there is one that whoever runs the server cannot change."""
+
+    log: str
+    size: int
+    note: str
+    at_s: float
+
+
+Effect: TypeAlias = (
+    MakeGrant | RemoveGrant | Notify | CommentTicket | OpenReview | TellNotice | TellCheckpoint
+)
 
 
 class Undelivered(Exception):

@@ -98,6 +98,8 @@ class Here:
         request, policy, template = self.life.request, self.around.policy, self.template
         if no := limits.stopped(self.around.switch):
             return no
+        if self.around.held:
+            return Refused(self.around.held, Ground.UNKNOWN)
         if policy is None:
             return Refused("it is not known what templates there are now", Ground.UNKNOWN)
         if template is None:

@@ -21,5 +21,7 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """What its system says of the request's ticket; of a review's, when one is given with it."""
     usage: Usage | None = None
     switch: KillSwitch | None = None
+    held: str = ""
+    """Why nobody is given anything new now, whatever it is; empty: nothing speaks against it. It takes nothing away."""
     parent: Life | None = None
     """Of an extension: the grant that it is to make longer."""

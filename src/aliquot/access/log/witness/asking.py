@@ -7,11 +7,17 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 _MOST_ANSWER_BYTES = 1 << 16
+_LATER = (408, 425, 429)
 _SIZE = "text/x.tlog.size"
 
 
 class Unwitnessed(Exception):
-    """A checkpoint has no signature of that witness, and stands as it is. Its text is for people."""
+    """A checkpoint has no signature of that witness, and stands as it is. Its text is for people. `refused`: it answers, and does not
+    sign; asking again will not help."""
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 async def ask(
@@ -34,10 +40,14 @@ async def ask(
                     status, kind, text = await _post(session, url, await _prepared(prepare, seen))
     except TimeoutError as error:
         raise Unwitnessed(f"{url}: no answer within {timeout_s:g} s") from error
-    except (aiohttp.ClientError, ValueError) as error:
+    except aiohttp.ClientError as error:
         raise Unwitnessed(f"{url}: {error}") from error
+    except ValueError as error:
+        raise Unwitnessed(f"{url}: {error}", refused=True) from error
     if status != 200:
-        raise Unwitnessed(f"{url}: {status}: {text.strip()[:200]!r}")
+        raise Unwitnessed(
+            f"{url}: {status}: {text.strip()[:200]!r}", refused=400 <= status < 500 and status not in _LATER
+        )
     return text
 
 
