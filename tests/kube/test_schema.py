@@ -32,6 +32,25 @@ class Port(Struct, kw_only=True, rename="camel"):
     name: str = ""
 
 
+class Side(Enum):
+    """Of a ship."""
+
+    PORT = "port"
+    """Left."""
+    STARBOARD = "starboard"
+    AMIDSHIPS = "amidships"
+    """In the middle."""
+
+
+class Lit(Port, kw_only=True, rename="camel"):
+    beside: Port
+    """The next one."""
+    side: Side
+    lamp: Side
+    """Where it hangs."""
+    others: list[Port]
+
+
 class Recursive(Struct):
     child: "Recursive | None" = None
 
@@ -168,6 +187,35 @@ def test_a_whole_definition() -> None:
     root = version["schema"]["openAPIV3Schema"]
     assert root["required"] == ["spec"]
     assert root["properties"]["metadata"] == {"type": "object"}
+
+
+def test_a_field_is_described_by_itself_else_by_its_type_and_values_always() -> None:
+    values = "port: Left. amidships: In the middle."
+    described = {name: found.get("description", "") for name, found in schema_of(Lit)["properties"].items()}
+    assert described == {
+        "portNumber": "Where to knock.",
+        "name": "",
+        "beside": "The next one.",
+        "side": f"Of a ship. {values}",
+        "lamp": f"Where it hangs. Of a ship. {values}",
+        "others": "",
+    }
+
+
+def undescribed(schema: Any, path: str) -> Iterator[str]:
+    for name, found in schema.get("properties", {}).items():
+        if not found.get("description"):
+            yield f"{path}.{name}"
+        yield from undescribed(found, f"{path}.{name}")
+    if isinstance(items := schema.get("items"), dict):
+        yield from undescribed(items, f"{path}[]")
+
+
+@pytest.mark.parametrize("definition", ALL, ids=lambda one: one["spec"]["names"]["kind"])
+def test_kubectl_explain_has_words_for_each_field_of_ours(definition: Any) -> None:
+    (version,) = definition["spec"]["versions"]
+    of_every_object = {".apiVersion", ".kind", ".metadata"}
+    assert set(undescribed(version["schema"]["openAPIV3Schema"], "")) == of_every_object
 
 
 def test_a_type_that_does_not_say_its_kind_is_refused() -> None:

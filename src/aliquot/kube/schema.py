@@ -4,7 +4,8 @@ The result is a *structural* schema as apiextensions/v1 wants it: no $ref, every
 said by `nullable`. Lists keep the `x-kubernetes-list-*` keys of their annotation, for server-side apply merges by
 them. Defaults are not sent to the server: readers decode into the same types and have them already, and a field
 that nobody set stays owned by nobody. Descriptions come from docstrings, of classes and after fields, so that
-`kubectl explain` says what the source says.
+`kubectl explain` says what the source says: a field's own before those of its type, and of an enumeration what each
+of its values comes to.
 """
 
 import ast
@@ -13,6 +14,7 @@ import itertools
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -158,7 +160,8 @@ def _schema(node: types.Type, path: tuple[type, ...]) -> Schema:
         case types.DateTimeType():
             return {"type": "string", "format": "date-time"}
         case types.EnumType():
-            return _values([member.value for member in node.cls])
+            described = {"description": text} if (text := _enum_doc(node.cls)) else {}
+            return described | _values([member.value for member in node.cls])
         case types.LiteralType():
             return _values(list(node.values))
         case types.ListType() | types.VarTupleType() | types.SetType() | types.FrozenSetType():
@@ -189,8 +192,11 @@ def _struct(node: types.Type, path: tuple[type, ...]) -> Schema:
     documented = _field_docs(node.cls)
     properties: Schema = {}
     for field in node.fields:
-        described: Schema = {"description": text} if (text := documented.get(field.name)) else {}
-        properties[field.encode_name] = described | _schema(field.type, path)
+        of_type, own = _schema(field.type, path), documented.get(field.name, "")
+        theirs = of_type.pop("description", "")
+        # Values are explained nowhere else; what a type is for, the field knows better.
+        text = " ".join(filter(None, (own, theirs))) if "enum" in of_type else own or theirs
+        properties[field.encode_name] = ({"description": text} if text else {}) | of_type
     schema: Schema = {"type": "object", "properties": properties}
     if text := _class_doc(node.cls):
         schema = {"description": text} | schema
@@ -249,8 +255,18 @@ def _class_doc(cls: type) -> str:
 
 
 def _field_docs(cls: type) -> Mapping[str, str]:
-    """The string after a field, which Python itself throws away."""
-    return _docs_of_module(cls.__module__).get(cls.__qualname__, {})
+    """The string after a field, which Python itself throws away; what is inherited is documented there."""
+    found: dict[str, str] = {}
+    for one in reversed(cls.__mro__):
+        found |= _docs_of_module(one.__module__).get(one.__qualname__, {})
+    return found
+
+
+def _enum_doc(cls: type[Enum]) -> str:
+    """Empty: its values say it all."""
+    documented = _field_docs(cls)
+    values = [f"{member.value}: {text}" for member in cls if (text := documented.get(member.name))]
+    return " ".join(filter(None, (_class_doc(cls), *values)))
 
 
 @cache
@@ -266,10 +282,19 @@ def _docs_of_module(module: str) -> Mapping[str, Mapping[str, str]]:
 def _docs_of_class(node: ast.ClassDef) -> Mapping[str, str]:
     docs = {}
     for field, after in itertools.pairwise(node.body):
-        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+        if isinstance(field, ast.AnnAssign):
+            target: ast.expr = field.target
+        elif isinstance(field, ast.Assign):
+            # A value of an enumeration.
+            target = field.targets[0]
+        else:
             continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            docs[field.target.id] = _one_paragraph(str(after.value.value))
+        if (
+            isinstance(target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            docs[target.id] = _one_paragraph(str(after.value.value))
     return docs
 
 

@@ -34,6 +34,7 @@ class SharesWay(Struct, kw_only=True, rename="camel"):
     """One of `replicas` shares of a whole GPU."""
 
     replicas: Annotated[int, Meta(ge=2, le=MOST_SHARES)]
+    """How many shares the GPU is made into."""
 
 
 class WholeWay(Struct, kw_only=True, rename="camel"):
@@ -44,9 +45,13 @@ class Way(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Exactly one of them."""
 
     mig: MigWay | None = None
+    """A MIG slice of a profile."""
     mps: SharesWay | None = None
+    """A share under MPS, with its part of memory and compute."""
     time_slicing: SharesWay | None = None
+    """A share by turns, without a limit of its own."""
     whole: WholeWay | None = None
+    """A whole GPU."""
 
     @property
     def sharing(self) -> Sharing:
@@ -121,7 +126,9 @@ class GPUClassSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     compute_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     """At least this part of a GPU's compute."""
     isolation: Isolation = Isolation.NONE
+    """At least so much, from others on the same GPU."""
     ways: Annotated[list[Way], _EACH_IS_ONE] = []
+    """The first for which there is room is taken; empty: they follow from the rest."""
     boards: Annotated[list[str], Meta(max_length=32)] = []
     """Keys of the boards it may be on (`h100-80gb`); empty: any."""
 
@@ -160,15 +167,19 @@ _CONSISTENT = Meta(
 
 class GPUClassStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     observed_generation: int = 0
+    """Of the spec that this is about."""
     available: int | None = None
     """How many more could be had now, one after the other, whatever stands behind them."""
     in_use: int | None = None
+    """How many pods have now."""
     conditions: Annotated[list[Condition], list_map("type")] = []
+    """Whether it can be had, and why not."""
 
 
 class GPUClass(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
     spec: Annotated[GPUClassSpec, _CONSISTENT]
     status: GPUClassStatus = field(default_factory=GPUClassStatus)
+    """How many there are to be had, as the partitioner counts them."""
     api_version: str = API_VERSION
     kind: str = "GPUClass"

@@ -35,8 +35,14 @@ class ObjectMeta(Wire, kw_only=True, frozen=True):
 
 class Condition(Struct, kw_only=True, rename="camel", omit_defaults=True, gc=False):
     type: str
+    """What it is about; each once."""
     status: str
+    """`True`, `False` or `Unknown`."""
     reason: str = ""
+    """Why, in one word."""
     message: str = ""
+    """Why, in a line."""
     last_transition_time: str | None = None
+    """Since when the status is what it is."""
     observed_generation: int = 0
+    """Of the spec that this is about."""

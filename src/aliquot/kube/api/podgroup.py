@@ -55,6 +55,7 @@ class SubGroup(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """A part of a PodGroup: pods, or other sub-groups, which name it as their parent."""
 
     name: Annotated[str, Meta(min_length=1, max_length=63)]
+    """Of the label aliquot.dev/sub-group of its pods."""
     parent: Annotated[str, Meta(max_length=63)] = ""
     """Another of the subGroups; empty: the PodGroup itself."""
     min_member: Annotated[int, Meta(ge=0)] | None = None
@@ -62,6 +63,7 @@ class SubGroup(Struct, kw_only=True, rename="camel", omit_defaults=True):
     min_sub_group: Annotated[int, Meta(ge=1)] | None = None
     """Sub-groups in it that have to be whole; null: all."""
     topology_constraint: Annotated[TopologyConstraint, _SOME_LEVEL] | None = None
+    """How close to each other its pods are placed."""
 
 
 class Ended(StrEnum):
@@ -73,12 +75,14 @@ class After(Struct, kw_only=True, rename="camel", omit_defaults=True):
     name: _Name
     """Of what makes a job in the same namespace: a PodGroup, a Job, a PyTorchJob, a pod."""
     condition: Ended = Ended.SUCCEEDED
+    """How it has to have ended."""
 
 
 class PodGroupSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     min_member: Annotated[int, Meta(ge=1)] | None = None
     """Pods that have to be placed together; what comes beyond is extra. Instead of subGroups."""
     sub_groups: Annotated[list[SubGroup], list_map("name"), Meta(max_length=_MOST_SUB_GROUPS)] = []
+    """Parts that have to be whole each. Instead of minMember."""
     min_sub_group: Annotated[int, Meta(ge=1)] | None = None
     """Of the subGroups without a parent, how many have to be whole; null: all."""
     queue: Annotated[str, Meta(max_length=253)] = ""
@@ -86,7 +90,9 @@ class PodGroupSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     priority_class_name: Annotated[str, Meta(max_length=253)] = ""
     """Empty: as the pods say."""
     preemptibility: Preemptibility = Preemptibility.PREEMPTIBLE
+    """Whether it gives back what it has when others are due it."""
     topology_constraint: Annotated[TopologyConstraint, _SOME_LEVEL] | None = None
+    """How close to each other all its pods are placed."""
     max_runtime: Annotated[str, duration_text("maxRuntime", above_zero=True)] | None = None
     """It is stopped after so long. A job whose end is known is the one that fills gaps."""
     min_runtime: Annotated[str, duration_text("minRuntime", above_zero=True)] | None = None
@@ -142,54 +148,73 @@ class PodGroupPhase(StrEnum):
 
 class PodCounts(Struct, kw_only=True, rename="camel", omit_defaults=True):
     pending: int = 0
+    """They have no node."""
     scheduled: int = 0
     """They have a node; those that run are among them."""
     running: int = 0
+    """They run."""
     succeeded: int = 0
+    """They have ended well."""
     failed: int = 0
+    """They have ended otherwise."""
 
 
 class QueueResource(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Quantities, as text."""
 
     resource: str
+    """Its name: `nvidia.com/gpu`, `cpu`, `memory`."""
     requested: str = ""
     """By this PodGroup."""
     allocated: str = ""
+    """By the queue now."""
     fair_share: str = ""
+    """What the queue is due as things are."""
     quota: str = ""
+    """What the queue is guaranteed."""
     limit: str = ""
+    """What the queue never has more of."""
 
 
 class QueueDetails(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """The queue that holds it back, which may be one above its own."""
 
     queue: str
+    """Its name."""
     resources: Annotated[list[QueueResource], list_map("resource")] = []
+    """Those that are short."""
 
 
 class WaitingReason(Struct, kw_only=True, rename="camel", omit_defaults=True):
     reason: str
     """CamelCase."""
     message: str
+    """In a line."""
     queue_details: QueueDetails | None = None
+    """Where it is the queue that has no room."""
 
 
 class PodGroupStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     observed_generation: int = 0
+    """Of the spec that this is about."""
     phase: PodGroupPhase | None = None
+    """How far it is."""
     waiting: WaitingReason | None = None
     """The one dominant reason why it waits; null: it does not."""
     predicted_start: str | None = None
     """RFC 3339. As of now: it moves with what others do."""
     pods: PodCounts | None = None
+    """Of the group, by how far they are."""
     conditions: Annotated[list[Condition], list_map("type")] = []
+    """As the scheduler sees it."""
 
 
 class PodGroup(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
     spec: Annotated[PodGroupSpec, _CONSISTENT]
+    """How many pods it takes, where they go, and for how long."""
     status: PodGroupStatus = field(default_factory=PodGroupStatus)
+    """How far it is: the scheduler's."""
     api_version: str = API_VERSION
     kind: str = "PodGroup"
 
@@ -227,5 +252,6 @@ class TopologySpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
 class Topology(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
     spec: TopologySpec
+    """What lies close to what."""
     api_version: str = API_VERSION
     kind: str = "Topology"

@@ -51,8 +51,11 @@ class QueueResource(Struct, kw_only=True, rename="camel", omit_defaults=True):
 
 class QueueResources(Struct, kw_only=True, rename="camel", omit_defaults=True):
     gpu: QueueResource | None = None
+    """GPUs, of all models together; slices and shares count as parts."""
     cpu: QueueResource | None = None
+    """Cores."""
     memory: QueueResource | None = None
+    """Bytes."""
 
 
 class QueueGPUModel(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -61,7 +64,9 @@ class QueueGPUModel(Struct, kw_only=True, rename="camel", omit_defaults=True):
     product: Annotated[str, Meta(min_length=1, max_length=63)]
     """As the node label nvidia.com/gpu.product has it, of a node that does not share its GPUs: NVIDIA-H100-80GB-HBM3."""
     quota: Annotated[int | str | None, _AMOUNT] = None
+    """Guaranteed of this model; null: nothing is."""
     limit: Annotated[int | str | None, _AMOUNT] = None
+    """Never more of this model; null: unlimited."""
 
 
 class QueueSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -70,11 +75,13 @@ class QueueSpec(Struct, kw_only=True, rename="camel", omit_defaults=True):
     priority: Annotated[int, Meta(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] | None = None
     """Among its siblings; the higher one is served first of what is left when all quotas are served. null: 100."""
     resources: QueueResources | None = None
+    """What it is guaranteed, and what it never has more of."""
     gpu_models: Annotated[
         list[QueueGPUModel],
         list_map("product"),
         Meta(max_length=_MOST_MODELS),
     ] = []
+    """The same of single models of GPUs."""
     preempt_min_runtime: Annotated[str, duration_text("preemptMinRuntime")] | None = None
     """So long a job runs before one of the same queue may take its place; null: as the parent has it, else 0."""
     reclaim_min_runtime: Annotated[str, duration_text("reclaimMinRuntime")] | None = None
@@ -85,15 +92,20 @@ class QueueAmounts(Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Quantities."""
 
     gpu: str = ""
+    """GPUs; slices and shares count as parts."""
     cpu: str = ""
+    """Cores."""
     memory: str = ""
+    """Bytes."""
     gpu_models: dict[str, str] = {}
+    """GPUs by model."""
 
 
 class QueueUserUsage(Struct, kw_only=True, rename="camel", omit_defaults=True):
     name: str
     """As the label aliquot.dev/user of its pods has it."""
     average: QueueAmounts | None = None
+    """What the user's jobs held of late."""
 
 
 class QueueUsage(Struct, kw_only=True, rename="camel", omit_defaults=True):
@@ -104,28 +116,35 @@ class QueueUsage(Struct, kw_only=True, rename="camel", omit_defaults=True):
     half_life: str = ""
     """After so long a moment counts half as much."""
     average: QueueAmounts | None = None
+    """Of all jobs."""
     users: Annotated[list[QueueUserUsage], list_map("name"), Meta(max_length=_MOST_USERS)] = []
     """Those that had most; of a queue that takes jobs."""
 
 
 class QueueStatus(Struct, kw_only=True, rename="camel", omit_defaults=True):
     observed_generation: int = 0
+    """Of the spec that this is about."""
     allocated: QueueAmounts | None = None
     """By its jobs and those of the queues below it."""
     allocated_non_preemptible: QueueAmounts | None = None
+    """Of what is allocated, that which is not taken back."""
     requested: QueueAmounts | None = None
     """Allocated, and what jobs that wait ask for."""
     fair_share: QueueAmounts | None = None
     """Of what is requested, what it is due as things are."""
     pending_jobs: int | None = None
+    """Jobs that wait."""
     usage: QueueUsage | None = None
     """Only where the scheduler is told to remember."""
     conditions: Annotated[list[Condition], list_map("type")] = []
+    """Whether it is used as it is written."""
 
 
 class Queue(Struct, kw_only=True, rename="camel", omit_defaults=True):
     metadata: ObjectMeta
     spec: QueueSpec = field(default_factory=QueueSpec)
+    """Where it is in the tree, and what it may have."""
     status: QueueStatus = field(default_factory=QueueStatus)
+    """What it has, as the scheduler counts it."""
     api_version: str = API_VERSION
     kind: str = "Queue"
