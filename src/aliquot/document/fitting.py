@@ -7,7 +7,8 @@ both are done here.
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
 from types import UnionType
 from typing import Any, TypeVar, cast
 
@@ -37,13 +38,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def fit(value: Value, type_: type[T]) -> T:
     """Raises Misfit on unknown fields, wrong types and missing fields, at any depth."""
-    _refuse_unknown_fields((), value, msgspec.inspect.type_info(type_))
+    _refuse_unknown_fields((), value, _described(cast(Hashable, type_)))
     try:
         return msgspec.convert(value, type_, str_keys=True)
     except msgspec.ValidationError as error:
         message, path = _locate(value, type_, str(error))
         where = _dotted(path)
         raise Misfit(path, f"{where}: {message}" if where else message) from None
+
+
+@lru_cache(maxsize=256)
+def _described(type_: Any) -> Any:
+    return msgspec.inspect.type_info(type_)
 
 
 def _dotted(path: tuple[Key, ...]) -> str:

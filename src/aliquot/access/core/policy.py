@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import rfc8785
 from msgspec import Struct
 
+from aliquot import canonical_json
 from aliquot.access.core.people import Identity
 from aliquot.access.core.quorum import Quorum
 from aliquot.access.core.rules import Rule
@@ -65,5 +65,5 @@ def policy(
         security=security,
         clearing=clearing,
         auditors=auditors,
-        digest="sha256:" + hashlib.sha256(rfc8785.dumps(said)).hexdigest(),
+        digest="sha256:" + hashlib.sha256(canonical_json.dumps(said)).hexdigest(),
     )

@@ -9,10 +9,10 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
-import rfc8785
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
+from aliquot import canonical_json
 from aliquot.clock import parse_rfc3339, rfc3339_milli
 
 _T = TypeVar("_T", bound=Struct)
@@ -32,7 +32,7 @@ def spell(record: Struct) -> dict[str, Any]:
 
 def canonical(record: Struct) -> bytes:
     """RFC 8785."""
-    return rfc8785.dumps(spell(record))
+    return canonical_json.dumps(spell(record))
 
 
 def read(spelled: dict[str, Any], kind: type[_T]) -> _T:

@@ -8,9 +8,9 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
-import rfc8785
 from msgspec import Struct
 
+from aliquot import canonical_json
 from aliquot.access.core.people import Person
 from aliquot.access.identity.server_key import ServerKey
 
@@ -51,7 +51,7 @@ def is_fresh(given_s: float, now_s: float) -> bool:
 def challenge(purpose: Purpose, nonce: str) -> bytes:
     """SHA-256 of the RFC 8785 form: anybody can compute what was signed."""
     return hashlib.sha256(
-        rfc8785.dumps(
+        canonical_json.dumps(
             {
                 "act": purpose.act,
                 "digest": purpose.digest,

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import msgspec
-import rfc8785
 from msgspec import Struct
 
+from aliquot import canonical_json
 from aliquot.access.log.entries import Entry, Sealed, parse
 from aliquot.access.log.storage import LogStore
 from aliquot.access.log.verify import FORMAT
@@ -36,7 +36,7 @@ def _lines_of(entry: Sealed, with_personal: bool) -> Iterator[bytes]:
 
 
 def _line(document: dict[str, object]) -> bytes:
-    return rfc8785.dumps(document) + b"\n"  # type: ignore[arg-type]
+    return canonical_json.dumps(document) + b"\n"
 
 
 class Recorded(Struct, frozen=True):

@@ -10,8 +10,9 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-import rfc8785
 from msgspec import Struct
+
+from aliquot import canonical_json
 
 MOST_ENTRY_BYTES = 1 << 16
 SALT_BYTES = 32
@@ -118,12 +119,12 @@ def parse(body: bytes) -> Entry:
 def _canonical(entry: Entry) -> bytes:
     document = msgspec.to_builtins(entry)
     where = f"entry {entry.seq} ({entry.action})"
-    if said := _unwritable(document, ""):
-        raise Unloggable(f"{where}: {said}")
     try:
-        body = rfc8785.dumps(document)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        body = canonical_json.dumps_plain(document)
+    except ValueError as error:
         raise Unloggable(f"{where}: {error}") from error
+    if body is None:
+        raise Unloggable(f"{where}: {_unwritable(document, '')}")
     if len(body) > MOST_ENTRY_BYTES:
         raise Unloggable(
             f"{where} would be of {len(body)} bytes, at most {MOST_ENTRY_BYTES} are written: long texts belong to what is personal"
@@ -145,4 +146,6 @@ def _unwritable(value: object, path: str) -> str:
                 return said
     elif isinstance(value, float):
         return f"{path} is {value!r}: only whole numbers are written, others as texts"
+    elif isinstance(value, int) and abs(value) > canonical_json.MOST:
+        return f"{path} is {value}: beyond {canonical_json.MOST} numbers are written as texts"
     return ""

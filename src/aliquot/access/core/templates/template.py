@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import NewType
 
 import msgspec
-import rfc8785
 from msgspec import Struct
 
+from aliquot import canonical_json
 from aliquot.access.core.people import Group, Identity, Person
 from aliquot.access.core.quorum import Quorum
 from aliquot.access.core.rules import Denial, Rule
@@ -167,7 +167,7 @@ def parameter_of(resource_name: str) -> str:
 
 def digest(template: Template) -> Digest:
     """Of all that it says, also of who belongs where: who exchanges an approver has another template."""
-    canonical = rfc8785.dumps(msgspec.to_builtins(template))
+    canonical = canonical_json.dumps(msgspec.to_builtins(template))
     return Digest("sha256:" + hashlib.sha256(canonical).hexdigest())
 
 

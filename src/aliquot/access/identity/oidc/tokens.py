@@ -1,5 +1,7 @@
 """From a bearer token to who came with it."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,6 +14,8 @@ from aliquot.access.identity.web import Web
 from aliquot.clock import Clock
 
 LONGEST_TOKEN = 16_384
+_REMEMBERED = 512
+"""Tokens that came before: somebody sends theirs with each call."""
 _NO_TOKEN = "the token is no signed JWT"
 
 
@@ -36,7 +40,8 @@ class OidcTokens:
         raise NotProven("the token's signature is wrong")
 
 
-def unchecked(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+@lru_cache(maxsize=_REMEMBERED)
+def unchecked(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Header and claims, of which nothing is proven. Raises NotProven."""
     from joserfc import jws
     from joserfc.errors import JoseError
@@ -53,10 +58,31 @@ def unchecked(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def verified(token: str, key: Any, algorithm: str) -> bytes | None:
     """The payload; None: this key did not sign it in this way."""
-    from joserfc import jws
     from joserfc.errors import JoseError
 
     try:
-        return jws.deserialize_compact(token, key, algorithms=[algorithm]).payload
+        return _payload(token, _This(key), algorithm)
     except (JoseError, ValueError, TypeError):
         return None
+
+
+class _This:
+    """A key, and no other that looks like it: joserfc's have no hash."""
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _This) and self.key is other.key
+
+    def __hash__(self) -> int:
+        return id(self.key)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _payload(token: str, key: _This, algorithm: str) -> bytes:
+    """Raises as joserfc does, which is not remembered. What a key signed it has signed: whether the key still counts, and what the
+    token says, is looked at each time."""
+    from joserfc import jws
+
+    return jws.deserialize_compact(token, key.key, algorithms=[algorithm]).payload
