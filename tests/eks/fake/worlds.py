@@ -26,8 +26,8 @@ class Account:
         self.now_s = START_S
         self.free = {"subnet-a": 100, "subnet-b": 100}
 
-    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        subnets = [
+    def subnets(self) -> list[dict[str, Any]]:
+        return [
             {
                 "SubnetId": id_,
                 "AvailabilityZone": f"eu-west-1{id_[-1]}",
@@ -36,7 +36,9 @@ class Account:
             }
             for id_, free in self.free.items()
         ]
-        return self.service.call(operation, parameters, self.now_s, Subnets(subnets))
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        return self.service.call(operation, parameters, self.now_s, Subnets(self.subnets()))
 
     def pass_(self, seconds: float) -> None:
         """In looks of a minute, as somebody polls."""

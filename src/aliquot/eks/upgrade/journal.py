@@ -1,0 +1,227 @@
+"""The journal: which step is how far, who works on it, and all that was asked and answered. In SQL, so that it outlives whoever writes it.
+
+What it keeps is what was *intended*; how things are, AWS is asked. An intent is durable before its call is made.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+
+from aliquot.eks.upgrade.tables import events, metadata, runs, steps
+
+_BUSY_MS = 10_000
+
+
+class Phase(StrEnum):
+    TO_DO = "to-do"
+    BEGUN = "begun"
+    HELD = "held"
+    DONE = "done"
+
+
+class Held(Exception):
+    """Somebody else works on it, or it cannot be done: one line."""
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How far one step is."""
+
+    number: int
+    step: str
+    phase: Phase
+    attempt: int
+    before: tuple[str, ...]
+    """Ids of updates that were over when the attempt began."""
+    told: str
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    number: int
+    at_s: float
+    step: str
+    kind: str
+    body: dict[str, Any]
+
+
+class Journal:
+    """Everything here blocks; a shell calls it from a thread, a simulation as it is."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _set_up_sqlite)
+        metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def begin(self, run: str, cluster: str, plan: bytes, step_ids: Sequence[str], now_s: float) -> None:
+        """Raises Held where the cluster has a run that goes on. The same run once more is no harm."""
+        with self._writing() as tx:
+            if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
+                return
+            going = tx.scalar(select(runs.c.id).where(runs.c.cluster == cluster, runs.c.over == ""))
+            if going is not None:
+                raise Held(f"{cluster} has run {going}, which is not over: go on with it, or abort it")
+            tx.execute(
+                insert(runs).values(
+                    id=run,
+                    cluster=cluster,
+                    plan=plan,
+                    began_s=now_s,
+                    over="",
+                    lease_owner="",
+                    lease_until_s=0.0,
+                    paused=0,
+                )
+            )
+            for number, id_ in enumerate(step_ids):
+                tx.execute(
+                    insert(steps).values(
+                        run=run,
+                        number=number,
+                        step=id_,
+                        phase=Phase.TO_DO,
+                        attempt=0,
+                        before=b"[]",
+                        told="",
+                        at_s=now_s,
+                    )
+                )
+
+    def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
+        """Take it, or hold it longer. Raises Held."""
+        with self._writing() as tx:
+            row = tx.execute(
+                select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
+            ).one_or_none()
+            if row is None:
+                raise Held(f"there is no run {run}")
+            if row.lease_owner not in ("", owner) and row.lease_until_s > now_s:
+                raise Held(
+                    f"{row.lease_owner} works on {run}, for {row.lease_until_s - now_s:.0f} s at least"
+                )
+            tx.execute(
+                update(runs).where(runs.c.id == run).values(lease_owner=owner, lease_until_s=now_s + for_s)
+            )
+
+    def standing(self, run: str) -> list[Standing]:
+        with self._engine.connect() as tx:
+            rows = tx.execute(select(steps).where(steps.c.run == run).order_by(steps.c.number))
+            return [
+                Standing(
+                    number=row.number,
+                    step=row.step,
+                    phase=Phase(row.phase),
+                    attempt=row.attempt,
+                    before=msgspec.json.decode(row.before, type=tuple[str, ...]),
+                    told=row.told,
+                )
+                for row in rows
+            ]
+
+    def plan(self, run: str) -> bytes:
+        with self._engine.connect() as tx:
+            found = tx.scalar(select(runs.c.plan).where(runs.c.id == run))
+        if found is None:
+            raise Held(f"there is no run {run}")
+        return bytes(found)
+
+    def start(self, run: str, owner: str, step: str, before: Sequence[str], now_s: float) -> None:
+        """An attempt at a step begins. Raises Held where the run is no longer the owner's."""
+        self._move(
+            run, owner, step, {"phase": Phase.BEGUN, "before": msgspec.json.encode(list(before))}, now_s
+        )
+
+    def move(self, run: str, owner: str, step: str, phase: Phase, told: str, now_s: float) -> None:
+        """A step to its next phase. Raises Held where the run is no longer the owner's."""
+        self._move(run, owner, step, {"phase": phase, "told": told}, now_s)
+
+    def _move(self, run: str, owner: str, step: str, values: dict[str, Any], now_s: float) -> None:
+        with self._writing() as tx:
+            self._owned(tx, run, owner, now_s)
+            of_step = (steps.c.run == run) & (steps.c.step == step)
+            tx.execute(update(steps).where(of_step).values(at_s=now_s, **values))
+            _append(tx, run, step, values["phase"], {"told": values.get("told", "")}, now_s)
+
+    def note(self, run: str, owner: str, step: str, kind: str, body: dict[str, Any], now_s: float) -> None:
+        """Raises Held where the run is no longer the owner's: whoever lost it makes no call."""
+        with self._writing() as tx:
+            self._owned(tx, run, owner, now_s)
+            _append(tx, run, step, kind, body, now_s)
+
+    def retry(self, run: str, now_s: float) -> str:
+        """The step that is held is tried again, with a token of its own. Raises Held where none is."""
+        with self._writing() as tx:
+            row = tx.execute(
+                select(steps).where(steps.c.run == run, steps.c.phase == Phase.HELD).order_by(steps.c.number)
+            ).first()
+            if row is None:
+                raise Held(f"no step of {run} is held")
+            tx.execute(
+                update(steps)
+                .where(steps.c.run == run, steps.c.number == row.number)
+                .values(phase=Phase.TO_DO, attempt=row.attempt + 1, told="", at_s=now_s)
+            )
+            _append(tx, run, row.step, "retried", {"attempt": row.attempt + 1}, now_s)
+            return str(row.step)
+
+    def end(self, run: str, owner: str, how: str, now_s: float) -> None:
+        with self._writing() as tx:
+            self._owned(tx, run, owner, now_s)
+            tx.execute(update(runs).where(runs.c.id == run).values(over=how))
+            _append(tx, run, "", "over", {"how": how}, now_s)
+
+    def over(self, run: str) -> str:
+        with self._engine.connect() as tx:
+            return tx.scalar(select(runs.c.over).where(runs.c.id == run)) or ""
+
+    def entries(self, run: str) -> list[Entry]:
+        with self._engine.connect() as tx:
+            rows = tx.execute(select(events).where(events.c.run == run).order_by(events.c.number))
+            return [
+                Entry(
+                    number=row.number,
+                    at_s=row.at_s,
+                    step=row.step,
+                    kind=row.kind,
+                    body=msgspec.json.decode(row.body),
+                )
+                for row in rows
+            ]
+
+    def _owned(self, tx: Connection, run: str, owner: str, now_s: float) -> None:
+        row = tx.execute(
+            select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
+        ).one_or_none()
+        if row is None or row.lease_owner != owner or row.lease_until_s <= now_s:
+            raise Held(f"{run} is no longer ours: its lease is over, or somebody else has it")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as tx:
+            if self._engine.dialect.name == "sqlite":
+                tx.exec_driver_sql("BEGIN IMMEDIATE")
+            yield tx
+
+
+def _append(tx: Connection, run: str, step: str, kind: str, body: dict[str, Any], now_s: float) -> None:
+    last = tx.scalar(select(func.max(events.c.number)).where(events.c.run == run))
+    number = 0 if last is None else last + 1
+    tx.execute(
+        insert(events).values(
+            run=run, number=number, at_s=now_s, step=step, kind=kind, body=msgspec.json.encode(body)
+        )
+    )
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # SQLAlchemy's driver would begin transactions late; ours says when.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}")

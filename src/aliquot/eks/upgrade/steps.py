@@ -1,0 +1,30 @@
+"""A step of an upgrade: one act, in one state, of one hop."""
+
+from hashlib import sha256
+
+from msgspec import Struct
+
+from aliquot.eks.upgrade.acts import Act
+from aliquot.eks.upgrade.states import Abort, State, abort_at
+from aliquot.eks.versions.minor import Minor
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    id: str
+    """Unique within a plan, and the same whenever it is planned anew: `1.32/control-plane`."""
+    state: State
+    hop: Minor
+    what: str
+    act: Act
+    expected_s: float
+    disrupts: str = ""
+    """Whom, in one sentence; empty: nobody."""
+
+    @property
+    def abort(self) -> Abort:
+        return abort_at(self.state)
+
+
+def token(plan: str, step: str, attempt: int) -> str:
+    """The clientRequestToken of a step's call: the same after a death, another once a person says to try again."""
+    return sha256(f"{plan}/{step}/{attempt}".encode()).hexdigest()[:64]

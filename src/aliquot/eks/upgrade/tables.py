@@ -1,0 +1,46 @@
+"""The journal's tables."""
+
+from sqlalchemy import Column, Double, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+runs = Table(
+    "eks_runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("plan", LargeBinary, nullable=False),
+    Column("began_s", Double, nullable=False),
+    Column("over", Text, nullable=False),
+    Column("lease_owner", Text, nullable=False),
+    Column("lease_until_s", Double, nullable=False),
+    Column("paused", Integer, nullable=False),
+)
+"""`over`: how it ended; empty: it goes on. A cluster has one run that goes on at most: whoever begins one looks in the same
+transaction."""
+
+steps = Table(
+    "eks_steps",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("before", LargeBinary, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
+)
+"""`before`: ids of updates that were over when the attempt began."""
+
+events = Table(
+    "eks_events",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at_s", Double, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What was intended, asked, answered, held, decided: in this order, and never changed."""

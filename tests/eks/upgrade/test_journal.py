@@ -1,0 +1,68 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aliquot.eks.upgrade.journal import Held, Journal, Phase
+
+STEPS = ["1.32/control-plane", "1.32/nodes/gpu"]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    made = Journal(f"sqlite:///{tmp_path}/eks.db")
+    made.begin("r1", "prod", b"plan", STEPS, 0.0)
+    made.lease("r1", "a", 0.0, 100.0)
+    return made
+
+
+def test_a_cluster_has_one_run_at_a_time(journal: Journal) -> None:
+    journal.begin("r1", "prod", b"plan", STEPS, 1.0)
+    with pytest.raises(Held, match="prod has run r1, which is not over"):
+        journal.begin("r2", "prod", b"plan", STEPS, 1.0)
+    journal.begin("r3", "stage", b"plan", STEPS, 1.0)
+    journal.end("r1", "a", "done", 2.0)
+    journal.begin("r2", "prod", b"plan", STEPS, 3.0)
+
+
+def test_one_works_on_it_at_a_time(journal: Journal) -> None:
+    with pytest.raises(Held, match="a works on r1, for 50 s at least"):
+        journal.lease("r1", "b", 50.0, 100.0)
+    journal.lease("r1", "a", 50.0, 100.0)
+    journal.lease("r1", "b", 151.0, 100.0)
+    writes: tuple[Callable[[], None], ...] = (
+        lambda: journal.note("r1", "a", STEPS[0], "intended", {}, 152.0),
+        lambda: journal.move("r1", "a", STEPS[0], Phase.DONE, "", 152.0),
+        lambda: journal.start("r1", "a", STEPS[0], [], 152.0),
+        lambda: journal.end("r1", "a", "done", 152.0),
+    )
+    for write in writes:
+        with pytest.raises(Held, match="no longer ours"):
+            write()
+    assert [one.phase for one in journal.standing("r1")] == [Phase.TO_DO, Phase.TO_DO]
+
+
+def test_a_lease_that_is_over_lets_nobody_write(journal: Journal) -> None:
+    with pytest.raises(Held):
+        journal.note("r1", "a", STEPS[0], "intended", {}, 100.0)
+
+
+def test_a_retry_is_another_attempt(journal: Journal) -> None:
+    with pytest.raises(Held, match="no step of r1 is held"):
+        journal.retry("r1", 1.0)
+    journal.start("r1", "a", STEPS[0], ["u1"], 1.0)
+    journal.move("r1", "a", STEPS[0], Phase.HELD, "no addresses", 2.0)
+    assert journal.retry("r1", 3.0) == STEPS[0]
+    first = journal.standing("r1")[0]
+    assert (first.phase, first.attempt, first.told) == (Phase.TO_DO, 1, "")
+    assert [one.kind for one in journal.entries("r1")] == ["begun", "held", "retried"]
+
+
+def test_what_was_written_is_there_for_whoever_opens_it_next(tmp_path: Path, journal: Journal) -> None:
+    journal.start("r1", "a", STEPS[1], ["u1", "u2"], 1.0)
+    journal.close()
+    again = Journal(f"sqlite:///{tmp_path}/eks.db")
+    assert again.standing("r1")[1].before == ("u1", "u2")
+    assert again.plan("r1") == b"plan"
+    with pytest.raises(Held, match="there is no run r9"):
+        again.plan("r9")
