@@ -81,11 +81,30 @@ def test_who_refused_it(code: int, decision: str, denied: str) -> None:
     assert event(code=code, annotations=annotations).denied == denied
 
 
-def test_what_somebody_could_not_impersonate_is_told() -> None:
-    message = 'users "root" is forbidden: User "x" cannot impersonate resource "users" in API group "" at the cluster scope'
+@pytest.mark.parametrize(
+    ("message", "missing"),
+    [
+        (
+            'users "root" is forbidden: User "x" cannot impersonate resource "users" in API group "" at the cluster scope',
+            ("impersonate", "users"),
+        ),
+        (
+            'pods is forbidden: User "x" cannot impersonate-on:user-info:list resource "pods" in API group "" in the namespace "shop"',
+            ("impersonate-on:user-info:list", "pods"),
+        ),
+        (
+            'forbidden: User "x" cannot impersonate-on:user-info:get path "/version"',
+            ("impersonate-on:user-info:get", ""),
+        ),
+        ('pods is forbidden: User "x" cannot list resource "pods" in API group ""', None),
+    ],
+)
+def test_what_somebody_would_have_needed_to_impersonate_is_told(
+    message: str, missing: tuple[str, str] | None
+) -> None:
     status = {"code": 403, "status": "Failure", "message": message}
-    assert event(code=403, responseStatus=status).cannot_act == "users"
-    assert event(code=403).cannot_act == ""
+    assert event(code=403, responseStatus=status).cannot_act == missing
+    assert event(code=403).cannot_act is None
 
 
 def test_a_request_that_panicked_may_have_been_done() -> None:

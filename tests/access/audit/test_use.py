@@ -80,6 +80,14 @@ def test_what_a_grant_was_used_for() -> None:
     assert [(one.name, one.count) for one in found.addresses] == [("10.0.0.7", 6)]
 
 
+def test_the_right_that_was_missing_to_act_as_somebody_else() -> None:
+    message = 'User "x" cannot impersonate resource "users" in API group "" at the cluster scope'
+    (denied,) = told(
+        event("list", "pods", "", code=403, responseStatus={"code": 403, "message": message})
+    ).denied
+    assert (denied.verb, denied.resource, denied.namespace) == ("impersonate", "users", "")
+
+
 def test_what_was_never_used() -> None:
     found = told(event("get", "pods"), event("list", "pods", "", code=403, number=2))
     assert found.rights == 6

@@ -27,7 +27,9 @@ _MOST_GROUPS = 256
 _MOST_ADDRESSES = 8
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 _CONTAINER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_IMPERSONATES = re.compile(r' cannot impersonate resource "([a-z]{1,40})" in API group "', re.ASCII)
+_IMPERSONATES = re.compile(
+    r' cannot (impersonate(?:-on)?[a-z:-]{0,60}) (?:resource "([a-z/]{1,60})"|path ")', re.ASCII
+)
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 GRANT = LABEL
 """In `user.extra`, of an identity that says itself which grant it is of."""
@@ -73,8 +75,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """0: not answered yet, or not told."""
     denied: str = ""
     """`rights` or `admission`; empty: it was not."""
-    cannot_act: str = ""
-    """What it was refused to impersonate: `users`."""
+    cannot_act: tuple[str, str] | None = None
+    """The verb and the resource of what it would have needed to act as somebody else: (`impersonate`, `users`)."""
     addresses: tuple[str, ...] = ()
     agent: str = ""
     received_s: float
@@ -306,7 +308,7 @@ def _event_of(kept: _Event) -> Event:
         # Whatever it panicked at may have been done before.
         code=status.code if kept.stage != "Panic" else 0,
         denied=_denied(status.code, kept.annotations or {}),
-        cannot_act=cannot[1] if cannot is not None else "",
+        cannot_act=(cannot[1], cannot[2] or "") if cannot is not None else None,
         addresses=kept.source_ips or (),
         agent=kept.user_agent,
         received_s=received_s,

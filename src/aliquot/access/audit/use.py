@@ -104,8 +104,11 @@ def _done(event: Event) -> tuple[Sort, What]:
         else What(event.verb, target.group, target.resource, target.namespace, target.name, event.container)
     )
     if event.denied:
-        if event.cannot_act:
-            what = What("impersonate", resource=event.cannot_act)
+        if event.cannot_act is not None:
+            verb, resource = event.cannot_act
+            # Whom somebody may act as is no namespace's business; what they may do as them can be.
+            where = what.namespace if verb != "impersonate" else ""
+            what = What(verb, resource=resource, namespace=where, name="" if resource else what.name)
         return Sort.DENIED, replace(what, by=event.denied)
     what = replace(what, failed=event.code >= 400)
     return (Sort.URL if target is None else sort_of(target, event.verb)), what

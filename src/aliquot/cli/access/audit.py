@@ -55,6 +55,9 @@ def webhook_config(url: str, cluster: str, token_file: str, ca_file: str) -> Non
     """Print the kubeconfig by which an API server delivers its audit log (--audit-webhook-config-file)."""
     from aliquot.access.audit import cluster_side
 
+    if not url.startswith("https://"):
+        # Kubernetes' clients leave it out; the server would refuse all that comes.
+        raise click.UsageError("an API server shows its token over https:// alone")
     made = cluster_side.webhook_config(
         url, quote(cluster, safe=""), token_file=token_file, authority_file=ca_file
     )
