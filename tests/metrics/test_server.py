@@ -87,3 +87,30 @@ async def test_who_is_not_ready_says_what_it_waits_for() -> None:
         assert (await get(port, "/healthz"))[0] == 200
         missing.clear()
         assert (await get(port, "/readyz"))[::2] == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 503),
+        ("?exclude=database", 503),
+        ("?exclude=database&exclude=cluster", 200),
+        ("?exclude=policy", 503),
+    ],
+)
+async def test_conditions_are_named_and_may_be_excluded(query: str, status: int) -> None:
+    reasons = {"database": "gone", "cluster one": "no route", "policy": ""}
+
+    async def text() -> str:
+        return ""
+
+    async with (
+        serving(text, "127.0.0.1", 0, waits_for=lambda: reasons) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/readyz{query}") as answer,
+    ):
+        told = await answer.json()
+        assert answer.status == status
+        assert told["ready"] is (status == 200)
+        assert told["checks"]["cluster one"]["reason"] == "no route"
+        assert told["checks"]["policy"] == {"ok": True} | ({"excluded": True} if "policy" in query else {})

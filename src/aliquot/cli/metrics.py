@@ -3,9 +3,12 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from aliquot.metrics.server import WaitsFor
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -29,7 +32,7 @@ def metrics_options(command: _F) -> _F:
 
 @asynccontextmanager
 async def serving_metrics(
-    text: Callable[[], Awaitable[str]], address: str, port: int, *, waits_for: Callable[[], str] = lambda: ""
+    text: Callable[[], Awaitable[str]], address: str, port: int, *, waits_for: "WaitsFor" = lambda: ""
 ) -> AsyncIterator[None]:
     """As `metrics.server.serving`; nothing with port 0. Raises click.ClickException where it cannot listen."""
     if not port:

@@ -22,7 +22,7 @@ from aliquot.access.log.witness.record import Record
 from aliquot.access.log.witness.server import serving
 from aliquot.access.log.witness.settings import WitnessServer, WitnessSettings
 from aliquot.access.log.witness.witness import Witness
-from aliquot.access.store.reading import Witnessed
+from aliquot.access.store.standing import Witnessed
 from aliquot.clock import SystemClock
 from tests.access.broker.test_broker import agreed, begun
 from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world

@@ -332,6 +332,7 @@ def test_a_database_of_an_earlier_version_is_brought_up_to_this_one(database: Da
         for statement in (
             "ALTER TABLE outbox DROP COLUMN owner",
             "ALTER TABLE outbox DROP COLUMN until_s",
+            "ALTER TABLE outbox DROP COLUMN queued_s",
             "DROP TABLE leases",
             "DROP TABLE notices",
             "UPDATE state SET value = '1' WHERE name = 'schema'",

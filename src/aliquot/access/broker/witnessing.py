@@ -22,7 +22,8 @@ from aliquot.access.log.witness.asking import Unwitnessed, ask
 from aliquot.access.log.witness.request import asking
 from aliquot.access.log.witness.settings import WitnessServer, WitnessSettings
 from aliquot.access.store.database import Unreachable
-from aliquot.access.store.reading import Reading, Witnessed
+from aliquot.access.store.reading import Reading
+from aliquot.access.store.standing import Witnessed
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
 

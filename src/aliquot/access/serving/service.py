@@ -4,7 +4,8 @@ import asyncio
 import random
 import secrets
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,18 +34,28 @@ from aliquot.access.serving import findings, https
 from aliquot.access.serving.clusters import connected, look_after
 from aliquot.access.serving.configuration import Configuration
 from aliquot.access.serving.https import CannotServe
+from aliquot.access.serving.metrics import Metrics
 from aliquot.access.serving.policy_files import PolicyFiles
+from aliquot.access.serving.readiness import Readiness
 from aliquot.access.serving.who import Who
 from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.access.tickets.registry import ticket_systems
 from aliquot.clock import Clock
+from aliquot.metrics import server as probes
 
 _log = structlog.get_logger(__name__)
 
 
-async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: random.Random) -> None:
-    """Until cancelled. `base`: where paths begin. Raises CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError."""
+async def serve(
+    configuration: Configuration,
+    base: Path,
+    *,
+    metrics: tuple[str, int] = ("", 0),
+    clock: Clock,
+    rng: random.Random,
+) -> None:
+    """Until cancelled. `base`: where paths begin. `metrics`: where they and the probes are; port 0: nowhere. Raises CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError."""
     key = _log_key(base / configuration.log_key_file)
     policies = PolicyFiles(
         base / configuration.policy_file,
@@ -115,6 +126,9 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             silent_after_s={name: float(one.silent_after_seconds) for name, one in audits.items()},
         )
         auditing = Auditing(door, intake, {name: str(base / one.token_file) for name, one in audits.items()})
+        readiness = Readiness(store, policies, checkpointing, there)
+        counted = Metrics(store, readiness.reasons)
+        await stack.enter_async_context(_probes(counted, readiness, *metrics))
         async with asyncio.TaskGroup() as tasks:
             api = application(
                 door, origin=key.name, signing_in=who.signing_in(door), hooks=hooks, auditing=auditing
@@ -130,10 +144,29 @@ async def serve(configuration: Configuration, base: Path, *, clock: Clock, rng: 
             tasks.create_task(checkpointing.run(), name="checkpoints")
             tasks.create_task(witnessing.run(), name="witnesses")
             tasks.create_task(policies.run(), name="policy files")
+            tasks.create_task(readiness.run(), name="readiness")
             for one in there:
                 tasks.create_task(look_after(one, store, policies), name=f"cluster {one.name}")
             host, port = bound.getsockname()[:2]
             _log.info("serving", address=host, port=port, database=database.name, log=key.public.text)
+
+
+@asynccontextmanager
+async def _probes(counted: Metrics, readiness: Readiness, address: str, port: int) -> AsyncIterator[None]:
+    """Raises CannotServe."""
+    if not port:
+        yield
+        return
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(
+                probes.serving(counted.text, address, port, waits_for=readiness.reasons)
+            )
+        except OSError as error:
+            raise CannotServe(
+                f"metrics cannot be served on {address or 'every address'}, port {port}: {error.strerror}; give another --metrics-port"
+            ) from error
+        yield
 
 
 def _log_key(path: Path) -> SigningKey:

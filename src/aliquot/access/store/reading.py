@@ -30,6 +30,7 @@ from aliquot.access.store import rows
 from aliquot.access.store.audited import Audited
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
+from aliquot.access.store.standing import LogStanding, Standing, Witnessed, standing
 from aliquot.access.store.tables import answers, credentials, lives, notices, outbox, users, witnesses
 
 _FINAL = [stage.value for stage in FINAL]
@@ -129,17 +130,6 @@ class Noted(Struct, frozen=True):
     notice: Notice
     seen_s: float
     told_s: float
-
-
-class Witnessed(Struct, frozen=True):
-    """How far a witness of the log is."""
-
-    size: int = 0
-    """Of the last checkpoint that it signed."""
-    current_s: float = 0.0
-    """When it had last signed all that was signed by us."""
-    problem: str = ""
-    """Why it signed nothing when it was asked last."""
 
 
 class Given(Struct, frozen=True):
@@ -264,6 +254,20 @@ class Reading:
         """By its name, of each witness that was ever asked."""
         found = self._connection.execute(select(witnesses))
         return {row.name: Witnessed(row.size, row.current_s, row.problem) for row in found}
+
+    def standing(self) -> Standing:
+        last = self.log.last_checkpoint()
+        return standing(
+            self._connection,
+            self.now_s,
+            log=LogStanding(
+                self.log.head().tree.size,
+                last.size if last is not None else 0,
+                last.at_s if last is not None else 0.0,
+            ),
+            witnesses=self.witnessed(),
+            is_switch_pulled=self.switch.is_pulled,
+        )
 
     def user(self, subject: str) -> tuple[int, bytes] | None:
         """Version and body of a local one."""

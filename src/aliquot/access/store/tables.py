@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = MetaData()
 _number = BigInteger().with_variant(Integer, "sqlite")
@@ -66,6 +66,7 @@ outbox = Table(
     Column("problem", Text, nullable=False),
     Column("owner", Text, nullable=False, server_default=""),
     Column("until_s", Double, nullable=False, server_default="0"),
+    Column("queued_s", Double, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 """Effects that are still to be carried out; one that was is deleted. `owner`: the server that does, until `until_s`."""

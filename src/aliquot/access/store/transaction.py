@@ -16,7 +16,8 @@ from aliquot.access.log.storage import seal
 from aliquot.access.store import rows
 from aliquot.access.store.head import Head
 from aliquot.access.store.log import SqlLog
-from aliquot.access.store.reading import Answer, Given, Queued, Reading, Witnessed
+from aliquot.access.store.reading import Answer, Given, Queued, Reading
+from aliquot.access.store.standing import Witnessed
 from aliquot.access.store.tables import (
     answers,
     credentials,
@@ -95,6 +96,7 @@ class Transaction(Reading):
                 "kind": type(effect).__name__,
                 "body": msgspec.json.encode(effect),
                 "due_s": self.now_s if due_s is None else due_s,
+                "queued_s": self.now_s,
                 "attempts": 0,
                 "problem": "",
             }

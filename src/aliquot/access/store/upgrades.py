@@ -7,6 +7,7 @@ _STATEMENTS: Mapping[int, Sequence[str]] = {
         "ALTER TABLE outbox ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE outbox ADD COLUMN until_s DOUBLE PRECISION NOT NULL DEFAULT 0",
     ),
+    4: ("ALTER TABLE outbox ADD COLUMN queued_s DOUBLE PRECISION NOT NULL DEFAULT 0",),
 }
 """By the version that they start from; both databases read them."""
 

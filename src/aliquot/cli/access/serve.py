@@ -8,6 +8,7 @@ import click
 
 from aliquot.cli import connect
 from aliquot.cli.failures import innermost
+from aliquot.cli.metrics import metrics_options
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     help="docs/break-glass.md shows one.",
 )
 @click.option("--check", is_flag=True, help="Only read the configuration, and say whether it is right.")
-def serve(path: str, check: bool) -> None:
+@metrics_options
+def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> None:
     """Take requests over HTTPS, make grants and end them, and write the log. Runs until stopped; whatever it was doing when it dies,
     it carries on with when it is started again."""
     from aliquot.access.serving.configuration import load
@@ -40,7 +42,9 @@ def serve(path: str, check: bool) -> None:
         if check:
             click.echo(f"{path}: nothing speaks against it")
             return
-        connect.serve(lambda: _serve(configuration, Path(path).resolve().parent))
+        connect.serve(
+            lambda: _serve(configuration, Path(path).resolve().parent, (metrics_address, metrics_port))
+        )
     except known as error:
         raise click.ClickException(str(error)) from error
     except BaseExceptionGroup as group:
@@ -50,8 +54,8 @@ def serve(path: str, check: bool) -> None:
         raise
 
 
-async def _serve(configuration: "Configuration", base: Path) -> None:
+async def _serve(configuration: "Configuration", base: Path, metrics: tuple[str, int]) -> None:
     from aliquot.access.serving.service import serve as serving
     from aliquot.clock import SystemClock
 
-    await serving(configuration, base, clock=SystemClock(), rng=random.Random())
+    await serving(configuration, base, metrics=metrics, clock=SystemClock(), rng=random.Random())
