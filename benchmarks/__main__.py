@@ -27,6 +27,8 @@ NAMES = (
     "churn",
     "binding",
     "operator",
+    "access_api",
+    "access_grants",
     "access_log",
 )
 

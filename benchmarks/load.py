@@ -114,7 +114,8 @@ def _content_length(head: bytes) -> int | None:
     raise ConnectionError(f"an answer without a length: {head!r}")
 
 
-async def run(url: str, tls: ssl.SSLContext, requests: Sequence[bytes], connections: int) -> Result:
+async def run(url: str, tls: ssl.SSLContext | None, requests: Sequence[bytes], connections: int) -> Result:
+    """`tls` None: plain HTTP."""
     address = urlsplit(url)
     loop = asyncio.get_running_loop()
     opened = []
@@ -128,7 +129,11 @@ async def run(url: str, tls: ssl.SSLContext, requests: Sequence[bytes], connecti
             return _Connection(mine, done)
 
         _, protocol = await loop.create_connection(
-            factory, str(address.hostname), address.port or 443, ssl=tls, server_hostname=address.hostname
+            factory,
+            str(address.hostname),
+            address.port or 443,
+            ssl=tls,
+            server_hostname=address.hostname if tls is not None else None,
         )
         opened.append((protocol, done))
     gc.collect()

@@ -57,7 +57,7 @@ def by_passkey(
 ) -> Opened | Refused:
     person = Person(party.issuer, name)
     found = passkeys.asserted(tx, key, party, Purpose(person, LOGIN), nonce, credential)
-    return found if isinstance(found, Refused) else _opened(tx, key, found, "passkey", random_bytes)
+    return found if isinstance(found, Refused) else opened(tx, key, found, "passkey", random_bytes)
 
 
 def by_code(
@@ -70,7 +70,23 @@ def by_code(
     random_bytes: RandomBytes = secrets.token_bytes,
 ) -> Opened | Refused:
     found = codes.checked(tx, key, Person(party.issuer, name), code)
-    return found if isinstance(found, Refused) else _opened(tx, key, found, "totp", random_bytes)
+    return found if isinstance(found, Refused) else opened(tx, key, found, "totp", random_bytes)
+
+
+def opened(tx: Writer, key: ServerKey, account: Account, how: str, random_bytes: RandomBytes) -> Opened:
+    """A session of somebody who has just proven who they are. `how`: by a `passkey`, by a code (`totp`)."""
+    from joserfc import jws
+
+    session = Session(urlsafe_b64encode(random_bytes(18)).decode(), tx.now_s + SESSION_S)
+    live = tuple(one for one in account.sessions if one.until_s > tx.now_s)[-(MOST - 1) :]
+    records.put(tx, replace(account, sessions=(*live, session)))
+    issuer = account.person.issuer
+    claims = _Claims(
+        issuer, account.person.subject, issuer, tx.now_s, session.until_s, jti=session.id, how=how
+    )
+    header = {"alg": _ALGORITHM, "typ": _TYPE}
+    token = jws.serialize_compact(header, msgspec.json.encode(claims), key.signing, algorithms=[_ALGORITHM])
+    return Opened(token, _credential(session.id), session.until_s)
 
 
 def prove(tx: Reader, key: ServerKey, party: LocalUsers, token: str) -> Proof:
@@ -85,21 +101,6 @@ def close(tx: Writer, key: ServerKey, party: LocalUsers, token: str) -> Proof:
     left = tuple(one for one in account.sessions if one.id != claims.jti)
     records.put(tx, replace(account, sessions=left))
     return _proof(claims, account, tx.now_s)
-
-
-def _opened(tx: Writer, key: ServerKey, account: Account, how: str, random_bytes: RandomBytes) -> Opened:
-    from joserfc import jws
-
-    session = Session(urlsafe_b64encode(random_bytes(18)).decode(), tx.now_s + SESSION_S)
-    live = tuple(one for one in account.sessions if one.until_s > tx.now_s)[-(MOST - 1) :]
-    records.put(tx, replace(account, sessions=(*live, session)))
-    issuer = account.person.issuer
-    claims = _Claims(
-        issuer, account.person.subject, issuer, tx.now_s, session.until_s, jti=session.id, how=how
-    )
-    header = {"alg": _ALGORITHM, "typ": _TYPE}
-    token = jws.serialize_compact(header, msgspec.json.encode(claims), key.signing, algorithms=[_ALGORITHM])
-    return Opened(token, _credential(session.id), session.until_s)
 
 
 def _found(tx: Reader, key: ServerKey, party: LocalUsers, token: str) -> tuple[_Claims, Account]:
