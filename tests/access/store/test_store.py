@@ -372,6 +372,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_password() -> None:
 def test_a_database_of_the_schema_before_gets_the_tables_that_are_new(database: Database) -> None:
     with database.writing() as connection:
         connection.execute(update(state).where(state.c.name == "schema").values(value="2"))
+        connection.exec_driver_sql("ALTER TABLE outbox DROP COLUMN queued_s")
         for table in reversed(metadata.sorted_tables):
             if table.name.startswith("audit_"):
                 table.drop(connection)
