@@ -34,21 +34,32 @@ def test_the_longest_is_one(name: str) -> None:
     assert len(names) == len(POOLS) + 4
 
 
+DIGEST = f"sha256:{'0' * 64}"
+
+
 @pytest.mark.parametrize(
     ("text", "image"),
     [
         ("a/b/name:1", Image("a/b", "name", "1")),
         ("name:1", Image("", "name", "1")),
         ("localhost:5000/name:1", Image("localhost:5000", "name", "1")),
-        ("a/name@sha256:00", Image("a", "name", "sha256:00")),
-        ("a/name:1@sha256:00", Image("a", "name", "sha256:00")),
+        (f"a/name@{DIGEST}", Image("a", "name", DIGEST)),
+        (f"a/name:1@{DIGEST}", Image("a", "name", DIGEST)),
     ],
 )
 def test_an_image_in_words(text: str, image: Image) -> None:
     assert parse_image(text) == image
 
 
-@pytest.mark.parametrize("text", ["", "name", "localhost:5000/name", "a/:1", "name:"])
-def test_what_is_no_image(text: str) -> None:
-    with pytest.raises(ValueError, match="is no image with a tag or a digest"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        *((one, "is no image with a tag or a digest") for one in ("", "name", "localhost:5000/name", "a/:1", "name:")),
+        ("a/Name:1", "'Name' is no name of an image"),
+        ("a b/name:1", "'a b' is no place of images"),
+        ("a/name@sha256:00", "'sha256:00' is no tag, and no digest"),
+    ],
+)  # fmt: skip
+def test_what_is_no_image(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         parse_image(text)

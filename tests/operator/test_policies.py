@@ -33,6 +33,9 @@ def test_an_empty_one_is_all_of_it_as_shipped() -> None:
     [
         ({"version": "570.1"}, "nvcr.io/nvidia/driver:570.1"),
         ({"repository": "mirror.example/nv", "version": "570.1"}, "mirror.example/nv/driver:570.1"),
+        ({"repository": "localhost:5000", "version": "570.1"}, "localhost:5000/driver:570.1"),
+        ({"repository": "[fd00::1]:5000/a_b", "version": "570.1"}, "[fd00::1]:5000/a_b/driver:570.1"),
+        ({"repository": "MyHost/a--b", "image": "c__d/e.f", "version": "V_1"}, "MyHost/a--b/c__d/e.f:V_1"),
         ({"version": "sha256:" + "0" * 64}, "nvcr.io/nvidia/driver@sha256:" + "0" * 64),
     ],
 )
@@ -60,6 +63,14 @@ def test_rules_of_upgrades() -> None:
     [
         ({"driver": {"version": "no tag"}}, "spec.driver.version: 'no tag' is no tag, and no digest (sha256:...)"),
         ({"driver": {"version": "sha256:12"}}, "spec.driver.version: 'sha256:12' is no tag, and no digest (sha256:...)"),
+        ({"driver": {"image": "UPPER"}}, "spec.driver.image: 'UPPER' is no name of an image: small letters and digits, and . _ - / between them"),
+        ({"toolkit": {"image": "nvidia//toolkit"}}, "spec.toolkit.image: 'nvidia//toolkit' is no name of an image"),
+        ({"agent": {"image": "aliquot:1.0"}}, "spec.agent.image: 'aliquot:1.0' is no name of an image"),
+        ({"exporter": {"repository": "https://mirror.example"}}, "spec.exporter.repository: 'https://mirror.example' is no place of images: write it as registry.example.com/team"),
+        ({"validator": {"repository": "mirror.example/Team"}}, "spec.validator.repository: 'mirror.example/Team' is no place of images"),
+        ({"driver": {"manager": {"image": "Manager"}}}, "spec.driver.manager.image: 'Manager' is no name of an image"),
+        ({"driver": {"manager": {"version": "v 1"}}}, "spec.driver.manager.version: 'v 1' is no tag"),
+        ({"driver": {"repository": "mirror.example/" + "x" * 230, "image": "y" * 40}}, f"spec.driver.image: '{'y' * 40}' is too long: with its repository it has 255 characters at most"),
         ({"agent": {"preinstalled": True}}, "spec.agent.preinstalled: no image of a node has it; enabled: false leaves it out"),
         ({"driver": {"enabled": False}}, "spec.driver.enabled: toolkit needs the driver: enable it, or say that it is preinstalled"),
         ({"agent": {"enabled": False}}, "spec.agent.enabled: validator needs the agent: enable it, or leave the validator out"),

@@ -8,9 +8,8 @@ import msgspec
 from aliquot.installation.labels import Json
 from aliquot.installation.values import Values
 from aliquot.kube.api.gpupolicy import Driver, GPUPolicySpec
-from aliquot.operator.core.operands import Image, OperandName, parse_image, shipped
+from aliquot.operator.core.operands import Image, OperandName, manager_image, parse_image, shipped
 from aliquot.operator.core.pools import Pool
-from aliquot.operator.core.rendering.operands import manager_image
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """A GPUPolicy as the operator reckons with it, and whose a node is."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from aliquot.kube import duration, quantity
 from aliquot.kube.api import gpupolicy
 from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.selectors import LabelSelector, SelectorError, from_object, parse_labels
-from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName
+from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName, image_problem, manager_image
 from aliquot.operator.core.upgrade.rules import Eviction, Rules, Share
 from aliquot.operator.core.upgrade.windows import Window, problem
 
@@ -60,6 +59,7 @@ def read(policy: GPUPolicy, created_s: float, images: Mapping[OperandName, Image
         name: _operand(name, operand, _seconds(f"deadlines.{name}", deadline), images[name])
         for name, (operand, deadline) in found.items()
     }
+    _image("spec.driver.manager", manager_image(spec.driver))
     _in_order(operands)
     _paths(spec.host_paths)
     return Policy(
@@ -149,18 +149,14 @@ def claim(policies: Iterable[Stored], labels: Mapping[str, str]) -> Claim:
     return Claim(names[0], tuple(names[1:])) if names else Claim("")
 
 
-_VERSION = re.compile(r"^(sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$", re.ASCII)
-
-
 def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, image: Image) -> OperandPlan:
-    if operand.version and not _VERSION.match(operand.version):
-        raise Refused(f"spec.{name}.version: {operand.version!r} is no tag, and no digest (sha256:...)")
     if operand.preinstalled and name in (OperandName.AGENT, OperandName.VALIDATOR):
         raise Refused(f"spec.{name}.preinstalled: no image of a node has it; enabled: false leaves it out")
     _amounts(name, operand.resources)
     named = Image(
         operand.repository or image.repository, operand.image or image.name, operand.version or image.version
     )
+    _image(f"spec.{name}", named)
     return OperandPlan(
         name,
         named,
@@ -169,6 +165,13 @@ def _operand(name: OperandName, operand: gpupolicy.Operand, deadline_s: float, i
         deadline_s,
         operand,
     )
+
+
+def _image(field: str, image: Image) -> None:
+    """The API server takes any text. With another driver's name nodes would be taken out for what starts nowhere."""
+    part, wrong = image_problem(image)
+    if wrong:
+        raise Refused(f"{field}.{part}: {wrong}")
 
 
 def _paths(paths: gpupolicy.HostPaths) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from aliquot.kube.api.gpupolicy import Driver, KernelModule
-from aliquot.operator.core.operands import Image, OperandName
+from aliquot.kube.api.gpupolicy import KernelModule
+from aliquot.operator.core.operands import Image, OperandName, manager_image
 from aliquot.operator.core.policies import Policy
 from aliquot.operator.core.pools import POOL_LABEL, Pool
 from aliquot.operator.core.rendering.pods import (
@@ -18,7 +18,6 @@ from aliquot.operator.core.rendering.pods import (
     exec_probe,
 )
 
-DRIVER_MANAGER = Image("nvcr.io/nvidia/cloud-native", "k8s-driver-manager", "v0.12.0")
 """NVIDIA's: unloads the modules of the last driver before the next is loaded. Evictions are ours."""
 UNLOADS_LAST = "unload-last-driver"
 """Its container."""
@@ -123,15 +122,6 @@ def driver(policy: Policy, namespace: str, pool: Pool) -> Json:
         selector={POOL_LABEL: pool.key},
         on_delete=True,
         host_pid=True,
-    )
-
-
-def manager_image(spec: Driver) -> Image:
-    given = spec.manager
-    return Image(
-        given.repository or DRIVER_MANAGER.repository,
-        given.image or DRIVER_MANAGER.name,
-        given.version or DRIVER_MANAGER.version,
     )
 
 
