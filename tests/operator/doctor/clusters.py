@@ -65,19 +65,28 @@ def gpu_node(name: str = "a", /, **told: tuple[str, str, str]) -> GPUNode:
 
 
 def operand_pod(
-    operand: str, node_name: str = "a", *, waits: str = "", message: str = "", ended: str = "", **status: Any
+    operand: str,
+    node_name: str = "a",
+    *,
+    container: str = "",
+    waits: str = "",
+    message: str = "",
+    ended: str = "",
+    **status: Any,
 ) -> Pod:
+    """`container`: that which waits; empty: that of the operand's name."""
+    name = container or operand
     containers: list[Json] = []
     if waits:
-        containers = [{"name": operand, "state": {"waiting": {"reason": waits, "message": message}}}]
+        containers = [{"name": name, "state": {"waiting": {"reason": waits, "message": message}}}]
     elif ended:
         last = {"terminated": {"exitCode": 1, "message": ended}}
-        containers = [{"name": operand, "restartCount": 1, "state": {"running": {}}, "lastState": last}]
+        containers = [{"name": name, "restartCount": 1, "state": {"running": {}}, "lastState": last}]
     labels = {POLICY_LABEL: "default", "app.kubernetes.io/component": operand}
     return msgspec.convert(
         {
             "metadata": {"name": f"{operand}-x", "namespace": NAMESPACE, "labels": labels},
-            "spec": {"nodeName": node_name, "containers": [{"name": operand}]},
+            "spec": {"nodeName": node_name, "containers": [{"name": name}]},
             "status": {"containerStatuses": containers, **status},
         },
         Pod,

@@ -41,6 +41,8 @@ class Row:
 LATE = ("False", "DeadlineExceeded", "not within 1200 s: its pod is not ready yet")
 STARTS = ("False", "Starting", "its pod is not ready yet")
 BACK_OFF = 'Back-off pulling image "nvcr.io/nvidia/driver:1-ubuntu24.04"'
+OUTDATED = ("True", "Outdated", "it runs, and is to be exchanged")
+SKIP = "nvidia.com/gpu-driver-upgrade.skip"
 STATE = "nvidia.com/gpu-driver-upgrade-state"
 
 TO_DO = [
@@ -78,6 +80,8 @@ TO_DO = [
     Row("no such image, for long", stuck(operand_pod("driver", waits="ImagePullBackOff", message=BACK_OFF), DriverReady=LATE), "Node a", "ImagePullBackOff", BACK_OFF, "imagePullSecrets"),
     Row("an image that is never pulled", stuck(operand_pod("agent", waits="ErrImageNeverPull"), AgentReady=STARTS), "Node a", "ErrImageNeverPull", "AgentReady", "spec.agent.imagePullPolicy"),
     Row("a driver that crashes", stuck(operand_pod("driver", waits="CrashLoopBackOff", message="back-off 5m0s"), DriverReady=STARTS), "Node a", "CrashLoopBackOff", "back-off 5m0s", "kubectl -n aliquot-system logs driver-x -c driver --previous"),
+    Row("a driver that cannot unload the last", stuck(operand_pod("driver", container="unload-last-driver", waits="CrashLoopBackOff", message="module nvidia is in use"), DriverReady=STARTS), "Node a", "CrashLoopBackOff", "module nvidia is in use", "kubectl annotate node a nvidia.com/gpu-driver-upgrade-requested=true"),
+    Row("... and has tried once more", stuck(operand_pod("driver", container="unload-last-driver", ended="module nvidia is in use"), DriverReady=LATE), "Node a", "Starting", "module nvidia is in use", "logs driver-x -c unload-last-driver --previous"),
     Row("a validator that the runtime refuses", stuck(operand_pod("validator", waits="RunContainerError", message="unresolvable CDI devices"), Validated=STARTS), "Node a", "RunContainerError", "unresolvable CDI devices", "describe pod validator-x; where it knows no runtime nvidia"),
     Row("a Secret that is not there", stuck(operand_pod("exporter", waits="CreateContainerConfigError", message='secret "x" not found'), ExporterReady=STARTS), "Node a", "CreateContainerConfigError", 'secret "x" not found', "describe pod exporter-x"),
     Row("no room", stuck(operand_pod("toolkit", conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "1 Insufficient cpu"}]), ToolkitReady=STARTS), "Node a", "Unschedulable", "1 Insufficient cpu", "describe pod toolkit-x"),
@@ -112,6 +116,18 @@ TO_DO = [
     # Upgrades.
     Row("an upgrade to what there is not", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}, pods=[operand_pod("driver", waits="ErrImagePull")]), "Node a", "ErrImagePull", "DriverReady", "spec.driver.repository"),
     Row("an upgrade that failed", well(nodes=[node(labels={**LABELS, STATE: "upgrade-failed"}, upgrade="not validated within 600 s")]), "Node a", "UpgradeFailed", "not validated within 600 s", "kubectl annotate node a aliquot.dev/driver-upgrade-retry=true"),
+    *(
+        Row(f"an upgrade that failed: {why}", well(nodes=[node(labels={**LABELS, STATE: "upgrade-failed"}, upgrade=why)]), "Node a", "UpgradeFailed", why, advice)
+        for why, advice in (
+            ("d/p did not leave within 300 s: The disruption budget b needs 1 healthy pods", "lets none go: kubectl get pdb -A"),
+            ("d/p would not come back, and eviction by force is off", "spec.upgrade.eviction.force"),
+            ("d/p has an emptyDir that would be lost, and deleteEmptyDir is off", "spec.upgrade.eviction.deleteEmptyDir"),
+            ("d/p did not leave within 300 s", "kubectl describe node a; then to try again"),
+            ("the new driver restarted 11 times", "component=driver"),
+            ("not validated within 600 s after the upgrade", "component=validator"),
+            ("the operands that use the driver did not leave the node", "get pods --field-selector spec.nodeName=a"),
+        )
+    ),
     Row("and left a cordon", well(nodes=[node(labels={**LABELS, STATE: "upgrade-failed"}, cordoned=True)]), "Node a", "UpgradeFailed", "and the node is cordoned", "kubectl uncordon a"),
     Row("a state of nobody's", well(nodes=[node(labels={**LABELS, STATE: "almost"})]), "Node a", "UnknownUpgradeState", "'almost'", f"kubectl label node a {STATE}-"),
     Row("a driver that does not fit", well(nodes=[node(upgrade="there are no driver images for Foo")]), "Node a", "UpgradeHeldBack", "no driver images for Foo", "spec.driver.preinstalled"),
@@ -137,6 +153,9 @@ NOTES = [
     ("a policy that is new", well(policies=[policy(seen=0)]), ["NotObserved"]),
     ("an upgrade under way", well(nodes=[node(labels={**LABELS, STATE: "drain-required"}, upgrade="waits for d/p to leave")]), ["Upgrading"]),
     ("an upgrade whose driver starts", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}), ["Upgrading"]),
+    ("a driver that is left by hand", well(policies=[policy(spec={"upgrade": {"auto": False}})], gpu_nodes={"a": gpu_node(DriverReady=OUTDATED)}), ["LeftAtItsDriver"]),
+    ("a driver that its label leaves", well(nodes=[node(labels={**LABELS, SKIP: "true"})], gpu_nodes={"a": gpu_node(DriverReady=OUTDATED)}), ["LeftAtItsDriver"]),
+    ("a driver that is about to be upgraded", well(gpu_nodes={"a": gpu_node(DriverReady=OUTDATED)}), []),
     ("an upgrade that waits", well(nodes=[node(labels={**LABELS, STATE: "upgrade-required"})]), ["UpgradeWaits"]),
     ("an upgrade that is done", well(nodes=[node(labels={**LABELS, STATE: "upgrade-done"})]), []),
     ("a cordon that nobody takes off", well(nodes=[node(cordoned=True, labels={**LABELS, STATE: "upgrade-done"})]), ["Cordoned"]),
@@ -158,6 +177,21 @@ def test_what_is_only_to_be_known(seen: Seen, reasons: list[str]) -> None:
     found = examine(seen)
     assert [one.reason for one in found] == reasons
     assert not [one for one in found if one.weight is Weight.TO_DO]
+
+
+@pytest.mark.parametrize(
+    ("why", "advice"),
+    [
+        ("d/p stays: The disruption budget b needs 1 healthy pods", "kubectl get pdb -A"),
+        ("waits for d/p to leave", ""),
+    ],
+)
+def test_what_keeps_an_upgrade_is_advised_before_it_fails(why: str, advice: str) -> None:
+    seen = well(nodes=[node(labels={**LABELS, STATE: "pod-deletion-required"}, upgrade=why)])
+    (found,) = examine(seen)
+    assert (found.weight, found.reason) == (Weight.NOTE, "Upgrading")
+    assert advice in found.advice
+    assert bool(found.advice) is bool(advice)
 
 
 def test_what_is_about_to_be_exchanged_is_not_to_be_mended() -> None:

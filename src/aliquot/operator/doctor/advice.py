@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aliquot.operator.core.rendering.operands import UNLOADS_LAST
+from aliquot.operator.core.upgrade.states import REQUESTED
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -83,12 +86,56 @@ TO_DO: Mapping[str, str] = {
 """Of reasons for which nothing comes of waiting."""
 
 
+_IN_USE = (
+    "somebody uses the driver that is to be unloaded. The upgrade of the node sends them away once its turn comes; where "
+    f"spec.upgrade.auto of GPUPolicy {{policy}} is false, ask for it: kubectl annotate node {{node}} {REQUESTED}=true. Pods of DaemonSets "
+    "with GPUs, and processes outside of pods, have to be ended by hand: kubectl get pods -A --field-selector "
+    "spec.nodeName={node}; its log: {logs} --previous"
+)
+_ENDS = frozenset({"CrashLoopBackOff", "Starting", "DeadlineExceeded"})
+"""Reasons of a container that ends again and again."""
+_FAILED_UPGRADES = (
+    (
+        "disruption budget",
+        "its PodDisruptionBudget lets none go: kubectl get pdb -A; give it room (more replicas, or maxUnavailable), or more time in "
+        "spec.upgrade.eviction.timeout",
+    ),
+    (
+        "eviction by force is off",
+        "nobody would make that pod anew: end it by hand, or set spec.upgrade.eviction.force (of a drain: drain.force)",
+    ),
+    (
+        "deleteEmptyDir is off",
+        "end that pod by hand, or set spec.upgrade.eviction.deleteEmptyDir (of a drain: drain.deleteEmptyDir)",
+    ),
+    ("the new driver", f"{_DRIVER}; has the node a driver of that version, and can it load it?"),
+    ("not validated", "see the validator's log: {validator_logs}"),
+    (
+        "operands that use the driver",
+        "see what keeps them: kubectl -n {namespace} get pods --field-selector spec.nodeName={node}",
+    ),
+    ("did not leave", "see what keeps it (a finalizer, a long grace period): kubectl describe node {node}"),
+)
+"""By what the operator says of why it failed."""
+
+
+def after_failure(why: str, place: Place) -> str:
+    """Of the upgrade of a driver, before it is tried again; empty: nothing is known to help."""
+    found = next((text for said, text in _FAILED_UPGRADES if said in why), "")
+    return _filled(found, place)
+
+
 def to_do(reason: str, place: Place) -> str:
     """Empty: it takes its time."""
-    text = TO_DO.get(reason, "")
+    if place.container == UNLOADS_LAST and reason in _ENDS:
+        return _filled(_IN_USE, place)
+    return _filled(TO_DO.get(reason, ""), place)
+
+
+def _filled(text: str, place: Place) -> str:
     others = {
         f"{operand}_logs": f"kubectl -n {place.namespace} logs -l app.kubernetes.io/component={operand} --prefix --tail 50"
-        for operand in ("driver", "toolkit", "agent")
+        for operand in ("driver", "toolkit", "agent", "validator")
     }
     return text.format(
         node=place.node,

@@ -15,8 +15,17 @@ from aliquot.operator.core.progress import AGENT_CONFIGURED, AGENT_WAITS, FAILUR
 from aliquot.operator.core.rendering.pods import daemon_set_name
 from aliquot.operator.core.summary import PROGRESSING
 from aliquot.operator.core.upgrade.memory import NOTHING, decode
-from aliquot.operator.core.upgrade.states import MEMORY, RETRY, STATE_LABEL, UNDER_WAY, State, state_of
-from aliquot.operator.doctor.advice import Place, to_do
+from aliquot.operator.core.upgrade.states import (
+    MEMORY,
+    REQUESTED,
+    RETRY,
+    SKIP_LABEL,
+    STATE_LABEL,
+    UNDER_WAY,
+    State,
+    state_of,
+)
+from aliquot.operator.doctor.advice import Place, after_failure, to_do
 from aliquot.operator.doctor.findings import Finding, Weight
 from aliquot.operator.doctor.seen import Json, Seen
 
@@ -35,7 +44,9 @@ def examine_nodes(seen: Seen, policies: Mapping[str, Stored]) -> Iterator[Findin
     held_back = {policy["metadata"]["name"]: _held_back(policy) for policy in seen.policies}
     for node in sorted(seen.nodes, key=lambda one: one.metadata.name):
         labels = node.metadata.labels or {}
-        yield from _upgrade(node, held_back.get(labels.get(POLICY_LABEL, ""), ""))
+        policy = labels.get(POLICY_LABEL, "")
+        place = Place(node.metadata.name, policy, OperandName.DRIVER.value, seen.namespace, "")
+        yield from _upgrade(node, held_back.get(policy, ""), place)
         if has_gpus(labels, node.metadata.annotations or {}):
             yield from _cordon(node)
             found = _Look(seen, node, policies, pods.get(node.metadata.name, {})).findings()
@@ -112,6 +123,7 @@ class _Look:
             )
             return
         yield from self._unconfigured(policy, told)
+        yield from self._left_behind(policy, told)
         for step in Step:
             condition = told.get(step)
             if condition is None or condition.status != Status.TRUE:
@@ -120,6 +132,24 @@ class _Look:
         checks = told.get(CHECKS_PASSED)
         if checks is not None and checks.status == Status.FALSE:
             yield self._stuck(policy, Step.VALIDATED, checks, told)
+
+    def _left_behind(self, policy: str, told: Mapping[str, Condition]) -> Iterator[Finding]:
+        """Its driver is another than the policy's, and nobody exchanges it by himself."""
+        labels, stored = self.node.metadata.labels or {}, self.policies[policy].policy
+        state = state_of(labels.get(STATE_LABEL, ""))
+        if told[Step.DRIVER].reason != "Outdated" or state not in (State.NONE, State.UPGRADE_DONE):
+            return
+        message = "it runs another driver than its policy has"
+        if labels.get(SKIP_LABEL) == "true":
+            advice = f"to let it be upgraded with the others: kubectl label node {self.name} {SKIP_LABEL}-"
+            yield self._about(
+                Weight.NOTE, "LeftAtItsDriver", f"{message}: its label {SKIP_LABEL} is true", advice
+            )
+        elif stored is not None and not stored.rules.auto:
+            advice = f"to upgrade it: kubectl annotate node {self.name} {REQUESTED}=true"
+            yield self._about(
+                Weight.NOTE, "LeftAtItsDriver", f"{message}, whose spec.upgrade.auto is false", advice
+            )
 
     def _unconfigured(self, policy: str, told: Mapping[str, Condition]) -> Iterator[Finding]:
         """GPUs are served, though not as they are to be."""
@@ -214,12 +244,12 @@ def _cordon(node: Node) -> Iterator[Finding]:
         )
 
 
-def _upgrade(node: Node, held_back: str) -> Iterator[Finding]:
+def _upgrade(node: Node, held_back: str, place: Place) -> Iterator[Finding]:
     name, labels = node.metadata.name, node.metadata.labels or {}
     state = state_of(labels.get(STATE_LABEL, ""))
     memory = decode((node.metadata.annotations or {}).get(MEMORY, "")) or NOTHING
     if state is State.UPGRADE_FAILED:
-        cordoned = node.spec.unschedulable
+        cordoned, first = node.spec.unschedulable, after_failure(memory.reason, place)
         yield Finding(
             weight=Weight.TO_DO,
             kind="Node",
@@ -227,7 +257,8 @@ def _upgrade(node: Node, held_back: str) -> Iterator[Finding]:
             reason="UpgradeFailed",
             message=f"the upgrade of its driver has failed: {memory.reason or 'the operator does not say why'}"
             + (", and the node is cordoned" if cordoned else ""),
-            advice=f"to try again: kubectl annotate node {name} {RETRY}=true; to go back: set spec.driver.version of the "
+            advice=(f"{first}; then " if first else "")
+            + f"to try again: kubectl annotate node {name} {RETRY}=true; to go back: set spec.driver.version of the "
             "GPUPolicy to what it was"
             + (f"; to use it as it is: kubectl uncordon {name}" if cordoned else ""),
         )
@@ -239,6 +270,8 @@ def _upgrade(node: Node, held_back: str) -> Iterator[Finding]:
             reason="Upgrading",
             message=f"its driver is being exchanged ({state})"
             + (f": {memory.reason}" if memory.reason else ""),
+            # What stays is tried again until its time is over.
+            advice=after_failure(memory.reason, place) if " stays: " in memory.reason else "",
         )
     elif state is State.UPGRADE_REQUIRED:
         yield Finding(
