@@ -16,16 +16,20 @@ from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.audit.intake import Intake
 from aliquot.access.broker.around import Caller
+from aliquot.access.broker.checkpointing import Checkpointing
 from aliquot.access.broker.waking import Waking
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.templates.template import StepUpLevel
+from aliquot.access.log.notes import new_key
+from aliquot.access.log.verify import ED25519
 from tests.access.broker.world import CLUSTER, World, in_a_world
 from tests.access.identity.laptop import KEY, PARTY
 from tests.access.life.scenery import PEOPLE, person
 
 T = TypeVar("T")
 
+LOG_KEY = new_key("log.example.com/access", ED25519, b"k" * 32)
 ASKED = {
     "template": "fix",
     "cluster": CLUSTER,
@@ -92,10 +96,12 @@ class Api:
     def rooms(self, **instead: Any) -> dict[str, Any]:
         """All that an application may serve."""
         return {
-            "origin": "log.example.com/access",
+            "origin": LOG_KEY.name,
             "signing_in": SigningIn(self.door, KEY, PARTY),
             "hooks": Hooks(self.door, self.world.others, {}, None),
             "auditing": Auditing(self.door, Intake(self.world.store, Waking()), {}),
+            "keys": [LOG_KEY.public],
+            "sign": Checkpointing(self.world.store, LOG_KEY).sign,
             **instead,
         }
 

@@ -1,5 +1,7 @@
 """The routes."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,9 +17,11 @@ from aliquot.access.api.hooks import Hooks
 from aliquot.access.api.openapi import document
 from aliquot.access.api.overseeing import Overseeing
 from aliquot.access.api.problems import HANDLERS
+from aliquot.access.api.reporting import Reporting
 from aliquot.access.api.signing_in import SigningIn
 from aliquot.access.core.life.events import Activate, Return, Withdraw
 from aliquot.access.core.people import Person
+from aliquot.access.log.verify import Key
 
 
 def application(
@@ -27,14 +31,17 @@ def application(
     signing_in: SigningIn | None = None,
     hooks: Hooks | None = None,
     auditing: Auditing | None = None,
+    keys: Sequence[Key] = (),
+    sign: Callable[[], Awaitable[object]] | None = None,
 ) -> Starlette:
-    """`origin`: the name of the log. `signing_in`: of users of this server's own; None: it has none. `hooks`: of ticket systems.
-    `auditing`: what clusters' audit logs say."""
+    """`origin`: the name of the log; `keys`: its own; `sign`: has it signed as it is. `signing_in`: of users of this server's own;
+    None: it has none. `hooks`: of ticket systems. `auditing`: what clusters' audit logs say."""
     asking = Asking(door)
     declaring = Declaring(door)
     deciding = Deciding(door, asking)
     overseeing = Overseeing(door, origin=origin)
     exporting = Exporting(door, origin=origin)
+    reporting = Reporting(door, origin=origin, keys=keys, sign=sign)
     post, get = ["POST"], ["GET"]
     routes = [
         Route("/healthz", _alive, methods=get),
@@ -64,6 +71,7 @@ def application(
         Route("/v1/log/consistency", overseeing.consistency, methods=get),
         Route("/v1/log/entries", exporting.entries, methods=get),
         Route("/v1/log/dump", overseeing.dump, methods=get),
+        Route("/v1/reports/{name}", reporting.report, methods=get),
         *([Route("/v1/hooks/{name}", hooks.take, methods=post)] if hooks is not None else ()),
         *(
             (

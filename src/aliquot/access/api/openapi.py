@@ -17,6 +17,7 @@ from aliquot.access.api.deciding import ApproveBody, DenyBody, ExtendBody, Judge
 from aliquot.access.api.door import CLUSTER_HEADER, PROOF_HEADER, Reachable
 from aliquot.access.api.exporting import PAGE
 from aliquot.access.api.overseeing import ENTRY, PERSONAL, SEEN, ClearBody, PullBody
+from aliquot.access.api.reporting import CSV, LINES, PERIOD
 from aliquot.access.api.signing_in import (
     ByCodeBody,
     ByPasskeyBody,
@@ -38,6 +39,7 @@ from aliquot.access.core.templates.template import Template
 from aliquot.access.identity.local.codes import Offer
 from aliquot.access.identity.local.passkeys import Options
 from aliquot.access.log.exports.forms import MEDIA_TYPES, Form
+from aliquot.access.reports.document import Head
 from aliquot.access.tickets.incoming.contents import Body as DeliveryBody
 
 _TEXT = {"type": "string"}
@@ -56,7 +58,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     """Of the query."""
     answer: str = "Request"
-    """A schema's name, or media types with blanks between them; empty: there is nothing to say."""
+    """A schema's name, or media types, with blanks between them; empty: there is nothing to say."""
     status: int = 200
     again: int = 0
     """Where there was nothing to be done any more."""
@@ -204,6 +206,14 @@ OPERATIONS = (
         answer="application/jsonl",
     ),
     Operation(
+        method="get",
+        path="/v1/reports/{name}",
+        summary="A report for auditors, of a period. Accept: text/csv gives tables, application/jsonl a row on each line.",
+        query=PERIOD,
+        required=("from",),
+        answer=f"Report {CSV} {LINES}",
+    ),
+    Operation(
         method="post",
         path="/v1/hooks/{name}",
         summary="What a ticket system sends, signed as the hook is configured.",
@@ -259,7 +269,7 @@ OPERATIONS = (
 def document() -> dict[str, Any]:
     bodies = tuple(dict.fromkeys(one.body for one in OPERATIONS if one.body is not None))
     (*_, deliveries), made = msgspec.json.schema_components(
-        (*bodies, Template, Reachable, Options, Offer, DeliveryBody),
+        (*bodies, Template, Reachable, Options, Offer, Head, DeliveryBody),
         ref_template="#/components/schemas/{name}",
     )
     paths: dict[str, Any] = {}
@@ -361,6 +371,7 @@ def _answers() -> dict[str, Any]:
             {**spelled(AuditTaken)["properties"], "unread": {"type": "array", "items": _TEXT}}
         ),
         "Document": {"type": "object"},
+        "Report": {"$ref": "#/components/schemas/Head"},
         "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
     }
 
@@ -414,12 +425,14 @@ def _operation(one: Operation) -> dict[str, Any]:
 
 
 def _content(named: str) -> dict[str, Any]:
-    """Of a schema's name or a media type."""
-    if not named:
-        return {}
-    if "/" in named:
-        return {"content": {one: {"schema": {} if one.endswith("+json") else _TEXT} for one in named.split()}}
-    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{named}"}}}}
+    """Of schemas' names and media types."""
+    found: dict[str, Any] = {}
+    for one in named.split():
+        if "/" in one:
+            found[one] = {"schema": {} if one.endswith("+json") else _TEXT}
+        else:
+            found["application/json"] = {"schema": {"$ref": f"#/components/schemas/{one}"}}
+    return {"content": found} if found else {}
 
 
 def _parameter(name: str, place: str, pattern: str, *, required: bool = False) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from aliquot.access.core.refusals import Refused
 from aliquot.access.core.spelling import spell
 from aliquot.access.journal.records import Act, Pulled
 from aliquot.access.log.entries import Actor, Draft
+from aliquot.access.reports.document import Head, drawing
 from aliquot.clock import rfc3339_milli
 
 NOBODY = Actor("aliquot", "time")
@@ -76,6 +77,16 @@ def of_switch(action: str, before: KillSwitch, after: KillSwitch, caller: Caller
         after="pulled" if after.is_pulled else "clear",
         details={"switch": spelled},
         personal={"why": str(why)} if why else {},
+    )
+
+
+def of_report(head: Head, caller: Caller, now_s: float) -> Draft:
+    """Which, of what, and what came of it: whoever has it can tell that it is this one."""
+    return Draft(
+        time_s=now_s,
+        actor=actor(caller),
+        action="report.drawn",
+        details=drawing(head),
     )
 
 

@@ -131,7 +131,13 @@ async def serve(
         await stack.enter_async_context(_probes(counted, readiness, *metrics))
         async with asyncio.TaskGroup() as tasks:
             api = application(
-                door, origin=key.name, signing_in=who.signing_in(door), hooks=hooks, auditing=auditing
+                door,
+                origin=key.name,
+                signing_in=who.signing_in(door),
+                hooks=hooks,
+                auditing=auditing,
+                keys=[key.public],
+                sign=checkpointing.sign,
             )
             tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(

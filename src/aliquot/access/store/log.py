@@ -76,6 +76,27 @@ class SqlLog:
             for row in found
         )
 
+    def bodies_of(self, grants: Sequence[str]) -> Mapping[str, list[bytes]]:
+        """Of entries, by the request that they are about, in order."""
+        rows = select(log_entries.c.grant, log_entries.c.body).where(log_entries.c.grant.in_(grants))
+        found: dict[str, list[bytes]] = {}
+        for row in self._connection.execute(rows.order_by(log_entries.c.seq)):
+            found.setdefault(row.grant, []).append(row.body)
+        return found
+
+    def bodies_of_none(self) -> Iterator[bytes]:
+        """Of entries that are about no request, in order."""
+        last = -1
+        while True:
+            rows = select(log_entries.c.seq, log_entries.c.body).where(
+                log_entries.c.grant == "", log_entries.c.seq > last
+            )
+            found = self._connection.execute(rows.order_by(log_entries.c.seq).limit(_AT_ONCE)).all()
+            if not found:
+                return
+            yield from (row.body for row in found)
+            last = found[-1].seq
+
     def _openings(self, start: int, end: int) -> Mapping[int, tuple[Opening, ...]]:
         rows = select(log_salts).where(log_salts.c.seq >= start, log_salts.c.seq < end)
         found = self._connection.execute(rows.order_by(log_salts.c.seq, log_salts.c.name))

@@ -1,6 +1,6 @@
 """What can be asked of the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from aliquot.access.store.tables import answers, credentials, lives, notices, ou
 
 _FINAL = [stage.value for stage in FINAL]
 _IN_CLUSTER = [stage.value for stage in IN_CLUSTER]
+_SOME = 500
 
 
 def _counted() -> Select[Any]:
@@ -171,6 +172,17 @@ class Reading:
         """The latest first."""
         found = select(lives.c.body).where(*_narrowed(wanted)).order_by(lives.c.id.desc()).limit(most)
         return self._lives(found)
+
+    def asked_before(self, moment_s: float) -> Iterator[tuple[Life, ...]]:
+        """All of them, the oldest first, some at once."""
+        last = ""
+        while True:
+            found = select(lives.c.body).where(lives.c.asked_s < moment_s, lives.c.id > last)
+            some = self._lives(found.order_by(lives.c.id).limit(_SOME))
+            if not some:
+                return
+            yield some
+            last = some[-1].id
 
     def due(self, *, most: int) -> tuple[str, ...]:
         """Ids of those that time has changed something about."""

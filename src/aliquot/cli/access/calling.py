@@ -5,10 +5,11 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +17,8 @@ import click
 from aliquot.cli.parameters import GivenPath
 
 _TIMEOUT_S = 30.0
+_LONG_S = 600.0
+"""For what takes the server a while before it says anything."""
 _MOST_BYTES = 64 * 1024 * 1024
 _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -50,15 +53,23 @@ class Server:
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None, **headers: str) -> Any:
         """Raises click.ClickException."""
-        sent = self._known()
+        sent = self._headers()
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.token_cluster:
-            sent["Aliquot-Cluster"] = self.token_cluster
         return self._ask(method, path, body, sent)
 
     def sign_in(self, path: str, body: Mapping[str, Any]) -> Any:
         """Without a token: it is what is asked for. Raises click.ClickException."""
         return self._ask("POST", path, body, {"Accept": "application/json"})
+
+    @contextmanager
+    def lines(self, path: str, accept: str) -> Iterator[BinaryIO]:
+        """An answer as it comes, however long it is. Raises click.ClickException."""
+        sent = self._headers() | {"Accept": accept}
+        with self._answer(urllib.request.Request(self.url + path, None, sent), timeout_s=_LONG_S) as answer:
+            yield answer
+
+    def _headers(self) -> dict[str, str]:
+        return self._known() | ({"Aliquot-Cluster": self.token_cluster} if self.token_cluster else {})
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None, sent: dict[str, str]) -> Any:
         data = None
@@ -72,8 +83,18 @@ class Server:
     def _sent(self, method: str, path: str, data: bytes | None, sent: Mapping[str, str]) -> Any:
         asked = urllib.request.Request(self.url + path, data, dict(sent), method=method)
         try:
-            with self._opener().open(asked, timeout=_TIMEOUT_S) as answer:
+            with self._answer(asked, timeout_s=_TIMEOUT_S) as answer:
                 return json.loads(answer.read(_MOST_BYTES))
+        except ValueError:
+            raise click.ClickException(
+                f"{self.url} does not answer as Aliquot does; check --server"
+            ) from None
+
+    @contextmanager
+    def _answer(self, asked: urllib.request.Request, *, timeout_s: float) -> Iterator[BinaryIO]:
+        try:
+            with self._opener().open(asked, timeout=timeout_s) as answer:
+                yield answer
         except urllib.error.HTTPError as error:
             raise click.ClickException(_problem(error)) from None
         except ssl.SSLError as error:
@@ -83,10 +104,6 @@ class Server:
         except OSError as error:
             why = getattr(error, "reason", None) or error
             raise click.ClickException(f"{self.url} does not answer: {why}") from None
-        except ValueError:
-            raise click.ClickException(
-                f"{self.url} does not answer as Aliquot does; check --server"
-            ) from None
 
     def _known(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}

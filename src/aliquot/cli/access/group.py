@@ -31,6 +31,7 @@ _COMMANDS = {
     ),
     "kill": ("aliquot.cli.access.overseeing", "kill", "Pull the kill switch: all access ends."),
     "clear": ("aliquot.cli.access.overseeing", "clear", "Agree to clear the kill switch; it takes two."),
+    "report": ("aliquot.cli.access.report", "report", "Reports for auditors, as a table, a page or CSV."),
     "serve": (
         "aliquot.cli.access.serve",
         "serve",

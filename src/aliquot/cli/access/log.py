@@ -156,6 +156,40 @@ def verify_entry(entry: str, proof: str, keys: tuple[str, ...], witnesses: tuple
     )
 
 
+@log.command("verify-report")
+@click.argument("report", type=GivenPath())
+@click.argument("file", metavar="DUMP", type=GivenPath())
+@click.option(
+    "--key", "keys", metavar="VKEY", multiple=True, required=True,
+    help="The log's key, from somebody whom you trust; again for one that it had before.",
+)  # fmt: skip
+def verify_report(report: str, file: str, keys: tuple[str, ...]) -> None:
+    """Check that REPORT, as 'aliquot access report --raw' writes it, is what was drawn, and draw it again from DUMP.
+
+    First the dump itself is verified. Exits with 1 if anything is otherwise.
+    """
+    from aliquot.access.log.verify import Wrong, lines_of, parse_key, verify
+    from aliquot.access.reports.document import NoReport
+    from aliquot.access.reports.redrawing import redrawn
+
+    try:
+        known = [parse_key(text) for text in keys]
+        with Path(file).open("rb") as dumped:
+            verify(lines_of(dumped), known)
+        with Path(report).open("rb") as drawn, Path(file).open("rb") as dumped:
+            found = redrawn(iter(drawn), lines_of(dumped))
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+    except Wrong as wrong:
+        raise click.ClickException(f"{file}: WRONG: {wrong}") from wrong
+    except (NoReport, ValueError) as error:
+        raise click.ClickException(f"{report}: {error}") from error
+    for line in found.says:
+        click.echo(line)
+    if not found.holds:
+        raise SystemExit(1)
+
+
 @log.command("new-key")
 @click.argument("name")
 @click.option(

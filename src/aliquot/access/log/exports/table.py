@@ -29,10 +29,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def rows(recorded: Iterable[Recorded]) -> Iterator[str]:
     """Lines with their ends, the columns' names first. No cell is a formula to a spreadsheet."""
-    yield _line(COLUMNS)
+    yield line(COLUMNS)
     for one in recorded:
         entry, actor = one.entry, one.entry.actor
-        yield _line(
+        yield line(
             (
                 str(entry.seq),
                 entry.time,
@@ -56,7 +56,8 @@ def _compact(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if document else ""
 
 
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """With its end. No cell is a formula to a spreadsheet."""
     written = io.StringIO()
     csv.writer(written).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return written.getvalue()

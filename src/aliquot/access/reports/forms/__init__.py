@@ -1,0 +1,1 @@
+"""A report as a table, as a page, and on a terminal."""

@@ -1,0 +1,1 @@
+"""The reports, one in each module."""
