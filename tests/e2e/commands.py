@@ -29,6 +29,9 @@ TOOLS = BIN.parent / "tools/bin"
 """Filled by `make tools`."""
 
 # The pinned one, and an older one that speaks protobuf from its own descriptors.
+AUDIT_LOG = "audit.log"
+"""Beside the kubeconfig, where the cluster is an emulated one."""
+
 KUBECTLS = (str(BIN / "kubectl"), str(TOOLS / "kubectl-1.34"))
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import BIN, GIVEN, KUBECTLS, THREE_NODES, Kubectl, aliquot, eventually, kubectl_name
+from tests.e2e.commands import (
+    AUDIT_LOG,
+    BIN,
+    GIVEN,
+    KUBECTLS,
+    THREE_NODES,
+    Kubectl,
+    aliquot,
+    eventually,
+    kubectl_name,
+)
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +29,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(GIVEN)
         return
     state = tmp_path_factory.mktemp("cluster")
-    up = aliquot("up", "--detach", "--state", state, "--inventory", THREE_NODES)
+    policy = state / "audit-policy.yaml"
+    policy.write_text(aliquot("access", "audit", "policy").out)
+    audit = ("--audit-policy", policy, "--audit-log", state / AUDIT_LOG)
+    up = aliquot("up", "--detach", "--state", state, "--inventory", THREE_NODES, *audit)
     assert up.code == 0, up.err
     yield state / "kubeconfig"
     down = aliquot("down", "--state", state)

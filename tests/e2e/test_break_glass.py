@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_node_validate import free_port
-from tests.e2e.commands import ALIQUOT, ROOT, SHELL, Kubectl, Result, aliquot, eventually
+from tests.e2e.commands import ALIQUOT, AUDIT_LOG, ROOT, SHELL, Kubectl, Result, aliquot, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +56,14 @@ class Installation:
         for name in PEOPLE:
             token = self.admin("create", "token", name, "-n", "people", "--audience=aliquot-access")
             (self.folder / f"{name}.token").write_text(token)
+        (self.folder / "demo.audit").write_text(secrets.token_hex(32))
         self.aliquot("log", "new-key", "demo.example.com/access", "--out", "log.key")
+
+    def read_audit_log(self) -> str:
+        log = Path(self.admin.kubeconfig).with_name(AUDIT_LOG)
+        if not log.exists():
+            pytest.skip("nobody here knows where this cluster's audit log is")
+        return self.aliquot("audit", "read", str(log), "--cluster", "demo", "--token-file", "demo.audit")
 
     def _apply(self, manifests: str) -> None:
         """Into the namespaces that they name."""
@@ -181,6 +189,40 @@ def test_the_whole_way(installation: Installation) -> None:
     assert "not active" in holder.refused("logs", "web")
     eventually(lambda: installation.show("dora", grant)["stage"] == "ended")
     assert grant not in admin("get", "rolebindings,jobs", "-n", "shop", "-o", "name")
+
+
+def test_what_a_holder_did_is_told_and_what_no_grant_explains(installation: Installation) -> None:
+    admin = installation.admin
+    grant = active(installation)
+    installation.by("dora", "kubeconfig", grant, "--out", "auditing.kubeconfig")
+    holder = Kubectl(installation.folder / "auditing.kubeconfig", "shop")
+    holder("get", "pods", "-o", "name")
+    assert "forbidden" in holder.refused("get", "secrets").lower()
+    account = f"aliquot-bg-{grant}"
+    assert admin.run("create", "token", account, "-n", "aliquot-break-glass").code != 0
+    installation.read_audit_log()
+    used = json.loads(installation.by("dora", "used", grant, "-o", "json"))
+    assert [(one["verb"], one["resource"], one["namespace"]) for one in used["read"]] == [
+        ("list", "pods", "shop")
+    ]
+    assert [(one["verb"], one["resource"]) for one in used["denied"]] == [("list", "secrets")]
+    assert used["agents"][0]["name"].startswith("kubectl")
+    assert [(one["resources"], one["verbs"]) for one in used["unused"]] == [
+        (["pods"], ["get"]),
+        (["pods/log"], ["get", "list"]),
+    ]
+    assert "never used, 3 of 4 rights" in installation.by("dora", "used", grant)
+    assert "there is no request" in installation.refused("lea", "used", "r" + "0" * 26)
+    found = json.loads(installation.by("sam", "audit", "findings", "-o", "json"))
+    tried = [one for one in found if one["rule"] == "token_request" and account in one["about"]]
+    assert [one["text"].endswith("and was refused") for one in tried] == [True]
+    assert not {"unknown_credential", "unknown_grant", "used_after_end"} & {one["rule"] for one in found}
+    assert "is not of those who may see" in installation.refused("dora", "audit", "findings")
+    # Read once more, nothing of it counts twice.
+    installation.read_audit_log()
+    assert json.loads(installation.by("dora", "used", grant, "-o", "json"))["read"] == used["read"]
+    assert len(json.loads(installation.by("sam", "audit", "findings", "-o", "json"))) == len(found)
+    installation.by("dora", "return", grant)
 
 
 def test_nobody_agrees_to_their_own_and_nobody_to_something_else(installation: Installation) -> None:
