@@ -137,6 +137,41 @@ async def test_work_that_fails_leaves_nothing_behind_of_itself_alone(store: Stor
     assert await store.read(lambda tx: [one.seq for one in tx.log.entries(0, 2)]) == [0, 1]
 
 
+async def test_a_question_that_fails_fails_alone(store: Store) -> None:
+    asked = life()
+    await store.write(lambda tx: tx.add(asked))
+
+    def broken(tx: Reading) -> None:
+        tx._connection.exec_driver_sql("SELECT nothing FROM nowhere")
+
+    def wrong(tx: Reading) -> None:
+        raise ValueError("no")
+
+    def right(tx: Reading) -> Life | None:
+        return tx.life(asked.id)
+
+    # More than there are threads for, so that some are read together.
+    questions = [right, broken, wrong, right] * 16
+    came = await asyncio.gather(*(store.read(one) for one in questions), return_exceptions=True)
+    for question, found in zip(questions, came, strict=True):
+        if question is right:
+            assert found == asked
+        elif question is wrong:
+            assert isinstance(found, ValueError)
+        else:
+            assert isinstance(found, Exception)
+    assert await store.read_long(right) == asked
+
+
+async def test_what_is_read_is_never_older_than_what_was_answered(store: Store) -> None:
+    async def one() -> None:
+        asked = life()
+        await store.write(lambda tx: tx.add(asked))
+        assert await store.read(lambda tx: tx.life(asked.id)) == asked
+
+    await asyncio.gather(*(one() for _ in range(40)))
+
+
 async def test_whoever_read_an_older_version_writes_nothing(store: Store) -> None:
     asked = life()
     await store.write(lambda tx: tx.add(asked))

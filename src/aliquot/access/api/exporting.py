@@ -48,7 +48,7 @@ class Exporting:
             ]
             return document(form, found, self._earlier(tx, found)), size
 
-        text, size = await self._door.store.read(work)
+        text, size = await self._door.store.read_long(work)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if first + most < size:
             after = urlencode({**given, "format": form.value, "from": str(first + most)})

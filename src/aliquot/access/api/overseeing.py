@@ -124,7 +124,7 @@ class Overseeing:
 
         try:
             # On disk first: however slowly somebody reads, they keep nobody from the database.
-            await self._door.store.read(work)
+            await self._door.store.read_long(work)
             file.seek(0)
         except BaseException:
             file.close()

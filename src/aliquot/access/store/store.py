@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from aliquot.access.store.database import Database
 from aliquot.access.store.head import Head
@@ -23,12 +24,14 @@ from aliquot.clock import Clock
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 64
+_MOST_READ_TOGETHER = 16
 _READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    work: Callable[[Transaction], Any]
+    work: Callable[[Any], Any]
+    """Of a Transaction, or of a Reading."""
     future: "asyncio.Future[Any]"
 
 
@@ -57,6 +60,8 @@ class Store:
         self._waiting: deque[_Wanted] = deque()
         self._is_writing = False
         self._writer: Executor | None = ThreadPoolExecutor(1, "access writer") if threads else None
+        self._to_read: deque[_Wanted] = deque()
+        self._reading = 0
         self._readers: Executor | None = ThreadPoolExecutor(_READERS, "access reader") if threads else None
 
     def close(self) -> None:
@@ -67,6 +72,19 @@ class Store:
 
     async def read(self, work: Callable[[Reading], T]) -> T:
         """Raises Unreachable, and what `work` raises."""
+        if self._readers is None:
+            return self._read(work)
+        loop = asyncio.get_running_loop()
+        wanted = _Wanted(work, loop.create_future())
+        self._to_read.append(wanted)
+        if self._reading < _READERS:
+            self._reading += 1
+            self._read_on(loop)
+        value: T = await wanted.future
+        return value
+
+    async def read_long(self, work: Callable[[Reading], T]) -> T:
+        """What takes so long that nobody else is to wait for it. Raises as `read` does."""
         if self._readers is None:
             return self._read(work)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
@@ -89,6 +107,43 @@ class Store:
     def _read(self, work: Callable[[Reading], T]) -> T:
         with self._database.reading() as connection:
             return work(Reading(connection, Head.read(connection, self._now_s(connection))))
+
+    def _read_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._readers is not None
+        done = loop.run_in_executor(self._readers, self._read_together)
+        done.add_done_callback(lambda future: self._have_read(loop, future))
+
+    def _have_read(self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[list[_Came]]") -> None:
+        self._tell(done.result())
+        if self._to_read:
+            self._read_on(loop)
+        else:
+            self._reading -= 1
+
+    def _read_together(self) -> list[_Came]:
+        """Those that wait at the same time see the same moment."""
+        batch = _taken(self._to_read, _MOST_READ_TOGETHER)
+        came: list[_Came] = []
+        while len(came) < len(batch):
+            try:
+                with self._database.reading() as connection:
+                    head = Head.read(connection, self._now_s(connection))
+                    while len(came) < len(batch):
+                        came.append(self._read_one(connection, head, batch[len(came)]))
+            except Exception as error:
+                # What it leaves behind may be of no use to the next one.
+                came.append(_Came(batch[len(came)], None, error))
+        return came
+
+    @staticmethod
+    def _read_one(connection: Connection, head: Head, wanted: _Wanted) -> _Came:
+        """Raises what the database does."""
+        try:
+            return _Came(wanted, wanted.work(Reading(connection, head)))
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            return _Came(wanted, None, error)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._writer is not None
@@ -114,7 +169,7 @@ class Store:
                 future.set_result(one.value)
 
     def _write(self) -> list[_Came]:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_AT_ONCE))]
+        batch = _taken(self._waiting, _MOST_AT_ONCE)
         try:
             with self._database.writing() as connection:
                 head = Head.read(connection, self._now_s(connection))
@@ -142,3 +197,14 @@ class Store:
             return _Came(wanted, None, self._database.explained(error))
         run("RELEASE SAVEPOINT one")
         return _Came(wanted, value)
+
+
+def _taken(waiting: deque[_Wanted], most: int) -> list[_Wanted]:
+    """The first of those that wait. Several threads take: one may find that others were faster."""
+    found: list[_Wanted] = []
+    while len(found) < most:
+        try:
+            found.append(waiting.popleft())
+        except IndexError:
+            break
+    return found
