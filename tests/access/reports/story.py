@@ -6,6 +6,8 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from aliquot.access.audit.findings import Finding
+from aliquot.access.audit.use import Count, Sort, What
 from aliquot.access.broker.broker import No
 from aliquot.access.core.life.events import Activate, Approve, Judge, Revoke
 from aliquot.access.core.life.life import Life, Outcome
@@ -21,7 +23,8 @@ from aliquot.access.reports.period import Period
 from aliquot.access.reports.report import Cell
 from aliquot.access.reports.sources.stored import material
 from aliquot.access.store.reading import Reading
-from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world
+from aliquot.access.store.transaction import Transaction
+from tests.access.broker.world import ASK, CLUSTER, PEEK, World, caller, in_a_world
 from tests.access.life.scenery import FIX, circle, person, policy_of, slots
 from tests.access.life.scenery import PEEK as PEEK_TEMPLATE
 
@@ -134,6 +137,29 @@ async def happen(world: World) -> dict[str, str]:
     }
 
 
+def seen_in_cluster(tx: Transaction, grant: str) -> None:
+    """What its audit log tells of one grant."""
+    once = Count(1, tx.now_s, tx.now_s)
+    done = {
+        (Sort.ALL, What()): replace(once, count=3),
+        (Sort.READ, What("get", "", "pods", "team-a", "web-1")): once,
+        (Sort.EXEC, What("create", "", "pods/exec", "team-a", "web-1", "app")): once,
+        (Sort.DENIED, What("delete", "", "pods", "team-a", "web-1", by="rights")): once,
+        (Sort.ADDRESS, What(name="10.0.0.7")): once,
+    }
+    tx.audited.add(CLUSTER, grant, done, [(str(number), tx.now_s) for number in range(3)])
+    late = Finding(
+        rule="use_after_end",
+        cluster=CLUSTER,
+        grant=grant,
+        who="dev",
+        text="it was used after its end",
+        first_s=tx.now_s,
+        last_s=tx.now_s,
+    )
+    tx.audited.find([late])
+
+
 def drawn(world: World, name: str, period: Period, tx: Reading) -> Drawn:
     found = material(tx, period, origin=KEY.name, keys=[KEY.public], policy=world.others.policy)
     with draw(REPORTS[name], found, period) as made:
@@ -141,6 +167,7 @@ def drawn(world: World, name: str, period: Period, tx: Reading) -> Drawn:
 
 
 async def told(world: World, ids: dict[str, str], begun_s: float) -> Story:
+    await world.store.write(lambda tx: seen_in_cluster(tx, ids["agreed"]))
     await world.store.write(lambda tx: sign_head(tx.log, KEY, tx.now_s))
 
     def work(tx: Reading) -> Story:

@@ -94,6 +94,34 @@ def test_whether_the_log_holds() -> None:
     assert [row[:2] for row in found["signatures"].rows] == [("log", "log.example.com/access")]
 
 
+def test_what_access_was_used_for() -> None:
+    found = story().reports["use"]
+    agreed = found["credentials"].row(story().ids["agreed"])
+    assert (agreed["credentials"], agreed["holder"]) == (1, who("dev"))
+    assert found.figures == {"grants begun": 4, "of these without a credential: never used": 3}
+    used = found["grants"].row(story().ids["agreed"])
+    assert [used[name] for name in ("requests", "read", "shells", "denied", "rights", "rights not used")] == [
+        *(3, 1, 1, 1),
+        *(6, 5),
+    ]
+    assert used["from"] == "10.0.0.7"
+    what = found["what"]
+    assert list(
+        zip(what.of("sort"), what.of("verb"), what.of("name"), what.of("denied by"), strict=True)
+    ) == [
+        ("shells", "create", "web-1", ""),
+        ("read", "get", "web-1", ""),
+        ("denied", "delete", "web-1", "rights"),
+    ]
+    unused = {(row[2], row[4]) for row in found["unused"].rows if row[0] == story().ids["agreed"]}
+    assert ("list", "pods") in unused
+    assert [row[2:6] for row in found["findings"].rows] == [
+        ("use_after_end", "prod-one", story().ids["agreed"], "dev")
+    ]
+    seen = {row[0]: row[1] for row in found["seen"].rows}
+    assert (seen["grants with a shell in a pod"], seen["findings"]) == (1, 1)
+
+
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_log_alone_comes_to_the_same(name: str) -> None:
     there = story().reports[name].head

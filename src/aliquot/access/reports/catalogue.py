@@ -9,6 +9,7 @@ from aliquot.access.reports.kinds import (
     kill_switch,
     log_integrity,
     revocation,
+    use,
 )
 from aliquot.access.reports.report import Report
 
@@ -19,6 +20,7 @@ REPORTS: Mapping[str, Report] = {
         approvals.REPORT,
         emergencies.REPORT,
         revocation.REPORT,
+        use.REPORT,
         kill_switch.REPORT,
         log_integrity.REPORT,
     )

@@ -1,11 +1,13 @@
 """What a report is: sections, each a table, and what draws their rows. And what it is drawn from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from msgspec import Struct
 
+from aliquot.access.audit.findings import Finding
+from aliquot.access.audit.use import GrantUse
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.people import Person
 from aliquot.access.core.policy import Policy
@@ -16,6 +18,9 @@ from aliquot.clock import rfc3339_milli
 
 Cell: TypeAlias = str | int | float | bool | None
 """Moments are RFC 3339, durations numbers of seconds. None: there is none."""
+
+
+MOST_FINDINGS = 20_000
 
 
 class Section(Struct, frozen=True, kw_only=True):
@@ -64,6 +69,10 @@ class Material:
     """Of the tree over them: base64, as in a checkpoint."""
     policy: Policy | None = None
     """None: it is not known, and sections about it stay empty."""
+    use: Callable[[Life], GrantUse | None] = lambda _: None
+    """What clusters' audit logs tell of a grant. None: it is not known."""
+    findings: Callable[[], Iterable[Finding]] = lambda: ()
+    """Of clusters' audit logs: the MOST_FINDINGS latest, the latest first."""
     check: Callable[[], Checked] = lambda: Checked(None, ())
     """Of the whole log, from its first entry on."""
 

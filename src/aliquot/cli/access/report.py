@@ -29,7 +29,7 @@ def report(
 ) -> None:
     """A report for auditors: what happened in a period, and where in the log it is from.
 
-    NAME is access-review, approvals, emergencies, revocation, kill-switch or log-integrity. Without a file to write, the first rows
+    NAME is access-review, approvals, emergencies, revocation, use, kill-switch or log-integrity. Without a file to write, the first rows
     of it are shown. That it was drawn is logged.
     """
     from aliquot.access.reports.document import NoReport

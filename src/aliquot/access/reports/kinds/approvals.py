@@ -38,7 +38,7 @@ def draw(material: Material, period: Period) -> Iterator[Row]:
                 yield _refusal(entry, own=own)
     for entry in material.loose():
         if entry.action.startswith(_REFUSED) and period.has_entry(entry.time):
-            counts["refused"] += 1
+            counts["refused"] += _how_many(entry)
             yield _refusal(entry, own=False)
     yield figure("requests agreed to", counts["agreed"])
     yield figure("of these by nobody: their template is agreed to beforehand", counts["by nobody"])
@@ -104,7 +104,15 @@ def _is_own(entry: Entry, life: Life) -> bool:
     return entry.action == "refused.approve" and actor == (life.holder.issuer, life.holder.subject)
 
 
+def _how_many(entry: Entry) -> int:
+    """Of somebody who tries again and again only the first have entries of their own."""
+    return sum(entry.details["counted"].values()) if entry.action == "refused.more" else 1
+
+
 def _refusal(entry: Entry, *, own: bool) -> Row:
+    what = entry.action.removeprefix(_REFUSED)
+    if counted := entry.details.get("counted"):
+        what = "more: " + ", ".join(f"{name} {count}" for name, count in counted.items())
     return Row(
         "refusals",
         (
@@ -112,7 +120,7 @@ def _refusal(entry: Entry, *, own: bool) -> Row:
             entry.seq,
             entry.grant,
             f"{entry.actor.iss}#{entry.actor.sub}",
-            entry.action.removeprefix(_REFUSED),
+            what,
             str(entry.details.get("ground", "")),
             own,
         ),

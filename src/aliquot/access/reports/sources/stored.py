@@ -3,13 +3,14 @@
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
+from aliquot.access.audit.use import summary
 from aliquot.access.core.policy import Policy
 from aliquot.access.log.dump import dump
 from aliquot.access.log.entries import Entry, parse
 from aliquot.access.log.verify import Key
 from aliquot.access.reports.checking import checked
 from aliquot.access.reports.period import Period
-from aliquot.access.reports.report import Checked, Material, Record
+from aliquot.access.reports.report import MOST_FINDINGS, Checked, Material, Record
 from aliquot.access.store.reading import Reading
 
 
@@ -42,5 +43,7 @@ def material(
         entries=tree.size,
         root=b64encode(tree.root).decode(),
         policy=policy,
+        use=lambda life: summary(life.id, life.request.rules, tx.audited.uses(life.id)),
+        findings=lambda: tx.audited.findings(most=MOST_FINDINGS, before_s=period.to_s),
         check=check,
     )
