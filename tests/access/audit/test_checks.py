@@ -179,6 +179,7 @@ def test_system_masters() -> None:
 
 def test_the_servers_own_are_masters_too() -> None:
     assert found(event(by=user("system:apiserver", "system:masters", credential=""))) == {}
+    assert "system_masters" in found(event(by=user("system:admin", "system:masters", credential="")))
 
 
 # --- impersonated ---

@@ -1,10 +1,13 @@
 """What comes of deliveries, in both databases."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
@@ -52,13 +55,14 @@ def clock() -> Clock:
 async def store(database: Database, clock: Clock) -> Any:
     store = Store(database, clock=clock)
 
-    def write(tx: Transaction) -> None:
-        tx.add(life())
-        tx.give(Given(CREDENTIAL, GRANT, START_S, START_S + 600))
-
-    await store.write(write)
+    await store.write(_begin)
     yield store
     store.close()
+
+
+def _begin(tx: Transaction) -> None:
+    tx.add(life())
+    tx.give(Given(CREDENTIAL, GRANT, START_S, START_S + 600))
 
 
 @pytest.fixture
@@ -309,3 +313,40 @@ async def test_when_something_last_came_is_known(store: Store, intake: Intake, d
     with database.reading() as connection:
         rows: Sequence[Any] = connection.execute(select(audit_deliveries)).all()
     assert [(row.cluster, row.last_s) for row in rows] == [("one", START_S)]
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_whatever_comes_twice_and_in_whatever_order_the_database_says_the_same(data: st.DataObject) -> None:
+    def kept(batches: Sequence[Sequence[Event]]) -> Any:
+        async def deliver() -> Any:
+            database = Database("sqlite://")
+            database.prepare()
+            store = Store(database, clock=Clock(), threads=False)
+            try:
+                await store.write(_begin)
+                for batch in batches:
+                    await Intake(store, Waking()).take("one", batch)
+                found = await told(store)
+                return await used(store), sorted(one.key for one in found), len(await logged(store))
+            finally:
+                store.close()
+
+        return asyncio.run(deliver())
+
+    more = data.draw(st.lists(st.sampled_from(_MANY), max_size=8))
+    sent = [*_MANY, *more]
+    shuffled = data.draw(st.permutations(sent))
+    cut = data.draw(st.integers(0, len(shuffled)))
+    assert kept([shuffled[:cut], shuffled[cut:]]) == kept([_MANY])
+
+
+_MANY = every(
+    event("get", "secrets", "db", number=6, at_s=START_S + 3),
+    event("get", "secrets", "db", number=7, at_s=START_S + 1),
+    event("watch", "pods", "", number=8, stage="ResponseStarted"),
+    event("watch", "pods", "", number=8, done_s=START_S + 300),
+    event("get", "pods", by=user("ops", "system:masters"), number=9, at_s=START_S + 2),
+    event("get", "pods", by=user("ops", "system:masters"), number=10, at_s=START_S + 1),
+    event("get", "pods", "gone", code=404, number=11),
+)

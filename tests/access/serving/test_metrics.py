@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from aliquot.access.audit.intake import Intake
 from aliquot.access.broker.broker import No
 from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.waking import Waking
 from aliquot.access.core.life.events import Return
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.notices import Notice
@@ -108,6 +110,17 @@ def test_how_far_the_log_is_signed_and_by_whom() -> None:
         assert seen["log_checkpoint_timestamp_seconds"] > 0
         assert seen['witness_current_timestamp_seconds{witness="w1"}'] > 0
         assert seen['witness_failing{witness="w1"}'] == 1
+
+    in_a_world(body)
+
+
+def test_when_something_last_came_of_an_audit_log() -> None:
+    async def body(world: World) -> None:
+        one = metrics(world)
+        await Intake(world.store, Waking()).take(CLUSTER, [])
+        seen = await scrape(one)
+        now_s = await world.store.read(lambda tx: tx.now_s)
+        assert seen[f'audit_log_delivered_timestamp_seconds{{cluster="{CLUSTER}"}}'] == pytest.approx(now_s)
 
     in_a_world(body)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from aliquot.access.audit.events import Event
+from aliquot.access.audit.events import Event, Who
 from aliquot.access.audit.findings import Finding
 from aliquot.access.audit.joining import ACCOUNTS, Known, Whose, grant_of_account, is_account, latest_use_s
 from aliquot.access.cluster.installation import POLICIES, POLICY_BINDINGS
@@ -124,7 +124,7 @@ def system_masters(seen: Looked) -> str:
     user, acts_as = seen.event.user, seen.event.acts_as
     if acts_as is not None and _MASTERS in acts_as.groups:
         return f"{user.name} acted as one of {_MASTERS}, whom nothing is refused: {seen.what}"
-    if _MASTERS in user.groups and not user.name.startswith("system:"):
+    if _is_master(user):
         return f"{user.name} came as one of {_MASTERS}, whom nothing is refused and nobody can put out: {seen.what}"
     return ""
 
@@ -170,6 +170,11 @@ def policies_touched(seen: Looked) -> str:
     if not target.name.startswith(POLICY_PREFIX) and seen.event.verb != "deletecollection":
         return ""
     return f"{seen.event.user.name} touched the admission policies that guard grants: {seen.what}"
+
+
+def _is_master(who: Who) -> bool:
+    """Components are called `system:...`, and so is the one person for whom some distributions make a certificate."""
+    return _MASTERS in who.groups and (not who.name.startswith("system:") or who.name == "system:admin")
 
 
 class Check(NamedTuple):
@@ -227,7 +232,7 @@ def concerns(event: Event) -> bool:
     return (
         is_account(user)
         or (acts_as is not None and (is_account(acts_as) or _MASTERS in acts_as.groups))
-        or (_MASTERS in user.groups and not user.name.startswith("system:"))
+        or _is_master(user)
         or (
             target is not None
             and event.verb in _WRITES

@@ -140,6 +140,12 @@ def _standing(now: Standing) -> Iterator[Family]:
         {"": now.log.signed_s},
     )
     yield _family(
+        "audit_log_delivered_timestamp_seconds",
+        Kind.GAUGE,
+        "When something last came of a cluster's audit log.",
+        {labels(("cluster", name)): at_s for name, at_s in sorted(now.audit_logs.items())},
+    )
+    yield _family(
         "witness_current_timestamp_seconds",
         Kind.GAUGE,
         "When a witness had last signed all checkpoints.",

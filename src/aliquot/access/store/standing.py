@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, case, func, select
 
 from aliquot.access.core.life.stages import FINAL, Stage
-from aliquot.access.store.tables import lives, outbox
+from aliquot.access.store.tables import audit_deliveries, lives, outbox
 
 
 class Witnessed(Struct, frozen=True):
@@ -55,6 +55,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     reviews_overdue: int
     log: LogStanding
     witnesses: Mapping[str, Witnessed]
+    audit_logs: Mapping[str, float]
+    """By cluster, when something last came of its audit log."""
     is_switch_pulled: bool
 
 
@@ -76,6 +78,7 @@ def standing(
         reviews_overdue=overdue,
         log=log,
         witnesses=witnesses,
+        audit_logs={row.cluster: row.last_s for row in connection.execute(select(audit_deliveries))},
         is_switch_pulled=is_switch_pulled,
     )
 
