@@ -118,3 +118,25 @@ def test_addresses(url: str, said: str) -> None:
     trouble = url_trouble(url)
     assert (said in trouble) is True
     assert bool(said) is bool(trouble)
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "again_s"),
+    [
+        (503, "120", 120.0),
+        (429, "Sun, 06 Nov 1994 08:51:37 GMT", 120.0),
+        (503, "Sun, 06 Nov 2044 08:51:37 GMT", 3600.0),
+        (500, "120", None),
+    ],
+)
+async def test_how_long_somebody_wants_to_be_left_alone(
+    status: int, after: str, again_s: float | None
+) -> None:
+    headers = {"Retry-After": after, "Date": "Sun, 06 Nov 1994 08:49:37 GMT"}
+    async with answering(web.Response(status=status, headers=headers)) as (url, _):
+        if again_s is None:
+            assert (await get(url)).status == status
+            return
+        with pytest.raises(Unreached) as told:
+            await get(url)
+        assert told.value.again_s == again_s

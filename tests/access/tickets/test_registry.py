@@ -1,3 +1,5 @@
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from aliquot.access.tickets.marking import mark
 from aliquot.access.tickets.registry import TicketSystems
 from aliquot.access.tickets.servicenow import judged
 from aliquot.access.tickets.settings import ServiceNowSettings
-from aliquot.clock import parse_rfc3339
+from aliquot.clock import VirtualTimeLoop, parse_rfc3339
 from tests.access.tickets.scenery import WHOSE, change, request, section, servicenow
 
 
@@ -135,3 +137,55 @@ def test_a_mark_is_of_one_secret_ticket_and_text() -> None:
     }
     assert len(marks) == 4
     assert mark("s", "T-1", "over") == mark("s", "T-1", "over")
+
+
+def on_virtual_time(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+
+
+def test_a_system_is_asked_so_much_at_once_and_no_more() -> None:
+    class Slow(Stub):
+        now, most = 0, 0
+
+        async def find(self, ticket: str, request: Request) -> TicketFound:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(4)
+            self.now -= 1
+            return await super().find(ticket, request)
+
+    async def main() -> None:
+        slow, other = Slow("one", "CHG"), Stub("other", "OPS-")
+        systems = TicketSystems([slow, other])
+        found = [asyncio.create_task(systems.find(f"CHG{number}", request())) for number in range(20)]
+        await asyncio.sleep(1)
+        assert (await systems.find("OPS-1", request())).standing is Standing.OPEN
+        answered = [one.standing for one in await asyncio.gather(*found)]
+        assert slow.most == 4
+        # Nobody is kept waiting for ever.
+        assert answered.count(Standing.OPEN) == 12
+        assert answered.count(Standing.UNREACHABLE) == 8
+
+    on_virtual_time(main)
+
+
+def test_one_that_wants_to_be_left_alone_is() -> None:
+    class Tired(Stub):
+        async def find(self, ticket: str, request: Request) -> TicketFound:
+            self.asked.append(ticket)
+            raise Unreached("one: too many calls, for 60 s", again_s=60.0)
+
+    async def main() -> None:
+        tired = Tired("one", "CHG")
+        systems = TicketSystems([tired])
+        for _ in range(3):
+            assert (await systems.find("CHG1", request())).standing is Standing.UNREACHABLE
+        with pytest.raises(Undelivered, match="wants to be left alone for 60 s"):
+            await systems.comment(CommentTicket(ticket="CHG1", text="over"))
+        assert tired.asked == ["CHG1"]
+        await asyncio.sleep(61)
+        await systems.find("CHG1", request())
+        assert len(tired.asked) == 2
+
+    on_virtual_time(main)

@@ -2,6 +2,7 @@
 what others say of people and tickets is asked before it, and asked anew where the request has changed meanwhile."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeVar
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 
 from aliquot.access.broker import drafts
 from aliquot.access.broker.around import Caller, Outside
+from aliquot.access.broker.asking import Asking
 from aliquot.access.broker.refusing import Refusing
 from aliquot.access.broker.waking import Waking
 from aliquot.access.cluster.credentials import Credential, NotMinted
@@ -39,7 +41,7 @@ from aliquot.access.core.people import Identity, Person
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.requests import Request
 from aliquot.access.core.templates.template import Need, StepUpLevel
-from aliquot.access.core.terms import Ask, TicketFound, bad_text, terms
+from aliquot.access.core.terms import Ask, Standing, TicketFound, bad_text, terms
 from aliquot.access.store.reading import Given, Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Raced, Transaction
@@ -91,6 +93,7 @@ class Broker:
         *,
         waking: Waking,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        rng: random.Random | None = None,
         notice: Callable[[Life], None] = lambda life: None,
         held: Callable[[Reading], str] = lambda tx: "",
     ) -> None:
@@ -102,6 +105,7 @@ class Broker:
         self._refusing = Refusing()
         self.notice = notice
         self._held = held
+        self._asking = Asking(random.Random() if rng is None else rng)
         self._looked_s: dict[str, float] = {}
         """What time has come for, and when it was looked at last."""
 
@@ -179,16 +183,23 @@ class Broker:
         )
 
     async def put(
-        self, life_id: str, event: Event, caller: Caller | None, *, version: int | None = None
+        self,
+        life_id: str,
+        event: Event,
+        caller: Caller | None,
+        *,
+        version: int | None = None,
+        in_passing: bool = False,
     ) -> Life:
-        """What happens to a request. `caller` None: nobody, time or a cluster. `version`: that it has to have; raises Moved."""
+        """What happens to a request. `caller` None: nobody, time or a cluster. `version`: that it has to have; raises Moved.
+        `in_passing`: its ticket need not be asked about now."""
         for _ in range(_TRIES):
             read = await self._store.read(lambda tx: tx.life(life_id))
             if read is None:
                 raise NotThere(life_id)
             if version not in (None, read.version):
                 raise Moved(f"it is of version {read.version} by now, not {version}: look at it again")
-            known = await self._found_out(read, event, caller)
+            known = await self._found_out(read, event, caller, in_passing=in_passing)
             try:
                 life = self._answered(await self.write(self._putting(read, event, caller, known)))
             except Raced:
@@ -356,19 +367,24 @@ class Broker:
             )
 
     async def look_at_all(self) -> None:
-        """At all that are not over: people, templates and the kill switch may be others than before."""
-        for one in await self._store.read(Reading.open_ids):
-            await self.put(one, Look(), None)
+        """At all that are not over: people, templates and the kill switch may be others than before. Ticket systems are asked more
+        rarely, and nothing begins by a look for which they were not."""
+        open_ids = await self._store.read(Reading.open_ids)
+        self._asking.forget_all_but(open_ids)
+        for one in open_ids:
+            await self.put(one, Look(), None, in_passing=True)
 
     # --- what is found out beforehand ---
 
-    async def _found_out(self, life: Life, event: Event, caller: Caller | None) -> _Known:
+    async def _found_out(
+        self, life: Life, event: Event, caller: Caller | None, *, in_passing: bool = False
+    ) -> _Known:
         identities = dict(await self._outside.people.known(timing.people(life)))
         if caller is not None:
             identities[caller.person] = caller.identity
-        return _Known(identities, await self._ticket_for(life, event))
+        return _Known(identities, await self._ticket_for(life, event, in_passing=in_passing))
 
-    async def _ticket_for(self, life: Life, event: Event) -> TicketFound | None:
+    async def _ticket_for(self, life: Life, event: Event, *, in_passing: bool) -> TicketFound | None:
         ticket = life.request.ticket
         if isinstance(event, Judge):
             ticket = event.ticket or ticket
@@ -376,7 +392,12 @@ class Broker:
             return None
         if not ticket or not self._asks_for_tickets(life.request.template):
             return None
-        return await self._outside.tickets.find(ticket, life.request)
+        now_s = asyncio.get_running_loop().time()
+        if in_passing and not self._asking.is_due(life.id, now_s):
+            return None
+        found = await self._outside.tickets.find(ticket, life.request)
+        self._asking.asked(life.id, now_s, was_answered=found.standing is not Standing.UNREACHABLE)
+        return found
 
     async def _ticket_of(self, asked: Ask, caller: Caller) -> TicketFound | None:
         if not asked.ticket or not self._asks_for_tickets(asked.template):

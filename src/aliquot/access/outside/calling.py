@@ -4,6 +4,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,11 +17,17 @@ MOST_ANSWER_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 16
 _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 _TOO_MANY = 429
+_LATER = (_TOO_MANY, 503)
+_LONGEST_WAIT_S = 3600.0
 _AT_HOME = ("localhost", "127.0.0.1", "::1")
 
 
 class Unreached(Exception):
-    """One line: who could not be asked, and why."""
+    """One line: who could not be asked, and why. `again_s`: so long it wants to be left alone."""
+
+    def __init__(self, text: str, *, again_s: float | None = None) -> None:
+        super().__init__(text)
+        self.again_s = again_s
 
 
 class Answer(Struct, frozen=True):
@@ -81,9 +88,10 @@ async def call(
         # Not the error's own text: it may name the whole URL.
         why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise Unreached(f"{who}: {why}") from None
-    if answer.status == _TOO_MANY:
+    if answer.status == _TOO_MANY or again_s is not None:
         later = "" if again_s is None else f", for {again_s:g} s"
-        raise Unreached(f"{who}: too many calls{later}")
+        said = "too many calls" if answer.status == _TOO_MANY else "it is not there"
+        raise Unreached(f"{who}: {said}{later}", again_s=again_s)
     return answer
 
 
@@ -97,6 +105,17 @@ async def _once(
             whole += chunk
             if len(whole) > MOST_ANSWER_BYTES:
                 raise aiohttp.ClientPayloadError
-        after = response.headers.get("Retry-After", "")
-        wants = response.status == _TOO_MANY and _SECONDS.fullmatch(after) is not None
-        return Answer(response.status, bytes(whole)), float(after) if wants else None
+        wants_s = _retry_after_s(response.headers) if response.status in _LATER else None
+        return Answer(response.status, bytes(whole)), wants_s
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Of seconds, or of a moment by the server's own clock."""
+    after = headers.get("Retry-After", "")
+    if _SECONDS.fullmatch(after):
+        return float(after)
+    try:
+        left_s = (parsedate_to_datetime(after) - parsedate_to_datetime(headers["Date"])).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return None
+    return min(left_s, _LONGEST_WAIT_S) if left_s >= 0 else None

@@ -35,6 +35,7 @@ from aliquot.access.serving.clusters import connected, look_after
 from aliquot.access.serving.configuration import Configuration
 from aliquot.access.serving.https import CannotServe
 from aliquot.access.serving.metrics import Metrics
+from aliquot.access.serving.paths import beside
 from aliquot.access.serving.policy_files import PolicyFiles
 from aliquot.access.serving.readiness import Readiness
 from aliquot.access.serving.who import Who
@@ -56,6 +57,7 @@ async def serve(
     rng: random.Random,
 ) -> None:
     """Until cancelled. `base`: where paths begin. `metrics`: where they and the probes are; port 0: nowhere. Raises CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError."""
+    configuration = beside(configuration, base)
     key = _log_key(base / configuration.log_key_file)
     policies = PolicyFiles(
         base / configuration.policy_file,
@@ -100,7 +102,7 @@ async def serve(
             notifier=telling(configuration.notify, session, identity_of, clock=clock),
             agents={one.name: one.agent for one in there},
         )
-        broker = Broker(store, outside, waking=waking, held=holding(configuration.witnesses))
+        broker = Broker(store, outside, waking=waking, rng=rng, held=holding(configuration.witnesses))
         witnessing = Witnessing(
             store,
             session,

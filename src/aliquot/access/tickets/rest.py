@@ -53,7 +53,7 @@ class Rest:
         try:
             return await call(self._session, method, url, headers=headers, body=body, timeout_s=timeout_s)
         except Unreached as error:
-            raise Unreached(f"{self._name}: {error}") from None
+            raise Unreached(f"{self._name}: {error}", again_s=error.again_s) from None
 
     def _refuse(self, answer: Answer, *good: int) -> None:
         if answer.status in good:
