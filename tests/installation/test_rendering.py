@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from aliquot.installation import rendering
@@ -9,8 +10,10 @@ from aliquot.installation.kinds import KINDS, mutating, resource_of
 from aliquot.installation.labels import BY_INSTALL, MANAGED_BY, PART_OF
 from aliquot.installation.rendering import Offers
 from aliquot.installation.values import BadValues, Part, Values, merged, without
+from aliquot.kube.api.core import Pod
 from aliquot.kube.roles import LEASES_IN, NAMESPACE
-from aliquot.operator.upgrading.gpu_pods import SKIP_DRAIN
+from aliquot.kube.selectors import from_object
+from aliquot.operator.upgrading.gpu_pods import SKIP_DRAIN, is_drained
 
 Json = dict[str, Any]
 
@@ -149,3 +152,37 @@ def test_an_operator_comes_back_where_it_has_cordoned_every_node() -> None:
         assert is_operator is (cordoned in template["spec"].get("tolerations", ()))
         # Nor does the upgrade of its own node drain it.
         assert is_operator is (template["metadata"]["labels"].get(SKIP_DRAIN) == "true")
+        if one["kind"] == "Deployment":
+            assert is_operator is not is_drained(msgspec.convert({"spec": {}, **template}, Pod))
+
+
+def test_replicas_of_a_new_version_are_apart_from_each_other_and_not_from_the_last() -> None:
+    for one in workloads(rendering.objects(Values(), Offers(""))):
+        for spread in one["spec"]["template"]["spec"].get("topologySpreadConstraints", ()):
+            assert spread["matchLabelKeys"] == ["pod-template-hash"]
+            assert (
+                spread["labelSelector"]["matchLabels"].items()
+                <= one["spec"]["template"]["metadata"]["labels"].items()
+            )
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_preferred"),
+    [
+        ({}, True),
+        ({"nvidia.com/gpu.present": "false"}, True),
+        ({"nvidia.com/gpu.present": "true"}, False),
+        ({"aliquot.dev/pci-10de.present": "true"}, False),
+        ({"feature.node.kubernetes.io/pci-0302_10de.present": "true"}, False),
+    ],
+)
+def test_what_leads_keeps_off_nodes_with_gpus_where_it_can(
+    labels: dict[str, str], is_preferred: bool
+) -> None:
+    found = [one for one in workloads(rendering.objects(Values(), Offers(""))) if one["kind"] == "Deployment"]
+    assert len(found) == 4
+    for one in found:
+        affinity = one["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+        assert list(affinity) == ["preferredDuringSchedulingIgnoredDuringExecution"]
+        (preferred,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert from_object(preferred["preference"]).matches(labels) is is_preferred

@@ -7,8 +7,10 @@ import msgspec
 from aliquot.admission.installation import PORT as WEBHOOK_PORT
 from aliquot.installation.labels import COMPONENT, NAME, OURS, PART_OF, Json
 from aliquot.installation.values import Part, PartValues, ReplicatedValues, Values
+from aliquot.kube.api import pci_labels
 from aliquot.kube.api.gpupolicy import Toleration
 from aliquot.kube.roles import NAMESPACE
+from aliquot.operator.core.operands import PRESENT_LABEL
 from aliquot.operator.upgrading.gpu_pods import SKIP_DRAIN
 
 METRICS_PORT = 8080
@@ -23,6 +25,16 @@ _NOBODY: Json = {
     "runAsGroup": 65532,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+_ELSEWHERE: Json = {
+    "weight": 100,
+    "preference": {
+        "matchExpressions": [
+            {"key": label, "operator": "NotIn", "values": ["true"]}
+            for label in (PRESENT_LABEL, pci_labels.OURS, *pci_labels.NFDS)
+        ]
+    },
+}
+"""Than on nodes with GPUs, which are dear, and are taken out for upgrades of their drivers. Where there are no others, there."""
 _NODE_NAME: Json = {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
 
 
@@ -90,6 +102,7 @@ def deployment(part: Part, values: Values) -> Json:
     if part is Part.OPERATOR:
         # An upgrade that drains its node would end who is at it.
         labels[SKIP_DRAIN] = "true"
+    pod["affinity"] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [_ELSEWHERE]}}
     # Two of them on one node, or in one zone, would go together.
     pod["topologySpreadConstraints"] = [
         {
@@ -97,6 +110,8 @@ def deployment(part: Part, values: Values) -> Json:
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": own_labels(part)},
+            # Those of the last version, which are about to go, do not count.
+            "matchLabelKeys": ["pod-template-hash"],
         }
         for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
     ]
