@@ -40,7 +40,7 @@ async def churn(running: UpCluster, seconds: float) -> None:
     samples = [(0.0, running.resident_mib())]
     print(f"  at start: {samples[0][1]:.0f} MiB", flush=True)
     began, every = loop.time(), min(60.0, seconds / 6)
-    cpu = sum(running.process.cpu_times()[:2])
+    cpu = running.cpu_s()
     async with asyncio.TaskGroup() as group:
         for number in range(WRITERS):
             group.create_task(write(running.kubeconfig, number, end, writes))
@@ -52,7 +52,7 @@ async def churn(running: UpCluster, seconds: float) -> None:
         for task in watches:
             task.cancel()
     count = next(writes)
-    used_s = sum(running.process.cpu_times()[:2]) - cpu
+    used_s = running.cpu_s() - cpu
     half = samples[len(samples) // 2 :]
     print(
         f"  {count:,} writes, {1e6 * used_s / max(count, 1):.0f} CPU-us each; slope of the second half "

@@ -23,10 +23,15 @@ class UpCluster:
     """From the start of the command to its word that every node is ready."""
     process: psutil.Process
 
+    def processes(self) -> list[psutil.Process]:
+        """The API server's first; then that of the nodes, of many of them."""
+        return [self.process, *self.process.children(recursive=True)]
+
     def resident_mib(self) -> float:
-        """Of the process and all its children."""
-        processes = [self.process, *self.process.children(recursive=True)]
-        return sum(p.memory_info().rss for p in processes) / 2**20
+        return sum(process.memory_info().rss for process in self.processes()) / 2**20
+
+    def cpu_s(self) -> float:
+        return sum(map(cpu_s, self.processes()))
 
 
 @contextmanager
@@ -48,6 +53,11 @@ def cluster(*arguments: str) -> Iterator[UpCluster]:
             yield UpCluster(Path(state) / "kubeconfig", ready_after_s, psutil.Process(pid))
         finally:
             subprocess.run([ALIQUOT, "down", "--state", state], check=True, stdout=subprocess.DEVNULL)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def percentile(values: list[float], share: float) -> float:

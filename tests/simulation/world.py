@@ -18,6 +18,8 @@ from typing import Any
 import yaml
 
 from aliquot.cli.cluster import Cluster, EmulatedNode
+from aliquot.cli.control_plane import ControlPlane
+from aliquot.cli.parts import Parts, in_memory
 from aliquot.cli.supervisor import Supervisor
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.emulator.app import ApiServer
@@ -25,6 +27,7 @@ from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
 from aliquot.emulator.storage.store import Store
+from aliquot.emulator.versions import STANDARD
 from aliquot.gpu import inventory
 from aliquot.gpu.profiles import resource_name
 from aliquot.gpu.simulated import SimulatedDriver
@@ -92,13 +95,17 @@ class World:
         if nodes is None:
             nodes = inventory.load(EXAMPLES / "inventories/three-nodes.yaml").nodes
         emulated = [self._node(node) for node in nodes]
-        self.cluster = Cluster(
-            self.weather.app,
-            emulated,
+        parts = Parts(
+            in_memory(self.weather.app),
             clock=self.clock,
             seed=seed,
-            run_blocking=_at_once,
             dress=lambda name, inner: self.weather.over(inner, random.Random(f"{seed} weather {name}")),
+        )
+        self.cluster = Cluster(
+            parts,
+            emulated,
+            control_plane=ControlPlane(parts, surface=STANDARD, authority=None),
+            run_blocking=_at_once,
             partitioning=partitioning,
             idle_s=idle_s,
             run_aside=_at_once,

@@ -6,27 +6,23 @@ time and real sockets, the simulation on virtual time with every part under faul
 
 import asyncio
 import functools
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aliquot.admission import installation as admission
 from aliquot.cli import earlier_installation, identities
-from aliquot.cli.identities import Identity
+from aliquot.cli.control_plane import ControlPlane
+from aliquot.cli.parts import Parts
 from aliquot.cli.programs import installed
 from aliquot.cli.programs.software import NodeSoftware, Surroundings
 from aliquot.cli.supervisor import Supervisor
-from aliquot.clock import Clock
-from aliquot.emulator.certificates import Authority
-from aliquot.emulator.controllers.run import run_all
 from aliquot.emulator.kubelet.checkpoint import CheckpointStore
 from aliquot.emulator.kubelet.fleet import Fleet
 from aliquot.emulator.kubelet.machine import Machine
 from aliquot.emulator.kubelet.node_pods import BY_NODE, by_node
 from aliquot.emulator.kubelet.runtimes.base import Runtime
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
-from aliquot.emulator.versions import STANDARD, Surface
 from aliquot.gpu.driver import Driver
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.installation.labels import RUN_BY_UP
@@ -34,13 +30,11 @@ from aliquot.kube import crds, roles
 from aliquot.kube.api.core import ConfigMap, Node, NodeCondition, Pod
 from aliquot.kube.api.gpunode import GPUNode, Partitioning
 from aliquot.kube.api.meta import Condition
-from aliquot.kube.asgi_transport import Application, AsgiTransport
 from aliquot.kube.cache import Cache
 from aliquot.kube.client import Client
 from aliquot.kube.kubeletapi.sockets import Sockets
 from aliquot.kube.resources import GPUNODES, NAMESPACES, NODES, PODS
 from aliquot.kube.roles import MIG_CONFIG_MAP, NAMESPACE, PLUGIN_CONFIG_MAP
-from aliquot.kube.transport import Transport
 from aliquot.node.agent import Agent
 from aliquot.node.company.neighbours import resource_slices
 from aliquot.node.company.published import DRIVER
@@ -73,9 +67,6 @@ _DELETED = (
 
 _SCHEDULING = Settings()
 
-Dress = Callable[[str, Transport], Transport]
-"""What a component's transport is wrapped into, by the component's name."""
-
 
 @dataclass(frozen=True, slots=True)
 class EmulatedNode:
@@ -92,10 +83,10 @@ class EmulatedNode:
 
 
 class Cluster:
-    """`app` is the API server's, started. Components reach it in memory, each as a user of its own.
+    """`parts` reach the API server, which has been started, each as a user of its own.
 
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
-    them all. `run_blocking` carries driver calls; `authority` signs, and is whom pods are told to trust. Without
+    them all. `run_blocking` carries driver calls. With a `control_plane` that is started too; else it runs elsewhere. Without
     `agents` the nodes wait for agents from elsewhere; with `operator` they are bare until a GPUPolicy says otherwise, and each
     has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s` and `kubelets_tell_at_once` are the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
@@ -105,15 +96,11 @@ class Cluster:
 
     def __init__(
         self,
-        app: Application,
+        parts: Parts,
         nodes: Sequence[EmulatedNode],
         *,
-        clock: Clock,
-        surface: Surface = STANDARD,
-        seed: int,
+        control_plane: ControlPlane | None,
         run_blocking: RunBlocking,
-        dress: Dress = lambda _component, transport: transport,
-        authority: Authority | None = None,
         agents: bool = True,
         operator: bool = False,
         operator_outside: bool = False,
@@ -127,13 +114,10 @@ class Cluster:
         flight_recorder: FlightRecorder | None = None,
         scheduling: Settings = _SCHEDULING,
     ) -> None:
-        self._app = app
-        self._clock = clock
-        self._surface = surface
-        self._seed = seed
-        self._dress = dress
+        clock = self._clock = parts.clock
+        self._parts = parts
+        self._control_plane = control_plane
         self._run_blocking = run_blocking
-        self._authority = authority
         self._agents = agents and not operator
         self._operator = operator
         self._partitioning = partitioning
@@ -144,15 +128,14 @@ class Cluster:
         self._flight_recorder = flight_recorder
         self._scheduling = scheduling
         self.nodes = {node.machine.name: node for node in nodes}
-        self._transports: list[Transport] = []
         self._account_clients: dict[str, Client] = {}
 
         scheduler = identities.account("aliquot-scheduler")
-        watching = self._client("caches", scheduler)
+        watching = self._parts.client("caches", scheduler)
         self.pods = Cache(watching, PODS, Pod, indexes={BY_NODE: by_node})
         self.node_objects = Cache(watching, NODES, Node)
         self.gpu_nodes = Cache(watching, GPUNODES, GPUNode)
-        self._agents_client = self._client("agents", identities.account("aliquot-node-agent"))
+        self._agents_client = self._parts.client("agents", identities.account("aliquot-node-agent"))
         self._config_maps = {
             name: config_maps(self._agents_client, name) for name in (MIG_CONFIG_MAP, PLUGIN_CONFIG_MAP)
         }
@@ -169,7 +152,7 @@ class Cluster:
             self.pods,
             client_of=self._kubelet_client,
             clock=clock,
-            rng=self._rng("kubelets"),
+            rng=self._parts.rng("kubelets"),
             plugin_patience_s=plugin_patience_s,
             tells_at_once=kubelets_tell_at_once,
         )
@@ -185,11 +168,12 @@ class Cluster:
         """Nodes whose objects were seen by a look at what is not ready."""
         # Asked at every look while a fleet comes up, and what an inventory says does not change.
         self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
-        self._scheduler_client = self._client("scheduler", scheduler)
-        self._partitioner_client = self._client("partitioner", identities.account("aliquot-partitioner"))
-        self._controllers_client = self._client("controllers", identities.CONTROLLER_MANAGER)
-        self._installer = self._client("installer", identities.INSTALLER)
-        self._operator_client = self._client("operator", identities.account("aliquot-operator"))
+        self._scheduler_client = self._parts.client("scheduler", scheduler)
+        self._partitioner_client = self._parts.client(
+            "partitioner", identities.account("aliquot-partitioner")
+        )
+        self._installer = self._parts.client("installer", identities.INSTALLER)
+        self._operator_client = self._parts.client("operator", identities.account("aliquot-operator"))
         self._runs_operator = operator and not operator_outside
         surroundings = Surroundings(
             clock, self._annotations, self._agent_by_pod, self._client_on_node, self._runs_operator
@@ -201,9 +185,9 @@ class Cluster:
 
     async def run(self, group: asyncio.TaskGroup) -> Supervisor:
         """Install what the parts need and start them all in `group`, under the supervisor that is returned."""
-        await roles.install(self._installer, identities.cluster_roles())
         supervisor = Supervisor(group)
-        supervisor.start("controllers", self._controllers)
+        if self._control_plane is not None:
+            await self._control_plane.run(supervisor)
         await earlier_installation.wait_until_gone(self._installer)
         await crds.install(self._installer)
         await admission.install_policies(self._installer)
@@ -239,8 +223,7 @@ class Cluster:
         for node in self.nodes.values():
             if isinstance(node.runtime, SimulatedRuntime):
                 await node.runtime.close()
-        for transport in self._transports:
-            await transport.close()
+        await self._parts.close()
 
     def not_ready(self) -> dict[str, str]:
         """Nodes whose kubelet or agent is not ready yet, as those that watch see them, each with its reason."""
@@ -260,21 +243,11 @@ class Cluster:
             return "its agent has not reported its GPUs"
         return _unless_ready("agent", gpu_node.status.conditions)
 
-    async def _controllers(self) -> None:
-        await run_all(
-            self._controllers_client,
-            clock=self._clock,
-            rng=self._rng("controllers"),
-            root_ca_pem=self._authority.certificate.decode() if self._authority is not None else "",
-            authority=self._authority,
-            surface=self._surface,
-        )
-
     async def _scheduler(self) -> None:
         scheduler = Scheduler(
             self._scheduler_client,
             clock=self._clock,
-            rng=self._rng("scheduler"),
+            rng=self._parts.rng("scheduler"),
             pods=self.pods,
             nodes=self.node_objects,
             gpu_nodes=self.gpu_nodes,
@@ -287,7 +260,7 @@ class Cluster:
         partitioner = Partitioner(
             self._partitioner_client,
             clock=self._clock,
-            rng=self._rng("partitioner"),
+            rng=self._parts.rng("partitioner"),
             mode=self._partitioning,
             idle_s=self._idle_s,
             minimum_run_s=self._minimum_run_s,
@@ -304,7 +277,7 @@ class Cluster:
         operator = Operator(
             self._operator_client,
             clock=self._clock,
-            rng=self._rng("operator"),
+            rng=self._parts.rng("operator"),
             images=shipped(installed.OURS),
             pods=self.pods,
             nodes=self.node_objects,
@@ -346,7 +319,7 @@ class Cluster:
             plugin_sockets=node.plugin_sockets,
             pod_resources_sockets=node.pod_resources_sockets,
             clock=self._clock,
-            rng=self._rng(f"agent {name}"),
+            rng=self._parts.rng(f"agent {name}"),
             run_blocking=self._run_blocking,
             configuration=configuration,
             watched=watched,
@@ -361,7 +334,7 @@ class Cluster:
     def _client_on_node(self, account: str, node: str) -> Client:
         """One for each account: what a pod may do is the account's."""
         if account not in self._account_clients:
-            self._account_clients[account] = self._client(account, identities.account(account))
+            self._account_clients[account] = self._parts.client(account, identities.account(account))
         return self._account_clients[account]
 
     async def _registered(self, name: str) -> None:
@@ -375,16 +348,7 @@ class Cluster:
             unlisten()
 
     def _kubelet_client(self, node: str) -> Client:
-        return self._client(f"kubelet {node}", identities.kubelet(node))
-
-    def _client(self, component: str, identity: Identity) -> Client:
-        transport = self._dress(component, AsgiTransport(self._app, identity.user, identity.groups))
-        self._transports.append(transport)
-        agent = component.partition(" ")[0]
-        return Client(transport, clock=self._clock, rng=self._rng(component), user_agent=f"aliquot-{agent}")
-
-    def _rng(self, name: str) -> random.Random:
-        return random.Random(f"{self._seed} {name}")
+        return self._parts.client(f"kubelet {node}", identities.kubelet(node))
 
 
 def _unless_ready(who: str, conditions: Sequence[Condition | NodeCondition]) -> str:

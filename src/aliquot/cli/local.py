@@ -2,92 +2,59 @@
 
 import asyncio
 import os
-import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-import structlog
-
 from aliquot.admission import installation as admission
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
-from aliquot.cli.cluster import Cluster
-from aliquot.cli.driver_times import as_long_as_real
-from aliquot.cli.failures import innermost
+from aliquot.cli.control_plane import ControlPlane
+from aliquot.cli.nodes import Say, build, one_line, rng, tend
+from aliquot.cli.nodes_process import NodesProcess
+from aliquot.cli.parts import Parts, in_memory
 from aliquot.cli.plan import LocalClusterError, Plan, encode
-from aliquot.cli.readiness import MOST_NAMED, Readiness
-from aliquot.cli.state import Running, replace_file, way_out
+from aliquot.cli.state import Running, replace_file
+from aliquot.cli.supervisor import Supervisor
 from aliquot.clock import SystemClock
 from aliquot.emulator.app import ApiServer
-from aliquot.emulator.audit.log_file import AuditError
-from aliquot.emulator.certificates import Authority, CertificateError
+from aliquot.emulator.certificates import Authority
 from aliquot.emulator.faults import Conditions, FaultPlan, FaultyApplication, SteppedClock
 from aliquot.emulator.faults import file as fault_files
-from aliquot.emulator.kubelet.checkpoint import CheckpointError
 from aliquot.emulator.kubelet.fleet import Fleet
-from aliquot.emulator.kubelet.runtimes.process import ProcessRuntime
+from aliquot.emulator.kubelet.remote_fleet import RemoteFleet
 from aliquot.emulator.network import HttpsNetwork
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
-from aliquot.emulator.storage.persistence import StoreError
 from aliquot.emulator.storage.store import Store
 from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
 from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
-from aliquot.kube.api.gpunode import Partitioning
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
-from aliquot.kube.crds import NotEstablished
-from aliquot.kube.errors import ApiError
-from aliquot.kube.kubeletapi.sockets import SocketError
-from aliquot.scheduler.recording.flight_recorder import FlightRecorder
 
-_MINIMUM_RUN_S = 10.0
-"""Before a pod is moved for another. Nobody watches an emulated cluster for five minutes."""
 _NOT_STARTED = "the nodes have not started yet"
-_LOOK_WHILE_STARTING_S = 0.02
-_LOOKS_APART = 20
-"""Times as long as a look took."""
-_LOOK_S = 1.0
-_PLUGIN_PATIENCE_S = 10.0
-"""Kubelets and agents start together here, and pods of the last time are to be found again."""
-
-Say = Callable[[str], None]
-
-_log = structlog.get_logger(__name__)
 
 
-def run_in_foreground(plan: Plan, *, say: Say) -> None:
-    """Until SIGINT, SIGTERM or SIGHUP. Raises LocalClusterError when it cannot come up; then nothing is left running."""
+def run_in_foreground(plan: Plan, *, say: Say, verbose: bool, lock: int) -> None:
+    """Until SIGINT, SIGTERM or SIGHUP; `lock` is the descriptor that holds the state directory. Raises LocalClusterError
+    when it cannot come up, or not stay; then nothing is left running."""
     import uvloop
 
     # Before a fleet fills the heap: collections over it find nothing, and take a third of the time to ready.
     settle_gc()
-    told: BaseException | None = None
-    try:
+    with one_line(plan):
         machines.refuse_another_runtime(plan)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(plan, say))
-    except* (AuditError, StoreError, CertificateError, CheckpointError, ServerError, SocketError) as group:
-        raise LocalClusterError(str(innermost(group))) from group
-    except* (ApiError, NotEstablished) as group:
-        raise LocalClusterError(f"what the parts need cannot be put in: {innermost(group)}") from group
-    except* LocalClusterError as group:
-        # Not raised from here: see `explaining.explain`.
-        told = innermost(group)
-    except* OSError as group:
-        error = innermost(group)
-        if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):
-            raise
-        place = error.filename or plan.state.path
-        raise LocalClusterError(f"{place}: {error.strerror or error}; {way_out(error)}") from group
-    if told is not None:
-        raise told
+        apart = NodesProcess(verbose=verbose, lock=lock) if plan.apart else None
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_live(plan, say, apart))
+        finally:
+            if apart is not None:
+                apart.kill()
 
 
-async def _live(plan: Plan, say: Say) -> None:
+async def _live(plan: Plan, say: Say, apart: NodesProcess | None) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -103,7 +70,7 @@ async def _live(plan: Plan, say: Say) -> None:
         api = ApiServer(
             store,
             clock=clock,
-            rng=_rng(),
+            rng=rng(),
             surface=plan.surface,
             token_key=authority.token_key,
             client_authority=authority.for_clients,
@@ -111,12 +78,12 @@ async def _live(plan: Plan, say: Say) -> None:
             logs=nodes.logs,
             kubelets=nodes,
             network=network,
-            auditor=auditing.auditor(plan.audit, network, clock=clock, rng=_rng())
+            auditor=auditing.auditor(plan.audit, network, clock=clock, rng=rng())
             if plan.audit is not None
             else None,
         )
         await api.start(made_anew=admission.installed())
-        faults = FaultyApplication(api.app, rng=_rng(), who=api.user_of)
+        faults = FaultyApplication(api.app, rng=rng(), who=api.user_of)
         async with (
             _server(api, authority, plan, faults if plan.faults is not None else None) as server,
             _faults_of(plan, faults, Conditions(store, clock), say),
@@ -151,29 +118,17 @@ async def _live(plan: Plan, say: Say) -> None:
                 else {},
             )
             state.write_running(running)
-            cluster = Cluster(
-                api.app,
-                [
-                    machines.build(plan, node, pod_network=networks[node.name])
-                    for node in plan.inventory.nodes
-                ],
-                clock=clock,
-                surface=plan.surface,
-                seed=secrets.randbits(64),
-                run_blocking=as_long_as_real,
-                authority=authority,
-                agents=plan.agents,
-                operator=plan.operator,
-                operator_outside=plan.operator_outside,
-                plugin_patience_s=_PLUGIN_PATIENCE_S,
-                # Each exchange of a driver would take ten seconds longer, and nobody learns from that.
-                kubelets_tell_at_once=plan.operator,
-                partitioning=Partitioning(plan.partitioning),
-                minimum_run_s=_MINIMUM_RUN_S,
-                flight_recorder=FlightRecorder(state.recordings),
-            )
-            nodes.fleet = cluster.fleet
-            await _tend(cluster, plan, running, stopped, say)
+            parts = Parts(in_memory(api.app), clock=clock, seed=secrets.randbits(64))
+            control_plane = ControlPlane(parts, surface=plan.surface, authority=authority)
+            if apart is not None:
+                fleet = await apart.begin(api.app, plan, networks, running, seed=secrets.randbits(64))
+                nodes.fleet = fleet
+                await _tend_apart(apart, parts, control_plane, stopped)
+            else:
+                cluster = build(plan, networks, parts, control_plane)
+                nodes.fleet = cluster.fleet
+                await tend(cluster, plan, running, stopped, say)
+            say("stopped; the state stays")
     finally:
         store.close()
         state.remove_sockets()
@@ -183,7 +138,7 @@ async def _fit_earlier_nodes(api: ApiServer, plan: Plan) -> Mapping[str, str]:
     """Before any kubelet runs. Gives the pod network of each node."""
     transport = AsgiTransport(api.app, "system:aliquot:up", ("system:masters", "system:authenticated"))
     try:
-        client = Client(transport, clock=SystemClock(), rng=_rng(), user_agent="aliquot-up")
+        client = Client(transport, clock=SystemClock(), rng=rng(), user_agent="aliquot-up")
         await earlier_nodes.forget(client, plan.gone)
         await earlier_nodes.drop_labels(client, plan.dropped_labels)
         if plan.agents:
@@ -197,60 +152,34 @@ async def _fit_earlier_nodes(api: ApiServer, plan: Plan) -> Mapping[str, str]:
         await transport.close()
 
 
-async def _tend(cluster: Cluster, plan: Plan, running: Running, stopped: asyncio.Event, say: Say) -> None:
-    """Run the cluster's parts until `stopped`."""
+async def _tend_apart(
+    apart: NodesProcess, parts: Parts, control_plane: ControlPlane, stopped: asyncio.Event
+) -> None:
+    """Run the controllers until `stopped`, or until the nodes' process has gone. Raises LocalClusterError then."""
     try:
         async with asyncio.TaskGroup() as group:
-            await cluster.run(group)
-            group.create_task(_follow_readiness(cluster, plan, running, say))
-            await stopped.wait()
+            await control_plane.run(Supervisor(group))
+            settling = group.create_task(_settle(apart))
+            stopping, ended = group.create_task(stopped.wait()), group.create_task(apart.ended())
+            await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                raise LocalClusterError(ended.result())
+            await apart.stop()
+            settling.cancel()
             raise _Stop
     except* _Stop:
-        say("stopped; the state stays")
+        pass
     finally:
-        await cluster.close()
-        for node in cluster.nodes.values():
-            if isinstance(node.runtime, ProcessRuntime):
-                await node.runtime.shutdown()
+        await parts.close()
+
+
+async def _settle(apart: NodesProcess) -> None:
+    await apart.settled()
+    settle_gc()
 
 
 class _Stop(Exception):
     """Ends the task group."""
-
-
-async def _follow_readiness(cluster: Cluster, plan: Plan, running: Running, say: Say) -> None:
-    """Until cancelled: says which nodes are not ready, and keeps it for `aliquot status`."""
-    loop = asyncio.get_running_loop()
-    readiness = Readiness(len(cluster.nodes), begun=loop.time(), patience_s=plan.patience_s)
-    recorded_at, recorded = float("-inf"), True
-    while True:
-        looked_at = loop.time()
-        waiting, settled = cluster.not_ready(), readiness.settled
-        for line in readiness.look(waiting, loop.time()):
-            say(line)
-        if settles := readiness.settled and not settled:
-            settle_gc()
-            say(plan.state.export)
-        seen = msgspec.structs.replace(
-            running,
-            ready=not waiting,
-            settled=readiness.settled,
-            nodes_ready=len(cluster.nodes) - len(waiting),
-            not_ready=dict(list(waiting.items())[:MOST_NAMED]),
-        )
-        if seen != running and (settles or loop.time() >= recorded_at + _LOOK_S):
-            recorded_at = loop.time()
-            try:
-                plan.state.write_running(seen)
-            except OSError as error:
-                if recorded:
-                    _log.warning("'aliquot status' is behind", error=f"{plan.state.path}: {error.strerror}")
-                recorded = False
-            else:
-                running, recorded = seen, True
-        # Looking at hundreds of nodes must not keep them from starting.
-        starting_s = max(_LOOK_WHILE_STARTING_S, _LOOKS_APART * (loop.time() - looked_at))
-        await asyncio.sleep(_LOOK_S if readiness.settled else starting_s)
 
 
 @asynccontextmanager
@@ -290,24 +219,20 @@ def _server(api: ApiServer, authority: Authority, plan: Plan, app: FaultyApplica
 class _Nodes:
     """The API server asks kubelets through this; the fleet that answers is made after it."""
 
-    fleet: Fleet | None = None
+    fleet: Fleet | RemoteFleet | None = None
 
     def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
         if self.fleet is None:
             raise LogsUnavailable(_NOT_STARTED)
         return self.fleet.logs(pod, options)
 
-    def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
-        return self._started().exec(pod, container, execution)
+    async def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
+        return await self._started().exec(pod, container, execution)
 
-    def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
-        return self._started().attach(pod, container, stdin=stdin)
+    async def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
+        return await self._started().attach(pod, container, stdin=stdin)
 
-    def _started(self) -> Fleet:
+    def _started(self) -> Fleet | RemoteFleet:
         if self.fleet is None:
             raise SessionRefused(503, _NOT_STARTED)
         return self.fleet
-
-
-def _rng() -> random.Random:
-    return random.Random(secrets.randbits(64))

@@ -23,6 +23,8 @@ from aliquot.gpu.inventory import Inventory, InventoryGpus, InventoryNode
 
 MOST_NODES_ON_SOCKETS = 50
 """Kubelets and agents of larger fleets are joined in memory: the same servicers, no sockets."""
+MOST_NODES_BESIDE_THE_API = 50
+"""More of them get a process of their own, which a second core can run."""
 DEFAULT_GPUS = "h100-80gb:8"
 DEFAULT_RUNTIME = "simulated"
 
@@ -61,6 +63,8 @@ class Plan:
     """A file that was found to be good."""
     partitioning: str = DEFAULT_PARTITIONING
     """Of nodes that say none of their own."""
+    apart: bool = False
+    """Whether the nodes run in a process of their own."""
 
 
 def plan(
@@ -153,6 +157,8 @@ def plan(
         accepted=let_in,
         faults=faults,
         partitioning=partitioning or (running.partitioning if running is not None else DEFAULT_PARTITIONING),
+        # Into local processes people put their hands, and a clock that faults set is one process'.
+        apart=count > MOST_NODES_BESIDE_THE_API and kind == DEFAULT_RUNTIME and faults is None,
     )
 
 

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ DEFAULT_PARTITIONING = "static"
 _PID_WIDTH = 20
 """So that a shorter number covers a longer one."""
 
+_ENDING_S = 5.0
 _SHORT_NAME_CHARACTERS = 20
 SIMULATED_GPUS = "aliquot-simulated-gpus.json"
 """In a kubelet directory: where a simulated driver keeps its state, as a real one keeps it in the hardware."""
@@ -43,6 +45,8 @@ class Running(msgspec.Struct, kw_only=True):
     """Of the process that holds, or last held, the directory."""
 
     pid: int
+    nodes_pid: int = 0
+    """Of the process that runs the nodes, where they have one of their own."""
     server: str
     ready: bool
     """Every node is."""
@@ -101,12 +105,7 @@ class StateDirectory:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateError(
-                    f"{self.path}: in use by {self._who()}; stop it with 'aliquot down --state {self.path}' or choose another --state"
-                ) from None
+            self._take(lock)
             os.set_inheritable(lock, False)
             try:
                 os.pwrite(lock, f"{os.getpid():<{_PID_WIDTH}}\n".encode(), 0)
@@ -115,6 +114,34 @@ class StateDirectory:
             yield lock
         finally:
             os.close(lock)
+
+    def _take(self, lock: int) -> None:
+        """Raises StateError."""
+        deadline = time.monotonic() + _ENDING_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if self._is_ending() and time.monotonic() < deadline:
+                    # A command waiting for another process: no event loop, no decision.
+                    time.sleep(0.02)  # noqa: TID251
+                    continue
+                raise StateError(
+                    f"{self.path}: in use by {self._who()}; stop it with 'aliquot down --state {self.path}' or choose another --state"
+                ) from None
+
+    def _is_ending(self) -> bool:
+        """Whether the process that took the lock was killed, and only that of its nodes has yet to notice."""
+        if (pid := self._written_pid()) is None:
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        return False
 
     def _unusable(self, error: OSError) -> StateError:
         return StateError(f"{error.filename or self.path}: {error.strerror}; {way_out(error)}")

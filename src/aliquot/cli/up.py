@@ -165,7 +165,7 @@ def up(
     logs.configure(verbose=verbose)
 
     try:
-        with state.held(lock_descriptor):
+        with state.held(lock_descriptor) as lock:
             wanted = plan(
                 state,
                 nodes=nodes,
@@ -186,7 +186,7 @@ def up(
                 authentication=authentication,
                 partitioning=partitioning,
             )
-            local.run_in_foreground(wanted, say=logs.say)
+            local.run_in_foreground(wanted, say=logs.say, verbose=verbose, lock=lock)
     except LocalClusterError as error:
         raise click.ClickException(str(error)) from error
 
@@ -230,7 +230,10 @@ def status(state_path: Path, output: Format) -> None:
             ("state", str(state.path)),
             ("kubeconfig", str(state.kubeconfig)),
             ("server", running.server),
-            ("process", str(running.pid)),
+            (
+                "process",
+                f"{running.pid}, nodes in {running.nodes_pid}" if running.nodes_pid else str(running.pid),
+            ),
             ("Kubernetes", running.kubernetes_version),
             *([("with", ", ".join(running.enabled_apis))] if running.enabled_apis else []),
             ("ready", "yes" if running.ready else f"no: {running.nodes_ready} of {running.nodes}"),

@@ -44,7 +44,9 @@ class AsgiTransport:
         if self._closed:
             raise TransportError("transport is closed", delivered=False)
         exchange = _Exchange(request.body)
-        scope = self._scope(request)
+        scope = scope_of(
+            request.method, request.path, urlencode(request.query), headers_of(request), self._identity
+        )
         task = asyncio.get_running_loop().create_task(
             exchange.run(self._app, scope), name=f"asgi {request.path}"
         )
@@ -76,42 +78,97 @@ class AsgiTransport:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _scope(self, request: Request) -> MutableMapping[str, Any]:
-        headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
-        headers.append((b"host", b"in-process"))
-        headers.append((b"content-length", str(len(request.body)).encode()))
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": "http",
-            "path": unquote(request.path),
-            "raw_path": request.path.encode(),
-            "query_string": urlencode(request.query).encode(),
-            "root_path": "",
-            "headers": headers,
-            "client": ("in-process", 0),
-            "server": ("in-process", 0),
-            "extensions": {IDENTITY: self._identity},
-        }
+
+def headers_of(request: Request) -> list[tuple[bytes, bytes]]:
+    """As an application takes them."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
+    headers.append((b"host", b"in-process"))
+    headers.append((b"content-length", str(len(request.body)).encode()))
+    return headers
 
 
-class _Exchange:
-    """Both ends of one call: `receive` and `send` for the application, a Response for the client."""
+def scope_of(
+    method: str, path: str, query: str, headers: Sequence[tuple[bytes, bytes]], identity: Mapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Of a request that came over no network, from one whose word is taken for who asks."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": headers,
+        "client": ("in-process", 0),
+        "server": ("in-process", 0),
+        "extensions": {IDENTITY: identity},
+    }
 
-    def __init__(self, body: bytes) -> None:
+
+def text_headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}
+
+
+class Arriving:
+    """An answer as its client sees it, of which more comes: a Response. `_taken` is told of each piece that was read."""
+
+    def __init__(self) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = {}
-        self.task: asyncio.Task[None] | None = None
-        self._body: bytes | None = body
         self._chunks: deque[bytes] = deque()
         self._changed = asyncio.Event()
-        self._read = asyncio.Event()
-        self._disconnected = asyncio.Event()
+        self._closed = False
         self._complete = False
         self._failure: str | None = None
         self._cause: Exception | None = None
+
+    def _taken(self) -> None:
+        """A piece was read."""
+
+    async def started(self) -> None:
+        while not self.status:
+            if self._failure is not None:
+                raise TransportError(self._failure) from self._cause
+            await self._wait()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._taken()
+                yield chunk
+            if self._complete:
+                return
+            if self._failure is not None:
+                raise TransportError(self._failure) from self._cause
+            if self._closed:
+                raise TransportError("exchange is closed")
+            await self._wait()
+
+    async def read(self) -> bytes:
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def close(self) -> None:
+        self._closed = True
+        self._changed.set()
+
+    async def _wait(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+
+class _Exchange(Arriving):
+    """Both ends of one call: `receive` and `send` for the application, a Response for the client."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.task: asyncio.Task[None] | None = None
+        self._body: bytes | None = body
+        self._read = asyncio.Event()
+        self._disconnected = asyncio.Event()
 
     async def run(self, app: Application, scope: MutableMapping[str, Any]) -> None:
         try:
@@ -139,10 +196,7 @@ class _Exchange:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = {
-                name.decode("latin-1").lower(): value.decode("latin-1")
-                for name, value in message.get("headers", ())
-            }
+            self.headers = text_headers(message.get("headers", ()))
             self._changed.set()
             return
         if chunk := message.get("body", b""):
@@ -156,34 +210,10 @@ class _Exchange:
             self._read.clear()
             await self._read.wait()
 
-    async def started(self) -> None:
-        while not self.status:
-            if self._failure is not None:
-                raise TransportError(self._failure) from self._cause
-            await self._wait()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._read.set()
-                yield chunk
-            if self._complete:
-                return
-            if self._failure is not None:
-                raise TransportError(self._failure) from self._cause
-            if self._disconnected.is_set():
-                raise TransportError("exchange is closed")
-            await self._wait()
-
-    async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+    def _taken(self) -> None:
+        self._read.set()
 
     async def close(self) -> None:
         self._disconnected.set()
         self._read.set()
-        self._changed.set()
-
-    async def _wait(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        await super().close()

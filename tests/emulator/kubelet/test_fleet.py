@@ -215,17 +215,17 @@ def test_a_simulated_container_is_looked_at_and_runs_no_commands() -> None:
                 (pod, "other", r'container not found \("other"\)'),
             ):
                 with pytest.raises(SessionRefused, match=words):
-                    made.fleet.exec(asked, container, Execution(("ls",)))
-            typing = await made.fleet.attach(pod, "main", stdin=True)()
+                    await made.fleet.exec(asked, container, Execution(("ls",)))
+            typing = await (await made.fleet.attach(pod, "main", stdin=True))()
             ((_, line),) = [piece async for piece in typing.output()]
             assert line.startswith(b"simulated containers read no input") and line.endswith(b"\r\n")
-            session = await made.fleet.attach(pod, "main", stdin=False)()
+            session = await (await made.fleet.attach(pod, "main", stdin=False))()
             assert [piece async for piece in session.output()] == [
                 (Output.STDOUT, b"ended with exit code 0\n")
             ]
             assert await session.ended() == 0
             with pytest.raises(SessionRefused, match=r'container not found \("main"\)'):
-                made.fleet.attach(pod, "main", stdin=False)
+                await made.fleet.attach(pod, "main", stdin=False)
 
     virtual(scenario())
 

@@ -52,7 +52,7 @@ class Kubelet:
         self.asked: list[tuple[str, Execution | None]] = []
         self.session = Echo()
 
-    def exec(self, asked: Mapping[str, Any], container: str, execution: Execution) -> Start:
+    async def exec(self, asked: Mapping[str, Any], container: str, execution: Execution) -> Start:
         self.asked.append((container, execution))
         if execution.command == ("refused",):
             raise SessionRefused(404, f'container not found ("{container}")')
@@ -64,7 +64,7 @@ class Kubelet:
 
         return start
 
-    def attach(self, asked: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
+    async def attach(self, asked: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
         self.asked.append((container, None))
 
         async def start() -> Echo:

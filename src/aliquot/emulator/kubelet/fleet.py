@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -119,7 +119,7 @@ class Fleet:
                 _log.exception("kubelet failed", node=kubelet.name)
             await asyncio.sleep(backoff.delay_s())
 
-    async def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
+    async def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncGenerator[bytes, None]:
         """What a container printed, from the node that `pod` (its object) is on. Raises LogsUnavailable."""
         try:
             kubelet, found = self._find(pod)
@@ -139,12 +139,12 @@ class Fleet:
         except base.LogsUnavailable as error:
             raise LogsUnavailable(str(error)) from error
 
-    def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
+    async def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
         """Raises SessionRefused."""
         kubelet, found = self._find_to_join(pod)
         return kubelet.exec(found, container, execution)
 
-    def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
+    async def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
         """Raises SessionRefused."""
         kubelet, found = self._find_to_join(pod)
         return kubelet.attach(found, container, stdin=stdin)

@@ -76,9 +76,9 @@ async def answer(
         if not any(asked[name] for name in ("stdin", "stdout", "stderr")):
             raise SessionRefused(400, "you must specify at least 1 of stdin, stdout, stderr")
         if kind == "exec":
-            start = kubelets.exec(pod, container, Execution(command, asked["stdin"], asked["tty"]))
+            start = await kubelets.exec(pod, container, Execution(command, asked["stdin"], asked["tty"]))
         else:
-            start = kubelets.attach(pod, container, stdin=asked["stdin"])
+            start = await kubelets.attach(pod, container, stdin=asked["stdin"])
     except SessionRefused as refused:
         raise StatusError(
             statuses.failure(refused.code, "", str(refused)).status, f"{refused}\n"
