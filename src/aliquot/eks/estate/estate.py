@@ -1,0 +1,175 @@
+"""The parts of a cluster as AWS tells of them. Only what is judged or planned with."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.sightings.sighting import Sighting, Unchecked
+from aliquot.eks.upgrade.updates import SeenUpdate
+from aliquot.eks.versions import minor
+from aliquot.eks.versions.minor import Minor
+
+
+class Issue(Struct, frozen=True):
+    """Of health, as EKS has it."""
+
+    code: str
+    message: str = ""
+    resources: tuple[str, ...] = ()
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    name: str
+    arn: str = ""
+    minor: Minor
+    platform: str = ""
+    status: str = "ACTIVE"
+    created_s: float = 0.0
+    role_arn: str = ""
+    vpc: str = ""
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    """Also the one that EKS made."""
+    support: str = "EXTENDED"
+    """Its upgrade policy."""
+    authentication: str = "API"
+    auto_mode: bool = False
+    encrypted: bool = False
+    endpoint: str = ""
+    authority: str = ""
+    tags: dict[str, str] = {}
+    issues: tuple[Issue, ...] = ()
+
+
+class Nodegroup(Struct, frozen=True, kw_only=True):
+    name: str
+    minor: Minor
+    release: str = ""
+    status: str = "ACTIVE"
+    ami_type: str = "AL2023_x86_64_STANDARD"
+    capacity: str = "ON_DEMAND"
+    instance_types: tuple[str, ...] = ()
+    minimum: int = 0
+    desired: int = 0
+    maximum: int = 0
+    subnets: tuple[str, ...] = ()
+    strategy: str = "DEFAULT"
+    most_unavailable: int = 1
+    template: str = ""
+    """Of its launch template the id; empty: it has none of its own."""
+    template_version: str = ""
+    labels: dict[str, str] = {}
+    taints: tuple[str, ...] = ()
+    """`key=value:NoSchedule`."""
+    role_arn: str = ""
+    issues: tuple[Issue, ...] = ()
+
+
+class Addon(Struct, frozen=True, kw_only=True):
+    name: str
+    build: str
+    status: str = "ACTIVE"
+    configuration: str = ""
+    issues: tuple[Issue, ...] = ()
+
+
+class AddonBuild(Struct, frozen=True, kw_only=True):
+    """One that EKS has."""
+
+    addon: str
+    build: str
+    minors: tuple[Minor, ...]
+    default_of: tuple[Minor, ...] = ()
+
+
+class Subnet(Struct, frozen=True, kw_only=True):
+    id: str
+    zone: str
+    free: int
+    cidr: str = ""
+
+
+class Template(Struct, frozen=True, kw_only=True):
+    """A version of a launch template."""
+
+    id: str
+    version: str
+    is_default: bool = False
+    is_latest: bool = False
+    image: str = ""
+    user_data: str = ""
+    """Decoded."""
+    efa: int = 0
+    """Interfaces."""
+    reservation: str = ""
+    placement_group: str = ""
+
+
+class InstanceType(Struct, frozen=True, kw_only=True):
+    name: str
+    gpus: int = 0
+    gpu: str = ""
+    """A100, H100."""
+    architecture: str = "x86_64"
+    efa: int = 0
+    pods_per_node: int = 0
+
+
+class Insight(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    category: str
+    minor: str
+    status: str
+    reason: str = ""
+    refreshed_s: float = 0.0
+    details: tuple[str, ...] = ()
+    """One line each: which API and which client, which add-on and which builds would do."""
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """Of EC2 or EBS, as far as an upgrade needs more of it for a while."""
+
+    name: str
+    limit: float
+    used: float
+
+
+class Estate(Struct, frozen=True, kw_only=True):
+    region: str = ""
+    read_s: float = 0.0
+    cluster: Cluster
+    nodegroups: tuple[Nodegroup, ...] = ()
+    addons: tuple[Addon, ...] = ()
+    builds: tuple[AddonBuild, ...] = ()
+    fargate: tuple[str, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    templates: tuple[Template, ...] = ()
+    instance_types: tuple[InstanceType, ...] = ()
+    insights: tuple[Insight, ...] = ()
+    updates: tuple[SeenUpdate, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    objects: Objects | None = None
+    """None: no API server was asked."""
+    sightings: tuple[Sighting, ...] = ()
+    unchecked: tuple[Unchecked, ...] = ()
+    calls: dict[str, int] = {}
+    """How many requests it took, by `service:Operation` or kind."""
+
+    def builds_of(self, addon: str, minor: Minor) -> tuple[AddonBuild, ...]:
+        return tuple(one for one in self.builds if one.addon == addon and minor in one.minors)
+
+
+def encode(estate: Estate) -> bytes:
+    return msgspec.json.encode(estate, enc_hook=minor.enc_hook)
+
+
+def decode(text: bytes) -> Estate:
+    """Raises msgspec.DecodeError."""
+    return msgspec.json.decode(text, type=Estate, dec_hook=_dec)
+
+
+def _dec(wanted: type, value: Any) -> Any:
+    return minor.dec_hook(wanted, value)

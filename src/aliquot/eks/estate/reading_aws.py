@@ -1,0 +1,289 @@
+"""What AWS says of a cluster: one walk through its pages for each kind of thing."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from aliquot.eks.aws.api import DENIED, Api, Failure
+from aliquot.eks.estate.estate import (
+    Addon,
+    AddonBuild,
+    Cluster,
+    Insight,
+    InstanceType,
+    Issue,
+    Nodegroup,
+    Subnet,
+    Template,
+)
+from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.versions.minor import Minor
+
+T = TypeVar("T")
+
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+async def told(what: str, unchecked: list[Unchecked], reading: Awaitable[T], otherwise: T) -> T:
+    """What a reading gives; where a permission is missing, or the service has no such call, `otherwise`, and it is said so."""
+    try:
+        return await reading
+    except Failure as error:
+        if error.code not in DENIED and error.code != "ServerException":
+            raise
+        unchecked.append(Unchecked(what=what, why=error.message))
+        return otherwise
+
+
+async def cluster(api: Api, name: str) -> Cluster:
+    """Raises Failure."""
+    found = (await api.call("eks", "DescribeCluster", name=name))["cluster"]
+    vpc = found.get("resourcesVpcConfig", {})
+    groups = [*vpc.get("securityGroupIds", ()), vpc.get("clusterSecurityGroupId", "")]
+    return Cluster(
+        name=found["name"],
+        arn=found.get("arn", ""),
+        minor=Minor.parse(found["version"]),
+        platform=found.get("platformVersion", ""),
+        status=found["status"],
+        created_s=found["createdAt"].timestamp(),
+        role_arn=found.get("roleArn", ""),
+        vpc=vpc.get("vpcId", ""),
+        subnets=tuple(vpc.get("subnetIds", ())),
+        security_groups=tuple(one for one in groups if one),
+        support=found.get("upgradePolicy", {}).get("supportType", "EXTENDED"),
+        authentication=found.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP"),
+        auto_mode=bool(found.get("computeConfig", {}).get("enabled")),
+        encrypted=bool(found.get("encryptionConfig")),
+        endpoint=found.get("endpoint", ""),
+        authority=found.get("certificateAuthority", {}).get("data", ""),
+        tags=found.get("tags", {}),
+        issues=_issues(found),
+    )
+
+
+def _issues(found: Mapping[str, Any]) -> tuple[Issue, ...]:
+    return tuple(
+        Issue(one.get("code", ""), one.get("message", ""), tuple(one.get("resourceIds", ())))
+        for one in found.get("health", {}).get("issues", ())
+    )
+
+
+async def nodegroups(api: Api, name: str) -> tuple[Nodegroup, ...]:
+    names = [str(one) async for one in api.pages("eks", "ListNodegroups", "nodegroups", clusterName=name)]
+    return tuple(await _each(names, lambda group: _nodegroup(api, name, group)))
+
+
+async def _nodegroup(api: Api, cluster_name: str, name: str) -> Nodegroup:
+    found = (await api.call("eks", "DescribeNodegroup", clusterName=cluster_name, nodegroupName=name))[
+        "nodegroup"
+    ]
+    size, update = found.get("scalingConfig", {}), found.get("updateConfig", {})
+    desired = size.get("desiredSize", 0)
+    percent = update.get("maxUnavailablePercentage")
+    return Nodegroup(
+        name=name,
+        minor=Minor.parse(found["version"]),
+        release=found.get("releaseVersion", ""),
+        status=found["status"],
+        ami_type=found.get("amiType", ""),
+        capacity=found.get("capacityType", "ON_DEMAND"),
+        instance_types=tuple(found.get("instanceTypes", ())),
+        minimum=size.get("minSize", 0),
+        desired=desired,
+        maximum=size.get("maxSize", 0),
+        subnets=tuple(found.get("subnets", ())),
+        strategy=update.get("updateStrategy", "DEFAULT"),
+        most_unavailable=update.get("maxUnavailable") or max(1, desired * (percent or 0) // 100),
+        template=found.get("launchTemplate", {}).get("id", ""),
+        template_version=str(found.get("launchTemplate", {}).get("version", "")),
+        labels=found.get("labels", {}),
+        taints=tuple(
+            f"{one['key']}={one.get('value', '')}:{_EFFECTS[one['effect']]}"
+            for one in found.get("taints", ())
+        ),
+        role_arn=found.get("nodeRole", ""),
+        issues=_issues(found),
+    )
+
+
+async def addons(api: Api, name: str) -> tuple[Addon, ...]:
+    names = [str(one) async for one in api.pages("eks", "ListAddons", "addons", clusterName=name)]
+    return tuple(await _each(names, lambda addon: _addon(api, name, addon)))
+
+
+async def _addon(api: Api, cluster_name: str, name: str) -> Addon:
+    found = (await api.call("eks", "DescribeAddon", clusterName=cluster_name, addonName=name))["addon"]
+    return Addon(
+        name=name,
+        build=found["addonVersion"],
+        status=found["status"],
+        configuration=found.get("configurationValues", ""),
+        issues=_issues(found),
+    )
+
+
+async def builds(api: Api, names: tuple[str, ...]) -> tuple[AddonBuild, ...]:
+    """Of these add-ons, for all minors."""
+    found: list[AddonBuild] = []
+    for name in names:
+        async for addon in api.pages("eks", "DescribeAddonVersions", "addons", addonName=name):
+            assert isinstance(addon, dict)
+            for version in addon["addonVersions"]:
+                fits = version.get("compatibilities", ())
+                found.append(
+                    AddonBuild(
+                        addon=name,
+                        build=version["addonVersion"],
+                        minors=tuple(Minor.parse(one["clusterVersion"]) for one in fits),
+                        default_of=tuple(
+                            Minor.parse(one["clusterVersion"]) for one in fits if one.get("defaultVersion")
+                        ),
+                    )
+                )
+    return tuple(found)
+
+
+async def subnets(api: Api, ids: tuple[str, ...]) -> tuple[Subnet, ...]:
+    if not ids:
+        return ()
+    return tuple(
+        [
+            Subnet(
+                id=one["SubnetId"],
+                zone=one["AvailabilityZone"],
+                free=one["AvailableIpAddressCount"],
+                cidr=one.get("CidrBlock", ""),
+            )
+            async for one in api.pages("ec2", "DescribeSubnets", "Subnets", SubnetIds=list(ids))
+            if isinstance(one, dict)
+        ]
+    )
+
+
+async def templates(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Template, ...]:
+    """Of each launch template that a group has: the version it has, and the newest."""
+    wanted = sorted({(one.template, one.template_version) for one in groups if one.template})
+    found: list[Template] = []
+    for id_, version in wanted:
+        versions = sorted({version or "$Default", "$Latest"})
+        async for one in api.pages(
+            "ec2",
+            "DescribeLaunchTemplateVersions",
+            "LaunchTemplateVersions",
+            LaunchTemplateId=id_,
+            Versions=versions,
+        ):
+            assert isinstance(one, dict)
+            found.append(_template(one))
+    newest: dict[str, int] = {}
+    for template in found:
+        newest[template.id] = max(newest.get(template.id, 0), int(template.version))
+    return tuple(replace(one, is_latest=int(one.version) == newest[one.id]) for one in found)
+
+
+def _template(one: Mapping[str, Any]) -> Template:
+    data = one.get("LaunchTemplateData", {})
+    reservation = data.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
+    return Template(
+        id=one["LaunchTemplateId"],
+        version=str(one["VersionNumber"]),
+        is_default=bool(one.get("DefaultVersion")),
+        image=data.get("ImageId", ""),
+        user_data=_decoded(data.get("UserData", "")),
+        efa=sum(1 for nic in data.get("NetworkInterfaces", ()) if "efa" in nic.get("InterfaceType", "")),
+        reservation=reservation.get("CapacityReservationId", "")
+        or reservation.get("CapacityReservationResourceGroupArn", ""),
+        placement_group=data.get("Placement", {}).get("GroupName", ""),
+    )
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode(errors="replace")
+    except binascii.Error:
+        return text
+
+
+async def instance_types(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[InstanceType, ...]:
+    names = sorted({one for group in groups for one in group.instance_types})
+    if not names:
+        return ()
+    return tuple(
+        [
+            _instance_type(one)
+            async for one in api.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
+            if isinstance(one, dict)
+        ]
+    )
+
+
+def _instance_type(one: Mapping[str, Any]) -> InstanceType:
+    gpus = one.get("GpuInfo", {}).get("Gpus", ())
+    network = one.get("NetworkInfo", {})
+    interfaces = network.get("MaximumNetworkInterfaces", 0)
+    addresses = network.get("Ipv4AddressesPerInterface", 0)
+    return InstanceType(
+        name=one["InstanceType"],
+        gpus=sum(gpu.get("Count", 0) for gpu in gpus),
+        gpu=gpus[0].get("Name", "") if gpus else "",
+        architecture=next(iter(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ("x86_64",)))),
+        efa=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
+        # Without prefixes: an address of each interface is its own, two pods are on the host's network.
+        pods_per_node=max(0, interfaces * (addresses - 1) + 2) if interfaces else 0,
+    )
+
+
+async def insights(api: Api, name: str, category: str) -> tuple[Insight, ...]:
+    """With details of those that do not pass."""
+    listed = [
+        one
+        async for one in api.pages(
+            "eks", "ListInsights", "insights", clusterName=name, filter={"categories": [category]}
+        )
+        if isinstance(one, dict)
+    ]
+    return tuple(await _each(listed, lambda one: _insight(api, name, one)))
+
+
+async def _insight(api: Api, name: str, listed: Mapping[str, Any]) -> Insight:
+    status = listed["insightStatus"]["status"]
+    details: tuple[str, ...] = ()
+    if status != "PASSING":
+        whole = (await api.call("eks", "DescribeInsight", clusterName=name, id=listed["id"]))["insight"]
+        details = tuple(_details(whole.get("categorySpecificSummary", {})))
+    return Insight(
+        id=listed["id"],
+        name=listed["name"],
+        category=listed["category"],
+        minor=listed.get("kubernetesVersion", ""),
+        status=status,
+        reason=listed["insightStatus"].get("reason", ""),
+        refreshed_s=listed["lastRefreshTime"].timestamp() if "lastRefreshTime" in listed else 0.0,
+        details=details,
+    )
+
+
+def _details(summary: Mapping[str, Any]) -> list[str]:
+    found = []
+    for one in summary.get("deprecationDetails", ()):
+        clients = ", ".join(
+            f"{client.get('userAgent', '?')} ({client.get('numberOfRequestsLast30Days', 0)} in 30 days)"
+            for client in one.get("clientStats", ())
+        )
+        found.append(
+            f"{one.get('usage', '')} by {clients or 'nobody who is named'}; use {one.get('replacedWith', '')}"
+        )
+    for one in summary.get("addonCompatibilityDetails", ()):
+        fits = ", ".join(one.get("compatibleVersions", ())) or "none"
+        found.append(f"add-on {one.get('name', '')}: builds that go with it: {fits}")
+    return found
+
+
+async def _each(items: list[Any], read: Callable[[Any], Awaitable[T]]) -> list[T]:
+    """In the order of the items; the door bounds how many at once."""
+    return list(await asyncio.gather(*(read(item) for item in items)))
