@@ -12,7 +12,7 @@ from starlette.responses import Response
 from aliquot.access.api import reading
 from aliquot.access.api.door import Door, written
 from aliquot.access.api.problems import Problem
-from aliquot.access.audit.events import items_of, read_items
+from aliquot.access.audit.events import items_of, plain, read_items
 from aliquot.access.audit.intake import Intake, Taken
 from aliquot.access.audit.use import summary
 from aliquot.access.core.refusals import Ground, Refused
@@ -97,6 +97,7 @@ class Auditing:
             given = sent.strip().encode("utf-8", "replace")
             if any(hmac.compare_digest(given, key) for key in keys):
                 return
+        _log.warning("audit events refused: no token of this cluster", cluster=plain(cluster))
         raise Problem(
             401,
             "unauthenticated",

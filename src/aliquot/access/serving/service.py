@@ -30,6 +30,7 @@ from aliquot.access.core.people import Identity, Person
 from aliquot.access.log.checkpoints import Pace
 from aliquot.access.log.notes import SigningKey, parse_signing_key
 from aliquot.access.notify.notifier import telling
+from aliquot.access.outside.secrets import NoSecret, read_plain_keys
 from aliquot.access.serving import findings, https
 from aliquot.access.serving.clusters import connected, look_after
 from aliquot.access.serving.configuration import Configuration
@@ -121,13 +122,14 @@ async def serve(
         door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
         hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
         audits = {one.name: one.audit for one in configuration.clusters if one.audit is not None}
+        tokens = {name: audit_token(base / one.token_file) for name, one in audits.items()}
         intake = Intake(
             store,
             waking,
             kept_s=configuration.audit_kept_days * 86_400.0,
             silent_after_s={name: float(one.silent_after_seconds) for name, one in audits.items()},
         )
-        auditing = Auditing(door, intake, {name: str(base / one.token_file) for name, one in audits.items()})
+        auditing = Auditing(door, intake, tokens)
         readiness = Readiness(store, policies, checkpointing, there)
         counted = Metrics(store, readiness.reasons)
         await stack.enter_async_context(_probes(counted, readiness, *metrics))
@@ -175,6 +177,17 @@ async def _probes(counted: Metrics, readiness: Readiness, address: str, port: in
                 f"metrics cannot be served on {address or 'every address'}, port {port}: {error.strerror}; give another --metrics-port"
             ) from error
         yield
+
+
+def audit_token(path: Path) -> str:
+    """Its file, which can be used now: else nobody would know why nothing comes. Raises CannotServe."""
+    try:
+        read_plain_keys(str(path))
+    except NoSecret as error:
+        raise CannotServe(
+            f"{error}; make what its API server shows with 'openssl rand -hex 32 > {path}'"
+        ) from error
+    return str(path)
 
 
 def _log_key(path: Path) -> SigningKey:
