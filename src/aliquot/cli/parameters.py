@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,6 +50,13 @@ class Names(click.ParamType[tuple[str, ...]]):
             if name not in self._choices:
                 self.fail(f"there is no '{name}'; there are {', '.join(self._choices)}", param, ctx)
         return names
+
+
+def each_once(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    """Callback of an option of Names that may be given several times: none of them is lost."""
+    return tuple(dict.fromkeys(chain(*value)))
 
 
 class Seconds(click.FloatRange):

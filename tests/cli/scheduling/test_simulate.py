@@ -29,6 +29,13 @@ def test_a_table(tmp_path: Path) -> None:
     assert first.startswith("aliquot") and second.startswith("fgd")
 
 
+def test_of_policies_that_are_given_one_by_one_none_is_lost(tmp_path: Path) -> None:
+    given = ("--policy", "fgd", "--policy", "random,fgd", "--policy", "bestfit")
+    code, text = run(tmp_path, *given, "--seeds", "1", "-o", "json")
+    assert code == 0
+    assert list(json.loads(text)["policies"]) == ["fgd", "random", "bestfit"]
+
+
 def test_programs_get_every_run(tmp_path: Path) -> None:
     code, text = run(tmp_path, "--policy", "bestfit,random", "--seeds", "2", "-o", "json")
     found = json.loads(text)

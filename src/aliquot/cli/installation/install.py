@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect, run
 from aliquot.cli.installation.namespace import namespace_option
-from aliquot.cli.parameters import GivenName, Names, Seconds
+from aliquot.cli.parameters import GivenName, Names, Seconds, each_once
 
 if TYPE_CHECKING:
     from aliquot.installation.rendering import Offers
@@ -65,6 +64,7 @@ _SYSTEMS = ("ubuntu22.04", "ubuntu24.04", "rhel9")
     "--without",
     type=Names(_LEFT_OUT),
     multiple=True,
+    callback=each_once,
     metavar="PARTS",
     help=f"Parts to leave out, with commas, or given several times: {', '.join(_LEFT_OUT)}.",
 )
@@ -83,7 +83,7 @@ _SYSTEMS = ("ubuntu22.04", "ubuntu24.04", "rhel9")
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="For --wait.",
+    help="For --wait: until what an uninstall has begun is over, and again until everything runs.",
 )
 @click.option(
     "--any-version", is_flag=True, help="Also into a Kubernetes that this Aliquot was never tried against."
@@ -116,7 +116,7 @@ def install(
     image: str | None,
     registry: str | None,
     values_file: Path | None,
-    without: tuple[tuple[str, ...], ...],
+    without: tuple[str, ...],
     policy: str,
     wait: bool,
     timeout_s: float,
@@ -132,7 +132,7 @@ def install(
     if cluster_policy is not None:
         _translate(cluster_policy)
         return
-    values, named = _values(values_file, image, tuple(chain(*without))), _policy(policy)
+    values, named = _values(values_file, image, without), _policy(policy)
     values = _with_policy(values, named)
     if registry is not None:
         from aliquot.installation.images import moved
@@ -260,7 +260,7 @@ async def _install(
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
-    from aliquot.installation import applying, cluster, rendering, waiting
+    from aliquot.installation import applying, cluster, going, rendering, waiting
     from aliquot.kube.crds import NotEstablished
 
     async with connect(kubeconfig, context) as client:
@@ -271,6 +271,9 @@ async def _install(
                 raise click.ClickException(
                     f"Helm has installed it, as release {name} in {namespace}: helm upgrade, or helm uninstall first"
                 )
+            # A cluster that is only asked, and who does not wait, hear of it at once.
+            async for line in going.gone(client, timeout_s if wait and not dry_run else 0.0):
+                click.echo(line)
             objects = rendering.objects(values, found.offers)
             policy = rendering.policy(values.policy) if values.policy.create else None
             told = 0
@@ -283,7 +286,7 @@ async def _install(
             if wait and not dry_run:
                 async for line in waiting.ready(client, objects, timeout_s):
                     click.echo(line)
-        except (cluster.Unsuitable, waiting.NotReady, NotEstablished) as error:
+        except (cluster.Unsuitable, going.StillThere, waiting.NotReady, NotEstablished) as error:
             raise click.ClickException(str(error)) from error
 
 

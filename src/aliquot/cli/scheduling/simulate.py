@@ -7,7 +7,7 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.output import Format, output_option
-from aliquot.cli.parameters import Duration, GivenPath, Names
+from aliquot.cli.parameters import Duration, GivenPath, Names, each_once
 from aliquot.cli.scheduling.choices import BACKFILLS, ESTIMATES, PACKING_POLICIES, TRACE_ESTIMATES
 from aliquot.cli.scheduling.of_cluster import AskedOfCluster, play_cluster
 from aliquot.cli.scheduling.over_time import Asked, play_over_time
@@ -67,7 +67,9 @@ _OVER_TIME_ONLY = {**_JOBS_ONLY, "queues": "--queue"}
 @click.option(
     "--backfill",
     type=Names(BACKFILLS),
-    default="none,easy",
+    multiple=True,
+    callback=each_once,
+    default=["none,easy"],
     show_default=True,
     help="Over time: who goes in front of a job that is blocked. none: whoever fits; strict: nobody; easy: who does not delay "
     "the first that is blocked; conservative: nor those behind it. Several are compared.",
@@ -121,7 +123,9 @@ _OVER_TIME_ONLY = {**_JOBS_ONLY, "queues": "--queue"}
     "--policy",
     "policies",
     type=Names(PACKING_POLICIES),
-    default="aliquot,fgd,bestfit,random",
+    multiple=True,
+    callback=each_once,
+    default=["aliquot,fgd,bestfit,random"],
     show_default=True,
     help=f"Of {', '.join(PACKING_POLICIES)}. All are compared with the first.",
 )
