@@ -30,6 +30,7 @@ NAMES = (
     "access_api",
     "access_grants",
     "access_log",
+    "access_reports",
 )
 
 
