@@ -1,7 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from aliquot.access.audit import cluster_side
+from aliquot.cli.auditing import Webhook
 from aliquot.cli.plan import LocalClusterError, Plan, encode, plan
 from aliquot.cli.pod_networks import MOST_NODES
 from aliquot.cli.state import Running, StateDirectory
@@ -185,8 +188,45 @@ def test_audit_options_are_read_at_the_door(tmp_path: Path) -> None:
         audit_webhook="http://127.0.0.1:9/events",
     ).audit
     assert found is not None
-    assert (found.log, found.webhook) == (tmp_path / "audit.log", "http://127.0.0.1:9/events")
+    assert (found.log, found.webhook) == (tmp_path / "audit.log", Webhook("http://127.0.0.1:9/events"))
     assert not (tmp_path / "audit.log").exists()
+
+
+def webhook_config(folder: Path, server: str, *, token_file: str = "") -> Path:
+    (folder / "token").write_text("a-token\n")
+    written = cluster_side.webhook_config(server, "demo", token_file=token_file or str(folder / "token"))
+    (folder / "webhook.yaml").write_text(yaml.safe_dump(written))
+    return folder / "webhook.yaml"
+
+
+def test_audit_events_go_where_a_kubeconfig_says_with_the_token_that_is_there_now(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(yaml.safe_dump(cluster_side.audit_policy()))
+    path = webhook_config(tmp_path, "https://access.example.com")
+    found = planned(tmp_path, audit_policy=tmp_path / "policy.yaml", audit_webhook=str(path)).audit
+    assert found is not None
+    assert found.webhook == Webhook("https://access.example.com/v1/audit/demo")
+    assert found.webhook is not None
+    assert found.webhook.token is not None
+    assert found.webhook.token() == "a-token"
+    (tmp_path / "token").write_text("the-next")
+    assert found.webhook.token() == "the-next"
+
+
+@pytest.mark.parametrize(
+    ("server", "token_file", "said"),
+    [
+        ("http://127.0.0.1:1", "", "webhook.yaml: a token is shown over https:// alone"),
+        ("https://h", "/nowhere/token", "--audit-webhook:"),
+        ("ftp://h", "", "ftp://h/v1/audit/demo"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_one_line(
+    tmp_path: Path, server: str, token_file: str, said: str
+) -> None:
+    path = webhook_config(tmp_path, server, token_file=token_file)
+    with pytest.raises(LocalClusterError) as refusal:
+        planned(tmp_path, audit_policy=Path("p.yaml"), audit_webhook=str(path))
+    assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +237,7 @@ def test_audit_options_are_read_at_the_door(tmp_path: Path) -> None:
         ({"audit_policy": Path("p.yaml")}, "--audit-policy needs --audit-log FILE or --audit-webhook URL"),
         (
             {"audit_policy": Path("p.yaml"), "audit_webhook": "collector"},
-            "--audit-webhook: collector: https://HOST[:PORT]/PATH is expected",
+            "--audit-webhook: collector: https://HOST[:PORT]/PATH or a kubeconfig is expected",
         ),
         (
             {"audit_policy": Path("nowhere.yaml"), "audit_log": Path("a.log")},

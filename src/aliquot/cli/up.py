@@ -104,7 +104,11 @@ def _state_option(command: click.decorators.FC) -> click.decorators.FC:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append audit events to this file, one line of JSON each.",
 )
-@click.option("--audit-webhook", metavar="URL", help="Send audit events to this URL, in batches.")
+@click.option(
+    "--audit-webhook",
+    metavar="URL|FILE",
+    help="Send audit events to this URL, in batches, or as a kubeconfig says (kube-apiserver's --audit-webhook-config-file).",
+)
 @authentication_options
 @click.option(
     "--wait",
@@ -194,7 +198,8 @@ def up(
 def _detach(state: states.StateDirectory, arguments: list[str], wait_s: float) -> None:
     running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=wait_s)
     if running.ready:
-        click.echo(f"{counted(running.nodes, 'node')} ready at {running.server}")
+        # A shell evaluates what is on standard output.
+        click.echo(f"{counted(running.nodes, 'node')} ready at {running.server}", err=True)
         click.echo(state.export)
         return
     click.echo(f"up at {running.server}, {running.nodes_ready} of {counted(running.nodes, 'node')} ready")

@@ -7,7 +7,7 @@ HTTP client: people search for them.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Endpoint:
     """PEM of whom to trust; empty for those whom the machine trusts."""
     address: tuple[str, int] | None = None
     """Where to connect, if not to the URL's host, whom the certificate must name all the same."""
+    token: str = field(default="", repr=False)
+    """What is shown there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,11 @@ class HttpsNetwork:
         headers: Mapping[str, str] = _HEADERS
         server_name = None
         if endpoint.address is not None:
-            headers = {**_HEADERS, "Host": url.raw_authority}
+            headers = {**headers, "Host": url.raw_authority}
             server_name = url.raw_host
             url = url.with_host(endpoint.address[0]).with_port(endpoint.address[1])
+        if endpoint.token:
+            headers = {**headers, "Authorization": f"Bearer {endpoint.token}"}
         try:
             async with asyncio.timeout(timeout_s):
                 async with session.request(

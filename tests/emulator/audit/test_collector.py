@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -20,6 +21,7 @@ class Wire:
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
         self.times: list[float] = []
+        self.tokens: list[str] = []
         self.answers: list[int | CallFailed] = []
         """Those that come before all is well."""
         self.silent = False
@@ -28,7 +30,8 @@ class Wire:
         raise AssertionError("a collector is sent to, never read from")
 
     async def post(self, endpoint: Endpoint, body: bytes, *, timeout_s: float) -> Reply:
-        assert endpoint == Endpoint(URL)
+        assert replace(endpoint, token="") == Endpoint(URL)
+        self.tokens.append(endpoint.token)
         sent = json.loads(body)
         assert (sent["kind"], sent["apiVersion"]) == ("EventList", "audit.k8s.io/v1")
         self.times.append(asyncio.get_running_loop().time())
@@ -138,3 +141,25 @@ def test_without_events_there_is_nothing_to_end() -> None:
         assert wire.times == []
 
     on_virtual_time(main)
+
+
+def test_the_token_that_is_there_now_is_shown_and_without_it_nothing_is_sent() -> None:
+    async def run() -> None:
+        wire = Wire()
+        tokens: list[str | OSError] = ["first", OSError("no such file"), "second"]
+
+        def token() -> str:
+            found = tokens.pop(0)
+            if isinstance(found, OSError):
+                raise found
+            return found
+
+        kept = Collector(URL, wire, rng=Random(1), token=token)
+        for number in (1, 2):
+            take(kept, number)
+            await asyncio.sleep(20)
+        assert (wire.batches, wire.tokens) == ([[1], [2]], ["first", "second"])
+        await kept.close()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(run())

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -29,8 +30,18 @@ LAST_WORDS_S = 5.0
 class Collector:
     """A Backend. One batch is on its way at a time, so that events arrive in order."""
 
-    def __init__(self, url: str, network: Network, *, rng: Random) -> None:
-        self._endpoint = Endpoint(url)
+    def __init__(
+        self,
+        url: str,
+        network: Network,
+        *,
+        rng: Random,
+        authority: bytes = b"",
+        token: Callable[[], str] | None = None,
+    ) -> None:
+        """`token`: what is shown there now; it raises OSError. None: nothing is."""
+        self._endpoint = Endpoint(url, authority)
+        self._token = token
         self._network = network
         self._rng = rng
         self._waiting: deque[bytes] = deque()
@@ -94,8 +105,11 @@ class Collector:
                 await asyncio.sleep(backoff_s * (1 + _JITTER * self._rng.random()))
                 backoff_s *= _BACKOFF_FACTOR
             try:
-                reply = await self._network.post(self._endpoint, body, timeout_s=_TIMEOUT_S)
-            except CallFailed as failure:
+                token = self._token() if self._token is not None else ""
+                reply = await self._network.post(
+                    replace(self._endpoint, token=token), body, timeout_s=_TIMEOUT_S
+                )
+            except (CallFailed, OSError) as failure:
                 why = str(failure)
                 continue
             if 200 <= reply.status < 300:
