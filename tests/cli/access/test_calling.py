@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from aliquot.cli.access.asking import described
 from aliquot.cli.access.group import access
+from aliquot.cli.access.showing import described
 
 LIFE: dict[str, Any] = {
     "id": "r1",
@@ -21,6 +21,8 @@ LIFE: dict[str, Any] = {
     "why": "",
     "endReason": None,
     "end": None,
+    "overAt": None,
+    "endedBy": None,
     "approvals": [],
     "reviewState": "none",
     "request": {
@@ -100,7 +102,7 @@ def run(url: str, token: Path, *args: str, stdin: str = "") -> Result:
 def test_what_is_agreed_to_is_shown_with_its_digest_before_it_is_asked_for(server: Any, token: Path) -> None:
     server.answers |= {
         "/v1/requests/r1": (200, LIFE),
-        "/v1/requests/r1:approve": (200, {"stage": "approved"}),
+        "/v1/requests/r1:approve": (200, {**LIFE, "stage": "approved"}),
     }
     refused = run(server.url, token, "approve", "r1", stdin="n\n")
     assert refused.exit_code != 0
@@ -111,7 +113,7 @@ def test_what_is_agreed_to_is_shown_with_its_digest_before_it_is_asked_for(serve
         "sha256:1",
         "dora of idp",
         "namespace shop of demo",
-        "1800 s",
+        "30m",
         "pod=web",
         "patch deployments of apps named web",
     ):
@@ -205,10 +207,122 @@ def test_parameters(server: Any, token: Path, pair: str) -> None:
 def test_a_code_comes_with_what_it_is_for(server: Any, token: Path) -> None:
     server.answers |= {
         "/v1/requests/r1": (200, LIFE),
-        "/v1/requests/r1:approve": (200, {"stage": "approved"}),
+        "/v1/requests/r1:approve": (200, {**LIFE, "stage": "approved"}),
     }
     came = run(server.url, token, "approve", "r1", "--digest", "sha256:1", "--code", "123456")
     assert came.exit_code == 0
     shown, agreed = (one[2].get("aliquot-proof") for one in server.seen)
     assert shown is None
     assert json.loads(base64.urlsafe_b64decode(f"{agreed}==")) == {"type": "totp", "code": "123456"}
+
+
+def test_a_table_of_requests_fits_on_a_screen(server: Any, token: Path) -> None:
+    asked = {
+        **LIFE["request"],
+        "requester": {"issuer": "demo", "subject": "system:serviceaccount:people:dora"},
+        "template": "restart-rollout",
+        "cluster": "prod-one",
+    }
+    life = {**LIFE, "id": "r01m8kdj4pr8z1c65s62rs462dh", "request": asked, "end": "2026-11-29T10:58:43.969Z"}
+    server.answers["/v1/requests?limit=100"] = (200, {"items": [life]})
+    came = run(server.url, token, "list")
+    assert came.exit_code == 0
+    assert max(map(len, came.output.splitlines())) <= 100
+    assert "prod-one/shop   people:dora   pending   11-29 10:58" in came.output
+    wide = run(server.url, token, "list", "-o", "wide").output
+    assert "system:serviceaccount:people:dora" in wide
+
+
+FORESEEN: dict[str, Any] = {
+    "rules": LIFE["request"]["rules"],
+    "durationSeconds": 5400,
+    "approvals": {
+        "slots": [
+            {"groups": ["https://idp#leads"], "people": [{"issuer": "idp", "subject": "lea"}]},
+            {"groups": [], "people": []},
+        ],
+        "distinctGroups": True,
+    },
+    "stepUp": {"request": "totp", "approval": "none"},
+    "ticket": "optional",
+    "reviewed": False,
+    "latestEnd": "2026-11-29T10:58:43.969Z",
+    "latestEndWithExtensions": "2026-11-29T12:58:43.969Z",
+    "useAfterEndSeconds": 0,
+    "useAfterRevokeSeconds": 15,
+    "missing": [],
+}
+
+
+def test_what_asking_would_come_to_is_told_and_what_is_missing_fails(server: Any, token: Path) -> None:
+    path = "/v1/simulate?template=fix&cluster=demo&parameter.pod=web&namespace=shop&durationSeconds=5400"
+    server.answers[path] = (200, FORESEEN)
+    asked = ("simulate", "fix", "--cluster", "demo", "-n", "shop", "-p", "pod=web", "--for", "90m")
+    came = run(server.url, token, *asked)
+    assert came.exit_code == 0, came.output
+    for line in (
+        "  for        90m",
+        "    patch deployments of apps named web",
+        "  agreed to  by 2, each through another group",
+        "    group https://idp#leads or lea of idp",
+        "    nobody",
+        "  proof      totp to ask, none to agree",
+        "  ends       2026-11-29T10:58:43.969Z at the latest",
+    ):
+        assert line in came.output.splitlines()
+    server.answers[path] = (200, {**FORESEEN, "missing": ["a ticket"]})
+    missing = run(server.url, token, *asked)
+    assert (missing.exit_code, missing.output.splitlines()[-2:]) == (1, ["  missing", "    a ticket"])
+    assert json.loads(run(server.url, token, *asked, "-o", "json").output)["missing"] == ["a ticket"]
+
+
+ACTS: list[tuple[list[str], str]] = [
+    (["approve", "r1", "--digest", "sha256:1"], "requests/r1:approve"),
+    (["deny", "r1", "-m", "no"], "requests/r1:deny"),
+    (["withdraw", "r1"], "requests/r1:withdraw"),
+    (["activate", "r1"], "requests/r1:activate"),
+    (["extend", "r1", "-m", "more"], "grants/r1:extend"),
+    (["return", "r1"], "grants/r1:return"),
+    (["revoke", "r1", "-m", "now"], "grants/r1:revoke"),
+    (["review", "r1", "justified", "-m", "fine"], "reviews/r1"),
+]
+
+
+@pytest.mark.parametrize(("args", "path"), ACTS, ids=str)
+def test_for_programs_each_act_answers_with_the_request(
+    server: Any, token: Path, args: list[str], path: str
+) -> None:
+    after = {**LIFE, "stage": "active", "version": 7}
+    server.answers |= {"/v1/requests/r1": (200, LIFE), f"/v1/{path}": (200, after)}
+    came = CliRunner().invoke(
+        access, [*args, "-o", "json", "--server", server.url, "--token-file", str(token)]
+    )
+    assert came.exit_code == 0, came.stderr
+    assert json.loads(came.stdout) == after
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"), [("n\n", "nothing was done"), ("", "say it with --digest sha256:1")]
+)
+def test_who_does_not_say_yes(server: Any, token: Path, stdin: str, said: str) -> None:
+    server.answers["/v1/requests/r1"] = (200, LIFE)
+    came = run(server.url, token, "approve", "r1", stdin=stdin)
+    assert came.exit_code == 1
+    assert said in came.output
+    assert {one[0] for one in server.seen} == {"GET"}
+
+
+@pytest.mark.parametrize("stage", ["denied", "withdrawn", "lapsed", "ending", "ended"])
+def test_no_kubeconfig_of_what_is_over(server: Any, token: Path, tmp_path: Path, stage: str) -> None:
+    server.answers["/v1/requests/r1"] = (200, {**LIFE, "stage": stage})
+    came = run(server.url, token, "kubeconfig", "r1", "--out", str(tmp_path / "kubeconfig"))
+    assert came.exit_code == 1
+    assert f"nothing to reach any more: r1: {stage}" in came.output
+    assert not (tmp_path / "kubeconfig").exists()
+
+
+def test_a_stage_that_there_is_not(server: Any, token: Path) -> None:
+    came = run(server.url, token, "list", "--stage", "pending,activ")
+    assert came.exit_code == 2
+    assert "there is no 'activ'; there are pending, denied" in came.output
+    assert not server.seen

@@ -8,7 +8,7 @@ from aliquot.access.core.quorum import Slot
 from aliquot.access.core.requests import Request
 from aliquot.access.core.rules import Rule
 from aliquot.access.core.templates.template import Need, StepUp, StepUpLevel, Template
-from aliquot.access.core.terms import TicketFound, ticket_trouble
+from aliquot.access.core.terms import TicketFound, proof_needed, ticket_trouble
 from aliquot.access.core.times import WORST_AFTER_END_S, WORST_AFTER_REVOKE_S
 
 
@@ -81,7 +81,7 @@ def foresee(
 
 def _proof(template: Template, step_up: StepUpLevel) -> str:
     needed = template.step_up.request
-    return f"a fresh proof of who you are: {needed.value}" if step_up.rank < needed.rank else ""
+    return proof_needed(template, needed) if step_up.rank < needed.rank else ""
 
 
 def _nobody(slots: tuple[Slot, ...]) -> str:

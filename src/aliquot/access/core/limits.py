@@ -1,10 +1,13 @@
 """How much at once and how soon again: reasons why somebody gets nothing now, however good what they ask for is."""
 
+import math
+
 from msgspec import Struct
 
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.templates.template import Template
+from aliquot.kube.duration import text as duration
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -40,7 +43,7 @@ def over_limits(template: Template, usage: Usage | None, *, emergency: bool, now
     left_s = 0.0 if usage.last_end_s is None else usage.last_end_s + template.cool_down_s - now_s
     if template.cool_down_s and left_s > 0:
         return _limited(
-            f"your last grant of template '{template.name}' ended just now: ask again in {left_s:.0f} s"
+            f"your last grant of template '{template.name}' ended just now: ask again in {duration(math.ceil(left_s))}"
         )
     return overdue(usage, emergency=emergency, now_s=now_s)
 

@@ -24,6 +24,7 @@ from aliquot.access.core.templates.template import Need, StepUpLevel, Template, 
 from aliquot.access.core.templates.template import digest as template_digest
 from aliquot.access.core.times import SHORTEST_GRANT_S
 from aliquot.document import nearest
+from aliquot.kube.duration import text as duration
 from aliquot.kube.quoted import quoted
 
 MOST_CHARACTERS = 2000
@@ -90,7 +91,7 @@ def terms(
         return Refused(why, Ground.FORBIDDEN)
     if step_up.rank < template.step_up.request.rank:
         return Refused(
-            f"template '{template.name}' asks for a fresh proof of who you are: {template.step_up.request.value}",
+            proof_needed(template, template.step_up.request),
             Ground.FORBIDDEN,
         )
     if ask.ticket and template.ticket.need is Need.NONE:
@@ -102,7 +103,8 @@ def terms(
     least_s = SHORTEST_EXTENSION_S if ask.extends else SHORTEST_GRANT_S
     if not least_s <= duration_s <= most_s:
         return Refused(
-            f"template '{template.name}' gives {least_s} s to {most_s} s, not {duration_s} s", Ground.INVALID
+            f"template '{template.name}' gives {duration(least_s)} to {duration(most_s)}, not {duration(duration_s)}",
+            Ground.INVALID,
         )
     if ask.start_s is not None and not now_s <= ask.start_s <= now_s + MOST_AHEAD_S:
         return Refused(
@@ -170,9 +172,7 @@ def not_given(request: Request, policy: Policy, *, running: bool = False) -> str
         return f"the policy lets nobody have '{uncovered(policy.ceiling, request.rules)[0]}'"
     most_s = _most_s(template, emergency=request.emergency)
     if not running and request.duration_s > most_s:
-        return (
-            f"template '{template.name}' gives no more than {most_s} s any more, not {request.duration_s} s"
-        )
+        return f"template '{template.name}' gives no more than {duration(most_s)} any more, not {duration(request.duration_s)}"
     return ""
 
 
@@ -198,6 +198,11 @@ def ticket_trouble(
     if why := _unfit(rule, found, from_s, until_s):
         return Refused(f"ticket {request.ticket} {why}", Ground.CONFLICT)
     return None
+
+
+def proof_needed(template: Template, level: StepUpLevel) -> str:
+    by = "a passkey" if level is StepUpLevel.WEBAUTHN else "a code of your app (--code), or a passkey"
+    return f"template '{template.name}' asks for a fresh proof of who you are ({level.value}): {by}"
 
 
 def bad_text(what: str, text: str, *, may_be_empty: bool = False) -> str:

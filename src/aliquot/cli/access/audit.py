@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from aliquot.cli.access.asking import rule_text
 from aliquot.cli.access.calling import Server, server_options, server_url
+from aliquot.cli.access.showing import rule_text
 from aliquot.cli.output import Format, emit, output_option, table
 from aliquot.cli.parameters import GivenName, GivenPath
 

@@ -6,6 +6,7 @@ from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "login": ("aliquot.cli.access.login", "login", "Get the token with which the other commands call."),
+    "simulate": ("aliquot.cli.access.asking", "simulate", "What a request would come to, before you ask."),
     "request": ("aliquot.cli.access.asking", "request", "Ask for what a template gives."),
     "list": ("aliquot.cli.access.asking", "list_", "Requests and grants that you may see."),
     "show": ("aliquot.cli.access.asking", "show", "What was asked for, and what has become of it."),

@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 import click
 
-from aliquot.cli.access.asking import described
+from aliquot.cli.access import showing
 from aliquot.cli.access.calling import Server, code_option, proof, server_options
+from aliquot.cli.output import Format, output_option
 from aliquot.cli.parameters import Duration, GivenPath
 
+_OVER = ("denied", "withdrawn", "lapsed", "ending", "ended")
 _EXEC_VERSION = "client.authentication.k8s.io/v1"
 
 
@@ -30,6 +32,8 @@ _EXEC_VERSION = "client.authentication.k8s.io/v1"
 def kubeconfig(server: Server, grant: str, out: str | None) -> None:
     """A kubeconfig with which kubectl has GRANT, for as long as it lasts: it fetches credentials by itself."""
     found = server.get(f"/v1/requests/{quote(grant, safe='')}")
+    if found["stage"] in _OVER:
+        raise click.ClickException(f"there is nothing to reach any more: {showing.stage(found)}")
     cluster = server.get(f"/v1/clusters/{quote(found['request']['cluster'], safe='')}")
     text = json.dumps(_kubeconfig(server, found, cluster), indent=2) + "\n"
     if out is None:
@@ -62,35 +66,42 @@ def credential(server: Server, grant: str) -> None:
 @click.option("-m", "--because", "justification", required=True, help="Why, for whoever agrees to it.")
 @click.option("--ticket", default="", help="Like CHG0031234 or OPS-17.")
 @code_option
+@output_option
 @server_options
 def extend(
-    server: Server, grant: str, duration_s: float | None, justification: str, ticket: str, code: str
+    server: Server,
+    grant: str,
+    duration_s: float | None,
+    justification: str,
+    ticket: str,
+    code: str,
+    output: Format,
 ) -> None:
     """Ask for GRANT to last longer: a request of its own."""
     body: dict[str, Any] = {"justification": justification, "ticket": ticket}
     if duration_s is not None:
         body["durationSeconds"] = int(duration_s)
     path = f"/v1/grants/{quote(grant, safe='')}:extend"
-    click.echo(described(server.post(path, body, Idempotency_Key=secrets.token_hex(16), **proof(code))))
+    showing.tell(server.post(path, body, Idempotency_Key=secrets.token_hex(16), **proof(code)), output)
 
 
 @click.command("return")
 @click.argument("grant", metavar="GRANT")
+@output_option
 @server_options
-def return_(server: Server, grant: str) -> None:
+def return_(server: Server, grant: str, output: Format) -> None:
     """Give GRANT back before its time."""
-    after = server.post(f"/v1/grants/{quote(grant, safe='')}:return")
-    click.echo(f"{grant}: {after['stage']}")
+    showing.tell_stage(server.post(f"/v1/grants/{quote(grant, safe='')}:return"), output)
 
 
 @click.command()
 @click.argument("grant", metavar="GRANT")
 @click.option("-m", "--because", "why", required=True, help="For its holder, and the log.")
+@output_option
 @server_options
-def revoke(server: Server, grant: str, why: str) -> None:
+def revoke(server: Server, grant: str, why: str, output: Format) -> None:
     """End GRANT now. Its credentials are refused within 15 seconds."""
-    after = server.post(f"/v1/grants/{quote(grant, safe='')}:revoke", {"why": why})
-    click.echo(f"{grant}: {after['stage']}")
+    showing.tell_stage(server.post(f"/v1/grants/{quote(grant, safe='')}:revoke", {"why": why}), output)
 
 
 def _kubeconfig(server: Server, found: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from urllib.parse import quote
 
 import click
 
+from aliquot.cli.access.asking import confirm
 from aliquot.cli.access.calling import Server, server_options
+from aliquot.cli.access.showing import person
+from aliquot.cli.output import Format, emit, output_option
 
 _OUTCOMES = ("justified", "unjustified", "inconclusive")
 
@@ -16,22 +19,27 @@ _OUTCOMES = ("justified", "unjustified", "inconclusive")
 @click.argument("outcome", type=click.Choice(_OUTCOMES))
 @click.option("-m", "--note", required=True, help="What you have found.")
 @click.option("--ticket", default="", help="Where there was none and should have been.")
+@output_option
 @server_options
-def review(server: Server, grant: str, outcome: str, note: str, ticket: str) -> None:
+def review(server: Server, grant: str, outcome: str, note: str, ticket: str, output: Format) -> None:
     """Say whether GRANT, which is over, was used for what it was given for."""
     found = server.get(f"/v1/requests/{quote(grant, safe='')}")
     body = {"digest": found["digest"], "outcome": outcome, "note": note, "ticket": ticket}
     after = server.post(f"/v1/reviews/{quote(grant, safe='')}", body)
-    click.echo(f"{grant}: {after['reviewState']}")
+    if output is Format.TABLE:
+        click.echo(f"{after['id']}: {after['reviewState']}")
+    else:
+        emit(output, lambda: after, columns=(), rows=())
 
 
 @click.command()
 @click.option("-m", "--because", "why", required=True, help="For everybody, and the log.")
+@output_option
 @server_options
-def kill(server: Server, why: str) -> None:
+def kill(server: Server, why: str, output: Format) -> None:
     """Pull the kill switch: every grant ends now, and nobody is let in until two people clear it."""
     switch = server.post("/v1/killswitch:pull", {"why": why}, Idempotency_Key=secrets.token_hex(16))
-    click.echo(_told(switch))
+    _tell(switch, output)
 
 
 @click.command()
@@ -40,22 +48,38 @@ def kill(server: Server, why: str) -> None:
     type=click.IntRange(min=1),
     help="The pull that you mean.  [default: you are shown it, and asked]",
 )
+@output_option
 @server_options
-def clear(server: Server, pull: int | None) -> None:
+def clear(server: Server, pull: int | None, output: Format) -> None:
     """Agree to let people in again after the kill switch was pulled. It takes two."""
     switch = server.get("/v1/killswitch")
     if not switch["isPulled"]:
         raise click.ClickException("the kill switch is not pulled")
-    click.echo(_told(switch))
+    click.echo(_told(switch), err=output is not Format.TABLE)
     if pull is None:
-        click.confirm("Let people in again?", abort=True)
+        confirm("Let people in again?", f"--pull {switch['pulls']}", output)
         pull = switch["pulls"]
-    click.echo(_told(server.post("/v1/killswitch:clear", {"pull": pull})))
+    _tell(server.post("/v1/killswitch:clear", {"pull": pull}), output)
+
+
+def _tell(switch: dict[str, Any], output: Format) -> None:
+    if output is Format.TABLE:
+        click.echo(_told(switch))
+    else:
+        emit(output, lambda: switch, columns=(), rows=())
 
 
 def _told(switch: dict[str, Any]) -> str:
     if not switch["isPulled"]:
         return "the kill switch is clear"
-    by, why = switch["pulledBy"]["subject"], " ".join(switch["why"].split())
-    agreed = ", ".join(one["subject"] for one in switch["clearing"]) or "nobody"
-    return f"pull {switch['pulls']} by {by} at {switch['pulledAt']}: {why}; agreed to clear it: {agreed}"
+    agreed = [person(one) for one in switch["clearing"]] or ["nobody"]
+    return "\n".join(
+        (
+            f"the kill switch is pulled: pull {switch['pulls']}, at {switch['pulledAt']}",
+            f"  by         {person(switch['pulledBy'])}",
+            "  because",
+            *(f"    | {line}" for line in switch["why"].splitlines()),
+            "  agreed to clear it",
+            *(f"    {one}" for one in agreed),
+        )
+    )

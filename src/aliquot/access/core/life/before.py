@@ -29,7 +29,7 @@ from aliquot.access.core.quorum import asked_groups
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.spelling import to_ms
 from aliquot.access.core.templates.template import Need, Template
-from aliquot.access.core.terms import Standing
+from aliquot.access.core.terms import Standing, proof_needed
 from aliquot.access.core.times import lifetime_s
 from aliquot.clock import rfc3339
 
@@ -163,10 +163,7 @@ def _approve(here: Here, event: Approve) -> Step | Refused:
     if template is None:
         return here.conflict("its template is gone")
     if event.step_up.rank < template.step_up.approval.rank:
-        return Refused(
-            f"template '{template.name}' asks for a fresh proof of who you are: {template.step_up.approval.value}",
-            Ground.FORBIDDEN,
-        )
+        return Refused(proof_needed(template, template.step_up.approval), Ground.FORBIDDEN)
     identity = here.known(event.by)
     approval = Approval(
         person=event.by,

@@ -116,7 +116,11 @@ def _may_judge(here: Here, by: Person) -> Refused | None:
         return _unknown(by)
     if here.around.policy is None:
         return _UNKNOWN_POLICY
-    return _refused(may_approve(identity, here.life.holder, reviewers(here)))
+    if by == here.life.holder:
+        return Refused("nobody judges what they had themselves", Ground.FORBIDDEN)
+    if may_approve(identity, here.life.holder, reviewers(here)):
+        return Refused("you are not of those who judge it", Ground.FORBIDDEN)
+    return None
 
 
 def _is_security(policy: Policy | None, identity: Identity | None) -> bool:
