@@ -48,7 +48,7 @@ def _counted() -> Select[Any]:
         other.template == bindparam("template"), other.id != bindparam("id"), other.extends == ""
     )
     ended_s = select(func.max(other.over_s)).where(*others_mine, of_template, other.began_s.is_not(None))
-    review_due_s = select(func.min(other.review_due_s)).where(*others_mine)
+    review_due_s = select(func.min(other.review_due_s)).where(*others_mine, other.id != bindparam("id"))
     extending = select(other.id).where(
         bindparam("extends", type_=Text) != "",
         other.extends == bindparam("extends"),
