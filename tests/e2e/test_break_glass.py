@@ -42,13 +42,8 @@ class Installation:
             self.admin("create", "namespace", name)
         for name in PEOPLE:
             self.admin("create", "serviceaccount", name, "-n", "people")
-        made = self.aliquot("cluster-objects", "shop-logs.yaml", "--bindings", "who.yaml")
-        self._apply(made)
-        agent = "aliquot-system:aliquot-access-agent"
-        self.admin(
-            *("create", "clusterrolebinding", "aliquot-access-agent-reviews"),
-            *("--clusterrole=system:auth-delegator", f"--serviceaccount={agent}"),
-        )
+        made = self.aliquot("cluster-objects", "shop-logs.yaml", "--bindings", "who.yaml", "--token-reviews")
+        self.apply(made)
         token = self.admin("create", "token", "aliquot-access-agent", "-n", "aliquot-system")
         config = json.loads(self.admin("config", "view", "--raw", "--minify", "-o", "json"))
         config["users"][0]["user"] = {"token": token.strip()}
@@ -65,16 +60,22 @@ class Installation:
             pytest.skip("nobody here knows where this cluster's audit log is")
         return self.aliquot("audit", "read", str(log), "--cluster", "demo", "--token-file", "demo.audit")
 
-    def _apply(self, manifests: str) -> None:
+    def apply(self, manifests: str) -> str:
         """Into the namespaces that they name."""
-        subprocess.run(
-            [self.admin.binary, "--kubeconfig", self.admin.kubeconfig, "apply", "-f", "-"],
+        return self.kubectl("apply", "-f", "-", stdin=manifests)
+
+    def kubectl(self, *args: str, stdin: str = "") -> str:
+        """Where the server's files lie."""
+        done = subprocess.run(
+            [self.admin.binary, "--kubeconfig", self.admin.kubeconfig, *args],
             check=True,
-            input=manifests,
+            input=stdin,
+            cwd=self.folder,
             text=True,
             capture_output=True,
             timeout=60,
         )
+        return done.stdout
 
     def aliquot(self, *args: str) -> str:
         result = self.run(*args)
@@ -258,3 +259,56 @@ def test_what_is_broken_is_told_before_anything_runs(installation: Installation)
     came = installation.run("serve", "--config", "broken.yaml")
     assert came.code == 1
     assert "broken.yaml:2: unknown field 'lisen'; did you mean 'listen'?" in came.err
+
+
+@pytest.mark.parametrize(
+    ("database", "replicas"),
+    [("postgresql://access@db.example.com/access", 2), ("sqlite:////var/lib/aliquot/access.db", 1)],
+    ids=["postgresql", "sqlite"],
+)
+def test_a_server_stands_in_a_cluster(installation: Installation, database: str, replicas: int) -> None:
+    config = (installation.folder / "access.yaml").read_text()
+    config = config.replace(f"127.0.0.1:{installation.port}", "0.0.0.0:8443")
+    config = config.replace("sqlite:///access.db", database)
+    (installation.folder / "pod.yaml").write_text(
+        config + "tls: {certificateFile: tls.crt, keyFile: tls.key}\n"
+    )
+    done = installation.run("server-objects", "pod.yaml")
+    assert done.code == 0, done.err
+    for name in ("tls.crt", "tls.key"):
+        (installation.folder / name).write_text("as cert-manager writes it")
+    _, _, command = done.err.partition("kubectl ")
+    namespace = ("-n", "aliquot-system")
+    admin = installation.admin
+    try:
+        installation.kubectl(*command.split())
+        installation.apply(done.out)
+        wanted = f"deployment/aliquot-access-server {replicas}"
+        eventually(lambda: _pods(admin) == replicas)
+        shown_ = admin(
+            *("get", "deployment", "aliquot-access-server", *namespace),
+            *("-o", "jsonpath=deployment/{.metadata.name} {.spec.replicas}"),
+        )
+        assert shown_ == wanted
+        # Applied again it is what it was; of a budget kubectl never says so, since it replaces the whole selector.
+        again = installation.apply(done.out)
+        assert [line for line in again.splitlines() if not line.endswith(" unchanged")] == [
+            "poddisruptionbudget.policy/aliquot-access-server configured"
+        ]
+    finally:
+        installation.kubectl("delete", "secret", "aliquot-access", *namespace)
+        installation.kubectl("delete", "-f", "-", stdin=done.out)
+
+
+def _pods(admin: Kubectl) -> int:
+    pods = admin(
+        "get",
+        "pods",
+        "-n",
+        "aliquot-system",
+        "-l",
+        "app.kubernetes.io/name=aliquot-access-server",
+        "-o",
+        "name",
+    )
+    return len(pods.split())

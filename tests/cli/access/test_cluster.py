@@ -45,3 +45,16 @@ def test_what_speaks_against_a_template_is_told_and_nothing_printed(tmp_path: Pa
 
 def test_a_shorter_cap_is_in_the_policy() -> None:
     assert f"{24 * 3600 + 20}s" in run("--longest-days", "1")[1]
+
+
+def test_tokens_of_the_cluster_are_asked_about_only_where_that_is_wanted() -> None:
+    def delegators(*args: str) -> list[object]:
+        return [
+            one["subjects"]
+            for one in objects(*args)
+            if one["kind"] == "ClusterRoleBinding" and one["roleRef"]["name"] == "system:auth-delegator"  # type: ignore[index]
+        ]
+
+    assert delegators() == []
+    agent = {"kind": "ServiceAccount", "name": "aliquot-access-agent", "namespace": "aliquot-system"}
+    assert delegators("--token-reviews") == [[agent]]

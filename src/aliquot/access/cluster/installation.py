@@ -52,13 +52,14 @@ def objects(
     *,
     longest_s: int = policies.LONGEST_S,
     controllers: Sequence[str] = policies.CONTROLLERS,
+    token_reviews: bool = False,
 ) -> tuple[dict[str, Any], ...]:
     """In the order in which they are applied: policies before the agent has any right that they hold in check. `held`: the
     rules of templates whose grants have roles of their own."""
     names = [one.name for one in template_roles]
     return (
         *policies.objects(names, longest_s=longest_s, controllers=controllers),
-        *roles.objects(template_roles, held),
+        *roles.objects(template_roles, held, token_reviews=token_reviews),
     )
 
 

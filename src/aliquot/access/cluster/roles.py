@@ -31,11 +31,13 @@ class TemplateRole:
 
 
 def objects(
-    template_roles: Sequence[TemplateRole] = (), held: Sequence[Rule] = ()
+    template_roles: Sequence[TemplateRole] = (), held: Sequence[Rule] = (), *, token_reviews: bool = False
 ) -> tuple[dict[str, Any], ...]:
-    """`held`: the rules of templates with parameters, without names: those are not known yet."""
+    """`held`: the rules of templates with parameters, without names: those are not known yet. `token_reviews`: whether the agent may
+    ask whose a token is, for an installation whose people this cluster knows."""
     agent, at_home = _agent([one.name for one in template_roles])
     sentinel, sentinel_at_home = _sentinel()
+    account = {"kind": "ServiceAccount", "name": AGENT, "namespace": INSTALLED_IN}
     return (
         INSTALLED_IN_OBJECT,
         {"apiVersion": "v1", "kind": NAMESPACES.kind, "metadata": {"name": NAMESPACE}},
@@ -51,6 +53,7 @@ def objects(
         *_bound(AGENT, agent),
         *(_bound(AGENT, {**role(HELD), "rules": policy_rules(nameless(held))}) if held else ()),
         *_bound(AGENT, at_home),
+        *((binding("system:auth-delegator", account, name=f"{AGENT}-reviews"),) if token_reviews else ()),
         *_bound(SENTINEL, sentinel),
         *_bound(SENTINEL, sentinel_at_home),
     )

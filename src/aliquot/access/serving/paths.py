@@ -20,9 +20,13 @@ def beside(configuration: Configuration, base: Path) -> Configuration:
     return _replaced(configuration, base)
 
 
-def named(configuration: Configuration) -> Iterator[str]:
-    """All of them, as they are written."""
+def named(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """All of them: the field that names it, and the path as it is written."""
     yield from _named(configuration)
+
+
+PUBLIC = frozenset({"policy_file", "bindings_file", "templates", "groups_file", "authority_file", "ca_file"})
+"""Fields that name no secret."""
 
 
 def _is_path(name: str) -> bool:
@@ -48,16 +52,16 @@ def _whole(found: Any, base: Path) -> Any:
     return str(base / found) if isinstance(found, str) else tuple(str(base / one) for one in found)
 
 
-def _named(value: object) -> Iterator[str]:
+def _named(value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Struct):
         for name in value.__struct_fields__:
             found = getattr(value, name)
             if not _is_path(name):
                 yield from _named(found)
             elif isinstance(found, str):
-                yield from [found] if found else []
+                yield from [(name, found)] if found else []
             else:
-                yield from found
+                yield from ((name, one) for one in found)
     elif isinstance(value, dict):
         for one in value.values():
             yield from _named(one)

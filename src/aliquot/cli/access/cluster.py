@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
     show_default=True,
     help="No object of a grant may say an end that is later than so many days after it was made.",
 )
-def cluster_objects(files: tuple[str, ...], bindings: str | None, image: str, longest_days: int) -> None:
+@click.option(
+    "--token-reviews",
+    is_flag=True,
+    help="People prove who they are by this cluster's own tokens: the server's agent may ask whose one is (system:auth-delegator).",
+)
+def cluster_objects(
+    files: tuple[str, ...], bindings: str | None, image: str, longest_days: int, token_reviews: bool
+) -> None:
     """Policies, accounts, roles and the sentinel, for a cluster in which grants of the shipped templates, and of those in the files
     or directories TEMPLATE..., are to be made. Apply it anew when templates change."""
-    import yaml
-
     from aliquot.access.cluster import installation
-
-    class Plain(yaml.SafeDumper):
-        """What comes up twice is written twice."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
+    from aliquot.cli.access.manifests import manifests
 
     made, held = installation.of_templates(_templates(files, bindings))
     objects = (
-        *installation.objects(made, held, longest_s=longest_days * 24 * 3600),
+        *installation.objects(made, held, longest_s=longest_days * 24 * 3600, token_reviews=token_reviews),
         installation.sentinel(image),
     )
-    click.echo(yaml.dump_all(objects, Dumper=Plain, sort_keys=False), nl=False)
+    click.echo(manifests(objects), nl=False)
 
 
 def _templates(files: tuple[str, ...], bindings: str | None) -> "Iterable[Template]":

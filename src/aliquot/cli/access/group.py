@@ -48,6 +48,11 @@ _COMMANDS = {
         "cluster_objects",
         "What a cluster needs before the first grant, as YAML for kubectl apply.",
     ),
+    "server-objects": (
+        "aliquot.cli.access.server",
+        "server_objects",
+        "The server in a cluster, as YAML for kubectl apply.",
+    ),
     "sentinel": (
         "aliquot.cli.access.cluster",
         "sentinel",
