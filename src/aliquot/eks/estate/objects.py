@@ -31,14 +31,6 @@ class Meta(Struct, frozen=True, rename="camel", kw_only=True):
     deletion_timestamp: str = ""
 
 
-class Thing(Struct, frozen=True, rename="camel", kw_only=True):
-    """Of a kind of which only the metadata is looked at, or that is looked at as plain data."""
-
-    metadata: Meta = Meta()
-    spec: Any = None
-    status: Any = None
-
-
 class Container(Struct, frozen=True, rename="camel", kw_only=True):
     name: str = ""
     image: str = ""
@@ -128,10 +120,10 @@ class Objects(Struct, frozen=True, kw_only=True):
     pods: tuple[Pod, ...] = ()
     workloads: dict[str, tuple[Workload, ...]] = {}
     """By kind: Deployment, StatefulSet, DaemonSet."""
-    things: dict[str, tuple[Thing, ...]] = {}
-    """By kind: PodDisruptionBudget, ValidatingWebhookConfiguration, StorageClass and so on."""
+    things: dict[str, tuple[dict[str, Any], ...]] = {}
+    """By kind, as the API server gives them: PodDisruptionBudget, StorageClass and so on."""
     missing: tuple[str, ...] = ()
     """Kinds that this cluster does not serve at all."""
 
-    def of(self, kind: str) -> tuple[Thing, ...]:
+    def of(self, kind: str) -> tuple[dict[str, Any], ...]:
         return self.things.get(kind, ())
