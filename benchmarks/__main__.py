@@ -28,6 +28,7 @@ NAMES = (
     "binding",
     "operator",
     "access_api",
+    "access_audit",
     "access_grants",
     "access_log",
     "access_reports",

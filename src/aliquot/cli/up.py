@@ -197,12 +197,13 @@ def up(
 
 def _detach(state: states.StateDirectory, arguments: list[str], wait_s: float) -> None:
     running = detached.start(state, [a for a in arguments if a != "--detach"], wait_s=wait_s)
+    # A shell evaluates what is on standard output.
     if running.ready:
-        # A shell evaluates what is on standard output.
         click.echo(f"{counted(running.nodes, 'node')} ready at {running.server}", err=True)
         click.echo(state.export)
         return
-    click.echo(f"up at {running.server}, {running.nodes_ready} of {counted(running.nodes, 'node')} ready")
+    up = f"up at {running.server}, {running.nodes_ready} of {counted(running.nodes, 'node')} ready"
+    click.echo(up, err=True)
     click.echo(state.export)
     for line in described(running.not_ready, of=running.nodes - running.nodes_ready):
         click.echo(line, err=True)

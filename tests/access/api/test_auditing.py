@@ -1,5 +1,6 @@
 """What clusters deliver, over the API: each with its own token, and each for itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +90,8 @@ def test_findings_are_for_those_who_look_after_all(tokens: dict[str, str]) -> No
         assert (await sent(api, encoded(raw(by=root, at_s=now_s)))).json["findings"] == 1
         (found,) = (await api.get("max", "/v1/audit/findings")).json["items"]
         assert (found["rule"], found["cluster"]) == ("system_masters", CLUSTER)
+        await asyncio.sleep(10)
+        assert [one.notice.sort for one in api.world.others.noticed] == ["system masters"]
         assert (await api.get("max", "/v1/audit/findings?cluster=prod-two")).json == {"items": []}
         assert (await api.get("max", "/v1/audit/findings?cluster=A")).status == 422
         assert (await api.get("dev", "/v1/audit/findings")).status == 403

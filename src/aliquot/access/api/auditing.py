@@ -60,8 +60,10 @@ class Auditing:
         caller = await self._door.caller(request)
         here = await self._door.seen(reading.id_of(request), caller)
         life = here.life
-        found = await self._door.store.read(lambda tx: tx.audited.uses(life.id))
-        return written(spell(summary(life.id, life.request.rules, found)))
+        found = await self._door.store.read(
+            lambda tx: spell(summary(life.id, life.request.rules, tx.audited.uses(life.id)))
+        )
+        return written(found)
 
     async def findings(self, request: Request) -> Response:
         """The latest first."""

@@ -195,8 +195,8 @@ def summary(grant: str, rules: Iterable[Rule], found: Tally) -> GrantUse:
     """`rules`: that the grant gives."""
     total = found.get((Sort.ALL, What()))
     lines = {sort: _lines(found, sort) for sort in _TOLD}
-    given = list(_cells(rules))
-    unused = [cell for cell in given if not _is_used(cell, found)]
+    given, used = list(_cells(rules)), _used(found)
+    unused = [cell for cell in given if not _is_used(cell, used)]
     return GrantUse(
         grant=grant,
         count=total.count if total is not None else 0,
@@ -259,12 +259,21 @@ def _cells(rules: Iterable[Rule]) -> Iterator[Rule]:
     return iter(dict.fromkeys(cells))
 
 
-def _is_used(cell: Rule, found: Tally) -> bool:
+def _used(found: Tally) -> Mapping[tuple[str, str, str], set[str]]:
+    """By group, resource and verb, the names of what it was used for."""
+    used: dict[tuple[str, str, str], set[str]] = {}
+    for sort, what in found:
+        if sort in _DONE:
+            for verb in _needed(what):
+                used.setdefault((what.group, what.resource, verb), set()).add(what.name)
+    return used
+
+
+def _is_used(cell: Rule, used: Mapping[tuple[str, str, str], set[str]]) -> bool:
     return any(
-        sort in _DONE
-        and (not cell.resource_names or what.name in (*cell.resource_names, ANY))
-        and any(matches(cell, what.group, what.resource, verb) for verb in _needed(what))
-        for sort, what in found
+        matches(cell, group, resource, verb)
+        and (not cell.resource_names or not names.isdisjoint((*cell.resource_names, ANY)))
+        for (group, resource, verb), names in used.items()
     )
 
 
