@@ -44,6 +44,7 @@ from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.access.tickets.registry import ticket_systems
 from aliquot.clock import Clock
+from aliquot.kube.cache import settle_gc
 from aliquot.metrics import server as probes
 
 _log = structlog.get_logger(__name__)
@@ -157,6 +158,7 @@ async def serve(
             tasks.create_task(readiness.run(), name="readiness")
             for one in there:
                 tasks.create_task(look_after(one, store, policies), name=f"cluster {one.name}")
+            settle_gc()
             host, port = bound.getsockname()[:2]
             _log.info("serving", address=host, port=port, database=database.name, log=key.public.text)
 

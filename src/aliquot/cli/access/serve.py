@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> None:
     """Take requests over HTTPS, make grants and end them, and write the log. Runs until stopped; whatever it was doing when it dies,
     it carries on with when it is started again."""
+    import uvloop
+
     from aliquot.access.serving.configuration import load
     from aliquot.access.serving.https import CannotServe
     from aliquot.access.store.database import Unreachable, Unusable
@@ -43,7 +45,8 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
             click.echo(f"{path}: nothing speaks against it")
             return
         connect.serve(
-            lambda: _serve(configuration, Path(path).resolve().parent, (metrics_address, metrics_port))
+            lambda: _serve(configuration, Path(path).resolve().parent, (metrics_address, metrics_port)),
+            loop_factory=uvloop.new_event_loop,
         )
     except known as error:
         raise click.ClickException(str(error)) from error
