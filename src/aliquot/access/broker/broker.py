@@ -117,9 +117,9 @@ class Broker:
         ticketed = await self._ticket_of(asked, caller)
 
         def work(tx: Transaction) -> Life | Refused:
-            new = request_id or requests.new_id(tx.now_s, self._random_bytes(requests.RANDOM_BYTES))
-            if (there := tx.life(new)) is not None:
+            if request_id and (there := tx.life(request_id)) is not None:
                 return there
+            new = request_id or requests.new_id(tx.now_s, self._random_bytes(requests.RANDOM_BYTES))
             draft = _like(asked, new, caller.person)
             around = self._around(
                 tx, draft, known, ticketed, tx.life(asked.extends) if asked.extends else None
