@@ -9,8 +9,8 @@ from aliquot.access.core.life.facts import Fact, replay
 from aliquot.access.core.life.life import Life, Outcome
 from aliquot.access.core.spelling import read, spell
 from aliquot.access.log.entries import Actor, Draft, sealed
+from tests.access.life.leading import active, approve, approved, asked, emergency, fix, longer, put
 from tests.access.life.scenery import person
-from tests.access.life.test_lives import active, approve, approved, asked, emergency, fix, longer, put
 from tests.access.life.world import World
 
 DEV = person("dev")

@@ -8,8 +8,8 @@ from aliquot.access.core.life.minting import Mint
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.times import CACHE_S, FORBIDDEN_S, LEEWAY_S, MOST_SKEW_S, TOKEN_FLOOR_S
+from tests.access.life.leading import active
 from tests.access.life.scenery import HOUR_S, person
-from tests.access.life.test_lives import active
 from tests.access.life.world import World
 
 
