@@ -115,7 +115,7 @@ def _row(found: dict[str, Any], *, wide: bool) -> list[str]:
         f"{asked['cluster']}/{asked['namespace']}" if asked["namespace"] else asked["cluster"],
         who["subject"] if wide else who["subject"].removeprefix(_ACCOUNT),
         found["stage"],
-        found["end"][_MINUTES].replace("T", " ") if found["end"] else "-",
+        (found["overAt"] or found["end"] or "-")[_MINUTES].replace("T", " ") or "-",
     ]
     if wide:
         review = found["reviewState"]
