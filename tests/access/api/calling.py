@@ -48,6 +48,9 @@ class ByName:
             return Refused("nobody is known by this", Ground.FORBIDDEN)
         return Caller(identity=PEOPLE[person(name)], auth="test")
 
+    async def authenticate_to_end(self, headers: Mapping[str, str]) -> Caller | Refused:
+        return await self.authenticate(headers)
+
     async def proven(
         self, caller: Caller, headers: Mapping[str, str], act: str, digest: str
     ) -> Caller | Refused:
@@ -90,6 +93,7 @@ class Api:
             ByName(),
             {CLUSTER: Reachable(CLUSTER, "https://prod-one:6443", "")},
             world.rng.randbytes,
+            outage=world.outage,
         )
         self.app: Starlette = application(self.door, **self.rooms())
 

@@ -40,6 +40,9 @@ class BySession:
             return Refused(str(error), Ground.FORBIDDEN)
         return Caller(identity=proof.identity, auth=proof.auth, credential=proof.credential)
 
+    async def authenticate_to_end(self, headers: Any) -> Caller | Refused:
+        return await self.authenticate(headers)
+
     async def proven(self, caller: Caller, *_: object) -> Caller | Refused:
         return caller
 
@@ -47,7 +50,7 @@ class BySession:
 class Laptop(Api):
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        door = Door(world.broker, world.store, world.others, BySession(world))
+        door = Door(world.broker, world.store, world.others, BySession(world), outage=world.outage)
         self.app = application(door, origin="log.example.com/access", signing_in=SigningIn(door, KEY, PARTY))
 
     async def invited(self) -> dict[str, str]:

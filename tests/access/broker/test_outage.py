@@ -347,6 +347,9 @@ def test_one_that_a_restored_database_does_not_know_is_told_and_stays_gone() -> 
         await back(world)
         (entry,) = await told(world)
         assert (entry.grant, entry.details["outcome"], entry.after) == (life.id, "unknown", "")
+        assert [(one.notice.source, one.notice.about) for one in world.others.noticed] == [
+            ("journal", life.id)
+        ]
         assert not world.clusters.made
 
     in_a_world(body)

@@ -243,7 +243,7 @@ class World:
         self.broker = Broker(
             self.store, outside, waking=waking, random_bytes=self.rng.randbytes, notice=self.known.notice
         )
-        self.merging = Merging(self.broker, self.others)
+        self.merging = Merging(self.broker, self.others, self.notices)
         await self.outage.settle(self.merging)
         carrying_out = CarryingOut(self.store, self.broker, outside, owner=owner, waking=waking, rng=self.rng)
         self._tasks = [

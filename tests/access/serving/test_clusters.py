@@ -43,7 +43,7 @@ def test_grants_that_run_are_told_and_silence_of_the_database_is_not_taken_for_n
             return await read(work)
 
         store = SimpleNamespace(read=reads)
-        task = asyncio.create_task(look_after(one, cast(Any, store), cast(Any, policies)))
+        task = asyncio.create_task(look_after(one, cast(Any, store), cast(Any, policies), world.outage))
         await asyncio.sleep(30)
         assert agent.told == []
         silent = False

@@ -22,6 +22,7 @@ def configuration(database: str = POSTGRESQL, **more: Any) -> Configuration:
     return replace(
         found,
         database=database,
+        journal=more.pop("journal", "" if database == SQLITE else f"{DATA}/access.journal"),
         listen="0.0.0.0:8443",
         tls=replace(found.tls, key_file="tls.key"),  # type: ignore[type-var]
         clusters=found.clusters[:1],
@@ -108,6 +109,8 @@ def test_a_server_that_cannot_reach_others_is_still_asked() -> None:
         ({"listen": "0.0.0.0:8080"}, {}, "that of the metrics"),
         ({}, {"secrets": ["/etc/log.key"]}, "/etc/log.key: in a pod everything lies beside"),
         ({}, {"files": {"../policy.yaml": "p"}}, "../policy.yaml: in a pod"),
+        ({"journal": ""}, {}, "write journal: /var/lib/aliquot/access.journal"),
+        ({"journal": "access.journal"}, {}, "a pod keeps nothing but what lies in /var/lib/aliquot"),
     ],
 )
 def test_what_is_no_pod(changed: dict[str, Any], more: dict[str, Any], said: str) -> None:

@@ -33,6 +33,7 @@ def test_each_that_is_missing_is_named_with_why_and_comes_back() -> None:
             cast(Any, policies),
             cast(Any, checkpointing),
             [connected(one) for one in answers],
+            world.outage,
         )
         assert readiness.reasons()["database"] == "not looked at yet"
         await readiness.look()
@@ -53,6 +54,7 @@ def test_each_that_is_missing_is_named_with_why_and_comes_back() -> None:
             "cluster two": "no route to host",
             "policy": "policy.yaml:3: no",
             "log": "the stored log does not go on",
+            "journal": "",
         }
         world.store.write = write  # type: ignore[method-assign]
         answers["two"] = None
@@ -72,7 +74,7 @@ def test_who_hangs_is_not_waited_for() -> None:
             "one", cast(Any, SimpleNamespace(server_time_s=hangs)), cast(Any, None), Reachable("one", "", "")
         )
         fine = cast(Any, SimpleNamespace(problem=""))
-        readiness = Readiness(world.store, fine, fine, [cluster])
+        readiness = Readiness(world.store, fine, fine, [cluster], world.outage)
         await readiness.look()
         assert readiness.reasons()["cluster one"] == "no answer within 5 s"
 

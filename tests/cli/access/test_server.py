@@ -16,6 +16,7 @@ policyFile: policy.yaml
 bindingsFile: who.yaml
 templates: [templates]
 logKeyFile: log.key
+journal: /var/lib/aliquot/access.journal
 clusters: [{name: one, kubeconfig: one.kubeconfig}]
 identity: {keyFile: identity.key, kubernetes: [{cluster: one, issuer: one}]}
 """

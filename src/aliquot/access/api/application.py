@@ -19,7 +19,7 @@ from aliquot.access.api.overseeing import Overseeing
 from aliquot.access.api.problems import HANDLERS
 from aliquot.access.api.reporting import Reporting
 from aliquot.access.api.signing_in import SigningIn
-from aliquot.access.core.life.events import Activate, Return, Withdraw
+from aliquot.access.core.life.events import Activate, Withdraw
 from aliquot.access.core.people import Person
 from aliquot.access.log.verify import Key
 
@@ -55,7 +55,7 @@ def application(
         Route("/v1/requests/{id}", asking.show, methods=get),
         Route("/v1/requests/{id}", declaring.put, methods=["PUT"]),
         Route("/v1/requests/{id}", declaring.delete, methods=["DELETE"]),
-        Route("/v1/grants/{id}:return", deciding.without_body(_return), methods=post),
+        Route("/v1/grants/{id}:return", deciding.give_back, methods=post),
         Route("/v1/grants/{id}:revoke", deciding.revoke, methods=post),
         Route("/v1/grants/{id}:extend", deciding.extend, methods=post),
         Route("/v1/grants/{id}:credential", deciding.credential, methods=post),
@@ -93,10 +93,6 @@ def _withdraw(by: Person) -> Withdraw:
 
 def _activate(by: Person) -> Activate:
     return Activate(by=by)
-
-
-def _return(by: Person) -> Return:
-    return Return(by=by)
 
 
 async def _alive(_request: Request) -> Response:

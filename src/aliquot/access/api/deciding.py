@@ -1,5 +1,6 @@
 """What is done about requests and grants. Whether somebody may is asked before what they send is read."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from starlette.responses import Response
 from aliquot.access.api import reading
 from aliquot.access.api.asking import Asking
 from aliquot.access.api.door import Door, answered, written
+from aliquot.access.api.journaled import PATIENCE_S, journaled
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.asked import Seconds
 from aliquot.access.core.life import asking
@@ -18,6 +20,7 @@ from aliquot.access.core.life.life import Outcome
 from aliquot.access.core.life.rights import may
 from aliquot.access.core.people import Person
 from aliquot.access.core.refusals import Ground, Refused
+from aliquot.access.store.database import Unreachable
 from aliquot.clock import rfc3339
 
 
@@ -75,9 +78,42 @@ class Deciding:
         )
 
     async def revoke(self, request: Request) -> Response:
-        caller, here = await self._let_in(request, lambda by: Revoke(by=by, why=""))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                caller, here = await self._let_in(request, lambda by: Revoke(by=by, why=""))
+        except (Unreachable, TimeoutError):
+            return await self._revoke_in_outage(request, None)
         said = await reading.body(request, RevokeBody)
-        return await self._put(request, here, Revoke(by=caller.person, why=said.why), caller)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._put(request, here, Revoke(by=caller.person, why=said.why), caller)
+        except (Unreachable, TimeoutError):
+            return await self._revoke_in_outage(request, said)
+
+    async def _revoke_in_outage(self, request: Request, said: RevokeBody | None) -> Response:
+        caller = await self._door.caller_to_end(request)
+        grant = reading.id_of(request)
+        await self._door.outage.may_end(grant, caller)
+        if said is None:
+            said = await reading.body(request, RevokeBody)
+        return journaled(await self._door.outage.revoke(grant, caller, said.why))
+
+    async def give_back(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                caller, here = await self._let_in(request, _return)
+        except (Unreachable, TimeoutError):
+            return await self._give_back_in_outage(request)
+        await reading.no_body(request)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._put(request, here, _return(caller.person), caller)
+        except (Unreachable, TimeoutError):
+            return await self._give_back_in_outage(request)
+
+    async def _give_back_in_outage(self, request: Request) -> Response:
+        caller = await self._door.caller_to_end(request)
+        return journaled(await self._door.outage.give_back(reading.id_of(request), caller))
 
     async def judge(self, request: Request) -> Response:
         caller, here = await self._let_in(
@@ -89,7 +125,7 @@ class Deciding:
         )
         return await self._put(request, here, event, caller)
 
-    def without_body(self, event_of: Callable[[Person], Withdraw | Activate | Return]) -> Handler:
+    def without_body(self, event_of: Callable[[Person], Withdraw | Activate]) -> Handler:
         async def handle(request: Request) -> Response:
             caller, here = await self._let_in(request, event_of)
             await reading.no_body(request)
@@ -134,3 +170,7 @@ class Deciding:
     async def _put(self, request: Request, here: Here, event: Event, caller: Caller) -> Response:
         version = reading.wanted_version(request)
         return answered(await self._door.broker.put(here.life.id, event, caller, version=version))
+
+
+def _return(by: Person) -> Return:
+    return Return(by=by)

@@ -15,6 +15,7 @@ from aliquot.access.api import problems
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller, Policies
 from aliquot.access.broker.broker import Broker, No
+from aliquot.access.broker.outage import Outage
 from aliquot.access.core.life.here import Here
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.rights import may_see
@@ -37,6 +38,10 @@ class Authenticator(Protocol):
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller | Refused:
         """Who calls, without any fresh proof."""
+        ...
+
+    async def authenticate_to_end(self, headers: Mapping[str, str]) -> Caller | Refused:
+        """Who calls, by what can be told without the database: good for ending, and for nothing else."""
         ...
 
     async def proven(
@@ -63,10 +68,18 @@ class Door:
     authenticator: Authenticator
     clusters: Mapping[str, Reachable] = field(default_factory=dict)
     random: Callable[[int], bytes] = secrets.token_bytes
+    outage: Outage = field(kw_only=True)
 
     async def caller(self, request: Request) -> Caller:
         """Raises Problem."""
-        found = await self.authenticator.authenticate(request.headers)
+        return self._let_in(await self.authenticator.authenticate(request.headers))
+
+    async def caller_to_end(self, request: Request) -> Caller:
+        """Who calls to end something while the database is gone. Raises Problem."""
+        return self._let_in(await self.authenticator.authenticate_to_end(request.headers))
+
+    @staticmethod
+    def _let_in(found: Caller | Refused) -> Caller:
         if isinstance(found, Refused):
             if found.ground is Ground.UNKNOWN:
                 raise problems.refused(found)

@@ -72,10 +72,16 @@ class Operation(Struct, frozen=True, kw_only=True):
     """It takes an Idempotency-Key."""
     versioned: bool = False
     """It takes If-Match."""
+    ends: bool = False
+    """It is done without the database, too."""
 
 
-def _act(path: str, summary: str, body: type[Struct] | None = None, *, proven: bool = False) -> Operation:
-    return Operation(method="post", path=path, summary=summary, body=body, versioned=True, proven=proven)
+def _act(
+    path: str, summary: str, body: type[Struct] | None = None, *, proven: bool = False, ends: bool = False
+) -> Operation:
+    return Operation(
+        method="post", path=path, summary=summary, body=body, versioned=True, proven=proven, ends=ends
+    )
 
 
 def _sign_in(path: str, summary: str, body: type[Struct], answer: str, status: int = 200) -> Operation:
@@ -125,8 +131,8 @@ OPERATIONS = (
     _act("/v1/requests/{id}:deny", "Say no to a request.", DenyBody),
     _act("/v1/requests/{id}:withdraw", "Take back what the caller asked for."),
     _act("/v1/requests/{id}:activate", "Begin."),
-    _act("/v1/grants/{id}:return", "Give a grant back."),
-    _act("/v1/grants/{id}:revoke", "End a grant now.", RevokeBody),
+    _act("/v1/grants/{id}:return", "Give a grant back.", ends=True),
+    _act("/v1/grants/{id}:revoke", "End a grant now.", RevokeBody, ends=True),
     Operation(
         method="post",
         path="/v1/grants/{id}:extend",
@@ -151,6 +157,7 @@ OPERATIONS = (
         body=PullBody,
         answer="KillSwitch",
         keyed=True,
+        ends=True,
     ),
     Operation(
         method="post",
@@ -372,6 +379,16 @@ def _answers() -> dict[str, Any]:
         ),
         "Document": {"type": "object"},
         "Report": {"$ref": "#/components/schemas/Head"},
+        "Journaled": _object(
+            {
+                "record": _TEXT,
+                "grant": _TEXT,
+                "at": _MOMENT,
+                "isJournaled": _FLAG,
+                "isRemoved": _FLAG,
+                "detail": _TEXT,
+            }
+        ),
         "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
     }
 
@@ -418,6 +435,11 @@ def _operation(one: Operation) -> dict[str, Any]:
     }
     if one.open:
         found["security"] = []
+    if one.ends:
+        found["responses"]["202"] = {
+            "description": "Done, or being done, while the database is out of reach.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Journaled"}}},
+        }
     if one.body is not None or one.takes:
         body = one.body.__name__ if one.body is not None else one.takes
         found["requestBody"] = {"required": True, **_content(body)}

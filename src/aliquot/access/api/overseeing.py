@@ -1,5 +1,6 @@
 """For those who look after all: the kill switch and the log; and where clusters are."""
 
+import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from aliquot.access.api import reading
 from aliquot.access.api.door import Door, written
+from aliquot.access.api.journaled import PATIENCE_S, journaled
 from aliquot.access.api.problems import Problem
 from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.people import Person
@@ -22,6 +24,7 @@ from aliquot.access.core.spelling import spell
 from aliquot.access.log.dump import dump
 from aliquot.access.log.evidence import prove
 from aliquot.access.log.witness.request import asking
+from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 
 SEEN = {"from": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}
@@ -53,10 +56,29 @@ class Overseeing:
         return _shown(await self._door.store.read(lambda tx: tx.switch))
 
     async def pull(self, request: Request) -> Response:
-        caller = await self._door.overseer(request, "pulled", "is not of those who may pull the kill switch")
         key = reading.idempotency_key(request) or self._door.random(16).hex()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                caller = await self._door.overseer(
+                    request, "pulled", "is not of those who may pull the kill switch"
+                )
+        except (Unreachable, TimeoutError):
+            return await self._pull_in_outage(request, key, None)
         said = await reading.body(request, PullBody)
-        return _shown(await self._door.broker.pull(caller, said.why, pull_id=f"{caller.person}/{key}"))
+        pull_id = f"{caller.person}/{key}"
+        try:
+            return _shown(
+                await self._door.broker.pull(caller, said.why, pull_id=pull_id, within_s=PATIENCE_S)
+            )
+        except (Unreachable, TimeoutError):
+            return await self._pull_in_outage(request, key, said)
+
+    async def _pull_in_outage(self, request: Request, key: str, said: PullBody | None) -> Response:
+        caller = await self._door.caller_to_end(request)
+        self._door.outage.may_pull(caller)
+        if said is None:
+            said = await reading.body(request, PullBody)
+        return journaled(await self._door.outage.pull(caller, said.why, pull_id=f"{caller.person}/{key}"))
 
     async def clear(self, request: Request) -> Response:
         caller = await self._door.caller(request)

@@ -15,6 +15,7 @@ from aliquot.access.store.database import Unreachable
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:aliquot:access:"
+_OUT_OF_REACH = "the database is out of reach: nothing was done, and nothing is given until it is back; what is there can be ended"
 _AGAIN = {"Retry-After": "5"}
 
 STATUSES: Mapping[Ground, int] = {
@@ -70,7 +71,7 @@ def of(error: Exception) -> Problem:
             return Problem(503, "unavailable", str(error), _AGAIN)
         case Unreachable():
             # Its text names the database, which is nobody's business here.
-            return Problem(503, "unavailable", "the database does not answer: nothing was done", _AGAIN)
+            return Problem(503, "unavailable", _OUT_OF_REACH, _AGAIN)
         case HTTPException():
             return Problem(error.status_code, "http", error.detail, error.headers or {})
         case _:

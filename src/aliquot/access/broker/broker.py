@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeVar
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -47,6 +48,8 @@ from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Raced, Transaction
 from aliquot.document import nearest
 from aliquot.kube.errors import ApiError
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -106,6 +109,7 @@ class Broker:
         self.notice = notice
         self._held = held
         self._asking = Asking(random.Random() if rng is None else rng)
+        self._looking: set[asyncio.Task[None]] = set()
         self._looked_s: dict[str, float] = {}
         """What time has come for, and when it was looked at last."""
 
@@ -300,7 +304,10 @@ class Broker:
 
     # --- the kill switch ---
 
-    async def pull(self, caller: Caller, why: str, *, pull_id: str) -> KillSwitch:
+    async def pull(
+        self, caller: Caller, why: str, *, pull_id: str, within_s: float | None = None
+    ) -> KillSwitch:
+        """`within_s`: raises TimeoutError where it is not known by then whether it is pulled. All may go on ending behind it."""
         if wrong := bad_text("the reason", why):
             raise No(Refused(wrong, Ground.INVALID))
         policy = self._outside.policies.to_end()
@@ -313,9 +320,19 @@ class Broker:
             )
             return self.switched(tx, "killswitch.pulled", found, caller)
 
-        switch = self._answered(await self._store.write(work))
-        await self.look_at_all()
+        async with asyncio.timeout(within_s):
+            switch = self._answered(await self._store.write(work))
+        looking = asyncio.create_task(self.look_at_all(), name="ends all")
+        self._looking.add(looking)
+        looking.add_done_callback(self._looked)
+        await asyncio.wait({looking}, timeout=within_s)
         return switch
+
+    def _looked(self, looking: "asyncio.Task[None]") -> None:
+        self._looking.discard(looking)
+        if not looking.cancelled() and (error := looking.exception()) is not None:
+            # Time looks at all again.
+            _log.warning("looked at in vain", error=str(error))
 
     async def clear(self, caller: Caller, *, pull: int) -> KillSwitch:
         policy = self._outside.policies.now()

@@ -6,11 +6,13 @@ from enum import StrEnum
 from aliquot.access.broker import drafts
 from aliquot.access.broker.around import Caller, Policies
 from aliquot.access.broker.broker import Broker
+from aliquot.access.broker.notices import Notices
 from aliquot.access.core import killing
 from aliquot.access.core.life.events import EndedInOutage
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason
 from aliquot.access.core.life.surroundings import Surroundings
+from aliquot.access.core.notices import Notice
 from aliquot.access.core.people import Identity
 from aliquot.access.journal.records import Act, Ended, Pulled, Revoked
 from aliquot.access.store.transaction import Transaction
@@ -31,8 +33,9 @@ class Merged(StrEnum):
 
 
 class Merging:
-    def __init__(self, broker: Broker, policies: Policies) -> None:
+    def __init__(self, broker: Broker, policies: Policies, notices: Notices) -> None:
         self._broker = broker
+        self._notices = notices
         self._policies = policies
 
     async def tell(self, act: Act, *, removed_at_s: float | None) -> Merged:
@@ -51,6 +54,8 @@ class Merging:
             self._broker.notice(life)
         if isinstance(act, Pulled):
             await self._broker.look_at_all()
+        elif outcome is Merged.UNKNOWN:
+            await self._notices.tell([_unknown(act)])
         return outcome
 
     def _pull(self, tx: Transaction, act: Pulled, caller: Caller, removed_at_s: float | None) -> Merged:
@@ -81,3 +86,14 @@ class Merging:
         outcome = Merged.ENDED if is_by_it else Merged.OVER_ALREADY
         tx.append([drafts.of_journaled(act, caller, before, after, outcome, removed_at_s, tx.now_s)])
         return outcome, after
+
+
+def _unknown(act: Ended) -> Notice:
+    return Notice(
+        source="journal",
+        sort="unknown",
+        about=act.grant,
+        why=f"{act.by} ended it while the database was gone, and the database does not know it: was an older copy restored?",
+        cluster=act.cluster,
+        grant=act.grant,
+    )

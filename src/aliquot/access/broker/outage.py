@@ -151,6 +151,15 @@ class Outage:
     def is_pulled(self) -> bool:
         return any(isinstance(one.act, Pulled) for one in self._waiting.values())
 
+    @property
+    def problem(self) -> str:
+        """Why nothing is given, or what was done may be forgotten; empty: neither is so."""
+        return self._damage or self._journal_problem
+
+    def has_ended(self, grant: str) -> bool:
+        """It, or all of them."""
+        return any(isinstance(one.act, Pulled) or one.act.grant == grant for one in self._waiting.values())
+
     def state(self) -> State:
         waiting = tuple(self._waiting.values())
         return State(
@@ -355,6 +364,6 @@ class Outage:
                 return
             # It takes away by itself what is still there.
             del self._waiting[one.act.id]
-            told = _log.warning if outcome in (Merged.ENDED, Merged.TOLD_BEFORE) else _log.error
+            told = _log.error if outcome is Merged.UNKNOWN else _log.warning
             told("the database was told", act=one.act.id, outcome=outcome.value)
         await self._empty()

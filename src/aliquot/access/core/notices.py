@@ -19,7 +19,7 @@ _LONGEST = 1000
 
 class Notice(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     source: str
-    """Who found it: `agent`, `sentinel`, `audit`, `witness`."""
+    """Who found it: `agent`, `sentinel`, `audit`, `witness`, `journal`."""
     sort: str
     """What it is, in a word or two: `bypass`, `left over`."""
     about: str

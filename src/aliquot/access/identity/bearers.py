@@ -37,6 +37,12 @@ class Bearers:
         proof = await self._of(token, cluster)
         return replace(proof, identity=await self._directory.heard(proof))
 
+    async def prove_alone(self, token: str, *, cluster: str = "") -> Proof:
+        """As `prove`, by what can be told without the book, in which nothing is written: by what the token says or its issuer, whatever
+        a newer one said. Raises NotProven; of this server's own users Unreachable, for they are in the book."""
+        proof = await self._of(token, cluster)
+        return replace(proof, identity=await self._directory.heard_alone(proof))
+
     async def _of(self, token: str, cluster: str) -> Proof:
         if cluster:
             tokens = self._clusters.get(cluster)

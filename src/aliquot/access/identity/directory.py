@@ -4,6 +4,7 @@ back. Of a local user: what is written here.
 What was said later counts more, whoever comes first: who keeps an older token keeps no group that a newer one is without.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 from aliquot.access.core.people import Identity, Person
@@ -13,7 +14,9 @@ from aliquot.access.identity.configuration import IdentitySection
 from aliquot.access.identity.groups_file import OwnGroups
 from aliquot.access.identity.proof import NotProven, Proof
 from aliquot.access.identity.records import Seen
+from aliquot.access.store.database import Unreachable
 
+_BOOK_WITHIN_S = 2.0
 _OFF = "whose token this is has been switched off here: ask who looks after access"
 
 
@@ -39,6 +42,15 @@ class Directory:
         if said is None:
             said = await self._book.write(lambda tx: self._write(tx, proof))
         return self._own.with_own(said)
+
+    async def heard_alone(self, proof: Proof) -> Identity:
+        """As their issuer says, where the book may not answer. Raises NotProven: they are switched off, as far as that can be told."""
+        try:
+            async with asyncio.timeout(_BOOK_WITHIN_S):
+                await self._book.read(lambda tx: self._check_on(tx, proof.person))
+        except (Unreachable, TimeoutError):
+            pass
+        return self._own.with_own(proof.identity)
 
     def _said(self, tx: Reader, proof: Proof) -> Identity | None:
         """None: it is to be written down."""

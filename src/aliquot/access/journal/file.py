@@ -125,7 +125,7 @@ class JournalFile:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InUse(f"{self.path} is another server's: give each its own with 'journalFile'") from None
+            raise InUse(f"{self.path} is another server's: give each its own with 'journal'") from None
 
     def _put_aside(self, damage: str) -> str:
         number = 1

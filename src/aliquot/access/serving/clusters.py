@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from aliquot.access.api.door import Reachable
+from aliquot.access.broker.outage import Outage
 from aliquot.access.cluster.agent import Agent, Tell
 from aliquot.access.core.life.grant import GrantSpec, spec_of
 from aliquot.access.core.life.stages import RUNNING
@@ -54,16 +55,22 @@ async def connected(
         await transport.close()
 
 
-async def look_after(one: Connected, store: Store, policies: PolicyFiles) -> None:
-    """Until cancelled. While it is not known which grants there are, nothing is put right and nothing is taken away."""
+async def look_after(one: Connected, store: Store, policies: PolicyFiles, outage: Outage) -> None:
+    """Until cancelled. While it is not known which grants there are, nothing is put right and nothing is taken away; but for what was
+    ended while the database was gone."""
 
     async def live() -> Sequence[GrantSpec]:
+        if outage.is_pulled:
+            return []
         templates = policies.last.templates
         found = await store.read(lambda tx: tx.in_cluster(one.name))
         return [
             spec_of(life, templates[life.request.template])
             for life in found
-            if life.stage in RUNNING and life.end_s is not None and life.request.template in templates
+            if life.stage in RUNNING
+            and not outage.has_ended(life.id)
+            and life.end_s is not None
+            and life.request.template in templates
         ]
 
     while True:

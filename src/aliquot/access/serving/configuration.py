@@ -7,6 +7,7 @@ policyFile: policy.yaml
 bindingsFile: who.yaml
 templates: [templates]                            # files and directories, beside the shipped ones
 logKeyFile: log.key                               # of `aliquot access log new-key`
+journal: /var/lib/aliquot/access.journal          # what is ended while the database is gone; else access.journal, beside SQLite's file or this
 clusters:
 - name: prod-one
   kubeconfig: agent.kubeconfig                    # of the cluster's account aliquot-access-agent; in-cluster without it
@@ -81,6 +82,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     bindings_file: _Text
     templates: tuple[_Text, ...] = ()
     log_key_file: _Text
+    journal: str = ""
+    """Made by the server itself."""
     clusters: Annotated[tuple[Cluster, ...], Meta(min_length=1)]
     identity: IdentitySection
     tickets: TicketSettings = TicketSettings()

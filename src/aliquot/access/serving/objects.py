@@ -75,6 +75,10 @@ def _check(configuration: Configuration, wanted: Wanted, is_sqlite: bool) -> Non
         raise NotServable(
             f"database: a pod keeps nothing but what lies in {DATA}: sqlite:///{DATA}/access.db"
         )
+    if not configuration.journal.startswith(f"{DATA}/") and (configuration.journal or not is_sqlite):
+        raise NotServable(
+            f"journal: a pod keeps nothing but what lies in {DATA}: write journal: {DATA}/access.journal"
+        )
     if is_sqlite and wanted.replicas != 1:
         raise NotServable("SQLite is for one server: --replicas 1, or a PostgreSQL database")
     if configuration.tls is None:
@@ -193,7 +197,7 @@ def _container(configuration: Configuration, image: str) -> Json:
         return {"httpGet": {"path": path, "port": "metrics"}, "timeoutSeconds": 5, **more}
 
     # A server that cannot reach its database still ends things, and tells why it gives nothing.
-    serves = "/readyz?exclude=database&exclude=cluster&exclude=policy&exclude=log"
+    serves = "/readyz?exclude=database&exclude=cluster&exclude=policy&exclude=log&exclude=journal"
     password = {"name": SECRET, "key": PASSWORD_KEY, "optional": True}
     return {
         "name": "server",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.outage import Outage
 from aliquot.access.serving.clusters import Connected
 from aliquot.access.serving.policy_files import PolicyFiles
 from aliquot.access.store.database import Unreachable
@@ -21,10 +22,12 @@ class Readiness:
         policies: PolicyFiles,
         checkpointing: Checkpointing,
         clusters: Sequence[Connected],
+        outage: Outage,
     ) -> None:
         self._store = store
         self._policies = policies
         self._checkpointing = checkpointing
+        self._outage = outage
         self._clusters = {f"cluster {one.name}": one for one in clusters}
         self._found = dict.fromkeys(("database", *self._clusters), "not looked at yet")
 
@@ -34,6 +37,7 @@ class Readiness:
             **self._found,
             "policy": self._policies.problem,
             "log": self._checkpointing.problem,
+            "journal": self._outage.problem,
         }
 
     async def run(self) -> None:

@@ -1,6 +1,8 @@
 """One process: what decides, what carries out, what keeps time, what signs, an agent for each cluster, and the API in front."""
 
 import asyncio
+import hashlib
+import hmac
 import random
 import secrets
 import socket
@@ -21,12 +23,18 @@ from aliquot.access.broker.around import Outside
 from aliquot.access.broker.broker import Broker
 from aliquot.access.broker.carrying_out import CarryingOut
 from aliquot.access.broker.checkpointing import Checkpointing
+from aliquot.access.broker.guarding import GuardedAgent
+from aliquot.access.broker.in_clusters import InClusters
+from aliquot.access.broker.last_known import LastKnown
 from aliquot.access.broker.leases import Lease
+from aliquot.access.broker.merging import Merging
 from aliquot.access.broker.notices import Notices
+from aliquot.access.broker.outage import Outage
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.broker.witnessing import Witnessing, holding
 from aliquot.access.core.people import Identity, Person
+from aliquot.access.journal.file import InUse, JournalFile, damaged
 from aliquot.access.log.checkpoints import Pace
 from aliquot.access.log.notes import SigningKey, parse_signing_key
 from aliquot.access.notify.notifier import telling
@@ -40,7 +48,7 @@ from aliquot.access.serving.paths import beside
 from aliquot.access.serving.policy_files import PolicyFiles
 from aliquot.access.serving.readiness import Readiness
 from aliquot.access.serving.who import Who
-from aliquot.access.store.database import Database
+from aliquot.access.store.database import Database, Unreachable, sqlite_path
 from aliquot.access.store.store import Store
 from aliquot.access.tickets.registry import ticket_systems
 from aliquot.clock import Clock
@@ -73,7 +81,11 @@ async def serve(
         stack.callback(bound.close)
         database = Database(configuration.database)
         stack.callback(database.close)
-        await asyncio.to_thread(database.prepare)
+        try:
+            await asyncio.to_thread(database.prepare)
+        except Unreachable as error:
+            # What is there can be ended all the same.
+            _log.error("the database does not answer: nothing is given until it does", error=str(error))
         store = Store(database)
         # Whatever is being written is written, off the loop's thread.
         stack.push_async_callback(asyncio.to_thread, store.close)
@@ -89,6 +101,7 @@ async def serve(
             )
             for one in configuration.clusters
         ]
+        agents = {one.name: one.agent for one in there}
         session = await stack.enter_async_context(aiohttp.ClientSession())
         who = await stack.enter_async_context(
             Who.of(configuration.identity, base, store, {one.name: one.client for one in there}, clock)
@@ -97,14 +110,29 @@ async def serve(
         async def identity_of(person: Person) -> Identity | None:
             return (await who.known([person])).get(person)
 
+        known = LastKnown()
+        journal = _journal(_journal_path(configuration, base), key)
+        stack.callback(journal.close)
+        outage = Outage(journal, InClusters(agents, known), policies, clock=clock)
+        await _load(outage, journal)
         outside = Outside(
             policies=policies,
             people=who,
             tickets=ticket_systems(configuration.tickets, session),
             notifier=telling(configuration.notify, session, identity_of, clock=clock),
-            agents={one.name: one.agent for one in there},
+            agents={name: GuardedAgent(agent, outage.why_not) for name, agent in agents.items()},
         )
-        broker = Broker(store, outside, waking=waking, rng=rng, held=holding(configuration.witnesses))
+        broker = Broker(
+            store,
+            outside,
+            waking=waking,
+            rng=rng,
+            notice=known.notice,
+            held=holding(configuration.witnesses),
+        )
+        merging = Merging(broker, policies, notices)
+        # Before anything is ended by what is told already.
+        await outage.settle(merging)
         witnessing = Witnessing(
             store,
             session,
@@ -120,7 +148,8 @@ async def serve(
             pace=Pace(most_entries=often.entries, most_s=float(often.seconds)),
             daily=often.daily,
         )
-        door = Door(broker, store, policies, who, {one.name: one.reachable for one in there})
+        reachable = {one.name: one.reachable for one in there}
+        door = Door(broker, store, policies, who, reachable, outage=outage)
         hooks = Hooks(door, who, configuration.tickets.hooks, configuration.tickets.rafay)
         audits = {one.name: one.audit for one in configuration.clusters if one.audit is not None}
         tokens = {name: audit_token(base / one.token_file) for name, one in audits.items()}
@@ -131,8 +160,8 @@ async def serve(
             silent_after_s={name: float(one.silent_after_seconds) for name, one in audits.items()},
         )
         auditing = Auditing(door, intake, tokens)
-        readiness = Readiness(store, policies, checkpointing, there)
-        counted = Metrics(store, readiness.reasons)
+        readiness = Readiness(store, policies, checkpointing, there, outage)
+        counted = Metrics(store, readiness.reasons, journal=lambda: outage.state().waiting)
         await stack.enter_async_context(_probes(counted, readiness, *metrics))
         async with asyncio.TaskGroup() as tasks:
             api = application(
@@ -150,6 +179,8 @@ async def serve(
                 name="carrying out",
             )
             tasks.create_task(keep_time(broker, store, owner), name="time")
+            tasks.create_task(known.run(store), name="what is known")
+            tasks.create_task(outage.run(merging), name="what the database does not know")
             tasks.create_task(notices.run(), name="findings")
             tasks.create_task(intake.run(tuple(audits)), name="audit logs")
             tasks.create_task(checkpointing.run(), name="checkpoints")
@@ -157,7 +188,7 @@ async def serve(
             tasks.create_task(policies.run(), name="policy files")
             tasks.create_task(readiness.run(), name="readiness")
             for one in there:
-                tasks.create_task(look_after(one, store, policies), name=f"cluster {one.name}")
+                tasks.create_task(look_after(one, store, policies, outage), name=f"cluster {one.name}")
             settle_gc()
             host, port = bound.getsockname()[:2]
             _log.info("serving", address=host, port=port, database=database.name, log=key.public.text)
@@ -190,6 +221,25 @@ def audit_token(path: Path) -> str:
             f"{error}; make what its API server shows with 'openssl rand -hex 32 > {path}'"
         ) from error
     return str(path)
+
+
+def _journal_path(configuration: Configuration, base: Path) -> Path:
+    if configuration.journal:
+        return base / configuration.journal
+    # SQLite's begins where the process runs.
+    beside = sqlite_path(configuration.database)
+    return (Path(beside).resolve().parent if beside else base) / "access.journal"
+
+
+def _journal(path: Path, key: SigningKey) -> JournalFile:
+    return JournalFile(path, hmac.digest(key.seed, b"aliquot access journal", hashlib.sha256))
+
+
+async def _load(outage: Outage, journal: JournalFile) -> None:
+    try:
+        await outage.load([str(one) for one in damaged(journal.path)])
+    except InUse as error:
+        raise CannotServe(str(error)) from error
 
 
 def _log_key(path: Path) -> SigningKey:

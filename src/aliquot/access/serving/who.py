@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -29,6 +30,7 @@ from aliquot.access.identity.server_key import ServerKey
 from aliquot.access.identity.step_up import ByCode, ByPasskey, of_sign_in, step_up
 from aliquot.access.identity.web import Https
 from aliquot.access.serving.https import CannotServe
+from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import Clock
 from aliquot.kube.client import Client
@@ -36,6 +38,10 @@ from aliquot.kube.client import Client
 _log = structlog.get_logger(__name__)
 
 _LONGEST_PROOF = 8192
+
+
+class _Prove(Protocol):
+    async def __call__(self, token: str, *, cluster: str = "") -> Proof: ...
 
 
 class Who:
@@ -96,23 +102,33 @@ class Who:
         return await self._directory.known(people)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller | Refused:
+        proof = await self._proof(headers, self._bearers.prove)
+        if isinstance(proof, Refused):
+            return proof
+        return replace(_caller(proof), step_up=await self._signed_in(proof))
+
+    async def authenticate_to_end(self, headers: Mapping[str, str]) -> Caller | Refused:
+        try:
+            proof = await self._proof(headers, self._bearers.prove_alone)
+        except Unreachable:
+            return Refused(
+                "users of this server's own are in the database, which does not answer: without it nobody can tell who they are",
+                Ground.UNKNOWN,
+            )
+        return proof if isinstance(proof, Refused) else _caller(proof)
+
+    async def _proof(self, headers: Mapping[str, str], prove: _Prove) -> Proof | Refused:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return Refused("who are you? send Authorization: Bearer TOKEN", Ground.FORBIDDEN)
         try:
-            proof = await self._bearers.prove(token.strip(), cluster=headers.get(CLUSTER_HEADER, ""))
+            return await prove(token.strip(), cluster=headers.get(CLUSTER_HEADER, ""))
         except IssuerSilent as error:
             _log.warning("nobody could say who somebody is", why=str(error), detail=error.detail)
             return Refused(str(error), Ground.UNKNOWN)
         except NotProven as error:
             _log.warning("somebody did not prove who they are", why=str(error), detail=error.detail)
             return Refused(str(error), Ground.FORBIDDEN)
-        return Caller(
-            identity=proof.identity,
-            auth=proof.auth,
-            credential=proof.credential,
-            step_up=await self._signed_in(proof),
-        )
 
     async def _signed_in(self, proof: Proof) -> StepUpLevel:
         accepted = self._sign_ins.get(proof.person.issuer)
@@ -139,6 +155,10 @@ class Who:
         if isinstance(found, Refused):
             return found
         return replace(caller, step_up=max(found, caller.step_up, key=lambda one: one.rank))
+
+
+def _caller(proof: Proof) -> Caller:
+    return Caller(identity=proof.identity, auth=proof.auth, credential=proof.credential)
 
 
 def _read(text: str) -> ByCode | ByPasskey | None:

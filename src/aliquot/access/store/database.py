@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
 from sqlalchemy.exc import (
     ArgumentError,
+    DatabaseError,
     DBAPIError,
     InterfaceError,
     InternalError,
@@ -33,6 +34,10 @@ _NOW = {
     True: "SELECT (julianday('now') - 2440587.5) * 86400.0",
     False: "SELECT extract(epoch FROM clock_timestamp())",
 }
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
+"""Of PostgreSQL's client, unless the URL has others: a server that has gone without a word is not waited for."""
+_NO_SUCH_TABLE = "42P01"
+"""PostgreSQL's SQLSTATE."""
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@]*@")
 
 
@@ -51,6 +56,10 @@ class Database:
         self.name = _PASSWORD.sub(r"\1:***@", url)
         self._engine = _engine(url, self.name)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self._path = Path(path) if (path := sqlite_path(url)) else None
+        self._file: tuple[int, int] | None = None
+        """Which file it was when it was prepared."""
+        self._is_to_prepare = False
         self._readers = self._engine
         if not self.is_sqlite:
             self._readers = self._engine.execution_options(isolation_level="REPEATABLE READ")
@@ -61,6 +70,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Of one moment, whatever is written meanwhile."""
+        self._look()
         with self._told(), self._readers.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN")
@@ -69,6 +79,12 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Committed at its end. Nobody else writes meanwhile, on whatever server."""
+        self._look()
+        with self._writing() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
         with self._told(), self._engine.connect() as connection, connection.begin():
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -82,8 +98,38 @@ class Database:
         return float(found)
 
     def prepare(self) -> None:
-        """Make the tables where there are none, and bring those of an earlier version up to this one."""
-        with self.writing() as connection:
+        """Make the tables where there are none, and bring those of an earlier version up to this one. Raises Unreachable: it is done once
+        it can be, before anything else."""
+        self._is_to_prepare = True
+        self._prepare()
+        self._file = self._found()
+        self._is_to_prepare = False
+
+    def _look(self) -> None:
+        """Whether it still is what was prepared. Raises Unreachable."""
+        if self._file is not None and (found := self._found()) != self._file:
+            if found is None:
+                raise Unreachable(f"{self.name}: the file is not there any more")
+            # Connections that are open would go on in the one before.
+            self._engine.dispose()
+            self._is_to_prepare = True
+        if self._is_to_prepare:
+            try:
+                self.prepare()
+            except Unusable as error:
+                raise Unreachable(str(error)) from error
+
+    def _found(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _prepare(self) -> None:
+        with self._writing() as connection:
             if inspect(connection).has_table(state.name):
                 self._upgrade(connection)
                 return
@@ -110,9 +156,7 @@ class Database:
     def explained(self, error: Exception) -> Exception:
         """Unreachable where the database itself is the cause, else the error."""
         if isinstance(error, DBAPIError):
-            if error.connection_invalidated or isinstance(
-                error, (OperationalError, InterfaceError, InternalError)
-            ):
+            if error.connection_invalidated or _is_its_fault(error):
                 return Unreachable(f"{self.name}: {_first_line(error.orig)}")
             return error
         if isinstance(error, SQLAlchemyTimeout):
@@ -132,7 +176,11 @@ class Database:
 def _engine(url: str, name: str) -> Engine:
     if url.startswith("postgres"):
         url = "postgresql+psycopg://" + url.partition("://")[2]
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": _MOST_READERS}
+    options: dict[str, Any] = {
+        "pool_pre_ping": True,
+        "pool_size": _MOST_READERS,
+        "connect_args": {option: value for option, value in _PATIENCE.items() if option not in url},
+    }
     if url.startswith("sqlite"):
         options = _sqlite_options(url, name)
     try:
@@ -148,9 +196,23 @@ def _engine(url: str, name: str) -> Engine:
     return engine
 
 
-def _sqlite_options(url: str, name: str) -> dict[str, Any]:
+def _is_its_fault(error: DBAPIError) -> bool:
+    if isinstance(error, (OperationalError, InterfaceError, InternalError)):
+        return True
+    # A file that is damaged or none of SQLite's; a database in which there are no tables of ours any more.
+    return type(error) is DatabaseError or getattr(error.orig, "sqlstate", None) == _NO_SUCH_TABLE
+
+
+def sqlite_path(url: str) -> str:
+    """Of its file. Empty: it is in memory, or none of SQLite's."""
+    if not url.startswith("sqlite"):
+        return ""
     path = url.partition(":///")[2]
-    if path in ("", ":memory:"):
+    return "" if path == ":memory:" else path
+
+
+def _sqlite_options(url: str, name: str) -> dict[str, Any]:
+    if not (path := sqlite_path(url)):
         return {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     if not Path(path).parent.is_dir():
         raise Unusable(f"{name}: there is no directory {Path(path).parent}")

@@ -191,8 +191,12 @@ class Store:
         except Exception as error:
             if connection.invalidated:
                 raise
-            run("ROLLBACK TO SAVEPOINT one")
-            run("RELEASE SAVEPOINT one")
+            try:
+                run("ROLLBACK TO SAVEPOINT one")
+                run("RELEASE SAVEPOINT one")
+            except SQLAlchemyError:
+                # A full disk has SQLite take back all of the transaction: what it said first is why.
+                raise error from None
             head.back_to(before)
             return _Came(wanted, None, self._database.explained(error))
         run("RELEASE SAVEPOINT one")

@@ -70,6 +70,8 @@ def _tell(switch: dict[str, Any], output: Format) -> None:
 
 
 def _told(switch: dict[str, Any]) -> str:
+    if "isJournaled" in switch:
+        return str(switch["detail"])
     if not switch["isPulled"]:
         return "the kill switch is clear"
     agreed = [person(one) for one in switch["clearing"]] or ["nobody"]

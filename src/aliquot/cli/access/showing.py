@@ -32,6 +32,9 @@ def tell_stage(found: dict[str, Any], output: Format) -> None:
 
 
 def stage(found: dict[str, Any]) -> str:
+    if "isJournaled" in found:
+        # Without its database the server says in words what it has done.
+        return f"{found['grant']}: {found['detail']}"
     return f"{found['id']}: {found['stage']}{_because(found)}"
 
 
