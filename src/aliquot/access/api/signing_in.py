@@ -27,6 +27,7 @@ from aliquot.access.identity.local.sessions import Opened
 from aliquot.access.identity.proof import NotProven
 from aliquot.access.identity.server_key import ServerKey
 from aliquot.access.log.entries import Actor, Draft
+from aliquot.access.store.reading import Reading
 from aliquot.access.store.transaction import Transaction
 from aliquot.clock import rfc3339_milli
 
@@ -143,21 +144,19 @@ class SigningIn:
 
     async def passkey_options(self, request: Request) -> Response:
         said = await reading.body(request, InvitedBody)
-        found = await self._door.store.read(
-            lambda tx: passkeys.registration_options(
-                tx, self._key, self._local, self._person(said), said.secret, secrets.token_bytes
-            )
+        return await self._offered(
+            said,
+            lambda tx, person: passkeys.registration_options(
+                tx, self._key, self._local, person, said.secret, secrets.token_bytes
+            ),
         )
-        return written(_taken(found, self._person(said)))
 
     async def passkey(self, request: Request) -> Response:
         said = await reading.body(request, PasskeyBody)
-        person = self._person(said)
-        await self._logged(
+        return await self._registered(
+            said,
             "passkey.registered",
-            person,
-            "invitation",
-            lambda tx: passkeys.register(
+            lambda tx, person: passkeys.register(
                 tx,
                 self._key,
                 self._local,
@@ -168,26 +167,35 @@ class SigningIn:
                 name=said.name,
             ),
         )
-        return Response(status_code=204)
 
     async def codes_options(self, request: Request) -> Response:
         said = await reading.body(request, InvitedBody)
-        found = await self._door.store.read(
-            lambda tx: codes.offer(tx, self._key, self._person(said), said.secret, secrets.token_bytes)
+        return await self._offered(
+            said, lambda tx, person: codes.offer(tx, self._key, person, said.secret, secrets.token_bytes)
         )
-        return written(_taken(found, self._person(said)))
 
     async def codes(self, request: Request) -> Response:
         said = await reading.body(request, CodesBody)
-        person = self._person(said)
-        await self._logged(
+        return await self._registered(
+            said,
             "codes.registered",
-            person,
-            "invitation",
-            lambda tx: codes.register(
+            lambda tx, person: codes.register(
                 tx, self._key, person, secret=said.secret, sealed=said.sealed, code=said.code
             ),
         )
+
+    # --- what registering comes to, whatever is registered ---
+
+    async def _offered(self, said: InvitedBody, offer: Callable[[Reading, Person], T | Refused]) -> Response:
+        """Of which something is made that is registered."""
+        person = self._person(said)
+        return written(_taken(await self._door.store.read(lambda tx: offer(tx, person)), person))
+
+    async def _registered(
+        self, said: InvitedBody, action: str, register: Callable[[Transaction, Person], object]
+    ) -> Response:
+        person = self._person(said)
+        await self._logged(action, person, "invitation", lambda tx: register(tx, person))
         return Response(status_code=204)
 
     def _person(self, said: InvitedBody) -> Person:
