@@ -239,6 +239,13 @@ async def test_what_is_old_is_forgotten_and_not_taken_again(
     assert (await used(store)).count == 0
 
 
+async def test_what_is_yet_to_come_is_left_out(store: Store, intake: Intake) -> None:
+    events = [event(number=1, at_s=START_S + 3000), event(number=2, at_s=START_S + 4000)]
+    masters = [event("get", "nodes", "n", by=ROOT, at_s=START_S + days * 86_400.0) for days in range(1, 300)]
+    assert await intake.take("one", [*events, *masters]) == Taken(events=301, uses=1, findings=1)
+    assert [one.rule for one in await told(store)] == ["used_after_end"]
+
+
 async def test_silence_is_told_once_while_grants_are_active(
     store: Store, intake: Intake, clock: Clock
 ) -> None:

@@ -26,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 KEPT_S = 400 * 86_400
 """How long what came of it is kept, unless an installation says another time."""
+AHEAD_S = 3600.0
+"""An API server whose clock is so far ahead is given no credentials for; what it says of later would never be forgotten."""
 _AT_ONCE = 500
 _NOTED_EVERY_S = 5.0
 _LOOK_EVERY_S = 30.0
@@ -96,7 +98,11 @@ class Intake:
         heard_s = tx.audited.delivered_s(cluster)
         if heard_s is None or tx.now_s - heard_s >= _NOTED_EVERY_S:
             tx.audited.deliver(cluster, tx.now_s)
-        fresh = [one for one in events if one.at_s > tx.now_s - self._kept_s]
+        fresh = [one for one in events if tx.now_s - self._kept_s < one.at_s < tx.now_s + AHEAD_S]
+        if ahead := sum(one.at_s >= tx.now_s + AHEAD_S for one in events):
+            _log.error(
+                "audit events of a time that is yet to come are left out", cluster=cluster, events=ahead
+            )
         known = _known(tx, fresh)
         uses = 0
         for grant, of_grant in _by_grant(fresh, cluster, known).items():
