@@ -73,6 +73,13 @@ ALERTS = (
         "a witness of the log has not signed it for 15 min",
     ),
     Alert(
+        "AccessAuditLogSilent",
+        "time() - max by (cluster) ($audit_log_delivered_timestamp_seconds) > 900",
+        "5m",
+        "warning",
+        "nothing has come from a cluster's audit log for 15 min: what holders of grants do there is not seen",
+    ),
+    Alert(
         "AccessNotReady",
         'max by (check) ($ready{check!="log"}) == 0',
         "5m",
