@@ -1,6 +1,7 @@
 """The agent: what it finds and puts right, and what it does when told things twice and out of order."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from aliquot.access.cluster import credentials, entering, heartbeat, making
 from aliquot.access.cluster.agent import Agent
 from aliquot.access.cluster.credentials import NotMinted
-from aliquot.access.cluster.findings import Finding, Sort
+from aliquot.access.cluster.findings import ALARMS_S, Finding, Sort
 from aliquot.access.cluster.making import NotMade
 from aliquot.access.cluster.naming import LABEL, NAMESPACE, object_name
+from aliquot.access.cluster.sentinel import Sentinel
 from aliquot.access.core import times
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.rules import Rule
+from aliquot.emulator.faults import Error
 from aliquot.emulator.faults import Rule as Fault
 from aliquot.kube import roles
 from aliquot.kube.client import Propagation
@@ -267,5 +270,54 @@ def test_it_runs_in_bad_weather_and_its_heart_beats() -> None:
         assert age_s <= heartbeat.EVERY_S + 1
         await credentials.mint(world.agent, broker.live[0])
         running.cancel()
+
+    run(main)
+
+
+def test_what_the_sentinel_tells_is_found_for_as_long_as_it_goes_on() -> None:
+    async def main(world: World) -> None:
+        broker = Broker(world)
+        watching = Sentinel(world.sentinel, rng=random.Random(1))
+        task = asyncio.create_task(watching.run())
+        await asyncio.sleep(30)
+        # Nobody beats, and something of ours says no end.
+        await world.root.create(
+            SECRETS,
+            {"metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {LABEL: grant_id(1)}}},
+        )
+        await asyncio.sleep(90)
+        assert await broker.sweep() == [(Sort.ALARM, "Event"), (Sort.ALARM, "Event")]
+        assert {one.name for one in broker.told} == {"BrokerSilent", "PastDue"}
+        task.cancel()
+        await asyncio.sleep(ALARMS_S)
+        assert await broker.sweep() == []
+
+    run(main, guarded=False)
+
+
+def test_an_end_in_time_is_no_alarm() -> None:
+    async def main(world: World) -> None:
+        broker = Broker(world, spec())
+        await broker.agent.make(spec(), 1)
+        await heartbeat.beat(world.agent)
+        task = asyncio.create_task(Sentinel(world.sentinel, rng=random.Random(1)).run())
+        await asyncio.sleep(spec().end_s - world.agent.clock.now() - 30)
+        await heartbeat.beat(world.agent)
+        await asyncio.sleep(60)
+        assert not await ours(world)
+        broker.live = []
+        await broker.agent.sweep(broker.specs)
+        assert [one.name for one in broker.told if one.name != "BrokerSilent"] == []
+        task.cancel()
+
+    run(main)
+
+
+def test_an_agent_that_may_not_read_events_looks_all_the_same() -> None:
+    async def main(world: World) -> None:
+        broker = Broker(world, spec())
+        await broker.agent.make(spec(), 1)
+        world.weather.app.set_rules(Fault(verbs=("list",), resources=("events",), error=Error(status=403)))
+        assert await broker.sweep() == []
 
     run(main)

@@ -9,6 +9,7 @@ from aliquot.access.core.life.events import Return
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.serving.findings import SETTLING_S, notices, tell
 from aliquot.kube import roles
+from aliquot.kube.resources import EVENTS
 from tests.access.broker.test_broker import begun
 from tests.access.broker.world import CLUSTER, World, caller, in_a_world
 from tests.access.life.scenery import person
@@ -34,6 +35,12 @@ def finding(sort: Sort, grant: str = GRANT) -> Finding:
 def test_what_is_under_way_is_no_finding(sort: Sort, moving: dict[str, bool], is_told: bool) -> None:
     told = notices([finding(sort)], "one", moving)
     assert [one.about for one in told] == [f"RoleBinding shop/aliquot-bg-{GRANT}"] * is_told
+
+
+def test_an_alarm_of_the_sentinel_is_known_by_what_it_says() -> None:
+    alarm = Finding(Sort.ALARM, EVENTS, "home", "PastDue", "", "Job shop/x had to be deleted", ours=False)
+    (told,) = notices([alarm], "one", {})
+    assert (told.source, told.about) == ("sentinel", "PastDue: Job shop/x had to be deleted")
 
 
 def test_a_grant_is_under_way_while_it_was_just_made_or_still_has_to_be_taken_away() -> None:

@@ -11,15 +11,17 @@ import structlog
 
 from aliquot.access.cluster import credentials, entering, heartbeat, making
 from aliquot.access.cluster.credentials import Credential, NotMinted
-from aliquot.access.cluster.findings import Finding, Sort, findings
+from aliquot.access.cluster.findings import Finding, Sort, alarms, findings
 from aliquot.access.cluster.known_grants import known_grants
 from aliquot.access.cluster.making import NotMade, NotRemoved
-from aliquot.access.cluster.naming import KINDS, LABEL, Ours, where
+from aliquot.access.cluster.naming import KINDS, LABEL, NAMESPACE, Ours, where
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.outage import KnownGrant
 from aliquot.kube import errors
+from aliquot.kube.api.core import Event
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.client import Client
+from aliquot.kube.resources import EVENTS
 from aliquot.kube.roles import CLUSTER_ROLES
 
 _log = structlog.get_logger(__name__)
@@ -103,7 +105,11 @@ class Agent:
         found = {resource: (await self._client.list(resource, where(resource))).items for resource in KINDS}
         now_s = self._client.clock.now()
         specs = {spec.id: spec for spec in await live() if spec.end_s > now_s}
-        told = (*findings(found, list(specs.values())), *await self._changed_roles(specs.values()))
+        told = (
+            *findings(found, list(specs.values())),
+            *await self._changed_roles(specs.values()),
+            *await self._alarms(),
+        )
         broken = {one.grant for one in told if one.sort in (Sort.MISSING, Sort.CHANGED)}
         for one in told:
             _log.warning("found", finding=str(one))
@@ -115,6 +121,15 @@ class Agent:
         for grant in sorted(broken):
             await self._repair(specs[grant], live)
         return told
+
+    async def _alarms(self) -> list[Finding]:
+        """What the sentinel has told lately."""
+        try:
+            listed = await self._client.list(EVENTS, NAMESPACE, into=Event)
+        except errors.ApiError as error:
+            _log.warning("not known what the sentinel tells", error=error.message)
+            return []
+        return list(alarms(listed.items, self._client.clock.now()))
 
     async def _changed_roles(self, specs: Iterable[GrantSpec]) -> list[Finding]:
         """A ClusterRole is not the agent's to put right: it is told for as long as a grant is bound to it."""

@@ -10,14 +10,18 @@ from enum import StrEnum
 
 from aliquot.access.cluster import grants
 from aliquot.access.cluster.grants import Part, Piece
-from aliquot.access.cluster.naming import NAMESPACE, account_user, grant_of, is_ours
+from aliquot.access.cluster.naming import NAMESPACE, SENTINEL, account_user, grant_of, is_ours
 from aliquot.access.core.life.grant import GrantSpec
+from aliquot.clock import parse_rfc3339
 from aliquot.kube import roles
+from aliquot.kube.api.core import Event
 from aliquot.kube.api.meta import ObjectMeta
 from aliquot.kube.decoding import JsonObject
-from aliquot.kube.resources import Resource
+from aliquot.kube.resources import EVENTS, Resource
 
 BINDINGS = (roles.ROLE_BINDINGS, roles.CLUSTER_ROLE_BINDINGS)
+ALARMS_S = 600.0
+"""So long an Event of the sentinel counts as told now; it repeats what goes on."""
 _ALL_ACCOUNTS = f"system:serviceaccounts:{NAMESPACE}"
 
 
@@ -30,6 +34,8 @@ class Sort(StrEnum):
     """Of a grant that has ended, or that nobody knows. Taken away."""
     BYPASS = "bypass"
     """Access that no grant gave: taken away where it has our name, and told in any case."""
+    ALARM = "alarm"
+    """Of the sentinel: its Event, by the reason's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,22 @@ def findings(found: Found, live: Sequence[GrantSpec]) -> tuple[Finding, ...]:
         if at not in wanted:
             told += _unwanted(at, one, known)
     return tuple(told)
+
+
+def alarms(events: Iterable[Event], now_s: float) -> Iterator[Finding]:
+    """What the sentinel has told within some minutes."""
+    for one in events:
+        if one.source.component != SENTINEL or one.type != "Warning":
+            continue
+        if now_s - _moment(one.last_timestamp) < ALARMS_S:
+            yield Finding(Sort.ALARM, EVENTS, NAMESPACE, one.reason, "", one.message, ours=False)
+
+
+def _moment(text: str | None) -> float:
+    try:
+        return parse_rfc3339(text or "")
+    except ValueError:
+        return 0.0
 
 
 def _pieces(spec: GrantSpec) -> tuple[Piece, ...]:

@@ -80,7 +80,8 @@ def _agent(template_roles: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any
         rule("create", "", "serviceaccounts/token"),
         rule("create", "coordination.k8s.io", "leases"),
         rule("get patch", "coordination.k8s.io", "leases", names=HEARTBEAT),
-        rule("create patch", "", "events"),
+        # What the sentinel tells.
+        rule("create patch list", "", "events"),
         namespace=NAMESPACE,
     )
 

@@ -40,6 +40,8 @@ EVERY_S = 5.0
 """Between two looks at what has the label."""
 WHOLE_EVERY = 12
 """Every so many looks, all objects of the kinds are looked at: one may have lost its label."""
+LATE_S = 120.0
+"""What is still there so long after its end, nobody else has taken away: somebody has to know."""
 _HEARTBEAT = {"metadata": {"name": HEARTBEAT, "namespace": NAMESPACE}}
 
 
@@ -48,6 +50,8 @@ class Condemned:
     resource: Resource
     seen: Ours
     why: str
+    is_late: bool
+    """Whether it should have been gone long ago."""
 
 
 def condemned(resource: Resource, found: Iterable[Ours], now_s: float) -> Iterator[Condemned]:
@@ -57,9 +61,9 @@ def condemned(resource: Resource, found: Iterable[Ours], now_s: float) -> Iterat
             continue
         end_s = ends_at(seen.metadata.annotations)
         if end_s is None:
-            yield Condemned(resource, seen, "it says no end that can be read")
+            yield Condemned(resource, seen, "it says no end that can be read", is_late=True)
         elif end_s <= now_s:
-            yield Condemned(resource, seen, f"it ended at {rfc3339(end_s)}")
+            yield Condemned(resource, seen, f"it ended at {rfc3339(end_s)}", is_late=now_s - end_s > LATE_S)
 
 
 class Sentinel:
@@ -140,7 +144,11 @@ class Sentinel:
             return
         except errors.ApiError as error:
             self._failed(f"{one.resource.kind} {named} cannot be deleted", error)
+            if one.is_late:
+                self._alarm("NotDeleted", f"{one.resource.kind} {named} cannot be deleted, and {one.why}")
             return
+        if one.is_late:
+            self._alarm("PastDue", f"{one.resource.kind} {named} had to be deleted: {one.why}")
         self._deleted[one.resource.plural] += 1
         _log.warning("deleted", kind=one.resource.kind, object=named, why=one.why)
 
@@ -158,10 +166,14 @@ class Sentinel:
             told = ""
         if told:
             text = f"{told}: nobody revokes, and grants end by themselves"
-            self._recorder.event(LEASES, _HEARTBEAT, Severity.WARNING, "BrokerSilent", text)
+            self._alarm("BrokerSilent", text)
         if told != self._told:
             (_log.error if told else _log.info)("broker", state=told or "alive")
         self._told = told
+
+    def _alarm(self, reason: str, text: str) -> None:
+        """Where the server reads it, and `kubectl get events`."""
+        self._recorder.event(LEASES, _HEARTBEAT, Severity.WARNING, reason, text)
 
     def _failed(self, what: str, error: errors.ApiError) -> None:
         self._failures += 1

@@ -21,17 +21,23 @@ SETTLING_S = 60.0
 def notices(found: Sequence[Finding], cluster: str, moving: Mapping[str, bool]) -> list[Notice]:
     """`moving`: of grants that are known, whether something of them is under way. A bypass is told whatever is under way."""
     return [
-        Notice(
-            source="agent",
-            sort=one.sort.value,
-            cluster=cluster,
-            about=one.about,
-            grant=one.grant,
-            why=one.why,
-        )
-        for one in found
-        if one.sort is Sort.BYPASS or not moving.get(one.grant, False)
+        _notice(one, cluster) for one in found if one.sort is Sort.BYPASS or not moving.get(one.grant, False)
     ]
+
+
+def _notice(one: Finding, cluster: str) -> Notice:
+    if one.sort is Sort.ALARM:
+        # What it says is what it is known by: it names the object.
+        about = f"{one.name}: {one.why}"
+        return Notice(source="sentinel", sort=one.sort.value, cluster=cluster, about=about, why=one.why)
+    return Notice(
+        source="agent",
+        sort=one.sort.value,
+        cluster=cluster,
+        about=one.about,
+        grant=one.grant,
+        why=one.why,
+    )
 
 
 def is_moving(life: Life, now_s: float, *, queued: bool) -> bool:
