@@ -38,7 +38,7 @@ class Container(Struct, frozen=True, rename="camel", kw_only=True):
     command: list[str] = []
     env: list[dict[str, Any]] = []
     resources: dict[str, Any] = {}
-    readiness_probe: Any = None
+    security_context: dict[str, Any] = {}
 
 
 class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):

@@ -12,15 +12,14 @@ from aliquot.eks.preflight.waivers import Waiver
 
 def judge(subject: Subject, checks: Sequence[Check], waivers: tuple[Waiver, ...] = ()) -> Preflight:
     findings: list[Finding] = []
-    passed: list[str] = []
+    made: list[str] = []
     for check in checks:
-        if check.needs not in subject.has:
-            continue
-        found = list(check.judge(subject))
-        findings += found
-        # Where something could not be read, nobody can say that there was nothing.
-        if not found and not subject.unchecked:
-            passed.append(check.id)
+        if check.needs in subject.has:
+            findings += check.judge(subject)
+            made.append(check.id)
+    hit = {finding.check for finding in findings}
+    # Where something could not be read, nobody can say that there was nothing.
+    passed = [] if subject.unchecked else [id_ for id_ in dict.fromkeys(made) if id_ not in hit]
     judged = waiving.apply(findings, waivers, subject.today)
     return Preflight(
         subject=subject.name,

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from aliquot.eks.estate.estate import Estate
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
 from aliquot.eks.versions.minor import Minor
 
@@ -13,6 +14,8 @@ class Need(StrEnum):
     """What a check looks at. A check whose needs were not read is not made."""
 
     SIGHTINGS = "manifests, releases and what objects say of themselves"
+    AWS = "what AWS says of the cluster"
+    OBJECTS = "what its API server says"
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -22,4 +25,12 @@ class Subject(Struct, frozen=True, kw_only=True):
     today: date
     has: frozenset[Need]
     sightings: tuple[Sighting, ...] = ()
+    estate: Estate | None = None
+    """Of a cluster; without it there are manifests alone."""
     unchecked: tuple[Unchecked, ...] = ()
+
+    @property
+    def known(self) -> Estate:
+        """For checks that need AWS or objects: they are not made without."""
+        assert self.estate is not None
+        return self.estate

@@ -4,10 +4,26 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from aliquot.eks.preflight.checks import removed_apis
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight import pod_templates
+from aliquot.eks.preflight.checks import (
+    addon_builds,
+    addresses,
+    budgets,
+    cluster_behaviour,
+    insights,
+    node_os,
+    pod_behaviour,
+    removed_apis,
+    standing,
+    user_data,
+    version_skew,
+    webhooks,
+)
+from aliquot.eks.preflight.checks import calendar as calendar_check
 from aliquot.eks.preflight.findings import Finding
 from aliquot.eks.preflight.subject import Need, Subject
-from aliquot.eks.versions import removals
+from aliquot.eks.versions import calendar, removals
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -17,14 +33,114 @@ class Check(Struct, frozen=True, kw_only=True):
     judge: Callable[[Subject], Iterator[Finding]]
 
 
+def _objects(subject: Subject) -> Objects:
+    objects = subject.known.objects
+    assert objects is not None
+    return objects
+
+
 CHECKS = (
     Check(
         id=removed_apis.CHECK,
         title="APIs that the new minor does not serve",
         needs=Need.SIGHTINGS,
-        judge=lambda subject: removed_apis.judge(
-            subject.sightings, removals.shipped(), subject.now, subject.to
-        ),
+        judge=lambda s: removed_apis.judge(s.sightings, removals.shipped(), s.now, s.to),
+    ),
+    Check(
+        id=pod_behaviour.CHECK,
+        title="Pods that newer minors take otherwise",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: pod_behaviour.judge(pod_templates.written(s.sightings), s.now, s.to),
+    ),
+    Check(
+        id=pod_behaviour.CHECK,
+        title="Pods that newer minors take otherwise",
+        needs=Need.OBJECTS,
+        judge=lambda s: pod_behaviour.judge(pod_templates.running(_objects(s)), s.now, s.to),
+    ),
+    Check(
+        id=cluster_behaviour.CHECK,
+        title="Volumes, bindings, services and addresses that newer minors take otherwise",
+        needs=Need.OBJECTS,
+        judge=lambda s: cluster_behaviour.judge(_objects(s), s.to),
+    ),
+    Check(
+        id=calendar_check.CHECK,
+        title="Support of the minors on the way",
+        needs=Need.AWS,
+        judge=lambda s: calendar_check.judge(s.name, s.now, s.to, calendar.shipped(), s.today),
+    ),
+    Check(
+        id=standing.CHECK,
+        title="The cluster stands still, and is well",
+        needs=Need.AWS,
+        judge=lambda s: standing.judge(s.known, s.to),
+    ),
+    Check(
+        id=insights.CHECK,
+        title="EKS' own insights",
+        needs=Need.AWS,
+        judge=lambda s: insights.judge(s.known, s.now, s.to),
+    ),
+    Check(
+        id=addon_builds.CHECK,
+        title="Builds of add-ons",
+        needs=Need.AWS,
+        judge=lambda s: addon_builds.judge(s.known, s.now, s.to),
+    ),
+    Check(
+        id=addresses.CHECK,
+        title="Free addresses of subnets",
+        needs=Need.AWS,
+        judge=lambda s: addresses.judge(s.known),
+    ),
+    Check(
+        id=version_skew.GROUPS,
+        title="Node groups of the cluster's minor",
+        needs=Need.AWS,
+        judge=lambda s: version_skew.judge_groups(s.known),
+    ),
+    Check(
+        id=node_os.CHECK,
+        title="Operating systems of node groups",
+        needs=Need.AWS,
+        judge=lambda s: node_os.judge_groups(s.known, s.to),
+    ),
+    Check(
+        id=user_data.CHECK,
+        title="Flags in user data",
+        needs=Need.AWS,
+        judge=lambda s: user_data.judge(s.known, s.now, s.to),
+    ),
+    Check(
+        id=version_skew.CHECK,
+        title="Kubelets that would be too old",
+        needs=Need.OBJECTS,
+        judge=lambda s: version_skew.judge_nodes(s.known, s.to),
+    ),
+    Check(
+        id=node_os.CHECK,
+        title="Operating systems of node groups",
+        needs=Need.OBJECTS,
+        judge=lambda s: node_os.judge_nodes(_objects(s), s.to),
+    ),
+    Check(
+        id=budgets.CHECK,
+        title="PodDisruptionBudgets that can never be met",
+        needs=Need.OBJECTS,
+        judge=lambda s: budgets.judge(_objects(s)),
+    ),
+    Check(
+        id=budgets.REPLICAS,
+        title="Workloads of one replica",
+        needs=Need.OBJECTS,
+        judge=lambda s: budgets.judge_replicas(_objects(s)),
+    ),
+    Check(
+        id=webhooks.CHECK,
+        title="Webhooks that fail closed",
+        needs=Need.OBJECTS,
+        judge=lambda s: webhooks.judge(_objects(s)),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}

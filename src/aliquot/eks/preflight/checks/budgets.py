@@ -1,0 +1,91 @@
+"""PodDisruptionBudgets that can never be met, and workloads that have nobody else while their node is emptied."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aliquot.eks.estate.objects import Objects, Pod, Workload
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.kube.selectors.labels import from_object
+
+CHECK = "budgets"
+REPLICAS = "single-replicas"
+
+
+def judge(objects: Objects) -> Iterator[Finding]:
+    living = [pod for pod in objects.pods if pod.status.phase in ("Pending", "Running")]
+    by_namespace: dict[str, list[Pod]] = {}
+    for pod in living:
+        by_namespace.setdefault(pod.metadata.namespace, []).append(pod)
+    budgets = objects.of("PodDisruptionBudget")
+    for budget in budgets:
+        meta, spec = budget["metadata"], budget.get("spec") or {}
+        named = f"PodDisruptionBudget {meta.get('namespace', '')}/{meta.get('name', '')}"
+        selected = _selected(spec.get("selector"), by_namespace.get(meta.get("namespace", ""), []))
+        if not selected:
+            continue
+        wrong = _never(
+            spec, budget.get("status") or {}, len(selected), sum(pod.status.ready for pod in selected)
+        )
+        if wrong:
+            severity, why = wrong
+            yield Finding(
+                check=CHECK,
+                severity=severity,
+                what=named,
+                why=f"{why}: the node of {_names(selected)} cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
+                fix="let it allow one disruption at least: more replicas, or maxUnavailable: 1",
+            )
+
+
+def _never(
+    spec: Mapping[str, Any], status: Mapping[str, Any], pods: int, ready: int
+) -> tuple[Severity, str] | None:
+    at_least, at_most = spec.get("minAvailable"), spec.get("maxUnavailable")
+    if at_most is not None and _number(at_most, pods) == 0:
+        return Severity.BLOCK, f"maxUnavailable {at_most} of {pods} pods allows no disruption, ever"
+    if at_least is not None and _number(at_least, pods) >= pods:
+        return Severity.BLOCK, f"minAvailable {at_least} of {pods} pods allows no disruption, ever"
+    if status.get("disruptionsAllowed") == 0:
+        return Severity.WARN, f"it allows no disruption now ({ready} of {pods} pods are ready)"
+    return None
+
+
+def _number(value: Any, of: int) -> int:
+    """Of a count or a percentage, rounded as the disruption controller does: up."""
+    text = str(value)
+    if text.endswith("%") and text[:-1].isdigit():
+        return -(-int(text[:-1]) * of // 100)
+    return int(text) if text.isdigit() else 0
+
+
+def _selected(selector: Any, pods: list[Pod]) -> list[Pod]:
+    """An empty selector of policy/v1 selects every pod of the namespace; none selects nothing."""
+    if selector is None:
+        return []
+    wanted = from_object(selector)
+    return [pod for pod in pods if wanted.matches(pod.metadata.labels)]
+
+
+def judge_replicas(objects: Objects) -> Iterator[Finding]:
+    for kind in ("Deployment", "StatefulSet"):
+        for workload in objects.workloads.get(kind, ()):
+            replicas = 1 if workload.spec.replicas is None else workload.spec.replicas
+            if replicas == 1:
+                yield _single(kind, workload)
+
+
+def _single(kind: str, workload: Workload) -> Finding:
+    meta = workload.metadata
+    system = meta.namespace == "kube-system"
+    return Finding(
+        check=REPLICAS,
+        severity=Severity.WARN if system else Severity.INFO,
+        what=f"{kind} {meta.namespace}/{meta.name}",
+        why="it has one replica: while its node is replaced it is away",
+        fix="two replicas on two nodes, or live with the minutes",
+    )
+
+
+def _names(pods: list[Pod]) -> str:
+    names = sorted(f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in pods)
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -1,0 +1,57 @@
+"""Node groups and nodes whose operating system ends, or does not go with the new kubelet."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.versions.minor import Minor
+
+CHECK = "node-os"
+_LAST_AL2, _CGROUP_V1, _LAST_CONTAINERD_1 = Minor(1, 32), Minor(1, 35), Minor(1, 35)
+
+
+def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
+    for group in estate.nodegroups:
+        if not group.ami_type.startswith("AL2_"):
+            continue
+        ends = to > _LAST_AL2
+        yield Finding(
+            check=CHECK,
+            severity=Severity.BLOCK if ends else Severity.WARN,
+            what=f"node group {group.name}",
+            why=f"{group.ami_type}: {_LAST_AL2} is the last minor with AL2; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
+            fix="make a new group of AL2023 beside it, move the work over, then delete this one",
+            minor=_LAST_AL2.next if ends else None,
+        )
+        if to >= _CGROUP_V1:
+            yield Finding(
+                check=CHECK,
+                severity=Severity.BLOCK,
+                what=f"node group {group.name}",
+                why=f"AL2 has cgroup v1, under which kubelet does not start from {_CGROUP_V1} on",
+                fix="AL2023 has cgroup v2",
+                minor=_CGROUP_V1,
+            )
+
+
+def judge_nodes(objects: Objects, to: Minor) -> Iterator[Finding]:
+    if to <= _LAST_CONTAINERD_1:
+        severity = Severity.INFO if to < _LAST_CONTAINERD_1 else Severity.WARN
+    else:
+        severity = Severity.BLOCK
+    by_runtime: dict[str, list[str]] = defaultdict(list)
+    for node in objects.nodes:
+        runtime = node.status.node_info.container_runtime_version
+        if runtime.startswith("containerd://1."):
+            by_runtime[runtime].append(node.metadata.name)
+    for runtime, names in sorted(by_runtime.items()):
+        yield Finding(
+            check=CHECK,
+            severity=severity,
+            what=f"{len(names)} nodes, {sorted(names)[0]} first",
+            why=f"they have {runtime}; {_LAST_CONTAINERD_1} is the last minor that goes with containerd 1",
+            fix="AMIs of AL2023 and Bottlerocket for 1.34 and later have containerd 2",
+            minor=_LAST_CONTAINERD_1.next if severity is Severity.BLOCK else None,
+        )

@@ -1,0 +1,55 @@
+"""Flags in user data of launch templates with which a newer kubelet does not start."""
+
+import re
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.versions.minor import Minor
+
+CHECK = "user-data"
+
+
+class _Flag(Struct, frozen=True):
+    pattern: str
+    minor: Minor
+    severity: Severity
+    why: str
+    fix: str
+
+
+_OUT = "take it out of the user data"
+_FLAGS = (
+    _Flag(r"--container-runtime(?![\w-])", Minor(1, 27), Severity.BLOCK, "kubelet does not know --container-runtime", _OUT),
+    _Flag(r"--keep-terminated-pod-volumes\b", Minor(1, 31), Severity.BLOCK, "kubelet does not start with --keep-terminated-pod-volumes", _OUT),
+    _Flag(r"--cloud-provider[= ]aws\b", Minor(1, 31), Severity.BLOCK, "kubelet does not know --cloud-provider=aws", "it has to be external"),
+    _Flag(r"--runonce\b", Minor(1, 31), Severity.INFO, "--runonce is deprecated", _OUT),
+    _Flag(r"--cgroup-driver\b", Minor(1, 34), Severity.INFO, "--cgroup-driver is deprecated: kubelet asks containerd", _OUT),
+    _Flag(r"--pod-infra-container-image\b", Minor(1, 35), Severity.BLOCK, "kubelet does not start with --pod-infra-container-image", _OUT),
+    _Flag(r"--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
+    _Flag(r"--event-storage-(age|event)-limit\b", Minor(1, 37), Severity.BLOCK, "kubelet does not start with the old flags of cAdvisor", _OUT),
+    _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
+    _Flag(r"version\s*=\s*2\b", Minor(1, 34), Severity.WARN, "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
+)  # fmt: skip
+
+
+def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
+    """A flag that an older kubelet did not know, either, is told without a hop."""
+    for template in estate.templates:
+        used_by = sorted(group.name for group in estate.nodegroups if group.template == template.id)
+        if not used_by or not template.user_data:
+            continue
+        for flag in _FLAGS:
+            if flag.minor > to or not re.search(flag.pattern, template.user_data):
+                continue
+            yield Finding(
+                check=CHECK,
+                severity=flag.severity,
+                what=f"launch template {template.id}, version {template.version}",
+                where=f"node group {', '.join(used_by)}",
+                why=flag.why,
+                fix=flag.fix,
+                minor=flag.minor if flag.minor > now else None,
+            )

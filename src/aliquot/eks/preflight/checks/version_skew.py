@@ -1,0 +1,85 @@
+"""Nodes that would be too far behind, or that EKS wants moved first."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.objects import Node
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.versions import skew
+from aliquot.eks.versions.minor import Minor
+
+CHECK = "version-skew"
+GROUPS = "node-group-versions"
+NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
+FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
+
+
+def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
+    """Of kubelets, whoever runs them; grouped by what they are part of."""
+    assert estate.objects is not None
+    behind: dict[tuple[str, Minor], list[str]] = defaultdict(list)
+    for node in estate.objects.nodes:
+        version = node.status.node_info.kubelet_version
+        try:
+            kubelet = Minor.parse(version)
+        except ValueError:
+            yield Finding(
+                check=CHECK,
+                severity=Severity.WARN,
+                what=f"node {node.metadata.name}",
+                why=f"its kubelet says that it is {version!r}",
+                fix="see that it is no older than three minors behind the control plane",
+            )
+            continue
+        if not skew.kubelet_fits(kubelet, max(to, kubelet)):
+            behind[_pool(node), kubelet].append(node.metadata.name)
+    for (pool, kubelet), names in sorted(behind.items(), key=lambda item: item[0][0]):
+        first = next(minor for minor in _hops(kubelet, to) if not skew.kubelet_fits(kubelet, minor))
+        yield Finding(
+            check=CHECK,
+            severity=Severity.BLOCK,
+            what=f"{pool} ({len(names)} nodes, {names[0]} first)",
+            why=f"kubelet {kubelet} is more than three minors behind {first}, which does not support it",
+            fix=f"bring these nodes to {skew.oldest_kubelet(to)} or later first",
+            minor=first,
+        )
+
+
+def judge_groups(estate: Estate) -> Iterator[Finding]:
+    """The API reference says that each managed group has to be of the cluster's minor before the control plane goes on."""
+    for group in estate.nodegroups:
+        if group.minor < estate.cluster.minor:
+            yield Finding(
+                check=GROUPS,
+                severity=Severity.BLOCK,
+                what=f"node group {group.name}",
+                why=f"it is at {group.minor}, the control plane at {estate.cluster.minor}: EKS may refuse the next minor until they are equal",
+                fix=f"bring it to {estate.cluster.minor} first; where EKS allows three behind, waive this",
+            )
+        elif group.minor > estate.cluster.minor:
+            yield Finding(
+                check=GROUPS,
+                severity=Severity.BLOCK,
+                what=f"node group {group.name}",
+                why=f"it is at {group.minor}, ahead of the control plane at {estate.cluster.minor}",
+                fix="a kubelet may not be newer than its API server: bring it back",
+            )
+
+
+def _pool(node: Node) -> str:
+    labels = node.metadata.labels
+    if NODEGROUP_LABEL in labels:
+        return f"node group {labels[NODEGROUP_LABEL]}"
+    if FARGATE_LABEL in labels:
+        return f"Fargate profile {labels[FARGATE_LABEL]}"
+    if "karpenter.sh/nodepool" in labels:
+        return f"NodePool {labels['karpenter.sh/nodepool']}"
+    return "nodes of no group"
+
+
+def _hops(now: Minor, to: Minor) -> Iterator[Minor]:
+    minor = now
+    while minor < to:
+        minor = minor.next
+        yield minor

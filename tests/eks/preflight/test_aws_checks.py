@@ -1,0 +1,244 @@
+"""What AWS says of a cluster, judged: each row is a cluster, and what is found in it."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from aliquot.eks.estate.estate import Addon, AddonBuild, Insight, Issue, Template
+from aliquot.eks.preflight.checks import (
+    addon_builds,
+    addresses,
+    calendar,
+    insights,
+    node_os,
+    standing,
+    user_data,
+    version_skew,
+)
+from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.upgrade.updates import Progress, SeenUpdate
+from aliquot.eks.versions.calendar import shipped
+from aliquot.eks.versions.minor import Minor
+from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet
+
+BLOCK, WARN, INFO = Severity.BLOCK, Severity.WARN, Severity.INFO
+
+
+def short(findings: Any) -> list[tuple[Severity, str]]:
+    found: list[Finding] = list(findings)
+    for one in found:
+        assert one.why
+        assert one.fix
+        assert "\n" not in one.why
+    return [(one.severity, one.what) for one in found]
+
+
+def test_a_cluster_that_nothing_speaks_against() -> None:
+    fine = estate()
+    for findings in (
+        standing.judge(fine, M132),
+        addresses.judge(fine),
+        addon_builds.judge(fine, M131, M132),
+        insights.judge(fine, M131, M132),
+        version_skew.judge_groups(fine),
+        version_skew.judge_nodes(fine, M132),
+        node_os.judge_groups(fine, M132),
+        user_data.judge(fine, M131, M132),
+        calendar.judge("prod", Minor(1, 35), Minor(1, 36), shipped(), date(2026, 11, 29)),
+    ):
+        assert short(findings) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"status": "UPDATING"}, [(BLOCK, "cluster prod")]),
+        ({"issues": (Issue("ACCESS_DENIED", "no", ("sg-1",)),)}, [(BLOCK, "cluster prod")]),
+        ({"minor": M133}, [(BLOCK, "cluster prod")]),
+    ],
+)
+def test_a_cluster_that_does_not_stand_well(change: dict[str, Any], found: list[Any]) -> None:
+    fine = estate()
+    assert short(standing.judge(replace(fine, cluster=replace(fine.cluster, **change)), M132)) == found
+
+
+def test_parts_that_do_not_stand_well() -> None:
+    running = SeenUpdate(id="u1", type="VersionUpdate", progress=Progress.IN_PROGRESS, created_s=0.0)
+    bad = estate(
+        updates=(running,),
+        nodegroups=(group(status="DEGRADED", issues=(Issue("AsgInstanceLaunchFailures", "capacity"),)),),
+        addons=(Addon(name="coredns", build="b1", status="DEGRADED"),),
+    )
+    assert short(standing.judge(bad, M132)) == [
+        (BLOCK, "cluster prod"),
+        (BLOCK, "node group gpu"),
+        (BLOCK, "node group gpu"),
+        (WARN, "add-on coredns"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("free", "found"),
+    [
+        ((100, 100), []),
+        ((100, 15), [(WARN, "subnet s-b")]),
+        ((100, 5), [(WARN, "subnet s-b")]),
+        ((100, 4), [(BLOCK, "subnet s-b"), (BLOCK, "cluster prod")]),
+        (
+            (1, 1),
+            [
+                (BLOCK, "subnet s-a"),
+                (BLOCK, "subnet s-b"),
+                (BLOCK, "cluster prod"),
+                (BLOCK, "node group gpu"),
+            ],
+        ),
+    ],
+)
+def test_free_addresses(free: tuple[int, int], found: list[Any]) -> None:
+    tight = estate(subnets=(subnet("s-a", free[0]), subnet("s-b", free[1])))
+    assert short(addresses.judge(tight)) == found
+
+
+def test_a_subnet_that_is_gone() -> None:
+    assert (BLOCK, "subnet s-b") in short(addresses.judge(estate(subnets=(subnet("s-a"),))))
+
+
+def test_without_surge_no_more_addresses_are_needed() -> None:
+    tight = estate(
+        nodegroups=(group(strategy="MINIMAL", subnets=("s-c",)),),
+        subnets=(subnet("s-a"), subnet("s-b"), subnet("s-c", 0)),
+    )
+    assert short(addresses.judge(tight)) == []
+
+
+def build(name: str, *minors: Minor) -> AddonBuild:
+    return AddonBuild(addon="coredns", build=name, minors=minors)
+
+
+@pytest.mark.parametrize(
+    ("builds", "to", "found", "fix"),
+    [
+        ((build("b1", M131, M132),), M132, [], ""),
+        ((build("b2", M131, M132), build("b1", M131)), M132, [INFO], "raises it to b2 first"),
+        ((build("b2", M132), build("b1", M131)), M132, [WARN], "raised to b2 right after"),
+        ((build("b1", M131),), M132, [BLOCK], "wait for one"),
+        ((build("b3", M133), build("b2", M132, M133), build("b1", M131, M132)), M133, [INFO], "b2 first"),
+        ((), M132, [WARN], "its own documentation"),
+    ],
+)
+def test_builds_of_add_ons(
+    builds: tuple[AddonBuild, ...], to: Minor, found: list[Severity], fix: str
+) -> None:
+    findings = list(addon_builds.judge(estate(builds=builds), M131, to))
+    assert [one.severity for one in findings] == found
+    assert not findings or fix in findings[0].fix
+
+
+@pytest.mark.parametrize(
+    ("status", "minor", "found"),
+    [
+        ("PASSING", "1.32", []),
+        ("ERROR", "1.32", [BLOCK]),
+        ("WARNING", "1.33", [BLOCK]),
+        ("WARNING", "1.32", [WARN]),
+        ("UNKNOWN", "1.32", [WARN]),
+        ("ERROR", "1.34", []),
+        ("ERROR", "", [BLOCK]),
+    ],
+)
+def test_insights(status: str, minor: str, found: list[Severity]) -> None:
+    one = Insight(
+        id="i",
+        name="Deprecated APIs",
+        category="UPGRADE_READINESS",
+        minor=minor,
+        status=status,
+        details=("x by y",),
+    )
+    findings = list(insights.judge(estate(insights=(one,)), M131, M133))
+    assert [finding.severity for finding in findings] == found
+    assert all("x by y" in finding.why for finding in findings)
+
+
+def node(name: str, version: str, runtime: str = "containerd://2.1.5", **labels: str) -> dict[str, Any]:
+    info = {"kubeletVersion": version, "containerRuntimeVersion": runtime}
+    return {"metadata": {"name": name, "labels": labels}, "status": {"nodeInfo": info}}
+
+
+def test_kubelets_are_told_by_their_group_and_at_the_hop_that_ends_them() -> None:
+    eks = {"eks.amazonaws.com/nodegroup": "old"}
+    fine = estate()
+    assert fine.objects is not None
+    there = replace(
+        fine.objects,
+        nodes=nodes(
+            node("a", "v1.29.9-eks-1", **eks),
+            node("b", "v1.29.9-eks-1", **eks),
+            node("c", "v1.28.9", **{"karpenter.sh/nodepool": "spot"}),
+            node("d", "v1.31.4"),
+            node("e", "unknown"),
+        ),
+    )
+    found = list(version_skew.judge_nodes(replace(fine, objects=there), M133))
+    assert [(one.severity, one.what, one.minor) for one in found] == [
+        (WARN, "node e", None),
+        (BLOCK, "NodePool spot (1 nodes, c first)", M132),
+        (BLOCK, "node group old (2 nodes, a first)", M133),
+    ]
+
+
+def test_node_groups_are_of_the_clusters_minor_first() -> None:
+    uneven = estate(nodegroups=(group("old", minor=Minor(1, 30)), group("new", minor=M132)))
+    assert short(version_skew.judge_groups(uneven)) == [(BLOCK, "node group old"), (BLOCK, "node group new")]
+
+
+def test_operating_systems() -> None:
+    al2 = estate(nodegroups=(group(ami_type="AL2_x86_64_GPU"),))
+    assert short(node_os.judge_groups(al2, M132)) == [(WARN, "node group gpu")]
+    assert short(node_os.judge_groups(al2, M133)) == [(BLOCK, "node group gpu")]
+    assert short(node_os.judge_groups(al2, Minor(1, 35))) == [(BLOCK, "node group gpu")] * 2
+    fine = estate().objects
+    assert fine is not None
+    old = replace(fine, nodes=nodes(node("a", "v1.31.4", "containerd://1.7.29")))
+    for to, severity in ((M132, INFO), (Minor(1, 35), WARN), (Minor(1, 36), BLOCK)):
+        assert [found for found, _ in short(node_os.judge_nodes(old, to))] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("text", "to", "found"),
+    [
+        ("kubelet --keep-terminated-pod-volumes=true", "1.31", [BLOCK]),
+        ("kubelet --keep-terminated-pod-volumes=true", "1.30", []),
+        ("--cloud-provider=aws", "1.32", [BLOCK]),
+        ("--cloud-provider=external", "1.32", []),
+        ("--pod-infra-container-image x", "1.35", [BLOCK]),
+        ("--container-runtime-endpoint=x", "1.37", []),
+        ("--containerd=/run/x", "1.37", [BLOCK]),
+        ('"eventRecordQPS": 0', "1.37", [WARN]),
+        ("eventRecordQPS: 50", "1.37", []),
+        ("[plugins]\nversion = 2\n", "1.34", [WARN]),
+    ],
+)
+def test_user_data(text: str, to: str, found: list[Severity]) -> None:
+    template = Template(id="lt-1", version="3", user_data=text)
+    unused = Template(id="lt-2", version="1", user_data=text)
+    there = estate(nodegroups=(group(template="lt-1"),), templates=(template, unused))
+    assert [severity for severity, _ in short(user_data.judge(there, Minor(1, 29), Minor.parse(to)))] == found
+
+
+@pytest.mark.parametrize(
+    ("now", "to", "today", "found"),
+    [
+        ("1.31", "1.32", date(2026, 10, 1), [WARN, INFO]),
+        ("1.31", "1.32", date(2026, 11, 29), [WARN, INFO]),
+        ("1.36", "1.38", date(2026, 11, 29), [BLOCK]),
+        ("1.36", "1.37", date(2026, 9, 1), [BLOCK]),
+        ("1.29", "1.30", date(2026, 11, 29), [WARN, WARN]),
+    ],
+)
+def test_the_calendar(now: str, to: str, today: date, found: list[Severity]) -> None:
+    judged = short(calendar.judge("prod", Minor.parse(now), Minor.parse(to), shipped(), today))
+    assert sorted(severity for severity, _ in judged) == sorted(found)

@@ -1,0 +1,244 @@
+"""What the API server says of a cluster, judged; and the same of pods in manifests."""
+
+import json
+from typing import Any
+
+import pytest
+
+from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight import pod_templates
+from aliquot.eks.preflight.checks import budgets, cluster_behaviour, pod_behaviour, webhooks
+from aliquot.eks.preflight.findings import Severity
+from aliquot.eks.sightings.files import in_text
+from aliquot.eks.sightings.sighting import Sighting
+from aliquot.eks.versions import changes
+from aliquot.eks.versions.minor import Minor
+from tests.eks.preflight.estates import pods, web, workloads
+
+BLOCK, WARN, INFO = Severity.BLOCK, Severity.WARN, Severity.INFO
+
+
+def budget(**spec: Any) -> dict[str, Any]:
+    status = spec.pop("status", {})
+    selector = spec.pop("selector", {"matchLabels": {"app": "web"}})
+    return {
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"selector": selector, **spec},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "count", "found"),
+    [
+        ({"minAvailable": 1}, 2, []),
+        ({"minAvailable": 1}, 1, [BLOCK]),
+        ({"minAvailable": "100%"}, 3, [BLOCK]),
+        ({"minAvailable": "50%"}, 3, []),
+        ({"minAvailable": "51%"}, 1, [BLOCK]),
+        ({"maxUnavailable": 0}, 5, [BLOCK]),
+        ({"maxUnavailable": "0%"}, 5, [BLOCK]),
+        ({"maxUnavailable": "1%"}, 5, []),
+        ({"maxUnavailable": 1}, 1, []),
+        ({"maxUnavailable": 1, "status": {"disruptionsAllowed": 0}}, 2, [WARN]),
+        ({"minAvailable": 1}, 0, []),
+        ({"minAvailable": 1, "selector": {}}, 1, [BLOCK]),
+        ({"minAvailable": 1, "selector": None}, 1, []),
+        (
+            {"minAvailable": 1, "selector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}},
+            1,
+            [BLOCK],
+        ),
+    ],
+)
+def test_budgets_that_can_never_be_met(spec: dict[str, Any], count: int, found: list[Severity]) -> None:
+    objects = Objects(
+        pods=pods(*(web(number) for number in range(count))),
+        things={"PodDisruptionBudget": (budget(**spec),)},
+    )
+    assert [one.severity for one in budgets.judge(objects)] == found
+
+
+def test_pods_that_are_over_do_not_count() -> None:
+    over = {**web(1), "status": {"phase": "Succeeded"}}
+    objects = Objects(pods=pods(web(0), over), things={"PodDisruptionBudget": (budget(minAvailable=1),)})
+    (found,) = budgets.judge(objects)
+    assert "shop/web-0" in found.why
+
+
+def test_workloads_of_one_replica() -> None:
+    made = workloads(
+        {"metadata": {"name": "one", "namespace": "shop"}, "spec": {"replicas": 1}},
+        {"metadata": {"name": "two", "namespace": "shop"}, "spec": {"replicas": 2}},
+        {"metadata": {"name": "unsaid", "namespace": "kube-system"}},
+    )
+    found = list(budgets.judge_replicas(Objects(workloads={"Deployment": made})))
+    assert [(one.severity, one.what) for one in found] == [
+        (INFO, "Deployment shop/one"),
+        (WARN, "Deployment kube-system/unsaid"),
+    ]
+
+
+def webhook(**more: Any) -> dict[str, Any]:
+    one = {
+        "name": "check.example.com",
+        "clientConfig": {"service": {"namespace": "policy", "name": "guard"}},
+        "rules": [{"resources": ["pods"]}],
+        **more,
+    }
+    return {"metadata": {"name": "guard"}, "webhooks": [one]}
+
+
+SERVICE = {"metadata": {"name": "guard", "namespace": "policy"}}
+
+
+def endpoints(*ready: bool | None) -> dict[str, Any]:
+    labels = {"kubernetes.io/service-name": "guard"}
+    return {
+        "metadata": {"name": "guard-1", "namespace": "policy", "labels": labels},
+        "endpoints": [{"conditions": {} if one is None else {"ready": one}} for one in ready],
+    }
+
+
+def name_not_in(*names: str) -> dict[str, Any]:
+    expression = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [*names]}
+    return {"namespaceSelector": {"matchExpressions": [expression]}}
+
+
+@pytest.mark.parametrize(
+    ("more", "slices", "services", "found", "says"),
+    [
+        ({}, (), (SERVICE,), BLOCK, "has no ready endpoints"),
+        ({}, (), (), BLOCK, "is not there"),
+        ({}, (endpoints(False),), (SERVICE,), BLOCK, "has no ready endpoints"),
+        ({}, (endpoints(True),), (SERVICE,), WARN, "kube-system, too"),
+        ({}, (endpoints(None),), (SERVICE,), WARN, "kube-system, too"),
+        (name_not_in("kube-system"), (endpoints(True),), (SERVICE,), None, ""),
+        (
+            {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}},
+            (endpoints(True),),
+            (SERVICE,),
+            None,
+            "",
+        ),
+        ({"rules": [{"resources": ["certificates"]}]}, (endpoints(True),), (SERVICE,), None, ""),
+        ({"failurePolicy": "Ignore"}, (), (), None, ""),
+        ({"clientConfig": {"url": "https://x"}, **name_not_in("kube-system")}, (), (), None, ""),
+    ],
+)
+def test_webhooks_that_fail_closed(
+    more: dict[str, Any], slices: Any, services: Any, found: Severity | None, says: str
+) -> None:
+    objects = Objects(
+        things={
+            "ValidatingWebhookConfiguration": (webhook(**more),),
+            "EndpointSlice": slices,
+            "Service": services,
+        }
+    )
+    judged = list(webhooks.judge(objects))
+    assert [one.severity for one in judged] == ([found] if found else [])
+    assert not judged or says in judged[0].why
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    annotations = spec.pop("annotations", {})
+    return {
+        "metadata": {"name": "p", "namespace": "shop", "annotations": annotations},
+        "spec": {"containers": [{"name": "c", "image": spec.pop("image", "web:1")}], **spec},
+    }
+
+
+PODS = [
+    (pod(), "1.37", []),
+    (pod(volumes=[{"name": "d", "hostPath": {"path": "/var/run/docker.sock"}}]), "1.32", [BLOCK]),
+    (pod(volumes=[{"name": "d", "rbd": {}}]), "1.31", [BLOCK]),
+    (pod(volumes=[{"name": "d", "cephfs": {}}]), "1.30", []),
+    (pod(volumes=[{"name": "d", "gitRepo": {"repository": "x"}}]), "1.36", [BLOCK]),
+    (
+        pod(annotations={"container.apparmor.security.beta.kubernetes.io/c": "runtime/default"}),
+        "1.31",
+        [WARN],
+    ),
+    (pod(securityContext={"appArmorProfile": {"type": "RuntimeDefault"}}), "1.34", [INFO]),
+    (pod(image="registry.k8s.io/ingress-nginx/controller:v1.12.1"), "1.35", [WARN]),
+]
+
+
+@pytest.mark.parametrize(("one", "to", "found"), PODS)
+def test_pods_that_newer_minors_take_otherwise(one: dict[str, Any], to: str, found: list[Severity]) -> None:
+    minors = (Minor(1, 22), Minor.parse(to))
+    live = pod_templates.running(Objects(pods=pods(one)))
+    assert [finding.severity for finding in pod_behaviour.judge(live, *minors)] == found
+    template = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d"},
+        "spec": {"template": one},
+    }
+    for text in (json.dumps({"apiVersion": "v1", "kind": "Pod", **one}), json.dumps(template)):
+        written = [sighting for sighting in in_text(text, "f.json") if isinstance(sighting, Sighting)]
+        judged = list(pod_behaviour.judge(pod_templates.written(tuple(written)), *minors))
+        assert [finding.severity for finding in judged] == found
+        assert all(finding.file == "f.json" for finding in judged)
+
+
+def test_pods_of_workloads_are_told_once() -> None:
+    owned = pod(volumes=[{"name": "d", "rbd": {}}])
+    owned["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web", "controller": True}]
+    template = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"template": owned}}
+    objects = Objects(pods=pods(owned), workloads={"Deployment": workloads(template)})
+    found = list(pod_behaviour.judge(pod_templates.running(objects), Minor(1, 30), Minor(1, 31)))
+    assert [one.what for one in found] == ["Deployment shop/web"]
+
+
+def test_rules_are_of_changes_that_are_known() -> None:
+    known = {change.id for change in changes.shipped()}
+    assert {rule.change for rule in pod_behaviour.RULES} <= known
+
+
+def things(kind: str, **one: Any) -> Objects:
+    metadata = {"name": one.pop("name", "x"), "namespace": "kube-system"}
+    return Objects(things={kind: ({"metadata": metadata, **one},)})
+
+
+CLUSTERS = [
+    (things("PersistentVolume", spec={"rbd": {}}), "1.31", [BLOCK]),
+    (things("PersistentVolume", spec={"csi": {}}), "1.31", []),
+    (things("StorageClass", provisioner="kubernetes.io/rbd"), "1.31", [BLOCK]),
+    (things("StorageClass", provisioner="kubernetes.io/aws-ebs"), "1.31", [BLOCK]),
+    (things("ClusterRoleBinding", subjects=[{"name": "system:anonymous"}]), "1.32", [WARN]),
+    (
+        things(
+            "ClusterRoleBinding",
+            name="system:public-info-viewer",
+            subjects=[{"name": "system:unauthenticated"}],
+        ),
+        "1.32",
+        [],
+    ),
+    (things("ConfigMap", name="kube-proxy-config", data={"config": 'mode: "ipvs"\n'}), "1.35", [WARN]),
+    (things("ConfigMap", name="kube-proxy-config", data={"config": 'mode: "iptables"\n'}), "1.35", []),
+    (things("Service", spec={"externalIPs": ["1.2.3.4"]}), "1.36", [WARN]),
+    (things("Service", spec={"loadBalancerSourceRanges": ["10.0.0.1/8"]}), "1.36", [WARN]),
+    (things("Service", spec={"loadBalancerSourceRanges": ["10.0.0.0/8"]}), "1.36", []),
+    (
+        things("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "010.0.0.0/8"}}]}]}),
+        "1.36",
+        [WARN],
+    ),
+]
+
+
+@pytest.mark.parametrize(("objects", "to", "found"), CLUSTERS)
+def test_what_else_newer_minors_take_otherwise(objects: Objects, to: str, found: list[Severity]) -> None:
+    judged = list(cluster_behaviour.judge(objects, Minor.parse(to)))
+    assert [one.severity for one in judged] == found
+
+
+def test_ebs_with_its_driver() -> None:
+    driver = workloads({"metadata": {"name": "ebs-csi-node", "namespace": "kube-system"}})
+    classes = things("StorageClass", provisioner="kubernetes.io/aws-ebs").things
+    assert not list(
+        cluster_behaviour.judge(Objects(things=classes, workloads={"DaemonSet": driver}), Minor(1, 31))
+    )
