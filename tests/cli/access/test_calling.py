@@ -52,6 +52,8 @@ LIFE: dict[str, Any] = {
 class Recorder(BaseHTTPRequestHandler):
     answers: dict[str, tuple[int, Any]]
     seen: list[tuple[str, str, dict[str, str], bytes]]
+    more: dict[str, dict[str, str]]
+    """Headers."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -65,6 +67,8 @@ class Recorder(BaseHTTPRequestHandler):
         status, found = self.answers.get(self.path, (404, {"detail": "there is no request of this id"}))
         sent = found if isinstance(found, bytes) else json.dumps(found).encode()
         self.send_response(status)
+        for name, value in self.more.get(self.path, {}).items():
+            self.send_header(name, value)
         if status == 302:
             self.send_header("Location", "http://127.0.0.1:1/elsewhere")
         self.send_header("Content-Length", str(len(sent)))
@@ -77,7 +81,7 @@ class Recorder(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[type[Recorder]]:
-    made = type("One", (Recorder,), {"answers": {}, "seen": []})
+    made = type("One", (Recorder,), {"answers": {}, "seen": [], "more": {}})
     http = ThreadingHTTPServer(("127.0.0.1", 0), made)
     thread = threading.Thread(target=http.serve_forever)
     thread.start()
@@ -326,3 +330,68 @@ def test_a_stage_that_there_is_not(server: Any, token: Path) -> None:
     assert came.exit_code == 2
     assert "there is no 'activ'; there are pending, denied" in came.output
     assert not server.seen
+
+
+@pytest.mark.parametrize(
+    ("form", "pages", "whole"),
+    [
+        ("csv", (b"seq,time\r\n0,a\r\n", b"seq,time\r\n1,b\r\n"), "seq,time\r\n0,a\r\n1,b\r\n"),
+        ("ocsf", (b'{"a":1}\n', b'{"a":2}\n'), '{"a":1}\n{"a":2}\n'),
+        ("cloudevents", (b'[{"id":"0"},{"id":"1"}]', b"[]"), '{"id": "0"}\n{"id": "1"}\n'),
+    ],
+)
+def test_the_log_is_fetched_page_by_page(
+    server: Any, token: Path, form: str, pages: tuple[bytes, bytes], whole: str
+) -> None:
+    first = f"/v1/log/entries?format={form}&from=0&personal=true"
+    server.answers |= {first: (200, pages[0]), "/v1/log/entries?from=9": (200, pages[1])}
+    server.more[first] = {"Link": '</v1/log/entries?from=9>; rel="next"'}
+    came = run(server.url, token, "log", "entries", "--format", form)
+    assert (came.exit_code, came.output_bytes.decode()) == (0, whole)
+
+
+def test_a_checkpoint_and_proofs_are_fetched_as_they_are(server: Any, token: Path) -> None:
+    server.answers |= {
+        "/v1/log/checkpoint": (200, b"a\n\n\xe2\x80\x94 b c\n"),
+        "/v1/log/proof?entry=3": (200, b"proof\n"),
+        "/v1/log/consistency?from=5": (200, b"old 5\n"),
+    }
+    assert run(server.url, token, "log", "checkpoint").output == "a\n\n— b c\n"
+    assert run(server.url, token, "log", "proof", "3").output == "proof\n"
+    assert run(server.url, token, "log", "consistency", "5").output == "old 5\n"
+    assert run(server.url, token, "log", "proof", "-1").exit_code == 2
+    assert "there is no request" in run(server.url, token, "log", "proof", "4").output
+
+
+def test_what_is_next_is_of_the_same_server(server: Any, token: Path) -> None:
+    first = "/v1/log/entries?format=csv&from=0&personal=true"
+    server.answers[first] = (200, b"seq\r\n")
+    server.more[first] = {"Link": '<@evil.example/v1/>; rel="next"'}
+    assert run(server.url, token, "log", "entries").exit_code == 0
+    assert [one[1] for one in server.seen] == [first]
+
+
+def test_what_a_server_has_for_whoever_asks(server: Any, token: Path) -> None:
+    one = {
+        "name": "fix",
+        "tier": "standard",
+        "clusterWide": False,
+        "defaultDurationS": 1800,
+        "maxDurationS": 5400,
+        "quorum": {"slots": [{}, {}]},
+        "stepUp": {"request": "totp", "approval": "none"},
+        "ticket": {"need": "optional"},
+        "description": "Restart what hangs.",
+        "mayAsk": True,
+        "mayAskInEmergency": True,
+        "mayApprove": False,
+    }
+    other = {**one, "name": "peek", "quorum": {}, "mayAsk": False, "mayAskInEmergency": False}
+    server.answers["/v1/templates"] = (200, {"items": [one, other], "policyDigest": "sha256:1"})
+    table = run(server.url, token, "templates", "offered").output.splitlines()
+    assert table[1].split("   ")[-1] == "ask, ask in emergency"
+    assert table[1].startswith("fix    standard   namespace   30m       90m    2        totp/none   optional")
+    assert [line.split()[0] for line in table[1:]] == ["fix", "peek"]
+    assert "nobody" in table[2]
+    mine = run(server.url, token, "templates", "offered", "--mine", "-o", "json").output
+    assert [each["name"] for each in json.loads(mine)] == ["fix"]

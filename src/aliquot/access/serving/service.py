@@ -58,6 +58,15 @@ from aliquot.metrics import server as probes
 _log = structlog.get_logger(__name__)
 
 
+def policy_files(configuration: Configuration, base: Path) -> PolicyFiles:
+    """Raises DocumentError."""
+    return PolicyFiles(
+        base / configuration.policy_file,
+        base / configuration.bindings_file,
+        [base / one for one in configuration.templates],
+    )
+
+
 async def serve(
     configuration: Configuration,
     base: Path,
@@ -69,11 +78,7 @@ async def serve(
     """Until cancelled. `base`: where paths begin. `metrics`: where they and the probes are; port 0: nowhere. Raises CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError."""
     configuration = beside(configuration, base)
     key = _log_key(base / configuration.log_key_file)
-    policies = PolicyFiles(
-        base / configuration.policy_file,
-        base / configuration.bindings_file,
-        [base / one for one in configuration.templates],
-    )
+    policies = policy_files(configuration, base)
     tls = configuration.tls
     pair = (base / tls.certificate_file, base / tls.key_file) if tls is not None else None
     bound = https.listening(*configuration.address)

@@ -2,12 +2,14 @@
 
 import base64
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from aliquot.cli.parameters import GivenPath
 _TIMEOUT_S = 30.0
 _LONG_S = 600.0
 """For what takes the server a while before it says anything."""
+_NEXT = re.compile(r'<(/v1/[^>]*)>; rel="next"')
 _MOST_BYTES = 64 * 1024 * 1024
 _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -68,6 +71,18 @@ class Server:
         with self._answer(urllib.request.Request(self.url + path, None, sent), timeout_s=_LONG_S) as answer:
             yield answer
 
+    def page(self, path: str) -> tuple[str, str]:
+        """A text as it is, and the path of what comes after it; empty: nothing does. Raises click.ClickException."""
+        asked = urllib.request.Request(self.url + path, None, self._headers() | {"Accept": "*/*"})
+        with self._answer(asked, timeout_s=_TIMEOUT_S) as answer:
+            found = _NEXT.fullmatch(answer.headers.get("Link", ""))
+            try:
+                return answer.read(_MOST_BYTES).decode(), found[1] if found is not None else ""
+            except UnicodeDecodeError:
+                raise click.ClickException(
+                    f"{self.url} does not answer as Aliquot does; check --server"
+                ) from None
+
     def _headers(self) -> dict[str, str]:
         return self._known() | ({"Aliquot-Cluster": self.token_cluster} if self.token_cluster else {})
 
@@ -91,7 +106,7 @@ class Server:
             ) from None
 
     @contextmanager
-    def _answer(self, asked: urllib.request.Request, *, timeout_s: float) -> Iterator[BinaryIO]:
+    def _answer(self, asked: urllib.request.Request, *, timeout_s: float) -> Iterator[HTTPResponse]:
         try:
             with self._opener().open(asked, timeout=timeout_s) as answer:
                 yield answer

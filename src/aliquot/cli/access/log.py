@@ -1,6 +1,6 @@
 """`aliquot access log`: the log of what was granted, checked and exported from a dump of it; keys; witnesses.
 
-Nothing here needs the server: an auditor has a dump, the log's key and this, or `verify.py` alone.
+Nothing here needs the server (what does is in `fetching`): an auditor has a dump, the log's key and this, or `verify.py` alone.
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from aliquot.cli.access.fetching import checkpoint, consistency, entries, proof
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 @click.group()
 def log() -> None:
     """What was asked, approved, granted and ended, so that it cannot be altered unnoticed."""
+
+
+for fetched in (checkpoint, proof, consistency, entries):
+    log.add_command(fetched)
 
 
 @log.command(

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="docs/break-glass.md shows one.",
 )
-@click.option("--check", is_flag=True, help="Only read the configuration, and say whether it is right.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only read it, and the files of policy, people and templates that it names; say what is wrong.",
+)
 @metrics_options
 def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> None:
     """Take requests over HTTPS, make grants and end them, and write the log. Runs until stopped; whatever it was doing when it dies,
@@ -34,6 +38,7 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
 
     from aliquot.access.serving.configuration import load
     from aliquot.access.serving.https import CannotServe
+    from aliquot.access.serving.service import policy_files
     from aliquot.access.store.database import Unreachable, Unusable
     from aliquot.document import DocumentError
     from aliquot.kube.kubeconfig import KubeconfigError
@@ -42,7 +47,8 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
     try:
         configuration = load(Path(path))
         if check:
-            click.echo(f"{path}: nothing speaks against it")
+            policy = policy_files(configuration, Path(path).resolve().parent).last
+            click.echo(f"{path}: nothing speaks against it, nor against {len(policy.templates)} templates")
             return
         connect.serve(
             lambda: _serve(configuration, Path(path).resolve().parent, (metrics_address, metrics_port)),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aliquot.cli.access.offered import offered
 from aliquot.cli.output import Format, counted, emit, output_option, wide_output_option
 from aliquot.cli.parameters import GivenPath
 
@@ -26,6 +27,9 @@ bindings_option = click.option(
 @click.group()
 def templates() -> None:
     """What may be asked for: the templates that are shipped, and checks of your own."""
+
+
+templates.add_command(offered)
 
 
 @templates.command("list")
