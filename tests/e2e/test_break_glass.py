@@ -105,7 +105,12 @@ class Installation:
         assert result.code == 1, f"{who}: {args}: {result.out}"
         return result.err
 
-    def start(self) -> None:
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, has_database: bool = True) -> None:
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(
             [ALIQUOT, "access", "serve", "--config", "access.yaml"],
@@ -115,7 +120,12 @@ class Installation:
             stdout=log,
         )
         log.close()
-        eventually(lambda: self.run("list", "--token-file", "dora.token").code == 0)
+
+        def answers() -> bool:
+            came = self.run("list", "--token-file", "dora.token")
+            return came.code == 0 if has_database else "out of reach" in came.err
+
+        eventually(answers)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self._process is not None

@@ -95,7 +95,7 @@ def test_who_looks_after_its_own_cluster_is_its_agent() -> None:
 def test_a_server_that_cannot_reach_others_is_still_asked() -> None:
     (container,) = made(configuration())["Deployment"]["spec"]["template"]["spec"]["containers"]
     path = container["readinessProbe"]["httpGet"]["path"]
-    for one in ("database", "cluster", "policy", "log"):
+    for one in ("database", "cluster", "policy", "log", "journal"):
         assert f"exclude={one}" in path
 
 
