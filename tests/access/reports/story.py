@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from aliquot.access.audit.findings import Finding
 from aliquot.access.audit.use import Count, Sort, What
 from aliquot.access.broker.broker import No
+from aliquot.access.broker.policy_noting import PolicyNoting
 from aliquot.access.core.life.events import Activate, Approve, Judge, Revoke
 from aliquot.access.core.life.life import Life, Outcome
 from aliquot.access.core.life.stages import Stage
@@ -96,6 +97,7 @@ async def happen(world: World) -> dict[str, str]:
         raise AssertionError("it was not refused")
 
     world.others.policy = FAST
+    await PolicyNoting(world.store, world.others).note()
     agreed = await world.broker.ask(ASK, caller("dev"))
     await refused(approve(agreed, "dev"))
     await asyncio.sleep(20)

@@ -22,7 +22,10 @@ def test_who_could_ask_and_who_did() -> None:
         "grants begun": 4,
         "people who asked or had access": 2,
         "grants that may be in a cluster now": 1,
+        "changes of who may have what": 1,
     }
+    (change,) = found["policies"].rows
+    assert change[3:] == ("fix; peek", "", "", who("security"), "nobody")
     fix = found["eligible"].row("fix")
     assert (fix["may ask"], fix["agree"]) == (who("dev"), f"({who('sre')}) AND ({who('sec')})")
     assert found["eligible"].row("peek")["agree"] == "nobody: agreed to beforehand"

@@ -67,3 +67,15 @@ def policy(
         auditors=auditors,
         digest="sha256:" + hashlib.sha256(canonical_json.dumps(said)).hexdigest(),
     )
+
+
+class Held(Struct, frozen=True):
+    """A policy by its digests: enough to tell what of it is another."""
+
+    digest: str = ""
+    templates: dict[str, str] = {}
+    """By name."""
+
+
+def held(policy: Policy) -> Held:
+    return Held(policy.digest, {name: template_digest(one) for name, one in policy.templates.items()})

@@ -30,6 +30,7 @@ from aliquot.access.broker.leases import Lease
 from aliquot.access.broker.merging import Merging
 from aliquot.access.broker.notices import Notices
 from aliquot.access.broker.outage import Outage
+from aliquot.access.broker.policy_noting import PolicyNoting
 from aliquot.access.broker.timing import keep_time
 from aliquot.access.broker.waking import Waking
 from aliquot.access.broker.witnessing import Witnessing, holding
@@ -191,6 +192,7 @@ async def serve(
             tasks.create_task(checkpointing.run(), name="checkpoints")
             tasks.create_task(witnessing.run(), name="witnesses")
             tasks.create_task(policies.run(), name="policy files")
+            tasks.create_task(PolicyNoting(store, policies).run(), name="policy in the log")
             tasks.create_task(readiness.run(), name="readiness")
             for one in there:
                 tasks.create_task(look_after(one, store, policies, outage), name=f"cluster {one.name}")

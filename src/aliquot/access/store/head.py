@@ -8,12 +8,13 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aliquot.access.core.killing import KillSwitch
+from aliquot.access.core.policy import Held
 from aliquot.access.core.spelling import to_ms
 from aliquot.access.log.storage import Head as LogHead
 from aliquot.access.log.tree import Tree
 from aliquot.access.store.tables import state
 
-_SEEN, _SWITCH, _LOG = "seen", "switch", "log"
+_SEEN, _SWITCH, _LOG, _POLICY = "seen", "switch", "log", "policy"
 
 _ALL = select(state)
 _ADD = insert(state)
@@ -32,14 +33,19 @@ class _Log(Struct, frozen=True):
 class Mark(NamedTuple):
     switch: KillSwitch
     log: LogHead
+    policy: Held
 
 
 class Head:
-    def __init__(self, now_s: float, switch: KillSwitch, log: LogHead, stored: dict[str, str]) -> None:
+    def __init__(
+        self, now_s: float, switch: KillSwitch, log: LogHead, policy: Held, stored: dict[str, str]
+    ) -> None:
         self.now_s = now_s
         """Never earlier than that of any transaction before: a clock that is set back does not lengthen anything."""
         self.switch = switch
         self.log = log
+        self.policy = policy
+        """That the log was told of last."""
         self._stored = stored
 
     @classmethod
@@ -50,13 +56,14 @@ class Head:
         log = (
             LogHead(Tree(found.size, found.peaks), found.last_leaf, found.last_time_s) if found else LogHead()
         )
-        return cls(to_ms(max(clock_s, float(stored.get(_SEEN, "0")))), switch, log, stored)
+        policy = _decoded(stored, _POLICY, Held) or Held()
+        return cls(to_ms(max(clock_s, float(stored.get(_SEEN, "0")))), switch, log, policy, stored)
 
     def mark(self) -> Mark:
-        return Mark(self.switch, self.log)
+        return Mark(self.switch, self.log, self.policy)
 
     def back_to(self, mark: Mark) -> None:
-        self.switch, self.log = mark
+        self.switch, self.log, self.policy = mark
 
     def write(self, connection: Connection) -> None:
         log = self.log
@@ -65,6 +72,8 @@ class Head:
             _SWITCH: _encoded(self.switch),
             _LOG: _encoded(_Log(log.tree.size, log.tree.peaks, log.last_leaf, log.last_time_s)),
         }
+        if self.policy.digest:
+            now[_POLICY] = _encoded(self.policy)
         for name, value in now.items():
             if name not in self._stored:
                 connection.execute(_ADD, {"name": name, "value": value})

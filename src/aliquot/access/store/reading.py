@@ -25,6 +25,7 @@ from aliquot.access.core.life.stages import FINAL, IN_CLUSTER, Stage
 from aliquot.access.core.limits import Usage
 from aliquot.access.core.notices import Notice
 from aliquot.access.core.people import Person
+from aliquot.access.core.policy import Held
 from aliquot.access.core.requests import Request
 from aliquot.access.store import rows
 from aliquot.access.store.audited import Audited
@@ -155,6 +156,11 @@ class Reading:
     @property
     def switch(self) -> KillSwitch:
         return self._head.switch
+
+    @property
+    def policy(self) -> Held:
+        """That the log was told of last."""
+        return self._head.policy
 
     @property
     def log(self) -> SqlLog:

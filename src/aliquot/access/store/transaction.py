@@ -10,6 +10,7 @@ from aliquot.access.core.killing import KillSwitch
 from aliquot.access.core.life.effects import Effect
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.notices import SEEN_EVERY_S, Notice
+from aliquot.access.core.policy import Held
 from aliquot.access.log.entries import Draft
 from aliquot.access.log.storage import Head as LogHead
 from aliquot.access.log.storage import seal
@@ -87,6 +88,9 @@ class Transaction(Reading):
 
     def set_switch(self, switch: KillSwitch) -> None:
         self._head.switch = switch
+
+    def set_policy(self, policy: Held) -> None:
+        self._head.policy = policy
 
     def queue(self, life: str, effects: Iterable[Effect], *, due_s: float | None = None) -> None:
         """To be carried out once this is committed, and not before `due_s`."""

@@ -1,15 +1,17 @@
 """Who could ask for what, and who did."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aliquot.access.core.life.life import Life, entitled
 from aliquot.access.core.life.stages import IN_CLUSTER, Stage
 from aliquot.access.core.people import Person
 from aliquot.access.core.quorum import Quorum, Slot
 from aliquot.access.core.templates.template import Circle, Template
+from aliquot.access.log.entries import Entry
 from aliquot.access.reports.period import Period
-from aliquot.access.reports.report import Material, Report, Row, Section, at, figure, figures
+from aliquot.access.reports.report import Cell, Material, Report, Row, Section, at, figure, figures
 
 
 @dataclass
@@ -63,6 +65,12 @@ def draw(material: Material, period: Period) -> Iterator[Row]:
             names = "; ".join(sorted(had.others))
             counts = (had.requests, had.grants, had.emergencies, had.refused)
             yield Row("people", (person.issuer, person.subject, *counts, names, at(had.last_s)))
+    changes = 0
+    for entry in material.loose():
+        if entry.action == "policy.changed" and period.has_entry(entry.time):
+            changes += 1
+            yield Row("policies", _policy(entry))
+    yield figure("changes of who may have what", changes)
     yield from _eligible(material, templates)
 
 
@@ -79,6 +87,18 @@ def _now(life: Life, now_s: float) -> tuple[str | bool | None, ...]:
         at(life.began_at_s),
         at(life.end_s),
     )
+
+
+def _policy(entry: Entry) -> tuple[Cell, ...]:
+    said = entry.details
+    parts = ("; ".join(said.get(name, ())) for name in ("added", "changed", "gone"))
+    circles = (_spelled(said[name]) if name in said else "" for name in ("security", "auditors"))
+    return (entry.time, entry.seq, entry.after, *parts, *circles)
+
+
+def _spelled(circle: Mapping[str, Any]) -> str:
+    people = (f"{one['issuer']}#{one['subject']}" for one in circle["people"])
+    return "; ".join([*circle["groups"], *people]) or "nobody"
 
 
 def _eligible(material: Material, had: dict[str, _Had]) -> Iterator[Row]:
@@ -148,6 +168,12 @@ REPORT = Report(
             says="Who looks after all of it, by the policy as it is now.",
             columns=("what", "who"),
             from_log=False,
+        ),
+        Section(
+            name="policies",
+            says="Each time that the files of policy, bindings and templates said something else than before. Their digests are in the"
+            " entry; who changed them is in your repository.",
+            columns=("time", "entry", "digest", "added", "changed", "gone", "security", "auditors"),
         ),
         Section(
             name="templates",
