@@ -26,7 +26,7 @@ from benchmarks.access_installation import CLUSTER, NAMESPACE, TEMPLATES, Instal
 from benchmarks.clusters import machine, percentile
 from benchmarks.load import Result, run
 
-ASKS, CONNECTIONS, HOLDERS = 4_000, 32, 32
+ASKS, CONNECTIONS, HOLDERS = 2_000, 32, 32
 GOALS = {"asked for": 200, "read": 1_000, "taken back": 200}
 PEOPLE = {f"dev-{number}": ("developers",) for number in range(HOLDERS)}
 

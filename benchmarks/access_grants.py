@@ -34,6 +34,8 @@ from benchmarks.clusters import machine, percentile
 T = TypeVar("T")
 
 GRANTS, AT_ONCE, HOLDERS = 300, 4, 20
+REVOKED_AT_ONCE = 40
+"""Each of them is tried all the while."""
 PEOPLE = {
     **{f"dev-{number}": ("developers",) for number in range(HOLDERS)},
     "lea": ("leads",),
@@ -149,7 +151,6 @@ class Clients:
 
     async def revoked(self, one: Holder) -> float:
         """Its holder tries all the while."""
-        await asyncio.sleep(random.uniform(0, 10))
         for _ in range(random.randrange(20)):
             await self.status_with(one.token)
             await asyncio.sleep(_TRIED_EVERY_S)
@@ -177,14 +178,15 @@ async def measured(there: Installation, count: int) -> tuple[list[float], list[f
         clients = Clients(there, client, session, connection.server, tls)
         bare = await _so_many(clients.bare, count)
         granted = await _so_many(clients.granted, count)
-        refused = await asyncio.gather(*(clients.revoked(holder) for holder, _ in granted))
+        holders = iter([holder for holder, _ in granted])
+        refused = await _so_many(lambda: clients.revoked(next(holders)), count, REVOKED_AT_ONCE)
         return bare, [seconds for _, seconds in granted], refused
 
 
-async def _so_many(one: Callable[[], Awaitable[T]], count: int) -> list[T]:
+async def _so_many(one: Callable[[], Awaitable[T]], count: int, at_once: int = AT_ONCE) -> list[T]:
     left = iter(range(count))
 
     async def worker() -> list[T]:
         return [await one() for _ in left]
 
-    return [found for each in await asyncio.gather(*(worker() for _ in range(AT_ONCE))) for found in each]
+    return [found for each in await asyncio.gather(*(worker() for _ in range(at_once))) for found in each]

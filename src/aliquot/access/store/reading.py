@@ -1,6 +1,7 @@
 """What can be asked of the database."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    exists,
     func,
     literal_column,
     or_,
@@ -93,6 +95,29 @@ _ANSWER = select(answers).where(
     answers.c.until_s > bindparam("now_s"),
 )
 _USER = select(users).where(users.c.subject == bindparam("subject"))
+
+
+@cache
+def _first_queued(kinds: tuple[str, ...]) -> Select[Any]:
+    """As many rows are looked at as are wanted, however many wait."""
+    earlier = outbox.alias("earlier").c
+    of_kinds: list[ColumnElement[str]] = [literal_column(f"'{kind}'") for kind in kinds]
+    is_first = ~exists().where(
+        earlier.life == outbox.c.life, earlier.number < outbox.c.number, earlier.kind.in_(of_kinds)
+    )
+    is_free = or_(outbox.c.owner.in_(["", bindparam("owner")]), outbox.c.until_s <= bindparam("now_s"))
+    return (
+        select(outbox)
+        .where(
+            outbox.c.due_s <= bindparam("now_s"),
+            outbox.c.kind.in_(of_kinds),
+            is_free,
+            outbox.c.life.not_in(bindparam("busy", expanding=True)),
+            is_first,
+        )
+        .order_by(outbox.c.due_s, outbox.c.number)
+        .limit(bindparam("most"))
+    )
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -224,21 +249,9 @@ class Reading:
     ) -> tuple[Queued, ...]:
         """Effects that are due, of each life the first, and that no other server than `owner` is carrying out; `busy`: of these
         lives none."""
-        first = (
-            select(func.min(outbox.c.number)).where(outbox.c.kind.in_(list(kinds))).group_by(outbox.c.life)
-        )
-        found = (
-            select(outbox)
-            .where(
-                outbox.c.number.in_(first),
-                outbox.c.due_s <= self.now_s,
-                outbox.c.life.not_in(list(busy)),
-                or_(outbox.c.owner.in_(["", owner]), outbox.c.until_s <= self.now_s),
-            )
-            .order_by(outbox.c.due_s, outbox.c.number)
-            .limit(most)
-        )
-        return tuple(_queued(row) for row in self._connection.execute(found))
+        asked = {"now_s": self.now_s, "owner": owner, "busy": list(busy), "most": most}
+        found = self._connection.execute(_first_queued(tuple(kinds)), asked)
+        return tuple(_queued(row) for row in found)
 
     def notice(self, key: str) -> Noted | None:
         row = self._connection.execute(select(notices).where(notices.c.key == key)).first()
