@@ -177,6 +177,10 @@ def test_the_whole_way(installation: Installation) -> None:
     admin, folder = installation.admin, installation.folder
     admin("run", "web", "-n", "shop", f"--image={SHELL}", "--", "sh", "-c", "echo words; sleep 1000")
     admin("wait", "pod/web", "-n", "shop", "--for=condition=Ready", "--timeout=30s")
+    what = ("shop-logs", "--cluster", "demo", "-n", "shop")
+    assert "shop-logs" in installation.by("dora", "templates", "offered", "--mine")
+    assert "agreed to  by 2" in installation.by("dora", "simulate", *what)
+    assert "not of those who may ask" in installation.refused("lea", "simulate", *what)
     grant = active(installation)
     installation.by("dora", "kubeconfig", grant, "--out", "dora.kubeconfig")
     assert (folder / "dora.kubeconfig").stat().st_mode & 0o777 == 0o600
@@ -251,7 +255,8 @@ def test_a_server_that_is_killed_goes_on_where_it_was(installation: Installation
     assert "does not answer" in installation.refused("dora", "list")
     installation.start()
     assert installation.show("dora", grant)["stage"] == "active"
-    assert installation.by("dora", "return", grant) in (f"{grant}: ending\n", f"{grant}: ended\n")
+    after = installation.by("dora", "return", grant)
+    assert after in (f"{grant}: ending (returned)\n", f"{grant}: ended (returned)\n")
     eventually(lambda: installation.show("dora", grant)["stage"] == "ended")
 
 

@@ -29,6 +29,7 @@ def test_simple_ones_are_taken(pattern: str) -> None:
     ("pattern", "why"),
     [
         ("[a-z", "not a regular expression"),
+        ("[[a-z]+", "not a regular expression"),
         ("(a", "not a regular expression"),
         ("(a+)+", "a group is repeated"),
         ("(?:a|aa)*", "a group is repeated"),
