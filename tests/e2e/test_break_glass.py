@@ -286,7 +286,9 @@ def test_a_server_stands_in_a_cluster(installation: Installation, database: str,
     config = config.replace(f"127.0.0.1:{installation.port}", "0.0.0.0:8443")
     config = config.replace("sqlite:///access.db", database)
     (installation.folder / "pod.yaml").write_text(
-        config + "tls: {certificateFile: tls.crt, keyFile: tls.key}\n"
+        config
+        + "tls: {certificateFile: tls.crt, keyFile: tls.key}\n"
+        + "journal: /var/lib/aliquot/access.journal\n"
     )
     done = installation.run("server-objects", "pod.yaml")
     assert done.code == 0, done.err
