@@ -88,7 +88,7 @@ class Cluster:
     Pods, Nodes and GPUNodes are watched once for all kubelets, agents and the scheduler: as the scheduler, who must see
     them all. `run_blocking` carries driver calls. With a `control_plane` that is started too; else it runs elsewhere. Without
     `agents` the nodes wait for agents from elsewhere; with `operator` they are bare until a GPUPolicy says otherwise, and each
-    has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s` and `kubelets_tell_at_once` are the kubelets', `partitioning` that of nodes which
+    has its `software`; `operator_outside`: one that follows the policies comes from elsewhere. `plugin_patience_s`, `kubelets_tell_at_once` and `kubelets_together_s` are the kubelets', `partitioning` that of nodes which
     say none of their own, `idle_s` after which a device that nobody needs is given back, `minimum_run_s` before which no pod is moved,
     `moves_per_hour` how many are; `scheduling` is the scheduler's. `run_aside` carries what computes for seconds. Each component draws its chance from `seed` and
     its own name.
@@ -106,6 +106,7 @@ class Cluster:
         operator_outside: bool = False,
         plugin_patience_s: float = 0.0,
         kubelets_tell_at_once: bool = False,
+        kubelets_together_s: float = 0.0,
         partitioning: Partitioning = Partitioning.STATIC,
         idle_s: float = IDLE_S,
         minimum_run_s: float = MINIMUM_RUN_S,
@@ -155,6 +156,7 @@ class Cluster:
             rng=self._parts.rng("kubelets"),
             plugin_patience_s=plugin_patience_s,
             tells_at_once=kubelets_tell_at_once,
+            together_s=kubelets_together_s,
         )
         for node in nodes:
             self.fleet.add(

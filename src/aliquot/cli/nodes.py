@@ -38,6 +38,8 @@ _LOOK_WHILE_STARTING_S = 0.02
 _LOOKS_APART = 20
 """Times as long as a look took."""
 _LOOK_S = 1.0
+_TOGETHER_S = 0.3
+"""Of many kubelets: what changes of a pod within it is one write. A real kubelet looks at its containers once a second."""
 _PLUGIN_PATIENCE_S = 10.0
 """Kubelets and agents start together here, and pods of the last time are to be found again."""
 
@@ -61,6 +63,7 @@ def build(
         plugin_patience_s=_PLUGIN_PATIENCE_S,
         # Each exchange of a driver would take ten seconds longer, and nobody learns from that.
         kubelets_tell_at_once=plan.operator,
+        kubelets_together_s=_TOGETHER_S if plan.apart else 0.0,
         partitioning=Partitioning(plan.partitioning),
         minimum_run_s=_MINIMUM_RUN_S,
         flight_recorder=FlightRecorder(plan.state.recordings),

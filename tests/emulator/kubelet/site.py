@@ -122,6 +122,7 @@ async def emulated_node(
     wait: bool = True,
     plugin_patience_s: float = 0.0,
     tells_at_once: bool = False,
+    together_s: float = 0.0,
 ) -> AsyncIterator[Site]:
     """`prepare(client)` may write to the API before the node is there. With `wait`, the node is Ready."""
     clock = VirtualClock()
@@ -151,6 +152,7 @@ async def emulated_node(
         recorder=recorder,
         plugin_patience_s=plugin_patience_s,
         tells_at_once=tells_at_once,
+        together_s=together_s,
     )
     site = Site(api, client, faults, kubelet, plugins, pod_resources, checkpoints, clock)
     try:

@@ -20,10 +20,10 @@ def probed(**probes: str) -> str:
     return f"containers: [{{name: main, {fields}}}]"
 
 
-def on_a_node(scenario: Callable[[Site], Awaitable[None]]) -> None:
+def on_a_node(scenario: Callable[[Site], Awaitable[None]], *, together_s: float = 0.0) -> None:
     async def main() -> None:
         async with asyncio.timeout(7200):
-            async with emulated_node() as site:
+            async with emulated_node(together_s=together_s) as site:
                 await scenario(site)
 
     virtual(main())
@@ -215,3 +215,17 @@ def test_no_probe_outlives_its_pod() -> None:
         assert len(asyncio.all_tasks()) == tasks_before
 
     on_a_node(scenario)
+
+
+@pytest.mark.parametrize(("together_s", "writes"), [(0.0, 2), (0.3, 1)])
+def test_a_pod_that_is_ready_at_once_is_told_in_one_write(together_s: float, writes: int) -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(probed(readiness=", periodSeconds: 5"))
+        await site.until("Running")
+        await asyncio.sleep(1)
+        assert await ready(site) == (True, "True")
+        assert site.faults.writes("pods/p/status") == writes
+        await site.client.delete(PODS, "p", "default")
+        assert await site.until("") < 40
+
+    on_a_node(scenario, together_s=together_s)

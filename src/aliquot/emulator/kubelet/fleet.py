@@ -29,8 +29,8 @@ _log = structlog.get_logger()
 
 class Fleet:
     """`pods` is a cache of all pods with the index BY_NODE; its owner runs it, as it may serve others too.
-    `client_of` gives the client of the kubelet of a node; `plugin_patience_s` and `tells_at_once`
-    are each kubelet's."""
+    `client_of` gives the client of the kubelet of a node; `plugin_patience_s`, `tells_at_once` and
+    `together_s` are each kubelet's."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Fleet:
         rng: random.Random,
         plugin_patience_s: float = 0.0,
         tells_at_once: bool = False,
+        together_s: float = 0.0,
     ) -> None:
         self._pods = NodePods(pods)
         self._client_of = client_of
@@ -48,6 +49,7 @@ class Fleet:
         self._rng = rng
         self._plugin_patience_s = plugin_patience_s
         self._tells_at_once = tells_at_once
+        self._together_s = together_s
         self._registering = asyncio.Semaphore(REGISTERING_AT_ONCE)
         self._kubelets: dict[str, Kubelet] = {}
         self._recorders: dict[str, Recorder] = {}
@@ -82,6 +84,7 @@ class Fleet:
             registering=self._registering,
             plugin_patience_s=self._plugin_patience_s,
             tells_at_once=self._tells_at_once,
+            together_s=self._together_s,
         )
         if self._running is not None:
             self._start(self._running, machine.name)

@@ -52,7 +52,8 @@ class Kubelet:
 
     A real kubelet judges the pods that it finds at once: those with devices fail unless their plugins have registered
     before that. With `plugin_patience_s` such pods wait for their devices so long after each start. It also tells of
-    devices that come and go within ten seconds; with `tells_at_once`, at once.
+    devices that come and go within ten seconds; with `tells_at_once`, at once. What changes of a pod within
+    `together_s` it tells in one write.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Kubelet:
         registering: asyncio.Semaphore | None = None,
         plugin_patience_s: float = 0.0,
         tells_at_once: bool = False,
+        together_s: float = 0.0,
     ) -> None:
         self.machine = machine
         self.runtime = runtime
@@ -85,6 +87,7 @@ class Kubelet:
         self._registering = registering or asyncio.Semaphore(1)
         self._plugin_patience_s = plugin_patience_s
         self._tells_at_once = tells_at_once
+        self._together_s = together_s
         self._orders: list[_Order] = []
         self._ordered = asyncio.Event()
 
@@ -178,6 +181,7 @@ class Kubelet:
             facts=reporter.facts,
             refresh=reporter.refresh,
             plugin_patience_s=self._plugin_patience_s,
+            together_s=self._together_s,
         )
         lister = PodResourcesLister(devices.table, pods.active_pods)
         serving = asyncio.Event()

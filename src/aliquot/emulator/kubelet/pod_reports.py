@@ -20,40 +20,58 @@ _MAX_RETRY_DELAY_S = 10.0
 
 
 class PodReporter:
-    """`managed` is the owner's table of pods by uid; `on_gone` gets the uid of a pod the API no longer has."""
+    """`managed` is the owner's table of pods by uid; `on_gone` gets the uid of a pod the API no longer has.
+
+    What changes of a pod within `together_s` is one write: a container that runs, and is found ready at once.
+    """
 
     def __init__(
-        self, client: Client, node: str, managed: Mapping[str, ManagedPod], on_gone: Callable[[str], None]
+        self,
+        client: Client,
+        node: str,
+        managed: Mapping[str, ManagedPod],
+        on_gone: Callable[[str], None],
+        *,
+        together_s: float,
     ) -> None:
         self._client = client
         self._managed = managed
         self._on_gone = on_gone
+        self._together_s = together_s
         self._due = WorkQueue(client.rng, max_delay_s=_MAX_RETRY_DELAY_S)
         self._log = _log.bind(node=node)
 
     def report(self, managed: ManagedPod) -> None:
         """Write its desired status, and delete it when it is finished and was to be deleted."""
-        if managed.desired != managed.written or _deletable(managed):
+        if _deletable(managed):
             self._due.add(managed.uid)
+        elif managed.desired != managed.written:
+            self._due.add_after(managed.uid, self._together_s)
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            uid = await self._due.get()
-            managed = self._managed.get(uid)
-            try:
-                if managed is not None and not managed.gone:
-                    await self._write(managed)
-                self._due.forget(uid)
-            except errors.NotFound:
-                self._on_gone(uid)
-            except errors.ApiError as error:
-                delay_s = self._due.retry(uid)
-                self._log.warning(
-                    "pod status not written", pod=uid, error=error.message, retry_in_s=round(delay_s, 3)
-                )
-            finally:
-                self._due.done(uid)
+        try:
+            while True:
+                await self._write_next()
+        finally:
+            self._due.hurry()
+
+    async def _write_next(self) -> None:
+        uid = await self._due.get()
+        managed = self._managed.get(uid)
+        try:
+            if managed is not None and not managed.gone:
+                await self._write(managed)
+            self._due.forget(uid)
+        except errors.NotFound:
+            self._on_gone(uid)
+        except errors.ApiError as error:
+            delay_s = self._due.retry(uid)
+            self._log.warning(
+                "pod status not written", pod=uid, error=error.message, retry_in_s=round(delay_s, 3)
+            )
+        finally:
+            self._due.done(uid)
 
     async def _write(self, managed: ManagedPod) -> None:
         metadata = managed.pod.metadata

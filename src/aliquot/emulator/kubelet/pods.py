@@ -48,7 +48,8 @@ _DEADLINE = Unhealthy("DeadlineExceeded", "Pod was active on the node longer tha
 
 class PodManager:
     """`run` works until cancelled. `facts` gives the node as last written to the API, `refresh` reads it anew.
-    `plugin_patience_s`: how long from the start on pods are not judged while their devices are not listed."""
+    `plugin_patience_s`: how long from the start on pods are not judged while their devices are not listed. `together_s`: see
+    PodReporter."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class PodManager:
         facts: Callable[[], NodeFacts],
         refresh: Callable[[], Awaitable[None]],
         plugin_patience_s: float,
+        together_s: float,
     ) -> None:
         self._node = node
         self._pods = pods
@@ -90,7 +92,7 @@ class PodManager:
         )
         self._arrivals: dict[str, None] = {}
         self._arrived = asyncio.Event()
-        self._reporter = PodReporter(client, node, self._managed, self._lost)
+        self._reporter = PodReporter(client, node, self._managed, self._lost, together_s=together_s)
         self._log = _log.bind(node=node)
 
     def active(self) -> Collection[str]:
