@@ -229,3 +229,20 @@ def test_a_pod_that_is_ready_at_once_is_told_in_one_write(together_s: float, wri
         assert await site.until("") < 40
 
     on_a_node(scenario, together_s=together_s)
+
+
+def test_a_look_before_the_write_makes_no_other_status() -> None:
+    async def scenario(site: Site) -> None:
+        await site.create(probed(readiness=", periodSeconds: 5"))
+        began = site.clock.now()
+        await asyncio.sleep(1.5)
+        await failing(site, "none")
+        await site.until("Running")
+        await asyncio.sleep(10)
+        assert site.faults.writes("pods/p/status") == 1
+        times = {
+            c["type"]: parse_rfc3339(c["lastTransitionTime"]) for c in (await site.status())["conditions"]
+        }
+        assert times["Ready"] - began < 1
+
+    on_a_node(scenario, together_s=3)

@@ -356,7 +356,8 @@ class PodManager:
                 situation,
                 plan,
                 managed.place,
-                managed.conditions,
+                # What is still to be written has its times already.
+                (managed.desired or {}).get("conditions") or managed.conditions,
                 verdict=managed.verdict,
                 devices=self._devices.table.health(managed.uid),
             )
