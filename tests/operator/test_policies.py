@@ -83,6 +83,7 @@ def test_rules_of_upgrades() -> None:
         ({"upgrade": {"maxUnavailable": -1}}, "spec.upgrade.maxUnavailable: -1 is no number of nodes"),
         ({"upgrade": {"windows": [{"schedule": "0 25 * * *", "duration": "1h"}]}}, "spec.upgrade.windows[0].schedule: '0 25 * * *' is none: "),
         ({"upgrade": {"windows": [{"schedule": "0 2 * * *", "duration": "1h", "timeZone": "Mars"}]}}, "spec.upgrade.windows[0].timeZone: there is no time zone Mars"),
+        ({"upgrade": {"windows": [{"schedule": "0 2 * * *", "duration": "1h", "timeZone": "Europe"}]}}, "spec.upgrade.windows[0].timeZone: there is no time zone Europe"),
         ({"upgrade": {"windows": [{"schedule": "0 2 * * *", "duration": "0s"}]}}, "spec.upgrade.windows[0].duration: a window that is open for no time opens never"),
         ({"upgrade": {"canary": {"soak": "x"}}}, "spec.upgrade.canary.soak: "),
         ({"agent": {"resources": {"limits": {"cpu": "lots"}}}}, "spec.agent.resources.limits[cpu]: 'lots' is not a quantity"),

@@ -96,6 +96,8 @@ def read_stored(obj: Mapping[str, Any], images: Mapping[OperandName, Image]) -> 
     policy: Policy | None = None
     problem = ""
     try:
+        if not isinstance(spec, Mapping):
+            raise Refused(f"spec: Expected `object`, got `{type(spec).__name__}`")
         found = spec.get("nodeSelector")
         selector = _selector(
             None if found is None else _converted(found, gpupolicy.NodeSelector, "spec.nodeSelector")
@@ -103,7 +105,8 @@ def read_stored(obj: Mapping[str, Any], images: Mapping[OperandName, Image]) -> 
         whole = {"metadata": metadata, "spec": spec}
         policy = read(_converted(whole, GPUPolicy, ""), created_s, images)
     except Refused as error:
-        problem = str(error)
+        # Some texts are quoted as they are.
+        problem = " ".join(str(error).split())
     return Stored(
         metadata["name"],
         metadata.get("uid", ""),

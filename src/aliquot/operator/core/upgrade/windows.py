@@ -20,7 +20,8 @@ def problem(window: Window) -> str:
     """What is wrong with it; empty: nothing."""
     try:
         ZoneInfo(window.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # Where zones are files, a part of a name is a directory.
         return f"timeZone: there is no time zone {window.time_zone}"
     try:
         CronSim(window.schedule, datetime(2026, 1, 1, tzinfo=UTC))
