@@ -34,7 +34,7 @@ from aliquot.operator.core.progress import NodeView, Progress, Step, Told, leave
 from aliquot.operator.core.refusals import daemon_set_of
 from aliquot.operator.core.summary import NodeStanding
 from aliquot.operator.core.upgrade.memory import Memory, decode
-from aliquot.operator.core.upgrade.states import MEMORY, STATE_LABEL, State, state_of
+from aliquot.operator.core.upgrade.states import MEMORY, STATE_LABEL, UNDER_WAY, State, state_of
 from aliquot.operator.effort import Effort
 from aliquot.operator.standing import NodeStands, Standing
 from aliquot.operator.watched import BY_NODE, Json, Watched
@@ -183,6 +183,7 @@ class NodeLoop:
             driver_version=gpu_node.status.driver_version if gpu_node is not None else "",
             validated={"True": True, "False": False}.get(checks.status) if checks is not None else None,
             validation_message=checks.message if checks is not None else "",
+            is_upgrading=_is_upgrading(node),
             misfit=no_pool(node.status.node_info.os_image) if without_driver else "",
             refused={
                 one: refused
@@ -325,6 +326,12 @@ _Marks = tuple[_Labels, _Labels]
 
 def _given(**marks: Mapping[str, str | None]) -> dict[str, Mapping[str, str | None]]:
     return {name: one for name, one in marks.items() if one}
+
+
+def _is_upgrading(node: Node) -> bool:
+    """Or has left its node paused, with a driver that does not run."""
+    memory, state = _memory(node), state_of((node.metadata.labels or {}).get(STATE_LABEL, ""))
+    return state in UNDER_WAY or (memory is not None and memory.paused)
 
 
 def _standing_of(node: Node, found: Progress) -> NodeStanding:

@@ -167,7 +167,7 @@ CASES = [
     Case("the policy is back to what still runs", at(S.UPGRADE_FAILED, revision="v3", driver=NEW, paused=True), S.NONE, (ResumeClients(),)),
     # What others do.
     Case("the annotation is gone in between", at(S.DRAIN_REQUIRED, forgot=True, is_cordoned=True), S.UPGRADE_FAILED, (UncordonIfOurs(), ResumeClients()), "annotation aliquot.dev/driver-upgrade was removed"),
-    Case("... or nobody can read it", at(S.DRAIN_REQUIRED, forgot=True, is_garbled=True), S.UPGRADE_FAILED, (ResumeClients(),), "annotation aliquot.dev/driver-upgrade cannot be read"),
+    Case("... or nobody can read it", at(S.DRAIN_REQUIRED, forgot=True, is_garbled=True), S.UPGRADE_FAILED, (ResumeClients(),), "annotation aliquot.dev/driver-upgrade cannot be read", remembers=(("revision", "v2"),)),
     Case("the policy moves on before the driver is touched", at(S.WAIT_FOR_JOBS_REQUIRED, revision="v1.5"), S.POD_DELETION_REQUIRED, remembers=(("revision", "v2"),)),
     Case("a clock that was set back has not passed", at(S.POD_DELETION_REQUIRED, passed_s=-9000, gpu_pods=(pod(),)), S.POD_DELETION_REQUIRED, EVICT),
 ]  # fmt: skip

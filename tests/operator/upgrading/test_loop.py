@@ -439,11 +439,18 @@ def test_an_annotation_that_nobody_can_read_leaves_nothing_of_ours_behind(
                 marks["labels"] = {STATE_LABEL: None}
             await here.cluster.admin.patch(NODES, "a", {"metadata": marks})
             await here.until(lambda: not here.cordoned())
+            if label is not None:
+                await here.until(lambda: here.are("upgrade-failed"))
+                await asyncio.sleep(1800)
+                assert here.are("upgrade-failed")
+                assert here.cordoned() == here.paused() == []
+                (told,) = await here.cluster.events("DriverUpgradeFailed")
+                assert "what was known of its upgrade is gone" in told
+                await here.annotate("a", RETRY, "true")
+                await here.until(lambda: here.are("upgrade-done"))
             await here.until(lambda: here.drivers() == {"a": NEW} and not here.paused())
             await asyncio.sleep(1800)
             assert here.cordoned() == here.paused() == []
-            told = await here.cluster.events("DriverUpgradeFailed")
-            assert label is None or "what was known of its upgrade is gone" in told[0]
 
     simulate(scenario)
 

@@ -85,6 +85,8 @@ class NodeView:
     validated: bool | None = None
     """By the validator: None: it has not said."""
     validation_message: str = ""
+    is_upgrading: bool = False
+    """Its driver is exchanged, by an upgrade that lets back whom it has paused."""
     misfit: str = ""
     """Why no driver can be put on it."""
     refused: Mapping[OperandName, str] = field(default_factory=dict)
@@ -249,7 +251,7 @@ class _Look:
             return Told(Status.TRUE, "NotWanted")
         if self._refused_by_user(name):
             return Told(Status.TRUE, "NotWanted", f"the node's label {self._refusing_label(name)} is false")
-        if label == PAUSED:
+        if label == PAUSED and self._is_held(name):
             return Told(Status.UNKNOWN, "Paused", "while the driver is exchanged")
         if before is not None and before.status is not Status.TRUE and label != "true":
             needed = _BEFORE[name]
@@ -274,13 +276,20 @@ class _Look:
         wanted: dict[str, str | None] = {PRESENT_LABEL: "true", POLICY_LABEL: self._view.policy.name}
         for name, label in DEPLOY_LABELS.items():
             shown = self._view.labels.get(label)
-            if shown in ("false", PAUSED):
+            if shown == "false" or (shown == PAUSED and self._is_held(name)):
                 continue
             if not self._plan(name).wanted or self._view.labels.get(ALL_LABEL) == "false":
                 wanted[label] = None
             elif shown == "true" or self._may_come(name):
                 wanted[label] = "true"
         return {label: value for label, value in wanted.items() if self._view.labels.get(label) != value}
+
+    def _is_held(self, name: OperandName) -> bool:
+        """Whoever pauses is at work. The driver's own container does while it is not ready, and may have died over it: what it
+        left paused comes back like anything else."""
+        if name is OperandName.DRIVER:
+            return False
+        return self._view.is_upgrading or self._told[Step.DRIVER].status is not Status.TRUE
 
     def _may_come(self, name: OperandName) -> bool:
         before = _BEFORE.get(name)

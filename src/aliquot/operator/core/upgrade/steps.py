@@ -85,6 +85,8 @@ def step(node: UpgradeNode, rules: Rules, now_s: float) -> Step | None:
     here = _Here(node, memory, rules, now_s)
     if node.state in UNDER_WAY and node.memory is None:
         what = "cannot be read" if node.is_garbled else "was removed"
+        # It stays so until somebody says otherwise, as after any failure: the others wait.
+        here = _Here(node, replace(memory, revision=node.wanted_revision), rules, now_s)
         return here.fail(f"what was known of its upgrade is gone: the annotation {MEMORY} {what}")
     if node.state in UNDER_WAY and memory.revision != node.wanted_revision and memory.restarted_s is None:
         # The policy changed its mind before anything happened to the driver.
