@@ -112,6 +112,15 @@ TO_DO = [
             ("WorkloadFailed", "what any pod with a GPU would meet"),
         )
     ),
+    *(
+        Row(f"slices: {reason}", stuck(MIGReady=("False", reason, "as the agent says")), "Node a", reason, "MIGReady: as the agent says", advice)
+        for reason, advice in (
+            ("NoSuchConfig", "kubectl label node a nvidia.com/mig.config=NAME"),
+            ("BadConfig", "edit configmap default-mig-parted-config"),
+            ("NoSuchGPU", "kubectl edit gpunode a"),
+            ("RebootRequired", "reboot the node"),
+        )
+    ),
     Row("checks that fail by now", well(gpu_nodes={"a": gpu_node(ChecksPassed=("False", "DriverNotAnswering", "gone"))}), "Node a", "DriverNotAnswering", "gone", "component=driver"),
     # Upgrades.
     Row("an upgrade to what there is not", well(nodes=[node(labels={**LABELS, STATE: "pod-restart-required"})], gpu_nodes={"a": gpu_node("a", DriverReady=STARTS)}, pods=[operand_pod("driver", waits="ErrImagePull")]), "Node a", "ErrImagePull", "DriverReady", "spec.driver.repository"),

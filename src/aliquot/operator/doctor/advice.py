@@ -86,6 +86,15 @@ TO_DO: Mapping[str, str] = {
 """Of reasons for which nothing comes of waiting."""
 
 
+SLICES_TO_DO: Mapping[str, str] = {
+    "NoSuchConfig": "name a configuration that is there: kubectl label node {node} nvidia.com/mig.config=NAME --overwrite, or take "
+    "the label off; your own are in ConfigMap default-mig-parted-config",
+    "BadConfig": "mend what the message names: kubectl -n {namespace} edit configmap default-mig-parted-config, or the node's "
+    "annotation",
+    "NoSuchGPU": "take it out of the GPUNode's spec, or put it back into the node: kubectl edit gpunode {node}",
+    "RebootRequired": "reboot the node: its GPUs change their MIG mode only then",
+}
+"""The same of how GPUs are cut, where nobody else comes to mend it."""
 _IN_USE = (
     "somebody uses the driver that is to be unloaded. The upgrade of the node sends them away once its turn comes; where "
     f"spec.upgrade.auto of GPUPolicy {{policy}} is false, ask for it: kubectl annotate node {{node}} {REQUESTED}=true. Pods of DaemonSets "
@@ -130,6 +139,11 @@ def to_do(reason: str, place: Place) -> str:
     if place.container == UNLOADS_LAST and reason in _ENDS:
         return _filled(_IN_USE, place)
     return _filled(TO_DO.get(reason, ""), place)
+
+
+def to_do_for_slices(reason: str, place: Place) -> str:
+    """Empty: it takes its time, or is tried again."""
+    return _filled(SLICES_TO_DO.get(reason, ""), place)
 
 
 def _filled(text: str, place: Place) -> str:

@@ -25,7 +25,7 @@ from aliquot.operator.core.upgrade.states import (
     State,
     state_of,
 )
-from aliquot.operator.doctor.advice import Place, after_failure, to_do
+from aliquot.operator.doctor.advice import Place, after_failure, to_do, to_do_for_slices
 from aliquot.operator.doctor.findings import Finding, Weight
 from aliquot.operator.doctor.seen import Json, Seen
 
@@ -191,6 +191,9 @@ class _Look:
             pod.metadata.name if pod is not None else "",
             container,
         )
+        if step is Step.MIG:
+            advice = to_do_for_slices(reason, place)
+            return self._about(Weight.TO_DO if advice else Weight.NOTE, reason, f"{step}: {message}", advice)
         # A container that is started again and again is Starting now and then, and has failed all the same.
         advice = to_do(reason, place) or (
             to_do(condition.reason, place) if condition.reason in FAILURES else ""
