@@ -191,18 +191,17 @@ class _Look:
             pod.metadata.name if pod is not None else "",
             container,
         )
+        said = f"{step}: {message}" if message else f"{step} is waited for"
         if step is Step.MIG:
             advice = to_do_for_slices(reason, place)
-            return self._about(Weight.TO_DO if advice else Weight.NOTE, reason, f"{step}: {message}", advice)
+            return self._about(Weight.TO_DO if advice else Weight.NOTE, reason, said, advice)
         # A container that is started again and again is Starting now and then, and has failed all the same.
         advice = to_do(reason, place) or (
             to_do(condition.reason, place) if condition.reason in FAILURES else ""
         )
         is_bad = bool(advice) or condition.reason in FAILURES
         weight = Weight.TO_DO if is_bad else Weight.NOTE
-        return self._about(
-            weight, reason, f"{step}: {message}" if message else f"{step} is waited for", advice
-        )
+        return self._about(weight, reason, said, advice)
 
     def _by_pod(self, reason: str, message: str, pod: Pod | None) -> tuple[str, str, str]:
         """(reason, message, container), from nearer: what the operator says of a pod may be older than what the pod says."""
