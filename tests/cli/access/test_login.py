@@ -109,7 +109,7 @@ def test_one_of_two_ways(sign_in: Callable[..., Result]) -> None:
 def test_a_code_goes_along_with_what_it_is_for(server: Any, tmp_path: Path) -> None:
     server.answers |= {
         "/v1/requests/r1": (200, LIFE),
-        "/v1/requests/r1:approve": (200, {"stage": "approved"}),
+        "/v1/requests/r1:approve": (200, {**LIFE, "stage": "approved"}),
         "/v1/requests": (201, LIFE),
     }
     (tmp_path / "token").write_text("t")
