@@ -1,3 +1,3 @@
-from tests.access.databases import database_url, postgresql
+from tests.access.databases import database_url, own_server, postgresql
 
-__all__ = ["database_url", "postgresql"]
+__all__ = ["database_url", "own_server", "postgresql"]

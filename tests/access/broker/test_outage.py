@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.access.broker import drafts
 from aliquot.access.broker.broker import No, NotThere, Unavailable
 from aliquot.access.broker.outage import Taken
 from aliquot.access.core.life.events import Activate, Revoke
@@ -13,10 +14,12 @@ from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason, Stage
 from aliquot.access.core.refusals import Ground
 from aliquot.access.journal.file import damaged
-from aliquot.access.log.entries import Entry
+from aliquot.access.journal.records import Ended
+from aliquot.access.log.entries import Draft, Entry
 from aliquot.access.store.database import Unreachable
 from tests.access.broker.test_broker import agreed, begun, give_back
 from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world
+from tests.access.databases import OwnServer
 from tests.access.life.scenery import person
 
 MAX = caller("max")
@@ -379,6 +382,55 @@ def test_who_may_not_any_more_by_then_did_it_all_the_same() -> None:
         world.others.people.pop(person("rita"))
         await back(world)
         assert (await world.until(life.id, Stage.ENDED)).ended_by == person("rita")
+
+    in_a_world(body)
+
+
+def test_a_postgresql_that_is_stopped_in_the_midst_of_it(own_server: OwnServer) -> None:
+    async def body(world: World) -> None:
+        one, two = await begun(world), await begun(world)
+        own_server.stop()
+        with pytest.raises(Unreachable):
+            await world.broker.credential(one.id, caller("dev"))
+        await world.outage.revoke(one.id, MAX, "enough")
+        assert set(world.clusters.made) == {two.id}
+        await world.die()
+        await world.start()
+        await world.outage.pull(MAX, "a breach", pull_id="1")
+        assert not world.clusters.made
+        own_server.start()
+        await back(world)
+        assert (await world.until(one.id, Stage.ENDED)).end_reason is EndReason.REVOKED
+        assert (await world.until(two.id, Stage.ENDED)).end_reason is EndReason.KILLED
+        assert [one.details["act"] for one in await told(world)] == ["revoked", "pulled"]
+
+    in_a_world(body, url=own_server.url)
+
+
+def test_one_that_cannot_be_told_keeps_back_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(world: World) -> None:
+        one, two = await begun(world), await begun(world)
+        world.database.is_gone = True
+        await world.outage.revoke(one.id, MAX, "enough")
+        await world.outage.revoke(two.id, MAX, "enough")
+        drafted = drafts.of_journaled
+
+        def broken(act: Ended, *rest: Any) -> Draft:
+            if act.grant == one.id:
+                raise RuntimeError("a fault of ours")
+            return drafted(act, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(drafts, "of_journaled", broken)
+            world.database.is_gone = False
+            assert (await world.until(two.id, Stage.ENDED)).ended_by == person("max")
+            await world.die()
+            await world.start()
+            assert world.outage.state().waiting == 1
+            with pytest.raises(Unavailable, match="ended while the database was gone"):
+                await world.broker.credential(one.id, caller("dev"))
+        await back(world)
+        assert (await world.until(one.id, Stage.ENDED)).ended_by == person("max")
 
     in_a_world(body)
 

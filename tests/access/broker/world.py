@@ -195,9 +195,9 @@ class LosableJournal(JournalFile):
 
 
 class World:
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, url: str = "sqlite://") -> None:
         self.rng = random.Random(seed)
-        self.database = Losable("sqlite://")
+        self.database = Losable(url)
         self.database.prepare()
         self.clusters = Clusters()
         self.others = Others()
@@ -212,6 +212,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.die()
+        self.database.close()
         self._folder.cleanup()
 
     async def start(self) -> None:
@@ -257,6 +258,7 @@ class World:
     async def restored(self) -> None:
         """The database, from a copy that is older than all that is in it."""
         await self.die()
+        self.database.close()
         self.database = Losable("sqlite://")
         self.database.prepare()
         await self.start()
@@ -286,9 +288,9 @@ class World:
         )
 
 
-def in_a_world(body: Callable[[World], Awaitable[T]], *, seed: int = 0) -> T:
+def in_a_world(body: Callable[[World], Awaitable[T]], *, seed: int = 0, url: str = "sqlite://") -> T:
     async def run() -> T:
-        async with World(seed) as world:
+        async with World(seed, url=url) as world:
             return await body(world)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

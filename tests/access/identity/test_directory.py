@@ -18,7 +18,7 @@ from aliquot.access.identity.groups_file import OwnGroups, parse_groups
 from aliquot.access.identity.local import accounts
 from aliquot.access.identity.oidc.tokens import OidcTokens
 from aliquot.access.identity.proof import NotProven, Proof
-from aliquot.access.store.database import Database
+from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
 from aliquot.document import DocumentError
 from tests.access.identity.laptop import ANN, KEY, ORIGIN, PARTY, Laptop
@@ -222,3 +222,31 @@ async def test_each_token_goes_to_its_own_issuer(laptop: Laptop, clock: Clock) -
     ):
         with pytest.raises(NotProven):
             await bearers.prove(token, cluster=cluster)
+
+
+class Gone:
+    """A book that does not answer."""
+
+    async def read(self, work: Any) -> Any:
+        raise Unreachable("gone")
+
+    async def write(self, work: Any) -> Any:
+        raise Unreachable("gone")
+
+
+async def test_without_the_book_somebody_is_who_their_issuer_says(store: Store) -> None:
+    own = parse_groups(
+        f"groups: {{reviewers: [{{issuer: '{ISSUER}', subject: ann}}]}}", "groups.yaml", ORIGIN
+    )
+    alone = await directory(Gone(), own).heard_alone(said(START_S, "sre"))
+    assert alone.groups == {f"{ISSUER}#sre", f"{ORIGIN}#reviewers"}
+    # Nothing is written of it where there is one.
+    await directory(store).heard_alone(said(START_S, "sre"))
+    assert await store.read(lambda tx: tx.user(f"seen:{ZOE}")) is None
+
+
+async def test_who_is_switched_off_ends_nothing_as_far_as_that_can_be_told(store: Store) -> None:
+    account = records.Account(person=ZOE, is_off=True)
+    await store.write(lambda tx: records.put(tx, account))
+    with pytest.raises(NotProven, match="switched off"):
+        await directory(store).heard_alone(said(START_S, "sre"))

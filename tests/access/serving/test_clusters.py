@@ -57,3 +57,31 @@ def test_grants_that_run_are_told_and_silence_of_the_database_is_not_taken_for_n
         await asyncio.wait([task])
 
     with_api(body)
+
+
+def test_what_was_ended_while_the_database_was_gone_is_not_to_be_there_whatever_it_says() -> None:
+    async def body(api: Api) -> None:
+        world = api.world
+        grant = (await api.active())["id"]
+        agent = Asking()
+        one = Connected(CLUSTER, cast(Any, None), cast(Any, agent), Reachable(CLUSTER, "", ""))
+        policies = cast(Any, SimpleNamespace(last=world.others.policy))
+        task = asyncio.create_task(look_after(one, world.store, policies, world.outage))
+        await asyncio.sleep(1)
+        assert [spec.id for spec in agent.told[-1]] == [grant]
+        world.database.is_full = True
+        assert (await api.post("max", f"/v1/grants/{grant}:revoke", {"why": "enough"})).status == 202
+        await asyncio.sleep(61)
+        assert agent.told[-1] == []
+        world.database.is_gone = True
+        looks = len(agent.told)
+        await asyncio.sleep(120)
+        assert len(agent.told) == looks, "of the others nothing is known"
+        assert (await api.post("max", "/v1/killswitch:pull", {"why": "a breach"})).status == 202
+        await asyncio.sleep(120)
+        assert len(agent.told) > looks
+        assert agent.told[-1] == []
+        task.cancel()
+        await asyncio.wait([task])
+
+    with_api(body)

@@ -18,7 +18,7 @@ from aliquot.access.identity.configuration import ClusterIssuer, IdentitySection
 from aliquot.access.identity.local import accounts, codes, sessions
 from aliquot.access.serving.https import CannotServe
 from aliquot.access.serving.who import Who
-from aliquot.access.store.database import Database
+from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock
 
@@ -72,6 +72,7 @@ async def test_a_session_and_a_code(section: IdentitySection, store: Store, tmp_
         assert (caller.person, caller.auth, caller.step_up) == (ANN, "totp", StepUpLevel.NONE)
         assert caller.identity.groups == {f"{ISSUER}#leads"}
         assert await who.known([ANN]) == {ANN: caller.identity}
+        assert await who.authenticate_to_end({"authorization": f"Bearer {opened.token}"}) == caller
         code = app.at(int(now_s) + 30)
         proven = await who.proven(caller, proof(code), "approve", "sha256:1")
         assert isinstance(proven, Caller)
@@ -111,3 +112,22 @@ async def test_a_cluster_that_there_is_not(store: Store, tmp_path: Path) -> None
     with pytest.raises(CannotServe, match="cluster 'prod', which is not among 'clusters'"):
         async with Who.of(section, tmp_path, store, {}, SystemClock()):
             pass
+
+
+async def test_a_user_of_the_servers_own_is_nobody_without_the_database(
+    section: IdentitySection, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Who.of(section, tmp_path, store, {}, SystemClock()) as who:
+        app = await app_of(store, who)
+        now_s = await store.read(lambda tx: tx.now_s)
+        opened = await store.write(lambda tx: sessions.by_code(tx, who.key, LOCAL, "ann", app.at(int(now_s))))
+        assert isinstance(opened, sessions.Opened)
+
+        async def gone(work: object) -> None:
+            raise Unreachable("gone")
+
+        monkeypatch.setattr(store, "read", gone)
+        found = await who.authenticate_to_end({"authorization": f"Bearer {opened.token}"})
+        assert isinstance(found, Refused)
+        assert found.ground is Ground.UNKNOWN
+        assert "without it nobody can tell who they are" in found.reason

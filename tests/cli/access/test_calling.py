@@ -395,3 +395,31 @@ def test_what_a_server_has_for_whoever_asks(server: Any, token: Path) -> None:
     assert "nobody" in table[2]
     mine = run(server.url, token, "templates", "offered", "--mine", "-o", "json").output
     assert [each["name"] for each in json.loads(mine)] == ["fix"]
+
+
+JOURNALED = {
+    "record": "00",
+    "grant": "r1",
+    "at": "2026-11-29T08:52:22.246Z",
+    "isJournaled": True,
+    "isRemoved": True,
+    "detail": "revoked; it is gone from cluster demo; the database is out of reach: ...",
+}
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "said"),
+    [
+        (["revoke", "r1", "-m", "now"], "grants/r1:revoke", f"r1: {JOURNALED['detail']}\n"),
+        (["return", "r1"], "grants/r1:return", f"r1: {JOURNALED['detail']}\n"),
+        (["kill", "-m", "now"], "killswitch:pull", f"{JOURNALED['detail']}\n"),
+    ],
+)
+def test_what_was_done_without_the_database_is_said_as_the_server_says_it(
+    server: Any, token: Path, args: list[str], path: str, said: str
+) -> None:
+    server.answers[f"/v1/{path}"] = (202, JOURNALED)
+    came = run(server.url, token, *args)
+    assert (came.exit_code, came.output) == (0, said)
+    came = run(server.url, token, *args, "-o", "json")
+    assert json.loads(came.stdout) == JOURNALED

@@ -362,6 +362,10 @@ class Outage:
                 # Whether it knows by now, it says the next time.
                 _log.warning("the database has still to be told", act=one.act.id, error=str(error))
                 return
+            except Exception:
+                # One that cannot be told keeps neither the others back nor the server from starting. It stays held.
+                _log.exception("the database cannot be told", act=one.act.id)
+                continue
             # It takes away by itself what is still there.
             del self._waiting[one.act.id]
             told = _log.error if outcome is Merged.UNKNOWN else _log.warning

@@ -31,8 +31,6 @@ class Read(Struct, frozen=True, kw_only=True):
     """Of the last frame, or of the head."""
     damage: str = ""
     """One line: why what comes behind the payloads cannot be taken for what was written. Empty: all of it was read."""
-    is_torn: bool = False
-    """Something was being written, and is to be cut off."""
 
 
 def head(salt: bytes) -> bytes:
@@ -61,7 +59,7 @@ def read(data: bytes, key: bytes) -> Read:
         is_part = MAGIC.startswith(begun.rstrip(_ZERO)) or begun.startswith(MAGIC)
         if is_part and not data[HEAD_BYTES:].strip(_ZERO):
             # It was being made.
-            return Read(payloads=(), end=0, link=b"", is_torn=bool(data))
+            return Read(payloads=(), end=0, link=b"")
         return Read(payloads=(), end=0, link=b"", damage="it does not begin as a journal does")
     link, at = first_link(key, begun), HEAD_BYTES
     found: list[bytes] = []
@@ -76,8 +74,7 @@ def read(data: bytes, key: bytes) -> Read:
     damage = ""
     if any(_whole(data, later) is not None for later in _possible(data, at + 1)):
         damage = f"record {len(found) + 1} cannot be read, and there are others behind it"
-    is_torn = not damage and bool(data[at:].strip(_ZERO))
-    return Read(payloads=tuple(found), end=at, link=link, damage=damage, is_torn=is_torn)
+    return Read(payloads=tuple(found), end=at, link=link, damage=damage)
 
 
 def _whole(data: bytes, at: int) -> tuple[bytes, bytes] | None:
