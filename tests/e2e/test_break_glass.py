@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class Installation:
     def __init__(self, admin: Kubectl, folder: Path) -> None:
         self.admin = admin
         self.folder = folder
-        self.port = free_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def install(self) -> None:
@@ -113,7 +114,10 @@ class Installation:
     def start(self, *, has_database: bool = True) -> None:
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(
-            [ALIQUOT, "access", "serve", "--config", "access.yaml"],
+            [
+                *(ALIQUOT, "access", "serve", "--config", "access.yaml"),
+                *("--metrics-address", "127.0.0.1", "--metrics-port", str(self.metrics_port)),
+            ],
             cwd=self.folder,
             env=self._environment(),
             stderr=log,
@@ -126,6 +130,13 @@ class Installation:
             return came.code == 0 if has_database else "out of reach" in came.err
 
         eventually(answers)
+
+    def seen(self, path: str) -> str:
+        """What Prometheus and probes see."""
+        url = f"http://127.0.0.1:{self.metrics_port}/{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self._process is not None
@@ -240,6 +251,23 @@ def test_what_a_holder_did_is_told_and_what_no_grant_explains(installation: Inst
     installation.by("dora", "return", grant)
 
 
+def figure(text: str, name: str) -> float:
+    return float(text.partition(f"\naliquot_access_{name} ")[2].partition("\n")[0])
+
+
+def test_what_probes_and_prometheus_see(installation: Installation) -> None:
+    grant = active(installation)
+    eventually(lambda: json.loads(installation.seen("readyz"))["ready"])
+    checks = json.loads(installation.seen("readyz"))["checks"]
+    assert {"database", "policy", "log", "cluster demo"} <= set(checks)
+    text = installation.seen("metrics")
+    assert 'aliquot_access_grants_active{template="shop-logs",cluster="demo"} 1' in text
+    assert figure(text, "approvals_total") >= 2
+    installation.by("dora", "return", grant)
+    eventually(lambda: installation.show("dora", grant)["stage"] == "ended")
+    assert figure(installation.seen("metrics"), "revocation_seconds_count") >= 1
+
+
 def test_nobody_agrees_to_their_own_and_nobody_to_something_else(installation: Installation) -> None:
     grant = asked(installation)
     assert "asked for themselves" in installation.refused("dora", "approve", grant, stdin="y\n")
@@ -277,11 +305,17 @@ def test_what_is_broken_is_told_before_anything_runs(installation: Installation)
 
 
 @pytest.mark.parametrize(
-    ("database", "replicas"),
-    [("postgresql://access@db.example.com/access", 2), ("sqlite:////var/lib/aliquot/access.db", 1)],
-    ids=["postgresql", "sqlite"],
+    ("database", "replicas", "kind", "options"),
+    [
+        ("postgresql://access@db.example.com/access", 2, "deployment", ()),
+        ("postgresql://access@db.example.com/access", 2, "statefulset", ("--storage", "1Gi")),
+        ("sqlite:////var/lib/aliquot/access.db", 1, "deployment", ()),
+    ],
+    ids=["postgresql", "postgresql with volumes", "sqlite"],
 )
-def test_a_server_stands_in_a_cluster(installation: Installation, database: str, replicas: int) -> None:
+def test_a_server_stands_in_a_cluster(
+    installation: Installation, database: str, replicas: int, kind: str, options: tuple[str, ...]
+) -> None:
     config = (installation.folder / "access.yaml").read_text()
     config = config.replace(f"127.0.0.1:{installation.port}", "0.0.0.0:8443")
     config = config.replace("sqlite:///access.db", database)
@@ -290,7 +324,7 @@ def test_a_server_stands_in_a_cluster(installation: Installation, database: str,
         + "tls: {certificateFile: tls.crt, keyFile: tls.key}\n"
         + "journal: /var/lib/aliquot/access.journal\n"
     )
-    done = installation.run("server-objects", "pod.yaml")
+    done = installation.run("server-objects", "pod.yaml", *options)
     assert done.code == 0, done.err
     for name in ("tls.crt", "tls.key"):
         (installation.folder / name).write_text("as cert-manager writes it")
@@ -300,18 +334,16 @@ def test_a_server_stands_in_a_cluster(installation: Installation, database: str,
     try:
         installation.kubectl(*command.split())
         installation.apply(done.out)
-        wanted = f"deployment/aliquot-access-server {replicas}"
         eventually(lambda: _pods(admin) == replicas)
         shown_ = admin(
-            *("get", "deployment", "aliquot-access-server", *namespace),
-            *("-o", "jsonpath=deployment/{.metadata.name} {.spec.replicas}"),
+            *("get", kind, "aliquot-access-server", *namespace),
+            *("-o", "jsonpath={.spec.replicas}"),
         )
-        assert shown_ == wanted
-        # Applied again it is what it was; of a budget kubectl never says so, since it replaces the whole selector.
+        assert shown_ == str(replicas)
+        # Applied again it is what it was. kubectl never says so of what it replaces whole: selectors of budgets, claims of StatefulSets.
         again = installation.apply(done.out)
-        assert [line for line in again.splitlines() if not line.endswith(" unchanged")] == [
-            "poddisruptionbudget.policy/aliquot-access-server configured"
-        ]
+        other = [line.partition(".")[0] for line in again.splitlines() if not line.endswith(" unchanged")]
+        assert set(other) <= {"poddisruptionbudget", "statefulset"}
     finally:
         installation.kubectl("delete", "secret", "aliquot-access", *namespace)
         installation.kubectl("delete", "-f", "-", stdin=done.out)

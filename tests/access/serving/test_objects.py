@@ -63,6 +63,18 @@ def test_on_sqlite_one_stands_on_its_volume_and_never_two() -> None:
     assert volumes["data"]["persistentVolumeClaim"] == {"claimName": NAME}
 
 
+def test_on_postgresql_each_may_have_a_volume_for_its_journal() -> None:
+    spec = made(configuration(), storage="1Gi", storage_class="fast")["StatefulSet"]["spec"]
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (2, "Parallel")
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    pod = spec["template"]["spec"]
+    assert claim["metadata"]["name"] not in [one["name"] for one in pod["volumes"]]
+    (container,) = pod["containers"]
+    mounted = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    assert mounted[claim["metadata"]["name"]] == DATA
+
+
 @pytest.mark.parametrize("database", [POSTGRESQL, SQLITE])
 def test_its_pod_may_do_as_little_as_any(database: str) -> None:
     pod = made(configuration(database), replicas=1)["Deployment"]["spec"]["template"]

@@ -16,6 +16,7 @@ from aliquot.metrics.exposition import Family, Kind, Sample, labels, render
 _log = structlog.get_logger(__name__)
 
 PREFIX = "aliquot_access_"
+_LOOK_EVERY_S = 30.0
 _ANSWER_WITHIN_S = 5.0
 _IN_CLUSTER = (MakeGrant.__name__, RemoveGrant.__name__)
 
@@ -35,6 +36,12 @@ class Metrics:
         self._journal = journal
         self._tally = Tally()
         self._standing: Standing | None = None
+
+    async def run(self) -> None:
+        """Until cancelled: what happens is counted from the start on, whether anybody scrapes or not."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def text(self) -> str:
         await self.look()

@@ -25,6 +25,8 @@ DIRECTORY = "/etc/aliquot/access"
 CONFIGURATION = "access.yaml"
 DATA = "/var/lib/aliquot"
 METRICS_PORT = 8080
+_DATA_VOLUME = "data"
+_STORAGE = "10Gi"
 _USER = 65532
 _LABELS = {"app.kubernetes.io/name": NAME}
 _WEB_PORTS = (443, 6443)
@@ -39,7 +41,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     secrets: Sequence[str]
     """Paths of what is."""
     replicas: int = 2
-    storage: str = "10Gi"
+    storage: str = ""
+    """Of the volume that SQLite lies on; on PostgreSQL, of one for each server's journal. Empty there: it goes with its pod."""
     storage_class: str = ""
     ports: Sequence[int] = ()
     """To which it goes, beside those that the configuration names."""
@@ -58,7 +61,7 @@ def objects(configuration: Configuration, wanted: Wanted) -> tuple[Json, ...]:
         *(() if _is_agent(configuration) else (_account(),)),
         _config_map(wanted.files),
         *((_claim(wanted),) if is_sqlite else ()),
-        _deployment(configuration, wanted, is_sqlite=is_sqlite),
+        _workload(configuration, wanted, is_sqlite=is_sqlite),
         _service(port),
         _network(port, sorted({*_reached(configuration), *wanted.ports})),
         _budget(),
@@ -137,18 +140,27 @@ def _config_map(files: Mapping[str, str]) -> Json:
 
 
 def _claim(wanted: Wanted) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _metadata(),
+        "spec": _volume(wanted),
+    }
+
+
+def _volume(wanted: Wanted) -> Json:
     spec: Json = {
         "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": wanted.storage}},
+        "resources": {"requests": {"storage": wanted.storage or _STORAGE}},
     }
     if wanted.storage_class:
         spec["storageClassName"] = wanted.storage_class
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": _metadata(), "spec": spec}
+    return spec
 
 
-def _deployment(configuration: Configuration, wanted: Wanted, *, is_sqlite: bool) -> Json:
+def _pod(configuration: Configuration, wanted: Wanted, *data: Json) -> Json:
     is_agent = _is_agent(configuration)
-    pod: Json = {
+    return {
         "serviceAccountName": AGENT if is_agent else NAME,
         "automountServiceAccountToken": is_agent,
         "priorityClassName": "system-cluster-critical",
@@ -162,7 +174,7 @@ def _deployment(configuration: Configuration, wanted: Wanted, *, is_sqlite: bool
         # What it is doing is finished, or let go of.
         "terminationGracePeriodSeconds": 30,
         "containers": [_container(configuration, wanted.image)],
-        "volumes": list(_volumes(wanted, is_sqlite=is_sqlite)),
+        "volumes": [*_volumes(wanted), *data],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -173,19 +185,35 @@ def _deployment(configuration: Configuration, wanted: Wanted, *, is_sqlite: bool
             for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
         ],
     }
-    # Two of them cannot have one file, not even for a moment.
-    strategy: Json = (
-        {"type": "Recreate"}
-        if is_sqlite
-        else {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
-    )
+
+
+def _workload(configuration: Configuration, wanted: Wanted, *, is_sqlite: bool) -> Json:
+    if wanted.storage and not is_sqlite:
+        return _stateful_set(wanted, _pod(configuration, wanted))
+    if is_sqlite:
+        data: Json = {"name": _DATA_VOLUME, "persistentVolumeClaim": {"claimName": NAME}}
+        # Two of them cannot have one file, not even for a moment.
+        strategy: Json = {"type": "Recreate"}
+    else:
+        data = {"name": _DATA_VOLUME, "emptyDir": {}}
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    return _replicated("Deployment", wanted, _pod(configuration, wanted, data), {"strategy": strategy})
+
+
+def _stateful_set(wanted: Wanted, pod: Json) -> Json:
+    claim = {"metadata": {"name": _DATA_VOLUME}, "spec": _volume(wanted)}
+    more = {"serviceName": NAME, "podManagementPolicy": "Parallel", "volumeClaimTemplates": [claim]}
+    return _replicated("StatefulSet", wanted, pod, more)
+
+
+def _replicated(kind: str, wanted: Wanted, pod: Json, more: Json) -> Json:
     return {
         "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        "kind": kind,
         "metadata": _metadata(),
         "spec": {
             "replicas": wanted.replicas,
-            "strategy": strategy,
+            **more,
             "selector": {"matchLabels": dict(_LABELS)},
             "template": {"metadata": {"labels": dict(_LABELS)}, "spec": pod},
         },
@@ -226,20 +254,18 @@ def _container(configuration: Configuration, image: str) -> Json:
         },
         "volumeMounts": [
             {"name": "configuration", "mountPath": DIRECTORY, "readOnly": True},
-            {"name": "data", "mountPath": DATA},
+            {"name": _DATA_VOLUME, "mountPath": DATA},
             {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
 
 
-def _volumes(wanted: Wanted, *, is_sqlite: bool) -> Iterator[Json]:
+def _volumes(wanted: Wanted) -> Iterator[Json]:
     sources: list[Json] = [
         {"configMap": {"name": NAME, "items": _items(wanted.files)}},
         {"secret": {"name": SECRET, "items": _items(wanted.secrets)}},
     ]
     yield {"name": "configuration", "projected": {"defaultMode": 0o440, "sources": sources}}
-    data: Json = {"persistentVolumeClaim": {"claimName": NAME}} if is_sqlite else {"emptyDir": {}}
-    yield {"name": "data", **data}
     yield {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}}
 
 

@@ -194,6 +194,7 @@ async def serve(
             tasks.create_task(policies.run(), name="policy files")
             tasks.create_task(PolicyNoting(store, policies).run(), name="policy in the log")
             tasks.create_task(readiness.run(), name="readiness")
+            tasks.create_task(counted.run(), name="figures")
             for one in there:
                 tasks.create_task(look_after(one, store, policies, outage), name=f"cluster {one.name}")
             settle_gc()

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 9),
     help="Servers beside each other.  [default: 2 on PostgreSQL, 1 on SQLite]",
 )
-@click.option("--storage", default="10Gi", show_default=True, help="Of the volume that SQLite lies on.")
+@click.option(
+    "--storage",
+    default="",
+    metavar="SIZE",
+    help="Of the volume that SQLite lies on [default: 10Gi]; on PostgreSQL, of one for each server's journal, which else goes with its pod.",
+)
 @click.option("--storage-class", default="", help="Of that volume.  [default: the cluster's own]")
 @click.option(
     "--egress-port",
