@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.kube import roles
 from aliquot.kube.resources import NODES, RESOURCEQUOTAS
 from aliquot.kube.roles import NAMESPACE
 from aliquot.operator.core.refusals import daemon_set_of, refusal
@@ -97,5 +98,19 @@ def test_an_upgrade_that_gets_no_pod_of_the_driver_says_why() -> None:
         (told,) = await world.told("DriverUpgradeFailed")
         assert "did not start within 300 s: its pod is forbidden: exceeded quota: q" in told
         assert not (await world.admin.get(NODES, "a"))["spec"].get("unschedulable")
+
+    simulated(test)
+
+
+def test_by_rights_of_an_earlier_version_it_does_without() -> None:
+    async def test(world: World) -> None:
+        rules = [one for one in roles.OPERATOR_OBJECTS["rules"] if one["resources"] != ["events"]]
+        assert len(rules) < len(roles.OPERATOR_OBJECTS["rules"])
+        await world.admin.patch(roles.ROLES, "aliquot-operator", {"rules": rules}, NAMESPACE)
+        await world.kill()
+        world.start()
+        await world.node("a")
+        await world.policy("p")
+        await world.until_validated("a")
 
     simulated(test)
