@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.access.reports.catalogue import REPORTS
 from tests.cli.test_node_validate import free_port
 from tests.e2e.commands import ALIQUOT, AUDIT_LOG, ROOT, SHELL, Kubectl, Result, aliquot, eventually
 
@@ -295,6 +296,26 @@ def test_the_log_of_it_holds(installation: Installation) -> None:
     (installation.folder / "dump.jsonl").write_text(dump.out)
     checked = aliquot("access", "log", "verify", installation.folder / "dump.jsonl", "--key", public)
     assert checked.code == 0, checked.out
+
+
+def test_reports_of_it_are_drawn_again_from_the_log_alone(installation: Installation) -> None:
+    folder = installation.folder
+    public = json.loads((folder / "serve.log").read_text().splitlines()[0])["log"]
+    assert "is not of those who may have reports" in installation.refused(
+        "dora", "report", "approvals", "--from", "2026-01-01"
+    )
+    for name in REPORTS:
+        written = ("--raw", f"{name}.jsonl", "--html", f"{name}.html", "--csv", f"{name}.csv")
+        assert installation.by("sam", "report", name, "--from", "2026-01-01", *written) == ""
+        assert "<h1>" in (folder / f"{name}.html").read_text()
+    told = installation.by("sam", "report", "approvals", "--from", "2026-01-01").split()
+    assert "attempts to approve one's own request, all refused 1" in " ".join(told)
+    dump = installation.run("log", "dump", "--database", "sqlite:///access.db", "--key", "log.key")
+    (folder / "reported.jsonl").write_text(dump.out)
+    for name in REPORTS:
+        checked = installation.run("log", "verify-report", f"{name}.jsonl", "reported.jsonl", "--key", public)
+        assert checked.code == 0, (name, checked)
+        assert "drawn again from the first" in checked.out
 
 
 def test_what_is_broken_is_told_before_anything_runs(installation: Installation) -> None:
