@@ -12,7 +12,7 @@ from aliquot.access.log.evidence import parse
 from aliquot.access.log.notes import new_key
 from aliquot.access.log.verify import ED25519
 from tests.access.api.calling import ASKED, Api, with_api
-from tests.access.life.scenery import FIX, PEEK, policy_of
+from tests.access.life.scenery import FIX, PEEK, person, policy_of
 
 
 def test_from_asking_to_returning() -> None:
@@ -51,6 +51,19 @@ def test_a_key_stands_for_one_request() -> None:
         assert (other.status, other.kind) == (422, "key-used")
         of_another = await api.post("dave", "/v1/requests", ASKED, idempotency_key="k1")
         assert of_another.json["id"] != first.json["id"]
+
+    with_api(body)
+
+
+def test_of_whoever_may_not_ask_no_key_is_kept() -> None:
+    async def body(api: Api) -> None:
+        for who, asked in (("stranger", ASKED), ("dev", {**ASKED, "template": "none"})):
+            came = await api.post(who, "/v1/requests", asked, idempotency_key="k1")
+            assert came.status in (403, 422)
+            kept = await api.world.store.read(
+                lambda tx, who=who: tx.answer(str(person(who)), "k1")  # type: ignore[misc]
+            )
+            assert kept is None
 
     with_api(body)
 

@@ -75,12 +75,20 @@ class Asking:
     async def put(self, request: Request, caller: Caller, asked: Ask, key: str) -> Response:
         """Asked again with the same key it is the same request, whatever has become of it."""
         of = digest_of(asked)
-        request_id = await self._kept_id(caller.person, key, of) if key else ""
+        request_id = await self._kept_id(caller.person, key, of) if key and self._might(asked, caller) else ""
         if request_id and (there := await self._door.store.read(lambda tx: tx.life(request_id))) is not None:
             # A proof is good for once: whoever asks again need not bring another.
             return answered(there, 201)
         caller = await self._door.proven(caller, request, "ask", of)
         return answered(await self._door.broker.ask(asked, caller, request_id=request_id), 201)
+
+    def _might(self, asked: Ask, caller: Caller) -> bool:
+        """Of whoever certainly may not, nothing is kept: not even their keys."""
+        policy = self._door.policies.now()
+        if policy is None:
+            return True
+        template = policy.templates.get(asked.template)
+        return template is not None and not ineligible(template, caller.identity, emergency=asked.emergency)
 
     async def _kept_id(self, person: Person, key: str, of: str) -> str:
         """The id that a key stands for, from before anything is made of it: whoever dies in between makes the same one again."""
