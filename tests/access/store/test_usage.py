@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
 
 from aliquot.access.core.life.life import Finding, Life, Outcome, Review
 from aliquot.access.core.life.stages import Stage
@@ -14,6 +15,7 @@ from aliquot.access.core.life.usage import usage_of
 from aliquot.access.core.people import Person
 from aliquot.access.store.database import Database
 from aliquot.access.store.head import Head
+from aliquot.access.store.reading import COUNTED
 from aliquot.access.store.transaction import Transaction
 from tests.access.store.test_store import ANN, BEN, life
 
@@ -92,3 +94,20 @@ def test_both_come_to_the_same(database: Database, lives: list[Life], data: st.D
             tx.add(one)
         assert tx.usage(request) == counted
         raise _Undone
+
+
+def test_only_what_is_open_of_the_template_is_looked_at() -> None:
+    database = Database("sqlite://")
+    database.prepare()
+    statement = COUNTED.compile(dialect=sqlite.dialect(paramstyle="named"))
+    values = dict.fromkeys(statement.params, "x") | {
+        name: value for name, value in statement.params.items() if value is not None
+    }
+    with database.reading() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        plan = [row[3] for row in cursor.fetchall()]
+    database.close()
+    assert plan[0] == "SEARCH lives USING INDEX lives_by_template (template=? AND stage=?)"
+    # Nothing is looked through.
+    assert not [step for step in plan if step.startswith("SCAN")]
