@@ -31,6 +31,7 @@ from aliquot.access.core.life.events import (
     Activate,
     Approve,
     Deny,
+    EndedInOutage,
     Event,
     Judge,
     Look,
@@ -43,7 +44,7 @@ from aliquot.access.core.life.facts import replay
 from aliquot.access.core.life.here import Step
 from aliquot.access.core.life.life import Life, Outcome
 from aliquot.access.core.life.minting import Mint
-from aliquot.access.core.life.stages import FINAL, IN_CLUSTER, Stage
+from aliquot.access.core.life.stages import FINAL, IN_CLUSTER, EndReason, Stage
 from aliquot.access.core.life.steps import step
 from aliquot.access.core.life.timing import due_s
 from aliquot.access.core.limits import Usage
@@ -253,7 +254,7 @@ class Histories(RuleBasedStateMachine):
     @rule(
         which=ANY,
         by=st.sampled_from(("", "", "sara", "max", "stranger")),
-        what=st.sampled_from(("deny", "withdraw", "activate", "activate", "return", "revoke")),
+        what=st.sampled_from(("deny", "withdraw", "activate", "activate", "return", "revoke", "outage")),
     )
     def command(self, which: int, by: str, what: str) -> None:
         life = self.life(which)
@@ -264,6 +265,7 @@ class Histories(RuleBasedStateMachine):
             "activate": Activate(by=one),
             "return": Return(by=one),
             "revoke": Revoke(by=one, why="enough"),
+            "outage": EndedInOutage(by=one, reason=EndReason.REVOKED, why="enough"),
         }
         self.do(life, events[what])
 

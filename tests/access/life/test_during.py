@@ -13,6 +13,7 @@ from aliquot.access.core.life.effects import (
 from aliquot.access.core.life.events import (
     Activate,
     Approve,
+    EndedInOutage,
     Look,
     Made,
     MakeFailed,
@@ -158,6 +159,26 @@ def test_others_revoke_it(by: str) -> None:
     assert stands(world, grant) == (Stage.ENDING, EndReason.REVOKED)
     assert stands(world, waiting) == (Stage.ENDED, EndReason.REVOKED)
     assert world.lives[grant].ended_by == person(by)
+
+
+@pytest.mark.parametrize("reason", [EndReason.REVOKED, EndReason.RETURNED])
+def test_what_was_ended_while_the_database_was_gone_is_over_whoever_may_what_by_then(
+    reason: EndReason,
+) -> None:
+    world = World()
+    grant, waiting = active(world), approved(world, justification="another")
+    world.unknown.add("policy")
+    world.identities.clear()
+    event = EndedInOutage(by=person("somebody-who-left"), reason=reason, why="enough")
+    done = put(world, grant, event)
+    assert RemoveGrant in kinds(done.effects)
+    put(world, waiting, event)
+    assert stands(world, grant) == (Stage.ENDING, reason)
+    assert stands(world, waiting) == (Stage.ENDED, reason)
+    assert (done.life.ended_by, done.life.why) == (event.by, "enough")
+    again = put(world, grant, event)
+    assert again.life is world.lives[grant]
+    assert not again.facts
 
 
 def test_who_agreed_may_revoke_whatever_they_are_now() -> None:
