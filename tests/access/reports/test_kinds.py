@@ -3,12 +3,18 @@
 import pytest
 
 from aliquot.access.core.life.facts import replay
-from aliquot.access.log.entries import parse
+from aliquot.access.core.life.stages import EndReason, Stage
+from aliquot.access.log.entries import Actor, Entry, parse
 from aliquot.access.reports.catalogue import REPORTS
 from aliquot.access.reports.document import draw, read
+from aliquot.access.reports.kinds import revocation
+from aliquot.access.reports.period import Period
+from aliquot.access.reports.report import Cell, Material, Record
 from aliquot.access.reports.sources.dumped import Dumped, lived
+from aliquot.clock import rfc3339_milli
 from tests.access.life.scenery import ISSUER
 from tests.access.reports.story import story
+from tests.access.store.test_store import life
 
 
 def who(name: str) -> str:
@@ -78,7 +84,49 @@ def test_what_was_gone_later_than_published_is_listed() -> None:
     assert found["grants"].of("grant") == [story().ids[name] for name in ("agreed", "judged", "unjudged")]
     assert found["grants"].of("beyond the bound") == [True, False, False]
     assert found["distribution"].rows[-1] == (None, 2, 1)
-    assert found.figures["of these beyond it"] == 1
+    assert found.figures["beyond it, or not gone by then"] == 1
+
+
+def test_what_was_ended_while_the_database_was_gone_is_told_as_it_was() -> None:
+    ended = life(
+        stage=Stage.ENDED,
+        began_at_s=1_000_000.0,
+        over_at_s=1_000_900.0,
+        gone_at_s=1_000_901.0,
+        end_reason=EndReason.REVOKED,
+    )
+    at = {"journaled": rfc3339_milli(1_000_100.0), "removed": rfc3339_milli(1_000_102.5)}
+
+    def drawn(**details: str) -> list[tuple[Cell, ...]]:
+        entry = Entry(
+            seq=0,
+            time=rfc3339_milli(1_000_900.0),
+            actor=Actor("https://login", "ann"),
+            action="journal.merged",
+            grant=ended.id,
+            request_digest="",
+            policy_digest="",
+            before="",
+            after="",
+            details=dict(details),
+            commitments={},
+            prev="",
+        )
+        found = Material(
+            now_s=1_001_000.0,
+            origin="log",
+            records=lambda: iter([Record(ended, (entry,))]),
+            loose=lambda: iter(()),
+            checkpoints=lambda: iter(()),
+            entries=1,
+            root="",
+        )
+        rows = revocation.draw(found, Period(0.0, 1_001_000.0))
+        return [row.cells[6:10] for row in rows if row.section == "grants"]
+
+    assert drawn(**at, outcome="ended") == [(at["journaled"], at["removed"], 2.5, False)]
+    assert drawn(**{**at, "removed": ""}, outcome="ended")[0][2:] == (801.0, True)
+    assert drawn(**at, outcome="over_already")[0][2:] == (1.0, False)
 
 
 def test_how_soon_the_kill_switch_had_everybody_out() -> None:

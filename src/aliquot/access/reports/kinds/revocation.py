@@ -2,39 +2,39 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason
 from aliquot.access.core.times import WORST_AFTER_END_S, WORST_AFTER_REVOKE_S
 from aliquot.access.reports.distribution import Distribution, rounded
 from aliquot.access.reports.period import Period
 from aliquot.access.reports.report import Material, Record, Report, Row, Section, at, figure, figures
+from aliquot.clock import parse_rfc3339
 
 
 def draw(material: Material, period: Period) -> Iterator[Row]:
     early, expired = Distribution(), Distribution()
     counts: Counter[str] = Counter()
     for record in material.records():
-        life = record.life
-        over_s = _over_s(life)
-        if over_s is None or not period.has(over_s):
+        over = _over(record)
+        if over is None or not period.has(over.at_s):
             continue
-        took_s = (material.now_s if life.gone_at_s is None else life.gone_at_s) - over_s
-        is_early = life.end_reason is not EndReason.EXPIRED
-        if life.gone_at_s is None:
+        took_s = (material.now_s if over.gone_s is None else over.gone_s) - over.at_s
+        is_early = record.life.end_reason is not EndReason.EXPIRED
+        if over.gone_s is None:
             counts["not gone"] += 1
         else:
             (early if is_early else expired).add(took_s)
         beyond = is_early and took_s > WORST_AFTER_REVOKE_S
-        row = _row(record, over_s, took_s, beyond=beyond)
+        row = _row(record, over, took_s, beyond=beyond)
         yield Row("grants", row)
-        if beyond or life.gone_at_s is None:
+        if beyond or over.gone_s is None:
             counts["beyond"] += beyond
             yield Row("beyond", row)
     bound = f"{WORST_AFTER_REVOKE_S} s"
     yield figure("ended early: revoked, returned, killed, not given any more", len(early))
     yield figure(f"of these removed within the bound of {bound}", early.up_to(WORST_AFTER_REVOKE_S))
-    yield figure("of these beyond it", counts["beyond"])
+    yield figure("beyond it, or not gone by then", counts["beyond"])
     for name, took in (("ended early", early), ("came to their end", expired)):
         yield figure(f"{name}: to confirmed removed, p50 (s)", took.percentile(50))
         yield figure(f"{name}: p90 (s)", took.percentile(90))
@@ -47,17 +47,30 @@ def draw(material: Material, period: Period) -> Iterator[Row]:
     yield Row("distribution", (None, len(early), len(expired)))
 
 
-def _over_s(life: Life) -> float | None:
-    """From when on nobody was to have it. Its end may have come before a server that was down could say so."""
+class _Over(NamedTuple):
+    at_s: float
+    """From when on nobody was to have it."""
+    gone_s: float | None
+
+
+def _over(record: Record) -> _Over | None:
+    life = record.life
     if life.began_at_s is None or life.over_at_s is None:
         return None
+    for entry in record.entries:
+        # Of what was done while the database was gone the request has the time when the database was told.
+        if entry.action == "journal.merged" and entry.details["outcome"] == "ended":
+            removed = entry.details["removed"]
+            gone_s = parse_rfc3339(removed) if removed else life.gone_at_s
+            return _Over(parse_rfc3339(entry.details["journaled"]), gone_s)
     if life.end_reason is EndReason.EXPIRED and life.end_s is not None:
-        return min(life.over_at_s, life.end_s)
-    return life.over_at_s
+        # It may have come before a server that was down could say so.
+        return _Over(min(life.over_at_s, life.end_s), life.gone_at_s)
+    return _Over(life.over_at_s, life.gone_at_s)
 
 
 def _row(
-    record: Record, over_s: float, took_s: float, *, beyond: bool
+    record: Record, over: _Over, took_s: float, *, beyond: bool
 ) -> tuple[str | int | float | bool | None, ...]:
     life = record.life
     failures = sum(entry.action == "grant.not_removed" for entry in record.entries)
@@ -68,8 +81,8 @@ def _row(
         life.request.cluster,
         "" if life.end_reason is None else life.end_reason.value,
         str(life.ended_by or "(time, or a rule)"),
-        at(over_s),
-        at(life.gone_at_s),
+        at(over.at_s),
+        at(over.gone_s),
         rounded(took_s),
         beyond,
         failures,
