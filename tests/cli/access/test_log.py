@@ -152,7 +152,10 @@ def test_a_new_key(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     before = path.read_text()
     again = run("new-key", "aliquot.example.com/access", "--out", path)
-    assert (again.exit_code, again.output) == (1, f"Error: {path}: File exists\n")
+    assert (again.exit_code, again.output) == (
+        1,
+        f"Error: {path}: it is there, and no key is written over: give another --out\n",
+    )
     assert path.read_text() == before
     assert "no name of a key" in run("new-key", "a b", "--out", tmp_path / "other").output
     assert not (tmp_path / "other").exists()

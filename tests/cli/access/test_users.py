@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,19 @@ def test_somebody_is_added_invited_switched_off_and_listed(machine: Machine) -> 
     other = machine.users("add", "zoe", "--issuer", "https://login.example.com")
     assert other.exit_code == 0
     assert machine.users("list").output.splitlines() == [
-        "https://access.example.com#ann\tinvited\tleads on-call",
-        "https://login.example.com#zoe\tinvited\t",
+        "NAME   HAS       GROUPS           ISSUER",
+        "ann    invited   leads, on-call   https://access.example.com",
+        "zoe    invited   -                https://login.example.com",
     ]
     assert machine.users("off", "ann").exit_code == 0
-    assert "ann\toff\t" in machine.users("list").output
+    assert "ann    off " in machine.users("list").output
     assert machine.users("on", "ann").exit_code == machine.users("forget", "ann").exit_code == 0
-    assert "ann\tnothing\t" in machine.users("list").output
+    assert "ann    nothing " in machine.users("list").output
+    listed = json.loads(machine.users("list", "-o", "json").output)
+    assert [(one["subject"], one["isOff"], one["has"]) for one in listed] == [
+        ("ann", False, []),
+        ("zoe", False, ["invited"]),
+    ]
     assert "no account" in machine.users("off", "ben").output
 
 
@@ -99,7 +106,7 @@ def test_what_is_wrong_is_one_line_and_changes_nothing(
 ) -> None:
     found = machine.users(*said)
     assert found.exit_code == 1 and told in found.output and found.output.count("\n") == 1
-    assert machine.users("list").output == ""
+    assert machine.users("list", "-o", "json").output == "[]\n"
 
 
 def test_a_server_without_users_of_its_own_says_what_to_write(machine: Machine) -> None:

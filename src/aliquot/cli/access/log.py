@@ -216,6 +216,10 @@ def new_key(name: str, out: str, witness: bool) -> None:
     try:
         with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(key.text + "\n")
+    except FileExistsError as error:
+        raise click.ClickException(
+            f"{out}: it is there, and no key is written over: give another --out"
+        ) from error
     except OSError as error:
         raise click.ClickException(f"{out}: {error.strerror}") from error
     click.echo(key.public.text)

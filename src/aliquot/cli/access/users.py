@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aliquot.cli.output import Format, emit, output_option
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -107,12 +108,22 @@ def forget(name: str, issuer: str, path: str) -> None:
 
 @users.command("list")
 @_config
-def list_(path: str) -> None:
-    """Who has an account."""
+@output_option
+def list_(path: str, output: Format) -> None:
+    """Who has an account, and what they have registered."""
     from aliquot.access.identity import records
 
-    for account in _in_database(_read(path), records.accounts):
-        click.echo(_line(account))
+    found = [_described(one) for one in _in_database(_read(path), records.accounts)]
+    rows = [
+        [
+            one["subject"],
+            "off" if one["isOff"] else ", ".join(one["has"]) or "nothing",
+            ", ".join(one["groups"]) or "-",
+            one["issuer"],
+        ]
+        for one in found
+    ]
+    emit(output, lambda: found, columns=("NAME", "HAS", "GROUPS", "ISSUER"), rows=rows)
 
 
 def _switch(name: str, issuer: str, path: str, *, is_off: bool) -> None:
@@ -124,12 +135,17 @@ def _switch(name: str, issuer: str, path: str, *, is_off: bool) -> None:
     _done(configuration, action, person, lambda tx: accounts.switch(tx, person, is_off=is_off))
 
 
-def _line(account: "Account") -> str:
+def _described(account: "Account") -> dict[str, Any]:
     has = [f"{len(account.passkeys)} passkeys"] if account.passkeys else []
     has += ["codes"] if account.codes is not None else []
     has += ["invited"] if account.invitation is not None else []
-    state = ["off"] if account.is_off else has or ["nothing"]
-    return "\t".join((str(account.person), ", ".join(state), " ".join(account.groups)))
+    return {
+        "subject": account.person.subject,
+        "issuer": account.person.issuer,
+        "isOff": account.is_off,
+        "has": has,
+        "groups": list(account.groups),
+    }
 
 
 def _read(path: str) -> "Configuration":
