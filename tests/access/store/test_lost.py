@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.access.store import database as database_module
 from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock
@@ -106,6 +107,21 @@ def test_one_that_is_not_there_at_the_start_is_prepared_once_it_is(tmp_path: Pat
     folder.mkdir()
     assert has(store, add(store))
     store.close()
+
+
+def test_a_file_that_another_process_holds_takes_nothing_until_it_lets_go(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_MS", 20)
+    for store in opened(f"sqlite:///{path}"):
+        first = add(store)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(Unreachable, match="database is locked"):
+                add(store)
+            assert has(store, first)
+            other.execute("ROLLBACK")
+        assert has(store, add(store))
 
 
 FULL = """
