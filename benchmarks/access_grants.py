@@ -33,7 +33,7 @@ from benchmarks.clusters import machine, percentile
 
 T = TypeVar("T")
 
-GRANTS, AT_ONCE, HOLDERS = 300, 4, 20
+GRANTS, AT_ONCE, HOLDERS = 200, 4, 20
 REVOKED_AT_ONCE = 40
 """Each of them is tried all the while."""
 PEOPLE = {
