@@ -1,8 +1,10 @@
 """Botocore is real here; the server that answers it is ours, and says what AWS would."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
@@ -148,3 +150,16 @@ async def test_an_answer_that_is_throttled_is_asked_for_again() -> None:
     async with answered(answer) as api:
         assert await api.call("eks", "DescribeCluster", name="a") == {"cluster": {}}
         assert api.calls["eks:DescribeCluster"] == len(seen) == 2
+
+
+async def test_a_token_for_a_clusters_api_server_is_a_signed_call_that_nobody_makes() -> None:
+    async with Boto(region="eu-west-1") as api:
+        token = await api.kubernetes_token("prod")
+    kind, _, text = token.partition(".")
+    url = urlsplit(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+    query = parse_qs(url.query)
+    assert (kind, url.netloc) == ("k8s-aws-v1", "sts.eu-west-1.amazonaws.com")
+    assert query["Action"] == ["GetCallerIdentity"]
+    assert query["X-Amz-Expires"] == ["60"]
+    # The cluster's name is signed along: a token for one is of no use at another.
+    assert "x-k8s-aws-id" in query["X-Amz-SignedHeaders"][0].split(";")

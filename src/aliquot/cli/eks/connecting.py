@@ -1,13 +1,17 @@
 """Which AWS account the `eks` commands talk to: options, and the door made of them."""
 
+import base64
 import os
-from collections.abc import Callable
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.estate.estate import Cluster
 
 
 def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,3 +43,27 @@ def connect(region: str | None, profile: str | None, endpoint_url: str | None) -
         return Boto(region=region, profile=profile, endpoints={"": url} if url else None)
     except Failure as error:
         raise click.ClickException(error.message) from None
+
+
+@asynccontextmanager
+async def connect_eks(api: "Boto", cluster: "Cluster") -> AsyncIterator[Any]:
+    """A `kube.Client` on a cluster of EKS, as whoever we are at AWS. Raises Failure."""
+    from aliquot.clock import SystemClock
+    from aliquot.kube.client import Client
+    from aliquot.kube.kubeconfig import Connection, KubeconfigError
+
+    token = await api.kubernetes_token(cluster.name)
+    connection = Connection(
+        server=cluster.endpoint,
+        ca=base64.b64decode(cluster.authority),
+        token=token,
+        source=f"EKS cluster {cluster.name}",
+    )
+    try:
+        transport = connection.transport()
+    except KubeconfigError as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        yield Client(transport, clock=SystemClock(), rng=random.Random())
+    finally:
+        await transport.close()

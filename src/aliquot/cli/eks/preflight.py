@@ -1,7 +1,7 @@
 """`aliquot eks preflight`: what speaks against an upgrade."""
 
+import asyncio
 import os
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aliquot.cli.connect import cluster_options, connect
+from aliquot.cli.eks.connecting import aws_options, connect_eks
+from aliquot.cli.eks.connecting import connect as connect_aws
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
-    from aliquot.eks.preflight.subject import Subject
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.estate.estate import Estate
+    from aliquot.eks.preflight.subject import Need, Subject
     from aliquot.eks.preflight.verdict import Preflight
     from aliquot.eks.preflight.waivers import Waiver
     from aliquot.eks.sightings.sighting import Unchecked
@@ -43,6 +48,7 @@ class _MinorType(click.ParamType["Minor"]):
 
 
 @click.command()
+@click.argument("cluster", required=False)
 @click.option(
     "--to", required=True, type=_MinorType(), metavar="MINOR", help="Where the upgrade leads, as 1.33."
 )
@@ -51,15 +57,21 @@ class _MinorType(click.ParamType["Minor"]):
     "now",
     type=_MinorType(),
     metavar="MINOR",
-    help="Where it begins; the minor before --to, if left out.",
+    help="Where it begins, of manifests: the minor before --to, if left out.",
 )
 @click.option(
     "--manifests",
     multiple=True,
     type=GivenPath(exists=True, path_type=Path),
     metavar="PATH",
-    help="A file, or a directory with all below it. Several may be given.",
+    help="Also a file, or a directory with all below it. Several may be given.",
 )
+@click.option(
+    "--helm",
+    is_flag=True,
+    help="Also the releases of Helm in the cluster; it takes the right to read Secrets.",
+)
+@click.option("--kubernetes", is_flag=True, help="A cluster that is none of EKS: by --kubeconfig alone.")
 @click.option(
     "--waivers",
     type=GivenPath(dir_okay=False, path_type=Path),
@@ -83,19 +95,32 @@ class _MinorType(click.ParamType["Minor"]):
     metavar="FILE",
     help="Into that file; a summary is printed.",
 )
+@cluster_options
+@aws_options
 @click.pass_context
 def preflight(
     ctx: click.Context,
+    cluster: str | None,
     to: "Minor",
     now: "Minor | None",
     manifests: tuple[Path, ...],
+    helm: bool,
+    kubernetes: bool,
     waivers: Path | None,
     fail_on: str,
     allow_unchecked: bool,
     output: str,
     out: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
 ) -> None:
-    """What speaks against an upgrade; nothing is changed.
+    """What speaks against an upgrade of CLUSTER, or against manifests; nothing is changed.
+
+    CLUSTER is one of EKS. Its API server is reached by its own access (sts), or by --kubeconfig. With --kubernetes it is any
+    cluster, and only what its API server says is looked at.
 
     Exit codes: 0 nothing blocks; 4 something blocks; 5 there are warnings (--fail-on warn); 6 something could not be
     checked; 1 the preflight itself failed.
@@ -104,11 +129,18 @@ def preflight(
     from aliquot.eks.preflight.judging import judge
     from aliquot.eks.preflight.verdict import FailOn
 
-    if not manifests:
-        raise click.UsageError("say what to look at: --manifests PATH")
+    if not manifests and not cluster and not kubernetes:
+        raise click.UsageError("say what to look at: CLUSTER, --kubernetes or --manifests PATH")
+    if kubernetes and cluster:
+        raise click.UsageError("--kubernetes is of the cluster that --kubeconfig names: leave CLUSTER out")
     if now is not None and now > to:
-        raise click.UsageError(f"{now} is behind {to}: an upgrade leads on; --from is where it begins")
+        raise click.UsageError(f"{now} is ahead of {to}: an upgrade leads on; --from is where it begins")
     subject = _of_files(manifests, now or to.previous, to)
+    if kubernetes:
+        subject = asyncio.run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
+    elif cluster:
+        door = connect_aws(region, profile, endpoint_url)
+        subject = asyncio.run(_of_eks(subject, door, cluster, kubeconfig, context, helm=helm))
     decided = _waivers(waivers, subject)
     result = judge(subject, CHECKS, decided)
     text = _text(result, _As(output))
@@ -120,7 +152,62 @@ def preflight(
     ctx.exit(result.code(FailOn(fail_on), unchecked_passes=allow_unchecked))
 
 
-def _of_files(paths: Iterable[Path], now: "Minor", to: "Minor") -> "Subject":
+async def _of_kubernetes(
+    subject: "Subject", kubeconfig: str | None, context: str | None, *, helm: bool
+) -> "Subject":
+    from aliquot.eks.estate.reading import of_kubernetes
+    from aliquot.eks.preflight.subject import Need
+    from aliquot.eks.versions import removals
+    from aliquot.kube.errors import ApiError
+
+    async with connect(kubeconfig, context) as client:
+        try:
+            estate = await of_kubernetes(
+                client, context or "the cluster", removals.shipped(), helm=helm, clock=SystemClock()
+            )
+        except (ApiError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+    return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS})
+
+
+async def _of_eks(
+    subject: "Subject", door: "Boto", name: str, kubeconfig: str | None, context: str | None, *, helm: bool
+) -> "Subject":
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.estate.reading import from_aws, with_objects
+    from aliquot.eks.preflight.subject import Need
+    from aliquot.eks.versions import removals
+    from aliquot.kube.errors import ApiError
+
+    async with door as api:
+        try:
+            estate = await from_aws(api, name, clock=SystemClock())
+            if kubeconfig or context:
+                async with connect(kubeconfig, context) as client:
+                    estate = await with_objects(estate, client, removals.shipped(), helm=helm)
+            else:
+                async with connect_eks(api, estate.cluster) as client:
+                    estate = await with_objects(estate, client, removals.shipped(), helm=helm)
+        except (Failure, ApiError) as error:
+            raise click.ClickException(str(error)) from None
+    return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS, Need.AWS})
+
+
+def _with(subject: "Subject", estate: "Estate", needs: "set[Need]") -> "Subject":
+    from msgspec.structs import replace
+
+    return replace(
+        subject,
+        name=", ".join(part for part in (estate.cluster.name, subject.name) if part),
+        now=estate.cluster.minor,
+        has=subject.has | needs,
+        estate=estate,
+        sightings=(*subject.sightings, *estate.sightings),
+        unchecked=(*subject.unchecked, *estate.unchecked),
+    )
+
+
+def _of_files(paths: tuple[Path, ...], now: "Minor", to: "Minor") -> "Subject":
     from aliquot.eks.preflight.subject import Need, Subject
     from aliquot.eks.sightings.files import in_directory
     from aliquot.eks.sightings.sighting import Sighting
@@ -138,7 +225,7 @@ def _of_files(paths: Iterable[Path], now: "Minor", to: "Minor") -> "Subject":
         now=now,
         to=to,
         today=datetime.fromtimestamp(SystemClock().now(), UTC).date(),
-        has=frozenset({Need.SIGHTINGS}),
+        has=frozenset({Need.SIGHTINGS} if paths else ()),
         sightings=tuple(sightings),
         unchecked=tuple(unchecked),
     )

@@ -16,7 +16,9 @@ async def look(api: Api, act: Act) -> Seen:
     if isinstance(act, ControlPlane):
         cluster = (await api.call("eks", "DescribeCluster", name=act.cluster))["cluster"]
         return Seen(
-            status=cluster["status"], version=cluster["version"], updates=await _updates(api, act.cluster, {})
+            status=cluster["status"],
+            version=cluster["version"],
+            updates=await updates_of(api, act.cluster, {}),
         )
     if isinstance(act, AddonBuild):
         whose = {"addonName": act.name}
@@ -24,7 +26,7 @@ async def look(api: Api, act: Act) -> Seen:
         return Seen(
             status=addon["status"],
             version=addon["addonVersion"],
-            updates=await _updates(api, act.cluster, whose),
+            updates=await updates_of(api, act.cluster, whose),
         )
     whose = {"nodegroupName": act.name}
     group = (await api.call("eks", "DescribeNodegroup", clusterName=act.cluster, **whose))["nodegroup"]
@@ -33,11 +35,12 @@ async def look(api: Api, act: Act) -> Seen:
         version=group["version"],
         release=group.get("releaseVersion", ""),
         template_version=str(group.get("launchTemplate", {}).get("version", "")),
-        updates=await _updates(api, act.cluster, whose),
+        updates=await updates_of(api, act.cluster, whose),
     )
 
 
-async def _updates(api: Api, cluster: str, whose: dict[str, str]) -> tuple[SeenUpdate, ...]:
+async def updates_of(api: Api, cluster: str, whose: dict[str, str]) -> tuple[SeenUpdate, ...]:
+    """The newest, oldest first. `whose`: an add-on or a node group by name; empty: the cluster itself. Raises Failure."""
     ids = [str(one) async for one in api.pages("eks", "ListUpdates", "updateIds", name=cluster, **whose)]
     found = []
     for id_ in ids[-_NEWEST:]:
