@@ -235,7 +235,7 @@ def test_a_look_before_the_write_makes_no_other_status() -> None:
     async def scenario(site: Site) -> None:
         await site.create(probed(readiness=", periodSeconds: 5"))
         began = site.clock.now()
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         await failing(site, "none")
         await site.until("Running")
         await asyncio.sleep(10)
@@ -245,4 +245,4 @@ def test_a_look_before_the_write_makes_no_other_status() -> None:
         }
         assert times["Ready"] - began < 1
 
-    on_a_node(scenario, together_s=3)
+    on_a_node(scenario, together_s=5)
