@@ -100,6 +100,7 @@ _OPTIONS = (
     ),
     _Option(("--machine-type-file",), ("GFD_MACHINE_TYPE_FILE",), "gfd.machineTypeFile"),
 )
+_VARIABLES = ("CONFIG_MAP", *(name for option in _OPTIONS for name in option.variables))
 
 
 def plugin_options(command: _F) -> _F:
@@ -131,6 +132,16 @@ def arguments_of(
 ) -> "tuple[Flags, str]":
     """What the command line of another process says, and its ConfigMap. Options that are not the plugin's are passed over.
     Raises click.UsageError."""
+    ours = {name: environment[name] for name in _VARIABLES if name in environment}
+    return _arguments_of(tuple(arguments), tuple(ours.items()), config_map)
+
+
+@functools.lru_cache(maxsize=64)
+def _arguments_of(
+    arguments: tuple[str, ...], variables: tuple[tuple[str, str], ...], config_map: str
+) -> "tuple[Flags, str]":
+    """Of a fleet's agents all say the same, and there are hundreds of them."""
+    environment = dict(variables)
     options = [
         click.Option(
             [*option.names, _parameter(option)],
