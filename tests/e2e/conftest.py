@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.access.databases import postgresql
 from tests.e2e.commands import (
     AUDIT_LOG,
     BIN,
@@ -20,6 +21,8 @@ from tests.e2e.commands import (
     eventually,
     kubectl_name,
 )
+
+__all__ = ["cluster", "kubectl", "namespaced", "postgresql"]
 
 
 @pytest.fixture(scope="session")

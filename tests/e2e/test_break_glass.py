@@ -112,11 +112,11 @@ class Installation:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *, has_database: bool = True) -> None:
+    def start(self, *, has_database: bool = True, config: str = "access.yaml") -> None:
         log = (self.folder / "serve.log").open("ab")
         self._process = subprocess.Popen(
             [
-                *(ALIQUOT, "access", "serve", "--config", "access.yaml"),
+                *(ALIQUOT, "access", "serve", "--config", config),
                 *("--metrics-address", "127.0.0.1", "--metrics-port", str(self.metrics_port)),
             ],
             cwd=self.folder,
@@ -382,3 +382,34 @@ def _pods(admin: Kubectl) -> int:
         "name",
     )
     return len(pods.split())
+
+
+def test_two_servers_on_one_postgresql(installation: Installation, postgresql: str) -> None:
+    # With another database it would take away what this one gave.
+    installation.stop()
+    first, second = (Installation(installation.admin, installation.folder) for _ in range(2))
+    servers = {"first": first, "second": second}
+    config = (installation.folder / "access.yaml").read_text()
+    for name, server in servers.items():
+        own = config.replace("sqlite:///access.db", postgresql).replace(
+            f":{installation.port}", f":{server.port}"
+        )
+        (installation.folder / f"{name}.yaml").write_text(f"{own}journal: {name}.journal\n")
+        server.start(config=f"{name}.yaml")
+    try:
+        grant = asked(first)
+        first.by("lea", "approve", grant, stdin="y\n")
+        second.by("sam", "approve", grant, stdin="y\n")
+        assert "active until" in first.by("dora", "activate", grant)
+        other = first.stop(signal.SIGKILL)
+        assert other == -signal.SIGKILL
+        assert second.show("dora", grant)["stage"] == "active"
+        second.by("sam", "revoke", grant, "-m", "checkout is up")
+        eventually(lambda: second.show("sam", grant)["stage"] == "ended")
+        dump = second.aliquot("log", "dump", "--database", postgresql, "--key", "log.key")
+        actions = [json.loads(line).get("action", "") for line in dump.splitlines()]
+        for once in ("intends.makeGrant", "grant.active", "intends.removeGrant", "grant.ended"):
+            assert actions.count(once) == 1, (once, actions)
+    finally:
+        second.stop()
+        installation.start()
