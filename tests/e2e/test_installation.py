@@ -95,7 +95,9 @@ def test_helm_brings_it_changes_it_and_takes_it_out_of_a_node_that_is_in_use(
     pods = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=aliquot-operator", "-o", "name")
     eventually(lambda: kubectl(*pods) == "")
     kubectl("annotate", "node", "node-0", 'aliquot.dev/driver-upgrade={"cordoned":true}')
-    kubectl("cordon", "node-0")
+    # As the operator does: a user's cordon would stay.
+    cordon = ("--type", "merge", "-p", '{"spec":{"unschedulable":true}}')
+    kubectl("patch", "node", "node-0", "--field-manager", "aliquot", *cordon)
     helm("uninstall", "gpus", "--timeout", "100s")
     assert marks(kubectl) == {}
     assert not kubectl.json("get", "node", "node-0")["spec"].get("unschedulable")
