@@ -175,6 +175,22 @@ def test_a_grant_that_has_ended_is_not_repaired() -> None:
     run(main)
 
 
+def test_what_may_not_be_made_now_is_told_and_stays_away() -> None:
+    """It was ended, and the journal that said so was altered."""
+
+    async def main(world: World) -> None:
+        broker = Broker(world, spec())
+        await broker.agent.make(spec(), 1)
+        await making.remove(world.agent, grant_id(1), "shop")
+        await broker.agent.sweep(broker.specs, lambda grant: "the journal is damaged")
+        assert Sort.MISSING in {one.sort for one in broker.told}
+        assert await ours(world) == []
+        await broker.sweep()
+        assert await ours(world) == ALL_OF_ONE
+
+    run(main)
+
+
 def test_what_was_removed_is_not_made_by_an_older_order() -> None:
     async def main(world: World) -> None:
         agent = Broker(world).agent

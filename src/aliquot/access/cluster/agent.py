@@ -32,12 +32,17 @@ _REMEMBERED = 10_000
 Live = Callable[[], Awaitable[Sequence[GrantSpec]]]
 """The grants that are to be in this cluster now, or are being made. Asked after the cluster was."""
 
-
+WhyNot = Callable[[str], str]
+"""Of a grant: one line, or empty."""
 Tell = Callable[[Sequence[Finding]], Awaitable[None]]
 
 
 async def _nobody(found: Sequence[Finding]) -> None:
     pass
+
+
+def _nothing(grant: str) -> str:
+    return ""
 
 
 class Agent:
@@ -89,18 +94,18 @@ class Agent:
         }
         return known_grants(cluster, found)
 
-    async def run(self, live: Live) -> None:
-        """Looks and beats until cancelled; what fails is told, and tried again."""
+    async def run(self, live: Live, why_not: WhyNot = _nothing) -> None:
+        """Looks and beats until cancelled; what fails is told, and tried again. `why_not`: why nothing is made of a grant now."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beat(), name="heartbeat of the access broker")
             while True:
                 try:
-                    await self.sweep(live)
+                    await self.sweep(live, why_not)
                 except errors.ApiError as error:
                     _log.warning("cluster not looked at", error=error.message)
                 await asyncio.sleep(SWEEP_EVERY_S)
 
-    async def sweep(self, live: Live) -> tuple[Finding, ...]:
+    async def sweep(self, live: Live, why_not: WhyNot = _nothing) -> tuple[Finding, ...]:
         """Once: what differs is told, and put right. Raises ApiError where it cannot be looked at."""
         found = {resource: (await self._client.list(resource, where(resource))).items for resource in KINDS}
         now_s = self._client.clock.now()
@@ -119,6 +124,9 @@ class Agent:
             if one.ours and one.sort in (Sort.LEFT_OVER, Sort.BYPASS):
                 await self._take_away(one)
         for grant in sorted(broken):
+            if why := why_not(grant):
+                _log.error("not repaired", grant=grant, why=why)
+                continue
             await self._repair(specs[grant], live)
         return told
 

@@ -75,7 +75,7 @@ async def look_after(one: Connected, store: Store, policies: PolicyFiles, outage
 
     while True:
         try:
-            await one.agent.run(live)
+            await one.agent.run(live, outage.why_not)
         except* Unreachable as group:
             _log.warning("cluster not looked at", cluster=one.name, error=str(group.exceptions[0]))
         await asyncio.sleep(_AGAIN_S)
