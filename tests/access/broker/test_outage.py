@@ -9,6 +9,7 @@ import pytest
 from aliquot.access.broker import drafts
 from aliquot.access.broker.broker import No, NotThere, Unavailable
 from aliquot.access.broker.outage import Taken
+from aliquot.access.cluster.making import NotRemoved
 from aliquot.access.core.life.events import Activate, Revoke
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason, Stage
@@ -305,6 +306,33 @@ def test_one_that_is_being_made_when_it_is_ended_is_not_left_behind() -> None:
         await back(world)
         assert (await world.until(life.id, Stage.ENDED)).end_reason is EndReason.REVOKED
         assert not world.clusters.made
+
+    in_a_world(body)
+
+
+def test_nor_where_the_cluster_falls_silent_then() -> None:
+    async def body(world: World) -> None:
+        life, other = await agreed(world), await agreed(world)
+        ended: list[str] = []
+        in_vain = [NotRemoved("it cannot be deleted")] * 2
+
+        async def meanwhile(what: str, grant: str) -> None:
+            if what == "makeGrant" and grant == life.id and not ended:
+                world.database.is_gone = True
+                ended.append((await world.outage.revoke(life.id, MAX, "enough")).problem)
+            elif what == "removeGrant" and in_vain:
+                raise in_vain.pop()
+
+        world.clusters.before = meanwhile
+        await world.broker.put(life.id, Activate(by=person("dev")), caller("dev"))
+        await asyncio.sleep(5)
+        assert ended == ["it cannot be deleted"]
+        await back(world)
+        await world.until(life.id, Stage.ENDED)
+        assert not world.clusters.made
+        # What carries out goes on.
+        await world.broker.put(other.id, Activate(by=person("dev")), caller("dev"))
+        await world.until(other.id, Stage.ACTIVE)
 
     in_a_world(body)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from aliquot.access.broker.around import ClusterAgent, HeldBack
 from aliquot.access.cluster.credentials import Credential, NotMinted
+from aliquot.access.cluster.making import NotRemoved
 from aliquot.access.core.life.grant import GrantSpec
 from aliquot.access.core.outage import KnownGrant
 
@@ -26,7 +27,11 @@ class GuardedAgent:
         await self._agent.make(spec, fence)
         if why := self._why_not(spec.id):
             # Ended while it was being made, by somebody who may not have seen it.
-            await self._agent.remove(spec.id, spec.namespace, NEVER_AGAIN)
+            try:
+                await self._agent.remove(spec.id, spec.namespace, NEVER_AGAIN)
+            except NotRemoved as error:
+                # Whoever ended it goes on removing it.
+                raise HeldBack(f"{why}; {error}") from error
             raise HeldBack(why)
 
     async def remove(self, grant: str, namespace: str, fence: int) -> None:
