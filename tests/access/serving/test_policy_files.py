@@ -74,6 +74,8 @@ async def test_what_changes_is_read_again(folder: Path) -> None:
         ("who.yaml", WHO.replace("idp#leads", "leads"), "who.yaml:2:"),
         ("templates/shop.yaml", TEMPLATE.replace("pods/log", "*"), "shop.yaml:"),
         ("templates/two.yaml", TEMPLATE, "there is another template 'shop-logs'"),
+        # As an editor leaves it for a moment, and a full disk for longer.
+        ("templates/shop.yaml", "", "shop.yaml: there is no template in it"),
     ],
 )
 async def test_while_one_is_broken_nobody_knows_what_is_to_be_given(
@@ -97,6 +99,24 @@ async def test_while_one_is_broken_nobody_knows_what_is_to_be_given(
     await found.look()
     assert found.now() == before
     assert found.problem == ""
+
+
+async def test_a_folder_that_may_not_be_looked_into_is_broken_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = files(folder)
+    before = found.now()
+
+    def not_for_us(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", not_for_us)
+        await found.look()
+        assert found.now() is None
+        assert found.problem.endswith("templates: cannot be read: Permission denied")
+    await found.look()
+    assert found.now() == before
 
 
 def test_with_a_broken_one_nothing_begins(folder: Path) -> None:

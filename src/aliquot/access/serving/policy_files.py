@@ -61,18 +61,26 @@ class PolicyFiles:
         self.problem = ""
 
     def _read(self) -> dict[Path, str]:
-        files = (self._policy_file, self._bindings_file, *self._template_files())
+        try:
+            files = (self._policy_file, self._bindings_file, *self._template_files())
+        except OSError as error:
+            raise DocumentError(str(error.filename), None, f"cannot be read: {error.strerror}") from error
         return {path: document.read(path) for path in files}
 
     def _parsed(self, contents: dict[Path, str]) -> Policy:
         bindings = parse_bindings(contents[self._bindings_file], str(self._bindings_file))
         fixed = (self._policy_file, self._bindings_file)
-        own = [
-            one
-            for path, text in contents.items()
-            if path not in fixed
-            for one in document.parse_all(text, source=str(path))
-        ]
+        own = []
+        for path, text in contents.items():
+            if path in fixed:
+                continue
+            found = tuple(document.parse_all(text, source=str(path)))
+            if not found:
+                # It may be being written just now: that its template is gone would end all that was granted by it.
+                raise DocumentError(
+                    str(path), None, "there is no template in it: take the file away if it is to have none"
+                )
+            own += found
         templates = catalogue(own, bindings).values()
         return parse_policy(contents[self._policy_file], str(self._policy_file), templates, bindings)
 
