@@ -69,3 +69,22 @@ def test_a_cluster_that_does_not_let_us_ask_proves_nobody() -> None:
         assert "forbidden" in silent.value.detail and "stranger" not in str(silent.value)
 
     run(main)
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for_for_long() -> None:
+    async def main(world: World) -> None:
+        await world.root.create(SERVICEACCOUNTS, {"metadata": {"name": "ci"}}, "shop")
+        mine = await token(world, "ci", "shop", "aliquot-access")
+        client = world.root
+
+        async def never(*_: Any, **__: Any) -> Any:
+            await asyncio.sleep(3600)
+
+        client.create = never  # type: ignore[method-assign]
+        began_s = asyncio.get_running_loop().time()
+        with pytest.raises(IssuerSilent, match="cannot be asked about the token now"):
+            await ClusterTokens(PROD, client).prove(mine)
+        # Whoever asks gives up after 30 s, and is to be told why before.
+        assert asyncio.get_running_loop().time() - began_s <= 10
+
+    run(main)

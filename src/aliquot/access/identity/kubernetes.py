@@ -1,6 +1,7 @@
 """Users and ServiceAccounts of a cluster, as its API server says in a TokenReview. Whoever comes with such a token says of which cluster:
 a token is shown to nobody but the server it is of."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from aliquot.kube.resources import Resource
 
 HOLDS_S = 10.0
 """As long as an API server itself takes a token for good that it has looked at."""
+_ANSWER_WITHIN_S = 10.0
+"""Whoever calls gives up after 30 s, and is to be told why before."""
 _SAID_EVERY_S = 60.0
 """A server says it anew at each call. It counts as said at the minute, so that who calls often is written down seldom."""
 _TOKENREVIEWS = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
@@ -55,10 +58,12 @@ class ClusterTokens:
             raise NotProven(_NOT_THEIRS)
         asked: dict[str, Any] = {"spec": {"token": token, "audiences": [self._cluster.audience]}}
         try:
-            review = await self._client.create(_TOKENREVIEWS, asked, into=_Review)
-        except ApiError as error:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                review = await self._client.create(_TOKENREVIEWS, asked, into=_Review)
+        except (ApiError, TimeoutError) as error:
             raise IssuerSilent(
-                f"cluster {self._cluster.cluster} cannot be asked about the token now: try again", str(error)
+                f"cluster {self._cluster.cluster} cannot be asked about the token now: try again",
+                str(error) or f"no answer within {_ANSWER_WITHIN_S:g} s",
             ) from None
         status = review.status
         # A server that does not know of audiences names none: it has looked at the token as one for itself.
