@@ -169,6 +169,14 @@ def test_what_a_grant_was_used_for_is_a_table(tmp_path: Path, server: type[Recor
     assert json.loads(run(tmp_path, url, "used", "r1", "-o", "json").output) == USE
 
 
+def test_of_many_addresses_a_screen_has_some(tmp_path: Path, server: type[Recorder], url: str) -> None:
+    used = USE | {"addresses": [{"name": f"10.0.0.{number}"} for number in range(2000)]}
+    server.answers["/v1/grants/r1/use"] = (200, used)
+    result = run(tmp_path, url, "used", "r1")
+    assert "10.0.0.7 and 1992 more: -o json has all\n" in result.output
+    assert json.loads(run(tmp_path, url, "used", "r1", "-o", "json").output) == used
+
+
 def test_of_a_grant_that_nobody_used_that_is_said(tmp_path: Path, server: type[Recorder], url: str) -> None:
     empty: dict[str, Any] = {
         name: [] for name in ("read", "shells", "denied", "unused", "addresses", "agents")

@@ -190,6 +190,7 @@ def used(server: Server, grant: str, output: Format) -> None:
         click.echo("\n".join(f"  {rule_text(one)}" for one in found["unused"]))
 
 
+_MOST_NAMED = 8
 _SORTS = {
     "read": "read",
     "changed": "changed",
@@ -206,12 +207,18 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
         yield f"{found['grant']}: nothing that was done with it has come"
         return
     yield f"{found['grant']}: {found['count']} requests, {found['first']} to {found['last']}"
-    yield f"  from       {', '.join(one['name'] for one in found['addresses']) or '-'}"
-    yield f"  with       {', '.join(one['name'] for one in found['agents']) or '-'}"
+    yield f"  from       {_some(found['addresses'])}"
+    yield f"  with       {_some(found['agents'])}"
     if found["isCut"]:
         yield "  more requests than are counted: what was done is told, and how often is not"
     if found["isFolded"]:
         yield "  more of a kind than are told apart: * stands for the others"
+
+
+def _some(found: list[dict[str, Any]]) -> str:
+    names = [one["name"] for one in found]
+    more = f" and {len(names) - _MOST_NAMED} more: -o json has all" if len(names) > _MOST_NAMED else ""
+    return (", ".join(names[:_MOST_NAMED]) or "-") + more
 
 
 def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
