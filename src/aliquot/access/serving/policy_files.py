@@ -12,7 +12,7 @@ from aliquot.access.core.policy import Policy
 from aliquot.access.core.policy_file import parse_policy
 from aliquot.access.core.templates.bindings import parse_bindings
 from aliquot.access.core.templates.catalogue import catalogue
-from aliquot.document import DocumentError
+from aliquot.document import Document, DocumentError
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class PolicyFiles:
     def _parsed(self, contents: dict[Path, str]) -> Policy:
         bindings = parse_bindings(contents[self._bindings_file], str(self._bindings_file))
         fixed = (self._policy_file, self._bindings_file)
-        own = []
+        own: list[Document] = []
         for path, text in contents.items():
             if path in fixed:
                 continue
