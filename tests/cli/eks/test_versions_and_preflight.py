@@ -1,0 +1,109 @@
+"""`aliquot eks`, as it is typed."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aliquot.cli.eks.group import eks
+from aliquot.clock import SystemClock
+
+OLD = "apiVersion: flowcontrol.apiserver.k8s.io/v1beta3\nkind: FlowSchema\nmetadata: {name: shop}\n"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(eks, [*arguments])
+
+
+def test_versions_as_seen_on_a_day() -> None:
+    lines = run("versions", "--on", "2026-10-01").stdout.splitlines()
+    row = next(line for line in lines if line.startswith("1.31"))
+    assert row.split()[1:4] == ["extended", "2025-11-26", "2026-11-26"]
+    assert "ends in 56 days" in row
+
+
+def test_versions_for_programs() -> None:
+    told = json.loads(run("versions", "--on", "2026-11-29", "--all", "-o", "json").stdout)
+    by_minor = {one["minor"]: one for one in told}
+    assert by_minor["1.24"]["support"] == "ended"
+    assert by_minor["1.34"] == {
+        "minor": "1.34",
+        "support": "standard",
+        "released": "2025-10-02",
+        "standardUntil": "2026-12-02",
+        "extendedUntil": "2027-12-02",
+        "usdPerHour": 0.1,
+        "dearerFrom": "2026-12-02",
+        "extraUsdPerYear": 4380.0,
+        "extraUsdUntilEnd": 4380.0,
+        "unsure": "",
+    }
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    (tmp_path / "flow.yaml").write_text(OLD)
+    return tmp_path
+
+
+def test_manifests_that_block(manifests: Path) -> None:
+    result = run("preflight", "--manifests", str(manifests), "--to", "1.32")
+    assert result.exit_code == 4
+    assert "flow.yaml:1, removed-apis" in result.stdout
+    assert run("preflight", "--manifests", str(manifests), "--to", "1.31").exit_code == 0
+
+
+def test_a_waiver_lets_it_pass_and_a_broken_one_stops_all(manifests: Path) -> None:
+    waivers = manifests / "waivers.txt"
+    soon = datetime.fromtimestamp(SystemClock().now(), UTC).date() + timedelta(days=30)
+    waivers.write_text(f"waivers:\n- {{check: removed-apis, reason: moved by then, expires: {soon}}}\n")
+    arguments = ("preflight", "--manifests", str(manifests), "--to", "1.32", "--waivers", str(waivers))
+    told = run(*arguments, "-o", "json")
+    assert told.exit_code == 0
+    assert json.loads(told.stdout)["findings"][0]["waived"] == f"until {soon}: moved by then"
+    waivers.write_text("waivers:\n- {check: removed-apis, expires: 2026-12-24}\n")
+    refused = run(*arguments)
+    assert refused.exit_code == 1
+    assert "waivers.txt:2" in refused.stderr
+
+
+def test_what_could_not_be_read_is_a_code_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text("apiVersion: {{ .v }}\nkind: Pod\n")
+    arguments = ("preflight", "--manifests", str(tmp_path), "--to", "1.32")
+    assert run(*arguments).exit_code == 6
+    assert run(*arguments, "--allow-unchecked").exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["sarif", "junit", "html", "json", "text"])
+def test_a_report_goes_into_its_file(manifests: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "report"
+    result = run("preflight", "--manifests", str(manifests), "--to", "1.32", "-o", form, "--out", str(out))
+    assert result.exit_code == 4
+    assert result.stdout.rstrip().endswith("blocked: 1 blocking")
+    assert "FlowSchema" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("preflight", "--to", "1.32"), "say what to look at"),
+        (("preflight", "--to", "latest", "--kubernetes"), "write it as 1.32"),
+        (("preflight", "prod", "--kubernetes", "--to", "1.32"), "leave CLUSTER out"),
+        (("preflight", "--manifests", ".", "--from", "1.33", "--to", "1.32"), "1.33 is ahead of 1.32"),
+        (("preflight", "--manifests", "/nowhere", "--to", "1.32"), "/nowhere"),
+        (("preflight", "--manifests", "", "--to", "1.32"), "it is empty"),
+        (("versions", "--on", "tomorrow"), "tomorrow"),
+    ],
+)
+def test_a_line_that_is_wrong(arguments: tuple[str, ...], says: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_report_that_cannot_be_written(manifests: Path) -> None:
+    result = run("preflight", "--manifests", str(manifests), "--to", "1.32", "--out", "/nowhere/report")
+    assert result.exit_code == 1
+    assert "/nowhere/report: cannot be written" in result.stderr
