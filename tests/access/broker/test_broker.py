@@ -254,6 +254,29 @@ def test_a_cluster_that_does_not_answer_is_asked_again() -> None:
     in_a_world(body)
 
 
+@pytest.mark.parametrize("words", ["x" * 300_000, "a\0b", "a\ud800b", "two\nlines"])
+def test_whatever_a_cluster_says_can_be_written_down(words: str) -> None:
+    """It may be in somebody else's hands, and is not to take all others along."""
+
+    async def body(world: World) -> None:
+        life = await begun(world)
+        world.clusters.problems = [NotRemoved(words), errors.Unavailable(words, code=503)]
+        await give_back(world, life)
+        await world.until(life.id, Stage.ENDED)
+        (said,) = [
+            one.details["failed"] for one in await world.entries() if one.action == "grant.not_removed"
+        ]
+        assert said.isprintable()
+        assert said[0] == words[0]
+        assert len(said) < 2000
+        other = await agreed(world)
+        world.clusters.problems = [NotMade(words)]
+        await world.broker.put(other.id, Activate(by=person("dev")), caller("dev"))
+        assert (await world.until(other.id, Stage.ENDED)).why.isprintable()
+
+    in_a_world(body)
+
+
 def test_what_a_cluster_refuses_ends() -> None:
     async def body(world: World) -> None:
         life = await agreed(world)

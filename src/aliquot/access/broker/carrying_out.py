@@ -30,6 +30,7 @@ from aliquot.access.core.life.effects import (
     Undelivered,
 )
 from aliquot.access.core.life.events import Event, Made, MakeFailed, Removed, RemoveFailed
+from aliquot.access.core.notices import plain
 from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Queued
 from aliquot.access.store.store import Store
@@ -149,7 +150,7 @@ class CarryingOut:
         try:
             event = await self._do[queued.kind](effect)
         except (ApiError, Undelivered, HeldBack, TimeoutError, OSError) as error:
-            await self._again(queued, effect, str(error))
+            await self._again(queued, effect, plain(str(error)))
             return
         if event is not None:
             try:
@@ -198,7 +199,7 @@ class CarryingOut:
         try:
             await agent.make(effect.spec, effect.fence)
         except NotMade as error:
-            return MakeFailed(fence=effect.fence, why=str(error))
+            return MakeFailed(fence=effect.fence, why=plain(str(error)))
         return Made(fence=effect.fence)
 
     async def _remove(self, effect: Effect) -> Event | None:
@@ -209,7 +210,7 @@ class CarryingOut:
         try:
             await agent.remove(effect.id, effect.namespace, effect.fence)
         except NotRemoved as error:
-            return RemoveFailed(fence=effect.fence, why=str(error))
+            return RemoveFailed(fence=effect.fence, why=plain(str(error)))
         return Removed(fence=effect.fence)
 
     async def _notify(self, effect: Effect) -> Event | None:

@@ -38,7 +38,7 @@ class Notice(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
 
 def noticed(notice: Notice) -> Notice:
     """As it can be written and read, whatever somebody called an object."""
-    return Notice(**{name: _plain(getattr(notice, name)) for name in Notice.__struct_fields__})
+    return Notice(**{name: plain(getattr(notice, name)) for name in Notice.__struct_fields__})
 
 
 def is_news(*, told_s: float | None, seen_s: float, now_s: float) -> bool:
@@ -46,6 +46,8 @@ def is_news(*, told_s: float | None, seen_s: float, now_s: float) -> bool:
     return told_s is None or now_s - told_s >= AGAIN_S or now_s - seen_s >= GONE_S
 
 
-def _plain(text: str) -> str:
-    written = text.encode("utf-8", "replace").decode()
-    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}..."
+def plain(text: str) -> str:
+    """What others said, as it can be written anywhere: on one line, of bounded length, without what nobody sees."""
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else "?" for one in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
