@@ -14,7 +14,7 @@ from aliquot.access.core.life.events import Activate, Revoke
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import EndReason, Stage
 from aliquot.access.core.refusals import Ground
-from aliquot.access.journal.file import damaged
+from aliquot.access.journal.file import InUse, damaged
 from aliquot.access.journal.records import Ended
 from aliquot.access.log.entries import Draft, Entry
 from aliquot.access.store.database import Unreachable
@@ -184,6 +184,27 @@ def test_a_journal_that_cannot_be_written_holds_nothing_up() -> None:
         assert world.outage.state().waiting == 1
         await back(world)
         assert (await world.until(life.id, Stage.ENDED)).ended_by == person("max")
+
+    in_a_world(body)
+
+
+def test_nor_one_that_another_server_has_taken_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(world: World) -> None:
+        life = await begun(world)
+        world.database.is_full = True
+
+        def taken(*_: Any) -> None:
+            raise InUse("journal is another server's")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.journal, "append", taken)
+            patch.setattr(world.journal, "empty", taken)
+            assert not (await world.outage.revoke(life.id, MAX, "enough")).is_written
+            assert not world.clusters.made
+            await asyncio.sleep(5)
+            assert world.outage.problem == "journal is another server's"
+            await back(world)
+            assert (await world.until(life.id, Stage.ENDED)).ended_by == person("max")
 
     in_a_world(body)
 

@@ -22,7 +22,7 @@ from aliquot.access.core.outage import KnownGrant
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.terms import bad_text
 from aliquot.access.journal import records
-from aliquot.access.journal.file import Loaded
+from aliquot.access.journal.file import InUse, Loaded
 from aliquot.access.journal.records import Act, Means, Pulled, Removed, Returned, Revoked
 from aliquot.access.store.database import Unreachable
 from aliquot.clock import Clock
@@ -272,7 +272,7 @@ class Outage:
         self._is_to_empty = True
         try:
             await self._off_the_loop(lambda: self._journal.append(payload))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, InUse) as error:
             # The log of the process is what is left to write it into.
             _log.error("kept in memory alone", record=payload.decode(), error=str(error))
             self._tell_journal(str(error))
@@ -286,7 +286,7 @@ class Outage:
                 return
             try:
                 await self._off_the_loop(self._journal.empty)
-            except OSError as error:
+            except (OSError, InUse) as error:
                 self._tell_journal(str(error))
                 return
             self._is_to_empty = False
