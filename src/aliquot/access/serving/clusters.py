@@ -78,4 +78,7 @@ async def look_after(one: Connected, store: Store, policies: PolicyFiles, outage
             await one.agent.run(live, outage.why_not)
         except* Unreachable as group:
             _log.warning("cluster not looked at", cluster=one.name, error=str(group.exceptions[0]))
+        except* Exception as group:
+            # Its API server may be in somebody else's hands: what it says is not to take the others along.
+            _log.error("cluster not looked at", cluster=one.name, error=repr(group.exceptions[0]))
         await asyncio.sleep(_AGAIN_S)
