@@ -1,6 +1,7 @@
 """Reports over the API: for whom, in which form, and what the log says of it."""
 
 import csv
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -9,11 +10,14 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from aliquot import __version__
+from aliquot.access.broker import drafts
 from aliquot.access.broker.checkpointing import Checkpointing
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.log.dump import dump
+from aliquot.access.reports import document
 from aliquot.access.reports.catalogue import REPORTS
-from aliquot.access.reports.document import read
+from aliquot.access.reports.document import drawing, read
 from aliquot.cli.access.log import log
 from aliquot.cli.access.report import report
 from tests.access.api.calling import LOG_KEY as KEY
@@ -91,8 +95,8 @@ def test_a_report_in_its_forms() -> None:
         }
 
     found, answers = with_api(body)
-    document = answers["json"].json
-    sections = {one["name"]: one["rows"] for one in document["sections"]}
+    answered = answers["json"].json
+    sections = {one["name"]: one["rows"] for one in answered["sections"]}
     assert [row[0] for row in sections["grants"]] == [found]
     assert answers["csv"].headers["content-type"].startswith("text/csv")
     assert "revocation-2025-12-31-2026-01-01.csv" in answers["csv"].headers["content-disposition"]
@@ -100,10 +104,10 @@ def test_a_report_in_its_forms() -> None:
     assert [row for row in table if row and row[0] == found]
     head, parts = read(iter(answers["lines"].body.splitlines(keepends=True)))
     assert [list(rows) for _, rows in parts] == [
-        [tuple(row) for row in one["rows"]] for one in document["sections"]
+        [tuple(row) for row in one["rows"]] for one in answered["sections"]
     ]
     assert head.log.drawn is not None
-    assert head.log.drawn > document["log"]["drawn"]
+    assert head.log.drawn > answered["log"]["drawn"]
     assert all(one.headers["cache-control"] == "no-store" for one in answers.values())
 
 
@@ -158,6 +162,58 @@ def test_a_report_can_be_checked_with_the_log_alone(tmp_path: Path) -> None:
     )
     assert (code, "it names root AAAA" in output) == (1, True), output
     assert checked(b"{}\n")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        (0, "drawn by form 0, this is form 1: take the version that drew it\n"),
+        (2, f"drawn by form 2 (Aliquot {__version__}), this is form 1: take the version that drew it\n"),
+    ],
+)
+def test_a_report_of_another_form_is_not_called_wrong(
+    form: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that another version drew, with a section that is not drawn so here, and told its log more."""
+
+    async def body(api: Api) -> tuple[bytes, bytes]:
+        await ended(api)
+        answer = await api.get("max", f"/v1/reports/revocation{FROM}", accept="application/jsonl")
+        return answer.body, await dumped(api)
+
+    with monkeypatch.context() as then:
+        then.setattr(document, "REPORTS_VERSION", form)
+        if not form:
+            then.setattr(document, "__version__", "")
+        else:
+            then.setattr(drafts, "drawing", lambda head: {**drawing(head), "more": 1})
+        old = REPORTS["revocation"]
+        then.setitem(REPORTS, "revocation", replace(old, sections=old.sections[::-1]))
+        lines, dump_ = with_api(body)
+    (tmp_path / "dump").write_bytes(dump_)
+
+    def checked(lines: bytes) -> tuple[int, str]:
+        (tmp_path / "report").write_bytes(lines)
+        arguments = [str(tmp_path / "report"), str(tmp_path / "dump"), "--key", KEY.public.text]
+        result = CliRunner().invoke(log, ["verify-report", *arguments])
+        return result.exit_code, result.output
+
+    assert checked(lines) == (3, says)
+    first, _, rest = lines.partition(b"\n")
+    for change in ({"form": 7}, {"form": 1}, {"from": "2025-12-30T00:00:00.000Z"}):
+        altered = json.dumps({**json.loads(first), **change}).encode() + b"\n" + rest
+        code, output = checked(altered)
+        assert (code, "WRONG: entry" in output) == (1, True), (change, output)
+
+
+def test_the_form_is_raised_when_sections_change() -> None:
+    """If this fails: raise REPORTS_VERSION, and then write down here what it is the form of."""
+    shapes = {
+        name: [(one.name, one.columns, one.from_log) for one in each.sections]
+        for name, each in REPORTS.items()
+    }
+    found = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode()).hexdigest()[:16]
+    assert (document.REPORTS_VERSION, found) == (1, "fbc2db1782444f50")
 
 
 def test_numbers_that_the_log_does_not_come_to_are_seen(tmp_path: Path) -> None:

@@ -16,12 +16,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aliquot import __version__
 from aliquot.access.reports.frameworks import Clause, clauses_of
 from aliquot.access.reports.period import Period
 from aliquot.access.reports.report import Cell, Material, Report
 from aliquot.clock import rfc3339_milli
 
 FORMAT = "aliquot-access-report/v1"
+REPORTS_VERSION = 1
+"""The drawing's form: raised when a report's sections, or what is counted in them, change. Another form comes to other rows, and that is
+no sign of tampering. 0: reports that said none."""
 _SPOOLED = 4 * 1024 * 1024
 
 
@@ -61,11 +65,17 @@ class Head(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     log: LogHead
     sections: tuple[SectionHead, ...]
     frameworks: tuple[Clause, ...]
+    version: str = ""
+    """Of Aliquot, which drew it."""
+    form: int = 0
+    """Its REPORTS_VERSION."""
 
 
 def drawing(head: Head) -> dict[str, object]:
     """What the log is told of a report."""
+    by = {"version": head.version, "form": head.form} if head.form else {}
     return {
+        **by,
         "report": head.report,
         "from": head.from_,
         "to": head.to,
@@ -142,6 +152,8 @@ def draw(report: Report, material: Material, period: Period) -> Drawn:
         log=LogHead(origin=material.origin, entries=material.entries, root=material.root),
         sections=sections,
         frameworks=clauses_of(report.name),
+        version=__version__,
+        form=REPORTS_VERSION,
     )
     return Drawn(head, list(files.values()))
 

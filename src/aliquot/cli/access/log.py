@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from aliquot.access.log.witness.witness import Witness
 
 
+_OTHER_FORM = 3
+
+
 @click.group()
 def log() -> None:
     """What was asked, approved, granted and ended, so that it cannot be altered unnoticed."""
@@ -171,7 +174,8 @@ def verify_entry(entry: str, proof: str, keys: tuple[str, ...], witnesses: tuple
 def verify_report(report: str, file: str, keys: tuple[str, ...]) -> None:
     """Check that REPORT, as 'aliquot access report --raw' writes it, is what was drawn, and draw it again from DUMP.
 
-    First the dump itself is verified. Exits with 1 if anything is otherwise.
+    First the dump itself is verified. Exits with 1 if anything is otherwise, and with 3 if it is what the log says was drawn, but by a
+    version that draws otherwise: that one can draw it again.
     """
     from aliquot.access.log.verify import Wrong, lines_of, parse_key, verify
     from aliquot.access.reports.document import NoReport
@@ -191,6 +195,8 @@ def verify_report(report: str, file: str, keys: tuple[str, ...]) -> None:
         raise click.ClickException(f"{report}: {error}") from error
     for line in found.says:
         click.echo(line)
+    if found.holds is None:
+        raise SystemExit(_OTHER_FORM)
     if not found.holds:
         raise SystemExit(1)
 
