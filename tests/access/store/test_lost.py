@@ -6,15 +6,21 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from aliquot.access.store import database as database_module
+from aliquot.access.store import postgresql as postgresql_module
+from aliquot.access.store import store as store_module
 from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.store import Store
+from aliquot.access.store.transaction import Transaction
 from aliquot.clock import SystemClock
 from tests.access.databases import OwnServer
 from tests.access.store.test_store import life
@@ -227,3 +233,58 @@ def test_tables_that_are_gone_are_no_fault_of_ours(on_each: Store) -> None:
         connection.exec_driver_sql("DROP TABLE lives")
     with pytest.raises(Unreachable, match="lives"):
         has(on_each, first)
+
+
+def test_one_that_says_nothing_is_out_of_reach_and_what_was_asked_meanwhile_is_not_done(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_ANSWER_WITHIN_S", 0.01)
+    speaks = threading.Event()
+
+    class Silent(Database):
+        @contextlib.contextmanager
+        def reading(self) -> Iterator[Connection]:
+            speaks.wait()
+            with super().reading() as connection:
+                yield connection
+
+        @contextlib.contextmanager
+        def writing(self) -> Iterator[Connection]:
+            speaks.wait()
+            with super().writing() as connection:
+                yield connection
+
+    async def body(store: Store) -> None:
+        ones = [life() for _ in range(100)]
+        asked = (
+            *(store.write(partial(Transaction.add, life=one)) for one in ones),
+            *(store.read(lambda tx: tx.now_s) for _ in range(100)),
+        )
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, Unreachable), outcome
+        monkeypatch.setattr(store_module, "_ANSWER_WITHIN_S", 60.0)
+        speaks.set()
+        last = life()
+        await store.write(lambda tx: tx.add(last))
+        assert await store.read(lambda tx: tx.open_ids()) == (last.id,)
+
+    database = Silent(f"sqlite:///{path}")
+    database.prepare()
+    store = Store(database, clock=SystemClock())
+    try:
+        asyncio.run(body(store))
+    finally:
+        speaks.set()
+        store.close()
+
+
+def test_a_statement_that_a_server_does_not_answer_is_given_up_with_its_connection(
+    own_server: OwnServer, on_server: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = add(on_server)
+    with monkeypatch.context() as patch, pytest.raises(Unreachable):
+        patch.setattr(postgresql_module, "_SILENT_FOR_S", 0.2)
+        with on_server._database.reading() as connection:
+            connection.exec_driver_sql("SELECT pg_sleep(600)")
+    assert has(on_server, first)
+    assert has(on_server, add(on_server))

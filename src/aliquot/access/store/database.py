@@ -22,6 +22,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.pool import StaticPool
 
+from aliquot.access.store.postgresql import be_impatient
 from aliquot.access.store.tables import SCHEMA_VERSION, metadata, state
 from aliquot.access.store.triggers import triggers
 from aliquot.access.store.upgrades import upgrades
@@ -191,7 +192,9 @@ def _engine(url: str, name: str) -> Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-    elif engine.dialect.name != "postgresql":
+    elif engine.dialect.name == "postgresql":
+        be_impatient(engine)
+    else:
         raise Unusable(f"{name}: only sqlite and postgresql are supported")
     return engine
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from aliquot.access.store.database import Database
+from aliquot.access.store.database import Database, Unreachable
 from aliquot.access.store.head import Head
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.transaction import Transaction
@@ -26,6 +26,8 @@ T = TypeVar("T")
 _MOST_AT_ONCE = 64
 _MOST_READ_TOGETHER = 16
 _READERS = 4
+_ANSWER_WITHIN_S = 7.0
+"""A database that has not answered by then is out of reach, to whoever asked. Whoever ends something waits less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Store:
         if self._reading < _READERS:
             self._reading += 1
             self._read_on(loop)
-        value: T = await wanted.future
+        value: T = await _answer(wanted)
         return value
 
     async def read_long(self, work: Callable[[Reading], T]) -> T:
@@ -101,7 +103,7 @@ class Store:
         elif not self._is_writing:
             self._is_writing = True
             self._go_on(loop)
-        value: T = await wanted.future
+        value: T = await _answer(wanted)
         return value
 
     def _read(self, work: Callable[[Reading], T]) -> T:
@@ -125,6 +127,10 @@ class Store:
         batch = _taken(self._to_read, _MOST_READ_TOGETHER)
         came: list[_Came] = []
         while len(came) < len(batch):
+            if (one := batch[len(came)]).future.cancelled():
+                # Each try may take long, and nobody waits for it any more.
+                came.append(_Came(one, None))
+                continue
             try:
                 with self._database.reading() as connection:
                     head = Head.read(connection, self._now_s(connection))
@@ -173,7 +179,10 @@ class Store:
         try:
             with self._database.writing() as connection:
                 head = Head.read(connection, self._now_s(connection))
-                came = [self._one(connection, head, wanted) for wanted in batch]
+                # It may have taken long to come this far: who was told that it is not done does not find it done.
+                came = [
+                    self._one(connection, head, wanted) for wanted in batch if not wanted.future.cancelled()
+                ]
                 head.write(connection)
         except Exception as error:
             return [_Came(wanted, None, error) for wanted in batch]
@@ -203,12 +212,25 @@ class Store:
         return _Came(wanted, value)
 
 
+async def _answer(wanted: _Wanted) -> Any:
+    """Raises Unreachable, and what the work raises."""
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S) as patience:
+            return await wanted.future
+    except TimeoutError as error:
+        if not patience.expired():
+            raise
+        raise Unreachable(f"no answer within {_ANSWER_WITHIN_S:g} s") from error
+
+
 def _taken(waiting: deque[_Wanted], most: int) -> list[_Wanted]:
     """The first of those that wait. Several threads take: one may find that others were faster."""
     found: list[_Wanted] = []
     while len(found) < most:
         try:
-            found.append(waiting.popleft())
+            one = waiting.popleft()
         except IndexError:
             break
+        if not one.future.cancelled():
+            found.append(one)
     return found
