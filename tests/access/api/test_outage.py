@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from aliquot.access.api.journaled import PATIENCE_S
+from aliquot.access.api.openapi import document
 from aliquot.access.core.life.stages import EndReason, Stage
 from aliquot.access.store.transaction import Transaction
 from tests.access.api.calling import ASKED, Api, with_api
+from tests.access.life.scenery import person
 
 OUT_OF_REACH = "the database is out of reach: nothing was done, and nothing is given until it is back; what is there can be ended"
 
@@ -166,3 +168,69 @@ def test_a_database_that_does_not_answer_at_all_is_gone(moment: str, monkeypatch
         assert (await api.get("dev", "/v1/killswitch")).json["isPulled"]
 
     with_api(body)
+
+
+def test_what_was_ended_here_is_shown_so_before_the_database_knows() -> None:
+    async def body(api: Api) -> None:
+        grant, other = (await api.active())["id"], (await api.agreed())["id"]
+        before = await api.get("dev", f"/v1/requests/{grant}")
+        assert before.json["endedInOutage"] is None
+        api.world.database.is_full = api.world.clusters.is_silent = True
+        await api.post("max", f"/v1/grants/{grant}:revoke", {"why": "enough"})
+        seen = {"if_none_match": before.headers["etag"]}
+        shown = await api.get("dev", f"/v1/requests/{grant}", **seen)
+        assert (shown.status, "etag" in shown.headers) == (200, False)
+        ended = shown.json["endedInOutage"]
+        by = {"issuer": person("max").issuer, "subject": person("max").subject}
+        assert {**ended, "at": ""} == {"at": "", "by": by, "why": "enough", "isRemoved": False}
+        assert {**shown.json, "endedInOutage": None} == before.json
+        api.world.clusters.is_silent = False
+        await asyncio.sleep(5)
+        listed = (await api.get("dev", "/v1/requests")).json["items"]
+        assert {one["id"]: one["endedInOutage"] for one in listed} == {
+            grant: {**ended, "isRemoved": True},
+            other: None,
+        }
+        await back(api)
+        after = await api.get("dev", f"/v1/requests/{grant}", **seen)
+        assert (after.json["stage"], after.json["endedInOutage"]) == ("ended", None)
+        assert after.headers["etag"] != before.headers["etag"]
+
+    with_api(body)
+
+
+def test_the_kill_switch_is_shown_as_pulled_before_the_database_knows() -> None:
+    async def body(api: Api) -> None:
+        grant, gone = (await api.active())["id"], (await api.active())["id"]
+        await api.post("dev", f"/v1/grants/{gone}:return")
+        await api.world.until(gone, Stage.ENDED)
+        clear = (await api.get("dev", "/v1/killswitch")).json
+        assert (clear["isPulled"], clear["pulledInOutage"]) == (False, None)
+        api.world.database.is_full = True
+        await api.post("max", "/v1/killswitch:pull", {"why": "a breach"})
+        shown = (await api.get("dev", "/v1/killswitch")).json
+        here = shown["pulledInOutage"]
+        assert (shown["isPulled"], shown["why"], shown["pulls"]) == (True, "a breach", clear["pulls"])
+        assert (here["by"], here["at"], here["isRemoved"]) == (shown["pulledBy"], shown["pulledAt"], True)
+        listed = (await api.get("dev", "/v1/requests")).json["items"]
+        assert {one["id"]: one["endedInOutage"] for one in listed} == {grant: here, gone: None}
+        assert all(described_as("Request", one, "endedInOutage") for one in listed)
+        assert all(described_as("KillSwitch", one, "pulledInOutage") for one in (shown, clear))
+        await back(api)
+        after = (await api.get("dev", "/v1/killswitch")).json
+        assert (after["isPulled"], after["pulls"], after["pulledInOutage"]) == (
+            True,
+            clear["pulls"] + 1,
+            None,
+        )
+
+    with_api(body)
+
+
+def described_as(name: str, found: dict[str, Any], in_outage: str) -> bool:
+    """By the OpenAPI document, whose objects have the properties that it names and no others."""
+    schema = document()["components"]["schemas"][name]
+    here, null = schema["properties"][in_outage]["anyOf"]
+    assert null == {"type": "null"}
+    parts = [(schema, found)] + [(here, found[in_outage])] * (found[in_outage] is not None)
+    return all(set(one["properties"]) == set(one["required"]) == set(part) for one, part in parts)

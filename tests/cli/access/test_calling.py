@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aliquot.cli.access.group import access
-from aliquot.cli.access.showing import described
+from aliquot.cli.access.showing import described, rows
 
 LIFE: dict[str, Any] = {
     "id": "r1",
@@ -423,3 +423,51 @@ def test_what_was_done_without_the_database_is_said_as_the_server_says_it(
     assert (came.exit_code, came.output) == (0, said)
     came = run(server.url, token, *args, "-o", "json")
     assert json.loads(came.stdout) == JOURNALED
+
+
+IN_OUTAGE = {
+    "at": "2026-11-29T08:52:00.000Z",
+    "by": {"issuer": "idp", "subject": "max"},
+    "why": "a breach",
+    "isRemoved": False,
+}
+
+
+def test_what_a_server_ended_without_its_database_is_not_shown_as_active(
+    server: Any, token: Path, tmp_path: Path
+) -> None:
+    found = {**LIFE, "stage": "active", "end": "2026-11-29T09:30:00.000Z", "endedInOutage": IN_OUTAGE}
+    server.answers |= {
+        "/v1/requests/r1": (200, found),
+    }
+    shown = run(server.url, token, "show", "r1")
+    assert shown.exit_code == 0, shown.output
+    first, *lines = shown.output.splitlines()
+    assert first == "r1: ended in outage (a breach)"
+    assert "  over       2026-11-29T08:52:00.000Z by max of idp" in lines
+    assert any("the database does not yet" in one for one in lines)
+    assert any("not all is gone from the clusters yet" in one for one in lines)
+    assert not any(one.startswith("  ends ") for one in lines)
+    kubeconfig = run(server.url, token, "kubeconfig", "r1", "--out", str(tmp_path / "config"))
+    assert kubeconfig.exit_code == 1
+    assert "there is nothing to reach any more: r1: ended in outage" in kubeconfig.output
+    (row,) = rows([found], wide=False)
+    assert row[-2:] == ["ended in outage", "11-29 08:52"]
+
+
+def test_a_pull_of_which_the_database_does_not_know_is_told_and_not_cleared(server: Any, token: Path) -> None:
+    switch = {
+        "pulls": 0,
+        "isPulled": True,
+        "pulledBy": IN_OUTAGE["by"],
+        "pulledAt": IN_OUTAGE["at"],
+        "why": "a breach",
+        "clearing": [],
+        "pulledInOutage": IN_OUTAGE,
+    }
+    server.answers |= {"/v1/killswitch": (200, switch)}
+    told = run(server.url, token, "clear", stdin="y\n")
+    assert told.exit_code == 1
+    assert "the kill switch is pulled: here, in an outage, at 2026-11-29T08:52:00.000Z" in told.output
+    assert "it can be cleared once the database knows of it" in told.output
+    assert [one[:2] for one in server.seen] == [("GET", "/v1/killswitch")]

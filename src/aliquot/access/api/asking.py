@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aliquot.access.api import reading
-from aliquot.access.api.door import Door, answered, shown, written
+from aliquot.access.api.door import Door, written
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller
 from aliquot.access.core import requests
@@ -78,9 +78,9 @@ class Asking:
         request_id = await self._kept_id(caller.person, key, of) if key and self._might(asked, caller) else ""
         if request_id and (there := await self._door.store.read(lambda tx: tx.life(request_id))) is not None:
             # A proof is good for once: whoever asks again need not bring another.
-            return answered(there, 201)
+            return self._door.answered(there, 201)
         caller = await self._door.proven(caller, request, "ask", of)
-        return answered(await self._door.broker.ask(asked, caller, request_id=request_id), 201)
+        return self._door.answered(await self._door.broker.ask(asked, caller, request_id=request_id), 201)
 
     def _might(self, asked: Ask, caller: Caller) -> bool:
         """Of whoever certainly may not, nothing is kept: not even their keys."""
@@ -112,9 +112,10 @@ class Asking:
     async def show(self, request: Request) -> Response:
         caller = await self._door.caller(request)
         here = await self._door.seen(reading.id_of(request), caller)
-        if request.headers.get("if-none-match") == f'"{here.life.version}"':
+        seen = request.headers.get("if-none-match") == f'"{here.life.version}"'
+        if seen and self._door.ended_in_outage(here.life) is None:
             return Response(status_code=304, headers={"ETag": f'"{here.life.version}"'})
-        return answered(here.life)
+        return self._door.answered(here.life)
 
     async def listed(self, request: Request) -> Response:
         """The latest first. `next` is there where there may be more: the `before` of the next page."""
@@ -141,7 +142,7 @@ class Asking:
             )
             for life in found:
                 if may_see(self._door.here(life, now_s, caller), caller.person):
-                    items.append(shown(life))
+                    items.append(self._door.shown(life))
                 if len(items) == limit:
                     return items, life.id
             if len(found) < _MOST_ON_A_PAGE:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from aliquot.access.api import reading
 from aliquot.access.api.asking import Asking
-from aliquot.access.api.door import Door, answered, written
+from aliquot.access.api.door import Door, written
 from aliquot.access.api.journaled import PATIENCE_S, journaled
 from aliquot.access.broker.around import Caller
 from aliquot.access.core.asked import Seconds
@@ -169,7 +169,7 @@ class Deciding:
 
     async def _put(self, request: Request, here: Here, event: Event, caller: Caller) -> Response:
         version = reading.wanted_version(request)
-        return answered(await self._door.broker.put(here.life.id, event, caller, version=version))
+        return self._door.answered(await self._door.broker.put(here.life.id, event, caller, version=version))
 
 
 def _return(by: Person) -> Return:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from aliquot.access.api import reading
 from aliquot.access.api.asking import digest_of
-from aliquot.access.api.door import Door, answered
+from aliquot.access.api.door import Door
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller
 from aliquot.access.broker.broker import Moved
@@ -42,7 +42,7 @@ class Declaring:
         if request.headers.get("if-none-match") in ("*", f'"{life.version}"'):
             raise Problem(412, "moved", f"it is there already, of version {life.version}")
         _wanted(request, life)
-        return answered(life)
+        return self._door.answered(life)
 
     async def _new(
         self, request: Request, caller: Caller, life_id: str, asked: Ask, now_s: float
@@ -55,7 +55,7 @@ class Declaring:
         made = await self._door.broker.ask(asked, caller, request_id=life_id)
         # Somebody may have been faster.
         await self._same(caller, made, asked)
-        return answered(made, 201)
+        return self._door.answered(made, 201)
 
     async def _same(self, caller: Caller, life: Life, asked: Ask) -> None:
         """Raises No."""
@@ -76,7 +76,7 @@ class Declaring:
             await reading.no_body(request)
             wanted = _wanted(request, here.life)
             try:
-                return answered(await self._end(here, caller))
+                return self._door.answered(await self._end(here, caller))
             except Moved:
                 if wanted is not None:
                     raise

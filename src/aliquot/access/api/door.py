@@ -15,7 +15,7 @@ from aliquot.access.api import problems
 from aliquot.access.api.problems import Problem
 from aliquot.access.broker.around import Caller, Policies
 from aliquot.access.broker.broker import Broker, No
-from aliquot.access.broker.outage import Outage
+from aliquot.access.broker.outage import InOutage, Outage
 from aliquot.access.core.life.here import Here
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.rights import may_see
@@ -129,21 +129,25 @@ class Door:
         around = Surroundings(policy=self.policies.to_end(), identities={caller.person: caller.identity})
         return Here(life, now_s, around)
 
+    def ended_in_outage(self, life: Life) -> InOutage | None:
+        return self.outage.ended(life.id) if life.over_at_s is None else None
 
-def shown(life: Life) -> dict[str, Any]:
-    """A request as it is answered: as the log spells it, its id first."""
-    return {
-        "id": life.id,
-        **spell(life),
-        "reviewState": life.review.state if life.review is not None else "none",
-    }
+    def shown(self, life: Life) -> dict[str, Any]:
+        """A request as it is answered: as the log spells it, its id first, and what the database does not know of it yet."""
+        ended = self.ended_in_outage(life)
+        return {
+            "id": life.id,
+            **spell(life),
+            "reviewState": life.review.state if life.review is not None else "none",
+            "endedInOutage": spell(ended) if ended is not None else None,
+        }
 
-
-def answered(life: Life, status: int = 200) -> Response:
-    headers = {"ETag": f'"{life.version}"'}
-    if status == 201:
-        headers["Location"] = f"/v1/requests/{life.id}"
-    return written(shown(life), status, headers)
+    def answered(self, life: Life, status: int = 200) -> Response:
+        # What was ended here is of the same version as before.
+        headers = {"ETag": f'"{life.version}"'} if self.ended_in_outage(life) is None else {}
+        if status == 201:
+            headers["Location"] = f"/v1/requests/{life.id}"
+        return written(self.shown(life), status, headers)
 
 
 def written(found: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

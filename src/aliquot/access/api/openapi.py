@@ -30,6 +30,7 @@ from aliquot.access.api.signing_in import (
 from aliquot.access.audit.findings import Finding
 from aliquot.access.audit.intake import Taken as AuditTaken
 from aliquot.access.audit.use import GrantUse
+from aliquot.access.broker.outage import InOutage
 from aliquot.access.core.asked import AskBody
 from aliquot.access.core.foreseeing import Foreseen
 from aliquot.access.core.killing import KillSwitch
@@ -338,7 +339,8 @@ def _object(fields: Mapping[str, Any], *, optional: tuple[str, ...] = ()) -> dic
 
 def _answers() -> dict[str, Any]:
     life = spelled(Life)
-    request = _object({"id": _TEXT, **life["properties"], "reviewState": _TEXT})
+    in_outage = spelled(InOutage | None)
+    request = _object({"id": _TEXT, **life["properties"], "reviewState": _TEXT, "endedInOutage": in_outage})
     switch = spelled(KillSwitch)["properties"]
     switch.pop("pullId")
     template = {
@@ -361,7 +363,7 @@ def _answers() -> dict[str, Any]:
         "Request": request,
         "Requests": _object({"items": {"type": "array", "items": ref}, "next": _TEXT}, optional=("next",)),
         "Credential": _object({"id": _TEXT, "token": _TEXT, "expires": _MOMENT}),
-        "KillSwitch": _object(switch),
+        "KillSwitch": _object({**switch, "pulledInOutage": in_outage}),
         "Templates": _object({"items": {"type": "array", "items": template}, "policyDigest": _TEXT}),
         "Cluster": {"$ref": f"#/components/schemas/{Reachable.__name__}"},
         "Foreseen": spelled(Foreseen),

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -53,7 +54,7 @@ class Overseeing:
 
     async def switch(self, request: Request) -> Response:
         await self._door.caller(request)
-        return _shown(await self._door.store.read(lambda tx: tx.switch))
+        return self._shown(await self._door.store.read(lambda tx: tx.switch))
 
     async def pull(self, request: Request) -> Response:
         key = reading.idempotency_key(request) or self._door.random(16).hex()
@@ -67,7 +68,7 @@ class Overseeing:
         said = await reading.body(request, PullBody)
         pull_id = f"{caller.person}/{key}"
         try:
-            return _shown(
+            return self._shown(
                 await self._door.broker.pull(caller, said.why, pull_id=pull_id, within_s=PATIENCE_S)
             )
         except (Unreachable, TimeoutError):
@@ -86,7 +87,18 @@ class Overseeing:
             no = Refused(f"{caller.person} is not of those who may clear the kill switch", Ground.FORBIDDEN)
             await self._door.broker.refuse("clearing", no, caller)
         said = await reading.body(request, ClearBody)
-        return _shown(await self._door.broker.clear(caller, pull=said.pull))
+        return self._shown(await self._door.broker.clear(caller, pull=said.pull))
+
+    def _shown(self, switch: KillSwitch) -> Response:
+        """With what the database does not know of it yet."""
+        here = self._door.outage.pulled() if not switch.is_pulled else None
+        if here is not None:
+            switch = replace(
+                switch, is_pulled=True, pulled_by=here.by, pulled_at_s=here.at_s, why=here.why, clearing=()
+            )
+        found: dict[str, Any] = spell(switch)
+        found.pop("pullId")
+        return written({**found, "pulledInOutage": spell(here) if here is not None else None})
 
     # --- the log ---
 
@@ -161,12 +173,6 @@ class Overseeing:
         if found is None:
             raise Problem(404, "not-there", "there is no such cluster")
         return written(msgspec.to_builtins(found))
-
-
-def _shown(switch: KillSwitch) -> Response:
-    found: dict[str, Any] = spell(switch)
-    found.pop("pullId")
-    return written(found)
 
 
 async def _lines(file: "IO[bytes]") -> AsyncIterator[bytes]:

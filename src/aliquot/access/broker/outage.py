@@ -19,6 +19,7 @@ from aliquot.access.broker.in_clusters import InClusters
 from aliquot.access.broker.merging import Merged, Merging
 from aliquot.access.core import outage
 from aliquot.access.core.outage import KnownGrant
+from aliquot.access.core.people import Person
 from aliquot.access.core.refusals import Ground, Refused
 from aliquot.access.core.terms import bad_text
 from aliquot.access.journal import records
@@ -75,6 +76,16 @@ class Taken(Struct, frozen=True):
     """False: it is in memory alone."""
     removed_at_s: float | None
     problem: str
+
+
+class InOutage(Struct, frozen=True, rename="camel"):
+    """What ended it here, of which the database does not know yet."""
+
+    at_s: float
+    by: Person
+    why: str
+    is_removed: bool
+    """False: a cluster may still have something of it."""
 
 
 class State(Struct, frozen=True):
@@ -159,6 +170,17 @@ class Outage:
     def has_ended(self, grant: str) -> bool:
         """It, or all of them."""
         return any(isinstance(one.act, Pulled) or one.act.grant == grant for one in self._waiting.values())
+
+    def ended(self, grant: str) -> InOutage | None:
+        """By itself, or with all others. None: not here, or the database knows."""
+        every = self._waiting.values()
+        return next(
+            (_told(one) for one in every if isinstance(one.act, Pulled) or one.act.grant == grant), None
+        )
+
+    def pulled(self) -> InOutage | None:
+        """The kill switch. None: not here, or the database knows."""
+        return next((_told(one) for one in self._waiting.values() if isinstance(one.act, Pulled)), None)
 
     def state(self) -> State:
         waiting = tuple(self._waiting.values())
@@ -371,3 +393,7 @@ class Outage:
             told = _log.error if outcome is Merged.UNKNOWN else _log.warning
             told("the database was told", act=one.act.id, outcome=outcome.value)
         await self._empty()
+
+
+def _told(one: _Waiting) -> InOutage:
+    return InOutage(one.act.at_s, one.act.by, one.act.why, one.removed is not None)

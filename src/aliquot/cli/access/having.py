@@ -32,7 +32,7 @@ _EXEC_VERSION = "client.authentication.k8s.io/v1"
 def kubeconfig(server: Server, grant: str, out: str | None) -> None:
     """A kubeconfig with which kubectl has GRANT, for as long as it lasts: it fetches credentials by itself."""
     found = server.get(f"/v1/requests/{quote(grant, safe='')}")
-    if found["stage"] in _OVER:
+    if found["stage"] in _OVER or found.get("endedInOutage"):
         raise click.ClickException(f"there is nothing to reach any more: {showing.stage(found)}")
     cluster = server.get(f"/v1/clusters/{quote(found['request']['cluster'], safe='')}")
     text = json.dumps(_kubeconfig(server, found, cluster), indent=2) + "\n"

@@ -8,7 +8,7 @@ import click
 
 from aliquot.cli.access.asking import confirm
 from aliquot.cli.access.calling import Server, server_options
-from aliquot.cli.access.showing import person
+from aliquot.cli.access.showing import in_outage, person
 from aliquot.cli.output import Format, emit, output_option
 
 _OUTCOMES = ("justified", "unjustified", "inconclusive")
@@ -56,6 +56,8 @@ def clear(server: Server, pull: int | None, output: Format) -> None:
     if not switch["isPulled"]:
         raise click.ClickException("the kill switch is not pulled")
     click.echo(_told(switch), err=output is not Format.TABLE)
+    if switch.get("pulledInOutage"):
+        raise click.ClickException("it can be cleared once the database knows of it: try again then")
     if pull is None:
         confirm("Let people in again?", f"--pull {switch['pulls']}", output)
         pull = switch["pulls"]
@@ -74,10 +76,13 @@ def _told(switch: dict[str, Any]) -> str:
         return str(switch["detail"])
     if not switch["isPulled"]:
         return "the kill switch is clear"
+    here = switch.get("pulledInOutage")
+    which = "here, in an outage" if here else f"pull {switch['pulls']}"
     agreed = [person(one) for one in switch["clearing"]] or ["nobody"]
     return "\n".join(
         (
-            f"the kill switch is pulled: pull {switch['pulls']}, at {switch['pulledAt']}",
+            f"the kill switch is pulled: {which}, at {switch['pulledAt']}",
+            *(f"  {one}" for one in (in_outage(here) if here else ())),
             f"  by         {person(switch['pulledBy'])}",
             "  because",
             *(f"    | {line}" for line in switch["why"].splitlines()),

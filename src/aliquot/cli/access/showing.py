@@ -11,6 +11,7 @@ from aliquot.kube.duration import text as duration
 
 COLUMNS = ("ID", "TEMPLATE", "WHERE", "WHO", "STAGE", "END (UTC)")
 WIDE_COLUMNS = (*COLUMNS, "FOR", "TICKET", "REVIEW", "ISSUER")
+ENDED_IN_OUTAGE = "ended in outage"
 _ACCOUNT = "system:serviceaccount:"
 _MINUTES = slice(len("2026-"), len("2026-11-29T08:52"))
 
@@ -35,6 +36,8 @@ def stage(found: dict[str, Any]) -> str:
     if "isJournaled" in found:
         # Without its database the server says in words what it has done.
         return f"{found['grant']}: {found['detail']}"
+    if ended := found.get("endedInOutage"):
+        return f"{found['id']}: {ENDED_IN_OUTAGE}{_said(ended['why'])}"
     return f"{found['id']}: {found['stage']}{_because(found)}"
 
 
@@ -65,7 +68,10 @@ def described(found: dict[str, Any]) -> str:
     if found["approvals"]:
         lines.append("  agreed")
         lines += [f"    {person(one['person'])} at {one['at']}" for one in found["approvals"]]
-    if found["overAt"]:
+    if ended := found.get("endedInOutage"):
+        lines.append(_line("over", f"{ended['at']} by {person(ended['by'])}"))
+        lines += [_line("", one) for one in in_outage(ended)]
+    elif found["overAt"]:
         by = f" by {person(found['endedBy'])}" if found["endedBy"] else ""
         lines.append(_line("over", found["overAt"] + by))
     elif found["end"]:
@@ -73,6 +79,12 @@ def described(found: dict[str, Any]) -> str:
     if found["reviewState"] != "none":
         lines.append(_line("review", found["reviewState"]))
     return "\n".join(lines)
+
+
+def in_outage(ended: dict[str, Any]) -> list[str]:
+    """What was done by a server without its database."""
+    left = [] if ended["isRemoved"] else ["not all is gone from the clusters yet: it is tried until it is"]
+    return ["this server knows, and the database does not yet: it is told once it can be written", *left]
 
 
 def foreseen(template: str, where: tuple[str, str], found: dict[str, Any]) -> str:
@@ -112,13 +124,15 @@ def rows(items: Sequence[dict[str, Any]], *, wide: bool) -> list[list[str]]:
 def _row(found: dict[str, Any], *, wide: bool) -> list[str]:
     asked = found["request"]
     who = asked["requester"]
+    ended = found.get("endedInOutage")
     cells = [
         found["id"],
         asked["template"],
         f"{asked['cluster']}/{asked['namespace']}" if asked["namespace"] else asked["cluster"],
         who["subject"] if wide else who["subject"].removeprefix(_ACCOUNT),
-        found["stage"],
-        (found["overAt"] or found["end"] or "-")[_MINUTES].replace("T", " ") or "-",
+        ENDED_IN_OUTAGE if ended else found["stage"],
+        ((ended or {}).get("at") or found["overAt"] or found["end"] or "-")[_MINUTES].replace("T", " ")
+        or "-",
     ]
     if wide:
         review = found["reviewState"]
@@ -157,9 +171,11 @@ def rule_text(rule: dict[str, Any]) -> str:
 
 
 def _because(found: dict[str, Any]) -> str:
-    why = " ".join((found["why"] or "").split())
-    reason = (found["endReason"] or "").replace("_", " ")
-    said = "; ".join(one for one in (reason, why) if one)
+    return _said((found["endReason"] or "").replace("_", " "), found["why"] or "")
+
+
+def _said(*words: str) -> str:
+    said = "; ".join(" ".join(one.split()) for one in words if one.strip())
     return f" ({said})" if said else ""
 
 
