@@ -123,6 +123,7 @@ class Server:
         rng: random.Random,
         dies_at: int | None = None,
         slowness: Callable[[], float] = lambda: 0.5,
+        alone: bool = False,
     ) -> None:
         self.death = Death(dies_at)
         self.store = MortalStore(database, self.death, rng)
@@ -133,7 +134,9 @@ class Server:
         )
         waking = Waking()
         self.broker = Broker(self.store, outside, waking=waking, random_bytes=rng.randbytes)
-        self._carrying_out = CarryingOut(self.store, self.broker, outside, owner=name, waking=waking, rng=rng)
+        self._carrying_out = CarryingOut(
+            self.store, self.broker, outside, owner=name, waking=waking, rng=rng, alone=alone
+        )
         self._owner = name
         self._task: asyncio.Task[None] | None = None
 
@@ -280,6 +283,29 @@ def test_a_server_that_is_stopped_leaves_nothing_for_others_to_wait_for(database
         await first.stop()
         here.start("second", slowness=lambda: 0.0)
         await asyncio.sleep(2)
+        assert new in here.made
+        await here.stop()
+
+    on_virtual_time(main)
+
+
+@pytest.mark.parametrize(("alone", "made"), [(True, True), (False, False)])
+def test_what_the_only_server_was_doing_that_died_is_taken_over_at_once(
+    database: Database, alone: bool, made: bool
+) -> None:
+    async def main() -> None:
+        here = Installation(database, 3)
+        first = here.start("first", slowness=lambda: 3600.0)
+        new = new_id(VirtualClock().now(), bytes(RANDOM_BYTES))
+        await first.broker.ask(PEEK, caller("dev"), request_id=new)
+        await first.broker.put(new, Activate(by=person("dev")), caller("dev"))
+        await asyncio.sleep(5)
+        first.death.dead.set()
+        await first.stop()
+        here.start("second", slowness=lambda: 0.0, alone=alone)
+        await asyncio.sleep(2)
+        assert (new in here.made) is made
+        await asyncio.sleep(CLAIM_S)
         assert new in here.made
         await here.stop()
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from aliquot.access.broker.broker import Moved, No, NotThere, Unavailable
@@ -87,6 +87,12 @@ async def answer_to_a_bug(_request: Request, _error: Exception) -> Response:
     return Problem(500, "internal", "this is a fault of the server, which has written it down").response()
 
 
+async def answer_to_nobody(_request: Request, _error: Exception) -> Response:
+    """Whoever called has gone before they had sent all of it: nothing was done. That is no fault of the server, which says nothing of it."""
+    return Response(status_code=400)
+
+
 HANDLERS = dict.fromkeys((Problem, No, NotThere, Moved, Unavailable, Unreachable, HTTPException), answer) | {
-    Exception: answer_to_a_bug
+    ClientDisconnect: answer_to_nobody,
+    Exception: answer_to_a_bug,
 }

@@ -2,7 +2,7 @@
 each lane; what fails is tried again, and what is known to have come of it is put to the request.
 
 Of several servers one claims each effect, and holds it for as long as that takes. What a server held that died is another's once its
-claim has run out: that alone is ever done twice."""
+claim has run out, and at once where there is only one at a time: that alone is ever done twice."""
 
 import asyncio
 import random
@@ -65,14 +65,17 @@ class CarryingOut:
         owner: str,
         waking: Waking,
         rng: random.Random,
+        alone: bool = False,
     ) -> None:
-        """`owner`: a name that no other process has, nor this one after a restart."""
+        """`owner`: a name that no other process has, nor this one after a restart. `alone`: there is no other server, so that whatever
+        is claimed is of one that died."""
         self._store = store
         self._broker = broker
         self._outside = outside
         self._owner = owner
         self._waking = waking
         self._rng = rng
+        self._is_to_take_over = alone
         self._busy: list[dict[str, int]] = [{} for _ in LANES]
         """Of each lane, by life what is being carried out."""
         self._do: Mapping[str, Callable[[Effect], Awaitable[Event | None]]] = {
@@ -116,6 +119,9 @@ class CarryingOut:
                 _log.warning("not held any longer", error=str(error))
 
     async def _start_what_is_due(self, tasks: asyncio.TaskGroup) -> None:
+        if self._is_to_take_over:
+            await self._store.write(lambda tx: tx.take_over(self._owner))
+            self._is_to_take_over = False
         for lane, kinds in enumerate(LANES):
             busy = self._busy[lane]
             if len(busy) >= _AT_ONCE:

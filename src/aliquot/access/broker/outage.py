@@ -35,6 +35,7 @@ T = TypeVar("T")
 _LOOK_EVERY_S = 1.0
 _AGAIN_S = 2.0
 _WRITTEN_WITHIN_S = 5.0
+_SAY_EVERY_S = 60.0
 _ANSWER_WITHIN_S = 10.0
 """Whoever ended it is told by then that it is done, or that it is being done."""
 
@@ -123,6 +124,8 @@ class Outage:
         self._is_to_empty = False
         self._journal_problem = ""
         self._damage = ""
+        self._say_again_s = 0.0
+        """When it is said once more that the database cannot be told; 0: it has not been said."""
 
     async def load(self, damaged: Sequence[str] = ()) -> None:
         """What an earlier process left. `damaged`: journals that were put aside, and that nobody has taken away. Raises InUse."""
@@ -382,7 +385,7 @@ class Outage:
                 outcome = await merging.tell(one.act, removed_at_s=removed_at_s)
             except (Unreachable, No, NotThere) as error:
                 # Whether it knows by now, it says the next time.
-                _log.warning("the database has still to be told", act=one.act.id, error=str(error))
+                self._say_untold(str(error))
                 return
             except Exception:
                 # One that cannot be told keeps neither the others back nor the server from starting. It stays held.
@@ -392,7 +395,17 @@ class Outage:
             del self._waiting[one.act.id]
             told = _log.error if outcome is Merged.UNKNOWN else _log.warning
             told("the database was told", act=one.act.id, outcome=outcome.value)
+        if self._say_again_s:
+            self._say_again_s = 0.0
+            _log.warning("the database takes again what it is told", acts=len(self._waiting))
         await self._empty()
+
+    def _say_untold(self, error: str) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if self._say_again_s and now_s < self._say_again_s:
+            return
+        self._say_again_s = now_s + _SAY_EVERY_S
+        _log.warning("the database has still to be told", acts=len(self._waiting), error=error)
 
 
 def _told(one: _Waiting) -> InOutage:

@@ -168,6 +168,8 @@ async def serve(
         auditing = Auditing(door, intake, tokens)
         readiness = Readiness(store, policies, checkpointing, there, outage)
         counted = Metrics(store, readiness.reasons, journal=lambda: outage.state().waiting)
+        # Before anything is asked of this server: what is counted begins with it.
+        await counted.look()
         await stack.enter_async_context(_probes(counted, readiness, *metrics))
         async with asyncio.TaskGroup() as tasks:
             api = application(
@@ -181,7 +183,16 @@ async def serve(
             )
             tasks.create_task(https.serve(api, bound, pair), name="api")
             tasks.create_task(
-                CarryingOut(store, broker, outside, owner=owner, waking=waking, rng=rng).run(),
+                CarryingOut(
+                    store,
+                    broker,
+                    outside,
+                    owner=owner,
+                    waking=waking,
+                    rng=rng,
+                    # Of a file there is one server at a time.
+                    alone=database.is_sqlite,
+                ).run(),
                 name="carrying out",
             )
             tasks.create_task(keep_time(broker, store, owner), name="time")

@@ -132,6 +132,11 @@ class Transaction(Reading):
         self._connection.execute(update(outbox).where(outbox.c.owner == owner).values(owner="", until_s=0))
         self._connection.execute(delete(leases).where(leases.c.owner == owner))
 
+    def take_over(self, owner: str) -> None:
+        """Whatever others have claimed: they are dead."""
+        self._connection.execute(update(outbox).where(outbox.c.owner != owner).values(owner="", until_s=0))
+        self._connection.execute(delete(leases).where(leases.c.owner != owner))
+
     def lease(self, name: str, owner: str, *, for_s: float) -> bool:
         """False: another has it."""
         values = {"owner": owner, "until_s": self.now_s + for_s}
