@@ -170,3 +170,17 @@ def test_an_approval_for_another_digest_changes_nothing() -> None:
         assert (await api.world.life(second["id"])).stage is Stage.PENDING
 
     with_api(body)
+
+
+@pytest.mark.parametrize("path", ["/v1/requests", "/v1/requests/{id}:withdraw", "/v1/requests/{id}:approve"])
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_whoever_goes_away_meanwhile_is_no_fault_of_the_server(path: str, size: int) -> None:
+    async def run(api: Api) -> None:
+        asked = await api.asked()
+        who = "sara" if "approve" in path else "dev"
+        before = await api.world.entries()
+        # What the server would write down, it raises here.
+        await api.call(who, "POST", path.format(id=asked["id"]), raw=b"{" + b" " * size, leaves=True)
+        assert await api.world.entries() == before
+
+    with_api(run)

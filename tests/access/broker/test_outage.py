@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from aliquot.access.broker import drafts
 from aliquot.access.broker.broker import No, NotThere, Unavailable
@@ -594,3 +595,25 @@ def test_while_the_journal_is_damaged_nothing_is_given_and_ending_goes_on() -> N
         await world.until(other.id, Stage.ACTIVE)
 
     in_a_world(body)
+
+
+def test_that_the_database_cannot_be_told_is_said_once_a_minute_and_once_when_it_is_over() -> None:
+    async def body(world: World) -> None:
+        life = await begun(world)
+        world.database.is_gone = True
+        with capture_logs() as logs:
+            await world.outage.revoke(life.id, MAX, "enough")
+            await asyncio.sleep(50)
+            assert said(logs, "the database has still to be told") == 1
+            await asyncio.sleep(100)
+            assert said(logs, "the database has still to be told") == 3
+            await back(world)
+            await asyncio.sleep(100)
+            assert said(logs, "the database has still to be told") == 3
+            assert said(logs, "the database takes again what it is told") == 1
+
+    in_a_world(body)
+
+
+def said(logs: list[Any], what: str) -> int:
+    return sum(one["event"] == what for one in logs)
