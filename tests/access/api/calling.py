@@ -84,6 +84,9 @@ class Answer:
 
 
 class Api:
+    leaves = False
+    """Whoever calls, before the last of it is sent."""
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.door = Door(
@@ -117,10 +120,8 @@ class Api:
         body: object = None,
         *,
         raw: bytes | None = None,
-        leaves: bool = False,
         **headers: str,
     ) -> Answer:
-        """`leaves`: before the last of it is sent."""
         path, _, query = path.partition("?")
         sent = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         given = {"content-type": "application/json", "authorization": f"Bearer {who}"}
@@ -144,7 +145,7 @@ class Api:
         came: list[Any] = []
 
         async def receive() -> dict[str, Any]:
-            if leaves and len(left) == 1:
+            if self.leaves and len(left) == 1:
                 return {"type": "http.disconnect"}
             if not left:
                 # Whoever calls stays until they are answered.

@@ -7,7 +7,7 @@ import yaml
 
 from aliquot.access.log.notes import new_key
 from aliquot.access.log.verify import ED25519
-from aliquot.access.serving import service
+from aliquot.access.serving import https
 from aliquot.access.serving.configuration import load
 from aliquot.access.serving.https import CannotServe
 from aliquot.access.serving.metrics import Metrics
@@ -78,7 +78,7 @@ identity:
         raise Stop
 
     monkeypatch.setattr(Metrics, "look", looked)
-    monkeypatch.setattr(service.https, "serve", answered)
+    monkeypatch.setattr(https, "serve", answered)
     with pytest.raises(ExceptionGroup) as group:
         await serve(load(path), tmp_path, clock=SystemClock(), rng=random.Random(1))
     assert group.group_contains(Stop)
