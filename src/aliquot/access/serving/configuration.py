@@ -36,7 +36,7 @@ from aliquot.access.identity.configuration import IdentitySection, check_identit
 from aliquot.access.log.witness.settings import WitnessSettings, check_witnesses
 from aliquot.access.notify.settings import NotifySettings, check_notify
 from aliquot.access.tickets.settings import TicketSettings, check_tickets
-from aliquot.document import Document
+from aliquot.document import Document, nearest
 
 _Text = Annotated[str, Meta(min_length=1)]
 _LISTEN = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+):([0-9]{1,5})", re.ASCII)
@@ -130,6 +130,12 @@ def _check(found: Document, configuration: Configuration) -> None:
         seen.add(one.name)
         if one.server and not one.server.startswith("https://"):
             raise found.error(("clusters", index, "server"), f"'{one.server}' is no https:// URL")
+    for index, issuer in enumerate(configuration.identity.kubernetes):
+        if issuer.cluster not in seen:
+            raise found.error(
+                ("identity", "kubernetes", index, "cluster"),
+                f"there is no cluster '{issuer.cluster}' under 'clusters'{nearest(issuer.cluster, seen)}",
+            )
 
 
 def _is_here(host: str) -> bool:

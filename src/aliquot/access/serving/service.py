@@ -68,6 +68,15 @@ def policy_files(configuration: Configuration, base: Path) -> PolicyFiles:
     )
 
 
+def check(configuration: Configuration, base: Path) -> None:
+    """Whether its database and the log's key can be used, as far as can be seen without them. A key that is not here yet is none that
+    is wrong. Raises CannotServe, Unusable."""
+    configuration = beside(configuration, base)
+    Database(configuration.database).close()
+    if (key := Path(configuration.log_key_file)).exists():
+        _log_key(key)
+
+
 async def serve(
     configuration: Configuration,
     base: Path,

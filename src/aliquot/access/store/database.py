@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -185,6 +196,9 @@ def _engine(url: str, name: str) -> Engine:
     if url.startswith("sqlite"):
         options = _sqlite_options(url, name)
     try:
+        # Before it is made: of another database the driver is not there.
+        if make_url(url).get_backend_name() not in ("sqlite", "postgresql"):
+            raise Unusable(f"{name}: only sqlite and postgresql are supported")
         engine = create_engine(url, **options)
     except (ArgumentError, SQLAlchemyError, ValueError) as error:
         raise Unusable(
@@ -192,10 +206,8 @@ def _engine(url: str, name: str) -> Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-    elif engine.dialect.name == "postgresql":
-        be_impatient(engine)
     else:
-        raise Unusable(f"{name}: only sqlite and postgresql are supported")
+        be_impatient(engine)
     return engine
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     is_flag=True,
-    help="Only read it, and the files of policy, people and templates that it names; say what is wrong.",
+    help="Only read it, and the files of policy, people and templates and the log's key that it names; say what is wrong.",
 )
 @metrics_options
 def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> None:
@@ -38,6 +38,7 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
 
     from aliquot.access.serving.configuration import load
     from aliquot.access.serving.https import CannotServe
+    from aliquot.access.serving.service import check as check_usable
     from aliquot.access.serving.service import policy_files
     from aliquot.access.store.database import Unreachable, Unusable
     from aliquot.document import DocumentError
@@ -47,6 +48,7 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
     try:
         configuration = load(Path(path))
         if check:
+            check_usable(configuration, Path(path).resolve().parent)
             policy = policy_files(configuration, Path(path).resolve().parent).last
             click.echo(f"{path}: nothing speaks against it, nor against {len(policy.templates)} templates")
             return
