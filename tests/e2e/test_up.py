@@ -98,7 +98,8 @@ def test_a_start_that_is_interrupted_leaves_nothing_running(state: Path, number:
 def test_a_node_without_gpus_comes_up(state: Path, tmp_path: Path) -> None:
     (tmp_path / "i.yaml").write_text("nodes: [{name: cpu-only}, {name: gpu, gpus: [{board: l4}]}]")
     up = aliquot("up", "--detach", "--state", state, "--inventory", tmp_path / "i.yaml")
-    assert (up.code, up.out.splitlines()[0].split(" at ")[0]) == (0, "2 nodes ready"), up.err
+    assert (up.code, up.err.splitlines()[0].split(" at ")[0]) == (0, "2 nodes ready"), up.err
+    assert up.out.startswith("export KUBECONFIG=")
     kubectl = Kubectl(state / "kubeconfig")
     kubectl("wait", "node/cpu-only", "--for=condition=Ready", "--timeout=10s")
     kubectl("apply", "-f", "-", stdin=shell_pod("anywhere", "true", nodeName="cpu-only"))
@@ -111,9 +112,10 @@ def test_a_node_that_is_not_ready_is_named_and_holds_nobody_up(state: Path) -> N
     in_the_way.write_text("")
     up = aliquot("up", "--detach", "--wait", "0", "--state", state, "--nodes", "2", "--gpus", "l4:1")
     assert up.code == 3, up
-    assert re.match(r"up at https://\S+, 0 of 2 nodes ready\nexport KUBECONFIG=", up.out)
-    said = [line.partition(" is not ready: ")[0] for line in up.err.splitlines()]
-    assert said == ["node-0", "node-1"]
+    assert up.out.startswith("export KUBECONFIG=")
+    first, *others = up.err.splitlines()
+    assert re.fullmatch(r"up at https://\S+, 0 of 2 nodes ready", first)
+    assert [line.partition(" is not ready: ")[0] for line in others] == ["node-0", "node-1"]
 
     def shown() -> Any:
         return json.loads(aliquot("status", "--state", state, "-o", "json").out)
