@@ -1,6 +1,7 @@
 """What happened since this server started, counted from the log: by whichever server it happened, each counts all of it."""
 
 from collections import Counter
+from threading import Lock
 
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.log.entries import Entry, parse
@@ -24,9 +25,15 @@ class Tally:
         self.activation = Histogram(_BOUNDS_S)
         self.revocation = Histogram(_BOUNDS_S)
         self._next: int | None = None
+        self._following = Lock()
 
     def follow(self, tx: Reading) -> bool:
         """True: there is more."""
+        # Reads are in threads, and one that nobody waits for any more may still be at it.
+        with self._following:
+            return self._follow(tx)
+
+    def _follow(self, tx: Reading) -> bool:
         size = tx.log.head().tree.size
         if self._next is None or self._next > size:
             self._next = size
