@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aliquot.document import load_file
+from aliquot.document import load_file, nearest
 from aliquot.eks.preflight.findings import Finding, Severity
 
 MOST_DAYS = 366
@@ -46,7 +46,9 @@ def read(path: Path, known_checks: Iterable[str], today: date) -> tuple[Waiver, 
     for number, waiver in enumerate(waivers, start=1):
         named = f"{path}: waiver {number} ({waiver.check})"
         if waiver.check not in known:
-            raise WaiverError(f"{named}: there is no such check; `aliquot eks checks` lists them")
+            raise WaiverError(
+                f"{named}: there is no such check{nearest(waiver.check, known)}; there are {', '.join(sorted(known))}"
+            )
         if not waiver.reason.strip():
             raise WaiverError(f"{named}: say why, in reason")
         if (waiver.expires - today).days > MOST_DAYS:

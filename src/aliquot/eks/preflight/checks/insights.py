@@ -37,7 +37,7 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
                 what=f"insight {insight.name}",
                 where=insight.id,
                 why="it was looked at more than two days ago",
-                fix="`aliquot eks preflight --refresh` has EKS look anew",
+                fix="have EKS look anew (StartInsightsRefresh), then look again",
             )
 
 

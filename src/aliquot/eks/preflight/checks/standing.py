@@ -23,7 +23,9 @@ def judge(estate: Estate, to: Minor) -> Iterator[Finding]:
         )
     if to < cluster.minor:
         yield _block(
-            what, f"it is at {cluster.minor}, ahead of {to}", "to go back, see `aliquot eks rollback`"
+            what,
+            f"it is at {cluster.minor}, ahead of {to}",
+            "an upgrade leads on; EKS goes back one minor within seven days (UpdateClusterVersion)",
         )
     yield from _issues(what, cluster.issues)
     for group in estate.nodegroups:
