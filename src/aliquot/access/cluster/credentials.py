@@ -5,7 +5,6 @@ that it is bound. A token that is not what was asked for goes nowhere.
 """
 
 from base64 import urlsafe_b64decode
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +18,6 @@ from aliquot.kube import errors
 from aliquot.kube.api.meta import ObjectMeta, Wire
 from aliquot.kube.client import Client
 from aliquot.kube.resources import SECRETS, SERVICEACCOUNTS
-
-EXEC_VERSION = "client.authentication.k8s.io/v1"
 
 
 class NotMinted(Exception):
@@ -119,15 +116,6 @@ def checked(token: str, told: str, end_s: float | None, secret_uid: str, grant: 
     if claims.sub != f"system:serviceaccount:{NAMESPACE}:{object_name(grant)}":
         raise NotMinted(f"the API server gave a token of {claims.sub}, which is not the account of {grant}")
     return Credential(token, expires_s, f"JTI={claims.jti}")
-
-
-def exec_credential(credential: Credential) -> dict[str, Any]:
-    """What kubectl reads of a credential plugin's output."""
-    return {
-        "apiVersion": EXEC_VERSION,
-        "kind": "ExecCredential",
-        "status": {"token": credential.token, "expirationTimestamp": rfc3339(credential.expires_s)},
-    }
 
 
 def _end(spec: GrantSpec, secret: ObjectMeta) -> float | None:

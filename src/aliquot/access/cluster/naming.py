@@ -88,10 +88,6 @@ def ends_at(annotations: Mapping[str, str] | None) -> float | None:
     return _moment((annotations or {}).get(ENDS_AT, ""))
 
 
-def ends_by(annotations: Mapping[str, str] | None) -> float | None:
-    return _moment((annotations or {}).get(ENDS_BY, ""))
-
-
 def account_user(name: str, namespace: str = NAMESPACE) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
 

@@ -129,28 +129,17 @@ class Insight(Struct, frozen=True, kw_only=True):
     """One line each: which API and which client, which add-on and which builds would do."""
 
 
-class Quota(Struct, frozen=True, kw_only=True):
-    """Of EC2 or EBS, as far as an upgrade needs more of it for a while."""
-
-    name: str
-    limit: float
-    used: float
-
-
 class Estate(Struct, frozen=True, kw_only=True):
-    region: str = ""
     read_s: float = 0.0
     cluster: Cluster
     nodegroups: tuple[Nodegroup, ...] = ()
     addons: tuple[Addon, ...] = ()
     builds: tuple[AddonBuild, ...] = ()
-    fargate: tuple[str, ...] = ()
     subnets: tuple[Subnet, ...] = ()
     templates: tuple[Template, ...] = ()
     instance_types: tuple[InstanceType, ...] = ()
     insights: tuple[Insight, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
-    quotas: tuple[Quota, ...] = ()
     objects: Objects | None = None
     """None: no API server was asked."""
     sightings: tuple[Sighting, ...] = ()

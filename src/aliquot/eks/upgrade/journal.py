@@ -77,7 +77,6 @@ class Journal:
                     over="",
                     lease_owner="",
                     lease_until_s=0.0,
-                    paused=0,
                 )
             )
             for number, id_ in enumerate(step_ids):

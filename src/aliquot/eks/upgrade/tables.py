@@ -14,7 +14,6 @@ runs = Table(
     Column("over", Text, nullable=False),
     Column("lease_owner", Text, nullable=False),
     Column("lease_until_s", Double, nullable=False),
-    Column("paused", Integer, nullable=False),
 )
 """`over`: how it ended; empty: it goes on. A cluster has one run that goes on at most: whoever begins one looks in the same
 transaction."""

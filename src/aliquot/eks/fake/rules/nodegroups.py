@@ -10,7 +10,6 @@ from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.subnets import Subnets
 from aliquot.eks.fake.world import Cluster, Nodegroup, Roll, World, at
 
-_EFFECTS = ("NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE")
 _LAST_AL2 = 32
 
 
