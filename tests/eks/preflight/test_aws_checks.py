@@ -190,6 +190,26 @@ def test_kubelets_are_told_by_their_group_and_at_the_hop_that_ends_them() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("build", "group_minor", "to", "found"),
+    [
+        ("v1.31.14-eksbuild.32", "1.31", "1.34", []),
+        ("v1.30.14-eksbuild.20", "1.31", "1.34", [(BLOCK, "add-on kube-proxy")]),
+        ("v1.28.15-eksbuild.37", "1.31", "1.32", [(BLOCK, "add-on kube-proxy")]),
+        ("v1.31.14-eksbuild.32", "1.28", "1.32", []),
+        ("v1.31.14-eksbuild.32", "1.27", "1.32", [(BLOCK, "add-on kube-proxy")]),
+        ("custom", "1.31", "1.34", [(WARN, "add-on kube-proxy")]),
+    ],
+)
+def test_kube_proxy_is_within_three_of_the_control_plane_and_of_kubelets(
+    build: str, group_minor: str, to: str, found: list[Any]
+) -> None:
+    there = estate(
+        addons=(Addon(name="kube-proxy", build=build),), nodegroups=(group(minor=Minor.parse(group_minor)),)
+    )
+    assert short(version_skew.judge_kube_proxy(there, Minor.parse(to))) == found
+
+
 def test_node_groups_are_of_the_clusters_minor_first() -> None:
     uneven = estate(nodegroups=(group("old", minor=Minor(1, 30)), group("new", minor=M132)))
     assert short(version_skew.judge_groups(uneven)) == [(BLOCK, "node group old"), (BLOCK, "node group new")]

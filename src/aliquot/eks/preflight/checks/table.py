@@ -114,7 +114,13 @@ CHECKS = (
     ),
     Check(
         id=version_skew.CHECK,
-        title="Kubelets that would be too old",
+        title="Kubelets and kube-proxy that would be too old",
+        needs=Need.AWS,
+        judge=lambda s: version_skew.judge_kube_proxy(s.known, s.to),
+    ),
+    Check(
+        id=version_skew.CHECK,
+        title="Kubelets and kube-proxy that would be too old",
         needs=Need.OBJECTS,
         judge=lambda s: version_skew.judge_nodes(s.known, s.to),
     ),

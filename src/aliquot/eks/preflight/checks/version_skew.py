@@ -11,6 +11,7 @@ from aliquot.eks.versions.minor import Minor
 
 CHECK = "version-skew"
 GROUPS = "node-group-versions"
+KUBE_PROXY = "kube-proxy"
 NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
 FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
 
@@ -44,6 +45,37 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
             fix=f"bring these nodes to {skew.oldest_kubelet(to)} or later first",
             minor=first,
         )
+
+
+def judge_kube_proxy(estate: Estate, to: Minor) -> Iterator[Finding]:
+    """Of the add-on, whose build says its minor. It stays as it is until the nodes have followed the control plane."""
+    addon = next((one for one in estate.addons if one.name == KUBE_PROXY), None)
+    if addon is None:
+        return
+    what = f"add-on {KUBE_PROXY}"
+    try:
+        kube_proxy = Minor.parse(addon.build)
+    except ValueError:
+        yield Finding(
+            check=CHECK,
+            severity=Severity.WARN,
+            what=what,
+            why=f"its build is {addon.build!r}, which says no minor",
+            fix="see that it is no more than three minors behind the control plane",
+        )
+        return
+    beside = [(to, to, f"the control plane at {to}")]
+    beside += [(estate.cluster.minor, one.minor, f"kubelets at {one.minor}") for one in estate.nodegroups]
+    for api_server, kubelet, whom in beside:
+        if not skew.kube_proxy_fits(kube_proxy, max(api_server, kube_proxy), kubelet):
+            yield Finding(
+                check=CHECK,
+                severity=Severity.BLOCK,
+                what=what,
+                why=f"it is at {kube_proxy}, more than three minors from {whom}",
+                fix=f"bring it to {estate.cluster.minor} first",
+            )
+            return
 
 
 def judge_groups(estate: Estate) -> Iterator[Finding]:
