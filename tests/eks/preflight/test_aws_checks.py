@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Addon, AddonBuild, Insight, Issue, Template
+from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.preflight.checks import (
     addon_builds,
     addresses,
@@ -18,7 +19,6 @@ from aliquot.eks.preflight.checks import (
     version_skew,
 )
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.upgrade.updates import Progress, SeenUpdate
 from aliquot.eks.versions.calendar import shipped
 from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet

@@ -15,7 +15,11 @@ from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.faults import Fault, Kind
-from aliquot.eks.upgrade.acts import Act, AddonBuild, ControlPlane, GroupRoll
+from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.table import Act
+from aliquot.eks.upgrade.doing import Doors
 from aliquot.eks.upgrade.journal import Held, Journal, Phase
 from aliquot.eks.upgrade.runner import LEASE_S, Runner
 from aliquot.eks.upgrade.states import State
@@ -181,7 +185,7 @@ async def _live(seed: int) -> Life:
     journal.begin(RUN, "prod", b"plan", [step.id for step in steps], clock.now())
     life = Life()
     for turn in range(400):
-        runner = Runner(api, journal, RUN, steps, owner=f"runner-{turn}", clock=clock)
+        runner = Runner(Doors(api=api, clock=clock), journal, RUN, steps, owner=f"runner-{turn}")
         try:
             held = await runner.go()
         except Killed:

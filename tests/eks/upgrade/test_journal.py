@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from aliquot.eks.upgrade.doing import Decision
 from aliquot.eks.upgrade.journal import Held, Journal, Phase
 
 STEPS = ["1.32/control-plane", "1.32/nodes/gpu"]
@@ -66,3 +67,34 @@ def test_what_was_written_is_there_for_whoever_opens_it_next(tmp_path: Path, jou
     assert again.plan("r1") == b"plan"
     with pytest.raises(Held, match="there is no run r9"):
         again.plan("r9")
+
+
+def test_what_is_kept_first_stays(journal: Journal) -> None:
+    journal.keep("r1", "a", STEPS[0], "counts", {"gpus": 8}, 1.0)
+    journal.keep("r1", "a", STEPS[0], "counts", {"gpus": 0}, 2.0)
+    assert journal.kept("r1") == {"counts": {"gpus": 8}}
+    with pytest.raises(Held, match="no longer ours"):
+        journal.keep("r1", "b", STEPS[0], "layout", {}, 3.0)
+
+
+def test_people_decide_and_pause_without_the_lease(journal: Journal) -> None:
+    journal.decide("r1", Decision(kind="approve", step=STEPS[1], by="ada", at_s=1.0, body={"hash": "h"}))
+    journal.pause("r1", "ada: a launch tonight", 2.0)
+    assert journal.paused("r1") == "ada: a launch tonight"
+    journal.pause("r1", "", 3.0)
+    assert journal.paused("r1") == ""
+    (decision,) = journal.decisions("r1")
+    assert (decision.kind, decision.step, decision.by, decision.body) == (
+        "approve",
+        STEPS[1],
+        "ada",
+        {"hash": "h"},
+    )
+    journal.end("r1", "a", "done", 4.0)
+    says: tuple[Callable[[], None], ...] = (
+        lambda: journal.decide("r1", decision),
+        lambda: journal.pause("r1", "x", 5.0),
+    )
+    for say in says:
+        with pytest.raises(Held, match="r1 is over: done"):
+            say()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aliquot.eks.upgrade.updates import Progress, SeenError, SeenUpdate, Subject, judge
+from aliquot.eks.estate.updates import Progress, SeenError, SeenUpdate
+from aliquot.eks.upgrade.updates import Subject, judge
 from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Verdict, Wait
 
 CALL = Call("eks", "UpdateClusterVersion", {"version": "1.32"})

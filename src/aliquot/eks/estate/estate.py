@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.estate.updates import SeenUpdate
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
-from aliquot.eks.upgrade.updates import SeenUpdate
 from aliquot.eks.versions import minor
 from aliquot.eks.versions.minor import Minor
 

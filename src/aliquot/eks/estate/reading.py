@@ -9,8 +9,8 @@ from aliquot.eks.estate import reading_aws as aws
 from aliquot.eks.estate.estate import Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
+from aliquot.eks.estate.updates import updates_of
 from aliquot.eks.sightings.sighting import Unchecked
-from aliquot.eks.upgrade.looking import updates_of
 from aliquot.eks.versions.minor import Minor
 from aliquot.eks.versions.removals import Removals
 from aliquot.kube.client import Client

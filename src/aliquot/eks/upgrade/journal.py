@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
 
-from aliquot.eks.upgrade.tables import events, metadata, runs, steps
+from aliquot.eks.upgrade.doing import Decision
+from aliquot.eks.upgrade.tables import events, kept, metadata, runs, steps
 
 _BUSY_MS = 10_000
 
@@ -36,8 +37,10 @@ class Standing(Struct, frozen=True, kw_only=True):
     phase: Phase
     attempt: int
     before: tuple[str, ...]
-    """Ids of updates that were over when the attempt began."""
+    """What was known when the attempt began: ids of updates that were over."""
     told: str
+    since_s: float
+    """When it came into its phase."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class Journal:
                     plan=plan,
                     began_s=now_s,
                     over="",
+                    paused="",
                     lease_owner="",
                     lease_until_s=0.0,
                 )
@@ -120,6 +124,7 @@ class Journal:
                     attempt=row.attempt,
                     before=msgspec.json.decode(row.before, type=tuple[str, ...]),
                     told=row.told,
+                    since_s=row.at_s,
                 )
                 for row in rows
             ]
@@ -153,6 +158,47 @@ class Journal:
         with self._writing() as tx:
             self._owned(tx, run, owner, now_s)
             _append(tx, run, step, kind, body, now_s)
+
+    def keep(self, run: str, owner: str, step: str, name: str, value: Any, now_s: float) -> None:
+        """How something was, for later. What is kept under a name already, stays. Raises Held."""
+        with self._writing() as tx:
+            self._owned(tx, run, owner, now_s)
+            of_name = (kept.c.run == run) & (kept.c.name == name)
+            if tx.scalar(select(kept.c.name).where(of_name)) is not None:
+                return
+            body = msgspec.json.encode(value)
+            tx.execute(insert(kept).values(run=run, name=name, value=body, at_s=now_s))
+            _append(tx, run, step, "kept", {"name": name}, now_s)
+
+    def kept(self, run: str) -> dict[str, Any]:
+        with self._engine.connect() as tx:
+            rows = tx.execute(select(kept.c.name, kept.c.value).where(kept.c.run == run))
+            return {row.name: msgspec.json.decode(row.value) for row in rows}
+
+    def decide(self, run: str, decision: Decision) -> None:
+        """A person's word. Who may say it is for the caller to know. Raises Held where there is no such run, or it is over."""
+        with self._writing() as tx:
+            self._going(tx, run)
+            body = {"kind": decision.kind, "by": decision.by, "body": decision.body}
+            _append(tx, run, decision.step, "decided", body, decision.at_s)
+
+    def decisions(self, run: str) -> tuple[Decision, ...]:
+        return tuple(
+            Decision(step=one.step, at_s=one.at_s, **one.body)
+            for one in self.entries(run)
+            if one.kind == "decided"
+        )
+
+    def pause(self, run: str, why: str, now_s: float) -> None:
+        """What has begun is seen to its end; nothing new begins. An empty `why` ends the pause. Raises Held."""
+        with self._writing() as tx:
+            self._going(tx, run)
+            tx.execute(update(runs).where(runs.c.id == run).values(paused=why))
+            _append(tx, run, "", "paused" if why else "unpaused", {"why": why}, now_s)
+
+    def paused(self, run: str) -> str:
+        with self._engine.connect() as tx:
+            return tx.scalar(select(runs.c.paused).where(runs.c.id == run)) or ""
 
     def retry(self, run: str, now_s: float) -> str:
         """The step that is held is tried again, with a token of its own. Raises Held where none is."""
@@ -193,6 +239,13 @@ class Journal:
                 )
                 for row in rows
             ]
+
+    def _going(self, tx: Connection, run: str) -> None:
+        how = tx.scalar(select(runs.c.over).where(runs.c.id == run))
+        if how is None:
+            raise Held(f"there is no run {run}")
+        if how:
+            raise Held(f"{run} is over: {how}")
 
     def _owned(self, tx: Connection, run: str, owner: str, now_s: float) -> None:
         row = tx.execute(

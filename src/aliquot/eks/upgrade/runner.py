@@ -1,27 +1,29 @@
 """Goes through the steps of a plan: looks, judges, does what the rule says, and writes it down."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from aliquot.clock import Clock
 from aliquot.eks.aws.api import (
     DENIED,
     NO_CREDENTIALS,
     THROTTLED,
     UNKNOWN_OUTCOME,
     WRONG_PARAMETERS,
-    Api,
     Failure,
 )
-from aliquot.eks.upgrade.acts import call_of, subject
+from aliquot.eks.upgrade.acts.table import DOINGS
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
 from aliquot.eks.upgrade.journal import Journal, Phase, Standing
-from aliquot.eks.upgrade.looking import look
 from aliquot.eks.upgrade.steps import Step, token
-from aliquot.eks.upgrade.updates import POLL_S, Progress, judge
-from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Verdict, Wait
+from aliquot.eks.upgrade.updates import POLL_S
+from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
+from aliquot.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound, Unauthorized
 
 LEASE_S = 300.0
 _AGAIN_S = 20.0
+_SOON_S = 1.0
+_LONGEST_WAIT_S = LEASE_S / 3
 _PASSING = THROTTLED | UNKNOWN_OUTCOME
 """Nothing is known to have been decided: look again."""
 _IN_USE = frozenset({"ResourceInUseException"})
@@ -31,77 +33,159 @@ class Runner:
     """Of one run. Whoever dies in here is followed by another one, which looks first."""
 
     def __init__(
-        self, api: Api, journal: Journal, run: str, plan: Sequence[Step], *, owner: str, clock: Clock
+        self,
+        doors: Doors,
+        journal: Journal,
+        run: str,
+        plan: Sequence[Step],
+        *,
+        owner: str,
+        tell: Callable[[Step, str], None] = lambda _step, _line: None,
     ) -> None:
-        self._api = api
+        """`tell` hears, a line each, what a step waits for and what came of it."""
+        self._doors = doors
         self._journal = journal
         self._run = run
         self._plan = {step.id: step for step in plan}
         self._owner = owner
-        self._clock = clock
+        self._tell = tell
 
     async def go(self) -> Hold | None:
-        """Until all is done (None), or something is held. Raises Held where the run is somebody else's."""
+        """Until all is done (None), or something is held or paused. Raises Held where the run is somebody else's."""
         while True:
             self._keep()
             standing = next(
                 (one for one in self._journal.standing(self._run) if one.phase is not Phase.DONE), None
             )
             if standing is None:
-                self._journal.end(self._run, self._owner, "done", self._clock.now())
+                self._journal.end(self._run, self._owner, "done", self._now)
                 return None
             if standing.phase is Phase.HELD:
                 return Hold(standing.told, "retry, or go back")
+            paused = self._journal.paused(self._run)
+            if paused and standing.phase is Phase.TO_DO:
+                return Hold(f"paused: {paused}", "resume it")
             held = await self._step(self._plan[standing.step], standing)
             if held is not None:
                 return held
 
     async def _step(self, step: Step, standing: Standing) -> Hold | None:
-        before: Sequence[str] | None = standing.before if standing.phase is Phase.BEGUN else None
-        call = call_of(step.act, token(self._run, step.id, standing.attempt))
+        doing = DOINGS[type(step.act)]
+        begun = standing if standing.phase is Phase.BEGUN else None
         while True:
             self._keep()
             try:
-                seen = await look(self._api, step.act)
-                if before is None:
-                    before = [one.id for one in seen.updates if one.progress is not Progress.IN_PROGRESS]
-                    self._journal.start(self._run, self._owner, step.id, before, self._clock.now())
-                verdict: Verdict = judge(subject(step.act, seen), call, before=before)
-            except Failure as error:
+                seen = await doing.look(step.act, self._doors)
+                if begun is None:
+                    begun = self._begin(step, doing.mark(seen))
+                verdict = await self._do(step, doing, doing.judge(step.act, seen, self._attempt(step, begun)))
+            except Shut as error:
+                verdict = error.hold
+            except (Failure, ApiError) as error:
                 verdict = _failed(error)
-            if isinstance(verdict, Call):
-                verdict = await self._call(step, verdict)
             if isinstance(verdict, Wait):
-                await asyncio.sleep(verdict.seconds)
+                self._tell(step, verdict.why)
+                await asyncio.sleep(min(verdict.seconds, _LONGEST_WAIT_S))
             elif isinstance(verdict, Done):
                 self._move(step, Phase.DONE, verdict.told)
+                self._tell(step, verdict.told)
                 return None
             elif isinstance(verdict, Hold):
                 self._move(step, Phase.HELD, f"{verdict.why}: {verdict.todo}")
                 return verdict
 
+    async def _do(self, step: Step, doing: Doing[Any, Any], verdict: Verdict) -> Verdict:
+        """What there is to do is done, and becomes a Wait; the rest is as it was."""
+        match verdict:
+            case Call():
+                return await self._call(step, verdict)
+            case Writes():
+                for write in verdict.writes:
+                    await self._write(step, write)
+                # Not at once: somebody else may put it back as it was, again and again.
+                return Wait(_SOON_S, f"{verdict.writes[0]}: written")
+            case Errand():
+                self._note(step, "intended", {"errand": verdict.name, "parameters": verdict.parameters})
+                await doing.errands[verdict.name](step.act, self._doors, verdict.parameters)
+                self._note(step, "answered", {"errand": verdict.name})
+                return Wait(_SOON_S, f"{verdict.name}: done")
+            case Keep():
+                self._journal.keep(self._run, self._owner, step.id, verdict.name, verdict.value, self._now)
+                return Wait(0.0, "kept")
+        return verdict
+
     async def _call(self, step: Step, call: Call) -> Wait | Hold:
         # Durable before the call: whoever comes after us knows that it may have been made.
         self._note(step, "intended", {"operation": call.operation, "parameters": call.parameters})
         try:
-            answer = await self._api.call(call.service, call.operation, **call.parameters)
+            answer = await self._doors.api.call(call.service, call.operation, **call.parameters)
         except Failure as error:
             self._note(step, "refused", {"code": error.code, "message": error.message})
             return _failed(error)
-        self._note(step, "answered", {"update": answer["update"]["id"]})
-        return Wait(POLL_S, f"update {answer['update']['id']} has begun")
+        update = answer.get("update", {}).get("id", "")
+        self._note(step, "answered", {"update": update})
+        return Wait(POLL_S, f"update {update} has begun" if update else f"{call.operation} is asked for")
+
+    async def _write(self, step: Step, write: Write) -> None:
+        self._note(step, "intended", {"write": str(write), "body": write.body})
+        kube, namespace = self._doors.kube, write.namespace or None
+        try:
+            match write.verb:
+                case Verb.CREATE:
+                    await kube.create(write.resource, write.body)
+                case Verb.PATCH:
+                    await kube.patch(
+                        write.resource,
+                        write.name,
+                        write.body,
+                        namespace,
+                        subresource=write.subresource or None,
+                    )
+                case Verb.DELETE:
+                    await kube.delete(write.resource, write.name, namespace)
+        except (AlreadyExists, NotFound, Conflict) as error:
+            # It is not as it was seen: what comes next looks again.
+            self._note(step, "refused", {"code": error.reason, "message": error.message})
+            return
+        self._note(step, "answered", {"write": str(write)})
+
+    def _begin(self, step: Step, mark: tuple[str, ...]) -> Standing:
+        self._journal.start(self._run, self._owner, step.id, mark, self._now)
+        return next(one for one in self._journal.standing(self._run) if one.step == step.id)
+
+    def _attempt(self, step: Step, standing: Standing) -> Attempt:
+        return Attempt(
+            run=self._run,
+            step=step.id,
+            token=token(self._run, step.id, standing.attempt),
+            before=standing.before,
+            began_s=standing.since_s,
+            now_s=self._now,
+            kept=self._journal.kept(self._run),
+            decisions=self._journal.decisions(self._run),
+        )
+
+    @property
+    def _now(self) -> float:
+        return self._doors.clock.now()
 
     def _keep(self) -> None:
-        self._journal.lease(self._run, self._owner, self._clock.now(), LEASE_S)
+        self._journal.lease(self._run, self._owner, self._now, LEASE_S)
 
     def _move(self, step: Step, phase: Phase, told: str) -> None:
-        self._journal.move(self._run, self._owner, step.id, phase, told, self._clock.now())
+        self._journal.move(self._run, self._owner, step.id, phase, told, self._now)
 
     def _note(self, step: Step, kind: str, body: dict[str, object]) -> None:
-        self._journal.note(self._run, self._owner, step.id, kind, body, self._clock.now())
+        self._journal.note(self._run, self._owner, step.id, kind, body, self._now)
 
 
-def _failed(error: Failure) -> Wait | Hold:
+def _failed(error: Failure | ApiError) -> Wait | Hold:
+    if isinstance(error, ApiError):
+        if isinstance(error, Forbidden | Unauthorized):
+            return Hold(f"the API server refuses it: {error}", "give this user the right, then retry")
+        if error.code in (0, 410, 429) or error.code >= 500:
+            return Wait(_AGAIN_S, str(error))
+        return Hold(f"the API server refuses it: {error}", "put that right, then retry; or go back")
     if error.code in _PASSING or error.code in _IN_USE:
         return Wait(_AGAIN_S, str(error))
     if error.code == NO_CREDENTIALS or error.code in DENIED:

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from msgspec import Struct
 
-from aliquot.eks.upgrade.acts import Act
+from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import Abort, State, abort_at
 from aliquot.eks.versions.minor import Minor
 

@@ -12,10 +12,11 @@ runs = Table(
     Column("plan", LargeBinary, nullable=False),
     Column("began_s", Double, nullable=False),
     Column("over", Text, nullable=False),
+    Column("paused", Text, nullable=False),
     Column("lease_owner", Text, nullable=False),
     Column("lease_until_s", Double, nullable=False),
 )
-"""`over`: how it ended; empty: it goes on. A cluster has one run that goes on at most: whoever begins one looks in the same
+"""`over`: how it ended; empty: it goes on. `paused`: by whom and why; empty: it is not. A cluster has one run that goes on at most: whoever begins one looks in the same
 transaction."""
 
 steps = Table(
@@ -30,7 +31,17 @@ steps = Table(
     Column("told", Text, nullable=False),
     Column("at_s", Double, nullable=False),
 )
-"""`before`: ids of updates that were over when the attempt began."""
+"""`before`: what was known when the attempt began, as ids of updates that were over."""
+
+kept = Table(
+    "eks_kept",
+    metadata,
+    Column("run", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("at_s", Double, nullable=False),
+)
+"""How things were before a step changed them: counts, layouts, who was suspended. Never written over."""
 
 events = Table(
     "eks_events",

@@ -5,35 +5,13 @@ then whether it has failed since this step began; only then it asks for an updat
 """
 
 from collections.abc import Collection
-from enum import StrEnum
 
 from msgspec import Struct
 
+from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Verdict, Wait
 
 POLL_S = 30.0
-
-
-class Progress(StrEnum):
-    IN_PROGRESS = "InProgress"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-    SUCCESSFUL = "Successful"
-
-
-class SeenError(Struct, frozen=True):
-    code: str
-    message: str
-    resources: tuple[str, ...] = ()
-
-
-class SeenUpdate(Struct, frozen=True, kw_only=True):
-    id: str
-    type: str
-    progress: Progress
-    created_s: float
-    parameters: dict[str, str] = {}
-    errors: tuple[SeenError, ...] = ()
 
 
 class Subject(Struct, frozen=True, kw_only=True):

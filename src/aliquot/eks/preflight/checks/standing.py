@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from aliquot.eks.estate.estate import Estate, Issue
+from aliquot.eks.estate.updates import Progress
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.upgrade.updates import Progress
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "standing"

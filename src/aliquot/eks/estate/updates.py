@@ -1,42 +1,37 @@
-"""Asks AWS how things are that an act is about."""
+"""What EKS tells of its *updates*: of a control plane, an add-on, a node group."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from aliquot.eks.aws.api import Api, Failure
-from aliquot.eks.upgrade.acts import Act, AddonBuild, ControlPlane, Seen
-from aliquot.eks.upgrade.updates import Progress, SeenError, SeenUpdate
 
 _NEWEST = 8
-"""Updates that are looked at: what this run began is among them."""
+"""Updates that are looked at: what a run began is among them."""
 
 
-async def look(api: Api, act: Act) -> Seen:
-    """Raises Failure."""
-    if isinstance(act, ControlPlane):
-        cluster = (await api.call("eks", "DescribeCluster", name=act.cluster))["cluster"]
-        return Seen(
-            status=cluster["status"],
-            version=cluster["version"],
-            updates=await updates_of(api, act.cluster, {}),
-        )
-    if isinstance(act, AddonBuild):
-        whose = {"addonName": act.name}
-        addon = (await api.call("eks", "DescribeAddon", clusterName=act.cluster, **whose))["addon"]
-        return Seen(
-            status=addon["status"],
-            version=addon["addonVersion"],
-            updates=await updates_of(api, act.cluster, whose),
-        )
-    whose = {"nodegroupName": act.name}
-    group = (await api.call("eks", "DescribeNodegroup", clusterName=act.cluster, **whose))["nodegroup"]
-    return Seen(
-        status=group["status"],
-        version=group["version"],
-        release=group.get("releaseVersion", ""),
-        template_version=str(group.get("launchTemplate", {}).get("version", "")),
-        updates=await updates_of(api, act.cluster, whose),
-    )
+class Progress(StrEnum):
+    IN_PROGRESS = "InProgress"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    SUCCESSFUL = "Successful"
+
+
+class SeenError(Struct, frozen=True):
+    code: str
+    message: str
+    resources: tuple[str, ...] = ()
+
+
+class SeenUpdate(Struct, frozen=True, kw_only=True):
+    id: str
+    type: str
+    progress: Progress
+    created_s: float
+    parameters: dict[str, str] = {}
+    errors: tuple[SeenError, ...] = ()
 
 
 async def updates_of(api: Api, cluster: str, whose: dict[str, str]) -> tuple[SeenUpdate, ...]:
@@ -54,6 +49,11 @@ async def updates_of(api: Api, cluster: str, whose: dict[str, str]) -> tuple[See
             if error.code != "ResourceNotFoundException":
                 raise
     return tuple(sorted(found, key=lambda one: (one.created_s, one.id)))
+
+
+def over(updates: tuple[SeenUpdate, ...]) -> tuple[str, ...]:
+    """Ids of those that have come to an end."""
+    return tuple(one.id for one in updates if one.progress is not Progress.IN_PROGRESS)
 
 
 def _seen(update: Mapping[str, Any]) -> SeenUpdate:

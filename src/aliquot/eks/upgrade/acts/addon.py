@@ -1,0 +1,62 @@
+"""An add-on of EKS, to another build. What people changed of it stays (PRESERVE)."""
+
+from msgspec import Struct
+
+from aliquot.eks.estate.updates import SeenUpdate, over, updates_of
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.updates import Subject, judge
+from aliquot.eks.upgrade.verdicts import Call, Verdict
+
+_SETTLED = frozenset({"ACTIVE", "DEGRADED", "UPDATE_FAILED", "CREATE_FAILED"})
+"""In which EKS begins an update. A degraded add-on may be what the update is to mend."""
+
+
+class AddonBuild(Struct, frozen=True, tag="addon"):
+    cluster: str
+    name: str
+    build: str
+    configuration: str = ""
+    """Its configuration values, as they are: what is left out of the call, EKS takes for none."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    status: str
+    build: str
+    updates: tuple[SeenUpdate, ...] = ()
+
+
+def call_of(act: AddonBuild, token: str) -> Call:
+    parameters = {
+        "clusterName": act.cluster,
+        "addonName": act.name,
+        "addonVersion": act.build,
+        "resolveConflicts": "PRESERVE",
+        "clientRequestToken": token,
+    }
+    if act.configuration:
+        parameters["configurationValues"] = act.configuration
+    return Call("eks", "UpdateAddon", parameters)
+
+
+async def look(act: AddonBuild, doors: Doors) -> Seen:
+    whose = {"addonName": act.name}
+    addon = (await doors.api.call("eks", "DescribeAddon", clusterName=act.cluster, **whose))["addon"]
+    return Seen(
+        status=addon["status"],
+        build=addon["addonVersion"],
+        updates=await updates_of(doors.api, act.cluster, whose),
+    )
+
+
+def judged(act: AddonBuild, seen: Seen, attempt: Attempt) -> Verdict:
+    subject = Subject(
+        what=f"add-on {act.name} of {act.cluster} to {act.build}",
+        reached=seen.build == act.build,
+        settled=seen.status in _SETTLED,
+        status=seen.status,
+        updates=seen.updates,
+    )
+    return judge(subject, call_of(act, attempt.token), before=attempt.before)
+
+
+DOING = Doing(look=look, judge=judged, mark=lambda seen: over(seen.updates))

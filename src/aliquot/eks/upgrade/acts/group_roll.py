@@ -1,0 +1,69 @@
+"""A managed node group, to another release. Never by force: what cannot leave holds it."""
+
+from msgspec import Struct
+
+from aliquot.eks.estate.updates import SeenUpdate, over, updates_of
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.updates import Subject, judge
+from aliquot.eks.upgrade.verdicts import Call, Verdict
+from aliquot.eks.versions.minor import Minor
+
+_SETTLED = frozenset({"ACTIVE", "DEGRADED"})
+
+
+class GroupRoll(Struct, frozen=True, tag="nodegroup"):
+    cluster: str
+    name: str
+    minor: Minor
+    release: str
+    template: dict[str, str] = {}
+    """`{"id": ..., "version": ...}`; empty: it has none."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    status: str
+    minor: str
+    release: str = ""
+    template_version: str = ""
+    updates: tuple[SeenUpdate, ...] = ()
+
+
+def call_of(act: GroupRoll, token: str) -> Call:
+    parameters = {
+        "clusterName": act.cluster,
+        "nodegroupName": act.name,
+        "version": str(act.minor),
+        "releaseVersion": act.release,
+        "force": False,
+        "clientRequestToken": token,
+    }
+    if act.template:
+        parameters["launchTemplate"] = act.template
+    return Call("eks", "UpdateNodegroupVersion", parameters)
+
+
+async def look(act: GroupRoll, doors: Doors) -> Seen:
+    whose = {"nodegroupName": act.name}
+    group = (await doors.api.call("eks", "DescribeNodegroup", clusterName=act.cluster, **whose))["nodegroup"]
+    return Seen(
+        status=group["status"],
+        minor=group["version"],
+        release=group.get("releaseVersion", ""),
+        template_version=str(group.get("launchTemplate", {}).get("version", "")),
+        updates=await updates_of(doors.api, act.cluster, whose),
+    )
+
+
+def judged(act: GroupRoll, seen: Seen, attempt: Attempt) -> Verdict:
+    template = act.template.get("version", seen.template_version)
+    subject = Subject(
+        what=f"node group {act.name} of {act.cluster} to {act.release}",
+        reached=(seen.minor, seen.release, seen.template_version) == (str(act.minor), act.release, template),
+        settled=seen.status in _SETTLED,
+        status=seen.status,
+        updates=seen.updates,
+    )
+    return judge(subject, call_of(act, attempt.token), before=attempt.before)
+
+
+DOING = Doing(look=look, judge=judged, mark=lambda seen: over(seen.updates))
