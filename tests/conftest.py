@@ -8,6 +8,10 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.sql.servers import database_url, own_server, postgresql
+
+__all__ = ["database_url", "own_server", "postgresql"]
+
 # In a shell's background, or under nohup, these are ignored: programs would inherit it, and nothing could be tried on
 # them. A handler is not inherited.
 for _number, _handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: lambda *_: None}.items():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.access.databases import postgresql
 from tests.e2e.commands import (
     AUDIT_LOG,
     BIN,
@@ -22,7 +21,7 @@ from tests.e2e.commands import (
     kubectl_name,
 )
 
-__all__ = ["cluster", "kubectl", "namespaced", "postgresql"]
+__all__ = ["cluster", "kubectl", "namespaced"]
 
 
 @pytest.fixture(scope="session")

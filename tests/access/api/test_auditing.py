@@ -11,8 +11,8 @@ from aliquot.access.api.application import application
 from aliquot.access.api.auditing import MOST_BYTES, Auditing
 from aliquot.access.audit.intake import Intake
 from aliquot.access.broker.waking import Waking
-from aliquot.access.store.database import Unreachable
 from aliquot.clock import VirtualClock
+from aliquot.sql.failures import Unreachable
 from tests.access.api.calling import Answer, Api, with_api
 from tests.access.audit.samples import encoded, raw, user
 from tests.access.broker.world import CLUSTER

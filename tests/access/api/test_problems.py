@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aliquot.access.broker.refusing import MOST, WITHIN_S
-from aliquot.access.store.database import Unreachable
+from aliquot.sql.failures import Unreachable
 from tests.access.api.calling import ASKED, Api, with_api
 
 HUGE = {**ASKED, "justification": "x" * 10_000_000}

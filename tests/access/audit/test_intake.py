@@ -22,11 +22,12 @@ from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import Stage
 from aliquot.access.log.entries import parse
 from aliquot.access.store import audited
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.reading import Given, Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.tables import audit_counted, audit_deliveries, audit_findings, audit_uses
 from aliquot.access.store.transaction import Transaction
+from aliquot.sql.failures import Unreachable
 from tests.access.audit.samples import ACCOUNT, CREDENTIAL, GRANT, START_S, event, user
 from tests.access.audit.test_checks import ANN, ROOT, life
 

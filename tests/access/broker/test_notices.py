@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from aliquot.access.core.life.effects import Undelivered
 from aliquot.access.core.notices import AGAIN_S, GONE_S, MOST_TOLD_AN_HOUR, Notice, is_news
-from aliquot.access.store.database import Unreachable
+from aliquot.sql.failures import Unreachable
 from tests.access.broker.world import World, in_a_world
 
 BYPASS = Notice(

@@ -18,11 +18,11 @@ from aliquot.access.core.refusals import Ground
 from aliquot.access.journal.file import InUse, damaged
 from aliquot.access.journal.records import Ended
 from aliquot.access.log.entries import Draft, Entry
-from aliquot.access.store.database import Unreachable
+from aliquot.sql.failures import Unreachable
 from tests.access.broker.test_broker import agreed, begun, give_back
 from tests.access.broker.world import ASK, PEEK, World, caller, in_a_world
-from tests.access.databases import OwnServer
 from tests.access.life.scenery import person
+from tests.sql.servers import OwnServer
 
 MAX = caller("max")
 

@@ -38,10 +38,11 @@ from aliquot.access.core.terms import Ask, Standing, TicketFound
 from aliquot.access.journal import frames
 from aliquot.access.journal.file import JournalFile, damaged
 from aliquot.access.log.entries import Entry, parse
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.kube import errors
+from aliquot.sql.failures import Unreachable
 from tests.access.life.scenery import PEOPLE, person, policy_of
 
 T = TypeVar("T")

@@ -18,9 +18,10 @@ from aliquot.access.identity.groups_file import OwnGroups, parse_groups
 from aliquot.access.identity.local import accounts
 from aliquot.access.identity.oidc.tokens import OidcTokens
 from aliquot.access.identity.proof import NotProven, Proof
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.document import DocumentError
+from aliquot.sql.failures import Unreachable
 from tests.access.identity.laptop import ANN, KEY, ORIGIN, PARTY, Laptop
 from tests.access.identity.provider import START_S, Clock, Provider
 

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 from aliquot.access.api.door import Reachable
 from aliquot.access.serving.clusters import Connected, look_after
-from aliquot.access.store.database import Unreachable
 from aliquot.clock import VirtualTimeLoop
+from aliquot.sql.failures import Unreachable
 
 
 class Agent:

@@ -16,8 +16,8 @@ from aliquot.access.core.notices import Notice
 from aliquot.access.log.notes import new_key
 from aliquot.access.log.verify import ED25519
 from aliquot.access.serving.metrics import Metrics
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.standing import Witnessed
+from aliquot.sql.failures import Unreachable
 from tests.access.broker.test_broker import begun
 from tests.access.broker.world import ASK, CLUSTER, World, caller, in_a_world
 from tests.access.life.scenery import person

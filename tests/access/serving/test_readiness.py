@@ -7,8 +7,8 @@ from typing import Any, cast
 from aliquot.access.api.door import Reachable
 from aliquot.access.serving.clusters import Connected
 from aliquot.access.serving.readiness import Readiness
-from aliquot.access.store.database import Unreachable
 from aliquot.kube import errors
+from aliquot.sql.failures import Unreachable
 from tests.access.broker.world import World, in_a_world
 
 

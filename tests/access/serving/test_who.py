@@ -18,9 +18,10 @@ from aliquot.access.identity.configuration import ClusterIssuer, IdentitySection
 from aliquot.access.identity.local import accounts, codes, sessions
 from aliquot.access.serving.https import CannotServe
 from aliquot.access.serving.who import Who
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock
+from aliquot.sql.failures import Unreachable
 
 ISSUER = "https://access.example.com"
 ANN = Person(ISSUER, "ann")

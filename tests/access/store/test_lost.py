@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from aliquot.access.store import database as database_module
-from aliquot.access.store import postgresql as postgresql_module
 from aliquot.access.store import store as store_module
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
 from aliquot.clock import SystemClock
-from tests.access.databases import OwnServer
+from aliquot.sql import engine as engine_module
+from aliquot.sql import postgresql as postgresql_module
+from aliquot.sql.failures import Unreachable
 from tests.access.store.test_store import life
+from tests.sql.servers import OwnServer
 
 
 def opened(url: str) -> Iterator[Store]:
@@ -118,7 +119,7 @@ def test_one_that_is_not_there_at_the_start_is_prepared_once_it_is(tmp_path: Pat
 def test_a_file_that_another_process_holds_takes_nothing_until_it_lets_go(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "_BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(engine_module, "_BUSY_TIMEOUT_MS", 20)
     for store in opened(f"sqlite:///{path}"):
         first = add(store)
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -133,7 +134,10 @@ def test_a_file_that_another_process_holds_takes_nothing_until_it_lets_go(
 FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
+from aliquot.sql import engine as engine_module
+from aliquot.sql import postgresql as postgresql_module
+from aliquot.sql.failures import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import SystemClock
 from tests.access.store.test_store import life

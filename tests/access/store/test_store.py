@@ -15,11 +15,12 @@ from aliquot.access.core.people import Person
 from aliquot.access.core.requests import Request, digest, new_id
 from aliquot.access.core.rules import Rule
 from aliquot.access.log.entries import Actor, Draft
-from aliquot.access.store.database import Database, Unreachable, Unusable
+from aliquot.access.store.database import Database
 from aliquot.access.store.reading import Answer, Reading, Wanted
 from aliquot.access.store.store import Store
 from aliquot.access.store.tables import SCHEMA_VERSION, lives, log_entries, log_nodes, metadata, state
 from aliquot.access.store.transaction import Raced, Transaction
+from aliquot.sql.failures import Unusable
 
 ANN, BEN = Person("https://login", "ann"), Person("https://login", "ben")
 
@@ -382,26 +383,6 @@ def test_a_database_of_an_earlier_version_is_brought_up_to_this_one(database: Da
     assert [one.life for one in queued] == ["r1"]
     database.prepare()
     store.close()
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("sqlite:////nowhere/at/all.db", "there is no directory /nowhere/at"),
-        ("nonsense", "'nonsense' is no database: write sqlite:///FILE or postgresql://USER@HOST/NAME"),
-    ],
-)
-def test_an_unusable_url_is_told(url: str, said: str) -> None:
-    with pytest.raises(Unusable, match=said):
-        Database(url)
-
-
-def test_a_server_that_does_not_answer_is_told_without_the_password() -> None:
-    database = Database("postgresql://me:secret@127.0.0.1:1/access?connect_timeout=1")
-    with pytest.raises(Unreachable) as told:
-        database.prepare()
-    assert "secret" not in str(told.value)
-    assert "me:***@127.0.0.1" in str(told.value)
 
 
 def test_a_database_of_the_schema_before_gets_the_tables_that_are_new(database: Database) -> None:

@@ -1,5 +1,5 @@
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,11 +10,12 @@ STEPS = ["1.32/control-plane", "1.32/nodes/gpu"]
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    made = Journal(f"sqlite:///{tmp_path}/eks.db")
+def journal(database_url: str) -> Iterator[Journal]:
+    made = Journal(database_url)
     made.begin("r1", "prod", b"plan", STEPS, 0.0)
     made.lease("r1", "a", 0.0, 100.0)
-    return made
+    yield made
+    made.close()
 
 
 def test_a_cluster_has_one_run_at_a_time(journal: Journal) -> None:
@@ -59,14 +60,15 @@ def test_a_retry_is_another_attempt(journal: Journal) -> None:
     assert [one.kind for one in journal.entries("r1")] == ["begun", "held", "retried"]
 
 
-def test_what_was_written_is_there_for_whoever_opens_it_next(tmp_path: Path, journal: Journal) -> None:
+def test_what_was_written_is_there_for_whoever_opens_it_next(database_url: str, journal: Journal) -> None:
     journal.start("r1", "a", STEPS[1], ["u1", "u2"], 1.0)
     journal.close()
-    again = Journal(f"sqlite:///{tmp_path}/eks.db")
+    again = Journal(database_url)
     assert again.standing("r1")[1].before == ("u1", "u2")
     assert again.plan("r1") == b"plan"
     with pytest.raises(Held, match="there is no run r9"):
         again.plan("r9")
+    again.close()
 
 
 def test_what_is_kept_first_stays(journal: Journal) -> None:
@@ -98,3 +100,27 @@ def test_people_decide_and_pause_without_the_lease(journal: Journal) -> None:
     for say in says:
         with pytest.raises(Held, match="r1 is over: done"):
             say()
+
+
+def test_of_those_who_want_it_at_once_one_has_it(database_url: str, journal: Journal) -> None:
+    journal.lease("r1", "a", 0.0, 0.0)
+    others = [Journal(database_url) for _ in range(4)]
+
+    def gets(number: int) -> bool:
+        try:
+            others[number].lease("r1", f"other-{number}", 1.0, 100.0)
+        except Held:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(others)) as threads:
+        assert sum(threads.map(gets, range(len(others)))) == 1
+    for one in others:
+        one.close()
+
+
+def test_two_begin_with_an_empty_database_at_once(database_url: str) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for one in threads.map(lambda _: Journal(database_url), range(2)):
+            assert one.over("r1") == ""
+            one.close()

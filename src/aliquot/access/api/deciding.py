@@ -20,8 +20,8 @@ from aliquot.access.core.life.life import Outcome
 from aliquot.access.core.life.rights import may
 from aliquot.access.core.people import Person
 from aliquot.access.core.refusals import Ground, Refused
-from aliquot.access.store.database import Unreachable
 from aliquot.clock import rfc3339
+from aliquot.sql.failures import Unreachable
 
 
 class _Body(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -25,8 +25,8 @@ from aliquot.access.core.spelling import spell
 from aliquot.access.log.dump import dump
 from aliquot.access.log.evidence import prove
 from aliquot.access.log.witness.request import asking
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
+from aliquot.sql.failures import Unreachable
 
 SEEN = {"from": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}
 ENTRY = {"entry": re.compile("0|[1-9][0-9]{0,17}", re.ASCII)}

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from aliquot.access.broker.broker import Moved, No, NotThere, Unavailable
 from aliquot.access.core.refusals import Ground, Refused
-from aliquot.access.store.database import Unreachable
+from aliquot.sql.failures import Unreachable
 
 CONTENT_TYPE = "application/problem+json"
 _TYPES = "urn:aliquot:access:"

@@ -17,10 +17,10 @@ from aliquot.access.audit.use import tally
 from aliquot.access.broker.notices import note
 from aliquot.access.broker.waking import Waking
 from aliquot.access.core.notices import noticed
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

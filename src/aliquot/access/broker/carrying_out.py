@@ -31,11 +31,11 @@ from aliquot.access.core.life.effects import (
 )
 from aliquot.access.core.life.events import Event, Made, MakeFailed, Removed, RemoveFailed
 from aliquot.access.core.notices import plain
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Queued
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
 from aliquot.kube.errors import ApiError
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ from aliquot.access.core.life.effects import TellCheckpoint
 from aliquot.access.log.checkpoints import Inconsistent, Pace, sign_head
 from aliquot.access.log.notes import SigningKey
 from aliquot.access.log.storage import SignedCheckpoint
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
 from aliquot.clock import rfc3339
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -7,9 +7,9 @@ import structlog
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.life.stages import FINAL, Stage
 from aliquot.access.core.outage import KnownGrant, known_of
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Wanted
 from aliquot.access.store.store import Store
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ from aliquot.access.broker import drafts
 from aliquot.access.broker.waking import Waking
 from aliquot.access.core.life.effects import TellNotice
 from aliquot.access.core.notices import MOST_TOLD_AN_HOUR, Notice, is_news, noticed
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -25,8 +25,8 @@ from aliquot.access.core.terms import bad_text
 from aliquot.access.journal import records
 from aliquot.access.journal.file import InUse, Loaded
 from aliquot.access.journal.records import Act, Means, Pulled, Removed, Returned, Revoked
-from aliquot.access.store.database import Unreachable
 from aliquot.clock import Clock
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -9,9 +9,9 @@ from aliquot.access.broker.around import Policies
 from aliquot.access.core.policy import Held, Policy, held
 from aliquot.access.core.spelling import spell
 from aliquot.access.log.entries import Actor, Draft, Unloggable
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

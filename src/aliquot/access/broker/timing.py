@@ -11,8 +11,8 @@ import structlog
 
 from aliquot.access.broker.broker import Broker, No, NotThere
 from aliquot.access.broker.leases import Lease
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

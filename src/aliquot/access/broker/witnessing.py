@@ -21,11 +21,11 @@ from aliquot.access.log.verify import Key, parse_key, parse_note, signers
 from aliquot.access.log.witness.asking import Unwitnessed, ask
 from aliquot.access.log.witness.request import asking
 from aliquot.access.log.witness.settings import WitnessServer, WitnessSettings
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.standing import Witnessed
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from aliquot.access.identity.configuration import IdentitySection
 from aliquot.access.identity.groups_file import OwnGroups
 from aliquot.access.identity.proof import NotProven, Proof
 from aliquot.access.identity.records import Seen
-from aliquot.access.store.database import Unreachable
+from aliquot.sql.failures import Unreachable
 
 _BOOK_WITHIN_S = 2.0
 _OFF = "whose token this is has been switched off here: ask who looks after access"

@@ -16,11 +16,11 @@ from aliquot.access.core.life.grant import GrantSpec, spec_of
 from aliquot.access.core.life.stages import RUNNING
 from aliquot.access.serving.configuration import Cluster
 from aliquot.access.serving.policy_files import PolicyFiles
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import Clock
 from aliquot.kube import kubeconfig
 from aliquot.kube.client import Client
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ from aliquot.access.broker.notices import Notices
 from aliquot.access.cluster.findings import Finding, Sort
 from aliquot.access.core.life.life import Life
 from aliquot.access.core.notices import Notice
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.store import Store
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -7,11 +7,11 @@ import structlog
 
 from aliquot.access.core.life.effects import MakeGrant, RemoveGrant
 from aliquot.access.serving.tally import Tally
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.standing import Standing
 from aliquot.access.store.store import Store
 from aliquot.metrics.exposition import Family, Kind, Sample, labels, render
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -7,9 +7,9 @@ from aliquot.access.broker.checkpointing import Checkpointing
 from aliquot.access.broker.outage import Outage
 from aliquot.access.serving.clusters import Connected
 from aliquot.access.serving.policy_files import PolicyFiles
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.kube.errors import ApiError
+from aliquot.sql.failures import Unreachable
 
 _LOOK_EVERY_S = 10.0
 _ANSWER_WITHIN_S = 5.0

@@ -49,12 +49,14 @@ from aliquot.access.serving.paths import beside
 from aliquot.access.serving.policy_files import PolicyFiles
 from aliquot.access.serving.readiness import Readiness
 from aliquot.access.serving.who import Who
-from aliquot.access.store.database import Database, Unreachable, sqlite_path
+from aliquot.access.store.database import Database
 from aliquot.access.store.store import Store
 from aliquot.access.tickets.registry import ticket_systems
 from aliquot.clock import Clock
 from aliquot.kube.cache import settle_gc
 from aliquot.metrics import server as probes
+from aliquot.sql.engine import sqlite_path
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

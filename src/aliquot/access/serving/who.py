@@ -30,10 +30,10 @@ from aliquot.access.identity.server_key import ServerKey
 from aliquot.access.identity.step_up import ByCode, ByPasskey, of_sign_in, step_up
 from aliquot.access.identity.web import Https
 from aliquot.access.serving.https import CannotServe
-from aliquot.access.store.database import Unreachable
 from aliquot.access.store.store import Store
 from aliquot.clock import Clock
 from aliquot.kube.client import Client
+from aliquot.sql.failures import Unreachable
 
 _log = structlog.get_logger(__name__)
 

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from aliquot.access.store.database import Database, Unreachable
+from aliquot.access.store.database import Database
 from aliquot.access.store.head import Head
 from aliquot.access.store.reading import Reading
 from aliquot.access.store.transaction import Transaction
 from aliquot.clock import Clock
+from aliquot.sql.failures import Unreachable
 
 T = TypeVar("T")
 

@@ -62,7 +62,7 @@ def dump(url: str, key_file: str | None, without_personal: bool) -> None:
     import asyncio
 
     from aliquot.access.log.checkpoints import Inconsistent
-    from aliquot.access.store.database import Unreachable, Unusable
+    from aliquot.sql.failures import Unreachable, Unusable
 
     key = _signing_key(key_file, witness=False) if key_file is not None else None
     path = Path(url.removeprefix("sqlite:///"))

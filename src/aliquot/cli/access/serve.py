@@ -40,9 +40,9 @@ def serve(path: str, check: bool, metrics_port: int, metrics_address: str) -> No
     from aliquot.access.serving.https import CannotServe
     from aliquot.access.serving.service import check as check_usable
     from aliquot.access.serving.service import policy_files
-    from aliquot.access.store.database import Unreachable, Unusable
     from aliquot.document import DocumentError
     from aliquot.kube.kubeconfig import KubeconfigError
+    from aliquot.sql.failures import Unreachable, Unusable
 
     known = (CannotServe, DocumentError, Unusable, Unreachable, KubeconfigError)
     try:

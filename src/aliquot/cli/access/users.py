@@ -199,9 +199,10 @@ def _done(
 
 
 def _in_database(configuration: "Configuration", work: Callable[[Any], T]) -> T:
-    from aliquot.access.store.database import Database, Unreachable, Unusable
+    from aliquot.access.store.database import Database
     from aliquot.access.store.store import Store
     from aliquot.clock import SystemClock
+    from aliquot.sql.failures import Unreachable, Unusable
 
     try:
         database = Database(configuration.database)

@@ -3,19 +3,19 @@
 What it keeps is what was *intended*; how things are, AWS is asked. An intent is durable before its call is made.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from aliquot.eks.upgrade.doing import Decision
 from aliquot.eks.upgrade.tables import events, kept, metadata, runs, steps
+from aliquot.sql.connections import Connections
 
-_BUSY_MS = 10_000
+_LOCK = 0x_A11C_0731
 
 
 class Phase(StrEnum):
@@ -52,20 +52,19 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Everything here blocks; a shell calls it from a thread, a simulation as it is."""
+    """Everything here blocks; a shell calls it from a thread, a simulation as it is. Raises Unusable, Unreachable."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _set_up_sqlite)
-        metadata.create_all(self._engine)
+        self._connections = Connections(url, _LOCK)
+        with self._connections.writing() as tx:
+            metadata.create_all(tx)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._connections.close()
 
     def begin(self, run: str, cluster: str, plan: bytes, step_ids: Sequence[str], now_s: float) -> None:
         """Raises Held where the cluster has a run that goes on. The same run once more is no harm."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
                 return
             going = tx.scalar(select(runs.c.id).where(runs.c.cluster == cluster, runs.c.over == ""))
@@ -99,7 +98,7 @@ class Journal:
 
     def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
         """Take it, or hold it longer. Raises Held."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             row = tx.execute(
                 select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
             ).one_or_none()
@@ -114,7 +113,7 @@ class Journal:
             )
 
     def standing(self, run: str) -> list[Standing]:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             rows = tx.execute(select(steps).where(steps.c.run == run).order_by(steps.c.number))
             return [
                 Standing(
@@ -130,7 +129,7 @@ class Journal:
             ]
 
     def plan(self, run: str) -> bytes:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             found = tx.scalar(select(runs.c.plan).where(runs.c.id == run))
         if found is None:
             raise Held(f"there is no run {run}")
@@ -147,7 +146,7 @@ class Journal:
         self._move(run, owner, step, {"phase": phase, "told": told}, now_s)
 
     def _move(self, run: str, owner: str, step: str, values: dict[str, Any], now_s: float) -> None:
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
             of_step = (steps.c.run == run) & (steps.c.step == step)
             tx.execute(update(steps).where(of_step).values(at_s=now_s, **values))
@@ -155,13 +154,13 @@ class Journal:
 
     def note(self, run: str, owner: str, step: str, kind: str, body: dict[str, Any], now_s: float) -> None:
         """Raises Held where the run is no longer the owner's: whoever lost it makes no call."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
             _append(tx, run, step, kind, body, now_s)
 
     def keep(self, run: str, owner: str, step: str, name: str, value: Any, now_s: float) -> None:
         """How something was, for later. What is kept under a name already, stays. Raises Held."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
             of_name = (kept.c.run == run) & (kept.c.name == name)
             if tx.scalar(select(kept.c.name).where(of_name)) is not None:
@@ -171,13 +170,13 @@ class Journal:
             _append(tx, run, step, "kept", {"name": name}, now_s)
 
     def kept(self, run: str) -> dict[str, Any]:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             rows = tx.execute(select(kept.c.name, kept.c.value).where(kept.c.run == run))
             return {row.name: msgspec.json.decode(row.value) for row in rows}
 
     def decide(self, run: str, decision: Decision) -> None:
         """A person's word. Who may say it is for the caller to know. Raises Held where there is no such run, or it is over."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._going(tx, run)
             body = {"kind": decision.kind, "by": decision.by, "body": decision.body}
             _append(tx, run, decision.step, "decided", body, decision.at_s)
@@ -191,18 +190,18 @@ class Journal:
 
     def pause(self, run: str, why: str, now_s: float) -> None:
         """What has begun is seen to its end; nothing new begins. An empty `why` ends the pause. Raises Held."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._going(tx, run)
             tx.execute(update(runs).where(runs.c.id == run).values(paused=why))
             _append(tx, run, "", "paused" if why else "unpaused", {"why": why}, now_s)
 
     def paused(self, run: str) -> str:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             return tx.scalar(select(runs.c.paused).where(runs.c.id == run)) or ""
 
     def retry(self, run: str, now_s: float) -> str:
         """The step that is held is tried again, with a token of its own. Raises Held where none is."""
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             row = tx.execute(
                 select(steps).where(steps.c.run == run, steps.c.phase == Phase.HELD).order_by(steps.c.number)
             ).first()
@@ -217,17 +216,17 @@ class Journal:
             return str(row.step)
 
     def end(self, run: str, owner: str, how: str, now_s: float) -> None:
-        with self._writing() as tx:
+        with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
             tx.execute(update(runs).where(runs.c.id == run).values(over=how))
             _append(tx, run, "", "over", {"how": how}, now_s)
 
     def over(self, run: str) -> str:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             return tx.scalar(select(runs.c.over).where(runs.c.id == run)) or ""
 
     def entries(self, run: str) -> list[Entry]:
-        with self._engine.connect() as tx:
+        with self._connections.reading() as tx:
             rows = tx.execute(select(events).where(events.c.run == run).order_by(events.c.number))
             return [
                 Entry(
@@ -254,13 +253,6 @@ class Journal:
         if row is None or row.lease_owner != owner or row.lease_until_s <= now_s:
             raise Held(f"{run} is no longer ours: its lease is over, or somebody else has it")
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._engine.begin() as tx:
-            if self._engine.dialect.name == "sqlite":
-                tx.exec_driver_sql("BEGIN IMMEDIATE")
-            yield tx
-
 
 def _append(tx: Connection, run: str, step: str, kind: str, body: dict[str, Any], now_s: float) -> None:
     last = tx.scalar(select(func.max(events.c.number)).where(events.c.run == run))
@@ -270,10 +262,3 @@ def _append(tx: Connection, run: str, step: str, kind: str, body: dict[str, Any]
             run=run, number=number, at_s=now_s, step=step, kind=kind, body=msgspec.json.encode(body)
         )
     )
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    # SQLAlchemy's driver would begin transactions late; ours says when.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
