@@ -57,6 +57,9 @@ class Nodegroup(Struct, frozen=True, kw_only=True):
     subnets: tuple[str, ...] = ()
     strategy: str = "DEFAULT"
     most_unavailable: int = 1
+    """Nodes; where it is a share of them, as many as that is."""
+    most_unavailable_percentage: int = 0
+    """0: it is a number."""
     template: str = ""
     """Of its launch template the id; empty: it has none of its own."""
     template_version: str = ""

@@ -99,6 +99,7 @@ async def _nodegroup(api: Api, cluster_name: str, name: str) -> Nodegroup:
         subnets=tuple(found.get("subnets", ())),
         strategy=update.get("updateStrategy", "DEFAULT"),
         most_unavailable=update.get("maxUnavailable") or max(1, desired * (percent or 0) // 100),
+        most_unavailable_percentage=percent or 0,
         template=found.get("launchTemplate", {}).get("id", ""),
         template_version=str(found.get("launchTemplate", {}).get("version", "")),
         labels=found.get("labels", {}),
