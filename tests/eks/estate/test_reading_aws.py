@@ -1,13 +1,14 @@
 """What AWS says, read off the fake; EC2's part as EC2 answers."""
 
 import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.estate import reading_aws
-from aliquot.eks.estate.estate import Estate, decode, encode
+from aliquot.eks.estate.estate import Estate, Nodegroup, decode, encode
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.fleet import Requested
@@ -38,7 +39,13 @@ def account() -> Account:
 def door(account: Account) -> Direct:
     data = {
         "UserData": base64.b64encode(b"#!/bin/sh\n--keep-terminated-pod-volumes\n").decode(),
-        "NetworkInterfaces": [{"InterfaceType": "efa"}, {"InterfaceType": "efa-only"}, {}],
+        "NetworkInterfaces": [
+            {"InterfaceType": "efa", "Groups": ["sg-1"]},
+            {"InterfaceType": "efa-only"},
+            {},
+        ],
+        "InstanceType": "p5.48xlarge",
+        "InstanceMarketOptions": {"MarketType": "capacity-block"},
     }
     versions = [
         {"LaunchTemplateId": "lt-1", "VersionNumber": 1, "DefaultVersion": True, "LaunchTemplateData": data},
@@ -62,8 +69,54 @@ def door(account: Account) -> Direct:
             ("ec2", "DescribeSubnets"): lambda _: {"Subnets": account.subnets()},
             ("ec2", "DescribeLaunchTemplateVersions"): lambda _: {"LaunchTemplateVersions": versions},
             ("ec2", "DescribeInstanceTypes"): lambda _: {"InstanceTypes": [p5]},
+            ("ec2", "DescribeCapacityReservations"): lambda _: {"CapacityReservations": RESERVATIONS},
+            ("ec2", "DescribeSecurityGroups"): lambda asked: {
+                "SecurityGroups": [_security_group(id_) for id_ in asked["GroupIds"]]
+            },
         },
     )
+
+
+RESERVATIONS = [
+    {
+        "CapacityReservationId": "cr-1",
+        "InstanceType": "p5.48xlarge",
+        "State": "active",
+        "TotalInstanceCount": 4,
+        "AvailableInstanceCount": 1,
+        "InstanceMatchCriteria": "targeted",
+        "ReservationType": "capacity-block",
+        "EndDate": datetime(2026, 10, 8, 11, 30, tzinfo=UTC),
+    }
+]
+
+
+def _security_group(id_: str) -> dict[str, Any]:
+    to_itself = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]}
+    everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    return {"GroupId": id_, "IpPermissions": [to_itself], "IpPermissionsEgress": [everywhere]}
+
+
+async def test_what_gpu_groups_run_on(account: Account) -> None:
+    api = door(account)
+    cluster = await reading_aws.cluster(api, "prod")
+    (group,) = await reading_aws.nodegroups(api, "prod")
+    templates = await reading_aws.templates(api, (group,))
+    assert (templates[0].instance_type, templates[0].market) == ("p5.48xlarge", "capacity-block")
+    (reserved,) = await reading_aws.reservations(api, (group,), templates)
+    assert (reserved.id, reserved.total, reserved.available, reserved.block) == ("cr-1", 4, 1, True)
+    assert reserved.ends_s == datetime(2026, 10, 8, 11, 30, tzinfo=UTC).timestamp()
+    (security,) = await reading_aws.security_groups(api, cluster, templates)
+    assert (security.id, security.from_itself, security.to_itself) == ("sg-1", True, False)
+    asked = {operation: count for operation, count in api.calls.items() if "Reserv" in operation}
+    assert asked == {"ec2:DescribeCapacityReservations": 1}
+
+
+async def test_reservations_are_not_asked_for_without_gpus(account: Account) -> None:
+    api = door(account)
+    plain = Nodegroup(name="web", minor=Minor(1, 31), instance_types=("m7i.large",))
+    assert await reading_aws.reservations(api, (plain,), ()) == ()
+    assert not api.calls
 
 
 async def test_a_cluster_with_all_that_belongs_to_it(account: Account) -> None:

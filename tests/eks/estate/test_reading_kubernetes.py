@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from aliquot.clock import SystemClock
+from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.sightings.helm import SECRET_TYPE, encode
 from aliquot.eks.sightings.sighting import Trace
@@ -15,7 +18,15 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.storage.store import Store
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
-from aliquot.kube.resources import DEPLOYMENTS, NAMESPACES, PODDISRUPTIONBUDGETS, PODS, SECRETS, Resource
+from aliquot.kube.resources import (
+    DEPLOYMENTS,
+    JOBS,
+    NAMESPACES,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+    SECRETS,
+    Resource,
+)
 
 BINDINGS = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
@@ -93,6 +104,41 @@ async def test_objects_and_their_traces_in_one_walk_for_each_kind() -> None:
         assert (Trace.MANAGED_FIELDS, "apps/v1") in found
         assert set(reading.calls.values()) == {1}
         await admin.close()
+
+
+async def test_kinds_of_groups_that_are_not_served_are_not_asked_for() -> None:
+    async with cluster() as server:
+        admin = client(server)
+        await admin.create(NAMESPACES, {"metadata": {"name": "shop"}})
+        spec = {
+            "suspend": True,
+            "template": {
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "train:1"}]}
+            },
+        }
+        await admin.create(JOBS, {"metadata": {"name": "train", "namespace": "shop"}, "spec": spec})
+        reading = Reading(admin, removals.shipped())
+        objects = await reading.read()
+        assert [(one.metadata.name, one.spec.suspend) for one in objects.jobs] == [("train", True)]
+        assert "JobSet" in objects.missing
+        assert "jobsets.jobset.x-k8s.io" not in reading.calls
+        assert reading.calls["/apis"] == 1
+        await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("groups", "version"),
+    [
+        (None, "v1alpha2"),
+        ({}, None),
+        ({"jobset.x-k8s.io": ("v1alpha2",)}, "v1alpha2"),
+        ({"jobset.x-k8s.io": ("v1", "v1alpha2")}, "v1alpha2"),
+        ({"jobset.x-k8s.io": ("v1",)}, "v1"),
+    ],
+)
+def test_a_kind_is_read_in_a_version_that_is_there(groups: Any, version: str | None) -> None:
+    there = gpu_kinds.served(Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet"), groups)
+    assert (there.version if there else None) == version
 
 
 async def test_what_somebody_may_not_see_is_unchecked_and_the_rest_is_read() -> None:

@@ -106,7 +106,14 @@ class Template(Struct, frozen=True, kw_only=True):
     """Decoded."""
     efa: int = 0
     """Interfaces."""
+    instance_type: str = ""
+    """Where the group leaves it to the template."""
+    market: str = ""
+    """`spot`, `capacity-block`; empty: on demand."""
+    security_groups: tuple[str, ...] = ()
+    """Empty: the cluster's own."""
     reservation: str = ""
+    """Id of a capacity reservation, or the ARN of a group of them."""
     placement_group: str = ""
 
 
@@ -118,6 +125,31 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     architecture: str = "x86_64"
     efa: int = 0
     pods_per_node: int = 0
+
+
+class Reservation(Struct, frozen=True, kw_only=True):
+    """Of capacity: on demand, or a block that ends."""
+
+    id: str
+    instance_type: str
+    zone: str = ""
+    state: str = "active"
+    total: int = 0
+    available: int = 0
+    block: bool = False
+    targeted: bool = False
+    """Only who names it gets of it."""
+    begins_s: float | None = None
+    ends_s: float | None = None
+    """None: nothing ends it by itself."""
+
+
+class SecurityGroup(Struct, frozen=True, kw_only=True):
+    id: str
+    from_itself: bool = False
+    """All traffic between its own members may come in."""
+    to_itself: bool = False
+    """And go out, by a rule that names the group: EFA goes by no other."""
 
 
 class Insight(Struct, frozen=True, kw_only=True):
@@ -141,6 +173,10 @@ class Estate(Struct, frozen=True, kw_only=True):
     subnets: tuple[Subnet, ...] = ()
     templates: tuple[Template, ...] = ()
     instance_types: tuple[InstanceType, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+    """Of the instance types of the groups, that are there or still to come."""
+    security_groups: tuple[SecurityGroup, ...] = ()
+    """Of interfaces with EFA."""
     insights: tuple[Insight, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
     objects: Objects | None = None
@@ -149,6 +185,17 @@ class Estate(Struct, frozen=True, kw_only=True):
     unchecked: tuple[Unchecked, ...] = ()
     calls: dict[str, int] = {}
     """How many requests it took, by `service:Operation` or kind."""
+
+    def templates_of(self, group: Nodegroup) -> tuple[Template, ...]:
+        """The version that it has, the newest of its launch template otherwise; none: it has none, or it was not read."""
+        own = [one for one in self.templates if group.template and one.id == group.template]
+        exact = [one for one in own if one.version == group.template_version]
+        return tuple(exact or [one for one in own if one.is_latest])[:1]
+
+    def types_of(self, group: Nodegroup) -> tuple[str, ...]:
+        """Instance types, wherever they are said."""
+        by_template = (one.instance_type for one in self.templates_of(group) if one.instance_type)
+        return group.instance_types or tuple(by_template)
 
     def builds_of(self, addon: str, minor: Minor) -> tuple[AddonBuild, ...]:
         return tuple(one for one in self.builds if one.addon == addon and minor in one.minors)

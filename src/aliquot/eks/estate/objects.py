@@ -41,6 +41,10 @@ class Container(Struct, frozen=True, rename="camel", kw_only=True):
     security_context: dict[str, Any] = {}
 
 
+class Affinity(Struct, frozen=True, rename="camel", kw_only=True):
+    node_affinity: dict[str, Any] = {}
+
+
 class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
     node_name: str = ""
     containers: list[Container] = []
@@ -51,6 +55,10 @@ class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
     scheduler_name: str = ""
     termination_grace_period_seconds: int | None = None
     host_network: bool = False
+    node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
+    tolerations: list[dict[str, Any]] = []
+    resource_claims: list[dict[str, Any]] = []
 
 
 class PodStatus(Struct, frozen=True, rename="camel", kw_only=True):
@@ -103,6 +111,8 @@ class Template(Struct, frozen=True, kw_only=True):
 class WorkloadSpec(Struct, frozen=True, rename="camel", kw_only=True):
     replicas: int | None = None
     selector: dict[str, Any] = {}
+    suspend: bool | None = None
+    """Of a Job."""
     template: Template = Template()
 
 
@@ -120,8 +130,10 @@ class Objects(Struct, frozen=True, kw_only=True):
     pods: tuple[Pod, ...] = ()
     workloads: dict[str, tuple[Workload, ...]] = {}
     """By kind: Deployment, StatefulSet, DaemonSet."""
+    jobs: tuple[Workload, ...] = ()
     things: dict[str, tuple[dict[str, Any], ...]] = {}
-    """By kind, as the API server gives them: PodDisruptionBudget, StorageClass and so on."""
+    """By kind, as the API server gives them: PodDisruptionBudget, StorageClass and so on. Kinds of whoever brings his own API are
+    `KIND.GROUP`: several have a PodGroup."""
     missing: tuple[str, ...] = ()
     """Kinds that this cluster does not serve at all."""
 

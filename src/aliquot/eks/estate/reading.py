@@ -26,6 +26,7 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
     subnet_ids = tuple(
         dict.fromkeys((*cluster.subnets, *(subnet for group in groups for subnet in group.subnets)))
     )
+    templates = await told("launch templates", unchecked, aws.templates(api, groups), ())
     return Estate(
         read_s=clock.now(),
         cluster=cluster,
@@ -33,8 +34,16 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
         addons=addons,
         builds=await told("builds of add-ons", unchecked, aws.builds(api, names), ()),
         subnets=await told("subnets", unchecked, aws.subnets(api, subnet_ids), ()),
-        templates=await told("launch templates", unchecked, aws.templates(api, groups), ()),
-        instance_types=await told("instance types", unchecked, aws.instance_types(api, groups), ()),
+        templates=templates,
+        instance_types=await told(
+            "instance types", unchecked, aws.instance_types(api, groups, templates), ()
+        ),
+        reservations=await told(
+            "capacity reservations", unchecked, aws.reservations(api, groups, templates), ()
+        ),
+        security_groups=await told(
+            "security groups", unchecked, aws.security_groups(api, cluster, templates), ()
+        ),
         insights=await told("EKS insights", unchecked, aws.insights(api, name, "UPGRADE_READINESS"), ()),
         updates=await told("updates", unchecked, updates_of(api, name, {}), ()),
         unchecked=tuple(unchecked),

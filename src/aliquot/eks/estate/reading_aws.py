@@ -17,6 +17,8 @@ from aliquot.eks.estate.estate import (
     InstanceType,
     Issue,
     Nodegroup,
+    Reservation,
+    SecurityGroup,
     Subnet,
     Template,
 )
@@ -190,13 +192,21 @@ async def templates(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Template, 
 def _template(one: Mapping[str, Any]) -> Template:
     data = one.get("LaunchTemplateData", {})
     reservation = data.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
+    interfaces = data.get("NetworkInterfaces", ())
+    security = [
+        *data.get("SecurityGroupIds", ()),
+        *(one for nic in interfaces for one in nic.get("Groups", ())),
+    ]
     return Template(
         id=one["LaunchTemplateId"],
         version=str(one["VersionNumber"]),
         is_default=bool(one.get("DefaultVersion")),
         image=data.get("ImageId", ""),
         user_data=_decoded(data.get("UserData", "")),
-        efa=sum(1 for nic in data.get("NetworkInterfaces", ()) if "efa" in nic.get("InterfaceType", "")),
+        efa=sum(1 for nic in interfaces if "efa" in nic.get("InterfaceType", "")),
+        instance_type=data.get("InstanceType", ""),
+        market=data.get("InstanceMarketOptions", {}).get("MarketType", ""),
+        security_groups=tuple(dict.fromkeys(security)),
         reservation=reservation.get("CapacityReservationId", "")
         or reservation.get("CapacityReservationResourceGroupArn", ""),
         placement_group=data.get("Placement", {}).get("GroupName", ""),
@@ -210,8 +220,11 @@ def _decoded(text: str) -> str:
         return text
 
 
-async def instance_types(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[InstanceType, ...]:
-    names = sorted({one for group in groups for one in group.instance_types})
+async def instance_types(
+    api: Api, groups: tuple[Nodegroup, ...], templates: tuple[Template, ...] = ()
+) -> tuple[InstanceType, ...]:
+    """Also those that only a launch template names."""
+    names = _type_names(groups, templates)
     if not names:
         return ()
     return tuple(
@@ -220,6 +233,81 @@ async def instance_types(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Insta
             async for one in api.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
             if isinstance(one, dict)
         ]
+    )
+
+
+def _type_names(groups: tuple[Nodegroup, ...], templates: tuple[Template, ...]) -> list[str]:
+    said = {one for group in groups for one in group.instance_types}
+    return sorted(said | {one.instance_type for one in templates if one.instance_type})
+
+
+async def reservations(
+    api: Api, groups: tuple[Nodegroup, ...], templates: tuple[Template, ...]
+) -> tuple[Reservation, ...]:
+    """Of these instance types, in use or still to begin; asked for only where some group may run on one."""
+    names = _type_names(groups, templates)
+    reserved = any(group.capacity == "CAPACITY_BLOCK" for group in groups) or any(
+        one.reservation or one.market == "capacity-block" for one in templates
+    )
+    if not names or not (reserved or any(name.startswith(("p", "g")) for name in names)):
+        return ()
+    filters = [
+        {"Name": "instance-type", "Values": names},
+        {"Name": "state", "Values": ["active", "pending", "scheduled"]},
+    ]
+    return tuple(
+        [
+            _reservation(one)
+            async for one in api.pages(
+                "ec2", "DescribeCapacityReservations", "CapacityReservations", Filters=filters
+            )
+            if isinstance(one, dict)
+        ]
+    )
+
+
+def _reservation(one: Mapping[str, Any]) -> Reservation:
+    begins, ends = one.get("StartDate"), one.get("EndDate")
+    return Reservation(
+        id=one["CapacityReservationId"],
+        instance_type=one.get("InstanceType", ""),
+        zone=one.get("AvailabilityZone", ""),
+        state=one.get("State", ""),
+        total=one.get("TotalInstanceCount", 0),
+        available=one.get("AvailableInstanceCount", 0),
+        block=one.get("ReservationType") == "capacity-block",
+        targeted=one.get("InstanceMatchCriteria") == "targeted",
+        begins_s=begins.timestamp() if begins else None,
+        ends_s=ends.timestamp() if ends else None,
+    )
+
+
+async def security_groups(
+    api: Api, cluster: Cluster, templates: tuple[Template, ...]
+) -> tuple[SecurityGroup, ...]:
+    """Of launch templates with EFA; where one names none, those of the cluster."""
+    with_efa = [one for one in templates if one.efa]
+    ids = sorted({id_ for one in with_efa for id_ in one.security_groups or cluster.security_groups})
+    if not ids:
+        return ()
+    return tuple(
+        [
+            SecurityGroup(
+                id=one["GroupId"],
+                from_itself=_to_itself(one["GroupId"], one.get("IpPermissions", ())),
+                to_itself=_to_itself(one["GroupId"], one.get("IpPermissionsEgress", ())),
+            )
+            async for one in api.pages("ec2", "DescribeSecurityGroups", "SecurityGroups", GroupIds=ids)
+            if isinstance(one, dict)
+        ]
+    )
+
+
+def _to_itself(id_: str, rules: Any) -> bool:
+    return any(
+        str(rule.get("IpProtocol")) == "-1"
+        and any(pair.get("GroupId") == id_ for pair in rule.get("UserIdGroupPairs", ()))
+        for rule in rules
     )
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any, TypeVar
 
+import msgspec
+
+from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, Workload
 from aliquot.eks.sightings import helm, requests
 from aliquot.eks.sightings.live import of_object
@@ -16,6 +19,7 @@ from aliquot.kube.resources import (
     DEPLOYMENTS,
     ENDPOINTSLICES,
     GPUNODES,
+    JOBS,
     NODES,
     PERSISTENTVOLUMES,
     PODDISRUPTIONBUDGETS,
@@ -59,6 +63,20 @@ THINGS = (
 _PODS_A_PAGE = 500
 
 
+class _Version(msgspec.Struct, frozen=True):
+    version: str
+
+
+class _Group(msgspec.Struct, frozen=True):
+    name: str
+    versions: tuple[_Version, ...] = ()
+    preferred: _Version | None = msgspec.field(name="preferredVersion", default=None)
+
+
+class _Groups(msgspec.Struct, frozen=True):
+    groups: tuple[_Group, ...] = ()
+
+
 class Reading:
     """One reading of one cluster. Raises ApiError where the server does not answer at all."""
 
@@ -70,25 +88,53 @@ class Reading:
         self.calls: dict[str, int] = {}
         """Pages, by kind."""
         self._missing: list[str] = []
+        self._groups: dict[str, tuple[str, ...]] | None = None
 
     async def read(self) -> Objects:
+        self._groups = await self._served_groups()
         nodes = await self._typed(NODES, Node)
         pods = await self._typed(PODS, Pod)
         workloads = {one.kind: await self._typed(one, Workload) for one in WORKLOADS}
         things = {one.kind: await self._plain(one) for one in THINGS}
+        for resource in (*gpu_kinds.TOGETHER, *gpu_kinds.STACK):
+            things[gpu_kinds.key(resource)] = await self._plain(resource)
+        csvs = await self._plain(gpu_kinds.CSVS, label_selector=gpu_kinds.NOT_COPIED)
+        things[gpu_kinds.key(gpu_kinds.CSVS)] = csvs
         things[CONFIGMAPS.kind] = await self._plain(CONFIGMAPS, namespace="kube-system")
         for kind, found in workloads.items():
             for one in found:
                 self._traces(kind, one.metadata)
         for kind, plain in things.items():
             for thing in plain:
-                self._sighted(of_object({"kind": kind, **thing}))
+                self._sighted(of_object({"kind": kind.partition(".")[0], **thing}))
         for resource in self._others():
             for thing in await self._plain(resource):
                 self._sighted(of_object({"kind": resource.kind, **thing}))
         return Objects(
-            nodes=nodes, pods=pods, workloads=workloads, things=things, missing=tuple(self._missing)
+            nodes=nodes,
+            pods=pods,
+            workloads=workloads,
+            jobs=await self._typed(JOBS, Workload),
+            things=things,
+            missing=tuple(self._missing),
         )
+
+    async def _served_groups(self) -> dict[str, tuple[str, ...]] | None:
+        """With their versions, the preferred first; None: it is not told, so each kind is asked for."""
+        try:
+            told = msgspec.json.decode(await self._client.get_raw("/apis"), type=_Groups)
+        except (errors.ApiError, msgspec.MsgspecError):
+            return None
+        finally:
+            self.calls["/apis"] = 1
+        return {
+            group.name: tuple(
+                dict.fromkeys(
+                    one.version for one in (*([group.preferred] if group.preferred else ()), *group.versions)
+                )
+            )
+            for group in told.groups
+        }
 
     async def releases(self) -> None:
         """Helm's, of all namespaces."""
@@ -137,6 +183,11 @@ class Reading:
     async def _plain(
         self, resource: Resource, *, namespace: str | None = None, label_selector: str = ""
     ) -> tuple[dict[str, Any], ...]:
+        there = gpu_kinds.served(resource, self._groups)
+        if there is None:
+            self._missing.append(resource.kind)
+            return ()
+        resource = there
         found: list[dict[str, Any]] = []
         try:
             async for page in self._client.pages(

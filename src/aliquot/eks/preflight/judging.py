@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aliquot.eks.preflight import waivers as waiving
 from aliquot.eks.preflight.checks.table import Check
-from aliquot.eks.preflight.findings import Finding
+from aliquot.eks.preflight.findings import Finding, Unchecked
 from aliquot.eks.preflight.subject import Subject
 from aliquot.eks.preflight.verdict import Preflight
 from aliquot.eks.preflight.waivers import Waiver
@@ -12,12 +12,19 @@ from aliquot.eks.preflight.waivers import Waiver
 
 def judge(subject: Subject, checks: Sequence[Check], waivers: tuple[Waiver, ...] = ()) -> Preflight:
     findings: list[Finding] = []
+    unchecked = list(subject.unchecked)
     made: list[str] = []
+    open_: set[str] = set()
     for check in checks:
         if check.needs in subject.has:
-            findings += check.judge(subject)
+            for one in check.judge(subject):
+                if isinstance(one, Unchecked):
+                    unchecked.append(one)
+                    open_.add(check.id)
+                else:
+                    findings.append(one)
             made.append(check.id)
-    hit = {finding.check for finding in findings}
+    hit = {finding.check for finding in findings} | open_
     # Where something could not be read, nobody can say that there was nothing.
     passed = [] if subject.unchecked else [id_ for id_ in dict.fromkeys(made) if id_ not in hit]
     judged = waiving.apply(findings, waivers, subject.today)
@@ -26,6 +33,6 @@ def judge(subject: Subject, checks: Sequence[Check], waivers: tuple[Waiver, ...]
         now=subject.now,
         to=subject.to,
         findings=tuple(sorted(set(judged), key=lambda one: one.order)),
-        unchecked=subject.unchecked,
+        unchecked=tuple(dict.fromkeys(unchecked)),
         passed=tuple(passed),
     )

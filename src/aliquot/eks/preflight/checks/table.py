@@ -21,7 +21,7 @@ from aliquot.eks.preflight.checks import (
     webhooks,
 )
 from aliquot.eks.preflight.checks import calendar as calendar_check
-from aliquot.eks.preflight.findings import Finding
+from aliquot.eks.preflight.findings import Finding, Unchecked
 from aliquot.eks.preflight.subject import Need, Subject
 from aliquot.eks.versions import calendar, removals
 
@@ -30,7 +30,8 @@ class Check(Struct, frozen=True, kw_only=True):
     id: str
     title: str
     needs: Need
-    judge: Callable[[Subject], Iterator[Finding]]
+    judge: Callable[[Subject], Iterator[Finding | Unchecked]]
+    """What it could not look at is said, and keeps it from being passed."""
 
 
 def _objects(subject: Subject) -> Objects:
