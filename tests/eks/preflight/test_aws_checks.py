@@ -1,6 +1,6 @@
 """What AWS says of a cluster, judged: each row is a cluster, and what is found in it."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from aliquot.eks.preflight.checks import (
 )
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.versions.calendar import shipped
+from aliquot.eks.versions.live import over
 from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet
 
@@ -256,9 +257,31 @@ def test_user_data(text: str, to: str, found: list[Severity]) -> None:
         ("1.31", "1.32", date(2026, 11, 29), [WARN, INFO]),
         ("1.36", "1.38", date(2026, 11, 29), [BLOCK]),
         ("1.36", "1.37", date(2026, 9, 1), [BLOCK]),
-        ("1.29", "1.30", date(2026, 11, 29), [WARN, WARN]),
+        ("1.29", "1.30", date(2026, 11, 29), [BLOCK, WARN]),
+        ("1.29", "1.33", date(2026, 11, 29), [WARN, WARN, WARN, INFO]),
+        ("1.31", "1.40", date(2026, 11, 29), [BLOCK, WARN]),
     ],
 )
 def test_the_calendar(now: str, to: str, today: date, found: list[Severity]) -> None:
     judged = short(calendar.judge("prod", Minor.parse(now), Minor.parse(to), shipped(), today))
     assert sorted(severity for severity, _ in judged) == sorted(found)
+
+
+def test_what_aws_lists_counts_more_than_what_is_shipped() -> None:
+    today = date(2026, 11, 29)
+    told = [{"clusterVersion": str(minor)} for minor in shipped().offered(today) if minor < Minor(1, 37)]
+    asked = over(shipped(), told, today)
+    (found,) = calendar.judge("prod", Minor(1, 36), Minor(1, 37), asked, today)
+    assert (found.severity, found.fix) == (BLOCK, "the newest it has is 1.36")
+    assert "does not list 1.37" in found.why
+    assert short(calendar.judge("prod", Minor(1, 36), Minor(1, 37), shipped(), today)) == []
+    newer = {
+        "clusterVersion": "1.38",
+        "releaseDate": datetime(2026, 11, 1, tzinfo=UTC),
+        "endOfStandardSupportDate": datetime(2028, 1, 1, tzinfo=UTC),
+        "endOfExtendedSupportDate": datetime(2029, 1, 1, tzinfo=UTC),
+    }
+    minors = [*told, {"clusterVersion": "1.37"}, newer]
+    ahead = over(shipped(), minors, today)
+    assert short(calendar.judge("prod", Minor(1, 37), Minor(1, 38), ahead, today)) == []
+    assert short(calendar.judge("prod", Minor(1, 37), Minor(1, 38), shipped(), today)) == [(BLOCK, "prod")]

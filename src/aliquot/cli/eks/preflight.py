@@ -196,6 +196,10 @@ async def _of_eks(
 def _with(subject: "Subject", estate: "Estate", needs: "set[Need]") -> "Subject":
     from msgspec.structs import replace
 
+    if subject.to <= estate.cluster.minor:
+        raise click.ClickException(
+            f"{estate.cluster.name} is at {estate.cluster.minor} already: --to has to be a later minor"
+        )
     return replace(
         subject,
         name=", ".join(part for part in (estate.cluster.name, subject.name) if part),

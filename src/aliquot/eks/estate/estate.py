@@ -9,6 +9,7 @@ from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.updates import SeenUpdate
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
 from aliquot.eks.versions import minor
+from aliquot.eks.versions.calendar import Calendar
 from aliquot.eks.versions.minor import Minor
 
 
@@ -179,6 +180,8 @@ class Estate(Struct, frozen=True, kw_only=True):
     """Of interfaces with EFA."""
     insights: tuple[Insight, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
+    calendar: Calendar | None = None
+    """Of minors, as AWS told of them; None: what is shipped has to do."""
     objects: Objects | None = None
     """None: no API server was asked."""
     sightings: tuple[Sighting, ...] = ()

@@ -1,5 +1,7 @@
 """A cluster, read whole: AWS first, then its API server."""
 
+from datetime import UTC, datetime
+
 import msgspec
 from msgspec.structs import replace
 
@@ -11,6 +13,8 @@ from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.estate.updates import updates_of
 from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.versions import calendar, live
+from aliquot.eks.versions.calendar import Calendar
 from aliquot.eks.versions.minor import Minor
 from aliquot.eks.versions.removals import Removals
 from aliquot.kube.client import Client
@@ -27,9 +31,14 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
         dict.fromkeys((*cluster.subnets, *(subnet for group in groups for subnet in group.subnets)))
     )
     templates = await told("launch templates", unchecked, aws.templates(api, groups), ())
+    today = datetime.fromtimestamp(clock.now(), UTC).date()
+    asked: Calendar | None = None
     return Estate(
         read_s=clock.now(),
         cluster=cluster,
+        calendar=await told(
+            "minors that EKS has", unchecked, live.read(api, calendar.shipped(), today), asked
+        ),
         nodegroups=groups,
         addons=addons,
         builds=await told("builds of add-ons", unchecked, aws.builds(api, names), ()),

@@ -66,6 +66,8 @@ class Calendar(Struct, frozen=True, kw_only=True):
     """By minor, ascending."""
     prices: Prices
     as_of: date
+    told: tuple[Minor, ...] | None = None
+    """Those that AWS itself lists (DescribeClusterVersions); None: it was not asked."""
 
     def row(self, minor: Minor) -> Row | None:
         return next((row for row in self.rows if row.minor == minor), None)

@@ -22,8 +22,10 @@ async def read(api: Api, shipped: Calendar, today: date) -> Calendar:
 def over(shipped: Calendar, told: Iterable[Mapping[str, Any]], today: date) -> Calendar:
     """Rows that AWS does not tell of stay as they are; a date that it leaves out stays, too."""
     rows = {row.minor: row for row in shipped.rows}
+    listed = []
     for one in told:
         minor = Minor.parse(one["clusterVersion"])
+        listed.append(minor)
         known = rows.get(minor)
         released = _date(one.get("releaseDate")) or (known.released if known else None)
         standard = _date(one.get("endOfStandardSupportDate")) or (known.standard_until if known else None)
@@ -32,7 +34,12 @@ def over(shipped: Calendar, told: Iterable[Mapping[str, Any]], today: date) -> C
             continue
         row = Row(minor=minor, released=released, standard_until=standard, extended_until=extended)
         rows[minor] = replace(row, upstream=known.upstream) if known else row
-    return Calendar(rows=tuple(rows[minor] for minor in sorted(rows)), prices=shipped.prices, as_of=today)
+    return Calendar(
+        rows=tuple(rows[minor] for minor in sorted(rows)),
+        prices=shipped.prices,
+        as_of=today,
+        told=tuple(sorted(listed)),
+    )
 
 
 def _date(value: object) -> date | None:

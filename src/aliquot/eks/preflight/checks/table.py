@@ -69,7 +69,7 @@ CHECKS = (
         id=calendar_check.CHECK,
         title="Support of the minors on the way",
         needs=Need.AWS,
-        judge=lambda s: calendar_check.judge(s.name, s.now, s.to, calendar.shipped(), s.today),
+        judge=lambda s: calendar_check.judge(s.name, s.now, s.to, s.known.calendar or calendar.shipped(), s.today),
     ),
     Check(
         id=standing.CHECK,
