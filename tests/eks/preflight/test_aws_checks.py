@@ -240,6 +240,9 @@ def test_operating_systems() -> None:
         ("--containerd=/run/x", "1.37", [BLOCK]),
         ('"eventRecordQPS": 0', "1.37", [WARN]),
         ("eventRecordQPS: 50", "1.37", []),
+        ("cat > /etc/kubernetes/manifests/a.yaml\n env: [{valueFrom: {secretKeyRef: {}}}]", "1.37", [BLOCK]),
+        ("cat > /etc/kubernetes/manifests/a.yaml\n image: x", "1.37", []),
+        ("cat > /srv/a.yaml\n env: [{valueFrom: {secretKeyRef: {}}}]", "1.37", []),
         ("[plugins]\nversion = 2\n", "1.34", [WARN]),
     ],
 )
@@ -281,7 +284,7 @@ def test_what_aws_lists_counts_more_than_what_is_shipped() -> None:
         "endOfStandardSupportDate": datetime(2028, 1, 1, tzinfo=UTC),
         "endOfExtendedSupportDate": datetime(2029, 1, 1, tzinfo=UTC),
     }
-    minors = [*told, {"clusterVersion": "1.37"}, newer]
+    minors: list[dict[str, Any]] = [*told, {"clusterVersion": "1.37"}, newer]
     ahead = over(shipped(), minors, today)
     assert short(calendar.judge("prod", Minor(1, 37), Minor(1, 38), ahead, today)) == []
     assert short(calendar.judge("prod", Minor(1, 37), Minor(1, 38), shipped(), today)) == [(BLOCK, "prod")]

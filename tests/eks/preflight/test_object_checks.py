@@ -7,7 +7,13 @@ import pytest
 
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight import pod_templates
-from aliquot.eks.preflight.checks import budgets, cluster_behaviour, pod_behaviour, webhooks
+from aliquot.eks.preflight.checks import (
+    budgets,
+    cluster_behaviour,
+    pod_behaviour,
+    strict_addresses,
+    webhooks,
+)
 from aliquot.eks.preflight.findings import Severity
 from aliquot.eks.sightings.files import in_text
 from aliquot.eks.sightings.sighting import Sighting
@@ -203,6 +209,7 @@ def things(kind: str, **one: Any) -> Objects:
 
 
 CLUSTERS = [
+    (things("PersistentVolume", spec={"rbd": {}}), "1.30", []),
     (things("PersistentVolume", spec={"rbd": {}}), "1.31", [BLOCK]),
     (things("PersistentVolume", spec={"csi": {}}), "1.31", []),
     (things("StorageClass", provisioner="kubernetes.io/rbd"), "1.31", [BLOCK]),
@@ -220,25 +227,53 @@ CLUSTERS = [
     (things("ConfigMap", name="kube-proxy-config", data={"config": 'mode: "ipvs"\n'}), "1.35", [WARN]),
     (things("ConfigMap", name="kube-proxy-config", data={"config": 'mode: "iptables"\n'}), "1.35", []),
     (things("Service", spec={"externalIPs": ["1.2.3.4"]}), "1.36", [WARN]),
-    (things("Service", spec={"loadBalancerSourceRanges": ["10.0.0.1/8"]}), "1.36", [WARN]),
-    (things("Service", spec={"loadBalancerSourceRanges": ["10.0.0.0/8"]}), "1.36", []),
-    (
-        things("NetworkPolicy", spec={"egress": [{"to": [{"ipBlock": {"cidr": "010.0.0.0/8"}}]}]}),
-        "1.36",
-        [WARN],
-    ),
+    (things("Service", spec={"externalIPs": None}), "1.36", []),
+    (things("PersistentVolume", spec={"cinder": {}}), "1.31", [WARN]),
+    (things("PersistentVolume", spec={"awsElasticBlockStore": {}}), "1.31", [BLOCK]),
+    (things("StorageClass", provisioner="ebs.csi.aws.com"), "1.30", [WARN]),
+    (things("ConfigMap", data={"c": "kind: KubeSchedulerConfiguration\n- EBSLimits"}), "1.31", [WARN]),
+    (things("ConfigMap", data={"c": "kind: KubeSchedulerConfiguration\n"}), "1.31", []),
 ]
 
 
 @pytest.mark.parametrize(("objects", "to", "found"), CLUSTERS)
 def test_what_else_newer_minors_take_otherwise(objects: Objects, to: str, found: list[Severity]) -> None:
-    judged = list(cluster_behaviour.judge(objects, Minor.parse(to)))
+    judged = list(cluster_behaviour.judge(objects, Minor.parse(to).previous, Minor.parse(to)))
     assert [one.severity for one in judged] == found
+
+
+LOOSE = [
+    ("Service", {"spec": {"loadBalancerSourceRanges": ["10.0.0.1/8"]}}, True),
+    ("Service", {"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"], "externalIPs": None}}, False),
+    ("Service", {"spec": {"externalIPs": ["010.1.2.3"]}}, True),
+    ("Service", {"spec": {"loadBalancerIP": "::ffff:10.1.2.3"}}, True),
+    ("Service", {"spec": {"loadBalancerIP": "2001:db8::1"}}, False),
+    ("NetworkPolicy", {"spec": {"egress": [{"to": [{"ipBlock": {"cidr": "010.0.0.0/8"}}]}]}}, True),
+    ("NetworkPolicy", {"spec": {"ingress": [{"from": [{"podSelector": {}}]}, {}]}}, False),
+    ("EndpointSlice", {"endpoints": [{"addresses": ["10.01.2.3"]}]}, True),
+    ("EndpointSlice", {"endpoints": [{"addresses": ["a.example.com", "10.1.2.3"]}]}, False),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "loose"), LOOSE)
+def test_addresses_that_are_written_loosely(kind: str, body: dict[str, Any], loose: bool) -> None:
+    """What is stored stays as it is; what is in a file is refused where it is applied anew."""
+    minors = (Minor(1, 35), Minor(1, 36))
+    there = things(kind, **body)
+    live = list(strict_addresses.judge(there, *minors))
+    assert [one.severity for one in live] == ([WARN] if loose else [])
+    manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}, **body}
+    sightings = [one for one in in_text(json.dumps(manifest), "f.json") if isinstance(one, Sighting)]
+    written = list(strict_addresses.judge_written(sightings, *minors))
+    assert [(one.severity, one.file) for one in written] == ([(BLOCK, "f.json")] if loose else [])
+    assert not list(strict_addresses.judge(there, Minor(1, 34), Minor(1, 35)))
 
 
 def test_ebs_with_its_driver() -> None:
     driver = workloads({"metadata": {"name": "ebs-csi-node", "namespace": "kube-system"}})
     classes = things("StorageClass", provisioner="kubernetes.io/aws-ebs").things
     assert not list(
-        cluster_behaviour.judge(Objects(things=classes, workloads={"DaemonSet": driver}), Minor(1, 31))
+        cluster_behaviour.judge(
+            Objects(things=classes, workloads={"DaemonSet": driver}), Minor(1, 30), Minor(1, 31)
+        )
     )

@@ -24,7 +24,9 @@ class Change(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw
     """Where it hits somebody."""
     change: str
     look: str = ""
-    """What a preflight looks at; empty: nothing shows whom it hits."""
+    """By what it shows whom it hits; empty: by nothing."""
+    check: str = ""
+    """Of the preflight, that looks at it; empty: it is told to whoever takes the hop."""
     not_rechecked: bool = False
 
 

@@ -1,6 +1,5 @@
 """What a cluster has, beside its pods, that newer minors take otherwise."""
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,17 +13,23 @@ _KUBERNETES_OWN = frozenset({"system:public-info-viewer"})
 """Kubernetes binds it to whoever comes; the paths it is for stay open."""
 _IN_TREE_EBS = "kubernetes.io/aws-ebs"
 _CEPH = "kubernetes.io/rbd"
+_NO_DEFAULT_CLASS = Minor(1, 30)
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_LIMIT_PLUGINS = ("EBSLimits", "CinderLimits", "AzureDiskLimits", "GCEPDLimits")
 
 
-def judge(objects: Objects, to: Minor) -> Iterator[Finding]:
+def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
     yield from _volumes(objects, to)
+    if now < _NO_DEFAULT_CLASS <= to:
+        yield from _default_class(objects)
+    if to >= Minor(1, 31):
+        yield from _limit_plugins(objects)
     if to >= Minor(1, 32):
         yield from _anonymous(objects)
     if to >= Minor(1, 35):
         yield from _ipvs(objects)
     if to >= Minor(1, 36):
         yield from _external_ips(objects)
-        yield from _loose_addresses(objects)
 
 
 def _volumes(objects: Objects, to: Minor) -> Iterator[Finding]:
@@ -39,6 +44,16 @@ def _volumes(objects: Objects, to: Minor) -> Iterator[Finding]:
                 "in-tree volumes cephfs and rbd are not mounted any more",
                 "use the CSI driver of Ceph",
             )
+        if to >= Minor(1, 26) and "cinder" in spec:
+            yield _finding(
+                named,
+                Severity.WARN,
+                Minor(1, 26),
+                "the in-tree volume cinder is gone",
+                "use the CSI driver of Cinder",
+            )
+        if "awsElasticBlockStore" in spec and not _has_driver(objects, "ebs.csi.aws.com"):
+            yield _no_ebs_driver(named)
     for one in objects.of("StorageClass"):
         named, provisioner = f"StorageClass {one['metadata']['name']}", one.get("provisioner", "")
         if provisioner == _CEPH and to >= Minor(1, 31):
@@ -46,12 +61,39 @@ def _volumes(objects: Objects, to: Minor) -> Iterator[Finding]:
                 named, Severity.BLOCK, Minor(1, 31), f"{_CEPH} is gone", "use the CSI driver of Ceph"
             )
         if provisioner == _IN_TREE_EBS and not _has_driver(objects, "ebs.csi.aws.com"):
+            yield _no_ebs_driver(named)
+
+
+def _no_ebs_driver(what: str) -> Finding:
+    why = f"{_IN_TREE_EBS} is served by the EBS CSI driver alone, which is not there"
+    return _finding(what, Severity.BLOCK, None, why, "install the add-on aws-ebs-csi-driver")
+
+
+def _default_class(objects: Objects) -> Iterator[Finding]:
+    classes = objects.of("StorageClass")
+    if classes and not any(
+        (one["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for one in classes
+    ):
+        yield _finding(
+            "StorageClasses",
+            Severity.WARN,
+            _NO_DEFAULT_CLASS,
+            "none is the default, and EKS marks none any more: claims without a class wait for ever",
+            f'annotate one: {_DEFAULT_CLASS}: "true"',
+        )
+
+
+def _limit_plugins(objects: Objects) -> Iterator[Finding]:
+    for one in objects.of("ConfigMap"):
+        text = "\n".join((one.get("data") or {}).values())
+        named = [plugin for plugin in _LIMIT_PLUGINS if plugin in text]
+        if named and "KubeSchedulerConfiguration" in text:
             yield _finding(
-                named,
-                Severity.BLOCK,
-                None,
-                f"{_IN_TREE_EBS} is served by the EBS CSI driver alone, which is not there",
-                "install the add-on aws-ebs-csi-driver",
+                _named("ConfigMap", one),
+                Severity.WARN,
+                Minor(1, 31),
+                f"it names {', '.join(named)}, which the scheduler does not have any more",
+                "take them out: NodeVolumeLimits counts volumes of CSI drivers",
             )
 
 
@@ -99,56 +141,6 @@ def _external_ips(objects: Objects) -> Iterator[Finding]:
                 "externalIPs are deprecated (gone in 1.43)",
                 "use a load balancer or a gateway",
             )
-
-
-def _loose_addresses(objects: Objects) -> Iterator[Finding]:
-    """Only writes are refused: what is stored stays until somebody changes it."""
-    for one in objects.of("Service"):
-        spec = one.get("spec") or {}
-        for address in (*spec.get("externalIPs", ()), spec.get("loadBalancerIP") or ""):
-            if address and _loose(address):
-                yield _strict(_named("Service", one), address)
-        for network in spec.get("loadBalancerSourceRanges") or ():
-            if _loose_network(network):
-                yield _strict(_named("Service", one), network)
-    for one in objects.of("NetworkPolicy"):
-        for network in _networks(one.get("spec") or {}):
-            if _loose_network(network):
-                yield _strict(_named("NetworkPolicy", one), network)
-
-
-def _networks(spec: Mapping[str, Any]) -> Iterator[str]:
-    for direction, peers in (("ingress", "from"), ("egress", "to")):
-        for rule in spec.get(direction) or ():
-            for peer in rule.get(peers) or ():
-                block = peer.get("ipBlock") or {}
-                yield from (one for one in (block.get("cidr"), *(block.get("except") or ())) if one)
-
-
-def _loose(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return True
-    return False
-
-
-def _loose_network(network: str) -> bool:
-    try:
-        ipaddress.ip_network(network.strip())
-    except ValueError:
-        return True
-    return network != network.strip()
-
-
-def _strict(what: str, written: str) -> Finding:
-    return _finding(
-        what,
-        Severity.WARN,
-        Minor(1, 36),
-        f"{written!r} has leading zeros or host bits: from 1.36 on nobody can change the object until that is mended",
-        "write it plainly: 10.1.2.3, 10.1.2.0/24",
-    )
 
 
 def _finding(what: str, severity: Severity, minor: Minor | None, why: str, fix: str) -> Finding:

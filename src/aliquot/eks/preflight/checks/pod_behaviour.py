@@ -54,7 +54,7 @@ RULES = (
     ),
     _Rule(
         change="apparmor-fields",
-        minor=Minor(1, 31),
+        minor=Minor(1, 30),
         severity=Severity.WARN,
         hits=_apparmor_annotation,
         why="AppArmor's annotations are on their way out",

@@ -16,6 +16,8 @@ from aliquot.eks.preflight.checks import (
     pod_behaviour,
     removed_apis,
     standing,
+    strict_addresses,
+    told_changes,
     user_data,
     version_skew,
     webhooks,
@@ -61,15 +63,29 @@ CHECKS = (
     ),
     Check(
         id=cluster_behaviour.CHECK,
-        title="Volumes, bindings, services and addresses that newer minors take otherwise",
+        title="Volumes, bindings, services and proxies that newer minors take otherwise",
         needs=Need.OBJECTS,
-        judge=lambda s: cluster_behaviour.judge(_objects(s), s.to),
+        judge=lambda s: cluster_behaviour.judge(_objects(s), s.now, s.to),
+    ),
+    Check(
+        id=strict_addresses.CHECK,
+        title="Addresses that are written loosely",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: strict_addresses.judge_written(s.sightings, s.now, s.to),
+    ),
+    Check(
+        id=strict_addresses.CHECK,
+        title="Addresses that are written loosely",
+        needs=Need.OBJECTS,
+        judge=lambda s: strict_addresses.judge(_objects(s), s.now, s.to),
     ),
     Check(
         id=calendar_check.CHECK,
         title="Support of the minors on the way",
         needs=Need.AWS,
-        judge=lambda s: calendar_check.judge(s.name, s.now, s.to, s.known.calendar or calendar.shipped(), s.today),
+        judge=lambda s: calendar_check.judge(
+            s.name, s.now, s.to, s.known.calendar or calendar.shipped(), s.today
+        ),
     ),
     Check(
         id=standing.CHECK,
@@ -148,6 +164,12 @@ CHECKS = (
         title="Webhooks that fail closed",
         needs=Need.OBJECTS,
         judge=lambda s: webhooks.judge(_objects(s)),
+    ),
+    Check(
+        id=told_changes.CHECK,
+        title="What behaves otherwise and cannot be looked for",
+        needs=Need.OBJECTS,
+        judge=lambda s: told_changes.judge(s.known.cluster.name, s.now, s.to),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}

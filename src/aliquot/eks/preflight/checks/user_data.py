@@ -21,6 +21,7 @@ class _Flag(Struct, frozen=True):
 
 
 _OUT = "take it out of the user data"
+_STATIC_PODS = r"(?s)\A(?=.*(?:staticPodPath|/etc/kubernetes/manifest))(?=.*(?:secretKeyRef|secretRef|secretName|configMapKeyRef|configMapRef|configMap:))"
 _FLAGS = (
     _Flag(r"--container-runtime(?![\w-])", Minor(1, 27), Severity.BLOCK, "kubelet does not know --container-runtime", _OUT),
     _Flag(r"--keep-terminated-pod-volumes\b", Minor(1, 31), Severity.BLOCK, "kubelet does not start with --keep-terminated-pod-volumes", _OUT),
@@ -28,6 +29,7 @@ _FLAGS = (
     _Flag(r"--runonce\b", Minor(1, 31), Severity.INFO, "--runonce is deprecated", _OUT),
     _Flag(r"--cgroup-driver\b", Minor(1, 34), Severity.INFO, "--cgroup-driver is deprecated: kubelet asks containerd", _OUT),
     _Flag(r"--pod-infra-container-image\b", Minor(1, 35), Severity.BLOCK, "kubelet does not start with --pod-infra-container-image", _OUT),
+    _Flag(_STATIC_PODS, Minor(1, 37), Severity.BLOCK, "static pods may not refer to Secrets and ConfigMaps", "put what they need into their manifest or onto the node"),
     _Flag(r"--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
     _Flag(r"--event-storage-(age|event)-limit\b", Minor(1, 37), Severity.BLOCK, "kubelet does not start with the old flags of cAdvisor", _OUT),
     _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
