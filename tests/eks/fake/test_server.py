@@ -107,7 +107,8 @@ async def test_boto3_finds_eks_here_and_the_rest_behind_it() -> None:
         assert caught.value.code == "ResourceNotFoundException"
 
         principal = "arn:aws:iam::123456789012:role/a/b"
-        await api.call("eks", "UpdateClusterConfig", name="prod", accessConfig={"authenticationMode": "API"})
+        mode = {"authenticationMode": "API_AND_CONFIG_MAP"}
+        await api.call("eks", "UpdateClusterConfig", name="prod", accessConfig=mode)
         clock.now_s += 120
         await api.call("eks", "CreateAccessEntry", clusterName="prod", principalArn=principal)
         entry = (await api.call("eks", "DescribeAccessEntry", clusterName="prod", principalArn=principal))[

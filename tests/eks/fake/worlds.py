@@ -8,7 +8,7 @@ from aliquot.eks.fake.fleet import Imagined
 from aliquot.eks.fake.model import Model
 from aliquot.eks.fake.refusals import Refused
 from aliquot.eks.fake.service import Service
-from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import World
 from aliquot.eks.versions.for_fake import known
 
@@ -25,6 +25,7 @@ class Account:
         self.service = Service(self.world, MODEL)
         self.now_s = START_S
         self.free = {"subnet-a": 100, "subnet-b": 100}
+        self.public: set[str] = set()
 
     def subnets(self) -> list[dict[str, Any]]:
         return [
@@ -37,8 +38,16 @@ class Account:
             for id_, free in self.free.items()
         ]
 
+    def route_tables(self) -> list[dict[str, Any]]:
+        routes = [{"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"}]
+        associated = [{"SubnetId": id_, "Main": False} for id_ in sorted(self.public)]
+        return [{"VpcId": "vpc-1", "Routes": routes, "Associations": associated}]
+
+    def around(self) -> Surroundings:
+        return Surroundings(self.subnets(), route_tables=self.route_tables())
+
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return self.service.call(operation, parameters, self.now_s, Subnets(self.subnets()))
+        return self.service.call(operation, parameters, self.now_s, self.around())
 
     def pass_(self, seconds: float) -> None:
         """In looks of a minute, as somebody polls."""

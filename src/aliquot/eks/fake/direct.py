@@ -6,7 +6,7 @@ from typing import Any
 
 from aliquot.eks.fake.refusals import Refused
 from aliquot.eks.fake.service import Lost, Service
-from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.surroundings import Surroundings, questions, surroundings
 
 Failed = Callable[[str, str, str, str], Exception]
 """(service, operation, code, message) → what the door raises."""
@@ -39,11 +39,21 @@ class Direct:
                 raise self._failed(service, operation, "ServerException", "the fake has no such service")
             return answer(parameters)
         try:
-            return self._service.call(operation, parameters, self._now(), Subnets(self._subnets()))
+            return self._service.call(operation, parameters, self._now(), self._around(operation, parameters))
         except Refused as error:
             raise self._failed(service, operation, error.code, error.message) from None
         except Lost:
             raise self._failed(service, operation, UNREACHABLE, "the connection broke off") from None
+
+    def _around(self, operation: str, parameters: dict[str, Any]) -> Surroundings:
+        """EC2's answers, where there is somebody to ask."""
+        told: dict[str, dict[str, Any]] = {}
+        for name, asked in questions(operation, parameters).items():
+            if name == "DescribeSubnets":
+                told[name] = {"Subnets": self._subnets()}
+            elif ("ec2", name) in self._others:
+                told[name] = self._others["ec2", name](asked)
+        return surroundings(told)
 
     async def pages(
         self, service: str, operation: str, result: str, **parameters: Any

@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A node of a node group."""
+    """A node of a node group, or of Fargate."""
 
     name: str
     instance_id: str
@@ -20,6 +20,19 @@ class Machine:
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[tuple[str, str, str], ...] = ()
     """Key, value, effect as Kubernetes writes it."""
+    profile: str = ""
+    """The Fargate profile, in place of a node group."""
+    pod: tuple[str, str] = ("", "")
+    """Namespace and name of the one pod that a node of Fargate is for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """One that Fargate may take, or has taken."""
+
+    namespace: str
+    name: str
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +72,10 @@ class Fleet(Protocol):
 
     def drained(self, machine: Machine) -> bool: ...
 
+    def pods(self, cluster: str) -> tuple[Pod, ...]:
+        """All that are on no node of a group: they wait, or have a node of Fargate."""
+        ...
+
     def requested(self, cluster: str) -> tuple[Requested, ...]:
         """Within the last 30 days."""
         ...
@@ -76,6 +93,7 @@ class Imagined:
         self.never_drained: set[str] = set()
         """Names of machines."""
         self.asked: dict[str, tuple[Requested, ...]] = {}
+        self.waiting: dict[str, tuple[Pod, ...]] = {}
 
     def control_plane(self, cluster: str, minor: str) -> None:
         self.minors[cluster] = minor
@@ -102,6 +120,9 @@ class Imagined:
 
     def drained(self, machine: Machine) -> bool:
         return machine.name not in self.never_drained
+
+    def pods(self, cluster: str) -> tuple[Pod, ...]:
+        return self.waiting.get(cluster, ())
 
     def requested(self, cluster: str) -> tuple[Requested, ...]:
         return self.asked.get(cluster, ())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import os
 import socket
@@ -9,7 +10,13 @@ import subprocess
 import sys
 from typing import Any
 from urllib.parse import urlencode
-from xml.etree import ElementTree
+
+from botocore.model import ServiceModel
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+from botocore.session import Session
+
+from aliquot.eks.fake.refusals import Refused
 
 _START_S = 60.0
 _LOOK_EVERY_S = 0.1
@@ -17,12 +24,12 @@ _TIMEOUT_S = 30.0
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"server", b"date"}
 )
-_FIELDS = {
-    "SubnetId": "subnetId",
-    "AvailabilityZone": "availabilityZone",
-    "VpcId": "vpcId",
-    "AvailableIpAddressCount": "availableIpAddressCount",
-}
+
+
+@functools.cache
+def _ec2_model() -> ServiceModel:
+    model: ServiceModel = Session().get_service_model("ec2")
+    return model
 
 
 class NotStarted(Exception):
@@ -75,8 +82,9 @@ class Moto:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         return await asyncio.to_thread(self._forward, method, target, headers, body)
 
-    async def subnets(self) -> list[dict[str, Any]]:
-        body = urlencode({"Action": "DescribeSubnets", "Version": "2016-11-15"}).encode()
+    async def ec2(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        model = (await asyncio.to_thread(_ec2_model)).operation_model(operation)
+        request = create_serializer("ec2").serialize_to_request(parameters, model)
         scope = f"FAKE/20261001/{self._region}/ec2/aws4_request"
         headers = [
             (b"content-type", b"application/x-www-form-urlencoded"),
@@ -85,13 +93,12 @@ class Moto:
                 f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none".encode(),
             ),
         ]
-        _, _, text = await self.forward("POST", "/", headers, body)
-        found = []
-        for item in ElementTree.fromstring(text).iter():
-            told = {child.tag.rpartition("}")[2]: child.text for child in item}
-            if "subnetId" in told:
-                found.append({key: told.get(name) for key, name in _FIELDS.items()})
-        return found
+        status, _, text = await self.forward("POST", "/", headers, urlencode(request["body"]).encode())
+        answer = {"status_code": status, "headers": {}, "body": text}
+        parsed: dict[str, Any] = create_parser("ec2").parse(answer, model.output_shape)
+        if "Error" in parsed:
+            raise Refused(parsed["Error"].get("Code", ""), parsed["Error"].get("Message", ""))
+        return parsed
 
     def _forward(
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from aliquot.eks.fake.model import Model
 from aliquot.eks.fake.refusals import Refused, wrong
-from aliquot.eks.fake.service import PLACED, Lost, Service
-from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.service import Lost, Service
+from aliquot.eks.fake.surroundings import questions, surroundings
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -30,8 +30,8 @@ class Elsewhere(Protocol):
         self, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...
 
-    async def subnets(self) -> list[dict[str, Any]]:
-        """All there are, as EC2's DescribeSubnets tells of them."""
+    async def ec2(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Its EC2's answer. Raises Refused."""
         ...
 
 
@@ -81,10 +81,12 @@ class FakeEks:
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         parameters = self._model.read(operation, labels, query, parsed)
         async with self._turn:
-            told = await self._elsewhere.subnets() if operation in PLACED else []
-            return self._model.answer(
-                operation, self._service.call(operation, parameters, self._now(), Subnets(told))
-            )
+            told = {
+                name: await self._elsewhere.ec2(name, asked)
+                for name, asked in questions(operation, parameters).items()
+            }
+            answer = self._service.call(operation, parameters, self._now(), surroundings(told))
+            return self._model.answer(operation, answer)
 
 
 def _is_eks(headers: Any) -> bool:

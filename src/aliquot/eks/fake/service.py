@@ -13,22 +13,25 @@ from aliquot.eks.fake.rules import (
     access,
     addons,
     clusters,
+    configuring,
+    fargate,
     insights,
     nodegroups,
     rolls,
+    sizing,
     tags,
     updating,
     versions,
 )
-from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import World
 
 Rule = Callable[[World, dict[str, Any], float], dict[str, Any]]
-PlacedRule = Callable[[World, dict[str, Any], float, Subnets], dict[str, Any]]
+PlacedRule = Callable[[World, dict[str, Any], float, Surroundings], dict[str, Any]]
 
 RULES: dict[str, Rule] = {
     "AssociateAccessPolicy": access.associate,
-    "AssociateEncryptionConfig": clusters.associate_encryption,
+    "AssociateEncryptionConfig": configuring.associate_encryption,
     "CancelUpdate": updating.cancel,
     "CreateAccessEntry": access.create,
     "CreateAddon": addons.create,
@@ -37,6 +40,7 @@ RULES: dict[str, Rule] = {
     "DeleteAddon": addons.delete,
     "DeleteCluster": clusters.delete,
     "DeleteNodegroup": nodegroups.delete,
+    "DeleteFargateProfile": fargate.delete,
     "DeletePodIdentityAssociation": access.delete_identity,
     "DescribeAccessEntry": access.describe,
     "DescribeAddon": addons.describe,
@@ -44,6 +48,7 @@ RULES: dict[str, Rule] = {
     "DescribeAddonVersions": versions.describe_addon_versions,
     "DescribeCluster": clusters.describe,
     "DescribeClusterVersions": versions.describe_cluster_versions,
+    "DescribeFargateProfile": fargate.describe,
     "DescribeInsight": insights.describe,
     "DescribeInsightsRefresh": insights.describe_refresh,
     "DescribeNodegroup": nodegroups.describe,
@@ -55,7 +60,7 @@ RULES: dict[str, Rule] = {
     "ListAddons": addons.list_addons,
     "ListAssociatedAccessPolicies": access.list_associated,
     "ListClusters": clusters.list_clusters,
-    "ListFargateProfiles": lambda world, call, _: {"fargateProfileNames": []},
+    "ListFargateProfiles": fargate.list_profiles,
     "ListIdentityProviderConfigs": lambda world, call, _: {"identityProviderConfigs": []},
     "ListInsights": insights.list_insights,
     "ListNodegroups": nodegroups.list_nodegroups,
@@ -67,17 +72,18 @@ RULES: dict[str, Rule] = {
     "UntagResource": tags.untag,
     "UpdateAccessEntry": access.update,
     "UpdateAddon": addons.update,
-    "UpdateClusterConfig": clusters.update_config,
-    "UpdateNodegroupConfig": nodegroups.update_config,
+    "UpdateNodegroupConfig": sizing.update_config,
     "UpdatePodIdentityAssociation": access.update_identity,
 }
 PLACED: dict[str, PlacedRule] = {
     "CreateCluster": clusters.create,
+    "CreateFargateProfile": fargate.create,
     "CreateNodegroup": nodegroups.create,
+    "UpdateClusterConfig": configuring.update_config,
     "UpdateClusterVersion": clusters.update_version,
     "UpdateNodegroupVersion": nodegroups.update_version,
 }
-"""Those that look at subnets first."""
+"""Those that look at what EC2 has, first."""
 _MOST_IN_A_PAGE = 100
 
 
@@ -102,10 +108,11 @@ class Service:
             updating.advance(self.world, cluster, now_s)
             addons.advance(self.world, cluster, now_s)
             rolls.advance(self.world, cluster, now_s)
+            fargate.advance(self.world, cluster, now_s)
             insights.advance(self.world, cluster, now_s)
 
     def call(
-        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+        self, operation: str, parameters: dict[str, Any], now_s: float, around: Surroundings
     ) -> dict[str, Any]:
         """The answer, with times as datetimes. Raises Refused and Lost."""
         fault = self.world.faults.take(Kind.REFUSE, operation)
@@ -113,7 +120,7 @@ class Service:
             raise Refused(fault.code, fault.message)
         self.model.check(operation, parameters)
         self.advance(now_s)
-        answer = self._once(operation, parameters, now_s, subnets)
+        answer = self._once(operation, parameters, now_s, around)
         page = self._page(operation, parameters, answer)
         self.model.answer(operation, page)
         lost: Fault | None = self.world.faults.take(Kind.LOSE, operation)
@@ -122,27 +129,27 @@ class Service:
         return page
 
     def _once(
-        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+        self, operation: str, parameters: dict[str, Any], now_s: float, around: Surroundings
     ) -> dict[str, Any]:
         """A call with a token that was used before is answered as it was then."""
         token = parameters.get("clientRequestToken")
         if not token:
-            return self._do(operation, parameters, now_s, subnets)
+            return self._do(operation, parameters, now_s, around)
         digest = json.dumps(parameters, sort_keys=True, default=str)
         before = self.world.tokens.get((operation, token))
         if before is not None:
             if before[0] != digest:
                 raise wrong("The clientRequestToken was used with other parameters")
             return deepcopy(before[1])
-        answer = self._do(operation, parameters, now_s, subnets)
+        answer = self._do(operation, parameters, now_s, around)
         self.world.tokens[operation, token] = (digest, deepcopy(answer))
         return answer
 
     def _do(
-        self, operation: str, parameters: dict[str, Any], now_s: float, subnets: Subnets
+        self, operation: str, parameters: dict[str, Any], now_s: float, around: Surroundings
     ) -> dict[str, Any]:
         if operation in PLACED:
-            answer = PLACED[operation](self.world, parameters, now_s, subnets)
+            answer = PLACED[operation](self.world, parameters, now_s, around)
         elif operation in RULES:
             answer = RULES[operation](self.world, parameters, now_s)
         else:

@@ -27,6 +27,7 @@ class Durations:
     settle: float = 60
     """Between a node's being empty and its end."""
     addon: float = 60
+    fargate_profile: float = 120
     insights: float = 120
 
 
@@ -91,6 +92,17 @@ class Addon:
 
 
 @dataclass(kw_only=True)
+class Profile:
+    """Of Fargate."""
+
+    told: dict[str, Any]
+    due_s: float | None = None
+    zones: list[str] = field(default_factory=list)
+    failing: dict[str, Any] | None = None
+    """What its making will end with."""
+
+
+@dataclass(kw_only=True)
 class Cluster:
     told: dict[str, Any]
     born_minor: str
@@ -106,7 +118,11 @@ class Cluster:
     policies: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     """Access policies by principal, by policy."""
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
-    fargate: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fargate: dict[str, Profile] = field(default_factory=dict)
+    fargate_nodes: dict[tuple[str, str], Machine] = field(default_factory=dict)
+    """By namespace and name of their pods."""
+    zones: frozenset[str] = frozenset()
+    """Of the subnets that it was created with."""
     insights: list[dict[str, Any]] = field(default_factory=list)
     refreshed: tuple[float, float] | None = None
     """When the last refresh began, and when it is done."""

@@ -1,40 +1,56 @@
-"""Clusters: made, told of, changed, deleted; and the step of their control plane to the next minor, or back."""
+"""Clusters: made, told of, deleted; and the step of their control plane to the next minor, or back."""
 
 import re
 from typing import Any
 
 from aliquot.eks.fake.known import number
 from aliquot.eks.fake.refusals import in_use, not_now, unready, wrong
-from aliquot.eks.fake.rules import finding, insights, versions
+from aliquot.eks.fake.rules import configuring, finding, insights, placing, versions
 from aliquot.eks.fake.rules.updating import begin
-from aliquot.eks.fake.subnets import Subnets
+from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Cluster, World, at
 
-FREE_ADDRESSES = 5
-"""Of each subnet that a control plane has, before it is made or updated."""
 ROLLBACK_S = 7 * 86400
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-_ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/.+")
+ROLE = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/.+")
+
+_AS_GIVEN = ("computeConfig", "storageConfig", "remoteNetworkConfig", *configuring.COMPONENTS)
 
 
-def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -> dict[str, Any]:
+def create(world: World, call: dict[str, Any], now_s: float, around: Surroundings) -> dict[str, Any]:
     name = call["name"]
     if not _NAME.fullmatch(name):
         raise wrong(f"The name {name!r} is not one of a cluster", clusterName=name)
     if name in world.clusters:
         raise in_use(f"Cluster already exists with name: {name}", clusterName=name)
-    if not _ROLE.fullmatch(call["roleArn"]):
+    if not ROLE.fullmatch(call["roleArn"]):
         raise wrong("Role ARN is not valid", clusterName=name)
     minor = versions.creatable(world, call.get("version"), now_s)
     vpc = dict(call["resourcesVpcConfig"])
-    places = subnets.of(vpc.get("subnetIds", []))
-    if len({one.zone for one in places}) < 2:
-        raise wrong("Subnets specified must be in at least two different AZs", clusterName=name)
-    _enough_addresses(places, name)
-    if "encryptionConfig" in call and any(
-        one.get("resources") != ["secrets"] for one in call["encryptionConfig"]
-    ):
-        raise wrong("encryptionConfig: resources can be secrets alone", clusterName=name)
+    places = around.subnets(vpc.get("subnetIds", []))
+    placing.two_zones(places, name)
+    if len({one.vpc for one in places}) != 1:
+        raise wrong("Subnets specified must belong to the same VPC", clusterName=name)
+    placing.enough_addresses(places, name)
+    configuring.encryption(call.get("encryptionConfig", []), name)
+    access = {
+        "authenticationMode": "CONFIG_MAP",
+        "bootstrapClusterCreatorAdminPermissions": True,
+        **call.get("accessConfig", {}),
+    }
+    if access["authenticationMode"] == "CONFIG_MAP" and not access["bootstrapClusterCreatorAdminPermissions"]:
+        raise wrong(
+            "bootstrapClusterCreatorAdminPermissions must be true if cluster authentication mode is set to CONFIG_MAP",
+            clusterName=name,
+        )
+    vpc = {
+        "endpointPublicAccess": True,
+        "endpointPrivateAccess": False,
+        "publicAccessCidrs": ["0.0.0.0/0"],
+        "securityGroupIds": [],
+        **vpc,
+    }
+    configuring.endpoint(vpc, name)
     endpoint, authority = world.fleet.endpoint(name)
     told: dict[str, Any] = {
         "name": name,
@@ -44,10 +60,6 @@ def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -
         "endpoint": endpoint,
         "roleArn": call["roleArn"],
         "resourcesVpcConfig": {
-            "endpointPublicAccess": True,
-            "endpointPrivateAccess": False,
-            "publicAccessCidrs": ["0.0.0.0/0"],
-            "securityGroupIds": [],
             **vpc,
             "clusterSecurityGroupId": f"sg-{world.rng.getrandbits(68):017x}",
             "vpcId": places[0].vpc,
@@ -57,7 +69,7 @@ def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -
             "serviceIpv4Cidr": "172.20.0.0/16",
             **call.get("kubernetesNetworkConfig", {}),
         },
-        "logging": call.get("logging", {"clusterLogging": []}),
+        "logging": configuring.logging(call.get("logging", {})),
         "identity": {
             "oidc": {
                 "issuer": f"https://oidc.eks.{world.region}.amazonaws.com/id/{world.rng.getrandbits(128):032X}"
@@ -69,28 +81,24 @@ def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -
         "tags": call.get("tags", {}),
         "encryptionConfig": call.get("encryptionConfig", []),
         "health": {"issues": []},
-        "accessConfig": {
-            "authenticationMode": call.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP")
-        },
+        "accessConfig": {"authenticationMode": access["authenticationMode"]},
         "upgradePolicy": call.get("upgradePolicy", {"supportType": "EXTENDED"}),
         "deletionProtection": call.get("deletionProtection", False),
+        "zonalShiftConfig": call.get("zonalShiftConfig", {"enabled": False}),
+        "controlPlaneScalingConfig": call.get("controlPlaneScalingConfig", {"tier": "standard"}),
     }
-    cluster = Cluster(told=told, born_minor=minor, due_s=now_s + world.durations.create_cluster)
+    told |= {key: call[key] for key in _AS_GIVEN if key in call}
+    cluster = Cluster(
+        told=told,
+        born_minor=minor,
+        due_s=now_s + world.durations.create_cluster,
+        zones=frozenset(one.zone for one in places),
+    )
     world.clusters[name] = cluster
-    if call.get("accessConfig", {}).get("bootstrapClusterCreatorAdminPermissions", True):
+    if access["bootstrapClusterCreatorAdminPermissions"]:
         cluster.access[f"arn:aws:iam::{world.account}:root"] = {"type": "STANDARD", "kubernetesGroups": []}
     world.fleet.control_plane(name, minor)
     return {"cluster": told}
-
-
-def _enough_addresses(places: Any, name: str) -> None:
-    short = [one for one in places if one.free < FREE_ADDRESSES]
-    if short:
-        listed = " ".join(f"{one.id} Free IPs: {one.free} ," for one in short)
-        raise not_now(
-            f"Provided subnets {listed} need at least {FREE_ADDRESSES} IPs in each subnet to be free for this operation",
-            clusterName=name,
-        )
 
 
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -103,6 +111,10 @@ def list_clusters(world: World, call: dict[str, Any], now_s: float) -> dict[str,
 
 def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["name"])
+    if cluster.told["status"] == "DELETING":
+        return {"cluster": cluster.told}
+    if cluster.told["status"] == "CREATING":
+        raise in_use(f"Cluster {cluster.name} is being created", clusterName=cluster.name)
     if cluster.told["deletionProtection"]:
         raise not_now(
             "Cannot delete a cluster that has deletion protection enabled", clusterName=cluster.name
@@ -119,7 +131,7 @@ def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     return {"cluster": cluster.told}
 
 
-def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -> dict[str, Any]:
+def update_version(world: World, call: dict[str, Any], now_s: float, around: Surroundings) -> dict[str, Any]:
     cluster = finding.idle(world, call["name"])
     name, to, force = cluster.name, call.get("version", ""), bool(call.get("force"))
     known = world.known.minor(to)
@@ -128,7 +140,7 @@ def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Su
     if to == cluster.minor:
         raise wrong(f"Cluster is already at version {to}", clusterName=name)
     if number(to) == number(cluster.minor) - 1:
-        return _roll_back(world, cluster, call, now_s, subnets)
+        return _roll_back(world, cluster, call, now_s, around)
     if "rollbackConfig" in call:
         raise wrong("rollbackConfig goes with a rollback alone", clusterName=name)
     if number(to) != number(cluster.minor) + 1:
@@ -146,7 +158,7 @@ def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Su
             f"Nodegroups {', '.join(behind)} must be updated to match cluster version {cluster.minor} before updating cluster version",
             clusterName=name,
         )
-    _enough_addresses(subnets.of(cluster.told["resourcesVpcConfig"]["subnetIds"]), name)
+    placing.enough_addresses(around.subnets(cluster.told["resourcesVpcConfig"]["subnetIds"]), name)
     if world.insights_block and not force:
         failing = insights.failing(world, cluster, "UPGRADE_READINESS", to, now_s)
         if failing:
@@ -164,7 +176,7 @@ def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Su
 
 
 def _roll_back(
-    world: World, cluster: Cluster, call: dict[str, Any], now_s: float, subnets: Subnets
+    world: World, cluster: Cluster, call: dict[str, Any], now_s: float, around: Surroundings
 ) -> dict[str, Any]:
     to, name = call["version"], cluster.name
     reason = no_way_back(world, cluster, now_s)
@@ -185,7 +197,7 @@ def _roll_back(
     failing = insights.failing(world, cluster, "ROLLBACK_READINESS", to, now_s)
     if failing and not call.get("force"):
         raise unready(failing, name)
-    _enough_addresses(subnets.of(cluster.told["resourcesVpcConfig"]["subnetIds"]), name)
+    placing.enough_addresses(around.subnets(cluster.told["resourcesVpcConfig"]["subnetIds"]), name)
     return begin(
         world,
         cluster,
@@ -208,62 +220,3 @@ def no_way_back(world: World, cluster: Cluster, now_s: float) -> str:
     if now_s - cluster.upgraded_s > ROLLBACK_S:
         return "it was upgraded more than 7 days ago"
     return ""
-
-
-_CONFIGS = {
-    "resourcesVpcConfig": "VpcConfigUpdate",
-    "logging": "LoggingUpdate",
-    "accessConfig": "AccessConfigUpdate",
-    "upgradePolicy": "UpgradePolicyUpdate",
-    "deletionProtection": "DeletionProtectionUpdate",
-    "zonalShiftConfig": "ZonalShiftConfigUpdate",
-    "computeConfig": "AutoModeUpdate",
-    "remoteNetworkConfig": "RemoteNetworkConfigUpdate",
-}
-
-
-def update_config(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
-    cluster = finding.idle(world, call["name"])
-    changed = [key for key in _CONFIGS if key in call]
-    if len(changed) != 1:
-        raise wrong("Exactly one kind of configuration can be changed at a time", clusterName=cluster.name)
-    (key,) = changed
-    if key == "upgradePolicy" and call[key].get("supportType") == "STANDARD":
-        known = world.known.minor(cluster.minor)
-        if known is not None and known.status(at(now_s).date()) == "EXTENDED_SUPPORT":
-            raise not_now(
-                "Extended support cannot be disabled once a cluster is in it", clusterName=cluster.name
-            )
-    now = cluster.told.get(key)
-    value = {**now, **call[key]} if isinstance(now, dict) and isinstance(call[key], dict) else call[key]
-    if value == now:
-        raise wrong("Cluster is already at the desired configuration", clusterName=cluster.name)
-    type_ = _CONFIGS[key]
-    if key == "resourcesVpcConfig" and not {"subnetIds", "securityGroupIds"} & set(call[key]):
-        type_ = "EndpointAccessUpdate"
-    return begin(
-        world,
-        cluster,
-        "UpdateClusterConfig",
-        type_,
-        {},
-        now_s,
-        due_s=now_s + world.durations.update_config,
-        changes={key: value},
-    )
-
-
-def associate_encryption(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
-    cluster = finding.idle(world, call["clusterName"])
-    if cluster.told["encryptionConfig"]:
-        raise wrong("Encryption is already enabled, and cannot be changed", clusterName=cluster.name)
-    return begin(
-        world,
-        cluster,
-        "AssociateEncryptionConfig",
-        "AssociateEncryptionConfig",
-        {},
-        now_s,
-        due_s=now_s + world.durations.update_config,
-        changes={"encryptionConfig": call["encryptionConfig"]},
-    )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aliquot.eks.fake.refusals import in_use, not_found, not_now
-from aliquot.eks.fake.world import Addon, Cluster, Nodegroup, Update, World, at
+from aliquot.eks.fake.world import Addon, Cluster, Nodegroup, Profile, Update, World, at
 
 
 def cluster(world: World, name: str) -> Cluster:
@@ -34,10 +34,27 @@ def nodegroup(of: Cluster, name: str) -> Nodegroup:
     return of.nodegroups[name]
 
 
+def idle_group(of: Cluster, group: Nodegroup) -> None:
+    """Raises Refused where something is being done to it."""
+    name = group.told["nodegroupName"]
+    names = {"clusterName": of.name, "nodegroupName": name}
+    if group.told["status"] not in ("ACTIVE", "DEGRADED", "CREATE_FAILED"):
+        raise in_use(f"Nodegroup {name} is in status {group.told['status']}", **names)
+    for update in of.updates.values():
+        if update.of == f"nodegroup/{name}" and update.status == "InProgress":
+            raise in_use(f"Nodegroup {name} currently has update {update.id} in progress", **names)
+
+
 def addon(of: Cluster, name: str) -> Addon:
     if name not in of.addons:
         raise not_found("addon", name, clusterName=of.name, addonName=name)
     return of.addons[name]
+
+
+def profile(of: Cluster, name: str) -> Profile:
+    if name not in of.fargate:
+        raise not_found("Fargate Profile", name, clusterName=of.name, fargateProfileName=name)
+    return of.fargate[name]
 
 
 def update(of: Cluster, id_: str, belongs_to: str) -> Update:

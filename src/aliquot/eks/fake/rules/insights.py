@@ -77,8 +77,13 @@ def _kubelets(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str,
         for group in cluster.nodegroups.values()
         if number(group.told["version"]) < number(minor) - 3
     ]
+    old += [
+        machine.name
+        for machine in cluster.fargate_nodes.values()
+        if number(machine.minor) < number(minor) - 3
+    ]
     status = bad if old else "PASSING"
-    reason = f"Node groups too old for {minor}: {', '.join(old)}" if old else "Kubelet versions are supported"
+    reason = f"Nodes too old for {minor}: {', '.join(old)}" if old else "Kubelet versions are supported"
     return _insight(world, "Kubelet version skew", "UPGRADE_READINESS", minor, status, reason)
 
 
@@ -150,12 +155,15 @@ def _back(world: World, cluster: Cluster, minor: str) -> dict[str, Any]:
         for group in cluster.nodegroups.values()
         if number(group.told["version"]) > number(minor)
     ]
+    newer += [
+        machine.name for machine in cluster.fargate_nodes.values() if number(machine.minor) > number(minor)
+    ]
     wrong = [
         name
         for name, addon in cluster.addons.items()
         if (build := world.known.build(name, addon.told["addonVersion"])) is None or minor not in build.minors
     ]
-    parts = [f"node groups newer than {minor}: {', '.join(newer)}"] if newer else []
+    parts = [f"nodes newer than {minor}: {', '.join(newer)}"] if newer else []
     parts += [f"add-ons not compatible with {minor}: {', '.join(wrong)}"] if wrong else []
     status = "ERROR" if parts else "PASSING"
     return _insight(

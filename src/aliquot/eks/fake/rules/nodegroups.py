@@ -1,19 +1,19 @@
-"""Managed node groups: made, changed, rolled, deleted."""
+"""Managed node groups: made, told of, rolled, deleted."""
 
 import math
 from typing import Any
 
 from aliquot.eks.fake.known import number
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
-from aliquot.eks.fake.rules import finding, rolls
+from aliquot.eks.fake.rules import finding, rolls, sizing
 from aliquot.eks.fake.rules.updating import begin
-from aliquot.eks.fake.subnets import Subnets
-from aliquot.eks.fake.world import Cluster, Nodegroup, Roll, World, at
+from aliquot.eks.fake.surroundings import Surroundings
+from aliquot.eks.fake.world import Nodegroup, Roll, World, at
 
 _LAST_AL2 = 32
 
 
-def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -> dict[str, Any]:
+def create(world: World, call: dict[str, Any], now_s: float, around: Surroundings) -> dict[str, Any]:
     cluster = finding.active(world, call["clusterName"])
     name = call["nodegroupName"]
     names = {"clusterName": cluster.name, "nodegroupName": name}
@@ -27,11 +27,18 @@ def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -
     template = call.get("launchTemplate")
     if template and ("diskSize" in call or "remoteAccess" in call):
         raise wrong("Disk size and remote access are of the launch template, where there is one", **names)
+    if call.get("capacityType") == "CAPACITY_BLOCK" and len(call.get("instanceTypes", ["?"])) > 1:
+        raise wrong("A node group of a capacity block is of one instance type", **names)
     if template and ("id" in template) == ("name" in template):
         raise wrong("Name a launch template by its id or its name", **names)
     scaling = {"minSize": 1, "maxSize": 2, "desiredSize": 1, **call.get("scalingConfig", {})}
-    _scaling(scaling, names)
-    places = subnets.of(call["subnets"])
+    sizing.check_scaling(scaling, names)
+    sizing.check_labels(call.get("labels", {}), names)
+    sizing.check_taints(call.get("taints", []), names)
+    settings = sizing.update_settings(
+        {"maxUnavailable": 1, "updateStrategy": "DEFAULT"}, call.get("updateConfig", {}), names
+    )
+    places = around.subnets(call["subnets"])
     if call.get("capacityType") == "CAPACITY_BLOCK" and not template:
         raise wrong("Capacity blocks are taken by a launch template that names their reservation", **names)
     release = call.get("releaseVersion") or world.known.release(ami_type, minor)
@@ -54,10 +61,10 @@ def create(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -
         "taints": call.get("taints", []),
         "resources": {"autoScalingGroups": [{"name": f"eks-{name}-{world.id()}"}]},
         "health": {"issues": []},
-        "updateConfig": call.get("updateConfig", {"maxUnavailable": 1}),
+        "updateConfig": settings,
         "tags": call.get("tags", {}),
     }
-    for key in ("launchTemplate", "nodeRepairConfig"):
+    for key in ("launchTemplate", "nodeRepairConfig", "warmPoolConfig", "remoteAccess"):
         if key in call:
             told[key] = call[key]
     if not template:
@@ -74,14 +81,6 @@ def _ami_exists(ami_type: str, minor: str, names: dict[str, str]) -> None:
         raise wrong(f"AMI type {ami_type} is not supported for Kubernetes version {minor}", **names)
 
 
-def _scaling(scaling: dict[str, int], names: dict[str, str]) -> None:
-    low, want, high = scaling["minSize"], scaling["desiredSize"], scaling["maxSize"]
-    if low > high:
-        raise wrong(f"Minimum capacity {low} can't be greater than maximum size {high}", **names)
-    if not low <= want <= high:
-        raise wrong(f"desired capacity {want} has to be between {low} and {high}", **names)
-
-
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["clusterName"])
     return {"nodegroup": finding.nodegroup(cluster, call["nodegroupName"]).told}
@@ -94,7 +93,7 @@ def list_nodegroups(world: World, call: dict[str, Any], now_s: float) -> dict[st
 def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["clusterName"])
     group = finding.nodegroup(cluster, call["nodegroupName"])
-    _idle(cluster, group)
+    finding.idle_group(cluster, group)
     group.told["status"] = "DELETING"
     group.since_s = now_s
     for node in group.nodes.values():
@@ -104,60 +103,12 @@ def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     return {"nodegroup": group.told}
 
 
-def update_config(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
-    cluster = finding.active(world, call["clusterName"])
-    group = finding.nodegroup(cluster, call["nodegroupName"])
-    names = {"clusterName": cluster.name, "nodegroupName": call["nodegroupName"]}
-    _idle(cluster, group)
-    changes: dict[str, Any] = {}
-    if "scalingConfig" in call:
-        changes["scalingConfig"] = {**group.told["scalingConfig"], **call["scalingConfig"]}
-        _scaling(changes["scalingConfig"], names)
-    if "labels" in call:
-        gone = set(call["labels"].get("removeLabels", ()))
-        kept = {key: value for key, value in group.told["labels"].items() if key not in gone}
-        changes["labels"] = {**kept, **call["labels"].get("addOrUpdateLabels", {})}
-    if "taints" in call:
-        changes["taints"] = _taints(group.told["taints"], call["taints"])
-    for key in ("updateConfig", "nodeRepairConfig"):
-        if key in call:
-            changes[key] = call[key]
-    if not changes:
-        raise wrong("Nothing is to be changed", **names)
-    answer = begin(
-        world,
-        cluster,
-        "UpdateNodegroupConfig",
-        "ConfigUpdate",
-        {},
-        now_s,
-        due_s=now_s + world.durations.update_config,
-        of=f"nodegroup/{names['nodegroupName']}",
-    )
-    group.told |= changes
-    group.told["modifiedAt"] = at(now_s)
-    rolls.scale(world, group, now_s)
-    return answer
-
-
-def _taints(now: list[dict[str, str]], change: dict[str, Any]) -> list[dict[str, str]]:
-    def key(taint: dict[str, str]) -> tuple[str, str]:
-        return taint["key"], taint["effect"]
-
-    taints = {key(taint): taint for taint in now}
-    for taint in change.get("removeTaints", ()):
-        taints.pop(key(taint), None)
-    for taint in change.get("addOrUpdateTaints", ()):
-        taints[key(taint)] = taint
-    return list(taints.values())
-
-
-def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Subnets) -> dict[str, Any]:
+def update_version(world: World, call: dict[str, Any], now_s: float, around: Surroundings) -> dict[str, Any]:
     cluster = finding.active(world, call["clusterName"])
     name = call["nodegroupName"]
     group = finding.nodegroup(cluster, name)
     names = {"clusterName": cluster.name, "nodegroupName": name}
-    _idle(cluster, group)
+    finding.idle_group(cluster, group)
     minor = call.get("version", group.told["version"])
     if number(minor) > number(cluster.minor):
         raise wrong(f"Nodegroup version {minor} is newer than cluster version {cluster.minor}", **names)
@@ -172,7 +123,7 @@ def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Su
     template = call.get("launchTemplate")
     if (minor, release) == (group.told["version"], group.told["releaseVersion"]) and not template:
         raise wrong(f"Nodegroup is already at version {minor} and release {release}", **names)
-    if min(one.free for one in subnets.of(group.told["subnets"])) < 1:
+    if min(one.free for one in around.subnets(group.told["subnets"])) < 1:
         raise not_now("InsufficientFreeAddresses: the subnets have no free addresses", **names)
     params = {"Version": minor, "ReleaseVersion": release}
     answer = begin(
@@ -203,13 +154,3 @@ def update_version(world: World, call: dict[str, Any], now_s: float, subnets: Su
     )
     group.told["status"] = "UPDATING"
     return answer
-
-
-def _idle(cluster: Cluster, group: Nodegroup) -> None:
-    name = group.told["nodegroupName"]
-    names = {"clusterName": cluster.name, "nodegroupName": name}
-    if group.told["status"] not in ("ACTIVE", "DEGRADED", "CREATE_FAILED"):
-        raise in_use(f"Nodegroup {name} is in status {group.told['status']}", **names)
-    for update in cluster.updates.values():
-        if update.of == f"nodegroup/{name}" and update.status == "InProgress":
-            raise in_use(f"Nodegroup {name} currently has update {update.id} in progress", **names)

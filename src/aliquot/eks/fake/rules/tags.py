@@ -14,6 +14,8 @@ def _tagged(world: World) -> Iterator[tuple[str, dict[str, str]]]:
             yield group.told["nodegroupArn"], group.told["tags"]
         for addon in cluster.addons.values():
             yield addon.told["addonArn"], addon.told["tags"]
+        for profile in cluster.fargate.values():
+            yield profile.told["fargateProfileArn"], profile.told["tags"]
         for entry in cluster.access.values():
             if "accessEntryArn" in entry:
                 yield entry["accessEntryArn"], entry["tags"]
