@@ -17,7 +17,9 @@ def test_a_driver_is_its_numbers(written: str, driver: Driver) -> None:
     assert drivers.text(driver) == written
 
 
-@pytest.mark.parametrize("written", ["", "v570", "570.x", "57", "570.133.20.1", "570-1", "\uff15\uff17\uff10"])
+@pytest.mark.parametrize(
+    "written", ["", "v570", "570.x", "57", "570.133.20.1", "570-1", "\uff15\uff17\uff10"]
+)
 def test_what_is_no_driver(written: str) -> None:
     with pytest.raises(ValueError, match="write it as"):
         drivers.parse(written)
