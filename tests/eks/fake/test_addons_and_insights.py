@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,70 @@ def test_what_somebody_changed_in_the_cluster(
     assert addon(account, "kube-proxy")["status"] == status
     wanted = "v1.31.14-eksbuild.32" if error else "v1.32.13-eksbuild.28"
     assert addon(account, "kube-proxy")["addonVersion"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"replicaCount": 3}', ""),
+        ("replicaCount", "not in valid JSON"),
+        ("[]", "is not supported"),
+        ('{"replicas": 3}', "$.replicas: is not defined in the schema"),
+        ('{"replicaCount": "3"}', "$.replicaCount: str found, integer expected"),
+    ],
+)
+def test_what_an_add_on_may_be_told_its_schema_says(account: Account, text: str, says: str) -> None:
+    call = {"clusterName": "prod", "addonName": "coredns", "configurationValues": text}
+    if says:
+        assert says in account.refused("CreateAddon", **call).message
+    else:
+        account.call("CreateAddon", **call)
+        assert addon(account, "coredns")["configurationValues"] == text
+    told = account.call("DescribeAddonConfiguration", addonName="coredns", addonVersion="v1.11.4-eksbuild.53")
+    assert json.loads(told["configurationSchema"])["properties"]["replicaCount"] == {"type": "integer"}
+
+
+def owned(account: Account) -> list[tuple[str, str]]:
+    listed = account.call("ListPodIdentityAssociations", clusterName="prod")["associations"]
+    return [(one["serviceAccount"], one["ownerArn"]) for one in listed if "ownerArn" in one]
+
+
+def test_roles_of_an_add_on_are_its_own_and_go_with_it(account: Account) -> None:
+    name = "aws-ebs-csi-driver"
+    build = account.call("DescribeAddonVersions", addonName=name)["addons"][0]["addonVersions"][0]
+    asked = account.call("DescribeAddonConfiguration", addonName=name, addonVersion=build["addonVersion"])
+    (needs,) = asked["podIdentityConfiguration"]
+    assert (build["requiresIamPermissions"], needs["serviceAccount"]) == (True, "ebs-csi-controller-sa")
+    call = {"clusterName": "prod", "addonName": name}
+    wrong = [{"serviceAccount": "default", "roleArn": ROLE}]
+    assert "none of add-on" in account.refused("CreateAddon", **call, podIdentityAssociations=wrong).message
+    right = [{"serviceAccount": needs["serviceAccount"], "roleArn": ROLE}]
+    account.call("CreateAddon", **call, podIdentityAssociations=right)
+    told = addon(account, name)
+    assert owned(account) == [("ebs-csi-controller-sa", told["addonArn"])]
+    (arn,) = told["podIdentityAssociations"]
+    refused = account.refused(
+        "DeletePodIdentityAssociation", clusterName="prod", associationId=arn.rpartition("/")[2]
+    )
+    assert "is owned by" in refused.message
+    account.pass_(2 * MINUTE_S)
+    account.call("DeleteAddon", **call)
+    account.pass_(2 * MINUTE_S)
+    assert owned(account) == []
+
+
+def test_builds_by_minor_type_and_owner(account: Account) -> None:
+    def names(**call: Any) -> set[str]:
+        return {one["addonName"] for one in account.call("DescribeAddonVersions", **call)["addons"]}
+
+    assert names(types=["networking"]) == {"vpc-cni", "kube-proxy", "coredns"}
+    assert names(owners=["somebody"]) == set()
+    (only,) = account.call("DescribeAddonVersions", addonName="kube-proxy", kubernetesVersion="1.31")[
+        "addons"
+    ]
+    fits = [one["compatibilities"][0]["clusterVersion"] for one in only["addonVersions"]]
+    assert set(fits) == {"1.31"}
+    assert account.refused("DescribeAddonVersions", addonName="nothing").code == "ResourceNotFoundException"
 
 
 def insights(account: Account, **filters: Any) -> dict[tuple[str, str], str]:

@@ -4,8 +4,8 @@ import pytest
 
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.refusals import Refused
-from aliquot.eks.fake.service import Lost
-from tests.eks.fake.worlds import DAY_S, MINUTE_S, ROLE, Account
+from aliquot.eks.fake.service import PLACED, RULES, Lost
+from tests.eks.fake.worlds import DAY_S, MINUTE_S, MODEL, ROLE, Account
 
 
 @pytest.fixture
@@ -218,3 +218,16 @@ def test_lists_come_in_pages(account: Account) -> None:
     assert seen == [f"g{number}" for number in range(5)]
     with pytest.raises(Refused, match="none of ours"):
         account.call("ListNodegroups", clusterName="prod", nextToken="x")
+
+
+def test_what_the_fake_does_not_know_it_says_by_name(account: Account) -> None:
+    """All that botocore's model has are answered or refused by name: none as if it were wrong to ask."""
+    unknown = set(MODEL.operations) - set(RULES) - set(PLACED)
+    assert len(MODEL.operations) == len(unknown) + len(RULES) + len(PLACED)
+    assert "RegisterCluster" in unknown
+    refused = account.refused(
+        "RegisterCluster", name="a", connectorConfig={"roleArn": ROLE, "provider": "OTHER"}
+    )
+    assert refused.message == "the fake does not know RegisterCluster"
+    issuer = account.cluster("1.31")["identity"]["oidc"]["issuer"]
+    assert issuer.startswith("https://oidc.eks.eu-west-1.amazonaws.com/id/")

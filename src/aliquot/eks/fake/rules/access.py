@@ -134,20 +134,53 @@ def create_identity(world: World, call: dict[str, Any], now_s: float) -> dict[st
     for one in cluster.identities.values():
         if (one["namespace"], one["serviceAccount"]) == (call["namespace"], call["serviceAccount"]):
             raise in_use(f"Association already exists: {one['associationId']}", clusterName=cluster.name)
+    told = _associate(world, cluster, call["namespace"], call["serviceAccount"], call["roleArn"], now_s)
+    told["tags"] = call.get("tags", {})
+    return {"association": told}
+
+
+def _associate(
+    world: World, cluster: Cluster, namespace: str, account: str, role: str, now_s: float
+) -> dict[str, Any]:
     id_ = f"a-{world.rng.getrandbits(68):017x}"
-    told = {
+    cluster.identities[id_] = told = {
         "clusterName": cluster.name,
-        "namespace": call["namespace"],
-        "serviceAccount": call["serviceAccount"],
-        "roleArn": call["roleArn"],
+        "namespace": namespace,
+        "serviceAccount": account,
+        "roleArn": role,
         "associationArn": world.arn("podidentityassociation", cluster.name, id_),
         "associationId": id_,
-        "tags": call.get("tags", {}),
+        "tags": {},
         "createdAt": at(now_s),
         "modifiedAt": at(now_s),
     }
-    cluster.identities[id_] = told
-    return {"association": told}
+    return told
+
+
+def set_owned(
+    world: World, cluster: Cluster, owner: str, namespace: str, wanted: list[dict[str, Any]], now_s: float
+) -> list[str]:
+    """Associations of an add-on are just those that are wanted: their ARNs. Raises Refused."""
+    roles = {one["serviceAccount"]: one["roleArn"] for one in wanted}
+    others = {
+        one["serviceAccount"]: one["associationId"]
+        for one in cluster.identities.values()
+        if one["namespace"] == namespace and one.get("ownerArn") != owner
+    }
+    if both := sorted(set(roles) & set(others)):
+        raise in_use(f"Association already exists: {others[both[0]]}", clusterName=cluster.name)
+    for id_, one in list(cluster.identities.items()):
+        if one.get("ownerArn") != owner:
+            continue
+        if one["serviceAccount"] not in roles:
+            del cluster.identities[id_]
+            continue
+        one["roleArn"] = roles.pop(one["serviceAccount"])
+        one["modifiedAt"] = at(now_s)
+    for account, role in roles.items():
+        one = _associate(world, cluster, namespace, account, role, now_s)
+        one["ownerArn"] = owner
+    return [one["associationArn"] for one in cluster.identities.values() if one.get("ownerArn") == owner]
 
 
 def _identity(world: World, call: dict[str, Any]) -> tuple[Cluster, dict[str, Any]]:
@@ -157,16 +190,25 @@ def _identity(world: World, call: dict[str, Any]) -> tuple[Cluster, dict[str, An
     return cluster, cluster.identities[call["associationId"]]
 
 
+def _not_owned(told: dict[str, Any]) -> None:
+    """Raises Refused."""
+    if "ownerArn" in told:
+        raise wrong(
+            f"Association {told['associationId']} is owned by {told['ownerArn']}",
+            clusterName=told["clusterName"],
+        )
+
+
 def describe_identity(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     return {"association": _identity(world, call)[1]}
 
 
 def list_identities(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["clusterName"])
-    keys = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")
+    keys = ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId", "ownerArn")
     return {
         "associations": [
-            {key: one[key] for key in keys}
+            {key: one[key] for key in keys if key in one}
             for one in cluster.identities.values()
             if call.get("namespace") in (None, one["namespace"])
             and call.get("serviceAccount") in (None, one["serviceAccount"])
@@ -176,6 +218,7 @@ def list_identities(world: World, call: dict[str, Any], now_s: float) -> dict[st
 
 def update_identity(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     _, told = _identity(world, call)
+    _not_owned(told)
     if "roleArn" in call:
         told["roleArn"] = call["roleArn"]
     told["modifiedAt"] = at(now_s)
@@ -184,5 +227,6 @@ def update_identity(world: World, call: dict[str, Any], now_s: float) -> dict[st
 
 def delete_identity(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster, told = _identity(world, call)
+    _not_owned(told)
     del cluster.identities[call["associationId"]]
     return {"association": told}

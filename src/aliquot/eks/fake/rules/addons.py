@@ -1,10 +1,9 @@
 """EKS add-ons."""
 
-import json
 from typing import Any
 
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
-from aliquot.eks.fake.rules import finding
+from aliquot.eks.fake.rules import access, addon_settings, finding
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.world import Addon, Cluster, World, at
 
@@ -16,7 +15,7 @@ def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     if name in cluster.addons:
         raise in_use("Addon already exists.", **names)
     version = _version(world, cluster, name, call.get("addonVersion"))
-    _configuration(call, names)
+    addon_settings.check(name, call.get("configurationValues"), names)
     told: dict[str, Any] = {
         "addonName": name,
         "clusterName": cluster.name,
@@ -35,12 +34,27 @@ def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     if "configurationValues" in call:
         told["configurationValues"] = call["configurationValues"]
     if "podIdentityAssociations" in call:
-        told["podIdentityAssociations"] = [
-            world.arn("podidentityassociation", cluster.name, f"a-{world.rng.getrandbits(80):017x}"[:19])
-            for _ in call["podIdentityAssociations"]
-        ]
+        told["podIdentityAssociations"] = _identities(world, cluster, told, call, now_s)
     cluster.addons[name] = Addon(told=told, due_s=now_s + world.durations.addon)
     return {"addon": told}
+
+
+def _identities(
+    world: World, cluster: Cluster, told: dict[str, Any], call: dict[str, Any], now_s: float
+) -> list[str]:
+    """ARNs of the associations that are the add-on's own from now on. Raises Refused."""
+    name = told["addonName"]
+    wanted = call["podIdentityAssociations"]
+    accounts = [account for account, _ in addon_settings.ROLES.get(name, ())]
+    for one in wanted:
+        if one["serviceAccount"] not in accounts:
+            raise wrong(
+                f"Service account {one['serviceAccount']} is none of add-on {name} that takes a role",
+                clusterName=cluster.name,
+                addonName=name,
+            )
+    namespace = addon_settings.namespace(name)
+    return access.set_owned(world, cluster, told["addonArn"], namespace, wanted, now_s)
 
 
 def _version(world: World, cluster: Cluster, name: str, version: str | None) -> str:
@@ -61,18 +75,6 @@ def _version(world: World, cluster: Cluster, name: str, version: str | None) -> 
     return version
 
 
-def _configuration(call: dict[str, Any], names: dict[str, str]) -> None:
-    text = call.get("configurationValues")
-    if not text:
-        return
-    try:
-        value = json.loads(text)
-    except ValueError:
-        raise wrong("ConfigurationValue is not in valid JSON or YAML format", **names) from None
-    if not isinstance(value, dict):
-        raise wrong("ConfigurationValue provided in request is not supported", **names)
-
-
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["clusterName"])
     return {"addon": finding.addon(cluster, call["addonName"]).told}
@@ -90,9 +92,16 @@ def update(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     if addon.told["status"] in ("CREATING", "UPDATING", "DELETING"):
         raise in_use(f"Addon {name} cannot be updated: it is {addon.told['status']}", **names)
     version = _version(world, cluster, name, call.get("addonVersion", addon.told["addonVersion"]))
-    _configuration(call, names)
+    addon_settings.check(name, call.get("configurationValues"), names)
     resolve = call.get("resolveConflicts", "NONE")
     params = {"AddonVersion": version, "ResolveConflicts": resolve}
+    changes: dict[str, Any] = {"addonVersion": version}
+    changes |= {key: call[key] for key in ("serviceAccountRoleArn", "configurationValues") if key in call}
+    if "configurationValues" in call:
+        params["ConfigurationValues"] = call["configurationValues"]
+    if "podIdentityAssociations" in call:
+        changes["podIdentityAssociations"] = _identities(world, cluster, addon.told, call, now_s)
+        params["PodIdentityAssociations"] = call["podIdentityAssociations"]
     answer = begin(
         world,
         cluster,
@@ -102,8 +111,7 @@ def update(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
         now_s,
         due_s=now_s + world.durations.addon,
         of=f"addon/{name}",
-        changes={"addonVersion": version}
-        | {key: call[key] for key in ("serviceAccountRoleArn", "configurationValues") if key in call},
+        changes=changes,
     )
     begun = cluster.updates[answer["update"]["id"]]
     if addon.drifted and resolve == "NONE" and not begun.errors:
@@ -137,6 +145,7 @@ def advance(world: World, cluster: Cluster, now_s: float) -> None:
             continue
         addon.due_s = None
         if addon.told["status"] == "DELETING":
+            access.set_owned(world, cluster, addon.told["addonArn"], "", [], now_s)
             del cluster.addons[name]
             continue
         failed = _finish(cluster, addon, name)

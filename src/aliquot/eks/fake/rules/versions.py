@@ -5,6 +5,7 @@ from typing import Any
 
 from aliquot.eks.fake.known import KnownMinor
 from aliquot.eks.fake.refusals import not_found, wrong
+from aliquot.eks.fake.rules import addon_settings
 from aliquot.eks.fake.world import World, at
 
 
@@ -67,13 +68,13 @@ def describe_addon_versions(world: World, call: dict[str, Any], now_s: float) ->
         raise not_found("addon", name, addonName=name)
     addons = []
     for addon, builds in world.known.addons.items():
-        if name and addon != name:
+        if (name and addon != name) or not _wanted(addon, call):
             continue
         versions = [
             {
                 "addonVersion": build.version,
                 "architecture": ["amd64", "arm64"],
-                "computeTypes": ["ec2"],
+                "computeTypes": ["ec2", "fargate"] if addon == "coredns" else ["ec2"],
                 "compatibilities": [
                     {
                         "clusterVersion": one,
@@ -84,7 +85,7 @@ def describe_addon_versions(world: World, call: dict[str, Any], now_s: float) ->
                     if not minor or one == minor
                 ],
                 "requiresConfiguration": False,
-                "requiresIamPermissions": addon in ("vpc-cni", "aws-ebs-csi-driver", "aws-efs-csi-driver"),
+                "requiresIamPermissions": addon in addon_settings.ROLES,
             }
             for build in builds
             if not minor or minor in build.minors
@@ -93,14 +94,30 @@ def describe_addon_versions(world: World, call: dict[str, Any], now_s: float) ->
             addons.append(
                 {
                     "addonName": addon,
-                    "type": "networking" if addon in ("vpc-cni", "kube-proxy", "coredns") else "other",
+                    "type": _type(addon),
                     "addonVersions": versions,
                     "publisher": "eks",
                     "owner": "aws",
-                    "defaultNamespace": "kube-system",
+                    "defaultNamespace": addon_settings.namespace(addon),
                 }
             )
     return {"addons": addons}
+
+
+def _type(addon: str) -> str:
+    if addon in ("vpc-cni", "kube-proxy", "coredns"):
+        return "networking"
+    if addon.endswith("-csi-driver") or addon == "snapshot-controller":
+        return "storage"
+    return "observability" if addon in _WATCHING else "security" if "identity" in addon else "other"
+
+
+_WATCHING = ("eks-node-monitoring-agent", "metrics-server", "amazon-cloudwatch-observability")
+
+
+def _wanted(addon: str, call: dict[str, Any]) -> bool:
+    its = {"types": _type(addon), "publishers": "eks", "owners": "aws"}
+    return all(value in call[key] for key, value in its.items() if call.get(key))
 
 
 def describe_addon_configuration(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -110,5 +127,6 @@ def describe_addon_configuration(world: World, call: dict[str, Any], now_s: floa
     return {
         "addonName": name,
         "addonVersion": version,
-        "configurationSchema": '{"$schema":"http://json-schema.org/draft-06/schema#","type":"object"}',
+        "configurationSchema": addon_settings.schema(name),
+        "podIdentityConfiguration": addon_settings.roles(name),
     }
