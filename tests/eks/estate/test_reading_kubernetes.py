@@ -2,14 +2,17 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
-from aliquot.clock import SystemClock
-from aliquot.eks.estate import gpu_kinds
+from aliquot.clock import SystemClock, VirtualClock, VirtualTimeLoop
+from aliquot.eks.estate import gpu_kinds, reading_kubernetes
+from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.sightings.helm import SECRET_TYPE, encode
 from aliquot.eks.sightings.sighting import Trace
@@ -18,6 +21,7 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.storage.store import Store
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
+from aliquot.kube.errors import ApiError
 from aliquot.kube.resources import (
     DEPLOYMENTS,
     JOBS,
@@ -27,6 +31,7 @@ from aliquot.kube.resources import (
     SECRETS,
     Resource,
 )
+from aliquot.kube.transport import Request, Response, Transport, TransportError
 
 BINDINGS = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
@@ -165,3 +170,138 @@ async def test_what_somebody_may_not_see_is_unchecked_and_the_rest_is_read() -> 
         assert "all pods" not in unchecked
         await admin.close()
         await viewer.close()
+
+
+class Watched:
+    """A transport that notes what goes through it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.asked: Counter[str] = Counter()
+        self.queries: dict[str, Mapping[str, str]] = {}
+        self.most_at_once = 0
+        self._at_once = 0
+
+    async def send(self, request: Request) -> Response:
+        self.asked[request.path] += 1
+        self.queries[request.path] = request.query
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._transport.send(request)
+        finally:
+            self._at_once -= 1
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+async def test_each_page_of_each_kind_is_asked_for_once_and_few_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_kubernetes, "_A_PAGE", 2)
+    async with cluster() as server:
+        admin = client(server)
+        await filled(admin)
+        watched = Watched(AsgiTransport(server.app, "admin", ["system:masters"]))
+        reader = Client(watched, clock=SystemClock(), rng=random.Random(2))
+        reading = Reading(reader, removals.shipped())
+        objects = await reading.read()
+        await reading.releases()
+        await reading.requests()
+        assert len(objects.pods) == 3
+        pages = {path: times for path, times in watched.asked.items() if times > 1}
+        # What the emulator has by itself: rights, and settings of its priorities.
+        assert pages.pop("/api/v1/pods") == 2
+        for path, times in pages.items():
+            held = await admin.get_raw(path)
+            assert times == -(-len(json.loads(held)["items"]) // 2), path
+        assert sum(reading.calls.values()) == sum(watched.asked.values())
+        assert watched.most_at_once == 4
+        releases = watched.queries["/api/v1/secrets"]
+        assert releases["fieldSelector"] == "type=helm.sh/release.v1"
+        assert int(releases["limit"]) <= 50
+        await admin.close()
+        await reader.close()
+
+
+async def test_traces_are_read_and_not_kept() -> None:
+    async with cluster() as server:
+        admin = client(server)
+        await filled(admin)
+        reading = Reading(admin, removals.shipped())
+        text = msgspec.json.encode(await reading.read())
+        assert len(reading.sightings) > 2
+        assert b"last-applied" not in text
+        assert b'"manager"' not in text
+        await admin.close()
+
+
+class Canned:
+    """Answers by path; every other list is empty."""
+
+    def __init__(self, answers: dict[str, tuple[int, object]]) -> None:
+        self._answers = answers
+
+    async def send(self, request: Request) -> Response:
+        status, body = self._answers.get(request.path, (200, {"metadata": {}, "items": []}))
+        if status == 0:
+            raise TransportError("connection refused", delivered=False)
+        return Answer(status, msgspec.json.encode(body))
+
+    async def close(self) -> None:
+        pass
+
+
+class Answer:
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.headers: dict[str, str] = {}
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def close(self) -> None:
+        pass
+
+
+DEPLOYMENTS_PATH = "/apis/apps/v1/deployments"
+
+
+def read(answers: dict[str, tuple[int, object]]) -> tuple[Reading, Objects]:
+    """On virtual time: what fails is asked for again, after a while."""
+    loop = VirtualTimeLoop()
+    try:
+        reader = Client(Canned(answers), clock=VirtualClock(), rng=random.Random(2))
+        reading = Reading(reader, removals.shipped())
+        return reading, loop.run_until_complete(reading.read())
+    finally:
+        loop.close()
+
+
+def test_an_object_that_cannot_be_read_is_unchecked_and_hides_no_other() -> None:
+    good = {"metadata": {"name": "web", "namespace": "shop"}}
+    bad = {"metadata": {"name": "odd", "namespace": "shop"}, "spec": {"replicas": "three"}}
+    reading, objects = read({DEPLOYMENTS_PATH: (200, {"metadata": {}, "items": [bad, good]})})
+    assert [one.metadata.name for one in objects.workloads["Deployment"]] == ["web"]
+    (unchecked,) = reading.unchecked
+    assert unchecked.what == "Deployment shop/odd"
+    assert "replicas" in unchecked.why
+
+
+@pytest.mark.parametrize("status", [403, 410, 500])
+def test_a_kind_that_is_not_told_is_unchecked(status: int) -> None:
+    refused = {"kind": "Status", "status": "Failure", "message": "no", "code": status}
+    reading, objects = read({DEPLOYMENTS_PATH: (status, refused)})
+    assert objects.workloads["Deployment"] == ()
+    assert [one.what for one in reading.unchecked] == ["all deployments.apps"]
+
+
+@pytest.mark.parametrize("status", [401, 0])
+def test_a_server_that_knows_us_not_or_is_not_there_fails_the_reading(status: int) -> None:
+    with pytest.raises(ApiError):
+        read({DEPLOYMENTS_PATH: (status, {"kind": "Status", "message": "who?", "code": status})})

@@ -1,6 +1,5 @@
 """`aliquot eks preflight`: what speaks against an upgrade."""
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,6 +11,7 @@ import click
 from aliquot.cli.connect import cluster_options, connect
 from aliquot.cli.eks.connecting import aws_options, connect_eks
 from aliquot.cli.eks.connecting import connect as connect_aws
+from aliquot.cli.eks.reading import run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
@@ -137,10 +137,10 @@ def preflight(
         raise click.UsageError(f"{now} is ahead of {to}: an upgrade leads on; --from is where it begins")
     subject = _of_files(manifests, now or to.previous, to)
     if kubernetes:
-        subject = asyncio.run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
+        subject = run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
     elif cluster:
         door = connect_aws(region, profile, endpoint_url)
-        subject = asyncio.run(_of_eks(subject, door, cluster, kubeconfig, context, helm=helm))
+        subject = run(_of_eks(subject, door, cluster, kubeconfig, context, helm=helm))
     decided = _waivers(waivers, subject)
     result = judge(subject, CHECKS, decided)
     text = _text(result, _As(output))

@@ -1,13 +1,18 @@
-"""What the API server of a cluster says: one walk through its pages for each kind, and nothing twice."""
+"""What the API server of a cluster says: one walk through its pages for each kind, a few kinds at once, and nothing twice.
 
-from typing import Any, TypeVar
+An object is looked at for its traces as soon as its page is there, and is kept without them: they are most of it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, Workload
 from aliquot.eks.sightings import helm, requests
-from aliquot.eks.sightings.live import of_object
+from aliquot.eks.sightings.live import LAST_APPLIED, of_object, of_traces
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
 from aliquot.eks.versions.removals import KUBERNETES, Removals, Served
 from aliquot.kube import errors
@@ -30,8 +35,6 @@ from aliquot.kube.resources import (
     STORAGECLASSES,
     Resource,
 )
-
-T = TypeVar("T")
 
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 _ADMISSION = "admissionregistration.k8s.io"
@@ -60,7 +63,13 @@ THINGS = (
     ),
     Resource("karpenter.sh", "v1", "nodepools", "NodePool", namespaced=False),
 )
-_PODS_A_PAGE = 500
+_NOT_APPLIED = frozenset({"events.events.k8s.io"})
+"""They come by the thousand, and are gone within the hour. Who writes them in an old version is in the server's metrics."""
+_A_PAGE = 500
+_RELEASES_A_PAGE = 25
+"""One may have a MiB."""
+_AT_ONCE = 4
+"""Kinds. Each holds one page; and the server has others to serve."""
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -75,6 +84,31 @@ class _Group(msgspec.Struct, frozen=True):
 
 class _Groups(msgspec.Struct, frozen=True):
     groups: tuple[_Group, ...] = ()
+
+
+class _Traced(msgspec.Struct, frozen=True):
+    """As much of an object as tells how it was written."""
+
+    metadata: Meta = Meta()
+
+
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    resource: Resource
+    into: Any = dict[str, Any]
+    key: str = ""
+    """Under which its objects are kept. Empty: it is read for its traces alone."""
+    namespace: str | None = None
+    label_selector: str = ""
+
+
+class _Walked(msgspec.Struct, kw_only=True):
+    """What came of one kind. All are put together at the end, so that their order is the same whoever answers first."""
+
+    resource: Resource
+    items: list[Any] = []
+    seen: list[Sighting | Unchecked] = []
+    pages: int = 0
+    is_missing: bool = False
 
 
 class Reading:
@@ -92,30 +126,22 @@ class Reading:
 
     async def read(self) -> Objects:
         self._groups = await self._served_groups()
-        nodes = await self._typed(NODES, Node)
-        pods = await self._typed(PODS, Pod)
-        workloads = {one.kind: await self._typed(one, Workload) for one in WORKLOADS}
-        things = {one.kind: await self._plain(one) for one in THINGS}
-        for resource in (*gpu_kinds.TOGETHER, *gpu_kinds.STACK):
-            things[gpu_kinds.key(resource)] = await self._plain(resource)
-        csvs = await self._plain(gpu_kinds.CSVS, label_selector=gpu_kinds.NOT_COPIED)
-        things[gpu_kinds.key(gpu_kinds.CSVS)] = csvs
-        things[CONFIGMAPS.kind] = await self._plain(CONFIGMAPS, namespace="kube-system")
-        for kind, found in workloads.items():
-            for one in found:
-                self._traces(kind, one.metadata)
-        for kind, plain in things.items():
-            for thing in plain:
-                self._sighted(of_object({"kind": kind.partition(".")[0], **thing}))
-        for resource in self._others():
-            for thing in await self._plain(resource):
-                self._sighted(of_object({"kind": resource.kind, **thing}))
+        found = await self._walk_all(
+            [
+                _Wanted(resource=NODES, into=Node, key=NODES.kind),
+                _Wanted(resource=PODS, into=Pod, key=PODS.kind),
+                *(_Wanted(resource=one, into=Workload, key=one.kind) for one in WORKLOADS),
+                _Wanted(resource=JOBS, into=Workload, key=JOBS.kind),
+                *_things(),
+                *(_Wanted(resource=one, into=_Traced) for one in self._others()),
+            ]
+        )
         return Objects(
-            nodes=nodes,
-            pods=pods,
-            workloads=workloads,
-            jobs=await self._typed(JOBS, Workload),
-            things=things,
+            nodes=found[NODES.kind],
+            pods=found[PODS.kind],
+            workloads={one.kind: found[one.kind] for one in WORKLOADS},
+            jobs=found[JOBS.kind],
+            things={one.key: found[one.key] for one in _things()},
             missing=tuple(self._missing),
         )
 
@@ -127,6 +153,9 @@ class Reading:
             return None
         finally:
             self.calls["/apis"] = 1
+        if not told.groups:
+            # No cluster is without any: it was no answer to what was asked.
+            return None
         return {
             group.name: tuple(
                 dict.fromkeys(
@@ -138,7 +167,23 @@ class Reading:
 
     async def releases(self) -> None:
         """Helm's, of all namespaces."""
-        self._sighted(helm.in_releases(await self._plain(SECRETS, label_selector=helm.SELECTOR)))
+        self.calls.setdefault(SECRETS.name, 0)
+        seen: list[Sighting | Unchecked] = []
+        pages = self._client.pages(
+            SECRETS,
+            label_selector=helm.SELECTOR,
+            field_selector=f"type={helm.SECRET_TYPE}",
+            into=dict[str, Any],
+            page_size=_RELEASES_A_PAGE,
+        )
+        try:
+            async for page in pages:
+                self.calls[SECRETS.name] += 1
+                seen += helm.in_releases(page.items)
+        except errors.ApiError as error:
+            self.calls[SECRETS.name] += 1
+            seen = [_not_listed(SECRETS, error)]
+        self._sighted(seen)
 
     async def requests(self) -> None:
         """What the server was asked for, by its metrics."""
@@ -155,7 +200,9 @@ class Reading:
 
     def _others(self) -> list[Resource]:
         """Kinds that are read for their traces alone: those of which some version ends, in a version that lasts."""
-        known = {one.name for one in (NODES, PODS, CONFIGMAPS, SECRETS, *WORKLOADS, *THINGS)}
+        known = _NOT_APPLIED | {
+            one.name for one in (NODES, PODS, JOBS, CONFIGMAPS, SECRETS, *WORKLOADS, *THINGS)
+        }
         found: dict[str, Resource] = {}
         for row in self._removals.rows:
             if row.component != KUBERNETES or row.served is not Served.YES or not row.resource:
@@ -169,64 +216,104 @@ class Reading:
                 found.setdefault(resource.name, resource)
         return list(found.values())
 
-    async def _typed(self, resource: Resource, into: type[T]) -> tuple[T, ...]:
-        found: list[T] = []
+    async def _walk_all(self, wanted: list[_Wanted]) -> dict[str, tuple[Any, ...]]:
+        """Objects by key. Raises ApiError."""
+        bound = asyncio.Semaphore(_AT_ONCE)
+
+        async def bounded(one: _Wanted) -> _Walked:
+            async with bound:
+                return await self._walk(one)
+
+        walks = [asyncio.ensure_future(bounded(one)) for one in wanted]
         try:
-            async for page in self._client.pages(resource, into=into, page_size=_PODS_A_PAGE):
-                self._count(resource)
-                found += page.items
-        except errors.ApiError as error:
-            self._not_read(resource, error)
-            return ()
-        return tuple(found)
+            walked = await asyncio.gather(*walks)
+        finally:
+            for walk in walks:
+                walk.cancel()
+            await asyncio.gather(*walks, return_exceptions=True)
+        for one in walked:
+            if one.pages:
+                name = one.resource.name
+                self.calls[name] = self.calls.get(name, 0) + one.pages
+            if one.is_missing:
+                self._missing.append(one.resource.kind)
+            self._sighted(one.seen)
+        return {one.key: tuple(found.items) for one, found in zip(wanted, walked, strict=True) if one.key}
 
-    async def _plain(
-        self, resource: Resource, *, namespace: str | None = None, label_selector: str = ""
-    ) -> tuple[dict[str, Any], ...]:
-        there = gpu_kinds.served(resource, self._groups)
-        if there is None:
-            self._missing.append(resource.kind)
-            return ()
-        resource = there
-        found: list[dict[str, Any]] = []
+    async def _walk(self, wanted: _Wanted) -> _Walked:
+        resource = gpu_kinds.served(wanted.resource, self._groups)
+        if resource is None:
+            return _Walked(resource=wanted.resource, is_missing=True)
+        walked = _Walked(resource=resource)
+        pages = self._client.pages(
+            resource,
+            wanted.namespace,
+            label_selector=wanted.label_selector,
+            into=wanted.into,
+            page_size=_A_PAGE,
+        )
         try:
-            async for page in self._client.pages(
-                resource, namespace, label_selector=label_selector, into=dict[str, Any]
-            ):
-                self._count(resource)
-                found += page.items
+            async for page in pages:
+                walked.pages += 1
+                for one in page.unreadable:
+                    walked.seen.append(Unchecked(what=f"{resource.kind} {one.key}", why=one.reason))
+                for item in page.items:
+                    walked.seen += _traces(resource.kind, item)
+                if wanted.key:
+                    walked.items += page.items
+        except errors.NotFound:
+            return _Walked(resource=resource, pages=walked.pages + 1, is_missing=True)
         except errors.ApiError as error:
-            self._not_read(resource, error)
-            return ()
-        return tuple(found)
+            # What came before is void, too: it is a part of nobody knows how much.
+            return _Walked(resource=resource, pages=walked.pages + 1, seen=[_not_listed(resource, error)])
+        return walked
 
-    def _count(self, resource: Resource) -> None:
-        self.calls[resource.name] = self.calls.get(resource.name, 0) + 1
-
-    def _not_read(self, resource: Resource, error: errors.ApiError) -> None:
-        self._count(resource)
-        if isinstance(error, errors.NotFound):
-            self._missing.append(resource.kind)
-            return
-        if isinstance(error, errors.Forbidden | errors.Gone):
-            self.unchecked.append(Unchecked(what=f"all {resource.name}", why=str(error)))
-            return
-        raise error
-
-    def _traces(self, kind: str, meta: Meta) -> None:
-        told = {
-            "name": meta.name,
-            "namespace": meta.namespace,
-            "annotations": meta.annotations,
-            "managedFields": [
-                {"apiVersion": one.api_version, "manager": one.manager} for one in meta.managed_fields
-            ],
-        }
-        self._sighted(of_object({"kind": kind, "metadata": told}))
-
-    def _sighted(self, found: Any) -> None:
+    def _sighted(self, found: list[Sighting | Unchecked] | Iterator[Sighting]) -> None:
         for one in found:
             if isinstance(one, Sighting):
                 self.sightings.append(one)
             else:
                 self.unchecked.append(one)
+
+
+def _things() -> list[_Wanted]:
+    return [
+        *(_Wanted(resource=one, key=one.kind) for one in THINGS),
+        *(_Wanted(resource=one, key=gpu_kinds.key(one)) for one in (*gpu_kinds.TOGETHER, *gpu_kinds.STACK)),
+        _Wanted(
+            resource=gpu_kinds.CSVS,
+            key=gpu_kinds.key(gpu_kinds.CSVS),
+            label_selector=gpu_kinds.NOT_COPIED,
+        ),
+        _Wanted(resource=CONFIGMAPS, key=CONFIGMAPS.kind, namespace="kube-system"),
+    ]
+
+
+def _not_listed(resource: Resource, error: errors.ApiError) -> Unchecked:
+    """Raises the error where it is of the server, not of the kind."""
+    if isinstance(error, errors.Unauthorized) or error.code == 0:
+        raise error
+    return Unchecked(what=f"all {resource.name}", why=str(error))
+
+
+def _traces(kind: str, item: Any) -> list[Sighting | Unchecked]:
+    """What it says of how it was written, which it has no more when this returns. Pods and nodes are written by controllers."""
+    match item:
+        case Workload() | _Traced():
+            meta = item.metadata
+            managers = ((one.api_version, one.manager) for one in meta.managed_fields)
+            found = list(of_traces(kind, meta.namespace, meta.name, meta.annotations, managers))
+            meta.managed_fields.clear()
+            annotations = meta.annotations
+        case Pod() | Node():
+            found = []
+            item.metadata.managed_fields.clear()
+            annotations = item.metadata.annotations
+        case _:
+            found = list(of_object({"kind": kind, **item}))
+            metadata = item.get("metadata") or {}
+            metadata.pop("managedFields", None)
+            annotations = metadata.get("annotations") or {}
+    for one in LAST_APPLIED:
+        annotations.pop(one, None)
+    return found

@@ -42,7 +42,7 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     """Who wrote it so: a chart, a field manager, a client. Empty: nobody is named."""
     body: dict[str, Any] | None = None
-    """The whole manifest, where the trace has it."""
+    """The whole manifest, of files and releases."""
 
     @property
     def object(self) -> str:
