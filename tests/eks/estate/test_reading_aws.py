@@ -132,7 +132,7 @@ async def test_a_cluster_with_all_that_belongs_to_it(account: Account) -> None:
     (addon,) = await reading_aws.addons(api, "prod")
     assert (addon.build, addon.configuration) == ("v1.31.14-eksbuild.32", '{"mode": "ipvs"}')
     builds = await reading_aws.builds(api, ("kube-proxy",))
-    subnets = await reading_aws.subnets(api, cluster.subnets)
+    subnets = await reading_aws.subnets(api, cluster.vpc)
     assert [(one.id, one.zone, one.free) for one in subnets] == [
         ("subnet-a", "eu-west-1a", 100),
         ("subnet-b", "eu-west-1b", 100),

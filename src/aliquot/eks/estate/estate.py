@@ -37,6 +37,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
     """Its upgrade policy."""
     authentication: str = "API"
     auto_mode: bool = False
+    ip_family: str = "ipv4"
     encrypted: bool = False
     endpoint: str = ""
     authority: str = ""
@@ -68,6 +69,8 @@ class Nodegroup(Struct, frozen=True, kw_only=True):
     taints: tuple[str, ...] = ()
     """`key=value:NoSchedule`."""
     role_arn: str = ""
+    disk_gib: int = 0
+    """0: its launch template says."""
     issues: tuple[Issue, ...] = ()
 
 
@@ -116,6 +119,19 @@ class Template(Struct, frozen=True, kw_only=True):
     reservation: str = ""
     """Id of a capacity reservation, or the ARN of a group of them."""
     placement_group: str = ""
+    disk_gib: int = 0
+    """Of all volumes of a node; 0: the template says nothing of them."""
+    gone: bool = False
+    """There is none any more; nothing else of it is known."""
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """Of the account, with what it uses of it: vCPUs, or TiB."""
+
+    code: str
+    name: str = ""
+    limit: float
+    used: float
 
 
 class InstanceType(Struct, frozen=True, kw_only=True):
@@ -125,6 +141,10 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     """A100, H100."""
     architecture: str = "x86_64"
     efa: int = 0
+    vcpus: int = 0
+    interfaces: int = 0
+    addresses: int = 0
+    """IPv4, of each interface; one of them is its own."""
     pods_per_node: int = 0
 
 
@@ -174,6 +194,8 @@ class Estate(Struct, frozen=True, kw_only=True):
     subnets: tuple[Subnet, ...] = ()
     templates: tuple[Template, ...] = ()
     instance_types: tuple[InstanceType, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    """Of vCPUs and gp3, where some group grows while it is replaced."""
     reservations: tuple[Reservation, ...] = ()
     """Of the instance types of the groups, that are there or still to come."""
     security_groups: tuple[SecurityGroup, ...] = ()

@@ -123,6 +123,37 @@ class Workload(Struct, frozen=True, kw_only=True):
     spec: WorkloadSpec = WorkloadSpec()
 
 
+class CrdNames(Struct, frozen=True, kw_only=True):
+    kind: str = ""
+    plural: str = ""
+
+
+class CrdVersion(Struct, frozen=True, kw_only=True):
+    """Without its schema, which is most of it."""
+
+    name: str
+    served: bool = True
+    storage: bool = False
+
+
+class CrdSpec(Struct, frozen=True, kw_only=True):
+    group: str = ""
+    scope: str = "Namespaced"
+    names: CrdNames = CrdNames()
+    versions: tuple[CrdVersion, ...] = ()
+    conversion: dict[str, Any] = {}
+
+
+class CrdStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    stored_versions: tuple[str, ...] = ()
+
+
+class Crd(Struct, frozen=True, kw_only=True):
+    metadata: Meta = Meta()
+    spec: CrdSpec = CrdSpec()
+    status: CrdStatus = CrdStatus()
+
+
 class Objects(Struct, frozen=True, kw_only=True):
     """By kind. A kind that could not be listed is in the estate's `unchecked`, and empty here."""
 
@@ -134,6 +165,9 @@ class Objects(Struct, frozen=True, kw_only=True):
     things: dict[str, tuple[dict[str, Any], ...]] = {}
     """By kind, as the API server gives them: PodDisruptionBudget, StorageClass and so on. Kinds of whoever brings his own API are
     `KIND.GROUP`: several have a PodGroup."""
+    crds: tuple[Crd, ...] = ()
+    counters: dict[str, float] = {}
+    """Of the API server's metrics, over all labels: only those that a check reads."""
     missing: tuple[str, ...] = ()
     """Kinds that this cluster does not serve at all."""
 

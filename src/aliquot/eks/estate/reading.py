@@ -11,6 +11,7 @@ from aliquot.eks.estate import reading_aws as aws
 from aliquot.eks.estate.estate import Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
+from aliquot.eks.estate.reading_quotas import quotas
 from aliquot.eks.estate.updates import updates_of
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions import calendar, live
@@ -27,9 +28,6 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
     groups = await told("node groups", unchecked, aws.nodegroups(api, name), ())
     addons = await told("add-ons", unchecked, aws.addons(api, name), ())
     names = tuple(one.name for one in addons)
-    subnet_ids = tuple(
-        dict.fromkeys((*cluster.subnets, *(subnet for group in groups for subnet in group.subnets)))
-    )
     templates = await told("launch templates", unchecked, aws.templates(api, groups), ())
     today = datetime.fromtimestamp(clock.now(), UTC).date()
     asked: Calendar | None = None
@@ -42,11 +40,12 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
         nodegroups=groups,
         addons=addons,
         builds=await told("builds of add-ons", unchecked, aws.builds(api, names), ()),
-        subnets=await told("subnets", unchecked, aws.subnets(api, subnet_ids), ()),
+        subnets=await told("subnets", unchecked, aws.subnets(api, cluster.vpc), ()),
         templates=templates,
         instance_types=await told(
             "instance types", unchecked, aws.instance_types(api, groups, templates), ()
         ),
+        quotas=await told("quotas", unchecked, quotas(api, groups), ()),
         reservations=await told(
             "capacity reservations", unchecked, aws.reservations(api, groups, templates), ()
         ),
@@ -68,7 +67,7 @@ async def with_objects(estate: Estate, client: Client, removals: Removals, *, he
         await reading.releases()
     return replace(
         estate,
-        objects=objects,
+        objects=replace(objects, counters=reading.counters),
         sightings=tuple(reading.sightings),
         unchecked=(*estate.unchecked, *reading.unchecked),
         calls={**estate.calls, **reading.calls},

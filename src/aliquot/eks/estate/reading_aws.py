@@ -59,6 +59,7 @@ async def cluster(api: Api, name: str) -> Cluster:
         security_groups=tuple(one for one in groups if one),
         support=found.get("upgradePolicy", {}).get("supportType", "EXTENDED"),
         authentication=found.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP"),
+        ip_family=found.get("kubernetesNetworkConfig", {}).get("ipFamily", "ipv4"),
         auto_mode=bool(found.get("computeConfig", {}).get("enabled")),
         encrypted=bool(found.get("encryptionConfig")),
         endpoint=found.get("endpoint", ""),
@@ -110,6 +111,7 @@ async def _nodegroup(api: Api, cluster_name: str, name: str) -> Nodegroup:
             for one in found.get("taints", ())
         ),
         role_arn=found.get("nodeRole", ""),
+        disk_gib=found.get("diskSize", 0),
         issues=_issues(found),
     )
 
@@ -151,9 +153,9 @@ async def builds(api: Api, names: tuple[str, ...]) -> tuple[AddonBuild, ...]:
     return tuple(found)
 
 
-async def subnets(api: Api, ids: tuple[str, ...]) -> tuple[Subnet, ...]:
-    if not ids:
-        return ()
+async def subnets(api: Api, vpc: str) -> tuple[Subnet, ...]:
+    """All of the VPC: which of them pods are in, only the cluster's own objects say. One that is gone is just not there."""
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
     return tuple(
         [
             Subnet(
@@ -162,31 +164,43 @@ async def subnets(api: Api, ids: tuple[str, ...]) -> tuple[Subnet, ...]:
                 free=one["AvailableIpAddressCount"],
                 cidr=one.get("CidrBlock", ""),
             )
-            async for one in api.pages("ec2", "DescribeSubnets", "Subnets", SubnetIds=list(ids))
+            async for one in api.pages("ec2", "DescribeSubnets", "Subnets", Filters=of_vpc)
             if isinstance(one, dict)
         ]
     )
 
 
 async def templates(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Template, ...]:
-    """Of each launch template that a group has: the version it has, and the newest."""
-    wanted = sorted({(one.template, one.template_version) for one in groups if one.template})
+    """Of each launch template that a group has: the versions that groups have, the default and the newest."""
+    versions: dict[str, set[str]] = {}
+    for group in groups:
+        if group.template:
+            versions.setdefault(group.template, {"$Default", "$Latest"}).add(group.template_version)
     found: list[Template] = []
-    for id_, version in wanted:
-        versions = sorted({version or "$Default", "$Latest"})
-        async for one in api.pages(
-            "ec2",
-            "DescribeLaunchTemplateVersions",
-            "LaunchTemplateVersions",
-            LaunchTemplateId=id_,
-            Versions=versions,
-        ):
-            assert isinstance(one, dict)
-            found.append(_template(one))
-    newest: dict[str, int] = {}
-    for template in found:
-        newest[template.id] = max(newest.get(template.id, 0), int(template.version))
-    return tuple(replace(one, is_latest=int(one.version) == newest[one.id]) for one in found)
+    for id_, wanted in sorted(versions.items()):
+        found += await _versions_of(api, id_, sorted(wanted - {""}))
+    return tuple(found)
+
+
+async def _versions_of(api: Api, id_: str, wanted: list[str]) -> list[Template]:
+    try:
+        found = {
+            str(one["VersionNumber"]): _template(one)
+            async for one in api.pages(
+                "ec2",
+                "DescribeLaunchTemplateVersions",
+                "LaunchTemplateVersions",
+                LaunchTemplateId=id_,
+                Versions=wanted,
+            )
+            if isinstance(one, dict)
+        }
+    except Failure as error:
+        if not error.code.startswith("InvalidLaunchTemplate"):
+            raise
+        return [Template(id=id_, version="", gone=True)]
+    newest = max((int(version) for version in found), default=0)
+    return [replace(one, is_latest=int(one.version) == newest) for one in found.values()]
 
 
 def _template(one: Mapping[str, Any]) -> Template:
@@ -210,6 +224,7 @@ def _template(one: Mapping[str, Any]) -> Template:
         reservation=reservation.get("CapacityReservationId", "")
         or reservation.get("CapacityReservationResourceGroupArn", ""),
         placement_group=data.get("Placement", {}).get("GroupName", ""),
+        disk_gib=sum(one.get("Ebs", {}).get("VolumeSize", 0) for one in data.get("BlockDeviceMappings", ())),
     )
 
 
@@ -322,6 +337,9 @@ def _instance_type(one: Mapping[str, Any]) -> InstanceType:
         gpu=gpus[0].get("Name", "") if gpus else "",
         architecture=next(iter(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ("x86_64",)))),
         efa=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
+        vcpus=one.get("VCpuInfo", {}).get("DefaultVCpus", 0),
+        interfaces=interfaces,
+        addresses=addresses,
         # Without prefixes: an address of each interface is its own, two pods are on the host's network.
         pods_per_node=max(0, interfaces * (addresses - 1) + 2) if interfaces else 0,
     )

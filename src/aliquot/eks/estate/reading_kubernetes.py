@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aliquot.eks.estate import gpu_kinds
-from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, Workload
+from aliquot.eks.estate.objects import Crd, Meta, Node, Objects, Pod, Workload
 from aliquot.eks.sightings import helm, requests
 from aliquot.eks.sightings.live import LAST_APPLIED, of_object, of_traces
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
@@ -62,6 +62,8 @@ THINGS = (
         _ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", namespaced=False
     ),
     Resource("karpenter.sh", "v1", "nodepools", "NodePool", namespaced=False),
+    Resource("karpenter.k8s.aws", "v1", "ec2nodeclasses", "EC2NodeClass", namespaced=False),
+    Resource("crd.k8s.amazonaws.com", "v1alpha1", "eniconfigs", "ENIConfig", namespaced=False),
 )
 _NOT_APPLIED = frozenset({"events.events.k8s.io"})
 """They come by the thousand, and are gone within the hour. Who writes them in an old version is in the server's metrics."""
@@ -70,6 +72,15 @@ _RELEASES_A_PAGE = 25
 """One may have a MiB."""
 _AT_ONCE = 4
 """Kinds. Each holds one page; and the server has others to serve."""
+CRDS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+SHA1 = (
+    "apiserver_webhooks_x509_insecure_sha1_total",
+    "apiserver_kube_aggregator_x509_insecure_sha1_total",
+)
+"""Connections to servers that showed a certificate signed with SHA-1."""
+COUNTERS = SHA1
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -119,6 +130,7 @@ class Reading:
         self._removals = removals
         self.unchecked: list[Unchecked] = []
         self.sightings: list[Sighting] = []
+        self.counters: dict[str, float] = {}
         self.calls: dict[str, int] = {}
         """Pages, by kind."""
         self._missing: list[str] = []
@@ -133,6 +145,7 @@ class Reading:
                 *(_Wanted(resource=one, into=Workload, key=one.kind) for one in WORKLOADS),
                 _Wanted(resource=JOBS, into=Workload, key=JOBS.kind),
                 *_things(),
+                _Wanted(resource=CRDS, into=Crd, key=CRDS.kind),
                 *(_Wanted(resource=one, into=_Traced) for one in self._others()),
             ]
         )
@@ -142,6 +155,7 @@ class Reading:
             workloads={one.kind: found[one.kind] for one in WORKLOADS},
             jobs=found[JOBS.kind],
             things={one.key: found[one.key] for one in _things()},
+            crds=found[CRDS.kind],
             missing=tuple(self._missing),
         )
 
@@ -197,11 +211,12 @@ class Reading:
             return
         kinds = {(row.group, row.resource): row.kind for row in self._removals.rows if row.resource}
         self._sighted(requests.in_metrics(text, kinds))
+        self.counters = requests.counters(text, COUNTERS)
 
     def _others(self) -> list[Resource]:
         """Kinds that are read for their traces alone: those of which some version ends, in a version that lasts."""
         known = _NOT_APPLIED | {
-            one.name for one in (NODES, PODS, JOBS, CONFIGMAPS, SECRETS, *WORKLOADS, *THINGS)
+            one.name for one in (NODES, PODS, JOBS, CONFIGMAPS, SECRETS, CRDS, *WORKLOADS, *THINGS)
         }
         found: dict[str, Resource] = {}
         for row in self._removals.rows:

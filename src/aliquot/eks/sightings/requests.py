@@ -5,7 +5,7 @@ what it does not show proves nothing.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aliquot.eks.sightings.sighting import Sighting, Trace, Where
 
@@ -26,3 +26,13 @@ def in_metrics(text: str, kind_of: dict[tuple[str, str], str]) -> Iterator[Sight
             kind=kind_of.get((group, resource)) or resource,
             where=Where(trace=Trace.REQUESTS),
         )
+
+
+def counters(text: str, names: Iterable[str]) -> dict[str, float]:
+    """Of metrics by name, summed over their labels; one that is not there is left out."""
+    found: dict[str, float] = {}
+    for name in names:
+        samples = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? ([0-9.e+]+)", text, re.MULTILINE)
+        if samples:
+            found[name] = sum(float(value) for value in samples)
+    return found

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from aliquot.eks.estate.estate import Estate, Nodegroup, Subnet
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.surge import nodes_on_top
 
 CHECK = "free-addresses"
 _OF_CONTROL_PLANE = 5
@@ -43,19 +44,18 @@ def judge(estate: Estate) -> Iterator[Finding]:
             "free addresses, or give it subnets of another zone",
         )
     for group in estate.nodegroups:
-        yield from _surge(estate, group, [by_id[id_] for id_ in group.subnets if id_ in by_id])
+        yield from _surge(
+            group, nodes_on_top(estate, group), [by_id[id_] for id_ in group.subnets if id_ in by_id]
+        )
 
 
-def _surge(estate: Estate, group: Nodegroup, subnets: list[Subnet]) -> Iterator[Finding]:
-    """With the default strategy there are more nodes for a while, each with an address of its own and those of its pods."""
-    if not subnets or not group.desired or group.strategy != "DEFAULT":
-        return
-    surge = max(2 * len({subnet.zone for subnet in subnets}), group.most_unavailable)
+def _surge(group: Nodegroup, nodes: int, subnets: list[Subnet]) -> Iterator[Finding]:
+    """Each of them has an address of its own; those of its pods are another check's."""
     free = sum(subnet.free for subnet in subnets)
-    if free < surge:
+    if free < nodes:
         yield _block(
             f"node group {group.name}",
-            f"{surge} nodes more come while it is replaced, and its subnets have {free} free addresses",
+            f"{nodes} nodes more come while it is replaced, and its subnets have {free} free addresses",
             "free some, or set its update strategy to MINIMAL",
         )
 

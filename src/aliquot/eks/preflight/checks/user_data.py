@@ -40,7 +40,12 @@ _FLAGS = (
 def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
     """A flag that an older kubelet did not know, either, is told without a hop."""
     for template in estate.templates:
-        used_by = sorted(group.name for group in estate.nodegroups if group.template == template.id)
+        used_by = sorted(
+            group.name
+            for group in estate.nodegroups
+            if group.template == template.id
+            and (template.is_latest or group.template_version in ("", template.version))
+        )
         if not used_by or not template.user_data:
             continue
         for flag in _FLAGS:
