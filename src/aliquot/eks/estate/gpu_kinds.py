@@ -23,6 +23,8 @@ TOGETHER = (
     Resource(_KUBEFLOW, "v2beta1", "mpijobs", "MPIJob"),
     Resource("ray.io", "v1", "rayjobs", "RayJob"),
     Resource("ray.io", "v1", "rayclusters", "RayCluster"),
+    Resource("ray.io", "v1", "rayservices", "RayService"),
+    Resource("workload.codeflare.dev", "v1beta2", "appwrappers", "AppWrapper"),
     Resource("batch.volcano.sh", "v1alpha1", "jobs", "Job"),
     Resource("scheduling.volcano.sh", "v1beta1", "podgroups", "PodGroup"),
     Resource("kueue.x-k8s.io", "v1beta1", "workloads", "Workload"),

@@ -59,6 +59,7 @@ class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
     affinity: Affinity | None = None
     tolerations: list[dict[str, Any]] = []
     resource_claims: list[dict[str, Any]] = []
+    scheduling_group: dict[str, Any] = {}
 
 
 class PodStatus(Struct, frozen=True, rename="camel", kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.objects import Crd, Meta, Node, Objects, Pod, Workload
+from aliquot.eks.estate.served import served_groups
 from aliquot.eks.sightings import helm, requests
 from aliquot.eks.sightings.live import LAST_APPLIED, of_object, of_traces
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
@@ -83,20 +84,6 @@ SHA1 = (
 COUNTERS = SHA1
 
 
-class _Version(msgspec.Struct, frozen=True):
-    version: str
-
-
-class _Group(msgspec.Struct, frozen=True):
-    name: str
-    versions: tuple[_Version, ...] = ()
-    preferred: _Version | None = msgspec.field(name="preferredVersion", default=None)
-
-
-class _Groups(msgspec.Struct, frozen=True):
-    groups: tuple[_Group, ...] = ()
-
-
 class _Traced(msgspec.Struct, frozen=True):
     """As much of an object as tells how it was written."""
 
@@ -160,24 +147,13 @@ class Reading:
         )
 
     async def _served_groups(self) -> dict[str, tuple[str, ...]] | None:
-        """With their versions, the preferred first; None: it is not told, so each kind is asked for."""
+        """None: it is not told, so each kind is asked for."""
+        self.calls["/apis"] = 1
         try:
-            told = msgspec.json.decode(await self._client.get_raw("/apis"), type=_Groups)
+            # No cluster is without any: it was no answer to what was asked.
+            return await served_groups(self._client) or None
         except (errors.ApiError, msgspec.MsgspecError):
             return None
-        finally:
-            self.calls["/apis"] = 1
-        if not told.groups:
-            # No cluster is without any: it was no answer to what was asked.
-            return None
-        return {
-            group.name: tuple(
-                dict.fromkeys(
-                    one.version for one in (*([group.preferred] if group.preferred else ()), *group.versions)
-                )
-            )
-            for group in told.groups
-        }
 
     async def releases(self) -> None:
         """Helm's, of all namespaces."""
