@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from aliquot.eks.aws.api import Api, Failure
 
-_NEWEST = 8
-"""Updates that are looked at: what a run began is among them."""
+_AT_EACH_END = 8
+"""Updates that are looked at: what a run began is among them. EKS says nothing of the order it lists them in."""
 
 
 class Progress(StrEnum):
@@ -38,7 +38,7 @@ async def updates_of(api: Api, cluster: str, whose: dict[str, str]) -> tuple[See
     """The newest, oldest first. `whose`: an add-on or a node group by name; empty: the cluster itself. Raises Failure."""
     ids = [str(one) async for one in api.pages("eks", "ListUpdates", "updateIds", name=cluster, **whose)]
     found = []
-    for id_ in ids[-_NEWEST:]:
+    for id_ in dict.fromkeys((*ids[:_AT_EACH_END], *ids[-_AT_EACH_END:])):
         try:
             found.append(
                 _seen(

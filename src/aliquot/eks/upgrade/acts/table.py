@@ -3,18 +3,80 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from aliquot.eks.upgrade.acts import addon, control_plane, group_config, group_roll
+from aliquot.eks.upgrade.acts import (
+    addon,
+    approval,
+    backup,
+    cluster_counts,
+    control_plane,
+    control_plane_health,
+    fargate,
+    freeze,
+    group_config,
+    group_roll,
+    insights_refresh,
+    platform,
+    preflight,
+    rollback_readiness,
+    soak,
+    support_policy,
+)
 from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.approval import Approval
+from aliquot.eks.upgrade.acts.backup import Backup
+from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
+from aliquot.eks.upgrade.acts.fargate import FargateRestart
+from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.platform import PlatformHealth
+from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
+from aliquot.eks.upgrade.acts.soak import Soak
+from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
 from aliquot.eks.upgrade.doing import Doing
 
-Act: TypeAlias = ControlPlane | AddonBuild | GroupRoll | GroupConfig
+Act: TypeAlias = (
+    AddonBuild
+    | Approval
+    | Backup
+    | ControlPlane
+    | ControlPlaneHealth
+    | CountAfter
+    | CountBefore
+    | FargateRestart
+    | Freeze
+    | GroupConfig
+    | GroupRoll
+    | InsightsRefresh
+    | PlatformHealth
+    | Preflight
+    | RollbackReadiness
+    | Soak
+    | SupportPolicy
+    | Unfreeze
+)
 
 DOINGS: Mapping[type, Doing[Any, Any]] = {
-    ControlPlane: control_plane.DOING,
     AddonBuild: addon.DOING,
-    GroupRoll: group_roll.DOING,
+    Approval: approval.DOING,
+    Backup: backup.DOING,
+    ControlPlane: control_plane.DOING,
+    ControlPlaneHealth: control_plane_health.DOING,
+    CountAfter: cluster_counts.AFTER,
+    CountBefore: cluster_counts.BEFORE,
+    FargateRestart: fargate.DOING,
+    Freeze: freeze.FREEZE,
     GroupConfig: group_config.DOING,
+    GroupRoll: group_roll.DOING,
+    InsightsRefresh: insights_refresh.DOING,
+    PlatformHealth: platform.DOING,
+    Preflight: preflight.DOING,
+    RollbackReadiness: rollback_readiness.DOING,
+    Soak: soak.DOING,
+    SupportPolicy: support_policy.DOING,
+    Unfreeze: freeze.UNFREEZE,
 }

@@ -1,0 +1,61 @@
+"""How many of what there is: kept before the upgrade, compared after it."""
+
+import msgspec
+from msgspec import Struct
+
+from aliquot.eks.estate.objects import Node
+from aliquot.eks.upgrade.counts import Counts, RunningPod, RunningWorkload, count, missing
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.verdicts import Done, Hold, Keep, Verdict, Wait
+from aliquot.kube.resources import DAEMONSETS, DEPLOYMENTS, NODES, PODS, STATEFULSETS
+
+KEPT = "counts"
+_LOOK_S = 20.0
+_WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+
+
+class CountBefore(Struct, frozen=True, tag="count-before"):
+    hop: str
+    """Each hop is compared with how it was before that hop."""
+
+
+class CountAfter(Struct, frozen=True, tag="count-after"):
+    hop: str
+    settle_s: float = 900.0
+    """Until then pods may still be on their way."""
+
+
+async def look(act: CountBefore | CountAfter, doors: Doors) -> Counts:
+    kube = doors.kube
+    workloads = []
+    for resource in _WORKLOADS:
+        listed = await kube.list(resource, into=RunningWorkload)
+        workloads += [(resource.kind, one) for one in listed.items]
+    nodes = await kube.list(NODES, into=Node)
+    pods = await kube.list(PODS, into=RunningPod)
+    return count(nodes.items, pods.items, workloads)
+
+
+def judged_before(act: CountBefore, seen: Counts, attempt: Attempt) -> Verdict:
+    name = f"{KEPT}/{act.hop}"
+    if name in attempt.kept:
+        return Done("counted")
+    return Keep(name, msgspec.to_builtins(seen))
+
+
+def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
+    before = msgspec.convert(attempt.kept[f"{KEPT}/{act.hop}"], Counts)
+    gone = missing(before, seen)
+    if not gone:
+        restarts = seen.restarts - before.restarts
+        told = f"; {restarts} more restarts in kube-system" if restarts > 0 else ""
+        return Done(f"all that there was is there{told}")
+    if attempt.now_s - attempt.began_s < act.settle_s:
+        return Wait(
+            _LOOK_S, f"not yet as before: {gone[0]}" + (f", and {len(gone) - 1} more" if gone[1:] else "")
+        )
+    return Hold(f"not as it was before: {'; '.join(gone)}", "mend it, then retry; or go back")
+
+
+BEFORE = Doing(look=look, judge=judged_before)
+AFTER = Doing(look=look, judge=judged_after)

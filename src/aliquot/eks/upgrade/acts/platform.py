@@ -1,0 +1,90 @@
+"""What runs the cluster besides EKS' own: is it well, and does it go with the new minor?"""
+
+from msgspec import Struct
+
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
+from aliquot.eks.versions.minor import Minor
+from aliquot.kube.resources import DEPLOYMENTS
+
+_LOOK_S = 15.0
+_SETTLE_S = 600.0
+_PLATFORM = (
+    "aliquot-operator",
+    "aliquot-scheduler",
+    "aws-load-balancer-controller",
+    "cluster-autoscaler",
+    "coredns",
+    "ebs-csi-controller",
+    "gpu-operator",
+    "karpenter",
+    "kueue-controller-manager",
+    "metrics-server",
+)
+"""Deployments by name, or by the end of it (a release's name may stand before)."""
+
+
+class PlatformHealth(Struct, frozen=True, tag="platform"):
+    minor: Minor
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    name: str
+    """`namespace/name`."""
+    wanted: int
+    ready: int
+    rolled_out: bool
+    image: str = ""
+
+
+class Seen(Struct, frozen=True):
+    parts: tuple[Part, ...]
+
+
+async def look(act: PlatformHealth, doors: Doors) -> Seen:
+    parts = []
+    for one in (await doors.kube.list(DEPLOYMENTS)).items:
+        metadata, spec, status = one["metadata"], one.get("spec", {}), one.get("status", {})
+        if not metadata["name"].endswith(_PLATFORM):
+            continue
+        wanted = spec.get("replicas", 1)
+        containers = spec.get("template", {}).get("spec", {}).get("containers", [{}])
+        parts.append(
+            Part(
+                name=f"{metadata['namespace']}/{metadata['name']}",
+                wanted=wanted,
+                ready=status.get("readyReplicas", 0),
+                rolled_out=status.get("updatedReplicas", 0) >= wanted,
+                image=containers[0].get("image", ""),
+            )
+        )
+    return Seen(tuple(parts))
+
+
+def judged(act: PlatformHealth, seen: Seen, attempt: Attempt) -> Verdict:
+    ill = [
+        f"{one.name}: {one.ready} of {one.wanted} ready"
+        for one in seen.parts
+        if one.ready < one.wanted or not one.rolled_out
+    ]
+    if ill and attempt.now_s - attempt.began_s < _SETTLE_S:
+        return Wait(_LOOK_S, ill[0])
+    if ill:
+        return Hold(f"not well: {'; '.join(ill)}", "mend it, or put its former release back; then retry")
+    behind = [
+        one for one in seen.parts if one.name.endswith("cluster-autoscaler") and not _of(one, act.minor)
+    ]
+    told = f"{len(seen.parts)} parts of the platform are well"
+    if behind:
+        told += f"; the cluster autoscaler is to be of the cluster's minor: {behind[0].image} is not"
+    return Done(told)
+
+
+def _of(part: Part, minor: Minor) -> bool:
+    try:
+        return Minor.parse(part.image.rpartition(":")[2]) == minor
+    except ValueError:
+        return True
+
+
+DOING = Doing(look=look, judge=judged)

@@ -1,0 +1,62 @@
+"""All checks once more, on the cluster as it is just before it is changed."""
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.reading import from_aws, with_objects
+from aliquot.eks.preflight.checks.table import CHECKS
+from aliquot.eks.preflight.judging import judge
+from aliquot.eks.preflight.subject import Need, Subject
+from aliquot.eks.preflight.verdict import Code, FailOn
+from aliquot.eks.preflight.waivers import Waiver
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict
+from aliquot.eks.versions import removals
+from aliquot.eks.versions.minor import Minor
+
+_NAMED = 5
+"""Findings that a hold names; the rest is counted."""
+
+
+class Preflight(Struct, frozen=True, tag="preflight"):
+    cluster: str
+    now: Minor
+    to: Minor
+    waivers: tuple[Waiver, ...] = ()
+    unchecked_passes: bool = False
+    helm: bool = False
+
+
+async def look(act: Preflight, doors: Doors) -> Estate:
+    estate = await from_aws(doors.api, act.cluster, clock=doors.clock)
+    return await with_objects(estate, doors.kube, removals.shipped(), helm=act.helm)
+
+
+def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
+    subject = Subject(
+        name=act.cluster,
+        now=act.now,
+        to=act.to,
+        today=datetime.fromtimestamp(attempt.now_s, UTC).date(),
+        has=frozenset(Need),
+        sightings=seen.sightings,
+        estate=seen,
+        unchecked=seen.unchecked,
+    )
+    result = judge(subject, CHECKS, act.waivers)
+    code = result.code(FailOn.BLOCK, unchecked_passes=act.unchecked_passes)
+    if code is Code.PASSED:
+        return Done(result.summary)
+    if code is Code.UNCHECKED:
+        named = [f"{one.what}: {one.why}" for one in result.unchecked]
+        todo = "give the rights to read it, or plan with --allow-unchecked; then retry"
+    else:
+        named = [f"{one.what}: {one.why} (to do: {one.fix})" for one in result.findings if one.blocks]
+        todo = f"aliquot eks preflight {act.cluster} --to {act.to} shows all; mend or waive them, then retry"
+    more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return Hold(f"{result.summary}: {'; '.join(named[:_NAMED])}{more}", todo)
+
+
+DOING = Doing(look=look, judge=judged)

@@ -1,0 +1,120 @@
+"""How a cluster is, in numbers: what there was before an upgrade has to be there after it."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from aliquot.eks.estate.objects import Meta, Node
+from aliquot.kube.quantity import whole
+
+GROUP_LABEL = "eks.amazonaws.com/nodegroup"
+
+
+class ContainerStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    restart_count: int = 0
+
+
+class RunningStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    phase: str = ""
+    container_statuses: list[ContainerStatus] = []
+
+
+class RunningPod(Struct, frozen=True, kw_only=True):
+    metadata: Meta = Meta()
+    status: RunningStatus = RunningStatus()
+
+
+class WorkloadStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    """Of Deployments, StatefulSets and DaemonSets together."""
+
+    ready_replicas: int = 0
+    number_ready: int = 0
+
+    @property
+    def ready(self) -> int:
+        return self.ready_replicas or self.number_ready
+
+
+class RunningWorkload(Struct, frozen=True, kw_only=True):
+    metadata: Meta = Meta()
+    status: WorkloadStatus = WorkloadStatus()
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    ready_nodes: dict[str, int] = {}
+    """By node group; those of none under an empty name."""
+    resources: dict[str, int] = {}
+    """What nodes have to give of extended resources (nvidia.com/gpu and the like), in all."""
+    pods: dict[str, int] = {}
+    """By phase."""
+    restarts: int = 0
+    """Of containers in kube-system."""
+    ready: dict[str, int] = {}
+    """Ready pods of workloads, by `Kind namespace/name`. Not of DaemonSets: theirs are as many as there are nodes."""
+
+
+def count(
+    nodes: Iterable[Node],
+    pods: Iterable[RunningPod],
+    workloads: Iterable[tuple[str, RunningWorkload]],
+) -> Counts:
+    ready_nodes: Counter[str] = Counter()
+    resources: Counter[str] = Counter()
+    for node in nodes:
+        ready = any(
+            one.get("type") == "Ready" and one.get("status") == "True" for one in node.status.conditions
+        )
+        ready_nodes[node.metadata.labels.get(GROUP_LABEL, "")] += ready
+        for name, amount in node.status.allocatable.items():
+            if _extended(name):
+                resources[name] += whole(str(amount))
+    phases: Counter[str] = Counter()
+    restarts = 0
+    for pod in pods:
+        phases[pod.status.phase] += 1
+        if pod.metadata.namespace == "kube-system":
+            restarts += sum(one.restart_count for one in pod.status.container_statuses)
+    return Counts(
+        ready_nodes=dict(ready_nodes),
+        resources={name: amount for name, amount in resources.items() if amount},
+        pods=dict(phases),
+        restarts=restarts,
+        ready={
+            f"{kind} {one.metadata.namespace}/{one.metadata.name}": one.status.ready
+            for kind, one in workloads
+            if one.status.ready and kind != "DaemonSet"
+        },
+    )
+
+
+def _extended(resource: str) -> bool:
+    return "/" in resource and not resource.startswith(("kubernetes.io/", "attachable-volumes", "hugepages"))
+
+
+def missing(before: Counts, now: Counts) -> list[str]:
+    """What there was and is no more, or is more than it was where that is bad. One line each."""
+    found = [
+        f"{_group(group)}: {now.ready_nodes.get(group, 0)} of {ready} nodes are ready"
+        for group, ready in before.ready_nodes.items()
+        if now.ready_nodes.get(group, 0) < ready
+    ]
+    found += [
+        f"{name}: {now.resources.get(name, 0)} of {amount}"
+        for name, amount in before.resources.items()
+        if now.resources.get(name, 0) < amount
+    ]
+    found += [
+        f"{name}: {now.ready.get(name, 0)} of {ready} ready"
+        for name, ready in before.ready.items()
+        if now.ready.get(name, 0) < ready
+    ]
+    for phase in ("Pending", "Failed"):
+        was, is_ = before.pods.get(phase, 0), now.pods.get(phase, 0)
+        if is_ > was:
+            found.append(f"{is_} pods are {phase}, {was} were before")
+    return found
+
+
+def _group(group: str) -> str:
+    return f"node group {group}" if group else "nodes of no group"
