@@ -89,6 +89,12 @@ def came_with(cuda: Cuda) -> Driver | None:
     return _toolkits().get(cuda)
 
 
+def newest_major(driver: Driver) -> int:
+    """Of CUDA, that a driver runs by itself."""
+    majors = _majors()
+    return max((cuda for cuda, least in majors.items() if reaches(driver, least)), default=min(majors) - 1)
+
+
 def runs_all_known(driver: Driver) -> bool:
     """Whatever CUDA an image has, of those that there are."""
     return all(reaches(driver, least) for least in _majors().values())

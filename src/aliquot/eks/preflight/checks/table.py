@@ -11,6 +11,7 @@ from aliquot.eks.preflight.checks import (
     addresses,
     budgets,
     cluster_behaviour,
+    gpu_driver,
     insights,
     launch_templates,
     node_os,
@@ -191,6 +192,12 @@ CHECKS = (
         title="What behaves otherwise and cannot be looked for",
         needs=Need.OBJECTS,
         judge=lambda s: told_changes.judge(s.known.cluster.name, s.now, s.to),
+    ),
+    Check(
+        id=gpu_driver.CHECK,
+        title="Drivers of GPU nodes, against their GPUs and the CUDA of their pods",
+        needs=Need.OBJECTS,
+        judge=lambda s: gpu_driver.judge(s.known, s.to),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}

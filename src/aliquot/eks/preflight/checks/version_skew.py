@@ -4,16 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.estate.objects import Node
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.pools import pool_of
 from aliquot.eks.versions import skew
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "version-skew"
 GROUPS = "node-group-versions"
 KUBE_PROXY = "kube-proxy"
-NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
-FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
 
 
 def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
@@ -34,7 +32,7 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
             )
             continue
         if not skew.kubelet_fits(kubelet, max(to, kubelet)):
-            behind[_pool(node), kubelet].append(node.metadata.name)
+            behind[pool_of(node), kubelet].append(node.metadata.name)
     for (pool, kubelet), names in sorted(behind.items(), key=lambda item: item[0][0]):
         first = next(minor for minor in _hops(kubelet, to) if not skew.kubelet_fits(kubelet, minor))
         yield Finding(
@@ -97,17 +95,6 @@ def judge_groups(estate: Estate) -> Iterator[Finding]:
                 why=f"it is at {group.minor}, ahead of the control plane at {estate.cluster.minor}",
                 fix="a kubelet may not be newer than its API server: bring it back",
             )
-
-
-def _pool(node: Node) -> str:
-    labels = node.metadata.labels
-    if NODEGROUP_LABEL in labels:
-        return f"node group {labels[NODEGROUP_LABEL]}"
-    if FARGATE_LABEL in labels:
-        return f"Fargate profile {labels[FARGATE_LABEL]}"
-    if "karpenter.sh/nodepool" in labels:
-        return f"NodePool {labels['karpenter.sh/nodepool']}"
-    return "nodes of no group"
 
 
 def _hops(now: Minor, to: Minor) -> Iterator[Minor]:

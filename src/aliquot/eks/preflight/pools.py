@@ -1,0 +1,141 @@
+"""Nodes by what makes and replaces them together, and the pods that run there or ask to.
+
+A pool is a managed node group, a NodePool of Karpenter, a Fargate profile, or what is left. A group without nodes is one, too.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec
+from aliquot.kube.selectors import SelectorError, from_object
+
+NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
+FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
+KARPENTER_LABEL = "karpenter.sh/nodepool"
+TYPE_LABEL = "node.kubernetes.io/instance-type"
+
+_OVER = frozenset({"Succeeded", "Failed"})
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    name: str
+    """For sentences: `node group gpu`."""
+    group: Nodegroup | None = None
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    """That are on its nodes, and not over."""
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """Of the nodes that are there."""
+        found = {node.metadata.labels.get(TYPE_LABEL, "") for node in self.nodes}
+        return tuple(sorted(found - {""}))
+
+    def selected_by(self, spec: PodSpec) -> bool:
+        """Whether the pod names what this pool has. One that may go anywhere selects nothing."""
+        terms = _terms(spec)
+        if not spec.node_selector and not terms:
+            return False
+        return any(
+            all(labels.get(key) == value for key, value in spec.node_selector.items())
+            and (not terms or any(_fits(term, labels) for term in terms))
+            for labels in self._labels()
+        )
+
+    def _labels(self) -> Iterator[dict[str, str]]:
+        for node in self.nodes:
+            yield node.metadata.labels
+        if self.group is not None and not self.nodes:
+            types = {TYPE_LABEL: self.group.instance_types[0]} if self.group.instance_types else {}
+            yield {**types, **self.group.labels, NODEGROUP_LABEL: self.group.name}
+
+
+def pools(estate: Estate) -> tuple[Pool, ...]:
+    """Managed groups first, as AWS lists them."""
+    nodes: dict[str, list[Node]] = {pool_name(NODEGROUP_LABEL, one.name): [] for one in estate.nodegroups}
+    groups = {pool_name(NODEGROUP_LABEL, one.name): one for one in estate.nodegroups}
+    of_node: dict[str, str] = {}
+    objects = estate.objects or Objects()
+    for node in objects.nodes:
+        name = pool_of(node)
+        nodes.setdefault(name, []).append(node)
+        of_node[node.metadata.name] = name
+    pods: dict[str, list[Pod]] = {}
+    for pod in objects.pods:
+        where = of_node.get(pod.spec.node_name)
+        if where is not None and pod.status.phase not in _OVER:
+            pods.setdefault(where, []).append(pod)
+    return tuple(
+        Pool(name=name, group=groups.get(name), nodes=tuple(there), pods=tuple(pods.get(name, ())))
+        for name, there in nodes.items()
+    )
+
+
+def pool_of(node: Node) -> str:
+    labels = node.metadata.labels
+    for label in (NODEGROUP_LABEL, FARGATE_LABEL, KARPENTER_LABEL):
+        if label in labels:
+            return pool_name(label, labels[label])
+    return "nodes of no group"
+
+
+_KINDS = {NODEGROUP_LABEL: "node group", FARGATE_LABEL: "Fargate profile", KARPENTER_LABEL: "NodePool"}
+
+
+def pool_name(label: str, value: str) -> str:
+    return f"{_KINDS[label]} {value}"
+
+
+class Asking(Struct, frozen=True, kw_only=True):
+    """A pod, or a workload's template of pods that are not there."""
+
+    what: str
+    metadata: Meta
+    spec: PodSpec
+
+
+def asking(pool: Pool, objects: Objects) -> Iterator[Asking]:
+    """What runs in the pool, what waits for it, and what would if it were scaled up or resumed."""
+    for pod in pool.pods:
+        yield _pod(pod)
+    for pod in objects.pods:
+        if not pod.spec.node_name and pod.status.phase == "Pending" and pool.selected_by(pod.spec):
+            yield _pod(pod)
+    for kind in ("Deployment", "StatefulSet"):
+        for workload in objects.workloads.get(kind, ()):
+            template = workload.spec.template
+            if workload.spec.replicas == 0 and pool.selected_by(template.spec):
+                meta = workload.metadata
+                what = f"{kind} {meta.namespace}/{meta.name}"
+                yield Asking(what=what, metadata=template.metadata, spec=template.spec)
+    for job in objects.jobs:
+        if job.spec.suspend and pool.selected_by(job.spec.template.spec):
+            what = f"Job {job.metadata.namespace}/{job.metadata.name}"
+            yield Asking(what=what, metadata=job.spec.template.metadata, spec=job.spec.template.spec)
+
+
+def _pod(pod: Pod) -> Asking:
+    what = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+    return Asking(what=what, metadata=pod.metadata, spec=pod.spec)
+
+
+def _terms(spec: PodSpec) -> list[dict[str, object]]:
+    affinity = spec.affinity.node_affinity if spec.affinity is not None else {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    return [term for term in required.get("nodeSelectorTerms") or () if term.get("matchExpressions")]
+
+
+def _fits(term: dict[str, object], labels: dict[str, str]) -> bool:
+    try:
+        return from_object({"matchExpressions": term["matchExpressions"]}).matches(labels)
+    except SelectorError:
+        # Gt and Lt are of nodes alone; nobody chooses a group by them.
+        return False
+
+
+def some(names: list[str]) -> str:
+    """`pod shop/train-0 and 7 more`."""
+    first = sorted(names)
+    return first[0] if len(first) == 1 else f"{first[0]} and {len(first) - 1} more"
