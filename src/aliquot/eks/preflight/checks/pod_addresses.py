@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, InstanceType, Nodegroup, Subnet
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight.checks.version_skew import NODEGROUP_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
+from aliquot.eks.preflight.pools import NODEGROUP_LABEL
 from aliquot.eks.preflight.surge import nodes_on_top
 
 T = TypeVar("T")
