@@ -45,6 +45,7 @@ APPARMOR = {"container.apparmor.security.beta.kubernetes.io/c": "runtime/default
 IPVS = thing("ConfigMap", "kube-proxy-config", data={"config": "mode: ipvs\n"})
 OLD_RUNTIME = {"nodeInfo": {"kubeletVersion": "v1.34.1", "containerRuntimeVersion": "containerd://1.7.29"}}
 SCHEDULER = "kind: KubeSchedulerConfiguration\nplugins: [EBSLimits]\n"
+AUTO_MODE = {"template": {"spec": {"nodeClassRef": {"group": "eks.amazonaws.com"}}}}
 PLANTED: dict[str, dict[str, Any]] = {
     "ebs-in-tree": thing("StorageClass", provisioner="kubernetes.io/aws-ebs"),
     "ebs-in-tree-code": thing("PersistentVolume", spec={"awsElasticBlockStore": {}}),
@@ -84,6 +85,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "static-pod-references": user_data("> /etc/kubernetes/manifests/a.yaml secretKeyRef: {}"),
     "cadvisor-flags": user_data("--event-storage-age-limit=1m"),
     "event-record-qps": user_data("eventRecordQPS: 0"),
+    "node-pool-balanced": thing("NodePool", spec=AUTO_MODE),
     "removed-in-1-37": written("networking.k8s.io/v1beta1", "IPAddress"),
     "workload-v1alpha2": written("scheduling.k8s.io/v1alpha2", "PodGroup"),
 }

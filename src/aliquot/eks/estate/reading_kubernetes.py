@@ -290,7 +290,7 @@ def _not_listed(resource: Resource, error: errors.ApiError) -> Unchecked:
 def _traces(kind: str, item: Any) -> list[Sighting | Unchecked]:
     """What it says of how it was written, which it has no more when this returns. Pods and nodes are written by controllers."""
     match item:
-        case Workload() | _Traced():
+        case Workload() | Crd() | _Traced():
             meta = item.metadata
             managers = ((one.api_version, one.manager) for one in meta.managed_fields)
             found = list(of_traces(kind, meta.namespace, meta.name, meta.annotations, managers))

@@ -13,6 +13,7 @@ from aliquot.eks.preflight.checks import (
     cluster_behaviour,
     gpu_driver,
     insights,
+    karpenter,
     launch_templates,
     node_os,
     pod_addresses,
@@ -186,6 +187,18 @@ CHECKS = (
         title="Webhooks that fail closed",
         needs=Need.OBJECTS,
         judge=lambda s: webhooks.judge(_objects(s)),
+    ),
+    Check(
+        id=karpenter.CHECK,
+        title="Karpenter, its NodePools and NodeClasses",
+        needs=Need.OBJECTS,
+        judge=lambda s: karpenter.judge(_objects(s), s.now, s.to),
+    ),
+    Check(
+        id=karpenter.AUTOSCALER,
+        title="The cluster autoscaler's minor",
+        needs=Need.OBJECTS,
+        judge=lambda s: karpenter.judge_autoscaler(_objects(s), s.now, s.to),
     ),
     Check(
         id=told_changes.CHECK,
