@@ -148,6 +148,10 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     pods_per_node: int = 0
 
 
+RESERVATIONS = "capacity reservations"
+"""As their reading is named in `unchecked`."""
+
+
 class Reservation(Struct, frozen=True, kw_only=True):
     """Of capacity: on demand, or a block that ends."""
 

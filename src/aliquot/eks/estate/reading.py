@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from aliquot.clock import Clock
 from aliquot.eks.aws.api import Api
 from aliquot.eks.estate import reading_aws as aws
-from aliquot.eks.estate.estate import Cluster, Estate
+from aliquot.eks.estate.estate import RESERVATIONS, Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.estate.reading_quotas import quotas
@@ -46,9 +46,7 @@ async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
             "instance types", unchecked, aws.instance_types(api, groups, templates), ()
         ),
         quotas=await told("quotas", unchecked, quotas(api, groups), ()),
-        reservations=await told(
-            "capacity reservations", unchecked, aws.reservations(api, groups, templates), ()
-        ),
+        reservations=await told(RESERVATIONS, unchecked, aws.reservations(api, groups, templates), ()),
         security_groups=await told(
             "security groups", unchecked, aws.security_groups(api, cluster, templates), ()
         ),

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec
+from aliquot.eks.versions import drivers
+from aliquot.eks.versions.drivers import Family
 from aliquot.kube.selectors import SelectorError, from_object
 
 NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
@@ -71,6 +73,15 @@ def pools(estate: Estate) -> tuple[Pool, ...]:
         Pool(name=name, group=groups.get(name), nodes=tuple(there), pods=tuple(pods.get(name, ())))
         for name, there in nodes.items()
     )
+
+
+def gpu_families(estate: Estate, pool: Pool) -> tuple[Family, ...]:
+    """Of NVIDIA's GPUs, by what its group and its nodes say of instance types."""
+    types = set(pool.instance_types)
+    if pool.group is not None:
+        types |= set(estate.types_of(pool.group))
+    found = {family.name: family for one in types if (family := drivers.family(one))}
+    return tuple(found[name] for name in sorted(found))
 
 
 def pool_of(node: Node) -> str:

@@ -56,6 +56,8 @@ class Family(Struct, frozen=True, kw_only=True):
     first_cuda: Cuda | None
     last_cuda: int | None
     """The last major with code for it."""
+    scarce: bool
+    """On demand there often are none."""
 
 
 class Fit(StrEnum):
@@ -151,6 +153,7 @@ class _Family(_Row, frozen=True, kw_only=True):
     architecture: str
     driver: str = ""
     last_branch: int | None = None
+    scarce: bool = False
 
 
 class _Bottlerocket(_Row, frozen=True, kw_only=True):
@@ -225,6 +228,7 @@ def _families() -> dict[str, Family]:
             last_branch=row.last_branch or of.last_branch,
             first_cuda=parse_cuda(of.first_cuda) if of.first_cuda else None,
             last_cuda=int(of.last_cuda) if of.last_cuda else None,
+            scarce=row.scarce,
         )
     return found
 

@@ -14,7 +14,7 @@ from aliquot.eks.estate.objects import Node, Objects
 from aliquot.eks.preflight import cuda_needs
 from aliquot.eks.preflight.cuda_needs import Need, NotTold
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
-from aliquot.eks.preflight.pools import Pool, asking, pools, some
+from aliquot.eks.preflight.pools import Pool, asking, gpu_families, pools, some
 from aliquot.eks.versions import amis, drivers
 from aliquot.eks.versions.amis import Contents
 from aliquot.eks.versions.drivers import Cuda, Driver, Family, Fit
@@ -44,7 +44,7 @@ class _Has(Struct, frozen=True):
 def judge(estate: Estate, to: Minor, recommended: Recommended = amis.newest) -> Iterator[Finding | Unchecked]:
     objects = estate.objects or Objects()
     for pool in pools(estate):
-        families = _families(estate, pool)
+        families = gpu_families(estate, pool)
         if not families and not any(_has_gpus(node) for node in pool.nodes):
             continue
         if wrong_kind := _kind_of_ami(pool, families):
@@ -62,14 +62,6 @@ def judge(estate: Estate, to: Minor, recommended: Recommended = amis.newest) -> 
             )
         yield from _against_gpus(pool, families, now, then, to)
         yield from _against_pods(pool, families, now, then, to, objects)
-
-
-def _families(estate: Estate, pool: Pool) -> tuple[Family, ...]:
-    types = set(pool.instance_types)
-    if pool.group is not None:
-        types |= set(estate.types_of(pool.group))
-    found = {family.name: family for one in types if (family := drivers.family(one))}
-    return tuple(found[name] for name in sorted(found))
 
 
 def _has_gpus(node: Node) -> bool:

@@ -11,6 +11,7 @@ from aliquot.eks.preflight.checks import (
     addresses,
     budgets,
     cluster_behaviour,
+    gpu_capacity,
     gpu_driver,
     insights,
     karpenter,
@@ -211,6 +212,12 @@ CHECKS = (
         title="Drivers of GPU nodes, against their GPUs and the CUDA of their pods",
         needs=Need.OBJECTS,
         judge=lambda s: gpu_driver.judge(s.known, s.to),
+    ),
+    Check(
+        id=gpu_capacity.CHECK,
+        title="Room and time to replace GPU nodes",
+        needs=Need.AWS,
+        judge=lambda s: gpu_capacity.judge(s.known, s.to),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}
