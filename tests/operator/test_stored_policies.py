@@ -11,7 +11,7 @@ from aliquot.operator.core.operands import Image, shipped
 from aliquot.operator.core.policies import read_stored
 from aliquot.operator.core.pools import Pool
 from aliquot.operator.core.rendering.operands import manifests
-from aliquot.operator.core.upgrade.windows import opens_in_s
+from aliquot.windows import opens_in_s
 
 IMAGES = shipped(Image("", "aliquot", "1"))
 TEXTS = st.sampled_from(

@@ -12,7 +12,7 @@ from aliquot.operator.core.upgrade.node import DriverPod, GPUPod, UpgradeNode, V
 from aliquot.operator.core.upgrade.roll import starts
 from aliquot.operator.core.upgrade.rules import Rules, Share
 from aliquot.operator.core.upgrade.states import UNDER_WAY, State
-from aliquot.operator.core.upgrade.windows import Window
+from aliquot.windows import Window
 
 NOON_S = 1_767_268_800.0
 """Thursday, 1 January 2026, 12:00 UTC."""

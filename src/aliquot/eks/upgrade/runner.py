@@ -14,11 +14,13 @@ from aliquot.eks.aws.api import (
 )
 from aliquot.eks.upgrade.acts.table import DOINGS
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
+from aliquot.eks.upgrade.gates import waits_s
 from aliquot.eks.upgrade.journal import Journal, Phase, Standing
 from aliquot.eks.upgrade.steps import Step, token
 from aliquot.eks.upgrade.updates import POLL_S
 from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
 from aliquot.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound, Unauthorized
+from aliquot.windows import Window
 
 LEASE_S = 300.0
 _AGAIN_S = 20.0
@@ -40,13 +42,16 @@ class Runner:
         plan: Sequence[Step],
         *,
         owner: str,
+        windows: Sequence[Window] = (),
         tell: Callable[[Step, str], None] = lambda _step, _line: None,
     ) -> None:
         """`tell` hears, a line each, what a step waits for and what came of it."""
         self._doors = doors
         self._journal = journal
         self._run = run
-        self._plan = {step.id: step for step in plan}
+        self._plan = list(plan)
+        self._number = {step.id: number for number, step in enumerate(plan)}
+        self._windows = windows
         self._owner = owner
         self._tell = tell
 
@@ -65,7 +70,15 @@ class Runner:
             paused = self._journal.paused(self._run)
             if paused and standing.phase is Phase.TO_DO:
                 return Hold(f"paused: {paused}", "resume it")
-            held = await self._step(self._plan[standing.step], standing)
+            number = self._number[standing.step]
+            step = self._plan[number]
+            if standing.phase is Phase.TO_DO:
+                wait_s = waits_s(self._plan, number, self._windows, self._now)
+                if wait_s > 0:
+                    self._tell(step, f"the next maintenance window opens in {wait_s / 3600:.1f} h")
+                    await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
+                    continue
+            held = await self._step(step, standing)
             if held is not None:
                 return held
 

@@ -13,7 +13,7 @@ from aliquot.kube.api.gpupolicy import GPUPolicy
 from aliquot.kube.selectors import LabelSelector, SelectorError, from_object, parse_labels
 from aliquot.operator.core.operands import POLICY_LABEL, Image, OperandName, image_problem, manager_image
 from aliquot.operator.core.upgrade.rules import Eviction, Rules, Share
-from aliquot.operator.core.upgrade.windows import Window, problem
+from aliquot.windows import Window, problem
 
 _T = TypeVar("_T")
 

@@ -22,6 +22,7 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.storage.store import Store
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
+from aliquot.windows import Window
 from tests.eks.fake.worlds import START_S, Account
 
 T = TypeVar("T")
@@ -49,6 +50,9 @@ class World:
     vault: MemoryVault
     journal: Journal = field(default_factory=lambda: Journal("sqlite://"))
     told: list[str] = field(default_factory=list)
+    told_hook: Callable[[str], None] = lambda _line: None
+    """Hears each line, too."""
+    windows: tuple[Window, ...] = ()
     runs: int = 0
 
     async def go(self, *acts: Act) -> Hold | None:
@@ -56,7 +60,7 @@ class World:
         self.runs += 1
         self.run = f"run-{self.runs}"
         self.steps = [
-            Step(id=f"{number}", state=State.VERIFY, hop=HOP, what="", act=act, expected_s=0)
+            Step(id=f"{number}", state=State.NODES, hop=HOP, what="", act=act, expected_s=0)
             for number, act in enumerate(acts)
         ]
         self.journal.begin(
@@ -71,9 +75,14 @@ class World:
             self.run,
             self.steps,
             owner="me",
-            tell=lambda _step, line: self.told.append(line),
+            windows=self.windows,
+            tell=self._tell,
         )
         return await runner.go()
+
+    def _tell(self, _step: Step, line: str) -> None:
+        self.told.append(line)
+        self.told_hook(line)
 
     async def approved(self, hash_: str) -> Hold | None:
         """On from an Approval that held."""

@@ -15,7 +15,7 @@ from aliquot.operator.core.upgrade.node import UpgradeNode, Validation
 from aliquot.operator.core.upgrade.rules import Rules
 from aliquot.operator.core.upgrade.states import UNDER_WAY, State
 from aliquot.operator.core.upgrade.steps import is_to_start
-from aliquot.operator.core.upgrade.windows import opens_in_s
+from aliquot.windows import opens_in_s
 
 _MOST_NAMED = 3
 

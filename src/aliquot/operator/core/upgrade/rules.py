@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from aliquot.operator.core.upgrade.windows import Window
+from aliquot.windows import Window
 
 MOST_RESTARTS = 10
 """Of a container of the new driver: upstream's number."""

@@ -1,4 +1,4 @@
-"""Maintenance windows: when nodes may be taken out."""
+"""Maintenance windows: when something that people would notice may begin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,0 +1,37 @@
+"""When a step may begin: in a maintenance window, where there are some. What has begun is seen to its end. Pure."""
+
+from collections.abc import Sequence
+
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+from aliquot.windows import Window, opens_in_s
+
+NOTICED = frozenset(
+    {
+        State.FREEZE,
+        State.PRE_ADDONS,
+        State.PRE_NODES,
+        State.CONTROL_PLANE,
+        State.CORE_ADDONS,
+        State.CANARY_NODES,
+        State.GPU_DRAIN_PREP,
+        State.NODES,
+        State.FARGATE,
+        State.KUBE_PROXY,
+    }
+)
+"""What people may notice. The way back is none of them: whoever goes back has waited long enough."""
+_AROUND_GPUS = (State.GPU_DRAIN_PREP, State.GPU_RESTORE)
+
+
+def waits_s(steps: Sequence[Step], number: int, windows: Sequence[Window], now_s: float) -> float:
+    """Until the step of this number may begin; 0: now."""
+    if steps[number].state not in NOTICED or _jobs_are_suspended(steps, number):
+        return 0.0
+    return opens_in_s(windows, now_s)
+
+
+def _jobs_are_suspended(steps: Sequence[Step], number: int) -> bool:
+    """Between the suspension of jobs and their going on nobody waits for a window: a day without work is worse."""
+    before = [step.state for step in steps[:number] if step.state in _AROUND_GPUS]
+    return bool(before) and before[-1] is State.GPU_DRAIN_PREP

@@ -1,0 +1,55 @@
+"""When steps begin, with maintenance windows: Saturdays from 22:00, six hours."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from aliquot.eks.upgrade.acts.freeze import Freeze
+from aliquot.eks.upgrade.gates import waits_s
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions.minor import Minor
+from aliquot.windows import Window
+
+SATURDAYS = (Window("0 22 * * 6", 6 * 3600.0),)
+FRIDAY_22 = datetime(2026, 10, 2, 22, tzinfo=UTC).timestamp()
+SATURDAY_23 = datetime(2026, 10, 3, 23, tzinfo=UTC).timestamp()
+DAY_S = 86400.0
+
+ORDER = (
+    State.PREFLIGHT,
+    State.CONTROL_PLANE,
+    State.NODES,
+    State.GPU_DRAIN_PREP,
+    State.GPU_DRAIN_PREP,
+    State.NODES,
+    State.GPU_RESTORE,
+    State.KUBE_PROXY,
+    State.VERIFY,
+    State.ROLLBACK,
+)
+STEPS = [
+    Step(id=str(number), state=state, hop=Minor(1, 32), what="", act=Freeze(), expected_s=0)
+    for number, state in enumerate(ORDER)
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "waits"),
+    [
+        (0, False),
+        (1, True),
+        (2, True),
+        (3, True),
+        (4, False),
+        (5, False),
+        (6, False),
+        (7, True),
+        (8, False),
+        (9, False),
+    ],
+)
+def test_who_waits(number: int, waits: bool) -> None:
+    assert waits_s(STEPS, number, SATURDAYS, FRIDAY_22) == (DAY_S if waits else 0.0)
+    assert waits_s(STEPS, number, SATURDAYS, SATURDAY_23) == 0.0
+    assert waits_s(STEPS, number, (), FRIDAY_22) == 0.0

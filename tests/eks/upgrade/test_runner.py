@@ -1,0 +1,183 @@
+"""What the runner does with each thing that a rule may say, on a kind of act made for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from aliquot.eks.aws.api import Failure
+from aliquot.eks.upgrade import runner as running
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
+from aliquot.eks.upgrade.journal import Phase
+from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
+from aliquot.kube.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from aliquot.kube.resources import CONFIGMAPS
+from aliquot.windows import Window
+from tests.eks.upgrade.acts.worlds import World, on_virtual_time
+
+
+class Scripted(Struct, frozen=True):
+    """Says one thing after the other."""
+
+
+class Script:
+    def __init__(self, *says: Verdict | Exception) -> None:
+        self.says: Iterator[Verdict | Exception] = iter(says)
+        self.attempts: list[Attempt] = []
+        self.ran: list[Mapping[str, Any]] = []
+
+    async def look(self, _act: Scripted, _doors: Doors) -> Verdict:
+        said = next(self.says)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def judge(self, _act: Scripted, seen: Verdict, attempt: Attempt) -> Verdict:
+        self.attempts.append(attempt)
+        return seen
+
+    async def run(self, _act: Scripted, _doors: Doors, parameters: Mapping[str, Any]) -> None:
+        self.ran.append(parameters)
+
+
+Play = Callable[..., Script]
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Play:
+    def made(*says: Verdict | Exception) -> Script:
+        script = Script(*says)
+        doing = Doing(look=script.look, judge=script.judge, errands={"fetch": script.run})
+        monkeypatch.setattr(running, "DOINGS", {Scripted: doing})
+        return script
+
+    return made
+
+
+def shop(**data: str) -> dict[str, Any]:
+    return {"metadata": {"name": "shop", "namespace": "default"}, "data": data}
+
+
+def write(verb: Verb, body: dict[str, Any]) -> Write:
+    return Write(verb=verb, resource=CONFIGMAPS, name="shop", namespace="default", body=body)
+
+
+def test_writes_in_their_order_and_those_that_come_too_late(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(
+            Writes((write(Verb.CREATE, shop(a="1")), write(Verb.PATCH, {"data": {"b": "2"}}))),
+            Writes((write(Verb.CREATE, shop(a="9")),)),
+            Done("made"),
+        )
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert (await world.kube.get(CONFIGMAPS, "shop", "default"))["data"] == {"a": "1", "b": "2"}
+        kinds = [one.kind for one in world.journal.entries(world.run)]
+        assert kinds == ["begun", *["intended", "answered"] * 2, "intended", "refused", "done", "over"]
+
+    test()
+
+
+def test_a_deletion_of_what_is_gone_is_no_harm(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Writes((write(Verb.DELETE, {}),)), Done("gone"))
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+
+    test()
+
+
+def test_errands_and_what_is_kept(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        script = play(
+            Errand("fetch", {"n": 1}), Keep("counts", {"gpus": 8}), Keep("counts", {"gpus": 0}), Done("")
+        )
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert script.ran == [{"n": 1}]
+        assert [one.kept for one in script.attempts] == [
+            {},
+            {},
+            {"counts": {"gpus": 8}},
+            {"counts": {"gpus": 8}},
+        ]
+
+    test()
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        Unavailable("no answer", code=0),
+        Unavailable("later", code=503),
+        Failure("eks", "DescribeCluster", "ThrottlingException", "slower"),
+        Failure("eks", "DescribeCluster", "Unreachable", "no answer"),
+    ],
+)
+def test_what_passes_is_waited_for(play: Play, passing: Exception) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        began = world.clock.now()
+        play(passing, passing, Done("now"))
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert world.clock.now() - began >= 2
+
+    test()
+
+
+@pytest.mark.parametrize(
+    ("refused", "todo"),
+    [
+        (Forbidden("nodes is forbidden", code=403), "give this user the right"),
+        (NotFound("no such node", code=404), "put that right"),
+        (Conflict("another field manager", code=409), "put that right"),
+        (Invalid("bad", code=422), "put that right"),
+        (Failure("eks", "DescribeCluster", "AccessDeniedException", "not allowed"), "then retry"),
+        (Failure("eks", "UpdateAddon", "WrongParameters", "no such member"), "a defect of the plan"),
+        (Shut(Hold("no door", "open it")), "open it"),
+    ],
+)
+def test_what_does_not_pass_holds(play: Play, refused: Exception, todo: str) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(refused, Done("now"))
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert todo in held.todo
+        # It stays held until a person says otherwise.
+        assert await world.on() is not None
+        assert [one.phase for one in world.journal.standing(world.run)] == [Phase.HELD]
+        assert await world.again() is None
+
+    test()
+
+
+def test_a_pause_lets_nothing_new_begin(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Wait(10.0, "on its way"), Done("first"), Done("second"))
+        world.told_hook = lambda line: (
+            world.journal.pause(world.run, "ada: lunch", 0.0) if line == "on its way" else None
+        )
+        held = await world.go(Scripted(), Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert held.why == "paused: ada: lunch"
+        assert [one.phase for one in world.journal.standing(world.run)] == [Phase.DONE, Phase.TO_DO]
+        world.journal.pause(world.run, "", 0.0)
+        assert await world.on() is None
+
+    test()
+
+
+def test_a_step_waits_for_its_window(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Done("rolled"))
+        # The world begins on a Thursday at eight.
+        world.windows = (Window("0 22 * * 4", 3600.0),)
+        began = world.clock.now()
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        assert world.clock.now() - began == 14 * 3600.0
+
+    test()
