@@ -13,7 +13,7 @@ import pytest
 from aliquot.clock import SystemClock, VirtualClock, VirtualTimeLoop
 from aliquot.eks.estate import gpu_kinds, reading_kubernetes
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.estate.reading_kubernetes import Reading
+from aliquot.eks.estate.reading_kubernetes import CRDS, Reading
 from aliquot.eks.sightings.helm import SECRET_TYPE, encode
 from aliquot.eks.sightings.sighting import Trace
 from aliquot.eks.versions import removals
@@ -168,6 +168,8 @@ async def test_what_somebody_may_not_see_is_unchecked_and_the_rest_is_read() -> 
         assert "all nodes" in unchecked
         assert "deprecated APIs that were asked for (/metrics)" in unchecked
         assert "all pods" not in unchecked
+        assert "Node" in objects.unread
+        assert "Pod" not in objects.unread
         await admin.close()
         await viewer.close()
 
@@ -305,3 +307,30 @@ def test_a_kind_that_is_not_told_is_unchecked(status: int) -> None:
 def test_a_server_that_knows_us_not_or_is_not_there_fails_the_reading(status: int) -> None:
     with pytest.raises(ApiError):
         read({DEPLOYMENTS_PATH: (status, {"kind": "Status", "message": "who?", "code": status})})
+
+
+CRD = {
+    "metadata": {
+        "name": "flows.example.com",
+        "annotations": {APPLIED: json.dumps({"apiVersion": "apiextensions.k8s.io/v1beta1", "kind": CRDS.kind})},
+    },
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Flow", "plural": "flows", "singular": "flow"},
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+    },
+}  # fmt: skip
+
+
+async def test_crds_are_read_without_their_schemas_and_tell_how_they_were_written() -> None:
+    async with cluster() as server:
+        admin = client(server)
+        await admin.create(CRDS, CRD)
+        reading = Reading(admin, removals.shipped())
+        objects = await reading.read()
+        (crd,) = [one for one in objects.crds if one.metadata.name == "flows.example.com"]
+        assert (crd.spec.names.plural, crd.status.stored_versions) == ("flows", ("v1",))
+        assert [(one.name, one.served, one.storage) for one in crd.spec.versions] == [("v1", True, True)]
+        assert "apiextensions.k8s.io/v1beta1" in {one.api_version for one in reading.sightings}
+        await admin.close()

@@ -11,6 +11,7 @@ from aliquot.eks.preflight.checks import told_changes
 from aliquot.eks.preflight.checks.table import CHECKS, TITLES
 from aliquot.eks.preflight.judging import judge
 from aliquot.eks.preflight.subject import Need, Subject
+from aliquot.eks.sightings.requests import SHA1_COUNTERS
 from aliquot.eks.sightings.sighting import Sighting, Trace, Where
 from aliquot.eks.versions.changes import Change, shipped
 from tests.eks.preflight.estates import estate, group, nodes, pods
@@ -60,6 +61,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "ceph-in-tree": thing("PersistentVolume", spec={"rbd": {}}),
     "cloud-provider-flag": user_data("--cloud-provider=aws"),
     "volume-limit-plugins": thing("ConfigMap", data={"config": SCHEDULER}),
+    "sha1-certificates": {"counters": {SHA1_COUNTERS[0]: 3.0}},
     "kubelet-runonce": user_data("--runonce"),
     "flowcontrol-v1beta3": written(f"{FLOWCONTROL}/v1beta3", "FlowSchema"),
     "anonymous-requests": thing("ClusterRoleBinding", subjects=[{"name": "system:anonymous"}]),
@@ -96,7 +98,12 @@ def subject(change: Change, what: dict[str, Any]) -> Subject:
     """A cluster on the way over that hop; without what is planted, nothing of it is found."""
     now, to = change.minor.previous, change.minor
     one = group(minor=now, template="lt-1", ami_type=what.get("ami_type", "AL2023_x86_64_STANDARD"))
-    objects = Objects(pods=what.get("pods", ()), nodes=what.get("nodes", ()), things=what.get("things", {}))
+    objects = Objects(
+        pods=what.get("pods", ()),
+        nodes=what.get("nodes", ()),
+        things=what.get("things", {}),
+        counters=what.get("counters", {}),
+    )
     there = estate(
         nodegroups=(one,),
         templates=(Template(id="lt-1", version="1", user_data=what.get("user_data", "")),),

@@ -3,7 +3,7 @@
 import json
 
 from aliquot.eks.sightings.live import of_object
-from aliquot.eks.sightings.requests import in_metrics
+from aliquot.eks.sightings.requests import SHA1_COUNTERS, counters, in_metrics
 from aliquot.eks.sightings.sighting import Sighting, Trace, Unchecked
 
 KUBECTL = "kubectl.kubernetes.io/last-applied-configuration"
@@ -63,3 +63,10 @@ def test_what_the_api_server_was_asked_for() -> None:
         ("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema"),
         ("v1", "componentstatuses"),
     ]
+
+
+def test_counters_are_summed_over_their_labels() -> None:
+    first, second = SHA1_COUNTERS
+    text = f'# TYPE {first} counter\n{first} 2\n{second}{{a="b"}} 1\n{second}{{a="c"}} 3\n{second}_not 9\n'
+    assert counters(text, SHA1_COUNTERS) == {first: 2.0, second: 4.0}
+    assert counters("", SHA1_COUNTERS) == {}

@@ -171,6 +171,8 @@ class Objects(Struct, frozen=True, kw_only=True):
     """Of the API server's metrics, over all labels: only those that a check reads."""
     missing: tuple[str, ...] = ()
     """Kinds that this cluster does not serve at all."""
+    unread: tuple[str, ...] = ()
+    """Kinds that could not be listed: nothing follows from their being empty here."""
 
     def of(self, kind: str) -> tuple[dict[str, Any], ...]:
         return self.things.get(kind, ())

@@ -76,12 +76,6 @@ _AT_ONCE = 4
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
 )
-SHA1 = (
-    "apiserver_webhooks_x509_insecure_sha1_total",
-    "apiserver_kube_aggregator_x509_insecure_sha1_total",
-)
-"""Connections to servers that showed a certificate signed with SHA-1."""
-COUNTERS = SHA1
 
 
 class _Traced(msgspec.Struct, frozen=True):
@@ -107,6 +101,7 @@ class _Walked(msgspec.Struct, kw_only=True):
     seen: list[Sighting | Unchecked] = []
     pages: int = 0
     is_missing: bool = False
+    is_unread: bool = False
 
 
 class Reading:
@@ -121,6 +116,7 @@ class Reading:
         self.calls: dict[str, int] = {}
         """Pages, by kind."""
         self._missing: list[str] = []
+        self._unread: list[str] = []
         self._groups: dict[str, tuple[str, ...]] | None = None
 
     async def read(self) -> Objects:
@@ -144,6 +140,7 @@ class Reading:
             things={one.key: found[one.key] for one in _things()},
             crds=found[CRDS.kind],
             missing=tuple(self._missing),
+            unread=tuple(self._unread),
         )
 
     async def _served_groups(self) -> dict[str, tuple[str, ...]] | None:
@@ -187,7 +184,7 @@ class Reading:
             return
         kinds = {(row.group, row.resource): row.kind for row in self._removals.rows if row.resource}
         self._sighted(requests.in_metrics(text, kinds))
-        self.counters = requests.counters(text, COUNTERS)
+        self.counters = requests.counters(text, requests.SHA1_COUNTERS)
 
     def _others(self) -> list[Resource]:
         """Kinds that are read for their traces alone: those of which some version ends, in a version that lasts."""
@@ -228,6 +225,8 @@ class Reading:
                 self.calls[name] = self.calls.get(name, 0) + one.pages
             if one.is_missing:
                 self._missing.append(one.resource.kind)
+            if one.is_unread:
+                self._unread.append(one.resource.kind)
             self._sighted(one.seen)
         return {one.key: tuple(found.items) for one, found in zip(wanted, walked, strict=True) if one.key}
 
@@ -256,7 +255,8 @@ class Reading:
             return _Walked(resource=resource, pages=walked.pages + 1, is_missing=True)
         except errors.ApiError as error:
             # What came before is void, too: it is a part of nobody knows how much.
-            return _Walked(resource=resource, pages=walked.pages + 1, seen=[_not_listed(resource, error)])
+            seen: list[Sighting | Unchecked] = [_not_listed(resource, error)]
+            return _Walked(resource=resource, pages=walked.pages + 1, seen=seen, is_unread=True)
         return walked
 
     def _sighted(self, found: list[Sighting | Unchecked] | Iterator[Sighting]) -> None:

@@ -10,6 +10,11 @@ from collections.abc import Iterable, Iterator
 from aliquot.eks.sightings.sighting import Sighting, Trace, Where
 
 METRIC = "apiserver_requested_deprecated_apis"
+SHA1_COUNTERS = (
+    "apiserver_webhooks_x509_insecure_sha1_total",
+    "apiserver_kube_aggregator_x509_insecure_sha1_total",
+)
+"""Connections to servers that showed a certificate signed with SHA-1."""
 _SAMPLE = re.compile(rf"^{METRIC}\{{([^}}]*)\}} ([0-9.e+]+)", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 

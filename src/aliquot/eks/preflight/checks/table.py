@@ -10,7 +10,9 @@ from aliquot.eks.preflight.checks import (
     addon_builds,
     addresses,
     budgets,
+    certificates,
     cluster_behaviour,
+    extensions,
     gpu_capacity,
     gpu_driver,
     insights,
@@ -188,6 +190,18 @@ CHECKS = (
         title="Webhooks that fail closed",
         needs=Need.OBJECTS,
         judge=lambda s: webhooks.judge(_objects(s)),
+    ),
+    Check(
+        id=extensions.CHECK,
+        title="Aggregated APIs and conversions of CRDs that do not answer",
+        needs=Need.OBJECTS,
+        judge=lambda s: extensions.judge(_objects(s)),
+    ),
+    Check(
+        id=certificates.CHECK,
+        title="Certificates of webhooks, aggregated APIs and conversions",
+        needs=Need.OBJECTS,
+        judge=lambda s: certificates.judge(_objects(s), s.now, s.to, s.today),
     ),
     Check(
         id=karpenter.CHECK,
