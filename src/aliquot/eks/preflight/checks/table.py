@@ -13,6 +13,7 @@ from aliquot.eks.preflight.checks import (
     certificates,
     cluster_behaviour,
     extensions,
+    gangs,
     gpu_capacity,
     gpu_driver,
     insights,
@@ -232,6 +233,12 @@ CHECKS = (
         title="Room and time to replace GPU nodes",
         needs=Need.AWS,
         judge=lambda s: gpu_capacity.judge(s.known, s.to),
+    ),
+    Check(
+        id=gangs.CHECK,
+        title="Gangs that a roll would cut, and pods that take longer to end than EKS waits",
+        needs=Need.OBJECTS,
+        judge=lambda s: gangs.judge(s.known),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}
