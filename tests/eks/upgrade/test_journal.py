@@ -124,3 +124,18 @@ def test_two_begin_with_an_empty_database_at_once(database_url: str) -> None:
         for one in threads.map(lambda _: Journal(database_url), range(2)):
             assert one.over("r1") == ""
             one.close()
+
+
+def test_a_run_that_is_turned_leaves_what_was_to_come(journal: Journal) -> None:
+    journal.start("r1", "a", STEPS[0], [], 1.0)
+    journal.move("r1", "a", STEPS[0], Phase.DONE, "", 2.0)
+    journal.move("r1", "a", STEPS[1], Phase.HELD, "it does not join", 3.0)
+    with pytest.raises(Held, match="no longer ours"):
+        journal.turn("r1", "b", b"back", ["back/nodes"], "ada: back", 4.0)
+    journal.turn("r1", "a", b"back", ["back/nodes"], "ada: back", 4.0)
+    phases = [(one.step, one.phase) for one in journal.standing("r1")]
+    assert phases == [(STEPS[0], Phase.DONE), (STEPS[1], Phase.LEFT), ("back/nodes", Phase.TO_DO)]
+    assert journal.plan("r1") == b"back"
+    (run,) = journal.runs("prod")
+    assert (run.id, run.over, run.owner, run.until_s) == ("r1", "", "a", 100.0)
+    assert journal.runs("stage") == []

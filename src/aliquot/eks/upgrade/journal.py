@@ -23,6 +23,8 @@ class Phase(StrEnum):
     BEGUN = "begun"
     HELD = "held"
     DONE = "done"
+    LEFT = "left"
+    """The run was turned before its time came."""
 
 
 class Held(Exception):
@@ -41,6 +43,19 @@ class Standing(Struct, frozen=True, kw_only=True):
     told: str
     since_s: float
     """When it came into its phase."""
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    id: str
+    cluster: str
+    began_s: float
+    over: str
+    """How it ended; empty: it goes on."""
+    paused: str
+    owner: str
+    """Who works on it; empty: nobody has said so."""
+    until_s: float
+    """For so long the owner has it."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -82,19 +97,39 @@ class Journal:
                     lease_until_s=0.0,
                 )
             )
-            for number, id_ in enumerate(step_ids):
-                tx.execute(
-                    insert(steps).values(
-                        run=run,
-                        number=number,
-                        step=id_,
-                        phase=Phase.TO_DO,
-                        attempt=0,
-                        before=b"[]",
-                        told="",
-                        at_s=now_s,
-                    )
+            _add_steps(tx, run, step_ids, 0, now_s)
+
+    def runs(self, cluster: str = "") -> list[Run]:
+        """Of one cluster, or all; the newest last."""
+        asked = select(runs).order_by(runs.c.began_s, runs.c.id)
+        if cluster:
+            asked = asked.where(runs.c.cluster == cluster)
+        with self._connections.reading() as tx:
+            return [
+                Run(
+                    id=row.id,
+                    cluster=row.cluster,
+                    began_s=row.began_s,
+                    over=row.over,
+                    paused=row.paused,
+                    owner=row.lease_owner,
+                    until_s=row.lease_until_s,
                 )
+                for row in tx.execute(asked)
+            ]
+
+    def turn(
+        self, run: str, owner: str, plan: bytes, step_ids: Sequence[str], why: str, now_s: float
+    ) -> None:
+        """From here on the run takes these steps instead of those that are left. Raises Held where it is not the owner's."""
+        with self._connections.writing() as tx:
+            self._owned(tx, run, owner, now_s)
+            left = (steps.c.run == run) & (steps.c.phase != Phase.DONE)
+            tx.execute(update(steps).where(left).values(phase=Phase.LEFT, at_s=now_s))
+            last = tx.scalar(select(func.max(steps.c.number)).where(steps.c.run == run))
+            _add_steps(tx, run, step_ids, 0 if last is None else last + 1, now_s)
+            tx.execute(update(runs).where(runs.c.id == run).values(plan=plan, paused=""))
+            _append(tx, run, "", "turned", {"why": why, "steps": list(step_ids)}, now_s)
 
     def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
         """Take it, or hold it longer. Raises Held."""
@@ -252,6 +287,22 @@ class Journal:
         ).one_or_none()
         if row is None or row.lease_owner != owner or row.lease_until_s <= now_s:
             raise Held(f"{run} is no longer ours: its lease is over, or somebody else has it")
+
+
+def _add_steps(tx: Connection, run: str, ids: Sequence[str], first: int, now_s: float) -> None:
+    for number, id_ in enumerate(ids, start=first):
+        tx.execute(
+            insert(steps).values(
+                run=run,
+                number=number,
+                step=id_,
+                phase=Phase.TO_DO,
+                attempt=0,
+                before=b"[]",
+                told="",
+                at_s=now_s,
+            )
+        )
 
 
 def _append(tx: Connection, run: str, step: str, kind: str, body: dict[str, Any], now_s: float) -> None:

@@ -26,6 +26,7 @@ LEASE_S = 300.0
 _AGAIN_S = 20.0
 _SOON_S = 1.0
 _LONGEST_WAIT_S = LEASE_S / 3
+_OVER = frozenset({Phase.DONE, Phase.LEFT})
 _PASSING = THROTTLED | UNKNOWN_OUTCOME
 """Nothing is known to have been decided: look again."""
 _IN_USE = frozenset({"ResourceInUseException"})
@@ -43,15 +44,17 @@ class Runner:
         *,
         owner: str,
         windows: Sequence[Window] = (),
+        ends: str = "done",
         tell: Callable[[Step, str], None] = lambda _step, _line: None,
     ) -> None:
-        """`tell` hears, a line each, what a step waits for and what came of it."""
+        """`ends`: what the journal says of the run once all is done. `tell` hears, a line each, what a step waits for and what came of it."""
         self._doors = doors
         self._journal = journal
         self._run = run
         self._plan = list(plan)
         self._number = {step.id: number for number, step in enumerate(plan)}
         self._windows = windows
+        self._ends = ends
         self._owner = owner
         self._tell = tell
 
@@ -60,10 +63,10 @@ class Runner:
         while True:
             self._keep()
             standing = next(
-                (one for one in self._journal.standing(self._run) if one.phase is not Phase.DONE), None
+                (one for one in self._journal.standing(self._run) if one.phase not in _OVER), None
             )
             if standing is None:
-                self._journal.end(self._run, self._owner, "done", self._now)
+                self._journal.end(self._run, self._owner, self._ends, self._now)
                 return None
             if standing.phase is Phase.HELD:
                 return Hold(standing.told, "retry, or go back")
