@@ -3,13 +3,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 from msgspec import json as msgspec_json
 
 from aliquot import document
-from aliquot.document import DocumentError, Repeat
+from aliquot.document import DocumentError, Repeat, from_yaml
 
 
 class Colour(Enum):
@@ -305,3 +306,75 @@ def test_no_text_escapes_as_another_error(text: str) -> None:
         document.load(text, Box, source="f")
     except DocumentError as error:
         assert "\n" not in str(error)
+
+
+PARSERS = [
+    pytest.param(parser, marks=pytest.mark.skipif(parser is None, reason="PyYAML without libyaml"))
+    for parser in (getattr(yaml, "CSafeLoader", None), yaml.SafeLoader)
+]
+"""libyaml's, where PyYAML has it; and its own."""
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: {c: 1,\n  c: 2}\n", "f:3: 'c' is given twice (first on line 2)"),
+        ("a:\n- !secret x\n", "f:2: tag '!secret' is not accepted"),
+        ("a: *b\n", "f:1: no anchor '&b' before this alias"),
+        ("a: &a\n- *a\n", "f:2: '*a' contains itself"),
+        ("a:\n  ? [b]\n  : 1\n", "f:2: a key must be a word, not a list, object or alias"),
+        ("a:\n  <<: 1\n", "f:2: '<<' merges objects only"),
+        ("a: >\n  1\nb: " + "[" * 150 + "]" * 150, "f:3: nested more than 100 levels deep"),
+        ("a: 1\nb: \x01", "f:2: a control character is not allowed here"),
+    ],
+    ids=range(8),
+)
+def test_what_we_refuse_is_said_alike_whichever_parser_there_is(
+    text: str, message: str, parser: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_yaml, "_Loader", parser)
+    with pytest.raises(DocumentError) as caught:
+        document.load_all(text, source="f")
+    assert str(caught.value) == message
+
+
+def nodes(text: str, parser: object) -> tuple[object, object] | None:
+    """Values with their lines, and keys that come again; None: it is refused."""
+    repeats: list[Repeat] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(from_yaml, "_Loader", parser)
+        try:
+            return from_yaml.read_yaml("f", text, repeats), repeats
+        except DocumentError:
+            return None
+
+
+written = st.builds(
+    lambda values, flow, style, width: yaml.safe_dump_all(
+        values, default_flow_style=flow, default_style=style, width=width, allow_unicode=True
+    ),
+    st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size=3),
+    st.sampled_from([None, True, False]),
+    st.sampled_from([None, '"', "'", "|", ">"]),
+    st.sampled_from([20, 80]),
+)
+slips = st.lists(
+    st.tuples(
+        st.integers(0, 400), st.sampled_from(["- ", ": ", "\n", "  ", "{", "]", "'", "#", "&a ", "*a", "!x "])
+    ),
+    max_size=2,
+)
+
+
+@pytest.mark.skipif(not hasattr(yaml, "CSafeLoader"), reason="PyYAML without libyaml")
+@given(written, slips)
+def test_both_parsers_of_yaml_read_the_same(text: str, slips: list[tuple[int, str]]) -> None:
+    for at, slip in slips:
+        text = text[:at] + slip + text[at:]
+    ours, theirs = nodes(text, yaml.SafeLoader), nodes(text, yaml.CSafeLoader)
+    if not slips:
+        assert ours is not None
+        assert theirs is not None
+    if ours is not None and theirs is not None:
+        assert ours == theirs

@@ -5,7 +5,6 @@ that build objects, bottomless nesting and alias bombs are refused, and every co
 nothing of what any document means.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,14 +36,20 @@ class Document:
 
     source: str
     value: Value
-    lines: Mapping[tuple[Key, ...], int]
+    root: Node | None = None
+    """None: it came from nowhere that has lines."""
 
     def line(self, path: tuple[Key, ...]) -> int | None:
         """Of the part at `path` (`("gpus", 0, "board")`), or of the nearest part around it."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.lines:
-                return self.lines[path[:end]]
-        return None
+        node = self.root
+        if node is None:
+            return None
+        for key in path:
+            inner = node.children.get(key)
+            if inner is None:
+                break
+            node = inner
+        return node.line
 
     def error(self, path: tuple[Key, ...], message: str) -> DocumentError:
         return DocumentError(self.source, self.line(path), message)
@@ -66,7 +71,7 @@ def parse_all(text: str, *, source: str, repeats: list[Repeat] | None = None) ->
     if json_root is None and repeats is not None:
         repeats.clear()
     roots = read_yaml(source, text, repeats) if json_root is None else [json_root]
-    return [_document(source, root) for root in roots]
+    return [Document(source, root.value, root) for root in roots]
 
 
 def parse(text: str, *, source: str, repeats: list[Repeat] | None = None) -> Document:
@@ -105,15 +110,3 @@ def load_all(text: str, *, source: str) -> list[dict[str, Any]]:
         if not isinstance(document.value, dict):
             raise document.error((), f"an object is expected, not {kind_of(document.value)}")
     return [document.value for document in documents]
-
-
-def _document(source: str, root: Node) -> Document:
-    lines: dict[tuple[Key, ...], int] = {}
-    _collect_lines(root, (), lines)
-    return Document(source, root.value, lines)
-
-
-def _collect_lines(node: Node, path: tuple[Key, ...], lines: dict[tuple[Key, ...], int]) -> None:
-    lines[path] = node.line
-    for key, child in node.children.items():
-        _collect_lines(child, (*path, key), lines)

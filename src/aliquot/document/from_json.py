@@ -9,7 +9,7 @@ import re
 from json.decoder import scanstring  # type: ignore[attr-defined]  # known to all but typeshed
 from typing import cast
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Repeat, Value, finite
+from aliquot.document.parts import MAX_DEPTH, NO_CHILDREN, DocumentError, Key, Node, Repeat, Value, finite
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -51,7 +51,7 @@ class _Reader:
             return self._object(line, depth)
         if start == "[":
             return self._array(line, depth)
-        return Node(self._string() if start == '"' else self._word(line), line, {})
+        return Node(self._string() if start == '"' else self._word(line), line, NO_CHILDREN)
 
     def _object(self, line: int, depth: int) -> Node:
         children: dict[Key, Node] = {}

@@ -5,12 +5,13 @@ objects, duplicate keys and alias bombs are refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, cast
 
 import yaml
 
-from aliquot.document.parts import MAX_DEPTH, DocumentError, Key, Node, Repeat, Value, finite
+from aliquot.document.parts import MAX_DEPTH, NO_CHILDREN, DocumentError, Key, Node, Repeat, Value, finite
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -21,8 +22,12 @@ _MAX_ALIAS_NODES = 100_000
 def read_yaml(source: str, text: str, repeats: list[Repeat] | None = None) -> list[Node]:
     """Every document of a stream, empty ones left out. Raises DocumentError."""
     try:
-        events = iter(yaml.parse(text, Loader=_Loader))
-        return [root for root in _Composer(source, events, repeats).documents() if root.value is not None]
+        loader = _Loader(text)
+        try:
+            composer = _Composer(source, loader.get_event, repeats)
+            return [root for root in composer.documents() if root.value is not None]
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise DocumentError(source, mark.line + 1 if mark else None, error.problem or str(error)) from None
@@ -46,6 +51,11 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def _plain_scalar(text: str) -> Value:
+    """Raises ValueError."""
+    return _common(text) if len(text) <= _COMMON_CHARS else _read(text)
+
+
+def _read(text: str) -> Value:
     if text in _NULLS:
         return None
     if text in TRUTH_VALUES:
@@ -60,22 +70,27 @@ def _plain_scalar(text: str) -> Value:
     return text
 
 
+_COMMON_CHARS = 64
+_common = lru_cache(maxsize=4096)(_read)
+"""Manifests are full of the same few words."""
+
+
 class _Composer:
     """Builds values from parser events. Depth is bounded, so recursion here is too."""
 
-    def __init__(self, source: str, events: Iterator[Any], repeats: list[Repeat] | None) -> None:
+    def __init__(self, source: str, next_event: Callable[[], Any], repeats: list[Repeat] | None) -> None:
         self._source = source
-        self._events = events
+        self._next = next_event
         self._repeats = repeats
         self._anchors: dict[str, Node | None] = {}
         self._alias_nodes = 0
 
     def documents(self) -> Iterator[Node]:
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent):
+        while type(event := self._next()) is not yaml.StreamEndEvent:
+            if type(event) is yaml.DocumentStartEvent:
                 self._anchors = {}
                 self._alias_nodes = 0
-                yield self._node(next(self._events), 0)
+                yield self._node(self._next(), 0)
 
     def _error(self, event: Any, message: str) -> DocumentError:
         return DocumentError(self._source, event.start_mark.line + 1, message)
@@ -83,14 +98,15 @@ class _Composer:
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise self._error(event, f"nested more than {MAX_DEPTH} levels deep")
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is yaml.AliasEvent:
             return self._alias(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.ScalarEvent):
-            node = Node(self._scalar(event), line, {})
-        elif isinstance(event, yaml.SequenceStartEvent):
+        if kind is yaml.ScalarEvent:
+            node = Node(self._scalar(event), line, NO_CHILDREN)
+        elif kind is yaml.SequenceStartEvent:
             self._refuse_tag(event, "seq")
             node = self._sequence(line, depth)
         else:
@@ -139,19 +155,22 @@ class _Composer:
         raise self._error(event, f"tag '{tag.replace(_TAG, '!!')}' is not accepted")
 
     def _sequence(self, line: int, depth: int) -> Node:
-        items: list[Node] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            items.append(self._node(event, depth + 1))
-        return Node(
-            [item.value for item in items], line, dict(enumerate(items)), 1 + sum(item.size for item in items)
-        )
+        values: list[Value] = []
+        children: dict[Key, Node] = {}
+        size = 1
+        while type(event := self._next()) is not yaml.SequenceEndEvent:
+            item = self._node(event, depth + 1)
+            children[len(values)] = item
+            values.append(item.value)
+            size += item.size
+        return Node(values, line, children, size)
 
     def _mapping(self, line: int, depth: int) -> Node:
         own: dict[Key, Node] = {}
         key_lines: dict[Key, int] = {}
         merged: dict[Key, Node] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+        while type(event := self._next()) is not yaml.MappingEndEvent:
+            if type(event) is yaml.ScalarEvent and event.value == "<<" and event.implicit[0]:
                 for key, node in self._merge(event, depth).items():
                     merged.setdefault(key, node)
                 continue
@@ -159,19 +178,22 @@ class _Composer:
             again = key in own
             if again and self._repeats is None:
                 raise self._error(event, f"'{key}' is given twice (first on line {key_lines[key]})")
-            key_lines[key] = event.start_mark.line + 1
-            own[key] = self._node(next(self._events), depth + 1)
-            if isinstance(own[key].value, (str, int, float, bool, type(None))):
+            key_line = key_lines[key] = event.start_mark.line + 1
+            node = self._node(self._next(), depth + 1)
+            if not node.children and not isinstance(node.value, (dict, list)):
                 # a long or folded scalar may start a line below the key that the reader looks for
-                own[key] = Node(own[key].value, key_lines[key], {})
+                node = Node(node.value, key_line, NO_CHILDREN)
+            own[key] = node
             if again and self._repeats is not None:
-                self._repeats.append(Repeat(key_lines[key], key))
-        children = own | {key: node for key, node in merged.items() if key not in own}
-        size = 1 + sum(child.size for child in children.values())
+                self._repeats.append(Repeat(key_line, key))
+        children = {**own, **{key: node for key, node in merged.items() if key not in own}} if merged else own
+        size = 1
+        for child in children.values():
+            size += child.size
         return Node({key: child.value for key, child in children.items()}, line, children, size)
 
     def _key(self, event: Any) -> str:
-        if not isinstance(event, yaml.ScalarEvent):
+        if type(event) is not yaml.ScalarEvent:
             raise self._error(event, "a key must be a word, not a list, object or alias")
         value = self._scalar(event)
         if value is None:
@@ -181,7 +203,7 @@ class _Composer:
         return str(value).lower() if isinstance(value, bool) else str(event.value)
 
     def _merge(self, event: Any, depth: int) -> dict[Key, Node]:
-        node = self._node(next(self._events), depth + 1)
+        node = self._node(self._next(), depth + 1)
         sources = list(node.children.values()) if isinstance(node.value, list) else [node]
         found: dict[Key, Node] = {}
         for source in sources:

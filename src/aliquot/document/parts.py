@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 Key = str | int
 Value = Any
 """What JSON can hold: dict, list, str, int, float, bool or None."""
@@ -30,12 +32,17 @@ class Repeat:
     key: str
 
 
-@dataclass(slots=True)
-class Node:
+class Node(Struct, gc=False):
+    """There is one for every value of a file, so they are made as cheaply as can be."""
+
     value: Value
     line: int
     children: dict[Key, "Node"]
     size: int = 1
+
+
+NO_CHILDREN: dict[Key, Node] = {}
+"""Of all scalars. Nobody writes into the children of a node."""
 
 
 def finite(number: float) -> float:

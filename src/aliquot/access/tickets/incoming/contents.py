@@ -60,7 +60,7 @@ def contents(delivery: Delivery, rafay: RafaySettings | None, now_s: float) -> t
     body = delivery.body
     if "webhookEvent" in body:
         return _of_jira(body)
-    found = Document(f"hook {delivery.hook}", body, {})
+    found = Document(f"hook {delivery.hook}", body)
     try:
         read: Body = found.into(Body)  # type: ignore[arg-type]
     except DocumentError as error:

@@ -54,7 +54,7 @@ def asks_of(
 ) -> tuple[Asked, ...] | Refused:
     """All of its groups, or none."""
     try:
-        found = Document("BreakGlassAccess", manifest, {}).into(_Object)
+        found = Document("BreakGlassAccess", manifest).into(_Object)
         asked = [
             _asked(found.metadata.name, group, one, settings, ticket, justification, now_s)
             for group in found.spec.groups
