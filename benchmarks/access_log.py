@@ -6,12 +6,10 @@ And what appending costs: sealing entries and signing the head, beside making th
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import rfc8785
@@ -23,6 +21,7 @@ from aliquot.access.log.notes import SigningKey, new_key
 from aliquot.access.log.storage import Head, digest, seal
 from aliquot.access.log.tree import EMPTY_ROOT, Tree, leaf_hash
 from benchmarks.clusters import machine
+from benchmarks.measured import run
 
 ENTRIES = 1_000_000
 BETWEEN_CHECKPOINTS = 1_000
@@ -34,13 +33,6 @@ with open(sys.argv[1], "rb") as lines:
     for line in lines:
         hashlib.sha256(line).digest()
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    wall_s: float
-    cpu_s: float
-    most_mib: float
 
 
 def main(short: bool = False) -> None:
@@ -93,18 +85,6 @@ def dump(count: int, key: SigningKey) -> Iterator[bytes]:
             leaves = []
             yield line({"checkpoint": sign(tree, key, None, [])}).encode() + b"\n"
     yield line({"end": {"entries": count}}).encode() + b"\n"
-
-
-def run(command: Sequence[str]) -> Run:
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    said = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command}: {process.returncode} {said!r}")
-    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def appended(count: int, key: SigningKey) -> None:

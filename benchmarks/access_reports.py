@@ -32,8 +32,8 @@ from aliquot.access.store.reading import Reading
 from aliquot.access.store.store import Store
 from aliquot.access.store.transaction import Transaction
 from aliquot.clock import SystemClock
-from benchmarks.access_log import run
 from benchmarks.clusters import machine
+from benchmarks.measured import run
 
 LIVES = 100_000
 ENTRIES_EACH = 8
