@@ -46,6 +46,10 @@ class Thing(Struct, frozen=True, kw_only=True):
     def key(self) -> Key:
         return (self.resource.group, self.resource.kind, self.metadata.namespace, self.metadata.name)
 
+    def __str__(self) -> str:
+        group, kind, namespace, name = self.key
+        return f"{kind}.{group}/{namespace}/{name}" if group else f"{kind} {namespace}/{name}"
+
 
 class Root(Struct, frozen=True, kw_only=True):
     """Who made pods of a gang, and what is written to in order to suspend it: itself, or Kueue's Workload of it."""
@@ -61,8 +65,8 @@ class Root(Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     why: str = ""
     """There is no way."""
-    annotations: dict[str, str] = {}
-    """Of the root itself."""
+    itself: Thing | None = None
+    """None: it was not read, or is a pod that nobody owns."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
@@ -284,7 +288,6 @@ def _root(pod: Pod, things: Mapping[Key, Thing], workloads: Mapping[str, Thing])
         name=pod.metadata.name,
         way=Way.NONE,
         why="nobody makes it anew",
-        annotations=pod.metadata.annotations,
     )
     # One that has no GPUs is somebody looking around.
     return root, not holds_gpus(pod)
@@ -306,7 +309,7 @@ def _of_thing(thing: Thing, workloads: Mapping[str, Thing]) -> tuple[Root, bool]
         target=None if way is Way.NONE else target,
         path=() if way is Way.NONE else path,
         why=why,
-        annotations=thing.metadata.annotations,
+        itself=thing,
     )
     return root, kind.stands
 

@@ -12,6 +12,8 @@ from aliquot.eks.upgrade.acts import (
     control_plane_health,
     fargate,
     freeze,
+    gang_resumption,
+    gang_suspension,
     group_config,
     group_roll,
     insights_refresh,
@@ -29,6 +31,8 @@ from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
@@ -54,9 +58,11 @@ Act: TypeAlias = (
     | InsightsRefresh
     | PlatformHealth
     | Preflight
+    | ResumeGangs
     | RollbackReadiness
     | Soak
     | SupportPolicy
+    | SuspendGangs
     | Unfreeze
 )
 
@@ -75,8 +81,10 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     InsightsRefresh: insights_refresh.DOING,
     PlatformHealth: platform.DOING,
     Preflight: preflight.DOING,
+    ResumeGangs: gang_resumption.RESUME,
     RollbackReadiness: rollback_readiness.DOING,
     Soak: soak.DOING,
     SupportPolicy: support_policy.DOING,
+    SuspendGangs: gang_suspension.SUSPEND,
     Unfreeze: freeze.UNFREEZE,
 }
