@@ -76,6 +76,10 @@ class Root(Struct, frozen=True, kw_only=True):
         return f"{self.kind}.{self.group}/{self.namespace}/{self.name}" if self.group else str(self)
 
     @property
+    def annotations(self) -> dict[str, str]:
+        return self.itself.metadata.annotations if self.itself is not None else {}
+
+    @property
     def value(self) -> Any:
         """Of the field that suspends it; None: it is not set."""
         return at(self.target.spec, self.path[1:]) if self.target is not None else None

@@ -41,8 +41,7 @@ def _annotations(gang: Gang) -> Iterable[dict[str, str]]:
     for pod in gang.pods:
         yield pod.metadata.annotations
     for root in gang.roots:
-        if root.itself is not None:
-            yield root.itself.metadata.annotations
+        yield root.annotations
 
 
 def _time(annotations: dict[str, str], name: str) -> float:
