@@ -222,8 +222,8 @@ def test_lists_come_in_pages(account: Account) -> None:
 
 def test_what_the_fake_does_not_know_it_says_by_name(account: Account) -> None:
     """All that botocore's model has are answered or refused by name: none as if it were wrong to ask."""
-    unknown = set(MODEL.operations) - set(RULES) - set(PLACED)
-    assert len(MODEL.operations) == len(unknown) + len(RULES) + len(PLACED)
+    unknown = set(MODEL.names) - set(RULES) - set(PLACED)
+    assert len(MODEL.names) == len(unknown) + len(RULES) + len(PLACED)
     assert "RegisterCluster" in unknown
     refused = account.refused(
         "RegisterCluster", name="a", connectorConfig={"roleArn": ROLE, "provider": "OTHER"}

@@ -1,57 +1,22 @@
 """boto3 as users have it, against the fake over HTTP, with moto's server behind it for the rest of AWS."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import uvicorn
 
 from aliquot.eks.aws.api import UNKNOWN_OUTCOME, Failure
 from aliquot.eks.aws.boto import Boto
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.fleet import Imagined
-from aliquot.eks.fake.moto import Moto
-from aliquot.eks.fake.server import FakeEks
 from aliquot.eks.fake.service import Service
 from aliquot.eks.fake.world import World
 from aliquot.eks.versions.for_fake import known
+from tests.eks.fake.serving import REGION, Clocked, credentials, served
 from tests.eks.fake.worlds import MODEL, START_S
 
-REGION = "eu-west-1"
-
-
-class Clocked:
-    now_s = START_S
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@asynccontextmanager
-async def served(service: Service, clock: Clocked) -> AsyncIterator[str]:
-    async with Moto(REGION) as moto:
-        config = uvicorn.Config(FakeEks(service, moto, clock), port=0, log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        sockets = [config.bind_socket()]
-        task = asyncio.create_task(server.serve(sockets))
-        try:
-            yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
-@pytest.fixture(autouse=True)
-def _account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+__all__ = ["credentials"]
 
 
 async def network(api: Boto) -> list[str]:
@@ -131,3 +96,65 @@ async def test_an_answer_that_is_lost_is_done_once() -> None:
         with pytest.raises(Failure) as caught:
             await api.call("eks", "ListClusters")
         assert caught.value.code in UNKNOWN_OUTCOME
+
+
+async def test_boto3_reads_what_is_beside_eks() -> None:
+    clock = Clocked()
+    world = World(known=known(), fleet=Imagined(), rng=random.Random(7), region=REGION)
+    async with served(Service(world, MODEL), clock) as url, Boto(region=REGION, endpoints={"": url}) as api:
+        base = "/aws/service/eks/optimized-ami/1.31/amazon-linux-2023/x86_64/nvidia/recommended"
+        told = (await api.call("ssm", "GetParameter", Name=f"{base}/image_id"))["Parameter"]
+        assert (told["Value"][:4], told["LastModifiedDate"].timestamp()) == ("ami-", START_S)
+        with pytest.raises(Failure) as caught:
+            await api.call("ssm", "GetParameter", Name=f"{base}/none")
+        assert caught.value.code == "ParameterNotFound"
+        # What is no AMI of EKS is moto's.
+        await api.call("ssm", "PutParameter", Name="/ours", Value="1", Type="String")
+        assert (await api.call("ssm", "GetParameter", Name="/ours"))["Parameter"]["Value"] == "1"
+
+        quota = await api.call("service-quotas", "GetServiceQuota", ServiceCode="ec2", QuotaCode="L-1216C47A")
+        assert quota["Quota"]["Value"] == 5.0
+        products = await api.call("pricing", "GetProducts", ServiceCode="AmazonEC2", MaxResults=2)
+        assert (len(products["PriceList"]), "NextToken" in products) == (2, True)
+
+        tags = [{"ResourceType": "placement-group", "Tags": [{"Key": "a", "Value": "<b> & c"}]}]
+        made = await api.call("ec2", "CreatePlacementGroup", GroupName="gang", TagSpecifications=tags)
+        assert made["PlacementGroup"]["Tags"] == [{"Key": "a", "Value": "<b> & c"}]
+        listed = await api.call("ec2", "DescribePlacementGroups", GroupNames=["gang"])
+        assert listed["PlacementGroups"] == [made["PlacementGroup"]]
+        with pytest.raises(Failure) as caught:
+            await api.call("ec2", "CreatePlacementGroup", GroupName="gang", DryRun=True)
+        assert caught.value.code == "DryRunOperation"
+        with pytest.raises(Failure) as caught:
+            await api.call("ec2", "DeletePlacementGroup", GroupName="none")
+        assert caught.value.code == "InvalidPlacementGroup.Unknown"
+        await api.call("ec2", "DeletePlacementGroup", GroupName="gang")
+
+        reserved = await api.call(
+            "ec2",
+            "CreateCapacityReservation",
+            InstanceType="p5.48xlarge",
+            InstancePlatform="Linux/UNIX",
+            AvailabilityZone=f"{REGION}a",
+            InstanceCount=2,
+            EndDateType="limited",
+            EndDate=datetime.fromtimestamp(START_S + 3600, UTC),
+        )
+        ids = [reserved["CapacityReservation"]["CapacityReservationId"]]
+        (one,) = [
+            one
+            async for one in api.pages(
+                "ec2", "DescribeCapacityReservations", "CapacityReservations", CapacityReservationIds=ids
+            )
+            if isinstance(one, dict)
+        ]
+        assert (one["State"], one["AvailableInstanceCount"]) == ("active", 2)
+        assert one["EndDate"].timestamp() == START_S + 3600
+        assert (await api.call("ec2", "CancelCapacityReservation", CapacityReservationId=ids[0]))["Return"]
+        # And the rest of EC2 is behind.
+        types = await api.call(
+            "ec2",
+            "DescribeInstanceTypeOfferings",
+            Filters=[{"Name": "instance-type", "Values": ["p5.48xlarge"]}],
+        )
+        assert "InstanceTypeOfferings" in types

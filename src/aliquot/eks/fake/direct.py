@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from aliquot.eks.fake import neighbours
 from aliquot.eks.fake.refusals import Refused
 from aliquot.eks.fake.service import Lost, Service
 from aliquot.eks.fake.surroundings import Surroundings, questions, surroundings
@@ -11,6 +12,8 @@ from aliquot.eks.fake.surroundings import Surroundings, questions, surroundings
 Failed = Callable[[str, str, str, str], Exception]
 """(service, operation, code, message) → what the door raises."""
 UNREACHABLE = "Unreachable"
+_TOKENS = ("nextToken", "NextToken")
+"""Asked for by the same name as told, in all that the fake has."""
 
 
 class Direct:
@@ -23,7 +26,7 @@ class Direct:
         subnets: Callable[[], list[dict[str, Any]]],
         others: Mapping[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] | None = None,
     ) -> None:
-        """`others`: operations of other services, by service and operation; each gets the parameters and answers."""
+        """`others`: operations of services that the fake has not, by service and operation; each gets the parameters and answers."""
         self._service = service
         self._now = now
         self._failed = failed
@@ -33,12 +36,17 @@ class Direct:
 
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         self.calls[f"{service}:{operation}"] += 1
-        if service != "eks":
-            answer = self._others.get((service, operation))
-            if answer is None:
-                raise self._failed(service, operation, "ServerException", "the fake has no such service")
-            return answer(parameters)
+        other = self._others.get((service, operation))
+        if other is not None:
+            return other(parameters)
         try:
+            if neighbours.takes(service, operation, parameters):
+                self._service.advance(self._now())
+                return neighbours.answer(self._service.world, service, operation, parameters, self._now())
+            if service != "eks":
+                raise self._failed(
+                    service, operation, "ServerException", f"the fake does not know {service}:{operation}"
+                )
             return self._service.call(operation, parameters, self._now(), self._around(operation, parameters))
         except Refused as error:
             raise self._failed(service, operation, error.code, error.message) from None
@@ -62,6 +70,7 @@ class Direct:
             page = await self.call(service, operation, **parameters)
             for item in page.get(result, ()):
                 yield item
-            if "nextToken" not in page:
+            asked = next((one for one in _TOKENS if one in page), None)
+            if asked is None:
                 return
-            parameters = {**parameters, "nextToken": page["nextToken"]}
+            parameters = {**parameters, asked: page[asked]}

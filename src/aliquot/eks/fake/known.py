@@ -1,8 +1,12 @@
 """What the fake has to be told of the world: which minors there are, and builds of add-ons."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+
+LAST_AL2 = 32
+"""The last minor that Amazon Linux 2 was built for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +51,29 @@ class Known:
     def default_build(self, addon: str, minor: str) -> Build | None:
         return next((one for one in self.addons.get(addon, ()) if minor in one.default_of), None)
 
-    def release(self, ami_type: str, minor: str) -> str:
-        """The newest."""
+    def releases_of(self, ami_type: str, minor: str) -> Sequence[str]:
+        """Newest first; none: there is no such AMI of this minor."""
+        if ami_type.startswith("AL2_") and number(minor) > LAST_AL2:
+            return ()
         found = self.releases.get((ami_type, minor))
-        return found[0] if found else f"{minor}.0-20261001"
+        if found:
+            return found
+        # Bottlerocket has versions of its own.
+        bottlerocket = ami_type.startswith("BOTTLEROCKET")
+        return (f"1.60.0-{_digest(minor)[:8]}" if bottlerocket else f"{minor}.0-20261001",)
+
+    def release(self, ami_type: str, minor: str) -> str:
+        """The newest; empty: there is none."""
+        return next(iter(self.releases_of(ami_type, minor)), "")
+
+
+def image(region: str, ami_type: str, minor: str, release: str) -> str:
+    """The AMI of a release."""
+    return f"ami-{_digest(f'{region}/{ami_type}/{minor}/{release}')[:17]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def number(minor: str) -> int:

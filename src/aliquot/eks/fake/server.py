@@ -1,4 +1,5 @@
-"""The fake over HTTP, where boto3 finds it: EKS' paths are answered here, everything else goes on to another server (moto's).
+"""The fake over HTTP, where boto3 finds it: EKS and what else is of the fake is answered here, everything else goes on to
+another server (moto's). Which service a request is for, says what it is signed for.
 
 An ASGI application: whoever runs it chooses the server. Signatures are not checked; who calls is whoever can reach it.
 """
@@ -9,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
-from aliquot.eks.fake.model import Model
+from aliquot.eks.fake import http, neighbours
+from aliquot.eks.fake.model import Model, as_json
 from aliquot.eks.fake.refusals import Refused, wrong
 from aliquot.eks.fake.service import Lost, Service
 from aliquot.eks.fake.surroundings import questions, surroundings
@@ -18,8 +20,6 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-SERVED = frozenset({"clusters", "cluster-versions", "addons", "access-policies", "tags"})
-"""First parts of paths of EKS. Those of others (S3's buckets, too) go on."""
 _MOST_BYTES = 4 << 20
 
 
@@ -50,14 +50,40 @@ class FakeEks:
             return
         body = await _body(receive)
         path = scope["raw_path"].decode("latin-1").partition("?")[0]
-        if path.split("/")[1] not in SERVED or not _is_eks(scope["headers"]):
+        service = http.service(scope["headers"])
+        if service == "eks":
+            await self._eks(scope, path, body, send)
+        elif not await self._beside(service, scope, body, send):
             query = scope["query_string"].decode("latin-1")
             target = f"{path}?{query}" if query else path
             status, headers, answer = await self._elsewhere.forward(
                 scope["method"], target, list(scope["headers"]), body
             )
             await _send(send, status, headers, answer)
-            return
+
+    async def _beside(self, service: str, scope: Scope, body: bytes, send: Send) -> bool:
+        """False: it is not answered here."""
+        operation = http.operation(scope["headers"], body)
+        if (service, operation) not in neighbours.RULES:
+            return False
+        try:
+            call = http.parameters(service, operation, body)
+            if not neighbours.takes(service, operation, call):
+                return False
+            async with self._turn:
+                self._service.advance(self._now())
+                told = neighbours.answer(self._service.world, service, operation, call, self._now())
+        except Lost:
+            await _send(send, 503, [], b"")
+        except Refused as error:
+            status, type_, text = http.refusal(service, error)
+            await _send(send, status, [(b"content-type", type_)], text)
+        else:
+            type_, text = http.answer(service, operation, told)
+            await _send(send, 200, [(b"content-type", type_)], text)
+        return True
+
+    async def _eks(self, scope: Scope, path: str, body: bytes, send: Send) -> None:
         try:
             answer_text = json.dumps(await self._answer(scope, path, body)).encode()
         except Lost:
@@ -82,17 +108,18 @@ class FakeEks:
         parameters = self._model.read(operation, labels, query, parsed)
         async with self._turn:
             told = {
-                name: await self._elsewhere.ec2(name, asked)
-                for name, asked in questions(operation, parameters).items()
+                name: await self._ec2(name, asked) for name, asked in questions(operation, parameters).items()
             }
             answer = self._service.call(operation, parameters, self._now(), surroundings(told))
-            return self._model.answer(operation, answer)
+            written: dict[str, Any] = as_json(answer)
+            return written
 
-
-def _is_eks(headers: Any) -> bool:
-    """By the service that the request is signed for: paths alone could be a bucket's."""
-    authorization = next((value for name, value in headers if name == b"authorization"), b"")
-    return b"/eks/aws4_request" in authorization
+    async def _ec2(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Nothing, where EC2 knows nothing of what is asked for."""
+        try:
+            return await self._elsewhere.ec2(operation, parameters)
+        except Refused:
+            return {}
 
 
 async def _body(receive: Receive) -> bytes:

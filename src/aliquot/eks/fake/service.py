@@ -1,6 +1,5 @@
 """The fake as one function: a call at a time, answered or refused."""
 
-import base64
 import json
 from collections.abc import Callable
 from copy import deepcopy
@@ -121,8 +120,8 @@ class Service:
         self.model.check(operation, parameters)
         self.advance(now_s)
         answer = self._once(operation, parameters, now_s, around)
-        page = self._page(operation, parameters, answer)
-        self.model.answer(operation, page)
+        page = self.model.page(operation, parameters, answer, _MOST_IN_A_PAGE)
+        self.model.assert_answer(operation, page)
         lost: Fault | None = self.world.faults.take(Kind.LOSE, operation)
         if lost is not None:
             raise Lost
@@ -155,24 +154,3 @@ class Service:
         else:
             raise Refused("ServerException", f"the fake does not know {operation}")
         return deepcopy(answer)
-
-    def _page(self, operation: str, parameters: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-        key = self.model.list_of(operation)
-        if key is None or key not in answer:
-            return answer
-        first = _decoded(parameters.get("nextToken"))
-        most = min(parameters.get("maxResults", _MOST_IN_A_PAGE), _MOST_IN_A_PAGE)
-        items = answer[key]
-        page = {**answer, key: items[first : first + most]}
-        if first + most < len(items):
-            page["nextToken"] = base64.urlsafe_b64encode(str(first + most).encode()).decode()
-        return page
-
-
-def _decoded(token: str | None) -> int:
-    if not token:
-        return 0
-    try:
-        return int(base64.urlsafe_b64decode(token.encode()))
-    except ValueError:
-        raise wrong("The nextToken is none of ours") from None

@@ -16,6 +16,22 @@ class Subnet:
     public: bool
 
 
+@dataclass(frozen=True)
+class Template:
+    """A version of a launch template: what of it is EKS' business."""
+
+    id: str
+    name: str
+    version: str
+    image: str = ""
+    instance_type: str = ""
+    market: str = ""
+    """`spot`, `capacity-block`; empty: on demand."""
+    reservation: str = ""
+    preference: str = ""
+    placement_group: str = ""
+
+
 class Surroundings:
     """As EC2's own answers tell of them."""
 
@@ -24,7 +40,10 @@ class Surroundings:
         subnets: Iterable[Mapping[str, Any]] = (),
         *,
         route_tables: Sequence[Mapping[str, Any]] = (),
+        templates: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
+        """`templates`: versions of launch templates; None: nobody was there to ask, so what a template says is not looked at."""
+        self._templates = templates
         self._subnets = {
             one["SubnetId"]: Subnet(
                 one["SubnetId"],
@@ -42,6 +61,38 @@ class Surroundings:
         if missing or not ids:
             raise wrong(f"The subnet ID '{missing[0] if missing else ''}' does not exist")
         return [self._subnets[id_] for id_ in ids]
+
+    def template(self, named: Mapping[str, str]) -> Template | None:
+        """Raises Refused."""
+        if self._templates is None:
+            return None
+        version = named.get("version", "$Default")
+        for one in self._templates:
+            ids = (one["LaunchTemplateId"], one.get("LaunchTemplateName", ""))
+            if named.get("id", named.get("name")) in ids and (
+                version.startswith("$") or version == str(one["VersionNumber"])
+            ):
+                return _template(one)
+        raise wrong(f"Launch template {named.get('id', named.get('name'))} version {version} does not exist")
+
+
+def _template(one: Mapping[str, Any]) -> Template:
+    data = one.get("LaunchTemplateData", {})
+    reservations = data.get("CapacityReservationSpecification", {})
+    target = reservations.get("CapacityReservationTarget", {})
+    if "CapacityReservationResourceGroupArn" in target:
+        raise wrong("the fake knows no groups of reservations: name one reservation in the launch template")
+    return Template(
+        id=one["LaunchTemplateId"],
+        name=one.get("LaunchTemplateName", ""),
+        version=str(one["VersionNumber"]),
+        image=data.get("ImageId", ""),
+        instance_type=data.get("InstanceType", ""),
+        market=data.get("InstanceMarketOptions", {}).get("MarketType", ""),
+        reservation=target.get("CapacityReservationId", ""),
+        preference=reservations.get("CapacityReservationPreference", ""),
+        placement_group=data.get("Placement", {}).get("GroupName", ""),
+    )
 
 
 def _is_public(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> bool:
@@ -68,6 +119,12 @@ def questions(operation: str, parameters: Mapping[str, Any]) -> dict[str, dict[s
         asked["DescribeSubnets"] = {}
     if operation == "CreateFargateProfile":
         asked["DescribeRouteTables"] = {}
+    named = parameters.get("launchTemplate")
+    if operation in ("CreateNodegroup", "UpdateNodegroupVersion") and named:
+        which = (
+            {"LaunchTemplateId": named["id"]} if "id" in named else {"LaunchTemplateName": named.get("name")}
+        )
+        asked["DescribeLaunchTemplateVersions"] = {**which, "Versions": [named.get("version", "$Default")]}
     return asked
 
 
@@ -84,7 +141,9 @@ _PLACED = frozenset(
 
 def surroundings(answers: Mapping[str, Mapping[str, Any]]) -> Surroundings:
     """EC2's answers by its operations."""
+    templates = answers.get("DescribeLaunchTemplateVersions")
     return Surroundings(
         answers.get("DescribeSubnets", {}).get("Subnets", ()),
         route_tables=answers.get("DescribeRouteTables", {}).get("RouteTables", ()),
+        templates=None if templates is None else templates.get("LaunchTemplateVersions", ()),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from aliquot.eks.fake.faults import Faults
 from aliquot.eks.fake.fleet import Fleet, Machine
 from aliquot.eks.fake.known import Known
+from aliquot.eks.fake.reserved import Market
 
 
 @dataclass(kw_only=True)
@@ -55,6 +56,7 @@ class Node:
     drained_since_s: float | None = None
     """It is empty since then."""
     draining_s: float | None = None
+    reservation: str = ""
 
 
 @dataclass(kw_only=True)
@@ -81,6 +83,15 @@ class Nodegroup:
     since_s: float = 0.0
     zones: list[str] = field(default_factory=list)
     launched: int = 0
+    instance_types: list[str] = field(default_factory=list)
+    """Wherever they are said."""
+    reservation: str = ""
+    """That its launch template names."""
+    preference: str = ""
+    """Of its launch template, among reservations; empty: open ones first, then the market."""
+    placement_group: str = ""
+    starved_s: float | None = None
+    """There is no instance to be had since then."""
 
 
 @dataclass(kw_only=True)
@@ -151,6 +162,11 @@ class World:
     """Node groups have to be of the cluster's minor before it goes on, as the API reference says; the guide allows three behind."""
     insights_block: bool = False
     """EKS switched that on in March 2025, and off again a day later."""
+    market: Market = field(default_factory=Market)
+    quotas: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By service and code, where they are other than AWS gives them."""
+    prices: dict[str, float] = field(default_factory=dict)
+    """By instance type, likewise."""
     clusters: dict[str, Cluster] = field(default_factory=dict)
     tokens: dict[tuple[str, str], tuple[str, Any]] = field(default_factory=dict)
 

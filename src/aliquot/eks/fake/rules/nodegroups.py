@@ -3,14 +3,12 @@
 import math
 from typing import Any
 
-from aliquot.eks.fake.known import number
+from aliquot.eks.fake.known import LAST_AL2, number
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
 from aliquot.eks.fake.rules import finding, rolls, sizing
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Nodegroup, Roll, World, at
-
-_LAST_AL2 = 32
 
 
 def create(world: World, call: dict[str, Any], now_s: float, around: Surroundings) -> dict[str, Any]:
@@ -77,7 +75,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
 
 
 def _ami_exists(ami_type: str, minor: str, names: dict[str, str]) -> None:
-    if ami_type.startswith("AL2_") and number(minor) > _LAST_AL2:
+    if ami_type.startswith("AL2_") and number(minor) > LAST_AL2:
         raise wrong(f"AMI type {ami_type} is not supported for Kubernetes version {minor}", **names)
 
 
