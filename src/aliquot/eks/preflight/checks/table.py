@@ -19,6 +19,7 @@ from aliquot.eks.preflight.checks import (
     insights,
     karpenter,
     launch_templates,
+    mig_layouts,
     node_os,
     pod_addresses,
     pod_behaviour,
@@ -239,6 +240,12 @@ CHECKS = (
         title="Gangs that a roll would cut, and pods that take longer to end than EKS waits",
         needs=Need.OBJECTS,
         judge=lambda s: gangs.judge(s.known),
+    ),
+    Check(
+        id=mig_layouts.CHECK,
+        title="Layouts of GPUs that would be lost",
+        needs=Need.OBJECTS,
+        judge=lambda s: mig_layouts.judge(s.known),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}
