@@ -17,8 +17,12 @@ class Step(Struct, frozen=True, kw_only=True):
     what: str
     act: Act
     expected_s: float
+    at_most_s: float = 0.0
+    """Longer than that, and it has failed or a person has to look; 0: a person, or the plan itself, says how long."""
     disrupts: str = ""
     """Whom, in one sentence; empty: nobody."""
+    back: str = ""
+    """How it is put back by hand; empty: there is nothing to put back."""
 
     @property
     def abort(self) -> Abort:

@@ -16,6 +16,7 @@ class GroupRoll(Struct, frozen=True, tag="nodegroup"):
     name: str
     minor: Minor
     release: str
+    """Empty: its AMI is its launch template's, of which EKS knows no release."""
     template: dict[str, str] = {}
     """`{"id": ..., "version": ...}`; empty: it has none."""
 
@@ -32,11 +33,11 @@ def call_of(act: GroupRoll, token: str) -> Call:
     parameters = {
         "clusterName": act.cluster,
         "nodegroupName": act.name,
-        "version": str(act.minor),
-        "releaseVersion": act.release,
         "force": False,
         "clientRequestToken": token,
     }
+    if act.release:
+        parameters |= {"version": str(act.minor), "releaseVersion": act.release}
     if act.template:
         parameters["launchTemplate"] = act.template
     return Call("eks", "UpdateNodegroupVersion", parameters)
@@ -55,10 +56,11 @@ async def look(act: GroupRoll, doors: Doors) -> Seen:
 
 
 def judged(act: GroupRoll, seen: Seen, attempt: Attempt) -> Verdict:
-    template = act.template.get("version", seen.template_version)
+    has_template = seen.template_version == act.template.get("version", seen.template_version)
+    has_release = not act.release or (seen.minor, seen.release) == (str(act.minor), act.release)
     subject = Subject(
-        what=f"node group {act.name} of {act.cluster} to {act.release}",
-        reached=(seen.minor, seen.release, seen.template_version) == (str(act.minor), act.release, template),
+        what=f"node group {act.name} of {act.cluster} to {act.release or f'launch template {act.template}'}",
+        reached=has_template and has_release,
         settled=seen.status in _SETTLED,
         status=seen.status,
         updates=seen.updates,

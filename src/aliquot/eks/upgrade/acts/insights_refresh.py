@@ -21,6 +21,11 @@ class Seen(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+def call_of(act: InsightsRefresh, _token: str) -> Call:
+    """EKS takes no token for it."""
+    return Call("eks", "StartInsightsRefresh", {"clusterName": act.cluster})
+
+
 async def look(act: InsightsRefresh, doors: Doors) -> Seen:
     try:
         told = await doors.api.call("eks", "DescribeInsightsRefresh", clusterName=act.cluster)
@@ -51,7 +56,7 @@ def judged(act: InsightsRefresh, seen: Seen, attempt: Attempt) -> Verdict:
                 f"EKS could not look at {act.cluster}: {seen.message or 'it does not say why'}", "retry"
             )
         return Done(f"EKS has looked at {act.cluster} anew")
-    return Call("eks", "StartInsightsRefresh", {"clusterName": act.cluster})
+    return call_of(act, attempt.token)
 
 
 def _ended(seen: Seen) -> tuple[str, ...]:

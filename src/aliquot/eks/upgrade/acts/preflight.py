@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.reading import from_aws, with_objects
@@ -11,6 +12,7 @@ from aliquot.eks.preflight.judging import judge
 from aliquot.eks.preflight.subject import Need, Subject
 from aliquot.eks.preflight.verdict import Code, FailOn
 from aliquot.eks.preflight.waivers import Waiver
+from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict
 from aliquot.eks.versions import removals
@@ -27,6 +29,8 @@ class Preflight(Struct, frozen=True, tag="preflight"):
     waivers: tuple[Waiver, ...] = ()
     unchecked_passes: bool = False
     helm: bool = False
+    minimal: tuple[str, ...] = ()
+    """Node groups that the plan rolls with the strategy MINIMAL, however they are configured now."""
 
 
 async def look(act: Preflight, doors: Doors) -> Estate:
@@ -42,7 +46,7 @@ def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
         today=datetime.fromtimestamp(attempt.now_s, UTC).date(),
         has=frozenset(Need),
         sightings=seen.sightings,
-        estate=seen,
+        estate=_as_rolled(seen, act.minimal),
         unchecked=seen.unchecked,
     )
     result = judge(subject, CHECKS, act.waivers)
@@ -57,6 +61,13 @@ def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
         todo = f"aliquot eks preflight {act.cluster} --to {act.to} shows all; mend or waive them, then retry"
     more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return Hold(f"{result.summary}: {'; '.join(named[:_NAMED])}{more}", todo)
+
+
+def _as_rolled(estate: Estate, minimal: tuple[str, ...]) -> Estate:
+    groups = (
+        replace(one, strategy=Strategy.MINIMAL) if one.name in minimal else one for one in estate.nodegroups
+    )
+    return replace(estate, nodegroups=tuple(groups))
 
 
 DOING = Doing(look=look, judge=judged)

@@ -1,0 +1,75 @@
+"""What a plan rests on: only what decides its steps, by name, so that whoever may not apply it any more is told why."""
+
+from hashlib import sha256
+
+from msgspec import Struct
+
+from aliquot import canonical_json
+from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.updates import Progress
+from aliquot.eks.plan.placing import placement
+from aliquot.eks.plan.plan import Plan
+
+
+class Difference(Struct, frozen=True):
+    name: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: it was {self.was or 'not there'}, it is {self.now or 'not there'}"
+
+
+def state(estate: Estate) -> dict[str, str]:
+    """Sizes that an autoscaler sets are not in it: no step would be another one."""
+    cluster = estate.cluster
+    found = {
+        "cluster: version": str(cluster.minor),
+        "cluster: platform version": cluster.platform,
+        "cluster: created": f"{cluster.created_s:.0f}",
+        "cluster: support policy": cluster.support,
+        "updates in progress": ", ".join(
+            sorted(one.id for one in estate.updates if one.progress is Progress.IN_PROGRESS)
+        ),
+        "node groups that gangs tie together": "; ".join(
+            "+".join(sorted(names)) for names in placement(estate).sets if len(names) > 1
+        ),
+    }
+    for group in estate.nodegroups:
+        found |= {f"node group {group.name}: {name}": value for name, value in _group(group).items()}
+    for addon in estate.addons:
+        found[f"add-on {addon.name}: build"] = addon.build
+        found[f"add-on {addon.name}: configuration"] = addon.configuration
+    return {name: value for name, value in sorted(found.items()) if value}
+
+
+def _group(group: Nodegroup) -> dict[str, str]:
+    most = (
+        f"{group.most_unavailable_percentage} %"
+        if group.most_unavailable_percentage
+        else str(group.most_unavailable)
+    )
+    return {
+        "version": str(group.minor),
+        "release": group.release,
+        "AMI type": group.ami_type,
+        "launch template": f"{group.template} {group.template_version}".strip(),
+        "capacity": group.capacity,
+        "sizes": f"{group.minimum} to {group.maximum}",
+        "update strategy": f"{group.strategy}, {most} at once",
+    }
+
+
+def hashed(found: dict[str, str]) -> str:
+    return sha256(canonical_json.dumps(found)).hexdigest()
+
+
+def differs(plan: Plan, estate: Estate) -> tuple[Difference, ...]:
+    """What is not as it was when the plan was made; nothing: it may be applied."""
+    is_ = state(estate)
+    names = sorted(plan.state.keys() | is_.keys())
+    return tuple(
+        Difference(name, plan.state.get(name, ""), is_.get(name, ""))
+        for name in names
+        if plan.state.get(name, "") != is_.get(name, "")
+    )

@@ -1,0 +1,113 @@
+"""The steps of node groups: which one goes first, what goes together, and how each is rolled."""
+
+from collections.abc import Iterator
+
+from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.plan import rolling
+from aliquot.eks.plan.passing import after
+from aliquot.eks.plan.placing import Placement
+from aliquot.eks.plan.rolling import MINUTE_S
+from aliquot.eks.plan.way import Way
+from aliquot.eks.upgrade.acts.group_config import GroupConfig, as_it_is
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions.minor import Minor
+
+
+def of_groups(way: Way, groups: tuple[Nodegroup, ...], to: Minor, *, before: bool) -> Iterator[Step]:
+    """`before`: the control plane goes on."""
+    rolls = {
+        one.name: roll
+        for one in groups
+        if (roll := rolling.target(way.cluster, one, to, way.targets, way.options)) is not None
+    }
+    sets = rolling.sets(way.estate, way.placement, tuple(one for one in groups if one.name in rolls))
+    canary, nodes = (State.PRE_NODES,) * 2 if before else (State.CANARY_NODES, State.NODES)
+    if sets.canary is not None:
+        yield from _group(way, sets.canary, rolls[sets.canary.name], canary)
+    for group in sets.plain:
+        yield from _group(way, group, rolls[group.name], nodes)
+    for together in sets.gpu:
+        yield from _together(way, together, rolls, before=before)
+
+
+def _together(
+    way: Way, groups: tuple[Nodegroup, ...], rolls: dict[str, GroupRoll], *, before: bool
+) -> Iterator[Step]:
+    """Groups between which gangs lie: first nobody runs there any more, then all are rolled, then all run again."""
+    prepare, nodes, restore = (
+        (State.PRE_NODES,) * 3 if before else (State.GPU_DRAIN_PREP, State.NODES, State.GPU_RESTORE)
+    )
+    changed: list[Nodegroup] = []
+    for group in groups:
+        wanted = rolling.config(way.estate, way.placement, group, way.options)
+        if wanted is not None:
+            changed.append(group)
+            yield _config(way, prepare, group, wanted, f"roll-as/{group.name}")
+    for group in groups:
+        wanted = rolling.config(way.estate, way.placement, group, way.options)
+        rolled = group if wanted is None else _as(way.estate, group, wanted)
+        yield _roll(way, rolled, rolls[group.name], nodes)
+    for group in changed:
+        yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
+
+
+def _group(way: Way, group: Nodegroup, roll: GroupRoll, state: State) -> Iterator[Step]:
+    wanted = rolling.config(way.estate, way.placement, group, way.options)
+    if wanted is not None:
+        yield _config(way, state, group, wanted, f"roll-as/{group.name}")
+    yield _roll(way, group if wanted is None else _as(way.estate, group, wanted), roll, state)
+    if wanted is not None:
+        yield _config(way, state, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
+
+
+def _as(estate: Estate, group: Nodegroup, wanted: GroupConfig) -> Nodegroup:
+    return next(one for one in after(estate, wanted).nodegroups if one.name == group.name)
+
+
+def _config(way: Way, state: State, group: Nodegroup, act: GroupConfig, name: str) -> Step:
+    most = (
+        f"{act.most_unavailable_percentage} %"
+        if act.most_unavailable_percentage is not None
+        else str(act.most_unavailable)
+    )
+    was = as_it_is(way.cluster, group)
+    return way.step(
+        state,
+        f"node group {group.name}: rolled {act.strategy}, {most} at once",
+        act,
+        name,
+        minutes=(1, 10),
+        back="" if act == was else f"update the configuration of node group {group.name} to {was.wanted}",
+    )
+
+
+def _roll(way: Way, group: Nodegroup, act: GroupRoll, state: State) -> Step:
+    to = act.release or f"version {act.template['version']} of its launch template"
+    was = group.release or f"version {group.template_version} of its launch template"
+    return way.step(
+        state,
+        f"node group {group.name} from {group.minor} ({was}) to {act.minor} ({to})",
+        act,
+        group.name,
+        minutes=(rolling.expected_s(group) / MINUTE_S, rolling.at_most_s(group) / MINUTE_S),
+        disrupts=_moved(way.placement, group),
+        back=f"update node group {group.name} to {group.minor} ({was})",
+    )
+
+
+def _moved(placement: Placement, group: Nodegroup) -> str:
+    if not group.desired:
+        return ""
+    order = "old ones go first" if group.strategy == "MINIMAL" else "new ones come first"
+    nodes = f"{_counted(group.desired, 'node')} {'is' if group.desired == 1 else 'are'} replaced, {min(group.most_unavailable, group.desired)} at a time, {order}"
+    if not placement.known:
+        return f"{nodes}; which pods move was not read"
+    gangs, pods = placement.gangs.get(group.name, ()), placement.pods.get(group.name, 0)
+    named = f", of them gangs {', '.join(gangs)}" if gangs else ""
+    return f"{nodes}; {_counted(pods, 'pod')} {'moves' if pods == 1 else 'move'}{named}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

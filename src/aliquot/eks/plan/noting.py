@@ -1,0 +1,78 @@
+"""What whoever approves a plan has to know, and no step says."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.plan.addon_builds import listed
+from aliquot.eks.plan.placing import NODEGROUP, Placement
+from aliquot.eks.plan.plan import DAY_S, Hop, Options
+from aliquot.eks.plan.rolling import has_gpus
+from aliquot.eks.versions.calendar import Calendar, Support
+
+_FARGATE = "eks.amazonaws.com/compute-type"
+_KARPENTER = "karpenter.sh/nodepool"
+_WINDOW_DAYS = 7
+
+
+def notes(
+    estate: Estate,
+    placement: Placement,
+    hops: tuple[Hop, ...],
+    calendar: Calendar,
+    today: date,
+    options: Options,
+) -> tuple[str, ...]:
+    return (
+        *_soak(hops, options),
+        *_support(hops, calendar, today),
+        *_nodes_of_nobody(estate),
+        *_tied(estate, placement),
+        *_addons(estate),
+    )
+
+
+def _soak(hops: tuple[Hop, ...], options: Options) -> Iterator[str]:
+    if len(hops) > 1 and not options.soak_s:
+        yield f"there is no soak between hops: with the hop to {hops[1].to} the right to go back to {hops[0].now} ends at once"
+    elif len(hops) > 1 and options.soak_s > _WINDOW_DAYS * DAY_S:
+        yield f"a soak of {options.soak_s / DAY_S:.0f} days is longer than the {_WINDOW_DAYS} days in which a hop can be rolled back"
+    if len(hops) > 1:
+        yield f"each hop ends the right to roll back the one before it: in the end {hops[-1].to} can go back to {hops[-1].now}, no further"
+
+
+def _support(hops: tuple[Hop, ...], calendar: Calendar, today: date) -> Iterator[str]:
+    for hop in hops[:-1]:
+        row = calendar.row(hop.to)
+        if row is not None and row.support(today) is Support.ENDED:
+            yield f"support of {hop.to}, on the way, ended on {row.extended_until}: EKS may refuse that hop; ask AWS how to get past it"
+    last = calendar.row(hops[-1].to)
+    if last is not None and last.support(today) is Support.EXTENDED:
+        yield f"{last.minor} is in extended support, too, until {last.extended_until}: {calendar.prices.extended:.2f} USD an hour"
+    if hops[0].now == hops[0].to:
+        yield f"the control plane is at {hops[0].to} already: only what is behind it is planned"
+
+
+def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
+    """Nodes that no step of the plan replaces."""
+    if estate.objects is None:
+        return
+    labels = [node.metadata.labels for node in estate.objects.nodes]
+    of_karpenter = sum(1 for one in labels if _KARPENTER in one)
+    if of_karpenter:
+        yield f"{of_karpenter} nodes are Karpenter's: it replaces them itself, by the AMI that its NodeClasses name"
+    others = sum(1 for one in labels if not {NODEGROUP, _KARPENTER, _FARGATE} & one.keys())
+    if others:
+        yield f"{others} nodes are of no managed group: whoever made them replaces them, before they are three minors behind"
+
+
+def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
+    for names in placement.sets:
+        if len(names) > 1 and any(has_gpus(estate, one) for one in estate.nodegroups if one.name in names):
+            yield f"node groups {', '.join(sorted(names))} are rolled in one go: jobs lie across them"
+
+
+def _addons(estate: Estate) -> Iterator[str]:
+    for addon in estate.addons:
+        if not listed(estate, addon):
+            yield f"EKS tells of no build of the add-on {addon.name}: it stays as it is; see its own documentation"

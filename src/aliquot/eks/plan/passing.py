@@ -1,0 +1,50 @@
+"""The estate as it is once an act is done: so one step is planned on what the steps before it leave behind."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.table import Act
+
+
+def after(estate: Estate, act: Act) -> Estate:
+    match act:
+        case ControlPlane():
+            return replace(estate, cluster=replace(estate.cluster, minor=act.to))
+        case AddonBuild():
+            addons = (replace(one, build=act.build) if one.name == act.name else one for one in estate.addons)
+            return replace(estate, addons=tuple(addons))
+        case GroupRoll():
+            return _changed(estate, act.name, lambda one: _rolled(one, act))
+        case GroupConfig():
+            return _changed(estate, act.name, lambda one: _configured(one, act))
+    return estate
+
+
+def _changed(estate: Estate, name: str, change: Callable[[Nodegroup], Nodegroup]) -> Estate:
+    groups = (change(one) if one.name == name else one for one in estate.nodegroups)
+    return replace(estate, nodegroups=tuple(groups))
+
+
+def _rolled(group: Nodegroup, act: GroupRoll) -> Nodegroup:
+    return replace(
+        group,
+        minor=act.minor,
+        release=act.release or group.release,
+        template_version=act.template.get("version", group.template_version),
+    )
+
+
+def _configured(group: Nodegroup, act: GroupConfig) -> Nodegroup:
+    share = act.most_unavailable_percentage or 0
+    return replace(
+        group,
+        strategy=str(act.strategy),
+        most_unavailable_percentage=share,
+        most_unavailable=act.most_unavailable or max(1, group.desired * share // 100),
+    )

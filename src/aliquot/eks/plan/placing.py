@@ -1,0 +1,55 @@
+"""Who runs on which node group, as far as that decides how groups are rolled: gangs, and what else would move."""
+
+from msgspec import Struct
+
+from aliquot.eks.estate import gangs
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.objects import Objects
+
+NODEGROUP = "eks.amazonaws.com/nodegroup"
+
+
+class Placement(Struct, frozen=True, kw_only=True):
+    known: bool
+    """No: no API server was asked."""
+    sets: tuple[tuple[str, ...], ...]
+    """Every node group; those that gangs tie together in one set."""
+    pods: dict[str, int] = {}
+    """That move when the group's nodes are replaced, by group."""
+    gangs: dict[str, tuple[str, ...]] = {}
+    """By group."""
+    only_gangs: frozenset[str] = frozenset()
+    """Groups where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
+
+
+def placement(estate: Estate) -> Placement:
+    names = tuple(one.name for one in estate.nodegroups)
+    if estate.objects is None:
+        return Placement(known=False, sets=tuple((name,) for name in names))
+    of_node = _groups(estate.objects, names)
+    found = gangs.of_objects(estate.objects)
+    held = {(pod.metadata.namespace, pod.metadata.name) for gang in found for pod in gang.pods}
+    pods: dict[str, int] = {}
+    mixed: set[str] = set()
+    for pod in estate.objects.pods:
+        group = of_node.get(pod.spec.node_name)
+        if group is not None and gangs.counts(pod):
+            pods[group] = pods.get(group, 0) + 1
+            if (pod.metadata.namespace, pod.metadata.name) not in held:
+                mixed.add(group)
+    by_group: dict[str, list[str]] = {}
+    for gang in found:
+        for group in gang.groups(of_node):
+            by_group.setdefault(group, []).append(str(gang))
+    return Placement(
+        known=True,
+        sets=tuple(tuple(one) for one in gangs.sets_tied(found, of_node, names)),
+        pods=pods,
+        gangs={group: tuple(sorted(told)) for group, told in by_group.items()},
+        only_gangs=frozenset(by_group) - mixed,
+    )
+
+
+def _groups(objects: Objects, names: tuple[str, ...]) -> dict[str, str]:
+    labelled = ((node.metadata.name, node.metadata.labels.get(NODEGROUP, "")) for node in objects.nodes)
+    return {node: group for node, group in labelled if group in names}

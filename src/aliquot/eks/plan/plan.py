@@ -1,0 +1,135 @@
+"""A plan as it is kept, shown and applied: plain data, JSON in a file."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from aliquot.eks.plan.costs import Costs
+from aliquot.eks.preflight.waivers import Waiver
+from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.upgrade.acts.approval import Approval
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions import minor
+from aliquot.eks.versions.minor import Minor
+from aliquot.windows import Window
+
+DAY_S = 86400.0
+FORMAT = 1
+
+
+class CannotPlan(ValueError):
+    """One line: why there is no plan, and what to do about it."""
+
+
+class BadPlan(ValueError):
+    """One line: why a file is no plan that may be applied."""
+
+
+class Pin(Struct, frozen=True, kw_only=True):
+    """What somebody said of a node group at one minor, because nobody else can know, or because the newest is not wanted."""
+
+    group: str
+    minor: Minor
+    release: str = ""
+    template_version: str = ""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    soak_s: float = DAY_S
+    """Between two hops: the second ends the right to roll the first one back."""
+    allow_unchecked: bool = False
+    waivers: tuple[Waiver, ...] = ()
+    no_surge: tuple[str, ...] = ()
+    """Node groups for which there is no capacity beside what they have."""
+    pins: tuple[Pin, ...] = ()
+    windows: tuple[Window, ...] = ()
+    """In which steps that people may notice begin; none: whenever their turn comes."""
+
+    def pin(self, group: str, at: Minor) -> Pin | None:
+        return next((one for one in self.pins if (one.group, one.minor) == (group, at)), None)
+
+
+class Hop(Struct, frozen=True, kw_only=True):
+    now: Minor
+    to: Minor
+    """The same: the control plane is there already, and the rest follows."""
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    id: str = ""
+    """Of all that is in it but itself: a plan that somebody changed has another one."""
+    format: int = FORMAT
+    cluster: str
+    arn: str = ""
+    made_s: float
+    now: Minor
+    to: Minor
+    options: Options = Options()
+    hops: tuple[Hop, ...]
+    steps: tuple[Step, ...]
+    state: dict[str, str]
+    """What the steps rest on, by name: see `hashing`."""
+    state_hash: str
+    costs: Costs = Costs()
+    notes: tuple[str, ...] = ()
+    """What has to be known before it is approved."""
+    unchecked: tuple[Unchecked, ...] = ()
+
+    @property
+    def region(self) -> str:
+        parts = self.arn.split(":")
+        return parts[3] if len(parts) > 3 else ""
+
+    @property
+    def expected_s(self) -> float:
+        return sum(step.expected_s for step in self.steps)
+
+    def steps_of(self, hop: Hop) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.hop == hop.to)
+
+
+def identity(plan: Plan) -> str:
+    """The same for the same plan, made at the same time; two times the same plan are two plans."""
+    text = encode(replace(plan, id="", steps=tuple(_before_approval(step) for step in plan.steps)))
+    return f"{plan.cluster}-{plan.to}-{sha256(text).hexdigest()[:12]}"
+
+
+def _before_approval(step: Step) -> Step:
+    """What is approved is the plan's id, so that is not part of itself."""
+    return replace(step, act=replace(step.act, hash="")) if isinstance(step.act, Approval) else step
+
+
+def encode(plan: Plan) -> bytes:
+    return msgspec.json.encode(plan, enc_hook=minor.enc_hook, order="sorted")
+
+
+def decode(text: bytes) -> Plan:
+    """Raises BadPlan."""
+    try:
+        plan = msgspec.json.decode(text, type=Plan, dec_hook=_dec)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadPlan(f"it is no plan of this version of aliquot ({error}): plan anew") from None
+    if plan.format != FORMAT:
+        raise BadPlan(f"it is of format {plan.format}, not {FORMAT}: plan anew")
+    approved = {step.act.hash for step in plan.steps if isinstance(step.act, Approval)}
+    if plan.id != identity(plan) or approved - {plan.id}:
+        raise BadPlan("it was changed after it was made: plan anew, with the options that you want")
+    return plan
+
+
+def read(path: Path) -> Plan:
+    """Raises BadPlan."""
+    try:
+        return decode(path.read_bytes())
+    except OSError as error:
+        raise BadPlan(f"{path}: cannot be read: {error.strerror or error}") from None
+    except BadPlan as error:
+        raise BadPlan(f"{path}: {error}") from None
+
+
+def _dec(wanted: type, value: Any) -> Any:
+    return minor.dec_hook(wanted, value)

@@ -1,0 +1,136 @@
+"""From an estate and targets to a plan. Pure: the same in, the same out."""
+
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+from msgspec.structs import replace
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.plan import costs, hashing, refusing
+from aliquot.eks.plan.hops import PARTS
+from aliquot.eks.plan.noting import notes
+from aliquot.eks.plan.passing import after
+from aliquot.eks.plan.placing import Placement, placement
+from aliquot.eks.plan.plan import CannotPlan, Hop, Options, Plan, identity
+from aliquot.eks.plan.targets import Targets, minors
+from aliquot.eks.plan.way import Way
+from aliquot.eks.preflight.surge import nodes_on_top
+from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions import calendar as calendars
+from aliquot.eks.versions.minor import Minor
+
+CHANGES = (ControlPlane, AddonBuild, GroupRoll)
+"""Acts after which something is at another version. A plan without any has nothing to do."""
+
+
+def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
+    """Raises CannotPlan."""
+    calendar = estate.calendar or calendars.shipped()
+    today = today_of(estate)
+    refusing.check(estate, to, calendar, today)
+    _known_groups(estate, options)
+    hops = _hops(estate.cluster.minor, to)
+    found = hashing.state(estate)
+    where = placement(estate)
+    bare = Plan(
+        cluster=estate.cluster.name,
+        arn=estate.cluster.arn,
+        made_s=estate.read_s,
+        now=estate.cluster.minor,
+        to=to,
+        options=options,
+        hops=hops,
+        steps=(),
+        state=found,
+        state_hash=hashing.hashed(found),
+        notes=notes(estate, where, hops, calendar, today, options),
+        unchecked=_unchecked(estate, targets),
+    )
+    steps = _steps(estate, where, bare, targets, "")
+    if not any(isinstance(step.act, CHANGES) for step in steps):
+        raise CannotPlan(
+            f"cluster {estate.cluster.name} is at {to}, and so is all of it: there is nothing to do"
+        )
+    surge = _surge(estate, steps, targets)
+    whole = replace(bare, steps=steps, costs=costs.of(bare.now, to, calendar, today, surge))
+    id_ = identity(whole)
+    return replace(whole, id=id_, steps=_steps(estate, where, bare, targets, id_))
+
+
+def today_of(estate: Estate) -> date:
+    return datetime.fromtimestamp(estate.read_s, UTC).date()
+
+
+def _hops(now: Minor, to: Minor) -> tuple[Hop, ...]:
+    way = minors(now, to)
+    return tuple(Hop(now=a, to=b) for a, b in pairwise(way)) or (Hop(now=now, to=now),)
+
+
+def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, approved: str) -> tuple[Step, ...]:
+    found: list[Step] = []
+    for hop in plan.hops:
+        for part in PARTS:
+            way = Way(
+                estate=estate,
+                placement=where,
+                hop=hop,
+                last=hop == plan.hops[-1],
+                targets=targets,
+                options=plan.options,
+                plan=approved,
+                today=today_of(estate),
+            )
+            for step in part(way):
+                found.append(step)
+                estate = after(estate, step.act)
+    return tuple(found)
+
+
+def _known_groups(estate: Estate, options: Options) -> None:
+    names = {one.name for one in estate.nodegroups}
+    for name in (*options.no_surge, *(one.group for one in options.pins)):
+        if name not in names:
+            raise CannotPlan(
+                f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"
+            )
+
+
+def _unchecked(estate: Estate, targets: Targets) -> tuple[Unchecked, ...]:
+    """Of what decides no step, only what is told of them."""
+    found = [*estate.unchecked, *targets.unchecked]
+    if estate.objects is None:
+        found.append(
+            Unchecked(what="pods and nodes", why="no API server was asked: gangs and who moves are not known")
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def _surge(estate: Estate, steps: tuple[Step, ...], targets: Targets) -> tuple[costs.Surge, ...]:
+    found = []
+    for step in steps:
+        act = step.act
+        group = (
+            next((one for one in estate.nodegroups if one.name == act.name), None)
+            if isinstance(act, GroupRoll)
+            else None
+        )
+        if group is not None:
+            nodes, hours = nodes_on_top(estate, group), step.expected_s / 3600
+            kind = next(iter(estate.types_of(group)), "")
+            usd = targets.usd_per_hour.get(kind)
+            found.append(
+                costs.Surge(
+                    group=group.name,
+                    hop=step.hop,
+                    instance_type=kind,
+                    nodes=nodes,
+                    hours=round(hours, 3),
+                    usd=None if usd is None else round(usd * nodes * hours, 2),
+                )
+            )
+        estate = after(estate, act)
+    return tuple(one for one in found if one.nodes)

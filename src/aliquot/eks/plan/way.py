@@ -1,0 +1,69 @@
+"""What all parts of a hop know, and how they write a step down."""
+
+from datetime import date
+
+from msgspec import Struct
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.plan.placing import Placement
+from aliquot.eks.plan.plan import Hop, Options
+from aliquot.eks.plan.targets import Targets
+from aliquot.eks.preflight.pools import FARGATE_LABEL
+from aliquot.eks.upgrade.acts.table import Act
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+
+MINUTE_S = 60.0
+
+
+class Way(Struct, frozen=True, kw_only=True):
+    """All that a part of a hop may look at."""
+
+    estate: Estate
+    """As it is when the part begins."""
+    placement: Placement
+    hop: Hop
+    last: bool
+    targets: Targets
+    options: Options
+    plan: str
+    """Its id, which is what is approved."""
+    today: date
+
+    @property
+    def cluster(self) -> str:
+        return self.estate.cluster.name
+
+    @property
+    def rest(self) -> bool:
+        """The control plane is there; only what follows it is left."""
+        return self.hop.now == self.hop.to
+
+    @property
+    def has_fargate(self) -> bool:
+        objects = self.estate.objects
+        return objects is not None and any(FARGATE_LABEL in node.metadata.labels for node in objects.nodes)
+
+    def step(
+        self,
+        state: State,
+        what: str,
+        act: Act,
+        name: str = "",
+        *,
+        minutes: tuple[float, float],
+        disrupts: str = "",
+        back: str = "",
+    ) -> Step:
+        """`minutes`: expected, and at most."""
+        return Step(
+            id=f"{self.hop.to}/{state}" + (f"/{name}" if name else ""),
+            state=state,
+            hop=self.hop.to,
+            what=what,
+            act=act,
+            expected_s=minutes[0] * MINUTE_S,
+            at_most_s=minutes[1] * MINUTE_S,
+            disrupts=disrupts,
+            back=back,
+        )

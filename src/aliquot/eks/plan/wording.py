@@ -1,0 +1,160 @@
+"""Steps in words and commands, for whoever reads a plan or goes through it by hand."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from botocore import xform_name
+
+from aliquot.eks.plan.checking import call_of
+from aliquot.eks.plan.plan import Plan
+from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.approval import Approval
+from aliquot.eks.upgrade.acts.backup import Backup
+from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
+from aliquot.eks.upgrade.acts.fargate import FargateRestart
+from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
+from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.platform import PlatformHealth
+from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.soak import Soak
+from aliquot.eks.upgrade.states import Abort
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.upgrade.verdicts import Call
+
+_OTHER_NAMES = {
+    ("UpdateClusterVersion", "version"): "--kubernetes-version",
+    ("UpdateNodegroupVersion", "version"): "--kubernetes-version",
+}
+"""Options that the AWS CLI does not call as the API does: --version is its own."""
+_TOKEN = "clientRequestToken"
+
+STOPS = {
+    Abort.FREE: "stop at any time: this hop has changed nothing",
+    Abort.UNDO: "stop, and put back what was changed so far: the control plane is as it was",
+    Abort.ROLLBACK: "hold and go on, or roll back",
+}
+
+
+def command(plan: Plan, step: Step) -> str:
+    """What does the step by hand; empty: nothing that is one command."""
+    call = call_of(step.act, plan.id, step.id)
+    return "" if call is None else aws_command(call, plan.region)
+
+
+def aws_command(call: Call, region: str) -> str:
+    """Without the token: the AWS CLI makes one."""
+    parts = ["aws", call.service, xform_name(call.operation, "-")]
+    for name, value in call.parameters.items():
+        if name == _TOKEN:
+            continue
+        option = _OTHER_NAMES.get((call.operation, name), f"--{xform_name(name, '-')}")
+        if isinstance(value, bool):
+            parts.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            parts += [option, shlex.quote(_value(value))]
+    return " ".join([*parts, *(["--region", region] if region else [])])
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def by_hand(plan: Plan, step: Step) -> str:
+    """Where there is no single command: what to do. Empty: the command does it."""
+    name = plan.cluster
+    match step.act:
+        case Preflight():
+            return f"`aliquot eks preflight {name} --to {step.act.to}` has to end with exit code 0"
+        case Approval():
+            return "whoever answers for the cluster says yes to this very plan"
+        case Backup():
+            return "export what etcd holds (Velero, AWS Backup), and what `aws eks describe-cluster`, `describe-nodegroup` and `describe-addon` say"
+        case CountBefore():
+            return "`kubectl get nodes,deployments,statefulsets,daemonsets,pods -A` into a file"
+        case CountAfter():
+            return "the same once more, and compare: no fewer nodes, GPUs and ready replicas"
+        case Freeze():
+            return "suspend Argo CD and Flux, set NodePool budgets to 0 nodes, keep the cluster autoscaler from scaling down, switch off the GPU operator's own upgrades"
+        case Unfreeze():
+            return "take all of that back"
+        case ControlPlaneHealth():
+            return f"`kubectl get --raw /readyz` says ok, `kubectl version` says {step.act.minor}, `kubectl create --dry-run=server` goes through, names resolve"
+        case FargateRestart():
+            return "`kubectl rollout restart` of each workload on Fargate, one after the other"
+        case PlatformHealth():
+            return "all Deployments and DaemonSets of kube-system and of the operators are rolled out"
+        case Soak():
+            return "wait; look at alarms, and at `aws eks describe-cluster --query cluster.health`"
+    return ""
+
+
+def verified(plan: Plan, step: Step) -> str:
+    """How it is seen that it is done; empty: the step itself is a look."""
+    name = plan.cluster
+    match step.act:
+        case InsightsRefresh():
+            return f"`aws eks describe-insights-refresh --cluster-name {name}` says COMPLETED"
+        case ControlPlane():
+            return f"`aws eks describe-cluster --name {name} --query 'cluster.[status,version]'` says ACTIVE, {step.act.to}"
+        case AddonBuild():
+            return f"`aws eks describe-addon --cluster-name {name} --addon-name {step.act.name} --query 'addon.[status,addonVersion]'` says ACTIVE, {step.act.build}"
+        case GroupRoll():
+            return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.name}`: all Ready, at {step.act.minor}"
+        case GroupConfig():
+            return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.updateConfig`"
+    return ""
+
+
+def duration(seconds: float) -> str:
+    """`2 h 20 min`, `3 min`, `1 d`."""
+    minutes = round(seconds / 60)
+    days, minutes = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count]
+    return " ".join(parts) or "0 min"
+
+
+def expected(step: Step) -> str:
+    if isinstance(step.act, Approval):
+        return "a person's"
+    most = f", {duration(step.at_most_s)} at most" if step.at_most_s else ""
+    return duration(step.expected_s) + most
+
+
+def money(usd: float) -> str:
+    return f"{usd:,.2f} USD"
+
+
+def costs(plan: Plan) -> tuple[str, ...]:
+    told = plan.costs
+    lines = [
+        f"control plane: {told.now_per_hour:.2f} USD an hour now, {told.then_per_hour:.2f} afterwards"
+        + (
+            f"; {money(abs(told.saved_per_year))} {'less' if told.saved_per_year > 0 else 'more'} a year"
+            if told.saved_per_year
+            else ""
+        )
+    ]
+    if told.surge:
+        usd = told.surge_usd
+        priced = money(usd) if usd is not None else "not priced as a whole, for some prices could not be read"
+        lines.append(
+            f"nodes on top while groups are rolled: {told.surge_node_hours:.1f} node hours, {priced}"
+        )
+    if told.staying and plan.now != plan.to:
+        lines.append(f"staying: {told.staying}")
+    return tuple(lines)
+
+
+def times(plan: Plan) -> Mapping[str, float]:
+    """Of each hop the expected seconds, its soak left out."""
+    return {
+        str(hop.to): sum(step.expected_s for step in plan.steps_of(hop) if not isinstance(step.act, Soak))
+        for hop in plan.hops
+    }
