@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Container, Meta, PodSpec
+from aliquot.eks.preflight.images import split
 from aliquot.eks.versions import drivers
 from aliquot.eks.versions.drivers import Cuda
 
@@ -81,8 +82,7 @@ def of_container(container: Container) -> Need | NotTold:
 
 def of_image(image: str) -> Need | None:
     """By its name and tag; None: they do not say."""
-    name, _, _digest = image.partition("@")
-    repository, tag = _split(name)
+    repository, tag = split(image)
     parts = repository.split("/")
     nvidia = len(parts) > 1 and parts[-2] == "nvidia"
     if nvidia and parts[-1] == "cuda":
@@ -101,12 +101,6 @@ def of_image(image: str) -> Need | None:
         if short is not None:
             return Need((int(short[1]), int(short[2])), image)
     return None
-
-
-def _split(name: str) -> tuple[str, str]:
-    """A colon before the last slash is of a registry's port."""
-    head, colon, tag = name.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (name, "")
 
 
 def _asks(container: Container) -> bool:

@@ -16,6 +16,7 @@ from aliquot.eks.preflight.checks import (
     gangs,
     gpu_capacity,
     gpu_driver,
+    gpu_stack,
     insights,
     karpenter,
     launch_templates,
@@ -246,6 +247,12 @@ CHECKS = (
         title="Layouts of GPUs that would be lost",
         needs=Need.OBJECTS,
         judge=lambda s: mig_layouts.judge(s.known),
+    ),
+    Check(
+        id=gpu_stack.CHECK,
+        title="Operators, device plugins and DRA drivers of GPU nodes",
+        needs=Need.OBJECTS,
+        judge=lambda s: gpu_stack.judge(s.known, s.to),
     ),
 )
 TITLES = {check.id: check.title for check in CHECKS} | {"waivers": "Waivers that are over or fit nothing"}
