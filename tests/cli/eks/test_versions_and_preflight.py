@@ -76,6 +76,48 @@ def test_what_could_not_be_read_is_a_code_of_its_own(tmp_path: Path) -> None:
     assert run(*arguments, "--allow-unchecked").exit_code == 0
 
 
+ISSUER = "apiVersion: cert-manager.io/v1alpha2\nkind: Issuer\nmetadata: {name: x}\n"
+ORDER = "apiVersion: shop.example.com/v1beta1\nkind: Order\nmetadata: {name: x}\n"
+TABLE = """\
+target-versions: {shop: v1.5.0}
+deprecated-versions:
+- {version: shop.example.com/v1beta1, kind: Order, removed-in: v1.5.0, component: shop}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((), 0),
+        (("--fail-on", "warn"), 5),
+        (("--target", "cert-manager=1.16"), 4),
+        (("--target", "cert-manager=1.3", "--fail-on", "warn"), 0),
+        (("--target", "cert-manager=1.16", "--component", "istio"), 0),
+        (("--target", "cert-manager=1.16", "--component", "cert-manager"), 4),
+        (("--table", "TABLE"), 4),
+        (("--table", "TABLE", "--target", "shop=1.4"), 0),
+        (("--table", "TABLE", "--component", "kubernetes"), 0),
+    ],
+)
+def test_components_go_by_their_own_versions(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
+    (tmp_path / "all.yaml").write_text(f"{ISSUER}---\n{ORDER}")
+    table = tmp_path / "table.txt"
+    table.write_text(TABLE)
+    given = [str(table) if one == "TABLE" else one for one in arguments]
+    assert run("preflight", "--manifests", str(tmp_path), "--to", "1.33", *given).exit_code == code
+
+
+def test_a_table_that_is_wrong_stops_all_with_its_line(tmp_path: Path) -> None:
+    table = tmp_path / "table.txt"
+    table.write_text(
+        f"{TABLE}- {{version: extensions/v1beta1, kind: Deployment, removed-in: v1.16.0, component: x}}\n"
+    )
+    refused = run("preflight", "--manifests", str(tmp_path), "--to", "1.33", "--table", str(table))
+    assert refused.exit_code == 1
+    assert "table.txt:4" in refused.stderr
+    assert "is in the shipped table" in refused.stderr
+
+
 @pytest.mark.parametrize("form", ["sarif", "junit", "html", "json", "text"])
 def test_a_report_goes_into_its_file(manifests: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "report"
@@ -94,6 +136,11 @@ def test_a_report_goes_into_its_file(manifests: Path, tmp_path: Path, form: str)
         (("preflight", "--manifests", ".", "--from", "1.33", "--to", "1.32"), "1.33 is ahead of 1.32"),
         (("preflight", "--manifests", "/nowhere", "--to", "1.32"), "/nowhere"),
         (("preflight", "--manifests", "", "--to", "1.32"), "it is empty"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--component", "istios"), "did you mean 'istio'"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio"), "write it as cert-manager="),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio=new"), "'new' is no version"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "x=1.2"), "there is no component x"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "k8s=1.2"), "--to says"),
         (("versions", "--on", "tomorrow"), "tomorrow"),
     ],
 )

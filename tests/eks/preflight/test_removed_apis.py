@@ -14,7 +14,7 @@ ROWS = [row for row in shipped().rows if row.component == KUBERNETES and row.ser
 
 def findings(text: str, now: Minor, to: Minor) -> list[Finding]:
     sightings = [one for one in in_text(text, "planted.yaml") if isinstance(one, Sighting)]
-    return list(judge(sightings, shipped(), now, to))
+    return list(judge(sightings, shipped(), now, to, {}))
 
 
 def planted(row: Removal) -> str:
@@ -83,5 +83,5 @@ def _traced(trace: Trace) -> Sighting:
     ],
 )
 def test_what_each_trace_is_worth(trace: Trace, now: str, severity: Severity | None) -> None:
-    found = list(judge([_traced(trace)], shipped(), Minor.parse(now), Minor.parse(now).next))
+    found = list(judge([_traced(trace)], shipped(), Minor.parse(now), Minor.parse(now).next, {}))
     assert [one.severity for one in found] == ([severity] if severity else [])

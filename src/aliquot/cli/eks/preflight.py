@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect
+from aliquot.cli.eks.component_options import chosen, component_options
 from aliquot.cli.eks.connecting import aws_options, connect_eks
 from aliquot.cli.eks.connecting import connect as connect_aws
 from aliquot.cli.eks.reading import run
@@ -95,6 +96,7 @@ class _MinorType(click.ParamType["Minor"]):
     metavar="FILE",
     help="Into that file; a summary is printed.",
 )
+@component_options
 @cluster_options
 @aws_options
 @click.pass_context
@@ -111,6 +113,9 @@ def preflight(
     allow_unchecked: bool,
     output: str,
     out: Path | None,
+    tables: tuple[Path, ...],
+    components: tuple[str, ...],
+    targets: tuple[str, ...],
     kubeconfig: str | None,
     context: str | None,
     region: str | None,
@@ -125,6 +130,8 @@ def preflight(
     Exit codes: 0 nothing blocks; 4 something blocks; 5 there are warnings (--fail-on warn); 6 something could not be
     checked; 1 the preflight itself failed.
     """
+    from msgspec.structs import replace
+
     from aliquot.eks.preflight.checks.table import CHECKS
     from aliquot.eks.preflight.judging import judge
     from aliquot.eks.preflight.verdict import FailOn
@@ -135,13 +142,14 @@ def preflight(
         raise click.UsageError("--kubernetes is of the cluster that --kubeconfig names: leave CLUSTER out")
     if now is not None and now > to:
         raise click.UsageError(f"{now} is ahead of {to}: an upgrade leads on; --from is where it begins")
-    subject = _of_files(manifests, now or to.previous, to)
+    known, versions = chosen(tables, components, targets)
+    subject = replace(_of_files(manifests, now or to.previous, to), removals=known, components=versions)
+    decided = _waivers(waivers, subject)
     if kubernetes:
         subject = run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
     elif cluster:
         door = connect_aws(region, profile, endpoint_url)
         subject = run(_of_eks(subject, door, cluster, kubeconfig, context, helm=helm))
-    decided = _waivers(waivers, subject)
     result = judge(subject, CHECKS, decided)
     text = _text(result, _As(output))
     if out is not None:
@@ -157,13 +165,12 @@ async def _of_kubernetes(
 ) -> "Subject":
     from aliquot.eks.estate.reading import of_kubernetes
     from aliquot.eks.preflight.subject import Need
-    from aliquot.eks.versions import removals
     from aliquot.kube.errors import ApiError
 
     async with connect(kubeconfig, context) as client:
         try:
             estate = await of_kubernetes(
-                client, context or "the cluster", removals.shipped(), helm=helm, clock=SystemClock()
+                client, context or "the cluster", subject.removals, helm=helm, clock=SystemClock()
             )
         except (ApiError, ValueError) as error:
             raise click.ClickException(str(error)) from None
@@ -176,7 +183,6 @@ async def _of_eks(
     from aliquot.eks.aws.api import Failure
     from aliquot.eks.estate.reading import from_aws, with_objects
     from aliquot.eks.preflight.subject import Need
-    from aliquot.eks.versions import removals
     from aliquot.kube.errors import ApiError
 
     async with door as api:
@@ -184,10 +190,10 @@ async def _of_eks(
             estate = await from_aws(api, name, clock=SystemClock())
             if kubeconfig or context:
                 async with connect(kubeconfig, context) as client:
-                    estate = await with_objects(estate, client, removals.shipped(), helm=helm)
+                    estate = await with_objects(estate, client, subject.removals, helm=helm)
             else:
                 async with connect_eks(api, estate.cluster) as client:
-                    estate = await with_objects(estate, client, removals.shipped(), helm=helm)
+                    estate = await with_objects(estate, client, subject.removals, helm=helm)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
     return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS, Need.AWS})

@@ -31,6 +31,10 @@ class Meta(Struct, frozen=True, rename="camel", kw_only=True):
     deletion_timestamp: str = ""
 
 
+class Said(Struct, frozen=True):
+    """That a part is there, whatever is in it."""
+
+
 class Container(Struct, frozen=True, rename="camel", kw_only=True):
     name: str = ""
     image: str = ""
@@ -39,10 +43,12 @@ class Container(Struct, frozen=True, rename="camel", kw_only=True):
     env: list[dict[str, Any]] = []
     resources: dict[str, Any] = {}
     security_context: dict[str, Any] = {}
+    readiness_probe: Said | None = None
 
 
 class Affinity(Struct, frozen=True, rename="camel", kw_only=True):
     node_affinity: dict[str, Any] = {}
+    pod_anti_affinity: Said | None = None
 
 
 class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
@@ -57,6 +63,7 @@ class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
     host_network: bool = False
     node_selector: dict[str, str] = {}
     affinity: Affinity | None = None
+    topology_spread_constraints: list[Said] = []
     tolerations: list[dict[str, Any]] = []
     resource_claims: list[dict[str, Any]] = []
     scheduling_group: dict[str, Any] = {}
@@ -111,6 +118,7 @@ class Template(Struct, frozen=True, kw_only=True):
 
 class WorkloadSpec(Struct, frozen=True, rename="camel", kw_only=True):
     replicas: int | None = None
+    min_ready_seconds: int = 0
     selector: dict[str, Any] = {}
     suspend: bool | None = None
     """Of a Job."""

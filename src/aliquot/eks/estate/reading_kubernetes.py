@@ -15,7 +15,7 @@ from aliquot.eks.estate.served import served_groups
 from aliquot.eks.sightings import helm, requests
 from aliquot.eks.sightings.live import LAST_APPLIED, of_object, of_traces
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
-from aliquot.eks.versions.removals import KUBERNETES, Removals, Served
+from aliquot.eks.versions.removals import ANY_KIND, KUBERNETES, Removals, Served, Stage
 from aliquot.kube import errors
 from aliquot.kube.client import Client
 from aliquot.kube.resources import (
@@ -132,13 +132,15 @@ class Reading:
                 *(_Wanted(resource=one, into=_Traced) for one in self._others()),
             ]
         )
+        crds: tuple[Crd, ...] = found[CRDS.kind]
+        await self._walk_all([_Wanted(resource=one, into=_Traced) for one in self._of_components(crds)])
         return Objects(
             nodes=found[NODES.kind],
             pods=found[PODS.kind],
             workloads={one.kind: found[one.kind] for one in WORKLOADS},
             jobs=found[JOBS.kind],
             things={one.key: found[one.key] for one in _things()},
-            crds=found[CRDS.kind],
+            crds=crds,
             missing=tuple(self._missing),
             unread=tuple(self._unread),
         )
@@ -203,6 +205,22 @@ class Reading:
             if resource.name not in known:
                 found.setdefault(resource.name, resource)
         return list(found.values())
+
+    def _of_components(self, crds: tuple[Crd, ...]) -> list[Resource]:
+        """The same of kinds that a CRD serves, as the cluster itself names them, in the version that is stored."""
+        ends = {(row.group, row.kind) for row in self._removals.rows if row.stage is Stage.CRD}
+        known = {one.resource.name for one in _things()}
+        found = []
+        for crd in crds:
+            spec = crd.spec
+            stored = next((one.name for one in spec.versions if one.storage and one.served), "")
+            resource = Resource(
+                spec.group, stored, spec.names.plural, spec.names.kind, spec.scope == "Namespaced"
+            )
+            is_one = (spec.group, spec.names.kind) in ends or (spec.group, ANY_KIND) in ends
+            if is_one and stored and resource.name not in known:
+                found.append(resource)
+        return found
 
     async def _walk_all(self, wanted: list[_Wanted]) -> dict[str, tuple[Any, ...]]:
         """Objects by key. Raises ApiError."""
@@ -293,7 +311,7 @@ def _traces(kind: str, item: Any) -> list[Sighting | Unchecked]:
         case Workload() | Crd() | _Traced():
             meta = item.metadata
             managers = ((one.api_version, one.manager) for one in meta.managed_fields)
-            found = list(of_traces(kind, meta.namespace, meta.name, meta.annotations, managers))
+            found = list(of_traces(kind, meta.namespace, meta.name, meta.annotations, managers, meta.labels))
             meta.managed_fields.clear()
             annotations = meta.annotations
         case Pod() | Node():

@@ -21,6 +21,8 @@ class Finding(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     """A file and line, a release, an account's resource: where it is to be mended."""
     owner: str = ""
     """Who wrote it so, where that is known."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Of the object; in JSON as an object."""
     why: str
     """One sentence: what breaks."""
     fix: str
@@ -52,6 +54,7 @@ def of_sighting(
         what=sighting.object,
         where=str(sighting.where),
         owner=sighting.owner,
+        labels=tuple(sorted((key, str(value)) for key, value in sighting.labels.items())),
         why=why,
         fix=fix,
         minor=minor,

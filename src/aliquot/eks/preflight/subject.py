@@ -3,11 +3,12 @@
 from datetime import date
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
 from aliquot.eks.versions.minor import Minor
+from aliquot.eks.versions.removals import Removals, shipped
 
 
 class Need(StrEnum):
@@ -28,6 +29,9 @@ class Subject(Struct, frozen=True, kw_only=True):
     estate: Estate | None = None
     """Of a cluster; without it there are manifests alone."""
     unchecked: tuple[Unchecked, ...] = ()
+    removals: Removals = field(default_factory=shipped)
+    components: dict[str, Minor] = {}
+    """Versions that somebody says; what a cluster runs is seen there."""
 
     @property
     def known(self) -> Estate:

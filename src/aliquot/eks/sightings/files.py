@@ -73,6 +73,7 @@ def _of_value(document: Document, value: Any, path: tuple[str | int, ...]) -> It
         kind=kind,
         namespace=_text(meta.get("namespace")),
         name=_text(meta.get("name")) or _text(meta.get("generateName")),
+        labels=labels if isinstance(labels := meta.get("labels"), dict) else {},
         where=Where(trace=Trace.FILE, file=document.source, line=document.line((*path, "apiVersion")) or 1),
         body=value,
     )

@@ -35,6 +35,7 @@ def of_object(one: Mapping[str, Any]) -> Iterator[Sighting | Unchecked]:
             (entry.get("apiVersion", ""), entry.get("manager", ""))
             for entry in metadata.get("managedFields") or ()
         ),
+        metadata.get("labels") or {},
     )
 
 
@@ -44,11 +45,12 @@ def of_traces(
     name: str,
     annotations: Mapping[str, Any],
     managers: Iterable[tuple[str, str]],
+    labels: Mapping[str, Any],
 ) -> Iterator[Sighting | Unchecked]:
     """`managers`: of fields, as (API version, who)."""
     for annotation in LAST_APPLIED:
         if annotation in annotations:
-            yield _applied(annotations[annotation], kind, namespace, name)
+            yield _applied(annotations[annotation], kind, namespace, name, labels)
     for api_version, manager in dict.fromkeys(managers):
         if api_version:
             yield Sighting(
@@ -57,11 +59,14 @@ def of_traces(
                 namespace=namespace,
                 name=name,
                 owner=intern(manager),
+                labels=labels,
                 where=_MANAGED,
             )
 
 
-def _applied(text: object, kind: str, namespace: str, name: str) -> Sighting | Unchecked:
+def _applied(
+    text: object, kind: str, namespace: str, name: str, labels: Mapping[str, Any]
+) -> Sighting | Unchecked:
     object_name = f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
     try:
         applied = _manifest.decode(text) if isinstance(text, str) else _Manifest()
@@ -77,5 +82,6 @@ def _applied(text: object, kind: str, namespace: str, name: str) -> Sighting | U
         namespace=namespace,
         name=name,
         owner="kubectl apply",
+        labels=labels,
         where=_APPLIED,
     )

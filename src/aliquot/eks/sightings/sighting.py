@@ -1,5 +1,6 @@
 """One use of an API version, and who to talk to about it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -41,6 +42,8 @@ class Sighting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     owner: str = ""
     """Who wrote it so: a chart, a field manager, a client. Empty: nobody is named."""
+    labels: Mapping[str, Any] = {}
+    """Of the object."""
     body: dict[str, Any] | None = None
     """The whole manifest, of files and releases."""
 

@@ -1,5 +1,6 @@
 """API versions that end, and what to use instead."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache
 
@@ -68,6 +69,21 @@ class Removals:
     def __init__(self, of: tuple[Removal, ...]) -> None:
         self.rows = of
         self._by_kind = {(row.group, row.version, row.kind): row for row in of}
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.component for row in self.rows))
+
+    def only(self, components: Iterable[str]) -> "Removals":
+        wanted = set(components)
+        return Removals(tuple(row for row in self.rows if row.component in wanted))
+
+    def with_rows(self, rows: Iterable[Removal]) -> "Removals":
+        return Removals((*self.rows, *rows))
+
+    def has(self, row: Removal) -> bool:
+        """One of the same group, version and kind."""
+        return (row.group, row.version, row.kind) in self._by_kind
 
     def of(self, api_version: str, kind: str) -> Removal | None:
         """Kinds that end with `List` are judged as what they hold."""

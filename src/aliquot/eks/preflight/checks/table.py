@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight import pod_templates
+from aliquot.eks.preflight import components, pod_templates
 from aliquot.eks.preflight.checks import (
     addon_builds,
     addresses,
@@ -24,6 +24,7 @@ from aliquot.eks.preflight.checks import (
     node_os,
     pod_addresses,
     pod_behaviour,
+    probes_and_spread,
     quotas,
     removed_apis,
     standing,
@@ -36,7 +37,7 @@ from aliquot.eks.preflight.checks import (
 from aliquot.eks.preflight.checks import calendar as calendar_check
 from aliquot.eks.preflight.findings import Finding, Unchecked
 from aliquot.eks.preflight.subject import Need, Subject
-from aliquot.eks.versions import calendar, removals
+from aliquot.eks.versions import calendar
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -58,7 +59,13 @@ CHECKS = (
         id=removed_apis.CHECK,
         title="APIs that the new minor does not serve",
         needs=Need.SIGHTINGS,
-        judge=lambda s: removed_apis.judge(s.sightings, removals.shipped(), s.now, s.to),
+        judge=lambda s: removed_apis.judge(
+            s.sightings,
+            s.removals,
+            s.now,
+            s.to,
+            components.versions(s.estate.objects if s.estate is not None else None, s.components),
+        ),
     ),
     Check(
         id=pod_behaviour.CHECK,
@@ -187,6 +194,12 @@ CHECKS = (
         title="Workloads of one replica",
         needs=Need.OBJECTS,
         judge=lambda s: budgets.judge_replicas(_objects(s)),
+    ),
+    Check(
+        id=probes_and_spread.CHECK,
+        title="Probes, spread, budgets and time to end of workloads",
+        needs=Need.OBJECTS,
+        judge=lambda s: probes_and_spread.judge(_objects(s)),
     ),
     Check(
         id=webhooks.CHECK,

@@ -12,12 +12,16 @@ from aliquot.eks.versions.minor import Minor
 CHECK = "version-skew"
 GROUPS = "node-group-versions"
 KUBE_PROXY = "kube-proxy"
+_LATE = 2
+"""Minors behind, today, that are told: after the next hop there is no room left."""
 
 
 def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
     """Of kubelets, whoever runs them; grouped by what they are part of."""
     assert estate.objects is not None
     behind: dict[tuple[str, Minor], list[str]] = defaultdict(list)
+    late: dict[tuple[str, Minor], list[str]] = defaultdict(list)
+    control_plane = estate.cluster.minor
     for node in estate.objects.nodes:
         version = node.status.node_info.kubelet_version
         try:
@@ -33,6 +37,8 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
             continue
         if not skew.kubelet_fits(kubelet, max(to, kubelet)):
             behind[pool_of(node), kubelet].append(node.metadata.name)
+        elif control_plane.minus(kubelet) >= _LATE:
+            late[pool_of(node), kubelet].append(node.metadata.name)
     for (pool, kubelet), names in sorted(behind.items(), key=lambda item: item[0][0]):
         first = next(minor for minor in _hops(kubelet, to) if not skew.kubelet_fits(kubelet, minor))
         yield Finding(
@@ -42,6 +48,14 @@ def judge_nodes(estate: Estate, to: Minor) -> Iterator[Finding]:
             why=f"kubelet {kubelet} is more than three minors behind {first}, which does not support it",
             fix=f"bring these nodes to {skew.oldest_kubelet(to)} or later first",
             minor=first,
+        )
+    for (pool, kubelet), names in sorted(late.items(), key=lambda item: item[0][0]):
+        yield Finding(
+            check=CHECK,
+            severity=Severity.WARN,
+            what=f"{pool} ({len(names)} nodes, {names[0]} first)",
+            why=f"kubelet {kubelet} is {control_plane.minus(kubelet)} minors behind {control_plane} already: three is the most there may be",
+            fix=f"bring these nodes to {control_plane} before the next hop",
         )
 
 

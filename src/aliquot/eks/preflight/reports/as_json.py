@@ -10,4 +10,7 @@ from aliquot.eks.versions import minor
 
 def document(preflight: Preflight) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(preflight, enc_hook=minor.enc_hook)
+    for one in told["findings"]:
+        if "labels" in one:
+            one["labels"] = dict(one["labels"])
     return {**told, "blocked": any(one.blocks for one in preflight.findings), "summary": preflight.summary}
