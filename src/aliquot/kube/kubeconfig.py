@@ -49,12 +49,13 @@ class Connection:
     source: str = ""
     """Where it was read, for messages."""
 
-    def transport(self) -> "HttpTransport":
-        """Raises KubeconfigError when the certificates are not usable."""
+    def transport(self, token: Callable[[], str] | None = None) -> "HttpTransport":
+        """`token`: asked before each request, instead of what is here. Raises KubeconfigError when the certificates are not usable."""
         from aliquot.kube.http_transport import HttpTransport
 
-        token: Callable[[], str] | None = None
-        if self.token_file is not None:
+        if token is not None:
+            pass
+        elif self.token_file is not None:
             token = _TokenFile(self.token_file)
         elif self.token:
             token = self._fixed_token

@@ -154,7 +154,9 @@ async def test_an_answer_that_is_throttled_is_asked_for_again() -> None:
 
 async def test_a_token_for_a_clusters_api_server_is_a_signed_call_that_nobody_makes() -> None:
     async with Boto(region="eu-west-1") as api:
-        token = await api.kubernetes_token("prod")
+        tokens = await api.kubernetes_tokens("prod")
+        token = tokens()
+        assert tokens() == token
     kind, _, text = token.partition(".")
     url = urlsplit(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
     query = parse_qs(url.query)

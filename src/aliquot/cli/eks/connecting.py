@@ -52,15 +52,14 @@ async def connect_eks(api: "Boto", cluster: "Cluster") -> AsyncIterator[Any]:
     from aliquot.kube.client import Client
     from aliquot.kube.kubeconfig import Connection, KubeconfigError
 
-    token = await api.kubernetes_token(cluster.name)
+    tokens = await api.kubernetes_tokens(cluster.name)
     connection = Connection(
         server=cluster.endpoint,
         ca=base64.b64decode(cluster.authority),
-        token=token,
         source=f"EKS cluster {cluster.name}",
     )
     try:
-        transport = connection.transport()
+        transport = connection.transport(tokens)
     except KubeconfigError as error:
         raise click.ClickException(str(error)) from None
     try:

@@ -5,6 +5,14 @@ import click
 from aliquot.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "abort": ("aliquot.cli.eks.rollback", "abort", "Stop a run, and put back what it has begun."),
+    "approve": ("aliquot.cli.eks.deciding", "approve", "Say yes to the plan that a run waits with."),
+    "pause": ("aliquot.cli.eks.deciding", "pause", "Let nothing new begin."),
+    "resume": ("aliquot.cli.eks.deciding", "resume", "End a pause."),
+    "retry": ("aliquot.cli.eks.deciding", "retry", "Try the step that is held once more."),
+    "rollback": ("aliquot.cli.eks.rollback", "rollback", "Back to the minor before, within seven days."),
+    "status": ("aliquot.cli.eks.status", "status", "Runs, how far they are, and what they wait for."),
+    "upgrade": ("aliquot.cli.eks.upgrade", "upgrade", "Upgrade a cluster in place, by a plan."),
     "preflight": (
         "aliquot.cli.eks.preflight",
         "preflight",

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ _CONNECT_S, _READ_S = 10, 60
 _ATTEMPTS = 6
 _TOKEN_S = 60
 """Of the signature. EKS takes the token for 15 minutes."""
+_ANEW_S = 600.0
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NOT_VALID = frozenset(
     {
@@ -99,32 +101,34 @@ class Boto:
             for item in page.get(result) or ():
                 yield item
 
-    async def kubernetes_token(self, cluster: str) -> str:
-        """By which an EKS cluster's API server knows who we are: a call of ours to STS, signed and not made. Good for 15 minutes."""
+    async def kubernetes_tokens(self, cluster: str) -> Callable[[], str]:
+        """By which an EKS cluster's API server knows who we are: a call of ours to STS, signed and not made. Good for 15 minutes, so
+        each time it is asked for, one that still is. Raises Failure, at first and each time."""
+        tokens = _Tokens(lambda: self._told("sts", "GetCallerIdentity", lambda: self._signed(cluster)))
+        await self._in_thread("sts", "GetCallerIdentity", tokens)
+        return tokens
 
-        def work() -> str:
-            sts = self._client("sts")
-            signer = RequestSigner(
-                sts.meta.service_model.service_id,
-                self.region,
-                "sts",
-                "v4",
-                self._session.get_credentials(),
-                self._session.get_component("event_emitter"),
-            )
-            request = {
-                "method": "GET",
-                "url": f"https://sts.{self.region}.{_domain(self.region)}/?Action=GetCallerIdentity&Version=2011-06-15",
-                "body": {},
-                "headers": {"x-k8s-aws-id": cluster},
-                "context": {},
-            }
-            signed = signer.generate_presigned_url(
-                request, region_name=self.region, expires_in=_TOKEN_S, operation_name=""
-            )
-            return "k8s-aws-v1." + base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
-
-        return await self._in_thread("sts", "GetCallerIdentity", work)
+    def _signed(self, cluster: str) -> str:
+        sts = self._client("sts")
+        signer = RequestSigner(
+            sts.meta.service_model.service_id,
+            self.region,
+            "sts",
+            "v4",
+            self._session.get_credentials(),
+            self._session.get_component("event_emitter"),
+        )
+        request = {
+            "method": "GET",
+            "url": f"https://sts.{self.region}.{_domain(self.region)}/?Action=GetCallerIdentity&Version=2011-06-15",
+            "body": {},
+            "headers": {"x-k8s-aws-id": cluster},
+            "context": {},
+        }
+        signed = signer.generate_presigned_url(
+            request, region_name=self.region, expires_in=_TOKEN_S, operation_name=""
+        )
+        return "k8s-aws-v1." + base64.urlsafe_b64encode(signed.encode()).decode().rstrip("=")
 
     async def _in_thread(self, service: str, operation: str, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(
@@ -191,6 +195,21 @@ class Boto:
             if self._profile
             else "aws sso login, AWS_PROFILE, or keys in the environment"
         )
+
+
+class _Tokens:
+    """One for some minutes, then another one."""
+
+    def __init__(self, sign: Callable[[], str]) -> None:
+        self._sign = sign
+        self._token, self._until_s = "", 0.0
+
+    def __call__(self) -> str:
+        # By the monotonic clock: nobody else's time is compared with it.
+        now_s = time.monotonic()
+        if now_s >= self._until_s:
+            self._token, self._until_s = self._sign(), now_s + _ANEW_S
+        return self._token
 
 
 def _domain(region: str) -> str:

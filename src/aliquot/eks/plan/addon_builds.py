@@ -35,7 +35,7 @@ def before_control_plane(estate: Estate, addon: Addon, to: Minor) -> str | None:
         return _nearer_kube_proxy(estate, addon, to)
     if not listed(estate, addon) or fits(estate, addon, to):
         return None
-    _default(estate, addon, to)
+    default(estate, addon, to)
     both = tuple(one for one in estate.builds_of(addon.name, estate.cluster.minor) if to in one.minors)
     return _best(both, to) if both else None
 
@@ -52,19 +52,19 @@ def _nearer_kube_proxy(estate: Estate, addon: Addon, to: Minor) -> str | None:
     """It may be behind, but no further than kubelets may."""
     if not listed(estate, addon) or Minor.parse(addon.build) >= oldest_kubelet(to):
         return None
-    return _default(estate, addon, estate.cluster.minor)
+    return default(estate, addon, estate.cluster.minor)
 
 
 def after_control_plane(estate: Estate, addon: Addon, at: Minor) -> str | None:
     """The one that EKS has as default for the minor. None: what is there is as good or newer. Raises CannotPlan."""
     if not listed(estate, addon):
         return None
-    build = _default(estate, addon, at)
+    build = default(estate, addon, at)
     newer = fits(estate, addon, at) and age(addon.build) > age(build)
     return None if build == addon.build or newer else build
 
 
-def _default(estate: Estate, addon: Addon, at: Minor) -> str:
+def default(estate: Estate, addon: Addon, at: Minor) -> str:
     builds = estate.builds_of(addon.name, at)
     if not builds:
         raise CannotPlan(

@@ -147,6 +147,12 @@ class Journal:
                 update(runs).where(runs.c.id == run).values(lease_owner=owner, lease_until_s=now_s + for_s)
             )
 
+    def release(self, run: str, owner: str) -> None:
+        """Nobody works on it any more. No harm where somebody else does."""
+        with self._connections.writing() as tx:
+            of_owner = (runs.c.id == run) & (runs.c.lease_owner == owner)
+            tx.execute(update(runs).where(of_owner).values(lease_owner="", lease_until_s=0.0))
+
     def standing(self, run: str) -> list[Standing]:
         with self._connections.reading() as tx:
             rows = tx.execute(select(steps).where(steps.c.run == run).order_by(steps.c.number))

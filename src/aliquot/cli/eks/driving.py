@@ -1,0 +1,85 @@
+"""Drives a run: doors to AWS, the cluster and the disk, the lines it says, and what its end means for the exit code."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.connect import connect
+from aliquot.cli.eks.connecting import connect_eks
+from aliquot.cli.eks.records import directory, somebody
+from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.estate.estate import Estate
+    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.upgrade.doing import Doors
+    from aliquot.eks.upgrade.journal import Journal
+    from aliquot.eks.upgrade.steps import Step
+
+HELD = 3
+"""Exit code: a person has to decide."""
+
+
+@asynccontextmanager
+async def doors_to(
+    api: "Boto", cluster: str, kubeconfig: str | None, context: str | None, data: Path | None
+) -> AsyncIterator["Doors"]:
+    """Raises Failure."""
+    from aliquot.eks.estate import reading_aws
+    from aliquot.eks.upgrade.doing import Doors
+    from aliquot.eks.upgrade.vault import DirectoryVault
+
+    vault = DirectoryVault(directory(data))
+    told = await reading_aws.cluster(api, cluster)
+    reached = connect(kubeconfig, context) if kubeconfig or context else connect_eks(api, told)
+    async with reached as client:
+        yield Doors(api=api, clock=SystemClock(), client=client, vault=vault)
+
+
+async def read(doors: "Doors", cluster: str) -> "Estate":
+    """All of it, as a plan rests on it. Raises Failure, ApiError."""
+    from aliquot.eks.estate.reading import from_aws, with_objects
+    from aliquot.eks.versions import removals
+
+    estate = await from_aws(doors.api, cluster, clock=doors.clock)
+    return await with_objects(estate, doors.kube, removals.shipped(), helm=False)
+
+
+async def drive(doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str) -> int:
+    """To its end, or until it is held; the exit code."""
+    from aliquot.eks.upgrade.runner import Runner
+
+    owner = f"{somebody()}/{os.getpid()}"
+    said = _Said()
+    runner = Runner(
+        doors, kept, run, plan.steps, owner=owner, windows=plan.options.windows, ends=ends, tell=said
+    )
+    try:
+        held = await runner.go()
+    finally:
+        kept.release(run, owner)
+    if held is None:
+        click.echo(f"{run} is {ends}")
+        return 0
+    click.echo(f"held: {held.why}\nto do: {held.todo}", err=True)
+    return HELD
+
+
+class _Said:
+    """Each line once, as long as it stays the same."""
+
+    def __init__(self) -> None:
+        self._last = ("", "")
+
+    def __call__(self, step: "Step", line: str) -> None:
+        if (step.id, line) == self._last:
+            return
+        self._last = (step.id, line)
+        now = datetime.fromtimestamp(SystemClock().now(), UTC)
+        click.echo(f"{now:%H:%M:%S}  {step.id}  {line}")

@@ -1,0 +1,88 @@
+"""Where runs are recorded: the journal, and the directory for exports."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aliquot.cli.parameters import GivenPath
+
+if TYPE_CHECKING:
+    from aliquot.eks.upgrade.journal import Journal, Run
+
+_DATA = "aliquot/eks"
+
+
+def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--data",
+            type=GivenPath(file_okay=False, path_type=Path),
+            envvar="ALIQUOT_EKS_DATA",
+            show_envvar=True,
+            metavar="DIR",
+            help="For backups, and the journal where it is none of --journal.  [default: ~/.local/state/aliquot/eks]",
+        ),
+        click.option(
+            "--journal",
+            "journal_url",
+            envvar="ALIQUOT_EKS_JOURNAL",
+            show_envvar=True,
+            metavar="URL",
+            help="postgresql://USER@HOST/NAME, where several people work on the same clusters; else a file in --data.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def directory(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    return Path(state) / _DATA
+
+
+@contextmanager
+def journal(url: str | None, data: Path | None) -> Iterator["Journal"]:
+    """What goes wrong with the journal, or is held in it, ends the command in one line."""
+    from aliquot.eks.upgrade.journal import Held, Journal
+    from aliquot.sql.failures import Unreachable, Unusable
+
+    place = directory(data)
+    try:
+        if url is None:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = Journal(url or f"sqlite:///{place}/journal.db")
+        try:
+            yield opened
+        finally:
+            opened.close()
+    except (Held, Unreachable, Unusable) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{place}: {error.strerror or error}") from None
+
+
+def going(kept: "Journal", cluster: str) -> "Run | None":
+    """The run of a cluster that is not over."""
+    return next((one for one in kept.runs(cluster) if not one.over), None)
+
+
+def the_run(kept: "Journal", cluster: str) -> "Run":
+    found = going(kept, cluster)
+    if found is None:
+        raise click.ClickException(
+            f"{cluster} has no run that goes on: aliquot eks status {cluster} shows those that are over"
+        )
+    return found
+
+
+def somebody() -> str:
+    """Whose word it is, as this machine knows them."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,194 @@
+"""`aliquot eks rollback` and `abort`: the ways back, before the control plane has gone on and after it."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.connect import cluster_options
+from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.driving import doors_to, drive, read
+from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
+from aliquot.cli.output import table
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.upgrade.doing import Doors
+    from aliquot.eks.upgrade.journal import Journal
+    from aliquot.eks.upgrade.steps import Step
+
+_LEASE_S = 300.0
+
+
+@click.command()
+@click.argument("cluster")
+@click.option("--dry-run", is_flag=True, help="Show the way back, and go none of it.")
+@click.option("--yes", is_flag=True, help="Go, without being asked.")
+@cluster_options
+@aws_options
+@record_options
+@click.pass_context
+def rollback(
+    ctx: click.Context,
+    cluster: str,
+    dry_run: bool,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    data: Path | None,
+    journal_url: str | None,
+) -> None:
+    """Take CLUSTER back to the minor before: within seven days of its upgrade, and not once it has been upgraded again.
+
+    Nodes go first, then add-ons that the minor before does not know, and the control plane last. An upgrade that is held in the
+    middle is turned round. Where EKS does not go back, it says why.
+
+    Exit codes: as of upgrade.
+    """
+    door = connect(region, profile, endpoint_url)
+    with journal(journal_url, data) as kept:
+        ctx.exit(asyncio.run(_back(door, kept, cluster, dry_run, yes, kubeconfig, context, data)))
+
+
+async def _back(
+    door: "Boto",
+    kept: "Journal",
+    cluster: str,
+    dry_run: bool,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    data: Path | None,
+) -> int:
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.plan.plan import CannotPlan
+    from aliquot.kube.errors import ApiError
+
+    async with door as api:
+        try:
+            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
+                turned = going(kept, cluster)
+                plan = await _plan(doors, kept, cluster, turned.id if turned else "", api.region or "")
+                _show(plan)
+                if dry_run:
+                    return 0
+                if not yes:
+                    click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
+                run = _turned(doors, kept, turned.id, plan) if turned else _begun(doors, kept, plan)
+                return await drive(doors, kept, run, plan, ends="rolled back")
+        except (Failure, ApiError, CannotPlan) as error:
+            raise click.ClickException(str(error)) from None
+
+
+async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region: str) -> "Plan":
+    from aliquot.eks.plan import going_back, targets, undoing
+    from aliquot.eks.plan import plan as plans
+
+    undo: tuple[Step, ...] = ()
+    options = plans.Options()
+    if run:
+        before = plans.decode(kept.plan(run))
+        options = before.options
+        undo = undoing.left(before.steps, kept.standing(run))
+    estate = await read(doors, cluster)
+    lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, region=region)
+    return going_back.plan(estate, lead, options, undo=undo)
+
+
+def _show(plan: "Plan") -> None:
+    click.echo(f"{plan.cluster}: back from {plan.now} to {plan.to}")
+    table(["STEP", "WHAT", "DISTURBS"], [[step.id, step.what, step.disrupts or "-"] for step in plan.steps])
+    for note in plan.notes:
+        click.echo(f"mind: {note}")
+
+
+def _begun(doors: "Doors", kept: "Journal", plan: "Plan") -> str:
+    from aliquot.eks.plan import plan as plans
+
+    kept.begin(plan.id, plan.cluster, plans.encode(plan), [step.id for step in plan.steps], doors.clock.now())
+    return plan.id
+
+
+def _turned(doors: "Doors", kept: "Journal", run: str, plan: "Plan") -> str:
+    from aliquot.eks.plan import plan as plans
+
+    now_s, owner = doors.clock.now(), f"{somebody()}/{os.getpid()}"
+    kept.lease(run, owner, now_s, _LEASE_S)
+    steps = [step.id for step in plan.steps]
+    kept.turn(run, owner, plans.encode(plan), steps, f"back to {plan.to} ({somebody()})", now_s)
+    return run
+
+
+@click.command()
+@click.argument("cluster")
+@click.option("--yes", is_flag=True, help="Stop it, without being asked.")
+@cluster_options
+@aws_options
+@record_options
+@click.pass_context
+def abort(
+    ctx: click.Context,
+    cluster: str,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    data: Path | None,
+    journal_url: str | None,
+) -> None:
+    """Stop the run of CLUSTER, and put back what it has begun: what stands still goes on, and suspended jobs, too.
+
+    Once the control plane has gone on there is nothing to abort: go on, or roll back.
+
+    Exit codes: as of upgrade.
+    """
+    door = connect(region, profile, endpoint_url)
+    with journal(journal_url, data) as kept:
+        ctx.exit(asyncio.run(_abort(door, kept, cluster, yes, kubeconfig, context, data)))
+
+
+async def _abort(
+    door: "Boto",
+    kept: "Journal",
+    cluster: str,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    data: Path | None,
+) -> int:
+    from msgspec.structs import replace
+
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.plan import plan as plans
+    from aliquot.eks.plan import undoing
+    from aliquot.eks.upgrade.states import Abort
+    from aliquot.kube.errors import ApiError
+
+    run = the_run(kept, cluster)
+    plan, standing = plans.decode(kept.plan(run.id)), kept.standing(run.id)
+    if undoing.may_stop(plan.steps, standing) is Abort.ROLLBACK:
+        raise click.ClickException(
+            f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on"
+        )
+    steps = undoing.left(plan.steps, standing)
+    for step in steps:
+        click.echo(f"puts back: {step.what}")
+    if not yes:
+        click.confirm(f"Stop {run.id}?", abort=True, err=True)
+    turned = replace(plan, steps=tuple(replace(step, id=f"undo/{step.id}") for step in steps))
+    turned = replace(turned, id=plans.identity(turned))
+    async with door as api:
+        try:
+            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
+                _turned(doors, kept, run.id, turned)
+                return await drive(doors, kept, run.id, turned, ends="aborted")
+        except (Failure, ApiError) as error:
+            raise click.ClickException(str(error)) from None

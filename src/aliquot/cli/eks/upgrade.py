@@ -1,0 +1,124 @@
+"""`aliquot eks upgrade`: goes through a plan, step by step, and on from where it stood."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.connect import cluster_options
+from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.driving import doors_to, drive, read
+from aliquot.cli.eks.records import going, journal, record_options, somebody
+from aliquot.cli.parameters import GivenPath
+from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.upgrade.doing import Doors
+    from aliquot.eks.upgrade.journal import Journal
+
+
+@click.command()
+@click.argument("cluster")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=GivenPath(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="To begin: what `aliquot eks plan --out FILE` wrote. Left out, the run that there is goes on.",
+)
+@click.option("--yes", is_flag=True, help="Approve the plan, too: you have read it.")
+@cluster_options
+@aws_options
+@record_options
+@click.pass_context
+def upgrade(
+    ctx: click.Context,
+    cluster: str,
+    plan_file: Path | None,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    data: Path | None,
+    journal_url: str | None,
+) -> None:
+    """Upgrade CLUSTER in place, by a plan that was shown before.
+
+    A plan is refused if the cluster is not as it was when the plan was made. This command may die at any moment: run it again
+    without --plan, and it looks at how things are and goes on. Nothing is forced.
+
+    Exit codes: 0 done; 3 a person has to decide (it says what, and why); 1 it failed.
+    """
+    door = connect(region, profile, endpoint_url)
+    with journal(journal_url, data) as kept:
+        code = asyncio.run(_go(door, kept, cluster, plan_file, yes, kubeconfig, context, data))
+    ctx.exit(code)
+
+
+async def _go(
+    door: "Boto",
+    kept: "Journal",
+    cluster: str,
+    plan_file: Path | None,
+    yes: bool,
+    kubeconfig: str | None,
+    context: str | None,
+    data: Path | None,
+) -> int:
+    from aliquot.eks.aws.api import Failure
+    from aliquot.kube.errors import ApiError
+
+    async with door as api:
+        try:
+            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
+                plan = await _begun(doors, kept, cluster, plan_file)
+                if yes:
+                    _approve(kept, plan)
+                return await drive(doors, kept, plan.id, plan, ends="done")
+        except (Failure, ApiError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+async def _begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "Plan":
+    """The plan of the run that goes on, or of one that begins with it."""
+    from aliquot.eks.plan import plan as plans
+    from aliquot.eks.plan.hashing import differs
+
+    run = going(kept, cluster)
+    if plan_file is None:
+        if run is None:
+            raise click.ClickException(
+                f"{cluster} has no run that goes on: begin one with --plan FILE (aliquot eks plan {cluster} --to MINOR --out FILE)"
+            )
+        return plans.decode(kept.plan(run.id))
+    try:
+        plan = plans.read(plan_file)
+    except plans.BadPlan as error:
+        raise click.ClickException(str(error)) from None
+    if plan.cluster != cluster:
+        raise click.ClickException(f"{plan_file}: it is of cluster {plan.cluster}, not of {cluster}")
+    if run is not None and run.id == plan.id:
+        return plan
+    differences = differs(plan, await read(doors, cluster))
+    if differences:
+        named = "\n".join(f"  {one}" for one in differences)
+        raise click.ClickException(
+            f"{plan_file}: {cluster} is not as it was when this was planned: plan anew\n{named}"
+        )
+    kept.begin(plan.id, cluster, plans.encode(plan), [step.id for step in plan.steps], doors.clock.now())
+    return plan
+
+
+def _approve(kept: "Journal", plan: "Plan") -> None:
+    from aliquot.eks.upgrade.acts.approval import APPROVE
+    from aliquot.eks.upgrade.doing import Decision
+
+    kept.decide(
+        plan.id,
+        Decision(kind=APPROVE, step="", by=somebody(), at_s=SystemClock().now(), body={"hash": plan.id}),
+    )

@@ -1,0 +1,157 @@
+"""The way back to the minor before: nodes first, then add-ons, then what EKS bills, and the control plane last. Pure."""
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from aliquot.eks.estate.estate import Addon, Estate
+from aliquot.eks.plan import addon_builds, hashing
+from aliquot.eks.plan.node_steps import of_groups
+from aliquot.eks.plan.passing import after
+from aliquot.eks.plan.placing import placement
+from aliquot.eks.plan.plan import CannotPlan, Hop, Options, Plan, identity
+from aliquot.eks.plan.planning import today_of
+from aliquot.eks.plan.targets import Targets
+from aliquot.eks.plan.way import Way
+from aliquot.eks.upgrade import way_back
+from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
+from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
+from aliquot.eks.upgrade.acts.platform import PlatformHealth
+from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
+from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions import calendar as calendars
+from aliquot.eks.versions.calendar import Support
+
+MINUTE_S = 60.0
+
+
+def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step, ...] = ()) -> Plan:
+    """`undo`: what an upgrade that stands still in the middle has begun, and has to put back. Raises CannotPlan."""
+    now, to = estate.cluster.minor, estate.cluster.minor.previous
+    reasons = way_back.against(estate.cluster, estate.updates, to, estate.read_s)
+    if reasons:
+        raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
+    where = placement(estate)
+    found = hashing.state(estate)
+    bare = Plan(
+        cluster=estate.cluster.name,
+        arn=estate.cluster.arn,
+        made_s=estate.read_s,
+        now=now,
+        to=to,
+        options=options,
+        hops=(Hop(now=now, to=to),),
+        steps=(),
+        state=found,
+        state_hash=hashing.hashed(found),
+        notes=_notes(estate),
+        unchecked=(*estate.unchecked, *targets.unchecked),
+    )
+
+    def way(at: Estate, id_: str) -> Way:
+        return Way(
+            estate=at,
+            placement=where,
+            hop=bare.hops[0],
+            last=True,
+            targets=targets,
+            options=options,
+            plan=id_,
+            today=today_of(estate),
+        )
+
+    def steps(id_: str) -> tuple[Step, ...]:
+        at = estate
+        gone: list[Step] = []
+        for part in (_nodes, _addons, _support, _control_plane):
+            for step in part(way(at, id_)):
+                gone.append(step)
+                at = after(at, step.act)
+        return (*gone, *(_renamed(step) for step in undo), *_health(way(at, id_)))
+
+    whole = replace(bare, steps=steps(""))
+    id_ = identity(whole)
+    return replace(whole, id=id_, steps=steps(id_))
+
+
+def _nodes(way: Way) -> Iterator[Step]:
+    newer = tuple(one for one in way.estate.nodegroups if one.minor > way.hop.to)
+    for step in of_groups(way, newer, way.hop.to, before=False):
+        yield _renamed(step)
+
+
+def _addons(way: Way) -> Iterator[Step]:
+    to = way.hop.to
+    for addon in way.estate.addons:
+        build = _build_before(way.estate, addon, way)
+        if build is not None:
+            act = AddonBuild(
+                cluster=way.cluster, name=addon.name, build=build, configuration=addon.configuration
+            )
+            yield _step(
+                way, addon.name, f"add-on {addon.name} from {addon.build} to {build}, for {to}", act, 3
+            )
+
+
+def _build_before(estate: Estate, addon: Addon, way: Way) -> str | None:
+    """None: what it has goes with the minor before, too."""
+    if addon_builds.fits(estate, addon, way.hop.to) or not addon_builds.listed(estate, addon):
+        return None
+    return addon_builds.default(estate, addon, way.hop.to)
+
+
+def _support(way: Way) -> Iterator[Step]:
+    calendar = way.estate.calendar or calendars.shipped()
+    extended = calendar.support(way.hop.to, way.today) is Support.EXTENDED
+    if extended and way.estate.cluster.support != "EXTENDED":
+        what = f"extended support, for {way.hop.to} is in it: AWS bills it from then on"
+        yield _step(way, "support", what, SupportPolicy(cluster=way.cluster, support="EXTENDED"), 2)
+
+
+def _control_plane(way: Way) -> Iterator[Step]:
+    now, to, cluster = way.hop.now, way.hop.to, way.cluster
+    yield _step(way, "insights", "EKS looks at its insights anew", InsightsRefresh(cluster=cluster), 3)
+    what = f"EKS has nothing against going back to {to}"
+    yield _step(way, "readiness", what, RollbackReadiness(cluster=cluster, to=to), 1)
+    act = ControlPlane(cluster=cluster, now=now, to=to)
+    yield _step(way, "control-plane", f"control plane from {now} back to {to}", act, 20)
+
+
+def _health(way: Way) -> Iterator[Step]:
+    to = way.hop.to
+    yield _step(way, "health", f"the API server is {to}, and well", ControlPlaneHealth(minor=to), 3)
+    yield _step(way, "platform", "what runs the cluster is well", PlatformHealth(minor=to), 3)
+
+
+def _step(way: Way, name: str, what: str, act: object, minutes: float) -> Step:
+    step = way.step(State.ROLLBACK, what, act, name, minutes=(minutes, 30))  # type: ignore[arg-type]
+    return replace(step, id=f"back-to-{way.hop.to}/{name}")
+
+
+def _renamed(step: Step) -> Step:
+    """In a run that was turned the ids of the way there are taken."""
+    return replace(step, id=f"back/{step.id}", state=State.ROLLBACK)
+
+
+def _notes(estate: Estate) -> tuple[str, ...]:
+    to = estate.cluster.minor.previous
+    notes = [f"what the API server has stored in {estate.cluster.minor}'s own forms stays so in etcd"]
+    objects = estate.objects
+    behind = (
+        []
+        if objects is None
+        else [
+            node.metadata.name
+            for node in objects.nodes
+            if node.metadata.labels.get("eks.amazonaws.com/compute-type") == "fargate"
+        ]
+    )
+    if behind:
+        notes.append(
+            f"{len(behind)} pods on Fargate have kubelets newer than {to}: delete them first, EKS waits for that"
+        )
+    return tuple(notes)

@@ -1,0 +1,95 @@
+"""The way back, as steps."""
+
+import pytest
+from msgspec.structs import replace
+
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.updates import Progress, SeenUpdate
+from aliquot.eks.plan import going_back
+from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan.plan import CannotPlan, Options
+from aliquot.eks.upgrade.acts.freeze import Unfreeze
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.upgrade.states import State
+from aliquot.eks.upgrade.steps import Step
+from tests.eks.plan.estates import M131, M132, NOW_S, TARGETS, addon, at, estate, group
+
+_DAY_S = 86400.0
+
+
+def upgraded(days_ago: float, *, kind: str = "VersionUpdate", to: str = "1.32") -> SeenUpdate:
+    return SeenUpdate(
+        id="u1",
+        type=kind,
+        progress=Progress.SUCCESSFUL,
+        created_s=NOW_S - days_ago * _DAY_S,
+        parameters={"Version": to},
+    )
+
+
+def after_upgrade(support: str = "EXTENDED", *updates: SeenUpdate) -> Estate:
+    return estate(
+        group("cpu", minor=M132, release="1.32.9-20260920"),
+        group("old", minor=M131, release="1.31.9-20260920"),
+        cluster=at(M132, support=support),
+        addons=(addon("coredns", M132), addon("kube-proxy", M132)),
+        updates=updates or (upgraded(2),),
+    )
+
+
+def test_nodes_then_addons_then_the_control_plane() -> None:
+    plan = going_back.plan(after_upgrade("STANDARD"), TARGETS, Options())
+    assert [step.id for step in plan.steps] == [
+        "back/1.31/canary-nodes/cpu",
+        "back-to-1.31/kube-proxy",
+        "back-to-1.31/support",
+        "back-to-1.31/insights",
+        "back-to-1.31/readiness",
+        "back-to-1.31/control-plane",
+        "back-to-1.31/health",
+        "back-to-1.31/platform",
+    ]
+    roll = plan.steps[0].act
+    assert isinstance(roll, GroupRoll)
+    assert (roll.name, roll.minor, roll.release) == ("cpu", M131, "1.31.9-20260920")
+    assert {step.state for step in plan.steps} == {State.ROLLBACK}
+    assert (plan.now, plan.to) == (M132, M131)
+    assert plans.decode(plans.encode(plan)) == plan
+
+
+def test_extended_support_is_asked_for_where_it_is_not() -> None:
+    ids = [step.id for step in going_back.plan(after_upgrade(), TARGETS, Options()).steps]
+    assert "back-to-1.31/support" not in ids
+
+
+def test_what_stands_still_goes_on_before_the_end() -> None:
+    undo = Step(id="1.32/unfreeze", state=State.UNFREEZE, hop=M132, what="", act=Unfreeze(), expected_s=0)
+    ids = [step.id for step in going_back.plan(after_upgrade(), TARGETS, Options(), undo=(undo,)).steps]
+    assert ids[-3:] == ["back/1.32/unfreeze", "back-to-1.31/health", "back-to-1.31/platform"]
+
+
+@pytest.mark.parametrize(
+    ("updates", "says"),
+    [
+        ((upgraded(8),), "came to 1.32 8.0 days ago: EKS goes back within seven"),
+        ((upgraded(1, kind="ConfigUpdate"),), "no update of the last days has led prod to 1.32"),
+        ((upgraded(1, to="1.31"),), "no update of the last days has led prod to 1.32"),
+    ],
+)
+def test_where_there_is_no_way_back_it_says_why(updates: tuple[SeenUpdate, ...], says: str) -> None:
+    with pytest.raises(CannotPlan, match=says):
+        going_back.plan(after_upgrade("EXTENDED", *updates), TARGETS, Options())
+
+
+def test_one_that_was_made_so_has_nothing_to_go_back_to() -> None:
+    one = after_upgrade()
+    made = replace(one, cluster=replace(one.cluster, created_s=NOW_S - _DAY_S), updates=())
+    with pytest.raises(CannotPlan, match=r"was made at 1\.32: there is nothing to go back to"):
+        going_back.plan(made, TARGETS, Options())
+
+
+def test_after_a_rollback_there_is_none_to_the_minor_before_that() -> None:
+    """It is at 1.31 again, by a rollback: EKS goes back from an upgrade only."""
+    one = estate(cluster=at(M131), updates=(upgraded(3), upgraded(1, kind="VersionRollback", to="1.31")))
+    with pytest.raises(CannotPlan, match=r"no update of the last days has led prod to 1\.31"):
+        going_back.plan(one, TARGETS, Options())

@@ -1,0 +1,77 @@
+"""What is put back when a run is stopped at each of its steps."""
+
+import pytest
+
+from aliquot.eks.plan.undoing import left, may_stop
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
+from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.soak import Soak
+from aliquot.eks.upgrade.acts.table import Act
+from aliquot.eks.upgrade.journal import Phase, Standing
+from aliquot.eks.upgrade.states import Abort, State
+from aliquot.eks.upgrade.steps import Step
+from tests.eks.plan.estates import M131, M132, M133
+
+ALL_AT_ONCE = GroupConfig(cluster="prod", name="gpu", most_unavailable=8)
+AS_IT_WAS = GroupConfig(cluster="prod", name="gpu", most_unavailable=1)
+HOP: tuple[tuple[str, State, Act], ...] = (
+    ("preflight", State.PREFLIGHT, Soak("prod", 0)),
+    ("freeze", State.FREEZE, Freeze()),
+    ("roll-as", State.PRE_NODES, ALL_AT_ONCE),
+    ("suspend", State.PRE_NODES, SuspendGangs(cluster="prod", groups=("gpu", "gpu2"))),
+    ("as-it-was", State.PRE_NODES, AS_IT_WAS),
+    ("resume", State.PRE_NODES, ResumeGangs(groups=("gpu2",))),
+    ("control-plane", State.CONTROL_PLANE, ControlPlane("prod", M131, M132)),
+    ("unfreeze", State.UNFREEZE, Unfreeze()),
+)
+STEPS = [
+    Step(id=f"{hop}/{name}", state=state, hop=hop, what="", act=act, expected_s=0)
+    for hop in (M132, M133)
+    for name, state, act in HOP
+]
+
+
+def standing(at: int, phase: Phase) -> list[Standing]:
+    return [
+        Standing(
+            number=number,
+            step=step.id,
+            phase=Phase.DONE if number < at else phase if number == at else Phase.TO_DO,
+            attempt=0,
+            before=(),
+            told="",
+            since_s=0.0,
+        )
+        for number, step in enumerate(STEPS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "phase", "puts_back", "stops"),
+    [
+        (0, Phase.TO_DO, [], Abort.FREE),
+        (0, Phase.HELD, [], Abort.FREE),
+        (1, Phase.TO_DO, [], Abort.FREE),
+        (1, Phase.HELD, ["unfreeze"], Abort.UNDO),
+        (2, Phase.TO_DO, ["unfreeze"], Abort.UNDO),
+        (2, Phase.BEGUN, ["as-it-was", "unfreeze"], Abort.UNDO),
+        (3, Phase.HELD, ["as-it-was", "resume", "unfreeze"], Abort.UNDO),
+        (5, Phase.HELD, ["resume", "unfreeze"], Abort.UNDO),
+        (6, Phase.HELD, ["unfreeze"], Abort.UNDO),
+        (7, Phase.HELD, ["unfreeze"], Abort.ROLLBACK),
+        (8, Phase.TO_DO, [], Abort.ROLLBACK),
+    ],
+)
+def test_what_was_begun_is_put_back(at: int, phase: Phase, puts_back: list[str], stops: Abort) -> None:
+    found = left(STEPS, standing(at, phase))
+    assert [step.id for step in found] == [f"1.32/{name}" for name in puts_back]
+    assert may_stop(STEPS, standing(at, phase)) is stops
+
+
+def test_each_hop_puts_back_its_own() -> None:
+    second = len(HOP)
+    found = left(STEPS, standing(second + 2, Phase.BEGUN))
+    assert [step.id for step in found] == ["1.33/as-it-was", "1.33/unfreeze"]
