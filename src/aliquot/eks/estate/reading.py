@@ -1,5 +1,6 @@
 """A cluster, read whole: AWS first, then its API server."""
 
+from asyncio import Task, TaskGroup
 from datetime import UTC, datetime
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from aliquot.clock import Clock
 from aliquot.eks.aws.api import Api
 from aliquot.eks.estate import reading_aws as aws
-from aliquot.eks.estate.estate import RESERVATIONS, Cluster, Estate
+from aliquot.eks.estate.estate import RESERVATIONS, AddonBuild, Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.estate.reading_quotas import quotas
@@ -23,36 +24,59 @@ from aliquot.kube.client import Client
 
 async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
     """Without its objects. Raises Failure; what may not be read is `unchecked`."""
+    try:
+        return await _from_aws(api, name, clock.now())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _from_aws(api: Api, name: str, now_s: float) -> Estate:
+    """What needs nothing of one another is asked for at the same time; the door bounds how much at once."""
     unchecked: list[Unchecked] = []
-    cluster = await aws.cluster(api, name)
-    groups = await told("node groups", unchecked, aws.nodegroups(api, name), ())
-    addons = await told("add-ons", unchecked, aws.addons(api, name), ())
-    names = tuple(one.name for one in addons)
-    templates = await told("launch templates", unchecked, aws.templates(api, groups), ())
-    today = datetime.fromtimestamp(clock.now(), UTC).date()
+    today = datetime.fromtimestamp(now_s, UTC).date()
     asked: Calendar | None = None
+    cluster = await aws.cluster(api, name)
+    async with TaskGroup() as asking:
+        ask = asking.create_task
+        groups = ask(told("node groups", unchecked, aws.nodegroups(api, name), ()))
+        addons = ask(told("add-ons", unchecked, aws.addons(api, name), ()))
+        minors = ask(told("minors that EKS has", unchecked, live.read(api, calendar.shipped(), today), asked))
+        subnets = ask(told("subnets", unchecked, aws.subnets(api, cluster.vpc), ()))
+        insights = ask(told("EKS insights", unchecked, aws.insights(api, name, "UPGRADE_READINESS"), ()))
+        updates = ask(told("updates", unchecked, updates_of(api, name, {}), ()))
+    names = tuple(one.name for one in addons.result())
+    async with TaskGroup() as asking:
+        ask = asking.create_task
+        builds: Task[tuple[AddonBuild, ...]] = ask(
+            told("builds of add-ons", unchecked, aws.builds(api, names), ())
+        )
+        limits = ask(told("quotas", unchecked, quotas(api, groups.result()), ()))
+        templates = ask(told("launch templates", unchecked, aws.templates(api, groups.result()), ()))
+    of_groups = groups.result(), templates.result()
+    async with TaskGroup() as asking:
+        ask = asking.create_task
+        types = ask(told("instance types", unchecked, aws.instance_types(api, *of_groups), ()))
+        reservations = ask(told(RESERVATIONS, unchecked, aws.reservations(api, *of_groups), ()))
+        security = ask(
+            told("security groups", unchecked, aws.security_groups(api, cluster, templates.result()), ())
+        )
     return Estate(
-        read_s=clock.now(),
+        read_s=now_s,
         cluster=cluster,
-        calendar=await told(
-            "minors that EKS has", unchecked, live.read(api, calendar.shipped(), today), asked
-        ),
-        nodegroups=groups,
-        addons=addons,
-        builds=await told("builds of add-ons", unchecked, aws.builds(api, names), ()),
-        subnets=await told("subnets", unchecked, aws.subnets(api, cluster.vpc), ()),
-        templates=templates,
-        instance_types=await told(
-            "instance types", unchecked, aws.instance_types(api, groups, templates), ()
-        ),
-        quotas=await told("quotas", unchecked, quotas(api, groups), ()),
-        reservations=await told(RESERVATIONS, unchecked, aws.reservations(api, groups, templates), ()),
-        security_groups=await told(
-            "security groups", unchecked, aws.security_groups(api, cluster, templates), ()
-        ),
-        insights=await told("EKS insights", unchecked, aws.insights(api, name, "UPGRADE_READINESS"), ()),
-        updates=await told("updates", unchecked, updates_of(api, name, {}), ()),
-        unchecked=tuple(unchecked),
+        calendar=minors.result(),
+        nodegroups=groups.result(),
+        addons=addons.result(),
+        builds=builds.result(),
+        subnets=subnets.result(),
+        templates=templates.result(),
+        instance_types=types.result(),
+        quotas=limits.result(),
+        reservations=reservations.result(),
+        security_groups=security.result(),
+        insights=insights.result(),
+        updates=updates.result(),
+        # Whoever answers first.
+        unchecked=tuple(sorted(unchecked, key=lambda one: one.what)),
     )
 
 

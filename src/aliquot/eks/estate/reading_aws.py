@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -26,6 +27,9 @@ from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.minor import Minor
 
 T = TypeVar("T")
+
+_TYPES_A_CALL = 100
+"""EC2 takes no more."""
 
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
@@ -133,24 +137,27 @@ async def _addon(api: Api, cluster_name: str, name: str) -> Addon:
 
 
 async def builds(api: Api, names: tuple[str, ...]) -> tuple[AddonBuild, ...]:
-    """Of these add-ons, for all minors."""
+    """Of these add-ons, for all minors. Without a name EKS lists those of every seller."""
+    return tuple(chain.from_iterable(await _each(list(names), lambda name: _builds(api, name))))
+
+
+async def _builds(api: Api, name: str) -> list[AddonBuild]:
     found: list[AddonBuild] = []
-    for name in names:
-        async for addon in api.pages("eks", "DescribeAddonVersions", "addons", addonName=name):
-            assert isinstance(addon, dict)
-            for version in addon["addonVersions"]:
-                fits = version.get("compatibilities", ())
-                found.append(
-                    AddonBuild(
-                        addon=name,
-                        build=version["addonVersion"],
-                        minors=tuple(Minor.parse(one["clusterVersion"]) for one in fits),
-                        default_of=tuple(
-                            Minor.parse(one["clusterVersion"]) for one in fits if one.get("defaultVersion")
-                        ),
-                    )
+    async for addon in api.pages("eks", "DescribeAddonVersions", "addons", addonName=name):
+        assert isinstance(addon, dict)
+        for version in addon["addonVersions"]:
+            fits = version.get("compatibilities", ())
+            found.append(
+                AddonBuild(
+                    addon=name,
+                    build=version["addonVersion"],
+                    minors=tuple(Minor.parse(one["clusterVersion"]) for one in fits),
+                    default_of=tuple(
+                        Minor.parse(one["clusterVersion"]) for one in fits if one.get("defaultVersion")
+                    ),
                 )
-    return tuple(found)
+            )
+    return found
 
 
 async def subnets(api: Api, vpc: str) -> tuple[Subnet, ...]:
@@ -176,10 +183,10 @@ async def templates(api: Api, groups: tuple[Nodegroup, ...]) -> tuple[Template, 
     for group in groups:
         if group.template:
             versions.setdefault(group.template, {"$Default", "$Latest"}).add(group.template_version)
-    found: list[Template] = []
-    for id_, wanted in sorted(versions.items()):
-        found += await _versions_of(api, id_, sorted(wanted - {""}))
-    return tuple(found)
+    found = await _each(
+        sorted(versions.items()), lambda one: _versions_of(api, one[0], sorted(one[1] - {""}))
+    )
+    return tuple(chain.from_iterable(found))
 
 
 async def _versions_of(api: Api, id_: str, wanted: list[str]) -> list[Template]:
@@ -240,15 +247,13 @@ async def instance_types(
 ) -> tuple[InstanceType, ...]:
     """Also those that only a launch template names."""
     names = _type_names(groups, templates)
-    if not names:
-        return ()
-    return tuple(
-        [
-            _instance_type(one)
-            async for one in api.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=names)
-            if isinstance(one, dict)
-        ]
-    )
+    found: list[InstanceType] = []
+    for begin in range(0, len(names), _TYPES_A_CALL):
+        asked = names[begin : begin + _TYPES_A_CALL]
+        async for one in api.pages("ec2", "DescribeInstanceTypes", "InstanceTypes", InstanceTypes=asked):
+            assert isinstance(one, dict)
+            found.append(_instance_type(one))
+    return tuple(found)
 
 
 def _type_names(groups: tuple[Nodegroup, ...], templates: tuple[Template, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 """What EKS tells of its *updates*: of a control plane, an add-on, a node group."""
 
+import asyncio
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -37,18 +38,21 @@ class SeenUpdate(Struct, frozen=True, kw_only=True):
 async def updates_of(api: Api, cluster: str, whose: dict[str, str]) -> tuple[SeenUpdate, ...]:
     """The newest, oldest first. `whose`: an add-on or a node group by name; empty: the cluster itself. Raises Failure."""
     ids = [str(one) async for one in api.pages("eks", "ListUpdates", "updateIds", name=cluster, **whose)]
-    found = []
-    for id_ in dict.fromkeys((*ids[:_AT_EACH_END], *ids[-_AT_EACH_END:])):
-        try:
-            found.append(
-                _seen(
-                    (await api.call("eks", "DescribeUpdate", name=cluster, updateId=id_, **whose))["update"]
-                )
-            )
-        except Failure as error:
-            if error.code != "ResourceNotFoundException":
-                raise
-    return tuple(sorted(found, key=lambda one: (one.created_s, one.id)))
+    looked_at = dict.fromkeys((*ids[:_AT_EACH_END], *ids[-_AT_EACH_END:]))
+    found = await asyncio.gather(*(_update(api, cluster, whose, id_) for id_ in looked_at))
+    there = [one for one in found if one is not None]
+    return tuple(sorted(there, key=lambda one: (one.created_s, one.id)))
+
+
+async def _update(api: Api, cluster: str, whose: dict[str, str], id_: str) -> SeenUpdate | None:
+    """None: it is forgotten."""
+    try:
+        answer = await api.call("eks", "DescribeUpdate", name=cluster, updateId=id_, **whose)
+    except Failure as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        return None
+    return _seen(answer["update"])
 
 
 def over(updates: tuple[SeenUpdate, ...]) -> tuple[str, ...]:
