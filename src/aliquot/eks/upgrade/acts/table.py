@@ -14,6 +14,7 @@ from aliquot.eks.upgrade.acts import (
     freeze,
     gang_resumption,
     gang_suspension,
+    gpu_restore,
     group_config,
     group_roll,
     insights_refresh,
@@ -33,6 +34,7 @@ from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
@@ -58,8 +60,10 @@ Act: TypeAlias = (
     | InsightsRefresh
     | PlatformHealth
     | Preflight
+    | RestoreGpus
     | ResumeGangs
     | RollbackReadiness
+    | SaveGpus
     | Soak
     | SupportPolicy
     | SuspendGangs
@@ -81,8 +85,10 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     InsightsRefresh: insights_refresh.DOING,
     PlatformHealth: platform.DOING,
     Preflight: preflight.DOING,
+    RestoreGpus: gpu_restore.RESTORE,
     ResumeGangs: gang_resumption.RESUME,
     RollbackReadiness: rollback_readiness.DOING,
+    SaveGpus: gpu_restore.SAVE,
     Soak: soak.DOING,
     SupportPolicy: support_policy.DOING,
     SuspendGangs: gang_suspension.SUSPEND,

@@ -13,6 +13,8 @@ REPLICAS_BEFORE = "aliquot.dev/replicas-before"
 """Of what was scaled to none."""
 CORDONED_BY = "aliquot.dev/cordoned-by"
 """On a node: the run."""
+RESTORED_FROM = "aliquot.dev/restored-from"
+"""On a new node: whose place it took; `-`: nobody's, it is one more."""
 CHECKPOINT_URL = "aliquot.dev/checkpoint-url"
 """On a pod: where it is asked for a checkpoint, `:8080/save`. It answers 2xx once it has one that is newer than `requested` in the body;
 until then it is asked again. It is reached through the API server, so it need not be reachable from anywhere else."""

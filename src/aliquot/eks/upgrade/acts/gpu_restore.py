@@ -1,0 +1,145 @@
+"""How the GPUs of groups are cut, and what else was given to single nodes: kept before their nodes go, and given to those that come."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from aliquot.eks.upgrade.counts import GROUP_LABEL
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.gpu_roll import restoring
+from aliquot.eks.upgrade.gpu_roll.layouts import SavedGroup, SeenNode, save, seen_node
+from aliquot.eks.upgrade.verdicts import Done, Hold, Keep, Verdict, Wait, Write, Writes
+from aliquot.eks.versions.minor import Minor
+from aliquot.kube.client import Client
+from aliquot.kube.errors import NotFound
+from aliquot.kube.resources import GPUNODES, NODES
+
+POLL_S = 10.0
+STARTUP_TAINT = "aliquot.dev/startup"
+"""Given by a launch template or a node group, it keeps pods away from a new node until it has all that the old one had."""
+_NAMED = 5
+
+
+class SaveGpus(Struct, frozen=True, kw_only=True, tag="save-gpus"):
+    cluster: str
+    groups: tuple[str, ...]
+
+
+class RestoreGpus(Struct, frozen=True, kw_only=True, tag="restore-gpus"):
+    groups: tuple[str, ...]
+    minor: Minor
+    least_driver: str = ""
+    """As NVIDIA writes it; empty: any."""
+    startup_taints: tuple[str, ...] = (STARTUP_TAINT,)
+    """Their keys."""
+    limit_s: float = 1800.0
+    """For GPUs to be cut and offered."""
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """By a node group to all of its nodes."""
+
+    group: str
+    labels: dict[str, str] = {}
+    taints: tuple[tuple[str, str], ...] = ()
+    """Key and effect."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    nodes: dict[str, tuple[SeenNode, ...]]
+    """By group."""
+    given: tuple[Given, ...] = ()
+
+
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+async def look_to_save(act: SaveGpus, doors: Doors) -> Seen:
+    given = []
+    for name in act.groups:
+        told = await doors.api.call("eks", "DescribeNodegroup", clusterName=act.cluster, nodegroupName=name)
+        group = told["nodegroup"]
+        taints = tuple((one["key"], _EFFECTS[one["effect"]]) for one in group.get("taints", ()))
+        given.append(Given(group=name, labels=group.get("labels", {}), taints=taints))
+    return Seen(nodes=await _nodes(doors.kube, act.groups), given=tuple(given))
+
+
+async def look_to_restore(act: RestoreGpus, doors: Doors) -> Seen:
+    return Seen(nodes=await _nodes(doors.kube, act.groups))
+
+
+async def _nodes(kube: Client, groups: tuple[str, ...]) -> dict[str, tuple[SeenNode, ...]]:
+    try:
+        listed = (await kube.list(GPUNODES)).items
+    except NotFound:
+        # No Aliquot here.
+        listed = []
+    gpu_nodes = {one["metadata"]["name"]: one for one in listed}
+    found: dict[str, list[SeenNode]] = {group: [] for group in groups}
+    for node in (await kube.list(NODES)).items:
+        group = (node["metadata"].get("labels") or {}).get(GROUP_LABEL, "")
+        if group in found and "deletionTimestamp" not in node["metadata"]:
+            found[group].append(seen_node(node, gpu_nodes.get(node["metadata"]["name"])))
+    return {group: tuple(nodes) for group, nodes in found.items()}
+
+
+def judged_to_save(act: SaveGpus, seen: Seen, attempt: Attempt) -> Verdict:
+    counts = []
+    for given in seen.given:
+        name = f"{attempt.step}/gpus/{given.group}"
+        nodes = seen.nodes[given.group]
+        if name not in attempt.kept:
+            group = SavedGroup(
+                group=given.group,
+                saved_s=attempt.now_s,
+                nodes=tuple(save(node, given.labels, given.taints) for node in nodes),
+            )
+            return Keep(name, msgspec.to_builtins(group))
+        counts.append(f"{given.group} ({len(nodes)} nodes)")
+    return Done(f"kept what nodes of {', '.join(counts)} were given")
+
+
+def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict:
+    to_write: list[Write] = []
+    lacking: list[str] = []
+    for group in act.groups:
+        saved = _saved(group, attempt)
+        if saved is None:
+            return Hold(
+                f"what nodes of {group} were given is not in the journal",
+                "look at it and give it to the new nodes yourself; then go on without this step",
+            )
+        nodes = seen.nodes[group]
+        if len(nodes) < len(saved.nodes):
+            lacking.append(f"node group {group}: {len(nodes)} of {len(saved.nodes)} nodes are there")
+        for node, place in restoring.places(saved, nodes):
+            to_write += restoring.writes(node, place)
+            lack = list(restoring.lacks(node, place, act.minor, act.least_driver))
+            lacking += lack
+            taint = restoring.without(node, act.startup_taints)
+            # One write to a node at a time: it is looked at again in between.
+            if not lack and taint is not None and not any(one.name == node.name for one in to_write):
+                to_write.append(taint)
+    if to_write:
+        return Writes(tuple(to_write))
+    if not lacking:
+        return Done(f"nodes of {', '.join(act.groups)} have what those before them had")
+    if attempt.now_s - attempt.began_s < act.limit_s:
+        return Wait(POLL_S, lacking[0])
+    more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+    return Hold(
+        f"after {act.limit_s:.0f} s: {'; '.join(lacking[:_NAMED])}{more}",
+        "look at the device plugin, the MIG manager or Aliquot's agent on that node (their pods, and `kubectl describe node`); then retry",
+    )
+
+
+def _saved(group: str, attempt: Attempt) -> SavedGroup | None:
+    """The newest: of the hop that goes on."""
+    found: list[Any] = [value for name, value in attempt.kept.items() if name.endswith(f"/gpus/{group}")]
+    groups = [msgspec.convert(one, SavedGroup) for one in found]
+    return max(groups, key=lambda one: one.saved_s, default=None)
+
+
+SAVE = Doing(look=look_to_save, judge=judged_to_save)
+RESTORE = Doing(look=look_to_restore, judge=judged_to_restore)
