@@ -67,7 +67,9 @@ def test_sarif_has_lines_rules_and_suppressions() -> None:
     assert levels == ["error", "warning", "error"]
     physical = run["results"][0]["locations"][0]["physicalLocation"]
     assert (physical["artifactLocation"]["uri"], physical["region"]) == ("a.yaml", {"startLine": 4})
-    assert "physicalLocation" not in run["results"][1]["locations"][0]
+    elsewhere = run["results"][1]["locations"][0]
+    assert elsewhere["physicalLocation"]["artifactLocation"]["uri"] == "cluster/prod"
+    assert elsewhere["message"]["text"] == "a.yaml:4"
     assert run["results"][2]["suppressions"][0]["justification"].startswith("until")
     assert "u0" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
 
