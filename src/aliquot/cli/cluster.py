@@ -159,17 +159,11 @@ class Cluster:
             together_s=kubelets_together_s,
         )
         for node in nodes:
-            self.fleet.add(
-                node.machine,
-                runtime=node.runtime,
-                plugin_sockets=node.plugin_sockets,
-                pod_resources_sockets=node.pod_resources_sockets,
-                state=node.checkpoints,
-            )
+            self._add_kubelet(node)
         self._registered_once: set[str] = set()
         """Nodes whose objects were seen by a look at what is not ready."""
         # Asked at every look while a fleet comes up, and what an inventory says does not change.
-        self._with_gpus = frozenset(name for name, node in self.nodes.items() if node.driver.gpus())
+        self._with_gpus = {name for name, node in self.nodes.items() if node.driver.gpus()}
         self._scheduler_client = self._parts.client("scheduler", scheduler)
         self._partitioner_client = self._parts.client(
             "partitioner", identities.account("aliquot-partitioner")
@@ -214,6 +208,36 @@ class Cluster:
         for name in self.nodes if self._agents else ():
             supervisor.start(f"agent {name}", functools.partial(self.agent, name))
         return supervisor
+
+    def join(self, node: EmulatedNode, supervisor: Supervisor) -> None:
+        """A machine more, while the cluster runs under `supervisor`. Raises ValueError for a name that is taken."""
+        self._add_kubelet(node)
+        name = node.machine.name
+        self.nodes[name] = node
+        if node.driver.gpus():
+            self._with_gpus.add(name)
+        if self._agents:
+            supervisor.start(f"agent {name}", functools.partial(self.agent, name))
+
+    async def leave(self, name: str, supervisor: Supervisor) -> None:
+        """The machine goes, with all that runs on it; its objects stay for others to take away. Raises KeyError."""
+        node = self.nodes.pop(name)
+        self.fleet.remove(name)
+        if self._agents:
+            await supervisor.stop(f"agent {name}")
+        if isinstance(node.runtime, SimulatedRuntime):
+            await node.runtime.close()
+        self._with_gpus.discard(name)
+        self._registered_once.discard(name)
+
+    def _add_kubelet(self, node: EmulatedNode) -> None:
+        self.fleet.add(
+            node.machine,
+            runtime=node.runtime,
+            plugin_sockets=node.plugin_sockets,
+            pod_resources_sockets=node.pod_resources_sockets,
+            state=node.checkpoints,
+        )
 
     def _marked_namespace(self) -> dict[str, Any]:
         """Says of what an uninstall would only fight with."""

@@ -24,6 +24,12 @@ class ControlPlane:
         await roles.install(self._installer, identities.cluster_roles())
         supervisor.start("controllers", self._controllers)
 
+    async def become(self, surface: Surface, supervisor: Supervisor) -> None:
+        """The API server is of another version now: the controllers begin anew, by what is served there."""
+        await supervisor.stop("controllers")
+        self._surface = surface
+        supervisor.start("controllers", self._controllers)
+
     async def _controllers(self) -> None:
         await run_all(
             self._controllers_client,

@@ -6,11 +6,11 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aliquot.admission import installation as admission
 from aliquot.cli import auditing, earlier_nodes, machines, pod_networks
 from aliquot.cli.control_plane import ControlPlane
+from aliquot.cli.joined_kubelets import JoinedKubelets
 from aliquot.cli.nodes import Say, build, one_line, rng, tend
 from aliquot.cli.nodes_process import NodesProcess
 from aliquot.cli.parts import Parts, in_memory
@@ -22,18 +22,12 @@ from aliquot.emulator.app import ApiServer
 from aliquot.emulator.certificates import Authority
 from aliquot.emulator.faults import Conditions, FaultPlan, FaultyApplication, SteppedClock
 from aliquot.emulator.faults import file as fault_files
-from aliquot.emulator.kubelet.fleet import Fleet
-from aliquot.emulator.kubelet.remote_fleet import RemoteFleet
 from aliquot.emulator.network import HttpsNetwork
 from aliquot.emulator.server import HttpsServer, ServerError, write_kubeconfig
 from aliquot.emulator.storage.store import Store
-from aliquot.emulator.streaming.session import Execution, SessionRefused, Start
-from aliquot.emulator.verbs.subresources import LogOptions, LogsUnavailable
 from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.cache import settle_gc
 from aliquot.kube.client import Client
-
-_NOT_STARTED = "the nodes have not started yet"
 
 
 def run_in_foreground(plan: Plan, *, say: Say, verbose: bool, lock: int) -> None:
@@ -66,7 +60,7 @@ async def _live(plan: Plan, say: Say, apart: NodesProcess | None) -> None:
     store = Store(state.store)
     try:
         authority = Authority(state.path / "pki", clock=clock)
-        nodes, network = _Nodes(), HttpsNetwork()
+        nodes, network = JoinedKubelets(), HttpsNetwork()
         api = ApiServer(
             store,
             clock=clock,
@@ -214,25 +208,3 @@ def _server(api: ApiServer, authority: Authority, plan: Plan, app: FaultyApplica
         return HttpsServer(api, authority, port=plan.last_port, app=app)
     except ServerError:
         return HttpsServer(api, authority, port=0, app=app)
-
-
-class _Nodes:
-    """The API server asks kubelets through this; the fleet that answers is made after it."""
-
-    fleet: Fleet | RemoteFleet | None = None
-
-    def logs(self, pod: Mapping[str, Any], options: LogOptions) -> AsyncIterator[bytes]:
-        if self.fleet is None:
-            raise LogsUnavailable(_NOT_STARTED)
-        return self.fleet.logs(pod, options)
-
-    async def exec(self, pod: Mapping[str, Any], container: str, execution: Execution) -> Start:
-        return await self._started().exec(pod, container, execution)
-
-    async def attach(self, pod: Mapping[str, Any], container: str, *, stdin: bool) -> Start:
-        return await self._started().attach(pod, container, stdin=stdin)
-
-    def _started(self) -> Fleet | RemoteFleet:
-        if self.fleet is None:
-            raise SessionRefused(503, _NOT_STARTED)
-        return self.fleet

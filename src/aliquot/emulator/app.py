@@ -30,9 +30,11 @@ from aliquot.emulator.authentication import (
     ClientCertificates,
     OidcTokens,
     StaticTokens,
+    TokenSource,
     impersonated,
 )
 from aliquot.emulator.authentication.tokens import STORED_AS, ServiceAccountTokens, SigningKey, TokenSigner
+from aliquot.emulator.deprecated_requests import DeprecatedRequests
 from aliquot.emulator.http import accept as accept_header
 from aliquot.emulator.http import answers, health
 from aliquot.emulator.http.answers import Answer, json_answer, status_answer, text_answer
@@ -50,7 +52,7 @@ from aliquot.emulator.http.exchange import (
 from aliquot.emulator.http.request import Query, Request
 from aliquot.emulator.network import HttpsNetwork, Network
 from aliquot.emulator.node_access import NodeAuthorizer, NodeGraph
-from aliquot.emulator.rbac import Attributes, Authorizer, User
+from aliquot.emulator.rbac import Attributes, Authorizer, Earlier, User
 from aliquot.emulator.rbac.stored_policy import StoredPolicy
 from aliquot.emulator.registry import BINDINGS, Registry, Served
 from aliquot.emulator.schema import openapi_protobuf
@@ -99,10 +101,15 @@ class ApiServer:
         network: Network | None = None,
         chain: Chain | None = None,
         auditor: Auditor | None = None,
+        git_version: str = "",
+        token_sources: Sequence[TokenSource] = (),
+        authorizers: Sequence[Earlier] = (),
     ) -> None:
         """`logs` and `kubelets` ask kubelets; without them no log can be read and no command run. `network` is how
         webhooks and issuers are called: over HTTPS, unless another is given; `chain` is the standard one of admission,
-        unless another is. Without an `auditor` nothing is recorded. Call `start` before the first request.
+        unless another is. Without an `auditor` nothing is recorded. `git_version` is what /version says, where it is another build's;
+        `token_sources` know tokens beside our own, and `authorizers` are asked before the roles. Call `start` before the
+        first request.
 
         Raises discovery.UnknownApi for what cannot be turned on.
         """
@@ -111,8 +118,10 @@ class ApiServer:
         self.registry = Registry(surface)
         self.storage = Storage(store, self.registry, clock=clock)
         nodes = NodeAuthorizer(NodeGraph(store), rbac.bootstrap_rules("system:node"))
-        self.authorizer = Authorizer(StoredPolicy(store), earlier=(nodes,))
+        self.authorizer = Authorizer(StoredPolicy(store), earlier=(nodes, *authorizers))
+        self.deprecated = DeprecatedRequests()
         self.logs = logs
+        self._git_version = git_version or f"v{surface.version}.0+aliquot"
         self._kubelets = kubelets
         self.clock = clock
         self._rng = rng
@@ -130,6 +139,7 @@ class ApiServer:
                 StaticTokens(accepted.tokens),
                 *([self._tokens] if self._tokens is not None else []),
                 *(OidcTokens(issuer, self._network, clock=clock) for issuer in accepted.issuers),
+                *token_sources,
             ),
             anonymous=accepted.anonymous,
         )
@@ -250,6 +260,7 @@ class ApiServer:
         )
         if served.resource.warning:
             warnings.append(served.resource.warning)
+            self.deprecated.note(served.resource, request.subresource, call.user_agent, self.clock.now())
         if record is not None:
             record.call = call
         if served.resource.group in reviewing.GROUPS:
@@ -333,6 +344,8 @@ class ApiServer:
                 )
                 if found is not None:
                     return found
+            case ["metrics"]:
+                return text_answer(self.deprecated.metrics())
             case ["version"]:
                 return json_answer(self._version())
             case [".well-known", "openid-configuration"] if self._tokens is not None:
@@ -368,7 +381,7 @@ class ApiServer:
         return {
             "major": major,
             "minor": minor,
-            "gitVersion": f"v{self.surface.version}.0+aliquot",
+            "gitVersion": self._git_version,
             "gitCommit": "",
             "gitTreeState": "clean",
             "buildDate": "1970-01-01T00:00:00Z",

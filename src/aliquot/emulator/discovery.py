@@ -69,6 +69,8 @@ class ResourceType:
     custom: bool = False
     warning: str = ""
     """What every answer warns of: the version is deprecated."""
+    removed: str = ""
+    """The minor that does not serve a deprecated version any more, where that is known."""
 
     @property
     def api_version(self) -> str:
@@ -201,6 +203,7 @@ def _from_row(group: str, version: str, row: Mapping[str, Any], minor: int) -> R
             if _exists(sub, minor)
         ),
         warning=_deprecation(group, version, row, minor),
+        removed=f"1.{gone}" if (gone := row.get("deprecated", {}).get("gone")) else "",
     )
 
 
@@ -371,7 +374,7 @@ class Catalog:
         paths = ["/api", *(f"/api/{version}" for version in self._groups.get("", ())), "/apis"]
         for group in sorted(named):
             paths += [f"/apis/{group}", *(f"/apis/{group}/{version}" for version in self._groups[group])]
-        return [*paths, "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+        return [*paths, "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
 
     def _core_versions(self) -> dict[str, Any]:
         return {

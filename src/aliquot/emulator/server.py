@@ -11,14 +11,13 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 import yaml
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from aliquot.clock import Clock
-from aliquot.emulator.app import ApiServer
 from aliquot.emulator.authentication import TLS
 from aliquot.emulator.certificates import Authority, KeyPair, write_private
 from aliquot.emulator.faults.application import HANG_UP, Application
@@ -34,6 +33,22 @@ _START_DEADLINE_S = 10.0
 
 class ServerError(Exception):
     """One line: why the server cannot be started, and the way out."""
+
+
+class Serving(Protocol):
+    """An API server, or several of which one serves at a time."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def app(self) -> Application: ...
+
+    async def is_administrator(self, scope: Scope) -> bool: ...
+
+    def stop(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class _Protocol(BoundedProtocol):
@@ -81,7 +96,7 @@ class HttpsServer:
 
     def __init__(
         self,
-        api: ApiServer,
+        api: Serving,
         authority: Authority,
         *,
         host: str = "127.0.0.1",

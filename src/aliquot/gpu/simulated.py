@@ -44,6 +44,7 @@ from aliquot.gpu.simulated_telemetry import simulate
 
 _XID_FALLEN_OFF_BUS = 79
 _VERSION = 1
+_DRIVER = DriverVersion(driver="580.82.07", cuda="13.0")
 
 
 class _Saved(msgspec.Struct):
@@ -68,6 +69,7 @@ class SimulatedDriver:
         old_driver: bool = False,
         fabric: Fabric | None = None,
         state_file: Path | None = None,
+        version: DriverVersion = _DRIVER,
     ) -> None:
         groups = [(boards.board(group.board), group.mig) for group in gpus for _ in range(group.count)]
         self._node = node
@@ -78,6 +80,7 @@ class SimulatedDriver:
         self._by_uuid = {gpu.uuid: gpu for gpu in self._gpus}
         self._measured: dict[str, dict[str, Any]] = {}
         self._old_driver = old_driver
+        self._version = version
         self._fabric = fabric
         self._events: deque[XidEvent] = deque()
         self._event_came = threading.Condition()
@@ -92,7 +95,7 @@ class SimulatedDriver:
     # --- what Driver promises ---
 
     def version(self) -> DriverVersion:
-        return DriverVersion(driver="580.82.07", cuda="13.0")
+        return self._version
 
     def gpus(self) -> Sequence[Gpu]:
         return tuple(gpu.described(self._fabric) for gpu in self._gpus if not gpu.state.lost)

@@ -227,6 +227,7 @@ async def test_half_a_body_and_the_end_leave_nothing(server: HttpsServer, raw: R
     await raw.writer.drain()
     raw.writer.close()
     assert await raw.is_cut()
+    assert isinstance(server._api, ApiServer)
     assert server._api.store.get("configmaps", "default", "half") is None
 
 
@@ -242,6 +243,7 @@ async def test_a_watch_that_nobody_reads_is_cut_off_and_holds_no_memory(
 ) -> None:
     """What waits for it is a position in the store's log, and a buffer of a socket."""
     monkeypatch.setattr(connection, "STALLED_READER_S", 4 * SOON_S)
+    assert isinstance(server._api, ApiServer)
     store = server._api.store
     raw.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a whole Transport

@@ -135,6 +135,22 @@ def test_a_node_can_join_a_running_fleet() -> None:
     virtual(scenario())
 
 
+def test_a_node_can_leave_a_running_fleet() -> None:
+    async def scenario() -> None:
+        async with cluster(VirtualClock(), "a", "gone") as made:
+            await asyncio.sleep(1)
+            made.fleet.remove("gone")
+            await made.client.delete(NODES, "gone")
+            await made.create("nodeName: gone, containers: [{name: main}]", "p")
+            await asyncio.sleep(60)
+            assert [node["metadata"]["name"] for node in (await made.client.list(NODES)).items] == ["a"]
+            made.add("gone")
+            await asyncio.sleep(1)
+            assert await made.ready() == 2
+
+    virtual(scenario())
+
+
 def test_a_kubelet_that_cannot_serve_does_not_trouble_the_others() -> None:
     class Broken(MemorySockets):
         failures = 3

@@ -7,6 +7,11 @@ from aliquot.cli.lazy import LazyGroup
 _COMMANDS = {
     "abort": ("aliquot.cli.eks.rollback", "abort", "Stop a run, and put back what it has begun."),
     "approve": ("aliquot.cli.eks.deciding", "approve", "Say yes to the plan that a run waits with."),
+    "fake": (
+        "aliquot.cli.eks.fake.command",
+        "fake",
+        "An AWS with EKS on this machine, whose clusters are emulated.",
+    ),
     "pause": ("aliquot.cli.eks.deciding", "pause", "Let nothing new begin."),
     "resume": ("aliquot.cli.eks.deciding", "resume", "End a pause."),
     "retry": ("aliquot.cli.eks.deciding", "retry", "Try the step that is held once more."),

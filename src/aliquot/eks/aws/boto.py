@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import re
 import time
 from collections import Counter
@@ -56,7 +57,10 @@ class Boto:
         try:
             self._session = botocore.session.Session(profile=profile)
             self._session.get_scoped_config()
-            self.region = region or self._session.get_config_variable("region")
+            # botocore reads AWS_DEFAULT_REGION alone; the command line and all other SDKs go by AWS_REGION first.
+            self.region = (
+                region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
+            )
         except botocore.exceptions.BotoCoreError as error:
             raise Failure("aws", "configuration", NO_CREDENTIALS, _line(error)) from None
         if not self.region:

@@ -58,6 +58,10 @@ class Fleet(Protocol):
         """Where its API server is, and its certificate authority (base64 of PEM)."""
         ...
 
+    def delete(self, cluster: str) -> None:
+        """Its control plane is gone, and its nodes are already."""
+        ...
+
     def launch(self, machine: Machine) -> None: ...
 
     def terminate(self, machine: Machine) -> None: ...
@@ -65,6 +69,10 @@ class Fleet(Protocol):
     def ready(self, machine: Machine) -> bool: ...
 
     def cordon(self, machine: Machine) -> None: ...
+
+    def uncordon(self, machine: Machine) -> None:
+        """It takes pods again, and nobody empties it any more."""
+        ...
 
     def drain(self, machine: Machine, *, force: bool) -> None:
         """Evict its pods, but those of DaemonSets; by force: delete them, whatever their budgets say."""
@@ -101,6 +109,9 @@ class Imagined:
     def endpoint(self, cluster: str) -> tuple[str, str]:
         return f"https://{cluster}.fake-eks.invalid", "ZmFrZQ=="
 
+    def delete(self, cluster: str) -> None:
+        self.minors.pop(cluster, None)
+
     def launch(self, machine: Machine) -> None:
         self.machines[machine.name] = machine
 
@@ -113,6 +124,9 @@ class Imagined:
 
     def cordon(self, machine: Machine) -> None:
         self.cordoned.add(machine.name)
+
+    def uncordon(self, machine: Machine) -> None:
+        self.cordoned.discard(machine.name)
 
     def drain(self, machine: Machine, *, force: bool) -> None:
         if force:

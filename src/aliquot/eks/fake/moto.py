@@ -27,8 +27,8 @@ _HOP_BY_HOP = frozenset(
 
 
 @functools.cache
-def _ec2_model() -> ServiceModel:
-    model: ServiceModel = Session().get_service_model("ec2")
+def _model(service: str) -> ServiceModel:
+    model: ServiceModel = Session().get_service_model(service)
     return model
 
 
@@ -83,9 +83,21 @@ class Moto:
         return await asyncio.to_thread(self._forward, method, target, headers, body)
 
     async def ec2(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        model = (await asyncio.to_thread(_ec2_model)).operation_model(operation)
-        request = create_serializer("ec2").serialize_to_request(parameters, model)
-        scope = f"FAKE/20261001/{self._region}/ec2/aws4_request"
+        return await self._ask("ec2", operation, parameters, "FAKE")
+
+    async def identity(self, access_key: str) -> str:
+        """Whose key it is, as STS says: an ARN. All keys that IAM has not given out are `user/moto`'s. Raises Refused."""
+        arn: str = (await self._ask("sts", "GetCallerIdentity", {}, access_key))["Arn"]
+        return arn
+
+    async def _ask(
+        self, service: str, operation: str, parameters: dict[str, Any], access_key: str
+    ) -> dict[str, Any]:
+        """As the holder of a key. Raises Refused."""
+        of_service = await asyncio.to_thread(_model, service)
+        model, protocol = of_service.operation_model(operation), of_service.metadata["protocol"]
+        request = create_serializer(protocol).serialize_to_request(parameters, model)
+        scope = f"{access_key}/20261001/{self._region}/{service}/aws4_request"
         headers = [
             (b"content-type", b"application/x-www-form-urlencoded"),
             (
@@ -95,7 +107,7 @@ class Moto:
         ]
         status, _, text = await self.forward("POST", "/", headers, urlencode(request["body"]).encode())
         answer = {"status_code": status, "headers": {}, "body": text}
-        parsed: dict[str, Any] = create_parser("ec2").parse(answer, model.output_shape)
+        parsed: dict[str, Any] = create_parser(protocol).parse(answer, model.output_shape)
         if "Error" in parsed:
             raise Refused(parsed["Error"].get("Code", ""), parsed["Error"].get("Message", ""))
         return parsed

@@ -102,6 +102,7 @@ class Service:
                 cluster.due_s = None
                 if cluster.told["status"] == "DELETING":
                     del self.world.clusters[name]
+                    self.world.fleet.delete(name)
                     continue
                 cluster.told["status"] = "ACTIVE"
             updating.advance(self.world, cluster, now_s)

@@ -53,6 +53,7 @@ class Fleet:
         self._registering = asyncio.Semaphore(REGISTERING_AT_ONCE)
         self._kubelets: dict[str, Kubelet] = {}
         self._recorders: dict[str, Recorder] = {}
+        self._tasks: dict[str, tuple[asyncio.Task[None], ...]] = {}
         self._running: asyncio.TaskGroup | None = None
 
     def add(
@@ -90,6 +91,12 @@ class Fleet:
             self._start(self._running, machine.name)
         return kubelet
 
+    def remove(self, node: str) -> None:
+        """The machine goes, and its kubelet with it, at whatever it is. Raises KeyError."""
+        del self._kubelets[node], self._recorders[node]
+        for task in self._tasks.pop(node, ()):
+            task.cancel()
+
     def __getitem__(self, node: str) -> Kubelet:
         return self._kubelets[node]
 
@@ -106,8 +113,10 @@ class Fleet:
             self._running = None
 
     def _start(self, group: asyncio.TaskGroup, name: str) -> None:
-        group.create_task(self._recorders[name].run())
-        group.create_task(self._keep(self._kubelets[name]))
+        self._tasks[name] = (
+            group.create_task(self._recorders[name].run(), name=f"events of kubelet {name}"),
+            group.create_task(self._keep(self._kubelets[name]), name=f"kubelet {name}"),
+        )
 
     async def _keep(self, kubelet: Kubelet) -> None:
         """Until the kubelet is stopped."""

@@ -36,6 +36,8 @@ class Machine:
     """kubelet's."""
     kernel_version: str = "6.1.0-emulated"
     os_image: str = "Aliquot emulated node"
+    container_runtime: str = ""
+    """`name://version` that the Node shows, where that is another's than the runtime that runs its pods."""
 
     def all_labels(self) -> dict[str, str]:
         """The given ones, and those that kubelet sets itself."""
@@ -75,7 +77,7 @@ class Machine:
         return {
             "architecture": self.arch,
             "bootID": boot_id,
-            "containerRuntimeVersion": runtime,
+            "containerRuntimeVersion": self.container_runtime or runtime,
             "kernelVersion": self.kernel_version,
             "kubeProxyVersion": self.version,
             "kubeletVersion": self.version,

@@ -3,7 +3,7 @@
 Pure decisions over RBAC objects that a `Policy` looks up; authentication is elsewhere.
 """
 
-from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Policy, RoleMissing, aggregate
+from aliquot.emulator.rbac.authorizer import Authorizer, Decision, Earlier, Policy, RoleMissing, aggregate
 from aliquot.emulator.rbac.bootstrap import bootstrap_objects, bootstrap_rules
 from aliquot.emulator.rbac.refusals import Refusal, escalation, forbidden
 from aliquot.emulator.rbac.reviews import (
@@ -18,6 +18,7 @@ __all__ = [
     "Attributes",
     "Authorizer",
     "Decision",
+    "Earlier",
     "Policy",
     "Refusal",
     "RoleMissing",

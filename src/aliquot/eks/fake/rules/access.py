@@ -51,6 +51,12 @@ def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
             raise wrong(
                 f"The kubernetes group name {group} is invalid, it cannot start with a reserved prefix"
             )
+    return {"accessEntry": _admit(world, cluster, principal, call, now_s)}
+
+
+def _admit(
+    world: World, cluster: Cluster, principal: str, call: dict[str, Any], now_s: float
+) -> dict[str, Any]:
     entry = {
         "clusterName": cluster.name,
         "principalArn": principal,
@@ -60,10 +66,17 @@ def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
         "modifiedAt": at(now_s),
         "tags": call.get("tags", {}),
         "username": call.get("username", principal),
-        "type": type_,
+        "type": call.get("type", "STANDARD"),
     }
     cluster.access[principal] = entry
-    return {"accessEntry": entry}
+    return entry
+
+
+def admit_creator(world: World, cluster: Cluster, now_s: float) -> None:
+    """Whoever makes a cluster may do everything in it. Who calls the fake is always the account itself."""
+    creator = f"arn:aws:iam::{world.account}:root"
+    _admit(world, cluster, creator, {}, now_s)
+    _give(cluster, creator, _policy_arn("AmazonEKSClusterAdminPolicy"), {"type": "cluster"}, now_s)
 
 
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -101,14 +114,21 @@ def associate(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any
     scope = call["accessScope"]
     if scope.get("type") == "namespace" and not scope.get("namespaces"):
         raise wrong("accessScope of a namespace has to name some")
+    told = _give(cluster, call["principalArn"], call["policyArn"], scope, now_s)
+    return {"clusterName": cluster.name, "principalArn": call["principalArn"], "associatedAccessPolicy": told}
+
+
+def _give(
+    cluster: Cluster, principal: str, policy: str, scope: dict[str, Any], now_s: float
+) -> dict[str, Any]:
     told = {
-        "policyArn": call["policyArn"],
+        "policyArn": policy,
         "accessScope": scope,
         "associatedAt": at(now_s),
         "modifiedAt": at(now_s),
     }
-    cluster.policies.setdefault(call["principalArn"], {})[call["policyArn"]] = told
-    return {"clusterName": cluster.name, "principalArn": call["principalArn"], "associatedAccessPolicy": told}
+    cluster.policies.setdefault(principal, {})[policy] = told
+    return told
 
 
 def disassociate(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from aliquot.eks.fake.known import number
 from aliquot.eks.fake.refusals import in_use, not_now, unready, wrong
 from aliquot.eks.fake.rules import configuring, finding, insights, placing, versions
+from aliquot.eks.fake.rules.access import admit_creator
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Cluster, World, at
@@ -51,6 +52,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         **vpc,
     }
     configuring.endpoint(vpc, name)
+    world.fleet.control_plane(name, minor)
     endpoint, authority = world.fleet.endpoint(name)
     told: dict[str, Any] = {
         "name": name,
@@ -96,8 +98,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     )
     world.clusters[name] = cluster
     if access["bootstrapClusterCreatorAdminPermissions"]:
-        cluster.access[f"arn:aws:iam::{world.account}:root"] = {"type": "STANDARD", "kubernetesGroups": []}
-    world.fleet.control_plane(name, minor)
+        admit_creator(world, cluster, now_s)
     return {"cluster": told}
 
 

@@ -198,4 +198,5 @@ def _fail(world: World, update: Update, group: Nodegroup, error: dict[str, Any],
         _end(world, group, node.machine.name)
     for node in group.nodes.values():
         node.draining_s = node.drained_since_s = None
+        world.fleet.uncordon(node.machine)
     group.roll = None

@@ -1,0 +1,1 @@
+"""`aliquot eks fake`: the fake of EKS, and an emulated cluster behind each of its clusters."""
