@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Reservation, Template
 from aliquot.eks.plan.plan import DAY_S, Options, Pin
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade.acts.addon import AddonBuild
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
@@ -108,8 +110,12 @@ def test_groups_without_gpus_come_first_the_smallest_as_canary() -> None:
         "1.32/canary-nodes/small",
         "1.32/nodes/none",
         "1.32/nodes/web",
+        "1.32/gpu-drain-prep/suspend/a100",
         "1.32/nodes/a100",
+        "1.32/gpu-restore/resume/a100",
+        "1.32/gpu-drain-prep/suspend/h100",
         "1.32/nodes/h100",
+        "1.32/gpu-restore/resume/h100",
         "1.32/kube-proxy",
     ]
 
@@ -125,8 +131,10 @@ def test_groups_that_a_gang_lies_across_are_rolled_in_one_go_and_all_at_once() -
         "1.32/canary-nodes/web",
         "1.32/gpu-drain-prep/roll-as/gpu-a",
         "1.32/gpu-drain-prep/roll-as/gpu-b",
+        "1.32/gpu-drain-prep/suspend/gpu-a+gpu-b",
         "1.32/nodes/gpu-a",
         "1.32/nodes/gpu-b",
+        "1.32/gpu-restore/resume/gpu-a+gpu-b",
         "1.32/gpu-restore/as-it-was/gpu-a",
         "1.32/gpu-restore/as-it-was/gpu-b",
         "1.32/kube-proxy",
@@ -142,14 +150,31 @@ def test_groups_that_a_gang_lies_across_are_rolled_in_one_go_and_all_at_once() -
     ]
 
 
+def test_who_stands_still_and_for_how_long_is_said() -> None:
+    running = objects(NODES, [worker("train", 0, "a"), worker("train", 1, "b")])
+    made = plan(
+        estate(gpus("gpu-a"), gpus("gpu-b"), objects=running), M132, TARGETS, Options(checkpoint_s=60.0)
+    )
+    (suspend,) = [step for step in made.steps if isinstance(step.act, SuspendGangs)]
+    assert suspend.disrupts == (
+        "Job ml/train, and gangs that run there by then, stand still until their nodes are replaced, about 28 min"
+    )
+    assert (suspend.act, suspend.at_most_s) == (
+        SuspendGangs(cluster="prod", groups=("gpu-a", "gpu-b"), deadline_s=60.0),
+        60.0 + 900.0,
+    )
+
+
 def test_where_others_run_beside_a_gang_not_all_nodes_go_at_once() -> None:
     running = objects(
         NODES, [worker("train", 0, "a"), worker("train", 1, "b"), server("web-0", "a"), server("web-1", "b")]
     )
     assert changing(estate(gpus("gpu-a"), gpus("gpu-b"), objects=running)) == [
         "1.32/control-plane",
+        "1.32/gpu-drain-prep/suspend/gpu-a+gpu-b",
         "1.32/nodes/gpu-a",
         "1.32/nodes/gpu-b",
+        "1.32/gpu-restore/resume/gpu-a+gpu-b",
         "1.32/kube-proxy",
     ]
 
@@ -180,7 +205,7 @@ def test_a_reservation_with_room_may_surge() -> None:
         templates=(Template(id="lt-1", version="3", reservation="cr-1"),),
         reservations=(Reservation(id="cr-1", instance_type="p5.48xlarge", total=8, available=4),),
     )
-    assert changing(of) == ["1.32/control-plane", "1.32/nodes/gpu", "1.32/kube-proxy"]
+    assert not [step for step in plan(of, M132, TARGETS, OPTIONS).steps if isinstance(step.act, GroupConfig)]
 
 
 def test_groups_that_are_behind_are_brought_up_before_the_control_plane_goes_on() -> None:
@@ -325,5 +350,10 @@ def test_what_no_step_replaces_is_said() -> None:
 
 def test_without_an_api_server_gangs_are_not_checked() -> None:
     made = plan(estate(gpus("gpu"), objects=None), M132, TARGETS, OPTIONS)
-    assert [one.what for one in made.unchecked] == ["pods and nodes"]
+    assert [str(one.what) for one in made.unchecked] == ["gangs, and who moves"]
+    forbidden = replace(objects([], []), unread=("Pod",))
+    made = plan(estate(gpus("gpu"), objects=forbidden), M132, TARGETS, OPTIONS)
+    assert [one.why for one in made.unchecked] == ["pods or nodes of the cluster could not be read"]
+    (suspend,) = [step for step in made.steps if isinstance(step.act, SuspendGangs)]
+    assert suspend.disrupts.endswith("which ones was not read")
     assert made.to > M131

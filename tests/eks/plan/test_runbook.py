@@ -2,7 +2,8 @@ from aliquot.eks.plan.checking import call_of
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.plan.runbook import markdown
-from aliquot.eks.plan.wording import aws_command, duration
+from aliquot.eks.plan.times import duration
+from aliquot.eks.plan.wording import aws_command
 from aliquot.eks.upgrade.verdicts import Call
 from tests.eks.plan.estates import M132, M133, TARGETS, estate, gpus, group
 
@@ -23,7 +24,7 @@ def test_each_step_is_told_with_its_command_and_with_a_way_back() -> None:
         "- Done when: `aws eks describe-cluster --name prod --query 'cluster.[status,version]'` says ACTIVE, 1.32\n"
         "- Back: EKS takes back what fails; after it, for seven days and until the next hop: aliquot eks rollback prod\n"
     ) in text
-    assert "- **Not checked**: pods and nodes: no API server was asked" in text
+    assert "- **Not checked**: gangs, and who moves: no API server was asked" in text
 
 
 def test_where_it_can_be_stopped_is_said_before_the_first_step_that_changes_it() -> None:

@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from aliquot.eks.upgrade.acts.freeze import Freeze
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.gates import waits_s
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
@@ -28,8 +31,12 @@ ORDER = (
     State.VERIFY,
     State.ROLLBACK,
 )
+ACTS: dict[int, Act] = {
+    3: SuspendGangs(cluster="prod", groups=("gpu",)),
+    6: ResumeGangs(groups=("gpu",)),
+}
 STEPS = [
-    Step(id=str(number), state=state, hop=Minor(1, 32), what="", act=Freeze(), expected_s=0)
+    Step(id=str(number), state=state, hop=Minor(1, 32), what="", act=ACTS.get(number, Freeze()), expected_s=0)
     for number, state in enumerate(ORDER)
 ]
 

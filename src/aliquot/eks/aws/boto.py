@@ -167,7 +167,7 @@ class Boto:
             if service not in self._clients:
                 client = self._session.create_client(
                     service,
-                    region_name=self.region,
+                    region_name=_region_of(service, self.region),
                     endpoint_url=self._endpoints.get(service, self._endpoints.get("")),
                     config=self._config,
                 )
@@ -214,6 +214,13 @@ class _Tokens:
         if now_s >= self._until_s:
             self._token, self._until_s = self._sign(), now_s + _ANEW_S
         return self._token
+
+
+def _region_of(service: str, region: str) -> str:
+    """The price list is in few regions, and has the prices of all."""
+    if service == "pricing":
+        return "cn-northwest-1" if region.startswith("cn-") else "us-east-1"
+    return region
 
 
 def _domain(region: str) -> str:

@@ -7,7 +7,10 @@ from aliquot.eks.plan import rolling
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.rolling import MINUTE_S
+from aliquot.eks.plan.times import duration
 from aliquot.eks.plan.way import Way
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig, as_it_is
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
@@ -39,18 +42,49 @@ def _together(
     prepare, nodes, restore = (
         (State.PRE_NODES,) * 3 if before else (State.GPU_DRAIN_PREP, State.NODES, State.GPU_RESTORE)
     )
-    changed: list[Nodegroup] = []
-    for group in groups:
-        wanted = rolling.config(way.estate, way.placement, group, way.options)
-        if wanted is not None:
-            changed.append(group)
-            yield _config(way, prepare, group, wanted, f"roll-as/{group.name}")
-    for group in groups:
-        wanted = rolling.config(way.estate, way.placement, group, way.options)
-        rolled = group if wanted is None else _as(way.estate, group, wanted)
-        yield _roll(way, rolled, rolls[group.name], nodes)
-    for group in changed:
+    wanted = {one.name: rolling.config(way.estate, way.placement, one, way.options) for one in groups}
+    changed = [(one, act) for one in groups if (act := wanted[one.name]) is not None]
+    configured = {one.name: _as(way.estate, one, act) for one, act in changed}
+    rolled = [_roll(way, configured.get(one.name, one), rolls[one.name], nodes) for one in groups]
+    names = tuple(one.name for one in groups)
+    for group, act in changed:
+        yield _config(way, prepare, group, act, f"roll-as/{group.name}")
+    yield _suspend(way, prepare, names, sum(step.expected_s for step in rolled))
+    yield from rolled
+    yield way.step(
+        restore,
+        f"gangs that were suspended for {_listed(names)} go on",
+        ResumeGangs(groups=names),
+        f"resume/{'+'.join(names)}",
+        minutes=(3, 10),
+    )
+    for group, _ in changed:
         yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
+
+
+def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) -> Step:
+    act = SuspendGangs(cluster=way.cluster, groups=names, deadline_s=way.options.checkpoint_s)
+    gangs = tuple(dict.fromkeys(gang for name in names for gang in way.placement.gangs.get(name, ())))
+    stand = f"until their nodes are replaced, about {duration(rolled_s)}"
+    if not way.placement.known:
+        who = f"gangs that run there by then stand still {stand}; which ones was not read"
+    elif gangs:
+        who = f"{', '.join(gangs)}, and gangs that run there by then, stand still {stand}"
+    else:
+        who = f"no gang that runs there now; one that does by then stands still {stand}"
+    return way.step(
+        state,
+        f"gangs on {_listed(names)} save what they have done and are suspended, and nodes are cordoned",
+        act,
+        f"suspend/{'+'.join(names)}",
+        minutes=(5, (act.deadline_s + act.leave_s) / MINUTE_S),
+        disrupts=who,
+        back="uncordon the nodes, and resume what the annotation of this run is on",
+    )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"node group{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _group(way: Way, group: Nodegroup, roll: GroupRoll, state: State) -> Iterator[Step]:

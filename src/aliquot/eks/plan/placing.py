@@ -5,13 +5,14 @@ from msgspec import Struct
 from aliquot.eks.estate import gangs
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
+from aliquot.kube.resources import NODES, PODS
 
 NODEGROUP = "eks.amazonaws.com/nodegroup"
 
 
 class Placement(Struct, frozen=True, kw_only=True):
     known: bool
-    """No: no API server was asked."""
+    """No: no API server was asked, or it did not tell."""
     sets: tuple[tuple[str, ...], ...]
     """Every node group; those that gangs tie together in one set."""
     pods: dict[str, int] = {}
@@ -24,7 +25,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 def placement(estate: Estate) -> Placement:
     names = tuple(one.name for one in estate.nodegroups)
-    if estate.objects is None:
+    if estate.objects is None or {NODES.kind, PODS.kind}.intersection(estate.objects.unread):
         return Placement(known=False, sets=tuple((name,) for name in names))
     of_node = _groups(estate.objects, names)
     found = gangs.of_objects(estate.objects)

@@ -25,6 +25,10 @@ class CannotPlan(ValueError):
     """One line: why there is no plan, and what to do about it."""
 
 
+class NothingToDo(CannotPlan):
+    """All of it is there."""
+
+
 class BadPlan(ValueError):
     """One line: why a file is no plan that may be applied."""
 
@@ -43,6 +47,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Between two hops: the second ends the right to roll the first one back."""
     allow_unchecked: bool = False
     waivers: tuple[Waiver, ...] = ()
+    checkpoint_s: float = 900.0
+    """Gangs have so long to save what they have done, before they are suspended."""
     no_surge: tuple[str, ...] = ()
     """Node groups for which there is no capacity beside what they have."""
     pins: tuple[Pin, ...] = ()

@@ -5,13 +5,13 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
-from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.estate import RESERVATIONS, Estate
 from aliquot.eks.plan import costs, hashing, refusing
 from aliquot.eks.plan.hops import PARTS
 from aliquot.eks.plan.noting import notes
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement, placement
-from aliquot.eks.plan.plan import CannotPlan, Hop, Options, Plan, identity
+from aliquot.eks.plan.plan import CannotPlan, Hop, NothingToDo, Options, Plan, identity
 from aliquot.eks.plan.targets import Targets, minors
 from aliquot.eks.plan.way import Way
 from aliquot.eks.preflight.surge import nodes_on_top
@@ -25,6 +25,7 @@ from aliquot.eks.versions.minor import Minor
 
 CHANGES = (ControlPlane, AddonBuild, GroupRoll)
 """Acts after which something is at another version. A plan without any has nothing to do."""
+_TELL = ("minors that EKS has", "subnets", "instance types", RESERVATIONS)
 
 
 def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
@@ -48,11 +49,11 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
         state=found,
         state_hash=hashing.hashed(found),
         notes=notes(estate, where, hops, calendar, today, options),
-        unchecked=_unchecked(estate, targets),
+        unchecked=_unchecked(estate, where, targets),
     )
     steps = _steps(estate, where, bare, targets, "")
     if not any(isinstance(step.act, CHANGES) for step in steps):
-        raise CannotPlan(
+        raise NothingToDo(
             f"cluster {estate.cluster.name} is at {to}, and so is all of it: there is nothing to do"
         )
     surge = _surge(estate, steps, targets)
@@ -99,12 +100,18 @@ def _known_groups(estate: Estate, options: Options) -> None:
             )
 
 
-def _unchecked(estate: Estate, targets: Targets) -> tuple[Unchecked, ...]:
-    """Of what decides no step, only what is told of them."""
-    found = [*estate.unchecked, *targets.unchecked]
-    if estate.objects is None:
+def _unchecked(estate: Estate, where: Placement, targets: Targets) -> tuple[Unchecked, ...]:
+    """What would have decided steps, or told of them; the rest is the preflight's."""
+    found = [one for one in estate.unchecked if one.what in _TELL]
+    found += targets.unchecked
+    if not where.known:
         found.append(
-            Unchecked(what="pods and nodes", why="no API server was asked: gangs and who moves are not known")
+            Unchecked(
+                what="gangs, and who moves",
+                why="no API server was asked"
+                if estate.objects is None
+                else "pods or nodes of the cluster could not be read",
+            )
         )
     return tuple(dict.fromkeys(found))
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from aliquot.eks.plan import wording
 from aliquot.eks.plan.plan import Hop, Plan
+from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
 
@@ -23,12 +24,12 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"Plan `{plan.id}`, made {made:%Y-%m-%d %H:%M} UTC" + (f", of `{plan.arn}`" if plan.arn else "")
     yield f"on the state `{plan.state_hash[:16]}`. Once that has changed it is not applied any more: plan anew."
     yield ""
-    hops = ", ".join(f"{to}: {wording.duration(seconds)}" for to, seconds in wording.times(plan).items())
-    yield f"- Time: {wording.duration(plan.expected_s)} expected, with soaks; of hops alone {hops}. Approvals come on top."
+    hops = ", ".join(f"{to}: {duration(seconds)}" for to, seconds in wording.times(plan).items())
+    yield f"- Time: {duration(plan.expected_s)} expected, with soaks; of hops alone {hops}. Approvals come on top."
     for line in wording.costs(plan):
         yield f"- {line[0].upper()}{line[1:]}."
     for window in plan.options.windows:
-        yield f"- Window: `{window.schedule}` ({window.time_zone}) for {wording.duration(window.duration_s)}: steps that people may notice begin in it."
+        yield f"- Window: `{window.schedule}` ({window.time_zone}) for {duration(window.duration_s)}: steps that people may notice begin in it."
     for note in plan.notes:
         yield f"- Mind: {note}."
     for one in plan.unchecked:

@@ -29,8 +29,10 @@ PARAMETERS = {
     "BOTTLEROCKET_ARM_64_FIPS": (_BOTTLEROCKET, "-fips/arm64"),
     "BOTTLEROCKET_x86_64_NVIDIA": (_BOTTLEROCKET, "-nvidia/x86_64"),
     "BOTTLEROCKET_ARM_64_NVIDIA": (_BOTTLEROCKET, "-nvidia/arm64"),
+    "BOTTLEROCKET_x86_64_NVIDIA_FIPS": (_BOTTLEROCKET, "-nvidia-fips/x86_64"),
+    "BOTTLEROCKET_ARM_64_NVIDIA_FIPS": (_BOTTLEROCKET, "-nvidia-fips/arm64"),
 }
-"""The public parameter in which AWS keeps the newest release of an AMI type. Of Windows and of NVIDIA with FIPS none is known here."""
+"""The public parameter in which AWS keeps the newest release of an AMI type. Of Windows none is known here."""
 CUSTOM = "CUSTOM"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from aliquot.eks.plan import wording
 from aliquot.eks.plan.plan import Plan
+from aliquot.eks.plan.times import duration
 
 
 def rows(plan: Plan) -> list[list[str]]:
@@ -15,8 +16,8 @@ COLUMNS = ["STEP", "EXPECTED", "WHAT", "DISTURBS"]
 
 
 def summary(plan: Plan) -> Iterator[str]:
-    hops = ", ".join(f"{to} {wording.duration(seconds)}" for to, seconds in wording.times(plan).items())
-    yield f"{plan.cluster}: {plan.now} to {plan.to}, {len(plan.steps)} steps, {wording.duration(plan.expected_s)} expected (hops alone: {hops})"
+    hops = ", ".join(f"{to} {duration(seconds)}" for to, seconds in wording.times(plan).items())
+    yield f"{plan.cluster}: {plan.now} to {plan.to}, {len(plan.steps)} steps, {duration(plan.expected_s)} expected (hops alone: {hops})"
     yield from wording.costs(plan)
     for note in plan.notes:
         yield f"mind: {note}"

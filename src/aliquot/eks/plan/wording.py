@@ -9,6 +9,7 @@ from botocore import xform_name
 
 from aliquot.eks.plan.checking import call_of
 from aliquot.eks.plan.plan import Plan
+from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import Backup
@@ -17,6 +18,8 @@ from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
@@ -81,6 +84,10 @@ def by_hand(plan: Plan, step: Step) -> str:
             return "the same once more, and compare: no fewer nodes, GPUs and ready replicas"
         case Freeze():
             return "suspend Argo CD and Flux, set NodePool budgets to 0 nodes, keep the cluster autoscaler from scaling down, switch off the GPU operator's own upgrades"
+        case SuspendGangs():
+            return f"cordon the nodes of {', '.join(step.act.groups)}; for each job on them ask for a checkpoint, wait for it, then suspend the job as a whole"
+        case ResumeGangs():
+            return "resume each of these jobs, once its nodes are there"
         case Unfreeze():
             return "take all of that back"
         case ControlPlaneHealth():
@@ -109,15 +116,6 @@ def verified(plan: Plan, step: Step) -> str:
         case GroupConfig():
             return f"`aws eks describe-nodegroup --cluster-name {name} --nodegroup-name {step.act.name} --query nodegroup.updateConfig`"
     return ""
-
-
-def duration(seconds: float) -> str:
-    """`2 h 20 min`, `3 min`, `1 d`."""
-    minutes = round(seconds / 60)
-    days, minutes = divmod(minutes, 24 * 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{count} {unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if count]
-    return " ".join(parts) or "0 min"
 
 
 def expected(step: Step) -> str:

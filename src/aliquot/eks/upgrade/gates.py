@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
+from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
 from aliquot.windows import Window, opens_in_s
@@ -21,7 +23,6 @@ NOTICED = frozenset(
     }
 )
 """What people may notice. The way back is none of them: whoever goes back has waited long enough."""
-_AROUND_GPUS = (State.GPU_DRAIN_PREP, State.GPU_RESTORE)
 
 
 def waits_s(steps: Sequence[Step], number: int, windows: Sequence[Window], now_s: float) -> float:
@@ -33,5 +34,5 @@ def waits_s(steps: Sequence[Step], number: int, windows: Sequence[Window], now_s
 
 def _jobs_are_suspended(steps: Sequence[Step], number: int) -> bool:
     """Between the suspension of jobs and their going on nobody waits for a window: a day without work is worse."""
-    before = [step.state for step in steps[:number] if step.state in _AROUND_GPUS]
-    return bool(before) and before[-1] is State.GPU_DRAIN_PREP
+    before = [step.act for step in steps[:number] if isinstance(step.act, SuspendGangs | ResumeGangs)]
+    return bool(before) and isinstance(before[-1], SuspendGangs)
