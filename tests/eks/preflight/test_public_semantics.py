@@ -1,5 +1,6 @@
 """What users of the public tools count on, in cases of our own: kubent's, pluto's and eksup's semantics, by what they show."""
 
+import base64
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -212,6 +213,20 @@ def test_releases_of_one_name_in_two_namespaces_are_two() -> None:
         ("Deployment demo2/utilities", "Helm release demo2/test"),
     ]
     assert {one.owner for one in found} == {"chart c-1.0"}
+
+
+def test_a_release_is_where_its_secret_is_though_its_payload_was_copied() -> None:
+    copied = release("test", "default", EXTENSIONS)
+    copied["metadata"]["namespace"] = "demo2"
+    (found,) = judged(in_releases([copied]))
+    assert (found.what, found.where) == ("Deployment demo2/utilities", "Helm release demo2/test")
+
+
+def test_a_payload_that_was_encoded_with_line_breaks_is_read() -> None:
+    folded = release("test", "default", EXTENSIONS)
+    inner = base64.b64decode(folded["data"]["release"])
+    folded["data"]["release"] = base64.encodebytes(inner + b"\n").decode()
+    assert [one.severity for one in judged(in_releases([folded]))] == [BLOCK]
 
 
 def test_a_chart_that_nobody_rendered_is_unchecked_and_what_it_renders_is_judged() -> None:

@@ -53,7 +53,8 @@ def in_releases(objects: Iterable[Mapping[str, Any]]) -> Iterator[Sighting | Unc
         except ValueError as error:
             yield Unchecked(what=named, why=f"its payload cannot be read: {error}")
             continue
-        namespace = release.namespace or metadata.get("namespace", "")
+        # Helm looks for a release where its Secret is, whatever a copied payload says.
+        namespace = metadata.get("namespace", "") or release.namespace
         for text in (release.manifest, *(hook.manifest for hook in release.hooks or ())):
             for found in in_text(text, named):
                 yield _of_release(found, release, namespace)
@@ -64,9 +65,9 @@ def decode(payload: object, *, of_secret: bool) -> _Release:
     if not isinstance(payload, str) or not payload:
         raise ValueError("it has none (data.release)")
     try:
-        raw = base64.b64decode(payload, validate=True)
+        raw = _unfolded(payload.encode())
         if of_secret:
-            raw = base64.b64decode(raw, validate=True)
+            raw = _unfolded(raw)
     except binascii.Error:
         raise ValueError("it is not base64") from None
     if raw[:2] == _GZIP:
@@ -75,6 +76,11 @@ def decode(payload: object, *, of_secret: bool) -> _Release:
         return msgspec.json.decode(raw, type=_Release)
     except msgspec.DecodeError as error:
         raise ValueError(f"it is no release: {error}") from None
+
+
+def _unfolded(text: bytes) -> bytes:
+    """Line breaks count for nothing, as in Go. Raises binascii.Error."""
+    return base64.b64decode(text.translate(None, b"\r\n"), validate=True)
 
 
 def _unzipped(raw: bytes) -> bytes:
