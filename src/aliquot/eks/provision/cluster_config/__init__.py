@@ -1,0 +1,1 @@
+"""A file that says which cluster is wanted: eksctl's ClusterConfig, read strictly."""

@@ -1,0 +1,172 @@
+"""Makes what is missing: looks before each, waits for what others need, and begins anew wherever it was stopped.
+
+Nothing is remembered: what is there is there because AWS says so. So it does not matter where a run dies, nor whether the answer to
+its last call came. Only for a moment after a call AWS may not yet tell of what it has made; nobody asks again within it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
+from aliquot.eks.provision.looking import Found, Standing, State, look, standing
+from aliquot.eks.provision.resources import Resource, resolved
+
+Pause = Callable[[float], Awaitable[object]]
+Tell = Callable[[str], None]
+
+SETTLE_S = 5.0
+"""For so long AWS may not tell of what was just made."""
+_MOST_PAUSE_S = 30.0
+_ATTEMPTS = 15
+_ATTEMPTS_TAKEN = 6
+"""Where AWS says that it is there, and it is not found: it is somebody else's."""
+_EVERY_S = 15.0
+_MOST_WAIT_S = 3600.0
+"""Of one resource. Node groups give up by themselves after 20 to 40 minutes."""
+
+_NOT_YET = frozenset({"NoSuchEntity", "NoSuchEntityException", "InvalidAllocationID.NotFound"})
+_TAKEN = frozenset(
+    {
+        "EntityAlreadyExists",
+        "EntityAlreadyExistsException",
+        "ResourceInUseException",
+        "AlreadyExistsException",
+        "ResourceAlreadyExistsException",
+        "RouteAlreadyExists",
+        "Resource.AlreadyAssociated",
+        "InvalidGroup.Duplicate",
+        "InvalidPermission.Duplicate",
+        "InvalidPlacementGroup.Duplicate",
+        "InvalidSubnet.Conflict",
+        "InvalidLaunchTemplateName.AlreadyExistsException",
+    }
+)
+
+
+class NotMade(Exception):
+    """One line: what could not be made, why, and what to do."""
+
+
+class Creation:
+    def __init__(self, api: Api, cluster: str, *, pause: Pause, tell: Tell) -> None:
+        self._api = api
+        self._cluster = cluster
+        self._pause = pause
+        self._tell = tell
+        self.known: dict[str, Found] = {}
+        """What AWS tells of each resource that is there."""
+        self.made: list[str] = []
+        self._unready: dict[str, Resource] = {}
+
+    async def run(self, resources: Sequence[Resource]) -> None:
+        """Raises Failure, NotMade, NotOurs, Twice. Safe to repeat."""
+        self.known = await there(self._api, resources, self._cluster, self._pause)
+        missing = [one for one in resources if one.key not in self.known]
+        self._unready = {one.key: one for one in resources if one.key in self.known}
+        if missing:
+            # Somebody may have died a moment ago, just after a call.
+            await self._pause(SETTLE_S)
+        width = len(str(len(resources)))
+        for number, resource in enumerate(resources, start=1):
+            if resource.key in self.known:
+                continue
+            for key in resource.needs:
+                await self._wait(key)
+            self._tell(f"[{number:{width}}/{len(resources)}] {resource.title}")
+            await self._make(resource)
+        for key in list(self._unready):
+            await self._wait(key)
+
+    async def _make(self, resource: Resource) -> None:
+        made, taken, last = False, 0, ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self._pause(min(SETTLE_S * 1.5 ** (attempt - 1), _MOST_PAUSE_S))
+            found = await looked(self._api, resource, self.known, self._cluster, self._pause)
+            if found is not None:
+                self.known[resource.key] = found
+                self._unready[resource.key] = resource
+                return
+            if made:
+                continue
+            call = resource.make
+            try:
+                await self._api.call(call.service, call.operation, **resolved(call.parameters, self.known))
+            except Failure as failure:
+                if not _passes(failure):
+                    raise
+                last = failure.message
+                taken += failure.code in _TAKEN
+                if taken >= _ATTEMPTS_TAKEN:
+                    break
+            else:
+                made = True
+                self.made.append(resource.key)
+        if made:
+            raise NotMade(f"{resource.title}: it was made, and AWS does not tell of it yet: run it again")
+        raise NotMade(f"{resource.title}: {last}")
+
+    async def _wait(self, key: str) -> None:
+        resource = self._unready.get(key)
+        if resource is None:
+            return
+        waited_s = 0.0
+        while True:
+            now = standing(resource.look, self.known[key])
+            if now.state is State.READY:
+                del self._unready[key]
+                return
+            if now.state is State.FAILED:
+                raise NotMade(failed(resource, now))
+            if waited_s >= _MOST_WAIT_S:
+                raise NotMade(
+                    f"{resource.title} is still {now.status} after {waited_s / 60:.0f} minutes: run it again"
+                )
+            if waited_s % 60 == 0:
+                self._tell(f"{' ' * 8}{resource.title}: {now.status}, {waited_s / 60:.0f} min")
+            await self._pause(_EVERY_S)
+            waited_s += _EVERY_S
+            found = await looked(self._api, resource, self.known, self._cluster, self._pause)
+            if found is None:
+                raise NotMade(f"{resource.title} went away while it was waited for: run it again")
+            self.known[key] = found
+
+
+def failed(resource: Resource, now: Standing) -> str:
+    why = f" ({now.why})" if now.why else ""
+    return f"{resource.title} is {now.status}{why}: delete it, see to the reason, and run it again"
+
+
+async def there(api: Api, resources: Sequence[Resource], cluster: str, pause: Pause) -> dict[str, Found]:
+    """What of them AWS has. Raises Failure, NotOurs, Twice."""
+    known: dict[str, Found] = {}
+    for resource in resources:
+        found = await looked(api, resource, known, cluster, pause)
+        if found is not None:
+            known[resource.key] = found
+    return known
+
+
+async def looked(
+    api: Api, resource: Resource, known: Mapping[str, Found], cluster: str, pause: Pause
+) -> Found | None:
+    """As `look`, and again where AWS has no time. Raises Failure, NotOurs, Twice."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return await look(api, resource, known, cluster)
+        except Failure as failure:
+            if failure.code not in THROTTLED | UNKNOWN_OUTCOME and not _unseen(failure):
+                raise
+        await pause(min(1.5**attempt, _MOST_PAUSE_S))
+    return await look(api, resource, known, cluster)
+
+
+def _unseen(failure: Failure) -> bool:
+    """AWS does not tell yet of what the call names."""
+    return failure.code in _NOT_YET or failure.code.endswith(".NotFound")
+
+
+def _passes(failure: Failure) -> bool:
+    """Whether to look and ask again: AWS has no time, does not know yet what was just made, or has it already."""
+    # A role takes seconds until other services may take it.
+    role = failure.code == "InvalidParameterException" and "role" in failure.message.lower()
+    return failure.code in THROTTLED | UNKNOWN_OUTCOME | _TAKEN or _unseen(failure) or role

@@ -1,0 +1,124 @@
+"""All of it: every resource of a cluster in an order in which each comes after what it needs."""
+
+from datetime import date
+
+from msgspec import Struct
+
+from aliquot.eks.provision import roles
+from aliquot.eks.provision.cluster_config.reading import Wanted
+from aliquot.eks.provision.cluster_config.schema import FargateProfile
+from aliquot.eks.provision.names import Names
+from aliquot.eks.provision.resources import Ref, Resource
+from aliquot.eks.provision.site import Site
+from aliquot.eks.provision.wanted import addons, cluster, iam, nodes
+from aliquot.eks.provision.wanted import network as wanted_network
+from aliquot.eks.provision.wanted.layout import Layout, lay_out
+from aliquot.eks.versions.calendar import Support
+
+
+class Graph(Struct, frozen=True):
+    names: Names
+    resources: tuple[Resource, ...]
+    notes: tuple[str, ...]
+    """What whoever makes it should know first."""
+
+
+def names_of(wanted: Wanted) -> Names:
+    metadata = wanted.config.metadata
+    return Names(metadata.name, metadata.region, dict(metadata.tags))
+
+
+def graph(wanted: Wanted, site: Site, today: date) -> Graph:
+    """Raises DocumentError: nothing of it can be made as the file has it."""
+    notes = _check_minor(wanted, site, today)
+    _check_policies(wanted, site)
+    config, names = wanted.config, names_of(wanted)
+    layout = lay_out(wanted, site)
+    made: list[Resource] = []
+    if layout.zones:
+        made += wanted_network.resources(names, config.vpc.cidr, layout.zones, config.vpc.nat.gateway)
+    network = [one.key for one in made]
+    made += cluster.control_plane(wanted, names, site.account, layout.control_plane, network)
+    for entry in config.access.entries:
+        made += cluster.entry(names, entry)
+    chosen = addons.chosen(config)
+    cni_on_nodes = not any(one.name == "vpc-cni" for one in chosen)
+    groups = tuple(nodes.group_key(group.name) for group in config.groups)
+    profiles = tuple(f"fargate/{profile.name}" for profile in config.fargate)
+    early, late = addons.resources(wanted, names, site, (*groups, *profiles))
+    made += early
+    ready = [one.key for one in early if one.key.startswith("addon/")]
+    made += nodes.resources(
+        wanted, names, site, layout, cni_on_nodes=cni_on_nodes, after=(cluster.CLUSTER, *network, *ready)
+    )
+    made += _fargate(wanted, names, site, layout)
+    made += late
+    for one in config.iam.pod_identities:
+        made += addons.identity(names, site, one)
+    return Graph(names, tuple(made), tuple(notes))
+
+
+def _check_minor(wanted: Wanted, site: Site, today: date) -> list[str]:
+    minor, calendar = wanted.minor, site.calendar
+    row = calendar.row(minor)
+    place = ("metadata", "version")
+    offered = calendar.offered(today)
+    choice = f"choose one of {', '.join(map(str, offered))}"
+    if row is None:
+        raise wanted.wrong(place, f"EKS has no {minor}: {choice}")
+    support = row.support(today)
+    if support is Support.UPCOMING:
+        raise wanted.wrong(place, f"EKS has {minor} from {row.released} on: {choice}")
+    if support is Support.ENDED:
+        raise wanted.wrong(
+            place, f"support of {minor} ended on {row.extended_until}: no cluster of it can be made; {choice}"
+        )
+    if support is Support.EXTENDED:
+        if wanted.config.upgrade_policy.support == "STANDARD":
+            raise wanted.wrong(
+                ("upgradePolicy", "supportType"),
+                f"{minor} has extended support alone, since {row.standard_until}: EXTENDED is expected, or a newer minor",
+            )
+        staying = calendar.staying(row, today)
+        left = (row.extended_until - today).days
+        return [
+            f"{minor} is in extended support: {staying.usd_per_hour:.2f} USD an hour; it ends on {row.extended_until},"
+            f" in {left} days, and AWS then upgrades the cluster by itself"
+        ]
+    return []
+
+
+def _check_policies(wanted: Wanted, site: Site) -> None:
+    if not site.policies:
+        return
+    for number, entry in enumerate(wanted.config.access.entries):
+        for index, policy in enumerate(entry.policies):
+            if policy.policy_arn not in site.policies:
+                known = ", ".join(sorted(arn.rpartition("/")[2] for arn in site.policies))
+                raise wanted.wrong(
+                    ("accessConfig", "accessEntries", number, "accessPolicies", index, "policyARN"),
+                    f"EKS has no {policy.policy_arn.rpartition('/')[2]}; it has {known}",
+                )
+
+
+def _fargate(wanted: Wanted, names: Names, site: Site, layout: Layout) -> list[Resource]:
+    profiles = wanted.config.fargate
+    if not profiles:
+        return []
+    private = [spot.subnet for spot in layout.of(private=True)]
+    ids = {name: one.id for name, one in wanted.config.vpc.subnets.private.items()}
+    placed: list[tuple[FargateProfile, list[Ref | str]]] = []
+    for number, profile in enumerate(profiles):
+        subnets: list[Ref | str] = [ids.get(name, name) for name in profile.subnets] or private
+        if not subnets:
+            raise wanted.wrong(("fargateProfiles", number), "Fargate takes private subnets: name some")
+        placed.append((profile, subnets))
+    made: list[Resource] = []
+    role: Ref | str = wanted.config.iam.fargate_role_arn
+    if not role and any(not profile.role_arn for profile in profiles):
+        arn = f"arn:{names.partition}:eks:{names.region}:{site.account}:cluster/{names.cluster}"
+        policies = [names.policy(name) for name in roles.FARGATE]
+        made += iam.role(names, "fargate", roles.trust_fargate(arn), policies)
+        role = iam.arn("fargate")
+    last = made[-1].key if made else ""
+    return [*made, *cluster.fargate(names, placed, role, last)]
