@@ -4,13 +4,13 @@ Nothing is remembered: what is there is there because AWS says so. So it does no
 its last call came. Only for a moment after a call AWS may not yet tell of what it has made; nobody asks again within it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
 from aliquot.eks.provision.looking import Found, Standing, State, look, standing
+from aliquot.eks.provision.patience import Patient, Pause
 from aliquot.eks.provision.resources import Resource, resolved
 
-Pause = Callable[[float], Awaitable[object]]
 Tell = Callable[[str], None]
 
 SETTLE_S = 5.0
@@ -48,7 +48,7 @@ class NotMade(Exception):
 
 class Creation:
     def __init__(self, api: Api, cluster: str, *, pause: Pause, tell: Tell) -> None:
-        self._api = api
+        self._api = Patient(api, pause)
         self._cluster = cluster
         self._pause = pause
         self._tell = tell
@@ -59,7 +59,7 @@ class Creation:
 
     async def run(self, resources: Sequence[Resource]) -> None:
         """Raises Failure, NotMade, NotOurs, Twice. Safe to repeat."""
-        self.known = await there(self._api, resources, self._cluster, self._pause)
+        self.known = await there(self._api, resources, self._cluster)
         missing = [one for one in resources if one.key not in self.known]
         self._unready = {one.key: one for one in resources if one.key in self.known}
         if missing:
@@ -81,7 +81,7 @@ class Creation:
         for attempt in range(_ATTEMPTS):
             if attempt:
                 await self._pause(min(SETTLE_S * 1.5 ** (attempt - 1), _MOST_PAUSE_S))
-            found = await looked(self._api, resource, self.known, self._cluster, self._pause)
+            found = await self._look(resource)
             if found is not None:
                 self.known[resource.key] = found
                 self._unready[resource.key] = resource
@@ -105,6 +105,15 @@ class Creation:
             raise NotMade(f"{resource.title}: it was made, and AWS does not tell of it yet: run it again")
         raise NotMade(f"{resource.title}: {last}")
 
+    async def _look(self, resource: Resource) -> Found | None:
+        try:
+            return await look(self._api, resource, self.known, self._cluster)
+        except Failure as failure:
+            # AWS does not tell yet of what the look names.
+            if _unseen(failure):
+                return None
+            raise
+
     async def _wait(self, key: str) -> None:
         resource = self._unready.get(key)
         if resource is None:
@@ -125,7 +134,7 @@ class Creation:
                 self._tell(f"{' ' * 8}{resource.title}: {now.status}, {waited_s / 60:.0f} min")
             await self._pause(_EVERY_S)
             waited_s += _EVERY_S
-            found = await looked(self._api, resource, self.known, self._cluster, self._pause)
+            found = await self._look(resource)
             if found is None:
                 raise NotMade(f"{resource.title} went away while it was waited for: run it again")
             self.known[key] = found
@@ -136,28 +145,14 @@ def failed(resource: Resource, now: Standing) -> str:
     return f"{resource.title} is {now.status}{why}: delete it, see to the reason, and run it again"
 
 
-async def there(api: Api, resources: Sequence[Resource], cluster: str, pause: Pause) -> dict[str, Found]:
+async def there(api: Api, resources: Sequence[Resource], cluster: str) -> dict[str, Found]:
     """What of them AWS has. Raises Failure, NotOurs, Twice."""
     known: dict[str, Found] = {}
     for resource in resources:
-        found = await looked(api, resource, known, cluster, pause)
+        found = await look(api, resource, known, cluster)
         if found is not None:
             known[resource.key] = found
     return known
-
-
-async def looked(
-    api: Api, resource: Resource, known: Mapping[str, Found], cluster: str, pause: Pause
-) -> Found | None:
-    """As `look`, and again where AWS has no time. Raises Failure, NotOurs, Twice."""
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return await look(api, resource, known, cluster)
-        except Failure as failure:
-            if failure.code not in THROTTLED | UNKNOWN_OUTCOME and not _unseen(failure):
-                raise
-        await pause(min(1.5**attempt, _MOST_PAUSE_S))
-    return await look(api, resource, known, cluster)
 
 
 def _unseen(failure: Failure) -> bool:

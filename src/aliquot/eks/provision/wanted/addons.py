@@ -74,7 +74,7 @@ def _addon(
     for identity in _identities(config, addon):
         role_arn: Any = identity.role_arn
         if not role_arn:
-            what = f"{addon.name}-{identity.service_account}"
+            what = f"addon.{addon.name}.{identity.service_account}"
             parts = list(_role(names, site, what, namespace, identity))
             attached += [part.key for part in parts]
             yield from parts
@@ -143,7 +143,7 @@ def identity(names: Names, site: Site, one: PodIdentity) -> Iterator[Resource]:
     role_arn: Any = one.role_arn
     attached: tuple[str, ...] = ()
     if not role_arn:
-        what = f"{one.namespace}-{one.service_account}"
+        what = f"pod.{one.namespace}.{one.service_account}"
         parts = list(_role(names, site, what, one.namespace, one))
         attached = tuple(part.key for part in parts)
         yield from parts

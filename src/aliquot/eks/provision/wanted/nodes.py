@@ -48,10 +48,10 @@ def resources(
         before = list(after)
         role: Ref | str = group.iam.role_arn
         if group.iam.policy_arns:
-            own = list(_role(names, f"node-{group.name}", group.iam.policy_arns, cni_on_nodes=cni_on_nodes))
+            own = list(_role(names, f"node.{group.name}", group.iam.policy_arns, cni_on_nodes=cni_on_nodes))
             before += [one.key for one in own]
             yield from own
-            role = iam.arn(f"node-{group.name}")
+            role = iam.arn(f"node.{group.name}")
         elif not role:
             before += shared
             role = iam.arn("node")
