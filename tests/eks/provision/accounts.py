@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from aliquot.clock import VirtualClock, VirtualTimeLoop
 from aliquot.eks.aws.api import UNREACHABLE, Failure
+from aliquot.eks.fake import neighbours
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.fleet import Imagined
 from aliquot.eks.fake.service import Service
@@ -23,6 +25,7 @@ from aliquot.eks.versions.for_fake import known
 from tests.eks.fake.worlds import MODEL, START_S
 
 T = TypeVar("T")
+_ASKED_BY_THE_FAKE = ("DescribeLaunchTemplateVersions", "DescribeRouteTables")
 REGION = "eu-west-1"
 TODAY = datetime.fromtimestamp(START_S, UTC).date()
 
@@ -39,7 +42,11 @@ class Aws:
         self.clock = VirtualClock(START_S)
         self.world = World(known=known(), fleet=Imagined(), rng=random.Random(7), region=region)
         self._direct = Direct(
-            Service(self.world, MODEL), now=self.clock.now, failed=Failure, subnets=self._subnets
+            Service(self.world, MODEL),
+            now=self.clock.now,
+            failed=Failure,
+            subnets=self._subnets,
+            others={("ec2", name): partial(self._moto, "ec2", name) for name in _ASKED_BY_THE_FAKE},
         )
         self._clients: dict[str, Any] = {}
         self.calls: Counter[str] = Counter()
@@ -62,7 +69,7 @@ class Aws:
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         self.calls[f"{service}:{operation}"] += 1
         self.before(service, operation)
-        if service == "eks":
+        if service == "eks" or neighbours.takes(service, operation, parameters):
             answer = await self._direct.call(service, operation, **parameters)
         else:
             answer = self._moto(service, operation, parameters)

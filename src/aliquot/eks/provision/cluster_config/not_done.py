@@ -1,6 +1,7 @@
 """What eksctl's ClusterConfig has besides, by the path of the object that has it: to be named as such, and not as unknown."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from aliquot.document import Document
 
@@ -115,15 +116,24 @@ NOT_DONE: dict[tuple[str, ...], dict[str, str]] = {
 
 def refuse(document: Document) -> None:
     """Raises DocumentError for the first field of eksctl that is not done here."""
-    for path in sorted(document.lines, key=lambda path: document.line(path) or 0):
-        if not path or not isinstance(path[-1], str):
-            continue
+    for path in _fields(document.value, ()):
         advice = _advice(path)
         if advice is not None:
             name = dotted(path)
             raise document.error(
                 path, f"{name}: eksctl has it, aliquot does not do it; {advice or 'take it out'}"
             )
+
+
+def _fields(value: Any, path: Path) -> Iterator[Path]:
+    """Of all objects, in the file's order."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield (*path, key)
+            yield from _fields(part, (*path, key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _fields(part, (*path, number))
 
 
 def _advice(path: Path) -> str | None:
