@@ -20,6 +20,7 @@ from aliquot.eks.sightings.live import LAST_APPLIED
 Json = dict[str, Any]
 
 NAMESPACES = 40
+"""Half of everything is in another one that all share."""
 _FIELDS = 30
 """Of each manager: they are most of an object, as in a real cluster."""
 
@@ -36,7 +37,7 @@ def _object(
         "labels": {"app.kubernetes.io/name": f"app-{number % 500}", "app": f"app-{number % 500}"},
     }
     if namespaced:
-        metadata["namespace"] = f"team-{number % NAMESPACES}"
+        metadata["namespace"] = "shared" if number % 2 else f"team-{number % NAMESPACES}"
     if owner:
         reference = {"apiVersion": "apps/v1", "kind": owner, "name": f"{owner.lower()}-{number // 5:05d}"}
         metadata["ownerReferences"] = [

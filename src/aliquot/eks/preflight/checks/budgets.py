@@ -5,22 +5,23 @@ from typing import Any
 
 from aliquot.eks.estate.objects import Objects, Pod, Workload
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.kube.selectors.labels import from_object
+from aliquot.eks.preflight.selecting import Labelled
 
 CHECK = "budgets"
 REPLICAS = "single-replicas"
 
 
 def judge(objects: Objects) -> Iterator[Finding]:
-    living = [pod for pod in objects.pods if pod.status.phase in ("Pending", "Running")]
-    by_namespace: dict[str, list[Pod]] = {}
-    for pod in living:
-        by_namespace.setdefault(pod.metadata.namespace, []).append(pod)
+    living = Labelled(
+        (pod.metadata.namespace, pod.metadata.labels, pod)
+        for pod in objects.pods
+        if pod.status.phase in ("Pending", "Running")
+    )
     budgets = objects.of("PodDisruptionBudget")
     for budget in budgets:
         meta, spec = budget["metadata"], budget.get("spec") or {}
         named = f"PodDisruptionBudget {meta.get('namespace', '')}/{meta.get('name', '')}"
-        selected = _selected(spec.get("selector"), by_namespace.get(meta.get("namespace", ""), []))
+        selected = living.selected(meta.get("namespace", ""), spec.get("selector"))
         if not selected:
             continue
         wrong = _never(
@@ -56,14 +57,6 @@ def _number(value: Any, of: int) -> int:
     if text.endswith("%") and text[:-1].isdigit():
         return -(-int(text[:-1]) * of // 100)
     return int(text) if text.isdigit() else 0
-
-
-def _selected(selector: Any, pods: list[Pod]) -> list[Pod]:
-    """An empty selector of policy/v1 selects every pod of the namespace; none selects nothing."""
-    if selector is None:
-        return []
-    wanted = from_object(selector)
-    return [pod for pod in pods if wanted.matches(pod.metadata.labels)]
 
 
 def judge_replicas(objects: Objects) -> Iterator[Finding]:

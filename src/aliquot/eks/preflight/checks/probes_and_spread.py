@@ -1,11 +1,10 @@
 """What lets a workload live through its nodes' replacement unnoticed: probes, spread, budgets, time to end. Nothing of it blocks."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from aliquot.eks.estate.objects import Objects, Workload
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.kube.selectors.labels import from_object
+from aliquot.eks.preflight.selecting import Labelled
 
 CHECK = "probes-and-spread"
 _KINDS = ("Deployment", "StatefulSet")
@@ -14,9 +13,7 @@ _SYSTEM = "kube-system"
 
 
 def judge(objects: Objects) -> Iterator[Finding]:
-    budgets: dict[str, list[Mapping[str, Any]]] = {}
-    for one in objects.of("PodDisruptionBudget"):
-        budgets.setdefault(one["metadata"].get("namespace", ""), []).append(one.get("spec") or {})
+    guarded = _guarded(objects)
     knows_budgets = "PodDisruptionBudget" not in objects.unread
     for kind in _KINDS:
         for workload in objects.workloads.get(kind, ()):
@@ -24,7 +21,11 @@ def judge(objects: Objects) -> Iterator[Finding]:
             if namespace == _SYSTEM or workload.spec.replicas == 0:
                 continue
             wrong = list(_wrong(workload))
-            if knows_budgets and _several(workload) and not _guarded(workload, budgets.get(namespace, ())):
+            if (
+                knows_budgets
+                and _several(workload)
+                and (kind, namespace, workload.metadata.name) not in guarded
+            ):
                 wrong.append("no PodDisruptionBudget keeps some of its pods while nodes are emptied")
             if wrong:
                 yield Finding(
@@ -57,9 +58,21 @@ def _wrong(workload: Workload) -> Iterator[str]:
         yield "terminationGracePeriodSeconds is 0: it is killed in the middle of what it does"
 
 
-def _guarded(workload: Workload, budgets: Sequence[Mapping[str, Any]]) -> bool:
-    labels = workload.spec.template.metadata.labels
-    return any(
-        selector is not None and from_object(selector).matches(labels)
-        for selector in (budget.get("selector") for budget in budgets)
+def _guarded(objects: Objects) -> frozenset[tuple[str, str, str]]:
+    """Kind, namespace and name of workloads whose pods some budget is of."""
+    workloads = Labelled(
+        (
+            one.metadata.namespace,
+            one.spec.template.metadata.labels,
+            (kind, one.metadata.namespace, one.metadata.name),
+        )
+        for kind in _KINDS
+        for one in objects.workloads.get(kind, ())
+    )
+    return frozenset(
+        named
+        for budget in objects.of("PodDisruptionBudget")
+        for named in workloads.selected(
+            budget["metadata"].get("namespace", ""), (budget.get("spec") or {}).get("selector")
+        )
     )
