@@ -62,14 +62,14 @@ async def look_to_save(act: SaveGpus, doors: Doors) -> Seen:
         group = told["nodegroup"]
         taints = tuple((one["key"], _EFFECTS[one["effect"]]) for one in group.get("taints", ()))
         given.append(Given(group=name, labels=group.get("labels", {}), taints=taints))
-    return Seen(nodes=await _nodes(doors.kube, act.groups), given=tuple(given))
+    return Seen(nodes=await nodes_of(doors.kube, act.groups), given=tuple(given))
 
 
 async def look_to_restore(act: RestoreGpus, doors: Doors) -> Seen:
-    return Seen(nodes=await _nodes(doors.kube, act.groups))
+    return Seen(nodes=await nodes_of(doors.kube, act.groups))
 
 
-async def _nodes(kube: Client, groups: tuple[str, ...]) -> dict[str, tuple[SeenNode, ...]]:
+async def nodes_of(kube: Client, groups: tuple[str, ...]) -> dict[str, tuple[SeenNode, ...]]:
     try:
         listed = (await kube.list(GPUNODES)).items
     except NotFound:
@@ -104,7 +104,7 @@ def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict
     to_write: list[Write] = []
     lacking: list[str] = []
     for group in act.groups:
-        saved = _saved(group, attempt)
+        saved = saved_of(group, attempt)
         if saved is None:
             return Hold(
                 f"what nodes of {group} were given is not in the journal",
@@ -134,7 +134,7 @@ def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict
     )
 
 
-def _saved(group: str, attempt: Attempt) -> SavedGroup | None:
+def saved_of(group: str, attempt: Attempt) -> SavedGroup | None:
     """The newest: of the hop that goes on."""
     found: list[Any] = [value for name, value in attempt.kept.items() if name.endswith(f"/gpus/{group}")]
     groups = [msgspec.convert(one, SavedGroup) for one in found]

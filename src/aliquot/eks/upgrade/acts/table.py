@@ -16,11 +16,13 @@ from aliquot.eks.upgrade.acts import (
     gang_suspension,
     gpu_restore,
     group_config,
+    group_health,
     group_roll,
     insights_refresh,
     platform,
     preflight,
     rollback_readiness,
+    smoke_job,
     soak,
     support_policy,
 )
@@ -36,11 +38,13 @@ from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
 from aliquot.eks.upgrade.doing import Doing
@@ -56,6 +60,7 @@ Act: TypeAlias = (
     | FargateRestart
     | Freeze
     | GroupConfig
+    | GroupHealth
     | GroupRoll
     | InsightsRefresh
     | PlatformHealth
@@ -64,6 +69,7 @@ Act: TypeAlias = (
     | ResumeGangs
     | RollbackReadiness
     | SaveGpus
+    | SmokeJob
     | Soak
     | SupportPolicy
     | SuspendGangs
@@ -81,6 +87,7 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     FargateRestart: fargate.DOING,
     Freeze: freeze.FREEZE,
     GroupConfig: group_config.DOING,
+    GroupHealth: group_health.DOING,
     GroupRoll: group_roll.DOING,
     InsightsRefresh: insights_refresh.DOING,
     PlatformHealth: platform.DOING,
@@ -89,6 +96,7 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     ResumeGangs: gang_resumption.RESUME,
     RollbackReadiness: rollback_readiness.DOING,
     SaveGpus: gpu_restore.SAVE,
+    SmokeJob: smoke_job.DOING,
     Soak: soak.DOING,
     SupportPolicy: support_policy.DOING,
     SuspendGangs: gang_suspension.SUSPEND,

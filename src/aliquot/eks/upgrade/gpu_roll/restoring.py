@@ -68,12 +68,18 @@ def lacks(node: SeenNode, place: SavedNode, minor: Minor, least_driver: str) -> 
     """One line each."""
     if not node.ready:
         yield f"node {node.name} is not ready"
-    if not _is_of(node.kubelet, minor):
+    if not is_of(node.kubelet, minor):
         yield f"node {node.name}: its kubelet is {node.kubelet or 'unknown'}, not {minor}"
     if place.follows_label and node.labels.get(MIG_STATE) != _SUCCESS:
         yield f"node {node.name}: {CONFIG}={node.labels.get(CONFIG, '')} is {node.labels.get(MIG_STATE, 'not taken up')}"
     if place.layout and spec_gpus(place, node) is None:
         yield f"node {node.name}: its GPUNode does not have all of its GPUs yet"
+    yield from lacks_resources(node, place)
+    if least_driver and not _reaches(node.driver, least_driver):
+        yield f"node {node.name}: its driver is {node.driver or 'unknown'}, and {least_driver} is needed"
+
+
+def lacks_resources(node: SeenNode, place: SavedNode) -> Iterator[str]:
     if place.resources:
         for name in sorted({*place.resources, *node.resources}):
             was, is_ = place.resources.get(name, 0), node.resources.get(name, 0)
@@ -81,8 +87,6 @@ def lacks(node: SeenNode, place: SavedNode, minor: Minor, least_driver: str) -> 
                 yield f"node {node.name}: {is_} {name}, {_whose(place)} had {was}"
     if len(node.uuids) < place.gpus:
         yield f"node {node.name}: {len(node.uuids)} GPUs, {_whose(place)} had {place.gpus}"
-    if least_driver and not _reaches(node.driver, least_driver):
-        yield f"node {node.name}: its driver is {node.driver or 'unknown'}, and {least_driver} is needed"
 
 
 def _whose(place: SavedNode) -> str:
@@ -98,7 +102,7 @@ def without(node: SeenNode, startup_taints: Collection[str]) -> Write | None:
     return Write(verb=Verb.PATCH, resource=NODES, name=node.name, body=body)
 
 
-def _is_of(version: str, minor: Minor) -> bool:
+def is_of(version: str, minor: Minor) -> bool:
     try:
         return Minor.parse(version) == minor
     except ValueError:

@@ -1,0 +1,186 @@
+"""A node group after its roll: are its nodes there, of the new minor, and well, and is there nobody who waits for room?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from aliquot.eks.estate.gangs import GPU_PREFIXES
+from aliquot.eks.estate.objects import Meta
+from aliquot.eks.upgrade.acts.cluster_counts import KEPT
+from aliquot.eks.upgrade.acts.gpu_restore import nodes_of, saved_of
+from aliquot.eks.upgrade.counts import Counts
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.gpu_roll import restoring
+from aliquot.eks.upgrade.gpu_roll.layouts import SeenNode
+from aliquot.eks.upgrade.gpu_roll.marks import RESTORED_FROM
+from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
+from aliquot.eks.versions.minor import Minor
+from aliquot.kube.resources import PODS
+
+_LOOK_S = 15.0
+_NAMED = 5
+_DO_NOT_START = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+
+
+class GroupHealth(Struct, frozen=True, kw_only=True, tag="group-health"):
+    cluster: str
+    group: str
+    minor: Minor
+    settle_s: float = 900.0
+    """Until then nodes may still be on their way."""
+
+
+class Waiting(Struct, frozen=True):
+    reason: str = ""
+
+
+class State(Struct, frozen=True):
+    waiting: Waiting | None = None
+
+
+class ContainerStatus(Struct, frozen=True):
+    name: str = ""
+    state: State = State()
+
+
+class PodSpec(Struct, frozen=True, rename="camel"):
+    node_name: str = ""
+
+
+class PodStatus(Struct, frozen=True, rename="camel"):
+    phase: str = ""
+    container_statuses: list[ContainerStatus] = []
+    init_container_statuses: list[ContainerStatus] = []
+
+
+class Pod(Struct, frozen=True):
+    metadata: Meta = field(default_factory=Meta)
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    desired: int
+    status: str
+    nodes: tuple[SeenNode, ...]
+    pods: tuple[Pod, ...] = ()
+    """Of the whole cluster."""
+
+
+async def look(act: GroupHealth, doors: Doors) -> Seen:
+    told = await doors.api.call("eks", "DescribeNodegroup", clusterName=act.cluster, nodegroupName=act.group)
+    group = told["nodegroup"]
+    nodes = await nodes_of(doors.kube, (act.group,))
+    pods = await doors.kube.list(PODS, into=Pod)
+    return Seen(
+        desired=group["scalingConfig"]["desiredSize"],
+        status=group["status"],
+        nodes=nodes[act.group],
+        pods=tuple(pods.items),
+    )
+
+
+def judged(act: GroupHealth, seen: Seen, attempt: Attempt) -> Verdict:
+    troubles = [
+        *_of_nodes(act, seen),
+        *_of_daemons(seen),
+        *_of_waiting(seen, attempt),
+        *_of_gpus(act, seen, attempt),
+    ]
+    if not troubles:
+        return Done(f"node group {act.group}: {len(seen.nodes)} nodes of {act.minor} are well")
+    if attempt.now_s - attempt.began_s < act.settle_s:
+        return Wait(_LOOK_S, troubles[0])
+    more = f" and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
+    return Hold(
+        f"node group {act.group} is not well: {'; '.join(troubles[:_NAMED])}{more}",
+        "mend it, then retry; or go back",
+    )
+
+
+def _of_nodes(act: GroupHealth, seen: Seen) -> Iterator[str]:
+    if seen.status != "ACTIVE":
+        yield f"EKS says that it is {seen.status}"
+    well = 0
+    for node in seen.nodes:
+        if not node.ready:
+            yield f"node {node.name} is not ready"
+        elif not restoring.is_of(node.kubelet, act.minor):
+            yield f"node {node.name}: its kubelet is {node.kubelet or 'unknown'}, not {act.minor}"
+        else:
+            well += 1
+    if well < seen.desired:
+        yield f"{well} of {seen.desired} nodes are there and well"
+
+
+def _of_daemons(seen: Seen) -> Iterator[str]:
+    names = {node.name for node in seen.nodes}
+    for pod in seen.pods:
+        if pod.spec.node_name not in names or not any(
+            one.kind == "DaemonSet" for one in pod.metadata.owner_references
+        ):
+            continue
+        for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+            waiting = container.state.waiting
+            if waiting is not None and waiting.reason in _DO_NOT_START:
+                yield f"pod {pod.metadata.namespace}/{pod.metadata.name} on {pod.spec.node_name}: {waiting.reason}"
+                break
+
+
+def _of_waiting(seen: Seen, attempt: Attempt) -> Iterator[str]:
+    """Who waited before the hop began may still wait."""
+    before = _counted(attempt)
+    if before is None:
+        return
+    waiting = [
+        f"{pod.metadata.namespace}/{pod.metadata.name}"
+        for pod in seen.pods
+        if pod.status.phase == "Pending" and not pod.spec.node_name
+    ]
+    was = before.pods.get("Pending", 0)
+    if len(waiting) > was:
+        yield f"{len(waiting)} pods wait for a node, {was} did before (one is {waiting[0]})"
+
+
+def _counted(attempt: Attempt) -> Counts | None:
+    """Of the hop that goes on: the furthest."""
+    found: list[tuple[Minor, Any]] = []
+    for name, value in attempt.kept.items():
+        kind, _, hop = name.partition("/")
+        if kind == KEPT:
+            try:
+                found.append((Minor.parse(hop), value))
+            except ValueError:
+                continue
+    if not found:
+        return None
+    return msgspec.convert(max(found, key=lambda one: one[0])[1], Counts)
+
+
+def _of_gpus(act: GroupHealth, seen: Seen, attempt: Attempt) -> Iterator[str]:
+    """Who has been cut again offers what was offered before; who has not, offers something."""
+    saved = saved_of(act.group, attempt)
+    if saved is None:
+        return
+    for node, place in restoring.places(saved, seen.nodes):
+        if RESTORED_FROM in node.annotations:
+            yield from restoring.lacks_resources(node, place)
+        elif any(name.startswith(GPU_PREFIXES) for name in place.resources) and not any(
+            name.startswith(GPU_PREFIXES) for name in node.resources
+        ):
+            yield f"node {node.name} offers no GPUs"
+
+
+DOING = Doing(look=look, judge=judged)
