@@ -309,7 +309,7 @@ def test_a_server_that_knows_us_not_or_is_not_there_fails_the_reading(status: in
         read({DEPLOYMENTS_PATH: (status, {"kind": "Status", "message": "who?", "code": status})})
 
 
-CRD = {
+CRD: dict[str, Any] = {
     "metadata": {
         "name": "flows.example.com",
         "annotations": {APPLIED: json.dumps({"apiVersion": "apiextensions.k8s.io/v1beta1", "kind": CRDS.kind})},
@@ -333,4 +333,33 @@ async def test_crds_are_read_without_their_schemas_and_tell_how_they_were_writte
         assert (crd.spec.names.plural, crd.status.stored_versions) == ("flows", ("v1",))
         assert [(one.name, one.served, one.storage) for one in crd.spec.versions] == [("v1", True, True)]
         assert "apiextensions.k8s.io/v1beta1" in {one.api_version for one in reading.sightings}
+        await admin.close()
+
+
+ISSUERS = Resource("cert-manager.io", "v1", "issuers", "Issuer")
+
+
+async def test_kinds_of_components_are_read_where_the_cluster_has_them() -> None:
+    old = {"apiVersion": "cert-manager.io/v1alpha2", "kind": "Issuer", "metadata": {"name": "x"}}
+    crd = {
+        "metadata": {"name": "issuers.cert-manager.io"},
+        "spec": {
+            **CRD["spec"],
+            "group": "cert-manager.io",
+            "names": {"kind": "Issuer", "plural": "issuers", "singular": "issuer"},
+        },
+    }
+    async with cluster() as server:
+        admin = client(server)
+        await filled(admin)
+        await admin.create(CRDS, crd)
+        issuer = {"metadata": {"name": "x", "namespace": "shop", "annotations": {APPLIED: json.dumps(old)}}}
+        await admin.create(ISSUERS, issuer)
+        reading = Reading(admin, removals.shipped())
+        await reading.read()
+        assert ("cert-manager.io/v1alpha2", "Issuer shop/x") in {
+            (one.api_version, one.object) for one in reading.sightings
+        }
+        assert reading.calls["issuers.cert-manager.io"] == 1
+        assert not [name for name in reading.calls if name.startswith("certificates.")]
         await admin.close()

@@ -18,7 +18,7 @@ from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
-    from aliquot.eks.estate.estate import Estate
+    from aliquot.eks.estate.estate import Cluster, Estate
     from aliquot.eks.preflight.subject import Need, Subject
     from aliquot.eks.preflight.verdict import Preflight
     from aliquot.eks.preflight.waivers import Waiver
@@ -174,6 +174,7 @@ async def _of_kubernetes(
             )
         except (ApiError, ValueError) as error:
             raise click.ClickException(str(error)) from None
+    _leads_on(subject.to, estate.cluster)
     return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS})
 
 
@@ -188,6 +189,7 @@ async def _of_eks(
     async with door as api:
         try:
             estate = await from_aws(api, name, clock=SystemClock())
+            _leads_on(subject.to, estate.cluster)
             if kubeconfig or context:
                 async with connect(kubeconfig, context) as client:
                     estate = await with_objects(estate, client, subject.removals, helm=helm)
@@ -199,13 +201,16 @@ async def _of_eks(
     return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS, Need.AWS})
 
 
+def _leads_on(to: "Minor", cluster: "Cluster") -> None:
+    if to <= cluster.minor:
+        raise click.ClickException(
+            f"{cluster.name} is at {cluster.minor} already: --to has to be a later minor"
+        )
+
+
 def _with(subject: "Subject", estate: "Estate", needs: "set[Need]") -> "Subject":
     from msgspec.structs import replace
 
-    if subject.to <= estate.cluster.minor:
-        raise click.ClickException(
-            f"{estate.cluster.name} is at {estate.cluster.minor} already: --to has to be a later minor"
-        )
     return replace(
         subject,
         name=", ".join(part for part in (estate.cluster.name, subject.name) if part),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from aliquot.eks.aws.api import DENIED, Api, Failure
+from aliquot.eks.aws.api import DENIED, THROTTLED, Api, Failure
 from aliquot.eks.estate.estate import (
     Addon,
     AddonBuild,
@@ -35,11 +35,12 @@ _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_S
 
 
 async def told(what: str, unchecked: list[Unchecked], reading: Awaitable[T], otherwise: T) -> T:
-    """What a reading gives; where a permission is missing, or the service has no such call, `otherwise`, and it is said so."""
+    """What a reading gives; where a permission is missing, AWS throttles on and on, or the service has no such call, `otherwise`,
+    and it is said so."""
     try:
         return await reading
     except Failure as error:
-        if error.code not in DENIED and error.code != "ServerException":
+        if error.code not in DENIED | THROTTLED and error.code != "ServerException":
             raise
         unchecked.append(Unchecked(what=what, why=error.message))
         return otherwise
