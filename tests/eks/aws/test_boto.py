@@ -165,3 +165,20 @@ async def test_a_token_for_a_clusters_api_server_is_a_signed_call_that_nobody_ma
     assert query["X-Amz-Expires"] == ["60"]
     # The cluster's name is signed along: a token for one is of no use at another.
     assert "x-k8s-aws-id" in query["X-Amz-SignedHeaders"][0].split(";")
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, "us-east-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}, "eu-west-1"),
+    ],
+)
+async def test_the_region_of_the_environment(
+    variables: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    async with Boto() as api:
+        assert api.region == region

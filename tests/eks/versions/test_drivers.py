@@ -131,3 +131,17 @@ def test_bottlerocket(version: tuple[int, int] | None, minor: str, driver: Drive
 def test_what_runs_all_there_is() -> None:
     assert drivers.runs_all_known((580, 65, 6))
     assert not drivers.runs_all_known((575, 57, 8))
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda"),
+    [
+        ((580, 159, 3), (13, 0)),
+        ((570,), (12, 8)),
+        ((560, 28, 2), (12, 5)),
+        ((999, 1, 1), (13, 3)),
+        ((390,), None),
+    ],
+)
+def test_the_cuda_that_a_driver_says_it_is_for(driver: Driver, cuda: Cuda | None) -> None:
+    assert drivers.newest_toolkit(driver) == cuda

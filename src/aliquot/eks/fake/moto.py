@@ -18,6 +18,13 @@ from botocore.session import Session
 
 from aliquot.eks.fake.refusals import Refused
 
+_PROGRAM = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+from moto.server import main
+main(sys.argv[1:])
+"""
+"""It ends with whoever holds the other end of its input, however that one ends."""
 _START_S = 60.0
 _LOOK_EVERY_S = 0.1
 _TIMEOUT_S = 30.0
@@ -48,10 +55,16 @@ class Moto:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        command = [sys.executable, "-c", _PROGRAM, "-H", "127.0.0.1", "-p", str(self._port)]
         environment = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
         self._process = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            *command,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C is for who started it.
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(_START_S):

@@ -91,6 +91,11 @@ def came_with(cuda: Cuda) -> Driver | None:
     return _toolkits().get(cuda)
 
 
+def newest_toolkit(driver: Driver) -> Cuda | None:
+    """Whose driver is no newer than this one: the CUDA that it says it is for. None: it is older than this table."""
+    return max((cuda for cuda, came in _toolkits().items() if reaches(driver, came)), default=None)
+
+
 def newest_major(driver: Driver) -> int:
     """Of CUDA, that a driver runs by itself."""
     majors = _majors()

@@ -41,7 +41,7 @@ def test_sizes(name: str, cpus: int, gpus: int) -> None:
         ("AL2023_x86_64_NVIDIA", "1.31", "1.31.2-20241201", "v1.31.2-eks-fake", "Amazon Linux 2023", "1.7", "560"),
         ("AL2023_x86_64_NVIDIA", "1.34", "1.34.1-20251020", "v1.34.1-eks-fake", "Amazon Linux 2023", "2.1", "570"),
         ("AL2_x86_64_GPU", "1.32", "1.32.9-20251101", "v1.32.9-eks-fake", "Amazon Linux 2", "1.7", "570"),
-        ("BOTTLEROCKET_x86_64_NVIDIA", "1.33", "1.51.0-47438798", "v1.33.0-eks-fake", "Bottlerocket OS 1.51.0 (aws-k8s-1.33-nvidia)", "2.2", "580"),
+        ("BOTTLEROCKET_x86_64_NVIDIA", "1.33", "1.51.0-47438798", "v1.33.0-eks-fake", "Bottlerocket OS 1.51.0 (aws-k8s-1.33-nvidia)", "2.1", "570.26"),
     ],
 )  # fmt: skip
 async def test_software_is_the_ami_s(
@@ -69,6 +69,7 @@ async def test_labels_and_taints_are_the_group_s() -> None:
     assert made.driver.gpus() == ()
 
 
-def test_releases_that_bring_a_driver_are_in_order() -> None:
-    found = [int(driver("AL2023_x86_64_NVIDIA", f"1.32.0-{day}").driver[:3]) for day in (20241201, 20260101)]
-    assert found == [560, 580]
+async def test_an_old_release_has_an_old_driver_and_one_after_the_table_the_newest() -> None:
+    found = [driver("AL2023_x86_64_NVIDIA", "1.32", f"1.32.0-{day}") for day in (20241220, 20261001)]
+    assert [(one.driver.partition(".")[0], one.cuda) for one in found] == [("560", "12.6"), ("580", "13.0")]
+    assert driver("AL2023_x86_64_STANDARD", "1.32", "1.32.0-20261001").driver == ""

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -298,17 +298,52 @@ async def test_access_entries_let_in_and_policies_allow(tmp_path: Path) -> None:
                         await client.create(DEPLOYMENTS, web())
 
 
-def test_the_command_tells_how_to_reach_it_and_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "aliquot.cli.main", "eks", "fake", "--start", "2026-10-01"]
+@contextmanager
+def command(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
+    """`aliquot eks fake`, and what it told on stdout."""
+    arguments = [sys.executable, "-m", "aliquot.cli.main", "eks", "fake", "--start", "2026-10-01"]
     environment_ = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment_, text=True) as process:
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment_, text=True) as process:
         assert process.stdout is not None
         told = [process.stdout.readline().strip() for _ in range(len(environment("", REGION)))]
+        try:
+            yield process, told
+        finally:
+            process.kill()
+
+
+def children(process: "subprocess.Popen[str]") -> list[Path]:
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert found
+    return [Path("/proc", child) for child in found]
+
+
+def runs(process: Path) -> bool:
+    """One that has ended and that nobody has taken note of does not."""
+    try:
+        return Path(process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_command_tells_how_to_reach_it_and_leaves_nothing(tmp_path: Path) -> None:
+    with command(tmp_path) as (process, told):
         assert told[0].startswith("export AWS_ENDPOINT_URL=http://127.0.0.1:")
         assert f"export AWS_REGION={REGION}" in told
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert children
+        moto = children(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(_SOON_S) == 0
-    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        assert not any(runs(child) for child in moto)
     assert not [one for one in tmp_path.iterdir() if one.name.startswith("aliquot-eks-fake")]
+
+
+async def test_a_killed_one_takes_moto_along(tmp_path: Path) -> None:
+    with command(tmp_path) as (process, _):
+        moto = children(process)
+        process.kill()
+        process.wait(_SOON_S)
+
+        async def alive() -> bool:
+            return any(runs(child) for child in moto)
+
+        await until(alive, lambda any_: not any_)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from aliquot.cli.cluster import EmulatedNode
 from aliquot.clock import SystemClock
 from aliquot.eks.fake.fleet import Machine
+from aliquot.eks.versions import amis, drivers
+from aliquot.eks.versions.minor import Minor
 from aliquot.emulator.kubelet import machine as emulated
 from aliquot.emulator.kubelet.checkpoint import MemoryCheckpoints
 from aliquot.emulator.kubelet.runtimes.simulated import SimulatedRuntime
@@ -16,19 +18,11 @@ from aliquot.gpu.inventory import InventoryGpus
 from aliquot.gpu.simulated import SimulatedDriver
 from aliquot.kube.kubeletapi.sockets import MemorySockets
 
-_AMI_DATE = re.compile(r"^(1\.\d+\.\d+)-(\d{8})$")
-_NEWEST = "20991231"
-_DRIVERS = (
-    ("20250401", DriverVersion(driver="560.35.05", cuda="12.6")),
-    ("20250701", DriverVersion(driver="570.133.20", cuda="12.8")),
-    ("20250801", DriverVersion(driver="575.57.08", cuda="12.9")),
-    ("20251101", DriverVersion(driver="570.172.08", cuda="12.8")),
-    (_NEWEST, DriverVersion(driver="580.159.03", cuda="13.0")),
-)
-"""Of releases before a day: AL2023's changelog has about these; other families are taken for it."""
-_AL2_DRIVER = DriverVersion(driver="570.172.08", cuda="12.8")
-_KERNELS = ((32, "6.1.158"), (35, "6.12.55"), (99, "6.18.2"))
-"""Up to a minor."""
+_KUBELET = re.compile(r"(1\.\d+\.\d+)-\d{8}", re.ASCII)
+"""Of a release of Amazon Linux; Bottlerocket's are its own."""
+_WITH_GPU_SOFTWARE = "AL2023_x86_64_NVIDIA"
+"""The AMI type whose releases are known; others of their day have the same kernel and containerd."""
+_NO_DRIVER = DriverVersion(driver="", cuda="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +72,9 @@ def emulate(machine: Machine, *, region: str, pod_network: str) -> EmulatedNode:
     boards = (InventoryGpus(size.board, size.gpus),) if size.gpus else ()
     return EmulatedNode(
         machine=_described(machine, size, region=region, pod_network=pod_network),
-        driver=SimulatedDriver(boards, node=machine.name, version=driver(machine.ami_type, machine.release)),
+        driver=SimulatedDriver(
+            boards, node=machine.name, version=driver(machine.ami_type, machine.minor, machine.release)
+        ),
         runtime=SimulatedRuntime(checkpoints, clock=SystemClock(), rng=random.Random(secrets.randbits(64))),
         plugin_sockets=MemorySockets(),
         pod_resources_sockets=MemorySockets(),
@@ -86,17 +82,30 @@ def emulate(machine: Machine, *, region: str, pod_network: str) -> EmulatedNode:
     )
 
 
-def driver(ami_type: str, release: str) -> DriverVersion:
-    """NVIDIA's, as the AMI brings it."""
-    if ami_type.startswith("AL2_"):
-        return _AL2_DRIVER
-    _, day = _dated(ami_type, release)
-    return next(version for until, version in _DRIVERS if day < until)
+def contents(ami_type: str, minor: str, release: str) -> amis.Contents | None:
+    """What is in an AMI. Of a release before the table, as of its first; None: there is none of this minor."""
+    of = Minor.parse(minor)
+    if (found := amis.of_release(ami_type, of, release)) is not None:
+        return found
+    of_minor = amis.releases(ami_type, of)
+    return of_minor[0] if of_minor else amis.newest(ami_type, of)
+
+
+def driver(ami_type: str, minor: str, release: str) -> DriverVersion:
+    """NVIDIA's, as the AMI brings it; of a driver whose branch alone is known, the first of it that came with a toolkit."""
+    found = contents(ami_type, minor, release)
+    cuda = drivers.newest_toolkit(found.driver) if found is not None else None
+    if found is None or cuda is None:
+        return _NO_DRIVER
+    full = found.driver if len(found.driver) > 1 else drivers.came_with(cuda) or found.driver
+    return DriverVersion(driver=drivers.text(full), cuda=f"{cuda[0]}.{cuda[1]}")
 
 
 def _described(machine: Machine, size: InstanceType, *, region: str, pod_network: str) -> emulated.Machine:
-    patch, day = _dated(machine.ami_type, machine.release)
-    minor = int(machine.minor.partition(".")[2])
+    patch = None if amis.is_bottlerocket(machine.ami_type) else _KUBELET.fullmatch(machine.release)
+    known = contents(machine.ami_type, machine.minor, machine.release) or contents(
+        _WITH_GPU_SOFTWARE, machine.minor, machine.release
+    )
     arm = "ARM_64" in machine.ami_type
     return emulated.Machine(
         machine.name,
@@ -112,10 +121,10 @@ def _described(machine: Machine, size: InstanceType, *, region: str, pod_network
         memory=f"{size.memory_gib}Gi",
         ephemeral_storage="100Gi",
         arch="arm64" if arm else "amd64",
-        version=f"v{patch or f'{machine.minor}.0'}-eks-fake",
-        kernel_version=next(kernel for last, kernel in _KERNELS if minor <= last),
-        os_image=_os_image(machine, day),
-        container_runtime=_containerd(machine.ami_type, minor, day),
+        version=f"v{patch[1] if patch else f'{machine.minor}.0'}-eks-fake",
+        kernel_version=f"{(known.kernel if known else '') or '6.1'}.0-eks-fake",
+        os_image=_os_image(machine),
+        container_runtime=f"containerd://{(known.containerd if known else '') or '2.1'}.0",
     )
 
 
@@ -126,22 +135,10 @@ def _of_a_group(machine: Machine) -> dict[str, str]:
     }
 
 
-def _dated(ami_type: str, release: str) -> tuple[str, str]:
-    """(patch version, day) of one of Amazon Linux; that of Bottlerocket tells neither, and counts as new."""
-    found = None if ami_type.startswith("BOTTLEROCKET") else _AMI_DATE.match(release)
-    return (found[1], found[2]) if found else ("", "20261001")
-
-
-def _os_image(machine: Machine, day: str) -> str:
-    if machine.ami_type.startswith("BOTTLEROCKET"):
+def _os_image(machine: Machine) -> str:
+    if amis.is_bottlerocket(machine.ami_type):
         variant = "-nvidia" if "NVIDIA" in machine.ami_type else ""
         return f"Bottlerocket OS {machine.release.partition('-')[0]} (aws-k8s-{machine.minor}{variant})"
-    return "Amazon Linux 2" if machine.ami_type.startswith("AL2_") else f"Amazon Linux 2023.9.{day}"
-
-
-def _containerd(ami_type: str, minor: int, day: str) -> str:
-    if ami_type.startswith("AL2_"):
-        return "containerd://1.7.29"
-    return (
-        "containerd://2.2.4" if day >= "20260101" else f"containerd://{'2.1.5' if minor >= 34 else '1.7.29'}"
-    )
+    if machine.ami_type.startswith("AL2_"):
+        return "Amazon Linux 2"
+    return f"Amazon Linux 2023.9.{machine.release.partition('-')[2]}"
