@@ -69,6 +69,7 @@ soak: setup
 	@$(BIN)/python -m tests.access.cluster.lives --grants 10000
 	@$(BIN)/python -m tests.access.life.histories --count 5000
 	@$(BIN)/python -m tests.eks.upgrade.lives --count 1000
+	@$(BIN)/python -m tests.eks.upgrade.whole_lives --count 1000
 
 # make fuzz SECONDS=600    generated requests, other ones each time; what is answered wrongly is shown with its seed
 fuzz: setup

@@ -164,8 +164,6 @@ async def _abort(
     context: str | None,
     data: Path | None,
 ) -> int:
-    from msgspec.structs import replace
-
     from aliquot.eks.aws.api import Failure
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan import undoing
@@ -183,8 +181,7 @@ async def _abort(
         click.echo(f"puts back: {step.what}")
     if not yes:
         click.confirm(f"Stop {run.id}?", abort=True, err=True)
-    turned = replace(plan, steps=tuple(replace(step, id=f"undo/{step.id}") for step in steps))
-    turned = replace(turned, id=plans.identity(turned))
+    turned = plans.turned(plan, steps, "undo")
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:

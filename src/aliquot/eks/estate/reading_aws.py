@@ -367,8 +367,14 @@ async def _insight(api: Api, name: str, listed: Mapping[str, Any]) -> Insight:
     status = listed["insightStatus"]["status"]
     details: tuple[str, ...] = ()
     if status != "PASSING":
-        whole = (await api.call("eks", "DescribeInsight", clusterName=name, id=listed["id"]))["insight"]
-        details = tuple(_details(whole.get("categorySpecificSummary", {})))
+        try:
+            whole = (await api.call("eks", "DescribeInsight", clusterName=name, id=listed["id"]))["insight"]
+        except Failure as error:
+            # EKS has looked anew since the list: its word counts as it was then, without details.
+            if error.code != "ResourceNotFoundException":
+                raise
+        else:
+            details = tuple(_details(whole.get("categorySpecificSummary", {})))
     return Insight(
         id=listed["id"],
         name=listed["name"],

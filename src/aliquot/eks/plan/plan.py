@@ -100,13 +100,21 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def identity(plan: Plan) -> str:
     """The same for the same plan, made at the same time; two times the same plan are two plans."""
-    text = encode(replace(plan, id="", steps=tuple(_before_approval(step) for step in plan.steps)))
+    whole = replace(plan, id="", steps=tuple(_before_approval(step) for step in plan.steps))
+    # As it is read again: a number that was written without its decimals comes back with them.
+    text = encode(_decoded(encode(whole)))
     return f"{plan.cluster}-{plan.to}-{sha256(text).hexdigest()[:12]}"
 
 
 def _before_approval(step: Step) -> Step:
     """What is approved is the plan's id, so that is not part of itself."""
     return replace(step, act=replace(step.act, hash="")) if isinstance(step.act, Approval) else step
+
+
+def turned(plan: Plan, steps: tuple[Step, ...], why: str) -> Plan:
+    """The same with other steps instead. Their ids are new: those of the plan before are taken in the journal."""
+    other = replace(plan, steps=tuple(replace(step, id=f"{why}/{step.id}") for step in steps))
+    return replace(other, id=identity(other))
 
 
 def encode(plan: Plan) -> bytes:
@@ -116,7 +124,7 @@ def encode(plan: Plan) -> bytes:
 def decode(text: bytes) -> Plan:
     """Raises BadPlan."""
     try:
-        plan = msgspec.json.decode(text, type=Plan, dec_hook=_dec)
+        plan = _decoded(text)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadPlan(f"it is no plan of this version of aliquot ({error}): plan anew") from None
     if plan.format != FORMAT:
@@ -135,6 +143,10 @@ def read(path: Path) -> Plan:
         raise BadPlan(f"{path}: cannot be read: {error.strerror or error}") from None
     except BadPlan as error:
         raise BadPlan(f"{path}: {error}") from None
+
+
+def _decoded(text: bytes) -> Plan:
+    return msgspec.json.decode(text, type=Plan, dec_hook=_dec)
 
 
 def _dec(wanted: type, value: Any) -> Any:

@@ -23,6 +23,9 @@ DEFAULTS: dict[str, dict[str, tuple[str, float]]] = {
         "L-C4BD4855": ("All P5 Spot Instance Requests", 0),
         "L-0263D0A3": ("EC2-VPC Elastic IPs", 5),
     },
+    "ebs": {
+        "L-7A658B76": ("Storage for General Purpose SSD (gp3) volumes, in TiB", 50),
+    },
     "vpc": {
         "L-F678F1CE": ("VPCs per Region", 5),
         "L-407747CB": ("Subnets per VPC", 200),
@@ -42,6 +45,7 @@ DEFAULTS: dict[str, dict[str, tuple[str, float]]] = {
 """By service, by code. On-Demand and Spot: in vCPUs."""
 _NAMES = {
     "ec2": "Amazon Elastic Compute Cloud (Amazon EC2)",
+    "ebs": "Amazon Elastic Block Store (Amazon EBS)",
     "vpc": "Amazon Virtual Private Cloud (Amazon VPC)",
     "eks": "Amazon Elastic Kubernetes Service (Amazon EKS)",
 }

@@ -1,0 +1,10 @@
+"""The short form; `make soak` has a thousand."""
+
+import pytest
+
+from tests.eks.upgrade.whole_lives import live
+
+
+@pytest.mark.parametrize("seed", range(1, 13))
+def test_a_whole_upgrade_comes_to_its_end_whoever_dies(seed: int) -> None:
+    live(seed)

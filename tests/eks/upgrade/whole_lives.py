@@ -1,0 +1,244 @@
+"""Whole upgrades, from plan to end, with deaths at every await, lost answers, refusals and failures; some are turned round.
+
+`python -m tests.eks.upgrade.whole_lives --count 1000`
+"""
+
+import argparse
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from aliquot.clock import VirtualTimeLoop
+from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.reading import from_aws, with_objects
+from aliquot.eks.fake.faults import Fault, Kind
+from aliquot.eks.plan import going_back, planning, targets, undoing
+from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan.plan import CannotPlan, Options, Plan
+from aliquot.eks.upgrade.acts.approval import APPROVE
+from aliquot.eks.upgrade.doing import Decision, Doors
+from aliquot.eks.upgrade.frozen import MARK
+from aliquot.eks.upgrade.journal import Held, Journal, Phase
+from aliquot.eks.upgrade.runner import LEASE_S, Runner
+from aliquot.eks.upgrade.states import Abort
+from aliquot.eks.versions import removals
+from aliquot.eks.versions.minor import Minor
+from aliquot.kube.resources import JOBS, NODES
+from tests.eks.upgrade.acts.worlds import MemoryVault
+from tests.eks.upgrade.whole import JOB, Chance, Killed, Whole, whole
+
+TO = Minor(1, 33)
+OPTIONS = Options(soak_s=3600.0, allow_unchecked=True)
+_DEATH = 0.004
+_FAILURES = {
+    "UpdateClusterVersion": ("IpNotAvailable", "Unknown"),
+    "UpdateAddon": ("ConfigurationConflict", "InsufficientNumberOfReplicas"),
+    "UpdateNodegroupVersion": ("PodEvictionFailure", "NodeCreationFailure"),
+    "UpdateNodegroupConfig": ("Unknown",),
+}
+_LOOKS = (
+    "DescribeCluster",
+    "DescribeAddon",
+    "DescribeNodegroup",
+    "DescribeUpdate",
+    "ListUpdates",
+    "ListInsights",
+)
+
+
+@dataclass
+class Life:
+    deaths: int = 0
+    holds: int = 0
+    turned: str = ""
+    """What became of it: nothing, `aborted` or `rolled back`."""
+    updates: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+
+def live(seed: int) -> Life:
+    """Raises AssertionError where it is not as it has to be."""
+    loop = VirtualTimeLoop()
+    try:
+        return loop.run_until_complete(_live(seed))
+    finally:
+        loop.close()
+
+
+async def _live(seed: int) -> Life:
+    rng = random.Random(seed)
+    async with whole(seed, cpus=rng.randrange(1, 4)) as world:
+        journal, vault, life = Journal("sqlite://"), MemoryVault(), Life()
+        plan = await _planned(world)
+        configs = _configs(world)
+        journal.begin(
+            plan.id, "prod", plans.encode(plan), [step.id for step in plan.steps], world.clock.now()
+        )
+        said = Decision(kind=APPROVE, step="", by="ada", at_s=0.0, body={"hash": plan.id})
+        journal.decide(plan.id, said)
+        world.account.world.faults.waiting = faults(rng)
+        run, turn_after = plan.id, rng.randrange(1, 9) if rng.random() < 0.4 else 1000
+        for turn in range(400):
+            owner = f"runner-{turn}"
+            api, kube = world.door(Chance(rng, _DEATH))
+            doors = Doors(api=api, clock=world.clock, client=kube, vault=vault)
+            runner = Runner(doors, journal, run, plan.steps, owner=owner, ends=life.turned or "done")
+            try:
+                held = await runner.go()
+            except (Killed, BaseExceptionGroup) as error:
+                _only_killed(error)
+                life.deaths += 1
+                await asyncio.sleep(rng.random() * 2 * LEASE_S)
+                held = None
+                if life.deaths + life.holds < turn_after or life.turned:
+                    continue
+            except Held:
+                await asyncio.sleep(LEASE_S / 4)
+                continue
+            if journal.over(run):
+                break
+            if held is not None:
+                life.holds += 1
+            if life.deaths + life.holds >= turn_after and not life.turned:
+                plan = await _turned(world, journal, plan, run, owner, life) or plan
+            if held is not None and any(one.phase is Phase.HELD for one in journal.standing(run)):
+                journal.retry(run, world.clock.now())
+        else:
+            raise AssertionError(f"seed {seed}: it comes to no end: {journal.standing(run)}")
+        await _judge(seed, life, world, journal, run, plan, configs)
+        return life
+
+
+def _only_killed(error: BaseException) -> None:
+    """Several may have been under way at once when the process died."""
+    if isinstance(error, BaseExceptionGroup):
+        _, other = error.split(Killed)
+        if other is not None:
+            raise other
+
+
+async def _read(world: Whole) -> Estate:
+    _, kube = world.door(Chance(world.rng))
+    estate = await from_aws(world.api, "prod", clock=world.clock)
+    return await with_objects(estate, kube, removals.shipped(), helm=False)
+
+
+async def _planned(world: Whole) -> Plan:
+    estate = await _read(world)
+    lead = await targets.read(world.api, estate, TO, region="eu-west-1")
+    plan = planning.plan(estate, TO, lead, OPTIONS)
+    return plans.decode(plans.encode(plan))
+
+
+async def _turned(
+    world: Whole, journal: Journal, plan: Plan, run: str, owner: str, life: Life
+) -> Plan | None:
+    """As `abort` and `rollback` do it. None: it cannot be turned now."""
+    world.account.world.faults.waiting = []
+    standing = journal.standing(run)
+    undo = undoing.left(plan.steps, standing)
+    rollback = undoing.may_stop(plan.steps, standing) is Abort.ROLLBACK
+    if rollback:
+        try:
+            estate = await _read(world)
+            lead = await targets.read(world.api, estate, estate.cluster.minor.previous, region="eu-west-1")
+            back = going_back.plan(estate, lead, OPTIONS, undo=undo)
+        except CannotPlan:
+            return None
+    else:
+        back = plans.turned(plan, undo, "undo")
+    now_s = world.clock.now()
+    try:
+        journal.lease(run, owner, now_s, LEASE_S)
+    except Held:
+        return None
+    life.turned = "rolled back" if rollback else "aborted"
+    journal.turn(run, owner, plans.encode(back), [step.id for step in back.steps], "ada: back", now_s)
+    return back
+
+
+def faults(rng: random.Random) -> list[Fault]:
+    found = []
+    for _ in range(rng.randrange(5)):
+        operation = rng.choice(list(_FAILURES))
+        kind = rng.choice(list(Kind))
+        code = {
+            Kind.REFUSE: rng.choice(["ThrottlingException", "ServerException", "ResourceInUseException"]),
+            Kind.LOSE: "",
+            Kind.FAIL: rng.choice(_FAILURES[operation]),
+        }[kind]
+        found.append(Fault(kind=kind, operation=operation, code=code, after=rng.randrange(4), times=1))
+    found += [
+        Fault(
+            kind=Kind.REFUSE,
+            operation=rng.choice(_LOOKS),
+            code="ThrottlingException",
+            after=rng.randrange(100),
+            times=3,
+        )
+        for _ in range(rng.randrange(4))
+    ]
+    return found
+
+
+def _configs(world: Whole) -> dict[str, object]:
+    groups = world.account.world.clusters["prod"].nodegroups
+    return {name: group.told.get("updateConfig") for name, group in groups.items()}
+
+
+async def _judge(
+    seed: int, life: Life, world: Whole, journal: Journal, run: str, plan: Plan, configs: dict[str, object]
+) -> None:
+    cluster = world.account.world.clusters["prod"]
+    named = f"seed {seed}, {life.turned or 'done'}"
+    assert journal.over(run) == (life.turned or "done"), named
+    phases = {one.phase for one in journal.standing(run)}
+    assert phases <= {Phase.DONE, Phase.LEFT}, named
+    if not life.turned:
+        assert cluster.minor == str(TO), named
+        assert {group.told["version"] for group in cluster.nodegroups.values()} == {str(TO)}, named
+        assert Phase.LEFT not in phases, named
+    if life.turned == "rolled back":
+        assert cluster.minor == str(plan.to), named
+    # No step is done twice, whoever died between asking and hearing.
+    for update in cluster.updates.values():
+        wanted = next((p["value"] for p in update.params if p["type"] in ("Version", "AddonVersion")), "")
+        if update.status == "Successful" and wanted:
+            life.updates[update.of, update.type, wanted] += 1
+    most = 2 if life.turned else 1
+    assert all(times <= most for times in life.updates.values()), (named, life.updates)
+    # What was changed for the time of the upgrade is as it was, turned or not.
+    assert _configs(world) == configs, named
+    nodes = (await world.cluster.admin.list(NODES)).items
+    assert not [one for one in nodes if MARK in one["metadata"].get("annotations", {})], named
+    assert not [one for one in nodes if one["spec"].get("unschedulable")], named
+    job = await world.cluster.admin.get(JOBS, JOB, "default")
+    assert not job["spec"].get("suspend"), named
+    await world.cluster.settle()
+    assert world.cluster.workers, f"{named}: the job does not run"
+    # An intent is written down before anything is asked for.
+    entries = journal.entries(run)
+    assert [entry.number for entry in entries] == list(range(len(entries))), named
+    for number, entry in enumerate(entries):
+        if entry.kind in ("answered", "refused"):
+            before = entries[:number]
+            assert any(one.kind == "intended" and one.step == entry.step for one in before), named
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=1)
+    options = parser.parse_args()
+    deaths = holds = 0
+    turned: Counter[str] = Counter()
+    for seed in range(options.first, options.first + options.count):
+        life = live(seed)
+        deaths, holds = deaths + life.deaths, holds + life.holds
+        turned[life.turned or "done"] += 1
+    told = ", ".join(f"{count} {how}" for how, count in sorted(turned.items()))
+    print(f"{options.count} upgrades held ({told}); {deaths} deaths of a runner, {holds} holds")
+
+
+if __name__ == "__main__":
+    main()
