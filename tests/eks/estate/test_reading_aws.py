@@ -9,10 +9,12 @@ import pytest
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.estate import reading_aws
 from aliquot.eks.estate.estate import Estate, Nodegroup, decode, encode
+from aliquot.eks.estate.reading_releases import recommended
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.fleet import Requested
 from aliquot.eks.sightings.sighting import Unchecked
+from aliquot.eks.versions import amis
 from aliquot.eks.versions.minor import Minor
 from tests.eks.fake.worlds import START_S, Account
 
@@ -191,3 +193,14 @@ async def test_what_nobody_may_read_is_unchecked_and_what_fails_fails(account: A
     assert unchecked == [Unchecked(what="insights", why="no")]
     with pytest.raises(Failure, match="gone"):
         await reading_aws.told("add-ons", unchecked, reading_aws.addons(api, "prod"), ())
+
+
+async def test_releases_that_aws_recommends_ten_at_a_time(account: Account) -> None:
+    api = door(account)
+    groups = await reading_aws.nodegroups(api, "prod")
+    found = await recommended(api, groups, Minor(1, 31))
+    by_minor = {str(one.minor): one.release for one in found}
+    assert by_minor["1.32"] == amis.releases("AL2023_x86_64_NVIDIA", Minor(1, 32))[-1].release
+    assert groups[0].release == by_minor["1.31"]
+    assert api.calls["ssm:GetParameters"] == 1
+    assert await recommended(api, (), Minor(1, 31)) == ()

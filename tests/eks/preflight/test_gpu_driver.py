@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from aliquot.eks.estate.estate import Nodegroup, Template
+from aliquot.eks.estate.estate import InstanceType, Nodegroup, Recommended, Template
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.checks import gpu_driver
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
-from aliquot.eks.versions.amis import Contents
 from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import M131, M132, estate, group, nodes, pods, workloads
 
@@ -235,31 +234,37 @@ def test_an_ami_of_ones_own_is_known_today_by_its_nodes_and_not_tomorrow() -> No
     assert "will have" in found[0].what
 
 
+def recommended(release: str) -> dict[str, Any]:
+    return {"recommended": (Recommended(ami_type="AL2023_x86_64_NVIDIA", minor=M132, release=release),)}
+
+
 @pytest.mark.parametrize(
-    ("now", "to", "found", "says"),
+    ("release", "image", "found", "says"),
     [
-        ((580, 95, 5), (570, 26), [WARN, BLOCK], "would not start any more"),
-        ((580, 95, 5), (595, 71, 5), [], ""),
+        ("1.32.7-20250807", CUDA_13, [WARN, BLOCK], "would not start any more"),
+        ("1.32.7-20250807", CUDA_12, [WARN], "would go back"),
+        ("1.32.9-20251002", NVIDIA_13, [WARN, WARN], "forward compatibility package"),
+        ("1.32.13-20260610", CUDA_13, [], ""),
+        # Of one that nobody knows, it is taken that it follows those that are known.
+        ("1.32.99-20270101", CUDA_13, [], ""),
+        ("what", CUDA_13, [], ""),
     ],
 )
-def test_the_release_that_is_recommended_is_anybodys_word(
-    now: tuple[int, ...], to: tuple[int, ...], found: list[Any], says: str
+def test_the_release_that_aws_recommends_counts(
+    release: str, image: str, found: list[Any], says: str
 ) -> None:
-    there = running(CUDA_13, **{FULL: ".".join(str(part) for part in now)})
-    whole = estate(nodegroups=(gpus(),), objects=there)
-    judgement = list(
-        gpu_driver.judge(whole, M132, lambda ami, minor: Contents(release="1.32.1-1", driver=to))
-    )
+    judgement = judged(gpus(), running(image), **recommended(release))
     assert short(judgement) == found
     assert not found or says in judgement[-1].why
+    assert not found or f"release {release}, which AWS recommends for 1.32" in judgement[-1].why
 
 
-def test_the_forward_compatibility_package_is_worth_a_warning_afterwards() -> None:
-    whole = estate(nodegroups=(gpus(),), objects=running(NVIDIA_13))
-    older = Contents(release="1.32.1-1", driver=(570, 195, 3))
-    found = list(gpu_driver.judge(whole, M132, lambda ami, minor: older))
-    assert short(found) == [WARN, WARN]
-    assert "forward compatibility package" in found[1].why
+def test_gpus_that_came_after_the_table_are_not_checked() -> None:
+    new = InstanceType(name="p9.48xlarge", gpus=8, gpu="R200", gpu_maker="NVIDIA")
+    found = judged(gpus(instance_types=("p9.48xlarge",)), Objects(), instance_types=(new,))
+    assert [one.what for one in found] == ["the GPUs of node group gpu (p9.48xlarge: R200)"]
+    radeon = InstanceType(name="g4ad.xlarge", gpus=1, gpu="Radeon Pro V520", gpu_maker="AMD")
+    assert judged(group(instance_types=("g4ad.xlarge",)), Objects(), instance_types=(radeon,)) == []
 
 
 def test_minor_version_compatibility_is_told() -> None:

@@ -14,7 +14,7 @@ from aliquot.eks.preflight.subject import Need, Subject
 from aliquot.eks.preflight.verdict import Code, FailOn
 from aliquot.eks.versions import removals
 from aliquot.eks.versions.minor import Minor
-from aliquot.kube.resources import PODDISRUPTIONBUDGETS
+from aliquot.kube.resources import PODDISRUPTIONBUDGETS, PODS
 from tests.eks.estate.test_reading_kubernetes import client, cluster, filled
 from tests.eks.fake.worlds import Account
 
@@ -41,6 +41,16 @@ async def read(account: Account, **more: Any) -> Subject:
             "spec": {"maxUnavailable": 0, "selector": {}},
         }
         await admin.create(PODDISRUPTIONBUDGETS, budget)
+        container = {
+            "name": "c",
+            "image": "pytorch/pytorch:2.9.0-cuda13.0-cudnn9-runtime",
+            "resources": {"limits": {"nvidia.com/gpu": "8"}},
+        }
+        waiting = {
+            "metadata": {"name": "train-0", "namespace": "shop"},
+            "spec": {"nodeSelector": {"pool": "train"}, "containers": [container]},
+        }
+        await admin.create(PODS, waiting)
         estate = await from_aws(door(account), "prod", clock=SystemClock())
         estate = await with_objects(estate, admin, removals.shipped(), helm=True)
         await admin.close()
@@ -60,13 +70,21 @@ async def read(account: Account, **more: Any) -> Subject:
 async def test_what_is_planted_is_found_and_blocks() -> None:
     account = Account()
     account.cluster("1.31")
-    account.nodegroup("gpu", 2)
+    account.nodegroup(
+        "gpu",
+        2,
+        amiType="AL2023_x86_64_NVIDIA",
+        releaseVersion="1.31.7-20250620",
+        instanceTypes=["p5.48xlarge"],
+        labels={"pool": "train"},
+    )
     account.free["subnet-b"] = 4
     result = judge(await read(account), CHECKS)
     blocking = {(one.check, one.what) for one in result.findings if one.blocks}
     assert ("free-addresses", "subnet subnet-b") in blocking
     assert ("budgets", "PodDisruptionBudget shop/never") in blocking
     assert ("removed-apis", "PodDisruptionBudget shop/web") in blocking
+    assert ("gpu-driver", "node group gpu") in blocking
     assert result.code(FailOn.BLOCK, unchecked_passes=True) is Code.BLOCKED
 
 

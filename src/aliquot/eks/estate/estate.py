@@ -139,6 +139,7 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     gpus: int = 0
     gpu: str = ""
     """A100, H100."""
+    gpu_maker: str = ""
     architecture: str = "x86_64"
     efa: int = 0
     vcpus: int = 0
@@ -146,6 +147,14 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     addresses: int = 0
     """IPv4, of each interface; one of them is its own."""
     pods_per_node: int = 0
+
+
+class Recommended(Struct, frozen=True, kw_only=True):
+    """The release of an AMI type that a group of a minor gets where none is asked for."""
+
+    ami_type: str
+    minor: Minor
+    release: str
 
 
 RESERVATIONS = "capacity reservations"
@@ -204,6 +213,8 @@ class Estate(Struct, frozen=True, kw_only=True):
     """Of the instance types of the groups, that are there or still to come."""
     security_groups: tuple[SecurityGroup, ...] = ()
     """Of interfaces with EFA."""
+    recommended: tuple[Recommended, ...] = ()
+    """Of AMI types with GPU software that some group has."""
     insights: tuple[Insight, ...] = ()
     updates: tuple[SeenUpdate, ...] = ()
     calendar: Calendar | None = None

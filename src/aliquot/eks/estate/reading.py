@@ -13,6 +13,7 @@ from aliquot.eks.estate.estate import RESERVATIONS, AddonBuild, Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.estate.reading_quotas import quotas
+from aliquot.eks.estate.reading_releases import recommended
 from aliquot.eks.estate.updates import updates_of
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions import calendar, live
@@ -50,6 +51,14 @@ async def _from_aws(api: Api, name: str, now_s: float) -> Estate:
         builds: Task[tuple[AddonBuild, ...]] = ask(
             told("builds of add-ons", unchecked, aws.builds(api, names), ())
         )
+        releases = ask(
+            told(
+                "releases of GPU AMIs that AWS recommends",
+                unchecked,
+                recommended(api, groups.result(), cluster.minor),
+                (),
+            )
+        )
         limits = ask(told("quotas", unchecked, quotas(api, groups.result()), ()))
         templates = ask(told("launch templates", unchecked, aws.templates(api, groups.result()), ()))
     of_groups = groups.result(), templates.result()
@@ -74,6 +83,7 @@ async def _from_aws(api: Api, name: str, now_s: float) -> Estate:
         reservations=reservations.result(),
         security_groups=security.result(),
         insights=insights.result(),
+        recommended=releases.result(),
         updates=updates.result(),
         # Whoever answers first.
         unchecked=tuple(sorted(unchecked, key=lambda one: one.what)),

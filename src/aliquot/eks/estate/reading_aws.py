@@ -341,6 +341,7 @@ def _instance_type(one: Mapping[str, Any]) -> InstanceType:
         name=one["InstanceType"],
         gpus=sum(gpu.get("Count", 0) for gpu in gpus),
         gpu=gpus[0].get("Name", "") if gpus else "",
+        gpu_maker=gpus[0].get("Manufacturer", "") if gpus else "",
         architecture=next(iter(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ("x86_64",)))),
         efa=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
         vcpus=one.get("VCpuInfo", {}).get("DefaultVCpus", 0),

@@ -7,10 +7,11 @@ from msgspec import Struct
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import CannotPlan, Options
-from aliquot.eks.plan.targets import CUSTOM, Targets, parameter
+from aliquot.eks.plan.targets import CUSTOM, Targets
 from aliquot.eks.preflight.surge import nodes_on_top
 from aliquot.eks.upgrade.acts.group_config import GroupConfig, Strategy, all_at_once, as_it_is
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
+from aliquot.eks.versions.ami_parameters import parameter
 from aliquot.eks.versions.minor import Minor
 
 MINUTE_S = 60.0

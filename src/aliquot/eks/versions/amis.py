@@ -85,6 +85,11 @@ def first_with(ami_type: str, minor: Minor, least: Driver) -> Contents | None:
     return found
 
 
+def known() -> tuple[tuple[str, Minor], ...]:
+    """AMI types and minors of which releases are told."""
+    return tuple(_table())
+
+
 def releases(ami_type: str, minor: Minor) -> tuple[Contents, ...]:
     """Those at which something changed, oldest first."""
     return tuple(one for _, one in _releases(ami_type, minor))

@@ -1,7 +1,7 @@
 """What is shipped of minors and add-ons, as the fake of EKS wants to be told of it."""
 
 from aliquot.eks.fake.known import Build, Known, KnownMinor
-from aliquot.eks.versions import addons, calendar
+from aliquot.eks.versions import addons, amis, calendar
 
 
 def known() -> Known:
@@ -15,7 +15,16 @@ def known() -> Known:
         )
         for row in rows
     ]
-    return Known(minors=minors, addons={name: _builds(name) for name in addons.names()}, releases={})
+    return Known(minors=minors, addons={name: _builds(name) for name in addons.names()}, releases=_releases())
+
+
+def _releases() -> dict[tuple[str, str], list[str]]:
+    """Of GPU AMIs those at which something changed, newest first: what is in them is known."""
+    found = {}
+    for ami_type, minor in amis.known():
+        newest_first = reversed(amis.releases(ami_type, minor))
+        found[ami_type, str(minor)] = [one.release for one in newest_first]
+    return found
 
 
 def _builds(addon: str) -> list[Build]:

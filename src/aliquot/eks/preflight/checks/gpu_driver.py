@@ -5,7 +5,7 @@ is in it is in `versions/amis`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -16,7 +16,6 @@ from aliquot.eks.preflight.cuda_needs import Need, NotTold
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
 from aliquot.eks.preflight.pools import Pool, asking, gpu_families, pools, some
 from aliquot.eks.versions import amis, drivers
-from aliquot.eks.versions.amis import Contents
 from aliquot.eks.versions.drivers import Cuda, Driver, Family, Fit
 from aliquot.eks.versions.minor import Minor
 
@@ -25,34 +24,31 @@ _FULL = "nvidia.com/cuda.driver-version.full"
 _PARTS = ("nvidia.com/cuda.driver.major", "nvidia.com/cuda.driver.minor", "nvidia.com/cuda.driver.rev")
 _CUSTOM = "CUSTOM"
 
-Recommended = Callable[[str, Minor], Contents | None]
-"""What the release that a group of an AMI type would get for a minor has in it."""
-
 
 class _Has(Struct, frozen=True):
     driver: Driver
     by: str
     """`release 1.31.7-20250620 of its AMI`."""
-    release_is_later: bool = False
-    """Than the table of releases."""
 
     @property
     def text(self) -> str:
         return f"driver {drivers.text(self.driver)} ({self.by})"
 
 
-def judge(estate: Estate, to: Minor, recommended: Recommended = amis.newest) -> Iterator[Finding | Unchecked]:
+def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
     objects = estate.objects or Objects()
     for pool in pools(estate):
         families = gpu_families(estate, pool)
-        if not families and not any(_has_gpus(node) for node in pool.nodes):
+        strange = _strange(estate, pool)
+        yield from strange
+        if not families and not strange and not any(_has_gpus(node) for node in pool.nodes):
             continue
         if wrong_kind := _kind_of_ami(pool, families):
             yield wrong_kind
             if wrong_kind.severity is Severity.BLOCK:
                 continue
         now = _now(pool, objects)
-        then = _then(pool, to, now, recommended)
+        then = _then(estate, pool, to, now)
         if now is None and (pool.nodes or then is None):
             yield Unchecked(what=f"the driver of {pool.name}", why=_unknown_driver(pool))
         elif then is None and pool.group is not None and pool.group.ami_type == _CUSTOM:
@@ -62,6 +58,19 @@ def judge(estate: Estate, to: Minor, recommended: Recommended = amis.newest) -> 
             )
         yield from _against_gpus(pool, families, now, then, to)
         yield from _against_pods(pool, families, now, then, to, objects)
+
+
+def _strange(estate: Estate, pool: Pool) -> list[Unchecked]:
+    """Instance types with GPUs of NVIDIA that came after the table."""
+    types = set(pool.instance_types) | set(estate.types_of(pool.group) if pool.group is not None else ())
+    return [
+        Unchecked(
+            what=f"the GPUs of {pool.name} ({one.name}: {one.gpu})",
+            why="nothing is known yet of which driver they need",
+        )
+        for one in estate.instance_types
+        if one.name in types and one.gpus and one.gpu_maker == "NVIDIA" and drivers.family(one.name) is None
+    ]
 
 
 def _has_gpus(node: Node) -> bool:
@@ -96,7 +105,7 @@ def _now(pool: Pool, objects: Objects) -> _Has | None:
     contents = None if group is None else amis.of_release(group.ami_type, group.minor, group.release)
     if group is None or contents is None:
         return None
-    return _Has(contents.driver, f"release {group.release} of its AMI", contents.assumed)
+    return _Has(contents.driver, f"release {group.release} of its AMI")
 
 
 def _of_node(node: Node, by_agent: str) -> _Has | None:
@@ -110,22 +119,27 @@ def _of_node(node: Node, by_agent: str) -> _Has | None:
     return None
 
 
-def _then(pool: Pool, to: Minor, now: _Has | None, recommended: Recommended) -> _Has | None:
+def _then(estate: Estate, pool: Pool, to: Minor, now: _Has | None) -> _Has | None:
     group = pool.group
     if group is None or group.ami_type == _CUSTOM:
         return None
     if not amis.has_gpu_software(group.ami_type):
         # The AMI has none: whoever put it there does so again.
         return now
-    contents = recommended(group.ami_type, to)
+    named = (group.ami_type, to)
+    release = next((one.release for one in estate.recommended if (one.ami_type, one.minor) == named), "")
+    contents = amis.of_release(group.ami_type, to, release)
+    by = f"release {release}, which AWS recommends for {to}"
     if contents is None:
-        return None
+        contents = amis.newest(group.ami_type, to)
+        if contents is None:
+            return None
+        by = f"the newest release for {to}, as known on {_dated(amis.AS_OF)}"
     present = amis.of_release(group.ami_type, group.minor, group.release)
     if now is not None and present is not None and present.assumed and contents.driver < now.driver:
         # Releases of now are later than what is known of them: the next does not go back behind it.
         return now
-    named = f"release {contents.release}" if contents.release else "the newest release"
-    return _Has(contents.driver, f"{named} for {to}, as known on {_dated(amis.AS_OF)}", contents.assumed)
+    return _Has(contents.driver, by)
 
 
 def _dated(day: str) -> str:
