@@ -119,7 +119,7 @@ def test_how_each_kind_is_stopped(of: dict[str, Any], objects: dict[str, Any], f
 
 def test_a_gang_on_two_groups_and_one_on_one_node() -> None:
     (found,) = judged(pod(0, "n1", PYTORCH), pod(1, "n3", PYTORCH), **BY_PYTORCH)
-    assert found.where == "2 nodes of node group batch and node group gpu"
+    assert found.where == "2 nodes of node group batch, node group gpu"
     (found,) = judged(pod(0, "n1", PYTORCH), pod(1, "n1", PYTORCH), **BY_PYTORCH)
     assert found.where == "node n1, node group gpu"
 

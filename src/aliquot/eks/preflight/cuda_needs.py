@@ -5,6 +5,7 @@ A name that says nothing is no answer: the pod is then not checked, unless its d
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -80,6 +81,7 @@ def of_container(container: Container) -> Need | NotTold:
     return NotTold(container.image, "neither its image's name nor a variable says which CUDA it has")
 
 
+@lru_cache(maxsize=1024)
 def of_image(image: str) -> Need | None:
     """By its name and tag; None: they do not say."""
     repository, tag = split(image)

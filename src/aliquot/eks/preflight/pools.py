@@ -3,12 +3,12 @@
 A pool is a managed node group, a NodePool of Karpenter, a Fargate profile, or what is left. A group without nodes is one, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
-from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec
+from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec, Workload
 from aliquot.eks.versions import drivers
 from aliquot.eks.versions.drivers import Family
 from aliquot.kube.selectors import SelectorError, from_object
@@ -28,6 +28,8 @@ class Pool(Struct, frozen=True, kw_only=True):
     nodes: tuple[Node, ...] = ()
     pods: tuple[Pod, ...] = ()
     """That are on its nodes, and not over."""
+    labels: frozenset[tuple[str, str]] = frozenset()
+    """That some node of it has, or would have where there is none."""
 
     @property
     def instance_types(self) -> tuple[str, ...]:
@@ -38,20 +40,38 @@ class Pool(Struct, frozen=True, kw_only=True):
     def selected_by(self, spec: PodSpec) -> bool:
         """Whether the pod names what this pool has. One that may go anywhere selects nothing."""
         terms = _terms(spec)
-        if not spec.node_selector and not terms:
+        wanted = spec.node_selector
+        if (not wanted and not terms) or not self.labels.issuperset(wanted.items()):
             return False
         return any(
-            all(labels.get(key) == value for key, value in spec.node_selector.items())
+            all(labels.get(key) == value for key, value in wanted.items())
             and (not terms or any(_fits(term, labels) for term in terms))
             for labels in self._labels()
         )
 
     def _labels(self) -> Iterator[dict[str, str]]:
+        if self.group is not None and not self.nodes:
+            yield _declared(self.group)
         for node in self.nodes:
             yield node.metadata.labels
-        if self.group is not None and not self.nodes:
-            types = {TYPE_LABEL: self.group.instance_types[0]} if self.group.instance_types else {}
-            yield {**types, **self.group.labels, NODEGROUP_LABEL: self.group.name}
+
+
+def _declared(group: Nodegroup) -> dict[str, str]:
+    """Labels that its nodes would have."""
+    types = {TYPE_LABEL: group.instance_types[0]} if group.instance_types else {}
+    return {**types, **group.labels, NODEGROUP_LABEL: group.name}
+
+
+def _pool(name: str, group: Nodegroup | None, nodes: list[Node], pods: list[Pod]) -> Pool:
+    declared = _declared(group) if group is not None and not nodes else {}
+    labels = frozenset(pair for node in nodes for pair in node.metadata.labels.items())
+    return Pool(
+        name=name,
+        group=group,
+        nodes=tuple(nodes),
+        pods=tuple(pods),
+        labels=labels.union(declared.items()),
+    )
 
 
 def pools(estate: Estate) -> tuple[Pool, ...]:
@@ -69,10 +89,7 @@ def pools(estate: Estate) -> tuple[Pool, ...]:
         where = of_node.get(pod.spec.node_name)
         if where is not None and pod.status.phase not in _OVER:
             pods.setdefault(where, []).append(pod)
-    return tuple(
-        Pool(name=name, group=groups.get(name), nodes=tuple(there), pods=tuple(pods.get(name, ())))
-        for name, there in nodes.items()
-    )
+    return tuple(_pool(name, groups.get(name), there, pods.get(name, [])) for name, there in nodes.items())
 
 
 def gpu_families(estate: Estate, pool: Pool) -> tuple[Family, ...]:
@@ -107,27 +124,31 @@ class Asking(Struct, frozen=True, kw_only=True):
     spec: PodSpec
 
 
-def asking(pool: Pool, objects: Objects) -> Iterator[Asking]:
+def asking(pool: Pool, unplaced: Iterable[Asking]) -> Iterator[Asking]:
     """What runs in the pool, what waits for it, and what would if it were scaled up or resumed."""
     for pod in pool.pods:
-        yield _pod(pod)
-    for pod in objects.pods:
-        if not pod.spec.node_name and pod.status.phase == "Pending" and pool.selected_by(pod.spec):
-            yield _pod(pod)
+        yield _of_pod(pod)
+    for one in unplaced:
+        if pool.selected_by(one.spec):
+            yield one
+
+
+def unplaced(objects: Objects) -> tuple[Asking, ...]:
+    """Pods without a node, and templates of those that are scaled to none or suspended."""
+    found = [_of_pod(pod) for pod in objects.pods if not pod.spec.node_name and pod.status.phase == "Pending"]
     for kind in ("Deployment", "StatefulSet"):
-        for workload in objects.workloads.get(kind, ()):
-            template = workload.spec.template
-            if workload.spec.replicas == 0 and pool.selected_by(template.spec):
-                meta = workload.metadata
-                what = f"{kind} {meta.namespace}/{meta.name}"
-                yield Asking(what=what, metadata=template.metadata, spec=template.spec)
-    for job in objects.jobs:
-        if job.spec.suspend and pool.selected_by(job.spec.template.spec):
-            what = f"Job {job.metadata.namespace}/{job.metadata.name}"
-            yield Asking(what=what, metadata=job.spec.template.metadata, spec=job.spec.template.spec)
+        away = (one for one in objects.workloads.get(kind, ()) if one.spec.replicas == 0)
+        found += [_of_template(kind, one) for one in away]
+    found += [_of_template("Job", one) for one in objects.jobs if one.spec.suspend]
+    return tuple(found)
 
 
-def _pod(pod: Pod) -> Asking:
+def _of_template(kind: str, workload: Workload) -> Asking:
+    meta, template = workload.metadata, workload.spec.template
+    return Asking(what=f"{kind} {meta.namespace}/{meta.name}", metadata=template.metadata, spec=template.spec)
+
+
+def _of_pod(pod: Pod) -> Asking:
     what = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
     return Asking(what=what, metadata=pod.metadata, spec=pod.spec)
 

@@ -39,7 +39,7 @@ def judge(estate: Estate) -> Iterator[Finding]:
 def _cut(gang: Gang, placed: list[Pod], groups: tuple[str, ...]) -> Finding:
     nodes = gang.nodes
     where = (
-        f"{len(nodes)} nodes of {' and '.join(groups)}" if len(nodes) > 1 else f"node {nodes[0]}, {groups[0]}"
+        f"{len(nodes)} nodes of {_few(list(groups))}" if len(nodes) > 1 else f"node {nodes[0]}, {groups[0]}"
     )
     stops = (
         f"each of {len(nodes)} nodes that is replaced" if len(nodes) > 1 else "its node, once it is replaced,"

@@ -14,7 +14,7 @@ from aliquot.eks.estate.objects import Node, Objects
 from aliquot.eks.preflight import cuda_needs
 from aliquot.eks.preflight.cuda_needs import Need, NotTold
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
-from aliquot.eks.preflight.pools import Pool, asking, gpu_families, pools, some
+from aliquot.eks.preflight.pools import Asking, Pool, asking, gpu_families, pools, some, unplaced
 from aliquot.eks.versions import amis, drivers
 from aliquot.eks.versions.drivers import Cuda, Driver, Family, Fit
 from aliquot.eks.versions.minor import Minor
@@ -37,6 +37,11 @@ class _Has(Struct, frozen=True):
 
 def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
     objects = estate.objects or Objects()
+    waiting = unplaced(objects)
+    by_agent = {
+        one["metadata"]["name"]: str((one.get("status") or {}).get("driverVersion", ""))
+        for one in objects.of("GPUNode")
+    }
     for pool in pools(estate):
         families = gpu_families(estate, pool)
         strange = _strange(estate, pool)
@@ -47,7 +52,7 @@ def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
             yield wrong_kind
             if wrong_kind.severity is Severity.BLOCK:
                 continue
-        now = _now(pool, objects)
+        now = _now(pool, by_agent)
         then = _then(estate, pool, to, now)
         if now is None and (pool.nodes or then is None):
             yield Unchecked(what=f"the driver of {pool.name}", why=_unknown_driver(pool))
@@ -57,7 +62,7 @@ def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
                 why=f"it runs an AMI of yours: see that the one for {to} has a driver that its pods and GPUs need",
             )
         yield from _against_gpus(pool, families, now, then, to)
-        yield from _against_pods(pool, families, now, then, to, objects)
+        yield from _against_pods(pool, families, now, then, to, waiting)
 
 
 def _strange(estate: Estate, pool: Pool) -> list[Unchecked]:
@@ -92,12 +97,8 @@ def _kind_of_ami(pool: Pool, families: tuple[Family, ...]) -> Finding | None:
     )
 
 
-def _now(pool: Pool, objects: Objects) -> _Has | None:
-    """The oldest of its nodes."""
-    by_agent = {
-        one["metadata"]["name"]: str((one.get("status") or {}).get("driverVersion", ""))
-        for one in objects.of("GPUNode")
-    }
+def _now(pool: Pool, by_agent: dict[str, str]) -> _Has | None:
+    """The oldest of its nodes. `by_agent`: what Aliquot's agent says of each."""
     told = [found for node in pool.nodes if (found := _of_node(node, by_agent.get(node.metadata.name, "")))]
     if told:
         return min(told, key=lambda one: one.driver)
@@ -210,11 +211,11 @@ def _against_pods(
     now: _Has | None,
     then: _Has | None,
     to: Minor,
-    objects: Objects,
+    waiting: tuple[Asking, ...],
 ) -> Iterator[Finding | Unchecked]:
     needs: dict[tuple[Cuda, bool], list[tuple[str, str]]] = defaultdict(list)
     silent: dict[str, tuple[str, list[str]]] = {}
-    for one in asking(pool, objects):
+    for one in asking(pool, waiting):
         for need in cuda_needs.of_pod(one.metadata, one.spec):
             if isinstance(need, NotTold):
                 silent.setdefault(need.image, (need.why, []))[1].append(one.what)
