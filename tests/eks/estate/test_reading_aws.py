@@ -204,3 +204,23 @@ async def test_releases_that_aws_recommends_ten_at_a_time(account: Account) -> N
     assert groups[0].release == by_minor["1.31"]
     assert api.calls["ssm:GetParameters"] == 1
     assert await recommended(api, (), Minor(1, 31)) == ()
+
+
+async def test_reservations_as_the_fake_has_them(account: Account) -> None:
+    api = Direct(account.service, now=lambda: account.now_s, failed=Failure, subnets=account.subnets)
+    groups = await reading_aws.nodegroups(api, "prod")
+    asked = {
+        "AvailabilityZone": "eu-west-1a",
+        "InstanceType": "p5.48xlarge",
+        "InstanceCount": 3,
+        "InstancePlatform": "Linux/UNIX",
+    }
+    end = {"EndDateType": "limited", "EndDate": datetime(2026, 10, 2, tzinfo=UTC)}
+    made = await api.call(
+        "ec2", "CreateCapacityReservation", **asked, **end, InstanceMatchCriteria="targeted"
+    )
+    await api.call("ec2", "CreateCapacityReservation", **{**asked, "InstanceType": "g5.xlarge"})
+    (found,) = await reading_aws.reservations(api, groups, ())
+    assert found.id == made["CapacityReservation"]["CapacityReservationId"]
+    assert (found.total, found.available, found.targeted, found.block) == (3, 3, True, False)
+    assert found.ends_s == datetime(2026, 10, 2, tzinfo=UTC).timestamp()

@@ -293,3 +293,12 @@ def test_nodes_of_no_group_are_looked_at_as_they_are() -> None:
 
 def test_groups_without_gpus_are_left_alone() -> None:
     assert judged(group(release=OLD, minor=M131), Objects(nodes=nodes({"metadata": {"name": "n"}}))) == []
+
+
+def test_nodes_of_no_group_of_which_nothing_is_known() -> None:
+    lone = node()
+    lone["metadata"]["labels"] = {}
+    for there, found in ((pods(), []), (pods(job(CUDA_12)), ["the driver of nodes of no group"])):
+        objects = Objects(nodes=nodes(lone), pods=there)
+        judgement = gpu_driver.judge(estate(nodegroups=(), objects=objects), M132)
+        assert [one.what for one in judgement] == found

@@ -54,7 +54,8 @@ def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
                 continue
         now = _now(pool, by_agent)
         then = _then(estate, pool, to, now)
-        if now is None and (pool.nodes or then is None):
+        used = pool.group is not None or any(cuda_needs.asks_gpus(pod.spec) for pod in pool.pods)
+        if now is None and used and (pool.nodes or then is None):
             yield Unchecked(what=f"the driver of {pool.name}", why=_unknown_driver(pool))
         elif then is None and pool.group is not None and pool.group.ami_type == _CUSTOM:
             yield Unchecked(
