@@ -94,6 +94,8 @@ class Training:
         self._rng = rng
         self.jobs: dict[str, Job] = {}
         self.leave_s = 5.0
+        self.every_s = 1.0
+        """Between two looks of controllers and kubelets."""
         self.never_leaves: set[str] = set()
         """Names of jobs."""
         self._leaving: dict[str, float] = {}
@@ -171,7 +173,7 @@ class Training:
             # Somebody else wrote at the same moment, or took away what was seen: it is looked at again.
             with contextlib.suppress(ApiError):
                 await self.step()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.every_s)
 
     async def step(self) -> None:
         for job in list(self.jobs.values()):
