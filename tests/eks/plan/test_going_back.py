@@ -41,6 +41,7 @@ def test_nodes_then_addons_then_the_control_plane() -> None:
     plan = going_back.plan(after_upgrade("STANDARD"), TARGETS, Options())
     assert [step.id for step in plan.steps] == [
         "back/1.31/canary-nodes/cpu",
+        "back/1.31/canary-nodes/health/cpu",
         "back-to-1.31/kube-proxy",
         "back-to-1.31/support",
         "back-to-1.31/insights",

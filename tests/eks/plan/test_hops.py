@@ -13,6 +13,7 @@ from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.versions.minor import Minor
 from tests.eks.plan.estates import (
@@ -53,8 +54,8 @@ def ids(of: Estate, to: Minor = M132, options: Options = OPTIONS) -> list[str]:
 
 
 def changing(of: Estate, to: Minor = M132, options: Options = OPTIONS) -> list[str]:
-    """Without what is around every hop."""
-    return [id_ for id_ in ids(of, to, options) if id_.split("/")[1] not in AROUND]
+    """Without what is around every hop, and after every roll."""
+    return [id_ for id_ in ids(of, to, options) if id_.split("/")[1] not in AROUND and "/health/" not in id_]
 
 
 def test_one_hop_is_told_from_its_first_step_to_its_last() -> None:
@@ -68,6 +69,7 @@ def test_one_hop_is_told_from_its_first_step_to_its_last() -> None:
         "1.32/control-plane",
         "1.32/control-plane-verify",
         "1.32/canary-nodes/web",
+        "1.32/canary-nodes/health/web",
         "1.32/kube-proxy",
         "1.32/platform",
         "1.32/unfreeze",
@@ -108,13 +110,17 @@ def test_groups_without_gpus_come_first_the_smallest_as_canary() -> None:
     assert changing(of) == [
         "1.32/control-plane",
         "1.32/canary-nodes/small",
-        "1.32/nodes/none",
         "1.32/nodes/web",
+        "1.32/nodes/none",
+        "1.32/gpu-drain-prep/save/a100",
         "1.32/gpu-drain-prep/suspend/a100",
         "1.32/nodes/a100",
+        "1.32/gpu-restore/gpus/a100",
         "1.32/gpu-restore/resume/a100",
+        "1.32/gpu-drain-prep/save/h100",
         "1.32/gpu-drain-prep/suspend/h100",
         "1.32/nodes/h100",
+        "1.32/gpu-restore/gpus/h100",
         "1.32/gpu-restore/resume/h100",
         "1.32/kube-proxy",
     ]
@@ -131,9 +137,11 @@ def test_groups_that_a_gang_lies_across_are_rolled_in_one_go_and_all_at_once() -
         "1.32/canary-nodes/web",
         "1.32/gpu-drain-prep/roll-as/gpu-a",
         "1.32/gpu-drain-prep/roll-as/gpu-b",
+        "1.32/gpu-drain-prep/save/gpu-a+gpu-b",
         "1.32/gpu-drain-prep/suspend/gpu-a+gpu-b",
         "1.32/nodes/gpu-a",
         "1.32/nodes/gpu-b",
+        "1.32/gpu-restore/gpus/gpu-a+gpu-b",
         "1.32/gpu-restore/resume/gpu-a+gpu-b",
         "1.32/gpu-restore/as-it-was/gpu-a",
         "1.32/gpu-restore/as-it-was/gpu-b",
@@ -171,9 +179,11 @@ def test_where_others_run_beside_a_gang_not_all_nodes_go_at_once() -> None:
     )
     assert changing(estate(gpus("gpu-a"), gpus("gpu-b"), objects=running)) == [
         "1.32/control-plane",
+        "1.32/gpu-drain-prep/save/gpu-a+gpu-b",
         "1.32/gpu-drain-prep/suspend/gpu-a+gpu-b",
         "1.32/nodes/gpu-a",
         "1.32/nodes/gpu-b",
+        "1.32/gpu-restore/gpus/gpu-a+gpu-b",
         "1.32/gpu-restore/resume/gpu-a+gpu-b",
         "1.32/kube-proxy",
     ]
@@ -320,6 +330,19 @@ def test_a_release_that_is_said_wins() -> None:
         if isinstance(step.act, GroupRoll)
     ]
     assert roll.release == "1.32.7-20260801"
+
+
+def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_the_end() -> None:
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {}}}}
+    nccl = SmokeJob(name="nccl", manifest=manifest, group="gpu")
+    web = SmokeJob(name="shop", manifest=manifest, group="web")
+    shop = SmokeJob(name="all", manifest=manifest)
+    of = estate(gpus("gpu"), group("web"))
+    found = ids(of, M132, Options(smokes=(nccl, web, shop)))
+    assert found.index("1.32/gpu-restore/gpus/gpu") + 2 == found.index("1.32/gpu-restore/smoke/gpu/nccl")
+    assert found.index("1.32/gpu-restore/smoke/gpu/nccl") + 1 == found.index("1.32/gpu-restore/resume/gpu")
+    assert found.index("1.32/canary-nodes/health/web") + 1 == found.index("1.32/canary-nodes/smoke/web/shop")
+    assert found[-2:] == ["1.32/verify", "1.32/verify/smoke/all"]
 
 
 def test_fargate_is_restarted_where_there_is_some_or_nobody_knows() -> None:

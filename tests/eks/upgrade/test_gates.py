@@ -7,6 +7,7 @@ import pytest
 from aliquot.eks.upgrade.acts.freeze import Freeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.gates import waits_s
 from aliquot.eks.upgrade.states import State
@@ -60,3 +61,12 @@ def test_who_waits(number: int, waits: bool) -> None:
     assert waits_s(STEPS, number, SATURDAYS, FRIDAY_22) == (DAY_S if waits else 0.0)
     assert waits_s(STEPS, number, SATURDAYS, SATURDAY_23) == 0.0
     assert waits_s(STEPS, number, (), FRIDAY_22) == 0.0
+
+
+def test_whether_a_roll_went_well_is_looked_at_at_once() -> None:
+    acts: tuple[Act, ...] = (Freeze(), GroupHealth(cluster="prod", group="gpu", minor=Minor(1, 32)))
+    steps = [
+        Step(id=str(number), state=State.NODES, hop=Minor(1, 32), what="", act=act, expected_s=0)
+        for number, act in enumerate(acts)
+    ]
+    assert [waits_s(steps, number, SATURDAYS, FRIDAY_22) for number in (0, 1)] == [DAY_S, 0.0]

@@ -18,6 +18,11 @@ _COMMANDS = {
     "rollback": ("aliquot.cli.eks.rollback", "rollback", "Back to the minor before, within seven days."),
     "status": ("aliquot.cli.eks.status", "status", "Runs, how far they are, and what they wait for."),
     "upgrade": ("aliquot.cli.eks.upgrade", "upgrade", "Upgrade a cluster in place, by a plan."),
+    "plan": (
+        "aliquot.cli.eks.plan",
+        "plan",
+        "Every hop and step of an upgrade, before it begins; nothing is changed.",
+    ),
     "preflight": (
         "aliquot.cli.eks.preflight",
         "preflight",

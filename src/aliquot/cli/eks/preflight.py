@@ -1,6 +1,5 @@
 """`aliquot eks preflight`: what speaks against an upgrade."""
 
-import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,8 @@ from aliquot.cli.connect import cluster_options, connect
 from aliquot.cli.eks.component_options import chosen, component_options
 from aliquot.cli.eks.connecting import aws_options, connect_eks
 from aliquot.cli.eks.connecting import connect as connect_aws
+from aliquot.cli.eks.files import read_waivers, write
+from aliquot.cli.eks.parameters import MinorType
 from aliquot.cli.eks.reading import run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from aliquot.eks.estate.estate import Cluster, Estate
     from aliquot.eks.preflight.subject import Need, Subject
     from aliquot.eks.preflight.verdict import Preflight
-    from aliquot.eks.preflight.waivers import Waiver
     from aliquot.eks.sightings.sighting import Unchecked
     from aliquot.eks.versions.minor import Minor
 
@@ -34,29 +34,15 @@ class _As(StrEnum):
     HTML = "html"
 
 
-class _MinorType(click.ParamType["Minor"]):
-    name = "minor"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Minor":
-        from aliquot.eks.versions.minor import Minor
-
-        if isinstance(value, Minor):
-            return value
-        try:
-            return Minor.parse(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 @click.command()
 @click.argument("cluster", required=False)
 @click.option(
-    "--to", required=True, type=_MinorType(), metavar="MINOR", help="Where the upgrade leads, as 1.33."
+    "--to", required=True, type=MinorType(), metavar="MINOR", help="Where the upgrade leads, as 1.33."
 )
 @click.option(
     "--from",
     "now",
-    type=_MinorType(),
+    type=MinorType(),
     metavar="MINOR",
     help="Where it begins, of manifests: the minor before --to, if left out.",
 )
@@ -144,7 +130,7 @@ def preflight(
         raise click.UsageError(f"{now} is ahead of {to}: an upgrade leads on; --from is where it begins")
     known, versions = chosen(tables, components, targets)
     subject = replace(_of_files(manifests, now or to.previous, to), removals=known, components=versions)
-    decided = _waivers(waivers, subject)
+    decided = read_waivers(waivers, subject.today)
     if kubernetes:
         subject = run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
     elif cluster:
@@ -153,7 +139,7 @@ def preflight(
     result = judge(subject, CHECKS, decided)
     text = _text(result, _As(output))
     if out is not None:
-        _write(out, text)
+        write(out, text)
         click.echo(result.summary)
     else:
         click.echo(text, nl=False)
@@ -246,19 +232,6 @@ def _of_files(paths: tuple[Path, ...], now: "Minor", to: "Minor") -> "Subject":
     )
 
 
-def _waivers(path: Path | None, subject: "Subject") -> "tuple[Waiver, ...]":
-    from aliquot.document import DocumentError
-    from aliquot.eks.preflight import waivers
-    from aliquot.eks.preflight.checks.table import TITLES
-
-    if path is None:
-        return ()
-    try:
-        return waivers.read(path, TITLES, subject.today)
-    except (DocumentError, waivers.WaiverError) as error:
-        raise click.ClickException(str(error)) from None
-
-
 def _text(result: "Preflight", output: _As) -> str:
     import msgspec
 
@@ -285,13 +258,3 @@ def _text(result: "Preflight", output: _As) -> str:
     from aliquot.eks.preflight.reports import text
 
     return text.text(result)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    except OSError as error:
-        raise click.ClickException(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -19,6 +19,7 @@ OF_ALL = frozenset(
         ("pricing", "GetProducts"),
         ("service-quotas", "ListServiceQuotas"),
         ("ssm", "GetParameter"),
+        ("ssm", "GetParameters"),
     }
 )
 

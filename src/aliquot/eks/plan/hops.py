@@ -178,6 +178,9 @@ def verification(way: Way) -> Iterator[Step]:
     yield way.step(
         State.VERIFY, "all that there was before is there", CountAfter(hop=str(way.hop.to)), minutes=(5, 30)
     )
+    for smoke in way.options.smokes:
+        if not smoke.group:
+            yield way.smoke(State.VERIFY, smoke)
 
 
 def soak(way: Way) -> Iterator[Step]:

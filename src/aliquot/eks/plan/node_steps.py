@@ -11,7 +11,9 @@ from aliquot.eks.plan.times import duration
 from aliquot.eks.plan.way import Way
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig, as_it_is
+from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
@@ -46,11 +48,31 @@ def _together(
     changed = [(one, act) for one in groups if (act := wanted[one.name]) is not None]
     configured = {one.name: _as(way.estate, one, act) for one, act in changed}
     rolled = [_roll(way, configured.get(one.name, one), rolls[one.name], nodes) for one in groups]
-    names = tuple(one.name for one in groups)
+    with_gpus = tuple(one.name for one in groups if rolling.has_gpus(way.estate, one))
+    names, to = tuple(one.name for one in groups), rolls[groups[0].name].minor
     for group, act in changed:
         yield _config(way, prepare, group, act, f"roll-as/{group.name}")
+    yield way.step(
+        prepare,
+        f"what nodes of {_listed(with_gpus)} were given is kept: MIG layouts, labels, taints",
+        SaveGpus(cluster=way.cluster, groups=with_gpus),
+        f"save/{'+'.join(with_gpus)}",
+        minutes=(1, 10),
+    )
     yield _suspend(way, prepare, names, sum(step.expected_s for step in rolled))
     yield from rolled
+    yield way.step(
+        restore,
+        f"new nodes of {_listed(with_gpus)} are given what those before them had, and offer as many GPUs",
+        RestoreGpus(groups=with_gpus, minor=to),
+        f"gpus/{'+'.join(with_gpus)}",
+        minutes=(10, 30),
+    )
+    for name in names:
+        yield _health(way, restore, name, to)
+    for smoke in way.options.smokes:
+        if smoke.group in names:
+            yield way.smoke(restore, smoke)
     yield way.step(
         restore,
         f"gangs that were suspended for {_listed(names)} go on",
@@ -60,6 +82,16 @@ def _together(
     )
     for group, _ in changed:
         yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
+
+
+def _health(way: Way, state: State, name: str, to: Minor) -> Step:
+    return way.step(
+        state,
+        f"node group {name} is well: its nodes are there, Ready and at {to}, and nobody waits for room",
+        GroupHealth(cluster=way.cluster, group=name, minor=to),
+        f"health/{name}",
+        minutes=(2, 15),
+    )
 
 
 def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) -> Step:
@@ -92,6 +124,10 @@ def _group(way: Way, group: Nodegroup, roll: GroupRoll, state: State) -> Iterato
     if wanted is not None:
         yield _config(way, state, group, wanted, f"roll-as/{group.name}")
     yield _roll(way, group if wanted is None else _as(way.estate, group, wanted), roll, state)
+    yield _health(way, state, group.name, roll.minor)
+    for smoke in way.options.smokes:
+        if smoke.group == group.name:
+            yield way.smoke(state, smoke)
     if wanted is not None:
         yield _config(way, state, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
 

@@ -12,6 +12,7 @@ from aliquot.eks.plan.costs import Costs
 from aliquot.eks.preflight.waivers import Waiver
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.upgrade.acts.approval import Approval
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions import minor
 from aliquot.eks.versions.minor import Minor
@@ -47,6 +48,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Between two hops: the second ends the right to roll the first one back."""
     allow_unchecked: bool = False
     waivers: tuple[Waiver, ...] = ()
+    smokes: tuple[SmokeJob, ...] = ()
+    """Jobs that have to succeed: on a group after each of its rolls, or without one at the end of each hop."""
     checkpoint_s: float = 900.0
     """Gangs have so long to save what they have done, before they are suspended."""
     no_surge: tuple[str, ...] = ()

@@ -30,9 +30,8 @@ _TELL = ("minors that EKS has", "subnets", "instance types", RESERVATIONS)
 
 def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
     """Raises CannotPlan."""
-    calendar = estate.calendar or calendars.shipped()
-    today = today_of(estate)
-    refusing.check(estate, to, calendar, today)
+    check(estate, to)
+    calendar, today = estate.calendar or calendars.shipped(), today_of(estate)
     _known_groups(estate, options)
     hops = _hops(estate.cluster.minor, to)
     found = hashing.state(estate)
@@ -60,6 +59,11 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
     whole = replace(bare, steps=steps, costs=costs.of(bare.now, to, calendar, today, surge))
     id_ = identity(whole)
     return replace(whole, id=id_, steps=_steps(estate, where, bare, targets, id_))
+
+
+def check(estate: Estate, to: Minor) -> None:
+    """What speaks against any plan that leads there, whatever else is read. Raises CannotPlan."""
+    refusing.check(estate, to, estate.calendar or calendars.shipped(), today_of(estate))
 
 
 def today_of(estate: Estate) -> date:
@@ -93,7 +97,8 @@ def _steps(estate: Estate, where: Placement, plan: Plan, targets: Targets, appro
 
 def _known_groups(estate: Estate, options: Options) -> None:
     names = {one.name for one in estate.nodegroups}
-    for name in (*options.no_surge, *(one.group for one in options.pins)):
+    smoked = (one.group for one in options.smokes if one.group)
+    for name in (*options.no_surge, *(one.group for one in options.pins), *smoked):
         if name not in names:
             raise CannotPlan(
                 f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"

@@ -55,7 +55,8 @@ def sets(estate: Estate, placement: Placement, behind: tuple[Nodegroup, ...]) ->
     gpu = [groups for groups in together if any(has_gpus(estate, one) for one in groups)]
     plain = sorted(
         (one for groups in together if groups and groups not in gpu for one in groups),
-        key=lambda one: (one.desired, one.name),
+        # Those without a node show nothing to those after them.
+        key=lambda one: (not one.desired, one.desired, one.name),
     )
     canary = next((one for one in plain if one.desired), None)
     return Sets(

@@ -9,6 +9,7 @@ from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import Hop, Options
 from aliquot.eks.plan.targets import Targets
 from aliquot.eks.preflight.pools import FARGATE_LABEL
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
@@ -43,6 +44,17 @@ class Way(Struct, frozen=True, kw_only=True):
     def has_fargate(self) -> bool:
         objects = self.estate.objects
         return objects is not None and any(FARGATE_LABEL in node.metadata.labels for node in objects.nodes)
+
+    def smoke(self, state: State, act: SmokeJob) -> Step:
+        where = f"smoke/{act.group}/{act.name}" if act.group else f"smoke/{act.name}"
+        on = f" on node group {act.group}" if act.group else ""
+        return self.step(
+            state,
+            f"Job {act.namespace}/{act.name} succeeds{on}",
+            act,
+            where,
+            minutes=(5, act.limit_s / MINUTE_S),
+        )
 
     def step(
         self,

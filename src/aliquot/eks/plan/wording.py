@@ -20,11 +20,14 @@ from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.preflight import Preflight
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
@@ -88,6 +91,14 @@ def by_hand(plan: Plan, step: Step) -> str:
             return f"cordon the nodes of {', '.join(step.act.groups)}; for each job on them ask for a checkpoint, wait for it, then suspend the job as a whole"
         case ResumeGangs():
             return "resume each of these jobs, once its nodes are there"
+        case SaveGpus():
+            return "write down the labels, taints and `nvidia-smi mig -lgi` of each of these nodes"
+        case RestoreGpus():
+            return "label new nodes as the old ones were, wait for `nvidia.com/mig.config.state=success`, compare `kubectl get nodes -o yaml` (allocatable)"
+        case GroupHealth():
+            return f"`kubectl get nodes -l eks.amazonaws.com/nodegroup={step.act.group}`: as many as before, Ready; `kubectl get pods -A --field-selector status.phase=Pending`: none more than before"
+        case SmokeJob():
+            return f"`kubectl create` the Job {step.act.namespace}/{step.act.name}, and `kubectl wait --for=condition=Complete` for it"
         case Unfreeze():
             return "take all of that back"
         case ControlPlaneHealth():

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.group_health import GroupHealth
+from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
 from aliquot.windows import Window, opens_in_s
@@ -24,10 +26,14 @@ NOTICED = frozenset(
 )
 """What people may notice. The way back is none of them: whoever goes back has waited long enough."""
 
+_LOOKS = (GroupHealth, SmokeJob)
+"""Among them, but of the roll before them: whether that went well nobody wants to know a week later."""
+
 
 def waits_s(steps: Sequence[Step], number: int, windows: Sequence[Window], now_s: float) -> float:
     """Until the step of this number may begin; 0: now."""
-    if steps[number].state not in NOTICED or _jobs_are_suspended(steps, number):
+    step = steps[number]
+    if step.state not in NOTICED or isinstance(step.act, _LOOKS) or _jobs_are_suspended(steps, number):
         return 0.0
     return opens_in_s(windows, now_s)
 

@@ -1,0 +1,113 @@
+"""Types of options that the `eks` commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aliquot.eks.plan.plan import Pin
+    from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
+    from aliquot.eks.versions.minor import Minor
+    from aliquot.windows import Window
+
+
+class MinorType(click.ParamType["Minor"]):
+    name = "minor"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Minor":
+        from aliquot.eks.versions.minor import Minor
+
+        if isinstance(value, Minor):
+            return value
+        try:
+            return Minor.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class PinType(click.ParamType["Pin"]):
+    """`GROUP@MINOR=VALUE`: of a node group, when it is rolled to that minor."""
+
+    def __init__(self, field: str) -> None:
+        """`field`: of a `Pin`, that the value goes into."""
+        self.name = "pin"
+        self._field = field
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Pin":
+        from aliquot.eks.plan.plan import Pin
+        from aliquot.eks.versions.minor import Minor
+
+        if isinstance(value, Pin):
+            return value
+        where, _, said = str(value).partition("=")
+        group, _, minor = where.partition("@")
+        if not (group and minor and said):
+            self.fail(f"{value!r}: write it as GROUP@MINOR=VALUE, as gpu@1.32=7", param, ctx)
+        try:
+            parsed = Minor.parse(minor)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        if self._field == "release":
+            return Pin(group=group, minor=parsed, release=said)
+        return Pin(group=group, minor=parsed, template_version=said)
+
+
+class SmokeType(click.ParamType["SmokeJob"]):
+    """`FILE`, or `GROUP=FILE`: a manifest of a Job."""
+
+    name = "smoke"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "SmokeJob":
+        from aliquot.document import DocumentError, load_file
+        from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
+
+        if isinstance(value, SmokeJob):
+            return value
+        before, has, after = str(value).partition("=")
+        group, file = (before, after) if has else ("", before)
+        try:
+            manifest = load_file(Path(file), dict[str, Any])
+            name = str((manifest.get("metadata") or {}).get("name") or Path(file).stem)
+            return SmokeJob(name=name, manifest=manifest, group=group)
+        except (DocumentError, ValueError) as error:
+            self.fail(str(error), param, ctx)
+
+
+class WindowType(click.ParamType["Window"]):
+    """`0 22 * * 6 for 6h in Europe/Berlin`."""
+
+    name = "window"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> "Window":
+        from aliquot.kube import duration
+        from aliquot.windows import Window, problem
+
+        if isinstance(value, Window):
+            return value
+        before, _, zone = str(value).partition(" in ")
+        schedule, has, length = before.partition(" for ")
+        if not has:
+            self.fail(f"{value!r}: write it as 'SCHEDULE for DURATION [in ZONE]'", param, ctx)
+        try:
+            window = Window(schedule.strip(), duration.seconds(length.strip()), zone.strip() or "UTC")
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}", param, ctx)
+        wrong = problem(window)
+        if wrong:
+            self.fail(f"{value!r}: {wrong}", param, ctx)
+        return window
+
+
+class TagType(click.ParamType[tuple[str, str]]):
+    name = "tag"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, has, said = str(value).partition("=")
+        if not key or not has:
+            self.fail(f"{value!r}: write it as TAG=VALUE", param, ctx)
+        return key, said

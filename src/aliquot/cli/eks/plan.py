@@ -1,0 +1,320 @@
+"""`aliquot eks plan`: an upgrade, decided before it begins; of one cluster, or of a fleet."""
+
+import asyncio
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.connect import cluster_options, connect
+from aliquot.cli.eks.connecting import aws_options, connect_eks
+from aliquot.cli.eks.connecting import connect as connect_aws
+from aliquot.cli.eks.files import read_waivers, write
+from aliquot.cli.eks.parameters import MinorType, PinType, SmokeType, TagType, WindowType
+from aliquot.cli.output import counted, table
+from aliquot.cli.parameters import Duration, GivenName, GivenPath
+from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.estate.estate import Estate
+    from aliquot.eks.plan.making import Outcome, WithObjects
+    from aliquot.eks.plan.plan import Options, Pin, Plan
+    from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
+    from aliquot.eks.versions.minor import Minor
+    from aliquot.windows import Window
+
+NO_PLAN = 4
+"""Exit code: there is no plan, and it says why."""
+
+
+class _As(StrEnum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+class _NoPlan(click.ClickException):
+    exit_code = NO_PLAN
+
+
+@click.command()
+@click.argument("cluster", required=False, type=GivenName())
+@click.option("--to", required=True, type=MinorType(), metavar="MINOR", help="Where it leads, as 1.33.")
+@click.option("--all", "everything", is_flag=True, help="Every cluster of the account and region.")
+@click.option(
+    "--selector",
+    "tags",
+    multiple=True,
+    type=TagType(),
+    metavar="TAG=VALUE",
+    help="Every cluster with this tag; several are all asked for.",
+)
+@click.option(
+    "--soak",
+    "soak_s",
+    type=Duration(least_s=0),
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="Between two hops: the second ends the right to roll the first one back.",
+)
+@click.option(
+    "--checkpoint",
+    "checkpoint_s",
+    type=Duration(least_s=0),
+    default="15m",
+    show_default=True,
+    metavar="DURATION",
+    help="Gangs have so long to save what they have done, before they are suspended.",
+)
+@click.option(
+    "--window",
+    "windows",
+    multiple=True,
+    type=WindowType(),
+    metavar="WINDOW",
+    help="'0 22 * * 6 for 6h in Europe/Berlin': steps that people may notice begin in it. Several may be given.",
+)
+@click.option(
+    "--no-surge",
+    multiple=True,
+    type=GivenName(),
+    metavar="GROUP",
+    help="A node group for which there is no capacity beside what it has: old nodes go first.",
+)
+@click.option(
+    "--release",
+    "releases",
+    multiple=True,
+    type=PinType("release"),
+    metavar="GROUP@MINOR=RELEASE",
+    help="The AMI's release of a node group at a minor, instead of the newest.",
+)
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    type=PinType("template_version"),
+    metavar="GROUP@MINOR=VERSION",
+    help="The version of its launch template at a minor: of groups with an AMI of your own.",
+)
+@click.option(
+    "--smoke",
+    "smokes",
+    multiple=True,
+    type=SmokeType(),
+    metavar="[GROUP=]FILE",
+    help="A Job (batch/v1) that has to succeed: on that group after its roll, else at the end of each hop.",
+)
+@click.option(
+    "--waivers",
+    type=GivenPath(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For the preflight of each hop, as of aliquot eks preflight.",
+)
+@click.option(
+    "--allow-unchecked", is_flag=True, help="Let the preflight pass although something could not be read."
+)
+@click.option("--aws-only", is_flag=True, help="Ask no API server: gangs and who moves are not known.")
+@click.option(
+    "-o", "--output", type=click.Choice([one.value for one in _As]), default="text", help="How it is printed."
+)
+@click.option(
+    "--out",
+    type=GivenPath(path_type=Path),
+    metavar="PATH",
+    help="The plan as JSON into this file, for aliquot eks upgrade; of a fleet, into this directory.",
+)
+@cluster_options
+@aws_options
+def plan(
+    cluster: str | None,
+    to: "Minor",
+    everything: bool,
+    tags: tuple[tuple[str, str], ...],
+    soak_s: float,
+    checkpoint_s: float,
+    windows: "tuple[Window, ...]",
+    no_surge: tuple[str, ...],
+    releases: "tuple[Pin, ...]",
+    templates: "tuple[Pin, ...]",
+    smokes: "tuple[SmokeJob, ...]",
+    waivers: Path | None,
+    allow_unchecked: bool,
+    aws_only: bool,
+    output: str,
+    out: Path | None,
+    kubeconfig: str | None,
+    context: str | None,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Every hop and every step of an upgrade of CLUSTER, before anything is changed; nothing is written to it.
+
+    With --all or --selector it is a fleet: a row for each cluster, and with --out DIR a plan for each.
+
+    Exit codes: 0 planned, or there is nothing to do; 4 there is no plan (of some cluster), and it says why; 1 it failed.
+    """
+    from aliquot.eks.plan.plan import Options
+
+    is_fleet = everything or bool(tags)
+    if is_fleet == bool(cluster):
+        raise click.UsageError("say what to plan for: CLUSTER, or --all or --selector TAG=VALUE")
+    if is_fleet and (kubeconfig or context):
+        raise click.UsageError("--kubeconfig and --context are of one cluster: name it")
+    if aws_only and (kubeconfig or context):
+        raise click.UsageError("--aws-only asks no API server: leave --kubeconfig and --context out")
+    if is_fleet and (no_surge or releases or templates or any(one.group for one in smokes)):
+        raise click.UsageError(
+            "--no-surge, --release, --template and --smoke GROUP=FILE are of one cluster's groups: name it"
+        )
+    if is_fleet and output != _As.TEXT:
+        raise click.UsageError("of a fleet there is a table; --out DIR writes a plan for each cluster")
+    options = Options(
+        soak_s=soak_s,
+        checkpoint_s=checkpoint_s,
+        windows=windows,
+        smokes=smokes,
+        no_surge=no_surge,
+        pins=(*releases, *templates),
+        waivers=read_waivers(waivers, datetime.fromtimestamp(SystemClock().now(), UTC).date()),
+        allow_unchecked=allow_unchecked,
+    )
+    door = connect_aws(region, profile, endpoint_url)
+    if cluster:
+        made = asyncio.run(_one(door, cluster, to, options, kubeconfig, context, aws_only=aws_only))
+        if made is not None:
+            _show(made, _As(output), out)
+        return
+    outcomes = asyncio.run(_fleet(door, dict(tags), to, options, aws_only=aws_only))
+    _show_fleet(outcomes, to, out)
+    if any(one.why and not one.is_there for one in outcomes):
+        raise click.exceptions.Exit(NO_PLAN)
+
+
+async def _one(
+    door: "Boto",
+    cluster: str,
+    to: "Minor",
+    options: "Options",
+    kubeconfig: str | None,
+    context: str | None,
+    *,
+    aws_only: bool,
+) -> "Plan | None":
+    """None: there is nothing to do, which has been said."""
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.plan.making import make
+    from aliquot.eks.plan.plan import CannotPlan, NothingToDo
+    from aliquot.kube.errors import ApiError
+
+    async with door as api:
+        asked = _objects(api, kubeconfig, context, aws_only=aws_only)
+        try:
+            return await make(
+                api, cluster, to, options, region=api.region or "", clock=SystemClock(), with_objects=asked
+            )
+        except NothingToDo as error:
+            click.echo(str(error))
+            return None
+        except CannotPlan as error:
+            raise _NoPlan(str(error)) from None
+        except ApiError as error:
+            raise click.ClickException(
+                f"the API server of {cluster}: {error}; --aws-only plans without it"
+            ) from None
+        except Failure as error:
+            raise click.ClickException(str(error)) from None
+
+
+async def _fleet(
+    door: "Boto", tags: dict[str, str], to: "Minor", options: "Options", *, aws_only: bool
+) -> "tuple[Outcome, ...]":
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.aws.remembering import Remembering
+    from aliquot.eks.plan.making import make_all, names
+
+    async with door as api:
+        try:
+            found = await names(api, tags)
+        except Failure as error:
+            raise click.ClickException(str(error)) from None
+        if not found:
+            asked = ", ".join(f"{key}={value}" for key, value in tags.items())
+            raise click.ClickException(
+                f"{api.region} has no EKS cluster" + (f" with the tag {asked}" if asked else "")
+            )
+        return await make_all(
+            Remembering(api),
+            found,
+            to,
+            options,
+            region=api.region or "",
+            clock=SystemClock(),
+            with_objects=_objects(api, None, None, aws_only=aws_only),
+        )
+
+
+def _objects(api: "Boto", kubeconfig: str | None, context: str | None, *, aws_only: bool) -> "WithObjects":
+    from aliquot.eks.estate.reading import with_objects
+    from aliquot.eks.versions import removals
+
+    async def asked(estate: "Estate") -> "Estate":
+        if aws_only:
+            return estate
+        reached = connect(kubeconfig, context) if kubeconfig or context else connect_eks(api, estate.cluster)
+        async with reached as client:
+            return await with_objects(estate, client, removals.shipped(), helm=False)
+
+    return asked
+
+
+def _show(made: "Plan", output: _As, out: Path | None) -> None:
+    from aliquot.eks.plan import runbook, text
+
+    if out is not None:
+        write(out, _text(made))
+    match output:
+        case _As.JSON:
+            click.echo(_text(made), nl=False)
+        case _As.MARKDOWN:
+            click.echo(runbook.markdown(made), nl=False)
+        case _As.TEXT:
+            table(text.COLUMNS, text.rows(made))
+            click.echo()
+            for line in text.summary(made):
+                click.echo(line)
+            if out is not None:
+                click.echo(f"to apply it: aliquot eks upgrade {made.cluster} --plan {out}")
+
+
+def _show_fleet(outcomes: "tuple[Outcome, ...]", to: "Minor", out: Path | None) -> None:
+    from aliquot.eks.plan import text
+
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"{out}: cannot be made: {error.strerror or error}") from None
+        for one in outcomes:
+            if one.plan is not None:
+                write(out / f"{one.cluster}.json", _text(one.plan))
+    table(text.FLEET_COLUMNS, [text.fleet_row(one) for one in outcomes])
+    planned = sum(1 for one in outcomes if one.plan is not None)
+    there = sum(1 for one in outcomes if one.is_there)
+    click.echo(
+        f"\n{counted(len(outcomes), 'cluster')} to {to}: {planned} planned, {there} there already, "
+        f"{len(outcomes) - planned - there} without a plan"
+    )
+
+
+def _text(made: "Plan") -> str:
+    import msgspec
+
+    from aliquot.eks.plan import plan as plans
+
+    return msgspec.json.format(plans.encode(made), indent=2).decode() + "\n"
