@@ -40,7 +40,7 @@ def in_file(path: Path) -> Iterator[Sighting | Unchecked]:
 
 
 def in_text(text: str, source: str) -> Iterator[Sighting | Unchecked]:
-    if "apiVersion" not in text:
+    if "apiVersion" not in text or "kind" not in text:
         # Values, workflows, package.json: no manifest, and nothing to be told of.
         return
     try:
