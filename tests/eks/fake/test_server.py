@@ -158,3 +158,59 @@ async def test_boto3_reads_what_is_beside_eks() -> None:
             Filters=[{"Name": "instance-type", "Values": ["p5.48xlarge"]}],
         )
         assert "InstanceTypeOfferings" in types
+
+
+async def test_a_node_group_finds_its_launch_template_and_its_private_subnets_at_motos() -> None:
+    clock = Clocked()
+    fleet = Imagined()
+    world = World(known=known(), fleet=fleet, rng=random.Random(7), region=REGION)
+    async with served(Service(world, MODEL), clock) as url, Boto(region=REGION, endpoints={"": url}) as api:
+        subnets = await network(api)
+        role = "arn:aws:iam::123456789012:role/eks"
+        vpc = {"subnetIds": subnets}
+        await api.call("eks", "CreateCluster", name="prod", roleArn=role, resourcesVpcConfig=vpc)
+        clock.now_s += 700
+        reserved = await api.call(
+            "ec2",
+            "CreateCapacityReservation",
+            InstanceType="p5.48xlarge",
+            InstancePlatform="Linux/UNIX",
+            AvailabilityZone=f"{REGION}b",
+            InstanceCount=1,
+        )
+        target = {"CapacityReservationId": reserved["CapacityReservation"]["CapacityReservationId"]}
+        data = {
+            "InstanceType": "p5.48xlarge",
+            "CapacityReservationSpecification": {"CapacityReservationTarget": target},
+        }
+        await api.call("ec2", "CreateLaunchTemplate", LaunchTemplateName="gpu", LaunchTemplateData=data)
+        group = {"clusterName": "prod", "nodegroupName": "gpu", "nodeRole": role, "subnets": subnets}
+        with pytest.raises(Failure, match="Launch template none version 1 does not exist"):
+            await api.call("eks", "CreateNodegroup", **group, launchTemplate={"name": "none", "version": "1"})
+        made = await api.call("eks", "CreateNodegroup", **group, launchTemplate={"name": "gpu"})
+        named = made["nodegroup"]["launchTemplate"]
+        assert (named["id"][:3], named["name"], named["version"]) == ("lt-", "gpu", "1")
+        assert [(one.instance_type, one.zone) for one in fleet.machines.values()] == [
+            ("p5.48xlarge", f"{REGION}b")
+        ]
+
+        # A subnet with a way to an internet gateway is public.
+        gateway = (await api.call("ec2", "CreateInternetGateway"))["InternetGateway"]["InternetGatewayId"]
+        (told,) = (await api.call("ec2", "DescribeSubnets", SubnetIds=subnets[:1]))["Subnets"]
+        await api.call("ec2", "AttachInternetGateway", InternetGatewayId=gateway, VpcId=told["VpcId"])
+        table = (await api.call("ec2", "CreateRouteTable", VpcId=told["VpcId"]))["RouteTable"]["RouteTableId"]
+        route = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway}
+        await api.call("ec2", "CreateRoute", RouteTableId=table, **route)
+        await api.call("ec2", "AssociateRouteTable", RouteTableId=table, SubnetId=subnets[0])
+        profile = {
+            "clusterName": "prod",
+            "fargateProfileName": "web",
+            "podExecutionRoleArn": role,
+            "selectors": [{"namespace": "web"}],
+        }
+        with pytest.raises(
+            Failure, match=f"{subnets[0]} provided in Fargate Profile is not a private subnet"
+        ):
+            await api.call("eks", "CreateFargateProfile", **profile, subnets=subnets)
+        told = (await api.call("eks", "CreateFargateProfile", **profile))["fargateProfile"]
+        assert told["subnets"] == subnets[1:]

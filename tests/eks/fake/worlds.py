@@ -4,6 +4,7 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
+from aliquot.eks.fake import neighbours
 from aliquot.eks.fake.fleet import Imagined
 from aliquot.eks.fake.model import Model
 from aliquot.eks.fake.refusals import Refused
@@ -26,6 +27,7 @@ class Account:
         self.now_s = START_S
         self.free = {"subnet-a": 100, "subnet-b": 100}
         self.public: set[str] = set()
+        self.templates: list[dict[str, Any]] | None = None
 
     def subnets(self) -> list[dict[str, Any]]:
         return [
@@ -44,7 +46,21 @@ class Account:
         return [{"VpcId": "vpc-1", "Routes": routes, "Associations": associated}]
 
     def around(self) -> Surroundings:
-        return Surroundings(self.subnets(), route_tables=self.route_tables())
+        return Surroundings(self.subnets(), route_tables=self.route_tables(), templates=self.templates)
+
+    def template(self, number: int = 1, **data: Any) -> dict[str, Any]:
+        """A version of launch template lt-1, as a node group names it."""
+        version = {
+            "LaunchTemplateId": "lt-1",
+            "LaunchTemplateName": "gpu",
+            "VersionNumber": number,
+            "LaunchTemplateData": data,
+        }
+        self.templates = [*(self.templates or []), version]
+        return {"name": "gpu", "version": str(number)}
+
+    def beside(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        return neighbours.answer(self.world, service, operation, parameters, self.now_s)
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self.service.call(operation, parameters, self.now_s, self.around())

@@ -34,7 +34,9 @@ class Reservation:
         return "active" if self.ends_s is None or now_s < self.ends_s else "expired"
 
     def free(self, now_s: float) -> int:
-        return self.total - len(self.used) if self.state(now_s) == "active" else 0
+        if self.state(now_s) != "active" or self.ends_instances(now_s):
+            return 0
+        return self.total - len(self.used)
 
     def ends_instances(self, now_s: float) -> bool:
         """A block takes its instances along; other reservations leave theirs running."""

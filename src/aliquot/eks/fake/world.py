@@ -59,6 +59,19 @@ class Node:
     reservation: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What instances a node group takes, and from where."""
+
+    instance_types: tuple[str, ...] = ()
+    """Wherever they are said."""
+    reservation: str = ""
+    """That its launch template names."""
+    preference: str = ""
+    """Of its launch template, among reservations; empty: open ones first, then the market."""
+    placement_group: str = ""
+
+
 @dataclass(kw_only=True)
 class Roll:
     """A node group's nodes on their way to another version."""
@@ -71,8 +84,7 @@ class Roll:
     unavailable: int
     surge: int
     force: bool
-    began_s: float
-    phase: str = "surge"
+    draw_before: Draw
 
 
 @dataclass(kw_only=True)
@@ -83,13 +95,7 @@ class Nodegroup:
     since_s: float = 0.0
     zones: list[str] = field(default_factory=list)
     launched: int = 0
-    instance_types: list[str] = field(default_factory=list)
-    """Wherever they are said."""
-    reservation: str = ""
-    """That its launch template names."""
-    preference: str = ""
-    """Of its launch template, among reservations; empty: open ones first, then the market."""
-    placement_group: str = ""
+    draw: Draw = field(default_factory=Draw)
     starved_s: float | None = None
     """There is no instance to be had since then."""
 

@@ -55,7 +55,7 @@ def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     if name not in world.market.placement_groups:
         raise Refused("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
     groups = [group for cluster in world.clusters.values() for group in cluster.nodegroups.values()]
-    if any(group.nodes and group.placement_group == name for group in groups):
+    if any(group.nodes and group.draw.placement_group == name for group in groups):
         raise Refused(
             "InvalidPlacementGroup.InUse", f"The placement group '{name}' is in use and may not be deleted."
         )

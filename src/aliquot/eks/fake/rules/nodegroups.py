@@ -5,7 +5,7 @@ from typing import Any
 
 from aliquot.eks.fake.known import LAST_AL2, number
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
-from aliquot.eks.fake.rules import finding, rolls, sizing
+from aliquot.eks.fake.rules import finding, rolls, sizing, templates
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Nodegroup, Roll, World, at
@@ -20,15 +20,13 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     minor = call.get("version", cluster.minor)
     if number(minor) > number(cluster.minor):
         raise wrong(f"Nodegroup version {minor} is newer than cluster version {cluster.minor}", **names)
-    ami_type = call.get("amiType", "AL2023_x86_64_STANDARD")
+    templates.check_named(call, names)
+    places = around.subnets(call["subnets"])
+    template = around.template(call["launchTemplate"]) if "launchTemplate" in call else None
+    templates.check(world, template, call, places, names)
+    custom = template is not None and template.image
+    ami_type = "CUSTOM" if custom else call.get("amiType", "AL2023_x86_64_STANDARD")
     _ami_exists(ami_type, minor, names)
-    template = call.get("launchTemplate")
-    if template and ("diskSize" in call or "remoteAccess" in call):
-        raise wrong("Disk size and remote access are of the launch template, where there is one", **names)
-    if call.get("capacityType") == "CAPACITY_BLOCK" and len(call.get("instanceTypes", ["?"])) > 1:
-        raise wrong("A node group of a capacity block is of one instance type", **names)
-    if template and ("id" in template) == ("name" in template):
-        raise wrong("Name a launch template by its id or its name", **names)
     scaling = {"minSize": 1, "maxSize": 2, "desiredSize": 1, **call.get("scalingConfig", {})}
     sizing.check_scaling(scaling, names)
     sizing.check_labels(call.get("labels", {}), names)
@@ -36,10 +34,10 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     settings = sizing.update_settings(
         {"maxUnavailable": 1, "updateStrategy": "DEFAULT"}, call.get("updateConfig", {}), names
     )
-    places = around.subnets(call["subnets"])
-    if call.get("capacityType") == "CAPACITY_BLOCK" and not template:
-        raise wrong("Capacity blocks are taken by a launch template that names their reservation", **names)
-    release = call.get("releaseVersion") or world.known.release(ami_type, minor)
+    release = custom or call.get("releaseVersion") or world.known.release(ami_type, minor)
+    if not custom:
+        _check_release(ami_type, minor, release, names)
+    types = call.get("instanceTypes", ["t3.medium"])
     told: dict[str, Any] = {
         "nodegroupName": name,
         "nodegroupArn": world.arn("nodegroup", cluster.name, name, world.id()),
@@ -51,7 +49,6 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         "status": "CREATING",
         "capacityType": call.get("capacityType", "ON_DEMAND"),
         "scalingConfig": scaling,
-        "instanceTypes": call.get("instanceTypes", ["t3.medium"]),
         "subnets": call["subnets"],
         "amiType": ami_type,
         "nodeRole": call["nodeRole"],
@@ -62,21 +59,33 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         "updateConfig": settings,
         "tags": call.get("tags", {}),
     }
-    for key in ("launchTemplate", "nodeRepairConfig", "warmPoolConfig", "remoteAccess"):
+    if template is None or not template.instance_type:
+        told["instanceTypes"] = types
+    if "launchTemplate" in call:
+        told["launchTemplate"] = templates.told(call["launchTemplate"], template)
+    else:
+        told["diskSize"] = call.get("diskSize", 20)
+    for key in ("nodeRepairConfig", "warmPoolConfig", "remoteAccess"):
         if key in call:
             told[key] = call[key]
-    if not template:
-        told["diskSize"] = call.get("diskSize", 20)
-    group = Nodegroup(told=told, since_s=now_s, zones=[one.zone for one in places])
+    zones = [one.zone for one in places]
+    group = Nodegroup(told=told, since_s=now_s, zones=zones, draw=templates.draw(types, template))
     cluster.nodegroups[name] = group
-    for _ in range(scaling["desiredSize"]):
-        rolls.launch(world, group, minor, release, now_s)
+    rolls.fill(world, group, minor, release, scaling["desiredSize"], now_s)
     return {"nodegroup": told}
 
 
 def _ami_exists(ami_type: str, minor: str, names: dict[str, str]) -> None:
     if ami_type.startswith("AL2_") and number(minor) > LAST_AL2:
         raise wrong(f"AMI type {ami_type} is not supported for Kubernetes version {minor}", **names)
+
+
+def _check_release(ami_type: str, minor: str, release: str, names: dict[str, str]) -> None:
+    # Bottlerocket has versions of its own.
+    if not ami_type.startswith("BOTTLEROCKET") and not release.startswith(f"{minor}."):
+        raise wrong(
+            f"Requested release version {release} is not valid for kubernetes version {minor}", **names
+        )
 
 
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
@@ -107,19 +116,29 @@ def update_version(world: World, call: dict[str, Any], now_s: float, around: Sur
     group = finding.nodegroup(cluster, name)
     names = {"clusterName": cluster.name, "nodegroupName": name}
     finding.idle_group(cluster, group)
-    minor = call.get("version", group.told["version"])
+    named = call.get("launchTemplate")
+    if named and group.told.get("launchTemplate", {}).get("id", named.get("id")) != named.get(
+        "id", group.told.get("launchTemplate", {}).get("id", named.get("id"))
+    ):
+        raise wrong(
+            "A node group keeps its launch template: only another version of it can be taken", **names
+        )
+    template = around.template(named) if named else None
+    custom = (template.image if template else "") or (
+        group.told["releaseVersion"] if group.told["amiType"] == "CUSTOM" else ""
+    )
+    if custom and ("version" in call or "releaseVersion" in call):
+        raise wrong("You cannot specify the field version or releaseVersion when using custom AMIs", **names)
+    minor = call.get("version", cluster.minor if custom else group.told["version"])
     if number(minor) > number(cluster.minor):
         raise wrong(f"Nodegroup version {minor} is newer than cluster version {cluster.minor}", **names)
     if number(minor) < number(cluster.minor) - 3:
         raise wrong(f"Nodegroup version {minor} is too old for cluster version {cluster.minor}", **names)
     _ami_exists(group.told["amiType"], minor, names)
-    release = call.get("releaseVersion") or world.known.release(group.told["amiType"], minor)
-    if not release.startswith(f"{minor}."):
-        raise wrong(
-            f"Requested release version {release} is not valid for kubernetes version {minor}", **names
-        )
-    template = call.get("launchTemplate")
-    if (minor, release) == (group.told["version"], group.told["releaseVersion"]) and not template:
+    release = custom or call.get("releaseVersion") or world.known.release(group.told["amiType"], minor)
+    if not custom:
+        _check_release(group.told["amiType"], minor, release, names)
+    if (minor, release) == (group.told["version"], group.told["releaseVersion"]) and not named:
         raise wrong(f"Nodegroup is already at version {minor} and release {release}", **names)
     if min(one.free for one in around.subnets(group.told["subnets"])) < 1:
         raise not_now("InsufficientFreeAddresses: the subnets have no free addresses", **names)
@@ -143,12 +162,14 @@ def update_version(world: World, call: dict[str, Any], now_s: float, around: Sur
         update=answer["update"]["id"],
         minor=minor,
         release=release,
-        template=template,
+        template=templates.told(named, template) if named else None,
         strategy=strategy,
         unavailable=max(1, most),
         surge=max(2 * len(set(group.zones)), most) if strategy == "DEFAULT" else 0,
         force=bool(call.get("force")),
-        began_s=now_s,
+        draw_before=group.draw,
     )
     group.told["status"] = "UPDATING"
+    if template is not None:
+        group.draw = templates.draw(group.told.get("instanceTypes", ()), template)
     return answer

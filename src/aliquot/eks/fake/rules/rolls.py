@@ -9,14 +9,35 @@ minutes ends the update, if it was not forced; what has been replaced stays so.
 from typing import Any
 
 from aliquot.eks.fake.fleet import Machine
+from aliquot.eks.fake.rules import capacity, health
 from aliquot.eks.fake.world import Cluster, Node, Nodegroup, Roll, Update, World, at
 
+STARVED = "AsgInstanceLaunchFailures"
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
 
-def launch(world: World, group: Nodegroup, minor: str, release: str, now_s: float) -> None:
-    told = group.told
-    number = group.launched
+def fill(world: World, group: Nodegroup, minor: str, release: str, size: int, now_s: float) -> None:
+    """Up to so many nodes, as far as there are instances to be had. Only one that comes takes back that there was none."""
+    while len(group.nodes) < size:
+        place = capacity.find(world, group, now_s)
+        if place is None:
+            group.starved_s = now_s if group.starved_s is None else group.starved_s
+            health.set_issue(group.told, STARVED, capacity.why_not(group), _groups(group))
+            return
+        _launch(world, group, place, minor, release, now_s)
+        health.clear_issue(group.told, STARVED)
+        group.starved_s = None
+    group.starved_s = None
+
+
+def _groups(group: Nodegroup) -> list[str]:
+    return [one["name"] for one in group.told["resources"]["autoScalingGroups"]]
+
+
+def _launch(
+    world: World, group: Nodegroup, place: capacity.Place, minor: str, release: str, now_s: float
+) -> None:
+    told, number = group.told, group.launched
     group.launched += 1
     instance = f"i-{world.rng.getrandbits(68):017x}"
     machine = Machine(
@@ -24,38 +45,32 @@ def launch(world: World, group: Nodegroup, minor: str, release: str, now_s: floa
         instance_id=instance,
         cluster=told["clusterName"],
         nodegroup=told["nodegroupName"],
-        zone=_zone(group),
-        instance_type=told["instanceTypes"][number % len(told["instanceTypes"])],
+        zone=place.zone,
+        instance_type=place.instance_type,
         ami_type=told["amiType"],
         minor=minor,
         release=release,
         labels=dict(told["labels"]),
         taints=tuple((one["key"], one.get("value", ""), _EFFECTS[one["effect"]]) for one in told["taints"]),
     )
-    group.nodes[machine.name] = Node(machine=machine, launched_s=now_s)
+    group.nodes[machine.name] = Node(machine=machine, launched_s=now_s, reservation=place.reservation)
+    if place.reservation:
+        world.market.reservations[place.reservation].used.add(instance)
     world.fleet.launch(machine)
-
-
-def _zone(group: Nodegroup) -> str:
-    """That with the fewest nodes, as an auto scaling group balances them."""
-    counts = dict.fromkeys(group.zones, 0)
-    for node in group.nodes.values():
-        if node.draining_s is None:
-            counts[node.machine.zone] += 1
-    return min(counts, key=lambda zone: (counts[zone], zone))
 
 
 def scale(world: World, group: Nodegroup, now_s: float) -> None:
     """To the size that is wanted, where no roll is on."""
     want = group.told["scalingConfig"]["desiredSize"]
-    while len(group.nodes) < want:
-        launch(world, group, group.told["version"], group.told["releaseVersion"], now_s)
+    fill(world, group, group.told["version"], group.told["releaseVersion"], want, now_s)
     for name in list(group.nodes)[want:]:
         _end(world, group, name)
 
 
 def _end(world: World, group: Nodegroup, name: str) -> None:
-    world.fleet.terminate(group.nodes.pop(name).machine)
+    machine = group.nodes.pop(name).machine
+    world.market.let_go(machine.instance_id)
+    world.fleet.terminate(machine)
 
 
 def ready(world: World, node: Node, now_s: float) -> bool:
@@ -65,29 +80,43 @@ def ready(world: World, node: Node, now_s: float) -> bool:
 def advance(world: World, cluster: Cluster, now_s: float) -> None:
     for name, group in list(cluster.nodegroups.items()):
         status = group.told["status"]
+        _end_blocks(world, group, now_s)
         if status == "CREATING":
             _creating(world, group, now_s)
         elif status == "DELETING":
             _deleting(world, cluster, name, group, now_s)
         elif group.roll is not None:
             _rolling(world, cluster.updates[group.roll.update], group, group.roll, now_s)
+        elif status in ("ACTIVE", "DEGRADED"):
+            _keep(world, group, now_s)
+
+
+def _end_blocks(world: World, group: Nodegroup, now_s: float) -> None:
+    """A block takes its instances along, and asks no pod."""
+    for name, node in list(group.nodes.items()):
+        reservation = world.market.reservations.get(node.reservation)
+        if reservation is not None and reservation.ends_instances(now_s):
+            _end(world, group, name)
+
+
+def _keep(world: World, group: Nodegroup, now_s: float) -> None:
+    """An auto scaling group puts nodes that are gone back; where it cannot, the group is degraded."""
+    want = group.told["scalingConfig"]["desiredSize"]
+    fill(world, group, group.told["version"], group.told["releaseVersion"], want, now_s)
+    group.told["status"] = "DEGRADED" if group.told["health"]["issues"] else "ACTIVE"
 
 
 def _creating(world: World, group: Nodegroup, now_s: float) -> None:
-    if all(ready(world, node, now_s) for node in group.nodes.values()):
+    want = group.told["scalingConfig"]["desiredSize"]
+    fill(world, group, group.told["version"], group.told["releaseVersion"], want, now_s)
+    if len(group.nodes) >= want and all(ready(world, node, now_s) for node in group.nodes.values()):
         group.told["status"] = "ACTIVE"
     elif now_s - group.since_s > world.durations.create_nodegroup_most:
         late = [node.machine.instance_id for node in group.nodes.values() if not ready(world, node, now_s)]
         group.told["status"] = "CREATE_FAILED"
-        group.told["health"] = {
-            "issues": [
-                {
-                    "code": "NodeCreationFailure",
-                    "message": "Instances failed to join the kubernetes cluster",
-                    "resourceIds": late,
-                }
-            ]
-        }
+        if late:
+            message = "Instances failed to join the kubernetes cluster"
+            health.set_issue(group.told, "NodeCreationFailure", message, late)
 
 
 def _deleting(world: World, cluster: Cluster, name: str, group: Nodegroup, now_s: float) -> None:
@@ -109,7 +138,10 @@ def _rolling(world: World, update: Update, group: Nodegroup, roll: Roll, now_s: 
     ]
     new = [n for n in group.nodes.values() if n not in old]
     up = [node for node in new if ready(world, node, now_s)]
-    if _late(world, new, up, now_s):
+    zones_up = {node.machine.zone for node in up}
+    zones = {node.machine.zone for node in group.nodes.values()}
+    surging = bool(roll.surge and old and zones_up != zones)
+    if _late(world, new, up, now_s) or _starving(world, group, want, surging, now_s):
         late = [node.machine.instance_id for node in new if node not in up]
         message = "Couldn't proceed with upgrade process as new nodes are not joining node group"
         error = {"errorCode": "NodeCreationFailure", "errorMessage": message, "resourceIds": late}
@@ -118,14 +150,12 @@ def _rolling(world: World, update: Update, group: Nodegroup, roll: Roll, now_s: 
     if roll.strategy == "MINIMAL":
         for node in old:
             world.fleet.cordon(node.machine)
-    while len(group.nodes) < want + (roll.surge if old else 0):
-        launch(world, group, roll.minor, roll.release, now_s)
-    zones_up = {node.machine.zone for node in up}
+    fill(world, group, roll.minor, roll.release, want + (roll.surge if old else 0), now_s)
     if roll.surge and old and zones_up != {node.machine.zone for node in group.nodes.values()}:
         return
     if not _replaced(world, update, group, roll, old, new, up, now_s):
         return
-    if not old and len(up) == len(group.nodes):
+    if not old and len(up) == len(group.nodes) >= want:
         for name in list(group.nodes)[want:]:
             _end(world, group, name)
         _succeed(update, group, roll, now_s)
@@ -178,19 +208,27 @@ def _late(world: World, new: list[Node], up: list[Node], now_s: float) -> bool:
     )
 
 
+def _starving(world: World, group: Nodegroup, want: int, surging: bool, now_s: float) -> bool:
+    """There has been no instance for too long, and it does not go on without."""
+    if group.starved_s is None or not (surging or len(group.nodes) < want):
+        return False
+    return now_s - group.starved_s > world.durations.create_nodegroup_most
+
+
 def _succeed(update: Update, group: Nodegroup, roll: Roll, now_s: float) -> None:
     update.status = "Successful"
     group.told |= {"version": roll.minor, "releaseVersion": roll.release, "modifiedAt": at(now_s)}
     if roll.template:
         group.told["launchTemplate"] = roll.template
     group.told["status"] = "ACTIVE"
-    group.roll = None
+    group.starved_s, group.roll = None, None
+    health.clear_issue(group.told, STARVED)
 
 
 def _fail(world: World, update: Update, group: Nodegroup, error: dict[str, Any], now_s: float) -> None:
     """What is half replaced stays half replaced: old nodes may be used again, surplus new ones go."""
     update.status, update.errors = "Failed", [error]
-    group.told["status"] = "ACTIVE"
+    group.told["status"] = "DEGRADED" if group.told["health"]["issues"] else "ACTIVE"
     want, roll = group.told["scalingConfig"]["desiredSize"], group.roll
     assert roll is not None
     unready = [node for node in group.nodes.values() if not ready(world, node, now_s)]
@@ -199,4 +237,4 @@ def _fail(world: World, update: Update, group: Nodegroup, error: dict[str, Any],
     for node in group.nodes.values():
         node.draining_s = node.drained_since_s = None
         world.fleet.uncordon(node.machine)
-    group.roll = None
+    group.draw, group.roll, group.starved_s = roll.draw_before, None, None

@@ -101,7 +101,7 @@ def check_labels(labels: Mapping[str, str], names: dict[str, str]) -> None:
     for key, value in labels.items():
         if not _LABEL.fullmatch(key) or not _VALUE.fullmatch(value):
             raise wrong(f"Label {key}={value} is not valid", **names)
-        if any(one in key for one in RESERVED):
+        if key.startswith(RESERVED):
             raise wrong(f"Label cannot contain reserved prefixes [{', '.join(RESERVED)}]", **names)
 
 
