@@ -18,7 +18,7 @@ from aliquot.eks.preflight.checks import (
     user_data,
     version_skew,
 )
-from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
 from aliquot.eks.versions.calendar import shipped
 from aliquot.eks.versions.live import over
 from aliquot.eks.versions.minor import Minor
@@ -238,8 +238,17 @@ def test_operating_systems() -> None:
         ("--pod-infra-container-image x", "1.35", [BLOCK]),
         ("--container-runtime-endpoint=x", "1.37", []),
         ("--containerd=/run/x", "1.37", [BLOCK]),
+        ("--global-housekeeping-interval=1m", "1.37", [WARN]),
+        ("--housekeeping-interval=1m", "1.37", []),
         ('"eventRecordQPS": 0', "1.37", [WARN]),
         ("eventRecordQPS: 50", "1.37", []),
+        ("[settings.kubernetes]\nevent-qps = 0\n", "1.37", [WARN]),
+        ("[settings.kubernetes]\nevent-qps = 5\n", "1.37", []),
+        (
+            "[settings.kubernetes.static-pods.a]\nkind: Pod\nvolumes: [{secret: {secretName: x}}]",
+            "1.37",
+            [BLOCK],
+        ),
         ("cat > /etc/kubernetes/manifests/a.yaml\n env: [{valueFrom: {secretKeyRef: {}}}]", "1.37", [BLOCK]),
         ("cat > /etc/kubernetes/manifests/a.yaml\n image: x", "1.37", []),
         ("cat > /srv/a.yaml\n env: [{valueFrom: {secretKeyRef: {}}}]", "1.37", []),
@@ -251,6 +260,14 @@ def test_user_data(text: str, to: str, found: list[Severity]) -> None:
     unused = Template(id="lt-2", version="1", user_data=text)
     there = estate(nodegroups=(group(template="lt-1"),), templates=(template, unused))
     assert [severity for severity, _ in short(user_data.judge(there, Minor(1, 29), Minor.parse(to)))] == found
+
+
+def test_user_data_that_nobody_can_read_is_unchecked() -> None:
+    template = Template(id="lt-1", version="3", user_data_unreadable="it is no text")
+    there = estate(nodegroups=(group(template="lt-1"),), templates=(template,))
+    (found,) = user_data.judge(there, M131, M132)
+    assert isinstance(found, Unchecked)
+    assert found.why == "it is no text"
 
 
 @pytest.mark.parametrize(

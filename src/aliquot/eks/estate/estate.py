@@ -108,6 +108,8 @@ class Template(Struct, frozen=True, kw_only=True):
     image: str = ""
     user_data: str = ""
     """Decoded."""
+    user_data_unreadable: str = ""
+    """Why it could not be."""
     efa: int = 0
     """Interfaces."""
     instance_type: str = ""

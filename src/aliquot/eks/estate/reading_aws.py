@@ -1,8 +1,6 @@
 """What AWS says of a cluster: one walk through its pages for each kind of thing."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from typing import Any, TypeVar
@@ -23,6 +21,7 @@ from aliquot.eks.estate.estate import (
     Subnet,
     Template,
 )
+from aliquot.eks.estate.user_data import decoded
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.minor import Minor
 
@@ -214,6 +213,11 @@ async def _versions_of(api: Api, id_: str, wanted: list[str]) -> list[Template]:
 def _template(one: Mapping[str, Any]) -> Template:
     data = one.get("LaunchTemplateData", {})
     reservation = data.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
+    user_data, unreadable = "", ""
+    try:
+        user_data = decoded(data.get("UserData", ""))
+    except ValueError as error:
+        unreadable = str(error)
     interfaces = data.get("NetworkInterfaces", ())
     security = [
         *data.get("SecurityGroupIds", ()),
@@ -224,7 +228,8 @@ def _template(one: Mapping[str, Any]) -> Template:
         version=str(one["VersionNumber"]),
         is_default=bool(one.get("DefaultVersion")),
         image=data.get("ImageId", ""),
-        user_data=_decoded(data.get("UserData", "")),
+        user_data=user_data,
+        user_data_unreadable=unreadable,
         efa=sum(1 for nic in interfaces if "efa" in nic.get("InterfaceType", "")),
         instance_type=data.get("InstanceType", ""),
         market=data.get("InstanceMarketOptions", {}).get("MarketType", ""),
@@ -234,13 +239,6 @@ def _template(one: Mapping[str, Any]) -> Template:
         placement_group=data.get("Placement", {}).get("GroupName", ""),
         disk_gib=sum(one.get("Ebs", {}).get("VolumeSize", 0) for one in data.get("BlockDeviceMappings", ())),
     )
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode(errors="replace")
-    except binascii.Error:
-        return text
 
 
 async def instance_types(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "user-data"
@@ -21,7 +21,9 @@ class _Flag(Struct, frozen=True):
 
 
 _OUT = "take it out of the user data"
-_STATIC_PODS = r"(?s)\A(?=.*(?:staticPodPath|/etc/kubernetes/manifest))(?=.*(?:secretKeyRef|secretRef|secretName|configMapKeyRef|configMapRef|configMap:))"
+_STATIC_PODS = r"(?s)\A(?=.*(?:staticPodPath|/etc/kubernetes/manifest|kubernetes\.static-pods))(?=.*(?:secretKeyRef|secretRef|secretName|configMapKeyRef|configMapRef|configMap:))"
+_CADVISOR = r"--(application-metrics-count-limit|boot-id-file|container-hints|containerd-namespace|enable-load-reader|global-housekeeping-interval|log-cadvisor-usage|machine-id-file|storage-driver-\w+)\b"
+"""The rest of what kubelet takes for cAdvisor's sake and calls deprecated (cmd/kubelet/app/options/globalflags_linux.go)."""
 _FLAGS = (
     _Flag(r"--container-runtime(?![\w-])", Minor(1, 27), Severity.BLOCK, "kubelet does not know --container-runtime", _OUT),
     _Flag(r"--keep-terminated-pod-volumes\b", Minor(1, 31), Severity.BLOCK, "kubelet does not start with --keep-terminated-pod-volumes", _OUT),
@@ -32,12 +34,13 @@ _FLAGS = (
     _Flag(_STATIC_PODS, Minor(1, 37), Severity.BLOCK, "static pods may not refer to Secrets and ConfigMaps", "put what they need into their manifest or onto the node"),
     _Flag(r"--containerd[= ]", Minor(1, 37), Severity.BLOCK, "kubelet does not start with --containerd", _OUT),
     _Flag(r"--event-storage-(age|event)-limit\b", Minor(1, 37), Severity.BLOCK, "kubelet does not start with the old flags of cAdvisor", _OUT),
-    _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
+    _Flag(_CADVISOR, Minor(1, 37), Severity.WARN, "old flags of cAdvisor are taken out one after the other, and kubelet does not start with one that it does not know", _OUT),
+    _Flag(r"eventRecordQPS[\"']?\s*:\s*0\b|^\s*event-qps\s*=\s*0\b", Minor(1, 37), Severity.WARN, "eventRecordQPS: 0 means without limit", "give it a number, or leave it out"),
     _Flag(r"version\s*=\s*2\b", Minor(1, 34), Severity.WARN, "AMIs have containerd 2, which does not read configuration of version 2 as it was", "write it for version 3, or through the AMI's own drop-ins"),
 )  # fmt: skip
 
 
-def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
+def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked]:
     """A flag that an older kubelet did not know, either, is told without a hop."""
     for template in estate.templates:
         used_by = sorted(
@@ -46,15 +49,18 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
             if group.template == template.id
             and (template.is_latest or group.template_version in ("", template.version))
         )
-        if not used_by or not template.user_data:
+        if not used_by:
             continue
+        named = f"launch template {template.id}, version {template.version}"
+        if template.user_data_unreadable:
+            yield Unchecked(what=f"user data of {named}", why=template.user_data_unreadable)
         for flag in _FLAGS:
-            if flag.minor > to or not re.search(flag.pattern, template.user_data):
+            if flag.minor > to or not re.search(flag.pattern, template.user_data, re.MULTILINE):
                 continue
             yield Finding(
                 check=CHECK,
                 severity=flag.severity,
-                what=f"launch template {template.id}, version {template.version}",
+                what=named,
                 where=f"node group {', '.join(used_by)}",
                 why=flag.why,
                 fix=flag.fix,
