@@ -287,6 +287,16 @@ def test_the_calendar(now: str, to: str, today: date, found: list[Severity]) -> 
     assert sorted(severity for severity, _ in judged) == sorted(found)
 
 
+def test_how_aws_calls_a_minor_counts_more_than_the_clock_here() -> None:
+    told = [{"clusterVersion": one, "versionStatus": "EXTENDED_SUPPORT"} for one in ("1.31", "1.32")]
+    late = date(2027, 6, 1)
+    asked = over(shipped(), told, late)
+    assert short(calendar.judge("prod", M131, M132, asked, late)) == [(WARN, "prod"), (INFO, "prod")]
+    assert BLOCK in [one for one, _ in short(calendar.judge("prod", M131, M132, shipped(), late))]
+    over_now = over(shipped(), [{"clusterVersion": "1.30", "versionStatus": "UNSUPPORTED"}], late)
+    assert (BLOCK, "prod") in short(calendar.judge("prod", Minor(1, 29), Minor(1, 30), over_now, late))
+
+
 def test_what_aws_lists_counts_more_than_what_is_shipped() -> None:
     today = date(2026, 11, 29)
     told = [{"clusterVersion": str(minor)} for minor in shipped().offered(today) if minor < Minor(1, 37)]

@@ -31,6 +31,11 @@ class Row(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_on
     upstream: date | None = None
     unsure: str = ""
     """Which of it is not published by AWS as it stands here."""
+    said: Support | None = None
+    """How AWS itself calls it, when it was asked: that counts, whatever day the clock here says it is."""
+
+    def standing(self, today: date) -> Support:
+        return self.said or self.support(today)
 
     def support(self, on: date) -> Support:
         if on < self.released:

@@ -7,8 +7,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from aliquot.eks.aws.api import Api
-from aliquot.eks.versions.calendar import Calendar, Row
+from aliquot.eks.versions.calendar import Calendar, Row, Support
 from aliquot.eks.versions.minor import Minor
+
+_STATUSES = {"STANDARD_SUPPORT": Support.STANDARD, "EXTENDED_SUPPORT": Support.EXTENDED}
+"""UNSUPPORTED may be over, or still to come: dates tell which."""
 
 
 async def read(api: Api, shipped: Calendar, today: date) -> Calendar:
@@ -32,7 +35,13 @@ def over(shipped: Calendar, told: Iterable[Mapping[str, Any]], today: date) -> C
         extended = _date(one.get("endOfExtendedSupportDate")) or (known.extended_until if known else None)
         if released is None or standard is None or extended is None:
             continue
-        row = Row(minor=minor, released=released, standard_until=standard, extended_until=extended)
+        row = Row(
+            minor=minor,
+            released=released,
+            standard_until=standard,
+            extended_until=extended,
+            said=_STATUSES.get(one.get("versionStatus", "")),
+        )
         rows[minor] = replace(row, upstream=known.upstream) if known else row
     return Calendar(
         rows=tuple(rows[minor] for minor in sorted(rows)),

@@ -25,7 +25,7 @@ def judge(name: str, now: Minor, to: Minor, known: Calendar, today: date) -> Ite
     if row is not None:
         yield from _leaving(name, row, today)
     target = known.row(to)
-    if target is not None and target.support(today) is Support.EXTENDED:
+    if target is not None and target.standing(today) is Support.EXTENDED:
         yield _finding(
             name,
             Severity.INFO,
@@ -37,7 +37,7 @@ def judge(name: str, now: Minor, to: Minor, known: Calendar, today: date) -> Ite
 
 def _hop(name: str, minor: Minor, to: Minor, known: Calendar, today: date) -> Finding | None:
     row = known.row(minor)
-    support = Support.UPCOMING if row is None else row.support(today)
+    support = Support.UPCOMING if row is None else row.standing(today)
     if row is not None and support is Support.ENDED:
         why = f"support of {minor} ended on {row.extended_until}: EKS upgrades nothing to it any more"
         on_the_way = minor < to
@@ -58,12 +58,17 @@ def _hop(name: str, minor: Minor, to: Minor, known: Calendar, today: date) -> Fi
 
 
 def _offered(known: Calendar, today: date) -> str:
-    offered = [minor for minor in known.offered(today) if known.told is None or minor in known.told]
+    offered = [
+        row.minor
+        for row in known.rows
+        if row.standing(today) in (Support.STANDARD, Support.EXTENDED)
+        and (known.told is None or row.minor in known.told)
+    ]
     return f"the newest it has is {offered[-1]}" if offered else "it offers none that is known here"
 
 
 def _leaving(name: str, row: Row, today: date) -> Iterator[Finding]:
-    support = row.support(today)
+    support = row.standing(today)
     if support is Support.ENDED:
         yield _finding(
             name,
