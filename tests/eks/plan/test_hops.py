@@ -356,9 +356,14 @@ def test_who_moves_is_said() -> None:
     running = objects(NODES, [worker("train", 0, "a"), server("web-0", "a"), server("web-1", "a")])
     made = plan(estate(gpus("gpu-a"), objects=running), M132, TARGETS, OPTIONS)
     (roll,) = [step for step in made.steps if isinstance(step.act, GroupRoll)]
-    assert roll.disrupts == (
-        "2 nodes are replaced, 1 at a time, new ones come first; 3 pods move, of them gangs Job ml/train"
-    )
+    assert roll.disrupts == ("2 nodes are replaced, 1 at a time, new ones come first; 2 pods move")
+    on_cpu = objects(NODES, [worker("train", 0, "w"), server("web-0", "w")])
+    (roll,) = [
+        step
+        for step in plan(estate(group("web"), objects=on_cpu), M132, TARGETS, OPTIONS).steps
+        if isinstance(step.act, GroupRoll)
+    ]
+    assert roll.disrupts.endswith("; 2 pods move, among them those of Job ml/train")
 
 
 def test_what_no_step_replaces_is_said() -> None:

@@ -85,7 +85,7 @@ def freeze(way: Way) -> Iterator[Step]:
         "GitOps, Karpenter, autoscalers and the GPU operator's own upgrades stand still",
         Freeze(),
         minutes=(1, 10),
-        disrupts="nobody who runs; nothing new is rolled out, and no nodes come or go by themselves",
+        disrupts="who rolls out: nothing new is, and no nodes come or go by themselves",
         back="what stood still goes on as it was: it is kept in the journal, and written on each object",
     )
 
@@ -218,7 +218,7 @@ PARTS: tuple[Part, ...] = (
 
 _ADDON_DISRUPTS = {
     addon_builds.VPC_CNI: "pods that start meanwhile wait for the node's agent; those that run do not notice",
-    addon_builds.COREDNS: "nobody, while its replicas are replaced one after the other",
+    addon_builds.COREDNS: "who looks up names: it may take longer while replicas are replaced",
     addon_builds.KUBE_PROXY: "Services that change meanwhile reach a node later; connections stay",
 }
 

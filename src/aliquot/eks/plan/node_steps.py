@@ -47,7 +47,9 @@ def _together(
     wanted = {one.name: rolling.config(way.estate, way.placement, one, way.options) for one in groups}
     changed = [(one, act) for one in groups if (act := wanted[one.name]) is not None]
     configured = {one.name: _as(way.estate, one, act) for one, act in changed}
-    rolled = [_roll(way, configured.get(one.name, one), rolls[one.name], nodes) for one in groups]
+    rolled = [
+        _roll(way, configured.get(one.name, one), rolls[one.name], nodes, suspended=True) for one in groups
+    ]
     with_gpus = tuple(one.name for one in groups if rolling.has_gpus(way.estate, one))
     names, to = tuple(one.name for one in groups), rolls[groups[0].name].minor
     for group, act in changed:
@@ -153,7 +155,8 @@ def _config(way: Way, state: State, group: Nodegroup, act: GroupConfig, name: st
     )
 
 
-def _roll(way: Way, group: Nodegroup, act: GroupRoll, state: State) -> Step:
+def _roll(way: Way, group: Nodegroup, act: GroupRoll, state: State, *, suspended: bool = False) -> Step:
+    """`suspended`: gangs are, by then."""
     to = act.release or f"version {act.template['version']} of its launch template"
     was = group.release or f"version {group.template_version} of its launch template"
     return way.step(
@@ -162,21 +165,24 @@ def _roll(way: Way, group: Nodegroup, act: GroupRoll, state: State) -> Step:
         act,
         group.name,
         minutes=(rolling.expected_s(group) / MINUTE_S, rolling.at_most_s(group) / MINUTE_S),
-        disrupts=_moved(way.placement, group),
+        disrupts=_moved(way.placement, group, suspended=suspended),
         back=f"update node group {group.name} to {group.minor} ({was})",
     )
 
 
-def _moved(placement: Placement, group: Nodegroup) -> str:
+def _moved(placement: Placement, group: Nodegroup, *, suspended: bool) -> str:
     if not group.desired:
         return ""
     order = "old ones go first" if group.strategy == "MINIMAL" else "new ones come first"
     nodes = f"{_counted(group.desired, 'node')} {'is' if group.desired == 1 else 'are'} replaced, {min(group.most_unavailable, group.desired)} at a time, {order}"
     if not placement.known:
         return f"{nodes}; which pods move was not read"
-    gangs, pods = placement.gangs.get(group.name, ()), placement.pods.get(group.name, 0)
-    named = f", of them gangs {', '.join(gangs)}" if gangs else ""
-    return f"{nodes}; {_counted(pods, 'pod')} {'moves' if pods == 1 else 'move'}{named}"
+    moving = placement.alone if suspended else placement.pods
+    pods, gangs = moving.get(group.name, 0), placement.gangs.get(group.name, ())
+    found = f"{nodes}; {_counted(pods, 'pod')} {'moves' if pods == 1 else 'move'}"
+    if suspended or not gangs:
+        return found
+    return f"{found}, among them those of {', '.join(gangs)}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -17,6 +17,8 @@ class Placement(Struct, frozen=True, kw_only=True):
     """Every node group; those that gangs tie together in one set."""
     pods: dict[str, int] = {}
     """That move when the group's nodes are replaced, by group."""
+    alone: dict[str, int] = {}
+    """Of these, pods that are of no gang."""
     gangs: dict[str, tuple[str, ...]] = {}
     """By group."""
     only_gangs: frozenset[str] = frozenset()
@@ -31,13 +33,13 @@ def placement(estate: Estate) -> Placement:
     found = gangs.of_objects(estate.objects)
     held = {(pod.metadata.namespace, pod.metadata.name) for gang in found for pod in gang.pods}
     pods: dict[str, int] = {}
-    mixed: set[str] = set()
+    alone: dict[str, int] = {}
     for pod in estate.objects.pods:
         group = of_node.get(pod.spec.node_name)
         if group is not None and gangs.counts(pod):
             pods[group] = pods.get(group, 0) + 1
             if (pod.metadata.namespace, pod.metadata.name) not in held:
-                mixed.add(group)
+                alone[group] = alone.get(group, 0) + 1
     by_group: dict[str, list[str]] = {}
     for gang in found:
         for group in gang.groups(of_node):
@@ -46,8 +48,9 @@ def placement(estate: Estate) -> Placement:
         known=True,
         sets=tuple(tuple(one) for one in gangs.sets_tied(found, of_node, names)),
         pods=pods,
+        alone=alone,
         gangs={group: tuple(sorted(told)) for group, told in by_group.items()},
-        only_gangs=frozenset(by_group) - mixed,
+        only_gangs=frozenset(by_group) - alone.keys(),
     )
 
 
