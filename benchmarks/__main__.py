@@ -32,6 +32,7 @@ NAMES = (
     "access_grants",
     "access_log",
     "access_reports",
+    "eks_fleet",
     "eks_preflight",
 )
 

@@ -1,6 +1,5 @@
 """`aliquot eks plan`: an upgrade, decided before it begins; of one cluster, or of a fleet."""
 
-import asyncio
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +12,7 @@ from aliquot.cli.eks.connecting import aws_options, connect_eks
 from aliquot.cli.eks.connecting import connect as connect_aws
 from aliquot.cli.eks.files import read_waivers, write
 from aliquot.cli.eks.parameters import MinorType, PinType, SmokeType, TagType, WindowType
+from aliquot.cli.eks.reading import run
 from aliquot.cli.output import counted, table
 from aliquot.cli.parameters import Duration, GivenName, GivenPath
 from aliquot.clock import SystemClock
@@ -186,11 +186,11 @@ def plan(
     )
     door = connect_aws(region, profile, endpoint_url)
     if cluster:
-        made = asyncio.run(_one(door, cluster, to, options, kubeconfig, context, aws_only=aws_only))
+        made = run(_one(door, cluster, to, options, kubeconfig, context, aws_only=aws_only))
         if made is not None:
             _show(made, _As(output), out)
         return
-    outcomes = asyncio.run(_fleet(door, dict(tags), to, options, aws_only=aws_only))
+    outcomes = run(_fleet(door, dict(tags), to, options, aws_only=aws_only))
     _show_fleet(outcomes, to, out)
     if any(one.why and not one.is_there for one in outcomes):
         raise click.exceptions.Exit(NO_PLAN)
