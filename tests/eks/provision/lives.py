@@ -1,4 +1,4 @@
-"""A cluster that is made by processes that die, at an AWS that throttles and forgets to answer: from a seed, on virtual time.
+"""A cluster that is made, and taken away, by processes that die, at an AWS that throttles and forgets to answer: from a seed, on virtual time.
 
 `python -m tests.eks.provision.lives --count 100`
 """
@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.provision.creating import Creation
+from aliquot.eks.provision.deleting import Deletion
 from tests.eks.provision.accounts import Aws, Killed, account, lost, pause, run
 from tests.eks.provision.files import FULL
-from tests.eks.provision.making import ours, plan
+from tests.eks.provision.making import NAMES, left, ours, plan
 
 _MOST_LIVES = 500
 _READS = ("Describe", "List", "Get")
@@ -25,6 +26,8 @@ def live(seed: int) -> int:
     with account() as aws:
         deaths = run(_live(aws, rng))
         _judge(aws)
+        deaths += run(_end(aws, rng))
+        assert left(aws) == []
     return deaths
 
 
@@ -39,6 +42,13 @@ async def _live(aws: Aws, rng: random.Random) -> int:
     await make()
     assert aws.writes().total() == 0, aws.writes()
     return deaths
+
+
+async def _end(aws: Aws, rng: random.Random) -> int:
+    async def take_away() -> None:
+        await Deletion(aws, NAMES, pause=pause, tell=lambda line: None).run()
+
+    return await _lives(aws, rng, take_away)
 
 
 async def _lives(aws: Aws, rng: random.Random, work: Callable[[], Awaitable[None]]) -> int:
@@ -82,7 +92,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1)
     options = parser.parse_args()
     deaths = sum(live(seed) for seed in range(options.first, options.first + options.count))
-    print(f"{options.count} clusters were made once each; {deaths} deaths on the way")
+    print(
+        f"{options.count} clusters were made once each, and nothing of them is left; {deaths} deaths on the way"
+    )
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from aliquot.document import DocumentError
 from aliquot.eks.provision.checking import wrong
 from aliquot.eks.provision.resources import CLUSTER_TAG, NAME_TAG, Call, Ref, Resource
 from aliquot.eks.provision.site import ExistingSubnet, Reservation
 from aliquot.eks.provision.wanted.graph import Graph, graph
+from aliquot.eks.versions.calendar import Support
+from aliquot.eks.versions.minor import Minor
 from tests.eks.provision.files import GPU, PLAIN
 from tests.eks.provision.sites import SITE, planned, wanted
 
@@ -233,9 +236,16 @@ def test_a_reservation_of_another_type_is_refused() -> None:
 def test_the_day_decides_which_minors_can_be_made() -> None:
     text = PLAIN.replace("1.33", "1.31")
     (note,) = graph(wanted(text), SITE, date(2026, 11, 25)).notes
-    assert "it ends on 2026-11-26, in 1 days" in note
+    assert "on 2026-11-26 its support ends" in note
     with pytest.raises(DocumentError, match=r"support of 1\.31 ended on 2026-11-26"):
         graph(wanted(text), SITE, date(2026, 11, 26))
+    # AWS' own word counts, by its own clock.
+    later = replace(SITE, support={Minor(1, 31): Support.EXTENDED, Minor(1, 34): Support.ENDED})
+    assert graph(wanted(text), later, date(2026, 11, 29)).notes == (note,)
+    with pytest.raises(
+        DocumentError, match=r"support of 1\.34 ended .* choose one of 1\.31, 1\.32, 1\.33, 1\.35"
+    ):
+        graph(wanted(PLAIN.replace("1.33", "1.34")), later, date(2026, 11, 25))
     with pytest.raises(DocumentError, match=r"EKS has 1\.37 from 2026-10-01 on"):
         graph(wanted(PLAIN.replace("1.33", "1.37")), SITE, date(2026, 9, 30))
 

@@ -8,11 +8,16 @@ from aliquot.eks.aws.api import Api, Failure
 from aliquot.eks.provision.cluster_config.schema import ClusterConfig
 from aliquot.eks.provision.site import Builds, ExistingSubnet, InstanceType, Reservation, Site
 from aliquot.eks.versions import live
-from aliquot.eks.versions.calendar import Calendar
+from aliquot.eks.versions.calendar import Calendar, Support
 from aliquot.eks.versions.minor import Minor
 
 _NO_CONTROL_PLANES = frozenset({"use1-az3", "usw1-az2", "cac1-az3"})
 """Zones that the EKS user guide takes out (Network requirements)."""
+_SUPPORT = {
+    "STANDARD_SUPPORT": Support.STANDARD,
+    "EXTENDED_SUPPORT": Support.EXTENDED,
+    "UNSUPPORTED": Support.ENDED,
+}
 _NO_SUCH_TYPE = "InvalidInstanceType"
 _NO_SUCH_SUBNET = "InvalidSubnetID.NotFound"
 _NO_SUCH_RESERVATION = ("InvalidCapacityReservationId.NotFound", "InvalidCapacityReservationId.Malformed")
@@ -23,10 +28,20 @@ async def site(
 ) -> Site:
     """`addons`: those that will be made. Raises Failure."""
     who = await api.call("sts", "GetCallerIdentity")
+    minors = [
+        one
+        async for one in api.pages("eks", "DescribeClusterVersions", "clusterVersions", includeAll=True)
+        if isinstance(one, dict)
+    ]
     zones = await api.call("ec2", "DescribeAvailabilityZones")
     return Site(
         account=who["Account"],
-        calendar=await live.read(api, calendar, today),
+        calendar=live.over(calendar, minors, today),
+        support={
+            Minor.parse(one["clusterVersion"]): _SUPPORT[status]
+            for one in minors
+            if (status := one.get("versionStatus", "")) in _SUPPORT
+        },
         zones=tuple(
             sorted(
                 zone["ZoneName"]

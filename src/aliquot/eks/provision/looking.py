@@ -35,36 +35,40 @@ class Standing(Struct, frozen=True):
 
 async def look(api: Api, resource: Resource, known: Mapping[str, Found], cluster: str) -> Found | None:
     """None: it is not there, or something is not that it needs. Raises Failure, NotOurs, Twice."""
-    spec = resource.look
+    fitting = await matching(api, resource.look, known)
+    if not fitting and resource.look.by_key_tags:
+        return await _key(api, cluster, resource.key)
+    if not fitting:
+        return None
+    if len(fitting) > 1 and not resource.look.where:
+        named = ", ".join(sorted(_id(item) for item in fitting))
+        raise Twice(
+            f"{resource.title} of {cluster} is there {len(fitting)} times ({named}): delete all but one"
+        )
+    _refuse_of_others(resource.look, fitting[0], resource, cluster)
+    ours: Found = fitting[0]
+    return ours
+
+
+async def matching(api: Api, spec: Look, known: Mapping[str, Found]) -> list[Any]:
+    """All that the look finds. Raises Failure."""
     try:
         parameters = resolved(spec.parameters, known)
         where = resolved(spec.where, known)
     except KeyError:
-        return None
+        return []
     try:
         found = await _items(api, spec, parameters)
     except Failure as failure:
         if failure.code not in spec.absent:
             raise
         found = []
-    fitting = [
+    return [
         item
         for item in found
         if all(at(item, path) == value for path, value in where.items())
         and not any(at(item, path) in values for path, values in spec.without.items())
     ]
-    if not fitting and spec.by_key_tags:
-        return await _key(api, cluster, resource.key)
-    if not fitting:
-        return None
-    if len(fitting) > 1 and not where:
-        named = ", ".join(sorted(_id(item) for item in fitting))
-        raise Twice(
-            f"{resource.title} of {cluster} is there {len(fitting)} times ({named}): delete all but one"
-        )
-    _refuse_of_others(spec, fitting[0], resource, cluster)
-    ours: Found = fitting[0]
-    return ours
 
 
 def standing(spec: Look, found: Found) -> Standing:

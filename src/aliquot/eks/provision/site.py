@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from aliquot.eks.versions.calendar import Calendar
+from aliquot.eks.versions.calendar import Calendar, Support
+from aliquot.eks.versions.minor import Minor
 
 
 class InstanceType(Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ class Builds(Struct, frozen=True):
 class Site(Struct, frozen=True, kw_only=True):
     account: str
     calendar: Calendar
+    support: dict[Minor, Support] = {}
+    """As AWS has it now, by its own clock; of a minor that it does not tell of, the calendar's dates count."""
     zones: tuple[str, ...]
     """In which EKS puts control planes, by name."""
     types: dict[str, InstanceType]

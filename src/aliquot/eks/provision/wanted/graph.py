@@ -14,6 +14,7 @@ from aliquot.eks.provision.wanted import addons, cluster, iam, nodes
 from aliquot.eks.provision.wanted import network as wanted_network
 from aliquot.eks.provision.wanted.layout import Layout, lay_out
 from aliquot.eks.versions.calendar import Support
+from aliquot.eks.versions.minor import Minor
 
 
 class Graph(Struct, frozen=True):
@@ -62,30 +63,37 @@ def _check_minor(wanted: Wanted, site: Site, today: date) -> list[str]:
     minor, calendar = wanted.minor, site.calendar
     row = calendar.row(minor)
     place = ("metadata", "version")
-    offered = calendar.offered(today)
+    offered = [one.minor for one in calendar.rows if support_of(site, one.minor, today) in _CREATABLE]
     choice = f"choose one of {', '.join(map(str, offered))}"
     if row is None:
         raise wanted.wrong(place, f"EKS has no {minor}: {choice}")
-    support = row.support(today)
+    support = support_of(site, minor, today)
     if support is Support.UPCOMING:
         raise wanted.wrong(place, f"EKS has {minor} from {row.released} on: {choice}")
     if support is Support.ENDED:
         raise wanted.wrong(
             place, f"support of {minor} ended on {row.extended_until}: no cluster of it can be made; {choice}"
         )
-    if support is Support.EXTENDED:
-        if wanted.config.upgrade_policy.support == "STANDARD":
-            raise wanted.wrong(
-                ("upgradePolicy", "supportType"),
-                f"{minor} has extended support alone, since {row.standard_until}: EXTENDED is expected, or a newer minor",
-            )
-        staying = calendar.staying(row, today)
-        left = (row.extended_until - today).days
-        return [
-            f"{minor} is in extended support: {staying.usd_per_hour:.2f} USD an hour; it ends on {row.extended_until},"
-            f" in {left} days, and AWS then upgrades the cluster by itself"
-        ]
-    return []
+    if support is not Support.EXTENDED:
+        return []
+    if wanted.config.upgrade_policy.support == "STANDARD":
+        raise wanted.wrong(
+            ("upgradePolicy", "supportType"),
+            f"{minor} has extended support alone, since {row.standard_until}: EXTENDED is expected, or a newer minor",
+        )
+    price = calendar.prices.of(support)
+    return [
+        f"{minor} is in extended support: its control plane costs {price:.2f} USD an hour; on {row.extended_until} its"
+        " support ends, and AWS then upgrades the cluster by itself"
+    ]
+
+
+_CREATABLE = (Support.STANDARD, Support.EXTENDED)
+
+
+def support_of(site: Site, minor: Minor, today: date) -> Support | None:
+    """None: nothing is known of it."""
+    return site.support.get(minor) or site.calendar.support(minor, today)
 
 
 def _check_policies(wanted: Wanted, site: Site) -> None:

@@ -1,0 +1,82 @@
+"""`aliquot eks delete`: takes away what `aliquot eks create` has made, all of it."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.parameters import GivenPath
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+
+
+@click.command()
+@click.argument("cluster", required=False)
+@click.option(
+    "-f",
+    "--file",
+    type=GivenPath(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of which cluster and region: the file that it was made from.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what goes, and take nothing away.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@aws_options
+def delete(
+    cluster: str | None,
+    file: Path | None,
+    dry_run: bool,
+    yes: bool,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Take away CLUSTER with all that was made for it, also where it was only half made.
+
+    It goes by tags, names and paths, and needs no file. What was there before (a VPC, roles, keys) stays. The key of its
+    Secrets is scheduled for deletion. It may be stopped or die anywhere: run it again, and it goes on.
+    """
+    from aliquot.document import DocumentError
+    from aliquot.eks.aws.api import Failure
+    from aliquot.eks.provision.cluster_config.reading import read
+    from aliquot.eks.provision.deleting import NotGone
+    from aliquot.eks.provision.remains import Stays
+
+    if (cluster is None) == (file is None):
+        raise click.UsageError("say which: CLUSTER, or -f FILE")
+    try:
+        if file is not None:
+            metadata = read(file).config.metadata
+            if region not in (None, metadata.region):
+                raise click.UsageError(f"--region {region}, but {file} has {metadata.region}: leave it out")
+            cluster, region = metadata.name, metadata.region
+        door = connect(region, profile, endpoint_url)
+        asyncio.run(_delete(door, str(cluster), dry_run=dry_run, yes=yes))
+    except (DocumentError, Failure, NotGone, Stays) as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool) -> None:
+    from aliquot.eks.provision.deleting import Deletion
+    from aliquot.eks.provision.names import Names
+
+    async with door as api:
+        assert api.region is not None
+        names = Names(cluster, api.region, {})
+        work = Deletion(api, names, pause=asyncio.sleep, tell=lambda line: click.echo(line, err=True))
+        found = await work.remains()
+        if not found:
+            click.echo(f"nothing of {cluster} is there in {api.region}")
+            return
+        if dry_run or not yes:
+            for one in found:
+                click.echo(one.title)
+        if dry_run:
+            return
+        if not yes:
+            click.confirm(f"These {len(found)} go. Take them away?", abort=True, err=True)
+        await work.run()
+    click.echo(f"nothing of {cluster} is left")

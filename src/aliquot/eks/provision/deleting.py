@@ -1,0 +1,141 @@
+"""Takes away what remains of a cluster, in the reverse order of how it is made. Looks anew each time it is run, so that it may die anywhere."""
+
+from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
+from aliquot.eks.provision import remains
+from aliquot.eks.provision.creating import Tell
+from aliquot.eks.provision.looking import matching
+from aliquot.eks.provision.names import Names
+from aliquot.eks.provision.patience import Patient, Pause
+from aliquot.eks.provision.remains import Remain
+from aliquot.eks.provision.resources import Call, at
+
+_EVERY_S = 15.0
+_MOST_WAIT_S = 3600.0
+_ATTEMPTS = 20
+_MOST_PAUSE_S = 30.0
+_ROUNDS = 4
+"""Of looking again: what goes late may show only then."""
+
+_STILL_USED = frozenset(
+    {
+        "DependencyViolation",
+        "DeleteConflict",
+        "DeleteConflictException",
+        "ResourceInUseException",
+        "ResourceInUse",
+        "InvalidGroup.InUse",
+        "InvalidPlacementGroup.InUse",
+        "InvalidIPAddress.InUse",
+        "InvalidNetworkInterface.InUse",
+        "AuthFailure",
+    }
+)
+"""Of a moment, where something else has just gone. (EC2 says AuthFailure of an address that a gateway still holds.)"""
+_GONE = frozenset(
+    {
+        "ResourceNotFoundException",
+        "NoSuchEntity",
+        "NoSuchEntityException",
+        "NotFoundException",
+        "KMSInvalidStateException",
+        "Gateway.NotAttached",
+        "NatGatewayNotFound",
+        "InvalidPlacementGroup.Unknown",
+        "InvalidLaunchTemplateId.NotFoundException",
+    }
+)
+
+
+class NotGone(Exception):
+    """One line: what stays, and why."""
+
+
+class Deletion:
+    def __init__(self, api: Api, names: Names, *, pause: Pause, tell: Tell) -> None:
+        self._api = Patient(api, pause)
+        self._names = names
+        self._pause = pause
+        self._tell = tell
+
+    async def remains(self) -> list[Remain]:
+        """Raises Failure, Stays."""
+        return await remains.of(self._api, self._names)
+
+    async def run(self) -> None:
+        """Until nothing is there. Raises Failure, Stays, NotGone. Safe to repeat."""
+        for _ in range(_ROUNDS):
+            found = await self.remains()
+            if not found:
+                return
+            for stage in sorted({one.stage for one in found}):
+                now = [one for one in found if one.stage == stage]
+                for one in now:
+                    self._tell(one.title)
+                    for call in one.calls:
+                        await self._do(one, call)
+                for one in now:
+                    await self._wait(one)
+        left = await self.remains()
+        if left:
+            raise NotGone(f"{left[0].title} does not go, and {len(left) - 1} more: run it again")
+
+    async def _do(self, remain: Remain, call: Call) -> None:
+        last = ""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await self._pause(min(2 * 1.4**attempt, _MOST_PAUSE_S))
+            try:
+                await self._api.call(call.service, call.operation, **call.parameters)
+            except Failure as failure:
+                if failure.code in _GONE or failure.code.endswith(".NotFound"):
+                    return
+                if failure.code not in _STILL_USED | THROTTLED | UNKNOWN_OUTCOME:
+                    raise
+                last = failure.message
+            else:
+                return
+        raise NotGone(f"{remain.title} does not go: {last}{await self._in_the_way(call)}")
+
+    async def _in_the_way(self, call: Call) -> str:
+        """What of others is in a VPC that does not go."""
+        vpc = call.parameters.get("VpcId")
+        if not vpc:
+            return ""
+        filters = [{"Name": "vpc-id", "Values": [vpc]}]
+        found = []
+        for operation, result, id_ in (
+            ("DescribeNetworkInterfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+            ("DescribeSubnets", "Subnets", "SubnetId"),
+            ("DescribeSecurityGroups", "SecurityGroups", "GroupId"),
+        ):
+            found += [
+                f"{one[id_]} {one.get('Description', '')}".strip()
+                async for one in self._api.pages("ec2", operation, result, Filters=filters)
+                if isinstance(one, dict) and one.get("GroupName") != "default"
+            ]
+        return f"; in it is still what others have put there: {', '.join(found)}" if found else ""
+
+    async def _wait(self, remain: Remain) -> None:
+        if remain.gone is None:
+            return
+        waited_s = 0.0
+        while True:
+            try:
+                found = await matching(self._api, remain.gone, {})
+            except Failure as failure:
+                if failure.code not in _GONE and not failure.code.endswith(".NotFound"):
+                    raise
+                found = []
+            if not found:
+                return
+            status = at(found[0], "status") or at(found[0], "State")
+            if status == "DELETE_FAILED":
+                raise NotGone(f"{remain.title} does not go: {at(found[0], 'health.issues')}")
+            if waited_s >= _MOST_WAIT_S:
+                raise NotGone(
+                    f"{remain.title} is still there after {waited_s / 60:.0f} minutes: run it again"
+                )
+            if waited_s and waited_s % 60 == 0:
+                self._tell(f"        {remain.title}: {status}, {waited_s / 60:.0f} min")
+            await self._pause(_EVERY_S)
+            waited_s += _EVERY_S
