@@ -38,9 +38,22 @@ _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%
     type=click.Path(file_okay=False, path_type=Path),
     help="Where clusters keep certificates and kubeconfigs.  [default: a directory that goes at the end]",
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND:OPERATION[:CODE][*TIMES]",
+    help="What is to go wrong, once or as often as told: refuse:OPERATION:ERROR, lose:OPERATION (it is done, and its answer is lost), or fail:OPERATION:ERRORCODE (what it begins fails). May be repeated.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log what each part does, and not only what goes wrong.")
 def fake(
-    start: datetime | None, speed: float, region: str, port: int, data: Path | None, verbose: bool
+    start: datetime | None,
+    speed: float,
+    region: str,
+    port: int,
+    data: Path | None,
+    faults: tuple[str, ...],
+    verbose: bool,
 ) -> None:
     """Run an AWS with EKS on this machine, until Ctrl-C. It is a fake, and costs nothing.
 
@@ -54,11 +67,18 @@ def fake(
     import uvloop
 
     from aliquot.cli import logs
+    from aliquot.cli.eks.fake import wanted_faults
     from aliquot.cli.eks.fake.serving import CannotServe, serve_until_stopped
     from aliquot.cli.failures import innermost
     from aliquot.clock import SystemClock
+    from aliquot.eks.fake.model import Model
     from aliquot.eks.fake.moto import NotStarted
 
+    model = Model()
+    try:
+        wanted = [wanted_faults.parse(one, model) for one in faults]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
     logs.configure(verbose=verbose)
 
     def say(text: str) -> None:
@@ -80,6 +100,7 @@ def fake(
                     speed=speed,
                     port=port,
                     directory=data,
+                    faults=wanted,
                     clock=SystemClock(),
                     say=say,
                     ready=ready,

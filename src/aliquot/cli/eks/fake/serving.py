@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import uvicorn
 from aliquot.cli.eks.fake.aws_time import AwsTime, durations
 from aliquot.cli.eks.fake.emulated_fleet import EmulatedFleet, Say
 from aliquot.clock import Clock
+from aliquot.eks.fake.faults import Fault, Faults
 from aliquot.eks.fake.model import Model
 from aliquot.eks.fake.moto import Moto
 from aliquot.eks.fake.server import FakeEks
@@ -46,6 +47,7 @@ async def serve_until_stopped(
     speed: float,
     port: int,
     directory: Path | None,
+    faults: Sequence[Fault] = (),
     clock: Clock,
     say: Say,
     ready: Callable[[Running], None],
@@ -58,7 +60,14 @@ async def serve_until_stopped(
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stopped.set)
     async with serving(
-        region=region, start_s=start_s, speed=speed, port=port, directory=directory, clock=clock, say=say
+        region=region,
+        start_s=start_s,
+        speed=speed,
+        port=port,
+        directory=directory,
+        faults=faults,
+        clock=clock,
+        say=say,
     ) as running:
         ready(running)
         await stopped.wait()
@@ -72,6 +81,7 @@ async def serving(
     speed: float,
     port: int,
     directory: Path | None,
+    faults: Sequence[Fault] = (),
     clock: Clock,
     say: Say,
 ) -> AsyncIterator[Running]:
@@ -96,6 +106,7 @@ async def serving(
                 rng=random.Random(secrets.randbits(64)),
                 region=region,
                 durations=durations(speed),
+                faults=Faults(list(faults)),
                 clusters=clusters,
             )
             service = Service(world, Model())
