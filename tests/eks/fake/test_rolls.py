@@ -153,6 +153,8 @@ def test_size_labels_and_taints(account: Account) -> None:
     told = account.group()
     assert (told["labels"], told["taints"]) == ({"a": "9"}, [taint])
     assert len(account.fleet.machines) == 4
+    for machine in account.fleet.machines.values():
+        assert (machine.labels, machine.taints) == ({"a": "9"}, (("gpu", "yes", "NoSchedule"),))
     assert {machine.zone for machine in account.fleet.machines.values()} == {"eu-west-1a", "eu-west-1b"}
 
 

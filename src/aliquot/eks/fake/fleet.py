@@ -64,6 +64,10 @@ class Fleet(Protocol):
 
     def launch(self, machine: Machine) -> None: ...
 
+    def change(self, machine: Machine) -> None:
+        """It has these labels and taints from now on."""
+        ...
+
     def terminate(self, machine: Machine) -> None: ...
 
     def ready(self, machine: Machine) -> bool: ...
@@ -113,6 +117,9 @@ class Imagined:
         self.minors.pop(cluster, None)
 
     def launch(self, machine: Machine) -> None:
+        self.machines[machine.name] = machine
+
+    def change(self, machine: Machine) -> None:
         self.machines[machine.name] = machine
 
     def terminate(self, machine: Machine) -> None:

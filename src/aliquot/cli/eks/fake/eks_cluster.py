@@ -85,7 +85,8 @@ class EksCluster:
         """By name, whether by force."""
         # What has been done.
         self._served = self._surface
-        self._joined: set[str] = set()
+        self._joined: dict[str, Machine] = {}
+        """As it was when its node was last made like it."""
         self._closed_by_us: set[str] = set()
         self._wanted = asyncio.Event()
 
@@ -101,6 +102,7 @@ class EksCluster:
         self._wanted.set()
 
     def launch(self, machine: Machine) -> None:
+        """Of one that is there already: its labels and taints are these from now on."""
         self._machines[machine.name] = machine
         self._wanted.set()
 
@@ -184,7 +186,7 @@ class EksCluster:
             if self._surface != self._served:
                 await self._change(supervisor)
             await self._follow_machines(supervisor)
-            for name in self._joined & self._machines.keys():
+            for name in self._joined.keys() & self._machines.keys():
                 if (node := self._node(name)) is not None:
                     await self._follow_node(self._machines[name], node)
         except errors.ApiError as error:
@@ -207,19 +209,19 @@ class EksCluster:
 
     async def _follow_machines(self, supervisor: Supervisor) -> None:
         """Raises ApiError."""
-        for name in self._machines.keys() - self._joined:
+        for name in self._machines.keys() - self._joined.keys():
             network = str(next(self._pod_networks))
             node = ec2_machines.emulate(self._machines[name], region=self._region, pod_network=network)
             self._cluster.join(node, supervisor)
-            self._joined.add(name)
-        for name in self._joined - self._machines.keys():
+            self._joined[name] = self._machines[name]
+        for name in self._joined.keys() - self._machines.keys():
             if name in self._cluster.nodes:
                 await self._cluster.leave(name, supervisor)
             with contextlib.suppress(errors.NotFound):
                 await self._manager.delete(NODES, name)
             await draining.remove(self._manager, self._pods(name))
             self._closed_by_us.discard(name)
-            self._joined.discard(name)
+            del self._joined[name]
 
     async def _follow_node(self, machine: Machine, node: Node) -> None:
         """Raises ApiError."""
@@ -227,6 +229,9 @@ class EksCluster:
         if not node.spec.provider_id:
             where = f"aws:///{machine.zone}/{machine.instance_id}"
             await self._manager.patch(NODES, name, {"spec": {"providerID": where}})
+        if (before := self._joined[name]) != machine:
+            await self._manager.patch(NODES, name, managed.relabelled(before, machine, node))
+            self._joined[name] = machine
         if name in self._cordoned and not node.spec.unschedulable:
             await self._manager.patch(NODES, name, {"spec": {"unschedulable": True}})
             self._closed_by_us.add(name)

@@ -84,6 +84,9 @@ class EmulatedFleet:
     def launch(self, machine: Machine) -> None:
         self._clusters[machine.cluster].launch(machine)
 
+    def change(self, machine: Machine) -> None:
+        self._clusters[machine.cluster].launch(machine)
+
     def terminate(self, machine: Machine) -> None:
         self._clusters[machine.cluster].terminate(machine.name)
 

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from aliquot.cli import identities
 from aliquot.cli.identities import Identity
 from aliquot.cli.parts import Parts
+from aliquot.eks.fake.fleet import Machine
 from aliquot.kube import roles
+from aliquot.kube.api.core import Node
 from aliquot.kube.resources import DAEMONSETS, DEPLOYMENTS, PODDISRUPTIONBUDGETS, Resource
 
 NODE_MANAGER = Identity("eks:node-manager", ("system:authenticated",))
@@ -22,6 +26,18 @@ async def install(parts: Parts, region: str) -> None:
     await roles.install(client, _node_manager())
     for resource, obj in _workloads(region):
         await client.apply(resource, obj, field_manager=_MANAGER, force=True)
+
+
+def relabelled(before: Machine, after: Machine, node: Node) -> dict[str, Any]:
+    """A patch: labels and taints of its group are others now; what else the node has stays."""
+    labels = {**dict.fromkeys(before.labels), **after.labels}
+    kept = [
+        taint
+        for taint in node.spec.taints or ()
+        if (taint.key, taint.value, taint.effect) not in (*before.taints, *after.taints)
+    ]
+    given = [{"key": key, "value": value, "effect": effect} for key, value, effect in after.taints]
+    return {"metadata": {"labels": labels}, "spec": {"taints": [*msgspec.to_builtins(kept), *given]}}
 
 
 def _node_manager() -> list[dict[str, Any]]:

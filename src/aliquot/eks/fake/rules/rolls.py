@@ -6,6 +6,7 @@ first, and ended before new ones come, so that there are never more than were wa
 minutes ends the update, if it was not forced; what has been replaced stays so.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from aliquot.eks.fake.fleet import Machine
@@ -51,12 +52,23 @@ def _launch(
         minor=minor,
         release=release,
         labels=dict(told["labels"]),
-        taints=tuple((one["key"], one.get("value", ""), _EFFECTS[one["effect"]]) for one in told["taints"]),
+        taints=_taints(group),
     )
     group.nodes[machine.name] = Node(machine=machine, launched_s=now_s, reservation=place.reservation)
     if place.reservation:
         world.market.reservations[place.reservation].used.add(instance)
     world.fleet.launch(machine)
+
+
+def change(world: World, group: Nodegroup) -> None:
+    """Labels and taints of the group are those of the nodes that it has, too."""
+    for node in group.nodes.values():
+        node.machine = replace(node.machine, labels=dict(group.told["labels"]), taints=_taints(group))
+        world.fleet.change(node.machine)
+
+
+def _taints(group: Nodegroup) -> tuple[tuple[str, str, str], ...]:
+    return tuple((one["key"], one.get("value", ""), _EFFECTS[one["effect"]]) for one in group.told["taints"])
 
 
 def scale(world: World, group: Nodegroup, now_s: float) -> None:

@@ -37,6 +37,7 @@ def update_config(world: World, call: dict[str, Any], now_s: float) -> dict[str,
     if not cluster.updates[answer["update"]["id"]].errors:
         group.told |= changes
         group.told["modifiedAt"] = at(now_s)
+        rolls.change(world, group)
         rolls.scale(world, group, now_s)
     return answer
 
