@@ -184,3 +184,7 @@ def test_waivers_are_looked_at_before_anything_is_read(account: Account, tmp_pat
     waivers = tmp_path / "waivers.yaml"
     waivers.write_text("waivers: [{check: none-such, reason: x, expires: 2026-12-24}]\n")
     refused(on_prod("1.32", "--waivers", str(waivers)), "there is no such check")
+
+
+def test_a_cluster_that_is_none_of_eks_and_there_already(account: Account) -> None:
+    refused(run("--kubernetes", "--kubeconfig", "the-emulators", "--to", "1.31"), "already: --to has to be")

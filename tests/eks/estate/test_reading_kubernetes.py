@@ -1,5 +1,6 @@
 """What an API server says, read off the emulator with its rights."""
 
+import base64
 import json
 import random
 from collections import Counter
@@ -23,6 +24,7 @@ from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
 from aliquot.kube.errors import ApiError
 from aliquot.kube.resources import (
+    CONFIGMAPS,
     DEPLOYMENTS,
     JOBS,
     NAMESPACES,
@@ -362,4 +364,22 @@ async def test_kinds_of_components_are_read_where_the_cluster_has_them() -> None
         }
         assert reading.calls["issuers.cert-manager.io"] == 1
         assert not [name for name in reading.calls if name.startswith("certificates.")]
+        await admin.close()
+
+
+async def test_releases_that_helm_keeps_in_config_maps() -> None:
+    body = {"name": "web", "namespace": "shop", "manifest": json.dumps(OLD_BUDGET)}
+    inner = base64.b64decode(encode(body)).decode()
+    labels = {"owner": "helm", "status": "deployed", "name": "web"}
+    kept = {"metadata": {"name": "web.v1", "namespace": "shop", "labels": labels}, "data": {"release": inner}}
+    async with cluster() as server:
+        admin = client(server)
+        await admin.create(NAMESPACES, {"metadata": {"name": "shop"}})
+        await admin.create(CONFIGMAPS, kept)
+        reading = Reading(admin, removals.shipped())
+        await reading.releases()
+        assert [(one.where.release, one.api_version) for one in reading.sightings] == [
+            ("shop/web", "policy/v1beta1")
+        ]
+        assert reading.unchecked == []
         await admin.close()

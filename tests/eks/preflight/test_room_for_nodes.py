@@ -199,6 +199,16 @@ def test_with_custom_networking_pods_are_in_other_subnets() -> None:
     assert severities(pod_addresses.judge(none)) == [BLOCK, BLOCK]
 
 
+@pytest.mark.parametrize(
+    ("env", "found"),
+    [({}, []), ({"ENABLE_SUBNET_DISCOVERY": "false"}, [BLOCK])],
+)
+def test_subnets_that_are_tagged_for_pods_count(env: dict[str, str], found: list[Severity]) -> None:
+    there = networked((100, 4), env)
+    tagged = replace(subnet("t-b", 100), for_pods=True)
+    assert severities(pod_addresses.judge(replace(there, subnets=(*there.subnets, tagged)))) == found
+
+
 def test_what_is_not_known_of_a_type_is_not_passed() -> None:
     assert severities(pod_addresses.judge(networked((0, 0), {}, instance_types=()))) == ["unchecked"]
 

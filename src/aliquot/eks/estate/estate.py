@@ -96,6 +96,8 @@ class Subnet(Struct, frozen=True, kw_only=True):
     zone: str
     free: int
     cidr: str = ""
+    for_pods: bool = False
+    """Tagged so that VPC CNI takes addresses of pods from it, too (kubernetes.io/role/cni)."""
 
 
 class Template(Struct, frozen=True, kw_only=True):

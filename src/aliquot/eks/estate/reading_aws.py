@@ -170,6 +170,7 @@ async def subnets(api: Api, vpc: str) -> tuple[Subnet, ...]:
                 zone=one["AvailabilityZone"],
                 free=one["AvailableIpAddressCount"],
                 cidr=one.get("CidrBlock", ""),
+                for_pods={"Key": "kubernetes.io/role/cni", "Value": "1"} in one.get("Tags", ()),
             )
             async for one in api.pages("ec2", "DescribeSubnets", "Subnets", Filters=of_vpc)
             if isinstance(one, dict)

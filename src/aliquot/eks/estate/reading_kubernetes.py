@@ -155,23 +155,27 @@ class Reading:
             return None
 
     async def releases(self) -> None:
-        """Helm's, of all namespaces."""
-        self.calls.setdefault(SECRETS.name, 0)
+        """Helm's, of all namespaces: in Secrets, or in ConfigMaps where somebody told it so (HELM_DRIVER)."""
+        await self._releases(SECRETS, SECRETS.name, f"type={helm.SECRET_TYPE}")
+        await self._releases(CONFIGMAPS, f"{CONFIGMAPS.name} of Helm", "")
+
+    async def _releases(self, resource: Resource, counted: str, field_selector: str) -> None:
+        self.calls.setdefault(counted, 0)
         seen: list[Sighting | Unchecked] = []
         pages = self._client.pages(
-            SECRETS,
+            resource,
             label_selector=helm.SELECTOR,
-            field_selector=f"type={helm.SECRET_TYPE}",
+            field_selector=field_selector,
             into=dict[str, Any],
             page_size=_RELEASES_A_PAGE,
         )
         try:
             async for page in pages:
-                self.calls[SECRETS.name] += 1
-                seen += helm.in_releases(page.items)
+                self.calls[counted] += 1
+                seen += helm.in_releases({**one, "kind": resource.kind} for one in page.items)
         except errors.ApiError as error:
-            self.calls[SECRETS.name] += 1
-            seen = [_not_listed(SECRETS, error)]
+            self.calls[counted] += 1
+            seen = [_not_listed(resource, error)]
         self._sighted(seen)
 
     async def requests(self) -> None:

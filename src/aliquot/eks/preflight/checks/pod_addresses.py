@@ -27,6 +27,8 @@ class Cni(Struct, frozen=True, kw_only=True):
 
     prefixes: bool = False
     custom: bool = False
+    discovers: bool = True
+    """Subnets of the zone that are tagged for it."""
     warm_interfaces: int = 1
     warm_prefixes: int = 1
     warm_addresses: int | None = None
@@ -57,6 +59,7 @@ def cni(objects: Objects) -> Cni | None:
             }
             return Cni(
                 prefixes=env.get("ENABLE_PREFIX_DELEGATION") == "true",
+                discovers=env.get("ENABLE_SUBNET_DISCOVERY") != "false",
                 custom=env.get("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG") == "true",
                 warm_interfaces=_number(env.get("WARM_ENI_TARGET"), 1),
                 warm_prefixes=_number(env.get("WARM_PREFIX_TARGET"), 1),
@@ -89,7 +92,8 @@ def judge(estate: Estate) -> Iterator[Finding | Unchecked]:
             )
             continue
         zones = sorted({own[id_].zone for id_ in group.subnets if id_ in own})
-        ids = set(named) if settings.custom else set(group.subnets)
+        tagged = {one.id for one in estate.subnets if one.for_pods} if settings.discovers else set()
+        ids = set(named) if settings.custom else {*group.subnets, *tagged}
         for zone in zones:
             subnets = [subnet for subnet in estate.subnets if subnet.id in ids and subnet.zone == zone]
             finding = _zone(settings, group, kinds, subnets, _over(nodes, len(zones)), zone, objects)
