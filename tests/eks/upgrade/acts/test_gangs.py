@@ -21,6 +21,7 @@ from aliquot.kube.client import Client
 from aliquot.kube.resources import NODES
 from tests.eks.upgrade.acts.worlds import World, on_virtual_time
 from tests.eks.upgrade.gpu_roll.training import JOBSETS, LWS, TORCH, VOLCANO, Job, Recording, Training
+from tests.eks.upgrade.lives import Killed
 
 SUSPEND = SuspendGangs(cluster="prod", groups=("gpu",), deadline_s=120.0, leave_s=60.0)
 RESUME = ResumeGangs(groups=("gpu",), limit_s=60.0)
@@ -214,6 +215,43 @@ async def test_a_group_of_pods_stops_whole_wherever_it_is(there: Trained) -> Non
     assert not (await there.world.kube.get(NODES, "other-0"))["spec"].get("unschedulable")
     await there.resumed()
     assert there.written.resumed == {"one": 1, "two": 1}
+
+
+@trained
+async def test_a_group_is_not_left_half_suspended_by_a_death(there: Trained) -> None:
+    """What is left of it has no pods on the nodes that go: only what was kept knows of it."""
+    named = {"aliquot.dev/pod-group": "g"}
+    await there.training.serve(JOBSETS, TORCH, LWS, VOLCANO, WORKLOADS)
+    for name, group, job in (
+        ("gpu-0", "gpu", Job(JOBSETS, "one", 1, labels=named)),
+        ("other-0", "other", Job(TORCH, "two", 1, labels=named)),
+    ):
+        await there.training.node(name, group)
+        await there.training.submit(job)
+        await there.training.step()
+        await there.training.step()
+    there.training.start()
+    there.written.dies_after_suspension = True
+    with pytest.raises(Killed):
+        await there.world.go(SUSPEND)
+    assert there.written.suspended == {"one": 1}
+    await asyncio.sleep(60)
+    assert await there.training.pods("one") == []
+    assert await there.world.on() is None
+    assert there.written.suspended == {"one": 1, "two": 1}
+
+
+@trained
+async def test_what_a_person_suspended_a_moment_ago_is_waited_for_and_not_taken(there: Trained) -> None:
+    await there.begin(Job(JOBSETS, "theirs", 2))
+    there.training.leave_s = 40.0
+    await there.world.kube.patch(JOBSETS, "theirs", {"spec": {"suspend": True}}, "default")
+    await asyncio.sleep(5)
+    assert len(await there.training.pods()) == 2
+    await there.suspended()
+    assert await there.training.pods() == []
+    await there.resumed()
+    assert there.written.suspended == there.written.resumed == {}
 
 
 @trained

@@ -46,25 +46,28 @@ TIED = {"aliquot.dev/pod-group": "tied"}
 
 @dataclass
 class Broken:
-    """A way to the API server on which a runner may die, and answers get lost."""
+    """A way to the API server on which a runner may die, and answers get lost; most of all where something is written, late at times."""
 
     inner: Transport
     rng: random.Random
     chance: float
 
     async def send(self, request: Request) -> Response:
-        self._die()
+        deadly = self.chance * (3 if request.method == "PATCH" else 0.5)
+        if request.method == "PATCH" and self.rng.random() < 0.3:
+            await asyncio.sleep(self.rng.random() * 20)
+        self._die(deadly)
         if self.rng.random() < self.chance:
             raise TransportError("cut off", delivered=False)
         response = await self.inner.send(request)
-        self._die()
+        self._die(deadly)
         if self.rng.random() < self.chance:
             await response.close()
             raise TransportError("cut off")
         return response
 
-    def _die(self) -> None:
-        if self.rng.random() < self.chance / 2:
+    def _die(self, chance: float) -> None:
+        if self.rng.random() < chance:
             raise Killed
 
     async def close(self) -> None:
@@ -127,7 +130,7 @@ async def _live(seed: int) -> Life:
         journal = KeepingJournal("sqlite://")
         journal.rng, journal.chance = rng, 0.01
         journal.begin(RUN, "prod", b"plan", [step.id for step in STEPS], there.clock.now())
-        person = asyncio.create_task(_person(there, jobs, life, rng))
+        people = [asyncio.create_task(_person(there, job, life, rng)) for job in jobs]
         rolled = False
         for turn in range(300):
             try:
@@ -144,8 +147,9 @@ async def _live(seed: int) -> Life:
             life.holds += 1
             at_hand = next(one for one in journal.standing(RUN) if one.phase is Phase.HELD)
             if at_hand.step == _ROLL and not rolled:
-                person.cancel()
-                await asyncio.gather(person, return_exceptions=True)
+                for person in people:
+                    person.cancel()
+                await asyncio.gather(*people, return_exceptions=True)
                 await _stopped(there, training, jobs, life, recording)
                 await _rolled(there, rng)
                 rolled = True
@@ -183,7 +187,8 @@ async def _begun(there: World, training: Training, rng: random.Random) -> list[J
             **({"team": "vision"} if rng.random() < 0.5 else {}),
         }
         await training.node(f"old-{number}", "gpu", labels=labels)
-    await training.node("other-0", "other")
+    for number in range(3):
+        await training.node(f"other-{number}", "other")
     jobs = []
     for number in range(rng.randrange(1, 5)):
         theirs = rng.random() < 0.2
@@ -221,12 +226,11 @@ def _written(job: Job) -> tuple[Resource, str]:
     return (WORKLOADS, f"kueue-{job.name}") if job.queue else (job.resource, job.name)
 
 
-async def _person(there: World, jobs: list[Job], life: Life, rng: random.Random) -> None:
-    """Suspends one that nobody has suspended."""
-    await asyncio.sleep(rng.random() * 200)
-    job = rng.choice(jobs)
-    if job.queue or rng.random() < 0.5:
+async def _person(there: World, job: Job, life: Life, rng: random.Random) -> None:
+    """Suspends it, if nobody has."""
+    if job.queue or job.labels or rng.random() < 0.5:
         return
+    await asyncio.sleep(rng.random() * 150)
     told = await there.kube.get(job.resource, job.name, "default")
     meta = told["metadata"]
     if SUSPENDED_BY in meta.get("annotations", {}):

@@ -20,6 +20,7 @@ from aliquot.kube.client import Client, PatchKind
 from aliquot.kube.errors import ApiError, NotFound
 from aliquot.kube.resources import CRDS, NODES, PODS, Resource
 from aliquot.kube.transport import Request, Response, Transport
+from tests.eks.upgrade.lives import Killed
 
 JOBSETS = JOB_KINDS["jobset.x-k8s.io", "JobSet"].resource
 TORCH = JOB_KINDS["kubeflow.org", "PyTorchJob"].resource
@@ -49,6 +50,8 @@ class Recording:
 
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
+        self.dies_after_suspension = False
+        """Once."""
         self.hooks: list[int] = [500]
         self.hooked: list[tuple[str, dict[str, Any]]] = []
         self.suspended: Counter[str] = Counter()
@@ -62,9 +65,11 @@ class Recording:
         if request.method == "PATCH" and response.status == 200:
             marks = msgspec.json.decode(request.body).get("metadata", {}).get("annotations", {})
             if SUSPENDED_BY in marks:
-                (self.suspended if marks[SUSPENDED_BY] else self.resumed)[
-                    request.path.rpartition("/")[2]
-                ] += 1
+                counter = self.suspended if marks[SUSPENDED_BY] else self.resumed
+                counter[request.path.rpartition("/")[2]] += 1
+                if self.dies_after_suspension:
+                    self.dies_after_suspension = False
+                    raise Killed
         return response
 
     async def close(self) -> None:
