@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aliquot.eks.estate.estate import Template
+from aliquot.eks.estate.estate import SecurityGroup, Template
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.checks import told_changes
 from aliquot.eks.preflight.checks.table import CHECKS, TITLES
@@ -47,6 +47,17 @@ IPVS = thing("ConfigMap", "kube-proxy-config", data={"config": "mode: ipvs\n"})
 OLD_RUNTIME = {"nodeInfo": {"kubeletVersion": "v1.34.1", "containerRuntimeVersion": "containerd://1.7.29"}}
 SCHEDULER = "kind: KubeSchedulerConfiguration\nplugins: [EBSLimits]\n"
 AUTO_MODE = {"template": {"spec": {"nodeClassRef": {"group": "eks.amazonaws.com"}}}}
+LABELLED = [
+    {
+        "metadata": {"name": f"p{level}", "namespace": "shop"},
+        "spec": {
+            "securityContext": {"seLinuxOptions": {"level": level}} if level else {},
+            "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "shared"}}],
+        },
+        "status": {"phase": "Running"},
+    }
+    for level in ("", "s0:c1,c2")
+]
 PLANTED: dict[str, dict[str, Any]] = {
     "ebs-in-tree": thing("StorageClass", provisioner="kubernetes.io/aws-ebs"),
     "ebs-in-tree-code": thing("PersistentVolume", spec={"awsElasticBlockStore": {}}),
@@ -68,6 +79,12 @@ PLANTED: dict[str, dict[str, Any]] = {
     "al2-last": {"ami_type": "AL2_x86_64"},
     "al2-gone": {"ami_type": "AL2_x86_64_GPU"},
     "endpoints-deprecated": asked("v1", "Endpoints"),
+    "efa-egress": {
+        "ami_type": "AL2023_x86_64_NVIDIA",
+        "efa": 4,
+        "strategy": "MINIMAL",
+        "instance_types": ("p5.48xlarge",),
+    },
     "containerd-2": user_data("[plugins]\nversion = 2\n"),
     "apparmor-deprecated": pod(securityContext={"appArmorProfile": {"type": "RuntimeDefault"}}),
     "volume-attributes-ga": written("storage.k8s.io/v1beta1", "VolumeAttributesClass"),
@@ -81,6 +98,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "ipvs-warning": IPVS,
     "ingress-nginx": pod(image="registry.k8s.io/ingress-nginx/controller:v1.12.1"),
     "git-repo-volumes": pod(volumes=[{"name": "d", "gitRepo": {"repository": "x"}}]),
+    "selinux-labels": {"pods": pods(*LABELLED)},
     "strict-addresses": thing("Service", spec={"loadBalancerSourceRanges": ["10.0.0.1/8"]}),
     "external-ips": thing("Service", spec={"externalIPs": ["1.2.3.4"]}),
     "workload-v1alpha1": written("scheduling.k8s.io/v1alpha1", "Workload"),
@@ -97,7 +115,22 @@ LOOKED_AT = [change for change in shipped() if change.check]
 def subject(change: Change, what: dict[str, Any]) -> Subject:
     """A cluster on the way over that hop; without what is planted, nothing of it is found."""
     now, to = change.minor.previous, change.minor
-    one = group(minor=now, template="lt-1", ami_type=what.get("ami_type", "AL2023_x86_64_STANDARD"))
+    one = group(
+        minor=now,
+        template="lt-1",
+        ami_type=what.get("ami_type", "AL2023_x86_64_STANDARD"),
+        strategy=what.get("strategy", "DEFAULT"),
+        instance_types=what.get("instance_types", ()),
+    )
+    template = Template(
+        id="lt-1",
+        version="1",
+        user_data=what.get("user_data", ""),
+        is_default=True,
+        is_latest=True,
+        efa=what.get("efa", 0),
+        security_groups=("sg-1",),
+    )
     objects = Objects(
         pods=what.get("pods", ()),
         nodes=what.get("nodes", ()),
@@ -106,7 +139,8 @@ def subject(change: Change, what: dict[str, Any]) -> Subject:
     )
     there = estate(
         nodegroups=(one,),
-        templates=(Template(id="lt-1", version="1", user_data=what.get("user_data", "")),),
+        templates=(template,),
+        security_groups=(SecurityGroup(id="sg-1"),),
         objects=objects,
     )
     return Subject(

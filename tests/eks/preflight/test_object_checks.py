@@ -242,6 +242,43 @@ def test_what_else_newer_minors_take_otherwise(objects: Objects, to: str, found:
     assert [one.severity for one in judged] == found
 
 
+def sharing(*levels: str, policy: str = "", phase: str = "Running") -> Objects:
+    def one(number: int, level: str) -> dict[str, Any]:
+        context: dict[str, Any] = {"seLinuxOptions": {"level": level}} if level else {}
+        if policy and number:
+            context["seLinuxChangePolicy"] = policy
+        return {
+            "metadata": {"name": f"p{number}", "namespace": "shop"},
+            "spec": {
+                "securityContext": context,
+                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "shared"}}],
+            },
+            "status": {"phase": phase},
+        }
+
+    return Objects(pods=pods(*(one(number, level) for number, level in enumerate(levels))))
+
+
+@pytest.mark.parametrize(
+    ("objects", "to", "found"),
+    [
+        (sharing("s0:c1", "s0:c1"), "1.36", []),
+        (sharing("", ""), "1.36", []),
+        (sharing("s0:c1", "s0:c2"), "1.36", [WARN]),
+        (sharing("", "s0:c2"), "1.36", [WARN]),
+        (sharing("s0:c1", "s0:c2"), "1.35", []),
+        (sharing("s0:c1", "s0:c2", policy="Recursive"), "1.36", []),
+        (sharing("s0:c1", "s0:c2", policy="MountOption"), "1.36", [WARN]),
+        (sharing("s0:c1", "s0:c2", phase="Succeeded"), "1.36", []),
+    ],
+)
+def test_volumes_that_pods_of_different_labels_share(
+    objects: Objects, to: str, found: list[Severity]
+) -> None:
+    judged = cluster_behaviour.judge(objects, Minor.parse(to).previous, Minor.parse(to))
+    assert [one.severity for one in judged] == found
+
+
 LOOSE = [
     ("Service", {"spec": {"loadBalancerSourceRanges": ["10.0.0.1/8"]}}, True),
     ("Service", {"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"], "externalIPs": None}}, False),

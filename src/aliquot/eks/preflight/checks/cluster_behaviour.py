@@ -30,6 +30,7 @@ def judge(objects: Objects, now: Minor, to: Minor) -> Iterator[Finding]:
         yield from _ipvs(objects)
     if to >= Minor(1, 36):
         yield from _external_ips(objects)
+        yield from _selinux(objects)
 
 
 def _volumes(objects: Objects, to: Minor) -> Iterator[Finding]:
@@ -140,6 +141,32 @@ def _external_ips(objects: Objects) -> Iterator[Finding]:
                 Minor(1, 36),
                 "externalIPs are deprecated (gone in 1.43)",
                 "use a load balancer or a gateway",
+            )
+
+
+def _selinux(objects: Objects) -> Iterator[Finding]:
+    """A volume is mounted with one label, so whoever shares it with another label does not start any more."""
+    labels: dict[tuple[str, str], set[str]] = {}
+    for pod in objects.pods:
+        if pod.status.phase not in ("Pending", "Running"):
+            continue
+        context = pod.spec.security_context
+        if context.get("seLinuxChangePolicy") == "Recursive":
+            continue
+        options = context.get("seLinuxOptions") or {}
+        label = ":".join(str(options.get(part, "")) for part in ("user", "role", "type", "level"))
+        for volume in pod.spec.volumes:
+            claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+            if claim:
+                labels.setdefault((pod.metadata.namespace, claim), set()).add(label)
+    for (namespace, claim), found in sorted(labels.items()):
+        if len(found) > 1:
+            yield _finding(
+                f"PersistentVolumeClaim {namespace}/{claim}",
+                Severity.WARN,
+                Minor(1, 36),
+                "pods of different SELinux labels share it: on nodes that enforce SELinux (Bottlerocket) the volume is mounted with one label, and the others do not start",
+                "give them one label, or seLinuxChangePolicy: Recursive",
             )
 
 
