@@ -1,5 +1,6 @@
 """Against the fake and moto in this process: what is made, what is not made twice, and what is said when it cannot be."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from aliquot.eks.aws.api import Failure
 from aliquot.eks.provision.creating import NotMade
 from aliquot.eks.provision.looking import NotOurs, Twice
 from tests.eks.provision.accounts import account, run
-from tests.eks.provision.files import FULL, PLAIN
+from tests.eks.provision.files import FULL, GPU, PLAIN
 from tests.eks.provision.making import create, ours, plan
 
 
@@ -116,3 +117,37 @@ def test_a_group_whose_nodes_do_not_come_is_told_with_the_reason() -> None:
         line = str(caught.value)
         assert line.startswith("node group gpu: 1 of g5.xlarge, AL2023_x86_64_NVIDIA is CREATE_FAILED (")
         assert line.endswith("delete it, see to the reason, and run it again")
+
+
+def test_a_capacity_block_is_used_where_it_is() -> None:
+    text = GPU.replace("g5.xlarge", "p4d.24xlarge") + (
+        "  capacityReservation: {capacityReservationTarget: {capacityReservationID: CR}}\n"
+        "  instanceMarketOptions: {marketType: capacity-block}\n"
+    )
+    with account("us-east-1") as aws:
+
+        async def work() -> None:
+            offers = await aws.call(
+                "ec2",
+                "DescribeCapacityBlockOfferings",
+                InstanceType="p4d.24xlarge",
+                InstanceCount=4,
+                CapacityDurationHours=24,
+            )
+            offer = offers["CapacityBlockOfferings"][0]
+            bought = await aws.call(
+                "ec2",
+                "PurchaseCapacityBlock",
+                CapacityBlockOfferingId=offer["CapacityBlockOfferingId"],
+                InstancePlatform="Linux/UNIX",
+            )
+            block = bought["CapacityReservation"]
+            await asyncio.sleep(offer["StartDate"].timestamp() - aws.clock.now())
+            await create(
+                aws, text.replace("eu-west-1", "us-east-1").replace("CR", block["CapacityReservationId"])
+            )
+            group = aws.world.clusters["prod"].nodegroups["gpu"]
+            assert group.told["capacityType"] == "CAPACITY_BLOCK"
+            assert {node.machine.zone for node in group.nodes.values()} == {offer["AvailabilityZone"]}
+
+        run(work())

@@ -52,7 +52,7 @@ async def look(api: Api, wanted: Wanted, calendar: Calendar, today: date, pause:
     return Provision(
         graph=plan,
         there=known,
-        costs=costs.of(wanted.config, control_plane, await _prices(patient, types, plan), gateways),
+        costs=costs.of(wanted.config, control_plane, await _prices(api, types, plan), gateways),
     )
 
 
