@@ -57,6 +57,10 @@ WELL: list[tuple[str, dict[str, Any]]] = [
     ("service-quotas:GetAWSDefaultServiceQuota", {"ServiceCode": "ec2", "QuotaCode": "L-417A185B"}),
     ("service-quotas:ListServiceQuotas", {"ServiceCode": "ec2"}),
     ("service-quotas:ListAWSDefaultServiceQuotas", {"ServiceCode": "eks"}),
+    (
+        "service-quotas:RequestServiceQuotaIncrease",
+        {"ServiceCode": "ec2", "QuotaCode": "L-417A185B", "DesiredValue": 768.0},
+    ),
     ("pricing:GetProducts", {"ServiceCode": "AmazonEC2"}),
     ("ec2:CreatePlacementGroup", {"GroupName": "gang", "Strategy": "cluster"}),
     ("ec2:DescribePlacementGroups", {}),
@@ -91,6 +95,16 @@ BADLY: list[tuple[str, dict[str, Any], str]] = [
         "ec2:DescribePlacementGroups",
         {"Filters": [{"Name": "size", "Values": ["1"]}]},
         "InvalidParameterValue",
+    ),
+    (
+        "service-quotas:RequestServiceQuotaIncrease",
+        {"ServiceCode": "ec2", "QuotaCode": "L-0", "DesiredValue": 1.0},
+        "NoSuchResourceException",
+    ),
+    (
+        "service-quotas:RequestServiceQuotaIncrease",
+        {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "DesiredValue": 5.0},
+        "IllegalArgumentException",
     ),
     ("ec2:DeletePlacementGroup", {"GroupName": "none"}, "InvalidPlacementGroup.Unknown"),
     ("ec2:CreateCapacityReservation", {**RESERVED, "InstanceCount": 0}, "InvalidParameterValue"),
@@ -331,3 +345,11 @@ async def test_what_a_caller_gives_goes_first(door: Door) -> None:
     )
     listed = await api.call("ec2", "DescribePlacementGroups")
     assert listed == {"PlacementGroups": [{"GroupName": "own"}]}
+
+
+async def test_a_quota_that_was_raised_is_higher(door: Door) -> None:
+    quota = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
+    asked = await door.call("service-quotas:RequestServiceQuotaIncrease", **quota, DesiredValue=640.0)
+    assert asked["RequestedQuota"]["Status"] == "APPROVED"
+    assert (await door.call("service-quotas:GetServiceQuota", **quota))["Quota"]["Value"] == 640.0
+    assert (await door.call("service-quotas:GetAWSDefaultServiceQuota", **quota))["Quota"]["Value"] == 5.0

@@ -36,6 +36,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("service-quotas", "GetServiceQuota"): quotas.get,
     ("service-quotas", "ListAWSDefaultServiceQuotas"): quotas.list_defaults,
     ("service-quotas", "ListServiceQuotas"): quotas.list_quotas,
+    ("service-quotas", "RequestServiceQuotaIncrease"): quotas.request_increase,
     ("ssm", "GetParameter"): parameters.get,
     ("ssm", "GetParameters"): parameters.get_several,
     ("ssm", "GetParametersByPath"): parameters.by_path,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from aliquot.eks.fake.refusals import Refused
-from aliquot.eks.fake.world import World
+from aliquot.eks.fake.world import World, at
 
 DEFAULTS: dict[str, dict[str, tuple[str, float]]] = {
     "ec2": {
@@ -107,3 +107,25 @@ def list_quotas(world: World, call: dict[str, Any], now_s: float) -> dict[str, A
 
 def list_defaults(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     return _list(world, call, applied=False)
+
+
+def request_increase(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
+    """AWS takes minutes or days, and may say no; here it is approved at once."""
+    _get(world, call, applied=True)
+    service, code, desired = call["ServiceCode"], call["QuotaCode"], float(call["DesiredValue"])
+    if desired <= value(world, service, code):
+        raise Refused(
+            "IllegalArgumentException", "The desired value has to be greater than the quota's value"
+        )
+    world.quotas[service, code] = desired
+    told = _told(world, service, code, applied=True)
+    kept = ("ServiceCode", "ServiceName", "QuotaArn", "QuotaCode", "QuotaName", "Unit", "GlobalQuota")
+    return {
+        "RequestedQuota": {
+            **{name: told[name] for name in kept},
+            "Id": f"{world.rng.getrandbits(128):032x}",
+            "DesiredValue": desired,
+            "Status": "APPROVED",
+            "Created": at(now_s),
+        }
+    }
