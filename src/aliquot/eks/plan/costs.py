@@ -59,15 +59,15 @@ def of(now: Minor, to: Minor, calendar: Calendar, today: date, surge: tuple[Surg
 
 
 def _per_hour(minor: Minor, calendar: Calendar, today: date) -> float:
-    support = calendar.support(minor, today)
-    return calendar.prices.of(support if support is not None else Support.STANDARD)
+    row = calendar.row(minor)
+    return calendar.prices.of(Support.STANDARD if row is None else row.standing(today))
 
 
 def _staying(minor: Minor, calendar: Calendar, today: date) -> str:
     row = calendar.row(minor)
     if row is None:
         return f"nothing is known of the support of {minor}"
-    support, staying = row.support(today), calendar.staying(row, today)
+    support, staying = row.standing(today), calendar.staying(row, today)
     if support is Support.ENDED:
         return f"support of {minor} ended on {row.extended_until}: AWS moves it on when it likes"
     if support is Support.EXTENDED:

@@ -44,10 +44,10 @@ def _soak(hops: tuple[Hop, ...], options: Options) -> Iterator[str]:
 def _support(hops: tuple[Hop, ...], calendar: Calendar, today: date) -> Iterator[str]:
     for hop in hops[:-1]:
         row = calendar.row(hop.to)
-        if row is not None and row.support(today) is Support.ENDED:
+        if row is not None and row.standing(today) is Support.ENDED:
             yield f"support of {hop.to}, on the way, ended on {row.extended_until}: EKS may refuse that hop; ask AWS how to get past it"
     last = calendar.row(hops[-1].to)
-    if last is not None and last.support(today) is Support.EXTENDED:
+    if last is not None and last.standing(today) is Support.EXTENDED:
         yield f"{last.minor} is in extended support, too, until {last.extended_until}: {calendar.prices.extended:.2f} USD an hour"
     if hops[0].now == hops[0].to:
         yield f"the control plane is at {hops[0].to} already: only what is behind it is planned"

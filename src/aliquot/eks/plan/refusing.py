@@ -51,7 +51,7 @@ def _offered(to: Minor, calendar: Calendar, today: date) -> None:
     )
     if row is None:
         raise CannotPlan(f"EKS has no {to}: {newest}")
-    support = row.support(today)
+    support = row.standing(today)
     if support is Support.UPCOMING:
         raise CannotPlan(f"EKS has {to} from {row.released} on: {newest}")
     if support is Support.ENDED:
