@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Reservation, Template
+from aliquot.eks.estate.objects import Objects, Workload
 from aliquot.eks.plan.plan import DAY_S, Options, Pin
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade.acts.addon import AddonBuild
@@ -374,6 +376,15 @@ def test_what_no_step_replaces_is_said() -> None:
     made = plan(estate(group("web"), objects=objects(strangers, [])), M132, TARGETS, OPTIONS)
     assert any(note.startswith("1 nodes are Karpenter's") for note in made.notes)
     assert any(note.startswith("1 nodes are of no managed group") for note in made.notes)
+
+
+def test_what_runs_beside_eks_addons_is_said() -> None:
+    workloads = [
+        {"metadata": {"namespace": "kube-system", "name": name}} for name in ("aws-node", "kube-proxy")
+    ]
+    running = Objects(workloads={"DaemonSet": msgspec.convert(workloads, tuple[Workload, ...])})
+    made = plan(estate(group("web"), objects=running), M132, TARGETS, OPTIONS)
+    assert [note.partition(",")[0] for note in made.notes if "no add-on of EKS" in note] == ["vpc-cni runs"]
 
 
 def test_without_an_api_server_gangs_are_not_checked() -> None:

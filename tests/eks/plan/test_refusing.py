@@ -64,6 +64,11 @@ LATER_S = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
             "node group web of cluster prod is CREATING: plan once it is ACTIVE",
         ),
         (
+            estate(addons=(replace(addon("coredns"), status="UPDATING"),)),
+            M132,
+            "add-on coredns of cluster prod is UPDATING: plan once it is ACTIVE",
+        ),
+        (
             estate(
                 unchecked=(Unchecked(what="node groups", why="the permission eks:ListNodegroups is missing"),)
             ),

@@ -139,20 +139,22 @@ def _as(estate: Estate, group: Nodegroup, wanted: GroupConfig) -> Nodegroup:
 
 
 def _config(way: Way, state: State, group: Nodegroup, act: GroupConfig, name: str) -> Step:
-    most = (
-        f"{act.most_unavailable_percentage} %"
-        if act.most_unavailable_percentage is not None
-        else str(act.most_unavailable)
-    )
     was = as_it_is(way.cluster, group)
     return way.step(
         state,
-        f"node group {group.name}: rolled {act.strategy}, {most} at once",
+        f"node group {group.name}: rolled {_rolled_as(act)}",
         act,
         name,
         minutes=(1, 10),
-        back="" if act == was else f"update the configuration of node group {group.name} to {was.wanted}",
+        back=""
+        if act == was
+        else f"update the configuration of node group {group.name} to {_rolled_as(was)}",
     )
+
+
+def _rolled_as(act: GroupConfig) -> str:
+    share = act.most_unavailable_percentage
+    return f"{act.strategy}, {act.most_unavailable if share is None else f'{share} %'} at once"
 
 
 def _roll(way: Way, group: Nodegroup, act: GroupRoll, state: State, *, suspended: bool = False) -> Step:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.plan.addon_builds import listed
+from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import NODEGROUP, Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
 from aliquot.eks.plan.rolling import has_gpus
@@ -13,6 +13,11 @@ from aliquot.eks.versions.calendar import Calendar, Support
 _FARGATE = "eks.amazonaws.com/compute-type"
 _KARPENTER = "karpenter.sh/nodepool"
 _WINDOW_DAYS = 7
+_ALSO_WITHOUT_EKS = {
+    VPC_CNI: ("DaemonSet", "aws-node"),
+    KUBE_PROXY: ("DaemonSet", "kube-proxy"),
+    COREDNS: ("Deployment", "coredns"),
+}
 
 
 def notes(
@@ -76,3 +81,12 @@ def _addons(estate: Estate) -> Iterator[str]:
     for addon in estate.addons:
         if not listed(estate, addon):
             yield f"EKS tells of no build of the add-on {addon.name}: it stays as it is; see its own documentation"
+    if estate.objects is not None:
+        there = {addon.name for addon in estate.addons}
+        for name, (kind, workload) in _ALSO_WITHOUT_EKS.items():
+            runs = any(
+                (one.metadata.namespace, one.metadata.name) == ("kube-system", workload)
+                for one in estate.objects.workloads.get(kind, ())
+            )
+            if runs and name not in there:
+                yield f"{name} runs, and is no add-on of EKS here: no step raises it; do it yourself, or make it an add-on"

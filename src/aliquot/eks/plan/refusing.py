@@ -10,6 +10,7 @@ from aliquot.eks.versions.minor import Minor
 
 _DECIDE = ("node groups", "add-ons", "builds of add-ons", "launch templates", "updates")
 """Without these nobody knows which steps there are."""
+_ON_THEIR_WAY = ("CREATING", "UPDATING", "DELETING")
 
 
 def check(estate: Estate, to: Minor, calendar: Calendar, today: date) -> None:
@@ -41,6 +42,9 @@ def check(estate: Estate, to: Minor, calendar: Calendar, today: date) -> None:
     for group in estate.nodegroups:
         if group.status not in ("ACTIVE", "DEGRADED"):
             raise CannotPlan(f"node group {group.name} of {named} is {group.status}: plan once it is ACTIVE")
+    for addon in estate.addons:
+        if addon.status in _ON_THEIR_WAY:
+            raise CannotPlan(f"add-on {addon.name} of {named} is {addon.status}: plan once it is ACTIVE")
 
 
 def _offered(to: Minor, calendar: Calendar, today: date) -> None:
