@@ -396,3 +396,46 @@ def test_without_an_api_server_gangs_are_not_checked() -> None:
     (suspend,) = [step for step in made.steps if isinstance(step.act, SuspendGangs)]
     assert suspend.disrupts.endswith("which ones was not read")
     assert made.to > M131
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        (
+            "LeaderWorkerSet",
+            Options(),
+            "the run holds there unless it has ended by then; --scale-gangs or --evict-gangs",
+        ),
+        (
+            "LeaderWorkerSet",
+            Options(scale_gangs=True),
+            "is scaled to no replicas while its nodes are replaced",
+        ),
+        ("LeaderWorkerSet", Options(evict_gangs=True), "EKS evicts its pods"),
+        ("Study", Options(scale_gangs=True), "(nothing is known here of a Study): the run holds there"),
+        ("Study", Options(evict_gangs=True), "EKS evicts its pods"),
+        ("JobSet", Options(), ""),
+    ],
+)
+def test_what_becomes_of_a_gang_that_cannot_be_suspended_is_said(
+    kind: str, options: Options, says: str
+) -> None:
+    group = {"LeaderWorkerSet": "leaderworkerset.x-k8s.io", "JobSet": "jobset.x-k8s.io"}.get(
+        kind, "example.com"
+    )
+    pod = worker("x", 0, "a")
+    pod["metadata"]["ownerReferences"] = [
+        {"kind": kind, "apiVersion": f"{group}/v1", "name": "x", "controller": True}
+    ]
+    running = replace(
+        objects(NODES, [pod]),
+        things={f"{kind}.{group}": ({"metadata": {"name": "x", "namespace": "ml"}, "spec": {}},)},
+    )
+    made = plan(estate(gpus("gpu-a"), gpus("gpu-b"), objects=running), M132, TARGETS, options)
+    told = [note for note in made.notes if note.startswith(f"{kind} ml/x")]
+    assert len(told) == bool(says)
+    assert all(says in note for note in told)
+    (suspend,) = [
+        step.act for step in made.steps if isinstance(step.act, SuspendGangs) and "gpu-a" in step.act.groups
+    ]
+    assert (suspend.may_scale, suspend.may_evict) == (options.scale_gangs, options.evict_gangs)

@@ -55,10 +55,19 @@ def resume(cluster: str, data: Path | None, journal_url: str | None) -> None:
 
 @click.command()
 @click.argument("cluster")
+@click.option(
+    "--gangs",
+    type=click.Choice(["scale", "evict"]),
+    help="What is to become of gangs that cannot be suspended, in this step.",
+)
 @record_options
-def retry(cluster: str, data: Path | None, journal_url: str | None) -> None:
+def retry(cluster: str, gangs: str | None, data: Path | None, journal_url: str | None) -> None:
     """Try the step that is held once more: its cause is put right."""
+    from aliquot.eks.upgrade.doing import Decision
+
     with journal(journal_url, data) as kept:
-        run = the_run(kept, cluster)
-        step = kept.retry(run.id, SystemClock().now())
+        run, now_s = the_run(kept, cluster), SystemClock().now()
+        step = kept.retry(run.id, now_s)
+        if gangs is not None:
+            kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))
     click.echo(f"{step} is tried once more; aliquot eks upgrade {cluster} goes on")

@@ -71,6 +71,14 @@ class _NoPlan(click.ClickException):
     help="Gangs have so long to save what they have done, before they are suspended.",
 )
 @click.option(
+    "--scale-gangs",
+    is_flag=True,
+    help="Gangs that cannot be suspended (LeaderWorkerSet) are scaled to none while their nodes go.",
+)
+@click.option(
+    "--evict-gangs", is_flag=True, help="Those that cannot be scaled either are left to EKS to evict."
+)
+@click.option(
     "--window",
     "windows",
     multiple=True,
@@ -137,6 +145,8 @@ def plan(
     tags: tuple[tuple[str, str], ...],
     soak_s: float,
     checkpoint_s: float,
+    scale_gangs: bool,
+    evict_gangs: bool,
     windows: "tuple[Window, ...]",
     no_surge: tuple[str, ...],
     releases: "tuple[Pin, ...]",
@@ -177,6 +187,8 @@ def plan(
     options = Options(
         soak_s=soak_s,
         checkpoint_s=checkpoint_s,
+        scale_gangs=scale_gangs,
+        evict_gangs=evict_gangs,
         windows=windows,
         smokes=smokes,
         no_surge=no_surge,

@@ -120,6 +120,13 @@ class Gang(Struct, frozen=True, kw_only=True):
         order = (Way.NONE, Way.SCALE, Way.KUEUE, Way.FIELD)
         return min((root.way for root in self.roots), key=order.index)
 
+    @property
+    def why(self) -> str:
+        """Of one that cannot just be suspended; empty: it can."""
+        if self.way is Way.SCALE:
+            return "it can only be scaled to no replicas"
+        return next((root.why for root in self.roots if root.way is Way.NONE), "")
+
     def __str__(self) -> str:
         return ", ".join(str(root) for root in self.roots)
 

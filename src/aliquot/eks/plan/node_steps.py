@@ -97,7 +97,13 @@ def _health(way: Way, state: State, name: str, to: Minor) -> Step:
 
 
 def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) -> Step:
-    act = SuspendGangs(cluster=way.cluster, groups=names, deadline_s=way.options.checkpoint_s)
+    act = SuspendGangs(
+        cluster=way.cluster,
+        groups=names,
+        deadline_s=way.options.checkpoint_s,
+        may_scale=way.options.scale_gangs,
+        may_evict=way.options.evict_gangs,
+    )
     gangs = tuple(dict.fromkeys(gang for name in names for gang in way.placement.gangs.get(name, ())))
     stand = f"until their nodes are replaced, about {duration(rolled_s)}"
     if not way.placement.known:

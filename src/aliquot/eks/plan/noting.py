@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import NODEGROUP, Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
@@ -33,6 +34,7 @@ def notes(
         *_support(hops, calendar, today),
         *_nodes_of_nobody(estate),
         *_tied(estate, placement),
+        *_stuck(estate, placement, options),
         *_addons(estate),
     )
 
@@ -75,6 +77,19 @@ def _tied(estate: Estate, placement: Placement) -> Iterator[str]:
     for names in placement.sets:
         if len(names) > 1 and any(has_gpus(estate, one) for one in estate.nodegroups if one.name in names):
             yield f"node groups {', '.join(sorted(names))} are rolled in one go: jobs lie across them"
+
+
+def _stuck(estate: Estate, placement: Placement, options: Options) -> Iterator[str]:
+    gpus = [group.name for group in estate.nodegroups if has_gpus(estate, group)]
+    gangs = {str(gang): gang for name in gpus for gang in placement.stuck.get(name, ())}
+    for name, gang in sorted(gangs.items()):
+        if gang.way is Way.SCALE and options.scale_gangs:
+            yield f"{name} is scaled to no replicas while its nodes are replaced, and back"
+        elif options.evict_gangs:
+            yield f"{name} cannot be suspended ({gang.why}): EKS evicts its pods, node by node"
+        else:
+            ways = "--scale-gangs or --evict-gangs" if gang.way is Way.SCALE else "--evict-gangs"
+            yield f"{name} cannot be suspended ({gang.why}): the run holds there unless it has ended by then; {ways} says now what is to become of it"
 
 
 def _addons(estate: Estate) -> Iterator[str]:

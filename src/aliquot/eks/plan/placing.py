@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from aliquot.eks.estate import gangs
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
 from aliquot.kube.resources import NODES, PODS
 
@@ -21,6 +22,8 @@ class Placement(Struct, frozen=True, kw_only=True):
     """Of these, pods that are of no gang."""
     gangs: dict[str, tuple[str, ...]] = {}
     """By group."""
+    stuck: dict[str, tuple[Gang, ...]] = {}
+    """By group, gangs that cannot just be suspended."""
     only_gangs: frozenset[str] = frozenset()
     """Groups where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
 
@@ -41,15 +44,19 @@ def placement(estate: Estate) -> Placement:
             if (pod.metadata.namespace, pod.metadata.name) not in held:
                 alone[group] = alone.get(group, 0) + 1
     by_group: dict[str, list[str]] = {}
+    stuck: dict[str, tuple[Gang, ...]] = {}
     for gang in found:
         for group in gang.groups(of_node):
             by_group.setdefault(group, []).append(str(gang))
+            if gang.why:
+                stuck[group] = (*stuck.get(group, ()), gang)
     return Placement(
         known=True,
         sets=tuple(tuple(one) for one in gangs.sets_tied(found, of_node, names)),
         pods=pods,
         alone=alone,
         gangs={group: tuple(sorted(told)) for group, told in by_group.items()},
+        stuck=stuck,
         only_gangs=frozenset(by_group) - alone.keys(),
     )
 

@@ -52,6 +52,10 @@ class Options(Struct, frozen=True, kw_only=True):
     """Jobs that have to succeed: on a group after each of its rolls, or without one at the end of each hop."""
     checkpoint_s: float = 900.0
     """Gangs have so long to save what they have done, before they are suspended."""
+    scale_gangs: bool = False
+    """What has no other way is scaled to no replicas while its nodes go."""
+    evict_gangs: bool = False
+    """What has no way at all is left to EKS to evict."""
     no_surge: tuple[str, ...] = ()
     """Node groups for which there is no capacity beside what they have."""
     pins: tuple[Pin, ...] = ()

@@ -11,7 +11,7 @@ from aliquot.clock import parse_rfc3339
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
-from aliquot.eks.upgrade.acts.gang_suspension import DRAIN, SCALE, SuspendGangs
+from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE, SuspendGangs
 from aliquot.eks.upgrade.doing import Decision, Doors
 from aliquot.eks.upgrade.gpu_roll.marks import CHECKPOINT_URL, CORDONED_BY, SUSPENDED_BY, Hook, hook
 from aliquot.eks.upgrade.verdicts import Hold
@@ -163,7 +163,7 @@ async def test_what_has_no_way_is_left_to_be_evicted_if_a_person_says_so(there: 
     held = await there.world.go(SUSPEND)
     assert held is not None
     assert "vcctl" in held.why
-    assert await there.decided(DRAIN) is None
+    assert await there.decided(EVICT) is None
     assert [one["metadata"]["labels"]["job"] for one in await there.training.pods()] == ["vj"]
     assert "left to be evicted: Job default/vj" in there.world.told[-1]
 

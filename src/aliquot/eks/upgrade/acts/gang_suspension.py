@@ -29,7 +29,7 @@ POLL_S = 10.0
 HOOKS_S = 60.0
 """All of them together, each time that they are asked."""
 SCALE = "scale"
-DRAIN = "drain"
+EVICT = "evict"
 """What a person may decide of gangs that cannot be suspended: none of their pods for a while, or eviction by EKS."""
 _NAMED = 5
 
@@ -43,7 +43,7 @@ class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs"):
     """For pods to be gone, from then on."""
     may_scale: bool = False
     """What has no other way is scaled to none."""
-    may_drain: bool = False
+    may_evict: bool = False
     """What has no way at all is left to be evicted."""
 
 
@@ -110,8 +110,8 @@ def _against(act: SuspendGangs, seen: Scene, ours: Sequence[Gang], attempt: Atte
     stuck = [gang for gang in ours if _unsuspendable(act, gang, attempt)]
     if stuck:
         return Hold(
-            "; ".join(f"{gang} cannot be suspended: {_why(gang)}" for gang in stuck[:_NAMED]) + _more(stuck),
-            "let it end, suspend it yourself, or decide `scale` (none of its pods for a while) or `drain` (EKS evicts them); then retry",
+            "; ".join(f"{gang} cannot be suspended: {gang.why}" for gang in stuck[:_NAMED]) + _more(stuck),
+            f"let it end, or say what is to become of it: aliquot eks retry {act.cluster} --gangs {SCALE} (none of its pods for a while), or --gangs {EVICT} (EKS evicts them)",
         )
     of_node = seen.of_node
     resumed = [
@@ -235,9 +235,9 @@ def _decided(kind: str, attempt: Attempt) -> bool:
 
 def _left(act: SuspendGangs, gang: Gang, attempt: Attempt) -> bool:
     """To be evicted by EKS, as the plan or a person says."""
-    drain = act.may_drain or _decided(DRAIN, attempt)
+    evict = act.may_evict or _decided(EVICT, attempt)
     scale = act.may_scale or _decided(SCALE, attempt)
-    return drain and (gang.way is Way.NONE or (gang.way is Way.SCALE and not scale))
+    return evict and (gang.way is Way.NONE or (gang.way is Way.SCALE and not scale))
 
 
 def _unsuspendable(act: SuspendGangs, gang: Gang, attempt: Attempt) -> bool:
@@ -245,12 +245,6 @@ def _unsuspendable(act: SuspendGangs, gang: Gang, attempt: Attempt) -> bool:
         return False
     scale = act.may_scale or _decided(SCALE, attempt)
     return gang.way is Way.NONE or (gang.way is Way.SCALE and not scale)
-
-
-def _why(gang: Gang) -> str:
-    return next(
-        (root.why for root in gang.roots if root.way is Way.NONE), "it can only be scaled to no replicas"
-    )
 
 
 def _mark(root: Root) -> str:

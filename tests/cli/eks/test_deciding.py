@@ -1,0 +1,47 @@
+"""`aliquot eks retry`, as it is typed, on a journal with a step that is held."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aliquot.cli.eks.group import eks
+from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE
+from aliquot.eks.upgrade.journal import Journal, Phase
+
+STEP = "1.32/gpu-drain-prep/suspend/gpu"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(eks, ["retry", *arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    opened = Journal(f"sqlite:///{tmp_path}/journal.db")
+    opened.begin("run-1", "prod", b"plan", [STEP], 1.0)
+    opened.lease("run-1", "me", 1.0, 60.0)
+    opened.start("run-1", "me", STEP, (), 1.0)
+    opened.move("run-1", "me", STEP, Phase.HELD, "a gang cannot be suspended", 2.0)
+    return opened
+
+
+@pytest.mark.parametrize("kind", [SCALE, EVICT])
+def test_what_is_to_become_of_gangs_is_said_of_the_step_that_is_tried_again(
+    kind: str, journal: Journal, tmp_path: Path
+) -> None:
+    told = run("prod", "--gangs", kind, "--data", str(tmp_path))
+    assert told.exit_code == 0, told.output
+    assert [(one.kind, one.step) for one in journal.decisions("run-1")] == [(kind, STEP)]
+    assert journal.standing("run-1")[0].phase is Phase.TO_DO
+
+
+def test_a_retry_says_nothing_of_gangs_by_itself(journal: Journal, tmp_path: Path) -> None:
+    assert run("prod", "--data", str(tmp_path)).exit_code == 0
+    assert journal.decisions("run-1") == ()
+
+
+def test_another_word_changes_nothing(journal: Journal, tmp_path: Path) -> None:
+    told = run("prod", "--gangs", "force", "--data", str(tmp_path))
+    assert told.exit_code == 2
+    assert journal.standing("run-1")[0].phase is Phase.HELD
