@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -10,7 +11,7 @@ class Kind(StrEnum):
     LOSE = "lose"
     """The call is done, and its answer never arrives."""
     FAIL = "fail"
-    """The update that it begins ends as Failed, with the ErrorCode `code`."""
+    """What it begins fails: an update with the ErrorCode `code`, what is made or deleted with that issue of health."""
 
 
 @dataclass(kw_only=True)
@@ -24,10 +25,27 @@ class Fault:
     """So many calls of the operation go well before."""
     resource_ids: tuple[str, ...] = ()
 
+    def issue(self) -> dict[str, Any]:
+        return {"code": self.code, "message": self.message, "resourceIds": list(self.resource_ids)}
+
+
+@dataclass(kw_only=True)
+class Illness:
+    """An issue of health that a cluster, or a part of it, has for a while, whatever it is asked."""
+
+    of: str
+    """`prod`, `prod/nodegroup/gpu`, `prod/addon/coredns`, `prod/fargate/web`."""
+    code: str
+    message: str = "injected"
+    resource_ids: tuple[str, ...] = ()
+    from_s: float = 0.0
+    until_s: float | None = None
+
 
 @dataclass
 class Faults:
     waiting: list[Fault] = field(default_factory=list)
+    ill: list[Illness] = field(default_factory=list)
 
     def take(self, kind: Kind, operation: str) -> Fault | None:
         """What happens to this call. Each is used up by its times."""

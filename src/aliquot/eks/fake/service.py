@@ -14,6 +14,7 @@ from aliquot.eks.fake.rules import (
     clusters,
     configuring,
     fargate,
+    health,
     insights,
     nodegroups,
     rolls,
@@ -98,17 +99,14 @@ class Service:
     def advance(self, now_s: float) -> None:
         """What time alone brings about. In small steps: a roll looks at its nodes in each."""
         for name, cluster in list(self.world.clusters.items()):
-            if cluster.due_s is not None and cluster.due_s <= now_s:
-                cluster.due_s = None
-                if cluster.told["status"] == "DELETING":
-                    del self.world.clusters[name]
-                    self.world.fleet.delete(name)
-                    continue
-                cluster.told["status"] = "ACTIVE"
+            clusters.advance(self.world, cluster, now_s)
+            if name not in self.world.clusters:
+                continue
             updating.advance(self.world, cluster, now_s)
             addons.advance(self.world, cluster, now_s)
             rolls.advance(self.world, cluster, now_s)
             fargate.advance(self.world, cluster, now_s)
+            health.advance(self.world, cluster, now_s)
             insights.advance(self.world, cluster, now_s)
 
     def call(

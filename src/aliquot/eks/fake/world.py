@@ -30,6 +30,8 @@ class Durations:
     addon: float = 60
     fargate_profile: float = 120
     insights: float = 120
+    upgrade_by_itself: float = 2 * 86400
+    """After the end of a minor's support; AWS says no date beforehand."""
 
 
 @dataclass(kw_only=True)
@@ -47,6 +49,8 @@ class Update:
     changes: dict[str, Any] = field(default_factory=dict)
     """What of the resource is set once it is done."""
     cancelled: dict[str, str] | None = None
+    by_itself: bool = False
+    """AWS began it, as the minor's extended support was over."""
 
 
 @dataclass(kw_only=True)
@@ -96,6 +100,8 @@ class Nodegroup:
     zones: list[str] = field(default_factory=list)
     launched: int = 0
     draw: Draw = field(default_factory=Draw)
+    failing: dict[str, Any] | None = None
+    """The issue that its making, or its end, will have."""
     starved_s: float | None = None
     """There is no instance to be had since then."""
 
@@ -104,6 +110,7 @@ class Nodegroup:
 class Addon:
     told: dict[str, Any]
     due_s: float | None = None
+    failing: dict[str, Any] | None = None
     drifted: bool = False
     """Somebody has changed its objects in the cluster."""
 
@@ -124,6 +131,7 @@ class Cluster:
     told: dict[str, Any]
     born_minor: str
     due_s: float | None = None
+    failing: dict[str, Any] | None = None
     upgraded_s: float | None = None
     upgraded_from: str = ""
     by_itself: bool = False

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
 from aliquot.eks.fake.rules import access, addon_settings, finding
 from aliquot.eks.fake.rules.updating import begin
@@ -35,7 +36,10 @@ def create(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
         told["configurationValues"] = call["configurationValues"]
     if "podIdentityAssociations" in call:
         told["podIdentityAssociations"] = _identities(world, cluster, told, call, now_s)
-    cluster.addons[name] = Addon(told=told, due_s=now_s + world.durations.addon)
+    fault = world.faults.take(Kind.FAIL, "CreateAddon")
+    cluster.addons[name] = Addon(
+        told=told, due_s=now_s + world.durations.addon, failing=fault.issue() if fault else None
+    )
     return {"addon": told}
 
 
@@ -147,6 +151,9 @@ def advance(world: World, cluster: Cluster, now_s: float) -> None:
         if addon.told["status"] == "DELETING":
             access.set_owned(world, cluster, addon.told["addonArn"], "", [], now_s)
             del cluster.addons[name]
+            continue
+        if addon.told["status"] == "CREATING" and addon.failing is not None:
+            addon.told |= {"status": "CREATE_FAILED", "health": {"issues": [addon.failing]}}
             continue
         failed = _finish(cluster, addon, name)
         addon.told["status"] = "UPDATE_FAILED" if failed else "ACTIVE"

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.known import number
 from aliquot.eks.fake.refusals import in_use, not_now, unready, wrong
 from aliquot.eks.fake.rules import configuring, finding, insights, placing, versions
@@ -96,10 +97,56 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         due_s=now_s + world.durations.create_cluster,
         zones=frozenset(one.zone for one in places),
     )
+    fault = world.faults.take(Kind.FAIL, "CreateCluster")
+    cluster.failing = fault.issue() if fault else None
     world.clusters[name] = cluster
     if access["bootstrapClusterCreatorAdminPermissions"]:
         admit_creator(world, cluster, now_s)
     return {"cluster": told}
+
+
+def advance(world: World, cluster: Cluster, now_s: float) -> None:
+    if cluster.due_s is not None and cluster.due_s <= now_s:
+        cluster.due_s = None
+        if cluster.told["status"] == "DELETING":
+            del world.clusters[cluster.name]
+            world.fleet.delete(cluster.name)
+            return
+        if cluster.failing is not None:
+            cluster.told |= {"status": "FAILED", "health": {"issues": [cluster.failing]}}
+        else:
+            cluster.told["status"] = "ACTIVE"
+    if cluster.told["status"] == "ACTIVE" and not _in_progress(cluster):
+        _upgrade_by_itself(world, cluster, now_s)
+
+
+def _in_progress(cluster: Cluster) -> bool:
+    return any(one.status == "InProgress" and not one.of for one in cluster.updates.values())
+
+
+def _upgrade_by_itself(world: World, cluster: Cluster, now_s: float) -> None:
+    """What AWS does when a minor's support is over: its standard support, where the policy is STANDARD. The control plane
+    alone goes on, whatever its nodes are."""
+    known = world.known.minor(cluster.minor)
+    following = world.known.minor(f"1.{number(cluster.minor) + 1}")
+    if known is None or following is None:
+        return
+    status = known.status(at(now_s - world.durations.upgrade_by_itself).date())
+    standard = cluster.told["upgradePolicy"]["supportType"] == "STANDARD"
+    if status != "UNSUPPORTED" and not (standard and status == "EXTENDED_SUPPORT"):
+        return
+    changes = {"version": following.minor, "platformVersion": "eks.1"}
+    answer = begin(
+        world,
+        cluster,
+        "UpdateClusterVersion",
+        "VersionUpdate",
+        {"Version": following.minor, "PlatformVersion": "eks.1"},
+        now_s,
+        due_s=now_s + world.durations.update_cluster,
+        changes=changes,
+    )
+    cluster.updates[answer["update"]["id"]].by_itself = status == "UNSUPPORTED"
 
 
 def describe(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:

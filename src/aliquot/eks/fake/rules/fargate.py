@@ -56,9 +56,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         zones=sorted({one.zone for one in places}),
     )
     fault = world.faults.take(Kind.FAIL, "CreateFargateProfile")
-    if fault is not None:
-        issue = {"code": fault.code, "message": fault.message, "resourceIds": list(fault.resource_ids)}
-        profile.failing = issue
+    profile.failing = fault.issue() if fault else None
     cluster.fargate[name] = profile
     return {"fargateProfile": told}
 

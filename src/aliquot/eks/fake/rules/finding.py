@@ -34,11 +34,15 @@ def nodegroup(of: Cluster, name: str) -> Nodegroup:
     return of.nodegroups[name]
 
 
-def idle_group(of: Cluster, group: Nodegroup) -> None:
-    """Raises Refused where something is being done to it."""
+UPDATABLE = ("ACTIVE", "DEGRADED")
+"""Status of node groups that may be updated."""
+
+
+def idle_group(of: Cluster, group: Nodegroup, *statuses: str) -> None:
+    """Raises Refused where something is being done to it, or it is of no such status."""
     name = group.told["nodegroupName"]
     names = {"clusterName": of.name, "nodegroupName": name}
-    if group.told["status"] not in ("ACTIVE", "DEGRADED", "CREATE_FAILED"):
+    if group.told["status"] not in statuses:
         raise in_use(f"Nodegroup {name} is in status {group.told['status']}", **names)
     for update in of.updates.values():
         if update.of == f"nodegroup/{name}" and update.status == "InProgress":

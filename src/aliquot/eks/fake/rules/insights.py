@@ -1,5 +1,7 @@
 """Insights: what EKS itself has against the next minor, or against going back. Looked at anew once a day, or when asked for."""
 
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 from aliquot.eks.fake.fleet import Requested
@@ -25,7 +27,15 @@ def advance(world: World, cluster: Cluster, now_s: float) -> None:
     if refreshed is None or now_s - refreshed[0] >= _DAY_S:
         cluster.refreshed = (now_s, now_s + world.durations.insights)
     elif (not cluster.insights and now_s >= refreshed[1]) or _due(cluster, now_s):
-        cluster.insights = look(world, cluster, now_s)
+        before = {one["id"]: one for one in cluster.insights}
+        cluster.insights = [_since(one, before.get(one["id"])) for one in look(world, cluster, now_s)]
+
+
+def _since(one: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """It stands as it did, where its status is the same."""
+    if before is None or before["insightStatus"]["status"] != one["insightStatus"]["status"]:
+        return one
+    return {**one, "lastTransitionTime": before["lastTransitionTime"]}
 
 
 def _due(cluster: Cluster, now_s: float) -> bool:
@@ -44,9 +54,11 @@ def look(world: World, cluster: Cluster, now_s: float) -> list[dict[str, Any]]:
         # ERROR is of the next minor; what breaks later is a WARNING.
         bad = "ERROR" if number(minor) == now + 1 else "WARNING"
         found += [
-            _kubelets(world, cluster, minor, bad),
+            _kubelets(cluster, minor, bad),
+            _kube_proxy(cluster, minor, bad),
             _addons(world, cluster, minor, bad),
             _apis(world, cluster, minor, bad),
+            _health(cluster, minor, bad),
         ]
     if cluster.upgraded_from:
         found.append(_back(world, cluster, cluster.upgraded_from))
@@ -55,10 +67,11 @@ def look(world: World, cluster: Cluster, now_s: float) -> list[dict[str, Any]]:
 
 
 def _insight(
-    world: World, name: str, category: str, minor: str, status: str, reason: str, **more: Any
+    cluster: Cluster, name: str, category: str, minor: str, status: str, reason: str, **more: Any
 ) -> dict[str, Any]:
+    key = f"{cluster.told['arn']}/{cluster.told['createdAt']}/{category}/{name}/{minor}"
     return {
-        "id": world.id(),
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, key)),
         "name": name,
         "category": category,
         "kubernetesVersion": minor,
@@ -71,40 +84,76 @@ def _insight(
     }
 
 
-def _kubelets(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
-    old = [
-        group.told["nodegroupName"]
+def _nodes(cluster: Cluster, fits: Callable[[str], bool], bad: str, why: str) -> list[dict[str, Any]]:
+    """Node groups, and nodes of Fargate, whose minor does not fit, as an insight names them."""
+    status = {"status": bad, "reason": why}
+    groups = [
+        {"insightStatus": status, "arn": group.told["nodegroupArn"]}
         for group in cluster.nodegroups.values()
-        if number(group.told["version"]) < number(minor) - 3
+        if not fits(group.told["version"])
     ]
-    old += [
-        machine.name
+    nodes = [
+        {"insightStatus": status, "kubernetesResourceUri": f"/api/v1/nodes/{machine.name}"}
         for machine in cluster.fargate_nodes.values()
-        if number(machine.minor) < number(minor) - 3
+        if not fits(machine.minor)
     ]
+    return groups + nodes
+
+
+def _names(resources: list[dict[str, Any]]) -> str:
+    """`.../nodegroup/prod/gpu/ID`, `/api/v1/nodes/fargate-1`."""
+    return ", ".join(
+        one["arn"].split("/")[2] if "arn" in one else one["kubernetesResourceUri"].rpartition("/")[2]
+        for one in resources
+    )
+
+
+def _kubelets(cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
+    old = _nodes(cluster, lambda its: number(its) >= number(minor) - 3, bad, f"too old for {minor}")
     status = bad if old else "PASSING"
-    reason = f"Nodes too old for {minor}: {', '.join(old)}" if old else "Kubelet versions are supported"
-    return _insight(world, "Kubelet version skew", "UPGRADE_READINESS", minor, status, reason)
+    reason = f"Nodes too old for {minor}: {_names(old)}" if old else "Kubelet versions are supported"
+    return _insight(
+        cluster, "Kubelet version skew", "UPGRADE_READINESS", minor, status, reason, resources=old
+    )
 
 
-def _addons(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
-    details, wrong = [], []
+def _kube_proxy(cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
+    addon = cluster.addons.get("kube-proxy")
+    its = ".".join(addon.told["addonVersion"].removeprefix("v").split(".")[:2]) if addon else ""
+    old = bool(its) and number(its) < number(minor) - 3
+    reason = f"kube-proxy {its} is too old for {minor}" if old else "kube-proxy versions are supported"
+    status = bad if old else "PASSING"
+    return _insight(cluster, "kube-proxy version skew", "UPGRADE_READINESS", minor, status, reason)
+
+
+def _health(cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
+    codes = [one["code"] for one in cluster.told["health"]["issues"]]
+    reason = f"Cluster health issues: {', '.join(codes)}" if codes else "No cluster health issues detected."
+    status = bad if codes else "PASSING"
+    return _insight(cluster, "Cluster health issues", "UPGRADE_READINESS", minor, status, reason)
+
+
+def _misfits(world: World, cluster: Cluster, minor: str) -> list[dict[str, Any]]:
+    """Add-ons that do not go with a minor, and builds of theirs that do."""
+    found = []
     for name, addon in cluster.addons.items():
         build = world.known.build(name, addon.told["addonVersion"])
         if build is None or minor not in build.minors:
-            wrong.append(name)
             fits = [one.version for one in world.known.addons.get(name, ()) if minor in one.minors]
-            details.append({"name": name, "compatibleVersions": fits})
-    status = bad if wrong else "PASSING"
-    reason = (
-        f"Add-ons not compatible with {minor}: {', '.join(wrong)}" if wrong else "All add-ons are compatible"
-    )
+            found.append({"name": name, "compatibleVersions": fits})
+    return found
+
+
+def _addons(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str, Any]:
+    details = _misfits(world, cluster, minor)
+    listed = ", ".join(one["name"] for one in details)
+    reason = f"Add-ons not compatible with {minor}: {listed}" if details else "All add-ons are compatible"
     return _insight(
-        world,
+        cluster,
         "EKS add-on version compatibility",
         "UPGRADE_READINESS",
         minor,
-        status,
+        bad if details else "PASSING",
         reason,
         addonCompatibilityDetails=details,
     )
@@ -139,7 +188,7 @@ def _apis(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str, Any
         else "No deprecated API usage detected within the last 30 days."
     )
     return _insight(
-        world,
+        cluster,
         f"Deprecated APIs removed in Kubernetes v{minor}",
         "UPGRADE_READINESS",
         minor,
@@ -150,29 +199,23 @@ def _apis(world: World, cluster: Cluster, minor: str, bad: str) -> dict[str, Any
 
 
 def _back(world: World, cluster: Cluster, minor: str) -> dict[str, Any]:
-    newer = [
-        group.told["nodegroupName"]
-        for group in cluster.nodegroups.values()
-        if number(group.told["version"]) > number(minor)
-    ]
-    newer += [
-        machine.name for machine in cluster.fargate_nodes.values() if number(machine.minor) > number(minor)
-    ]
-    wrong = [
-        name
-        for name, addon in cluster.addons.items()
-        if (build := world.known.build(name, addon.told["addonVersion"])) is None or minor not in build.minors
-    ]
-    parts = [f"nodes newer than {minor}: {', '.join(newer)}"] if newer else []
-    parts += [f"add-ons not compatible with {minor}: {', '.join(wrong)}"] if wrong else []
-    status = "ERROR" if parts else "PASSING"
+    newer = _nodes(cluster, lambda its: number(its) <= number(minor), "ERROR", f"newer than {minor}")
+    details = _misfits(world, cluster, minor)
+    parts = [f"nodes newer than {minor}: {_names(newer)}"] if newer else []
+    if details:
+        parts.append(f"add-ons not compatible with {minor}: {', '.join(one['name'] for one in details)}")
     return _insight(
-        world,
+        cluster,
         "Rollback readiness",
         "ROLLBACK_READINESS",
         minor,
-        status,
+        "ERROR" if parts else "PASSING",
         "; ".join(parts) or "Nothing speaks against it",
+        resources=newer,
+        addonCompatibilityDetails=details,
+        recommendation=f"Bring nodes and add-ons back to {minor} before the control plane."
+        if parts
+        else "None.",
     )
 
 

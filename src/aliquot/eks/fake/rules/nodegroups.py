@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.known import LAST_AL2, number
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
 from aliquot.eks.fake.rules import finding, rolls, sizing, templates
@@ -70,6 +71,8 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
             told[key] = call[key]
     zones = [one.zone for one in places]
     group = Nodegroup(told=told, since_s=now_s, zones=zones, draw=templates.draw(types, template))
+    fault = world.faults.take(Kind.FAIL, "CreateNodegroup")
+    group.failing = fault.issue() if fault else None
     cluster.nodegroups[name] = group
     rolls.fill(world, group, minor, release, scaling["desiredSize"], now_s)
     return {"nodegroup": told}
@@ -100,7 +103,9 @@ def list_nodegroups(world: World, call: dict[str, Any], now_s: float) -> dict[st
 def delete(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     cluster = finding.cluster(world, call["clusterName"])
     group = finding.nodegroup(cluster, call["nodegroupName"])
-    finding.idle_group(cluster, group)
+    finding.idle_group(cluster, group, *finding.UPDATABLE, "CREATE_FAILED", "DELETE_FAILED")
+    fault = world.faults.take(Kind.FAIL, "DeleteNodegroup")
+    group.failing = fault.issue() if fault else None
     group.told["status"] = "DELETING"
     group.since_s = now_s
     for node in group.nodes.values():
@@ -115,7 +120,7 @@ def update_version(world: World, call: dict[str, Any], now_s: float, around: Sur
     name = call["nodegroupName"]
     group = finding.nodegroup(cluster, name)
     names = {"clusterName": cluster.name, "nodegroupName": name}
-    finding.idle_group(cluster, group)
+    finding.idle_group(cluster, group, *finding.UPDATABLE)
     named = call.get("launchTemplate")
     if named and group.told.get("launchTemplate", {}).get("id", named.get("id")) != named.get(
         "id", group.told.get("launchTemplate", {}).get("id", named.get("id"))

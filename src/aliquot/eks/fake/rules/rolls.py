@@ -119,6 +119,10 @@ def _keep(world: World, group: Nodegroup, now_s: float) -> None:
 
 
 def _creating(world: World, group: Nodegroup, now_s: float) -> None:
+    if group.failing is not None:
+        if now_s - group.since_s >= world.durations.launch_node:
+            group.told |= {"status": "CREATE_FAILED", "health": {"issues": [group.failing]}}
+        return
     want = group.told["scalingConfig"]["desiredSize"]
     fill(world, group, group.told["version"], group.told["releaseVersion"], want, now_s)
     if len(group.nodes) >= want and all(ready(world, node, now_s) for node in group.nodes.values()):
@@ -136,7 +140,11 @@ def _deleting(world: World, cluster: Cluster, name: str, group: Nodegroup, now_s
     for node in list(group.nodes.values()):
         if world.fleet.drained(node.machine) or waited > world.durations.evict_most:
             _end(world, group, node.machine.name)
-    if not group.nodes and waited > world.durations.settle:
+    if group.nodes or waited <= world.durations.settle:
+        return
+    if group.failing is not None:
+        group.told |= {"status": "DELETE_FAILED", "health": {"issues": [group.failing]}}
+    else:
         del cluster.nodegroups[name]
 
 

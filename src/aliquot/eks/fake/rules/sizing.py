@@ -20,7 +20,7 @@ def update_config(world: World, call: dict[str, Any], now_s: float) -> dict[str,
     cluster = finding.active(world, call["clusterName"])
     group = finding.nodegroup(cluster, call["nodegroupName"])
     names = {"clusterName": cluster.name, "nodegroupName": call["nodegroupName"]}
-    finding.idle_group(cluster, group)
+    finding.idle_group(cluster, group, *finding.UPDATABLE)
     changes, params = changed(group.told, call, names)
     if not changes:
         raise wrong("Nothing is to be changed", **names)

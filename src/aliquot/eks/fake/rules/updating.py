@@ -66,6 +66,7 @@ def _done(world: World, cluster: Cluster, update: Update, now_s: float) -> None:
     cluster.told.update(update.changes)
     if update.type == "VersionUpdate":
         cluster.upgraded_s, cluster.upgraded_from = update.due_s, before
+        cluster.by_itself = update.by_itself
     elif update.type == "VersionRollback":
         cluster.upgraded_s, cluster.upgraded_from = None, ""
     if cluster.minor != before:
