@@ -1,7 +1,9 @@
 """An AWS in this process: the fake of EKS, and moto for the rest, on virtual time. What goes wrong between is chosen by a test."""
 
 import asyncio
+import json
 import random
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ from aliquot.eks.versions.for_fake import known
 from tests.eks.fake.worlds import MODEL, START_S
 
 T = TypeVar("T")
+_LATE = ("vpc-", "igw-", "subnet-", "eipalloc-", "nat-", "rtb-")
+_ID = re.compile(r'"((?:vpc|igw|subnet|eipalloc|nat|rtb)-[0-9a-f]+)"')
 _ASKED_BY_THE_FAKE = ("DescribeLaunchTemplateVersions", "DescribeRouteTables")
 REGION = "eu-west-1"
 TODAY = datetime.fromtimestamp(START_S, UTC).date()
@@ -50,6 +54,9 @@ class Aws:
         )
         self._clients: dict[str, Any] = {}
         self.calls: Counter[str] = Counter()
+        self.lag_s = 0.0
+        """For so long EC2 does not tell of what it has made."""
+        self._born: dict[str, float] = {}
         self.before: Callable[[str, str], None] = lambda service, operation: None
         """May raise, and nothing is done."""
         self.after: Callable[[str, str], None] = lambda service, operation: None
@@ -66,13 +73,42 @@ class Aws:
         told: list[dict[str, Any]] = self.client("ec2").describe_subnets()["Subnets"]
         return told
 
+    def _hide(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        """Raises Failure where the call names what EC2 does not tell of yet."""
+        named = json.dumps(parameters, default=str)
+        for id_, made_s in self._born.items():
+            if self.clock.now() - made_s < self.lag_s and f'"{id_}"' in named:
+                raise Failure(service, operation, "InvalidID.NotFound", f"{id_} does not exist")
+
+    def _seen(self, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Without what was made a moment ago; and what was made now is noted."""
+        now_s = self.clock.now()
+        if operation.startswith(("Create", "Allocate")):
+            text = json.dumps(answer, default=str)
+            known = set(self._born)
+            self._born.update(
+                {id_: now_s for id_ in _ID.findall(text) if id_ not in known and id_.startswith(_LATE)}
+            )
+            return answer
+        fresh = [id_ for id_, made_s in self._born.items() if now_s - made_s < self.lag_s]
+        return {
+            key: [one for one in value if not any(_own(one) == id_ for id_ in fresh)]
+            if isinstance(value, list)
+            else value
+            for key, value in answer.items()
+        }
+
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         self.calls[f"{service}:{operation}"] += 1
         self.before(service, operation)
         if service == "eks" or neighbours.takes(service, operation, parameters):
             answer = await self._direct.call(service, operation, **parameters)
         else:
+            if service == "ec2":
+                self._hide(service, operation, parameters)
             answer = self._moto(service, operation, parameters)
+            if service == "ec2":
+                answer = self._seen(operation, answer)
         self.after(service, operation)
         return answer
 
@@ -103,6 +139,12 @@ class Aws:
         return Counter(
             {call: times for call, times in self.calls.items() if not any(look in call for look in looks)}
         )
+
+
+def _own(told: Any) -> str:
+    """The id of what EC2 tells of: not those of what it belongs to."""
+    keys = ("NatGatewayId", "RouteTableId", "SubnetId", "AllocationId", "InternetGatewayId", "VpcId")
+    return next((str(told[key]) for key in keys if isinstance(told, dict) and key in told), "")
 
 
 @contextmanager

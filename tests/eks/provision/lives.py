@@ -1,4 +1,4 @@
-"""A cluster that is made, and taken away, by processes that die, at an AWS that throttles and forgets to answer: from a seed, on virtual time.
+"""A cluster that is made, and taken away, by processes that die, at an AWS that throttles, forgets to answer and tells late of what it has: from a seed, on virtual time.
 
 `python -m tests.eks.provision.lives --count 100`
 """
@@ -24,6 +24,7 @@ def live(seed: int) -> int:
     """Deaths on the way. Raises AssertionError where it is not as it has to be."""
     rng = random.Random(seed)
     with account() as aws:
+        aws.lag_s = rng.choice([0.0, 2.0, 4.0])
         deaths = run(_live(aws, rng))
         _judge(aws)
         deaths += run(_end(aws, rng))

@@ -66,8 +66,12 @@ async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool) -> No
     async with door as api:
         assert api.region is not None
         names = Names(cluster, api.region, {})
-        work = Deletion(api, names, pause=asyncio.sleep, tell=lambda line: click.echo(line, err=True))
+        work = Deletion(api, names, pause=asyncio.sleep, tell=_say)
         found = await work.remains()
+        if work.unread:
+            _say(
+                f"not checked: {len(work.unread)} keys of KMS whose tags may not be read (kms:ListResourceTags)"
+            )
         if not found:
             click.echo(f"nothing of {cluster} is there in {api.region}")
             return
@@ -80,3 +84,7 @@ async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool) -> No
             click.confirm(f"These {len(found)} go. Take them away?", abort=True, err=True)
         await work.run()
     click.echo(f"nothing of {cluster} is left")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -7,7 +7,7 @@ its last call came. Only for a moment after a call AWS may not yet tell of what 
 from collections.abc import Callable, Sequence
 
 from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
-from aliquot.eks.provision.looking import Found, Standing, State, look, standing
+from aliquot.eks.provision.looking import Found, Standing, State, look, standing, unseen
 from aliquot.eks.provision.patience import Patient, Pause
 from aliquot.eks.provision.resources import Resource, resolved
 
@@ -23,7 +23,6 @@ _EVERY_S = 15.0
 _MOST_WAIT_S = 3600.0
 """Of one resource. Node groups give up by themselves after 20 to 40 minutes."""
 
-_NOT_YET = frozenset({"NoSuchEntity", "NoSuchEntityException", "InvalidAllocationID.NotFound"})
 _TAKEN = frozenset(
     {
         "EntityAlreadyExists",
@@ -80,8 +79,11 @@ class Creation:
         made, taken, last = False, 0, ""
         for attempt in range(_ATTEMPTS):
             if attempt:
-                await self._pause(min(SETTLE_S * 1.5 ** (attempt - 1), _MOST_PAUSE_S))
-            found = await self._look(resource)
+                pause_s = min(SETTLE_S * 1.5 ** (attempt - 1), _MOST_PAUSE_S)
+                if last:
+                    self._tell(f"{' ' * 8}{last}: again in {pause_s:.0f} s")
+                await self._pause(pause_s)
+            found = await look(self._api, resource, self.known, self._cluster)
             if found is not None:
                 self.known[resource.key] = found
                 self._unready[resource.key] = resource
@@ -105,15 +107,6 @@ class Creation:
             raise NotMade(f"{resource.title}: it was made, and AWS does not tell of it yet: run it again")
         raise NotMade(f"{resource.title}: {last}")
 
-    async def _look(self, resource: Resource) -> Found | None:
-        try:
-            return await look(self._api, resource, self.known, self._cluster)
-        except Failure as failure:
-            # AWS does not tell yet of what the look names.
-            if _unseen(failure):
-                return None
-            raise
-
     async def _wait(self, key: str) -> None:
         resource = self._unready.get(key)
         if resource is None:
@@ -134,7 +127,7 @@ class Creation:
                 self._tell(f"{' ' * 8}{resource.title}: {now.status}, {waited_s / 60:.0f} min")
             await self._pause(_EVERY_S)
             waited_s += _EVERY_S
-            found = await self._look(resource)
+            found = await look(self._api, resource, self.known, self._cluster)
             if found is None:
                 raise NotMade(f"{resource.title} went away while it was waited for: run it again")
             self.known[key] = found
@@ -155,13 +148,8 @@ async def there(api: Api, resources: Sequence[Resource], cluster: str) -> dict[s
     return known
 
 
-def _unseen(failure: Failure) -> bool:
-    """AWS does not tell yet of what the call names."""
-    return failure.code in _NOT_YET or failure.code.endswith(".NotFound")
-
-
 def _passes(failure: Failure) -> bool:
     """Whether to look and ask again: AWS has no time, does not know yet what was just made, or has it already."""
     # A role takes seconds until other services may take it.
     role = failure.code == "InvalidParameterException" and "role" in failure.message.lower()
-    return failure.code in THROTTLED | UNKNOWN_OUTCOME | _TAKEN or _unseen(failure) or role
+    return failure.code in THROTTLED | UNKNOWN_OUTCOME | _TAKEN or unseen(failure) or role

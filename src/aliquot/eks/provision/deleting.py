@@ -5,7 +5,7 @@ from aliquot.eks.provision import remains
 from aliquot.eks.provision.creating import Tell
 from aliquot.eks.provision.looking import matching
 from aliquot.eks.provision.names import Names
-from aliquot.eks.provision.patience import Patient, Pause
+from aliquot.eks.provision.patience import FIRST, Patient, Pause
 from aliquot.eks.provision.remains import Remain
 from aliquot.eks.provision.resources import Call, at
 
@@ -27,10 +27,9 @@ _STILL_USED = frozenset(
         "InvalidPlacementGroup.InUse",
         "InvalidIPAddress.InUse",
         "InvalidNetworkInterface.InUse",
-        "AuthFailure",
     }
 )
-"""Of a moment, where something else has just gone. (EC2 says AuthFailure of an address that a gateway still holds.)"""
+"""Of a moment, where something else has just gone."""
 _GONE = frozenset(
     {
         "ResourceNotFoundException",
@@ -52,19 +51,26 @@ class NotGone(Exception):
 
 class Deletion:
     def __init__(self, api: Api, names: Names, *, pause: Pause, tell: Tell) -> None:
+        self._first = Patient(api, pause, FIRST)
         self._api = Patient(api, pause)
         self._names = names
         self._pause = pause
         self._tell = tell
+        self.unread: list[str] = []
+        """Keys of KMS whose tags may not be read: whose they are is not known."""
 
     async def remains(self) -> list[Remain]:
         """Raises Failure, Stays."""
-        return await remains.of(self._api, self._names)
+        return await self._look(self._first)
+
+    async def _look(self, api: Api) -> list[Remain]:
+        self.unread = []
+        return await remains.of(api, self._names, self.unread)
 
     async def run(self) -> None:
         """Until nothing is there. Raises Failure, Stays, NotGone. Safe to repeat."""
         for _ in range(_ROUNDS):
-            found = await self.remains()
+            found = await self._look(self._api)
             if not found:
                 return
             for stage in sorted({one.stage for one in found}):
@@ -75,7 +81,7 @@ class Deletion:
                         await self._do(one, call)
                 for one in now:
                     await self._wait(one)
-        left = await self.remains()
+        left = await self._look(self._api)
         if left:
             raise NotGone(f"{left[0].title} does not go, and {len(left) - 1} more: run it again")
 
@@ -89,7 +95,9 @@ class Deletion:
             except Failure as failure:
                 if failure.code in _GONE or failure.code.endswith(".NotFound"):
                     return
-                if failure.code not in _STILL_USED | THROTTLED | UNKNOWN_OUTCOME:
+                # EC2 says AuthFailure of an address that a gateway still holds.
+                held = failure.code == "AuthFailure" and call.operation == "ReleaseAddress"
+                if not held and failure.code not in _STILL_USED | THROTTLED | UNKNOWN_OUTCOME:
                     raise
                 last = failure.message
             else:

@@ -6,11 +6,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from aliquot.eks.aws.api import Api, Failure
+from aliquot.eks.aws.api import DENIED, Api, Failure
 from aliquot.eks.provision.resources import CLUSTER_TAG, NAME_TAG, Look, Resource, at, resolved
 
 Found = Mapping[str, Any]
 """What AWS tells of a resource."""
+
+
+def unseen(failure: Failure) -> bool:
+    """AWS does not tell yet of what the call names, or no longer."""
+    return failure.code in _UNSEEN or failure.code.endswith(".NotFound")
+
+
+_UNSEEN = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 
 
 class State(StrEnum):
@@ -60,7 +68,8 @@ async def matching(api: Api, spec: Look, known: Mapping[str, Found]) -> list[Any
     try:
         found = await _items(api, spec, parameters)
     except Failure as failure:
-        if failure.code not in spec.absent:
+        # Not found by its id: AWS has told of it once, and here does not yet.
+        if failure.code not in spec.absent and not unseen(failure):
             raise
         found = []
     return [
@@ -119,17 +128,19 @@ async def _key(api: Api, cluster: str, key: str) -> Found | None:
     return ours[0] if ours else None
 
 
-async def keys(api: Api, cluster: str) -> AsyncIterator[dict[str, Any]]:
-    """All keys of the cluster that are not about to go, with their tags."""
+async def keys(api: Api, cluster: str, unread: list[str] | None = None) -> AsyncIterator[dict[str, Any]]:
+    """All keys of the cluster that are not about to go, with their tags. `unread` gets those whose tags may not be read."""
     async for one in api.pages("kms", "ListKeys", "Keys"):
         assert isinstance(one, dict)
         try:
             told = [tag async for tag in api.pages("kms", "ListResourceTags", "Tags", KeyId=one["KeyId"])]
         except Failure as failure:
+            if failure.code not in DENIED and failure.code != "NotFoundException":
+                raise
             # A key of others may forbid it to all but them.
-            if failure.code in ("AccessDeniedException", "NotFoundException"):
-                continue
-            raise
+            if failure.code in DENIED and unread is not None:
+                unread.append(one["KeyId"])
+            continue
         tags = {tag["TagKey"]: tag["TagValue"] for tag in told if isinstance(tag, dict)}
         if tags.get(CLUSTER_TAG) != cluster:
             continue

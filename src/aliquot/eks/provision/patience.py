@@ -9,15 +9,17 @@ T = TypeVar("T")
 Pause = Callable[[float], Awaitable[object]]
 
 _READS = ("Describe", "List", "Get")
-_ATTEMPTS = 12
+FIRST, WHILE_AT_IT = 3, 12
+"""Times that something is asked: before anything has begun somebody waits for an answer, afterwards for the end."""
 _MOST_PAUSE_S = 30.0
 
 
 class Patient:
     """An `Api`."""
 
-    def __init__(self, api: Api, pause: Pause) -> None:
+    def __init__(self, api: Api, pause: Pause, attempts: int = WHILE_AT_IT) -> None:
         self._api = api
+        self._attempts = attempts
         self._pause = pause
 
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -35,7 +37,7 @@ class Patient:
             yield item
 
     async def _again(self, read: Callable[[], Awaitable[T]]) -> T:
-        for attempt in range(1, _ATTEMPTS):
+        for attempt in range(1, self._attempts):
             try:
                 return await read()
             except Failure as failure:

@@ -14,7 +14,7 @@ from aliquot.eks.provision.cluster_config.reading import Wanted
 from aliquot.eks.provision.costs import Costs
 from aliquot.eks.provision.creating import there
 from aliquot.eks.provision.looking import Found
-from aliquot.eks.provision.patience import Patient, Pause
+from aliquot.eks.provision.patience import FIRST, Patient, Pause
 from aliquot.eks.provision.resources import Resource
 from aliquot.eks.provision.wanted.addons import chosen
 from aliquot.eks.provision.wanted.graph import Graph, graph, support_of
@@ -40,7 +40,7 @@ class Provision(Struct, frozen=True, kw_only=True):
 
 async def look(api: Api, wanted: Wanted, calendar: Calendar, today: date, pause: Pause) -> Provision:
     """Changes nothing. Raises DocumentError, Failure, NotOurs, Twice."""
-    patient = Patient(api, pause)
+    patient = Patient(api, pause, FIRST)
     addons = [addon.name for addon in chosen(wanted.config)]
     seen = await site(patient, wanted.config, wanted.minor, addons, calendar, today)
     plan = graph(wanted, seen, today)

@@ -37,11 +37,11 @@ class Remain(Struct, frozen=True, kw_only=True):
     """Finds it until it is gone; None: it is gone when the call is done."""
 
 
-async def of(api: Api, names: Names) -> list[Remain]:
-    """In the order in which they go. Raises Failure, Stays."""
+async def of(api: Api, names: Names, unread: list[str]) -> list[Remain]:
+    """In the order in which they go; `unread` gets keys of KMS whose tags may not be read. Raises Failure, Stays."""
     found = [one async for one in _of_eks(api, names)]
     found += [one async for one in _of_ec2(api, names)]
-    found += [one async for one in _of_others(api, names)]
+    found += [one async for one in _of_others(api, names, unread)]
     return sorted(found, key=lambda one: one.stage)
 
 
@@ -192,7 +192,7 @@ async def _left_interfaces(api: Api, names: Names, vpc: str) -> AsyncIterator[Re
         if one.get("Status") == "available":
             id_ = one["NetworkInterfaceId"]
             call = _call("ec2", "DeleteNetworkInterface", NetworkInterfaceId=id_)
-            yield Remain(stage=6, title=f"network interface {id_} ({description})", calls=(call,))
+            yield Remain(stage=6, title=f"network interface {id_} {description}".rstrip(), calls=(call,))
 
 
 async def _left_groups(api: Api, names: Names, vpc: str) -> dict[str, dict[str, Any]]:
@@ -228,8 +228,8 @@ def _without_group(id_: str, one: dict[str, Any]) -> tuple[Call, ...]:
     return (*calls, _call("ec2", "DeleteSecurityGroup", GroupId=id_))
 
 
-async def _of_others(api: Api, names: Names) -> AsyncIterator[Remain]:
-    async for key in keys(api, names.cluster):
+async def _of_others(api: Api, names: Names, unread: list[str]) -> AsyncIterator[Remain]:
+    async for key in keys(api, names.cluster, unread):
         yield Remain(
             stage=10,
             title=f"key {key['KeyId']}: for good in {KEY_DAYS} days",
