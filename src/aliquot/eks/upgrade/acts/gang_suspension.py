@@ -142,7 +142,7 @@ def _sorted(
         asked_s = of_root[gang.name].asked_s
         if (
             not checkpoints.wanted(gang)
-            or checkpoints.saved(gang, asked_s)
+            or checkpoints.saved(gang, asked_s, attempt.now_s)
             or attempt.now_s - asked_s >= act.deadline_s
         ):
             due.append(gang)
@@ -172,7 +172,7 @@ def _suspended(
     late = [
         gang.name
         for gang in due
-        if checkpoints.wanted(gang) and not checkpoints.saved(gang, of_root[gang.name].asked_s)
+        if checkpoints.wanted(gang) and not checkpoints.saved(gang, of_root[gang.name].asked_s, attempt.now_s)
     ]
     prefix = f"{attempt.step}/late/"
     known = [name for key, names in attempt.kept.items() if key.startswith(prefix) for name in names]

@@ -11,6 +11,9 @@ from aliquot.eks.estate.objects import Pod
 from aliquot.eks.upgrade.gpu_roll.marks import CHECKPOINT_URL, Hook, hook
 from aliquot.kube.api.checkpoint import LAST, ON_REQUEST, REQUESTED, read
 
+MOST_AHEAD_S = 60.0
+"""Clocks differ by so much."""
+
 
 def wanted(gang: Gang) -> bool:
     """It runs, and can save."""
@@ -22,9 +25,9 @@ def unasked(gang: Gang, asked_s: float) -> list[Pod]:
     return [pod for pod in gang.pods if _time(pod.metadata.annotations, REQUESTED) < floor(asked_s)]
 
 
-def saved(gang: Gang, asked_s: float) -> bool:
-    """Any pod of it says so for all. It is told in whole seconds."""
-    return any(_time(one, LAST) >= floor(asked_s) for one in _annotations(gang))
+def saved(gang: Gang, asked_s: float, now_s: float) -> bool:
+    """Any pod of it says so for all. It is told in whole seconds; what is in the future is no time of a checkpoint."""
+    return any(floor(asked_s) <= _time(one, LAST) <= now_s + MOST_AHEAD_S for one in _annotations(gang))
 
 
 def hooks(gang: Gang) -> list[tuple[Pod, Hook]]:
