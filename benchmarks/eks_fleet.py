@@ -82,10 +82,11 @@ async def _alone(clusters: int, to: Minor) -> tuple[float, float, int]:
     api, clock = Remembering(direct), VirtualClock(now_s)
     began = time.perf_counter()
     estates = [await from_aws(api, eks_accounts.cluster(number), clock=clock) for number in range(clusters)]
-    leads = [await targets.read(api, estate, to, region=eks_accounts.REGION) for estate in estates]
+    options = Options(allow_unchecked=True)
+    leads = [await targets.read(api, estate, to, options, region=eks_accounts.REGION) for estate in estates]
     read = time.perf_counter()
     for estate, lead in zip(estates, leads, strict=True):
-        planning.plan(estate, to, lead, Options(allow_unchecked=True))
+        planning.plan(estate, to, lead, options)
     return read - began, time.perf_counter() - read, sum(direct.calls.values())
 
 

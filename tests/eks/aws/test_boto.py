@@ -182,3 +182,12 @@ async def test_the_region_of_the_environment(
         monkeypatch.setenv(name, value)
     async with Boto() as api:
         assert api.region == region
+
+
+def test_the_price_list_is_asked_for_where_it_is() -> None:
+    """It is in few regions, and has the prices of all."""
+    regions = {
+        region: Boto(region=region)._client("pricing").meta.region_name
+        for region in ("eu-west-1", "cn-north-1")
+    }
+    assert regions == {"eu-west-1": "us-east-1", "cn-north-1": "cn-northwest-1"}

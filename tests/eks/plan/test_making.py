@@ -1,18 +1,19 @@
 """Plans of clusters in the fake of EKS: what is asked for, and how often."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aliquot.clock import VirtualClock
-from aliquot.eks.aws.api import Failure
+from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, Failure
 from aliquot.eks.aws.remembering import Remembering
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.reading import from_aws
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.plan import making, targets
-from aliquot.eks.plan.plan import CannotPlan, NothingToDo, Options, Plan
+from aliquot.eks.plan.plan import CannotPlan, NothingToDo, Options, Pin, Plan
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.versions.ami_parameters import PARAMETERS, parameter
@@ -23,7 +24,10 @@ from tests.eks.plan.estates import M131, M132, M133
 REGION = "eu-west-1"
 
 
-def door(account: Account, **more: Any) -> Direct:
+Others = dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]]
+
+
+def door(account: Account, others: Others | None = None) -> Direct:
     return Direct(
         account.service,
         now=lambda: account.now_s,
@@ -36,6 +40,7 @@ def door(account: Account, **more: Any) -> Direct:
             ("ec2", "DescribeInstanceTypes"): lambda asked: {
                 "InstanceTypes": [{"InstanceType": name} for name in asked["InstanceTypes"]]
             },
+            **(others or {}),
         },
     )
 
@@ -117,6 +122,46 @@ async def test_releases_that_may_not_be_read_have_to_be_said(account: Account) -
         CannotPlan, match=r"could not be read \(no ssm\): say which \(--release cpu@1\.32=RELEASE\)"
     ):
         await made(account, M132)
+
+
+async def test_what_was_said_is_not_asked_for(account: Account) -> None:
+    pins = tuple(
+        Pin(group=name, minor=minor, release=f"{minor}.0-1")
+        for name in ("cpu", "gpu")
+        for minor in (M131, M132)
+    )
+    api = door(account)
+    plan = await made(account, M132, api, pins=pins)
+    assert not api.calls["ssm:GetParameter"]
+    assert [step.act.release for step in plan.steps if isinstance(step.act, GroupRoll)] == ["1.32.0-1"] * 2
+
+
+async def test_a_service_that_is_out_of_reach_is_asked_once(account: Account) -> None:
+    def away(_parameters: dict[str, Any]) -> dict[str, Any]:
+        raise Failure("ssm", "GetParameter", UNREACHABLE, "no route")
+
+    api = door(account, {("ssm", "GetParameter"): away})
+    estate = await from_aws(api, "prod", clock=VirtualClock(account.now_s))
+    lead = await targets.read(api, estate, M133, Options(), region=REGION)
+    assert api.calls["ssm:GetParameter"] == 1
+    assert [one.why for one in lead.unchecked] == ["no route"] * 6
+    assert lead.usd_per_hour
+
+
+async def test_whoever_is_not_signed_in_is_told_so(account: Account) -> None:
+    def nobody(_parameters: dict[str, Any]) -> dict[str, Any]:
+        raise Failure("pricing", "GetProducts", NO_CREDENTIALS, "sign in first")
+
+    api = door(account, {("pricing", "GetProducts"): nobody})
+    with pytest.raises(Failure, match="sign in first"):
+        await made(account, M132, api)
+
+
+async def test_the_way_back_leads_to_releases_too(account: Account) -> None:
+    api = door(account)
+    estate = await from_aws(api, "prod", clock=VirtualClock(account.now_s))
+    lead = await targets.read(api, estate, M131.previous, Options(), region=REGION)
+    assert {one.minor for one in lead.releases} == {M131.previous, M131}
 
 
 async def test_a_minor_that_there_is_not_is_refused_before_anything_else_is_asked(account: Account) -> None:

@@ -125,7 +125,7 @@ async def _read(world: Whole) -> Estate:
 
 async def _planned(world: Whole) -> Plan:
     estate = await _read(world)
-    lead = await targets.read(world.api, estate, TO, region="eu-west-1")
+    lead = await targets.read(world.api, estate, TO, OPTIONS, region="eu-west-1")
     plan = planning.plan(estate, TO, lead, OPTIONS)
     return plans.decode(plans.encode(plan))
 
@@ -141,7 +141,9 @@ async def _turned(
     if rollback:
         try:
             estate = await _read(world)
-            lead = await targets.read(world.api, estate, estate.cluster.minor.previous, region="eu-west-1")
+            lead = await targets.read(
+                world.api, estate, estate.cluster.minor.previous, OPTIONS, region="eu-west-1"
+            )
             back = going_back.plan(estate, lead, OPTIONS, undo=undo)
         except CannotPlan:
             return None

@@ -97,7 +97,7 @@ async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region:
         options = before.options
         undo = undoing.left(before.steps, kept.standing(run))
     estate = await read(doors, cluster)
-    lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, region=region)
+    lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, options, region=region)
     return going_back.plan(estate, lead, options, undo=undo)
 
 

@@ -38,7 +38,7 @@ async def make(
     estate = await from_aws(api, name, clock=clock)
     planning.check(estate, to)
     estate = await with_objects(estate)
-    lead = await targets.read(api, estate, to, region=region)
+    lead = await targets.read(api, estate, to, options, region=region)
     plan = planning.plan(estate, to, lead, options)
     wrong = checking.wrong(plan.id, plan.steps)
     if wrong:

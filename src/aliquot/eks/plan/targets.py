@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from aliquot.eks.aws.api import Api, Failure
+from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, Api, Failure
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.plan import prices
+from aliquot.eks.plan.plan import Options
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.ami_parameters import parameter
 from aliquot.eks.versions.minor import Minor
@@ -33,43 +33,61 @@ class Targets(Struct, frozen=True, kw_only=True):
         )
 
 
-def minors(now: Minor, to: Minor) -> tuple[Minor, ...]:
-    """From where it stands to where it leads, both of them."""
-    found = [now]
-    while found[-1] < to:
+def minors(one: Minor, other: Minor) -> tuple[Minor, ...]:
+    """From the older to the newer, both of them: an upgrade's way, and the way back."""
+    found = [min(one, other)]
+    while found[-1] < max(one, other):
         found.append(found[-1].next)
     return tuple(found)
 
 
-async def read(api: Api, estate: Estate, to: Minor, *, region: str) -> Targets:
-    """Raises Failure; what may not be read is `unchecked`."""
+async def read(api: Api, estate: Estate, to: Minor, options: Options, *, region: str) -> Targets:
+    """Raises Failure where nobody is signed in; else what cannot be read is `unchecked`, for it can be said (`Options.pins`)."""
     unchecked: list[Unchecked] = []
-    releases = await told(
-        "releases of AMIs",
-        unchecked,
-        _releases(
-            api, {one.ami_type for one in estate.nodegroups}, minors(estate.cluster.minor, to), unchecked
-        ),
-        (),
-    )
+    wanted = {
+        (group.ami_type, minor)
+        for group in estate.nodegroups
+        for minor in minors(estate.cluster.minor, to)
+        if (pin := options.pin(group.name, minor)) is None or not pin.release
+    }
+    releases = await _releases(api, sorted(wanted), unchecked)
     types = sorted({name for group in estate.nodegroups for name in estate.types_of(group)[:1]})
-    priced = await told("prices of instances", unchecked, prices.read(api, types, region), {})
+    try:
+        priced = await prices.read(api, types, region)
+    except Failure as error:
+        priced = {}
+        unchecked.append(_unread("prices of instances", error))
     return Targets(releases=releases, usd_per_hour=priced, unchecked=tuple(unchecked))
 
 
 async def _releases(
-    api: Api, ami_types: Iterable[str], wanted: tuple[Minor, ...], unchecked: list[Unchecked]
+    api: Api, wanted: Iterable[tuple[str, Minor]], unchecked: list[Unchecked]
 ) -> tuple[Release, ...]:
     found = []
-    for ami_type in sorted(ami_types):
-        for minor in wanted:
-            name = parameter(ami_type, minor)
-            if name is None:
-                continue
-            release = await told(f"release of {ami_type} {minor}", unchecked, _value(api, name), "")
-            if release:
-                found.append(Release(ami_type=ami_type, minor=minor, release=release))
+    away: Failure | None = None
+    for ami_type, minor in wanted:
+        name = parameter(ami_type, minor)
+        if name is None:
+            continue
+        try:
+            if away is not None:
+                # It takes a minute each time to find that out.
+                raise away
+            release = await _value(api, name)
+        except Failure as error:
+            away = error if error.code == UNREACHABLE else None
+            unchecked.append(_unread(f"release of {ami_type} {minor}", error))
+            continue
+        if release:
+            found.append(Release(ami_type=ami_type, minor=minor, release=release))
     return tuple(found)
+
+
+def _unread(what: str, error: Failure) -> Unchecked:
+    """Raises the error where nothing else can be read either."""
+    if error.code == NO_CREDENTIALS:
+        raise error
+    return Unchecked(what=what, why=error.message)
 
 
 async def _value(api: Api, name: str) -> str:
