@@ -1,16 +1,18 @@
 """What the fake has of AWS beside EKS: each operation answered, and refused where AWS refuses."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aliquot.eks.aws.api import Failure
+from aliquot.eks.fake import service
 from aliquot.eks.fake.beside import quotas
 from aliquot.eks.fake.direct import UNREACHABLE, Direct
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.neighbours import RULES
-from tests.eks.fake.worlds import DAY_S, START_S, Account
+from tests.eks.fake.worlds import DAY_S, MODEL, START_S, Account
 
 NVIDIA = "/aws/service/eks/optimized-ami/1.31/amazon-linux-2023/x86_64/nvidia/recommended"
 
@@ -161,6 +163,12 @@ def test_every_operation_is_in_these_tables_or_below() -> None:
     assert {named for named, _, _ in BADLY} - {"ec2:DescribeVolumes"} >= tried - {
         "ec2:DescribeCapacityReservations"
     }
+
+
+def test_the_documentation_names_them_all() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "eks.md").read_text()
+    assert [operation for _, operation in RULES if f"`{operation}`" not in text] == []
+    assert f"EKS, {len(service.RULES) + len(service.PLACED)} of {len(MODEL.names)} operations" in text
 
 
 async def test_what_is_recommended_is_what_a_node_group_gets(door: Door) -> None:

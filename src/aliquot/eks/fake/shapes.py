@@ -57,6 +57,10 @@ class Shapes:
         # AWS answers with empty lists where its model wants one item at least.
         report = self._validator.validate({key: one for key, one in answer.items() if one != []}, shape)
         assert not report.has_errors(), f"{operation}: {report.generate_report()}"
+        try:
+            _check_bounds(shape, answer, operation)
+        except Refused as error:
+            raise AssertionError(error.message) from None
         _assert_known(shape, answer, operation)
 
     def paging(self, operation: str) -> Paging | None:
@@ -115,10 +119,6 @@ def _check_bounds(shape: Shape, value: Any, where: str) -> None:
 
 
 def _assert_known(shape: Shape, value: Any, where: str) -> None:
-    try:
-        _check_bounds(shape, value, where)
-    except Refused as error:
-        raise AssertionError(error.message) from None
     if isinstance(shape, StructureShape) and isinstance(value, Mapping):
         unknown = set(value) - set(shape.members)
         assert not unknown, f"{where}: the model has no {unknown}"

@@ -25,6 +25,10 @@ from tests.eks.fake.worlds import MODEL
             "fail:CreateFargateProfile:AccessDenied",
             Fault(kind=Kind.FAIL, operation="CreateFargateProfile", code="AccessDenied"),
         ),
+        (
+            "fail:CreateNodegroup:IamNodeRoleNotFound",
+            Fault(kind=Kind.FAIL, operation="CreateNodegroup", code="IamNodeRoleNotFound"),
+        ),
     ],
 )
 def test_what_is_meant(text: str, fault: Fault) -> None:

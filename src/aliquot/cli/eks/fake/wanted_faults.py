@@ -12,7 +12,14 @@ FORM = "KIND:OPERATION[:CODE][*TIMES]"
 _FAULT = re.compile(
     r"(?P<kind>\w+):(?P<operation>\w+)(:(?P<code>\w+))?(\*(?P<times>[1-9]\d{0,5}))?", re.ASCII
 )
-_OF_FARGATE = "CreateFargateProfile"
+_ISSUES = {
+    "CreateAddon": "AddonIssueCode",
+    "CreateCluster": "ClusterIssueCode",
+    "CreateFargateProfile": "FargateProfileIssueCode",
+    "CreateNodegroup": "NodegroupIssueCode",
+    "DeleteNodegroup": "NodegroupIssueCode",
+}
+"""What they begin fails with an issue of health, and not as an update does."""
 
 
 def parse(text: str, model: Model) -> Fault:
@@ -38,8 +45,8 @@ def _codes(kind: Kind, operation: str, model: Model) -> frozenset[str]:
     shape = model.operation(operation)
     if kind is Kind.REFUSE:
         return frozenset(one.name for one in shape.error_shapes)
-    if operation == _OF_FARGATE:
-        return frozenset(model.service.shape_for("FargateProfileIssueCode").enum)
+    if operation in _ISSUES:
+        return frozenset(model.service.shape_for(_ISSUES[operation]).enum)
     begins = shape.output_shape is not None and "update" in shape.output_shape.members
     if not begins or operation in ("CancelUpdate", "DescribeUpdate"):
         return frozenset()

@@ -35,17 +35,19 @@ def is_public(name: str) -> bool:
     return name.startswith((AMAZON_LINUX, BOTTLEROCKET))
 
 
-def _all(world: World, now_s: float) -> dict[str, str]:
-    """Values by name, of every minor that is out."""
+def _below(world: World, path: str, now_s: float) -> dict[str, str]:
+    """Values by name, of every minor that is out: all that are at this path or below it."""
     found: dict[str, str] = {}
     for known in world.known.minors:
         if known.status(at(now_s).date()) is None:
             continue
-        for path, ami_type in _VARIANTS.items():
-            base = f"{AMAZON_LINUX}{known.minor}/{path}"
+        for variant, ami_type in _VARIANTS.items():
+            base = f"{AMAZON_LINUX}{known.minor}/{variant}"
+            if not _meet(base, path):
+                continue
             for number, release in enumerate(world.known.releases_of(ami_type, known.minor)):
                 id_ = image(world.region, ami_type, known.minor, release)
-                name = _name(path, known.minor, release)
+                name = _name(variant, known.minor, release)
                 told = {"image_id": id_, "image_name": name, "release_version": release}
                 places = (name, "recommended") if number == 0 else (name,)
                 for place in places:
@@ -53,6 +55,8 @@ def _all(world: World, now_s: float) -> dict[str, str]:
                     found[f"{base}/{place}"] = json.dumps({"schema_version": "2", **told})
         for (variant, architecture), ami_type in _BOTTLEROCKETS.items():
             base = f"{BOTTLEROCKET}aws-k8s-{known.minor}{variant}/{architecture}"
+            if not _meet(base, path):
+                continue
             for number, release in enumerate(world.known.releases_of(ami_type, known.minor)):
                 id_ = image(world.region, ami_type, known.minor, release)
                 for place in (release, "latest") if number == 0 else (release,):
@@ -61,12 +65,16 @@ def _all(world: World, now_s: float) -> dict[str, str]:
     return found
 
 
-def _name(path: str, minor: str, release: str) -> str:
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _name(variant: str, minor: str, release: str) -> str:
     date = release.partition("-")[2]
-    if path.startswith("amazon-linux-2023"):
-        _, architecture, variant = path.split("/")
-        return f"amazon-eks-node-al2023-{architecture}-{variant}-{minor}-v{date}"
-    return f"amazon-eks{path.removeprefix('amazon-linux-2')}-node-{minor}-v{date}"
+    if variant.startswith("amazon-linux-2023"):
+        _, architecture, kind = variant.split("/")
+        return f"amazon-eks-node-al2023-{architecture}-{kind}-{minor}-v{date}"
+    return f"amazon-eks{variant.removeprefix('amazon-linux-2')}-node-{minor}-v{date}"
 
 
 def _told(world: World, name: str, value: str, now_s: float) -> dict[str, Any]:
@@ -82,16 +90,16 @@ def _told(world: World, name: str, value: str, now_s: float) -> dict[str, Any]:
 
 
 def get(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
-    value = _all(world, now_s).get(call["Name"])
+    value = _below(world, call["Name"], now_s).get(call["Name"])
     if value is None:
         raise Refused("ParameterNotFound", f"Parameter {call['Name']} not found.")
     return {"Parameter": _told(world, call["Name"], value, now_s)}
 
 
 def get_several(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
-    values = _all(world, now_s)
-    told = [_told(world, name, values[name], now_s) for name in call["Names"] if name in values]
-    missing = [name for name in call["Names"] if name not in values]
+    values = {name: _below(world, name, now_s).get(name) for name in call["Names"]}
+    told = [_told(world, name, value, now_s) for name, value in values.items() if value is not None]
+    missing = [name for name, value in values.items() if value is None]
     return {"Parameters": told, "InvalidParameters": missing}
 
 
@@ -101,7 +109,7 @@ def by_path(world: World, call: dict[str, Any], now_s: float) -> dict[str, Any]:
     return {
         "Parameters": [
             _told(world, name, value, now_s)
-            for name, value in sorted(_all(world, now_s).items())
+            for name, value in sorted(_below(world, base, now_s).items())
             if name.startswith(base) and (deep or "/" not in name[len(base) :])
         ]
     }
