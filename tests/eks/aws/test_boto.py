@@ -103,6 +103,15 @@ async def test_a_refusal_is_one_line(status: int, code: str, message: str, says:
     assert "\n" not in str(caught.value)
 
 
+async def test_a_missing_permission_is_named_as_policies_name_it() -> None:
+    def answer(_: web.Request) -> web.Response:
+        return web.json_response({"__type": "AccessDeniedException", "message": "no"}, status=400)
+
+    async with answered(answer) as api:
+        with pytest.raises(Failure, match="the permission servicequotas:ListServiceQuotas is missing"):
+            await api.call("service-quotas", "ListServiceQuotas", ServiceCode="ec2")
+
+
 async def test_parameters_are_looked_at_before_anything_is_sent() -> None:
     async with answered(refusal(500, "ServerException", "not reached")) as api:
         with pytest.raises(Failure) as caught:

@@ -38,6 +38,8 @@ _NOT_VALID = frozenset(
     }
 )
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+_PREFIXES = {"service-quotas": "servicequotas"}
+"""Of actions in policies, where it is not the service's name."""
 _BLANKS = re.compile(r"\s+")
 
 
@@ -189,7 +191,7 @@ class Boto:
             message = f"AWS does not know these credentials ({self._how()}): {message}"
         elif code in DENIED:
             found = _ACTION.search(message)
-            action = found[1] if found else f"{service}:{operation}"
+            action = found[1] if found else f"{_PREFIXES.get(service, service)}:{operation}"
             message = f"the permission {action} is missing: {message}"
         return Failure(service, operation, code, message)
 

@@ -28,7 +28,8 @@ def _volume(*kinds: str) -> Callable[[PodTemplate], bool]:
 
 
 def _docker(pod: PodTemplate) -> bool:
-    return any((volume.get("hostPath") or {}).get("path") in _DOCKER for volume in pod.volumes)
+    paths = [volume["hostPath"] for volume in pod.volumes if isinstance(volume.get("hostPath"), dict)]
+    return any(one.get("path") in _DOCKER for one in paths)
 
 
 def _apparmor_annotation(pod: PodTemplate) -> bool:
