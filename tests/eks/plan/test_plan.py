@@ -47,6 +47,16 @@ def test_a_plan_that_was_changed_is_not_taken() -> None:
         plans.decode(plans.encode(replace(made(), steps=steps)))
 
 
+def test_a_plan_of_an_older_aliquot_is_taken_though_steps_have_more_to_say_by_now() -> None:
+    written = msgspec.json.decode(plans.encode(made()))
+    for step in written["steps"]:
+        del step["back"]
+    older = msgspec.json.encode({**written, "id": plans._identity(written)}).replace(
+        made().id.encode(), plans._identity(written).encode()
+    )
+    assert plans.decode(older).id == plans._identity(written) != made().id
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

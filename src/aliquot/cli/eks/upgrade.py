@@ -110,7 +110,9 @@ async def _begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path 
         raise click.ClickException(
             f"{plan_file}: {cluster} is not as it was when this was planned: plan anew\n{named}"
         )
-    kept.begin(plan.id, cluster, plans.encode(plan), [step.id for step in plan.steps], doors.clock.now())
+    # As it was written: its id is of that.
+    text = await asyncio.to_thread(plan_file.read_bytes)
+    kept.begin(plan.id, cluster, text, [step.id for step in plan.steps], doors.clock.now())
     return plan
 
 

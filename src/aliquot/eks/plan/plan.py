@@ -20,6 +20,7 @@ from aliquot.windows import Window
 
 DAY_S = 86400.0
 FORMAT = 1
+_APPROVAL = Approval.__struct_config__.tag
 
 
 class CannotPlan(ValueError):
@@ -107,15 +108,29 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def identity(plan: Plan) -> str:
     """The same for the same plan, made at the same time; two times the same plan are two plans."""
-    whole = replace(plan, id="", steps=tuple(_before_approval(step) for step in plan.steps))
-    # As it is read again: a number that was written without its decimals comes back with them.
-    text = encode(_decoded(encode(whole)))
-    return f"{plan.cluster}-{plan.to}-{sha256(text).hexdigest()[:12]}"
+    return _identity(msgspec.json.decode(encode(plan)))
 
 
-def _before_approval(step: Step) -> Step:
+def _identity(written: dict[str, Any]) -> str:
+    """Of a plan as it stands in its file: a newer aliquot, whose steps have more to say, does not change what was written."""
+    whole = {**written, "id": "", "steps": [_before_approval(step) for step in written["steps"]]}
+    text = msgspec.json.encode(_one_way(whole), order="sorted")
+    return f"{written['cluster']}-{written['to']}-{sha256(text).hexdigest()[:12]}"
+
+
+def _before_approval(step: dict[str, Any]) -> dict[str, Any]:
     """What is approved is the plan's id, so that is not part of itself."""
-    return replace(step, act=replace(step.act, hash="")) if isinstance(step.act, Approval) else step
+    act = step["act"]
+    return {**step, "act": {**act, "hash": ""}} if act["type"] == _APPROVAL else step
+
+
+def _one_way(value: Any) -> Any:
+    """A number that was written without its decimals comes back with them."""
+    if isinstance(value, dict):
+        return {key: _one_way(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_one_way(one) for one in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def turned(plan: Plan, steps: tuple[Step, ...], why: str) -> Plan:
@@ -137,7 +152,7 @@ def decode(text: bytes) -> Plan:
     if plan.format != FORMAT:
         raise BadPlan(f"it is of format {plan.format}, not {FORMAT}: plan anew")
     approved = {step.act.hash for step in plan.steps if isinstance(step.act, Approval)}
-    if plan.id != identity(plan) or approved - {plan.id}:
+    if plan.id != _identity(msgspec.json.decode(text)) or approved - {plan.id}:
         raise BadPlan("it was changed after it was made: plan anew, with the options that you want")
     return plan
 
