@@ -51,12 +51,14 @@ async def read(doors: "Doors", cluster: str) -> "Estate":
     return await with_objects(estate, doors.kube, removals.shipped(), helm=False)
 
 
-async def drive(doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str) -> int:
-    """To its end, or until it is held; the exit code."""
+async def drive(
+    doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str, before: str = ""
+) -> int:
+    """To its end, or until it is held; the exit code. `before`: each line."""
     from aliquot.eks.upgrade.runner import Runner
 
     owner = f"{somebody()}/{os.getpid()}"
-    said = _Said()
+    said = _Said(before)
     runner = Runner(
         doors, kept, run, plan.steps, owner=owner, windows=plan.options.windows, ends=ends, tell=said
     )
@@ -65,16 +67,17 @@ async def drive(doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends
     finally:
         kept.release(run, owner)
     if held is None:
-        click.echo(f"{run} is {ends}")
+        click.echo(f"{before}{run} is {ends}")
         return 0
-    click.echo(f"held: {held.why}\nto do: {held.todo}", err=True)
+    click.echo(f"{before}held: {held.why}\n{before}to do: {held.todo}", err=True)
     return HELD
 
 
 class _Said:
     """Each line once, as long as it stays the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: str) -> None:
+        self._before = before
         self._last = ("", "")
 
     def __call__(self, step: "Step", line: str) -> None:
@@ -82,4 +85,4 @@ class _Said:
             return
         self._last = (step.id, line)
         now = datetime.fromtimestamp(SystemClock().now(), UTC)
-        click.echo(f"{now:%H:%M:%S}  {step.id}  {line}")
+        click.echo(f"{self._before}{now:%H:%M:%S}  {step.id}  {line}")

@@ -14,6 +14,7 @@ _COMMANDS = {
         "fake",
         "An AWS with EKS on this machine, whose clusters are emulated.",
     ),
+    "fleet": ("aliquot.cli.eks.fleet", "fleet", "Upgrade many clusters in waves, by their plans."),
     "pause": ("aliquot.cli.eks.deciding", "pause", "Let nothing new begin."),
     "resume": ("aliquot.cli.eks.deciding", "resume", "End a pause."),
     "retry": ("aliquot.cli.eks.deciding", "retry", "Try the step that is held once more."),

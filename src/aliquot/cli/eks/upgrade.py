@@ -76,16 +76,16 @@ async def _go(
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                plan = await _begun(doors, kept, cluster, plan_file)
+                plan = await begun(doors, kept, cluster, plan_file)
                 if yes:
-                    _approve(kept, plan)
+                    approved(kept, plan)
                 return await drive(doors, kept, plan.id, plan, ends="done")
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
 
 
-async def _begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "Plan":
-    """The plan of the run that goes on, or of one that begins with it."""
+async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "Plan":
+    """The plan of the run that goes on, or of one that begins with it. Raises Failure, ApiError, click.ClickException."""
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan.hashing import differs
 
@@ -116,7 +116,7 @@ async def _begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path 
     return plan
 
 
-def _approve(kept: "Journal", plan: "Plan") -> None:
+def approved(kept: "Journal", plan: "Plan") -> None:
     from aliquot.eks.upgrade.acts.approval import APPROVE
     from aliquot.eks.upgrade.doing import Decision
 

@@ -1,0 +1,194 @@
+"""`aliquot eks fleet`: many clusters by their plans, wave after wave; one that is held lets no other begin."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.driving import HELD, doors_to, drive
+from aliquot.cli.eks.records import journal, record_options
+from aliquot.cli.eks.upgrade import approved, begun
+from aliquot.cli.output import table
+from aliquot.cli.parameters import GivenPath
+
+if TYPE_CHECKING:
+    from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.upgrade.journal import Journal
+    from aliquot.eks.upgrade.waves import Member, Progress
+
+
+@click.command()
+@click.option(
+    "--plans",
+    "directory",
+    required=True,
+    type=GivenPath(file_okay=False, exists=True, path_type=Path),
+    metavar="DIR",
+    help="Of plans, a file each: what `aliquot eks plan --all --out DIR` wrote.",
+)
+@click.option(
+    "--wave-tag",
+    default="aliquot.dev/wave",
+    show_default=True,
+    metavar="TAG",
+    help="The tag of a cluster that says its wave: 1, 2 ...; without it a cluster is of the last one.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="Of one wave, at the same time.",
+)
+@click.option("--yes", is_flag=True, help="Approve the plans, too: you have read them.")
+@click.option("--dry-run", is_flag=True, help="Show the waves and how far each cluster is.")
+@aws_options
+@record_options
+@click.pass_context
+def fleet(
+    ctx: click.Context,
+    directory: Path,
+    wave_tag: str,
+    at_once: int,
+    yes: bool,
+    dry_run: bool,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    data: Path | None,
+    journal_url: str | None,
+) -> None:
+    """Upgrade all clusters that have a plan in DIR: the next wave begins once the one before is done.
+
+    Run it again after whatever made it stop: those that are done are done, the others go on.
+
+    Exit codes: 0 all are done; 3 a cluster is held; 1 it failed.
+    """
+    plans = _plans(directory)
+    door = connect(region, profile, endpoint_url)
+    with journal(journal_url, data) as kept:
+        fleet = _Fleet(kept, plans, at_once, yes, data)
+        ctx.exit(asyncio.run(fleet.go(door, wave_tag, dry_run=dry_run)))
+
+
+def _plans(directory: Path) -> "dict[str, tuple[Path, Plan]]":
+    from aliquot.eks.plan.plan import BadPlan, read
+
+    found: dict[str, tuple[Path, Plan]] = {}
+    for path in sorted(directory.glob("*.json")):
+        try:
+            plan = read(path)
+        except BadPlan as error:
+            raise click.ClickException(str(error)) from None
+        if plan.cluster in found:
+            raise click.ClickException(
+                f"{path}: {found[plan.cluster][0].name} is of cluster {plan.cluster}, too: leave one"
+            )
+        found[plan.cluster] = (path, plan)
+    if not found:
+        raise click.ClickException(f"{directory}: there is no plan in it (*.json)")
+    return found
+
+
+class _Fleet:
+    def __init__(
+        self,
+        kept: "Journal",
+        plans: "dict[str, tuple[Path, Plan]]",
+        at_once: int,
+        yes: bool,
+        data: Path | None,
+    ) -> None:
+        self._kept = kept
+        self._plans = plans
+        self._at_once = at_once
+        self._yes = yes
+        self._data = data
+        self._progress = {name: self._recorded(plan.id) for name, (_, plan) in plans.items()}
+        self._waves: dict[str, str] = {}
+
+    async def go(self, door: "Boto", wave_tag: str, *, dry_run: bool) -> int:
+        from aliquot.eks.aws.api import Failure
+        from aliquot.eks.upgrade.waves import Progress, next_clusters, waits_for
+
+        async with door as api:
+            for name in self._plans:
+                try:
+                    told = (await api.call("eks", "DescribeCluster", name=name))["cluster"]
+                except Failure as error:
+                    raise click.ClickException(str(error)) from None
+                self._waves[name] = told.get("tags", {}).get(wave_tag, "")
+            self._show()
+            if dry_run:
+                return 0
+            going: dict[asyncio.Task[bool], str] = {}
+            while True:
+                for name in next_clusters(self._members(), self._at_once):
+                    self._progress[name] = Progress.GOING
+                    going[asyncio.create_task(self._one(api, name))] = name
+                if not going:
+                    break
+                ended, _ = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    self._progress[going.pop(task)] = Progress.DONE if task.result() else Progress.HELD
+        self._show()
+        why = waits_for(self._members())
+        if why:
+            click.echo(why, err=True)
+        return HELD if why else 0
+
+    async def _one(self, api: "Boto", cluster: str) -> bool:
+        """Whether it came to its end. What goes wrong is a line, and holds the fleet."""
+        from aliquot.eks.aws.api import Failure
+        from aliquot.eks.upgrade.journal import Held
+        from aliquot.kube.errors import ApiError
+
+        path, _ = self._plans[cluster]
+        try:
+            async with doors_to(api, cluster, None, None, self._data) as doors:
+                plan = await begun(doors, self._kept, cluster, path)
+                if self._yes:
+                    approved(self._kept, plan)
+                code = await drive(doors, self._kept, plan.id, plan, ends="done", before=f"{cluster}  ")
+        except (Failure, ApiError, Held) as error:
+            click.echo(f"{cluster}  {error}", err=True)
+            return False
+        except click.ClickException as error:
+            click.echo(f"{cluster}  {error.message}", err=True)
+            return False
+        return code == 0
+
+    def _recorded(self, run: str) -> "Progress":
+        from aliquot.eks.upgrade.journal import Phase
+        from aliquot.eks.upgrade.waves import Progress
+
+        found = next((one for one in self._kept.runs() if one.id == run), None)
+        if found is None:
+            return Progress.TO_COME
+        if found.over:
+            return Progress.DONE if found.over == "done" else Progress.HELD
+        held = any(one.phase is Phase.HELD for one in self._kept.standing(run))
+        return Progress.HELD if held else Progress.TO_COME
+
+    def _members(self) -> "list[Member]":
+        from aliquot.eks.upgrade.waves import Member
+
+        return [
+            Member(cluster=name, wave=self._waves[name], progress=progress)
+            for name, progress in self._progress.items()
+        ]
+
+    def _show(self) -> None:
+        from aliquot.eks.upgrade.waves import order
+
+        members = self._members()
+        rows = [
+            [one.wave or "-", one.cluster, str(one.progress)]
+            for wave in order(members)
+            for one in sorted(members, key=lambda one: one.cluster)
+            if one.wave == wave
+        ]
+        table(["WAVE", "CLUSTER", "IS"], rows)
