@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from aliquot.cli.eks import preflight as command
 from aliquot.cli.eks.group import eks
+from aliquot.clock import SystemClock
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.fake.faults import Fault, Kind
@@ -21,6 +22,8 @@ from tests.eks.fake.worlds import Account
 
 
 class Door(Direct):
+    clock = SystemClock()
+
     async def __aenter__(self) -> "Door":
         return self
 

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 HELD = 3
 """Exit code: a person has to decide."""
 
+poll_option = click.option(
+    "--poll",
+    "poll_s",
+    type=click.FloatRange(0.1, 300),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often EKS is asked how far an update is; other waits go with it.",
+)
+
 
 @asynccontextmanager
 async def doors_to(
@@ -39,7 +49,7 @@ async def doors_to(
     told = await reading_aws.cluster(api, cluster)
     reached = connect(kubeconfig, context) if kubeconfig or context else connect_eks(api, told)
     async with reached as client:
-        yield Doors(api=api, clock=SystemClock(), client=client, vault=vault)
+        yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
 
 
 async def read(doors: "Doors", cluster: str) -> "Estate":
@@ -47,20 +57,29 @@ async def read(doors: "Doors", cluster: str) -> "Estate":
     from aliquot.eks.estate.reading import from_aws, with_objects
     from aliquot.eks.versions import removals
 
-    estate = await from_aws(doors.api, cluster, clock=doors.clock)
+    estate = await from_aws(doors.api, cluster, clock=doors.aws_time)
     return await with_objects(estate, doors.kube, removals.shipped(), helm=False)
 
 
 async def drive(
-    doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str, before: str = ""
+    doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str, poll_s: float, before: str = ""
 ) -> int:
     """To its end, or until it is held; the exit code. `before`: each line."""
     from aliquot.eks.upgrade.runner import Runner
+    from aliquot.eks.upgrade.updates import POLL_S
 
     owner = f"{somebody()}/{os.getpid()}"
     said = _Said(before)
     runner = Runner(
-        doors, kept, run, plan.steps, owner=owner, windows=plan.options.windows, ends=ends, tell=said
+        doors,
+        kept,
+        run,
+        plan.steps,
+        owner=owner,
+        windows=plan.options.windows,
+        ends=ends,
+        pace=poll_s / POLL_S,
+        tell=said,
     )
     try:
         held = await runner.go()

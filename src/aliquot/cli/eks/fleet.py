@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import HELD, doors_to, drive
+from aliquot.cli.eks.driving import HELD, doors_to, drive, poll_option
 from aliquot.cli.eks.records import journal, record_options
 from aliquot.cli.eks.upgrade import approved, begun
 from aliquot.cli.output import table
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option("--yes", is_flag=True, help="Approve the plans, too: you have read them.")
 @click.option("--dry-run", is_flag=True, help="Show the waves and how far each cluster is.")
+@poll_option
 @aws_options
 @record_options
 @click.pass_context
@@ -55,6 +56,7 @@ def fleet(
     at_once: int,
     yes: bool,
     dry_run: bool,
+    poll_s: float,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -70,7 +72,7 @@ def fleet(
     plans = _plans(directory)
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        fleet = _Fleet(kept, plans, at_once, yes, data)
+        fleet = _Fleet(kept, plans, at_once, yes, poll_s, data)
         ctx.exit(asyncio.run(fleet.go(door, wave_tag, dry_run=dry_run)))
 
 
@@ -100,12 +102,14 @@ class _Fleet:
         plans: "dict[str, tuple[Path, Plan]]",
         at_once: int,
         yes: bool,
+        poll_s: float,
         data: Path | None,
     ) -> None:
         self._kept = kept
         self._plans = plans
         self._at_once = at_once
         self._yes = yes
+        self._poll_s = poll_s
         self._data = data
         self._progress = {name: self._recorded(plan.id) for name, (_, plan) in plans.items()}
         self._waves: dict[str, str] = {}
@@ -152,7 +156,9 @@ class _Fleet:
                 plan = await begun(doors, self._kept, cluster, path)
                 if self._yes:
                     approved(self._kept, plan)
-                code = await drive(doors, self._kept, plan.id, plan, ends="done", before=f"{cluster}  ")
+                code = await drive(
+                    doors, self._kept, plan.id, plan, ends="done", poll_s=self._poll_s, before=f"{cluster}  "
+                )
         except (Failure, ApiError, Held) as error:
             click.echo(f"{cluster}  {error}", err=True)
             return False

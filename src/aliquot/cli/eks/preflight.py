@@ -167,6 +167,8 @@ async def _of_kubernetes(
 async def _of_eks(
     subject: "Subject", door: "Boto", name: str, kubeconfig: str | None, context: str | None, *, helm: bool
 ) -> "Subject":
+    from msgspec.structs import replace
+
     from aliquot.eks.aws.api import Failure
     from aliquot.eks.estate.reading import from_aws, with_objects
     from aliquot.eks.preflight.subject import Need
@@ -174,7 +176,7 @@ async def _of_eks(
 
     async with door as api:
         try:
-            estate = await from_aws(api, name, clock=SystemClock())
+            estate = await from_aws(api, name, clock=api.clock)
             _leads_on(subject.to, estate.cluster)
             if kubeconfig or context:
                 async with connect(kubeconfig, context) as client:
@@ -184,7 +186,9 @@ async def _of_eks(
                     estate = await with_objects(estate, client, subject.removals, helm=helm)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
-    return _with(subject, estate, {Need.SIGHTINGS, Need.OBJECTS, Need.AWS})
+    # What AWS says of dates is compared with the day that it is there.
+    there = replace(subject, today=datetime.fromtimestamp(estate.read_s, UTC).date())
+    return _with(there, estate, {Need.SIGHTINGS, Need.OBJECTS, Need.AWS})
 
 
 def _leads_on(to: "Minor", cluster: "Cluster") -> None:

@@ -9,7 +9,7 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, read
+from aliquot.cli.eks.driving import doors_to, drive, poll_option, read
 from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
 from aliquot.cli.output import table
 
@@ -27,6 +27,7 @@ _LEASE_S = 300.0
 @click.argument("cluster")
 @click.option("--dry-run", is_flag=True, help="Show the way back, and go none of it.")
 @click.option("--yes", is_flag=True, help="Go, without being asked.")
+@poll_option
 @cluster_options
 @aws_options
 @record_options
@@ -36,6 +37,7 @@ def rollback(
     cluster: str,
     dry_run: bool,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     region: str | None,
@@ -53,7 +55,7 @@ def rollback(
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        ctx.exit(asyncio.run(_back(door, kept, cluster, dry_run, yes, kubeconfig, context, data)))
+        ctx.exit(asyncio.run(_back(door, kept, cluster, dry_run, yes, poll_s, kubeconfig, context, data)))
 
 
 async def _back(
@@ -62,6 +64,7 @@ async def _back(
     cluster: str,
     dry_run: bool,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     data: Path | None,
@@ -81,7 +84,7 @@ async def _back(
                 if not yes:
                     click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
                 run = _turned(doors, kept, turned.id, plan) if turned else _begun(doors, kept, plan)
-                return await drive(doors, kept, run, plan, ends="rolled back")
+                return await drive(doors, kept, run, plan, ends="rolled back", poll_s=poll_s)
         except (Failure, ApiError, CannotPlan) as error:
             raise click.ClickException(str(error)) from None
 
@@ -128,6 +131,7 @@ def _turned(doors: "Doors", kept: "Journal", run: str, plan: "Plan") -> str:
 @click.command()
 @click.argument("cluster")
 @click.option("--yes", is_flag=True, help="Stop it, without being asked.")
+@poll_option
 @cluster_options
 @aws_options
 @record_options
@@ -136,6 +140,7 @@ def abort(
     ctx: click.Context,
     cluster: str,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     region: str | None,
@@ -152,7 +157,7 @@ def abort(
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        ctx.exit(asyncio.run(_abort(door, kept, cluster, yes, kubeconfig, context, data)))
+        ctx.exit(asyncio.run(_abort(door, kept, cluster, yes, poll_s, kubeconfig, context, data)))
 
 
 async def _abort(
@@ -160,6 +165,7 @@ async def _abort(
     kept: "Journal",
     cluster: str,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     data: Path | None,
@@ -186,6 +192,6 @@ async def _abort(
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
                 _turned(doors, kept, run.id, turned)
-                return await drive(doors, kept, run.id, turned, ends="aborted")
+                return await drive(doors, kept, run.id, turned, ends="aborted", poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None

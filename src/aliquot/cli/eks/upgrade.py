@@ -8,7 +8,7 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, read
+from aliquot.cli.eks.driving import doors_to, drive, poll_option, read
 from aliquot.cli.eks.records import going, journal, record_options, somebody
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="To begin: what `aliquot eks plan --out FILE` wrote. Left out, the run that there is goes on.",
 )
 @click.option("--yes", is_flag=True, help="Approve the plan, too: you have read it.")
+@poll_option
 @cluster_options
 @aws_options
 @record_options
@@ -39,6 +40,7 @@ def upgrade(
     cluster: str,
     plan_file: Path | None,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     region: str | None,
@@ -56,7 +58,7 @@ def upgrade(
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        code = asyncio.run(_go(door, kept, cluster, plan_file, yes, kubeconfig, context, data))
+        code = asyncio.run(_go(door, kept, cluster, plan_file, yes, poll_s, kubeconfig, context, data))
     ctx.exit(code)
 
 
@@ -66,6 +68,7 @@ async def _go(
     cluster: str,
     plan_file: Path | None,
     yes: bool,
+    poll_s: float,
     kubeconfig: str | None,
     context: str | None,
     data: Path | None,
@@ -79,7 +82,7 @@ async def _go(
                 plan = await begun(doors, kept, cluster, plan_file)
                 if yes:
                     approved(kept, plan)
-                return await drive(doors, kept, plan.id, plan, ends="done")
+                return await drive(doors, kept, plan.id, plan, ends="done", poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
 

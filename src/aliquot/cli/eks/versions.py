@@ -40,7 +40,8 @@ def versions(
     today = datetime.fromtimestamp(SystemClock().now(), UTC).date()
     known = calendar.shipped()
     if live:
-        known = asyncio.run(_live(connect(region, profile, endpoint_url), known, today))
+        known = asyncio.run(_live(connect(region, profile, endpoint_url), known))
+        today = known.as_of
     day = on.date() if on else today
     shown = [
         row
@@ -57,13 +58,13 @@ def versions(
         click.echo(f"\nAs known on {known.as_of}; --live asks AWS.", err=True)
 
 
-async def _live(api: "Boto", known: "Calendar", today: date) -> "Calendar":
+async def _live(api: "Boto", known: "Calendar") -> "Calendar":
     from aliquot.eks.aws.api import Failure
     from aliquot.eks.versions.live import read
 
     async with api:
         try:
-            return await read(api, known, today)
+            return await read(api, known, api.clock)
         except Failure as error:
             raise click.ClickException(str(error)) from None
 

@@ -18,7 +18,9 @@ from botocore.config import Config
 from botocore.signers import RequestSigner
 
 from aliquot import __version__
+from aliquot.clock import SystemClock
 from aliquot.eks.aws.api import DENIED, NO_CREDENTIALS, UNREACHABLE, WRONG_PARAMETERS, Failure
+from aliquot.eks.aws.aws_clock import AwsClock
 
 T = TypeVar("T")
 
@@ -79,6 +81,7 @@ class Boto:
         self._clients: dict[str, Any] = {}
         self._making, self._counting = Lock(), Lock()
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="aws")
+        self.clock = AwsClock(SystemClock())
         self.calls: Counter[str] = Counter()
         """`service:Operation`, each request that was sent: each page, each retry."""
 
@@ -91,7 +94,7 @@ class Boto:
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         def work() -> dict[str, Any]:
             answer: dict[str, Any] = self._client(service)._make_api_call(operation, parameters)
-            answer.pop("ResponseMetadata", None)
+            self.clock.hear(answer.pop("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
             return answer
 
         return await self._in_thread(service, operation, work)
@@ -104,6 +107,7 @@ class Boto:
 
         iterator = begin()
         while page := await self._in_thread(service, operation, lambda: next(iterator, None)):
+            self.clock.hear(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
             for item in page.get(result) or ():
                 yield item
 

@@ -1,7 +1,6 @@
 """A cluster, read whole: AWS first, then its API server."""
 
 from asyncio import Task, TaskGroup
-from datetime import UTC, datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -26,22 +25,21 @@ from aliquot.kube.client import Client
 async def from_aws(api: Api, name: str, *, clock: Clock) -> Estate:
     """Without its objects. Raises Failure; what may not be read is `unchecked`."""
     try:
-        return await _from_aws(api, name, clock.now())
+        return await _from_aws(api, name, clock)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
 
 
-async def _from_aws(api: Api, name: str, now_s: float) -> Estate:
+async def _from_aws(api: Api, name: str, clock: Clock) -> Estate:
     """What needs nothing of one another is asked for at the same time; the door bounds how much at once."""
     unchecked: list[Unchecked] = []
-    today = datetime.fromtimestamp(now_s, UTC).date()
     asked: Calendar | None = None
     cluster = await aws.cluster(api, name)
     async with TaskGroup() as asking:
         ask = asking.create_task
         groups = ask(told("node groups", unchecked, aws.nodegroups(api, name), ()))
         addons = ask(told("add-ons", unchecked, aws.addons(api, name), ()))
-        minors = ask(told("minors that EKS has", unchecked, live.read(api, calendar.shipped(), today), asked))
+        minors = ask(told("minors that EKS has", unchecked, live.read(api, calendar.shipped(), clock), asked))
         subnets = ask(told("subnets", unchecked, aws.subnets(api, cluster.vpc), ()))
         insights = ask(told("EKS insights", unchecked, aws.insights(api, name, "UPGRADE_READINESS"), ()))
         updates = ask(told("updates", unchecked, updates_of(api, name, {}), ()))
@@ -70,7 +68,7 @@ async def _from_aws(api: Api, name: str, now_s: float) -> Estate:
             told("security groups", unchecked, aws.security_groups(api, cluster, templates.result()), ())
         )
     return Estate(
-        read_s=now_s,
+        read_s=clock.now(),
         cluster=cluster,
         calendar=minors.result(),
         nodegroups=groups.result(),

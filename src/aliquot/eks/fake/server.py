@@ -7,6 +7,7 @@ An ASGI application: whoever runs it chooses the server. Signatures are not chec
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from typing import Any, Protocol
 from urllib.parse import parse_qs
 
@@ -48,6 +49,7 @@ class FakeEks:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
+        send = self._dated(send)
         body = await _body(receive)
         path = scope["raw_path"].decode("latin-1").partition("?")[0]
         service = http.service(scope["headers"])
@@ -60,6 +62,18 @@ class FakeEks:
                 scope["method"], target, list(scope["headers"]), body
             )
             await _send(send, status, headers, answer)
+
+    def _dated(self, send: Send) -> Send:
+        """Each answer says what time it is here, as AWS' do."""
+
+        async def dated(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                headers = [one for one in message["headers"] if one[0].lower() != b"date"]
+                date = formatdate(self._now(), usegmt=True).encode()
+                message = {**message, "headers": [*headers, (b"date", date)]}
+            await send(message)
+
+        return dated
 
     async def _beside(self, service: str, scope: Scope, body: bytes, send: Send) -> bool:
         """False: it is not answered here."""

@@ -32,9 +32,15 @@ class Doors:
 
     api: Api
     clock: Clock
+    aws_clock: Clock | None = None
+    """Which AWS' dates are compared with; None: the same."""
     client: Client | None = None
     """The cluster's API server."""
     vault: Vault | None = None
+
+    @property
+    def aws_time(self) -> Clock:
+        return self.aws_clock or self.clock
 
     @property
     def kube(self) -> Client:

@@ -45,9 +45,10 @@ class Runner:
         owner: str,
         windows: Sequence[Window] = (),
         ends: str = "done",
+        pace: float = 1.0,
         tell: Callable[[Step, str], None] = lambda _step, _line: None,
     ) -> None:
-        """`ends`: what the journal says of the run once all is done. `tell` hears, a line each, what a step waits for and what came of it."""
+        """`ends`: what the journal says of the run once all is done. `pace`: of all waits; at 0.5 it looks twice as often. `tell` hears, a line each, what a step waits for and what came of it."""
         self._doors = doors
         self._journal = journal
         self._run = run
@@ -55,6 +56,7 @@ class Runner:
         self._number = {step.id: number for number, step in enumerate(plan)}
         self._windows = windows
         self._ends = ends
+        self._pace = pace
         self._owner = owner
         self._tell = tell
 
@@ -101,7 +103,7 @@ class Runner:
                 verdict = _failed(error)
             if isinstance(verdict, Wait):
                 self._tell(step, verdict.why)
-                await asyncio.sleep(min(verdict.seconds, _LONGEST_WAIT_S))
+                await asyncio.sleep(min(verdict.seconds * self._pace, _LONGEST_WAIT_S))
             elif isinstance(verdict, Done):
                 self._move(step, Phase.DONE, verdict.told)
                 self._tell(step, verdict.told)

@@ -1,11 +1,12 @@
 """What AWS says now of its minors, laid over what is shipped. AWS wins."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
+from aliquot.clock import Clock
 from aliquot.eks.aws.api import Api
 from aliquot.eks.versions.calendar import Calendar, Row, Support
 from aliquot.eks.versions.minor import Minor
@@ -14,11 +15,12 @@ _STATUSES = {"STANDARD_SUPPORT": Support.STANDARD, "EXTENDED_SUPPORT": Support.E
 """UNSUPPORTED may be over, or still to come: dates tell which."""
 
 
-async def read(api: Api, shipped: Calendar, today: date) -> Calendar:
-    """Raises aws.api.Failure."""
+async def read(api: Api, shipped: Calendar, clock: Clock) -> Calendar:
+    """`clock`: AWS', which is told by its answer. Raises aws.api.Failure."""
     told = [
         one async for one in api.pages("eks", "DescribeClusterVersions", "clusterVersions", includeAll=True)
     ]
+    today = datetime.fromtimestamp(clock.now(), UTC).date()
     return over(shipped, [one for one in told if isinstance(one, dict)], today)
 
 

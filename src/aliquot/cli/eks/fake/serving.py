@@ -142,6 +142,8 @@ async def _answered(app: FakeEks, listening: socket.socket) -> AsyncIterator[Non
         access_log=False,
         timeout_graceful_shutdown=1,
         proxy_headers=False,
+        # The fake tells its own time.
+        date_header=False,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="fake of EKS")

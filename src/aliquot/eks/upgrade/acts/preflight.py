@@ -34,16 +34,16 @@ class Preflight(Struct, frozen=True, tag="preflight"):
 
 
 async def look(act: Preflight, doors: Doors) -> Estate:
-    estate = await from_aws(doors.api, act.cluster, clock=doors.clock)
+    estate = await from_aws(doors.api, act.cluster, clock=doors.aws_time)
     return await with_objects(estate, doors.kube, removals.shipped(), helm=act.helm)
 
 
-def judged(act: Preflight, seen: Estate, attempt: Attempt) -> Verdict:
+def judged(act: Preflight, seen: Estate, _attempt: Attempt) -> Verdict:
     subject = Subject(
         name=act.cluster,
         now=act.now,
         to=act.to,
-        today=datetime.fromtimestamp(attempt.now_s, UTC).date(),
+        today=datetime.fromtimestamp(seen.read_s, UTC).date(),
         has=frozenset(Need),
         sightings=seen.sightings,
         estate=_as_rolled(seen, act.minimal),

@@ -20,6 +20,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     cluster: Cluster
     updates: tuple[SeenUpdate, ...]
     insights: tuple[Insight, ...]
+    read_s: float
+    """By AWS' clock."""
 
 
 async def look(act: RollbackReadiness, doors: Doors) -> Seen:
@@ -27,13 +29,14 @@ async def look(act: RollbackReadiness, doors: Doors) -> Seen:
         cluster=await aws.cluster(doors.api, act.cluster),
         updates=await updates_of(doors.api, act.cluster, {}),
         insights=await aws.insights(doors.api, act.cluster, "ROLLBACK_READINESS"),
+        read_s=doors.aws_time.now(),
     )
 
 
 def judged(act: RollbackReadiness, seen: Seen, attempt: Attempt) -> Verdict:
     if seen.cluster.minor == act.to:
         return Done(f"{act.cluster} is at {act.to}")
-    reasons = way_back.against(seen.cluster, seen.updates, act.to, attempt.now_s)
+    reasons = way_back.against(seen.cluster, seen.updates, act.to, seen.read_s)
     if reasons:
         return Hold("; ".join(reasons), "there is no way back: go on instead")
     reasons = way_back.unready(seen.insights, act.to)
