@@ -228,7 +228,7 @@ async def _one(
         asked = _objects(api, kubeconfig, context, aws_only=aws_only)
         try:
             return await make(
-                api, cluster, to, options, region=api.region or "", clock=SystemClock(), with_objects=asked
+                api, cluster, to, options, region=api.region or "", clock=api.clock, with_objects=asked
             )
         except NothingToDo as error:
             click.echo(str(error))
@@ -266,7 +266,7 @@ async def _fleet(
             to,
             options,
             region=api.region or "",
-            clock=SystemClock(),
+            clock=api.clock,
             with_objects=_objects(api, None, None, aws_only=aws_only),
         )
 
