@@ -149,11 +149,14 @@ def test_waivers_go_with_the_preflight_of_each_hop(url: str, tmp_path: Path) -> 
     waivers = tmp_path / "waivers.yaml"
     year = datetime.fromtimestamp(SystemClock().now(), UTC).year
     waivers.write_text(f"waivers:\n- {{check: budgets, reason: known, expires: {year + 1}-01-01}}\n")
-    result = at(url, "prod", "--to", "1.34", "--waivers", str(waivers), "--allow-unchecked", "-o", "json")
+    result = at(
+        url, "prod", "--to", "1.34", "--waivers", str(waivers), "--allow-unchecked", "--helm", "-o", "json"
+    )
     (preflight,) = [
         step.act for step in plans.decode(result.stdout.encode()).steps if isinstance(step.act, Preflight)
     ]
     assert preflight.unchecked_passes
+    assert preflight.helm
     assert [one.check for one in preflight.waivers] == ["budgets"]
 
 

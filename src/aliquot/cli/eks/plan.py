@@ -126,6 +126,9 @@ class _NoPlan(click.ClickException):
 @click.option(
     "--allow-unchecked", is_flag=True, help="Let the preflight pass although something could not be read."
 )
+@click.option(
+    "--helm", is_flag=True, help="Let the preflight of each hop look at releases of Helm, too (Secrets)."
+)
 @click.option("--aws-only", is_flag=True, help="Ask no API server: gangs and who moves are not known.")
 @click.option(
     "-o", "--output", type=click.Choice([one.value for one in _As]), default="text", help="How it is printed."
@@ -154,6 +157,7 @@ def plan(
     smokes: "tuple[SmokeJob, ...]",
     waivers: Path | None,
     allow_unchecked: bool,
+    helm: bool,
     aws_only: bool,
     output: str,
     out: Path | None,
@@ -195,6 +199,7 @@ def plan(
         pins=(*releases, *templates),
         waivers=read_waivers(waivers, datetime.fromtimestamp(SystemClock().now(), UTC).date()),
         allow_unchecked=allow_unchecked,
+        helm=helm,
     )
     door = connect_aws(region, profile, endpoint_url)
     if cluster:

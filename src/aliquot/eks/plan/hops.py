@@ -49,6 +49,7 @@ def preflight(way: Way) -> Iterator[Step]:
         to=way.hop.to,
         waivers=(*way.options.waivers, *_mended(way)),
         unchecked_passes=way.options.allow_unchecked,
+        helm=way.options.helm,
         minimal=tuple(
             one.name for one in way.estate.nodegroups if rolling.no_surge(way.estate, one, way.options)
         ),

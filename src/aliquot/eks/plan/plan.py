@@ -49,6 +49,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Between two hops: the second ends the right to roll the first one back."""
     allow_unchecked: bool = False
     waivers: tuple[Waiver, ...] = ()
+    helm: bool = False
+    """The preflight looks at releases of Helm, too: it takes the right to read Secrets."""
     smokes: tuple[SmokeJob, ...] = ()
     """Jobs that have to succeed: on a group after each of its rolls, or without one at the end of each hop."""
     checkpoint_s: float = 900.0
