@@ -218,6 +218,7 @@ async def _judge(
     assert not job["spec"].get("suspend"), named
     await world.cluster.settle()
     assert world.cluster.workers, f"{named}: the job does not run"
+    assert not world.cluster.cut, f"{named}: {world.cluster.cut} were cut"
     # An intent is written down before anything is asked for.
     entries = journal.entries(run)
     assert [entry.number for entry in entries] == list(range(len(entries))), named
