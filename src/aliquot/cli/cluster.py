@@ -222,9 +222,10 @@ class Cluster:
     async def leave(self, name: str, supervisor: Supervisor) -> None:
         """The machine goes, with all that runs on it; its objects stay for others to take away. Raises KeyError."""
         node = self.nodes.pop(name)
-        self.fleet.remove(name)
+        # The agent first: a kubelet that goes takes no registrations any more.
         if self._agents:
             await supervisor.stop(f"agent {name}")
+        self.fleet.remove(name)
         if isinstance(node.runtime, SimulatedRuntime):
             await node.runtime.close()
         self._with_gpus.discard(name)

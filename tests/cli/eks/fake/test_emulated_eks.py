@@ -22,7 +22,15 @@ from aliquot.eks.aws.boto import Boto
 from aliquot.eks.estate import reading_aws
 from aliquot.kube import errors
 from aliquot.kube.client import Client
-from aliquot.kube.resources import DEPLOYMENTS, NODES, PODDISRUPTIONBUDGETS, PODS, SECRETS, Resource
+from aliquot.kube.resources import (
+    DAEMONSETS,
+    DEPLOYMENTS,
+    NODES,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+    SECRETS,
+    Resource,
+)
 
 REGION = "eu-west-1"
 START_S = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
@@ -300,6 +308,34 @@ async def test_a_cluster_is_made_rolled_upgraded_and_brought_back(tmp_path: Path
         )
         await aws.eks("DeleteCluster", name="prod")
         await until(lambda: aws.eks("ListClusters"), lambda told: not told["clusters"])
+
+
+async def image(client: Client, resource: Resource, name: str) -> str:
+    found = await client.get(resource, name, "kube-system")
+    told: str = found["spec"]["template"]["spec"]["containers"][0]["image"].rpartition("/")[2]
+    return told
+
+
+async def test_add_ons_are_pods_of_their_build(tmp_path: Path) -> None:
+    async with account(tmp_path) as aws:
+        await aws.cluster("1.32")
+        known = aws.running.service.world.known
+        proxy = known.default_build("kube-proxy", "1.31")
+        assert proxy is not None
+        async with aws.kubernetes() as client:
+            assert "minimal-eksbuild" in await image(client, DAEMONSETS, "kube-proxy")
+            await aws.eks(
+                "CreateAddon", clusterName="prod", addonName="kube-proxy", addonVersion=proxy.version
+            )
+            await aws.eks("CreateAddon", clusterName="prod", addonName="metrics-server")
+            tag = proxy.version.replace("-eksbuild", "-minimal-eksbuild")
+            await until(
+                lambda: image(client, DAEMONSETS, "kube-proxy"), lambda seen: seen == f"kube-proxy:{tag}"
+            )
+            await until(
+                lambda: client.list(DEPLOYMENTS, "kube-system"),
+                lambda seen: {one["metadata"]["name"] for one in seen.items} >= {"coredns", "metrics-server"},
+            )
 
 
 async def test_access_entries_let_in_and_policies_allow(tmp_path: Path) -> None:

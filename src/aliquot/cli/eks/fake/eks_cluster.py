@@ -9,17 +9,17 @@ import contextlib
 import random
 import secrets
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from aliquot.admission import installation as admission
-from aliquot.cli import pod_networks
+from aliquot.cli import identities, pod_networks
 from aliquot.cli.cluster import Cluster
 from aliquot.cli.control_plane import ControlPlane
 from aliquot.cli.driver_times import as_long_as_real
-from aliquot.cli.eks.fake import draining, ec2_machines, managed
+from aliquot.cli.eks.fake import addon_workloads, draining, ec2_machines, managed
 from aliquot.cli.eks.fake.aws_identities import AccessPolicies, AwsTokens, Find, Identify
 from aliquot.cli.eks.fake.changing_api import ChangingApi
 from aliquot.cli.joined_kubelets import JoinedKubelets
@@ -45,8 +45,8 @@ _log = structlog.get_logger(__name__)
 
 
 class EksCluster:
-    """Binds its port at once; what asks it before `run` has it up waits. `find` gives what EKS knows of the cluster, `identify`
-    whose an access key is. Raises CertificateError, ServerError and UnknownVersion."""
+    """Binds its port at once; what asks it before `run` has it up waits. `builds` are those of the
+    add-ons that are there without being managed, `find` gives what EKS knows of the cluster, `identify` whose an access key is. Raises CertificateError, ServerError and UnknownVersion."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class EksCluster:
         *,
         region: str,
         clock: Clock,
+        builds: Mapping[str, str],
         find: Find,
         identify: Identify,
     ) -> None:
@@ -65,6 +66,7 @@ class EksCluster:
         self._region = region
         self._clock = clock
         self._surface = Surface(minor)
+        self._unmanaged = dict(builds)
         self._find, self._identify = find, identify
         self._authority = Authority(directory / "pki", clock=clock)
         self._store = Store()
@@ -72,10 +74,11 @@ class EksCluster:
         self._kubelets = JoinedKubelets()
         self._api = ChangingApi(self._server_of, clock=clock, network=self._network)
         self._server = HttpsServer(self._api, self._authority)
-        parts = self._parts = Parts(in_memory(self._api.app), clock=clock, seed=secrets.randbits(64))
+        parts = Parts(in_memory(self._api.app), clock=clock, seed=secrets.randbits(64))
         self._control_plane = ControlPlane(parts, surface=self._surface, authority=self._authority)
         self._cluster = Cluster(parts, (), control_plane=self._control_plane, run_blocking=as_long_as_real)
         self._kubelets.fleet = self._cluster.fleet
+        self._installer = parts.client("eks", identities.INSTALLER)
         self._manager = parts.client("eks-node-manager", managed.NODE_MANAGER)
         self._pod_networks = pod_networks.CLUSTER_NETWORK.subnets(new_prefix=pod_networks.NODE_PREFIX_BITS)
         # What is wanted.
@@ -88,6 +91,7 @@ class EksCluster:
         self._joined: dict[str, Machine] = {}
         """As it was when its node was last made like it."""
         self._closed_by_us: set[str] = set()
+        self._builds: dict[str, str] = {}
         self._wanted = asyncio.Event()
 
     # ---- what EKS wants --------------------------------------------------------------------------------------
@@ -171,7 +175,8 @@ class EksCluster:
                 try:
                     async with asyncio.TaskGroup() as group:
                         supervisor = await self._cluster.run(group)
-                        await managed.install(self._parts, self._region)
+                        await managed.install(self._installer)
+                        await self._follow_addons()
                         up()
                         while True:
                             await self._look(supervisor)
@@ -185,6 +190,7 @@ class EksCluster:
         try:
             if self._surface != self._served:
                 await self._change(supervisor)
+            await self._follow_addons()
             await self._follow_machines(supervisor)
             for name in self._joined.keys() & self._machines.keys():
                 if (node := self._node(name)) is not None:
@@ -205,7 +211,20 @@ class EksCluster:
         await self._control_plane.become(surface, supervisor)
         self._served = surface
         # What depends on the minor, as at the start.
-        await admission.install_policies(self._parts.client("installer", managed.INSTALLER))
+        await admission.install_policies(self._installer)
+
+    async def _follow_addons(self) -> None:
+        """What an add-on that is deleted had stays as it is. Raises ApiError."""
+        cluster = self._find()
+        managed_ = {
+            name: str(addon.told["addonVersion"])
+            for name, addon in (cluster.addons if cluster is not None else {}).items()
+            if addon.told["status"] == "ACTIVE"
+        }
+        wanted = {**self._unmanaged, **self._builds, **managed_}
+        changed = {name: build for name, build in wanted.items() if self._builds.get(name) != build}
+        await addon_workloads.apply(self._installer, changed, self._region)
+        self._builds = wanted
 
     async def _follow_machines(self, supervisor: Supervisor) -> None:
         """Raises ApiError."""

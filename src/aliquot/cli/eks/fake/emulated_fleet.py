@@ -5,11 +5,13 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
+from aliquot.cli.eks.fake.addon_workloads import SELF_MANAGED
 from aliquot.cli.eks.fake.aws_identities import Identify
 from aliquot.cli.eks.fake.aws_time import AwsTime
 from aliquot.cli.eks.fake.eks_cluster import EksCluster
 from aliquot.eks.fake import world
 from aliquot.eks.fake.fleet import Machine, Pod, Requested
+from aliquot.eks.fake.known import Known
 from aliquot.eks.fake.refusals import wrong
 from aliquot.emulator.versions import SUPPORTED
 
@@ -29,6 +31,7 @@ class EmulatedFleet:
         *,
         region: str,
         aws_time: AwsTime,
+        known: Known,
         find: FindCluster,
         identify: Identify,
         say: Say,
@@ -36,6 +39,7 @@ class EmulatedFleet:
         self._directory = directory
         self._region = region
         self._aws_time = aws_time
+        self._known = known
         self._find = find
         self._identify = identify
         self._say = say
@@ -66,6 +70,11 @@ class EmulatedFleet:
             directory,
             region=self._region,
             clock=self._aws_time.clock,
+            builds={
+                addon: build.version
+                for addon in SELF_MANAGED
+                if (build := self._known.default_build(addon, minor)) is not None
+            },
             find=functools.partial(self._find, cluster),
             identify=self._identify,
         )

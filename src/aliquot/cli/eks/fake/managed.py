@@ -1,31 +1,21 @@
-"""What EKS puts into a cluster before anybody comes: who tends its nodes, and the pods that make a network of them."""
+"""How EKS tends the nodes of a cluster: who it is there, and what it writes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from aliquot.cli import identities
 from aliquot.cli.identities import Identity
-from aliquot.cli.parts import Parts
 from aliquot.eks.fake.fleet import Machine
 from aliquot.kube import roles
 from aliquot.kube.api.core import Node
-from aliquot.kube.resources import DAEMONSETS, DEPLOYMENTS, PODDISRUPTIONBUDGETS, Resource
+from aliquot.kube.client import Client
 
 NODE_MANAGER = Identity("eks:node-manager", ("system:authenticated",))
-INSTALLER = identities.INSTALLER
-_NAMESPACE = "kube-system"
-_MANAGER = "eks"
-_ANY = [{"operator": "Exists"}]
 
 
-async def install(parts: Parts, region: str) -> None:
-    """Raises ApiError."""
-    client = parts.client("installer", INSTALLER)
+async def install(client: Client) -> None:
+    """Gives the node manager its rights. Raises ApiError."""
     await roles.install(client, _node_manager())
-    for resource, obj in _workloads(region):
-        await client.apply(resource, obj, field_manager=_MANAGER, force=True)
 
 
 def relabelled(before: Machine, after: Machine, node: Node) -> dict[str, Any]:
@@ -51,52 +41,3 @@ def _node_manager() -> list[dict[str, Any]]:
         ),
         roles.binding(NODE_MANAGER.user, subject),
     ]
-
-
-def _workloads(region: str) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    """aws-node, kube-proxy and CoreDNS: there as objects; no packet travels here."""
-    images = f"602401143452.dkr.ecr.{region}.amazonaws.com"
-    yield DAEMONSETS, _on_all_nodes("aws-node", f"{images}/amazon-k8s-cni:fake")
-    yield DAEMONSETS, _on_all_nodes("kube-proxy", f"{images}/eks/kube-proxy:fake")
-    labels = {"k8s-app": "kube-dns"}
-    yield (
-        DEPLOYMENTS,
-        _workload(
-            "coredns",
-            labels,
-            f"{images}/eks/coredns:fake",
-            {
-                "priorityClassName": "system-cluster-critical",
-                "tolerations": [{"key": "CriticalAddonsOnly", "operator": "Exists"}],
-            },
-            replicas=2,
-        ),
-    )
-    yield (
-        PODDISRUPTIONBUDGETS,
-        {
-            "metadata": {"name": "coredns", "namespace": _NAMESPACE, "labels": labels},
-            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
-        },
-    )
-
-
-def _on_all_nodes(name: str, image: str) -> dict[str, Any]:
-    pod = {"priorityClassName": "system-node-critical", "hostNetwork": True, "tolerations": _ANY}
-    return _workload(name, {"k8s-app": name}, image, pod)
-
-
-def _workload(
-    name: str, labels: dict[str, str], image: str, pod: dict[str, Any], **spec: Any
-) -> dict[str, Any]:
-    return {
-        "metadata": {"name": name, "namespace": _NAMESPACE, "labels": labels},
-        "spec": {
-            **spec,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {**pod, "containers": [{"name": name, "image": image}]},
-            },
-        },
-    }

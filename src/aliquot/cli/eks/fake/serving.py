@@ -92,16 +92,18 @@ async def serving(
     with _bound(port) as listening, _kept(directory) as kept:
         async with Moto(region) as moto:
             clusters: dict[str, Cluster] = {}
+            shipped = known()
             fleet = EmulatedFleet(
                 kept,
                 region=region,
                 aws_time=aws_time,
+                known=shipped,
                 find=clusters.get,
                 identify=moto.identity,
                 say=say,
             )
             world = World(
-                known=known(),
+                known=shipped,
                 fleet=fleet,
                 rng=random.Random(secrets.randbits(64)),
                 region=region,
