@@ -197,6 +197,23 @@ def test_all_are_here() -> None:
     assert set(CASES) == set(RULES) | set(PLACED)
 
 
+@pytest.mark.parametrize(
+    ("code", "now", "operation"),
+    [
+        ("L-1194D53C", 2, "CreateCluster"),
+        ("L-6D54EA21", 1, "CreateNodegroup"),
+        ("L-BD136A63", 1, "CreateNodegroup"),
+        ("L-33415657", 1, "CreateFargateProfile"),
+    ],
+)
+def test_one_more_than_the_quota(account: Account, code: str, now: int, operation: str) -> None:
+    well, _, _ = CASES[operation]
+    account.world.quotas["eks", code] = now
+    assert account.refused(operation, **well).code == "ResourceLimitExceededException"
+    account.world.quotas["eks", code] = now + 1
+    account.call(operation, **well)
+
+
 @pytest.mark.parametrize("operation", CASES)
 def test_answered_and_refused(account: Account, operation: str) -> None:
     well, badly, code = CASES[operation]

@@ -27,6 +27,10 @@ def not_now(message: str, **names: str) -> Refused:
     return Refused("InvalidRequestException", message, **names)
 
 
+def too_many(message: str, **names: str) -> Refused:
+    return Refused("ResourceLimitExceededException", message, **names)
+
+
 def unready(insights: list[str], cluster: str) -> Refused:
     listed = ", ".join(insights)
     return Refused("InvalidStateException", f"Insights of status ERROR: {listed}", clusterName=cluster)

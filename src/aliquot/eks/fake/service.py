@@ -98,16 +98,20 @@ class Service:
 
     def advance(self, now_s: float) -> None:
         """What time alone brings about. In small steps: a roll looks at its nodes in each."""
-        for name, cluster in list(self.world.clusters.items()):
-            clusters.advance(self.world, cluster, now_s)
-            if name not in self.world.clusters:
-                continue
-            updating.advance(self.world, cluster, now_s)
-            addons.advance(self.world, cluster, now_s)
-            rolls.advance(self.world, cluster, now_s)
-            fargate.advance(self.world, cluster, now_s)
-            health.advance(self.world, cluster, now_s)
-            insights.advance(self.world, cluster, now_s)
+        for name in list(self.world.clusters):
+            self._advance(name, now_s)
+
+    def _advance(self, name: str, now_s: float) -> None:
+        cluster = self.world.clusters[name]
+        clusters.advance(self.world, cluster, now_s)
+        if name not in self.world.clusters:
+            return
+        updating.advance(self.world, cluster, now_s)
+        addons.advance(self.world, cluster, now_s)
+        rolls.advance(self.world, cluster, now_s)
+        fargate.advance(self.world, cluster, now_s)
+        health.advance(self.world, cluster, now_s)
+        insights.advance(self.world, cluster, now_s)
 
     def call(
         self, operation: str, parameters: dict[str, Any], now_s: float, around: Surroundings
@@ -117,7 +121,12 @@ class Service:
         if fault is not None:
             raise Refused(fault.code, fault.message)
         self.model.check(operation, parameters)
-        self.advance(now_s)
+        # Of a fleet, a call sees its own cluster alone: what others do meanwhile is looked at when somebody asks for them.
+        name = parameters.get("clusterName", parameters.get("name"))
+        if name in self.world.clusters:
+            self._advance(name, now_s)
+        else:
+            self.advance(now_s)
         answer = self._once(operation, parameters, now_s, around)
         page = self.model.page(operation, parameters, answer, _MOST_IN_A_PAGE)
         self.model.assert_answer(operation, page)

@@ -6,7 +6,7 @@ from typing import Any
 from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.known import number
 from aliquot.eks.fake.refusals import in_use, not_now, unready, wrong
-from aliquot.eks.fake.rules import configuring, finding, insights, placing, versions
+from aliquot.eks.fake.rules import configuring, finding, insights, limits, placing, versions
 from aliquot.eks.fake.rules.access import admit_creator
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.surroundings import Surroundings
@@ -25,6 +25,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
         raise wrong(f"The name {name!r} is not one of a cluster", clusterName=name)
     if name in world.clusters:
         raise in_use(f"Cluster already exists with name: {name}", clusterName=name)
+    limits.check(world, limits.CLUSTERS, len(world.clusters) + 1, "Cluster", clusterName=name)
     if not ROLE.fullmatch(call["roleArn"]):
         raise wrong("Role ARN is not valid", clusterName=name)
     minor = versions.creatable(world, call.get("version"), now_s)

@@ -6,7 +6,7 @@ from typing import Any
 from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.fleet import Machine, Pod
 from aliquot.eks.fake.refusals import in_use, wrong
-from aliquot.eks.fake.rules import finding
+from aliquot.eks.fake.rules import finding, limits
 from aliquot.eks.fake.rules.clusters import ROLE
 from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Cluster, Profile, World, at
@@ -24,6 +24,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     if name in cluster.fargate:
         raise in_use("A Fargate Profile already exists with this name in this cluster.", **names)
     _one_at_a_time(cluster, "create", name)
+    limits.check(world, limits.PROFILES, len(cluster.fargate) + 1, "Fargate profile", **names)
     if not ROLE.fullmatch(call["podExecutionRoleArn"]):
         raise wrong("Pod execution role ARN is not valid", **names)
     _selectors(call.get("selectors", []), names)

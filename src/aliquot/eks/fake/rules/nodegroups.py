@@ -6,7 +6,7 @@ from typing import Any
 from aliquot.eks.fake.faults import Kind
 from aliquot.eks.fake.known import LAST_AL2, number
 from aliquot.eks.fake.refusals import in_use, not_now, wrong
-from aliquot.eks.fake.rules import finding, rolls, sizing, templates
+from aliquot.eks.fake.rules import finding, limits, rolls, sizing, templates
 from aliquot.eks.fake.rules.updating import begin
 from aliquot.eks.fake.surroundings import Surroundings
 from aliquot.eks.fake.world import Nodegroup, Roll, World, at
@@ -18,6 +18,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     names = {"clusterName": cluster.name, "nodegroupName": name}
     if name in cluster.nodegroups:
         raise in_use(f"NodeGroup already exists with name {name} and cluster name {cluster.name}", **names)
+    limits.check(world, limits.GROUPS, len(cluster.nodegroups) + 1, "Nodegroup", **names)
     minor = call.get("version", cluster.minor)
     if number(minor) > number(cluster.minor):
         raise wrong(f"Nodegroup version {minor} is newer than cluster version {cluster.minor}", **names)
@@ -30,6 +31,7 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
     _ami_exists(ami_type, minor, names)
     scaling = {"minSize": 1, "maxSize": 2, "desiredSize": 1, **call.get("scalingConfig", {})}
     sizing.check_scaling(scaling, names)
+    limits.check(world, limits.NODES, scaling["maxSize"], "Nodes per nodegroup", **names)
     sizing.check_labels(call.get("labels", {}), names)
     sizing.check_taints(call.get("taints", []), names)
     settings = sizing.update_settings(
