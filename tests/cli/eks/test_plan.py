@@ -101,7 +101,7 @@ def test_a_table_of_all_steps_and_what_they_come_to(url: str) -> None:
     result = at(url, "prod", "--to", "1.35")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["STEP", "EXPECTED", "WHAT"]
+    assert lines[0].split() == ["STEP", "EXPECTED", "CALL", "WHAT"]
     assert any(line.startswith("1.34/control-plane ") for line in lines)
     assert any(line.startswith("1.34/soak ") and "1 d" in line for line in lines)
     told = result.stdout
@@ -137,7 +137,14 @@ def test_a_plan_goes_into_its_file_and_is_taken_from_there(url: str, tmp_path: P
 def test_for_programs_and_for_people_who_do_it_by_hand(url: str) -> None:
     told = at(url, "prod", "--to", "1.34", "-o", "json")
     assert plans.decode(told.stdout.encode()).to == Minor(1, 34)
-    assert json.loads(told.stdout)["cluster"] == "prod"
+    steps = {step["id"]: step for step in json.loads(told.stdout)["steps"]}
+    assert steps["1.34/control-plane"]["call"] == {
+        "type": "call",
+        "service": "eks",
+        "operation": "UpdateClusterVersion",
+        "parameters": {"name": "prod", "version": "1.34"},
+    }
+    assert steps["1.34/approve"]["call"] is None
     runbook = at(url, "prod", "--to", "1.34", "-o", "markdown").stdout
     assert runbook.startswith("# prod: 1.33 to 1.34\n")
     assert (

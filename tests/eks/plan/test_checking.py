@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from aliquot.eks.plan.checking import CALLS, against_model, wrong
+from aliquot.eks.plan.calls import CALLS, call_of
+from aliquot.eks.plan.checking import against_model, wrong
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade import acts
@@ -19,6 +20,25 @@ def test_every_call_of_a_plan_is_one_that_aws_takes() -> None:
     made = plan(estate(group("web"), gpus("gpu")), M133, TARGETS, Options(no_surge=("gpu",)))
     assert any(isinstance(step.act, GroupConfig) for step in made.steps)
     assert wrong(made.id, made.steps) == ()
+
+
+def test_a_plan_shows_the_calls_that_its_acts_make_without_their_token() -> None:
+    made = plan(estate(group("web"), gpus("gpu")), M133, TARGETS, Options(no_surge=("gpu",)))
+    for step in made.steps:
+        call = call_of(step.act, "t")
+        if call is None or step.call is None:
+            assert step.call is call is None
+        else:
+            rest = {name: value for name, value in call.parameters.items() if name != "clientRequestToken"}
+            assert step.call == Call(call.service, call.operation, rest)
+    operations = {step.call.operation for step in made.steps if step.call}
+    assert operations == {
+        "StartInsightsRefresh",
+        "UpdateClusterVersion",
+        "UpdateAddon",
+        "UpdateNodegroupVersion",
+        "UpdateNodegroupConfig",
+    }
 
 
 def test_a_step_with_a_parameter_that_aws_does_not_take_is_found() -> None:

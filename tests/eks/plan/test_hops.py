@@ -23,6 +23,7 @@ from tests.eks.plan.estates import (
     M131,
     M132,
     M133,
+    M134,
     TARGETS,
     addon,
     at,
@@ -376,6 +377,20 @@ def test_what_no_step_replaces_is_said() -> None:
     made = plan(estate(group("web"), objects=objects(strangers, [])), M132, TARGETS, OPTIONS)
     assert any(note.startswith("1 nodes are Karpenter's") for note in made.notes)
     assert any(note.startswith("1 nodes are of no managed group") for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        (M132, "and standard support of 1.32 is over: EKS may move it on by itself"),
+        (M134, "EKS moves it on by itself after 2026-12-02"),
+    ],
+)
+def test_whoever_pays_for_no_extended_support_is_told_what_eks_does(to: Minor, says: str) -> None:
+    of = estate(cluster=at(M131, support="STANDARD"))
+    notes = plan(of, to, TARGETS, OPTIONS).notes
+    assert [says in note for note in notes if "upgrade policy is STANDARD" in note] == [True]
+    assert not [note for note in plan(estate(), to, TARGETS, OPTIONS).notes if "policy" in note]
 
 
 def test_what_runs_beside_eks_addons_is_said() -> None:

@@ -1,4 +1,3 @@
-from aliquot.eks.plan.checking import call_of
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.plan.runbook import markdown
@@ -46,8 +45,7 @@ def test_where_it_can_be_stopped_is_said_before_the_first_step_that_changes_it()
 
 def test_every_call_of_a_step_is_a_command() -> None:
     text = markdown(MADE)
-    calls = [call_of(step.act, MADE.id, step.id) for step in MADE.steps]
-    commands = [aws_command(call, MADE.region) for call in calls if call is not None]
+    commands = [aws_command(step.call, MADE.region) for step in MADE.steps if step.call]
     assert len(commands) > 8
     assert all(f"```sh\n{command}\n```" in text for command in commands)
     assert all("client-request-token" not in command for command in commands)
@@ -63,7 +61,6 @@ def test_options_are_named_as_the_aws_cli_names_them() -> None:
             "version": "1.32",
             "launchTemplate": {"id": "lt-1", "version": "5"},
             "force": False,
-            "clientRequestToken": "t",
         },
     )
     assert aws_command(roll, "") == (

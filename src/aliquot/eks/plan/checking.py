@@ -1,6 +1,6 @@
 """Every call that a plan will make, against AWS' own model of the service, before anybody approves it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -9,38 +9,9 @@ import botocore.session
 from botocore.model import OperationModel, OperationNotFoundError, Shape, StructureShape
 from botocore.validate import ParamValidator
 
-from aliquot.eks.upgrade.acts import (
-    addon,
-    control_plane,
-    group_config,
-    group_roll,
-    insights_refresh,
-    support_policy,
-)
-from aliquot.eks.upgrade.acts.addon import AddonBuild
-from aliquot.eks.upgrade.acts.control_plane import ControlPlane
-from aliquot.eks.upgrade.acts.group_config import GroupConfig
-from aliquot.eks.upgrade.acts.group_roll import GroupRoll
-from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
-from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
-from aliquot.eks.upgrade.acts.table import Act
+from aliquot.eks.plan.calls import call_of
 from aliquot.eks.upgrade.steps import Step, token
 from aliquot.eks.upgrade.verdicts import Call
-
-CALLS: Mapping[type, Callable[[Any, str], Call]] = {
-    ControlPlane: control_plane.call_of,
-    AddonBuild: addon.call_of,
-    GroupRoll: group_roll.call_of,
-    GroupConfig: group_config.call_of,
-    InsightsRefresh: insights_refresh.call_of,
-    SupportPolicy: support_policy.call_of,
-}
-"""Acts that are one call: what the runner will ask for is what is checked and shown. The others have none, or decide when they look."""
-
-
-def call_of(act: Act, run: str, step: str) -> Call | None:
-    found = CALLS.get(type(act))
-    return None if found is None else found(act, token(run, step, 0))
 
 
 def wrong(run: str, steps: tuple[Step, ...]) -> tuple[str, ...]:
@@ -48,7 +19,7 @@ def wrong(run: str, steps: tuple[Step, ...]) -> tuple[str, ...]:
     return tuple(
         f"step {step.id}: {call.service}:{call.operation}: {line}"
         for step in steps
-        if (call := call_of(step.act, run, step.id)) is not None
+        if (call := call_of(step.act, token(run, step.id, 0))) is not None
         for line in against_model(call)
     )
 

@@ -32,6 +32,7 @@ def notes(
     return (
         *_soak(hops, options),
         *_support(hops, calendar, today),
+        *_policy(estate, hops, calendar, today),
         *_nodes_of_nobody(estate),
         *_tied(estate, placement),
         *_stuck(estate, placement, options),
@@ -58,6 +59,16 @@ def _support(hops: tuple[Hop, ...], calendar: Calendar, today: date) -> Iterator
         yield f"{last.minor} is in extended support, too, until {last.extended_until}: {calendar.prices.extended:.2f} USD an hour"
     if hops[0].now == hops[0].to:
         yield f"the control plane is at {hops[0].to} already: only what is behind it is planned"
+
+
+def _policy(estate: Estate, hops: tuple[Hop, ...], calendar: Calendar, today: date) -> Iterator[str]:
+    """EKS upgrades by itself whoever has said that he does not pay for extended support."""
+    last = calendar.row(hops[-1].to)
+    if last is not None and estate.cluster.support == "STANDARD":
+        if last.standing(today) is Support.EXTENDED:
+            yield f"its upgrade policy is STANDARD, and standard support of {last.minor} is over: EKS may move it on by itself, without these checks"
+        else:
+            yield f"its upgrade policy is STANDARD: EKS moves it on by itself after {last.standard_until}, without these checks"
 
 
 def _nodes_of_nobody(estate: Estate) -> Iterator[str]:

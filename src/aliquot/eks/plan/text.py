@@ -9,10 +9,13 @@ from aliquot.eks.plan.times import duration
 
 
 def rows(plan: Plan) -> list[list[str]]:
-    return [[step.id, wording.expected(step), step.what] for step in plan.steps]
+    return [
+        [step.id, wording.expected(step), step.call.operation if step.call else "-", step.what]
+        for step in plan.steps
+    ]
 
 
-COLUMNS = ["STEP", "EXPECTED", "WHAT"]
+COLUMNS = ["STEP", "EXPECTED", "CALL", "WHAT"]
 
 
 def summary(plan: Plan) -> Iterator[str]:

@@ -5,6 +5,7 @@ from datetime import date
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.plan.calls import shown
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import Hop, Options
 from aliquot.eks.plan.targets import Targets
@@ -74,6 +75,7 @@ class Way(Struct, frozen=True, kw_only=True):
             hop=self.hop.to,
             what=what,
             act=act,
+            call=shown(act),
             expected_s=minutes[0] * MINUTE_S,
             at_most_s=minutes[1] * MINUTE_S,
             disrupts=disrupts,

@@ -7,7 +7,6 @@ from typing import Any
 
 from botocore import xform_name
 
-from aliquot.eks.plan.checking import call_of
 from aliquot.eks.plan.plan import Plan
 from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.acts.addon import AddonBuild
@@ -38,8 +37,6 @@ _OTHER_NAMES = {
     ("UpdateNodegroupVersion", "version"): "--kubernetes-version",
 }
 """Options that the AWS CLI does not call as the API does: --version is its own."""
-_TOKEN = "clientRequestToken"
-
 STOPS = {
     Abort.FREE: "stop at any time: this hop has changed nothing",
     Abort.UNDO: "stop, and put back what was changed so far: the control plane is as it was",
@@ -49,16 +46,12 @@ STOPS = {
 
 def command(plan: Plan, step: Step) -> str:
     """What does the step by hand; empty: nothing that is one command."""
-    call = call_of(step.act, plan.id, step.id)
-    return "" if call is None else aws_command(call, plan.region)
+    return "" if step.call is None else aws_command(step.call, plan.region)
 
 
 def aws_command(call: Call, region: str) -> str:
-    """Without the token: the AWS CLI makes one."""
     parts = ["aws", call.service, xform_name(call.operation, "-")]
     for name, value in call.parameters.items():
-        if name == _TOKEN:
-            continue
         option = _OTHER_NAMES.get((call.operation, name), f"--{xform_name(name, '-')}")
         if isinstance(value, bool):
             parts.append(option if value else option.replace("--", "--no-", 1))

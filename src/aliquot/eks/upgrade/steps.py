@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import Abort, State, abort_at
+from aliquot.eks.upgrade.verdicts import Call
 from aliquot.eks.versions.minor import Minor
 
 
@@ -16,6 +17,8 @@ class Step(Struct, frozen=True, kw_only=True):
     hop: Minor
     what: str
     act: Act
+    call: Call | None = None
+    """What it asks AWS for, for whoever reads a plan; None: that is not one call. What is done is the act's."""
     expected_s: float
     at_most_s: float = 0.0
     """Longer than that, and it has failed or a person has to look; 0: a person, or the plan itself, says how long."""
