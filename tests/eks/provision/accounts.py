@@ -73,11 +73,15 @@ class Aws:
         told: list[dict[str, Any]] = self.client("ec2").describe_subnets()["Subnets"]
         return told
 
+    def _is_fresh(self, made_s: float) -> bool:
+        # Each `run` begins at the same time: what was made in one before is old.
+        return 0 <= self.clock.now() - made_s < self.lag_s
+
     def _hide(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         """Raises Failure where the call names what EC2 does not tell of yet."""
         named = json.dumps(parameters, default=str)
         for id_, made_s in self._born.items():
-            if self.clock.now() - made_s < self.lag_s and f'"{id_}"' in named:
+            if self._is_fresh(made_s) and f'"{id_}"' in named:
                 raise Failure(service, operation, "InvalidID.NotFound", f"{id_} does not exist")
 
     def _seen(self, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +94,7 @@ class Aws:
                 {id_: now_s for id_ in _ID.findall(text) if id_ not in known and id_.startswith(_LATE)}
             )
             return answer
-        fresh = [id_ for id_, made_s in self._born.items() if now_s - made_s < self.lag_s]
+        fresh = [id_ for id_, made_s in self._born.items() if self._is_fresh(made_s)]
         return {
             key: [one for one in value if not any(_own(one) == id_ for id_ in fresh)]
             if isinstance(value, list)

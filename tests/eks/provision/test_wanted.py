@@ -235,13 +235,16 @@ def test_a_reservation_of_another_type_is_refused() -> None:
 
 def test_the_day_decides_which_minors_can_be_made() -> None:
     text = PLAIN.replace("1.33", "1.31")
-    (note,) = graph(wanted(text), SITE, date(2026, 11, 25)).notes
+    note, to_all = graph(wanted(text), SITE, date(2026, 11, 25)).notes
     assert "on 2026-11-26 its support ends" in note
     with pytest.raises(DocumentError, match=r"support of 1\.31 ended on 2026-11-26"):
         graph(wanted(text), SITE, date(2026, 11, 26))
+    assert to_all.startswith("the API server can be reached from everywhere")
+    narrow = text + "vpc: {publicAccessCIDRs: [203.0.113.0/24]}\n"
+    assert graph(wanted(narrow), SITE, date(2026, 11, 25)).notes == (note,)
     # AWS' own word counts, by its own clock.
     later = replace(SITE, support={Minor(1, 31): Support.EXTENDED, Minor(1, 34): Support.ENDED})
-    assert graph(wanted(text), later, date(2026, 11, 29)).notes == (note,)
+    assert graph(wanted(text), later, date(2026, 11, 29)).notes == (note, to_all)
     with pytest.raises(
         DocumentError, match=r"support of 1\.34 ended .* choose one of 1\.31, 1\.32, 1\.33, 1\.35"
     ):

@@ -141,10 +141,17 @@ def failed(resource: Resource, now: Standing) -> str:
 async def there(api: Api, resources: Sequence[Resource], cluster: str) -> dict[str, Found]:
     """What of them AWS has. Raises Failure, NotOurs, Twice."""
     known: dict[str, Found] = {}
+    unready: set[str] = set()
     for resource in resources:
+        # A cluster that is on its way answers nothing about what is in it, and it cannot be there yet.
+        if unready.intersection(resource.needs):
+            unready.add(resource.key)
+            continue
         found = await look(api, resource, known, cluster)
         if found is not None:
             known[resource.key] = found
+            if standing(resource.look, found).state is not State.READY:
+                unready.add(resource.key)
     return known
 
 

@@ -3,7 +3,7 @@
 from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
 from aliquot.eks.provision import remains
 from aliquot.eks.provision.creating import Tell
-from aliquot.eks.provision.looking import matching
+from aliquot.eks.provision.looking import matching, unseen
 from aliquot.eks.provision.names import Names
 from aliquot.eks.provision.patience import FIRST, Patient, Pause
 from aliquot.eks.provision.remains import Remain
@@ -33,14 +33,11 @@ _STILL_USED = frozenset(
 _GONE = frozenset(
     {
         "ResourceNotFoundException",
-        "NoSuchEntity",
-        "NoSuchEntityException",
         "NotFoundException",
         "KMSInvalidStateException",
         "Gateway.NotAttached",
         "NatGatewayNotFound",
         "InvalidPlacementGroup.Unknown",
-        "InvalidLaunchTemplateId.NotFoundException",
     }
 )
 
@@ -93,7 +90,7 @@ class Deletion:
             try:
                 await self._api.call(call.service, call.operation, **call.parameters)
             except Failure as failure:
-                if failure.code in _GONE or failure.code.endswith(".NotFound"):
+                if failure.code in _GONE or unseen(failure):
                     return
                 # EC2 says AuthFailure of an address that a gateway still holds.
                 held = failure.code == "AuthFailure" and call.operation == "ReleaseAddress"
@@ -131,7 +128,7 @@ class Deletion:
             try:
                 found = await matching(self._api, remain.gone, {})
             except Failure as failure:
-                if failure.code not in _GONE and not failure.code.endswith(".NotFound"):
+                if failure.code not in _GONE and not unseen(failure):
                     raise
                 found = []
             if not found:

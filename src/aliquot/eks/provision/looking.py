@@ -15,9 +15,10 @@ Found = Mapping[str, Any]
 
 def unseen(failure: Failure) -> bool:
     """AWS does not tell yet of what the call names, or no longer."""
-    return failure.code in _UNSEEN or failure.code.endswith(".NotFound")
+    return failure.code in _UNSEEN or ".NotFound" in failure.code
 
 
+# Of some, EC2 says InvalidX.NotFound, of others InvalidX.NotFoundException.
 _UNSEEN = frozenset({"NoSuchEntity", "NoSuchEntityException"})
 
 

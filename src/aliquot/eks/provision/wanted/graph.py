@@ -31,7 +31,7 @@ def names_of(wanted: Wanted) -> Names:
 
 def graph(wanted: Wanted, site: Site, today: date) -> Graph:
     """Raises DocumentError: nothing of it can be made as the file has it."""
-    notes = _check_minor(wanted, site, today)
+    notes = [*_check_minor(wanted, site, today), *_open_to_all(wanted)]
     _check_policies(wanted, site)
     config, names = wanted.config, names_of(wanted)
     layout = lay_out(wanted, site)
@@ -85,6 +85,15 @@ def _check_minor(wanted: Wanted, site: Site, today: date) -> list[str]:
     return [
         f"{minor} is in extended support: its control plane costs {price:.2f} USD an hour; on {row.extended_until} its"
         " support ends, and AWS then upgrades the cluster by itself"
+    ]
+
+
+def _open_to_all(wanted: Wanted) -> list[str]:
+    vpc = wanted.config.vpc
+    if not vpc.endpoints.public or vpc.public_cidrs:
+        return []
+    return [
+        "the API server can be reached from everywhere: vpc.publicAccessCIDRs or vpc.clusterEndpoints narrows it"
     ]
 
 
