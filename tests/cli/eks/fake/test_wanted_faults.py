@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from aliquot.cli.eks.fake.wanted_faults import parse
 from aliquot.cli.eks.group import eks
-from aliquot.eks.fake.faults import Fault, Kind
+from aliquot.eks.fake.faults import Fault, Illness, Kind
 from tests.eks.fake.worlds import MODEL
 
 
@@ -29,9 +29,11 @@ from tests.eks.fake.worlds import MODEL
             "fail:CreateNodegroup:IamNodeRoleNotFound",
             Fault(kind=Kind.FAIL, operation="CreateNodegroup", code="IamNodeRoleNotFound"),
         ),
+        ("ill:prod:KmsKeyDisabled", Illness(of="prod", code="KmsKeyDisabled")),
+        ("ill:prod/nodegroup/gpu:Unknown", Illness(of="prod/nodegroup/gpu", code="Unknown")),
     ],
 )
-def test_what_is_meant(text: str, fault: Fault) -> None:
+def test_what_is_meant(text: str, fault: Fault | Illness) -> None:
     assert parse(text, MODEL) == fault
 
 
@@ -48,6 +50,9 @@ def test_what_is_meant(text: str, fault: Fault) -> None:
         ("fail:UpdateClusterVersion:Nonsense", "one of .*EniLimitReached"),
         ("fail:DescribeCluster:AccessDenied", "say refuse"),
         ("fail:CancelUpdate:AccessDenied", "say refuse"),
+        ("ill:prod", "is not ill:CLUSTER"),
+        ("ill:prod/node/gpu:Unknown", "is not ill:CLUSTER"),
+        ("ill:prod:Unknown", "one of .*KmsKeyDisabled"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line_and_starts_nothing(text: str, why: str) -> None:

@@ -43,7 +43,7 @@ _FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%
     "faults",
     multiple=True,
     metavar="KIND:OPERATION[:CODE][*TIMES]",
-    help="What is to go wrong, once or as often as told: refuse:OPERATION:ERROR, lose:OPERATION (it is done, and its answer is lost), or fail:OPERATION:ERRORCODE (what it begins fails). May be repeated.",
+    help="What is to go wrong, once or as often as told: refuse:OPERATION:ERROR, lose:OPERATION (it is done, and its answer is lost), or fail:OPERATION:ERRORCODE (what it begins fails); or ill:CLUSTER[/nodegroup|addon|fargate/NAME]:ISSUECODE, for good. May be repeated.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log what each part does, and not only what goes wrong.")
 def fake(

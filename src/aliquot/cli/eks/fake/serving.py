@@ -17,7 +17,7 @@ import uvicorn
 from aliquot.cli.eks.fake.aws_time import AwsTime, durations
 from aliquot.cli.eks.fake.emulated_fleet import EmulatedFleet, Say
 from aliquot.clock import Clock
-from aliquot.eks.fake.faults import Fault, Faults
+from aliquot.eks.fake.faults import Fault, Faults, Illness
 from aliquot.eks.fake.model import Model
 from aliquot.eks.fake.moto import Moto
 from aliquot.eks.fake.server import FakeEks
@@ -47,7 +47,7 @@ async def serve_until_stopped(
     speed: float,
     port: int,
     directory: Path | None,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[Fault | Illness] = (),
     clock: Clock,
     say: Say,
     ready: Callable[[Running], None],
@@ -81,7 +81,7 @@ async def serving(
     speed: float,
     port: int,
     directory: Path | None,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[Fault | Illness] = (),
     clock: Clock,
     say: Say,
 ) -> AsyncIterator[Running]:
@@ -108,7 +108,10 @@ async def serving(
                 rng=random.Random(secrets.randbits(64)),
                 region=region,
                 durations=durations(speed),
-                faults=Faults(list(faults)),
+                faults=Faults(
+                    waiting=[one for one in faults if isinstance(one, Fault)],
+                    ill=[one for one in faults if isinstance(one, Illness)],
+                ),
                 clusters=clusters,
             )
             service = Service(world, Model())

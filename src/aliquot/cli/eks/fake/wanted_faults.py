@@ -1,17 +1,26 @@
 """What is to go wrong, as it is typed: `fail:UpdateNodegroupVersion:PodEvictionFailure`, `refuse:DescribeCluster:ServerException*3`,
-`lose:CreateCluster`. Names are those of EKS' model."""
+`lose:CreateCluster`; and what is to be ill: `ill:prod/nodegroup/gpu:AsgInstanceLaunchFailures`. Names are those of EKS' model."""
 
 import re
 from collections.abc import Iterable
 
 from aliquot.document import nearest
-from aliquot.eks.fake.faults import Fault, Kind
+from aliquot.eks.fake.faults import Fault, Illness, Kind
 from aliquot.eks.fake.model import Model
 
 FORM = "KIND:OPERATION[:CODE][*TIMES]"
 _FAULT = re.compile(
     r"(?P<kind>\w+):(?P<operation>\w+)(:(?P<code>\w+))?(\*(?P<times>[1-9]\d{0,5}))?", re.ASCII
 )
+_ILLNESS = re.compile(
+    r"ill:(?P<of>[\w-]+(/(?P<kind>nodegroup|addon|fargate)/[\w-]+)?):(?P<code>\w+)", re.ASCII
+)
+_ISSUES_OF = {
+    None: "ClusterIssueCode",
+    "nodegroup": "NodegroupIssueCode",
+    "addon": "AddonIssueCode",
+    "fargate": "FargateProfileIssueCode",
+}
 _ISSUES = {
     "CreateAddon": "AddonIssueCode",
     "CreateCluster": "ClusterIssueCode",
@@ -22,8 +31,10 @@ _ISSUES = {
 """What they begin fails with an issue of health, and not as an update does."""
 
 
-def parse(text: str, model: Model) -> Fault:
+def parse(text: str, model: Model) -> Fault | Illness:
     """Raises ValueError."""
+    if text.startswith("ill:"):
+        return _illness(text, model)
     match = _FAULT.fullmatch(text)
     if match is None:
         raise ValueError(f"'{text}' is not {FORM}, like fail:UpdateNodegroupVersion:PodEvictionFailure")
@@ -39,6 +50,17 @@ def parse(text: str, model: Model) -> Fault:
     elif code not in codes:
         raise ValueError(f"'{text}': the code of it is one of {', '.join(sorted(codes))}")
     return Fault(kind=Kind(kind), operation=operation, code=code, times=int(match["times"] or 1))
+
+
+def _illness(text: str, model: Model) -> Illness:
+    """Raises ValueError."""
+    match = _ILLNESS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text}' is not ill:CLUSTER[/nodegroup|addon|fargate/NAME]:CODE")
+    codes = model.service.shape_for(_ISSUES_OF[match["kind"]]).enum
+    if match["code"] not in codes:
+        raise ValueError(f"'{text}': the code of it is one of {', '.join(sorted(codes))}")
+    return Illness(of=match["of"], code=match["code"])
 
 
 def _codes(kind: Kind, operation: str, model: Model) -> frozenset[str]:
