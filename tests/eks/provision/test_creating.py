@@ -8,6 +8,7 @@ import pytest
 from aliquot.eks.aws.api import Failure
 from aliquot.eks.provision.creating import NotMade
 from aliquot.eks.provision.looking import NotOurs, Twice
+from tests.eks.fake.worlds import ROLE
 from tests.eks.provision.accounts import account, run
 from tests.eks.provision.files import FULL, GPU, PLAIN
 from tests.eks.provision.making import create, ours, plan
@@ -66,6 +67,21 @@ def test_a_name_that_is_taken_by_others_is_not_touched() -> None:
         assert aws.writes().total() == 0
 
 
+def test_a_cluster_of_others_is_not_touched() -> None:
+    with account() as aws:
+        subnets = [one["SubnetId"] for one in aws.client("ec2").describe_subnets()["Subnets"]]
+
+        async def by_others() -> None:
+            vpc = {"subnetIds": subnets}
+            await aws.call("eks", "CreateCluster", name="prod", roleArn=ROLE, resourcesVpcConfig=vpc)
+
+        run(by_others())
+        aws.calls.clear()
+        with pytest.raises(NotOurs, match=r"cluster prod, Kubernetes 1\.33: its name is taken"):
+            run(create(aws))
+        assert aws.writes().total() == 0
+
+
 def test_two_of_one_are_told() -> None:
     tags = [{"Key": "aliquot.dev/cluster", "Value": "prod"}, {"Key": "aliquot.dev/name", "Value": "vpc"}]
     with account() as aws:
@@ -116,7 +132,20 @@ def test_a_group_whose_nodes_do_not_come_is_told_with_the_reason() -> None:
             run(create(aws))
         line = str(caught.value)
         assert line.startswith("node group gpu: 1 of g5.xlarge, AL2023_x86_64_NVIDIA is CREATE_FAILED (")
-        assert line.endswith("delete it, see to the reason, and run it again")
+        assert line.endswith(
+            "see to the reason, delete it (aws eks delete-nodegroup --cluster-name prod --nodegroup-name gpu), and run it again"
+        )
+        # Whoever does so, and runs it again, gets there.
+        fleet.never_ready.clear()
+
+        async def as_told() -> list[str]:
+            await aws.call("eks", "DeleteNodegroup", clusterName="prod", nodegroupName="gpu")
+            with pytest.raises(NotMade, match=r"node group gpu: .* is DELETING: wait until it is gone"):
+                await create(aws)
+            await asyncio.sleep(600)
+            return (await create(aws)).made
+
+        assert run(as_told()) == ["nodegroup/gpu", "addon/coredns"]
 
 
 def test_a_capacity_block_is_used_where_it_is() -> None:

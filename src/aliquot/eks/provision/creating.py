@@ -4,6 +4,7 @@ Nothing is remembered: what is there is there because AWS says so. So it does no
 its last call came. Only for a moment after a call AWS may not yet tell of what it has made; nobody asks again within it.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
@@ -134,8 +135,27 @@ class Creation:
 
 
 def failed(resource: Resource, now: Standing) -> str:
+    if now.status in _GOING:
+        return f"{resource.title} is {now.status}: wait until it is gone, and run it again"
     why = f" ({now.why})" if now.why else ""
-    return f"{resource.title} is {now.status}{why}: delete it, see to the reason, and run it again"
+    return f"{resource.title} is {now.status}{why}: see to the reason, delete it{_by(resource)}, and run it again"
+
+
+_GOING = ("DELETING", "deleting")
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def _by(resource: Resource) -> str:
+    """The command, where its look names it as the call that deletes it does: in EKS."""
+    if resource.make.service != "eks":
+        return ""
+    noun = _kebab(resource.make.operation.removeprefix("Create"))
+    which = " ".join(f"--{_kebab(name)} {value}" for name, value in resource.look.parameters.items())
+    return f" (aws eks delete-{noun} {which})"
+
+
+def _kebab(name: str) -> str:
+    return _WORD.sub("-", name).lower()
 
 
 async def there(api: Api, resources: Sequence[Resource], cluster: str) -> dict[str, Found]:
