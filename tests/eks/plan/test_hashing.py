@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from aliquot.eks.estate.estate import Addon, Estate
+from aliquot.eks.estate.estate import Addon, Estate, Reservation, Template
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.plan import hashing
 from aliquot.eks.plan.plan import Options, Plan
@@ -26,6 +26,9 @@ from tests.eks.plan.estates import (
 )
 
 NODES = [node("a", "gpu-a"), node("b", "gpu-b")]
+
+
+FARGATE = {"metadata": {"name": "f", "labels": {"eks.amazonaws.com/fargate-profile": "p"}}}
 
 
 def before() -> Estate:
@@ -85,8 +88,15 @@ def with_group(**more: Any) -> Estate:
             ["updates in progress: it was not there, it is u-1"],
         ),
         (
+            replace(before(), objects=objects([*NODES, FARGATE], [server("web-0", "a")])),
+            ["workloads on Fargate: it was not there, it is yes"],
+        ),
+        (
             replace(before(), objects=objects(NODES, [worker("train", 0, "a"), worker("train", 1, "b")])),
-            ["node groups that gangs tie together: it was not there, it is gpu-a+gpu-b"],
+            [
+                "node groups that gangs tie together: it was not there, it is gpu-a+gpu-b",
+                "node groups with GPUs where nothing but gangs runs: it was not there, it is gpu-a, gpu-b",
+            ],
         ),
     ],
 )
@@ -115,3 +125,18 @@ def test_what_is_another_is_named_with_what_it_was_and_is(after: Estate, lines: 
 def test_what_decides_no_step_is_no_difference(after: Estate) -> None:
     assert hashing.differs(made(), after) == ()
     assert hashing.hashed(hashing.state(after)) == made().state_hash
+
+
+def test_a_reservation_that_has_filled_up_changes_how_its_group_is_rolled() -> None:
+    def reserved(available: int) -> Estate:
+        return estate(
+            gpus("gpu", template="lt-1", template_version="3"),
+            templates=(Template(id="lt-1", version="3", reservation="cr-1"),),
+            reservations=(Reservation(id="cr-1", instance_type="p5.48xlarge", total=8, available=available),),
+        )
+
+    planned = plan(reserved(4), M132, TARGETS, Options())
+    assert [str(one) for one in hashing.differs(planned, reserved(3))] == [
+        "node group gpu: capacity beside what it has: it was enough, it is none"
+    ]
+    assert not hashing.differs(planned, reserved(5))

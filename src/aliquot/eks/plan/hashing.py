@@ -7,8 +7,9 @@ from msgspec import Struct
 from aliquot import canonical_json
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.updates import Progress
-from aliquot.eks.plan.placing import placement
-from aliquot.eks.plan.plan import Plan
+from aliquot.eks.plan.placing import has_fargate, placement
+from aliquot.eks.plan.plan import Options, Plan
+from aliquot.eks.plan.rolling import has_gpus, no_surge
 
 
 class Difference(Struct, frozen=True):
@@ -22,21 +23,31 @@ class Difference(Struct, frozen=True):
 
 def state(estate: Estate) -> dict[str, str]:
     """Sizes that an autoscaler sets are not in it: no step would be another one."""
-    cluster = estate.cluster
+    cluster, where = estate.cluster, placement(estate)
     found = {
         "cluster: version": str(cluster.minor),
         "cluster: platform version": cluster.platform,
         "cluster: created": f"{cluster.created_s:.0f}",
         "cluster: support policy": cluster.support,
+        "workloads on Fargate": "yes" if has_fargate(estate) else "",
         "updates in progress": ", ".join(
             sorted(one.id for one in estate.updates if one.progress is Progress.IN_PROGRESS)
         ),
         "node groups that gangs tie together": "; ".join(
-            "+".join(sorted(names)) for names in placement(estate).sets if len(names) > 1
+            "+".join(sorted(names)) for names in where.sets if len(names) > 1
+        ),
+        "node groups with GPUs where nothing but gangs runs": ", ".join(
+            one.name
+            for one in sorted(estate.nodegroups, key=lambda one: one.name)
+            if one.name in where.only_gangs and has_gpus(estate, one)
         ),
     }
     for group in estate.nodegroups:
         found |= {f"node group {group.name}: {name}": value for name, value in _group(group).items()}
+        if no_surge(estate, group, Options()):
+            found[f"node group {group.name}: capacity beside what it has"] = "none"
+        elif any(template.reservation for template in estate.templates_of(group)):
+            found[f"node group {group.name}: capacity beside what it has"] = "enough"
     for addon in estate.addons:
         found[f"add-on {addon.name}: build"] = addon.build
         found[f"add-on {addon.name}: configuration"] = addon.configuration

@@ -7,6 +7,7 @@ from itertools import pairwise
 from aliquot.eks.estate.estate import Addon
 from aliquot.eks.plan import addon_builds, rolling
 from aliquot.eks.plan.node_steps import of_groups
+from aliquot.eks.plan.placing import has_fargate
 from aliquot.eks.plan.way import MINUTE_S, Way
 from aliquot.eks.preflight.checks import version_skew
 from aliquot.eks.preflight.waivers import Waiver
@@ -144,7 +145,7 @@ def nodes(way: Way) -> Iterator[Step]:
 
 
 def fargate(way: Way) -> Iterator[Step]:
-    if not way.placement.known or way.has_fargate:
+    if not way.placement.known or has_fargate(way.estate):
         yield way.step(
             State.FARGATE,
             f"workloads on Fargate are restarted, for their kubelets to be {way.hop.to}",

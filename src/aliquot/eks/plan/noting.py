@@ -6,13 +6,12 @@ from datetime import date
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
-from aliquot.eks.plan.placing import NODEGROUP, Placement
+from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
 from aliquot.eks.plan.rolling import has_gpus
+from aliquot.eks.preflight.pools import FARGATE_LABEL, KARPENTER_LABEL, NODEGROUP_LABEL
 from aliquot.eks.versions.calendar import Calendar, Support
 
-_FARGATE = "eks.amazonaws.com/compute-type"
-_KARPENTER = "karpenter.sh/nodepool"
 _WINDOW_DAYS = 7
 _ALSO_WITHOUT_EKS = {
     VPC_CNI: ("DaemonSet", "aws-node"),
@@ -76,10 +75,10 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     if estate.objects is None:
         return
     labels = [node.metadata.labels for node in estate.objects.nodes]
-    of_karpenter = sum(1 for one in labels if _KARPENTER in one)
+    of_karpenter = sum(1 for one in labels if KARPENTER_LABEL in one)
     if of_karpenter:
         yield f"{of_karpenter} nodes are Karpenter's: it replaces them itself, by the AMI that its NodeClasses name"
-    others = sum(1 for one in labels if not {NODEGROUP, _KARPENTER, _FARGATE} & one.keys())
+    others = sum(1 for one in labels if not {NODEGROUP_LABEL, KARPENTER_LABEL, FARGATE_LABEL} & one.keys())
     if others:
         yield f"{others} nodes are of no managed group: whoever made them replaces them, before they are three minors behind"
 

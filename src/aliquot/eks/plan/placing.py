@@ -6,9 +6,8 @@ from aliquot.eks.estate import gangs
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight.pools import FARGATE_LABEL, NODEGROUP_LABEL
 from aliquot.kube.resources import NODES, PODS
-
-NODEGROUP = "eks.amazonaws.com/nodegroup"
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -26,6 +25,13 @@ class Placement(Struct, frozen=True, kw_only=True):
     """By group, gangs that cannot just be suspended."""
     only_gangs: frozenset[str] = frozenset()
     """Groups where something runs, and all of it in gangs: once these are suspended nobody is there any more."""
+
+
+def has_fargate(estate: Estate) -> bool:
+    """As far as the API server was asked."""
+    return estate.objects is not None and any(
+        FARGATE_LABEL in node.metadata.labels for node in estate.objects.nodes
+    )
 
 
 def placement(estate: Estate) -> Placement:
@@ -62,5 +68,5 @@ def placement(estate: Estate) -> Placement:
 
 
 def _groups(objects: Objects, names: tuple[str, ...]) -> dict[str, str]:
-    labelled = ((node.metadata.name, node.metadata.labels.get(NODEGROUP, "")) for node in objects.nodes)
+    labelled = ((node.metadata.name, node.metadata.labels.get(NODEGROUP_LABEL, "")) for node in objects.nodes)
     return {node: group for node, group in labelled if group in names}

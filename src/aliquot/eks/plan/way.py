@@ -9,7 +9,6 @@ from aliquot.eks.plan.calls import shown
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import Hop, Options
 from aliquot.eks.plan.targets import Targets
-from aliquot.eks.preflight.pools import FARGATE_LABEL
 from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import State
@@ -40,11 +39,6 @@ class Way(Struct, frozen=True, kw_only=True):
     def rest(self) -> bool:
         """The control plane is there; only what follows it is left."""
         return self.hop.now == self.hop.to
-
-    @property
-    def has_fargate(self) -> bool:
-        objects = self.estate.objects
-        return objects is not None and any(FARGATE_LABEL in node.metadata.labels for node in objects.nodes)
 
     def smoke(self, state: State, act: SmokeJob) -> Step:
         where = f"smoke/{act.group}/{act.name}" if act.group else f"smoke/{act.name}"
