@@ -58,6 +58,10 @@ class Fleet(Protocol):
         """Where its API server is, and its certificate authority (base64 of PEM)."""
         ...
 
+    def serves(self, cluster: str) -> bool:
+        """Its API server answers, and what every cluster has is there."""
+        ...
+
     def delete(self, cluster: str) -> None:
         """Its control plane is gone, and its nodes are already."""
         ...
@@ -112,6 +116,9 @@ class Imagined:
 
     def endpoint(self, cluster: str) -> tuple[str, str]:
         return f"https://{cluster}.fake-eks.invalid", "ZmFrZQ=="
+
+    def serves(self, cluster: str) -> bool:
+        return cluster in self.minors
 
     def delete(self, cluster: str) -> None:
         self.minors.pop(cluster, None)

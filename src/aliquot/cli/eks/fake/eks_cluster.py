@@ -63,6 +63,8 @@ class EksCluster:
         self.name = name
         self.kubeconfig = directory / "kubeconfig"
         """Of an administrator, beside AWS' own ways."""
+        self.is_up = False
+        """Everything runs, and what every cluster has is there."""
         self._region = region
         self._clock = clock
         self._surface = Surface(minor)
@@ -177,6 +179,7 @@ class EksCluster:
                         supervisor = await self._cluster.run(group)
                         await managed.install(self._installer)
                         await self._follow_addons()
+                        self.is_up = True
                         up()
                         while True:
                             await self._look(supervisor)

@@ -85,6 +85,9 @@ class EmulatedFleet:
     def endpoint(self, cluster: str) -> tuple[str, str]:
         return self._clusters[cluster].endpoint
 
+    def serves(self, cluster: str) -> bool:
+        return self._clusters[cluster].is_up
+
     def delete(self, cluster: str) -> None:
         del self._clusters[cluster]
         self._lives.pop(cluster).cancel()

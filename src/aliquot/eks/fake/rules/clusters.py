@@ -108,15 +108,16 @@ def create(world: World, call: dict[str, Any], now_s: float, around: Surrounding
 
 def advance(world: World, cluster: Cluster, now_s: float) -> None:
     if cluster.due_s is not None and cluster.due_s <= now_s:
-        cluster.due_s = None
         if cluster.told["status"] == "DELETING":
             del world.clusters[cluster.name]
             world.fleet.delete(cluster.name)
             return
         if cluster.failing is not None:
             cluster.told |= {"status": "FAILED", "health": {"issues": [cluster.failing]}}
-        else:
+            cluster.due_s = None
+        elif world.fleet.serves(cluster.name):
             cluster.told["status"] = "ACTIVE"
+            cluster.due_s = None
     if cluster.told["status"] == "ACTIVE" and not _in_progress(cluster):
         _upgrade_by_itself(world, cluster, now_s)
 
