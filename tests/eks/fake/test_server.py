@@ -71,6 +71,10 @@ async def test_boto3_finds_eks_here_and_the_rest_behind_it() -> None:
             await api.call("eks", "DescribeNodegroup", clusterName="prod", nodegroupName="none")
         assert caught.value.code == "ResourceNotFoundException"
 
+        with pytest.raises(Failure, match="the fake does not know RegisterCluster"):
+            connector = {"roleArn": role, "provider": "OTHER"}
+            await api.call("eks", "RegisterCluster", name="a", connectorConfig=connector)
+
         principal = "arn:aws:iam::123456789012:role/a/b"
         mode = {"authenticationMode": "API_AND_CONFIG_MAP"}
         await api.call("eks", "UpdateClusterConfig", name="prod", accessConfig=mode)

@@ -11,6 +11,13 @@ class Refused(Exception):
         self.names = names
 
 
+class Unknown(Refused):
+    """EKS has the operation, and the fake has not. Asking again does not help."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__("ServerException", f"the fake does not know {operation}")
+
+
 def not_found(what: str, name: str, **names: str) -> Refused:
     return Refused("ResourceNotFoundException", f"No {what} found for name: {name}.", **names)
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from aliquot.eks.fake import http, neighbours
 from aliquot.eks.fake.model import Model, as_json
-from aliquot.eks.fake.refusals import Refused, wrong
+from aliquot.eks.fake.refusals import Refused, Unknown, wrong
 from aliquot.eks.fake.service import Lost, Service
 from aliquot.eks.fake.surroundings import questions, surroundings
 
@@ -105,7 +105,9 @@ class FakeEks:
             await _refuse(send, 503, Refused("ServiceUnavailableException", "Service is unavailable"))
             return
         except Refused as error:
-            await _refuse(send, self._model.status(error.code), error)
+            # boto3 asks again after 500, and not after 501.
+            status = 501 if isinstance(error, Unknown) else self._model.status(error.code)
+            await _refuse(send, status, error)
             return
         await _send(send, 200, [(b"content-type", b"application/json")], answer_text)
 

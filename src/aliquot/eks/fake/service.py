@@ -7,7 +7,7 @@ from typing import Any
 
 from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.fake.model import Model
-from aliquot.eks.fake.refusals import Refused, wrong
+from aliquot.eks.fake.refusals import Refused, Unknown, wrong
 from aliquot.eks.fake.rules import (
     access,
     addons,
@@ -160,5 +160,5 @@ class Service:
         elif operation in RULES:
             answer = RULES[operation](self.world, parameters, now_s)
         else:
-            raise Refused("ServerException", f"the fake does not know {operation}")
+            raise Unknown(operation)
         return deepcopy(answer)
