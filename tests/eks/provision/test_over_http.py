@@ -129,3 +129,16 @@ async def test_a_dry_run_shows_every_call_and_what_is_known_of_the_price(tmp_pat
         assert refused.exit_code == 1
         assert f"{file}:" in refused.stderr
         assert "eu-west-1 does not offer p4d.23xlarge: take another type or region" in refused.stderr
+
+
+async def test_without_credentials_it_is_one_line_that_says_how_to_get_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for arguments in (["create", "-f", str(EXAMPLE), "--dry-run"], ["delete", "-f", str(EXAMPLE)]):
+        result = await command(["eks", *arguments])
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert "Unable to locate credentials: sign in first (aws sso login, AWS_PROFILE, or keys" in line

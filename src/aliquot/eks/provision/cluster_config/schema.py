@@ -1,4 +1,4 @@
-"""What of eksctl's ClusterConfig is done here, with its names and defaults; and three fields of ours (see `OURS` in docs/eks.md)."""
+"""What of eksctl's ClusterConfig is done here, with its names and defaults; where a field or default is ours, it says so."""
 
 from typing import Any, Literal
 
