@@ -224,7 +224,7 @@ def _told(kept: Sequence[Record], gangs: Sequence[Gang], ours: Sequence[Gang], a
         name + (" (without a checkpoint)" if name in late else "")
         for name in sorted({record.name for record in kept})
     ]
-    told = f"{len(names)} gangs are suspended" + (f": {_names(names)}" if names else "")
+    told = f"suspended: {_names(names)}" if names else "there was no gang to suspend"
     left = [gang for gang in gangs if gang not in ours]
     return f"{told}; left to be evicted: {_names(left)}" if left else told
 

@@ -29,7 +29,7 @@ def suspend(root: Root, run: str, groups: Sequence[str]) -> Write:
 def resume(thing: Thing) -> Write:
     """Of one with our mark. If somebody resumed it in between only the mark goes."""
     path, value = _before(thing)
-    marks: dict[str, str | None] = dict.fromkeys((SUSPENDED_BY, SUSPENDED_FOR, REPLICAS_BEFORE))
+    marks: dict[str, str | None] = dict.fromkeys((SUSPENDED_BY, SUSPENDED_FOR, REPLICAS_BEFORE, REQUESTED))
     if is_suspended(thing):
         return _patch(thing, marks, path, value)
     return _patch(thing, marks, (), None)
