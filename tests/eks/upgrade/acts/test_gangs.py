@@ -20,7 +20,7 @@ from aliquot.kube.asgi_transport import AsgiTransport
 from aliquot.kube.client import Client
 from aliquot.kube.resources import NODES
 from tests.eks.upgrade.acts.worlds import World, on_virtual_time
-from tests.eks.upgrade.gpu_roll.training import JOBSETS, LWS, TORCH, VOLCANO, Job, Recording, Training
+from tests.eks.upgrade.gpu_roll.training import JOBSETS, LWS, SILENT, TORCH, VOLCANO, Job, Recording, Training
 from tests.eks.upgrade.lives import Killed
 
 SUSPEND = SuspendGangs(cluster="prod", groups=("gpu",), deadline_s=120.0, leave_s=60.0)
@@ -305,12 +305,18 @@ async def test_a_hook_is_asked_until_it_has_saved(there: Trained) -> None:
     assert 20 <= there.world.clock.now() - before_s < SUSPEND.deadline_s
 
 
-@trained
-async def test_a_hook_that_never_answers_is_not_waited_for_for_ever(there: Trained) -> None:
-    await there.begin(Job(JOBSETS, "set", 1, annotations={CHECKPOINT_URL: ":8080/save"}))
-    there.written.hooks = [404]
-    await there.suspended()
-    assert any("set (without a checkpoint)" in line for line in there.world.told)
+@pytest.mark.parametrize("status", [404, SILENT])
+def test_a_hook_that_has_nothing_to_say_is_not_waited_for_for_ever(status: int) -> None:
+    @trained
+    async def whole(there: Trained) -> None:
+        await there.begin(Job(JOBSETS, "set", 2, annotations={CHECKPOINT_URL: ":8080/save"}))
+        there.written.hooks = [status]
+        before_s = there.world.clock.now()
+        await there.suspended()
+        assert any("set (without a checkpoint)" in line for line in there.world.told)
+        assert there.world.clock.now() - before_s < SUSPEND.deadline_s + 120
+
+    whole()
 
 
 @trained

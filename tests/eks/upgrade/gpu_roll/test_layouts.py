@@ -53,6 +53,7 @@ def group(*nodes: SavedNode) -> SavedGroup:
         ("feature.node.kubernetes.io/cpu", "x", False),
         ("eks.amazonaws.com/nodegroup", "gpu", False),
         ("topology.k8s.aws/network-node-layer-1", "nn-1", False),
+        ("topology.ebs.csi.aws.com/zone", "eu-west-1a", False),
         ("aliquot.dev/validated", "true", False),
         ("of-the-group", "yes", False),
     ],

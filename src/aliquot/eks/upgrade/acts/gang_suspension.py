@@ -27,7 +27,8 @@ from aliquot.kube.resources import PODS
 
 POLL_S = 10.0
 HOOKS_S = 60.0
-"""All of them together, each time that they are asked."""
+"""All of them together, each time that they are asked: less than a runner's lease."""
+_HOOKS_AT_ONCE = 16
 SCALE = "scale"
 EVICT = "evict"
 """What a person may decide of gangs that cannot be suspended: none of their pods for a while, or eviction by EKS."""
@@ -292,21 +293,25 @@ def _more(found: Sequence[object]) -> str:
 
 async def ask_hooks(act: SuspendGangs, doors: Doors, parameters: Mapping[str, Any]) -> None:
     """Who answers has saved: that is written on its pod. The others are asked again."""
-    answered = await asyncio.gather(*(_ask_one(doors, call) for call in parameters["calls"]))
+    few = asyncio.Semaphore(_HOOKS_AT_ONCE)
+    try:
+        async with asyncio.timeout(HOOKS_S):
+            answered = await asyncio.gather(*(_ask_one(doors, call, few) for call in parameters["calls"]))
+    except TimeoutError:
+        return
     if not any(answered):
         await asyncio.sleep(POLL_S)
 
 
-async def _ask_one(doors: Doors, call: Mapping[str, Any]) -> bool:
-    kube, namespace, pod = doors.kube, call["namespace"], call["pod"]
-    try:
-        async with asyncio.timeout(HOOKS_S):
-            if not await _answers(kube, call):
+async def _ask_one(doors: Doors, call: Mapping[str, Any], few: asyncio.Semaphore) -> bool:
+    async with few:
+        try:
+            if not await _answers(doors.kube, call):
                 return False
             body = {"metadata": {"annotations": {LAST: rfc3339(doors.clock.now())}}}
-            await kube.patch(PODS, pod, body, namespace)
-    except (TimeoutError, ApiError):
-        return False
+            await doors.kube.patch(PODS, call["pod"], body, call["namespace"])
+        except ApiError:
+            return False
     return True
 
 

@@ -28,6 +28,7 @@ _SAID_BY_MACHINES = (
     "k8s.io",
     "k8s.aws",
     "amazonaws.com",
+    "csi.aws.com",
     "eksctl.io",
     "karpenter.sh",
     "nvidia.com",

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from aliquot.eks.estate.gangs import Gang, Key, Thing, counts, drawn, thing_of, unread
@@ -12,7 +13,7 @@ from aliquot.eks.estate.served import served_groups
 from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.gpu_roll.marks import SUSPENDED_BY
 from aliquot.kube.client import Client
-from aliquot.kube.errors import NotFound
+from aliquot.kube.errors import NotFound, Unavailable
 from aliquot.kube.resources import NODES, PODS, Resource
 
 T = TypeVar("T")
@@ -40,7 +41,10 @@ class Scene(Struct, frozen=True, kw_only=True):
 
 async def scene(kube: Client, *, with_marked: bool = False) -> Scene:
     """Raises ApiError: of what could not be listed nobody knows whom it would have shown."""
-    there = await served_groups(kube)
+    try:
+        there = await served_groups(kube)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"/apis: {error}", code=0) from error
     things: dict[Key, Thing] = {}
     read: set[tuple[str, str]] = set()
 
