@@ -209,9 +209,46 @@ def test_node_groups_that_have_to_go_together() -> None:
 
 
 def test_which_kinds_are_still_to_be_read() -> None:
-    metas = [pod("a", JOB).metadata, pod("b", STUDY).metadata, pod("c", DAEMONS).metadata, pod("d").metadata]
-    assert unread(metas, ()) == {("batch", "Job")}
-    assert unread(metas, {("batch", "Job")}) == set()
+    pods = [pod("a", JOB), pod("b", STUDY), pod("c", DAEMONS), pod("d"), pod("e", REPLICAS)]
+    assert unread(pods, (), ()) == {("batch", "Job")}
+    assert unread(pods, (), {("batch", "Job")}) == set()
+    assert unread(pods, [thing(JOB, JOB_SET)], {("batch", "Job")}) == {("jobset.x-k8s.io", "JobSet")}
+    grouped = pod("f", REPLICAS, labels={"aliquot.dev/pod-group": "g"})
+    assert unread([grouped], (), ()) == {("apps", "ReplicaSet")}
+
+
+def test_a_pod_may_own_others() -> None:
+    """Workers of a LeaderWorkerSet are of a StatefulSet of their leader; Spark's executors of their driver."""
+    workers = owner("StatefulSet", "apps/v1", "lws-0-workers")
+    spark = owner("SparkApplication", "sparkoperator.k8s.io/v1beta2", "etl")
+    found = gangs(
+        [
+            pod("lws-0", LWS_SET),
+            pod("lws-0-1", workers, "n2"),
+            pod("driver", spark, "n3"),
+            pod("executor", owner("Pod", "v1", "driver"), "n4"),
+        ],
+        thing(LWS_SET, LWS),
+        thing(LWS),
+        thing(workers, owner("Pod", "v1", "lws-0")),
+        thing(spark),
+    )
+    assert [(str(gang), gang.nodes) for gang in found] == [
+        ("LeaderWorkerSet ml/lws", ("n1", "n2")),
+        ("SparkApplication ml/etl", ("n3", "n4")),
+    ]
+
+
+def test_a_set_of_an_estate_leads_to_who_owns_it() -> None:
+    lws = {"metadata": {"name": "lws", "namespace": "ml", "uid": LWS["uid"]}, "spec": {"replicas": 1}}
+    owned = {"metadata": {"name": "lws-0", "namespace": "ml", "ownerReferences": [LWS]}}
+    objects = Objects(
+        pods=(pod("a", LWS_SET),),
+        workloads={"StatefulSet": (msgspec.convert(owned, Workload),)},
+        things={"LeaderWorkerSet.leaderworkerset.x-k8s.io": (lws,)},
+    )
+    (gang,) = of_objects(objects)
+    assert (str(gang), gang.way) == ("LeaderWorkerSet ml/lws", Way.SCALE)
 
 
 def test_gangs_of_an_estate() -> None:

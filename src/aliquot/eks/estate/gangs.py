@@ -13,7 +13,7 @@ from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.job_kinds import ACTIVE, JOB_KINDS, ON_EACH_NODE, WORKLOADS, Way, way_of
 from aliquot.eks.estate.objects import Meta, Objects, Owner, Pod
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
-from aliquot.kube.resources import JOBS, PODS, Resource
+from aliquot.kube.resources import DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS, Resource
 
 POD_GROUPS = (
     "aliquot.dev/pod-group",
@@ -177,7 +177,9 @@ def holds_gpus(pod: Pod) -> bool:
 
 def drawn(pods: Iterable[Pod], things: Mapping[Key, Thing]) -> tuple[Gang, ...]:
     """All gangs of the cluster. `things`: owners of pods, their owners, and Kueue's Workloads, as far as they were read."""
+    pods = tuple(pods)
     workloads = _workloads(things.values())
+    things = {**things, **_owning(pods)}
     roots: dict[str, Root] = {}
     """By name."""
     of_root: dict[str, list[Pod]] = {}
@@ -220,7 +222,17 @@ def of_objects(objects: Objects) -> tuple[Gang, ...]:
         Thing(resource=JOBS, metadata=one.metadata, spec={"suspend": bool(one.spec.suspend)})
         for one in objects.jobs
     ]
+    things += [
+        Thing(resource=resource, metadata=one.metadata, spec={"replicas": one.spec.replicas})
+        for resource in (DEPLOYMENTS, STATEFULSETS)
+        for one in objects.workloads.get(resource.kind, ())
+    ]
     return drawn(objects.pods, {one.key: one for one in things})
+
+
+def _owning(pods: Sequence[Pod]) -> dict[Key, Thing]:
+    """Pods that own: leaders of a LeaderWorkerSet (by way of a StatefulSet), Spark's drivers."""
+    return {thing.key: thing for thing in (Thing(resource=PODS, metadata=pod.metadata) for pod in pods)}
 
 
 def counts(pod: Pod) -> bool:
@@ -237,14 +249,19 @@ def controller(meta: Meta) -> Owner | None:
     return next((one for one in owners if one.controller), owners[0] if owners else None)
 
 
-def unread(metas: Iterable[Meta], known: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Kinds of their owners, by group and kind, of which nothing has been read so far."""
+def unread(
+    pods: Iterable[Pod], things: Iterable[Thing], known: Collection[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Kinds of their owners, by group and kind, of which nothing has been read so far. ReplicaSets only where a group has one of their
+    pods: a cluster has thousands, and pods that serve are of no gang."""
+    owned = [(thing.metadata, True) for thing in things]
+    owned += [(pod.metadata, bool(_group(pod))) for pod in pods if counts(pod)]
     found = set()
-    for meta in metas:
+    for meta, is_grouped in owned:
         owner = controller(meta)
         if owner is not None:
             kind = (_group_of(owner), owner.kind)
-            if kind in JOB_KINDS and kind not in known:
+            if kind in JOB_KINDS and kind not in known and (is_grouped or owner.kind != REPLICASETS.kind):
                 found.add(kind)
     return found
 

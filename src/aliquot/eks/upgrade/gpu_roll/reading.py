@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from aliquot.eks.estate.gangs import Gang, Key, Thing, counts, drawn, thing_of, unread
+from aliquot.eks.estate.gangs import Gang, Key, Thing, drawn, thing_of, unread
 from aliquot.eks.estate.gpu_kinds import served
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS, Way
 from aliquot.eks.estate.objects import Node, Pod
@@ -58,13 +58,11 @@ async def scene(kube: Client, *, with_marked: bool = False) -> Scene:
     nodes = await _all(kube, NODES, Node)
     pods = await _all(kube, PODS, Pod)
     await take(WORKLOADS)
-    metas = [pod.metadata for pod in pods if counts(pod)]
     wanted = {key for key, kind in JOB_KINDS.items() if kind.way is not Way.NONE} if with_marked else set()
-    while wanted := (wanted | unread(metas, read)) - read:
+    while wanted := (wanted | unread(pods, things.values(), read)) - read:
         for key in sorted(wanted):
             await take(JOB_KINDS[key].resource)
         read |= wanted
-        metas += [thing.metadata for thing in things.values()]
     return Scene(
         nodes=tuple(nodes),
         gangs=drawn(pods, things),
