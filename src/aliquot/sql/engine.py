@@ -1,5 +1,7 @@
 """SQLAlchemy's engine for a URL, set up so that nobody waits for ever and what was answered as done is on the disk."""
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from sqlalchemy.pool import StaticPool
 from aliquot.sql.failures import Unusable
 
 _BUSY_TIMEOUT_MS = 10_000
+_AGAIN_MS = 20
 _MOST_READERS = 8
 _PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 """Of PostgreSQL's client, unless the URL has others: a server that has gone without a word is not waited for."""
@@ -62,12 +65,26 @@ def _sqlite_options(url: str, name: str) -> dict[str, Any]:
     return {"pool_size": _MOST_READERS, "connect_args": {"check_same_thread": False}}
 
 
+def _write_ahead(cursor: Any) -> None:
+    """SQLite waits for nobody while it changes the form of its file: two who open a new one at once get in each other's way."""
+    for _ in range(_BUSY_TIMEOUT_MS // _AGAIN_MS):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(_AGAIN_MS / 1000)  # noqa: TID251 - everything here blocks
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
+
+
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     # SQLAlchemy says when a transaction begins, not the driver: else reads and BEGIN IMMEDIATE come apart.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(cursor)
     # What was answered as done survives a power cut.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

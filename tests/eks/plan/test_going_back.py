@@ -94,3 +94,10 @@ def test_after_a_rollback_there_is_none_to_the_minor_before_that() -> None:
     one = estate(cluster=at(M131), updates=(upgraded(3), upgraded(1, kind="VersionRollback", to="1.31")))
     with pytest.raises(CannotPlan, match=r"no update of the last days has led prod to 1\.31"):
         going_back.plan(one, TARGETS, Options())
+
+
+def test_not_while_a_group_is_on_its_way() -> None:
+    one = after_upgrade()
+    rolled = replace(one, nodegroups=(replace(one.nodegroups[0], status="UPDATING"), *one.nodegroups[1:]))
+    with pytest.raises(CannotPlan, match="node group cpu of cluster prod is UPDATING"):
+        going_back.plan(rolled, TARGETS, Options())

@@ -75,3 +75,12 @@ def test_each_hop_puts_back_its_own() -> None:
     second = len(HOP)
     found = left(STEPS, standing(second + 2, Phase.BEGUN))
     assert [step.id for step in found] == ["1.33/as-it-was", "1.33/unfreeze"]
+
+
+def test_of_a_plan_that_is_the_rest_of_another_one_all_of_it_is_due() -> None:
+    rest = [step for step in STEPS if step.id in ("1.32/as-it-was", "1.32/resume", "1.32/unfreeze")]
+    standing_of_rest = [
+        Standing(number=9, step=step.id, phase=Phase.TO_DO, attempt=0, before=(), told="", since_s=0.0)
+        for step in rest
+    ]
+    assert left(rest, standing_of_rest) == tuple(rest)

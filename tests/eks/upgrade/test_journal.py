@@ -131,8 +131,11 @@ def test_a_run_that_is_turned_leaves_what_was_to_come(journal: Journal) -> None:
     journal.move("r1", "a", STEPS[0], Phase.DONE, "", 2.0)
     journal.move("r1", "a", STEPS[1], Phase.HELD, "it does not join", 3.0)
     with pytest.raises(Held, match="no longer ours"):
-        journal.turn("r1", "b", b"back", ["back/nodes"], "ada: back", 4.0)
-    journal.turn("r1", "a", b"back", ["back/nodes"], "ada: back", 4.0)
+        journal.turn("r1", "b", b"back", ["back/nodes"], ends="rolled back", by="ada", now_s=4.0)
+    journal.turn("r1", "a", b"back", ["back/nodes"], ends="rolled back", by="ada", now_s=4.0)
+    with pytest.raises(Held, match="r1 has step back/nodes already"):
+        journal.turn("r1", "a", b"back", ["back/nodes"], ends="rolled back", by="ada", now_s=4.0)
+    assert journal.ends("r1") == "rolled back"
     phases = [(one.step, one.phase) for one in journal.standing("r1")]
     assert phases == [(STEPS[0], Phase.DONE), (STEPS[1], Phase.LEFT), ("back/nodes", Phase.TO_DO)]
     assert journal.plan("r1") == b"back"

@@ -82,7 +82,7 @@ async def _live(seed: int) -> Life:
             owner = f"runner-{turn}"
             api, kube = world.door(Chance(rng, _DEATH))
             doors = Doors(api=api, clock=world.clock, client=kube, vault=vault)
-            runner = Runner(doors, journal, run, plan.steps, owner=owner, ends=life.turned or "done")
+            runner = Runner(doors, journal, run, plan.steps, owner=owner, ends=journal.ends(run))
             try:
                 held = await runner.go()
             except (Killed, BaseExceptionGroup) as error:
@@ -99,7 +99,8 @@ async def _live(seed: int) -> Life:
                 break
             if held is not None:
                 life.holds += 1
-            if life.deaths + life.holds >= turn_after and not life.turned:
+            late = life.turned == "rolled back" and held is not None and rng.random() < 0.5
+            if (life.deaths + life.holds >= turn_after and not life.turned) or late:
                 plan = await _turned(world, journal, plan, run, owner, life) or plan
             if held is not None and any(one.phase is Phase.HELD for one in journal.standing(run)):
                 journal.retry(run, world.clock.now())
@@ -144,18 +145,20 @@ async def _turned(
             lead = await targets.read(
                 world.api, estate, estate.cluster.minor.previous, OPTIONS, region="eu-west-1"
             )
-            back = going_back.plan(estate, lead, OPTIONS, undo=undo)
+            way = going_back.plan(estate, lead, OPTIONS, undo=undo)
+            back = plans.instead(way, way.steps, [one.step for one in standing])
         except CannotPlan:
             return None
     else:
-        back = plans.turned(plan, undo, "undo")
+        back = plans.instead(plan, undo, [one.step for one in standing])
     now_s = world.clock.now()
     try:
         journal.lease(run, owner, now_s, LEASE_S)
     except Held:
         return None
     life.turned = "rolled back" if rollback else "aborted"
-    journal.turn(run, owner, plans.encode(back), [step.id for step in back.steps], "ada: back", now_s)
+    steps = [step.id for step in back.steps]
+    journal.turn(run, owner, plans.encode(back), steps, ends=life.turned, by="ada", now_s=now_s)
     return back
 
 

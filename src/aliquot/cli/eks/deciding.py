@@ -25,7 +25,7 @@ def approve(cluster: str, data: Path | None, journal_url: str | None) -> None:
         kept.decide(run.id, said)
         if any(one.phase is Phase.HELD for one in kept.standing(run.id)):
             kept.retry(run.id, now_s)
-    click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {cluster} goes on")
+    click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
 
 
 @click.command()
@@ -37,7 +37,7 @@ def pause(cluster: str, reason: str, data: Path | None, journal_url: str | None)
     with journal(journal_url, data) as kept:
         run = the_run(kept, cluster)
         kept.pause(run.id, f"{reason} ({somebody()})", SystemClock().now())
-    click.echo(f"{run.id} is paused: aliquot eks resume {cluster}")
+    click.echo(f"{run.id} is paused: aliquot eks resume {run.cluster}")
 
 
 @click.command()
@@ -50,7 +50,9 @@ def resume(cluster: str, data: Path | None, journal_url: str | None) -> None:
         if not run.paused:
             raise click.ClickException(f"{run.id} is not paused")
         kept.pause(run.id, "", SystemClock().now())
-    click.echo(f"{run.id} is not paused any more; aliquot eks upgrade {cluster} goes on, if nobody drives it")
+    click.echo(
+        f"{run.id} is not paused any more; aliquot eks upgrade {run.cluster} goes on, if nobody drives it"
+    )
 
 
 @click.command()
@@ -70,4 +72,4 @@ def retry(cluster: str, gangs: str | None, data: Path | None, journal_url: str |
         step = kept.retry(run.id, now_s)
         if gangs is not None:
             kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))
-    click.echo(f"{step} is tried once more; aliquot eks upgrade {cluster} goes on")
+    click.echo(f"{step} is tried once more; aliquot eks upgrade {run.cluster} goes on")

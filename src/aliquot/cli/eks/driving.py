@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 HELD = 3
 """Exit code: a person has to decide."""
 
+take_over_option = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Although somebody else has the run for some minutes more: you know that they do not work on it.",
+)
 poll_option = click.option(
     "--poll",
     "poll_s",
@@ -62,7 +67,7 @@ async def read(doors: "Doors", cluster: str) -> "Estate":
 
 
 async def drive(
-    doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, ends: str, poll_s: float, before: str = ""
+    doors: "Doors", kept: "Journal", run: str, plan: "Plan", *, poll_s: float, before: str = ""
 ) -> int:
     """To its end, or until it is held; the exit code. `before`: each line."""
     from aliquot.eks.upgrade.runner import Runner
@@ -77,7 +82,7 @@ async def drive(
         plan.steps,
         owner=owner,
         windows=plan.options.windows,
-        ends=ends,
+        ends=kept.ends(run),
         pace=poll_s / POLL_S,
         tell=said,
     )
@@ -86,7 +91,7 @@ async def drive(
     finally:
         kept.release(run, owner)
     if held is None:
-        click.echo(f"{before}{run} is {ends}")
+        click.echo(f"{before}{run} is {kept.ends(run)}")
         return 0
     click.echo(f"{before}held: {held.why}\n{before}to do: {held.todo}", err=True)
     return HELD

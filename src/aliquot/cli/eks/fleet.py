@@ -157,7 +157,7 @@ class _Fleet:
                 if self._yes:
                     approved(self._kept, plan)
                 code = await drive(
-                    doors, self._kept, plan.id, plan, ends="done", poll_s=self._poll_s, before=f"{cluster}  "
+                    doors, self._kept, plan.id, plan, poll_s=self._poll_s, before=f"{cluster}  "
                 )
         except (Failure, ApiError, Held) as error:
             click.echo(f"{cluster}  {error}", err=True)

@@ -69,16 +69,16 @@ def journal(url: str | None, data: Path | None) -> Iterator["Journal"]:
         raise click.ClickException(f"{place}: {error.strerror or error}") from None
 
 
-def going(kept: "Journal", cluster: str) -> "Run | None":
-    """The run of a cluster that is not over."""
-    return next((one for one in kept.runs(cluster) if not one.over), None)
+def going(kept: "Journal", name: str) -> "Run | None":
+    """The run of a cluster that is not over, by the cluster's name or its own."""
+    return next((one for one in kept.runs() if name in (one.cluster, one.id) and not one.over), None)
 
 
-def the_run(kept: "Journal", cluster: str) -> "Run":
-    found = going(kept, cluster)
+def the_run(kept: "Journal", name: str) -> "Run":
+    found = going(kept, name)
     if found is None:
         raise click.ClickException(
-            f"{cluster} has no run that goes on: aliquot eks status {cluster} shows those that are over"
+            f"{name} has no run that goes on: aliquot eks status shows those that are over"
         )
     return found
 

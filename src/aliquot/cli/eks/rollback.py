@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aliquot.eks.upgrade.steps import Step
 
 _LEASE_S = 300.0
+_BACK = "rolled back"
 
 
 @click.command()
@@ -83,8 +84,8 @@ async def _back(
                     return 0
                 if not yes:
                     click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
-                run = _turned(doors, kept, turned.id, plan) if turned else _begun(doors, kept, plan)
-                return await drive(doors, kept, run, plan, ends="rolled back", poll_s=poll_s)
+                run = _turned(doors, kept, turned.id, plan, _BACK) if turned else _begun(doors, kept, plan)
+                return await drive(doors, kept, run, plan, poll_s=poll_s)
         except (Failure, ApiError, CannotPlan) as error:
             raise click.ClickException(str(error)) from None
 
@@ -92,16 +93,22 @@ async def _back(
 async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region: str) -> "Plan":
     from aliquot.eks.plan import going_back, targets, undoing
     from aliquot.eks.plan import plan as plans
+    from aliquot.eks.upgrade.states import Abort
 
     undo: tuple[Step, ...] = ()
-    options = plans.Options()
+    options, taken = plans.Options(), []
     if run:
-        before = plans.decode(kept.plan(run))
-        options = before.options
-        undo = undoing.left(before.steps, kept.standing(run))
+        before, standing = plans.decode(kept.plan(run)), kept.standing(run)
+        if undoing.may_stop(before.steps, standing) is not Abort.ROLLBACK:
+            raise click.ClickException(
+                f"the control plane of {cluster} has not gone on yet: aliquot eks abort {cluster}"
+            )
+        options, taken = before.options, [one.step for one in standing]
+        undo = undoing.left(before.steps, standing)
     estate = await read(doors, cluster)
     lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, options, region=region)
-    return going_back.plan(estate, lead, options, undo=undo)
+    way = going_back.plan(estate, lead, options, undo=undo)
+    return plans.instead(way, way.steps, taken)
 
 
 def _show(plan: "Plan") -> None:
@@ -114,17 +121,18 @@ def _show(plan: "Plan") -> None:
 def _begun(doors: "Doors", kept: "Journal", plan: "Plan") -> str:
     from aliquot.eks.plan import plan as plans
 
-    kept.begin(plan.id, plan.cluster, plans.encode(plan), [step.id for step in plan.steps], doors.clock.now())
+    steps = [step.id for step in plan.steps]
+    kept.begin(plan.id, plan.cluster, plans.encode(plan), steps, doors.clock.now(), ends=_BACK)
     return plan.id
 
 
-def _turned(doors: "Doors", kept: "Journal", run: str, plan: "Plan") -> str:
+def _turned(doors: "Doors", kept: "Journal", run: str, plan: "Plan", ends: str) -> str:
     from aliquot.eks.plan import plan as plans
 
     now_s, owner = doors.clock.now(), f"{somebody()}/{os.getpid()}"
     kept.lease(run, owner, now_s, _LEASE_S)
     steps = [step.id for step in plan.steps]
-    kept.turn(run, owner, plans.encode(plan), steps, f"back to {plan.to} ({somebody()})", now_s)
+    kept.turn(run, owner, plans.encode(plan), steps, ends=ends, by=somebody(), now_s=now_s)
     return run
 
 
@@ -187,11 +195,11 @@ async def _abort(
         click.echo(f"puts back: {step.what}")
     if not yes:
         click.confirm(f"Stop {run.id}?", abort=True, err=True)
-    turned = plans.turned(plan, steps, "undo")
+    turned = plans.instead(plan, steps, [one.step for one in standing])
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                _turned(doors, kept, run.id, turned)
-                return await drive(doors, kept, run.id, turned, ends="aborted", poll_s=poll_s)
+                _turned(doors, kept, run.id, turned, "aborted")
+                return await drive(doors, kept, run.id, turned, poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None

@@ -24,7 +24,7 @@ def status(
 ) -> None:
     """Runs of all clusters; with CLUSTER the steps of its newest one."""
     with journal(journal_url, data) as kept:
-        runs = kept.runs(cluster or "")
+        runs = [one for one in kept.runs() if cluster in (None, one.cluster, one.id)]
         if cluster is None:
             _runs(kept, runs, output)
             return
@@ -59,7 +59,7 @@ def _far(kept: "Journal", run: "Run") -> tuple[str, str]:
     if run.over:
         how = run.over
     elif held:
-        how = f"held at {at}: {held}"
+        how = f"held at {at}: {held}" + (f"; paused, too: {run.paused}" if run.paused else "")
     elif run.paused:
         how = f"paused before {at}: {run.paused}"
     elif run.until_s > SystemClock().now():

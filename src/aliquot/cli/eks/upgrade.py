@@ -8,8 +8,8 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, poll_option, read
-from aliquot.cli.eks.records import going, journal, record_options, somebody
+from aliquot.cli.eks.driving import doors_to, drive, poll_option, read, take_over_option
+from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="To begin: what `aliquot eks plan --out FILE` wrote. Left out, the run that there is goes on.",
 )
 @click.option("--yes", is_flag=True, help="Approve the plan, too: you have read it.")
+@take_over_option
 @poll_option
 @cluster_options
 @aws_options
@@ -40,6 +41,7 @@ def upgrade(
     cluster: str,
     plan_file: Path | None,
     yes: bool,
+    take_over: bool,
     poll_s: float,
     kubeconfig: str | None,
     context: str | None,
@@ -58,6 +60,8 @@ def upgrade(
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
+        if take_over:
+            kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
         code = asyncio.run(_go(door, kept, cluster, plan_file, yes, poll_s, kubeconfig, context, data))
     ctx.exit(code)
 
@@ -82,7 +86,7 @@ async def _go(
                 plan = await begun(doors, kept, cluster, plan_file)
                 if yes:
                     approved(kept, plan)
-                return await drive(doors, kept, plan.id, plan, ends="done", poll_s=poll_s)
+                return await drive(doors, kept, plan.id, plan, poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
 

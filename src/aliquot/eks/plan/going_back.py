@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Addon, Estate
-from aliquot.eks.plan import addon_builds, hashing
+from aliquot.eks.plan import addon_builds, hashing, refusing
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import placement
@@ -35,6 +35,7 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
     reasons = way_back.against(estate.cluster, estate.updates, to, estate.read_s)
     if reasons:
         raise CannotPlan(f"cluster {estate.cluster.name} cannot go back to {to}: {'; '.join(reasons)}")
+    refusing.on_its_way(estate)
     where = placement(estate)
     found = hashing.state(estate)
     bare = Plan(

@@ -1,6 +1,8 @@
 """A plan as it is kept, shown and applied: plain data, JSON in a file."""
 
+from collections.abc import Collection, Sequence
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +137,16 @@ def _one_way(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def turned(plan: Plan, steps: tuple[Step, ...], why: str) -> Plan:
-    """The same with other steps instead. Their ids are new: those of the plan before are taken in the journal."""
-    other = replace(plan, steps=tuple(replace(step, id=f"{why}/{step.id}") for step in steps))
+def instead(plan: Plan, steps: Sequence[Step], taken: Collection[str]) -> Plan:
+    """The plan with these steps, for a run in which the ids that are `taken` stand already."""
+    other = replace(plan, steps=tuple(replace(step, id=_free(step.id, taken)) for step in steps))
     return replace(other, id=identity(other))
+
+
+def _free(id_: str, taken: Collection[str]) -> str:
+    if id_ not in taken:
+        return id_
+    return next(name for number in count(2) if (name := f"{id_}/{number}") not in taken)
 
 
 def encode(plan: Plan) -> bytes:

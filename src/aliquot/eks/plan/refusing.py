@@ -32,6 +32,13 @@ def check(estate: Estate, to: Minor, calendar: Calendar, today: date) -> None:
     if to.major != cluster.minor.major:
         raise CannotPlan(f"nothing is known of a way from {cluster.minor} to {to}")
     _offered(to, calendar, today)
+    on_its_way(estate)
+
+
+def on_its_way(estate: Estate) -> None:
+    """What is planned now would rest on what is not so any more in a moment. Raises CannotPlan."""
+    cluster = estate.cluster
+    named = f"cluster {cluster.name}"
     running = [one for one in estate.updates if one.progress is Progress.IN_PROGRESS]
     if running:
         raise CannotPlan(

@@ -10,13 +10,26 @@ from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
 
+_PUTTING_BACK = (Unfreeze, GroupConfig, ResumeGangs)
+
 
 def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...]:
-    """In the order of the plan, which is the order in which they put back."""
+    """In the order of the plan, which is the order in which they put back. A plan that is itself the rest of another one has what puts
+    back without what it puts back: that is due, too."""
     phases = {one.step: one.phase for one in standing}
     begun = [step for step in steps if phases.get(step.id) in (Phase.BEGUN, Phase.HELD, Phase.DONE)]
     to_come = [step for step in steps if phases.get(step.id) not in (Phase.DONE, Phase.LEFT)]
-    return tuple(step for step in to_come if any(_puts_back(step, one) for one in begun if one is not step))
+    return tuple(
+        step
+        for number, step in enumerate(steps)
+        if step in to_come
+        and isinstance(step.act, _PUTTING_BACK)
+        and (
+            any(_puts_back(step, one) for one in begun if one is not step)
+            or not any(_puts_back(step, one) for one in steps[:number])
+        )
+        and not _first_of_two(step, steps[number + 1 :])
+    )
 
 
 def may_stop(steps: Sequence[Step], standing: Sequence[Standing]) -> Abort:
@@ -25,6 +38,11 @@ def may_stop(steps: Sequence[Step], standing: Sequence[Standing]) -> Abort:
     begun = [step.abort for step in steps if phases.get(step.id) not in (None, Phase.TO_DO, Phase.LEFT)]
     order = list(Abort)
     return max(begun, key=order.index, default=Abort.FREE)
+
+
+def _first_of_two(step: Step, later: Sequence[Step]) -> bool:
+    """A group's configuration is changed, and later put back: the change itself puts nothing back."""
+    return isinstance(step.act, GroupConfig) and any(_puts_back(one, step) for one in later)
 
 
 def _puts_back(step: Step, begun: Step) -> bool:

@@ -16,6 +16,7 @@ from aliquot.eks.upgrade.tables import events, kept, metadata, runs, steps
 from aliquot.sql.connections import Connections
 
 _LOCK = 0x_A11C_0731
+DONE = "done"
 
 
 class Phase(StrEnum):
@@ -77,8 +78,17 @@ class Journal:
     def close(self) -> None:
         self._connections.close()
 
-    def begin(self, run: str, cluster: str, plan: bytes, step_ids: Sequence[str], now_s: float) -> None:
-        """Raises Held where the cluster has a run that goes on. The same run once more is no harm."""
+    def begin(
+        self,
+        run: str,
+        cluster: str,
+        plan: bytes,
+        step_ids: Sequence[str],
+        now_s: float,
+        *,
+        ends: str = DONE,
+    ) -> None:
+        """`ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm."""
         with self._connections.writing() as tx:
             if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
                 return
@@ -98,6 +108,8 @@ class Journal:
                 )
             )
             _add_steps(tx, run, step_ids, 0, now_s)
+            if ends != DONE:
+                _append(tx, run, "", "turned", {"ends": ends, "by": "", "steps": list(step_ids)}, now_s)
 
     def runs(self, cluster: str = "") -> list[Run]:
         """Of one cluster, or all; the newest last."""
@@ -119,17 +131,28 @@ class Journal:
             ]
 
     def turn(
-        self, run: str, owner: str, plan: bytes, step_ids: Sequence[str], why: str, now_s: float
+        self,
+        run: str,
+        owner: str,
+        plan: bytes,
+        step_ids: Sequence[str],
+        *,
+        ends: str,
+        by: str,
+        now_s: float,
     ) -> None:
-        """From here on the run takes these steps instead of those that are left. Raises Held where it is not the owner's."""
+        """From here on the run takes these steps instead of those that are left, and ends so. Raises Held where it is not the owner's."""
         with self._connections.writing() as tx:
             self._owned(tx, run, owner, now_s)
+            taken = set(tx.scalars(select(steps.c.step).where(steps.c.run == run)))
+            if taken.intersection(step_ids):
+                raise Held(f"{run} has step {min(taken.intersection(step_ids))} already")
             left = (steps.c.run == run) & (steps.c.phase != Phase.DONE)
             tx.execute(update(steps).where(left).values(phase=Phase.LEFT, at_s=now_s))
             last = tx.scalar(select(func.max(steps.c.number)).where(steps.c.run == run))
             _add_steps(tx, run, step_ids, 0 if last is None else last + 1, now_s)
             tx.execute(update(runs).where(runs.c.id == run).values(plan=plan, paused=""))
-            _append(tx, run, "", "turned", {"why": why, "steps": list(step_ids)}, now_s)
+            _append(tx, run, "", "turned", {"ends": ends, "by": by, "steps": list(step_ids)}, now_s)
 
     def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
         """Take it, or hold it longer. Raises Held."""
@@ -146,6 +169,14 @@ class Journal:
             tx.execute(
                 update(runs).where(runs.c.id == run).values(lease_owner=owner, lease_until_s=now_s + for_s)
             )
+
+    def take_over(self, run: str, by: str, now_s: float) -> None:
+        """Whoever has it has it no more: their next write is refused. Raises Held where there is no such run, or it is over."""
+        with self._connections.writing() as tx:
+            self._going(tx, run)
+            whose = tx.scalar(select(runs.c.lease_owner).where(runs.c.id == run))
+            tx.execute(update(runs).where(runs.c.id == run).values(lease_owner="", lease_until_s=0.0))
+            _append(tx, run, "", "taken over", {"by": by, "from": whose}, now_s)
 
     def release(self, run: str, owner: str) -> None:
         """Nobody works on it any more. No harm where somebody else does."""
@@ -265,6 +296,11 @@ class Journal:
     def over(self, run: str) -> str:
         with self._connections.reading() as tx:
             return tx.scalar(select(runs.c.over).where(runs.c.id == run)) or ""
+
+    def ends(self, run: str) -> str:
+        """How it ends once all its steps are done."""
+        turned = [one.body["ends"] for one in self.entries(run) if one.kind == "turned"]
+        return str(turned[-1]) if turned else DONE
 
     def entries(self, run: str) -> list[Entry]:
         with self._connections.reading() as tx:

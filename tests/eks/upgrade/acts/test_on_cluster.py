@@ -166,11 +166,24 @@ async def test_an_api_server_that_is_well(world: World) -> None:
 
 
 @on_virtual_time
-async def test_a_platform_that_is_not(world: World) -> None:
-    await world.kube.create(DEPLOYMENTS, deployment("metrics-server", "kube-system", replicas=2))
-    held = await world.go(PlatformHealth(Minor(1, 32)))
+async def test_a_platform_that_is_not_well_any_more(world: World) -> None:
+    for name in ("metrics-server", "karpenter"):
+        await world.kube.create(DEPLOYMENTS, deployment(name, "kube-system", replicas=2))
+    ready = {"status": {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2}}
+    await world.kube.patch(DEPLOYMENTS, "metrics-server", ready, "kube-system", subresource="status")
+    await world.go(CountBefore(HOP), Approval("h"), PlatformHealth(Minor(1, 32)))
+    await world.kube.patch(
+        DEPLOYMENTS, "metrics-server", {"status": {"readyReplicas": 1}}, "kube-system", subresource="status"
+    )
+    held = await world.approved("h")
     assert held is not None
-    assert "kube-system/metrics-server: 0 of 2 ready" in held.why
+    assert held.why == "not well: kube-system/metrics-server: 1 of 2 ready"
+    await world.kube.patch(DEPLOYMENTS, "metrics-server", ready, "kube-system", subresource="status")
+    assert await world.again() is None
+    assert (
+        world.told[-1]
+        == "1 of 2 parts of the platform are well; not well, and not before: kube-system/karpenter: 0 of 2 ready"
+    )
 
 
 @on_virtual_time

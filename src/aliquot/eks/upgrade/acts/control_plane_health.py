@@ -10,7 +10,7 @@ from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.client import Client
 from aliquot.kube.errors import ApiError, Forbidden, NotFound, Unauthorized
-from aliquot.kube.resources import APISERVICES, CONFIGMAPS, DEPLOYMENTS
+from aliquot.kube.resources import APISERVICES, CONFIGMAPS, DEPLOYMENTS, NODES
 
 _LOOK_S = 15.0
 _SETTLE_S = 600.0
@@ -73,6 +73,9 @@ async def _dns(kube: Client) -> list[str]:
         told = await kube.get(DEPLOYMENTS, "coredns", "kube-system")
     except ApiError:
         # A cluster may have its names from elsewhere.
+        return []
+    if not (await kube.list(NODES)).items:
+        # Nobody could run them, and nobody asks for names.
         return []
     wanted = told.get("spec", {}).get("replicas", 1)
     ready = told.get("status", {}).get("readyReplicas", 0)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from aliquot.eks.upgrade.acts.cluster_counts import KEPT
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verdict, Wait
 from aliquot.eks.versions.minor import Minor
@@ -36,6 +37,9 @@ class Part(Struct, frozen=True, kw_only=True):
     rolled_out: bool
     image: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.ready} of {self.wanted} ready"
+
 
 class Seen(Struct, frozen=True):
     parts: tuple[Part, ...]
@@ -62,19 +66,21 @@ async def look(act: PlatformHealth, doors: Doors) -> Seen:
 
 
 def judged(act: PlatformHealth, seen: Seen, attempt: Attempt) -> Verdict:
-    ill = [
-        f"{one.name}: {one.ready} of {one.wanted} ready"
-        for one in seen.parts
-        if one.ready < one.wanted or not one.rolled_out
-    ]
-    if ill and attempt.now_s - attempt.began_s < _SETTLE_S:
-        return Wait(_LOOK_S, ill[0])
+    """What was not well before the hop, either, holds nobody up; where that was not counted, nothing does."""
+    before = attempt.kept.get(f"{KEPT}/{act.minor}", {}).get("ready", {})
+    ill = [one for one in seen.parts if one.ready < one.wanted or not one.rolled_out]
+    worse = [one for one in ill if before.get(f"Deployment {one.name}", 0) > one.ready]
+    if worse and attempt.now_s - attempt.began_s < _SETTLE_S:
+        return Wait(_LOOK_S, str(worse[0]))
+    if worse:
+        said = "; ".join(map(str, worse))
+        return Hold(f"not well: {said}", "mend it, or put its former release back; then retry")
+    told = f"{len(seen.parts) - len(ill)} of {len(seen.parts)} parts of the platform are well"
     if ill:
-        return Hold(f"not well: {'; '.join(ill)}", "mend it, or put its former release back; then retry")
+        told += f"; not well, and not before: {'; '.join(map(str, ill))}"
     behind = [
         one for one in seen.parts if one.name.endswith("cluster-autoscaler") and not _of(one, act.minor)
     ]
-    told = f"{len(seen.parts)} parts of the platform are well"
     if behind:
         told += f"; the cluster autoscaler is to be of the cluster's minor: {behind[0].image} is not"
     return Done(told)

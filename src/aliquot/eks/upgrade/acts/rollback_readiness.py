@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from aliquot.eks.estate import reading_aws as aws
-from aliquot.eks.estate.estate import Cluster, Insight
+from aliquot.eks.estate.estate import Cluster, Insight, Nodegroup
 from aliquot.eks.estate.updates import SeenUpdate, updates_of
 from aliquot.eks.upgrade import way_back
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
@@ -20,6 +20,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     cluster: Cluster
     updates: tuple[SeenUpdate, ...]
     insights: tuple[Insight, ...]
+    groups: tuple[Nodegroup, ...] = ()
     read_s: float
     """By AWS' clock."""
 
@@ -29,6 +30,7 @@ async def look(act: RollbackReadiness, doors: Doors) -> Seen:
         cluster=await aws.cluster(doors.api, act.cluster),
         updates=await updates_of(doors.api, act.cluster, {}),
         insights=await aws.insights(doors.api, act.cluster, "ROLLBACK_READINESS"),
+        groups=await aws.nodegroups(doors.api, act.cluster),
         read_s=doors.aws_time.now(),
     )
 
@@ -39,6 +41,12 @@ def judged(act: RollbackReadiness, seen: Seen, attempt: Attempt) -> Verdict:
     reasons = way_back.against(seen.cluster, seen.updates, act.to, seen.read_s)
     if reasons:
         return Hold("; ".join(reasons), "there is no way back: go on instead")
+    newer = [f"{one.name} ({one.minor})" for one in seen.groups if one.minor > act.to]
+    if newer:
+        return Hold(
+            f"node groups of {act.cluster} are newer than {act.to}: {', '.join(newer)}",
+            f"aliquot eks rollback {act.cluster} once more: it takes them along",
+        )
     reasons = way_back.unready(seen.insights, act.to)
     if reasons:
         return Hold(f"EKS is not ready to go back: {'; '.join(reasons)}", "put that right, then retry")
