@@ -210,21 +210,22 @@ class Cluster:
         return supervisor
 
     def join(self, node: EmulatedNode, supervisor: Supervisor) -> None:
-        """A machine more, while the cluster runs under `supervisor`. Raises ValueError for a name that is taken."""
+        """A machine more, while the cluster runs under `supervisor`; one without GPUs gets no agent, as no DaemonSet of agents
+        would reach it. Raises ValueError for a name that is taken."""
         self._add_kubelet(node)
         name = node.machine.name
         self.nodes[name] = node
         if node.driver.gpus():
             self._with_gpus.add(name)
-        if self._agents:
-            supervisor.start(f"agent {name}", functools.partial(self.agent, name))
+            if self._agents:
+                supervisor.start(f"agent {name}", functools.partial(self.agent, name))
 
     async def leave(self, name: str, supervisor: Supervisor) -> None:
         """The machine goes, with all that runs on it; its objects stay for others to take away. Raises KeyError."""
         node = self.nodes.pop(name)
         # The agent first: a kubelet that goes takes no registrations any more.
-        if self._agents:
-            await supervisor.stop(f"agent {name}")
+        if (agent := f"agent {name}") in supervisor.names():
+            await supervisor.stop(agent)
         self.fleet.remove(name)
         if isinstance(node.runtime, SimulatedRuntime):
             await node.runtime.close()

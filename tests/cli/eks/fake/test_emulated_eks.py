@@ -336,6 +336,20 @@ async def test_add_ons_are_pods_of_their_build(tmp_path: Path) -> None:
                 lambda: client.list(DEPLOYMENTS, "kube-system"),
                 lambda seen: {one["metadata"]["name"] for one in seen.items} >= {"coredns", "metrics-server"},
             )
+            await aws.eks(
+                "CreateNodegroup",
+                clusterName="prod",
+                nodegroupName="gpu",
+                nodeRole=ROLE,
+                subnets=aws.subnets,
+                instanceTypes=["m7i.xlarge"],
+            )
+            await until(
+                lambda: client.get(DAEMONSETS, "kube-proxy", "kube-system"),
+                lambda seen: seen["status"].get("numberReady") == 1,
+            )
+            (node,) = (await client.list(NODES)).items
+            assert not [name for name in node["status"]["capacity"] if name.startswith("nvidia.com/")]
 
 
 async def test_access_entries_let_in_and_policies_allow(tmp_path: Path) -> None:
