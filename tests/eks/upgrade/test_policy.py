@@ -1,0 +1,60 @@
+"""The policy that users are shown allows what whole upgrades and ways back ask for, and little else."""
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tests.eks.upgrade import whole_lives
+from tests.eks.upgrade.whole import Whole
+from tests.eks.upgrade.whole_lives import live
+
+POLICY = Path(__file__).parents[3] / "examples" / "eks" / "upgrader-policy.json"
+_PREFIX = {"service-quotas": "servicequotas"}
+
+
+@pytest.fixture(scope="module")
+def asked() -> set[str]:
+    """Actions, as policies name them."""
+    found: set[str] = set()
+    read = whole_lives._read
+
+    async def reading(world: Whole) -> object:
+        found_later.append(world)
+        return await read(world)
+
+    found_later: list[Whole] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(whole_lives, "_read", reading)
+        for seed in (1, 6, 8):
+            live(seed)
+    for world in found_later:
+        for call in world.api.calls:
+            service, _, operation = call.partition(":")
+            found.add(f"{_PREFIX.get(service, service)}:{operation}")
+    return found
+
+
+def allowed() -> list[str]:
+    statements = json.loads(POLICY.read_text())["Statement"]
+    return [
+        action
+        for one in statements
+        for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+    ]
+
+
+def test_it_allows_what_is_asked_for(asked: set[str]) -> None:
+    patterns = allowed()
+    assert {one for one in asked if not any(fnmatchcase(one, pattern) for pattern in patterns)} == set()
+
+
+def test_what_it_allows_to_change_is_asked_for_somewhere(asked: set[str]) -> None:
+    changing = {one for one in allowed() if one.startswith("eks:Update")}
+    # EXTENDED support is asked for on the way back to a minor in it, where the policy is STANDARD.
+    assert changing - asked <= {"eks:UpdateClusterConfig"}
+
+
+def test_it_never_deletes() -> None:
+    assert not [one for one in allowed() if "Delete" in one or one.endswith(":*")]
