@@ -335,7 +335,7 @@ def test_a_release_that_is_said_wins() -> None:
     assert roll.release == "1.32.7-20260801"
 
 
-def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_the_end() -> None:
+def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_both_ends() -> None:
     manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {}}}}
     nccl = SmokeJob(name="nccl", manifest=manifest, group="gpu")
     web = SmokeJob(name="shop", manifest=manifest, group="web")
@@ -346,6 +346,9 @@ def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_the_end() -> No
     assert found.index("1.32/gpu-restore/smoke/gpu/nccl") + 1 == found.index("1.32/gpu-restore/resume/gpu")
     assert found.index("1.32/canary-nodes/health/web") + 1 == found.index("1.32/canary-nodes/smoke/web/shop")
     assert found[-2:] == ["1.32/verify", "1.32/verify/smoke/all"]
+    # What fails before is not for the upgrade to find out.
+    assert found.index("1.32/backup/counts") + 1 == found.index("1.32/backup/smoke/all")
+    assert found.index("1.32/backup/smoke/all") + 1 == found.index("1.32/freeze")
 
 
 def test_fargate_is_restarted_where_there_is_some_or_nobody_knows() -> None:

@@ -115,7 +115,7 @@ class _NoPlan(click.ClickException):
     multiple=True,
     type=SmokeType(),
     metavar="[GROUP=]FILE",
-    help="A Job (batch/v1) that has to succeed: on that group after its roll, else at the end of each hop.",
+    help="A Job (batch/v1) that has to succeed: on that group after its roll, else before each hop and at its end.",
 )
 @click.option(
     "--waivers",
