@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from aliquot.eks.aws.model import against_model
 from aliquot.eks.plan.calls import CALLS, call_of
-from aliquot.eks.plan.checking import against_model, wrong
+from aliquot.eks.plan.checking import wrong
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade import acts
@@ -81,8 +82,8 @@ def test_a_step_with_a_parameter_that_aws_does_not_take_is_found() -> None:
     ],
 )
 def test_a_call_is_held_against_the_model_of_its_service(call: Call, line: str) -> None:
-    assert next(against_model(call), "").startswith(line)
-    assert bool(line) == bool(list(against_model(call)))
+    assert next(against_model(call.service, call.operation, call.parameters), "").startswith(line)
+    assert bool(line) == bool(list(against_model(call.service, call.operation, call.parameters)))
 
 
 def test_acts_that_know_their_call_are_all_checked() -> None:

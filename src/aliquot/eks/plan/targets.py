@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from aliquot.eks.aws import prices
 from aliquot.eks.aws.api import NO_CREDENTIALS, UNREACHABLE, Api, Failure
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.plan import prices
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.sightings.sighting import Unchecked
 from aliquot.eks.versions.ami_parameters import parameter

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from aliquot.eks.plan.checking import against_model
+from aliquot.eks.aws.model import against_model
 from aliquot.eks.provision.resources import Call, Ref
-from aliquot.eks.upgrade.verdicts import Call as Checked
 
 
 def wrong(call: Call) -> str:
     """What is wrong with it, in one line; empty: nothing is. A Ref is taken for some text."""
-    parts = against_model(Checked(call.service, call.operation, shown(call.parameters)))
+    parts = against_model(call.service, call.operation, shown(call.parameters))
     return "; ".join(" ".join(part.split()) for part in parts)
 
 

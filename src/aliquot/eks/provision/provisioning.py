@@ -5,8 +5,8 @@ from datetime import date
 
 from msgspec import Struct
 
+from aliquot.eks.aws import prices
 from aliquot.eks.aws.api import Api, Failure
-from aliquot.eks.plan import prices
 from aliquot.eks.provision import costs
 from aliquot.eks.provision.asking import site
 from aliquot.eks.provision.checking import wrong

@@ -1,6 +1,6 @@
 """A node group whose AMI is its launch template's own: EKS knows no release of it."""
 
-from aliquot.eks.plan.checking import against_model
+from aliquot.eks.aws.model import against_model
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll, Seen, call_of, judged
 from aliquot.eks.upgrade.doing import Attempt
 from aliquot.eks.upgrade.verdicts import Call, Done
@@ -21,7 +21,7 @@ def test_it_is_asked_for_by_the_version_of_its_template_alone() -> None:
         "clientRequestToken": "t",
         "launchTemplate": {"id": "lt-1", "version": "5"},
     }
-    assert not list(against_model(call))
+    assert not list(against_model(call.service, call.operation, call.parameters))
 
 
 def test_it_is_there_once_it_has_that_version_whatever_its_release_is_called() -> None:
