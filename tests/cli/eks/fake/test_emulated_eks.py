@@ -352,6 +352,34 @@ async def test_add_ons_are_pods_of_their_build(tmp_path: Path) -> None:
             assert not [name for name in node["status"]["capacity"] if name.startswith("nvidia.com/")]
 
 
+async def test_a_pod_of_a_fargate_profile_has_a_node_to_itself(tmp_path: Path) -> None:
+    async with account(tmp_path) as aws:
+        await aws.cluster("1.33")
+        await aws.eks(
+            "CreateFargateProfile",
+            clusterName="prod",
+            fargateProfileName="batch",
+            podExecutionRoleArn=ROLE,
+            selectors=[{"namespace": "default", "labels": {"app": "batch"}}],
+            subnets=aws.subnets,
+        )
+        async with aws.kubernetes() as client:
+            pod = {
+                "metadata": {"name": "batch", "namespace": "default", "labels": {"app": "batch"}},
+                "spec": {"containers": [{"name": "batch", "image": "batch"}]},
+            }
+            await client.create(PODS, pod)
+            running = await until(
+                lambda: client.get(PODS, "batch", "default"),
+                lambda seen: seen["status"].get("phase") == "Running",
+            )
+            (node,) = (await client.list(NODES)).items
+            assert running["spec"]["nodeName"] == node["metadata"]["name"]
+            assert node["metadata"]["labels"]["eks.amazonaws.com/compute-type"] == "fargate"
+            await client.delete(PODS, "batch", "default")
+            await until(lambda: client.list(NODES), lambda seen: not seen.items)
+
+
 async def test_access_entries_let_in_and_policies_allow(tmp_path: Path) -> None:
     async with account(tmp_path) as aws:
         await aws.cluster("1.33")
