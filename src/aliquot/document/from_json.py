@@ -11,6 +11,7 @@ from typing import cast
 
 from aliquot.document.parts import MAX_DEPTH, NO_CHILDREN, DocumentError, Key, Node, Repeat, Value, finite
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORDS = {"true": True, "false": False, "null": None}
 _WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", re.ASCII)
@@ -87,7 +88,11 @@ class _Reader:
     def _string(self) -> str:
         if self._text[self._at : self._at + 1] != '"':
             raise _NotJson
-        value, self._at = scanstring(self._text, self._at + 1, True)
+        start = self._at
+        value, self._at = scanstring(self._text, start + 1, True)
+        if not value.isascii() and _HALF_PAIR.search(value):
+            line = bisect.bisect_left(self._line_ends, start) + 1
+            raise DocumentError(self._source, line, "half a surrogate pair is no character")
         return cast(str, value)
 
     def _word(self, line: int) -> Value:

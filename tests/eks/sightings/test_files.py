@@ -1,3 +1,5 @@
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,77 @@ def test_a_directory_is_read_in_order_and_hidden_ones_are_not(tmp_path: Path) ->
     (unchecked,) = [one for one in found if isinstance(one, Unchecked)]
     assert unchecked.what.endswith("latin.yaml:2")
     assert unchecked.why == "not UTF-8 text"
+
+
+MANIFEST = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n"
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(MANIFEST,))
+    writer.start()
+    (one,) = in_directory(pipe)
+    writer.join()
+    assert isinstance(one, Sighting)
+    assert one.name == "web"
+
+
+def test_suffixes_are_known_however_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "web.YAML").write_text(MANIFEST)
+    (one,) = in_directory(tmp_path)
+    assert isinstance(one, Sighting)
+
+
+@pytest.mark.parametrize("text", [None, "", "replicas: 3\n"])
+def test_where_there_is_no_manifest_nothing_is_passed(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "values.yaml").write_text(text)
+    assert list(in_directory(tmp_path)) == [Unchecked(what=str(tmp_path), why="there is no manifest in it")]
+    if text is not None:
+        (one,) = in_directory(tmp_path / "values.yaml")
+        assert isinstance(one, Unchecked)
+
+
+def test_links_are_followed_or_told(tmp_path: Path) -> None:
+    deploy, base = tmp_path / "deploy", tmp_path / "base"
+    for directory in (deploy, base):
+        directory.mkdir()
+        (directory / "web.yaml").write_text(MANIFEST)
+    (deploy / "elsewhere").symlink_to(base)
+    (deploy / "again").symlink_to(deploy)
+    (deploy / "file.yaml").symlink_to(base / "web.yaml")
+    (deploy / "nothing.yaml").symlink_to("gone.yaml")
+    (deploy / "loop.yaml").symlink_to("loop.yaml")
+    os.mkfifo(deploy / "pipe.yaml")
+    found = list(in_directory(deploy))
+    assert [one.where.file for one in found if isinstance(one, Sighting)] == [
+        str(deploy / "file.yaml"),
+        str(deploy / "web.yaml"),
+    ]
+    assert {one.what.removeprefix(f"{deploy}/"): one.why for one in found if isinstance(one, Unchecked)} == {
+        "elsewhere": "it is a link to a directory elsewhere: name that, too",
+        "nothing.yaml": "No such file or directory",
+        "loop.yaml": "Too many levels of symbolic links",
+        "pipe.yaml": "it is no plain file",
+    }
+
+
+def test_a_directory_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "web.yaml").write_text(MANIFEST)
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if path.endswith("/a"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    found = list(in_directory(tmp_path))
+    assert Unchecked(what=str(tmp_path / "a"), why="Permission denied") in found
+
+
+def test_half_a_surrogate_pair_is_told() -> None:
+    (one,) = in_text('{"apiVersion": "v1", "kind": "Pod",\n "metadata": {"name": "\\ud800x"}}', "f.json")
+    assert one == Unchecked(what="f.json:2", why="half a surrogate pair is no character")
