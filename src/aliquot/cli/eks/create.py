@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
-from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Install Aliquot into the cluster at the end, as `aliquot install` does.",
 )
+@looking_option
 @aws_options
 def create(
     file: Path,
     dry_run: bool,
     yes: bool,
     operator: bool,
+    poll_s: float,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -63,12 +65,14 @@ def create(
         if region not in (None, of_file):
             raise click.UsageError(f"--region {region}, but {file} has {of_file}: leave it out")
         door = connect(of_file, profile, endpoint_url)
-        asyncio.run(_create(door, wanted, dry_run=dry_run, yes=yes, operator=operator))
+        asyncio.run(_create(door, wanted, dry_run=dry_run, yes=yes, operator=operator, poll_s=poll_s))
     except (DocumentError, Failure, NotMade, NotOurs, Twice) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _create(door: "Boto", wanted: "Wanted", *, dry_run: bool, yes: bool, operator: bool) -> None:
+async def _create(
+    door: "Boto", wanted: "Wanted", *, dry_run: bool, yes: bool, operator: bool, poll_s: float
+) -> None:
     from aliquot.eks.provision import provisioning
     from aliquot.eks.provision.creating import Creation
     from aliquot.eks.provision.differences import differences
@@ -76,8 +80,10 @@ async def _create(door: "Boto", wanted: "Wanted", *, dry_run: bool, yes: bool, o
     from aliquot.eks.versions import calendar
 
     name = wanted.config.metadata.name
-    today = datetime.fromtimestamp(SystemClock().now(), UTC).date()
     async with door as api:
+        # What day it is there, answers tell.
+        await api.call("sts", "GetCallerIdentity")
+        today = datetime.fromtimestamp(api.clock.now(), UTC).date()
         seen = await provisioning.look(api, wanted, calendar.shipped(), today, asyncio.sleep)
         for note in seen.graph.notes:
             _say(f"note: {note}")
@@ -90,7 +96,7 @@ async def _create(door: "Boto", wanted: "Wanted", *, dry_run: bool, yes: bool, o
         _summary(seen, name)
         if seen.missing and not yes:
             click.confirm("Make it?", abort=True, err=True)
-        creation = Creation(api, name, pause=asyncio.sleep, tell=_say)
+        creation = Creation(api, name, pause=asyncio.sleep, tell=_say, every_s=poll_s)
         await creation.run(seen.graph.resources)
         for line in differences(seen.graph.resources, creation.known):
             _say(f"note: {line}")

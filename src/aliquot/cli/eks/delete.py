@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Show what goes, and take nothing away.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@looking_option
 @aws_options
 def delete(
     cluster: str | None,
     file: Path | None,
     dry_run: bool,
     yes: bool,
+    poll_s: float,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
@@ -54,19 +57,19 @@ def delete(
                 raise click.UsageError(f"--region {region}, but {file} has {metadata.region}: leave it out")
             cluster, region = metadata.name, metadata.region
         door = connect(region, profile, endpoint_url)
-        asyncio.run(_delete(door, str(cluster), dry_run=dry_run, yes=yes))
+        asyncio.run(_delete(door, str(cluster), dry_run=dry_run, yes=yes, poll_s=poll_s))
     except (DocumentError, Failure, NotGone, Stays) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool) -> None:
+async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool, poll_s: float) -> None:
     from aliquot.eks.provision.deleting import Deletion
     from aliquot.eks.provision.names import Names
 
     async with door as api:
         assert api.region is not None
         names = Names(cluster, api.region, {})
-        work = Deletion(api, names, pause=asyncio.sleep, tell=_say)
+        work = Deletion(api, names, pause=asyncio.sleep, tell=_say, every_s=poll_s)
         found = await work.remains()
         if work.unread:
             _say(

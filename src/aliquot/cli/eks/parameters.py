@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from aliquot.windows import Window
 
 
+looking_option = click.option(
+    "--poll",
+    "poll_s",
+    type=click.FloatRange(0.1, 300),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often what takes minutes is looked at.",
+)
+"""Of `create` and `delete`."""
+
+
 class MinorType(click.ParamType["Minor"]):
     name = "minor"
 

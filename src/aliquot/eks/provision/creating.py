@@ -20,7 +20,7 @@ _MOST_PAUSE_S = 30.0
 _ATTEMPTS = 15
 _ATTEMPTS_TAKEN = 6
 """Where AWS says that it is there, and it is not found: it is somebody else's."""
-_EVERY_S = 15.0
+EVERY_S = 15.0
 _MOST_WAIT_S = 3600.0
 """Of one resource. Node groups give up by themselves after 20 to 40 minutes."""
 
@@ -47,11 +47,15 @@ class NotMade(Exception):
 
 
 class Creation:
-    def __init__(self, api: Api, cluster: str, *, pause: Pause, tell: Tell) -> None:
+    def __init__(
+        self, api: Api, cluster: str, *, pause: Pause, tell: Tell, every_s: float = EVERY_S
+    ) -> None:
+        """`every_s`: how often what takes minutes is looked at."""
         self._api = Patient(api, pause)
         self._cluster = cluster
         self._pause = pause
         self._tell = tell
+        self._every_s = every_s
         self.known: dict[str, Found] = {}
         """What AWS tells of each resource that is there."""
         self.made: list[str] = []
@@ -78,12 +82,14 @@ class Creation:
 
     async def _make(self, resource: Resource) -> None:
         made, taken, last = False, 0, ""
+        answered = False
         for attempt in range(_ATTEMPTS):
-            if attempt:
+            if attempt and not answered:
                 pause_s = min(SETTLE_S * 1.5 ** (attempt - 1), _MOST_PAUSE_S)
                 if last:
                     self._tell(f"{' ' * 8}{last}: again in {pause_s:.0f} s")
                 await self._pause(pause_s)
+            answered = False
             found = await look(self._api, resource, self.known, self._cluster)
             if found is not None:
                 self.known[resource.key] = found
@@ -102,7 +108,8 @@ class Creation:
                 if taken >= _ATTEMPTS_TAKEN:
                     break
             else:
-                made = True
+                # Mostly AWS tells of it at once.
+                made = answered = True
                 self.made.append(resource.key)
         if made:
             raise NotMade(f"{resource.title}: it was made, and AWS does not tell of it yet: run it again")
@@ -112,7 +119,7 @@ class Creation:
         resource = self._unready.get(key)
         if resource is None:
             return
-        waited_s = 0.0
+        waited_s, told_s = 0.0, -60.0
         while True:
             now = standing(resource.look, self.known[key])
             if now.state is State.READY:
@@ -124,10 +131,11 @@ class Creation:
                 raise NotMade(
                     f"{resource.title} is still {now.status} after {waited_s / 60:.0f} minutes: run it again"
                 )
-            if waited_s % 60 == 0:
+            if waited_s - told_s >= 60:
+                told_s = waited_s
                 self._tell(f"{' ' * 8}{resource.title}: {now.status}, {waited_s / 60:.0f} min")
-            await self._pause(_EVERY_S)
-            waited_s += _EVERY_S
+            await self._pause(self._every_s)
+            waited_s += self._every_s
             found = await look(self._api, resource, self.known, self._cluster)
             if found is None:
                 raise NotMade(f"{resource.title} went away while it was waited for: run it again")

@@ -2,14 +2,13 @@
 
 from aliquot.eks.aws.api import THROTTLED, UNKNOWN_OUTCOME, Api, Failure
 from aliquot.eks.provision import remains
-from aliquot.eks.provision.creating import Tell
+from aliquot.eks.provision.creating import EVERY_S, Tell
 from aliquot.eks.provision.looking import matching, unseen
 from aliquot.eks.provision.names import Names
 from aliquot.eks.provision.patience import FIRST, Patient, Pause
 from aliquot.eks.provision.remains import Remain
 from aliquot.eks.provision.resources import Call, at
 
-_EVERY_S = 15.0
 _MOST_WAIT_S = 3600.0
 _ATTEMPTS = 20
 _MOST_PAUSE_S = 30.0
@@ -47,12 +46,16 @@ class NotGone(Exception):
 
 
 class Deletion:
-    def __init__(self, api: Api, names: Names, *, pause: Pause, tell: Tell) -> None:
+    def __init__(
+        self, api: Api, names: Names, *, pause: Pause, tell: Tell, every_s: float = EVERY_S
+    ) -> None:
+        """`every_s`: how often what takes minutes is looked at."""
         self._first = Patient(api, pause, FIRST)
         self._api = Patient(api, pause)
         self._names = names
         self._pause = pause
         self._tell = tell
+        self._every_s = every_s
         self.unread: list[str] = []
         """Keys of KMS whose tags may not be read: whose they are is not known."""
 
@@ -123,7 +126,7 @@ class Deletion:
     async def _wait(self, remain: Remain) -> None:
         if remain.gone is None:
             return
-        waited_s = 0.0
+        waited_s = told_s = 0.0
         while True:
             try:
                 found = await matching(self._api, remain.gone, {})
@@ -140,7 +143,8 @@ class Deletion:
                 raise NotGone(
                     f"{remain.title} is still there after {waited_s / 60:.0f} minutes: run it again"
                 )
-            if waited_s and waited_s % 60 == 0:
+            if waited_s - told_s >= 60:
+                told_s = waited_s
                 self._tell(f"        {remain.title}: {status}, {waited_s / 60:.0f} min")
-            await self._pause(_EVERY_S)
-            waited_s += _EVERY_S
+            await self._pause(self._every_s)
+            waited_s += self._every_s

@@ -80,7 +80,7 @@ def _strange(estate: Estate, pool: Pool) -> list[Unchecked]:
 
 
 def _has_gpus(node: Node) -> bool:
-    return any(name.startswith("nvidia.com/") for name in node.status.capacity)
+    return any(name.startswith("nvidia.com/") and many != "0" for name, many in node.status.capacity.items())
 
 
 def _kind_of_ami(pool: Pool, families: tuple[Family, ...]) -> Finding | None:
