@@ -82,6 +82,16 @@ def test_staffing(found: Job, held: list[Pod], create: int, delete: list[str]) -
     assert (len(wanted.create), [one.metadata.name for one in wanted.delete]) == (create, delete)
 
 
+def test_whom_it_takes_away_by_itself_is_not_counted() -> None:
+    suspended = plan(job(suspend=True, completions=2), [pod("a")], NOW)
+    assert [one.metadata.name for one in suspended.unpin] == ["a"]
+    fewer = plan(job(completions=3, parallelism=1), [pod("a"), pod("b")], NOW)
+    assert [one.metadata.name for one in fewer.unpin] == ["a"]
+    ended = plan(job(backoff_limit=0, completions=2), [pod("a", "Failed"), pod("b")], NOW)
+    assert [one.metadata.name for one in ended.delete] == ["b"]
+    assert [one.metadata.name for one in ended.unpin] == ["a"]
+
+
 def test_backoff_doubles_with_each_failure_since_the_last_success() -> None:
     failures = [pod(f"f{number}", "Failed", ended=NOW - number) for number in range(3)]
     assert job_plan.backoff_s([], NOW) == 0

@@ -379,6 +379,28 @@ def test_suspending_a_job(simulate: Simulate) -> None:
     simulate(scenario)
 
 
+def test_who_is_suspended_again_and_again_has_not_failed(simulate: Simulate) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.client.create(JOBS, job(completions=2, parallelism=2, backoffLimit=1))
+
+        async def two() -> bool:
+            return len(await live_pods(cluster)) == 2
+
+        async def none() -> bool:
+            return not await cluster.pods()
+
+        for _ in range(3):
+            await cluster.eventually(two)
+            await cluster.client.patch(JOBS, "j", {"spec": {"suspend": True}}, "default")
+            await cluster.eventually(none)
+            await cluster.client.patch(JOBS, "j", {"spec": {"suspend": False}}, "default")
+        await cluster.eventually(two)
+        status = (await cluster.client.get(JOBS, "j", "default"))["status"]
+        assert status.get("failed") is None
+
+    simulate(scenario)
+
+
 def test_pods_of_a_deleted_job_are_let_go(simulate: Simulate) -> None:
     async def scenario(cluster: Cluster) -> None:
         await cluster.client.create(JOBS, job(completions=2, parallelism=2))

@@ -180,11 +180,13 @@ class _Planner:
         # Whoever carries the number of failures on is not made yet: until then, their pods are not counted.
         self.tally = self._count({pod.metadata.uid for pod in self.waiting.values()})
         if self.spec.suspend:
-            return self._finish(start, delete=tuple(self.active))
+            return self._finish(start, delete=tuple(self.active), unpin=_pinned(self.active))
         create, delete, wait_s = self._staff()
         deadline_s = self._deadline_in_s(start)
         waits = [wait for wait in (wait_s, deadline_s) if wait is not None]
-        return self._finish(start, create=create, delete=delete, again_s=min(waits, default=None))
+        return self._finish(
+            start, create=create, delete=delete, unpin=_pinned(delete), again_s=min(waits, default=None)
+        )
 
     def _start_time(self) -> str | None:
         """Runs from when the Job is first seen unsuspended; a suspension starts it anew."""
@@ -341,6 +343,7 @@ class _Planner:
         *,
         create: tuple[Birth, ...] = (),
         delete: tuple[Pod, ...] = (),
+        unpin: tuple[Pod, ...] = (),
         again_s: float | None = None,
         completion: str | None = None,
     ) -> Plan:
@@ -365,7 +368,7 @@ class _Planner:
             status["failedIndexes"] = indexes.format_indexes(self.failed_indexes)
         return Plan(
             status=status,
-            unpin=self.tally.unpin,
+            unpin=(*self.tally.unpin, *unpin),
             delete=delete,
             create=create,
             again_s=again_s,
@@ -385,6 +388,11 @@ class _Planner:
 
 def is_pinned(pod: Pod) -> bool:
     return TRACKING in (pod.metadata.finalizers or ())
+
+
+def _pinned(deleted: Sequence[Pod]) -> tuple[Pod, ...]:
+    """Whom a Job that goes on takes away by itself has not failed: it is let go before, so that nobody counts it."""
+    return tuple(pod for pod in deleted if is_pinned(pod))
 
 
 def _has_failed(job: Job, pod: Pod) -> bool:
