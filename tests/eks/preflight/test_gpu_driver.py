@@ -101,6 +101,13 @@ def test_cuda_of_pods(release: str, objects: Objects, found: list[Any], says: st
     assert not found or says in judgement[0].why
 
 
+def test_a_device_plugin_on_a_node_without_gpus_makes_none_of_it() -> None:
+    told = node()
+    told["status"]["capacity"]["nvidia.com/gpu"] = "0"
+    plain = group(ami_type="AL2023_x86_64_STANDARD", release="1.31.0-20261001", instance_types=("m5.large",))
+    assert judged(plain, Objects(nodes=nodes(told))) == []
+
+
 def test_it_says_who_and_what_to_do() -> None:
     (found,) = judged(gpus(release=OLD), running(CUDA_13, CUDA_13, CUDA_12))
     assert isinstance(found, Finding)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aliquot.eks.aws.api import Failure
-from aliquot.eks.provision.creating import NotMade
+from aliquot.eks.provision.creating import SETTLE_S, Creation, NotMade
 from aliquot.eks.provision.looking import NotOurs, Twice
 from tests.eks.fake.worlds import ROLE
 from tests.eks.provision.accounts import account, run
@@ -43,6 +43,24 @@ def test_all_is_there_and_a_second_run_makes_nothing() -> None:
         for table in ours(aws, "table"):
             (out,) = [one for one in table["Routes"] if one["DestinationCidrBlock"] == "0.0.0.0/0"]
             assert out.get("NatGatewayId") == gateway["NatGatewayId"] or out["GatewayId"].startswith("igw-")
+
+
+def test_what_aws_tells_at_once_is_not_waited_for() -> None:
+    pauses = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.sleep(seconds)
+
+    async def work() -> None:
+        resources = (await plan(aws, FULL)).resources
+        await Creation(aws, "prod", pause=pause, tell=lambda line: None, every_s=1).run(resources)
+
+    with account() as aws:
+        run(work())
+    # One in the beginning; then until what takes minutes is there.
+    assert pauses[0] == SETTLE_S
+    assert set(pauses[1:]) == {1}
 
 
 def test_what_is_taken_away_by_hand_is_made_again() -> None:

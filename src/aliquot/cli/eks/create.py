@@ -11,6 +11,7 @@ import click
 from aliquot.cli.eks.connecting import aws_options, connect
 from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
+from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
@@ -80,10 +81,8 @@ async def _create(
     from aliquot.eks.versions import calendar
 
     name = wanted.config.metadata.name
+    today = datetime.fromtimestamp(SystemClock().now(), UTC).date()
     async with door as api:
-        # What day it is there, answers tell.
-        await api.call("sts", "GetCallerIdentity")
-        today = datetime.fromtimestamp(api.clock.now(), UTC).date()
         seen = await provisioning.look(api, wanted, calendar.shipped(), today, asyncio.sleep)
         for note in seen.graph.notes:
             _say(f"note: {note}")

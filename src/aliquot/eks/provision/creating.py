@@ -47,9 +47,7 @@ class NotMade(Exception):
 
 
 class Creation:
-    def __init__(
-        self, api: Api, cluster: str, *, pause: Pause, tell: Tell, every_s: float = EVERY_S
-    ) -> None:
+    def __init__(self, api: Api, cluster: str, *, pause: Pause, tell: Tell, every_s: float = EVERY_S) -> None:
         """`every_s`: how often what takes minutes is looked at."""
         self._api = Patient(api, pause)
         self._cluster = cluster

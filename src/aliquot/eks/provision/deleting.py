@@ -46,9 +46,7 @@ class NotGone(Exception):
 
 
 class Deletion:
-    def __init__(
-        self, api: Api, names: Names, *, pause: Pause, tell: Tell, every_s: float = EVERY_S
-    ) -> None:
+    def __init__(self, api: Api, names: Names, *, pause: Pause, tell: Tell, every_s: float = EVERY_S) -> None:
         """`every_s`: how often what takes minutes is looked at."""
         self._first = Patient(api, pause, FIRST)
         self._api = Patient(api, pause)
