@@ -25,6 +25,8 @@ def test_a_cluster_has_one_run_at_a_time(journal: Journal) -> None:
     journal.begin("r3", "stage", b"plan", STEPS, 1.0)
     journal.end("r1", "a", "done", 2.0)
     journal.begin("r2", "prod", b"plan", STEPS, 3.0)
+    with pytest.raises(Held, match="r1 is over: done"):
+        journal.begin("r1", "prod", b"plan", STEPS, 4.0)
 
 
 def test_one_works_on_it_at_a_time(journal: Journal) -> None:
@@ -42,6 +44,16 @@ def test_one_works_on_it_at_a_time(journal: Journal) -> None:
         with pytest.raises(Held, match="no longer ours"):
             write()
     assert [one.phase for one in journal.standing("r1")] == [Phase.TO_DO, Phase.TO_DO]
+
+
+def test_who_has_it_holds_it_longer_and_nobody_else(journal: Journal) -> None:
+    journal.renew("r1", "a", 150.0, 100.0)
+    with pytest.raises(Held, match="a works on r1"):
+        journal.lease("r1", "b", 200.0, 100.0)
+    journal.take_over("r1", "b", 200.0)
+    # Nobody has it, and whoever had it does not come back to it by himself.
+    with pytest.raises(Held, match="no longer ours"):
+        journal.renew("r1", "a", 200.0, 100.0)
 
 
 def test_a_lease_that_is_over_lets_nobody_write(journal: Journal) -> None:

@@ -7,10 +7,11 @@ import pytest
 from msgspec import Struct
 
 from aliquot.eks.aws.api import Failure
+from aliquot.eks.fake.faults import Fault, Kind
 from aliquot.eks.upgrade import runner as running
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
-from aliquot.eks.upgrade.journal import Phase
-from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
+from aliquot.eks.upgrade.journal import Held, Phase
+from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
 from aliquot.kube.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from aliquot.kube.resources import CONFIGMAPS
 from aliquot.windows import Window
@@ -179,5 +180,126 @@ def test_a_step_waits_for_its_window(play: Play) -> None:
         began = world.clock.now()
         assert await world.go(Scripted()) is None  # type: ignore[arg-type]
         assert world.clock.now() - began == 14 * 3600.0
+
+    test()
+
+
+@pytest.mark.parametrize(
+    "misread",
+    [
+        KeyError("version"),
+        ValueError("'odd' is not a Kubernetes version: write it as 1.32"),
+        OSError(28, "No space left on device"),
+        ExceptionGroup("several", [ValueError("one")]),
+    ],
+)
+def test_what_cannot_be_understood_holds_in_one_line(play: Play, misread: Exception) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(misread, Done("now"))
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert type(misread).__name__ in held.why
+        assert "\n" not in held.why
+        told = [one.body["error"] for one in world.journal.entries(world.run) if one.kind == "not understood"]
+        assert len(told) == 1
+        assert "test_runner.py" in told[0]
+        assert await world.again() is None
+
+    test()
+
+
+def test_a_rule_that_cannot_judge_holds(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        script = play(Done("never"))
+
+        def judge(_act: Scripted, _seen: Verdict, attempt: Attempt) -> Verdict:
+            return Done(attempt.kept["counts/1.32"])
+
+        doing = Doing(look=script.look, judge=judge)
+        monkeypatch.setattr(running, "DOINGS", {Scripted: doing})
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert "KeyError: 'counts/1.32'" in held.why
+
+    test()
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        Writes((write(Verb.CREATE, shop(a="1")),)),
+        Keep("counts", 1),
+    ],
+)
+def test_whoever_says_the_same_for_ever_is_held(play: Play, same: Verdict) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(*[same] * 100)
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert "done 60 times, and it is not so" in held.why
+        assert "puts it back" in held.todo
+
+    test()
+
+
+def test_a_call_that_is_answered_and_does_nothing_is_not_made_for_ever(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(*[Call("eks", "DescribeCluster", {"name": "prod"})] * 100)
+        held = await world.go(Scripted())  # type: ignore[arg-type]
+        assert held is not None
+        assert "DescribeCluster" in held.why
+
+    test()
+
+
+def test_a_call_that_is_refused_for_hours_is_made_at_last(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        fault = Fault(kind=Kind.REFUSE, operation="DescribeCluster", code="ThrottlingException", times=100)
+        world.account.world.faults.waiting = [fault]
+        play(*[Call("eks", "DescribeCluster", {"name": "prod"})] * 101, Done("at last"))
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+
+    test()
+
+
+def test_who_lost_the_run_while_he_waited_does_not_take_it_again(play: Play) -> None:
+    """Somebody else took it over, turned it, and is gone: nobody has it, and it is another run."""
+
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(Wait(60.0, "on its way"), Done("of the old plan"))
+
+        def turn(_line: str) -> None:
+            now_s = world.clock.now()
+            world.journal.take_over(world.run, "ada", now_s)
+            world.journal.lease(world.run, "ada", now_s, 300.0)
+            world.journal.turn(world.run, "ada", b"", ["back"], ends="aborted", by="ada", now_s=now_s)
+            world.journal.release(world.run, "ada")
+
+        world.told_hook = turn
+        with pytest.raises(Held, match="no longer ours"):
+            await world.go(Scripted())  # type: ignore[arg-type]
+        assert [one.phase for one in world.journal.standing(world.run)] == [Phase.LEFT, Phase.TO_DO]
+        world.told_hook = lambda _line: None
+        with pytest.raises(Held, match="was turned meanwhile"):
+            await world.on()
+
+    test()
+
+
+def test_what_takes_longer_than_it_should_is_said(play: Play) -> None:
+    @on_virtual_time
+    async def test(world: World) -> None:
+        play(*[Wait(60.0, "on its way")] * 12, Done("there"))
+        world.at_most_s = 600.0
+        assert await world.go(Scripted()) is None  # type: ignore[arg-type]
+        late = [line for line in world.told if "longer than it should" in line]
+        assert len(late) == 1
+        assert world.told[0] == "on its way"
 
     test()

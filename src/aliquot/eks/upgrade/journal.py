@@ -17,6 +17,7 @@ from aliquot.sql.connections import Connections
 
 _LOCK = 0x_A11C_0731
 DONE = "done"
+_LOST = "{} is no longer ours: its lease is over, or somebody else has it"
 
 
 class Phase(StrEnum):
@@ -88,9 +89,10 @@ class Journal:
         *,
         ends: str = DONE,
     ) -> None:
-        """`ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm."""
+        """`ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm, unless it is over."""
         with self._connections.writing() as tx:
             if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
+                self._going(tx, run)
                 return
             going = tx.scalar(select(runs.c.id).where(runs.c.cluster == cluster, runs.c.over == ""))
             if going is not None:
@@ -155,7 +157,7 @@ class Journal:
             _append(tx, run, "", "turned", {"ends": ends, "by": by, "steps": list(step_ids)}, now_s)
 
     def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
-        """Take it, or hold it longer. Raises Held."""
+        """Take it, for whoever comes to it. Raises Held."""
         with self._connections.writing() as tx:
             row = tx.execute(
                 select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
@@ -169,6 +171,13 @@ class Journal:
             tx.execute(
                 update(runs).where(runs.c.id == run).values(lease_owner=owner, lease_until_s=now_s + for_s)
             )
+
+    def renew(self, run: str, owner: str, now_s: float, for_s: float) -> None:
+        """Hold it longer. Raises Held where it was taken away, also where nobody has it now: the run may have been turned meanwhile."""
+        with self._connections.writing() as tx:
+            of_owner = (runs.c.id == run) & (runs.c.lease_owner == owner)
+            if tx.execute(update(runs).where(of_owner).values(lease_until_s=now_s + for_s)).rowcount != 1:
+                raise Held(_LOST.format(run))
 
     def take_over(self, run: str, by: str, now_s: float) -> None:
         """Whoever has it has it no more: their next write is refused. Raises Held where there is no such run, or it is over."""
@@ -328,7 +337,7 @@ class Journal:
             select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
         ).one_or_none()
         if row is None or row.lease_owner != owner or row.lease_until_s <= now_s:
-            raise Held(f"{run} is no longer ours: its lease is over, or somebody else has it")
+            raise Held(_LOST.format(run))
 
 
 def _add_steps(tx: Connection, run: str, ids: Sequence[str], first: int, now_s: float) -> None:

@@ -1,7 +1,10 @@
 """Goes through the steps of a plan: looks, judges, does what the rule says, and writes it down."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aliquot.eks.aws.api import (
@@ -15,7 +18,7 @@ from aliquot.eks.aws.api import (
 from aliquot.eks.upgrade.acts.table import DOINGS
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors, Shut
 from aliquot.eks.upgrade.gates import waits_s
-from aliquot.eks.upgrade.journal import Journal, Phase, Standing
+from aliquot.eks.upgrade.journal import Held, Journal, Phase, Standing
 from aliquot.eks.upgrade.steps import Step, token
 from aliquot.eks.upgrade.updates import POLL_S
 from aliquot.eks.upgrade.verdicts import Call, Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
@@ -23,6 +26,7 @@ from aliquot.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, No
 from aliquot.windows import Window
 
 LEASE_S = 300.0
+_LATE = "it takes longer than it should: have a look at it"
 _AGAIN_S = 20.0
 _SOON_S = 1.0
 _LONGEST_WAIT_S = LEASE_S / 3
@@ -30,6 +34,8 @@ _OVER = frozenset({Phase.DONE, Phase.LEFT})
 _PASSING = THROTTLED | UNKNOWN_OUTCOME
 """Nothing is known to have been decided: look again."""
 _IN_USE = frozenset({"ResourceInUseException"})
+_SAME_AT_MOST = 60
+"""Times that one thing is written or asked for in one go at a step: then somebody else puts it back as it was."""
 
 
 class Runner:
@@ -62,6 +68,7 @@ class Runner:
 
     async def go(self) -> Hold | None:
         """Until all is done (None), or something is held or paused. Raises Held where the run is somebody else's."""
+        self._journal.lease(self._run, self._owner, self._now, LEASE_S)
         while True:
             self._keep()
             standing = next(
@@ -75,6 +82,8 @@ class Runner:
             paused = self._journal.paused(self._run)
             if paused and standing.phase is Phase.TO_DO:
                 return Hold(f"paused: {paused}", "resume it")
+            if standing.step not in self._number:
+                raise Held(f"{self._run} was turned meanwhile: begin this command once more")
             number = self._number[standing.step]
             step = self._plan[number]
             if standing.phase is Phase.TO_DO:
@@ -90,19 +99,28 @@ class Runner:
     async def _step(self, step: Step, standing: Standing) -> Hold | None:
         doing = DOINGS[type(step.act)]
         begun = standing if standing.phase is Phase.BEGUN else None
+        done: Counter[str] = Counter()
         while True:
             self._keep()
             try:
-                seen = await doing.look(step.act, self._doors)
+                with self._understanding(step):
+                    seen = await doing.look(step.act, self._doors)
+                    mark = doing.mark(seen)
+                self._keep()
                 if begun is None:
-                    begun = self._begin(step, doing.mark(seen))
-                verdict = await self._do(step, doing, doing.judge(step.act, seen, self._attempt(step, begun)))
+                    begun = self._begin(step, mark)
+                attempt = self._attempt(step, begun)
+                with self._understanding(step):
+                    said = doing.judge(step.act, seen, attempt)
+                verdict = _again_and_again(done) or await self._do(step, doing, said)
+                done.update(_named(said, verdict))
             except Shut as error:
                 verdict = error.hold
             except (Failure, ApiError) as error:
                 verdict = _failed(error)
             if isinstance(verdict, Wait):
-                self._tell(step, verdict.why)
+                late = begun is not None and 0 < step.at_most_s < self._now - begun.since_s
+                self._tell(step, f"{verdict.why}; {_LATE}" if late else verdict.why)
                 await asyncio.sleep(min(verdict.seconds * self._pace, _LONGEST_WAIT_S))
             elif isinstance(verdict, Done):
                 self._move(step, Phase.DONE, verdict.told)
@@ -111,6 +129,27 @@ class Runner:
             elif isinstance(verdict, Hold):
                 self._move(step, Phase.HELD, f"{verdict.why}: {verdict.todo}")
                 return verdict
+
+    @contextmanager
+    def _understanding(self, step: Step) -> Iterator[None]:
+        """Raises Failure, ApiError, Shut."""
+        try:
+            yield
+        except (Failure, ApiError, Shut):
+            raise
+        except Exception as error:
+            raise self._not_understood(step, error) from error
+
+    def _not_understood(self, step: Step, error: Exception) -> Shut:
+        """An answer is other than any that is known, a disk is full: a person looks. Where it was is for whoever mends it."""
+        self._note(step, "not understood", {"error": "".join(traceback.format_exception(error))})
+        said = str(error).strip().splitlines()
+        return Shut(
+            Hold(
+                f"what was seen cannot be judged: {type(error).__name__}" + (f": {said[0]}" if said else ""),
+                "put that right, then retry; if there is nothing to put right, tell us what `aliquot eks status --log` says",
+            )
+        )
 
     async def _do(self, step: Step, doing: Doing[Any, Any], verdict: Verdict) -> Verdict:
         """What there is to do is done, and becomes a Wait; the rest is as it was."""
@@ -124,7 +163,9 @@ class Runner:
                 return Wait(_SOON_S, f"{verdict.writes[0]}: written")
             case Errand():
                 self._note(step, "intended", {"errand": verdict.name, "parameters": verdict.parameters})
-                await doing.errands[verdict.name](step.act, self._doors, verdict.parameters)
+                with self._understanding(step):
+                    await doing.errands[verdict.name](step.act, self._doors, verdict.parameters)
+                self._keep()
                 self._note(step, "answered", {"errand": verdict.name})
                 return Wait(_SOON_S, f"{verdict.name}: done")
             case Keep():
@@ -188,13 +229,36 @@ class Runner:
         return self._doors.clock.now()
 
     def _keep(self) -> None:
-        self._journal.lease(self._run, self._owner, self._now, LEASE_S)
+        self._journal.renew(self._run, self._owner, self._now, LEASE_S)
 
     def _move(self, step: Step, phase: Phase, told: str) -> None:
         self._journal.move(self._run, self._owner, step.id, phase, told, self._now)
 
     def _note(self, step: Step, kind: str, body: dict[str, object]) -> None:
         self._journal.note(self._run, self._owner, step.id, kind, body, self._now)
+
+
+def _named(said: Verdict, came: Verdict) -> list[str]:
+    """What was done. A call that was refused for a while is made again, as often as it takes."""
+    match said:
+        case Call() if isinstance(came, Wait) and came.seconds != _AGAIN_S:
+            return [f"{said.operation} {said.parameters}"]
+        case Writes():
+            return [str(one) for one in said.writes]
+        case Keep():
+            return [f"keep {said.name}"]
+    return []
+
+
+def _again_and_again(done: Counter[str]) -> Hold | None:
+    """A rule that says the same over and over is not heard: each time somebody else has put it back."""
+    name, times = done.most_common(1)[0] if done else ("", 0)
+    if times < _SAME_AT_MOST:
+        return None
+    return Hold(
+        f"{name}: done {times} times, and it is not so",
+        "find out who puts it back (a controller, GitOps, a webhook) and let them stop, then retry",
+    )
 
 
 def _failed(error: Failure | ApiError) -> Wait | Hold:

@@ -53,6 +53,8 @@ class World:
     told_hook: Callable[[str], None] = lambda _line: None
     """Hears each line, too."""
     windows: tuple[Window, ...] = ()
+    at_most_s: float = 0.0
+    """That each step should take."""
     runs: int = 0
 
     async def go(self, *acts: Act) -> Hold | None:
@@ -60,7 +62,15 @@ class World:
         self.runs += 1
         self.run = f"run-{self.runs}"
         self.steps = [
-            Step(id=f"{number}", state=State.NODES, hop=HOP, what="", act=act, expected_s=0)
+            Step(
+                id=f"{number}",
+                state=State.NODES,
+                hop=HOP,
+                what="",
+                act=act,
+                expected_s=0,
+                at_most_s=self.at_most_s,
+            )
             for number, act in enumerate(acts)
         ]
         self.journal.begin(
