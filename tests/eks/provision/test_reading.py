@@ -3,7 +3,7 @@ import pytest
 from aliquot.document import DocumentError
 from aliquot.eks.provision.cluster_config.not_done import NOT_DONE
 from aliquot.eks.provision.cluster_config.reading import log_types, parse
-from tests.eks.provision.files import GPU, PLAIN
+from tests.eks.provision.files import FULL, GPU, PLAIN
 
 GROUP = PLAIN + "managedNodeGroups:\n- name: gpu\n  "
 
@@ -69,6 +69,40 @@ def test_defaults_are_eksctls_where_nothing_is_said() -> None:
         (PLAIN + "iam: {serviceAccounts: []}\n", "iam.serviceAccounts: eksctl has it, aliquot does not do it; use podIdentityAssociations"),
         (PLAIN + "accessConfig: {authenticationMode: CONFIG_MAP}\n", "accessConfig.authenticationMode: 'CONFIG_MAP' is not a known value"),
         (PLAIN.replace("metadata:", "metadata:\n  tags: {aliquot.dev/cluster: x}"), "tags that begin with aws: or aliquot.dev/ are not yours to set"),
+        (GROUP + "labels: {a b: c}\n", "managedNodeGroups[0].labels.a b: 'a b' is no key of a label"),
+        (GROUP + "labels: {a: b c}\n", "managedNodeGroups[0].labels.a: 'b c' is no value of a label"),
+        (GROUP + "labels: {a: ''}\n", "managedNodeGroups[0].labels.a: EKS takes no empty value"),
+        (GROUP + "labels: {node-role.kubernetes.io/gpu: x}\n", "Kubernetes and EKS keep that prefix for themselves"),
+        (GROUP + "taints: [{key: a b, effect: NoSchedule}]\n", "managedNodeGroups[0].taints[0].key: 'a b' is no key of a taint"),
+        (GROUP + "taints: [{key: a, value: b c, effect: NoSchedule}]\n", "taints[0].value: 'b c' is no value of a taint"),
+        (GROUP + "taints: [{key: a, effect: NoSchedule}, {key: a, effect: NoSchedule}]\n", "taints[1]: a with NoSchedule is there twice"),
+        (GROUP + "tags: {AWS:x: y}\n", "tags that begin with aws: or aliquot.dev/ are not yours to set"),
+        (GROUP + "tags: {Name: y}\n", "tags.Name: each resource gets a Name of its own"),
+        (GROUP + "tags: {a: '\U0001f600'}\n", "tags.a: letters, digits, spaces and"),
+        (GROUP + f"tags: {{a: {'y' * 257}}}\n", "a tag's key has 1 to 128 characters, its value 256 at most"),
+        (GROUP + f"tags: {{{', '.join(f't{n}: x' for n in range(48))}}}\n", "tags: 48 tags: AWS takes 50, of which three"),
+        (GROUP + "iam: {attachPolicyARNs: ['arn:aws:iam::aws:policy/A', 'arn:aws:iam::aws:policy/b/A']}\n", "attachPolicyARNs[1]: A is there twice"),
+        (GROUP + "iam: {instanceRoleARN: 'arn:aws:iam::123456789012:user/x'}\n", "iam.instanceRoleARN: 'arn:aws:iam::123456789012:user/x' is no role"),
+        (GROUP + "volumeIOPS: 5\n", "volumeIOPS: 3000 to 80000 can be had of gp3"),
+        (GROUP + "volumeType: gp2\n  volumeIOPS: 3000\n", "volumeIOPS: gp2 has no choice of it"),
+        (GROUP + "volumeThroughput: 5000\n", "volumeThroughput: 125 to 2000 MiB/s can be had of gp3"),
+        (GROUP + "updateConfig: {maxUnavailable: 0}\n", "updateConfig.maxUnavailable: 1 to 100 is expected"),
+        (GROUP + "nodeRepairConfig: {maxUnhealthyNodeThresholdCount: 1, maxUnhealthyNodeThresholdPercentage: 1}\n", "maxUnhealthyNodeThresholdPercentage: not both"),
+        (GROUP + "instanceTypes: [a, a]\n", "instanceTypes: a type is named twice"),
+        (GPU + "- name: GPU\n", "managedNodeGroups[2].name: gpu is there twice"),
+        (PLAIN + "vpc: {cidr: 127.0.0.0/16}\n", "vpc.cidr: 127.0.0.0/16 is of no network"),
+        (PLAIN + "vpc: {publicAccessCIDRs: [10.0.0.0/8]}\n", "vpc.publicAccessCIDRs[0]: 10.0.0.0/8 is private"),
+        (PLAIN + "secretsEncryption: {keyARN: 'arn:aws:kms:us-east-1:123456789012:key/x'}\n", "keyARN: the key is not in eu-west-1"),
+        (PLAIN + "addons: [{name: ''}]\n", "addons[0].name: the name of an add-on is expected"),
+        (PLAIN + "addons: [{name: coredns, configurationValues: '{'}]\n", "addons[0].configurationValues: YAML or JSON is expected"),
+        (PLAIN + "iam: {podIdentityAssociations: [{namespace: a, serviceAccountName: b, permissionPolicy: {a: 1}}]}\n", "permissionPolicy: a Statement is expected"),
+        (PLAIN + "iam: {podIdentityAssociations: [{namespace: a, serviceAccountName: b, roleARN: 'arn:aws:iam::1:role/a'}]}\n", "is no ARN of iam"),
+        (FULL.replace("  - namespace: shop", "  - {namespace: shop, serviceAccountName: cart, wellKnownPolicies: {ebsCSIController: true}}\n  - namespace: shop"), "podIdentityAssociations[1]: shop/cart is there twice"),
+        (PLAIN + "fargateProfiles: [{name: '', selectors: [{namespace: a}]}]\n", "fargateProfiles[0].name: letters, digits"),
+        (PLAIN + "fargateProfiles: [{name: a, selectors: [{namespace: ''}]}]\n", "selectors[0].namespace: '' is no name of a namespace"),
+        (PLAIN + "fargateProfiles: [{name: a, podExecutionRoleARN: x, selectors: [{namespace: a}]}]\n", "podExecutionRoleARN: 'x' is no ARN of iam"),
+        (PLAIN + "fargateProfiles: [{name: a, selectors: [{namespace: a}], tags: {aliquot.dev/cluster: b}}]\n", "are not yours to set"),
+        (PLAIN + "accessConfig: {accessEntries: [{principalARN: 'arn:aws:iam::123456789012:role/x', kubernetesGroups: ['system:masters']}]}\n", "accessEntries[0].kubernetesGroups: system:masters: EKS takes none that begins with system:"),
         ("", "cluster.yaml: the document is empty"),
         ("[]", "an object is expected, not"),
     ],

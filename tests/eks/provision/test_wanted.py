@@ -233,6 +233,30 @@ def test_a_reservation_of_another_type_is_refused() -> None:
     assert "cr-1 is of p5.48xlarge, the group of p4d.24xlarge" in refused(EVERYTHING, reservations=other)
 
 
+def test_a_block_that_is_over_is_refused() -> None:
+    over = {"cr-1": replace(BLOCK["reservations"]["cr-1"], state="expired")}
+    assert "capacityReservationID: cr-1 is expired: no instance comes of it" in refused(
+        EVERYTHING, reservations=over
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("iam: {serviceRoleARN: 'arn:aws:iam::999999999999:role/x'}\n", "iam.serviceRoleARN"),
+        ("fargateProfiles: [{name: a, selectors: [{namespace: a}], podExecutionRoleARN: 'arn:aws:iam::999999999999:role/x'}]\n", "fargateProfiles[0].podExecutionRoleARN"),
+        ("managedNodeGroups: [{name: a, iam: {instanceRoleARN: 'arn:aws:iam::999999999999:role/x'}}]\n", "managedNodeGroups[0].iam.instanceRoleARN"),
+        ("managedNodeGroups: [{name: a, iam: {attachPolicyARNs: ['arn:aws:iam::999999999999:policy/x']}}]\n", "managedNodeGroups[0].iam.attachPolicyARNs[0]"),
+        ("addons: [{name: aws-ebs-csi-driver, serviceAccountRoleARN: 'arn:aws:iam::999999999999:role/x'}]\n", "addons[0].serviceAccountRoleARN"),
+        ("iam: {podIdentityAssociations: [{namespace: a, serviceAccountName: b, roleARN: 'arn:aws:iam::999999999999:role/x'}]}\n", "iam.podIdentityAssociations[0].roleARN"),
+    ],
+)  # fmt: skip
+def test_roles_and_policies_of_another_account_are_refused(text: str, place: str) -> None:
+    line = refused(PLAIN + text)
+    assert f"{place}: arn:aws:iam::999999999999:" in line
+    assert line.endswith("is of account 999999999999, and you are in 123456789012: name one of that")
+
+
 def test_the_day_decides_which_minors_can_be_made() -> None:
     text = PLAIN.replace("1.33", "1.31")
     note, to_all = graph(wanted(text), SITE, date(2026, 11, 25)).notes

@@ -134,7 +134,9 @@ async def _reservations(api: Api, config: ClusterConfig) -> dict[str, Reservatio
                 continue
             raise
         for one in answer["CapacityReservations"]:
-            found[id_] = Reservation(id=id_, type=one["InstanceType"], zone=one["AvailabilityZone"])
+            found[id_] = Reservation(
+                id=id_, type=one["InstanceType"], zone=one["AvailabilityZone"], state=one["State"]
+            )
     return found
 
 

@@ -30,6 +30,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
     id: str
     type: str
     zone: str
+    state: str = "active"
+    """As EC2 has it."""
 
 
 class Builds(Struct, frozen=True):

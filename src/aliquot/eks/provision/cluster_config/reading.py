@@ -1,7 +1,7 @@
 """The file into a ClusterConfig, or one line that says where it is wrong and how to put it right. AWS is not asked."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import UNSET, Struct
@@ -9,13 +9,12 @@ from msgspec import UNSET, Struct
 from aliquot import document
 from aliquot.document import Document, DocumentError
 from aliquot.eks.provision import network
-from aliquot.eks.provision.cluster_config import not_done
+from aliquot.eks.provision.cluster_config import limits, not_done
+from aliquot.eks.provision.cluster_config.limits import Complain
 from aliquot.eks.provision.cluster_config.not_done import Path as Place
 from aliquot.eks.provision.cluster_config.not_done import dotted
 from aliquot.eks.provision.cluster_config.schema import ClusterConfig, NodeGroup, PodIdentity
 from aliquot.eks.versions.minor import Minor
-
-Complain = Callable[[Place, str], DocumentError]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -25,7 +24,6 @@ _LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _ALL_LOGS = ("all", "*")
 _RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922)
 _RETENTIONS_LONG = (3288, 3653)
-_OUR_TAGS = ("aws:", "aliquot.dev/")
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
@@ -80,25 +78,32 @@ def _check(wanted: Wanted) -> None:
         )
     if not _REGION.fullmatch(config.metadata.region):
         raise wrong(("metadata", "region"), f"{config.metadata.region!r} is no region: write it as eu-west-1")
-    _check_tags(config.metadata.tags, ("metadata", "tags"), wrong)
+    limits.tags(config.metadata.tags, ("metadata", "tags"), wrong)
     _check_vpc(wanted)
     _check_logging(wanted)
     if config.secrets is not None and config.secrets.key_arn:
         _check_arn(config.secrets.key_arn, "kms", ("secretsEncryption", "keyARN"), wrong)
+        if config.secrets.key_arn.split(":")[3] != config.metadata.region:
+            raise wrong(
+                ("secretsEncryption", "keyARN"),
+                f"the key is not in {config.metadata.region}: name one that is",
+            )
     _check_access(wanted)
     for number, one in enumerate(config.iam.pod_identities):
         place: Place = ("iam", "podIdentityAssociations", number)
         if not one.namespace:
             raise wrong(place, "field 'namespace' is missing")
         _check_identity(one, place, wrong)
+    limits.identities_once(config.iam.pod_identities, ("iam", "podIdentityAssociations"), wrong)
     for name, arn in (
         ("serviceRoleARN", config.iam.service_role_arn),
         ("fargatePodExecutionRoleARN", config.iam.fargate_role_arn),
     ):
         if arn:
-            _check_arn(arn, "iam", ("iam", name), wrong)
+            _check_role(arn, ("iam", name), wrong)
     _check_addons(wanted)
-    _once([group.name for group in config.groups], "managedNodeGroups", wrong)
+    # Names of roles that differ in case alone are one to IAM.
+    _once([group.name.casefold() for group in config.groups], "managedNodeGroups", wrong)
     for number, group in enumerate(config.groups):
         _check_group(wanted, group, ("managedNodeGroups", number))
     _once([profile.name for profile in config.fargate], "fargateProfiles", wrong)
@@ -107,6 +112,9 @@ def _check(wanted: Wanted) -> None:
         if not profile.selectors:
             raise wrong((*place, "selectors"), "a profile selects by at least one namespace")
         _check_subnets(wanted, profile.subnets, (*place, "subnets"))
+        if profile.role_arn:
+            _check_role(profile.role_arn, (*place, "podExecutionRoleARN"), wrong)
+        limits.profile(profile, place, wrong)
 
 
 def _check_vpc(wanted: Wanted) -> None:
@@ -143,9 +151,11 @@ def _check_vpc(wanted: Wanted) -> None:
         raise wrong(("vpc", "clusterEndpoints"), "nobody would reach the API server: switch one on")
     if vpc.public_cidrs and not vpc.endpoints.public:
         raise wrong(("vpc", "publicAccessCIDRs"), "the public endpoint is off: take it out")
+    if len(vpc.public_cidrs) > network.MOST_PUBLIC:
+        raise wrong(("vpc", "publicAccessCIDRs"), f"EKS takes {network.MOST_PUBLIC} blocks at most")
     for number, cidr in enumerate(vpc.public_cidrs):
         try:
-            network.parse(cidr)
+            network.check_public(cidr)
         except ValueError as error:
             raise wrong(("vpc", "publicAccessCIDRs", number), str(error)) from None
 
@@ -185,6 +195,7 @@ def _check_access(wanted: Wanted) -> None:
             raise wrong(
                 (*place, number, "type"), f"groups, names and policies go with STANDARD, not {entry.type}"
             )
+        limits.entry(entry, (*place, number), wrong)
         for index, policy in enumerate(entry.policies):
             at = (*place, number, "accessPolicies", index)
             _check_arn(policy.policy_arn, "eks", (*at, "policyARN"), wrong)
@@ -198,9 +209,11 @@ def _check_addons(wanted: Wanted) -> None:
     for number, addon in enumerate(wanted.config.addons):
         place: Place = ("addons", number)
         if addon.role_arn:
-            _check_arn(addon.role_arn, "iam", (*place, "serviceAccountRoleARN"), wrong)
+            _check_role(addon.role_arn, (*place, "serviceAccountRoleARN"), wrong)
         if addon.role_arn and addon.pod_identities:
             raise wrong((*place, "serviceAccountRoleARN"), "it, or podIdentityAssociations: not both")
+        limits.addon(addon, place, wrong)
+        limits.identities_once(addon.pod_identities, (*place, "podIdentityAssociations"), wrong)
         for index, one in enumerate(addon.pod_identities):
             at = (*place, "podIdentityAssociations", index)
             if one.namespace:
@@ -210,7 +223,8 @@ def _check_addons(wanted: Wanted) -> None:
 
 def _check_identity(one: PodIdentity, place: Place, wrong: Complain) -> None:
     if one.role_arn:
-        _check_arn(one.role_arn, "iam", (*place, "roleARN"), wrong)
+        _check_role(one.role_arn, (*place, "roleARN"), wrong)
+    limits.identity(one, place, wrong)
     makes = bool(one.policy_arns or one.policy or one.well_known.ebs_csi or one.well_known.efs_csi)
     if makes == bool(one.role_arn):
         raise wrong(
@@ -256,13 +270,10 @@ def _check_group(wanted: Wanted, group: NodeGroup, place: Place) -> None:
             (*place, "updateConfig"), "one of maxUnavailable and maxUnavailablePercentage is expected"
         )
     if group.iam.role_arn:
-        _check_arn(group.iam.role_arn, "iam", (*place, "iam", "instanceRoleARN"), wrong)
+        _check_role(group.iam.role_arn, (*place, "iam", "instanceRoleARN"), wrong)
         if group.iam.policy_arns:
             raise wrong((*place, "iam", "attachPolicyARNs"), "they go with a role that is made here")
-    _check_tags(group.tags, (*place, "tags"), wrong)
-    for key in group.labels:
-        if key.startswith(("eks.amazonaws.com/", "kubernetes.io/", "k8s.io/")):
-            raise wrong((*place, "labels", key), "Kubernetes and EKS keep that prefix for themselves")
+    limits.group(group, place, wrong)
 
 
 def _check_network(wanted: Wanted, group: NodeGroup, place: Place) -> None:
@@ -323,10 +334,10 @@ def _check_arn(arn: str, service: str, place: Place, wrong: Complain) -> None:
         raise wrong(place, f"{arn!r} is no ARN of {service}: it begins with arn:aws:{service}:")
 
 
-def _check_tags(tags: Iterable[str], place: Place, wrong: Complain) -> None:
-    for key in tags:
-        if key.startswith(_OUR_TAGS):
-            raise wrong((*place, key), f"tags that begin with {' or '.join(_OUR_TAGS)} are not yours to set")
+def _check_role(arn: str, place: Place, wrong: Complain) -> None:
+    _check_arn(arn, "iam", place, wrong)
+    if ":role/" not in arn:
+        raise wrong(place, f"{arn!r} is no role")
 
 
 def _once(names: Sequence[str], of: str, wrong: Complain) -> None:

@@ -1,12 +1,14 @@
 """All of it: every resource of a cluster in an order in which each comes after what it needs."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 from msgspec import Struct
 
 from aliquot.eks.provision import roles
+from aliquot.eks.provision.cluster_config.not_done import Path
 from aliquot.eks.provision.cluster_config.reading import Wanted
-from aliquot.eks.provision.cluster_config.schema import FargateProfile
+from aliquot.eks.provision.cluster_config.schema import ClusterConfig, FargateProfile, PodIdentity
 from aliquot.eks.provision.names import Names
 from aliquot.eks.provision.resources import Ref, Resource
 from aliquot.eks.provision.site import Site
@@ -33,6 +35,7 @@ def graph(wanted: Wanted, site: Site, today: date) -> Graph:
     """Raises DocumentError: nothing of it can be made as the file has it."""
     notes = [*_check_minor(wanted, site, today), *_open_to_all(wanted)]
     _check_policies(wanted, site)
+    _check_accounts(wanted, site.account)
     config, names = wanted.config, names_of(wanted)
     layout = lay_out(wanted, site)
     made: list[Resource] = []
@@ -116,6 +119,39 @@ def _check_policies(wanted: Wanted, site: Site) -> None:
                     ("accessConfig", "accessEntries", number, "accessPolicies", index, "policyARN"),
                     f"EKS has no {policy.policy_arn.rpartition('/')[2]}; it has {known}",
                 )
+
+
+def _check_accounts(wanted: Wanted, account: str) -> None:
+    """Roles are passed to EKS within one account; managed policies are of AWS or of it, too."""
+    for place, arn in _roles_and_policies(wanted.config):
+        of = arn.split(":")[4]
+        if of not in (account, "aws"):
+            raise wanted.wrong(place, f"{arn} is of account {of}, and you are in {account}: name one of that")
+
+
+def _roles_and_policies(config: ClusterConfig) -> Iterator[tuple[Path, str]]:
+    def of_identities(identities: Iterable[PodIdentity], at: Path) -> Iterator[tuple[Path, str]]:
+        for number, one in enumerate(identities):
+            if one.role_arn:
+                yield (*at, number, "roleARN"), one.role_arn
+            for index, arn in enumerate(one.policy_arns):
+                yield (*at, number, "permissionPolicyARNs", index), arn
+
+    found: list[tuple[Path, str]] = [
+        (("iam", "serviceRoleARN"), config.iam.service_role_arn),
+        (("iam", "fargatePodExecutionRoleARN"), config.iam.fargate_role_arn),
+    ]
+    for number, group in enumerate(config.groups):
+        at: Path = ("managedNodeGroups", number, "iam")
+        found.append(((*at, "instanceRoleARN"), group.iam.role_arn))
+        found += [((*at, "attachPolicyARNs", index), arn) for index, arn in enumerate(group.iam.policy_arns)]
+    for number, profile in enumerate(config.fargate):
+        found.append((("fargateProfiles", number, "podExecutionRoleARN"), profile.role_arn))
+    for number, addon in enumerate(config.addons):
+        found.append((("addons", number, "serviceAccountRoleARN"), addon.role_arn))
+        found += of_identities(addon.pod_identities, ("addons", number, "podIdentityAssociations"))
+    found += of_identities(config.iam.pod_identities, ("iam", "podIdentityAssociations"))
+    return ((place, arn) for place, arn in found if arn)
 
 
 def _fargate(wanted: Wanted, names: Names, site: Site, layout: Layout) -> list[Resource]:

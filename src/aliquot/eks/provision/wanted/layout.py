@@ -164,7 +164,12 @@ def _reserved(wanted: Wanted, site: Site, group: NodeGroup, place: Path) -> str:
         raise wanted.wrong(at, f"there is no reservation {target.id} in {wanted.config.metadata.region}")
     if found.type not in group.types:
         raise wanted.wrong(at, f"{target.id} is of {found.type}, the group of {_listed(group.types)}")
+    if found.state in _OVER:
+        raise wanted.wrong(at, f"{target.id} is {found.state}: no instance comes of it; name another")
     return found.zone
+
+
+_OVER = ("expired", "cancelled", "cancelling", "failed", "payment-failed", "unsupported", "unavailable")
 
 
 def _listed(names: Iterable[str]) -> str:
