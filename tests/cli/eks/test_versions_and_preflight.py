@@ -1,6 +1,8 @@
 """`aliquot eks`, as it is typed."""
 
 import json
+import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -119,35 +121,21 @@ def test_a_table_that_is_wrong_stops_all_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["sarif", "junit", "html", "json", "text"])
-def test_a_report_goes_into_its_file(manifests: Path, tmp_path: Path, form: str) -> None:
-    out = tmp_path / "report"
-    result = run("preflight", "--manifests", str(manifests), "--to", "1.32", "-o", form, "--out", str(out))
-    assert result.exit_code == 4
-    assert result.stdout.rstrip().endswith("blocked: 1 blocking")
-    assert "FlowSchema" in out.read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("preflight", "--to", "1.32"), "say what to look at"),
-        (("preflight", "--to", "latest", "--kubernetes"), "write it as 1.32"),
-        (("preflight", "prod", "--kubernetes", "--to", "1.32"), "leave CLUSTER out"),
-        (("preflight", "--manifests", ".", "--from", "1.33", "--to", "1.32"), "1.33 is ahead of 1.32"),
-        (("preflight", "--manifests", "/nowhere", "--to", "1.32"), "/nowhere"),
-        (("preflight", "--manifests", "", "--to", "1.32"), "it is empty"),
-        (("preflight", "--manifests", ".", "--to", "1.32", "--component", "istios"), "did you mean 'istio'"),
-        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio"), "write it as cert-manager="),
-        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio=new"), "'new' is no version"),
-        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "x=1.2"), "there is no component x"),
-        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "k8s=1.2"), "--to says"),
-        (("versions", "--on", "tomorrow"), "tomorrow"),
-    ],
-)
-def test_a_line_that_is_wrong(arguments: tuple[str, ...], says: str) -> None:
-    result = run(*arguments)
-    assert result.exit_code == 2
-    assert says in result.stderr
+def test_a_report_goes_into_pipes_and_through_links(manifests: Path) -> None:
+    report, link, pipe = manifests / "report", manifests / "link", manifests / "pipe"
+    link.symlink_to(report)
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    for out in (link, pipe):
+        arguments = ("--manifests", str(manifests / "flow.yaml"), "--to", "1.32", "--out", str(out))
+        assert run("preflight", *arguments).exit_code == 4
+    reader.join()
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert read == [report.read_text()]
+    assert len(list(manifests.iterdir())) == 4
 
 
 def test_a_report_that_cannot_be_written(manifests: Path) -> None:

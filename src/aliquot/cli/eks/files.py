@@ -26,10 +26,19 @@ def read_waivers(path: Path | None, today: date) -> "tuple[Waiver, ...]":
 
 
 def write(path: Path, text: str) -> None:
-    """Whole or not at all. Raises click.ClickException."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    """A file whole or not at all; what else there is (a pipe, a device) is written into. Raises click.ClickException."""
     try:
-        beside.write_text(text)
-        beside.replace(path)
-    except OSError as error:
-        raise click.ClickException(f"{path}: cannot be written: {error.strerror or error}") from None
+        if path.exists() and not path.is_file():
+            path.write_text(text)
+            return
+        # A link stays one.
+        whole = path.resolve()
+        beside = whole.with_name(f".{whole.name}.{os.getpid()}")
+        try:
+            beside.write_text(text)
+            beside.replace(whole)
+        finally:
+            beside.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise click.ClickException(f"{path}: cannot be written: {why}") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from aliquot.eks.preflight.findings import Finding, Severity, of_sighting
+from aliquot.eks.preflight.findings import Finding, Severity, Unchecked, of_sighting
 from aliquot.eks.sightings.sighting import Sighting, Trace
 from aliquot.eks.versions.minor import Minor
 from aliquot.eks.versions.removals import KUBERNETES, Removal, Removals, Served, State
@@ -28,6 +28,15 @@ def judge(
             finding = _of_component(sighting, row, components.get(row.component))
         if finding is not None:
             yield finding
+
+
+def beyond(to: Minor, newest: Minor) -> Iterator[Unchecked]:
+    """Of minors that came after the tables here, nobody can say that nothing ends with them."""
+    if to > newest:
+        yield Unchecked(
+            what=f"Kubernetes {to}",
+            why=f"{newest} is the newest that is known here: what ends after it is not; take a newer aliquot",
+        )
 
 
 def _judged(sighting: Sighting, row: Removal, now: Minor, to: Minor) -> Finding | None:

@@ -68,6 +68,12 @@ CHECKS = (
         ),
     ),
     Check(
+        id=removed_apis.CHECK,
+        title="APIs that the new minor does not serve",
+        needs=Need.SIGHTINGS,
+        judge=lambda s: removed_apis.beyond(s.to, calendar.shipped().rows[-1].minor),
+    ),
+    Check(
         id=pod_behaviour.CHECK,
         title="Pods that newer minors take otherwise",
         needs=Need.SIGHTINGS,
