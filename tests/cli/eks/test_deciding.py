@@ -1,4 +1,4 @@
-"""`aliquot eks retry`, as it is typed, on a journal with a step that is held."""
+"""`aliquot eks retry` and `approve`, as they are typed, on a journal with a step that is held."""
 
 from pathlib import Path
 
@@ -6,8 +6,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aliquot.cli.eks.group import eks
+from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan.plan import Options
+from aliquot.eks.plan.planning import plan as planned
 from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE
 from aliquot.eks.upgrade.journal import Journal, Phase
+from tests.eks.plan.estates import M132, TARGETS, estate, group
 
 STEP = "1.32/gpu-drain-prep/suspend/gpu"
 
@@ -45,3 +49,20 @@ def test_another_word_changes_nothing(journal: Journal, tmp_path: Path) -> None:
     told = run("prod", "--gangs", "force", "--data", str(tmp_path))
     assert told.exit_code == 2
     assert journal.standing("run-1")[0].phase is Phase.HELD
+
+
+@pytest.mark.parametrize(
+    ("held", "then"),
+    [("1.32/approve", Phase.TO_DO), ("1.32/preflight", Phase.HELD), ("1.32/control-plane", Phase.HELD)],
+)
+def test_a_yes_to_the_plan_mends_nothing_else(held: str, then: Phase, tmp_path: Path) -> None:
+    plan = planned(estate(group("cpu")), M132, TARGETS, Options())
+    opened = Journal(f"sqlite:///{tmp_path}/journal.db")
+    opened.begin(plan.id, "prod", plans.encode(plan), [step.id for step in plan.steps], 1.0)
+    opened.lease(plan.id, "me", 1.0, 60.0)
+    opened.start(plan.id, "me", held, (), 1.0)
+    opened.move(plan.id, "me", held, Phase.HELD, "why", 2.0)
+    told = CliRunner().invoke(eks, ["approve", "prod", "--data", str(tmp_path)], catch_exceptions=False)
+    assert told.exit_code == 0, told.output
+    assert [(one.kind, one.body) for one in opened.decisions(plan.id)] == [("approve", {"hash": plan.id})]
+    assert {one.phase for one in opened.standing(plan.id) if one.step == held} == {then}

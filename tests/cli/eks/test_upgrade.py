@@ -195,10 +195,15 @@ def test_what_people_say_of_a_run(fast: Aws, tmp_path: Path) -> None:
     assert "is aborted" in stopped
     assert fast.version("prod") == "1.31"
     assert fast.updates("prod") == []
+    over = fast.run("upgrade", "prod", "--plan", plan, *POLL)
+    assert over.code == 1
+    assert "is over: aborted" in over.err
 
     # The cluster is not as it was when this was planned.
     plan = fast.plan("prod", "1.32", tmp_path / "later.json")
-    fast.done("upgrade", "prod", "--plan", plan, "--yes", *POLL)
+    assert fast.run("upgrade", "prod", "--plan", plan, *POLL).code == 3
+    # A yes to what is held for want of one: it goes on at once.
+    fast.done("upgrade", "prod", "--yes", *POLL)
     refused = fast.run("upgrade", "prod", "--plan", str(tmp_path / "plan.json"))
     assert refused.code == 1
     assert "cluster: version: it was 1.31, it is 1.32" in refused.err

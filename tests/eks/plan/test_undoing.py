@@ -2,12 +2,13 @@
 
 import pytest
 
-from aliquot.eks.plan.undoing import left, may_stop
+from aliquot.eks.plan.undoing import has_gone_on, left, may_stop, on_its_way
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.journal import Phase, Standing
@@ -18,7 +19,7 @@ from tests.eks.plan.estates import M131, M132, M133
 ALL_AT_ONCE = GroupConfig(cluster="prod", name="gpu", most_unavailable=8)
 AS_IT_WAS = GroupConfig(cluster="prod", name="gpu", most_unavailable=1)
 HOP: tuple[tuple[str, State, Act], ...] = (
-    ("preflight", State.PREFLIGHT, Soak("prod", 0)),
+    ("preflight", State.PREFLIGHT, Preflight("prod", M131, M132)),
     ("freeze", State.FREEZE, Freeze()),
     ("roll-as", State.PRE_NODES, ALL_AT_ONCE),
     ("suspend", State.PRE_NODES, SuspendGangs(cluster="prod", groups=("gpu", "gpu2"))),
@@ -26,6 +27,7 @@ HOP: tuple[tuple[str, State, Act], ...] = (
     ("resume", State.PRE_NODES, ResumeGangs(groups=("gpu2",))),
     ("control-plane", State.CONTROL_PLANE, ControlPlane("prod", M131, M132)),
     ("unfreeze", State.UNFREEZE, Unfreeze()),
+    ("soak", State.SOAK, Soak("prod", 3600.0)),
 )
 STEPS = [
     Step(id=f"{hop}/{name}", state=state, hop=hop, what="", act=act, expected_s=0)
@@ -61,14 +63,45 @@ def standing(at: int, phase: Phase) -> list[Standing]:
         (3, Phase.HELD, ["as-it-was", "resume", "unfreeze"], Abort.UNDO),
         (5, Phase.HELD, ["resume", "unfreeze"], Abort.UNDO),
         (6, Phase.HELD, ["unfreeze"], Abort.UNDO),
+        # The control plane has gone on, whether or not the next step has begun.
+        (7, Phase.TO_DO, ["unfreeze"], Abort.ROLLBACK),
         (7, Phase.HELD, ["unfreeze"], Abort.ROLLBACK),
-        (8, Phase.TO_DO, [], Abort.ROLLBACK),
+        (8, Phase.TO_DO, [], Abort.FREE),
+        (8, Phase.BEGUN, [], Abort.FREE),
+        (9, Phase.TO_DO, [], Abort.FREE),
     ],
 )
 def test_what_was_begun_is_put_back(at: int, phase: Phase, puts_back: list[str], stops: Abort) -> None:
     found = left(STEPS, standing(at, phase))
     assert [step.id for step in found] == [f"1.32/{name}" for name in puts_back]
     assert may_stop(STEPS, standing(at, phase)) is stops
+
+
+@pytest.mark.parametrize(
+    ("at", "stops"), [(1, Abort.UNDO), (6, Abort.UNDO), (7, Abort.ROLLBACK), (8, Abort.FREE)]
+)
+def test_a_second_hop_is_stopped_as_the_first_one_was(at: int, stops: Abort) -> None:
+    found = standing(len(HOP) + at, Phase.HELD)
+    assert may_stop(STEPS, found) is stops
+    # What the first hop did can be taken back all the same.
+    assert has_gone_on(STEPS, found)
+
+
+@pytest.mark.parametrize(
+    ("at", "phase", "gone", "asked"),
+    [
+        (6, Phase.TO_DO, False, None),
+        (6, Phase.BEGUN, False, ControlPlane("prod", M131, M132)),
+        (6, Phase.HELD, False, ControlPlane("prod", M131, M132)),
+        (7, Phase.TO_DO, True, None),
+    ],
+)
+def test_whether_the_control_plane_has_gone_on(
+    at: int, phase: Phase, gone: bool, asked: ControlPlane | None
+) -> None:
+    found = standing(at, phase)
+    assert has_gone_on(STEPS, found) is gone
+    assert on_its_way(STEPS, found) == asked
 
 
 def test_each_hop_puts_back_its_own() -> None:

@@ -1,11 +1,16 @@
 """`aliquot eks approve|pause|resume|retry`: what people say of a run that goes on, from wherever its journal is."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aliquot.cli.eks.records import journal, record_options, somebody, the_run
 from aliquot.clock import SystemClock
+
+if TYPE_CHECKING:
+    from aliquot.eks.plan.plan import Plan
+    from aliquot.eks.upgrade.journal import Journal
 
 
 @click.command()
@@ -14,18 +19,24 @@ from aliquot.clock import SystemClock
 def approve(cluster: str, data: Path | None, journal_url: str | None) -> None:
     """Say yes to the plan that CLUSTER waits with."""
     from aliquot.eks.plan import plan as plans
-    from aliquot.eks.upgrade.acts.approval import APPROVE
+
+    with journal(journal_url, data) as kept:
+        run = the_run(kept, cluster)
+        approved(kept, run.id, plans.decode(kept.plan(run.id)))
+    click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
+
+
+def approved(kept: "Journal", run: str, plan: "Plan") -> None:
+    """The run goes on if it was held for want of that. What else holds it, a yes to the plan does not mend."""
+    from aliquot.eks.upgrade.acts.approval import APPROVE, Approval
     from aliquot.eks.upgrade.doing import Decision
     from aliquot.eks.upgrade.journal import Phase
 
-    with journal(journal_url, data) as kept:
-        run, now_s = the_run(kept, cluster), SystemClock().now()
-        plan = plans.decode(kept.plan(run.id))
-        said = Decision(kind=APPROVE, step="", by=somebody(), at_s=now_s, body={"hash": plan.id})
-        kept.decide(run.id, said)
-        if any(one.phase is Phase.HELD for one in kept.standing(run.id)):
-            kept.retry(run.id, now_s)
-    click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
+    now_s = SystemClock().now()
+    kept.decide(run, Decision(kind=APPROVE, step="", by=somebody(), at_s=now_s, body={"hash": plan.id}))
+    approvals = {step.id for step in plan.steps if isinstance(step.act, Approval)}
+    if any(one.phase is Phase.HELD and one.step in approvals for one in kept.standing(run)):
+        kept.retry(run, now_s)
 
 
 @click.command()

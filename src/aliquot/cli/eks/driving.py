@@ -57,6 +57,22 @@ async def doors_to(
         yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
 
 
+async def of_this_cluster(doors: "Doors", plan: "Plan") -> None:
+    """Another region has a cluster of the same name. Raises Failure, click.ClickException."""
+    from aliquot.eks.estate import reading_aws
+
+    told = await reading_aws.cluster(doors.api, plan.cluster)
+    if plan.arn != told.arn:
+        raise click.ClickException(
+            f"run {plan.id} is of {plan.arn}, and this is {told.arn}: give the --region and --profile of the run's"
+        )
+
+
+def who_drives() -> str:
+    """This process, as leases name it."""
+    return f"{somebody()}/{os.getpid()}"
+
+
 async def read(doors: "Doors", cluster: str) -> "Estate":
     """All of it, as a plan rests on it. Raises Failure, ApiError."""
     from aliquot.eks.estate.reading import from_aws, with_objects
@@ -73,7 +89,7 @@ async def drive(
     from aliquot.eks.upgrade.runner import Runner
     from aliquot.eks.upgrade.updates import POLL_S
 
-    owner = f"{somebody()}/{os.getpid()}"
+    owner = who_drives()
     said = _Said(before)
     runner = Runner(
         doors,

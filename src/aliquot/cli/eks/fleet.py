@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.deciding import approved
 from aliquot.cli.eks.driving import HELD, doors_to, drive, poll_option
 from aliquot.cli.eks.records import journal, record_options
-from aliquot.cli.eks.upgrade import approved, begun
+from aliquot.cli.eks.upgrade import begun
 from aliquot.cli.output import table
 from aliquot.cli.parameters import GivenPath
 
@@ -155,7 +156,7 @@ class _Fleet:
             async with doors_to(api, cluster, None, None, self._data) as doors:
                 plan = await begun(doors, self._kept, cluster, path)
                 if self._yes:
-                    approved(self._kept, plan)
+                    approved(self._kept, plan.id, plan)
                 code = await drive(
                     doors, self._kept, plan.id, plan, poll_s=self._poll_s, before=f"{cluster}  "
                 )

@@ -1,7 +1,6 @@
 """`aliquot eks rollback` and `abort`: the ways back, before the control plane has gone on and after it."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, poll_option, read
+from aliquot.cli.eks.driving import doors_to, drive, of_this_cluster, poll_option, read, who_drives
 from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
 from aliquot.cli.output import table
 
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
-    from aliquot.eks.upgrade.journal import Journal
+    from aliquot.eks.upgrade.journal import Journal, Standing
+    from aliquot.eks.upgrade.states import Abort
     from aliquot.eks.upgrade.steps import Step
 
-_LEASE_S = 300.0
 _BACK = "rolled back"
 
 
@@ -78,19 +77,28 @@ async def _back(
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
                 turned = going(kept, cluster)
-                plan = await _plan(doors, kept, cluster, turned.id if turned else "", api.region or "")
+                standing = kept.standing(turned.id) if turned else []
+                plan = await _plan(
+                    doors, kept, cluster, turned.id if turned else "", standing, api.region or ""
+                )
                 _show(plan)
                 if dry_run:
                     return 0
                 if not yes:
                     click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
-                run = _turned(doors, kept, turned.id, plan, _BACK) if turned else _begun(doors, kept, plan)
+                run = (
+                    _turned(doors, kept, turned.id, plan, _BACK, standing)
+                    if turned
+                    else _begun(doors, kept, plan)
+                )
                 return await drive(doors, kept, run, plan, poll_s=poll_s)
         except (Failure, ApiError, CannotPlan) as error:
             raise click.ClickException(str(error)) from None
 
 
-async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region: str) -> "Plan":
+async def _plan(
+    doors: "Doors", kept: "Journal", cluster: str, run: str, standing: "list[Standing]", region: str
+) -> "Plan":
     from aliquot.eks.plan import going_back, targets, undoing
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.upgrade.states import Abort
@@ -98,8 +106,10 @@ async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region:
     undo: tuple[Step, ...] = ()
     options, taken = plans.Options(), []
     if run:
-        before, standing = plans.decode(kept.plan(run)), kept.standing(run)
-        if undoing.may_stop(before.steps, standing) is not Abort.ROLLBACK:
+        before = plans.decode(kept.plan(run))
+        await of_this_cluster(doors, before)
+        stops = await _stops(doors, before, standing)
+        if stops is not Abort.ROLLBACK and not undoing.has_gone_on(before.steps, standing):
             raise click.ClickException(
                 f"the control plane of {cluster} has not gone on yet: aliquot eks abort {cluster}"
             )
@@ -109,6 +119,27 @@ async def _plan(doors: "Doors", kept: "Journal", cluster: str, run: str, region:
     lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, options, region=region)
     way = going_back.plan(estate, lead, options, undo=undo)
     return plans.instead(way, way.steps, taken)
+
+
+async def _stops(doors: "Doors", plan: "Plan", standing: "list[Standing]") -> "Abort":
+    """What stopping comes to. Of a control plane that was asked to go on the journal does not know: AWS does. Raises Failure."""
+    from aliquot.eks.estate.updates import Progress
+    from aliquot.eks.plan import undoing
+    from aliquot.eks.upgrade.acts import control_plane
+    from aliquot.eks.upgrade.states import Abort
+
+    act = undoing.on_its_way(plan.steps, standing)
+    if act is not None:
+        seen = await control_plane.look(act, doors)
+        running = [one.id for one in seen.updates if one.progress is Progress.IN_PROGRESS]
+        if running:
+            raise click.ClickException(
+                f"EKS is at update {running[-1]} of the control plane of {plan.cluster}, which nobody can stop: "
+                "once it is over, say this again"
+            )
+        if seen.version == str(act.to):
+            return Abort.ROLLBACK
+    return undoing.may_stop(plan.steps, standing)
 
 
 def _show(plan: "Plan") -> None:
@@ -126,11 +157,19 @@ def _begun(doors: "Doors", kept: "Journal", plan: "Plan") -> str:
     return plan.id
 
 
-def _turned(doors: "Doors", kept: "Journal", run: str, plan: "Plan", ends: str) -> str:
+def _turned(
+    doors: "Doors", kept: "Journal", run: str, plan: "Plan", ends: str, standing: "list[Standing]"
+) -> str:
+    """`standing`: with which the plan was made. Raises Held where somebody went on meanwhile."""
     from aliquot.eks.plan import plan as plans
+    from aliquot.eks.upgrade.journal import Held
+    from aliquot.eks.upgrade.runner import LEASE_S
 
-    now_s, owner = doors.clock.now(), f"{somebody()}/{os.getpid()}"
-    kept.lease(run, owner, now_s, _LEASE_S)
+    now_s, owner = doors.clock.now(), who_drives()
+    kept.lease(run, owner, now_s, LEASE_S)
+    if kept.standing(run) != standing:
+        kept.release(run, owner)
+        raise Held(f"{run} went on meanwhile: say this again")
     steps = [step.id for step in plan.steps]
     kept.turn(run, owner, plans.encode(plan), steps, ends=ends, by=somebody(), now_s=now_s)
     return run
@@ -186,20 +225,21 @@ async def _abort(
 
     run = the_run(kept, cluster)
     plan, standing = plans.decode(kept.plan(run.id)), kept.standing(run.id)
-    if undoing.may_stop(plan.steps, standing) is Abort.ROLLBACK:
-        raise click.ClickException(
-            f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on"
-        )
     steps = undoing.left(plan.steps, standing)
-    for step in steps:
-        click.echo(f"puts back: {step.what}")
-    if not yes:
-        click.confirm(f"Stop {run.id}?", abort=True, err=True)
     turned = plans.instead(plan, steps, [one.step for one in standing])
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                _turned(doors, kept, run.id, turned, "aborted")
+                await of_this_cluster(doors, plan)
+                if await _stops(doors, plan, standing) is Abort.ROLLBACK:
+                    raise click.ClickException(
+                        f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on"
+                    )
+                for step in steps:
+                    click.echo(f"puts back: {step.what}")
+                if not yes:
+                    click.confirm(f"Stop {run.id}?", abort=True, err=True)
+                _turned(doors, kept, run.id, turned, "aborted", standing)
                 return await drive(doors, kept, run.id, turned, poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None

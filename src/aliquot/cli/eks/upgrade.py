@@ -8,7 +8,8 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, poll_option, read, take_over_option
+from aliquot.cli.eks.deciding import approved
+from aliquot.cli.eks.driving import doors_to, drive, of_this_cluster, poll_option, read, take_over_option
 from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
@@ -85,7 +86,7 @@ async def _go(
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
                 plan = await begun(doors, kept, cluster, plan_file)
                 if yes:
-                    approved(kept, plan)
+                    approved(kept, plan.id, plan)
                 return await drive(doors, kept, plan.id, plan, poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
@@ -102,7 +103,9 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
             raise click.ClickException(
                 f"{cluster} has no run that goes on: begin one with --plan FILE (aliquot eks plan {cluster} --to MINOR --out FILE)"
             )
-        return plans.decode(kept.plan(run.id))
+        plan = plans.decode(kept.plan(run.id))
+        await of_this_cluster(doors, plan)
+        return plan
     try:
         plan = plans.read(plan_file)
     except plans.BadPlan as error:
@@ -110,6 +113,7 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
     if plan.cluster != cluster:
         raise click.ClickException(f"{plan_file}: it is of cluster {plan.cluster}, not of {cluster}")
     if run is not None and run.id == plan.id:
+        await of_this_cluster(doors, plan)
         return plan
     differences = differs(plan, await read(doors, cluster))
     if differences:
@@ -121,13 +125,3 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
     text = await asyncio.to_thread(plan_file.read_bytes)
     kept.begin(plan.id, cluster, text, [step.id for step in plan.steps], doors.clock.now())
     return plan
-
-
-def approved(kept: "Journal", plan: "Plan") -> None:
-    from aliquot.eks.upgrade.acts.approval import APPROVE
-    from aliquot.eks.upgrade.doing import Decision
-
-    kept.decide(
-        plan.id,
-        Decision(kind=APPROVE, step="", by=somebody(), at_s=SystemClock().now(), body={"hash": plan.id}),
-    )

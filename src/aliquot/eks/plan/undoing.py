@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
@@ -33,11 +35,30 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
 
 
 def may_stop(steps: Sequence[Step], standing: Sequence[Standing]) -> Abort:
-    """What stopping now comes to: by the furthest step that has begun."""
+    """What stopping now comes to, by the hop that goes on. Between two hops nothing stands still, and nobody is in the middle of anything."""
     phases = {one.step: one.phase for one in standing}
-    begun = [step.abort for step in steps if phases.get(step.id) not in (None, Phase.TO_DO, Phase.LEFT)]
+    begun = [step for step in steps if phases.get(step.id) not in (None, Phase.TO_DO, Phase.LEFT)]
+    if not begun:
+        return Abort.FREE
+    of_hop = [step for step in steps if step.hop == begun[-1].hop]
+    if all(phases[step.id] is Phase.DONE for step in of_hop if not isinstance(step.act, Soak)):
+        return Abort.FREE
+    if has_gone_on(of_hop, standing):
+        return Abort.ROLLBACK
     order = list(Abort)
-    return max(begun, key=order.index, default=Abort.FREE)
+    return max((step.abort for step in begun if step in of_hop), key=order.index)
+
+
+def has_gone_on(steps: Sequence[Step], standing: Sequence[Standing]) -> bool:
+    """The control plane, by a step of this run."""
+    done = {one.step for one in standing if one.phase is Phase.DONE}
+    return any(isinstance(step.act, ControlPlane) and step.id in done for step in steps)
+
+
+def on_its_way(steps: Sequence[Step], standing: Sequence[Standing]) -> ControlPlane | None:
+    """What may have been asked for, and only AWS knows what has become of it."""
+    open_ = {one.step for one in standing if one.phase in (Phase.BEGUN, Phase.HELD)}
+    return next((step.act for step in steps if isinstance(step.act, ControlPlane) and step.id in open_), None)
 
 
 def _first_of_two(step: Step, later: Sequence[Step]) -> bool:
