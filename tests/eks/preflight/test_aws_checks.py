@@ -1,12 +1,13 @@
 """What AWS says of a cluster, judged: each row is a cluster, and what is found in it."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from aliquot.eks.estate.estate import Addon, AddonBuild, Insight, Issue, Template
+from aliquot.eks.estate.estate import BUILDS, SUBNETS, Addon, AddonBuild, Estate, Insight, Issue, Template
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.preflight.checks import (
     addon_builds,
@@ -25,6 +26,10 @@ from aliquot.eks.versions.minor import Minor
 from tests.eks.preflight.estates import M131, M132, M133, estate, group, nodes, subnet
 
 BLOCK, WARN, INFO = Severity.BLOCK, Severity.WARN, Severity.INFO
+
+
+def judge_builds(one: Estate) -> Iterator[Finding]:
+    return addon_builds.judge(one, M131, M132)
 
 
 def short(findings: Any) -> list[tuple[Severity, str]]:
@@ -105,6 +110,16 @@ def test_free_addresses(free: tuple[int, int], found: list[Any]) -> None:
 
 def test_a_subnet_that_is_gone() -> None:
     assert (BLOCK, "subnet s-b") in short(addresses.judge(estate(subnets=(subnet("s-a"),))))
+
+
+@pytest.mark.parametrize(("what", "judge"), [(SUBNETS, addresses.judge), (BUILDS, judge_builds)])
+def test_nothing_follows_from_what_could_not_be_read(
+    what: str, judge: Callable[[Estate], Iterator[Finding]]
+) -> None:
+    """That is unchecked, and said where it was read."""
+    bare = estate(subnets=(), builds=())
+    assert list(judge(bare))
+    assert not list(judge(replace(bare, unchecked=(Unchecked(what=what, why="denied"),))))
 
 
 def test_without_surge_no_more_addresses_are_needed() -> None:

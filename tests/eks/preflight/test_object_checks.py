@@ -314,3 +314,10 @@ def test_ebs_with_its_driver() -> None:
             Objects(things=classes, workloads={"DaemonSet": driver}), Minor(1, 30), Minor(1, 31)
         )
     )
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "Deployment"])
+def test_that_the_driver_of_ebs_is_missing_nobody_can_say_who_could_not_list_workloads(kind: str) -> None:
+    classes = things("StorageClass", provisioner="kubernetes.io/aws-ebs").things
+    there = Objects(things=classes, unread=(kind,))
+    assert not list(cluster_behaviour.judge(there, Minor(1, 30), Minor(1, 31)))

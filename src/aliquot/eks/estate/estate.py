@@ -161,7 +161,7 @@ class Recommended(Struct, frozen=True, kw_only=True):
     release: str
 
 
-RESERVATIONS = "capacity reservations"
+BUILDS, RESERVATIONS, SUBNETS = "builds of add-ons", "capacity reservations", "subnets"
 """As their reading is named in `unchecked`."""
 
 
@@ -229,6 +229,10 @@ class Estate(Struct, frozen=True, kw_only=True):
     unchecked: tuple[Unchecked, ...] = ()
     calls: dict[str, int] = {}
     """How many requests it took, by `service:Operation` or kind."""
+
+    def was_read(self, what: str) -> bool:
+        """False: nothing follows from there being none of it here."""
+        return not any(one.what == what for one in self.unchecked)
 
     def templates_of(self, group: Nodegroup) -> tuple[Template, ...]:
         """The version that it has, the newest of its launch template otherwise; none: it has none, or it was not read."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from aliquot.clock import Clock
 from aliquot.eks.aws.api import Api
 from aliquot.eks.estate import reading_aws as aws
-from aliquot.eks.estate.estate import RESERVATIONS, AddonBuild, Cluster, Estate
+from aliquot.eks.estate.estate import BUILDS, RESERVATIONS, SUBNETS, AddonBuild, Cluster, Estate
 from aliquot.eks.estate.reading_aws import told
 from aliquot.eks.estate.reading_kubernetes import Reading
 from aliquot.eks.estate.reading_quotas import quotas
@@ -40,15 +40,13 @@ async def _from_aws(api: Api, name: str, clock: Clock) -> Estate:
         groups = ask(told("node groups", unchecked, aws.nodegroups(api, name), ()))
         addons = ask(told("add-ons", unchecked, aws.addons(api, name), ()))
         minors = ask(told("minors that EKS has", unchecked, live.read(api, calendar.shipped(), clock), asked))
-        subnets = ask(told("subnets", unchecked, aws.subnets(api, cluster.vpc), ()))
+        subnets = ask(told(SUBNETS, unchecked, aws.subnets(api, cluster.vpc), ()))
         insights = ask(told("EKS insights", unchecked, aws.insights(api, name, "UPGRADE_READINESS"), ()))
         updates = ask(told("updates", unchecked, updates_of(api, name, {}), ()))
     names = tuple(one.name for one in addons.result())
     async with TaskGroup() as asking:
         ask = asking.create_task
-        builds: Task[tuple[AddonBuild, ...]] = ask(
-            told("builds of add-ons", unchecked, aws.builds(api, names), ())
-        )
+        builds: Task[tuple[AddonBuild, ...]] = ask(told(BUILDS, unchecked, aws.builds(api, names), ()))
         releases = ask(
             told(
                 "releases of GPU AMIs that AWS recommends",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from aliquot.eks.estate.estate import Addon, Estate
+from aliquot.eks.estate.estate import BUILDS, Addon, Estate
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.versions.minor import Minor
 
@@ -10,6 +10,8 @@ CHECK = "addon-builds"
 
 
 def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding]:
+    if not estate.was_read(BUILDS):
+        return
     for addon in estate.addons:
         minor = now
         build = addon.build

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from aliquot.eks.estate.estate import Estate, Nodegroup, Subnet
+from aliquot.eks.estate.estate import SUBNETS, Estate, Nodegroup, Subnet
 from aliquot.eks.preflight.findings import Finding, Severity
 from aliquot.eks.preflight.surge import nodes_on_top
 
@@ -12,6 +12,8 @@ _TIGHT = 16
 
 
 def judge(estate: Estate) -> Iterator[Finding]:
+    if not estate.was_read(SUBNETS):
+        return
     by_id = {subnet.id: subnet for subnet in estate.subnets}
     own = [by_id[id_] for id_ in estate.cluster.subnets if id_ in by_id]
     for id_ in estate.cluster.subnets:

@@ -80,7 +80,7 @@ def _group(
                 f"with the strategy DEFAULT {on_top} nodes more come while it is replaced, and its {_kind(reservation)} {reservation.id} has {reservation.available} of {reservation.total} free: they never come",
                 _MINIMAL,
             )
-    elif named and not named.startswith("arn:") and _were_read(estate):
+    elif named and not named.startswith("arn:") and estate.was_read(RESERVATIONS):
         yield _found(
             group,
             Severity.BLOCK,
@@ -170,10 +170,6 @@ def _karpenter(pool: Pool) -> Iterator[Finding]:
             why=f"{len(reserved)} of its nodes are on reserved capacity: Karpenter makes a new node before the old one goes, for which there is no room, so they stay as they are (kubernetes-sigs/karpenter#2905)",
             fix="delete their NodeClaims one by one once the control plane is upgraded",
         )
-
-
-def _were_read(estate: Estate) -> bool:
-    return not any(one.what == RESERVATIONS for one in estate.unchecked)
 
 
 def _kind(reservation: Reservation) -> str:
