@@ -134,6 +134,13 @@ def test_pods_that_have_ended_and_static_ones_do_not_count() -> None:
     assert gangs([pod("a", JOB, phase="Succeeded"), pod("b", JOB, phase="Failed"), static, looking]) == ()
 
 
+def test_a_pod_without_an_owner_that_has_gpus_by_a_claim_is_one_too() -> None:
+    one = pod("a")
+    spec = msgspec.convert({"nodeName": "n1", "resourceClaims": [{"name": "gpu"}]}, type(one.spec))
+    (gang,) = gangs([msgspec.structs.replace(one, spec=spec)])
+    assert str(gang) == "Pod ml/a"
+
+
 @pytest.mark.parametrize(
     "named",
     [

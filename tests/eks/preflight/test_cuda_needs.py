@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from aliquot.eks.estate.gangs import asks_gpus
 from aliquot.eks.preflight import cuda_needs
 from aliquot.eks.preflight.cuda_needs import ANNOTATION, Need, NotTold
 from tests.eks.preflight.estates import pods
@@ -88,7 +89,7 @@ def test_claims_count_for_all_containers() -> None:
     one = pod(container("nvidia/cuda:12.4.1-base", 0))
     one["spec"]["resourceClaims"] = [{"name": "gpu"}]
     (read,) = pods(one)
-    assert cuda_needs.asks_gpus(read.spec)
+    assert asks_gpus(read.spec)
     assert [type(need) for need in cuda_needs.of_pod(read.metadata, read.spec)] == [Need]
 
 
@@ -96,4 +97,4 @@ def test_claims_count_for_all_containers() -> None:
 def test_resources_that_are_gpus(resource: str) -> None:
     one = pod({"name": "c", "image": "x", "resources": {"requests": {resource: 1}}})
     (read,) = pods(one)
-    assert cuda_needs.asks_gpus(read.spec)
+    assert asks_gpus(read.spec)

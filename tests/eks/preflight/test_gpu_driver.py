@@ -223,6 +223,8 @@ def test_cuda_against_the_gpu_itself(image: str, instance: str, found: list[Any]
     [
         ("AL2023_x86_64_STANDARD", {}, [BLOCK]),
         ("AL2023_x86_64_STANDARD", {"nvidia.com/gpu": "8"}, [WARN, "unchecked"]),
+        # The plugin is gone, and kubelet still tells of what it had.
+        ("AL2023_x86_64_STANDARD", {"nvidia.com/gpu": "0"}, [BLOCK]),
         ("BOTTLEROCKET_x86_64", {}, [BLOCK]),
         ("AL2023_x86_64_NVIDIA", {}, []),
         ("CUSTOM", {"nvidia.com/gpu": "8"}, ["unchecked"]),

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from aliquot.eks.estate import gpu_kinds
 from aliquot.eks.estate.job_kinds import ACTIVE, JOB_KINDS, ON_EACH_NODE, WORKLOADS, Way, way_of
-from aliquot.eks.estate.objects import Meta, Objects, Owner, Pod
+from aliquot.eks.estate.objects import Container, Meta, Objects, Owner, Pod, PodSpec
 from aliquot.kube.api.gpuclass import CLASS_PREFIX
 from aliquot.kube.resources import DEPLOYMENTS, JOBS, PODS, REPLICASETS, STATEFULSETS, Resource
 
@@ -167,12 +167,18 @@ def at(body: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def holds_gpus(pod: Pod) -> bool:
+def has_gpus(container: Container) -> bool:
+    """By name; which container a claim is of, its pod alone says."""
     return any(
         name.startswith(GPU_PREFIXES)
-        for container in (*pod.spec.containers, *pod.spec.init_containers)
-        for name in {**container.resources.get("requests", {}), **container.resources.get("limits", {})}
+        for kind in ("requests", "limits")
+        for name in container.resources.get(kind) or ()
     )
+
+
+def asks_gpus(spec: PodSpec) -> bool:
+    """Also by claims: what they are for is not looked up, and on a node with GPUs it hardly is anything else."""
+    return bool(spec.resource_claims) or any(map(has_gpus, (*spec.containers, *spec.init_containers)))
 
 
 def drawn(pods: Iterable[Pod], things: Mapping[Key, Thing]) -> tuple[Gang, ...]:
@@ -318,7 +324,7 @@ def _root(pod: Pod, things: Mapping[Key, Thing], workloads: Mapping[str, Thing])
         why="nobody makes it anew",
     )
     # One that has no GPUs is somebody looking around.
-    return root, not holds_gpus(pod)
+    return root, not asks_gpus(pod.spec)
 
 
 def _of_thing(thing: Thing, workloads: Mapping[str, Thing]) -> tuple[Root, bool]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from aliquot.eks.estate.gangs import has_gpus
 from aliquot.eks.estate.objects import Container, Meta, PodSpec
 from aliquot.eks.preflight.images import split
 from aliquot.eks.versions import drivers
@@ -25,7 +26,6 @@ _MONTH = re.compile(r"(\d{2}\.\d{2})(?![0-9.])", re.ASCII)
 _FRAMEWORKS = frozenset(
     {"pytorch", "tensorflow", "tritonserver", "tensorrt", "jax", "mxnet", "cuda-dl-base", "paddlepaddle"}
 )
-_GPU_PREFIXES = ("nvidia.com/", "class.aliquot.dev/")
 
 
 class Need(Struct, frozen=True):
@@ -40,14 +40,10 @@ class NotTold(Struct, frozen=True):
     why: str
 
 
-def asks_gpus(spec: PodSpec) -> bool:
-    return bool(spec.resource_claims) or any(_asks(one) for one in (*spec.containers, *spec.init_containers))
-
-
 def of_pod(metadata: Meta, spec: PodSpec) -> Iterator[Need | NotTold]:
     """Of each container that has GPUs; of all of them where the pod has claims, which do not say whose they are."""
     containers = [*spec.containers, *spec.init_containers]
-    with_gpus = [one for one in containers if _asks(one)]
+    with_gpus = [one for one in containers if has_gpus(one)]
     if not with_gpus and spec.resource_claims:
         with_gpus = containers
     if not with_gpus:
@@ -103,11 +99,3 @@ def of_image(image: str) -> Need | None:
         if short is not None:
             return Need((int(short[1]), int(short[2])), image)
     return None
-
-
-def _asks(container: Container) -> bool:
-    return any(
-        resource.startswith(_GPU_PREFIXES)
-        for kind in ("limits", "requests")
-        for resource in container.resources.get(kind) or ()
-    )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate
+from aliquot.eks.estate.gangs import GPU_PREFIXES, asks_gpus
 from aliquot.eks.estate.objects import Node, Objects
 from aliquot.eks.preflight import cuda_needs
 from aliquot.eks.preflight.cuda_needs import Need, NotTold
@@ -54,7 +55,7 @@ def judge(estate: Estate, to: Minor) -> Iterator[Finding | Unchecked]:
                 continue
         now = _now(pool, by_agent)
         then = _then(estate, pool, to, now)
-        used = pool.group is not None or any(cuda_needs.asks_gpus(pod.spec) for pod in pool.pods)
+        used = pool.group is not None or any(asks_gpus(pod.spec) for pod in pool.pods)
         if now is None and used and (pool.nodes or then is None):
             yield Unchecked(what=f"the driver of {pool.name}", why=_unknown_driver(pool))
         elif then is None and pool.group is not None and pool.group.ami_type == _CUSTOM:
@@ -80,7 +81,10 @@ def _strange(estate: Estate, pool: Pool) -> list[Unchecked]:
 
 
 def _has_gpus(node: Node) -> bool:
-    return any(name.startswith("nvidia.com/") and many != "0" for name, many in node.status.capacity.items())
+    """Kubelet goes on telling of a resource that is gone, with none of it."""
+    return any(
+        name.startswith(GPU_PREFIXES) and str(count) != "0" for name, count in node.status.capacity.items()
+    )
 
 
 def _kind_of_ami(pool: Pool, families: tuple[Family, ...]) -> Finding | None:
