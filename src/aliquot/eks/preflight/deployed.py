@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.preflight.images import split
 
-_TAG = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?=$|[-+@.])")
+_TAG = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?=$|[-+@.])")
 
 
 class Deployed(Struct, frozen=True, kw_only=True):
@@ -21,10 +22,9 @@ def with_image(objects: Objects, repository: str) -> Iterator[Deployed]:
     """`repository`: the end of the image's name, as `karpenter/controller`."""
     for one in objects.workloads.get("Deployment", ()):
         for container in one.spec.template.spec.containers:
-            name = container.image.partition("@")[0]
-            base = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+            base, tag = split(container.image)
             if base == repository or base.endswith(f"/{repository}"):
-                found = _TAG.search(name, len(base))
+                found = _TAG.match(tag)
                 yield Deployed(
                     what=f"Deployment {one.metadata.namespace}/{one.metadata.name}",
                     image=container.image,

@@ -17,6 +17,8 @@ from aliquot.eks.versions.shipped import rows
 
 AS_OF = "20260714"
 """The last release that the table has; of those after it nothing else is known than that they followed."""
+LAST_AL2 = Minor(1, 32)
+"""The last minor that Amazon Linux 2 was built for."""
 
 _AMAZON_LINUX = re.compile(r"(\d+\.\d+)\.\d+-(\d{8})", re.ASCII)
 _BOTTLEROCKET = re.compile(r"v?(\d+)\.(\d+)\.\d+(-[0-9a-f]+)?", re.ASCII)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aliquot.eks.estate.objects import Objects, Pod, Workload
+from aliquot.eks.estate.objects import Objects, Workload
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.pools import some
 from aliquot.eks.preflight.selecting import Labelled
 
 CHECK = "budgets"
@@ -29,11 +30,12 @@ def judge(objects: Objects) -> Iterator[Finding]:
         )
         if wrong:
             severity, why = wrong
+            names = [f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in selected]
             yield Finding(
                 check=CHECK,
                 severity=severity,
                 what=named,
-                why=f"{why}: the node of {_names(selected)} cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
+                why=f"{why}: the node of {some(names)} cannot be emptied; after 15 minutes EKS gives up (PodEvictionFailure)",
                 fix="let it allow one disruption at least: more replicas, or maxUnavailable: 1",
             )
 
@@ -77,8 +79,3 @@ def _single(kind: str, workload: Workload) -> Finding:
         why="it has one replica: while its node is replaced it is away",
         fix="two replicas on two nodes, or live with the minutes",
     )
-
-
-def _names(pods: list[Pod]) -> str:
-    names = sorted(f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in pods)
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

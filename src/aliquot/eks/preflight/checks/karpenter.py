@@ -10,15 +10,16 @@ from typing import Any
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.deployed import with_image
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.pools import KARPENTER_LABEL
 from aliquot.eks.versions import karpenter
+from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "karpenter"
 AUTOSCALER = "cluster-autoscaler"
 DO_NOT_DISRUPT = "karpenter.sh/do-not-disrupt"
-_NODEPOOL_LABEL = "karpenter.sh/nodepool"
 _AUTO_MODE = "eks.amazonaws.com"
-_LAST_AL2, _BALANCED = Minor(1, 32), Minor(1, 37)
+_BALANCED = Minor(1, 37)
 _DEFAULT_BUDGET = "10%"
 
 
@@ -81,13 +82,13 @@ def _node_class(one: Mapping[str, Any], now: Minor, to: Minor) -> Iterator[Findi
     terms = [term for term in spec.get("amiSelectorTerms") or () if isinstance(term, dict)]
     aliases = [str(term.get("alias", "")) for term in terms]
     if spec.get("amiFamily") == "AL2" or any(alias.startswith("al2@") for alias in aliases):
-        ends = to > _LAST_AL2
+        ends = to > LAST_AL2
         yield _finding(
             named,
             Severity.BLOCK if ends else Severity.WARN,
-            f"it is of AL2, and {_LAST_AL2} is the last minor with AMIs of it",
+            f"it is of AL2, and {LAST_AL2} is the last minor with AMIs of it",
             "move its NodePools to a class of al2023 or bottlerocket",
-            _LAST_AL2.next if ends and now <= _LAST_AL2 else None,
+            LAST_AL2.next if ends and now <= LAST_AL2 else None,
         )
     if any("id" in term for term in terms):
         yield _finding(
@@ -145,9 +146,9 @@ def _told(budget: Mapping[str, Any]) -> str:
 def _held(objects: Objects) -> Iterator[Finding]:
     """A node with the annotation is held for ever, a pod's node until the grace period of its NodePool, if that has one."""
     pool_of = {
-        node.metadata.name: node.metadata.labels[_NODEPOOL_LABEL]
+        node.metadata.name: node.metadata.labels[KARPENTER_LABEL]
         for node in objects.nodes
-        if _NODEPOOL_LABEL in node.metadata.labels
+        if KARPENTER_LABEL in node.metadata.labels
     }
     nodes = sorted(
         node.metadata.name

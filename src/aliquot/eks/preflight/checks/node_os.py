@@ -6,24 +6,25 @@ from collections.abc import Iterator
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "node-os"
-_LAST_AL2, _CGROUP_V1, _LAST_CONTAINERD_1 = Minor(1, 32), Minor(1, 35), Minor(1, 35)
+_CGROUP_V1, _LAST_CONTAINERD_1 = Minor(1, 35), Minor(1, 35)
 
 
 def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
     for group in estate.nodegroups:
         if not group.ami_type.startswith("AL2_"):
             continue
-        ends = to > _LAST_AL2
+        ends = to > LAST_AL2
         yield Finding(
             check=CHECK,
             severity=Severity.BLOCK if ends else Severity.WARN,
             what=f"node group {group.name}",
-            why=f"{group.ami_type}: {_LAST_AL2} is the last minor with AL2; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
+            why=f"{group.ami_type}: {LAST_AL2} is the last minor with AL2; AL2023 brings another driver, containerd 2, cgroup v2 and kernel at once",
             fix="make a new group of AL2023 beside it, move the work over, then delete this one",
-            minor=_LAST_AL2.next if ends else None,
+            minor=LAST_AL2.next if ends else None,
         )
         if to >= _CGROUP_V1:
             yield Finding(
