@@ -121,6 +121,47 @@ def test_a_table_that_is_wrong_stops_all_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["sarif", "junit", "html", "json", "text"])
+def test_a_report_goes_into_its_file(manifests: Path, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "report"
+    result = run("preflight", "--manifests", str(manifests), "--to", "1.32", "-o", form, "--out", str(out))
+    assert result.exit_code == 4
+    assert result.stdout.rstrip().endswith("blocked: 1 blocking")
+    assert "FlowSchema" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("preflight", "--to", "1.32"), "say what to look at"),
+        (("preflight", "--to", "latest", "--kubernetes"), "write it as 1.32"),
+        (("preflight", "prod", "--kubernetes", "--to", "1.32"), "leave CLUSTER out"),
+        (("preflight", "--manifests", ".", "--from", "1.33", "--to", "1.32"), "1.33 is ahead of 1.32"),
+        (("preflight", "--manifests", "/nowhere", "--to", "1.32"), "/nowhere"),
+        (("preflight", "--manifests", "", "--to", "1.32"), "it is empty"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--component", "istios"), "did you mean 'istio'"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio"), "write it as cert-manager="),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "istio=new"), "'new' is no version"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "x=1.2"), "there is no component x"),
+        (("preflight", "--manifests", ".", "--to", "1.32", "--target", "k8s=1.2"), "--to says"),
+        (("versions", "--on", "tomorrow"), "tomorrow"),
+    ],
+)
+def test_a_line_that_is_wrong(arguments: tuple[str, ...], says: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize(("to", "code"), [("1.37", 0), ("1.38", 6), ("2.1", 6)])
+def test_what_a_minor_that_nobody_knows_yet_ends_is_unchecked(tmp_path: Path, to: str, code: int) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
+    result = run("preflight", "--manifests", str(tmp_path), "--to", to)
+    assert result.exit_code == code
+    assert (f"not checked Kubernetes {to}: 1.37 is the newest that is known here" in result.stdout) == bool(
+        code
+    )
+
+
 def test_a_report_goes_into_pipes_and_through_links(manifests: Path) -> None:
     report, link, pipe = manifests / "report", manifests / "link", manifests / "pipe"
     link.symlink_to(report)

@@ -44,12 +44,15 @@ def delete(
     """
     from aliquot.document import DocumentError
     from aliquot.eks.aws.api import Failure
-    from aliquot.eks.provision.cluster_config.reading import read
+    from aliquot.eks.provision.cluster_config.reading import NAME, read
     from aliquot.eks.provision.deleting import NotGone
     from aliquot.eks.provision.remains import Stays
 
     if (cluster is None) == (file is None):
         raise click.UsageError("say which: CLUSTER, or -f FILE")
+    if cluster is not None and not NAME.fullmatch(cluster):
+        # EC2 takes * and ? in what it is asked for: a pattern would take the clusters of others along.
+        raise click.UsageError(f"{cluster!r} is no name of a cluster: letters, digits, - and _ are expected")
     try:
         if file is not None:
             metadata = read(file).config.metadata

@@ -16,7 +16,8 @@ from aliquot.eks.provision.cluster_config.not_done import dotted
 from aliquot.eks.provision.cluster_config.schema import ClusterConfig, NodeGroup, PodIdentity
 from aliquot.eks.versions.minor import Minor
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+"""Of a cluster."""
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _ARN = re.compile(r"arn:aws[a-z-]*:(?P<service>[a-z0-9-]+):[a-z0-9-]*:(\d{12}|aws)?:.+")
@@ -71,7 +72,7 @@ def _refuse_number(parsed: Document) -> None:
 
 def _check(wanted: Wanted) -> None:
     config, wrong = wanted.config, wanted.wrong
-    if not _NAME.fullmatch(config.metadata.name):
+    if not NAME.fullmatch(config.metadata.name):
         raise wrong(
             ("metadata", "name"),
             "letters, digits, - and _ are expected, a letter or digit first, 100 at most",
