@@ -3,6 +3,7 @@
 import base64
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_URL = re.compile(r"https?://([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\S*)?")
+
+
 def connect(region: str | None, profile: str | None, endpoint_url: str | None) -> "Boto":
     """Raises click.ClickException."""
     try:
@@ -39,6 +43,8 @@ def connect(region: str | None, profile: str | None, endpoint_url: str | None) -
     from aliquot.eks.aws.api import Failure
 
     url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+    if url and not _URL.fullmatch(url):
+        raise click.ClickException(f"{url!r} is no address of AWS: write it as http://127.0.0.1:4566")
     try:
         return Boto(region=region, profile=profile, endpoints={"": url} if url else None)
     except Failure as error:

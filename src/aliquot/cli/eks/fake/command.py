@@ -86,9 +86,10 @@ def fake(
 
     def ready(running: "Running") -> None:
         at = datetime.fromtimestamp(running.aws_time.start_s, UTC)
-        say(f"a fake of AWS at {running.url}, where it is {at:%Y-%m-%d %H:%M} UTC; Ctrl-C ends it")
         for name, value in environment(running.url, region).items():
             click.echo(f"export {name}={value}")
+        # Last: whoever waits for this line finds all there is to set.
+        say(f"a fake of AWS at {running.url}, where it is {at:%Y-%m-%d %H:%M} UTC; Ctrl-C ends it")
 
     told: BaseException | None = None
     try:
