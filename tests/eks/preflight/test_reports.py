@@ -95,3 +95,8 @@ def test_text_says_what_to_do_and_ends_with_the_verdict() -> None:
     lines = text.text(WHOLE).splitlines()
     assert lines[-1] == "prod, 1.31 to 1.33: blocked: 1 blocking, 1 warnings, 1 waived, 1 unchecked"
     assert lines.count("        to do: fix") == 3
+
+
+def test_text_has_no_controls_of_terminals_and_no_lines_of_others() -> None:
+    told = text.text(preflight(Finding(check="c", severity=Severity.WARN, what="a\x1b[2J\nblock", why="w", fix="f")))  # fmt: skip
+    assert told.splitlines()[0] == "warn    a\ufffd[2J\ufffdblock (c)"

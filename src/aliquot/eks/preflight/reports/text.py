@@ -1,5 +1,6 @@
 """For people at a terminal: three lines for each finding, worst first."""
 
+import re
 from collections.abc import Iterator
 
 from aliquot.eks.preflight.findings import Finding
@@ -8,8 +9,12 @@ from aliquot.eks.preflight.verdict import Preflight
 _WIDE = 7
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""By which a name could write over a terminal, or have lines of its own."""
+
+
 def text(preflight: Preflight) -> str:
-    return "\n".join(_lines(preflight)) + "\n"
+    return "\n".join(_CONTROL.sub("\ufffd", line) for line in _lines(preflight)) + "\n"
 
 
 def _lines(preflight: Preflight) -> Iterator[str]:
