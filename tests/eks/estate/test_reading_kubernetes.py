@@ -13,6 +13,8 @@ import pytest
 
 from aliquot.clock import SystemClock, VirtualClock, VirtualTimeLoop
 from aliquot.eks.estate import gpu_kinds, reading_kubernetes
+from aliquot.eks.estate.gangs import of_objects
+from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.reading_kubernetes import CRDS, Reading
 from aliquot.eks.sightings.helm import SECRET_TYPE, encode
@@ -30,6 +32,7 @@ from aliquot.kube.resources import (
     NAMESPACES,
     PODDISRUPTIONBUDGETS,
     PODS,
+    REPLICASETS,
     SECRETS,
     Resource,
 )
@@ -383,3 +386,42 @@ async def test_releases_that_helm_keeps_in_config_maps() -> None:
         ]
         assert reading.unchecked == []
         await admin.close()
+
+
+def owned(name: str, kind: str, api_version: str, by: str, **labels: str) -> dict[str, Any]:
+    reference = {"apiVersion": api_version, "kind": kind, "name": by, "uid": f"uid-{by}", "controller": True}
+    return {"metadata": {"name": name, "namespace": "shop", "labels": labels, "ownerReferences": [reference]}}
+
+
+@pytest.mark.parametrize(
+    ("labels", "gangs", "pages"), [({"aliquot.dev/pod-group": "g"}, ["Deployment shop/web"], 1), ({}, [], 0)]
+)
+async def test_replica_sets_are_read_where_a_group_ties_their_pods(
+    labels: dict[str, str], gangs: list[str], pages: int
+) -> None:
+    """What its Deployment can be asked for is then known, and is not that of a ReplicaSet that nobody has read."""
+    web = {"app": "web"}
+    spec = {"containers": [{"name": "c", "image": "web:1"}]}
+    replicas = owned("web-1", "Deployment", "apps/v1", "web")
+    replicas["spec"] = {
+        "selector": {"matchLabels": web},
+        "template": {"metadata": {"labels": web}, "spec": spec},
+    }
+    async with cluster() as server:
+        admin = client(server)
+        await filled(admin)
+        await admin.create(REPLICASETS, replicas)
+        for name in ("a", "b"):
+            await admin.create(
+                PODS, {**owned(name, "ReplicaSet", "apps/v1", "web-1", **labels), "spec": spec}
+            )
+        reading = Reading(admin, removals.shipped())
+        objects = await reading.read()
+    assert [str(gang) for gang in of_objects(objects)] == gangs
+    assert all(root.target is not None for gang in of_objects(objects) for root in gang.roots)
+    assert reading.calls.get(REPLICASETS.name, 0) == pages
+
+
+def test_every_kind_that_makes_pods_is_read() -> None:
+    as_asked_for = {("apps", "ReplicaSet"), ("", "ReplicationController")}
+    assert {*JOB_KINDS, (WORKLOADS.group, WORKLOADS.kind)} - as_asked_for == gpu_kinds.READ

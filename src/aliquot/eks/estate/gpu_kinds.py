@@ -6,31 +6,32 @@ list it, just like one that is.
 
 from collections.abc import Mapping
 
-from aliquot.kube.resources import GPUPOLICIES, PODGROUPS, Resource
+from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
+from aliquot.kube.resources import (
+    DEPLOYMENTS,
+    GPUPOLICIES,
+    JOBS,
+    REPLICASETS,
+    REPLICATIONCONTROLLERS,
+    STATEFULSETS,
+    Resource,
+)
 
-_KUBEFLOW = "kubeflow.org"
+_READ_WHOLE = frozenset({JOBS, DEPLOYMENTS, STATEFULSETS})
+_AS_ASKED_FOR = frozenset({REPLICASETS, REPLICATIONCONTROLLERS})
+"""A cluster has thousands of the first: they are read where pods ask for it (`gangs.unread`)."""
 
 TOGETHER = (
-    PODGROUPS,
-    Resource("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet"),
-    Resource("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet"),
-    Resource("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"),
-    Resource(_KUBEFLOW, "v1", "pytorchjobs", "PyTorchJob"),
-    Resource(_KUBEFLOW, "v1", "tfjobs", "TFJob"),
-    Resource(_KUBEFLOW, "v1", "xgboostjobs", "XGBoostJob"),
-    Resource(_KUBEFLOW, "v1", "paddlejobs", "PaddleJob"),
-    Resource(_KUBEFLOW, "v1", "jaxjobs", "JAXJob"),
-    Resource(_KUBEFLOW, "v2beta1", "mpijobs", "MPIJob"),
-    Resource("ray.io", "v1", "rayjobs", "RayJob"),
-    Resource("ray.io", "v1", "rayclusters", "RayCluster"),
-    Resource("ray.io", "v1", "rayservices", "RayService"),
-    Resource("workload.codeflare.dev", "v1beta2", "appwrappers", "AppWrapper"),
-    Resource("batch.volcano.sh", "v1alpha1", "jobs", "Job"),
-    Resource("scheduling.volcano.sh", "v1beta1", "podgroups", "PodGroup"),
-    Resource("kueue.x-k8s.io", "v1beta1", "workloads", "Workload"),
-    Resource("scheduling.x-k8s.io", "v1alpha1", "podgroups", "PodGroup"),
-    Resource("scheduling.k8s.io", "v1alpha2", "podgroups", "PodGroup"),
+    *(
+        kind.resource
+        for kind in JOB_KINDS.values()
+        if kind.resource not in _READ_WHOLE and kind.resource not in _AS_ASKED_FOR
+    ),
+    WORKLOADS,
 )
+"""Who makes pods that need each other, and Kueue's word of it. What ties pods of several together is written on the pods."""
+READ = frozenset((one.group, one.kind) for one in (*TOGETHER, *_READ_WHOLE))
+"""By group and kind, of those that own pods: all that are read in any case."""
 STACK = (
     GPUPOLICIES,
     Resource("nvidia.com", "v1", "clusterpolicies", "ClusterPolicy", namespaced=False),

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from aliquot.eks.estate import gpu_kinds
+from aliquot.eks.estate.gangs import unread
+from aliquot.eks.estate.job_kinds import JOB_KINDS
 from aliquot.eks.estate.objects import Crd, Meta, Node, Objects, Pod, Workload
 from aliquot.eks.estate.served import served_groups
 from aliquot.eks.sightings import helm, requests
@@ -133,13 +135,20 @@ class Reading:
             ]
         )
         crds: tuple[Crd, ...] = found[CRDS.kind]
-        await self._walk_all([_Wanted(resource=one, into=_Traced) for one in self._of_components(crds)])
+        pods: tuple[Pod, ...] = found[PODS.kind]
+        late = [JOB_KINDS[kind].resource for kind in sorted(unread(pods, (), gpu_kinds.READ))]
+        found |= await self._walk_all(
+            [
+                *(_Wanted(resource=one, into=_Traced) for one in self._of_components(crds)),
+                *(_Wanted(resource=one, key=gpu_kinds.key(one)) for one in late),
+            ]
+        )
         return Objects(
             nodes=found[NODES.kind],
-            pods=found[PODS.kind],
+            pods=pods,
             workloads={one.kind: found[one.kind] for one in WORKLOADS},
             jobs=found[JOBS.kind],
-            things={one.key: found[one.key] for one in _things()},
+            things={key: found[key] for key in (*(one.key for one in _things()), *map(gpu_kinds.key, late))},
             crds=crds,
             missing=tuple(self._missing),
             unread=tuple(self._unread),
