@@ -144,7 +144,7 @@ async def test_a_cluster_with_all_that_belongs_to_it(account: Account) -> None:
     assert "--keep-terminated-pod-volumes" in first.user_data
     assert newest.is_latest
     (p5,) = await reading_aws.instance_types(api, (group,))
-    assert (p5.gpus, p5.gpu, p5.efa, p5.pods_per_node) == (8, "H100", 32, 64 * 49 + 2)
+    assert (p5.gpus, p5.gpu, p5.interfaces, p5.addresses) == (8, "H100", 64, 50)
 
     estate = Estate(
         cluster=cluster,
@@ -222,5 +222,5 @@ async def test_reservations_as_the_fake_has_them(account: Account) -> None:
     await api.call("ec2", "CreateCapacityReservation", **{**asked, "InstanceType": "g5.xlarge"})
     (found,) = await reading_aws.reservations(api, groups, ())
     assert found.id == made["CapacityReservation"]["CapacityReservationId"]
-    assert (found.total, found.available, found.targeted, found.block) == (3, 3, True, False)
+    assert (found.total, found.available, found.block) == (3, 3, False)
     assert found.ends_s == datetime(2026, 10, 2, tzinfo=UTC).timestamp()

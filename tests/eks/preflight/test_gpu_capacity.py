@@ -28,7 +28,7 @@ def template(**more: Any) -> Template:
 
 
 def reserved(**more: Any) -> Reservation:
-    return Reservation(**{"id": "cr-1", "instance_type": "p5.48xlarge", "total": 4, "targeted": True, **more})
+    return Reservation(**{"id": "cr-1", "instance_type": "p5.48xlarge", "total": 4, **more})
 
 
 def judged(one: Nodegroup, to: Minor = M132, **more: Any) -> list[Finding]:

@@ -35,10 +35,8 @@ class Cluster(Struct, frozen=True, kw_only=True):
     """Also the one that EKS made."""
     support: str = "EXTENDED"
     """Its upgrade policy."""
-    authentication: str = "API"
     auto_mode: bool = False
     ip_family: str = "ipv4"
-    encrypted: bool = False
     endpoint: str = ""
     authority: str = ""
     tags: dict[str, str] = {}
@@ -95,7 +93,6 @@ class Subnet(Struct, frozen=True, kw_only=True):
     id: str
     zone: str
     free: int
-    cidr: str = ""
     for_pods: bool = False
     """Tagged so that VPC CNI takes addresses of pods from it, too (kubernetes.io/role/cni)."""
 
@@ -144,13 +141,10 @@ class InstanceType(Struct, frozen=True, kw_only=True):
     gpu: str = ""
     """A100, H100."""
     gpu_maker: str = ""
-    architecture: str = "x86_64"
-    efa: int = 0
     vcpus: int = 0
     interfaces: int = 0
     addresses: int = 0
     """IPv4, of each interface; one of them is its own."""
-    pods_per_node: int = 0
 
 
 class Recommended(Struct, frozen=True, kw_only=True):
@@ -170,14 +164,9 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
     id: str
     instance_type: str
-    zone: str = ""
-    state: str = "active"
     total: int = 0
     available: int = 0
     block: bool = False
-    targeted: bool = False
-    """Only who names it gets of it."""
-    begins_s: float | None = None
     ends_s: float | None = None
     """None: nothing ends it by itself."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 
 class Owner(Struct, frozen=True, rename="camel", kw_only=True):
@@ -38,8 +38,6 @@ class Said(Struct, frozen=True):
 class Container(Struct, frozen=True, rename="camel", kw_only=True):
     name: str = ""
     image: str = ""
-    args: list[str] = []
-    command: list[str] = []
     env: list[dict[str, Any]] = []
     resources: dict[str, Any] = {}
     security_context: dict[str, Any] = {}
@@ -57,14 +55,11 @@ class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
     init_containers: list[Container] = []
     volumes: list[dict[str, Any]] = []
     security_context: dict[str, Any] = {}
-    priority_class_name: str = ""
-    scheduler_name: str = ""
     termination_grace_period_seconds: int | None = None
     host_network: bool = False
     node_selector: dict[str, str] = {}
     affinity: Affinity | None = None
     topology_spread_constraints: list[Said] = []
-    tolerations: list[dict[str, Any]] = []
     resource_claims: list[dict[str, Any]] = []
     scheduling_group: dict[str, Any] = {}
 
@@ -86,10 +81,7 @@ class Pod(Struct, frozen=True, kw_only=True):
 
 class NodeInfo(Struct, frozen=True, rename="camel", kw_only=True):
     kubelet_version: str = ""
-    kernel_version: str = ""
-    os_image: str = ""
     container_runtime_version: str = ""
-    architecture: str = ""
 
 
 class NodeStatus(Struct, frozen=True, rename="camel", kw_only=True):
@@ -101,7 +93,6 @@ class NodeStatus(Struct, frozen=True, rename="camel", kw_only=True):
 
 class NodeSpec(Struct, frozen=True, rename="camel", kw_only=True):
     unschedulable: bool = False
-    provider_id: str = field(name="providerID", default="")
     taints: list[dict[str, Any]] = []
 
 
@@ -119,7 +110,6 @@ class Template(Struct, frozen=True, kw_only=True):
 class WorkloadSpec(Struct, frozen=True, rename="camel", kw_only=True):
     replicas: int | None = None
     min_ready_seconds: int = 0
-    selector: dict[str, Any] = {}
     suspend: bool | None = None
     """Of a Job."""
     template: Template = Template()

@@ -62,10 +62,8 @@ async def cluster(api: Api, name: str) -> Cluster:
         subnets=tuple(vpc.get("subnetIds", ())),
         security_groups=tuple(one for one in groups if one),
         support=found.get("upgradePolicy", {}).get("supportType", "EXTENDED"),
-        authentication=found.get("accessConfig", {}).get("authenticationMode", "CONFIG_MAP"),
         ip_family=found.get("kubernetesNetworkConfig", {}).get("ipFamily", "ipv4"),
         auto_mode=bool(found.get("computeConfig", {}).get("enabled")),
-        encrypted=bool(found.get("encryptionConfig")),
         endpoint=found.get("endpoint", ""),
         authority=found.get("certificateAuthority", {}).get("data", ""),
         tags=found.get("tags", {}),
@@ -169,7 +167,6 @@ async def subnets(api: Api, vpc: str) -> tuple[Subnet, ...]:
                 id=one["SubnetId"],
                 zone=one["AvailabilityZone"],
                 free=one["AvailableIpAddressCount"],
-                cidr=one.get("CidrBlock", ""),
                 for_pods={"Key": "kubernetes.io/role/cni", "Value": "1"} in one.get("Tags", ()),
             )
             async for one in api.pages("ec2", "DescribeSubnets", "Subnets", Filters=of_vpc)
@@ -287,17 +284,13 @@ async def reservations(
 
 
 def _reservation(one: Mapping[str, Any]) -> Reservation:
-    begins, ends = one.get("StartDate"), one.get("EndDate")
+    ends = one.get("EndDate")
     return Reservation(
         id=one["CapacityReservationId"],
         instance_type=one.get("InstanceType", ""),
-        zone=one.get("AvailabilityZone", ""),
-        state=one.get("State", ""),
         total=one.get("TotalInstanceCount", 0),
         available=one.get("AvailableInstanceCount", 0),
         block=one.get("ReservationType") == "capacity-block",
-        targeted=one.get("InstanceMatchCriteria") == "targeted",
-        begins_s=begins.timestamp() if begins else None,
         ends_s=ends.timestamp() if ends else None,
     )
 
@@ -334,20 +327,14 @@ def _to_itself(id_: str, rules: Any) -> bool:
 def _instance_type(one: Mapping[str, Any]) -> InstanceType:
     gpus = one.get("GpuInfo", {}).get("Gpus", ())
     network = one.get("NetworkInfo", {})
-    interfaces = network.get("MaximumNetworkInterfaces", 0)
-    addresses = network.get("Ipv4AddressesPerInterface", 0)
     return InstanceType(
         name=one["InstanceType"],
         gpus=sum(gpu.get("Count", 0) for gpu in gpus),
         gpu=gpus[0].get("Name", "") if gpus else "",
         gpu_maker=gpus[0].get("Manufacturer", "") if gpus else "",
-        architecture=next(iter(one.get("ProcessorInfo", {}).get("SupportedArchitectures", ("x86_64",)))),
-        efa=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0),
         vcpus=one.get("VCpuInfo", {}).get("DefaultVCpus", 0),
-        interfaces=interfaces,
-        addresses=addresses,
-        # Without prefixes: an address of each interface is its own, two pods are on the host's network.
-        pods_per_node=max(0, interfaces * (addresses - 1) + 2) if interfaces else 0,
+        interfaces=network.get("MaximumNetworkInterfaces", 0),
+        addresses=network.get("Ipv4AddressesPerInterface", 0),
     )
 
 
