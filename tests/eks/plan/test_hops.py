@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Estate, Reservation, Template
 from aliquot.eks.estate.objects import Objects, Workload
-from aliquot.eks.plan.plan import DAY_S, Options, Pin
+from aliquot.eks.plan.plan import DAY_S, CannotPlan, Options, Pin
 from aliquot.eks.plan.planning import plan
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
@@ -333,6 +334,43 @@ def test_a_release_that_is_said_wins() -> None:
         if isinstance(step.act, GroupRoll)
     ]
     assert roll.release == "1.32.7-20260801"
+
+
+def test_a_release_and_a_template_that_are_said_go_together() -> None:
+    of = estate(gpus("gpu", template="lt-9", template_version="4"))
+    pins = (
+        Pin(group="gpu", minor=M132, release="1.32.7-20260801"),
+        Pin(group="gpu", minor=M132, template_version="5"),
+    )
+    for said in (pins, pins[::-1]):
+        (roll,) = [
+            step.act
+            for step in plan(of, M132, TARGETS, Options(pins=said)).steps
+            if isinstance(step.act, GroupRoll)
+        ]
+        assert (roll.release, roll.template) == ("1.32.7-20260801", {"id": "lt-9", "version": "5"})
+
+
+@pytest.mark.parametrize(
+    ("release", "driver"), [("1.32.9-20251108", "580"), ("1.32.9-20990101", None), ("odd", None)]
+)
+def test_new_nodes_have_to_have_the_driver_of_their_release_where_it_is_known(
+    release: str, driver: str | None
+) -> None:
+    pins = (Pin(group="gpu", minor=M132, release=release),)
+    (restore,) = [
+        step.act
+        for step in plan(estate(gpus("gpu")), M132, TARGETS, Options(pins=pins)).steps
+        if isinstance(step.act, RestoreGpus)
+    ]
+    assert restore.drivers.get("gpu") == driver
+
+
+def test_a_job_that_is_given_twice_is_refused() -> None:
+    manifest = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"template": {"spec": {}}}}
+    nccl = SmokeJob(name="nccl", manifest=manifest)
+    with pytest.raises(CannotPlan, match="smoke job nccl is given twice: give"):
+        plan(estate(group("cpu")), M132, TARGETS, Options(smokes=(nccl, nccl)))
 
 
 def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_both_ends() -> None:

@@ -18,7 +18,7 @@ _PREFIX = {"service-quotas": "servicequotas"}
 def asked() -> set[str]:
     """Actions, as policies name them."""
     found: set[str] = set()
-    read = whole_lives._read
+    read = whole_lives.read
 
     async def reading(world: Whole) -> object:
         found_later.append(world)
@@ -26,7 +26,7 @@ def asked() -> set[str]:
 
     found_later: list[Whole] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_lives, "_read", reading)
+        patch.setattr(whole_lives, "read", reading)
         for seed in (1, 6, 8):
             live(seed)
     for world in found_later:

@@ -118,14 +118,14 @@ def _only_killed(error: BaseException) -> None:
             raise other
 
 
-async def _read(world: Whole) -> Estate:
+async def read(world: Whole) -> Estate:
     _, kube = world.door(Chance(world.rng))
     estate = await from_aws(world.api, "prod", clock=world.clock)
     return await with_objects(estate, kube, removals.shipped(), helm=False)
 
 
 async def _planned(world: Whole) -> Plan:
-    estate = await _read(world)
+    estate = await read(world)
     lead = await targets.read(world.api, estate, TO, OPTIONS, region="eu-west-1")
     plan = planning.plan(estate, TO, lead, OPTIONS)
     return plans.decode(plans.encode(plan))
@@ -141,7 +141,7 @@ async def _turned(
     rollback = undoing.may_stop(plan.steps, standing) is Abort.ROLLBACK
     if rollback:
         try:
-            estate = await _read(world)
+            estate = await read(world)
             lead = await targets.read(
                 world.api, estate, estate.cluster.minor.previous, OPTIONS, region="eu-west-1"
             )

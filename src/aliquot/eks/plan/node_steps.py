@@ -17,6 +17,7 @@ from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
+from aliquot.eks.versions import amis
 from aliquot.eks.versions.minor import Minor
 
 
@@ -66,7 +67,7 @@ def _together(
     yield way.step(
         restore,
         f"new nodes of {_listed(with_gpus)} are given what those before them had, and offer as many GPUs",
-        RestoreGpus(groups=with_gpus, minor=to),
+        RestoreGpus(groups=with_gpus, minor=to, drivers=_drivers(groups, rolls)),
         f"gpus/{'+'.join(with_gpus)}",
         minutes=(10, 30),
     )
@@ -84,6 +85,19 @@ def _together(
     )
     for group, _ in changed:
         yield _config(way, restore, group, as_it_is(way.cluster, group), f"as-it-was/{group.name}")
+
+
+def _drivers(groups: tuple[Nodegroup, ...], rolls: dict[str, GroupRoll]) -> dict[str, str]:
+    """Branches. Of a release that is newer than the table it is not known."""
+    told = {
+        one.name: amis.of_release(one.ami_type, rolls[one.name].minor, rolls[one.name].release)
+        for one in groups
+    }
+    return {
+        name: str(contents.driver[0])
+        for name, contents in told.items()
+        if contents is not None and not contents.assumed
+    }
 
 
 def _health(way: Way, state: State, name: str, to: Minor) -> Step:

@@ -8,11 +8,13 @@ from aliquot.eks.estate.job_kinds import Way
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
-from aliquot.eks.plan.rolling import has_gpus
+from aliquot.eks.plan.rolling import has_gpus, no_surge
 from aliquot.eks.preflight.pools import FARGATE_LABEL, KARPENTER_LABEL, NODEGROUP_LABEL
+from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.versions.calendar import Calendar, Support
 
 _WINDOW_DAYS = 7
+_KEEP_AWAY = ("NoSchedule", "NoExecute")
 _ALSO_WITHOUT_EKS = {
     VPC_CNI: ("DaemonSet", "aws-node"),
     KUBE_PROXY: ("DaemonSet", "kube-proxy"),
@@ -33,6 +35,7 @@ def notes(
         *_support(hops, calendar, today),
         *_policy(estate, hops, calendar, today),
         *_nodes_of_nobody(estate),
+        *_nowhere_to_go(estate, options),
         *_tied(estate, placement),
         *_stuck(estate, placement, options),
         *_addons(estate),
@@ -81,6 +84,34 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     others = sum(1 for one in labels if not {NODEGROUP_LABEL, KARPENTER_LABEL, FARGATE_LABEL} & one.keys())
     if others:
         yield f"{others} nodes are of no managed group: whoever made them replaces them, before they are three minors behind"
+
+
+def _nowhere_to_go(estate: Estate, options: Options) -> Iterator[str]:
+    """EKS cordons all old nodes of a group before it empties the first of them."""
+    names = any(addon.name == COREDNS for addon in estate.addons)
+    open_ = [one for one in estate.nodegroups if one.desired and not any(map(_keeps_away, one.taints))]
+    if not names or len(open_) != 1 or _open_nodes_beside_groups(estate):
+        return
+    group = open_[0]
+    if group.strategy == Strategy.MINIMAL or no_surge(estate, group, options):
+        yield (
+            f"node group {group.name} is rolled with its old nodes first, and no other node is without taints: all of them are cordoned before the first is emptied, "
+            "so CoreDNS has nowhere to go, its budget lets no pod leave, and EKS gives up (PodEvictionFailure): for that time have a node without taints in another group"
+        )
+
+
+def _keeps_away(taint: str) -> bool:
+    return taint.rpartition(":")[2] in _KEEP_AWAY
+
+
+def _open_nodes_beside_groups(estate: Estate) -> bool:
+    """As far as the API server was asked."""
+    return estate.objects is not None and any(
+        not {NODEGROUP_LABEL, FARGATE_LABEL} & node.metadata.labels.keys()
+        and not node.spec.unschedulable
+        and not any(taint.get("effect") in _KEEP_AWAY for taint in node.spec.taints)
+        for node in estate.objects.nodes
+    )
 
 
 def _tied(estate: Estate, placement: Placement) -> Iterator[str]:

@@ -68,7 +68,16 @@ class Options(Struct, frozen=True, kw_only=True):
     """In which steps that people may notice begin; none: whenever their turn comes."""
 
     def pin(self, group: str, at: Minor) -> Pin | None:
-        return next((one for one in self.pins if (one.group, one.minor) == (group, at)), None)
+        """What was said of it together: its release, and the version of its launch template."""
+        said = [one for one in self.pins if (one.group, one.minor) == (group, at)]
+        if not said:
+            return None
+        return Pin(
+            group=group,
+            minor=at,
+            release=next((one.release for one in said if one.release), ""),
+            template_version=next((one.template_version for one in said if one.template_version), ""),
+        )
 
 
 class Hop(Struct, frozen=True, kw_only=True):

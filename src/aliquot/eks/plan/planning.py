@@ -33,6 +33,7 @@ def plan(estate: Estate, to: Minor, targets: Targets, options: Options) -> Plan:
     check(estate, to)
     calendar, today = estate.calendar or calendars.shipped(), today_of(estate)
     _known_groups(estate, options)
+    _once(options)
     hops = _hops(estate.cluster.minor, to)
     found = hashing.state(estate)
     where = placement(estate)
@@ -103,6 +104,14 @@ def _known_groups(estate: Estate, options: Options) -> None:
             raise CannotPlan(
                 f"cluster {estate.cluster.name} has no node group {name}: it has {', '.join(sorted(names)) or 'none'}"
             )
+
+
+def _once(options: Options) -> None:
+    named = [(one.group, one.name) for one in options.smokes]
+    for group, name in named:
+        if named.count((group, name)) > 1:
+            on = f" on node group {group}" if group else ""
+            raise CannotPlan(f"smoke job {name} is given twice{on}: give the other one another metadata.name")
 
 
 def _unchecked(estate: Estate, where: Placement, targets: Targets) -> tuple[Unchecked, ...]:

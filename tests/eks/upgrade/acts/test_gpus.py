@@ -163,3 +163,74 @@ async def test_without_what_was_kept_nothing_is_made_up(world: World) -> None:
     held = await world.go(RESTORE)
     assert held is not None
     assert "is not in the journal" in held.why
+
+
+@on_virtual_time
+async def test_a_run_that_is_turned_before_nodes_have_it_all_gives_it_to_those_after_them(
+    world: World,
+) -> None:
+    world.account.nodegroup("gpu", 1)
+    await node(world, "old-0", "a", "1.31", team="vision", **{CONFIG: "all-1g.10gb"})
+    manager = asyncio.create_task(mig_manager(world))
+    await asyncio.sleep(60)
+    await world.go(SAVE, WAIT, SAVE, Approval("back"), RESTORE)
+    # Nobody gives these what they are to have: the run is turned here, and saves again.
+    await rolled(world, "a")
+    assert await world.approved("h") is not None
+    await world.kube.delete(NODES, "new-0")
+    await node(world, "back-0", "a", "1.32")
+    assert await world.approved("back") is None
+    found = await labels(world, "back-0")
+    assert (found["team"], found[CONFIG]) == ("vision", "all-1g.10gb")
+    manager.cancel()
+    await asyncio.gather(manager, return_exceptions=True)
+
+
+@on_virtual_time
+async def test_what_somebody_changed_since_is_what_the_next_hop_keeps(world: World) -> None:
+    world.account.nodegroup("gpu", 1)
+    await node(world, "old-0", "a", "1.31", team="vision", **{CONFIG: "all-1g.10gb"})
+    manager = asyncio.create_task(mig_manager(world))
+    await asyncio.sleep(60)
+    await world.go(SAVE, WAIT, RESTORE, Approval("next"), SAVE, Approval("rolled"), RESTORE)
+    await rolled(world, "a")
+    held = await world.approved("h")
+    assert held is not None
+    assert "approved" in held.why
+    await world.kube.patch(NODES, "new-0", {"metadata": {"labels": {"team": "text"}}})
+    await world.approved("next")
+    await world.kube.delete(NODES, "new-0")
+    await node(world, "next-0", "a", "1.32")
+    assert await world.approved("rolled") is None
+    assert (await labels(world, "next-0"))["team"] == "text"
+    manager.cancel()
+    await asyncio.gather(manager, return_exceptions=True)
+
+
+DRIVER = "nvidia.com/cuda.driver-version.full"
+
+
+@on_virtual_time
+async def test_a_driver_of_another_branch_than_the_releases_is_held(world: World) -> None:
+    world.account.nodegroup("gpu", 1)
+    act = RestoreGpus(groups=("gpu",), minor=Minor(1, 32), limit_s=300.0, drivers={"gpu": "580"})
+    await node(world, "old-0", "a", "1.31", **{DRIVER: "570.133.20"})
+    await world.go(SAVE, WAIT, act)
+    for one in (await world.kube.list(NODES)).items:
+        await world.kube.delete(NODES, one["metadata"]["name"])
+    await node(world, "new-0", "a", "1.32", **{DRIVER: "570.133.20"})
+    held = await world.approved("h")
+    assert held is not None
+    assert "its driver is 570.133.20, and its release has one of 580" in held.why
+    await world.kube.patch(NODES, "new-0", {"metadata": {"labels": {DRIVER: "580.65.06"}}})
+    assert await world.again() is None
+
+
+@on_virtual_time
+async def test_where_nobody_tells_of_drivers_nobody_waits_for_one(world: World) -> None:
+    world.account.nodegroup("gpu", 1)
+    act = RestoreGpus(groups=("gpu",), minor=Minor(1, 32), limit_s=300.0, drivers={"gpu": "580"})
+    await node(world, "old-0", "a", "1.31")
+    await world.go(SAVE, WAIT, act)
+    await rolled(world, "a")
+    assert await world.approved("h") is None

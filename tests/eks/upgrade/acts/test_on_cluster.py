@@ -155,6 +155,21 @@ async def test_what_was_there_has_to_be_there_again(world: World) -> None:
 
 
 @on_virtual_time
+async def test_without_a_count_before_there_is_nothing_to_compare_with(world: World) -> None:
+    held = await world.go(CountAfter(hop="1.32"))
+    assert held is not None
+    assert "how much there was before 1.32 is not in the journal" in held.why
+
+
+@on_virtual_time
+async def test_a_node_that_has_not_told_of_its_kubelet_is_not_behind(world: World) -> None:
+    labels = {"eks.amazonaws.com/compute-type": "fargate"}
+    await world.kube.create(NODES, {"metadata": {"name": "fargate-new", "labels": labels}})
+    assert await world.go(FargateRestart(Minor(1, 32))) is None
+    assert world.told[-1] == "on Fargate nothing is behind"
+
+
+@on_virtual_time
 async def test_an_api_server_that_is_well(world: World) -> None:
     version = json.loads(await world.kube.get_raw("/version"))["gitVersion"]
     minor = Minor.parse(version)

@@ -44,7 +44,13 @@ def judged_before(act: CountBefore, seen: Counts, attempt: Attempt) -> Verdict:
 
 
 def judged_after(act: CountAfter, seen: Counts, attempt: Attempt) -> Verdict:
-    before = msgspec.convert(attempt.kept[f"{KEPT}/{act.hop}"], Counts)
+    kept = attempt.kept.get(f"{KEPT}/{act.hop}")
+    if kept is None:
+        return Hold(
+            f"how much there was before {act.hop} is not in the journal",
+            "look yourself whether all is there; then go back, or plan anew",
+        )
+    before = msgspec.convert(kept, Counts)
     gone = missing(before, seen)
     if not gone:
         restarts = seen.restarts - before.restarts

@@ -71,7 +71,7 @@ async def _unavailable(kube: Client) -> list[str]:
 async def _dns(kube: Client) -> list[str]:
     try:
         told = await kube.get(DEPLOYMENTS, "coredns", "kube-system")
-    except ApiError:
+    except (NotFound, Forbidden):
         # A cluster may have its names from elsewhere.
         return []
     if not (await kube.list(NODES)).items:

@@ -43,7 +43,7 @@ async def look(act: FargateRestart, doors: Doors) -> Seen:
     old = {
         one.metadata.name
         for one in nodes.items
-        if Minor.parse(one.status.node_info.kubelet_version) < act.minor
+        if _is_behind(one.status.node_info.kubelet_version, act.minor)
     }
     if not old:
         return Seen(())
@@ -55,6 +55,14 @@ async def look(act: FargateRestart, doors: Doors) -> Seen:
             if key not in behind:
                 behind[key] = await _behind(doors, *key)
     return Seen(tuple(behind[key] for key in sorted(behind)))
+
+
+def _is_behind(kubelet: str, minor: Minor) -> bool:
+    """A node that has not told of its kubelet yet is a new one."""
+    try:
+        return Minor.parse(kubelet) < minor
+    except ValueError:
+        return False
 
 
 async def _owner(doors: Doors, pod: Pod) -> tuple[str, str]:
@@ -75,7 +83,11 @@ async def _owner(doors: Doors, pod: Pod) -> tuple[str, str]:
 async def _behind(doors: Doors, kind: str, namespace: str, name: str) -> Behind:
     restarted = ""
     if kind:
-        told = await doors.kube.get(_ROLLED[kind], name, namespace)
+        try:
+            told = await doors.kube.get(_ROLLED[kind], name, namespace)
+        except NotFound:
+            # It went meanwhile, and its pods go with it.
+            return Behind(kind="", namespace=namespace, name=name)
         template = told.get("spec", {}).get("template", {}).get("metadata", {})
         restarted = template.get("annotations", {}).get(_RESTARTED, "")
     return Behind(kind=kind, namespace=namespace, name=name, restarted=restarted)

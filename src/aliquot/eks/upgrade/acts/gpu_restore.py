@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
-from aliquot.eks.upgrade.gpu_roll.layouts import SavedGroup, SeenNode, save, seen_node
+from aliquot.eks.upgrade.gpu_roll.layouts import SavedGroup, SeenNode, matched, save, seen_node
 from aliquot.eks.upgrade.verdicts import Done, Hold, Keep, Verdict, Wait, Write, Writes
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.client import Client
@@ -19,6 +20,7 @@ POLL_S = 10.0
 STARTUP_TAINT = "aliquot.dev/startup"
 """Given by a launch template or a node group, it keeps pods away from a new node until it has all that the old one had."""
 _NAMED = 5
+_GIVEN = "gpus-given"
 
 
 class SaveGpus(Struct, frozen=True, kw_only=True, tag="save-gpus"):
@@ -29,10 +31,8 @@ class SaveGpus(Struct, frozen=True, kw_only=True, tag="save-gpus"):
 class RestoreGpus(Struct, frozen=True, kw_only=True, tag="restore-gpus"):
     groups: tuple[str, ...]
     minor: Minor
-    least_driver: str = ""
-    """As NVIDIA writes it; empty: any."""
-    startup_taints: tuple[str, ...] = (STARTUP_TAINT,)
-    """Their keys."""
+    drivers: dict[str, str] = {}
+    """By group, the branch of the driver that its new release has, as far as that is known."""
     limit_s: float = 1800.0
     """For GPUs to be cut and offered."""
 
@@ -90,14 +90,30 @@ def judged_to_save(act: SaveGpus, seen: Seen, attempt: Attempt) -> Verdict:
         name = f"{attempt.step}/gpus/{given.group}"
         nodes = seen.nodes[given.group]
         if name not in attempt.kept:
-            group = SavedGroup(
-                group=given.group,
-                saved_s=attempt.now_s,
-                nodes=tuple(save(node, given.labels, given.taints) for node in nodes),
-            )
-            return Keep(name, msgspec.to_builtins(group))
+            return Keep(name, msgspec.to_builtins(_saved(given, nodes, attempt)))
         counts.append(f"{given.group} ({len(nodes)} nodes)")
     return Done(f"kept what nodes of {', '.join(counts)} were given")
+
+
+def _saved(given: Given, nodes: tuple[SeenNode, ...], attempt: Attempt) -> SavedGroup:
+    """A run that was turned before new nodes had all that is theirs: what these have now is less than what they are to have."""
+    due = saved_of(given.group, attempt)
+    if due is not None and due.saved_s in _given(given.group, attempt):
+        due = None
+    place_of = {} if due is None else matched(due, nodes)
+    found = []
+    for node in nodes:
+        place = place_of.get(node.name)
+        if place is None or place.name == node.name:
+            found.append(save(node, given.labels, given.taints))
+        else:
+            found.append(replace(place, name=node.name, zone=node.zone))
+    return SavedGroup(group=given.group, saved_s=attempt.now_s, nodes=tuple(found))
+
+
+def _given(group: str, attempt: Attempt) -> list[float]:
+    """When what has been given to new nodes was saved."""
+    return [value for name, value in attempt.kept.items() if name.endswith(f"/{_GIVEN}/{group}")]
 
 
 def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict:
@@ -115,15 +131,19 @@ def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict
             lacking.append(f"node group {group}: {len(nodes)} of {len(saved.nodes)} nodes are there")
         for node, place in restoring.places(saved, nodes):
             to_write += restoring.writes(node, place)
-            lack = list(restoring.lacks(node, place, act.minor, act.least_driver))
+            lack = list(restoring.lacks(node, place, act.minor, act.drivers.get(group, "")))
             lacking += lack
-            taint = restoring.without(node, act.startup_taints)
+            taint = restoring.without(node, STARTUP_TAINT)
             # One write to a node at a time: it is looked at again in between.
             if not lack and taint is not None and not any(one.name == node.name for one in to_write):
                 to_write.append(taint)
     if to_write:
         return Writes(tuple(to_write))
     if not lacking:
+        for group in act.groups:
+            name, saved = f"{attempt.step}/{_GIVEN}/{group}", saved_of(group, attempt)
+            if name not in attempt.kept and saved is not None:
+                return Keep(name, saved.saved_s)
         return Done(f"nodes of {', '.join(act.groups)} have what those before them had")
     if attempt.now_s - attempt.began_s < act.limit_s:
         return Wait(POLL_S, lacking[0])

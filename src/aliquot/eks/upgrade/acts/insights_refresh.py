@@ -56,6 +56,8 @@ def judged(act: InsightsRefresh, seen: Seen, attempt: Attempt) -> Verdict:
                 f"EKS could not look at {act.cluster}: {seen.message or 'it does not say why'}", "retry"
             )
         return Done(f"EKS has looked at {act.cluster} anew")
+    if attempt.now_s - attempt.began_s > _LONGEST_S:
+        return Hold(f"EKS has not looked at {act.cluster} anew in 15 minutes", "retry")
     return call_of(act, attempt.token)
 
 

@@ -1,6 +1,6 @@
 """A new node in the place of an old one: what is written to it, and what it still lacks. Pure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from aliquot.eks.upgrade.gpu_roll.layouts import (
@@ -64,7 +64,7 @@ def _cut(node: SeenNode, place: SavedNode) -> list[Write]:
     return [Write(verb=Verb.PATCH, resource=GPUNODES, name=node.name, body={"spec": spec})]
 
 
-def lacks(node: SeenNode, place: SavedNode, minor: Minor, least_driver: str) -> Iterator[str]:
+def lacks(node: SeenNode, place: SavedNode, minor: Minor, driver: str) -> Iterator[str]:
     """One line each."""
     if not node.ready:
         yield f"node {node.name} is not ready"
@@ -75,8 +75,9 @@ def lacks(node: SeenNode, place: SavedNode, minor: Minor, least_driver: str) -> 
     if place.layout and spec_gpus(place, node) is None:
         yield f"node {node.name}: its GPUNode does not have all of its GPUs yet"
     yield from lacks_resources(node, place)
-    if least_driver and not _reaches(node.driver, least_driver):
-        yield f"node {node.name}: its driver is {node.driver or 'unknown'}, and {least_driver} is needed"
+    # Of a node on which nobody tells of its driver it was not known before, either.
+    if driver and (node.driver or place.driver) and not _reaches(node.driver, driver):
+        yield f"node {node.name}: its driver is {node.driver or 'unknown'}, and its release has one of {driver}"
 
 
 def lacks_resources(node: SeenNode, place: SavedNode) -> Iterator[str]:
@@ -93,9 +94,9 @@ def _whose(place: SavedNode) -> str:
     return "others of its group" if place.name == ONE_MORE else place.name
 
 
-def without(node: SeenNode, startup_taints: Collection[str]) -> Write | None:
+def without(node: SeenNode, startup_taint: str) -> Write | None:
     """Who is whole takes pods; None: nothing kept them away."""
-    left = [taint for taint in node.taints if taint["key"] not in startup_taints]
+    left = [taint for taint in node.taints if taint["key"] != startup_taint]
     if len(left) == len(node.taints):
         return None
     body = {"metadata": {"resourceVersion": node.version}, "spec": {"taints": left}}
