@@ -265,5 +265,5 @@ async def test_preflight_holds_with_what_blocks(world: World) -> None:
     world.account.free["subnet-a"] = 4
     held = await world.go(Preflight("prod", Minor(1, 31), Minor(1, 32)))
     assert held is not None
-    assert "subnet-a" in held.why
+    assert "subnet-a: 4 addresses are free" in held.why
     assert "aliquot eks preflight prod --to 1.32 shows all" in held.todo

@@ -110,7 +110,13 @@ async def world() -> AsyncIterator[World]:
     account, clock = Account(), VirtualClock(START_S)
     account.cluster("1.31")
     ahead_s = account.now_s - START_S
-    api = Direct(account.service, now=lambda: clock.now() + ahead_s, failed=Failure, subnets=account.subnets)
+    api = Direct(
+        account.service,
+        now=lambda: clock.now() + ahead_s,
+        failed=Failure,
+        subnets=account.subnets,
+        others={("ec2", "DescribeSubnets"): lambda _: {"Subnets": account.subnets()}},
+    )
     store = Store(None)
     server = ApiServer(store, clock=clock, rng=random.Random(1))
     await server.start()
