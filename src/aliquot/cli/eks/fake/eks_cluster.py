@@ -196,8 +196,10 @@ class EksCluster:
             await self._follow_addons()
             await self._follow_machines(supervisor)
             for name in self._joined.keys() & self._machines.keys():
-                if (node := self._node(name)) is not None:
-                    await self._follow_node(self._machines[name], node)
+                # It may have gone while another was followed.
+                machine, node = self._machines.get(name), self._node(name)
+                if machine is not None and node is not None:
+                    await self._follow_node(machine, node)
         except errors.ApiError as error:
             _log.warning("asked again", cluster=self.name, error=str(error))
         with contextlib.suppress(TimeoutError):
