@@ -135,6 +135,22 @@ def test_protection_and_load_balancers_stop_it_before_anything_goes() -> None:
         assert aws.writes().total() == 0
 
 
+@pytest.mark.parametrize("tag", ["kubernetes.io/cluster/prod", "elbv2.k8s.aws/cluster"])
+def test_a_load_balancer_of_the_cluster_in_a_vpc_that_was_there_before_stays_it(tag: str) -> None:
+    with account() as aws:
+        run(create(aws))
+        ec2 = aws.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+        group = ec2.create_security_group(GroupName="k8s-elb", Description="k8s", VpcId=vpc)["GroupId"]
+        ec2.create_network_interface(SubnetId=subnet, Description="ELB app/others/1")
+        assert run(titles(aws))
+        ec2.create_tags(Resources=[group], Tags=[{"Key": tag, "Value": "prod"}])
+        ec2.create_network_interface(SubnetId=subnet, Description="ELB net/shop/1", Groups=[group])
+        with pytest.raises(Stays, match=rf"a load balancer stands in {vpc} \(ELB net/shop/1\)"):
+            run(deletion(aws).run())
+
+
 def test_groups_that_others_have_added_go_and_are_told_so() -> None:
     with account() as aws:
         run(create(aws))

@@ -160,6 +160,7 @@ async def _of_ec2(api: Api, names: Names) -> AsyncIterator[Remain]:
         async for interface in _left_interfaces(api, names, vpc["VpcId"]):
             yield interface
         groups.update(await _left_groups(api, names, vpc["VpcId"]))
+    await _refuse_balancers_elsewhere(api, names, {vpc["VpcId"] for vpc in vpcs})
     for id_, one in groups.items():
         yield Remain(stage=6, title=f"security group {one['GroupName']}", calls=_without_group(id_, one))
     for one in await tagged("DescribeRouteTables", "RouteTables"):
@@ -185,14 +186,38 @@ async def _left_interfaces(api: Api, names: Names, vpc: str) -> AsyncIterator[Re
         assert isinstance(one, dict)
         description = str(one.get("Description", ""))
         if description.startswith(_BALANCER):
-            raise Stays(
-                f"a load balancer stands in {vpc} ({description}): delete the Services of type LoadBalancer, Ingresses and"
-                f" Gateways of {names.cluster} first, for nobody takes it away after the cluster"
-            )
+            raise _stands(names, vpc, description)
         if one.get("Status") == "available":
             id_ = one["NetworkInterfaceId"]
             call = _call("ec2", "DeleteNetworkInterface", NetworkInterfaceId=id_)
             yield Remain(stage=6, title=f"network interface {id_} {description}".rstrip(), calls=(call,))
+
+
+async def _refuse_balancers_elsewhere(api: Api, names: Names, ours: set[str]) -> None:
+    """In a VPC that was there before, load balancers of others stay, and those of this cluster's controllers are known by the tags
+    of their security groups. Raises Stays."""
+    for filters in (
+        {"Name": "tag-key", "Values": [f"kubernetes.io/cluster/{names.cluster}"]},
+        {"Name": "tag:elbv2.k8s.aws/cluster", "Values": [names.cluster]},
+    ):
+        async for one in api.pages("ec2", "DescribeSecurityGroups", "SecurityGroups", Filters=[filters]):
+            assert isinstance(one, dict)
+            if one.get("VpcId") in ours:
+                continue
+            of_group = [{"Name": "group-id", "Values": [one["GroupId"]]}]
+            async for interface in api.pages(
+                "ec2", "DescribeNetworkInterfaces", "NetworkInterfaces", Filters=of_group
+            ):
+                assert isinstance(interface, dict)
+                if str(interface.get("Description", "")).startswith(_BALANCER):
+                    raise _stands(names, one["VpcId"], interface["Description"])
+
+
+def _stands(names: Names, vpc: str, description: str) -> Stays:
+    return Stays(
+        f"a load balancer stands in {vpc} ({description}): delete the Services of type LoadBalancer, Ingresses and"
+        f" Gateways of {names.cluster} first, for nobody takes it away after the cluster"
+    )
 
 
 async def _left_groups(api: Api, names: Names, vpc: str) -> dict[str, dict[str, Any]]:
