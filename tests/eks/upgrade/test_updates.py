@@ -38,6 +38,9 @@ DONE = update("u1", Progress.SUCCESSFUL)
         (False, True, (UNSAID,), (), "", Hold, "EKS does not say why"),
         (False, True, (CANCELLED,), (), "", Hold, "update u1 was cancelled"),
         (False, False, (), (), "", Hold, "is UPDATING"),
+        # Its update ended between two looks.
+        (False, False, (DONE,), (), "", Wait, "is UPDATING"),
+        (False, False, (DONE,), ("u1",), "", Hold, "is UPDATING"),
         (False, True, (), (), "it is at 1.34", Hold, "it is at 1.34"),
         (False, False, (RUNNING,), (), "it is at 1.34", Wait, "in progress"),
     ],

@@ -47,6 +47,9 @@ def judge(subject: Subject, call: Call, *, before: Collection[str]) -> Verdict:
     if failed:
         return Hold(f"{subject.what}: {_failure(failed[-1])}", _todo(failed[-1]))
     if not subject.settled:
+        if any(one.progress is Progress.SUCCESSFUL and one.id not in before for one in subject.updates):
+            # Its update has ended after it was read, and before its updates were.
+            return Wait(POLL_S, f"{subject.what} is {subject.status}")
         return Hold(
             f"{subject.what} is {subject.status}", "look at its health in AWS; go on once it is ACTIVE"
         )
