@@ -31,14 +31,6 @@ def against(cluster: Cluster, updates: tuple[SeenUpdate, ...], to: Minor, now_s:
     return []
 
 
-def days_left(updates: tuple[SeenUpdate, ...], at: Minor, now_s: float) -> float | None:
-    """Of the right to go back; None: there is none."""
-    led = [one for one in updates if one.progress is Progress.SUCCESSFUL and _led_to(one, at)]
-    if not led or led[-1].type != "VersionUpdate":
-        return None
-    return max(0.0, (led[-1].created_s + WINDOW_S - now_s) / 86400)
-
-
 def unready(insights: tuple[Insight, ...], to: Minor) -> list[str]:
     """What EKS says has to be mended first. Warnings and what it does not know are no reason."""
     return [
