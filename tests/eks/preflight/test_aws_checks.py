@@ -240,7 +240,10 @@ def test_operating_systems() -> None:
     assert fine is not None
     old = replace(fine, nodes=nodes(node("a", "v1.31.4", "containerd://1.7.29")))
     for to, severity in ((M132, INFO), (Minor(1, 35), WARN), (Minor(1, 36), BLOCK)):
-        assert [found for found, _ in short(node_os.judge_nodes(old, to))] == [severity]
+        assert [found for found, _ in short(node_os.judge_nodes(al2, old, to))] == [severity]
+    labelled = replace(old.nodes[0].metadata, labels={"eks.amazonaws.com/nodegroup": "gpu"})
+    rolled = replace(old, nodes=(replace(old.nodes[0], metadata=labelled),))
+    assert [found for found, _ in short(node_os.judge_nodes(al2, rolled, Minor(1, 36)))] == [INFO]
 
 
 @pytest.mark.parametrize(
@@ -275,6 +278,13 @@ def test_user_data(text: str, to: str, found: list[Severity]) -> None:
     unused = Template(id="lt-2", version="1", user_data=text)
     there = estate(nodegroups=(group(template="lt-1"),), templates=(template, unused))
     assert [severity for severity, _ in short(user_data.judge(there, Minor(1, 29), Minor.parse(to)))] == found
+
+
+def test_user_data_that_no_group_has_yet_blocks_nothing() -> None:
+    text = "kubelet --container-runtime=remote"
+    newest = Template(id="lt-1", version="4", is_latest=True, user_data=text)
+    there = estate(nodegroups=(group(template="lt-1", template_version="3"),), templates=(newest,))
+    assert [severity for severity, _ in short(user_data.judge(there, M131, M132))] == [WARN]
 
 
 def test_user_data_that_nobody_can_read_is_unchecked() -> None:

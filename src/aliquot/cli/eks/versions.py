@@ -35,6 +35,8 @@ def versions(
     output: Format,
 ) -> None:
     """Which minors EKS supports until when, and what staying costs."""
+    from msgspec.structs import replace
+
     from aliquot.eks.versions import calendar
 
     today = datetime.fromtimestamp(SystemClock().now(), UTC).date()
@@ -43,10 +45,13 @@ def versions(
         known = asyncio.run(_live(connect(region, profile, endpoint_url), known))
         today = known.as_of
     day = on.date() if on else today
+    if on:
+        # What AWS says, it says of today.
+        known = replace(known, rows=tuple(replace(row, said=None) for row in known.rows))
     shown = [
         row
         for row in known.rows
-        if everything or row.support(day) is not calendar.Support.ENDED or _just(row, day)
+        if everything or row.standing(day) is not calendar.Support.ENDED or _just(row, day)
     ]
     emit(
         output,
@@ -81,7 +86,7 @@ def _row(known: "Calendar", row: "Row", day: date) -> list[str]:
     staying = known.staying(row, day)
     return [
         str(row.minor),
-        row.support(day),
+        row.standing(day),
         str(row.standard_until),
         str(row.extended_until),
         f"{staying.usd_per_hour:.2f}",
@@ -92,7 +97,7 @@ def _row(known: "Calendar", row: "Row", day: date) -> list[str]:
 def _staying(known: "Calendar", row: "Row", day: date) -> str:
     from aliquot.eks.versions.calendar import Support
 
-    support, staying = row.support(day), known.staying(row, day)
+    support, staying = row.standing(day), known.staying(row, day)
     if support is Support.UPCOMING:
         return f"from {row.released}"
     if support is Support.ENDED:
@@ -108,7 +113,7 @@ def _document(known: "Calendar", row: "Row", day: date) -> dict[str, object]:
     staying = known.staying(row, day)
     return {
         "minor": str(row.minor),
-        "support": row.support(day),
+        "support": row.standing(day),
         "released": row.released,
         "standardUntil": row.standard_until,
         "extendedUntil": row.extended_until,

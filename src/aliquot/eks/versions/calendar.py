@@ -80,12 +80,12 @@ class Calendar(Struct, frozen=True, kw_only=True):
     def support(self, minor: Minor, on: date) -> Support | None:
         """None: nothing is known of it. It may be newer than what is shipped."""
         row = self.row(minor)
-        return None if row is None else row.support(on)
+        return None if row is None else row.standing(on)
 
     def offered(self, on: date) -> tuple[Minor, ...]:
         """A cluster of these can be created."""
         return tuple(
-            row.minor for row in self.rows if row.support(on) in (Support.STANDARD, Support.EXTENDED)
+            row.minor for row in self.rows if row.standing(on) in (Support.STANDARD, Support.EXTENDED)
         )
 
     def staying(self, row: Row, on: date) -> Staying:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.preflight.findings import Finding, Severity
+from aliquot.eks.preflight.pools import NODEGROUP_LABEL
 from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
 
@@ -37,22 +38,31 @@ def judge_groups(estate: Estate, to: Minor) -> Iterator[Finding]:
             )
 
 
-def judge_nodes(objects: Objects, to: Minor) -> Iterator[Finding]:
-    if to <= _LAST_CONTAINERD_1:
-        severity = Severity.INFO if to < _LAST_CONTAINERD_1 else Severity.WARN
-    else:
-        severity = Severity.BLOCK
-    by_runtime: dict[str, list[str]] = defaultdict(list)
+def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding]:
+    """Nodes of managed groups are replaced in each hop, by AMIs that have containerd 2 in time; others have to be by somebody."""
+    rolled = {group.name for group in estate.nodegroups if group.ami_type != "CUSTOM"}
+    by_runtime: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for node in objects.nodes:
         runtime = node.status.node_info.container_runtime_version
         if runtime.startswith("containerd://1."):
-            by_runtime[runtime].append(node.metadata.name)
-    for runtime, names in sorted(by_runtime.items()):
+            by_runtime[runtime, node.metadata.labels.get(NODEGROUP_LABEL) in rolled].append(
+                node.metadata.name
+            )
+    for (runtime, replaced), names in sorted(by_runtime.items()):
+        severity = Severity.INFO if replaced else _severity(to)
         yield Finding(
             check=CHECK,
             severity=severity,
             what=f"{len(names)} nodes, {sorted(names)[0]} first",
             why=f"they have {runtime}; {_LAST_CONTAINERD_1} is the last minor that goes with containerd 1",
-            fix="AMIs of AL2023 and Bottlerocket for 1.34 and later have containerd 2",
+            fix="the rolls of their groups bring containerd 2, from 1.34 on"
+            if replaced
+            else "AMIs of AL2023 and Bottlerocket for 1.34 and later have containerd 2",
             minor=_LAST_CONTAINERD_1.next if severity is Severity.BLOCK else None,
         )
+
+
+def _severity(to: Minor) -> Severity:
+    if to > _LAST_CONTAINERD_1:
+        return Severity.BLOCK
+    return Severity.INFO if to < _LAST_CONTAINERD_1 else Severity.WARN

@@ -187,7 +187,7 @@ CHECKS = (
         id=node_os.CHECK,
         title="Operating systems of node groups",
         needs=Need.OBJECTS,
-        judge=lambda s: node_os.judge_nodes(_objects(s), s.to),
+        judge=lambda s: node_os.judge_nodes(s.known, _objects(s), s.to),
     ),
     Check(
         id=budgets.CHECK,

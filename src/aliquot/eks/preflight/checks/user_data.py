@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate
-from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
+from aliquot.eks.preflight.findings import ORDER, Finding, Severity, Unchecked
 from aliquot.eks.versions.minor import Minor
 
 CHECK = "user-data"
@@ -41,7 +41,8 @@ _FLAGS = (
 
 
 def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked]:
-    """A flag that an older kubelet did not know, either, is told without a hop."""
+    """A flag that an older kubelet did not know, either, is told without a hop. A version that no group has yet blocks nothing: a roll
+    keeps the group's own."""
     for template in estate.templates:
         used_by = sorted(
             group.name
@@ -51,6 +52,10 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked
         )
         if not used_by:
             continue
+        in_use = any(
+            group.template == template.id and group.template_version in ("", template.version)
+            for group in estate.nodegroups
+        )
         named = f"launch template {template.id}, version {template.version}"
         if template.user_data_unreadable:
             yield Unchecked(what=f"user data of {named}", why=template.user_data_unreadable)
@@ -59,7 +64,9 @@ def judge(estate: Estate, now: Minor, to: Minor) -> Iterator[Finding | Unchecked
                 continue
             yield Finding(
                 check=CHECK,
-                severity=flag.severity,
+                severity=flag.severity
+                if in_use
+                else max(flag.severity, Severity.WARN, key=ORDER.__getitem__),
                 what=named,
                 where=f"node group {', '.join(used_by)}",
                 why=flag.why,
