@@ -72,3 +72,21 @@ async def connect_eks(api: "Boto", cluster: "Cluster") -> AsyncIterator[Any]:
         yield Client(transport, clock=SystemClock(), rng=random.Random())
     finally:
         await transport.close()
+
+
+def of_cluster(kubeconfig: str | None, context: str | None, cluster: "Cluster") -> None:
+    """What is written to is the cluster that AWS is asked of: by its address, or by who has signed its certificate (through a tunnel).
+    Raises click.ClickException."""
+    from aliquot.kube import kubeconfig as configuration
+
+    try:
+        connection = configuration.load(kubeconfig, context)
+    except configuration.KubeconfigError as error:
+        raise click.ClickException(str(error)) from None
+    at_its_address = connection.server.rstrip("/").lower() == cluster.endpoint.rstrip("/").lower()
+    signed = (connection.ca or b"").strip() == base64.b64decode(cluster.authority).strip()
+    if not at_its_address and not signed:
+        raise click.ClickException(
+            f"{connection.source} leads to {connection.server}, which is not {cluster.name}: that is at {cluster.endpoint}, "
+            "and its certificate authority is another one; leave --kubeconfig and --context out, or name the right one"
+        )

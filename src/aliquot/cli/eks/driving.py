@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import connect
-from aliquot.cli.eks.connecting import connect_eks
+from aliquot.cli.eks.connecting import connect_eks, of_cluster
 from aliquot.cli.eks.records import directory, somebody
 from aliquot.clock import SystemClock
 
@@ -52,6 +52,8 @@ async def doors_to(
 
     vault = DirectoryVault(directory(data))
     told = await reading_aws.cluster(api, cluster)
+    if kubeconfig or context:
+        of_cluster(kubeconfig, context, told)
     reached = connect(kubeconfig, context) if kubeconfig or context else connect_eks(api, told)
     async with reached as client:
         yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
