@@ -7,7 +7,7 @@ SECONDS ?= 600
 TOOLS := .venv/tools
 SCHEMATHESIS := schemathesis==4.32.5
 
-.PHONY: setup tools demo demo-healing demo-operator up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
+.PHONY: setup tools demo demo-healing demo-operator demo-eks up down test lint e2e bench soak fuzz fuzz-openapi kill-loop generate lock clean
 
 setup: .venv/.ready
 
@@ -28,6 +28,9 @@ demo-healing: setup
 
 demo-operator: setup
 	@$(BIN)/python examples/gpu_operator.py
+
+demo-eks: setup
+	@$(BIN)/python examples/eks_upgrade.py
 
 up: setup
 	@$(BIN)/aliquot up
