@@ -1,13 +1,16 @@
 """What is put back when a run is stopped at each of its steps."""
 
 import pytest
+from msgspec.structs import replace
 
-from aliquot.eks.plan.undoing import has_gone_on, left, may_stop, on_its_way
+from aliquot.eks.plan.undoing import has_gone_on, left, may_stop, on_its_way, stays
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.acts.table import Act
@@ -102,6 +105,17 @@ def test_whether_the_control_plane_has_gone_on(
     found = standing(at, phase)
     assert has_gone_on(STEPS, found) is gone
     assert on_its_way(STEPS, found) == asked
+
+
+def test_whom_nobody_gives_back_what_they_had() -> None:
+    roll = GroupRoll(cluster="prod", name="gpu", minor=M132, release="")
+    acts: tuple[Act, ...] = (roll, RestoreGpus(groups=("gpu", "gpu2"), minor=M132))
+    steps = [replace(STEPS[number], act=act) for number, act in enumerate(acts)]
+    assert stays(steps, standing(0, Phase.TO_DO)) == ()
+    assert stays(steps, standing(2, Phase.TO_DO)) == ()
+    for at, phase in ((0, Phase.BEGUN), (1, Phase.HELD)):
+        (line,) = stays(steps, standing(at, phase))
+        assert "node group gpu lack" in line
 
 
 def test_each_hop_puts_back_its_own() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.records import journal, record_options, somebody, the_run
+from aliquot.cli.eks.records import journal, plan_of, record_options, somebody, the_run
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 @record_options
 def approve(cluster: str, data: Path | None, journal_url: str | None) -> None:
     """Say yes to the plan that CLUSTER waits with."""
-    from aliquot.eks.plan import plan as plans
-
     with journal(journal_url, data) as kept:
         run = the_run(kept, cluster)
-        approved(kept, run.id, plans.decode(kept.plan(run.id)))
+        approved(kept, run.id, plan_of(kept, run.id))
     click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
 
 

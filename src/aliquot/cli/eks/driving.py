@@ -1,11 +1,13 @@
 """Drives a run: doors to AWS, the cluster and the disk, the lines it says, and what its end means for the exit code."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 HELD = 3
 """Exit code: a person has to decide."""
+_STOPPED = 130
 
 take_over_option = click.option(
     "--take-over",
@@ -39,6 +42,22 @@ poll_option = click.option(
     metavar="SECONDS",
     help="How often EKS is asked how far an update is; other waits go with it.",
 )
+
+
+def until_stopped(work: Coroutine[Any, Any, int], on: str) -> int:
+    """The exit code of the work. Ctrl-C and SIGTERM end it in order: what it holds is given back. `on`: how one goes on."""
+
+    async def listening() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(listening())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo(f"stopped; what EKS has begun it sees to its end; {on}", err=True)
+        return _STOPPED
 
 
 @asynccontextmanager
@@ -59,14 +78,23 @@ async def doors_to(
         yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
 
 
+class MadeAnew(click.ClickException):
+    """The cluster of a run is gone, and there is another one of its name."""
+
+
 async def of_this_cluster(doors: "Doors", plan: "Plan") -> None:
-    """Another region has a cluster of the same name. Raises Failure, click.ClickException."""
+    """Another region has a cluster of the same name, or another time. Raises Failure, MadeAnew, click.ClickException."""
     from aliquot.eks.estate import reading_aws
 
     told = await reading_aws.cluster(doors.api, plan.cluster)
     if plan.arn != told.arn:
         raise click.ClickException(
             f"run {plan.id} is of {plan.arn}, and this is {told.arn}: give the --region and --profile of the run's"
+        )
+    if plan.state.get("cluster: created") not in (None, f"{told.created_s:.0f}"):
+        raise MadeAnew(
+            f"run {plan.id} is of a cluster {plan.cluster} that is gone, and this one was made later: "
+            f"aliquot eks abort {plan.cluster} --leave ends that run"
         )
 
 

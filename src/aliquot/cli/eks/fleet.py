@@ -8,7 +8,7 @@ import click
 
 from aliquot.cli.eks.connecting import aws_options, connect
 from aliquot.cli.eks.deciding import approved
-from aliquot.cli.eks.driving import HELD, doors_to, drive, poll_option
+from aliquot.cli.eks.driving import HELD, doors_to, drive, poll_option, until_stopped
 from aliquot.cli.eks.records import journal, record_options
 from aliquot.cli.eks.upgrade import begun
 from aliquot.cli.output import table
@@ -74,7 +74,9 @@ def fleet(
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
         fleet = _Fleet(kept, plans, at_once, yes, poll_s, data)
-        ctx.exit(asyncio.run(fleet.go(door, wave_tag, dry_run=dry_run)))
+        ctx.exit(
+            until_stopped(fleet.go(door, wave_tag, dry_run=dry_run), "the same command once more goes on")
+        )
 
 
 def _plans(directory: Path) -> "dict[str, tuple[Path, Plan]]":
@@ -154,12 +156,10 @@ class _Fleet:
         path, _ = self._plans[cluster]
         try:
             async with doors_to(api, cluster, None, None, self._data) as doors:
-                plan = await begun(doors, self._kept, cluster, path)
+                run, plan = await begun(doors, self._kept, cluster, path)
                 if self._yes:
-                    approved(self._kept, plan.id, plan)
-                code = await drive(
-                    doors, self._kept, plan.id, plan, poll_s=self._poll_s, before=f"{cluster}  "
-                )
+                    approved(self._kept, run, plan)
+                code = await drive(doors, self._kept, run, plan, poll_s=self._poll_s, before=f"{cluster}  ")
         except (Failure, ApiError, Held) as error:
             click.echo(f"{cluster}  {error}", err=True)
             return False

@@ -236,7 +236,8 @@ async def _one(
                 api, cluster, to, options, region=api.region or "", clock=api.clock, with_objects=asked
             )
         except NothingToDo as error:
-            click.echo(str(error))
+            # Not where whoever wants JSON or Markdown reads it.
+            click.echo(str(error), err=True)
             return None
         except CannotPlan as error:
             raise _NoPlan(str(error)) from None

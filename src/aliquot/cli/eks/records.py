@@ -13,6 +13,7 @@ import click
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
+    from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.journal import Journal, Run
 
 _DATA = "aliquot/eks"
@@ -85,4 +86,22 @@ def the_run(kept: "Journal", name: str) -> "Run":
 
 def somebody() -> str:
     """Whose word it is, as this machine knows them."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # In a container, whose users are numbers.
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def plan_of(kept: "Journal", run: str) -> "Plan":
+    """Raises click.ClickException."""
+    from aliquot.eks.plan import plan as plans
+
+    try:
+        return plans.decode(kept.plan(run))
+    except plans.BadPlan as error:
+        why = str(error).removesuffix(": plan anew")
+        raise click.ClickException(
+            f"the plan of {run} cannot be read: {why}; go on with the version of aliquot that began it"
+        ) from None

@@ -1,6 +1,5 @@
 """`aliquot eks rollback` and `abort`: the ways back, before the control plane has gone on and after it."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,25 +7,38 @@ import click
 
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import doors_to, drive, of_this_cluster, poll_option, read, who_drives
-from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
+from aliquot.cli.eks.driving import (
+    MadeAnew,
+    doors_to,
+    drive,
+    of_this_cluster,
+    poll_option,
+    read,
+    take_over_option,
+    until_stopped,
+    who_drives,
+)
+from aliquot.cli.eks.records import going, journal, plan_of, record_options, somebody, the_run
 from aliquot.cli.output import table
+from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
-    from aliquot.eks.upgrade.journal import Journal, Standing
+    from aliquot.eks.upgrade.journal import Journal, Run, Standing
     from aliquot.eks.upgrade.states import Abort
     from aliquot.eks.upgrade.steps import Step
 
 _BACK = "rolled back"
+_LEFT = "left where it was"
 
 
 @click.command()
 @click.argument("cluster")
 @click.option("--dry-run", is_flag=True, help="Show the way back, and go none of it.")
 @click.option("--yes", is_flag=True, help="Go, without being asked.")
+@take_over_option
 @poll_option
 @cluster_options
 @aws_options
@@ -37,6 +49,7 @@ def rollback(
     cluster: str,
     dry_run: bool,
     yes: bool,
+    take_over: bool,
     poll_s: float,
     kubeconfig: str | None,
     context: str | None,
@@ -55,7 +68,10 @@ def rollback(
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        ctx.exit(asyncio.run(_back(door, kept, cluster, dry_run, yes, poll_s, kubeconfig, context, data)))
+        if take_over:
+            kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
+        work = _back(door, kept, cluster, dry_run, yes, poll_s, kubeconfig, context, data)
+        ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
 async def _back(
@@ -106,7 +122,7 @@ async def _plan(
     undo: tuple[Step, ...] = ()
     options, taken = plans.Options(), []
     if run:
-        before = plans.decode(kept.plan(run))
+        before = plan_of(kept, run)
         await of_this_cluster(doors, before)
         stops = await _stops(doors, before, standing)
         if stops is not Abort.ROLLBACK and not undoing.has_gone_on(before.steps, standing):
@@ -178,6 +194,12 @@ def _turned(
 @click.command()
 @click.argument("cluster")
 @click.option("--yes", is_flag=True, help="Stop it, without being asked.")
+@click.option(
+    "--leave",
+    is_flag=True,
+    help="Also once the control plane has gone on: the run ends there, and the rest is planned anew.",
+)
+@take_over_option
 @poll_option
 @cluster_options
 @aws_options
@@ -187,6 +209,8 @@ def abort(
     ctx: click.Context,
     cluster: str,
     yes: bool,
+    leave: bool,
+    take_over: bool,
     poll_s: float,
     kubeconfig: str | None,
     context: str | None,
@@ -198,20 +222,26 @@ def abort(
 ) -> None:
     """Stop the run of CLUSTER, and put back what it has begun: what stands still goes on, and suspended jobs, too.
 
-    Once the control plane has gone on there is nothing to abort: go on, or roll back.
+    Once the control plane has gone on, it does not go back by this: go on, roll back, or end the run there (--leave), where
+    a step can never be done. Of a cluster that is gone, --leave ends the run.
 
     Exit codes: as of upgrade.
     """
     door = connect(region, profile, endpoint_url)
     with journal(journal_url, data) as kept:
-        ctx.exit(asyncio.run(_abort(door, kept, cluster, yes, poll_s, kubeconfig, context, data)))
+        run = the_run(kept, cluster)
+        if take_over:
+            kept.take_over(run.id, somebody(), SystemClock().now())
+        work = _abort(door, kept, run, yes, leave, poll_s, kubeconfig, context, data)
+        ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
 async def _abort(
     door: "Boto",
     kept: "Journal",
-    cluster: str,
+    run: "Run",
     yes: bool,
+    leave: bool,
     poll_s: float,
     kubeconfig: str | None,
     context: str | None,
@@ -223,23 +253,49 @@ async def _abort(
     from aliquot.eks.upgrade.states import Abort
     from aliquot.kube.errors import ApiError
 
-    run = the_run(kept, cluster)
-    plan, standing = plans.decode(kept.plan(run.id)), kept.standing(run.id)
+    cluster = run.cluster
+    plan, standing = plan_of(kept, run.id), kept.standing(run.id)
     steps = undoing.left(plan.steps, standing)
     turned = plans.instead(plan, steps, [one.step for one in standing])
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
                 await of_this_cluster(doors, plan)
-                if await _stops(doors, plan, standing) is Abort.ROLLBACK:
+                gone_on = await _stops(doors, plan, standing) is Abort.ROLLBACK
+                if gone_on and not leave:
                     raise click.ClickException(
-                        f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on"
+                        f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on; "
+                        f"or aliquot eks abort {cluster} --leave, and plan the rest anew"
                     )
                 for step in steps:
                     click.echo(f"puts back: {step.what}")
+                for line in undoing.stays(plan.steps, standing):
+                    click.echo(f"mind: {line}")
                 if not yes:
                     click.confirm(f"Stop {run.id}?", abort=True, err=True)
-                _turned(doors, kept, run.id, turned, "aborted", standing)
+                _turned(doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
                 return await drive(doors, kept, run.id, turned, poll_s=poll_s)
-        except (Failure, ApiError) as error:
+        except Failure as error:
+            is_gone = error.operation == "DescribeCluster" and error.code == "ResourceNotFoundException"
+            if not (leave and is_gone):
+                raise click.ClickException(str(error)) from None
+        except MadeAnew:
+            if not leave:
+                raise
+        except ApiError as error:
             raise click.ClickException(str(error)) from None
+    return _gone(kept, run, yes=yes)
+
+
+def _gone(kept: "Journal", run: "Run", *, yes: bool) -> int:
+    """There is nothing to put back, and nobody to ask for it."""
+    from aliquot.eks.upgrade.runner import LEASE_S
+
+    if not yes:
+        click.confirm(f"The cluster {run.cluster} of {run.id} is gone. End the run?", abort=True, err=True)
+    now_s, owner = SystemClock().now(), who_drives()
+    kept.lease(run.id, owner, now_s, LEASE_S)
+    kept.end(run.id, owner, _LEFT, now_s)
+    kept.release(run.id, owner)
+    click.echo(f"{run.id} is {_LEFT}: its cluster is gone")
+    return 0

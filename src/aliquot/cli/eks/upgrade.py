@@ -9,8 +9,16 @@ import click
 from aliquot.cli.connect import cluster_options
 from aliquot.cli.eks.connecting import aws_options, connect
 from aliquot.cli.eks.deciding import approved
-from aliquot.cli.eks.driving import doors_to, drive, of_this_cluster, poll_option, read, take_over_option
-from aliquot.cli.eks.records import going, journal, record_options, somebody, the_run
+from aliquot.cli.eks.driving import (
+    doors_to,
+    drive,
+    of_this_cluster,
+    poll_option,
+    read,
+    take_over_option,
+    until_stopped,
+)
+from aliquot.cli.eks.records import going, journal, plan_of, record_options, somebody, the_run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
-    from aliquot.eks.upgrade.journal import Journal
+    from aliquot.eks.upgrade.journal import Journal, Run
 
 
 @click.command()
@@ -63,7 +71,8 @@ def upgrade(
     with journal(journal_url, data) as kept:
         if take_over:
             kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
-        code = asyncio.run(_go(door, kept, cluster, plan_file, yes, poll_s, kubeconfig, context, data))
+        work = _go(door, kept, cluster, plan_file, yes, poll_s, kubeconfig, context, data)
+        code = until_stopped(work, f"aliquot eks upgrade {cluster} goes on from there")
     ctx.exit(code)
 
 
@@ -84,16 +93,17 @@ async def _go(
     async with door as api:
         try:
             async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                plan = await begun(doors, kept, cluster, plan_file)
+                run, plan = await begun(doors, kept, cluster, plan_file)
                 if yes:
-                    approved(kept, plan.id, plan)
-                return await drive(doors, kept, plan.id, plan, poll_s=poll_s)
+                    approved(kept, run, plan)
+                return await drive(doors, kept, run, plan, poll_s=poll_s)
         except (Failure, ApiError) as error:
             raise click.ClickException(str(error)) from None
 
 
-async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "Plan":
-    """The plan of the run that goes on, or of one that begins with it. Raises Failure, ApiError, click.ClickException."""
+async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "tuple[str, Plan]":
+    """The run that goes on, or one that begins with this plan, and its plan: one that was turned has another than that it is named after.
+    Raises Failure, ApiError, click.ClickException."""
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan.hashing import differs
 
@@ -103,9 +113,7 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
             raise click.ClickException(
                 f"{cluster} has no run that goes on: begin one with --plan FILE (aliquot eks plan {cluster} --to MINOR --out FILE)"
             )
-        plan = plans.decode(kept.plan(run.id))
-        await of_this_cluster(doors, plan)
-        return plan
+        return await _going_on(doors, kept, run)
     try:
         plan = plans.read(plan_file)
     except plans.BadPlan as error:
@@ -113,8 +121,7 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
     if plan.cluster != cluster:
         raise click.ClickException(f"{plan_file}: it is of cluster {plan.cluster}, not of {cluster}")
     if run is not None and run.id == plan.id:
-        await of_this_cluster(doors, plan)
-        return plan
+        return await _going_on(doors, kept, run)
     differences = differs(plan, await read(doors, cluster))
     if differences:
         named = "\n".join(f"  {one}" for one in differences)
@@ -124,4 +131,10 @@ async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path |
     # As it was written: its id is of that.
     text = await asyncio.to_thread(plan_file.read_bytes)
     kept.begin(plan.id, cluster, text, [step.id for step in plan.steps], doors.clock.now())
-    return plan
+    return plan.id, plan
+
+
+async def _going_on(doors: "Doors", kept: "Journal", run: "Run") -> "tuple[str, Plan]":
+    plan = plan_of(kept, run.id)
+    await of_this_cluster(doors, plan)
+    return run.id, plan

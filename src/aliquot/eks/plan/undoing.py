@@ -6,7 +6,9 @@ from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
+from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
@@ -31,6 +33,27 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
             or not any(_puts_back(step, one) for one in steps[:number])
         )
         and not _first_of_two(step, steps[number + 1 :])
+    )
+
+
+def stays(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[str, ...]:
+    """What nobody puts back, in sentences: new GPU nodes that have not all yet that the old ones had."""
+    phases = {one.step: one.phase for one in standing}
+    groups = dict.fromkeys(
+        group
+        for step in steps
+        if isinstance(step.act, RestoreGpus) and phases.get(step.id) not in (Phase.DONE, Phase.LEFT)
+        for group in step.act.groups
+        if any(
+            isinstance(one.act, GroupRoll)
+            and one.act.name == group
+            and phases.get(one.id) in (Phase.BEGUN, Phase.HELD, Phase.DONE)
+            for one in steps
+        )
+    )
+    return tuple(
+        f"new nodes of node group {group} lack what single nodes were given, and keep the taint {STARTUP_TAINT} where they came with it"
+        for group in groups
     )
 
 

@@ -92,7 +92,7 @@ class Journal:
         """`ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm, unless it is over."""
         with self._connections.writing() as tx:
             if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
-                self._going(tx, run)
+                self._going(tx, run, "; plan anew")
                 return
             going = tx.scalar(select(runs.c.id).where(runs.c.cluster == cluster, runs.c.over == ""))
             if going is not None:
@@ -159,11 +159,8 @@ class Journal:
     def lease(self, run: str, owner: str, now_s: float, for_s: float) -> None:
         """Take it, for whoever comes to it. Raises Held."""
         with self._connections.writing() as tx:
-            row = tx.execute(
-                select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)
-            ).one_or_none()
-            if row is None:
-                raise Held(f"there is no run {run}")
+            self._going(tx, run)
+            row = tx.execute(select(runs.c.lease_owner, runs.c.lease_until_s).where(runs.c.id == run)).one()
             if row.lease_owner not in ("", owner) and row.lease_until_s > now_s:
                 raise Held(
                     f"{row.lease_owner} works on {run}, for {row.lease_until_s - now_s:.0f} s at least"
@@ -325,12 +322,12 @@ class Journal:
                 for row in rows
             ]
 
-    def _going(self, tx: Connection, run: str) -> None:
+    def _going(self, tx: Connection, run: str, todo: str = "") -> None:
         how = tx.scalar(select(runs.c.over).where(runs.c.id == run))
         if how is None:
             raise Held(f"there is no run {run}")
         if how:
-            raise Held(f"{run} is over: {how}")
+            raise Held(f"{run} is over: {how}{todo}")
 
     def _owned(self, tx: Connection, run: str, owner: str, now_s: float) -> None:
         row = tx.execute(
