@@ -136,6 +136,7 @@ def test_what_passes_is_waited_for(play: Play, passing: Exception) -> None:
         (Invalid("bad", code=422), "put that right"),
         (Failure("eks", "DescribeCluster", "AccessDeniedException", "not allowed"), "then retry"),
         (Failure("eks", "UpdateAddon", "WrongParameters", "no such member"), "a defect of the plan"),
+        (Failure("eks", "DescribeNodegroup", "ResourceNotFoundException", "no such group"), "--leave"),
         (Shut(Hold("no door", "open it")), "open it"),
     ],
 )

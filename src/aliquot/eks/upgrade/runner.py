@@ -274,4 +274,9 @@ def _failed(error: Failure | ApiError) -> Wait | Hold:
         return Hold(str(error), "then retry")
     if error.code == WRONG_PARAMETERS:
         return Hold(str(error), "this is a defect of the plan: plan anew, and tell us")
+    if error.code == "ResourceNotFoundException":
+        return Hold(
+            str(error),
+            "if it is gone for good, end the run where it is (aliquot eks abort CLUSTER --leave) and plan the rest anew; else retry, or go back",
+        )
     return Hold(str(error), "put that right, then retry; or go back")
