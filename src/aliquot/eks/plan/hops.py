@@ -22,7 +22,7 @@ from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.preflight import Preflight
-from aliquot.eks.upgrade.acts.soak import Soak
+from aliquot.eks.upgrade.acts.soak import Soak, lasting
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions.skew import oldest_kubelet
@@ -195,7 +195,7 @@ def soak(way: Way) -> Iterator[Step]:
     if not way.last and minutes:
         yield way.step(
             State.SOAK,
-            f"{way.options.soak_s / 3600:.0f} h in which it can still go back to {way.hop.now}",
+            f"{lasting(way.options.soak_s)} in which it can still go back to {way.hop.now}",
             Soak(cluster=way.cluster, seconds=way.options.soak_s),
             minutes=(minutes, 0),
         )

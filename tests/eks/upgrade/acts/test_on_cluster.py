@@ -7,9 +7,11 @@ from typing import Any
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.backup import VELERO, Backup
 from aliquot.eks.upgrade.acts.cluster_counts import CountAfter, CountBefore
+from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
 from aliquot.eks.upgrade.acts.fargate import FargateRestart
 from aliquot.eks.upgrade.acts.freeze import Freeze, Unfreeze
+from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.doing import Doors
@@ -267,3 +269,21 @@ async def test_preflight_holds_with_what_blocks(world: World) -> None:
     assert held is not None
     assert "subnet-a: 4 addresses are free" in held.why
     assert "aliquot eks preflight prod --to 1.32 shows all" in held.todo
+
+
+@on_virtual_time
+async def test_a_roll_that_pods_hold_up_names_them(world: World) -> None:
+    world.account.nodegroup("cpu", 1)
+    (machine,) = world.account.fleet.machines
+    world.account.fleet.never_drained.add(machine)
+    pod = {
+        "metadata": {"name": "web-1", "namespace": "default"},
+        "spec": {"nodeName": machine, "containers": [{"name": "c", "image": "web"}]},
+    }
+    await world.kube.create(PODS, pod)
+    release = world.account.world.known.release("AL2023_x86_64_STANDARD", "1.32")
+    up = ControlPlane("prod", Minor(1, 31), Minor(1, 32))
+    held = await world.go(up, GroupRoll(cluster="prod", name="cpu", minor=Minor(1, 32), release=release))
+    assert held is not None
+    assert "PodEvictionFailure" in held.why
+    assert held.why.endswith(f"there stay pod default/web-1 on {machine}")

@@ -124,7 +124,7 @@ def judged_to_restore(act: RestoreGpus, seen: Seen, attempt: Attempt) -> Verdict
         if saved is None:
             return Hold(
                 f"what nodes of {group} were given is not in the journal",
-                "look at it and give it to the new nodes yourself; then go on without this step",
+                f"give it to the new nodes yourself, end the run (aliquot eks abort {attempt.run} --leave), and plan the rest anew",
             )
         nodes = seen.nodes[group]
         if len(nodes) < len(saved.nodes):

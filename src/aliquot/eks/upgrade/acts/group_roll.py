@@ -4,11 +4,13 @@ from msgspec import Struct
 
 from aliquot.eks.estate.updates import SeenUpdate, over, updates_of
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.staying import who_stays
 from aliquot.eks.upgrade.updates import Subject, judge
-from aliquot.eks.upgrade.verdicts import Call, Verdict
+from aliquot.eks.upgrade.verdicts import Call, Hold, Verdict
 from aliquot.eks.versions.minor import Minor
 
 _SETTLED = frozenset({"ACTIVE", "DEGRADED"})
+_NOT_EVICTED = "PodEvictionFailure"
 
 
 class GroupRoll(Struct, frozen=True, tag="nodegroup"):
@@ -27,6 +29,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     release: str = ""
     template_version: str = ""
     updates: tuple[SeenUpdate, ...] = ()
+    staying: tuple[str, ...] = ()
+    """Pods that did not leave, where the newest update failed for that."""
 
 
 def call_of(act: GroupRoll, token: str) -> Call:
@@ -46,13 +50,21 @@ def call_of(act: GroupRoll, token: str) -> Call:
 async def look(act: GroupRoll, doors: Doors) -> Seen:
     whose = {"nodegroupName": act.name}
     group = (await doors.api.call("eks", "DescribeNodegroup", clusterName=act.cluster, **whose))["nodegroup"]
+    updates = await updates_of(doors.api, act.cluster, whose)
     return Seen(
         status=group["status"],
         minor=group["version"],
         release=group.get("releaseVersion", ""),
         template_version=str(group.get("launchTemplate", {}).get("version", "")),
-        updates=await updates_of(doors.api, act.cluster, whose),
+        updates=updates,
+        staying=await _staying(doors, updates),
     )
+
+
+async def _staying(doors: Doors, updates: tuple[SeenUpdate, ...]) -> tuple[str, ...]:
+    errors = updates[-1].errors if updates else ()
+    nodes = {node for error in errors if error.code == _NOT_EVICTED for node in error.resources}
+    return await who_stays(doors.client, nodes) if nodes and doors.client is not None else ()
 
 
 def judged(act: GroupRoll, seen: Seen, attempt: Attempt) -> Verdict:
@@ -65,7 +77,10 @@ def judged(act: GroupRoll, seen: Seen, attempt: Attempt) -> Verdict:
         status=seen.status,
         updates=seen.updates,
     )
-    return judge(subject, call_of(act, attempt.token), before=attempt.before)
+    verdict = judge(subject, call_of(act, attempt.token), before=attempt.before)
+    if isinstance(verdict, Hold) and seen.staying:
+        return Hold(f"{verdict.why}; there stay {'; '.join(seen.staying)}", verdict.todo)
+    return verdict
 
 
 DOING = Doing(look=look, judge=judged, mark=lambda seen: over(seen.updates))

@@ -15,6 +15,10 @@ class Soak(Struct, frozen=True, tag="soak"):
     seconds: float
 
 
+def lasting(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds:.0f} s"
+
+
 class Alarm(Struct, frozen=True):
     of: str
     issue: Issue
@@ -44,7 +48,7 @@ def judged(act: Soak, seen: Seen, attempt: Attempt) -> Verdict:
     left_s = attempt.began_s + act.seconds - attempt.now_s
     if left_s > 0:
         return Wait(min(left_s, _LOOK_S), f"{act.cluster} soaks, {left_s / 3600:.1f} h are left")
-    return Done(f"{act.cluster} was well for {act.seconds / 3600:.0f} h")
+    return Done(f"{act.cluster} was well for {lasting(act.seconds)}")
 
 
 DOING = Doing(look=look, judge=judged)

@@ -1,0 +1,53 @@
+"""Which pods did not leave nodes that were to be emptied, and whose budget says so: EKS names the nodes alone."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from aliquot.eks.estate.objects import Pod
+from aliquot.eks.preflight.selecting import Labelled
+from aliquot.kube.client import Client
+from aliquot.kube.errors import ApiError
+from aliquot.kube.resources import PODDISRUPTIONBUDGETS, PODS
+from aliquot.kube.selectors.errors import SelectorError
+
+_MIRROR = "kubernetes.io/config.mirror"
+_ENDED = frozenset({"Succeeded", "Failed"})
+_NAMED = 5
+
+
+async def who_stays(kube: Client, nodes: Collection[str]) -> tuple[str, ...]:
+    """A line each, the first few. Nothing, where the API server does not say."""
+    try:
+        pods = (await kube.list(PODS, into=Pod)).items
+        budgets = (await kube.list(PODDISRUPTIONBUDGETS)).items
+    except ApiError:
+        return ()
+    left = [pod for pod in pods if pod.spec.node_name in nodes and _evictable(pod)]
+    found = [_line(pod, _held_by(pod, budgets)) for pod in left]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    return (*sorted(found)[:_NAMED], *more)
+
+
+def _evictable(pod: Pod) -> bool:
+    of_daemon = any(owner.kind == "DaemonSet" for owner in pod.metadata.owner_references)
+    return not of_daemon and _MIRROR not in pod.metadata.annotations and pod.status.phase not in _ENDED
+
+
+def _held_by(pod: Pod, budgets: Iterable[dict[str, Any]]) -> str:
+    """The budget that lets it not go now; empty: none."""
+    here = Labelled([(pod.metadata.namespace, pod.metadata.labels, pod)])
+    for budget in budgets:
+        metadata, spec, status = (budget.get(part) or {} for part in ("metadata", "spec", "status"))
+        if metadata.get("namespace") != pod.metadata.namespace or status.get("disruptionsAllowed", 0) > 0:
+            continue
+        try:
+            if here.selected(pod.metadata.namespace, spec.get("selector")):
+                return str(metadata.get("name", ""))
+        except SelectorError:
+            continue
+    return ""
+
+
+def _line(pod: Pod, budget: str) -> str:
+    held = f" (PodDisruptionBudget {budget} lets none go)" if budget else ""
+    return f"pod {pod.metadata.namespace}/{pod.metadata.name} on {pod.spec.node_name}{held}"
