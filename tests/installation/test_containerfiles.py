@@ -249,7 +249,14 @@ def test_the_wheel_runs_with_what_the_lock_file_has(image: Path) -> None:
 EVERY_MODULE = """
 import importlib, pkgutil, aliquot
 # The plugin is of pytest, which brings itself; break glass is no part of an installation.
-left_out = ("aliquot.cli.pytest_plugin", "aliquot.access", "aliquot.cli.access", "aliquot.eks", "aliquot.cli.eks")
+left_out = (
+    "aliquot.cli.pytest_plugin",
+    "aliquot.access",
+    "aliquot.cli.access",
+    "aliquot.eks",
+    "aliquot.cli.eks",
+    "aliquot.sql",
+)
 for one in pkgutil.walk_packages(aliquot.__path__, "aliquot."):
     if not one.name.startswith(left_out) and not one.name.endswith("__main__"):
         importlib.import_module(one.name)

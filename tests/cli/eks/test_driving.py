@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from aliquot.cli.eks.driving import of_this_cluster
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan as planned
-from tests.eks.plan.estates import M132, TARGETS, estate, group
+from tests.eks.plan.estates import M131, M132, TARGETS, at, estate, group
 from tests.eks.upgrade.acts.worlds import World, world
 
 
@@ -19,9 +19,10 @@ async def _looked(arn: str | None) -> None:
 
 
 async def _with(there: World, arn: str | None) -> None:
-    told = (await there.doors.api.call("eks", "DescribeCluster", name="prod"))["cluster"]["arn"]
-    plan = planned(estate(group("cpu")), M132, TARGETS, Options())
-    await of_this_cluster(there.doors, replace(plan, arn=told if arn is None else arn))
+    told = (await there.doors.api.call("eks", "DescribeCluster", name="prod"))["cluster"]
+    here = at(M131, created_s=told["createdAt"].timestamp())
+    plan = planned(estate(group("cpu"), cluster=here), M132, TARGETS, Options())
+    await of_this_cluster(there.doors, replace(plan, arn=told["arn"] if arn is None else arn))
 
 
 def test_it_is_the_one() -> None:
