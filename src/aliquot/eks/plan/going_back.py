@@ -21,6 +21,7 @@ from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
 from aliquot.eks.upgrade.acts.support_policy import SupportPolicy
+from aliquot.eks.upgrade.acts.table import Act
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
 from aliquot.eks.versions import calendar as calendars
@@ -128,8 +129,8 @@ def _health(way: Way) -> Iterator[Step]:
     yield _step(way, "platform", "what runs the cluster is well", PlatformHealth(minor=to), 3)
 
 
-def _step(way: Way, name: str, what: str, act: object, minutes: float) -> Step:
-    step = way.step(State.ROLLBACK, what, act, name, minutes=(minutes, 30))  # type: ignore[arg-type]
+def _step(way: Way, name: str, what: str, act: Act, minutes: float) -> Step:
+    step = way.step(State.ROLLBACK, what, act, name, minutes=(minutes, 30))
     return replace(step, id=f"back-to-{way.hop.to}/{name}")
 
 
