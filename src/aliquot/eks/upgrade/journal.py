@@ -261,9 +261,7 @@ class Journal:
 
     def decisions(self, run: str) -> tuple[Decision, ...]:
         return tuple(
-            Decision(step=one.step, at_s=one.at_s, **one.body)
-            for one in self.entries(run)
-            if one.kind == "decided"
+            Decision(step=one.step, at_s=one.at_s, **one.body) for one in self.entries(run, kind="decided")
         )
 
     def pause(self, run: str, why: str, now_s: float) -> None:
@@ -305,12 +303,15 @@ class Journal:
 
     def ends(self, run: str) -> str:
         """How it ends once all its steps are done."""
-        turned = [one.body["ends"] for one in self.entries(run) if one.kind == "turned"]
+        turned = [one.body["ends"] for one in self.entries(run, kind="turned")]
         return str(turned[-1]) if turned else DONE
 
-    def entries(self, run: str) -> list[Entry]:
+    def entries(self, run: str, kind: str = "") -> list[Entry]:
+        """In order; of one kind, or all. A run asks for decisions at each look, and has written down much more."""
+        asked = select(events).where(events.c.run == run).order_by(events.c.number)
+        if kind:
+            asked = asked.where(events.c.kind == kind)
         with self._connections.reading() as tx:
-            rows = tx.execute(select(events).where(events.c.run == run).order_by(events.c.number))
             return [
                 Entry(
                     number=row.number,
@@ -319,7 +320,7 @@ class Journal:
                     kind=row.kind,
                     body=msgspec.json.decode(row.body),
                 )
-                for row in rows
+                for row in tx.execute(asked)
             ]
 
     def _going(self, tx: Connection, run: str, todo: str = "") -> None:
