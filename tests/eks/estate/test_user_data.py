@@ -34,10 +34,10 @@ BOTTLEROCKET = f'[settings.kubernetes]\ncluster-name = "prod"\n[settings.kuberne
     ("raw", "has"),
     [
         (SCRIPT.encode(), ("--runonce",)),
-        (gzip.compress(SCRIPT.encode()), ("--runonce",)),
+        (gzip.compress(SCRIPT.encode(), mtime=0), ("--runonce",)),
         (IN_PARTS, ("bootstrap.sh", "kind: NodeConfig")),
         (b"MIME-Version: 1.0\n" + IN_PARTS, ("bootstrap.sh", "kind: NodeConfig")),
-        (gzip.compress(IN_PARTS), ("bootstrap.sh", "kind: NodeConfig")),
+        (gzip.compress(IN_PARTS, mtime=0), ("bootstrap.sh", "kind: NodeConfig")),
         (BOTTLEROCKET.encode(), ("cluster-name", "secretName")),
         (b"", ("",)),
         ("#!/bin/sh\n# ü\n".encode(), ("ü",)),
@@ -57,7 +57,7 @@ def test_what_nobody_encoded_is_taken_as_it_is() -> None:
     ("raw", "says"),
     [
         (b"\x1f\x8bnothing", "it is not gzip"),
-        (gzip.compress(b"\0" * (3 << 20)), "more than 1 MiB"),
+        (gzip.compress(b"\0" * (3 << 20), mtime=0), "more than 1 MiB"),
         (b"MZ\0\0", "it is no text"),
         (BOTTLEROCKET.replace(POD, POD[:-3]).encode(), "not base64"),
     ],
