@@ -7,8 +7,11 @@ from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.updates import Progress, SeenUpdate
 from aliquot.eks.plan import going_back
 from aliquot.eks.plan import plan as plans
+from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.plan import CannotPlan, Options
 from aliquot.eks.upgrade.acts.freeze import Unfreeze
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy, Taint
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.states import State
 from aliquot.eks.upgrade.steps import Step
@@ -101,3 +104,32 @@ def test_not_while_a_group_is_on_its_way() -> None:
     rolled = replace(one, nodegroups=(replace(one.nodegroups[0], status="UPDATING"), *one.nodegroups[1:]))
     with pytest.raises(CannotPlan, match="node group cpu of cluster prod is UPDATING"):
         going_back.plan(rolled, TARGETS, Options())
+
+
+def test_a_copy_goes_before_anything_else_and_is_not_rolled() -> None:
+    found = after_upgrade()
+    found = replace(found, nodegroups=(*found.nodegroups, group("copy", 1, minor=M132)))
+    act = GroupRemoval(cluster="prod", name="copy", only_copy=True)
+    undo = Step(id="1.32/away", state=State.CANARY_NODES, hop=M132, what="", act=act, expected_s=0)
+    back = going_back.plan(found, TARGETS, Options(), undo=(undo,))
+    assert [step.act for step in back.steps].count(act) == 1
+    assert back.steps[0].act == act
+    assert {step.act.name for step in back.steps if isinstance(step.act, GroupRoll)} == {"cpu"}
+
+
+def test_what_a_copy_and_its_removal_leave_behind() -> None:
+    copy = GroupCopy(
+        cluster="prod",
+        name="copy",
+        of="cpu",
+        minor=M131,
+        release="1.31.9",
+        size=1,
+        canary=True,
+        taints=(Taint(key="aliquot.dev/startup"),),
+    )
+    found = after(after_upgrade(), copy)
+    (made,) = (one for one in found.nodegroups if one.name == "copy")
+    assert (made.minor, made.release, made.desired, made.maximum) == (M131, "1.31.9", 1, 1)
+    assert made.taints == ("aliquot.dev/startup=:NoSchedule",)
+    assert after(found, GroupRemoval(cluster="prod", name="copy", only_copy=True)) == after_upgrade()

@@ -10,6 +10,8 @@ from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.preflight import Preflight
 from aliquot.eks.upgrade.acts.soak import Soak
@@ -131,3 +133,26 @@ def test_of_a_plan_that_is_the_rest_of_another_one_all_of_it_is_due() -> None:
         for step in rest
     ]
     assert left(rest, standing_of_rest) == tuple(rest)
+
+
+@pytest.mark.parametrize(
+    ("at", "phase", "goes"),
+    [
+        (0, Phase.TO_DO, False),
+        (0, Phase.BEGUN, True),
+        (1, Phase.TO_DO, True),
+        (1, Phase.HELD, True),
+        (2, Phase.TO_DO, False),
+        (2, Phase.HELD, False),
+    ],
+)
+def test_a_copy_that_was_begun_goes_and_the_group_that_it_is_of_never_does(
+    at: int, phase: Phase, goes: bool
+) -> None:
+    acts: tuple[Act, ...] = (
+        GroupCopy(cluster="prod", name="copy", of="gpu", minor=M132, release="", size=1),
+        GroupRemoval(cluster="prod", name="copy", only_copy=True),
+        GroupRemoval(cluster="prod", name="gpu", only_copy=False),
+    )
+    steps = [replace(STEPS[number], act=act) for number, act in enumerate(acts)]
+    assert [step.act for step in left(steps, standing(at, phase))] == ([acts[1]] if goes else [])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aliquot.eks.upgrade.acts.group_copy import COPY_OF
 from tests.eks.upgrade import whole_lives
 from tests.eks.upgrade.whole import Whole
 from tests.eks.upgrade.whole_lives import live
@@ -56,5 +57,9 @@ def test_what_it_allows_to_change_is_asked_for_somewhere(asked: set[str]) -> Non
     assert changing - asked <= {"eks:UpdateClusterConfig"}
 
 
-def test_it_never_deletes() -> None:
-    assert not [one for one in allowed() if "Delete" in one or one.endswith(":*")]
+def test_it_deletes_copies_of_node_groups_alone() -> None:
+    assert [one for one in allowed() if "Delete" in one or one.endswith(":*")] == ["eks:DeleteNodegroup"]
+    (statement,) = (
+        one for one in json.loads(POLICY.read_text())["Statement"] if one["Action"] == "eks:DeleteNodegroup"
+    )
+    assert statement["Condition"] == {"StringLike": {f"aws:ResourceTag/{COPY_OF}": "*"}}

@@ -10,6 +10,6 @@ def wrong(run: str, steps: tuple[Step, ...]) -> tuple[str, ...]:
     return tuple(
         f"step {step.id}: {call.service}:{call.operation}: {line}"
         for step in steps
-        if (call := call_of(step.act, token(run, step.id, 0))) is not None
+        if (call := call_of(step.act, token(run, step.id, 0)) or step.call) is not None
         for line in against_model(call.service, call.operation, call.parameters)
     )

@@ -17,6 +17,7 @@ from aliquot.eks.upgrade import way_back
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.control_plane_health import ControlPlaneHealth
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
 from aliquot.eks.upgrade.acts.rollback_readiness import RollbackReadiness
@@ -66,14 +67,21 @@ def plan(estate: Estate, targets: Targets, options: Options, *, undo: tuple[Step
             today=today_of(estate),
         )
 
+    # EKS takes no control plane back while a group is newer, and nobody rolls one that goes.
+    removals = tuple(step for step in undo if isinstance(step.act, GroupRemoval))
+
     def steps(id_: str) -> tuple[Step, ...]:
         at = estate
         gone: list[Step] = []
+        for step in removals:
+            gone.append(_renamed(step))
+            at = after(at, step.act)
         for part in (_nodes, _addons, _support, _control_plane):
             for step in part(way(at, id_)):
                 gone.append(step)
                 at = after(at, step.act)
-        return (*gone, *(_renamed(step) for step in undo), *_health(way(at, id_)))
+        rest = (_renamed(step) for step in undo if step not in removals)
+        return (*gone, *rest, *_health(way(at, id_)))
 
     whole = replace(bare, steps=steps(""))
     id_ = identity(whole)

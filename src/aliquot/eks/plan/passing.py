@@ -8,6 +8,8 @@ from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.upgrade.acts.addon import AddonBuild
 from aliquot.eks.upgrade.acts.control_plane import ControlPlane
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.table import Act
 
@@ -23,6 +25,12 @@ def after(estate: Estate, act: Act) -> Estate:
             return _changed(estate, act.name, lambda one: _rolled(one, act))
         case GroupConfig():
             return _changed(estate, act.name, lambda one: _configured(one, act))
+        case GroupCopy():
+            copies = tuple(_copied(one, act) for one in estate.nodegroups if one.name == act.of)
+            return replace(estate, nodegroups=(*estate.nodegroups, *copies))
+        case GroupRemoval():
+            left = (one for one in estate.nodegroups if one.name != act.name)
+            return replace(estate, nodegroups=tuple(left))
     return estate
 
 
@@ -47,4 +55,25 @@ def _configured(group: Nodegroup, act: GroupConfig) -> Nodegroup:
         strategy=str(act.strategy),
         most_unavailable_percentage=share,
         most_unavailable=act.most_unavailable or max(1, group.desired * share // 100),
+    )
+
+
+_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+def _copied(group: Nodegroup, act: GroupCopy) -> Nodegroup:
+    return replace(
+        group,
+        name=act.name,
+        minor=act.minor,
+        release=act.release or group.release,
+        template_version=act.template.get("version", group.template_version),
+        desired=act.size,
+        minimum=act.size if act.canary else group.minimum,
+        maximum=act.size if act.canary else group.maximum,
+        labels={**group.labels, **act.labels},
+        taints=(
+            *group.taints,
+            *(f"{one.key}={one.value}:{_EFFECTS[one.effect]}" for one in act.taints),
+        ),
     )

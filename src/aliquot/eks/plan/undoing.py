@@ -8,13 +8,15 @@ from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.soak import Soak
 from aliquot.eks.upgrade.journal import Phase, Standing
 from aliquot.eks.upgrade.states import Abort
 from aliquot.eks.upgrade.steps import Step
 
-_PUTTING_BACK = (Unfreeze, GroupConfig, ResumeGangs)
+_PUTTING_BACK = (Unfreeze, GroupConfig, GroupRemoval, ResumeGangs)
 
 
 def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...]:
@@ -28,6 +30,7 @@ def left(steps: Sequence[Step], standing: Sequence[Standing]) -> tuple[Step, ...
         for number, step in enumerate(steps)
         if step in to_come
         and isinstance(step.act, _PUTTING_BACK)
+        and not (isinstance(step.act, GroupRemoval) and not step.act.only_copy)
         and (
             any(_puts_back(step, one) for one in begun if one is not step)
             or not any(_puts_back(step, one) for one in steps[:number])
@@ -97,6 +100,8 @@ def _puts_back(step: Step, begun: Step) -> bool:
             return True
         case GroupConfig(), GroupConfig():
             return step.act.name == begun.act.name
+        case GroupRemoval(), GroupCopy():
+            return step.act.only_copy and step.act.name == begun.act.name
         case ResumeGangs(), SuspendGangs():
             return not step.act.groups or bool(set(step.act.groups) & set(begun.act.groups))
     return False

@@ -69,7 +69,7 @@ class Way(Struct, frozen=True, kw_only=True):
             hop=self.hop.to,
             what=what,
             act=act,
-            call=shown(act),
+            call=shown(act, self.estate),
             expected_s=minutes[0] * MINUTE_S,
             at_most_s=minutes[1] * MINUTE_S,
             disrupts=disrupts,

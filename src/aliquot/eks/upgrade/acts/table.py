@@ -16,7 +16,9 @@ from aliquot.eks.upgrade.acts import (
     gang_suspension,
     gpu_restore,
     group_config,
+    group_copy,
     group_health,
+    group_removal,
     group_roll,
     insights_refresh,
     platform,
@@ -38,7 +40,9 @@ from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.group_config import GroupConfig
+from aliquot.eks.upgrade.acts.group_copy import GroupCopy
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
+from aliquot.eks.upgrade.acts.group_removal import GroupRemoval
 from aliquot.eks.upgrade.acts.group_roll import GroupRoll
 from aliquot.eks.upgrade.acts.insights_refresh import InsightsRefresh
 from aliquot.eks.upgrade.acts.platform import PlatformHealth
@@ -60,7 +64,9 @@ Act: TypeAlias = (
     | FargateRestart
     | Freeze
     | GroupConfig
+    | GroupCopy
     | GroupHealth
+    | GroupRemoval
     | GroupRoll
     | InsightsRefresh
     | PlatformHealth
@@ -87,7 +93,9 @@ DOINGS: Mapping[type, Doing[Any, Any]] = {
     FargateRestart: fargate.DOING,
     Freeze: freeze.FREEZE,
     GroupConfig: group_config.DOING,
+    GroupCopy: group_copy.DOING,
     GroupHealth: group_health.DOING,
+    GroupRemoval: group_removal.DOING,
     GroupRoll: group_roll.DOING,
     InsightsRefresh: insights_refresh.DOING,
     PlatformHealth: platform.DOING,

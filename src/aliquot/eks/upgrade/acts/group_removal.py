@@ -1,0 +1,61 @@
+"""A managed node group goes. EKS empties its nodes first, within their budgets, and for minutes only: whoever is to leave has left before."""
+
+from msgspec import Struct
+
+from aliquot.eks.upgrade.acts.group_copy import COPY_OF, RUN, group_or_none
+from aliquot.eks.upgrade.acts.group_issues import told_issues
+from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
+from aliquot.eks.upgrade.verdicts import Call, Done, Hold, Keep, Verdict, Wait
+
+_POLL_S = 30.0
+_ON_ITS_WAY = frozenset({"CREATING", "UPDATING"})
+"""EKS deletes none that is."""
+
+
+class GroupRemoval(Struct, frozen=True, kw_only=True, tag="group-removal"):
+    cluster: str
+    name: str
+    only_copy: bool
+    """Only if this run made it as a copy of another one."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    status: str = ""
+    """Empty: it is gone."""
+    tags: dict[str, str] = {}
+    issues: tuple[str, ...] = ()
+
+
+def call_of(act: GroupRemoval, _token: str = "") -> Call:
+    """EKS takes no token for it."""
+    return Call("eks", "DeleteNodegroup", {"clusterName": act.cluster, "nodegroupName": act.name})
+
+
+async def look(act: GroupRemoval, doors: Doors) -> Seen:
+    told = await group_or_none(doors, act.cluster, act.name)
+    if told is None:
+        return Seen()
+    return Seen(status=told["status"], tags=told.get("tags", {}), issues=told_issues(told))
+
+
+def judged(act: GroupRemoval, seen: Seen, attempt: Attempt) -> Verdict:
+    named = f"node group {act.name} of {act.cluster}"
+    if not seen.status:
+        return Done(f"{named} is gone")
+    if act.only_copy and (seen.tags.get(RUN) != attempt.run or COPY_OF not in seen.tags):
+        return Hold(
+            f"{named} is to be deleted, and this run did not make it",
+            "see whose it is; once it is gone, retry",
+        )
+    begun = f"{attempt.step}/deleting/{attempt.token}"
+    if seen.status == "DELETING":
+        return Wait(_POLL_S, f"{named} is DELETING") if begun in attempt.kept else Keep(begun, act.name)
+    if seen.status in _ON_ITS_WAY:
+        return Wait(_POLL_S, f"{named} is {seen.status}: it is deleted once it is not")
+    if seen.status == "DELETE_FAILED" and begun in attempt.kept:
+        said = "; ".join(seen.issues) or "EKS does not say why"
+        return Hold(f"{named} could not be deleted: {said}", "put that right, then retry")
+    return call_of(act)
+
+
+DOING = Doing(look=look, judge=judged)
