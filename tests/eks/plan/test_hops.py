@@ -172,7 +172,7 @@ def test_who_stands_still_and_for_how_long_is_said() -> None:
         "Job ml/train, and gangs that run there by then, stand still until their nodes are replaced, about 28 min"
     )
     assert (suspend.act, suspend.at_most_s) == (
-        SuspendGangs(cluster="prod", groups=("gpu-a", "gpu-b"), deadline_s=60.0),
+        SuspendGangs(cluster="prod", places=("gpu-a", "gpu-b"), deadline_s=60.0),
         60.0 + 900.0,
     )
 
@@ -492,6 +492,6 @@ def test_what_becomes_of_a_gang_that_cannot_be_suspended_is_said(
     assert len(told) == bool(says)
     assert all(says in note for note in told)
     (suspend,) = [
-        step.act for step in made.steps if isinstance(step.act, SuspendGangs) and "gpu-a" in step.act.groups
+        step.act for step in made.steps if isinstance(step.act, SuspendGangs) and "gpu-a" in step.act.places
     ]
     assert (suspend.may_scale, suspend.may_evict) == (options.scale_gangs, options.evict_gangs)

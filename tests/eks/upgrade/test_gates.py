@@ -33,8 +33,8 @@ ORDER = (
     State.ROLLBACK,
 )
 ACTS: dict[int, Act] = {
-    3: SuspendGangs(cluster="prod", groups=("gpu",)),
-    6: ResumeGangs(groups=("gpu",)),
+    3: SuspendGangs(cluster="prod", places=("gpu",)),
+    6: ResumeGangs(places=("gpu",)),
 }
 STEPS = [
     Step(id=str(number), state=state, hop=Minor(1, 32), what="", act=ACTS.get(number, Freeze()), expected_s=0)

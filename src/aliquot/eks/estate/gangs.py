@@ -110,8 +110,8 @@ class Gang(Struct, frozen=True, kw_only=True):
     def nodes(self) -> tuple[str, ...]:
         return tuple(sorted({pod.spec.node_name for pod in self.pods if pod.spec.node_name}))
 
-    def groups(self, of_node: Mapping[str, str]) -> tuple[str, ...]:
-        """`of_node`: the node group of each node that has one."""
+    def places(self, of_node: Mapping[str, str]) -> tuple[str, ...]:
+        """`of_node`: where each node is that is in a place (`estate.places`)."""
         return tuple(sorted({of_node[node] for node in self.nodes if node in of_node}))
 
     @property
@@ -272,14 +272,14 @@ def unread(
     return found
 
 
-def sets_tied(gangs: Iterable[Gang], of_node: Mapping[str, str], groups: Sequence[str]) -> list[list[str]]:
-    """Node groups that have to be rolled together, for a gang is on each; in the order of `groups`."""
-    sets = [[group] for group in groups]
+def sets_tied(gangs: Iterable[Gang], of_node: Mapping[str, str], places: Sequence[str]) -> list[list[str]]:
+    """Places that have to be rolled together, for a gang is on each; in the order of `places`."""
+    sets = [[place] for place in places]
     for gang in gangs:
-        on = set(gang.groups(of_node))
+        on = set(gang.places(of_node))
         touched = [one for one in sets if on.intersection(one)]
         if len(touched) > 1:
-            merged = [group for group in groups if any(group in one for one in touched)]
+            merged = [place for place in places if any(place in one for one in touched)]
             first = sets.index(touched[0])
             sets = [one for one in sets if one not in touched]
             sets.insert(first, merged)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
+from aliquot.eks.estate.places import told
 from aliquot.eks.plan import rolling
 from aliquot.eks.plan.passing import after
 from aliquot.eks.plan.placing import Placement
@@ -57,7 +58,7 @@ def _together(
         yield _config(way, prepare, group, act, f"roll-as/{group.name}")
     yield way.step(
         prepare,
-        f"what nodes of {_listed(with_gpus)} were given is kept: MIG layouts, labels, taints",
+        f"what nodes of {told(with_gpus)} were given is kept: MIG layouts, labels, taints",
         SaveGpus(cluster=way.cluster, groups=with_gpus),
         f"save/{'+'.join(with_gpus)}",
         minutes=(1, 10),
@@ -66,7 +67,7 @@ def _together(
     yield from rolled
     yield way.step(
         restore,
-        f"new nodes of {_listed(with_gpus)} are given what those before them had, and offer as many GPUs",
+        f"new nodes of {told(with_gpus)} are given what those before them had, and offer as many GPUs",
         RestoreGpus(groups=with_gpus, minor=to, drivers=_drivers(groups, rolls)),
         f"gpus/{'+'.join(with_gpus)}",
         minutes=(10, 30),
@@ -78,8 +79,8 @@ def _together(
             yield way.smoke(restore, smoke)
     yield way.step(
         restore,
-        f"gangs that were suspended for {_listed(names)} go on",
-        ResumeGangs(groups=names),
+        f"gangs that were suspended for {told(names)} go on",
+        ResumeGangs(places=names),
         f"resume/{'+'.join(names)}",
         minutes=(3, 10),
     )
@@ -89,15 +90,11 @@ def _together(
 
 def _drivers(groups: tuple[Nodegroup, ...], rolls: dict[str, GroupRoll]) -> dict[str, str]:
     """Branches. Of a release that is newer than the table it is not known."""
-    told = {
+    contents = {
         one.name: amis.of_release(one.ami_type, rolls[one.name].minor, rolls[one.name].release)
         for one in groups
     }
-    return {
-        name: str(contents.driver[0])
-        for name, contents in told.items()
-        if contents is not None and not contents.assumed
-    }
+    return {name: str(one.driver[0]) for name, one in contents.items() if one is not None and not one.assumed}
 
 
 def _health(way: Way, state: State, name: str, to: Minor) -> Step:
@@ -113,7 +110,7 @@ def _health(way: Way, state: State, name: str, to: Minor) -> Step:
 def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) -> Step:
     act = SuspendGangs(
         cluster=way.cluster,
-        groups=names,
+        places=names,
         deadline_s=way.options.checkpoint_s,
         may_scale=way.options.scale_gangs,
         may_evict=way.options.evict_gangs,
@@ -128,17 +125,13 @@ def _suspend(way: Way, state: State, names: tuple[str, ...], rolled_s: float) ->
         who = f"no gang that runs there now; one that does by then stands still {stand}"
     return way.step(
         state,
-        f"gangs on {_listed(names)} save what they have done and are suspended, and nodes are cordoned",
+        f"gangs on {told(names)} save what they have done and are suspended, and nodes are cordoned",
         act,
         f"suspend/{'+'.join(names)}",
         minutes=(5, (act.deadline_s + act.leave_s) / MINUTE_S),
         disrupts=who,
         back="uncordon the nodes, and resume what the annotation of this run is on",
     )
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return f"node group{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _group(way: Way, group: Nodegroup, roll: GroupRoll, state: State) -> Iterator[Step]:

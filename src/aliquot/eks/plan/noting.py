@@ -5,11 +5,12 @@ from datetime import date
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
 from aliquot.eks.plan.rolling import has_gpus, no_surge
-from aliquot.eks.preflight.pools import FARGATE_LABEL, KARPENTER_LABEL, NODEGROUP_LABEL
+from aliquot.eks.preflight.pools import FARGATE_LABEL
 from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.versions.calendar import Calendar, Support
 
@@ -78,10 +79,10 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     if estate.objects is None:
         return
     labels = [node.metadata.labels for node in estate.objects.nodes]
-    of_karpenter = sum(1 for one in labels if KARPENTER_LABEL in one)
+    of_karpenter = sum(1 for one in labels if POOL_LABEL in one)
     if of_karpenter:
         yield f"{of_karpenter} nodes are Karpenter's: it replaces them itself, by the AMI that its NodeClasses name"
-    others = sum(1 for one in labels if not {NODEGROUP_LABEL, KARPENTER_LABEL, FARGATE_LABEL} & one.keys())
+    others = sum(1 for one in labels if not {GROUP_LABEL, POOL_LABEL, FARGATE_LABEL} & one.keys())
     if others:
         yield f"{others} nodes are of no managed group: whoever made them replaces them, before they are three minors behind"
 
@@ -107,7 +108,7 @@ def _keeps_away(taint: str) -> bool:
 def _open_nodes_beside_groups(estate: Estate) -> bool:
     """As far as the API server was asked."""
     return estate.objects is not None and any(
-        not {NODEGROUP_LABEL, FARGATE_LABEL} & node.metadata.labels.keys()
+        not {GROUP_LABEL, FARGATE_LABEL} & node.metadata.labels.keys()
         and not node.spec.unschedulable
         and not any(taint.get("effect") in _KEEP_AWAY for taint in node.spec.taints)
         for node in estate.objects.nodes

@@ -6,7 +6,8 @@ from aliquot.eks.estate import gangs
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.preflight.pools import FARGATE_LABEL, NODEGROUP_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL
+from aliquot.eks.preflight.pools import FARGATE_LABEL
 from aliquot.kube.resources import NODES, PODS
 
 
@@ -52,7 +53,7 @@ def placement(estate: Estate) -> Placement:
     by_group: dict[str, list[str]] = {}
     stuck: dict[str, tuple[Gang, ...]] = {}
     for gang in found:
-        for group in gang.groups(of_node):
+        for group in gang.places(of_node):
             by_group.setdefault(group, []).append(str(gang))
             if gang.why:
                 stuck[group] = (*stuck.get(group, ()), gang)
@@ -68,5 +69,5 @@ def placement(estate: Estate) -> Placement:
 
 
 def _groups(objects: Objects, names: tuple[str, ...]) -> dict[str, str]:
-    labelled = ((node.metadata.name, node.metadata.labels.get(NODEGROUP_LABEL, "")) for node in objects.nodes)
+    labelled = ((node.metadata.name, node.metadata.labels.get(GROUP_LABEL, "")) for node in objects.nodes)
     return {node: group for node, group in labelled if group in names}

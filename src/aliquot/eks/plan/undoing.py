@@ -103,5 +103,5 @@ def _puts_back(step: Step, begun: Step) -> bool:
         case GroupRemoval(), GroupCopy():
             return step.act.only_copy and step.act.name == begun.act.name
         case ResumeGangs(), SuspendGangs():
-            return not step.act.groups or bool(set(step.act.groups) & set(begun.act.groups))
+            return not step.act.places or bool(set(step.act.places) & set(begun.act.places))
     return False

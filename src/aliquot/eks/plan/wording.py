@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore import xform_name
 
+from aliquot.eks.estate import places
 from aliquot.eks.plan.plan import Plan
 from aliquot.eks.plan.times import duration
 from aliquot.eks.upgrade.acts.addon import AddonBuild
@@ -81,7 +82,7 @@ def by_hand(plan: Plan, step: Step) -> str:
         case Freeze():
             return "suspend Argo CD and Flux, set NodePool budgets to 0 nodes, keep the cluster autoscaler from scaling down, switch off the GPU operator's own upgrades"
         case SuspendGangs():
-            return f"cordon the nodes of {', '.join(step.act.groups)}; for each job on them ask for a checkpoint, wait for it, then suspend the job as a whole"
+            return f"cordon the nodes of {places.told(step.act.places)}; for each job on them ask for a checkpoint, wait for it, then suspend the job as a whole"
         case ResumeGangs():
             return "resume each of these jobs, once its nodes are there"
         case SaveGpus():

@@ -9,13 +9,12 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec, Workload
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.versions import drivers
 from aliquot.eks.versions.drivers import Family
 from aliquot.kube.selectors import SelectorError, from_object
 
-NODEGROUP_LABEL = "eks.amazonaws.com/nodegroup"
 FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
-KARPENTER_LABEL = "karpenter.sh/nodepool"
 TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 _OVER = frozenset({"Succeeded", "Failed"})
@@ -59,7 +58,7 @@ class Pool(Struct, frozen=True, kw_only=True):
 def _declared(group: Nodegroup) -> dict[str, str]:
     """Labels that its nodes would have."""
     types = {TYPE_LABEL: group.instance_types[0]} if group.instance_types else {}
-    return {**types, **group.labels, NODEGROUP_LABEL: group.name}
+    return {**types, **group.labels, GROUP_LABEL: group.name}
 
 
 def _pool(name: str, group: Nodegroup | None, nodes: list[Node], pods: list[Pod]) -> Pool:
@@ -76,8 +75,8 @@ def _pool(name: str, group: Nodegroup | None, nodes: list[Node], pods: list[Pod]
 
 def pools(estate: Estate) -> tuple[Pool, ...]:
     """Managed groups first, as AWS lists them."""
-    nodes: dict[str, list[Node]] = {pool_name(NODEGROUP_LABEL, one.name): [] for one in estate.nodegroups}
-    groups = {pool_name(NODEGROUP_LABEL, one.name): one for one in estate.nodegroups}
+    nodes: dict[str, list[Node]] = {pool_name(GROUP_LABEL, one.name): [] for one in estate.nodegroups}
+    groups = {pool_name(GROUP_LABEL, one.name): one for one in estate.nodegroups}
     of_node: dict[str, str] = {}
     objects = estate.objects or Objects()
     for node in objects.nodes:
@@ -103,13 +102,13 @@ def gpu_families(estate: Estate, pool: Pool) -> tuple[Family, ...]:
 
 def pool_of(node: Node) -> str:
     labels = node.metadata.labels
-    for label in (NODEGROUP_LABEL, FARGATE_LABEL, KARPENTER_LABEL):
+    for label in (GROUP_LABEL, FARGATE_LABEL, POOL_LABEL):
         if label in labels:
             return pool_name(label, labels[label])
     return "nodes of no group"
 
 
-_KINDS = {NODEGROUP_LABEL: "node group", FARGATE_LABEL: "Fargate profile", KARPENTER_LABEL: "NodePool"}
+_KINDS = {GROUP_LABEL: "node group", FARGATE_LABEL: "Fargate profile", POOL_LABEL: "NodePool"}
 
 
 def pool_name(label: str, value: str) -> str:

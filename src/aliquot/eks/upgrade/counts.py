@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Meta, Node
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.kube.quantity import whole
-
-GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 
 
 class ContainerStatus(Struct, frozen=True, rename="camel", kw_only=True):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.acts.cluster_counts import CountBefore
 from aliquot.eks.upgrade.acts.group_health import GroupHealth
 from aliquot.eks.upgrade.acts.smoke_job import LABEL, SmokeJob, body_of
-from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Doors
 from aliquot.eks.upgrade.verdicts import Hold
 from aliquot.eks.versions.minor import Minor

@@ -9,6 +9,7 @@ import pytest
 
 from aliquot.clock import parse_rfc3339
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS
+from aliquot.eks.estate.places import POOL_LABEL, pool
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import EVICT, SCALE, SuspendGangs
@@ -23,8 +24,8 @@ from tests.eks.upgrade.acts.worlds import World, on_virtual_time
 from tests.eks.upgrade.gpu_roll.training import JOBSETS, LWS, SILENT, TORCH, VOLCANO, Job, Recording, Training
 from tests.eks.upgrade.lives import Killed
 
-SUSPEND = SuspendGangs(cluster="prod", groups=("gpu",), deadline_s=120.0, leave_s=60.0)
-RESUME = ResumeGangs(groups=("gpu",), limit_s=60.0)
+SUSPEND = SuspendGangs(cluster="prod", places=("gpu",), deadline_s=120.0, leave_s=60.0)
+RESUME = ResumeGangs(places=("gpu",), limit_s=60.0)
 WAIT = Approval("h")
 """A step that holds: what stands between."""
 
@@ -324,9 +325,9 @@ async def test_a_run_resumes_its_own_and_for_its_groups_alone(there: Trained) ->
     await there.begin(Job(JOBSETS, "set", 1))
     await there.suspended()
     assert await there.world.go(ResumeGangs()) is None
-    assert await there.world.go(ResumeGangs(run="run-1", groups=("other",))) is None
+    assert await there.world.go(ResumeGangs(run="run-1", places=("other",))) is None
     assert there.written.resumed == {}
-    assert await there.world.go(ResumeGangs(run="run-1", groups=("gpu", "x"))) is None
+    assert await there.world.go(ResumeGangs(run="run-1", places=("gpu", "x"))) is None
     assert there.written.resumed == {"set": 1}
 
 
@@ -338,6 +339,28 @@ async def test_who_does_not_run_again_is_told_and_gone_on_from(there: Trained) -
         await there.world.kube.delete(NODES, f"gpu-{number}")
     await there.resumed()
     assert any("JobSet.jobset.x-k8s.io/default/set: 1 of 2 pods run" in line for line in there.world.told)
+
+
+@trained
+async def test_gangs_of_a_pool_are_those_of_its_nodes_alone(there: Trained) -> None:
+    await there.training.serve(JOBSETS, TORCH, LWS, VOLCANO, WORKLOADS)
+    await there.training.node("pool-0", "", labels={POOL_LABEL: "gpu"})
+    await there.training.submit(Job(JOBSETS, "pooled", 1))
+    for _ in range(2):
+        await there.training.step()
+    await there.training.node("group-0", "gpu")
+    await there.training.submit(Job(JOBSETS, "grouped", 1))
+    for _ in range(2):
+        await there.training.step()
+    there.training.start()
+    places = (pool("gpu"),)
+    suspend = SuspendGangs(cluster="prod", places=places, deadline_s=120.0, leave_s=60.0)
+    held = await there.world.go(suspend, WAIT, ResumeGangs(places=places, limit_s=60.0))
+    assert held is not None
+    assert there.written.suspended == {"pooled": 1}
+    assert (await there.world.kube.get(NODES, "pool-0"))["spec"]["unschedulable"]
+    await there.resumed()
+    assert there.written.resumed == {"pooled": 1}
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from typing import Any
 
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.acts.approval import Approval
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus, SaveGpus
-from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.gpu_roll.layouts import CONFIG
 from aliquot.eks.upgrade.gpu_roll.marks import RESTORED_FROM
 from aliquot.eks.versions.minor import Minor

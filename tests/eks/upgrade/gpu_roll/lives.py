@@ -13,13 +13,13 @@ from typing import Any
 
 from aliquot.clock import VirtualTimeLoop
 from aliquot.eks.estate.job_kinds import WORKLOADS
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.fake.direct import Direct
 from aliquot.eks.upgrade.acts.approval import APPROVE, Approval
 from aliquot.eks.upgrade.acts.gang_resumption import ResumeGangs
 from aliquot.eks.upgrade.acts.gang_suspension import SuspendGangs
 from aliquot.eks.upgrade.acts.gpu_restore import STARTUP_TAINT, RestoreGpus, SaveGpus
 from aliquot.eks.upgrade.acts.table import Act
-from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Decision, Doors
 from aliquot.eks.upgrade.gpu_roll.layouts import CONFIG
 from aliquot.eks.upgrade.gpu_roll.marks import CORDONED_BY, SUSPENDED_BY
@@ -92,10 +92,10 @@ class Life:
 
 ACTS: tuple[Act, ...] = (
     SaveGpus(cluster="prod", groups=("gpu",)),
-    SuspendGangs(cluster="prod", groups=("gpu",), deadline_s=120.0, leave_s=120.0),
+    SuspendGangs(cluster="prod", places=("gpu",), deadline_s=120.0, leave_s=120.0),
     Approval("roll"),
     RestoreGpus(groups=("gpu",), minor=M132),
-    ResumeGangs(groups=("gpu",)),
+    ResumeGangs(places=("gpu",)),
 )
 STEPS = [
     Step(id=f"1.32/{number}", state=State.NODES, hop=M132, what="", act=act, expected_s=0)

@@ -13,7 +13,7 @@ import msgspec
 from aliquot.clock import Clock, rfc3339
 from aliquot.eks.estate.gangs import at
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS, Way
-from aliquot.eks.upgrade.counts import GROUP_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.gpu_roll.marks import SUSPENDED_BY
 from aliquot.kube.api.checkpoint import LAST, ON_REQUEST, REQUESTED, read
 from aliquot.kube.client import Client, PatchKind

@@ -30,7 +30,7 @@ def judge(estate: Estate) -> Iterator[Finding]:
     for gang in of_objects(estate.objects or Objects()):
         placed = [pod for pod in gang.pods if pod.spec.node_name in of_node]
         if len(placed) > 1:
-            yield _cut(gang, placed, gang.groups(of_node))
+            yield _cut(gang, placed, gang.places(of_node))
     for pool in there:
         if pool.group is not None:
             yield from _slow(pool)

@@ -14,15 +14,9 @@ from aliquot.eks.estate.estate import (
     SecurityGroup,
     Template,
 )
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.preflight.pools import (
-    KARPENTER_LABEL,
-    NODEGROUP_LABEL,
-    Pool,
-    gpu_families,
-    pool_name,
-    pools,
-)
+from aliquot.eks.preflight.pools import Pool, gpu_families, pool_name, pools
 from aliquot.eks.preflight.surge import nodes_on_top
 from aliquot.eks.versions.drivers import Family
 from aliquot.eks.versions.minor import Minor
@@ -143,7 +137,7 @@ def _efa(estate: Estate, group: Nodegroup, template: Template) -> Iterator[Findi
         yield Finding(
             check=CHECK,
             severity=Severity.WARN,
-            what=pool_name(NODEGROUP_LABEL, group.name),
+            what=pool_name(GROUP_LABEL, group.name),
             where=f"security group {', '.join(one.id for one in known)}",
             why=f"its {template.efa} EFA interfaces have no security group that lets all traffic {_lacks(known)} itself: new nodes do not reach each other by EFA, and NCCL falls back to TCP or hangs",
             fix="add a rule of all traffic whose source and one whose destination is the security group itself",
@@ -160,7 +154,7 @@ def _karpenter(pool: Pool) -> Iterator[Finding]:
     reserved = [
         node.metadata.name
         for node in pool.nodes
-        if KARPENTER_LABEL in node.metadata.labels and node.metadata.labels.get(_CAPACITY_TYPE) == "reserved"
+        if POOL_LABEL in node.metadata.labels and node.metadata.labels.get(_CAPACITY_TYPE) == "reserved"
     ]
     if reserved:
         yield Finding(
@@ -181,6 +175,4 @@ def _at(moment_s: float) -> str:
 
 
 def _found(group: Nodegroup, severity: Severity, why: str, fix: str) -> Finding:
-    return Finding(
-        check=CHECK, severity=severity, what=pool_name(NODEGROUP_LABEL, group.name), why=why, fix=fix
-    )
+    return Finding(check=CHECK, severity=severity, what=pool_name(GROUP_LABEL, group.name), why=why, fix=fix)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.estate.places import POOL_LABEL
 from aliquot.eks.preflight.deployed import with_image
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.preflight.pools import KARPENTER_LABEL
 from aliquot.eks.versions import karpenter
 from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
@@ -146,9 +146,9 @@ def _told(budget: Mapping[str, Any]) -> str:
 def _held(objects: Objects) -> Iterator[Finding]:
     """A node with the annotation is held for ever, a pod's node until the grace period of its NodePool, if that has one."""
     pool_of = {
-        node.metadata.name: node.metadata.labels[KARPENTER_LABEL]
+        node.metadata.name: node.metadata.labels[POOL_LABEL]
         for node in objects.nodes
-        if KARPENTER_LABEL in node.metadata.labels
+        if POOL_LABEL in node.metadata.labels
     }
     nodes = sorted(
         node.metadata.name

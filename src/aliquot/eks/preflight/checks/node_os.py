@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity
-from aliquot.eks.preflight.pools import NODEGROUP_LABEL
 from aliquot.eks.versions.amis import LAST_AL2
 from aliquot.eks.versions.minor import Minor
 
@@ -45,9 +45,7 @@ def judge_nodes(estate: Estate, objects: Objects, to: Minor) -> Iterator[Finding
     for node in objects.nodes:
         runtime = node.status.node_info.container_runtime_version
         if runtime.startswith("containerd://1."):
-            by_runtime[runtime, node.metadata.labels.get(NODEGROUP_LABEL) in rolled].append(
-                node.metadata.name
-            )
+            by_runtime[runtime, node.metadata.labels.get(GROUP_LABEL) in rolled].append(node.metadata.name)
     for (runtime, replaced), names in sorted(by_runtime.items()):
         severity = Severity.INFO if replaced else _severity(to)
         yield Finding(

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, InstanceType, Nodegroup, Subnet
 from aliquot.eks.estate.objects import Objects
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.preflight.findings import Finding, Severity, Unchecked
-from aliquot.eks.preflight.pools import NODEGROUP_LABEL
 from aliquot.eks.preflight.surge import nodes_on_top
 
 T = TypeVar("T")
@@ -133,9 +133,7 @@ def _zone(
 def _most_pods(group: Nodegroup, objects: Objects) -> int:
     """On one node of the group, with addresses of their own."""
     names = {
-        node.metadata.name
-        for node in objects.nodes
-        if node.metadata.labels.get(NODEGROUP_LABEL) == group.name
+        node.metadata.name for node in objects.nodes if node.metadata.labels.get(GROUP_LABEL) == group.name
     }
     counted = Counter(
         pod.spec.node_name

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from aliquot.eks.estate.gangs import Gang, Thing
-from aliquot.eks.upgrade.acts.gang_suspension import Record, records
+from aliquot.eks.upgrade.acts.gang_suspension import AS_WRITTEN, Record, records
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import writing
 from aliquot.eks.upgrade.gpu_roll.marks import CORDONED_BY, SUSPENDED_BY, SUSPENDED_FOR
@@ -18,8 +18,8 @@ from aliquot.eks.upgrade.verdicts import Done, Keep, Verdict, Wait, Writes
 POLL_S = 10.0
 
 
-class ResumeGangs(Struct, frozen=True, kw_only=True, tag="resume-gangs"):
-    groups: tuple[str, ...] = ()
+class ResumeGangs(Struct, frozen=True, kw_only=True, tag="resume-gangs", rename=AS_WRITTEN):
+    places: tuple[str, ...] = ()
     """Those for which they were suspended; empty: all."""
     run: str = ""
     """Whose; empty: of the run that this is a step of."""
@@ -35,7 +35,7 @@ def judged(act: ResumeGangs, seen: Scene, attempt: Attempt) -> Verdict:
     run = act.run or attempt.run
     uncordon = [
         writing.uncordon(node)
-        for node in (seen.within(act.groups) if act.groups else seen.nodes)
+        for node in (seen.within(act.places) if act.places else seen.nodes)
         if node.metadata.annotations.get(CORDONED_BY) == run
     ]
     if uncordon:
@@ -61,7 +61,7 @@ def _is_ours(act: ResumeGangs, thing: Thing, run: str) -> bool:
     marks = thing.metadata.annotations
     if marks.get(SUSPENDED_BY) != run:
         return False
-    return not act.groups or bool(set(act.groups).intersection(marks.get(SUSPENDED_FOR, "").split(",")))
+    return not act.places or bool(set(act.places).intersection(marks.get(SUSPENDED_FOR, "").split(",")))
 
 
 def _records(attempt: Attempt, resumed: Collection[str]) -> list[Record]:

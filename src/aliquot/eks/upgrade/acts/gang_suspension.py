@@ -1,4 +1,4 @@
-"""Before the nodes of GPU groups go: every gang on them saves what it has done, and is suspended as a whole. After: they go on.
+"""Before the nodes of GPU groups or pools go: every gang on them saves what it has done, and is suspended as a whole. After: they go on.
 
 The nodes are cordoned first, so that nobody comes to them any more. A gang that a person has suspended is left alone, both times. What
 was done to a gang it says itself (`gpu_roll.marks`), in the same write: whoever comes after a death looks, and goes on.
@@ -33,11 +33,14 @@ SCALE = "scale"
 EVICT = "evict"
 """What a person may decide of gangs that cannot be suspended: none of their pods for a while, or eviction by EKS."""
 _NAMED = 5
+AS_WRITTEN = {"places": "groups"}
+"""In plans and journals they have been called so since there were groups alone."""
 
 
-class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs"):
+class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs", rename=AS_WRITTEN):
     cluster: str
-    groups: tuple[str, ...]
+    places: tuple[str, ...]
+    """Node groups and NodePools, by `estate.places`."""
     deadline_s: float = 900.0
     """For the checkpoint. Who has none by then is suspended without."""
     leave_s: float = 900.0
@@ -48,7 +51,7 @@ class SuspendGangs(Struct, frozen=True, kw_only=True, tag="suspend-gangs"):
     """What has no way at all is left to be evicted."""
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class Record(Struct, frozen=True, kw_only=True, rename=AS_WRITTEN):
     """Of a gang, as it was: kept before anything is done to it."""
 
     name: str
@@ -57,7 +60,7 @@ class Record(Struct, frozen=True, kw_only=True):
     """What is written to."""
     pods: int
     nodes: tuple[str, ...]
-    groups: tuple[str, ...]
+    places: tuple[str, ...]
     asked_s: float
 
 
@@ -75,14 +78,14 @@ def judged_to_suspend(act: SuspendGangs, seen: Scene, attempt: Attempt) -> Verdi
     gangs = [
         gang
         for gang in seen.gangs
-        if set(gang.groups(of_node)).intersection(act.groups) or any(one.key in begun for one in gang.roots)
+        if set(gang.places(of_node)).intersection(act.places) or any(one.key in begun for one in gang.roots)
     ]
     ours = [gang for gang in gangs if not _left(act, gang, attempt)]
     against = _against(act, seen, ours, attempt)
     if against is not None:
         return against
     to_cordon = [
-        writing.cordon(node, attempt.run) for node in seen.within(act.groups) if not node.spec.unschedulable
+        writing.cordon(node, attempt.run) for node in seen.within(act.places) if not node.spec.unschedulable
     ]
     if to_cordon:
         return Writes(tuple(to_cordon))
@@ -118,7 +121,7 @@ def _against(act: SuspendGangs, seen: Scene, ours: Sequence[Gang], attempt: Atte
     resumed = [
         root
         for gang in ours
-        if set(gang.groups(of_node)).intersection(act.groups)
+        if set(gang.places(of_node)).intersection(act.places)
         for root in gang.roots
         if _mark(root) == attempt.run and not root.is_suspended
     ]
@@ -182,7 +185,7 @@ def _suspended(
         return Keep(f"{prefix}{number}", fresh)
     return Writes(
         tuple(
-            writing.suspend(root, attempt.run, act.groups)
+            writing.suspend(root, attempt.run, act.places)
             for gang in due
             for root in gang.roots
             if _to_suspend(root, attempt)
@@ -191,7 +194,7 @@ def _suspended(
 
 
 def _still_there(act: SuspendGangs, seen: Scene, ours: Sequence[Gang]) -> list[Pod]:
-    names = {node.metadata.name for node in seen.within(act.groups)}
+    names = {node.metadata.name for node in seen.within(act.places)}
     return [pod for gang in ours for pod in gang.pods if pod.spec.node_name in names]
 
 
@@ -268,7 +271,7 @@ def _record(gang: Gang, of_node: Mapping[str, str], now_s: float) -> Record:
         targets=tuple(str(root.target) for root in gang.roots if root.target is not None),
         pods=len(gang.pods),
         nodes=gang.nodes,
-        groups=gang.groups(of_node),
+        places=gang.places(of_node),
         asked_s=now_s,
     )
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from aliquot.eks.upgrade.counts import GROUP_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.gpu_roll import restoring
 from aliquot.eks.upgrade.gpu_roll.layouts import SavedGroup, SeenNode, matched, save, seen_node

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from aliquot.eks.upgrade.counts import GROUP_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Errand, Hold, Keep, Verb, Verdict, Wait, Write, Writes
 from aliquot.kube.client import Client, Propagation

@@ -8,7 +8,7 @@ from msgspec import Struct
 SUSPENDED_BY = "aliquot.dev/suspended-by"
 """On what was suspended: the run. What has none was suspended by somebody else, and stays so."""
 SUSPENDED_FOR = "aliquot.dev/suspended-for"
-"""The node groups, with commas."""
+"""The places (`estate.places`), with commas."""
 REPLICAS_BEFORE = "aliquot.dev/replicas-before"
 """Of what was scaled to none."""
 CORDONED_BY = "aliquot.dev/cordoned-by"

@@ -1,4 +1,4 @@
-"""What there is in the cluster when gangs are to stop or to start: nodes by group, gangs, and what bears somebody's mark."""
+"""What there is in the cluster when gangs are to stop or to start: nodes by place, gangs, and what bears somebody's mark."""
 
 from typing import Any, TypeVar
 
@@ -9,8 +9,8 @@ from aliquot.eks.estate.gangs import Gang, Key, Thing, drawn, thing_of, unread
 from aliquot.eks.estate.gpu_kinds import served
 from aliquot.eks.estate.job_kinds import JOB_KINDS, WORKLOADS, Way
 from aliquot.eks.estate.objects import Node, Pod
+from aliquot.eks.estate.places import place
 from aliquot.eks.estate.served import served_groups
-from aliquot.eks.upgrade.counts import GROUP_LABEL
 from aliquot.eks.upgrade.gpu_roll.marks import SUSPENDED_BY
 from aliquot.kube.client import Client
 from aliquot.kube.errors import NotFound, Unavailable
@@ -28,15 +28,12 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     @property
     def of_node(self) -> dict[str, str]:
-        """Of each node that has one, its group."""
-        return {
-            node.metadata.name: node.metadata.labels[GROUP_LABEL]
-            for node in self.nodes
-            if GROUP_LABEL in node.metadata.labels
-        }
+        """Of each node that is in one, its place."""
+        found = ((node.metadata.name, place(node.metadata.labels)) for node in self.nodes)
+        return {node: where for node, where in found if where}
 
-    def within(self, groups: tuple[str, ...]) -> tuple[Node, ...]:
-        return tuple(node for node in self.nodes if node.metadata.labels.get(GROUP_LABEL) in groups)
+    def within(self, places: tuple[str, ...]) -> tuple[Node, ...]:
+        return tuple(node for node in self.nodes if place(node.metadata.labels) in places)
 
 
 async def scene(kube: Client, *, with_marked: bool = False) -> Scene:

@@ -13,10 +13,10 @@ from aliquot.kube.api.checkpoint import REQUESTED
 from aliquot.kube.resources import NODES, PODS
 
 
-def suspend(root: Root, run: str, groups: Sequence[str]) -> Write:
+def suspend(root: Root, run: str, places: Sequence[str]) -> Write:
     """Of a root that has a way. Of the object that was seen, and no other: somebody may suspend it at the same moment."""
     assert root.target is not None
-    marks: dict[str, str | None] = {SUSPENDED_BY: run, SUSPENDED_FOR: ",".join(groups)}
+    marks: dict[str, str | None] = {SUSPENDED_BY: run, SUSPENDED_FOR: ",".join(places)}
     value: Any = True
     if root.way is Way.KUEUE:
         value = False
