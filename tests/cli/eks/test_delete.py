@@ -1,7 +1,7 @@
 import pytest
 from click.testing import CliRunner
 
-from aliquot.cli.eks import delete as command
+from aliquot.cli.eks.connecting import AwsOptions
 from aliquot.cli.eks.group import eks
 
 
@@ -12,7 +12,7 @@ def test_what_is_no_name_is_no_pattern_either(monkeypatch: pytest.MonkeyPatch, n
     def connect(*_: object) -> None:
         raise AssertionError("AWS is not asked")
 
-    monkeypatch.setattr(command, "connect", connect)
+    monkeypatch.setattr(AwsOptions, "connect", connect)
     result = CliRunner().invoke(eks, ["delete", "--yes", "--", name])
     assert result.exit_code == 2
     assert f"{name!r} is no name of a cluster" in result.stderr

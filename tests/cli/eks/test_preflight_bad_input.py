@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aliquot.cli.eks import preflight as command
+from aliquot.cli.eks.connecting import AwsOptions
 from aliquot.cli.eks.group import eks
 from aliquot.clock import SystemClock
 from aliquot.eks.aws.api import Failure
@@ -66,7 +67,7 @@ def as_user(user: str, *groups: str) -> Connect:
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     made = Account()
-    monkeypatch.setattr(command, "connect_aws", lambda *_: door(made))
+    monkeypatch.setattr(AwsOptions, "connect", lambda _: door(made))
     monkeypatch.setattr(command, "connect", as_user("admin", "system:masters"))
     # Whatever is read here, the process lives on: the garbage of other tests is to be collected.
     monkeypatch.setattr("aliquot.kube.cache.settle_gc", lambda: None)

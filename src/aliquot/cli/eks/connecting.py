@@ -1,4 +1,4 @@
-"""Which AWS account the `eks` commands talk to: options, and the door made of them."""
+"""Which AWS account the `eks` commands talk to: options, and the doors made of them."""
 
 import base64
 import os
@@ -6,16 +6,55 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from aliquot.cli.eks.parameters import gathered
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
     from aliquot.eks.estate.estate import Cluster
 
 
+_URL = re.compile(r"https?://([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\S*)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsOptions:
+    """Which account and region, and where it answers."""
+
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+
+    def at(self, region: str, of: object) -> "AwsOptions":
+        """There, for `of` says so. Raises click.UsageError where an option says another one."""
+        if self.region not in (None, region):
+            raise click.UsageError(f"--region {self.region}, but {of} has {region}: leave it out")
+        return replace(self, region=region)
+
+    def connect(self) -> "Boto":
+        """Raises click.ClickException."""
+        try:
+            from aliquot.eks.aws.boto import Boto
+        except ImportError:
+            raise click.ClickException("boto3 is not installed: pip install 'aliquot[eks]'") from None
+        from aliquot.eks.aws.api import Failure
+
+        url = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+        if url and not _URL.fullmatch(url):
+            raise click.ClickException(f"{url!r} is no address of AWS: write it as http://127.0.0.1:4566")
+        try:
+            return Boto(region=self.region, profile=self.profile, endpoints={"": url} if url else None)
+        except Failure as error:
+            raise click.ClickException(error.message) from None
+
+
 def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """They reach the command as `aws: AwsOptions`."""
+    command = gathered(command, "aws", AwsOptions)
     for option in (
         click.option(
             "--profile", metavar="NAME", help="Of ~/.aws/config; else AWS_PROFILE, else the default."
@@ -29,26 +68,6 @@ def aws_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
-
-
-_URL = re.compile(r"https?://([A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/\S*)?")
-
-
-def connect(region: str | None, profile: str | None, endpoint_url: str | None) -> "Boto":
-    """Raises click.ClickException."""
-    try:
-        from aliquot.eks.aws.boto import Boto
-    except ImportError:
-        raise click.ClickException("boto3 is not installed: pip install 'aliquot[eks]'") from None
-    from aliquot.eks.aws.api import Failure
-
-    url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-    if url and not _URL.fullmatch(url):
-        raise click.ClickException(f"{url!r} is no address of AWS: write it as http://127.0.0.1:4566")
-    try:
-        return Boto(region=region, profile=profile, endpoints={"": url} if url else None)
-    except Failure as error:
-        raise click.ClickException(error.message) from None
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
@@ -45,9 +45,7 @@ def create(
     yes: bool,
     operator: bool,
     poll_s: float,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
+    aws: AwsOptions,
 ) -> None:
     """Make an EKS cluster: VPC, roles, control plane, add-ons, node groups with GPUs, and Aliquot in it.
 
@@ -62,10 +60,7 @@ def create(
 
     try:
         wanted = read(file)
-        of_file = wanted.config.metadata.region
-        if region not in (None, of_file):
-            raise click.UsageError(f"--region {region}, but {file} has {of_file}: leave it out")
-        door = connect(of_file, profile, endpoint_url)
+        door = aws.at(wanted.config.metadata.region, file).connect()
         asyncio.run(_create(door, wanted, dry_run=dry_run, yes=yes, operator=operator, poll_s=poll_s))
     except (DocumentError, Failure, NotMade, NotOurs, Twice) as error:
         raise click.ClickException(str(error)) from None

@@ -1,11 +1,10 @@
 """`aliquot eks approve|pause|resume|retry`: what people say of a run that goes on, from wherever its journal is."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.records import journal, plan_of, record_options, somebody, the_run
+from aliquot.cli.eks.records import RecordOptions, plan_of, record_options, somebody, the_run
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("cluster")
 @record_options
-def approve(cluster: str, data: Path | None, journal_url: str | None) -> None:
+def approve(cluster: str, records: RecordOptions) -> None:
     """Say yes to the plan that CLUSTER waits with."""
-    with journal(journal_url, data) as kept:
+    with records.journal() as kept:
         run = the_run(kept, cluster)
         approved(kept, run.id, plan_of(kept, run.id))
     click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
@@ -41,9 +40,9 @@ def approved(kept: "Journal", run: str, plan: "Plan") -> None:
 @click.argument("cluster")
 @click.option("--reason", required=True, help="For whoever finds it paused.")
 @record_options
-def pause(cluster: str, reason: str, data: Path | None, journal_url: str | None) -> None:
+def pause(cluster: str, reason: str, records: RecordOptions) -> None:
     """Let nothing new begin; what EKS has begun is seen to its end."""
-    with journal(journal_url, data) as kept:
+    with records.journal() as kept:
         run = the_run(kept, cluster)
         kept.pause(run.id, f"{reason} ({somebody()})", SystemClock().now())
     click.echo(f"{run.id} is paused: aliquot eks resume {run.cluster}")
@@ -52,9 +51,9 @@ def pause(cluster: str, reason: str, data: Path | None, journal_url: str | None)
 @click.command()
 @click.argument("cluster")
 @record_options
-def resume(cluster: str, data: Path | None, journal_url: str | None) -> None:
+def resume(cluster: str, records: RecordOptions) -> None:
     """End a pause."""
-    with journal(journal_url, data) as kept:
+    with records.journal() as kept:
         run = the_run(kept, cluster)
         if not run.paused:
             raise click.ClickException(f"{run.id} is not paused")
@@ -72,11 +71,11 @@ def resume(cluster: str, data: Path | None, journal_url: str | None) -> None:
     help="What is to become of gangs that cannot be suspended, in this step.",
 )
 @record_options
-def retry(cluster: str, gangs: str | None, data: Path | None, journal_url: str | None) -> None:
+def retry(cluster: str, gangs: str | None, records: RecordOptions) -> None:
     """Try the step that is held once more: its cause is put right."""
     from aliquot.eks.upgrade.doing import Decision
 
-    with journal(journal_url, data) as kept:
+    with records.journal() as kept:
         run, now_s = the_run(kept, cluster), SystemClock().now()
         step = kept.retry(run.id, now_s)
         if gangs is not None:

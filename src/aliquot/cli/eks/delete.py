@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.parameters import looking_option
 from aliquot.cli.parameters import GivenPath
 
@@ -33,9 +33,7 @@ def delete(
     dry_run: bool,
     yes: bool,
     poll_s: float,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
+    aws: AwsOptions,
 ) -> None:
     """Take away CLUSTER with all that was made for it, also where it was only half made.
 
@@ -56,10 +54,8 @@ def delete(
     try:
         if file is not None:
             metadata = read(file).config.metadata
-            if region not in (None, metadata.region):
-                raise click.UsageError(f"--region {region}, but {file} has {metadata.region}: leave it out")
-            cluster, region = metadata.name, metadata.region
-        door = connect(region, profile, endpoint_url)
+            cluster, aws = metadata.name, aws.at(metadata.region, file)
+        door = aws.connect()
         asyncio.run(_delete(door, str(cluster), dry_run=dry_run, yes=yes, poll_s=poll_s))
     except (DocumentError, Failure, NotGone, Stays) as error:
         raise click.ClickException(str(error)) from None
@@ -70,7 +66,6 @@ async def _delete(door: "Boto", cluster: str, *, dry_run: bool, yes: bool, poll_
     from aliquot.eks.provision.names import Names
 
     async with door as api:
-        assert api.region is not None
         names = Names(cluster, api.region, {})
         work = Deletion(api, names, pause=asyncio.sleep, tell=_say, every_s=poll_s)
         found = await work.remains()

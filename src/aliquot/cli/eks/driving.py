@@ -1,23 +1,18 @@
-"""Drives a run: doors to AWS, the cluster and the disk, the lines it says, and what its end means for the exit code."""
+"""Drives a run: the lines it says, and what its end means for the exit code."""
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.connect import connect
-from aliquot.cli.eks.connecting import connect_eks, of_cluster
-from aliquot.cli.eks.records import directory, somebody
+from aliquot.cli.eks.records import somebody
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
-    from aliquot.eks.aws.boto import Boto
     from aliquot.eks.estate.estate import Estate
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
@@ -27,21 +22,6 @@ if TYPE_CHECKING:
 HELD = 3
 """Exit code: a person has to decide."""
 _STOPPED = 130
-
-take_over_option = click.option(
-    "--take-over",
-    is_flag=True,
-    help="Although somebody else has the run for some minutes more: you know that they do not work on it.",
-)
-poll_option = click.option(
-    "--poll",
-    "poll_s",
-    type=click.FloatRange(0.1, 300),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often EKS is asked how far an update is; other waits go with it.",
-)
 
 
 def until_stopped(work: Coroutine[Any, Any, int], on: str) -> int:
@@ -58,44 +38,6 @@ def until_stopped(work: Coroutine[Any, Any, int], on: str) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo(f"stopped; what EKS has begun it sees to its end; {on}", err=True)
         return _STOPPED
-
-
-@asynccontextmanager
-async def doors_to(
-    api: "Boto", cluster: str, kubeconfig: str | None, context: str | None, data: Path | None
-) -> AsyncIterator["Doors"]:
-    """Raises Failure."""
-    from aliquot.eks.estate import reading_aws
-    from aliquot.eks.upgrade.doing import Doors
-    from aliquot.eks.upgrade.vault import DirectoryVault
-
-    vault = DirectoryVault(directory(data))
-    told = await reading_aws.cluster(api, cluster)
-    if kubeconfig or context:
-        of_cluster(kubeconfig, context, told)
-    reached = connect(kubeconfig, context) if kubeconfig or context else connect_eks(api, told)
-    async with reached as client:
-        yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
-
-
-class MadeAnew(click.ClickException):
-    """The cluster of a run is gone, and there is another one of its name."""
-
-
-async def of_this_cluster(doors: "Doors", plan: "Plan") -> None:
-    """Another region has a cluster of the same name, or another time. Raises Failure, MadeAnew, click.ClickException."""
-    from aliquot.eks.estate import reading_aws
-
-    told = await reading_aws.cluster(doors.api, plan.cluster)
-    if plan.arn != told.arn:
-        raise click.ClickException(
-            f"run {plan.id} is of {plan.arn}, and this is {told.arn}: give the --region and --profile of the run's"
-        )
-    if plan.state.get("cluster: created") not in (None, f"{told.created_s:.0f}"):
-        raise MadeAnew(
-            f"run {plan.id} is of a cluster {plan.cluster} that is gone, and this one was made later: "
-            f"aliquot eks abort {plan.cluster} --leave ends that run"
-        )
 
 
 def who_drives() -> str:

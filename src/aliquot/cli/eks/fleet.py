@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.deciding import approved
-from aliquot.cli.eks.driving import HELD, doors_to, drive, poll_option, until_stopped
-from aliquot.cli.eks.records import journal, record_options
+from aliquot.cli.eks.driving import HELD, drive, until_stopped
+from aliquot.cli.eks.reaching import RunOptions, doors_to, poll_option
+from aliquot.cli.eks.records import RecordOptions, record_options
 from aliquot.cli.eks.upgrade import begun
 from aliquot.cli.output import table
 from aliquot.cli.parameters import GivenPath
@@ -58,11 +59,8 @@ def fleet(
     yes: bool,
     dry_run: bool,
     poll_s: float,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
-    data: Path | None,
-    journal_url: str | None,
+    aws: AwsOptions,
+    records: RecordOptions,
 ) -> None:
     """Upgrade all clusters that have a plan in DIR: the next wave begins once the one before is done.
 
@@ -71,12 +69,10 @@ def fleet(
     Exit codes: 0 all are done; 3 a cluster is held; 1 it failed.
     """
     plans = _plans(directory)
-    door = connect(region, profile, endpoint_url)
-    with journal(journal_url, data) as kept:
-        fleet = _Fleet(kept, plans, at_once, yes, poll_s, data)
-        ctx.exit(
-            until_stopped(fleet.go(door, wave_tag, dry_run=dry_run), "the same command once more goes on")
-        )
+    given = RunOptions(aws=aws, records=records, poll_s=poll_s)
+    with records.journal() as kept:
+        work = _Fleet(given, kept, plans, at_once, yes=yes).go(wave_tag, dry_run=dry_run)
+        ctx.exit(until_stopped(work, "the same command once more goes on"))
 
 
 def _plans(directory: Path) -> "dict[str, tuple[Path, Plan]]":
@@ -101,27 +97,26 @@ def _plans(directory: Path) -> "dict[str, tuple[Path, Plan]]":
 class _Fleet:
     def __init__(
         self,
+        given: RunOptions,
         kept: "Journal",
         plans: "dict[str, tuple[Path, Plan]]",
         at_once: int,
+        *,
         yes: bool,
-        poll_s: float,
-        data: Path | None,
     ) -> None:
+        self._given = given
         self._kept = kept
         self._plans = plans
         self._at_once = at_once
         self._yes = yes
-        self._poll_s = poll_s
-        self._data = data
         self._progress = {name: self._recorded(plan.id) for name, (_, plan) in plans.items()}
         self._waves: dict[str, str] = {}
 
-    async def go(self, door: "Boto", wave_tag: str, *, dry_run: bool) -> int:
+    async def go(self, wave_tag: str, *, dry_run: bool) -> int:
         from aliquot.eks.aws.api import Failure
         from aliquot.eks.upgrade.waves import Progress, next_clusters, waits_for
 
-        async with door as api:
+        async with self._given.aws.connect() as api:
             for name in self._plans:
                 try:
                     told = (await api.call("eks", "DescribeCluster", name=name))["cluster"]
@@ -155,11 +150,13 @@ class _Fleet:
 
         path, _ = self._plans[cluster]
         try:
-            async with doors_to(api, cluster, None, None, self._data) as doors:
+            async with doors_to(api, cluster, self._given) as doors:
                 run, plan = await begun(doors, self._kept, cluster, path)
                 if self._yes:
                     approved(self._kept, run, plan)
-                code = await drive(doors, self._kept, run, plan, poll_s=self._poll_s, before=f"{cluster}  ")
+                code = await drive(
+                    doors, self._kept, run, plan, poll_s=self._given.poll_s, before=f"{cluster}  "
+                )
         except (Failure, ApiError, Held) as error:
             click.echo(f"{cluster}  {error}", err=True)
             return False

@@ -1,5 +1,8 @@
 """Types of options that the `eks` commands share."""
 
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,18 @@ if TYPE_CHECKING:
     from aliquot.eks.upgrade.acts.smoke_job import SmokeJob
     from aliquot.eks.versions.minor import Minor
     from aliquot.windows import Window
+
+
+def gathered(command: Callable[..., Any], name: str, into: type) -> Callable[..., Any]:
+    """Parameters that are the fields of `into`, a dataclass, reach the command as one of these, under that name."""
+    taken = [field.name for field in fields(into)]
+
+    @wraps(command)
+    def with_one(*given: Any, **parameters: Any) -> Any:
+        one = into(**{field: parameters.pop(field) for field in taken})
+        return command(*given, **parameters, **{name: one})
+
+    return with_one
 
 
 looking_option = click.option(

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.connect import cluster_options, connect
-from aliquot.cli.eks.connecting import aws_options, connect_eks
-from aliquot.cli.eks.connecting import connect as connect_aws
+from aliquot.cli.eks.connecting import AwsOptions, aws_options, connect_eks
 from aliquot.cli.eks.files import read_waivers, write
 from aliquot.cli.eks.parameters import MinorType, PinType, SmokeType, TagType, WindowType
 from aliquot.cli.eks.reading import run
@@ -163,9 +162,7 @@ def plan(
     out: Path | None,
     kubeconfig: str | None,
     context: str | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
+    aws: AwsOptions,
 ) -> None:
     """Every hop and every step of an upgrade of CLUSTER, before anything is changed; nothing is written to it.
 
@@ -201,7 +198,7 @@ def plan(
         allow_unchecked=allow_unchecked,
         helm=helm,
     )
-    door = connect_aws(region, profile, endpoint_url)
+    door = aws.connect()
     if cluster:
         made = run(_one(door, cluster, to, options, kubeconfig, context, aws_only=aws_only))
         if made is not None:
@@ -233,7 +230,7 @@ async def _one(
         asked = _objects(api, kubeconfig, context, aws_only=aws_only)
         try:
             return await make(
-                api, cluster, to, options, region=api.region or "", clock=api.clock, with_objects=asked
+                api, cluster, to, options, region=api.region, clock=api.clock, with_objects=asked
             )
         except NothingToDo as error:
             # Not where whoever wants JSON or Markdown reads it.
@@ -271,7 +268,7 @@ async def _fleet(
             found,
             to,
             options,
-            region=api.region or "",
+            region=api.region,
             clock=api.clock,
             with_objects=_objects(api, None, None, aws_only=aws_only),
         )

@@ -9,8 +9,7 @@ import click
 
 from aliquot.cli.connect import cluster_options, connect
 from aliquot.cli.eks.component_options import chosen, component_options
-from aliquot.cli.eks.connecting import aws_options, connect_eks
-from aliquot.cli.eks.connecting import connect as connect_aws
+from aliquot.cli.eks.connecting import AwsOptions, aws_options, connect_eks
 from aliquot.cli.eks.files import read_waivers, write
 from aliquot.cli.eks.parameters import MinorType
 from aliquot.cli.eks.reading import run
@@ -104,9 +103,7 @@ def preflight(
     targets: tuple[str, ...],
     kubeconfig: str | None,
     context: str | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
+    aws: AwsOptions,
 ) -> None:
     """What speaks against an upgrade of CLUSTER, or against manifests; nothing is changed.
 
@@ -134,7 +131,7 @@ def preflight(
     if kubernetes:
         subject = run(_of_kubernetes(subject, kubeconfig, context, helm=helm))
     elif cluster:
-        door = connect_aws(region, profile, endpoint_url)
+        door = aws.connect()
         subject = run(_of_eks(subject, door, cluster, kubeconfig, context, helm=helm))
     result = judge(subject, CHECKS, decided)
     text = _text(result, _As(output))

@@ -5,11 +5,13 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aliquot.cli.eks.parameters import gathered
 from aliquot.cli.parameters import GivenPath
 
 if TYPE_CHECKING:
@@ -19,7 +21,42 @@ if TYPE_CHECKING:
 _DATA = "aliquot/eks"
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    data: Path | None = None
+    journal_url: str | None = None
+
+    @property
+    def directory(self) -> Path:
+        if self.data is not None:
+            return self.data
+        state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+        return Path(state) / _DATA
+
+    @contextmanager
+    def journal(self) -> Iterator["Journal"]:
+        """What goes wrong with the journal, or is held in it, ends the command in one line."""
+        from aliquot.eks.upgrade.journal import Held, Journal
+        from aliquot.sql.failures import Unreachable, Unusable
+
+        place = self.directory
+        try:
+            if self.journal_url is None:
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            opened = Journal(self.journal_url or f"sqlite:///{place}/journal.db")
+            try:
+                yield opened
+            finally:
+                opened.close()
+        except (Held, Unreachable, Unusable) as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            raise click.ClickException(f"{place}: {error.strerror or error}") from None
+
+
 def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """They reach the command as `records: RecordOptions`."""
+    command = gathered(command, "records", RecordOptions)
     for option in (
         click.option(
             "--data",
@@ -40,34 +77,6 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
-
-
-def directory(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return Path(state) / _DATA
-
-
-@contextmanager
-def journal(url: str | None, data: Path | None) -> Iterator["Journal"]:
-    """What goes wrong with the journal, or is held in it, ends the command in one line."""
-    from aliquot.eks.upgrade.journal import Held, Journal
-    from aliquot.sql.failures import Unreachable, Unusable
-
-    place = directory(data)
-    try:
-        if url is None:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = Journal(url or f"sqlite:///{place}/journal.db")
-        try:
-            yield opened
-        finally:
-            opened.close()
-    except (Held, Unreachable, Unusable) as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{place}: {error.strerror or error}") from None
 
 
 def going(kept: "Journal", name: str) -> "Run | None":

@@ -1,29 +1,16 @@
 """`aliquot eks rollback` and `abort`: the ways back, before the control plane has gone on and after it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.connect import cluster_options
-from aliquot.cli.eks.connecting import aws_options, connect
-from aliquot.cli.eks.driving import (
-    MadeAnew,
-    doors_to,
-    drive,
-    of_this_cluster,
-    poll_option,
-    read,
-    take_over_option,
-    until_stopped,
-    who_drives,
-)
-from aliquot.cli.eks.records import going, journal, plan_of, record_options, somebody, the_run
+from aliquot.cli.eks.driving import drive, read, until_stopped, who_drives
+from aliquot.cli.eks.reaching import Gone, RunOptions, of_this_cluster, run_options
+from aliquot.cli.eks.records import going, plan_of, somebody, the_run
 from aliquot.cli.output import table
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
-    from aliquot.eks.aws.boto import Boto
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
     from aliquot.eks.upgrade.journal import Journal, Run, Standing
@@ -38,26 +25,14 @@ _LEFT = "left where it was"
 @click.argument("cluster")
 @click.option("--dry-run", is_flag=True, help="Show the way back, and go none of it.")
 @click.option("--yes", is_flag=True, help="Go, without being asked.")
-@take_over_option
-@poll_option
-@cluster_options
-@aws_options
-@record_options
+@run_options
 @click.pass_context
 def rollback(
     ctx: click.Context,
     cluster: str,
     dry_run: bool,
     yes: bool,
-    take_over: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
-    data: Path | None,
-    journal_url: str | None,
+    given: RunOptions,
 ) -> None:
     """Take CLUSTER back to the minor before: within seven days of its upgrade, and not once it has been upgraded again.
 
@@ -66,54 +41,34 @@ def rollback(
 
     Exit codes: as of upgrade.
     """
-    door = connect(region, profile, endpoint_url)
-    with journal(journal_url, data) as kept:
-        if take_over:
+    with given.records.journal() as kept:
+        if given.take_over:
             kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
-        work = _back(door, kept, cluster, dry_run, yes, poll_s, kubeconfig, context, data)
+        work = _back(given, kept, cluster, dry_run=dry_run, yes=yes)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
-async def _back(
-    door: "Boto",
-    kept: "Journal",
-    cluster: str,
-    dry_run: bool,
-    yes: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    data: Path | None,
-) -> int:
-    from aliquot.eks.aws.api import Failure
+async def _back(given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bool, yes: bool) -> int:
     from aliquot.eks.plan.plan import CannotPlan
-    from aliquot.kube.errors import ApiError
 
-    async with door as api:
+    async with given.doors(cluster) as doors:
+        turned = going(kept, cluster)
+        standing = kept.standing(turned.id) if turned else []
         try:
-            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                turned = going(kept, cluster)
-                standing = kept.standing(turned.id) if turned else []
-                plan = await _plan(
-                    doors, kept, cluster, turned.id if turned else "", standing, api.region or ""
-                )
-                _show(plan)
-                if dry_run:
-                    return 0
-                if not yes:
-                    click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
-                run = (
-                    _turned(doors, kept, turned.id, plan, _BACK, standing)
-                    if turned
-                    else _begun(doors, kept, plan)
-                )
-                return await drive(doors, kept, run, plan, poll_s=poll_s)
-        except (Failure, ApiError, CannotPlan) as error:
+            plan = await _plan(doors, kept, cluster, turned.id if turned else "", standing)
+        except CannotPlan as error:
             raise click.ClickException(str(error)) from None
+        _show(plan)
+        if dry_run:
+            return 0
+        if not yes:
+            click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
+        run = _turned(doors, kept, turned.id, plan, _BACK, standing) if turned else _begun(doors, kept, plan)
+        return await drive(doors, kept, run, plan, poll_s=given.poll_s)
 
 
 async def _plan(
-    doors: "Doors", kept: "Journal", cluster: str, run: str, standing: "list[Standing]", region: str
+    doors: "Doors", kept: "Journal", cluster: str, run: str, standing: "list[Standing]"
 ) -> "Plan":
     from aliquot.eks.plan import going_back, targets, undoing
     from aliquot.eks.plan import plan as plans
@@ -132,7 +87,8 @@ async def _plan(
         options, taken = before.options, [one.step for one in standing]
         undo = undoing.left(before.steps, standing)
     estate = await read(doors, cluster)
-    lead = await targets.read(doors.api, estate, estate.cluster.minor.previous, options, region=region)
+    now = estate.cluster
+    lead = await targets.read(doors.api, estate, now.minor.previous, options, region=now.region)
     way = going_back.plan(estate, lead, options, undo=undo)
     return plans.instead(way, way.steps, taken)
 
@@ -199,26 +155,14 @@ def _turned(
     is_flag=True,
     help="Also once the control plane has gone on: the run ends there, and the rest is planned anew.",
 )
-@take_over_option
-@poll_option
-@cluster_options
-@aws_options
-@record_options
+@run_options
 @click.pass_context
 def abort(
     ctx: click.Context,
     cluster: str,
     yes: bool,
     leave: bool,
-    take_over: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
-    data: Path | None,
-    journal_url: str | None,
+    given: RunOptions,
 ) -> None:
     """Stop the run of CLUSTER, and put back what it has begun: what stands still goes on, and suspended jobs, too.
 
@@ -227,63 +171,43 @@ def abort(
 
     Exit codes: as of upgrade.
     """
-    door = connect(region, profile, endpoint_url)
-    with journal(journal_url, data) as kept:
+    with given.records.journal() as kept:
         run = the_run(kept, cluster)
-        if take_over:
+        if given.take_over:
             kept.take_over(run.id, somebody(), SystemClock().now())
-        work = _abort(door, kept, run, yes, leave, poll_s, kubeconfig, context, data)
+        work = _abort(given, kept, run, yes=yes, leave=leave)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
-async def _abort(
-    door: "Boto",
-    kept: "Journal",
-    run: "Run",
-    yes: bool,
-    leave: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    data: Path | None,
-) -> int:
-    from aliquot.eks.aws.api import Failure
+async def _abort(given: RunOptions, kept: "Journal", run: "Run", *, yes: bool, leave: bool) -> int:
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan import undoing
     from aliquot.eks.upgrade.states import Abort
-    from aliquot.kube.errors import ApiError
 
     cluster = run.cluster
     plan, standing = plan_of(kept, run.id), kept.standing(run.id)
     steps = undoing.left(plan.steps, standing)
     turned = plans.instead(plan, steps, [one.step for one in standing])
-    async with door as api:
-        try:
-            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                await of_this_cluster(doors, plan)
-                gone_on = await _stops(doors, plan, standing) is Abort.ROLLBACK
-                if gone_on and not leave:
-                    raise click.ClickException(
-                        f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on; "
-                        f"or aliquot eks abort {cluster} --leave, and plan the rest anew"
-                    )
-                for step in steps:
-                    click.echo(f"puts back: {step.what}")
-                for line in undoing.stays(plan.steps, standing):
-                    click.echo(f"mind: {line}")
-                if not yes:
-                    click.confirm(f"Stop {run.id}?", abort=True, err=True)
-                _turned(doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
-                return await drive(doors, kept, run.id, turned, poll_s=poll_s)
-        except Failure as error:
-            is_gone = error.operation == "DescribeCluster" and error.code == "ResourceNotFoundException"
-            if not (leave and is_gone):
-                raise click.ClickException(str(error)) from None
-        except MadeAnew:
-            if not leave:
-                raise
-        except ApiError as error:
-            raise click.ClickException(str(error)) from None
+    try:
+        async with given.doors(cluster) as doors:
+            await of_this_cluster(doors, plan)
+            gone_on = await _stops(doors, plan, standing) is Abort.ROLLBACK
+            if gone_on and not leave:
+                raise click.ClickException(
+                    f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on; "
+                    f"or aliquot eks abort {cluster} --leave, and plan the rest anew"
+                )
+            for step in steps:
+                click.echo(f"puts back: {step.what}")
+            for line in undoing.stays(plan.steps, standing):
+                click.echo(f"mind: {line}")
+            if not yes:
+                click.confirm(f"Stop {run.id}?", abort=True, err=True)
+            _turned(doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
+            return await drive(doors, kept, run.id, turned, poll_s=given.poll_s)
+    except Gone:
+        if not leave:
+            raise
     return _gone(kept, run, yes=yes)
 
 

@@ -1,12 +1,11 @@
 """`aliquot eks status`: runs, how far they are, and what they wait for."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.eks.records import journal, record_options
+from aliquot.cli.eks.records import RecordOptions, record_options
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.clock import SystemClock
 
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
 @click.option("--log", is_flag=True, help="All that was intended, asked, answered and decided.")
 @record_options
 @output_option
-def status(
-    cluster: str | None, log: bool, data: Path | None, journal_url: str | None, output: Format
-) -> None:
+def status(cluster: str | None, log: bool, records: RecordOptions, output: Format) -> None:
     """Runs of all clusters; with CLUSTER the steps of its newest one."""
-    with journal(journal_url, data) as kept:
+    with records.journal() as kept:
         runs = [one for one in kept.runs() if cluster in (None, one.cluster, one.id)]
         if cluster is None:
             _runs(kept, runs, output)

@@ -6,24 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.connect import cluster_options
-from aliquot.cli.eks.connecting import aws_options, connect
 from aliquot.cli.eks.deciding import approved
-from aliquot.cli.eks.driving import (
-    doors_to,
-    drive,
-    of_this_cluster,
-    poll_option,
-    read,
-    take_over_option,
-    until_stopped,
-)
-from aliquot.cli.eks.records import going, journal, plan_of, record_options, somebody, the_run
+from aliquot.cli.eks.driving import drive, read, until_stopped
+from aliquot.cli.eks.reaching import RunOptions, of_this_cluster, run_options
+from aliquot.cli.eks.records import going, plan_of, somebody, the_run
 from aliquot.cli.parameters import GivenPath
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
-    from aliquot.eks.aws.boto import Boto
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
     from aliquot.eks.upgrade.journal import Journal, Run
@@ -39,26 +29,14 @@ if TYPE_CHECKING:
     help="To begin: what `aliquot eks plan --out FILE` wrote. Left out, the run that there is goes on.",
 )
 @click.option("--yes", is_flag=True, help="Approve the plan, too: you have read it.")
-@take_over_option
-@poll_option
-@cluster_options
-@aws_options
-@record_options
+@run_options
 @click.pass_context
 def upgrade(
     ctx: click.Context,
     cluster: str,
     plan_file: Path | None,
     yes: bool,
-    take_over: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
-    data: Path | None,
-    journal_url: str | None,
+    given: RunOptions,
 ) -> None:
     """Upgrade CLUSTER in place, by a plan that was shown before.
 
@@ -67,38 +45,19 @@ def upgrade(
 
     Exit codes: 0 done; 3 a person has to decide (it says what, and why); 1 it failed.
     """
-    door = connect(region, profile, endpoint_url)
-    with journal(journal_url, data) as kept:
-        if take_over:
+    with given.records.journal() as kept:
+        if given.take_over:
             kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
-        work = _go(door, kept, cluster, plan_file, yes, poll_s, kubeconfig, context, data)
-        code = until_stopped(work, f"aliquot eks upgrade {cluster} goes on from there")
-    ctx.exit(code)
+        work = _go(given, kept, cluster, plan_file, yes=yes)
+        ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on from there"))
 
 
-async def _go(
-    door: "Boto",
-    kept: "Journal",
-    cluster: str,
-    plan_file: Path | None,
-    yes: bool,
-    poll_s: float,
-    kubeconfig: str | None,
-    context: str | None,
-    data: Path | None,
-) -> int:
-    from aliquot.eks.aws.api import Failure
-    from aliquot.kube.errors import ApiError
-
-    async with door as api:
-        try:
-            async with doors_to(api, cluster, kubeconfig, context, data) as doors:
-                run, plan = await begun(doors, kept, cluster, plan_file)
-                if yes:
-                    approved(kept, run, plan)
-                return await drive(doors, kept, run, plan, poll_s=poll_s)
-        except (Failure, ApiError) as error:
-            raise click.ClickException(str(error)) from None
+async def _go(given: RunOptions, kept: "Journal", cluster: str, plan_file: Path | None, *, yes: bool) -> int:
+    async with given.doors(cluster) as doors:
+        run, plan = await begun(doors, kept, cluster, plan_file)
+        if yes:
+            approved(kept, run, plan)
+        return await drive(doors, kept, run, plan, poll_s=given.poll_s)
 
 
 async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "tuple[str, Plan]":

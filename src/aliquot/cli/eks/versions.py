@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.connecting import aws_options, connect
+from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.clock import SystemClock
 
@@ -29,9 +29,7 @@ def versions(
     live: bool,
     everything: bool,
     on: datetime | None,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
+    aws: AwsOptions,
     output: Format,
 ) -> None:
     """Which minors EKS supports until when, and what staying costs."""
@@ -42,7 +40,7 @@ def versions(
     today = datetime.fromtimestamp(SystemClock().now(), UTC).date()
     known = calendar.shipped()
     if live:
-        known = asyncio.run(_live(connect(region, profile, endpoint_url), known))
+        known = asyncio.run(_live(aws.connect(), known))
         today = known.as_of
     day = on.date() if on else today
     if on:

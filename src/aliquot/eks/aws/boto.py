@@ -62,15 +62,14 @@ class Boto:
             self._session = botocore.session.Session(profile=profile)
             self._session.get_scoped_config()
             # botocore reads AWS_DEFAULT_REGION alone; the command line and all other SDKs go by AWS_REGION first.
-            self.region = (
-                region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
-            )
+            found = region or os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
         except botocore.exceptions.BotoCoreError as error:
             raise Failure("aws", "configuration", NO_CREDENTIALS, _line(error)) from None
-        if not self.region:
+        if not found:
             raise Failure(
                 "aws", "configuration", NO_CREDENTIALS, "no region is set: give --region, or set AWS_REGION"
             )
+        self.region = str(found)
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             connect_timeout=_CONNECT_S,

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from aliquot.eks.aws import arns
 from aliquot.eks.estate.objects import Objects
 from aliquot.eks.estate.updates import SeenUpdate
 from aliquot.eks.sightings.sighting import Sighting, Unchecked
@@ -41,6 +42,10 @@ class Cluster(Struct, frozen=True, kw_only=True):
     authority: str = ""
     tags: dict[str, str] = {}
     issues: tuple[Issue, ...] = ()
+
+    @property
+    def region(self) -> str:
+        return arns.region(self.arn)
 
 
 class Nodegroup(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from aliquot.eks.aws import arns
 from aliquot.eks.plan.costs import Costs
 from aliquot.eks.preflight.waivers import Waiver
 from aliquot.eks.sightings.sighting import Unchecked
@@ -108,8 +109,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def region(self) -> str:
-        parts = self.arn.split(":")
-        return parts[3] if len(parts) > 3 else ""
+        return arns.region(self.arn)
 
     @property
     def expected_s(self) -> float:
