@@ -28,7 +28,7 @@ from tests.eks.plan.estates import (
 NODES = [node("a", "gpu-a"), node("b", "gpu-b")]
 
 
-FARGATE = {"metadata": {"name": "f", "labels": {"eks.amazonaws.com/fargate-profile": "p"}}}
+FARGATE = {"metadata": {"name": "f", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}}
 
 
 def before() -> Estate:

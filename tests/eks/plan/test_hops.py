@@ -390,7 +390,7 @@ def test_jobs_that_have_to_succeed_run_before_gangs_go_on_and_at_both_ends() -> 
 
 
 def test_fargate_is_restarted_where_there_is_some_or_nobody_knows() -> None:
-    fargate = {"metadata": {"name": "f", "labels": {"eks.amazonaws.com/fargate-profile": "p"}}}
+    fargate = {"metadata": {"name": "f", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}}
     assert "1.32/fargate" in changing(estate(objects=objects([fargate], [])))
     assert "1.32/fargate" in changing(estate(objects=None))
     assert "1.32/fargate" not in changing(estate())
@@ -414,10 +414,11 @@ def test_what_no_step_replaces_is_said() -> None:
     strangers = [
         {"metadata": {"name": "k", "labels": {"karpenter.sh/nodepool": "default"}}},
         {"metadata": {"name": "own", "labels": {}}},
+        {"metadata": {"name": "fargate-10-0-0-1", "labels": {"eks.amazonaws.com/compute-type": "fargate"}}},
     ]
     made = plan(estate(group("web"), objects=objects(strangers, [])), M132, TARGETS, OPTIONS)
     assert any(note.startswith("1 nodes are Karpenter's") for note in made.notes)
-    assert any(note.startswith("1 nodes are of no managed group") for note in made.notes)
+    assert any(note.startswith("1 node is of no managed group") for note in made.notes)
 
 
 @pytest.mark.parametrize(

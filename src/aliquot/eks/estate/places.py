@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 POOL_LABEL = "karpenter.sh/nodepool"
+COMPUTE_LABEL, FARGATE = "eks.amazonaws.com/compute-type", "fargate"
+"""Of a node of Fargate. Which profile it came by, only its pod says."""
 _POOL = "nodepool/"
 
 
@@ -23,6 +25,11 @@ def place(labels: Mapping[str, str]) -> str:
     if POOL_LABEL in labels:
         return pool(labels[POOL_LABEL])
     return labels.get(GROUP_LABEL, "")
+
+
+def is_fargate(labels: Mapping[str, str]) -> bool:
+    """A node with these labels, of one pod."""
+    return labels.get(COMPUTE_LABEL) == FARGATE
 
 
 def told(places: Iterable[str]) -> str:

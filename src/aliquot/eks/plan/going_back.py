@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from aliquot.eks.estate.estate import Addon, Estate
+from aliquot.eks.estate.places import is_fargate
 from aliquot.eks.plan import addon_builds, hashing, refusing
 from aliquot.eks.plan.node_steps import of_groups
 from aliquot.eks.plan.passing import after
@@ -154,11 +155,7 @@ def _notes(estate: Estate) -> tuple[str, ...]:
     behind = (
         []
         if objects is None
-        else [
-            node.metadata.name
-            for node in objects.nodes
-            if node.metadata.labels.get("eks.amazonaws.com/compute-type") == "fargate"
-        ]
+        else [node.metadata.name for node in objects.nodes if is_fargate(node.metadata.labels)]
     )
     if behind:
         notes.append(

@@ -5,12 +5,11 @@ from datetime import date
 
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.job_kinds import Way
-from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate, place
 from aliquot.eks.plan.addon_builds import COREDNS, KUBE_PROXY, VPC_CNI, listed
 from aliquot.eks.plan.placing import Placement
 from aliquot.eks.plan.plan import DAY_S, Hop, Options
 from aliquot.eks.plan.rolling import has_gpus, no_surge
-from aliquot.eks.preflight.pools import FARGATE_LABEL
 from aliquot.eks.upgrade.acts.group_config import Strategy
 from aliquot.eks.versions.calendar import Calendar, Support
 
@@ -82,9 +81,10 @@ def _nodes_of_nobody(estate: Estate) -> Iterator[str]:
     of_karpenter = sum(1 for one in labels if POOL_LABEL in one)
     if of_karpenter:
         yield f"{of_karpenter} nodes are Karpenter's: it replaces them itself, by the AMI that its NodeClasses name"
-    others = sum(1 for one in labels if not {GROUP_LABEL, POOL_LABEL, FARGATE_LABEL} & one.keys())
+    others = sum(1 for one in labels if not place(one) and not is_fargate(one))
     if others:
-        yield f"{others} nodes are of no managed group: whoever made them replaces them, before they are three minors behind"
+        nodes = "1 node is" if others == 1 else f"{others} nodes are"
+        yield f"{nodes} of no managed group: whoever made them replaces them, before they are three minors behind"
 
 
 def _nowhere_to_go(estate: Estate, options: Options) -> Iterator[str]:
@@ -108,7 +108,8 @@ def _keeps_away(taint: str) -> bool:
 def _open_nodes_beside_groups(estate: Estate) -> bool:
     """As far as the API server was asked."""
     return estate.objects is not None and any(
-        not {GROUP_LABEL, FARGATE_LABEL} & node.metadata.labels.keys()
+        GROUP_LABEL not in node.metadata.labels
+        and not is_fargate(node.metadata.labels)
         and not node.spec.unschedulable
         and not any(taint.get("effect") in _KEEP_AWAY for taint in node.spec.taints)
         for node in estate.objects.nodes

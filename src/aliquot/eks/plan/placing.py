@@ -6,8 +6,7 @@ from aliquot.eks.estate import gangs
 from aliquot.eks.estate.estate import Estate
 from aliquot.eks.estate.gangs import Gang
 from aliquot.eks.estate.objects import Objects
-from aliquot.eks.estate.places import GROUP_LABEL
-from aliquot.eks.preflight.pools import FARGATE_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL, is_fargate
 from aliquot.kube.resources import NODES, PODS
 
 
@@ -31,7 +30,7 @@ class Placement(Struct, frozen=True, kw_only=True):
 def has_fargate(estate: Estate) -> bool:
     """As far as the API server was asked."""
     return estate.objects is not None and any(
-        FARGATE_LABEL in node.metadata.labels for node in estate.objects.nodes
+        is_fargate(node.metadata.labels) for node in estate.objects.nodes
     )
 
 

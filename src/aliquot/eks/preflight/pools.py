@@ -1,6 +1,6 @@
 """Nodes by what makes and replaces them together, and the pods that run there or ask to.
 
-A pool is a managed node group, a NodePool of Karpenter, a Fargate profile, or what is left. A group without nodes is one, too.
+A pool is a managed node group, a NodePool of Karpenter, Fargate, or what is left. A group without nodes is one, too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,12 +9,11 @@ from msgspec import Struct
 
 from aliquot.eks.estate.estate import Estate, Nodegroup
 from aliquot.eks.estate.objects import Meta, Node, Objects, Pod, PodSpec, Workload
-from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL
+from aliquot.eks.estate.places import GROUP_LABEL, POOL_LABEL, is_fargate
 from aliquot.eks.versions import drivers
 from aliquot.eks.versions.drivers import Family
 from aliquot.kube.selectors import SelectorError, from_object
 
-FARGATE_LABEL = "eks.amazonaws.com/fargate-profile"
 TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 _OVER = frozenset({"Succeeded", "Failed"})
@@ -102,13 +101,15 @@ def gpu_families(estate: Estate, pool: Pool) -> tuple[Family, ...]:
 
 def pool_of(node: Node) -> str:
     labels = node.metadata.labels
-    for label in (GROUP_LABEL, FARGATE_LABEL, POOL_LABEL):
+    for label in _KINDS:
         if label in labels:
             return pool_name(label, labels[label])
+    if is_fargate(labels):
+        return "nodes of Fargate"
     return "nodes of no group"
 
 
-_KINDS = {GROUP_LABEL: "node group", FARGATE_LABEL: "Fargate profile", POOL_LABEL: "NodePool"}
+_KINDS = {GROUP_LABEL: "node group", POOL_LABEL: "NodePool"}
 
 
 def pool_name(label: str, value: str) -> str:

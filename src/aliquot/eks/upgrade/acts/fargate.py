@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from aliquot.eks.estate.objects import Node, Pod
+from aliquot.eks.estate.places import COMPUTE_LABEL, FARGATE
 from aliquot.eks.upgrade.doing import Attempt, Doing, Doors
 from aliquot.eks.upgrade.verdicts import Done, Hold, Verb, Verdict, Wait, Write, Writes
 from aliquot.eks.versions.minor import Minor
 from aliquot.kube.errors import NotFound
 from aliquot.kube.resources import DAEMONSETS, DEPLOYMENTS, NODES, PODS, REPLICASETS, STATEFULSETS, Resource
 
-_FARGATE = {"eks.amazonaws.com/compute-type": "fargate"}
 _RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _LOOK_S = 20.0
 _MOST_S = 1800.0
@@ -38,8 +38,7 @@ class Seen(Struct, frozen=True):
 
 async def look(act: FargateRestart, doors: Doors) -> Seen:
     kube = doors.kube
-    selector = ",".join(f"{key}={value}" for key, value in _FARGATE.items())
-    nodes = await kube.list(NODES, into=Node, label_selector=selector)
+    nodes = await kube.list(NODES, into=Node, label_selector=f"{COMPUTE_LABEL}={FARGATE}")
     old = {
         one.metadata.name
         for one in nodes.items
