@@ -51,6 +51,34 @@ def test_another_word_changes_nothing(journal: Journal, tmp_path: Path) -> None:
     assert journal.standing("run-1")[0].phase is Phase.HELD
 
 
+EU, US = (f"arn:aws:eks:{region}:123456789012:cluster/twice" for region in ("eu-west-1", "us-east-1"))
+
+
+@pytest.mark.parametrize(
+    ("words", "paused"),
+    [
+        (("twice",), ""),
+        (("twice", "--region", "us-east-1"), "us"),
+        ((EU,), "eu"),
+        (("us",), "us"),
+        (("twice", "--region", "mars"), ""),
+    ],
+)
+def test_of_two_clusters_of_one_name_one_is_said(words: tuple[str, ...], paused: str, tmp_path: Path) -> None:
+    opened = Journal(f"sqlite:///{tmp_path}/journal.db")
+    opened.begin("eu", "twice", b"plan", [STEP], 1.0, arn=EU)
+    opened.begin("us", "twice", b"plan", [STEP], 2.0, arn=US)
+    told = CliRunner().invoke(eks, ["pause", *words, "--reason", "x", "--data", str(tmp_path)])
+    assert [one.id for one in opened.runs() if one.paused] == ([paused] if paused else [])
+    assert told.exit_code == (0 if paused else 1)
+    if words == ("twice",):
+        assert f"twice is 2 clusters here: {EU}, {US}; give --region" in told.stderr
+    if "mars" in words:
+        assert f"twice in mars has no run that goes on, {EU}, {US} has: give its --region" in told.stderr
+    shown = CliRunner().invoke(eks, ["status", "--region", "eu-west-1", "--data", str(tmp_path)])
+    assert (" eu " in shown.output, " us " in shown.output) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("held", "then"),
     [("1.32/approve", Phase.TO_DO), ("1.32/preflight", Phase.HELD), ("1.32/control-plane", Phase.HELD)],

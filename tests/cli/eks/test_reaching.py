@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from aliquot.cli.eks.connecting import AwsOptions
-from aliquot.cli.eks.reaching import RunOptions, of_this_cluster, run_options
+from aliquot.cli.eks.reaching import RunOptions, of_this_account, of_this_cluster, run_options
 from aliquot.cli.eks.records import RecordOptions
+from aliquot.eks.estate.estate import Cluster
 from aliquot.eks.plan.plan import Options
 from aliquot.eks.plan.planning import plan as planned
 from tests.eks.plan.estates import M131, M132, TARGETS, at, estate, group
-from tests.eks.upgrade.acts.worlds import World, world
 
 
 @click.command()
@@ -50,23 +50,44 @@ def test_a_file_and_an_option_that_say_two_regions() -> None:
         AwsOptions(region="us-east-1").at("eu-west-1", "f")
 
 
-async def _looked(arn: str | None) -> None:
-    async with world() as there:
-        await _with(there, arn)
-
-
-async def _with(there: World, arn: str | None) -> None:
-    told = (await there.doors.api.call("eks", "DescribeCluster", name="prod"))["cluster"]
-    here = at(M131, created_s=told["createdAt"].timestamp())
-    plan = planned(estate(group("cpu"), cluster=here), M132, TARGETS, Options())
-    await of_this_cluster(there.doors, replace(plan, arn=told["arn"] if arn is None else arn))
+EU, US = (f"arn:aws:eks:{region}:123456789012:cluster/prod" for region in ("eu-west-1", "us-east-1"))
+HERE = at(M131, arn=EU, created_s=1_790_000_000.0)
+PLAN = planned(estate(group("cpu"), cluster=HERE), M132, TARGETS, Options())
 
 
 def test_it_is_the_one() -> None:
-    asyncio.run(_looked(None))
+    of_this_cluster(HERE, PLAN)
 
 
-def test_one_of_the_same_name_elsewhere_is_another_one() -> None:
-    with pytest.raises(click.ClickException, match=r"is of arn:.*us-east-1.*give the --region") as refused:
-        asyncio.run(_looked("arn:aws:eks:us-east-1:123456789012:cluster/prod"))
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (replace(HERE, arn=US), rf"run {PLAN.id} is of {EU}, and this is {US}: give the --region"),
+        (
+            replace(HERE, created_s=1_800_000_000.0),
+            "is of a cluster prod that is gone.*--leave ends that run",
+        ),
+    ],
+)
+def test_one_of_the_same_name_is_another_one(cluster: Cluster, said: str) -> None:
+    with pytest.raises(click.ClickException, match=said) as refused:
+        of_this_cluster(cluster, PLAN)
     assert "\n" not in refused.value.message
+
+
+def test_an_arn_is_of_an_account() -> None:
+    for word in ("prod", EU):
+        of_this_account(HERE, word)
+    with pytest.raises(click.ClickException, match=f"this is {EU}, and not .*: give the --profile"):
+        of_this_account(HERE, EU.replace("123456789012", "210987654321"))
+
+
+def test_an_arn_says_the_region() -> None:
+    given = RunOptions(aws=AwsOptions(region="us-east-1"), records=RecordOptions(), poll_s=1.0)
+
+    async def reached() -> None:
+        async with given.reach(EU):
+            raise AssertionError("AWS is not asked")
+
+    with pytest.raises(click.UsageError, match=f"--region us-east-1, but {EU} has eu-west-1"):
+        asyncio.run(reached())

@@ -175,7 +175,7 @@ def test_it_is_killed_goes_on_and_comes_back(slow: Aws, tmp_path: Path) -> None:
 def test_what_people_say_of_a_run(fast: Aws, tmp_path: Path) -> None:
     fast.cluster("prod")
     plan = fast.plan("prod", "1.32", tmp_path / "plan.json")
-    assert "prod has no run that goes on" in fast.run("upgrade", "prod").err
+    assert "prod in eu-west-1 has no run that goes on" in fast.run("upgrade", "prod").err
     assert "prod has no run that goes on" in fast.run("pause", "prod", "--reason", "x").err
     assert "prod has had no run" in fast.run("status", "prod").err
     fast.cluster("stage")

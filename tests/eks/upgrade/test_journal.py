@@ -1,32 +1,48 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
 from aliquot.eks.upgrade.doing import Decision
 from aliquot.eks.upgrade.journal import Held, Journal, Phase
 
+EU, US = (f"arn:aws:eks:{region}:123456789012:cluster/prod" for region in ("eu-west-1", "us-east-1"))
 STEPS = ["1.32/control-plane", "1.32/nodes/gpu"]
 
 
 @pytest.fixture
 def journal(database_url: str) -> Iterator[Journal]:
     made = Journal(database_url)
-    made.begin("r1", "prod", b"plan", STEPS, 0.0)
+    made.begin("r1", "prod", b"plan", STEPS, 0.0, arn=EU)
     made.lease("r1", "a", 0.0, 100.0)
     yield made
     made.close()
 
 
 def test_a_cluster_has_one_run_at_a_time(journal: Journal) -> None:
-    journal.begin("r1", "prod", b"plan", STEPS, 1.0)
+    journal.begin("r1", "prod", b"plan", STEPS, 1.0, arn=EU)
     with pytest.raises(Held, match="prod has run r1, which is not over"):
-        journal.begin("r2", "prod", b"plan", STEPS, 1.0)
-    journal.begin("r3", "stage", b"plan", STEPS, 1.0)
+        journal.begin("r2", "prod", b"plan", STEPS, 1.0, arn=EU)
+    journal.begin("r3", "stage", b"plan", STEPS, 1.0, arn=EU)
     journal.end("r1", "a", "done", 2.0)
-    journal.begin("r2", "prod", b"plan", STEPS, 3.0)
+    journal.begin("r2", "prod", b"plan", STEPS, 3.0, arn=EU)
     with pytest.raises(Held, match="r1 is over: done"):
-        journal.begin("r1", "prod", b"plan", STEPS, 4.0)
+        journal.begin("r1", "prod", b"plan", STEPS, 4.0, arn=EU)
+
+
+@pytest.mark.parametrize(
+    ("has", "wants", "may"),
+    [(EU, US, True), (EU, EU, False), (EU, "", False), ("", EU, False), ("", "", False)],
+)
+def test_clusters_of_one_name_are_told_apart_by_their_arn(
+    database_url: str, has: str, wants: str, may: bool
+) -> None:
+    journal = Journal(database_url)
+    journal.begin("r1", "prod", b"plan", STEPS, 0.0, arn=has)
+    with nullcontext() if may else pytest.raises(Held, match="prod has run r1, which is not over"):
+        journal.begin("r2", "prod", b"plan", STEPS, 1.0, arn=wants)
+    journal.close()
 
 
 def test_one_works_on_it_at_a_time(journal: Journal) -> None:
@@ -151,6 +167,5 @@ def test_a_run_that_is_turned_leaves_what_was_to_come(journal: Journal) -> None:
     phases = [(one.step, one.phase) for one in journal.standing("r1")]
     assert phases == [(STEPS[0], Phase.DONE), (STEPS[1], Phase.LEFT), ("back/nodes", Phase.TO_DO)]
     assert journal.plan("r1") == b"back"
-    (run,) = journal.runs("prod")
-    assert (run.id, run.over, run.owner, run.until_s) == ("r1", "", "a", 100.0)
-    assert journal.runs("stage") == []
+    (run,) = journal.runs()
+    assert (run.id, run.arn, run.over, run.owner, run.until_s) == ("r1", EU, "", "a", 100.0)

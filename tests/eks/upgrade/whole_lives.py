@@ -72,7 +72,12 @@ async def _live(seed: int) -> Life:
         plan = await _planned(world)
         configs = _configs(world)
         journal.begin(
-            plan.id, "prod", plans.encode(plan), [step.id for step in plan.steps], world.clock.now()
+            plan.id,
+            "prod",
+            plans.encode(plan),
+            [step.id for step in plan.steps],
+            world.clock.now(),
+            arn=plan.arn,
         )
         said = Decision(kind=APPROVE, step="", by="ada", at_s=0.0, body={"hash": plan.id})
         journal.decide(plan.id, said)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aliquot.cli.eks.records import RecordOptions, plan_of, record_options, somebody, the_run
+from aliquot.cli.eks.records import RecordOptions, plan_of, record_options, region_option, somebody, the_run
 from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cluster")
+@region_option
 @record_options
-def approve(cluster: str, records: RecordOptions) -> None:
+def approve(cluster: str, region: str | None, records: RecordOptions) -> None:
     """Say yes to the plan that CLUSTER waits with."""
     with records.journal() as kept:
-        run = the_run(kept, cluster)
+        run = the_run(kept, cluster, region)
         approved(kept, run.id, plan_of(kept, run.id))
     click.echo(f"{run.id} is approved by {somebody()}; aliquot eks upgrade {run.cluster} goes on")
 
@@ -38,23 +39,25 @@ def approved(kept: "Journal", run: str, plan: "Plan") -> None:
 
 @click.command()
 @click.argument("cluster")
+@region_option
 @click.option("--reason", required=True, help="For whoever finds it paused.")
 @record_options
-def pause(cluster: str, reason: str, records: RecordOptions) -> None:
+def pause(cluster: str, region: str | None, reason: str, records: RecordOptions) -> None:
     """Let nothing new begin; what EKS has begun is seen to its end."""
     with records.journal() as kept:
-        run = the_run(kept, cluster)
+        run = the_run(kept, cluster, region)
         kept.pause(run.id, f"{reason} ({somebody()})", SystemClock().now())
     click.echo(f"{run.id} is paused: aliquot eks resume {run.cluster}")
 
 
 @click.command()
 @click.argument("cluster")
+@region_option
 @record_options
-def resume(cluster: str, records: RecordOptions) -> None:
+def resume(cluster: str, region: str | None, records: RecordOptions) -> None:
     """End a pause."""
     with records.journal() as kept:
-        run = the_run(kept, cluster)
+        run = the_run(kept, cluster, region)
         if not run.paused:
             raise click.ClickException(f"{run.id} is not paused")
         kept.pause(run.id, "", SystemClock().now())
@@ -65,18 +68,19 @@ def resume(cluster: str, records: RecordOptions) -> None:
 
 @click.command()
 @click.argument("cluster")
+@region_option
 @click.option(
     "--gangs",
     type=click.Choice(["scale", "evict"]),
     help="What is to become of gangs that cannot be suspended, in this step.",
 )
 @record_options
-def retry(cluster: str, gangs: str | None, records: RecordOptions) -> None:
+def retry(cluster: str, region: str | None, gangs: str | None, records: RecordOptions) -> None:
     """Try the step that is held once more: its cause is put right."""
     from aliquot.eks.upgrade.doing import Decision
 
     with records.journal() as kept:
-        run, now_s = the_run(kept, cluster), SystemClock().now()
+        run, now_s = the_run(kept, cluster, region), SystemClock().now()
         step = kept.retry(run.id, now_s)
         if gangs is not None:
             kept.decide(run.id, Decision(kind=gangs, step=step, by=somebody(), at_s=now_s))

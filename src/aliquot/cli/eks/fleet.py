@@ -9,7 +9,7 @@ import click
 from aliquot.cli.eks.connecting import AwsOptions, aws_options
 from aliquot.cli.eks.deciding import approved
 from aliquot.cli.eks.driving import HELD, drive, until_stopped
-from aliquot.cli.eks.reaching import RunOptions, doors_to, poll_option
+from aliquot.cli.eks.reaching import RunOptions, poll_option, reach
 from aliquot.cli.eks.records import RecordOptions, record_options
 from aliquot.cli.eks.upgrade import begun
 from aliquot.cli.output import table
@@ -150,12 +150,12 @@ class _Fleet:
 
         path, _ = self._plans[cluster]
         try:
-            async with doors_to(api, cluster, self._given) as doors:
-                run, plan = await begun(doors, self._kept, cluster, path)
+            async with reach(api, cluster, self._given) as there:
+                run, plan = await begun(there, self._kept, path)
                 if self._yes:
                     approved(self._kept, run, plan)
                 code = await drive(
-                    doors, self._kept, run, plan, poll_s=self._given.poll_s, before=f"{cluster}  "
+                    there.doors, self._kept, run, plan, poll_s=self._given.poll_s, before=f"{cluster}  "
                 )
         except (Failure, ApiError, Held) as error:
             click.echo(f"{cluster}  {error}", err=True)

@@ -15,12 +15,25 @@ from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.aws.boto import Boto
+    from aliquot.eks.estate.estate import Cluster
     from aliquot.eks.plan.plan import Plan
     from aliquot.eks.upgrade.doing import Doors
 
 
 class Gone(click.ClickException):
     """There is no such cluster (any more)."""
+
+    def __init__(self, message: str, region: str) -> None:
+        """`region`: in which it is not."""
+        super().__init__(message)
+        self.region = region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    doors: "Doors"
+    cluster: "Cluster"
+    """As AWS tells of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +48,22 @@ class RunOptions:
     take_over: bool = False
 
     @asynccontextmanager
-    async def doors(self, cluster: str) -> AsyncIterator["Doors"]:
-        """What AWS or the API server refuses meanwhile, too, is a click.ClickException; Gone where there is no such cluster."""
+    async def reach(self, cluster: str) -> AsyncIterator[Reached]:
+        """By its name or ARN. What AWS or the API server refuses meanwhile, too, is a click.ClickException; Gone where there is no
+        such cluster."""
+        from aliquot.eks.aws import arns
         from aliquot.eks.aws.api import Failure
         from aliquot.kube.errors import ApiError
 
-        async with self.aws.connect() as api:
+        aws = self.aws.at(arns.region(cluster), cluster) if arns.is_arn(cluster) else self.aws
+        async with aws.connect() as api:
             try:
-                async with doors_to(api, cluster, self) as doors:
-                    yield doors
+                async with reach(api, cluster, self) as there:
+                    yield there
             except Failure as error:
-                is_gone = error.operation == "DescribeCluster" and error.code == "ResourceNotFoundException"
-                raise (Gone if is_gone else click.ClickException)(str(error)) from None
+                if error.operation == "DescribeCluster" and error.code == "ResourceNotFoundException":
+                    raise Gone(str(error), api.region) from None
+                raise click.ClickException(str(error)) from None
             except ApiError as error:
                 raise click.ClickException(str(error)) from None
 
@@ -75,33 +92,49 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @asynccontextmanager
-async def doors_to(api: "Boto", cluster: str, given: RunOptions) -> AsyncIterator["Doors"]:
+async def reach(api: "Boto", cluster: str, given: RunOptions) -> AsyncIterator[Reached]:
     """Raises Failure, click.ClickException."""
+    from aliquot.eks.aws import arns
     from aliquot.eks.estate import reading_aws
     from aliquot.eks.upgrade.doing import Doors
     from aliquot.eks.upgrade.vault import DirectoryVault
 
     vault = DirectoryVault(given.records.directory)
-    told = await reading_aws.cluster(api, cluster)
+    told = await reading_aws.cluster(api, arns.name(cluster))
+    of_this_account(told, cluster)
     by_file = given.kubeconfig or given.context
     if by_file:
         of_cluster(given.kubeconfig, given.context, told)
     reached = connect(given.kubeconfig, given.context) if by_file else connect_eks(api, told)
     async with reached as client:
-        yield Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
+        doors = Doors(api=api, clock=SystemClock(), aws_clock=api.clock, client=client, vault=vault)
+        yield Reached(doors=doors, cluster=told)
 
 
-async def of_this_cluster(doors: "Doors", plan: "Plan") -> None:
-    """Another region has a cluster of the same name, or another time. Raises Failure, Gone, click.ClickException."""
-    from aliquot.eks.estate import reading_aws
+def of_this_account(cluster: "Cluster", word: str) -> None:
+    """An ARN names an account, too. Raises click.ClickException."""
+    from aliquot.eks.aws import arns
 
-    told = await reading_aws.cluster(doors.api, plan.cluster)
-    if plan.arn != told.arn:
+    if arns.is_arn(word) and cluster.arn != word:
         raise click.ClickException(
-            f"run {plan.id} is of {plan.arn}, and this is {told.arn}: give the --region and --profile of the run's"
+            f"this is {cluster.arn}, and not {word}: give the --profile of its account"
         )
-    if plan.state.get("cluster: created") not in (None, f"{told.created_s:.0f}"):
+
+
+def of_this_cluster(cluster: "Cluster", plan: "Plan") -> None:
+    """A run's plan. Another region has a cluster of the same name, or another time. Raises Gone, click.ClickException."""
+    in_this_place(cluster, plan, f"run {plan.id}")
+    if plan.state.get("cluster: created") not in (None, f"{cluster.created_s:.0f}"):
         raise Gone(
             f"run {plan.id} is of a cluster {plan.cluster} that is gone, and this one was made later: "
-            f"aliquot eks abort {plan.cluster} --leave ends that run"
+            f"aliquot eks abort {plan.cluster} --leave ends that run",
+            cluster.region,
+        )
+
+
+def in_this_place(cluster: "Cluster", plan: "Plan", whose: str) -> None:
+    """`whose`: of whom it is told. Raises click.ClickException."""
+    if plan.arn != cluster.arn:
+        raise click.ClickException(
+            f"{whose} is of {plan.arn}, and this is {cluster.arn}: give the --region and --profile of that one"
         )

@@ -13,6 +13,7 @@ import click
 
 from aliquot.cli.eks.parameters import gathered
 from aliquot.cli.parameters import GivenPath
+from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.plan.plan import Plan
@@ -79,18 +80,42 @@ def record_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def going(kept: "Journal", name: str) -> "Run | None":
-    """The run of a cluster that is not over, by the cluster's name or its own."""
-    return next((one for one in kept.runs() if name in (one.cluster, one.id) and not one.over), None)
+region_option = click.option(
+    "--region",
+    metavar="REGION",
+    help="Of which region CLUSTER is, where the journal knows several of its name.",
+)
 
 
-def the_run(kept: "Journal", name: str) -> "Run":
-    found = going(kept, name)
+def cluster_of(kept: "Journal", word: str) -> str:
+    """Its name or ARN, also where a run's own id was given."""
+    run = next((one for one in kept.runs() if one.id == word), None)
+    return word if run is None else run.arn or run.cluster
+
+
+def take_over(kept: "Journal", run: "Run") -> None:
+    kept.take_over(run.id, somebody(), SystemClock().now())
+
+
+def the_run(kept: "Journal", word: str, region: str | None = None) -> "Run":
+    """That goes on, of a cluster by its name or ARN, or by the run's own id. Raises Held, click.ClickException."""
+    from aliquot.eks.upgrade import lookup
+
+    found = lookup.going(kept.runs(), word, region)
     if found is None:
-        raise click.ClickException(
-            f"{name} has no run that goes on: aliquot eks status shows those that are over"
-        )
+        raise click.ClickException(no_run(kept, word, region))
     return found
+
+
+def no_run(kept: "Journal", word: str, region: str | None = None) -> str:
+    """One line: of which cluster of that name one goes on, if of any."""
+    from aliquot.eks.upgrade import lookup
+
+    said = f"{word}{f' in {region}' if region else ''} has no run that goes on"
+    others = sorted(one.arn for one in lookup.elsewhere(kept.runs(), word))
+    if others:
+        return f"{said}, {', '.join(others)} has: give its --region, or the ARN"
+    return said
 
 
 def somebody() -> str:

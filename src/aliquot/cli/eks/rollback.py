@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aliquot.cli.eks.driving import drive, read, until_stopped, who_drives
-from aliquot.cli.eks.reaching import Gone, RunOptions, of_this_cluster, run_options
-from aliquot.cli.eks.records import going, plan_of, somebody, the_run
+from aliquot.cli.eks.reaching import Gone, Reached, RunOptions, of_this_cluster, run_options
+from aliquot.cli.eks.records import cluster_of, no_run, plan_of, somebody, take_over, the_run
 from aliquot.cli.output import table
 from aliquot.clock import SystemClock
 
@@ -42,43 +42,44 @@ def rollback(
     Exit codes: as of upgrade.
     """
     with given.records.journal() as kept:
-        if given.take_over:
-            kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
         work = _back(given, kept, cluster, dry_run=dry_run, yes=yes)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
 async def _back(given: RunOptions, kept: "Journal", cluster: str, *, dry_run: bool, yes: bool) -> int:
     from aliquot.eks.plan.plan import CannotPlan
+    from aliquot.eks.upgrade import lookup
 
-    async with given.doors(cluster) as doors:
-        turned = going(kept, cluster)
+    async with given.reach(cluster_of(kept, cluster)) as there:
+        doors = there.doors
+        if given.take_over:
+            take_over(kept, the_run(kept, there.cluster.arn))
+        turned = lookup.going(kept.runs(), there.cluster.arn)
         standing = kept.standing(turned.id) if turned else []
         try:
-            plan = await _plan(doors, kept, cluster, turned.id if turned else "", standing)
+            plan = await _plan(there, kept, turned.id if turned else "", standing)
         except CannotPlan as error:
             raise click.ClickException(str(error)) from None
         _show(plan)
         if dry_run:
             return 0
         if not yes:
-            click.confirm(f"Take {cluster} back to {plan.to}?", abort=True, err=True)
+            click.confirm(f"Take {plan.cluster} back to {plan.to}?", abort=True, err=True)
         run = _turned(doors, kept, turned.id, plan, _BACK, standing) if turned else _begun(doors, kept, plan)
         return await drive(doors, kept, run, plan, poll_s=given.poll_s)
 
 
-async def _plan(
-    doors: "Doors", kept: "Journal", cluster: str, run: str, standing: "list[Standing]"
-) -> "Plan":
+async def _plan(there: Reached, kept: "Journal", run: str, standing: "list[Standing]") -> "Plan":
     from aliquot.eks.plan import going_back, targets, undoing
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.upgrade.states import Abort
 
+    doors, cluster = there.doors, there.cluster.name
     undo: tuple[Step, ...] = ()
     options, taken = plans.Options(), []
     if run:
         before = plan_of(kept, run)
-        await of_this_cluster(doors, before)
+        of_this_cluster(there.cluster, before)
         stops = await _stops(doors, before, standing)
         if stops is not Abort.ROLLBACK and not undoing.has_gone_on(before.steps, standing):
             raise click.ClickException(
@@ -125,7 +126,8 @@ def _begun(doors: "Doors", kept: "Journal", plan: "Plan") -> str:
     from aliquot.eks.plan import plan as plans
 
     steps = [step.id for step in plan.steps]
-    kept.begin(plan.id, plan.cluster, plans.encode(plan), steps, doors.clock.now(), ends=_BACK)
+    now_s = doors.clock.now()
+    kept.begin(plan.id, plan.cluster, plans.encode(plan), steps, now_s, arn=plan.arn, ends=_BACK)
     return plan.id
 
 
@@ -172,26 +174,28 @@ def abort(
     Exit codes: as of upgrade.
     """
     with given.records.journal() as kept:
-        run = the_run(kept, cluster)
-        if given.take_over:
-            kept.take_over(run.id, somebody(), SystemClock().now())
-        work = _abort(given, kept, run, yes=yes, leave=leave)
+        work = _abort(given, kept, cluster, yes=yes, leave=leave)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on with the run that there is"))
 
 
-async def _abort(given: RunOptions, kept: "Journal", run: "Run", *, yes: bool, leave: bool) -> int:
+async def _abort(given: RunOptions, kept: "Journal", cluster: str, *, yes: bool, leave: bool) -> int:
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan import undoing
+    from aliquot.eks.upgrade import lookup
     from aliquot.eks.upgrade.states import Abort
 
-    cluster = run.cluster
-    plan, standing = plan_of(kept, run.id), kept.standing(run.id)
-    steps = undoing.left(plan.steps, standing)
-    turned = plans.instead(plan, steps, [one.step for one in standing])
+    named = cluster_of(kept, cluster)
+    if not lookup.elsewhere(kept.runs(), named):
+        raise click.ClickException(no_run(kept, cluster))
     try:
-        async with given.doors(cluster) as doors:
-            await of_this_cluster(doors, plan)
-            gone_on = await _stops(doors, plan, standing) is Abort.ROLLBACK
+        async with given.reach(named) as there:
+            run = the_run(kept, there.cluster.arn)
+            if given.take_over:
+                take_over(kept, run)
+            plan, standing = plan_of(kept, run.id), kept.standing(run.id)
+            of_this_cluster(there.cluster, plan)
+            steps = undoing.left(plan.steps, standing)
+            gone_on = await _stops(there.doors, plan, standing) is Abort.ROLLBACK
             if gone_on and not leave:
                 raise click.ClickException(
                     f"the control plane of {cluster} has gone on: aliquot eks rollback {cluster}, or retry and go on; "
@@ -203,11 +207,16 @@ async def _abort(given: RunOptions, kept: "Journal", run: "Run", *, yes: bool, l
                 click.echo(f"mind: {line}")
             if not yes:
                 click.confirm(f"Stop {run.id}?", abort=True, err=True)
-            _turned(doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
-            return await drive(doors, kept, run.id, turned, poll_s=given.poll_s)
-    except Gone:
+            turned = plans.instead(plan, steps, [one.step for one in standing])
+            _turned(there.doors, kept, run.id, turned, _LEFT if gone_on else "aborted", standing)
+            return await drive(there.doors, kept, run.id, turned, poll_s=given.poll_s)
+    except Gone as gone:
         if not leave:
             raise
+        region = gone.region
+    run = the_run(kept, named, region)
+    if given.take_over:
+        take_over(kept, run)
     return _gone(kept, run, yes=yes)
 
 

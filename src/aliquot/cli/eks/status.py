@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aliquot.cli.eks.records import RecordOptions, record_options
+from aliquot.cli.eks.records import RecordOptions, record_options, region_option
 from aliquot.cli.output import Format, emit, output_option
 from aliquot.clock import SystemClock
 
@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cluster", required=False)
+@region_option
 @click.option("--log", is_flag=True, help="All that was intended, asked, answered and decided.")
 @record_options
 @output_option
-def status(cluster: str | None, log: bool, records: RecordOptions, output: Format) -> None:
-    """Runs of all clusters; with CLUSTER the steps of its newest one."""
+def status(
+    cluster: str | None, region: str | None, log: bool, records: RecordOptions, output: Format
+) -> None:
+    """Runs of all clusters; with CLUSTER (its name, its ARN, or a run's id) the steps of its newest one."""
+    from aliquot.eks.upgrade import lookup
+
     with records.journal() as kept:
-        runs = [one for one in kept.runs() if cluster in (None, one.cluster, one.id)]
         if cluster is None:
-            _runs(kept, runs, output)
+            _runs(kept, [one for one in kept.runs() if region in (None, one.region)], output)
             return
+        runs = lookup.runs_of(kept.runs(), cluster, region)
         if not runs:
             raise click.ClickException(f"{cluster} has had no run: this journal knows none")
         if log:
@@ -38,11 +43,20 @@ def _runs(kept: "Journal", runs: "list[Run]", output: Format) -> None:
     emit(
         output,
         lambda: [
-            {"cluster": one.cluster, "run": one.id, "began": _at(one.began_s), "is": how, "done": done}
+            {
+                "cluster": one.cluster,
+                "arn": one.arn,
+                "run": one.id,
+                "began": _at(one.began_s),
+                "is": how,
+                "done": done,
+            }
             for one, how, done in found
         ],
-        columns=["CLUSTER", "RUN", "BEGAN", "DONE", "IS"],
-        rows=[[one.cluster, one.id, _at(one.began_s), done, how] for one, how, done in found],
+        columns=["CLUSTER", "REGION", "RUN", "BEGAN", "DONE", "IS"],
+        rows=[
+            [one.cluster, one.region or "-", one.id, _at(one.began_s), done, how] for one, how, done in found
+        ],
     )
 
 
@@ -74,6 +88,7 @@ def _steps(kept: "Journal", run: "Run", output: Format) -> None:
         lambda: {
             "run": run.id,
             "cluster": run.cluster,
+            "arn": run.arn,
             "is": how,
             "steps": [
                 {

@@ -8,14 +8,12 @@ import click
 
 from aliquot.cli.eks.deciding import approved
 from aliquot.cli.eks.driving import drive, read, until_stopped
-from aliquot.cli.eks.reaching import RunOptions, of_this_cluster, run_options
-from aliquot.cli.eks.records import going, plan_of, somebody, the_run
+from aliquot.cli.eks.reaching import Reached, RunOptions, in_this_place, of_this_cluster, run_options
+from aliquot.cli.eks.records import cluster_of, no_run, plan_of, take_over, the_run
 from aliquot.cli.parameters import GivenPath
-from aliquot.clock import SystemClock
 
 if TYPE_CHECKING:
     from aliquot.eks.plan.plan import Plan
-    from aliquot.eks.upgrade.doing import Doors
     from aliquot.eks.upgrade.journal import Journal, Run
 
 
@@ -46,54 +44,59 @@ def upgrade(
     Exit codes: 0 done; 3 a person has to decide (it says what, and why); 1 it failed.
     """
     with given.records.journal() as kept:
-        if given.take_over:
-            kept.take_over(the_run(kept, cluster).id, somebody(), SystemClock().now())
         work = _go(given, kept, cluster, plan_file, yes=yes)
         ctx.exit(until_stopped(work, f"aliquot eks upgrade {cluster} goes on from there"))
 
 
 async def _go(given: RunOptions, kept: "Journal", cluster: str, plan_file: Path | None, *, yes: bool) -> int:
-    async with given.doors(cluster) as doors:
-        run, plan = await begun(doors, kept, cluster, plan_file)
+    async with given.reach(cluster_of(kept, cluster)) as there:
+        if given.take_over:
+            take_over(kept, the_run(kept, there.cluster.arn))
+        run, plan = await begun(there, kept, plan_file)
         if yes:
             approved(kept, run, plan)
-        return await drive(doors, kept, run, plan, poll_s=given.poll_s)
+        return await drive(there.doors, kept, run, plan, poll_s=given.poll_s)
 
 
-async def begun(doors: "Doors", kept: "Journal", cluster: str, plan_file: Path | None) -> "tuple[str, Plan]":
+async def begun(there: Reached, kept: "Journal", plan_file: Path | None) -> "tuple[str, Plan]":
     """The run that goes on, or one that begins with this plan, and its plan: one that was turned has another than that it is named after.
-    Raises Failure, ApiError, click.ClickException."""
+    Raises Failure, ApiError, Held, click.ClickException."""
     from aliquot.eks.plan import plan as plans
     from aliquot.eks.plan.hashing import differs
+    from aliquot.eks.upgrade import lookup
 
-    run = going(kept, cluster)
+    cluster, doors = there.cluster, there.doors
+    run = lookup.going(kept.runs(), cluster.arn)
     if plan_file is None:
         if run is None:
             raise click.ClickException(
-                f"{cluster} has no run that goes on: begin one with --plan FILE (aliquot eks plan {cluster} --to MINOR --out FILE)"
+                f"{no_run(kept, cluster.name, cluster.region)}; "
+                f"begin one with --plan FILE (aliquot eks plan {cluster.name} --to MINOR --out FILE)"
             )
-        return await _going_on(doors, kept, run)
+        return _going_on(there, kept, run)
     try:
         plan = plans.read(plan_file)
     except plans.BadPlan as error:
         raise click.ClickException(str(error)) from None
-    if plan.cluster != cluster:
-        raise click.ClickException(f"{plan_file}: it is of cluster {plan.cluster}, not of {cluster}")
+    if plan.cluster != cluster.name:
+        raise click.ClickException(f"{plan_file}: it is of cluster {plan.cluster}, not of {cluster.name}")
     if run is not None and run.id == plan.id:
-        return await _going_on(doors, kept, run)
-    differences = differs(plan, await read(doors, cluster))
+        return _going_on(there, kept, run)
+    in_this_place(cluster, plan, f"{plan_file}: it")
+    differences = differs(plan, await read(doors, cluster.name))
     if differences:
         named = "\n".join(f"  {one}" for one in differences)
         raise click.ClickException(
-            f"{plan_file}: {cluster} is not as it was when this was planned: plan anew\n{named}"
+            f"{plan_file}: {cluster.name} is not as it was when this was planned: plan anew\n{named}"
         )
     # As it was written: its id is of that.
     text = await asyncio.to_thread(plan_file.read_bytes)
-    kept.begin(plan.id, cluster, text, [step.id for step in plan.steps], doors.clock.now())
+    steps = [step.id for step in plan.steps]
+    kept.begin(plan.id, cluster.name, text, steps, doors.clock.now(), arn=cluster.arn)
     return plan.id, plan
 
 
-async def _going_on(doors: "Doors", kept: "Journal", run: "Run") -> "tuple[str, Plan]":
+def _going_on(there: Reached, kept: "Journal", run: "Run") -> "tuple[str, Plan]":
     plan = plan_of(kept, run.id)
-    await of_this_cluster(doors, plan)
+    of_this_cluster(there.cluster, plan)
     return run.id, plan

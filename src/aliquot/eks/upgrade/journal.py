@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, func, insert, select, update
 
+from aliquot.eks.aws import arns
+from aliquot.eks.upgrade.carrying_over import carry_over
 from aliquot.eks.upgrade.doing import Decision
 from aliquot.eks.upgrade.tables import events, kept, metadata, runs, steps
 from aliquot.sql.connections import Connections
@@ -50,6 +52,8 @@ class Standing(Struct, frozen=True, kw_only=True):
 class Run(Struct, frozen=True, kw_only=True):
     id: str
     cluster: str
+    arn: str = ""
+    """The cluster's; empty: nobody knows it."""
     began_s: float
     over: str
     """How it ended; empty: it goes on."""
@@ -58,6 +62,10 @@ class Run(Struct, frozen=True, kw_only=True):
     """Who works on it; empty: nobody has said so."""
     until_s: float
     """For so long the owner has it."""
+
+    @property
+    def region(self) -> str:
+        return arns.region(self.arn)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -74,6 +82,7 @@ class Journal:
     def __init__(self, url: str) -> None:
         self._connections = Connections(url, _LOCK)
         with self._connections.writing() as tx:
+            carry_over(tx)
             metadata.create_all(tx)
 
     def close(self) -> None:
@@ -87,20 +96,24 @@ class Journal:
         step_ids: Sequence[str],
         now_s: float,
         *,
+        arn: str = "",
         ends: str = DONE,
     ) -> None:
-        """`ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm, unless it is over."""
+        """`arn`: the cluster's; empty: nobody knows it, and it may be any of that name. `ends`: what it is once all its steps are done. Raises Held where the cluster has a run that goes on. The same run once more is no harm, unless it is over."""
         with self._connections.writing() as tx:
             if tx.scalar(select(runs.c.id).where(runs.c.id == run)) is not None:
                 self._going(tx, run, "; plan anew")
                 return
-            going = tx.scalar(select(runs.c.id).where(runs.c.cluster == cluster, runs.c.over == ""))
+            of_name = (runs.c.cluster == cluster) & (runs.c.over == "")
+            of_cluster = of_name & runs.c.arn.in_((arn, "")) if arn else of_name
+            going = tx.scalar(select(runs.c.id).where(of_cluster))
             if going is not None:
                 raise Held(f"{cluster} has run {going}, which is not over: go on with it, or abort it")
             tx.execute(
                 insert(runs).values(
                     id=run,
                     cluster=cluster,
+                    arn=arn,
                     plan=plan,
                     began_s=now_s,
                     over="",
@@ -113,16 +126,15 @@ class Journal:
             if ends != DONE:
                 _append(tx, run, "", "turned", {"ends": ends, "by": "", "steps": list(step_ids)}, now_s)
 
-    def runs(self, cluster: str = "") -> list[Run]:
-        """Of one cluster, or all; the newest last."""
+    def runs(self) -> list[Run]:
+        """The newest last."""
         asked = select(runs).order_by(runs.c.began_s, runs.c.id)
-        if cluster:
-            asked = asked.where(runs.c.cluster == cluster)
         with self._connections.reading() as tx:
             return [
                 Run(
                     id=row.id,
                     cluster=row.cluster,
+                    arn=row.arn,
                     began_s=row.began_s,
                     over=row.over,
                     paused=row.paused,

@@ -9,6 +9,7 @@ runs = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("cluster", Text, nullable=False),
+    Column("arn", Text, nullable=False, server_default=""),
     Column("plan", LargeBinary, nullable=False),
     Column("began_s", Double, nullable=False),
     Column("over", Text, nullable=False),
@@ -16,7 +17,7 @@ runs = Table(
     Column("lease_owner", Text, nullable=False),
     Column("lease_until_s", Double, nullable=False),
 )
-"""`over`: how it ended; empty: it goes on. `paused`: by whom and why; empty: it is not. A cluster has one run that goes on at most: whoever begins one looks in the same
+"""`arn`: which of the clusters of that name; empty: nobody knows, so it may be any. `over`: how it ended; empty: it goes on. `paused`: by whom and why; empty: it is not. A cluster has one run that goes on at most: whoever begins one looks in the same
 transaction."""
 
 steps = Table(
